@@ -1,0 +1,5 @@
+"""`python -m nnzoo`."""
+
+from nnzoo.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""What the trivial answers score on a split: the line that a network has to beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnzoo.data.dataset import Dataset, WindowSplit, chunks
+from nnzoo.data.preprocess import fit_rows
+from nnzoo.metrics import RegressionSums, classification_report
+from nnzoo.tasks import Classification, Task
+
+CHUNK = 4096
+MAX_LINEAR_INPUTS = 4096
+RIDGE = 1e-6
+
+
+def baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str, Any]]:
+    """The metrics of each trivial answer on one split, best first; all learn from training rows.
+
+    dataset: with targets and series in their own units.
+    """
+    if isinstance(task, Classification):
+        return [_majority(dataset, split)]
+    train, rows = dataset.splits["train"], dataset.splits[split]
+    answers = {"mean": train.targets().double().mean(0).expand(len(rows), task.outputs)}
+    if isinstance(rows, WindowSplit) and isinstance(train, WindowSplit):
+        past = rows.past_targets()
+        answers["last value"] = past[:, -1:].repeat(1, rows.horizon, 1).flatten(1)
+        if 1 < dataset.season <= rows.window:
+            steps = torch.arange(rows.horizon) % dataset.season
+            answers["last season"] = past[:, rows.window - dataset.season + steps].flatten(1)
+        linear = _linear(train, rows)
+        if linear is not None:
+            answers["linear"] = linear
+    results = []
+    for name, answer in answers.items():
+        sums = RegressionSums(task.scale.shift.cpu().repeat(task.horizon), torch.device("cpu"))
+        sums.add(answer, rows.targets())
+        report = sums.compute(task.names)
+        results.append({"name": name} | {key: report[key] for key in ("mse", "rmse", "mae", "r2")})
+    return sorted(results, key=lambda result: result["mse"])
+
+
+def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
+    classes = len(dataset.labels)
+    majority = int(torch.bincount(dataset.splits["train"].targets(), minlength=classes).argmax())
+    truth = torch.bincount(dataset.splits[split].targets(), minlength=classes)
+    confusion = torch.zeros(classes, classes, dtype=torch.int64)
+    confusion[:, majority] = truth
+    report = classification_report(confusion, dataset.labels)
+    keys = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
+    return {"name": "majority class", "label": dataset.labels[majority]} | {
+        key: report[key] for key in keys
+    }
+
+
+def _linear(train: WindowSplit, rows: WindowSplit) -> Tensor | None:
+    """One linear layer from window to horizon, by least squares on the training windows.
+
+    None where the window holds more numbers than can be solved for at once.
+    """
+    inputs = train.window * train.values.shape[1]
+    if inputs > MAX_LINEAR_INPUTS:
+        return None
+    seen = fit_rows(train)
+    centre, spread = seen.mean(0), seen.std(0).clamp(min=1e-12)
+
+    def design(split: WindowSplit, piece: slice) -> tuple[Tensor, Tensor]:
+        x, y = split.batch(torch.arange(piece.start, piece.stop))
+        x = ((x - centre) / spread).flatten(1)
+        return torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1), y
+
+    gram = torch.zeros(inputs + 1, inputs + 1, dtype=torch.float64)
+    moment: Tensor | None = None
+    for piece in chunks(len(train), CHUNK):
+        x, y = design(train, piece)
+        gram += x.T @ x
+        moment = x.T @ y if moment is None else moment + x.T @ y
+    gram.diagonal().add_(RIDGE * len(train))
+    assert moment is not None
+    weights = torch.linalg.solve(gram, moment)
+    return torch.cat([design(rows, piece)[0] @ weights for piece in chunks(len(rows), CHUNK)])

@@ -1,0 +1,573 @@
+"""The sections of a configuration as pydantic classes: the one place that says what a file may say.
+
+Each class is one entry's options; `nnzoo models`, `nnzoo datasets` and `nnzoo schema` print what
+stands here. No torch in this module: checking a file is instant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+# Values that several sections share.
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Rows = Annotated[int, Field(ge=0)]
+Column = str | Annotated[int, Field()]
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(epoch|step|s)s?\Z")
+
+
+def parse_duration(text: str) -> tuple[float, str]:
+    """"500 steps" as (500.0, "step"); units: epoch, step, s (seconds). Raises ValueError."""
+    match = _DURATION.match(text)
+    if match is None:
+        raise ValueError("a duration is written '1 epoch', '500 steps' or '60 s'")
+    return float(match[1]), match[2]
+
+
+def _duration(text: str) -> str:
+    try:
+        parse_duration(text)
+    except ValueError as error:
+        raise PydanticCustomError("duration", "{reason}", {"reason": str(error)}) from None
+    return text
+
+
+def _schedule_duration(text: str) -> str:
+    if parse_duration(_duration(text))[1] == "s":
+        raise PydanticCustomError("duration", "in epochs or steps: seconds would not repeat exactly")
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+StepDuration = Annotated[str, AfterValidator(_schedule_duration)]
+
+
+class Options(BaseModel):
+    """A mapping of a file: unknown keys and implicit conversions are faults."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+
+def fault(field: str, message: str) -> PydanticCustomError:
+    """What a validator raises to blame one field of its class."""
+    return PydanticCustomError("field_fault", "{reason}", {"reason": message, "field": field})
+
+
+# Models.
+
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu"]
+Init = Literal[
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "torch"
+]
+Norm = Literal["none", "batch", "layer"]
+
+
+class ModelOptions(Options):
+    name: str
+    init: Init = Field(
+        "xavier_uniform",
+        description="how weights start; the gain follows the activation, biases start at zero; "
+        "'torch' keeps what PyTorch does",
+    )
+
+
+class MlpOptions(ModelOptions):
+    """Multilayer perceptron: fully connected layers on a table, a flattened image or window."""
+
+    name: Literal["mlp"]
+    hidden: list[PositiveInt] = Field([512, 256], description="width of each hidden layer")
+    activation: Activation = Field("relu", description="between the layers")
+    norm: Norm = Field("none", description="normalisation before each activation")
+    dropout: Fraction = Field(0.0, description="share of hidden units dropped in training")
+
+
+Size = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+PaddingSize = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
+Padding = Literal["same", "valid"] | PaddingSize
+Pool = Literal["max", "avg", "lp", "none"]
+
+
+class HeadOptions(Options):
+    """What turns the last feature map into the answer."""
+
+    pooling: Literal["flatten", "average"] = Field(
+        "flatten", description="keep every position, or the mean of each channel"
+    )
+    hidden: list[PositiveInt] = Field([], description="hidden layers before the output layer")
+    dropout: Fraction = Field(0.0, description="share of units dropped before each of its layers")
+
+
+class CnnOptions(ModelOptions):
+    """Convolutional network: 2-D on images, 1-D on series.
+
+    `kernel_size`, `stride`, `padding`, `pool`, `pool_size` and `dropout` take one value, or a list
+    with one value a layer. A size is a number or [height, width]; two numbers in a network of two
+    layers are one a layer (write [[h, w], [h, w]] there).
+    """
+
+    name: Literal["cnn"]
+    channels: Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+        [32, 64], description="output channels of each layer"
+    )
+    kernel_size: Size | list[Size] = Field(3, description="a number, one a layer, or [h, w]")
+    stride: Size | list[Size] = Field(1, description="step of the kernel")
+    padding: Padding | list[Padding] = Field(
+        "same", description="zeros around: same, valid (none), or how many on each side"
+    )
+    pool: Pool | list[Pool] = Field("max", description="max, avg, lp (p = 2) or none")
+    pool_size: Size | list[Size] = Field(2, description="window and step of the pooling")
+    activation: Activation = Field("relu", description="after each convolution")
+    norm: Norm = Field("none", description="normalisation after each convolution")
+    dropout: Fraction | list[Fraction] = Field(0.0, description="after each layer")
+    residual: bool = Field(
+        False, description="each layer becomes two convolutions with a skip around them"
+    )
+    head: HeadOptions = Field(HeadOptions(), description="pooling, hidden, dropout")
+
+    @model_validator(mode="after")
+    def _one_a_layer(self) -> CnnOptions:
+        for key in ("kernel_size", "stride", "padding", "pool", "pool_size", "dropout"):
+            value = getattr(self, key)
+            if isinstance(value, list):
+                pair = key not in ("pool", "dropout") and len(value) == 2
+                pair = pair and all(isinstance(item, int) for item in value)
+                if len(value) != len(self.channels) and not pair:
+                    raise fault(
+                        key, f"{len(value)} values for {len(self.channels)} layers of 'channels'"
+                    )
+        return self
+
+    def per_layer(self, key: str) -> list[Any]:
+        """The value of an option for each layer of `channels`."""
+        value = getattr(self, key)
+        if isinstance(value, list) and len(value) == len(self.channels):
+            return value
+        return [value] * len(self.channels)
+
+
+class RecurrentOptions(ModelOptions):
+    hidden_size: PositiveInt = Field(128, description="units of each layer and direction")
+    num_layers: PositiveInt = Field(1, description="layers, each reading the one below")
+    bidirectional: bool = Field(False, description="a second pass from the end to the start")
+    dropout: Fraction = Field(0.0, description="between layers and before the output layer")
+    readout: Literal["last", "mean", "max"] = Field(
+        "last", description="what the output layer sees: the last state, or all over time"
+    )
+
+
+class RnnOptions(RecurrentOptions):
+    """Elman network (torch.nn.RNN) on a series, or on an image row by row."""
+
+    name: Literal["rnn"]
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="of the state")
+
+
+class LstmOptions(RecurrentOptions):
+    """Long short-term memory (torch.nn.LSTM) on a series, or on an image row by row."""
+
+    name: Literal["lstm"]
+    activation: Literal["tanh", "relu"] = Field(
+        "tanh", description="of candidate and output; relu is Keras's LSTM(activation='relu')"
+    )
+    forget_bias: bool = Field(True, description="the forget gate's bias starts at one")
+
+
+class GruOptions(RecurrentOptions):
+    """Gated recurrent unit (torch.nn.GRU) on a series, or on an image row by row."""
+
+    name: Literal["gru"]
+
+
+# Data.
+
+
+class ValSplit(Options):
+    """Rows held out of the training rows, where the source has test rows of its own."""
+
+    val: Share | Rows = Field(0.1, description="for validation: a fraction, or a number of rows")
+    stratify: bool = Field(True, description="keep the shares of the classes")
+    seed: Count = Field(0, description="of the split; independent of the run's seed")
+
+
+class RowSplit(ValSplit):
+    """Rows held out for validation and test, drawn at random."""
+
+    test: Share | Rows = Field(0.2, description="for testing: a fraction, or a number of rows")
+
+
+class TimeSplit(Options):
+    """The earliest time steps train, the next validate, the latest test."""
+
+    train: Share | PositiveInt | None = Field(None, description="default: what the others leave")
+    val: Share | Rows = Field(0.1, description="a fraction, or a number of time steps")
+    test: Share | Rows = Field(0.2, description="a fraction, or a number of time steps")
+
+
+class ScaleOptions(Options):
+    """Fitted on training rows alone and saved with the weights."""
+
+    scale: Literal["standardize", "minmax", "none"] = Field(
+        "standardize", description="of numbers: mean 0 and spread 1, or into [0, 1]"
+    )
+    pca: PositiveInt | None = Field(
+        None, description="keep this many principal components (an image is flattened first)"
+    )
+    whiten: bool = Field(False, description="with pca: spread 1 along each component")
+
+    @model_validator(mode="after")
+    def _whiten_needs_pca(self) -> ScaleOptions:
+        if self.whiten and self.pca is None:
+            raise fault("whiten", "needs 'pca'")
+        return self
+
+
+class SeriesPreprocess(ScaleOptions):
+    target: Literal["standardize", "minmax", "none"] = Field(
+        "standardize", description="scale of a number target; results are in its own units"
+    )
+
+
+class TablePreprocess(SeriesPreprocess):
+    impute: Literal["mean", "median", "zero"] = Field(
+        "mean", description="for missing numbers; categories are one-hot, missing ones all zero"
+    )
+
+
+class AugmentOptions(Options):
+    """Random changes of training images, drawn anew for each batch and done on the whole batch."""
+
+    shift: Count = Field(0, description="up to this many pixels in each direction")
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="up to this many degrees")
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="mirror with probability one half"
+    )
+    crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="zoom into a random part with at least this share of each side"
+    )
+    erase: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="probability of blanking a random rectangle (2 to 20 % of the area)"
+    )
+
+
+class DataOptions(Options):
+    name: str
+
+
+class ImageOptions(DataOptions):
+    preprocess: ScaleOptions = Field(ScaleOptions(), description="scale, pca, whiten")
+    augment: AugmentOptions | None = Field(None, description="shift, rotate, flip, crop, erase")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes count as much as frequent ones in the loss"
+    )
+
+
+class TableOptions(DataOptions):
+    preprocess: TablePreprocess = Field(
+        TablePreprocess(), description="impute, scale, pca, whiten, target"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes count as much as frequent ones in the loss"
+    )
+
+
+class WindowOptions(DataOptions):
+    preprocess: SeriesPreprocess = Field(
+        SeriesPreprocess(), description="scale, pca, whiten, target"
+    )
+
+
+class DigitsOptions(ImageOptions):
+    """1,797 handwritten digits of 8x8 grey pixels (UCI, in scikit-learn's wheel)."""
+
+    name: Literal["digits"]
+    split: RowSplit = Field(RowSplit(), description="val, test, stratify, seed")
+
+
+class BundledTableOptions(TableOptions):
+    """A table out of scikit-learn's wheel: iris, wine, breast_cancer (classes), diabetes (number)."""
+
+    name: Literal["iris", "wine", "breast_cancer", "diabetes"]
+    split: RowSplit = Field(RowSplit(), description="val, test, stratify, seed")
+
+
+class TorchvisionOptions(ImageOptions):
+    """A published image set read by torchvision; downloaded into `root` when missing."""
+
+    name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn", "usps"]
+    root: str | None = Field(None, description="folder of the files; default: NNZOO_DATA or ./data")
+    split: ValSplit = Field(ValSplit(), description="val, stratify, seed")
+
+
+class EmnistOptions(TorchvisionOptions):
+    """EMNIST: handwritten letters and digits in six arrangements, read by torchvision."""
+
+    name: Literal["emnist"]  # type: ignore[assignment]
+    subset: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] = Field(
+        "balanced", description="which arrangement"
+    )
+
+
+class ImageFolderOptions(ImageOptions):
+    """Your pictures: a folder a class; train/, val/ and test/ above them where you have them."""
+
+    name: Literal["image_folder"]
+    path: str = Field(description="the folder")
+    size: Size = Field(64, description="pictures are resized to this, a number or [h, w]")
+    color: bool = Field(True, description="three channels, or one (grey)")
+    split: RowSplit = Field(
+        RowSplit(), description="val, test, stratify, seed; for the parts that have no folder"
+    )
+
+
+class CsvOptions(TableOptions):
+    """Your table: CSV or Parquet, one row a sample."""
+
+    name: Literal["csv"]
+    path: str = Field(description="the file")
+    test_path: str | None = Field(None, description="test rows in a file of their own")
+    header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        ",", description="between values"
+    )
+    target: Column = Field(-1, description="name or position of the column to predict")
+    task: Literal["auto", "classification", "regression"] = Field(
+        "auto", description="classes or a number; auto looks at the target's training rows"
+    )
+    numbers: list[Column] = Field([], description="columns to read as numbers; others are found")
+    categories: list[Column] = Field([], description="columns to read as categories")
+    drop: list[Column] = Field([], description="columns to leave out")
+    max_categories: PositiveInt = Field(
+        100, description="a text column with more different values is refused, not one-hot"
+    )
+    split: RowSplit = Field(RowSplit(), description="val, test, stratify, seed")
+
+
+class SeriesOptions(WindowOptions):
+    """Your time series: a CSV or Parquet in order of time, cut into windows."""
+
+    name: Literal["series"]
+    path: str = Field(description="the file")
+    header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        ",", description="between values"
+    )
+    time: Column | None = Field(None, description="column of dates; default: found")
+    target: Column | Annotated[list[Column], Field(min_length=1)] = Field(
+        -1, description="column or columns to predict"
+    )
+    covariates: Literal["none", "all"] | list[Column] = Field(
+        "none", description="further columns that the network sees up to the present"
+    )
+    group: Column | None = Field(None, description="column that tells several series apart")
+    window: PositiveInt = Field(24, description="past time steps the network sees")
+    horizon: PositiveInt = Field(1, description="future time steps it predicts at once")
+    season: Literal["auto"] | Count = Field(
+        "auto", description="time steps of a season, for the baseline; auto: by the dates; 0: none"
+    )
+    split: TimeSplit = Field(TimeSplit(), description="train, val, test")
+
+
+class SineOptions(WindowOptions):
+    """A sine wave, generated: the usual first exercise of forecasting."""
+
+    name: Literal["sine"]
+    length: PositiveInt = Field(1000, description="time steps")
+    period: Positive = Field(40.0, description="time steps of one oscillation")
+    amplitude: Positive = Field(1.0, description="height")
+    noise: NonNegative = Field(0.0, description="standard deviation of added Gaussian noise")
+    seed: Count = Field(0, description="of the noise")
+    window: PositiveInt = Field(20, description="past time steps the network sees")
+    horizon: PositiveInt = Field(1, description="future time steps it predicts at once")
+    split: TimeSplit = Field(TimeSplit(), description="train, val, test")
+
+
+class AddingOptions(DataOptions):
+    """The adding problem (Hochreiter & Schmidhuber 1997): add two marked numbers of a sequence."""
+
+    name: Literal["adding"]
+    length: Annotated[int, Field(ge=2)] = Field(100, description="time steps of a sequence")
+    train: PositiveInt = Field(20000, description="training sequences")
+    val: Rows = Field(1000, description="validation sequences")
+    test: Rows = Field(1000, description="test sequences")
+    seed: Count = Field(0, description="of the sequences")
+    preprocess: SeriesPreprocess = Field(
+        SeriesPreprocess(scale="none", target="none"), description="scale, pca, whiten, target"
+    )
+
+
+# Optimizers and schedules.
+
+
+class ScheduleOptions(Options):
+    name: str
+    warmup: StepDuration = Field("0 steps", description="linear rise from zero at the start")
+
+
+class ConstantOptions(ScheduleOptions):
+    """The rate stays."""
+
+    name: Literal["constant"]
+
+
+class CosineOptions(ScheduleOptions):
+    """Half a cosine from the rate down to `final` times it (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine"]
+    final: Fraction = Field(0.0, description="share of the rate at the end")
+
+
+class OneCycleOptions(ScheduleOptions):
+    """Up from `start` to the rate, then down to `final`, by half cosines (Smith & Topin 2018)."""
+
+    name: Literal["one_cycle"]
+    rise: Share = Field(0.3, description="share of the steps that rise")
+    start: Fraction = Field(0.04, description="share of the rate at the start")
+    final: Fraction = Field(0.0001, description="share of the rate at the end")
+
+
+class StepOptions(ScheduleOptions):
+    """The rate is multiplied by `gamma` at equal distances."""
+
+    name: Literal["step"]
+    every: StepDuration = Field("10 epochs", description="distance")
+    gamma: Share = Field(0.1, description="factor")
+
+
+class LinearOptions(ScheduleOptions):
+    """A straight line from the rate down to `final` times it."""
+
+    name: Literal["linear"]
+    final: Fraction = Field(0.0, description="share of the rate at the end")
+
+
+class PlateauOptions(ScheduleOptions):
+    """The rate is multiplied by `gamma` when `train.monitor` has not improved for a while."""
+
+    name: Literal["plateau"]
+    patience: PositiveInt = Field(5, description="epochs without improvement")
+    gamma: Share = Field(0.1, description="factor")
+    floor: Fraction = Field(0.0, description="lowest share of the rate")
+
+
+def _named(value: Any) -> Any:
+    """`schedule: cosine` is short for `schedule: {name: cosine}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Schedule = Annotated[
+    ConstantOptions | CosineOptions | OneCycleOptions | StepOptions | LinearOptions | PlateauOptions,
+    Field(discriminator="name"),
+    BeforeValidator(_named),
+]
+
+
+class ClipOptions(Options):
+    """One of the two."""
+
+    norm: Positive | None = Field(None, description="scale the gradient to at most this norm")
+    value: Positive | None = Field(None, description="cut every entry into [-value, value]")
+
+    @model_validator(mode="after")
+    def _one(self) -> ClipOptions:
+        if (self.norm is None) == (self.value is None):
+            raise fault("", "give either 'norm' or 'value'")
+        return self
+
+
+class OptimOptions(Options):
+    name: str
+    lr: Positive = Field(0.001, description="learning rate")
+    weight_decay: NonNegative = Field(0.0, description="on weights; not on biases and norms")
+    schedule: Schedule = Field(
+        ConstantOptions(name="constant"), description="how the rate changes; a name, or a mapping"
+    )
+    clip: ClipOptions | None = Field(None, description="{norm: 1.0} or {value: 0.5}")
+
+
+class SgdOptions(OptimOptions):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    lr: Positive = Field(0.01, description="learning rate")
+    momentum: Fraction = Field(0.9, description="share of the last update that is kept")
+    nesterov: bool = Field(False, description="look ahead along the momentum")
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> SgdOptions:
+        if self.nesterov and self.momentum == 0:
+            raise fault("nesterov", "needs momentum above 0")
+        return self
+
+
+class AdamOptions(OptimOptions):
+    """Adam (Kingma & Ba 2015); weight decay is added to the gradient."""
+
+    name: Literal["adam"]
+    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
+        [0.9, 0.999], description="decay of the averages of gradient and square"
+    )
+    eps: Positive = Field(1e-8, description="added to the root")
+
+
+class AdamWOptions(AdamOptions):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]  # type: ignore[assignment]
+    weight_decay: NonNegative = Field(0.01, description="on weights; not on biases and norms")
+
+
+class RmspropOptions(OptimOptions):
+    """RMSprop (Hinton 2012)."""
+
+    name: Literal["rmsprop"]
+    alpha: Fraction = Field(0.99, description="decay of the average of squares")
+    eps: Positive = Field(1e-8, description="added to the root")
+    momentum: Fraction = Field(0.0, description="share of the last update that is kept")
+
+
+# Training.
+
+
+class EarlyStopping(Options):
+    patience: PositiveInt = Field(10, description="epochs without improvement of `monitor`")
+    min_delta: NonNegative = Field(0.0, description="smaller improvements do not count")
+
+
+class TrainOptions(Options):
+    """The loop."""
+
+    epochs: PositiveInt = Field(20, description="passes over the training rows")
+    batch_size: PositiveInt = Field(64, description="rows a batch")
+    accumulate: PositiveInt = Field(1, description="batches a step")
+    loss: Literal["auto", "cross_entropy", "mse", "mae", "huber"] = Field(
+        "auto", description="auto: cross_entropy for classes, mse for numbers"
+    )
+    huber_delta: Positive = Field(
+        1.0, description="with huber: where the square turns into a line, in scaled units"
+    )
+    label_smoothing: Fraction = Field(
+        0.0, description="with cross_entropy: share given to all classes alike"
+    )
+    monitor: str = Field(
+        "auto",
+        description="what decides the best epoch: val_loss, val_accuracy, val_f1_macro, val_rmse, "
+        "val_mae, …; auto: val_loss, or the last epoch where nothing validates",
+    )
+    early_stopping: EarlyStopping | None = Field(None, description="patience, min_delta")
+    save_every: Duration = Field("1 epoch", description="checkpoint cadence; also saved at the end")
+
+
+class Environment(Options):
+    """Written by nnzoo into a run's config.yaml; ignored when the file is read as a config."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)

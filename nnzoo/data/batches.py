@@ -1,0 +1,36 @@
+"""Which rows are in which batch, and every other random draw: pure functions of a few integers.
+
+Randomness is derived, not stored: the order of an epoch from (seed, epoch), dropout and
+augmentation from (seed, step). The position of a run is therefore three integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def derive(seed: int, *path: int | str) -> int:
+    """A seed of 63 bits for one purpose, independent of every other purpose's."""
+    text = "/".join(map(str, (seed, *path)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def epoch_order(rows: int, seed: int, epoch: int) -> Tensor:
+    """The row numbers (int64) of one epoch in their order."""
+    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+    return torch.randperm(rows, generator=generator)
+
+
+def batch_sizes(rows: int, size: int) -> list[int]:
+    """`rows` cut into batches of `size`; a last one of a single row joins the one before, because
+    batch norm cannot take the statistics of one row."""
+    sizes = [size] * (rows // size)
+    rest = rows % size
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes

@@ -1,0 +1,173 @@
+"""What every source gives: a kind, a task, and splits that hold whole tensors on the device.
+
+A split answers one question: the inputs and targets of these rows, as one batch. Small data lives
+on the device in compact form (images as uint8), so that a batch is one gather and no copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+KindName = Literal["image", "table", "series"]
+TaskName = Literal["classification", "regression", "forecasting"]
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The shape of one sample: image (channels, height, width), table (features,) or series
+    (time steps, features)."""
+
+    name: KindName
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {'×'.join(map(str, self.shape))}"
+
+    @property
+    def size(self) -> int:
+        """How many numbers one sample has."""
+        return int(np.prod(self.shape))
+
+
+class Split(Protocol):
+    """The rows of one split."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (batch, *shape) and targets of the rows (int64, on the split's device)."""
+        ...
+
+    def targets(self) -> Tensor:
+        """All targets: classes (rows,) int64, or numbers (rows, outputs)."""
+        ...
+
+    def map(
+        self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
+    ) -> Split:
+        """The same rows with both tensors changed."""
+        ...
+
+    def tensors(self) -> list[Tensor]:
+        """Everything that decides what the rows hold, for the fingerprint."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSplit:
+    """One sample a row of `x` (rows, *shape), its class or numbers in `y`."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return self.x.index_select(0, rows), self.y.index_select(0, rows)
+
+    def targets(self) -> Tensor:
+        return self.y
+
+    def map(
+        self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
+    ) -> TensorSplit:
+        return TensorSplit(inputs(self.x), targets(self.y))
+
+    def tensors(self) -> list[Tensor]:
+        return [self.x, self.y]
+
+
+@dataclass(frozen=True)
+class WindowSplit:
+    """Windows cut out of one long series when they are asked for.
+
+    values: (time, features); wanted: (time, targets); starts: (rows,) first time step of each
+    window. The targets of a window are the `horizon` time steps that follow it, flattened to
+    (horizon * targets,), time first.
+    """
+
+    values: Tensor
+    wanted: Tensor
+    starts: Tensor
+    window: int
+    horizon: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        starts = self.starts.index_select(0, rows)[:, None]
+        past = torch.arange(self.window, device=starts.device)
+        return self.values[starts + past], self._future(starts)
+
+    def _future(self, starts: Tensor) -> Tensor:
+        future = torch.arange(self.window, self.window + self.horizon, device=starts.device)
+        return self.wanted[starts + future].flatten(1)
+
+    def targets(self) -> Tensor:
+        return self._future(self.starts[:, None])
+
+    def past_targets(self) -> Tensor:
+        """The target columns over each window: (rows, window, targets)."""
+        past = torch.arange(self.window, device=self.starts.device)
+        return self.wanted[self.starts[:, None] + past]
+
+    def map(
+        self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
+    ) -> WindowSplit:
+        # One row a time step: the statistics are those of a feature, whatever its time.
+        return replace(self, values=inputs(self.values), wanted=targets(self.wanted))
+
+    def tensors(self) -> list[Tensor]:
+        used = self.starts[:, None] + torch.arange(self.window + self.horizon)
+        rows = torch.unique(used) if len(self.starts) else self.starts
+        return [self.values[rows], self.wanted[rows], self.starts]
+
+
+@dataclass
+class Dataset:
+    """A source, read: splits in their own units, and what is needed to read more of the same.
+
+    splits: train always, val and test where there are rows for them; inputs are uint8 images
+    (rows, channels, height, width), tables as float64 (rows, numbers + categories) with NaN for
+    a missing number and -1 for an unknown category, or series as float64.
+    fit_rows: inputs to fit statistics on, training rows alone.
+    spec: plain values that go into the checkpoint: labels, columns, categories.
+    """
+
+    kind: Kind
+    task: TaskName
+    splits: dict[str, Split]
+    spec: dict[str, Any] = field(default_factory=dict)
+    season: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes in order of their index; empty where the task has none."""
+        return cast(list[str], self.spec.get("labels", []))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every split's content, abbreviated."""
+        digest = hashlib.sha256()
+        for name in SPLITS:
+            if name in self.splits:
+                digest.update(f"{name} {len(self.splits[name])}".encode())
+                for tensor in self.splits[name].tensors():
+                    digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+                    digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()[:16]
+
+
+def chunks(length: int, size: int) -> Iterator[slice]:
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))

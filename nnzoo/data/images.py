@@ -1,0 +1,294 @@
+"""Image sources: published sets through torchvision, and folders of your own pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+from nnzoo.data.splitting import split_rows
+from nnzoo.errors import DataError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+MAX_PIXELS = 100_000_000
+
+_CLASSES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist": "EMNIST",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "svhn": "SVHN",
+    "usps": "USPS",
+}
+# Where files placed by hand must lie, below the root.
+_FILES = {
+    "mnist": "MNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+    "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+    "kmnist": "KMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+    "emnist": "EMNIST/raw/gzip.zip",
+    "cifar10": "cifar-10-python.tar.gz",
+    "cifar100": "cifar-100-python.tar.gz",
+    "svhn": "train_32x32.mat and test_32x32.mat",
+    "usps": "usps.bz2 and usps.t.bz2",
+}
+
+
+def import_torchvision(name: str) -> ModuleType:
+    """A torchvision module, also where its wheel was built for another torch.
+
+    Such a pair fails on import with "operator torchvision::nms does not exist". The data sets and
+    transforms need no compiled operator, so the missing ones are declared and the import repeated.
+    """
+    libraries = []
+    for _ in range(50):
+        try:
+            module = importlib.import_module(name)
+        except RuntimeError as error:
+            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if missing is None:
+                raise
+            for loaded in [key for key in sys.modules if key.split(".")[0] == "torchvision"]:
+                del sys.modules[loaded]
+            library = torch.library.Library("torchvision", "FRAGMENT")
+            library.define(f"{missing[1]}(Tensor x) -> Tensor")
+            libraries.append(library)
+        else:
+            _KEPT.extend(libraries)
+            return module
+    raise DataError("torchvision does not match torch; reinstall both with constraints.txt")
+
+
+# A Library takes its operators along when it is collected.
+_KEPT: list[Any] = []
+
+
+def images_to_tensor(images: Any) -> Tensor:
+    """Images as uint8 (rows, channels, height, width)."""
+    array = torch.as_tensor(np.ascontiguousarray(images))
+    if array.ndim == 3:
+        return array[:, None]
+    return array if array.shape[1] in (1, 3) else array.permute(0, 3, 1, 2).contiguous()
+
+
+def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = None) -> Dataset:
+    """A published set, downloaded into its root when missing; its own test rows are the test split.
+
+    Raises DataError where a download fails, saying where files can be placed by hand.
+    """
+    root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
+    name = options.name
+    cls = getattr(import_torchvision("torchvision.datasets"), _CLASSES[name])
+    extra = {"split": options.subset} if isinstance(options, EmnistOptions) else {}
+    parts = {}
+    for part in ("train", "test"):
+        where = {"split": part} if name == "svhn" else {"train": part == "train"}
+        parts[part] = _read_torchvision(cls, name, root, {**where, **extra})
+    labels = _torchvision_labels(name, parts["train"])
+    x, y = {}, {}
+    for part, source in parts.items():
+        raw = source.data
+        x[part] = images_to_tensor(raw)
+        classes = source.labels if name == "svhn" else source.targets
+        y[part] = torch.as_tensor(np.asarray(classes), dtype=torch.int64)
+        if name == "emnist":
+            x[part] = x[part].transpose(2, 3).contiguous()  # stored lying on its side
+            if isinstance(options, EmnistOptions) and options.subset == "letters":
+                y[part] = y[part] - 1  # letters count from 1; "N/A" is class 0
+    rows = split_rows(len(x["train"]), options.split, y["train"].numpy(), test=False)
+    splits: dict[str, Any] = {}
+    for part in ("train", "val"):
+        chosen = torch.from_numpy(rows[part])
+        whole = len(chosen) == len(x["train"])
+        if len(chosen):
+            splits[part] = (
+                TensorSplit(x["train"], y["train"])
+                if whole
+                else TensorSplit(x["train"][chosen], y["train"][chosen])
+            )
+    splits["test"] = TensorSplit(x["test"], y["test"])
+    kind = Kind("image", tuple(x["train"].shape[1:]))
+    return Dataset(kind, "classification", splits, {"labels": labels})
+
+
+def _read_torchvision(cls: Any, name: str, root: Path, arguments: dict[str, Any]) -> Any:
+    try:
+        return cls(root, download=False, **arguments)
+    except (RuntimeError, FileNotFoundError):
+        pass
+    except ImportError as error:
+        raise DataError(f"data '{name}' needs another package: {error}") from None
+    except Exception as error:
+        raise DataError(f"data '{name}': the files in {root} cannot be read: {error}") from None
+    try:
+        return cls(root, download=True, **arguments)
+    except PermissionError as error:
+        raise DataError(f"data '{name}': cannot write to {root}: {error.strerror}") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"data '{name}' is not in {root} and its download failed ({reason}). Place the files "
+            f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA"
+        ) from None
+
+
+def _torchvision_labels(name: str, source: Any) -> list[str]:
+    if name in ("mnist", "usps", "svhn"):
+        return [str(digit) for digit in range(10)]
+    labels = [str(label) for label in source.classes]
+    return labels[1:] if labels[0] == "N/A" else labels
+
+
+# Your own pictures.
+
+
+def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None) -> Dataset:
+    """A folder of class folders, or train/, val/ and test/ (or valid, validation) above them.
+
+    Pictures are decoded once, resized, into a cache keyed by every file's name, size and time.
+    Raises DataError: no folder, a class without pictures, a broken picture (named), a label in
+    test that no training row has.
+    """
+    root = Path(options.path)
+    if not root.is_dir():
+        raise DataError(f"data.path: no folder {root}")
+    parts = {}
+    for part, names in (("train", ("train",)), ("val", ("val", "valid", "validation")),
+                        ("test", ("test",))):
+        for candidate in names:
+            if (root / candidate).is_dir():
+                parts[part] = root / candidate
+    if parts and "train" not in parts:
+        raise DataError(f"{root} has {', '.join(p.name + '/' for p in parts.values())} but no train/")
+    folders = parts or {"train": root}
+    classes = {part: _class_files(folder) for part, folder in folders.items()}
+    labels = list(spec["labels"]) if spec else sorted(classes["train"])
+    if len(labels) < 2:
+        raise DataError(
+            f"{folders['train']} has {len(labels)} class folder(s); a classifier needs at least two"
+        )
+    x, y = {}, {}
+    for part, found in classes.items():
+        unknown = sorted(set(found) - set(labels))
+        if unknown:
+            raise DataError(f"{folders[part]} has the class '{unknown[0]}' that training never saw")
+        files = [file for label in labels for file in found.get(label, [])]
+        x[part] = _decoded(files, options)
+        y[part] = torch.tensor(
+            [i for i, label in enumerate(labels) for _ in found.get(label, [])], dtype=torch.int64
+        )
+    split = options.split
+    held = {"val": split.val if "val" not in parts else 0}
+    held["test"] = split.test if "test" not in parts else 0
+    rows = split_rows(len(x["train"]), split.model_copy(update=held), y["train"].numpy())
+    splits: dict[str, Any] = {}
+    for part in ("train", "val", "test"):
+        if part in parts and part != "train":
+            splits[part] = TensorSplit(x[part], y[part])
+        elif part in rows and len(rows[part]):
+            chosen = torch.from_numpy(rows[part])
+            splits[part] = TensorSplit(x["train"][chosen], y["train"][chosen])
+    shape = tuple(x["train"].shape[1:])
+    return Dataset(Kind("image", shape), "classification", splits, {"labels": labels})
+
+
+def _class_files(folder: Path) -> dict[str, list[Path]]:
+    result = {}
+    for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
+        files = sorted(
+            file
+            for file in class_folder.rglob("*")
+            if file.suffix.lower() in EXTENSIONS and file.name[0] != "." and file.is_file()
+        )
+        if not files:
+            raise DataError(f"class folder without pictures: {class_folder}")
+        result[class_folder.name] = files
+    if not result:
+        raise DataError(f"{folder} has no class folders; put each class's pictures into its own")
+    return result
+
+
+def cache_folder() -> Path:
+    """Where decoded pictures are kept: NNZOO_CACHE, else the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("NNZOO_CACHE") or Path(base) / "nnzoo")
+
+
+def _decoded(files: list[Path], options: ImageFolderOptions) -> Tensor:
+    """All pictures as uint8 (rows, channels, height, width), from the cache where it is current.
+
+    The cache is memory-mapped: pages that are not in use cost no memory.
+    """
+    height, width = (options.size, options.size) if isinstance(options.size, int) else options.size
+    channels = 3 if options.color else 1
+    shape = (len(files), channels, height, width)
+    stats = [(str(file), *_stamp(file)) for file in files]
+    key = hashlib.sha256(json.dumps([stats, shape, 1]).encode()).hexdigest()[:32]
+    path = cache_folder() / f"{key}.npy"
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            try:
+                out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                _decode_all(files, out, options.color)
+                out.flush()
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the picture cache {path.parent}: {error.strerror}; "
+                "NNZOO_CACHE names another folder"
+            ) from None
+    # "c": reads come from the file, and a stray write would stay in memory.
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _decode_all(files: list[Path], out: np.ndarray, color: bool) -> None:
+    def decode(i: int) -> None:
+        out[i] = decode_image(files[i], out.shape[2], out.shape[3], color)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(decode, range(len(files))):
+            pass
+
+
+def decode_image(file: Path, height: int, width: int, color: bool) -> np.ndarray:
+    """One picture as uint8 (channels, height, width), resized; raises DataError naming the file."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"{file}: {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read"
+                )
+            upright = ImageOps.exif_transpose(image).convert("RGB" if color else "L")
+            if upright.size != (width, height):
+                upright = upright.resize((width, height), Image.Resampling.BILINEAR)
+            array = np.asarray(upright)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"broken picture {file}: {error}; repair or remove it") from None
+    return array.transpose(2, 0, 1) if color else array[None]

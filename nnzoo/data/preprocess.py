@@ -1,0 +1,238 @@
+"""Preprocessing as modules, fitted on training rows alone and saved with the weights.
+
+A `Preprocess` turns raw inputs (uint8 images; float64 tables with NaN and category codes; float64
+series) into float32 for the network. It can be built from a checkpoint's plain values without any
+data, and is then filled from its state_dict.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo.config.schema import ScaleOptions, TablePreprocess
+from nnzoo.data.dataset import Dataset, Kind, Split, TensorSplit, WindowSplit, chunks
+from nnzoo.errors import ConfigError, DataError
+
+# Statistics are gathered in pieces of this many rows, so that uint8 images never become one
+# float64 copy of themselves.
+CHUNK = 8192
+MAX_PCA_INPUTS = 20_000
+
+
+class Impute(nn.Module):
+    """Missing numbers (NaN) of the first `numbers` columns become the training rows' value."""
+
+    fill: Tensor
+
+    def __init__(self, numbers: int, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.register_buffer("fill", torch.zeros(numbers, dtype=torch.float64))
+
+    def fit(self, x: Tensor) -> None:
+        numbers = x[:, : len(self.fill)]
+        if self.how == "mean":
+            self.fill = numbers.nanmean(0).nan_to_num(0)
+        elif self.how == "median" and numbers.numel():
+            self.fill = numbers.nanmedian(0).values.nan_to_num(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = len(self.fill)
+        numbers = x[:, :count]
+        filled = torch.where(numbers.isnan(), self.fill.to(x.dtype), numbers)
+        return torch.cat([filled, x[:, count:]], 1)
+
+
+class OneHot(nn.Module):
+    """Category codes behind the first `numbers` columns become 0/1 columns; -1 is all zero."""
+
+    def __init__(self, numbers: int, sizes: list[int]) -> None:
+        super().__init__()
+        self.numbers = numbers
+        self.sizes = sizes
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [x[:, : self.numbers]]
+        for i, size in enumerate(self.sizes):
+            codes = x[:, self.numbers + i, None]
+            parts.append((codes == torch.arange(size, device=x.device)).to(x.dtype))
+        return torch.cat(parts, 1)
+
+
+class Scale(nn.Module):
+    """(x - shift) / spread along one dimension; a feature that never changes only loses its mean.
+
+    axis: 1 for a channel of an image, -1 for a feature; only the first `features` are scaled.
+    """
+
+    shift: Tensor
+    spread: Tensor
+
+    def __init__(self, features: int, how: str, axis: int = -1) -> None:
+        super().__init__()
+        self.how = how
+        self.axis = axis
+        self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
+
+    def fit(self, x: Tensor) -> None:
+        """x: (rows, ..., features) or, for images, (rows, features, ...)."""
+        if self.how == "none" or not len(self.shift):
+            return
+        moved = x.movedim(self.axis, -1)[..., : len(self.shift)].flatten(0, -2)
+        if self.how == "minmax":
+            self.shift = moved.amin(0).double()
+            spread = moved.amax(0).double() - self.shift
+        else:
+            # Two passes over pieces in float64: one pass of sums of squares loses digits.
+            pieces = [moved[piece].double() for piece in chunks(len(moved), CHUNK * 128)]
+            self.shift = torch.stack([piece.sum(0) for piece in pieces]).sum(0) / len(moved)
+            squares = [((piece - self.shift) ** 2).sum(0) for piece in pieces]
+            spread = (torch.stack(squares).sum(0) / len(moved)).sqrt()
+        tiny = 1e-12 * self.shift.abs().clamp(min=1e-300)
+        self.spread = torch.where(spread > tiny, spread, torch.ones_like(spread))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Tables and series keep float64 up to here, since a large mean eats float32's digits.
+        dtype = x.dtype if x.is_floating_point() else torch.float32
+        view = (-1,) + (1,) * (x.ndim - 2) if self.axis == 1 else (-1,)
+        shift = self.shift.to(dtype).view(view)
+        factor = (1 / self.spread).to(dtype).view(view)
+        count = len(self.shift)
+        if x.shape[self.axis] == count:
+            return (x.to(dtype) - shift) * factor
+        return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Back to the original units, in float64; x: (..., features)."""
+        return x.double() * self.spread + self.shift
+
+
+class PCA(nn.Module):
+    """Projection on the first principal components (SVD of the covariance of the training rows).
+
+    whiten: each component divided by its standard deviation. The sign of a component is fixed by
+    its entry of largest size, so that the result does not depend on the linear algebra library.
+    """
+
+    mean: Tensor
+    components: Tensor
+
+    def __init__(self, features: int, count: int, whiten: bool) -> None:
+        super().__init__()
+        self.whiten = whiten
+        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("components", torch.zeros(features, count, dtype=torch.float64))
+
+    def fit(self, x: Tensor) -> None:
+        flat = x.double().flatten(0, -2)
+        count = self.components.shape[1]
+        self.mean = flat.mean(0)
+        centred = flat - self.mean
+        covariance = centred.T @ centred / max(len(flat) - 1, 1)
+        variances, vectors = torch.linalg.eigh(covariance)
+        variances, vectors = variances.flip(0)[:count], vectors.flip(1)[:, :count]
+        largest = vectors.abs().argmax(0, keepdim=True)
+        vectors = vectors * vectors.gather(0, largest).sign()
+        if self.whiten:
+            vectors = vectors / variances.clamp(min=variances[0] * 1e-12).sqrt()
+        self.components = vectors
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean.to(x.dtype)) @ self.components.to(x.dtype)
+
+
+class Flatten(nn.Flatten):
+    """(batch, ...) to (batch, features)."""
+
+
+class Preprocess(nn.Sequential):
+    """Raw inputs to the network's float32 inputs of kind `out_kind`."""
+
+    def __init__(self, options: ScaleOptions, kind: Kind, spec: dict[str, Any]) -> None:
+        steps: list[tuple[str, nn.Module]] = []
+        self.in_kind = kind
+        features = kind.shape[0] if kind.name == "image" else kind.shape[-1]
+        scaled = features
+        if kind.name == "table":
+            sizes = [len(column["categories"]) for column in spec["columns"] if "categories" in column]
+            scaled = features - len(sizes)
+            assert isinstance(options, TablePreprocess)
+            steps.append(("impute", Impute(scaled, options.impute)))
+            steps.append(("one_hot", OneHot(scaled, sizes)))
+            features = scaled + sum(sizes)
+            kind = Kind("table", (features,))
+        axis = 1 if kind.name == "image" else -1
+        steps.append(("scale", Scale(scaled, options.scale, axis)))
+        if options.pca is not None:
+            if kind.name == "image":
+                steps.append(("flatten", Flatten()))
+                kind = Kind("table", (kind.size,))
+            features = kind.shape[-1]
+            if options.pca > features:
+                raise ConfigError.at(
+                    "data.preprocess.pca", f"{options.pca} components of {features} features"
+                )
+            if features > MAX_PCA_INPUTS:
+                raise ConfigError.at(
+                    "data.preprocess.pca",
+                    f"{features} features are too many (at most {MAX_PCA_INPUTS}); use smaller images",
+                )
+            steps.append(("pca", PCA(features, options.pca, options.whiten)))
+            kind = Kind(kind.name, (*kind.shape[:-1], options.pca))
+        super().__init__()
+        self.out_kind = kind
+        for name, module in steps:
+            self.add_module(name, module)
+
+    def fit(self, split: Split) -> None:
+        """Fit every step, in order, on the training rows alone."""
+        x = fit_rows(split)
+        for step in self:
+            fit = getattr(step, "fit", None)
+            if fit is not None:
+                fit(x)
+            if len(self) > 1 and step is not self[-1]:
+                x = step(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).float()
+
+
+def fit_rows(split: Split) -> Tensor:
+    """The inputs to fit on: rows of a table, images, or each time step of the windows once."""
+    if isinstance(split, WindowSplit):
+        last = int(split.starts.max()) + split.window + split.horizon
+        used = torch.zeros(last, dtype=torch.bool)
+        for offset in range(split.window + split.horizon):
+            used[split.starts + offset] = True
+        return split.values[:last][used]
+    assert isinstance(split, TensorSplit)
+    return split.x
+
+
+def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
+    """The scale of a number target, fitted on training rows; None for classes."""
+    if dataset.task == "classification":
+        return None
+    how = getattr(options, "target", "none")
+    scale = Scale(len(dataset.spec["targets"]), how)
+    train = dataset.splits["train"]
+    if isinstance(train, WindowSplit):
+        scale.fit(fit_rows(train.map(lambda _: train.wanted, lambda wanted: wanted)))
+    else:
+        scale.fit(train.targets())
+    return scale
+
+
+def balanced_weights(dataset: Dataset) -> Tensor:
+    """Weight of each class: rows / (classes * rows of the class), from training rows."""
+    classes = dataset.splits["train"].targets()
+    counts = torch.bincount(classes, minlength=len(dataset.labels))
+    if (counts == 0).any():
+        missing = dataset.labels[int((counts == 0).nonzero()[0])]
+        raise DataError(f"class_weights: no training row has the label '{missing}'")
+    return len(classes) / (len(counts) * counts.float())

@@ -1,0 +1,168 @@
+"""Your time series: columns in order of time, cut into windows, split by time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from nnzoo.config.schema import SeriesOptions, TimeSplit
+from nnzoo.data.dataset import Dataset, Kind, WindowSplit
+from nnzoo.data.frames import column_name, looks_like_dates, read_frame, to_numbers
+from nnzoo.data.splitting import split_time
+from nnzoo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def windows(
+    values: Sequence[np.ndarray],
+    wanted: Sequence[np.ndarray],
+    features: list[str],
+    targets: list[str],
+    window: int,
+    horizon: int,
+    split: TimeSplit,
+    season: int,
+) -> Dataset:
+    """Series as a dataset of windows.
+
+    values: one (time, features) array a series; wanted: one (time, targets) array a series.
+    A window belongs to the split in which all of its target time steps lie; its past may reach
+    back into the split before, as it would in use. Raises DataError where a series is too short.
+    """
+    starts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    offset = 0
+    for i, series in enumerate(values):
+        which = f" {i + 1}" if len(values) > 1 else ""
+        if len(series) < window + horizon:
+            raise DataError(
+                f"series{which} has {len(series)} time steps, fewer than window + horizon "
+                f"({window} + {horizon}); use a smaller window"
+            )
+        for part, steps in split_time(len(series), split).items():
+            first = max(steps.start, window)
+            last = steps.stop - horizon
+            if first > last:
+                if len(steps):
+                    raise DataError(
+                        f"the {part} split of series{which} has {len(steps)} time steps, too few "
+                        f"for window {window} and horizon {horizon}; change data.split or data.window"
+                    )
+                continue
+            starts[part].append(np.arange(first, last + 1) - window + offset)
+        offset += len(series)
+    whole = torch.from_numpy(np.concatenate(values))
+    goal = torch.from_numpy(np.concatenate(wanted))
+    splits: dict[str, Any] = {
+        part: WindowSplit(whole, goal, torch.from_numpy(np.concatenate(each)), window, horizon)
+        for part, each in starts.items()
+        if each
+    }
+    spec = {"columns": [{"name": name} for name in features], "targets": targets,
+            "horizon": horizon}  # fmt: skip
+    kind = Kind("series", (window, whole.shape[1]))
+    return Dataset(kind, "forecasting", splits, spec, season)
+
+
+def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> Dataset:
+    """One or several series of a file. Targets are always among what the network sees.
+
+    Missing covariates keep their last value; a missing target is an error. Raises DataError.
+    """
+    frame = read_frame(options.path, options.header, options.delimiter)
+    time = _time_column(frame, options)
+    group = None if options.group is None else column_name(frame, options.group, "data.group")
+    wanted = options.target if isinstance(options.target, list) else [options.target]
+    targets = [column_name(frame, column, "data.target") for column in wanted]
+    if options.covariates == "all":
+        others = [name for name in frame.columns if name not in (time, group, *targets)]
+    elif options.covariates == "none":
+        others = []
+    else:
+        others = [column_name(frame, column, "data.covariates") for column in options.covariates]
+        others = [name for name in others if name not in targets]
+    features = targets + others
+    pieces = [frame] if group is None else [piece for _, piece in frame.groupby(group, sort=True)]
+    values, goals = [], []
+    for piece in pieces:
+        values.append(_numbers(piece, features, len(targets), options.path))
+        goals.append(values[-1][:, : len(targets)])
+    season = options.season if isinstance(options.season, int) else _season(pieces[0], time)
+    return windows(values, goals, features, targets, options.window, options.horizon,
+                   options.split, season)  # fmt: skip
+
+
+def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
+    """The column of dates, checked to be in order; None where there is none."""
+    import pandas
+
+    if options.time is not None:
+        name = column_name(frame, options.time, "data.time")
+    else:
+        name = next((str(n) for n in frame.columns if looks_like_dates(frame[n])), "")
+        if not name:
+            return None
+    dates = pandas.to_datetime(frame[name], errors="coerce")
+    if options.time is not None and dates.isna().any():
+        numbers = to_numbers(frame[name])
+        if np.isnan(numbers).any():
+            row = int(np.isnan(numbers).argmax())
+            raise DataError(
+                f"data.time: '{frame[name].iloc[row]}' in data row {row + 1} is neither date nor number"
+            )
+        return name
+    group = None if options.group is None else column_name(frame, options.group, "data.group")
+    for _, piece in [(None, dates)] if group is None else dates.groupby(frame[group]):
+        if not piece.dropna().is_monotonic_increasing:
+            late = piece.index[(piece.diff() < pandas.Timedelta(0)).to_numpy()][0]
+            raise DataError(
+                f"{options.path}: not in order of time: '{frame[name].iloc[late]}' (data row "
+                f"{late + 1}) is earlier than the row before; sort the file"
+            )
+    return name
+
+
+def _numbers(frame: pandas.DataFrame, names: list[str], targets: int, path: str) -> np.ndarray:
+    """Columns as float64 (time, columns); gaps of covariates keep the last value."""
+    columns = []
+    for i, name in enumerate(names):
+        numbers = to_numbers(frame[name])
+        bad = np.isnan(numbers)
+        present = frame[name].notna().to_numpy()
+        if (bad & present).any() or (i < targets and bad.any()):
+            row = int((bad & present if (bad & present).any() else bad).argmax())
+            value = frame[name].iloc[row] if present[row] else "nothing"
+            role = "target" if i < targets else "covariate"
+            raise DataError(
+                f"{path}: the {role} '{name}' should be a number, but data row "
+                f"{frame.index[row] + 1} has '{value}'"
+            )
+        if bad.any():
+            # Forward only: a later value would be a look into the future.
+            last = np.maximum.accumulate(np.where(bad, -1, np.arange(len(numbers))))
+            numbers = np.where(last < 0, 0.0, numbers[np.maximum(last, 0)])
+        columns.append(numbers)
+    return np.stack(columns, 1)
+
+
+def _season(frame: pandas.DataFrame, time: str | None) -> int:
+    """Time steps of a season by the distance of the dates; 0 where it cannot be told."""
+    import pandas
+
+    if time is None:
+        return 0
+    dates = pandas.to_datetime(frame[time], errors="coerce").dropna()
+    if len(dates) < 3:
+        return 0
+    days = dates.diff().median() / pandas.Timedelta(days=1)
+    for low, high, season in (
+        (1 / 25, 1 / 23, 24), (0.9, 1.1, 7), (6.9, 7.1, 52), (27, 32, 12), (88, 93, 4),
+    ):  # fmt: skip
+        if low <= days <= high:
+            return season
+    per_day = round(1 / days) if 0 < days < 0.5 else 0
+    return per_day if per_day <= 288 else 0

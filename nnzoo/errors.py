@@ -1,0 +1,76 @@
+"""Every error that a user can cause, one tree, with the exit code of each.
+
+    NnzooError            1   also what nnzoo itself got wrong
+    ├── UsageError        2   the command line
+    ├── ConfigError       2   a YAML file or --set; carries every fault found
+    ├── DataError         3   files, columns, labels, pictures
+    ├── DivergedError     4   loss or gradient is no longer a finite number
+    └── CheckpointError   5   a run folder or a .pt file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class NnzooError(Exception):
+    """One short message: what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(NnzooError):
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a configuration.
+
+    where: "cnn.yaml:7:3" (line and column from 1) or "--set"; path: "model.channels".
+    """
+
+    where: str
+    path: str
+    message: str
+    order: tuple[int, int] = (0, 0)
+
+
+class ConfigError(NnzooError):
+    """All faults of a configuration at once."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, faults: Sequence[Fault]) -> None:
+        self.source = source
+        self.faults = sorted(faults, key=lambda fault: fault.order)
+        where_width = max(len(fault.where) for fault in self.faults)
+        path_width = max(len(fault.path) for fault in self.faults)
+        count = f"{len(self.faults)} problem{'s' if len(self.faults) != 1 else ''}"
+        lines = [f"{source}: {count}"]
+        lines += [
+            f"  {fault.where:<{where_width}}  {fault.path:<{path_width}}  {fault.message}"
+            for fault in self.faults
+        ]
+        super().__init__("\n".join(lines))
+
+    @classmethod
+    def at(cls, path: str, message: str) -> ConfigError:
+        """One fault that shows only when the configuration meets the data."""
+        return cls("configuration", [Fault("config", path, message)])
+
+
+class DataError(NnzooError):
+    exit_code = 3
+
+
+class DivergedError(NnzooError):
+    exit_code = 4
+
+
+class CheckpointError(NnzooError):
+    exit_code = 5

@@ -1,0 +1,213 @@
+"""Convolutional network: 2-D on images, 1-D on series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo.config.schema import CnnOptions
+from nnzoo.data.dataset import Kind
+from nnzoo.errors import ConfigError
+from nnzoo.models.initialize import init_layer
+from nnzoo.models.layers import activation_layer
+
+Sizes = tuple[int, ...]
+
+
+class CNN(nn.Module):
+    """Layers of convolution, norm, pooling, activation and dropout, then a head of linear layers.
+
+    Input (batch, channels, height, width), or (batch, time, features) for a series; output
+    (batch, outputs). `features` and `head` are plain nn.Sequential, except where `residual` asks
+    for blocks. Max pooling stands before the activation: every activation here but gelu and silu
+    never falls where its input rises, so the numbers are the same at a quarter of the work.
+    """
+
+    def __init__(self, options: CnnOptions, kind: Kind, outputs: int) -> None:
+        super().__init__()
+        if kind.name == "table":
+            raise ConfigError.at(
+                "model.name",
+                "a cnn needs neighbours: images or series, but the data is a table whose columns "
+                "have no order; use mlp",
+            )
+        self.is_series = kind.name == "series"
+        dims = 1 if self.is_series else 2
+        channels = kind.shape[-1] if self.is_series else kind.shape[0]
+        size: Sizes = kind.shape[:1] if self.is_series else kind.shape[1:]
+        layers: list[nn.Module] = []
+        for i, width in enumerate(options.channels):
+            layer = _Layer(options, i, dims)
+            built, size = layer.build(channels, width, size)
+            layers += built
+            channels = width
+        self.features = nn.Sequential(*layers)
+
+        average = options.head.pooling == "average"
+        head: list[nn.Module] = []
+        if average:
+            head.append(nn.AdaptiveAvgPool1d(1) if dims == 1 else nn.AdaptiveAvgPool2d(1))
+        head.append(nn.Flatten())
+        features = channels
+        if not average:
+            for length in size:
+                features *= length
+        for width in options.head.hidden:
+            linear = nn.Linear(features, width)
+            init_layer(linear, options.init, options.activation)
+            head += [linear, activation_layer(options.activation)]
+            if options.head.dropout:
+                head.append(nn.Dropout(options.head.dropout))
+            features = width
+        if options.head.dropout and not options.head.hidden:
+            head.append(nn.Dropout(options.head.dropout))
+        output = nn.Linear(features, outputs)
+        init_layer(output, options.init, "linear")
+        self.head = nn.Sequential(*head, output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.is_series:
+            x = x.transpose(1, 2)
+        return self.head(self.features(x))
+
+
+class _Layer:
+    """The options of one layer of `channels`, and how it is built."""
+
+    def __init__(self, options: CnnOptions, index: int, dims: int) -> None:
+        self.options = options
+        self.index = index
+        self.dims = dims
+        self.kernel = self.sizes("kernel_size")
+        self.stride = self.sizes("stride")
+        self.pool = options.per_layer("pool")[index]
+        self.pool_size = self.sizes("pool_size")
+        self.padding = options.per_layer("padding")[index]
+
+    def sizes(self, key: str) -> Sizes:
+        value: Any = self.options.per_layer(key)[self.index]
+        if isinstance(value, int):
+            return (value,) * self.dims
+        if self.dims == 1:
+            raise ConfigError.at(
+                f"model.{key}", f"{value} has two sizes, but a series has one direction; give a number"
+            )
+        return tuple(value)
+
+    def build(self, channels: int, width: int, size: Sizes) -> tuple[list[nn.Module], Sizes]:
+        """The modules of this layer, and the size of the map behind them."""
+        options = self.options
+        conv_dropout = options.per_layer("dropout")[self.index]
+        if options.residual:
+            block = ResidualBlock(self, channels, width, size)
+            layers: list[nn.Module] = [block]
+            size = block.out_size
+            pool, size = self.pooling(size)
+            layers += pool
+        else:
+            layers, size = self.convolution(channels, width, size, self.stride)
+            pool, size = self.pooling(size)
+            activation = [activation_layer(options.activation)]
+            monotone = options.activation not in ("gelu", "silu")
+            layers += pool + activation if self.pool == "max" and monotone else activation + pool
+        if conv_dropout:
+            layers.append(nn.Dropout(conv_dropout))
+        return layers, size
+
+    def convolution(
+        self, channels: int, width: int, size: Sizes, stride: Sizes
+    ) -> tuple[list[nn.Module], Sizes]:
+        """Padding where it is uneven, convolution and norm; `size` (h, w) or (time,) moves along.
+
+        "same" keeps the size divided by the stride, rounded up.
+        """
+        options = self.options
+        before, after = [], []
+        for i, kernel in enumerate(self.kernel):
+            if self.padding == "same":
+                before.append((kernel - 1) // 2)
+                after.append(kernel - 1 - (kernel - 1) // 2)
+            else:
+                given = 0 if self.padding == "valid" else self.padding
+                if not isinstance(given, int):
+                    given = self.sizes("padding")[i]
+                before.append(given)
+                after.append(given)
+        out = tuple(
+            (length + b + a - kernel) // step + 1
+            for length, b, a, kernel, step in zip(
+                size, before, after, self.kernel, stride, strict=True
+            )
+        )
+        self.check(out, size, f"kernel_size {_text(self.kernel)}, padding {self.padding}")
+        layers: list[nn.Module] = []
+        padding: Sizes = tuple(before)
+        if before != after:
+            sides = [side for pair in zip(before[::-1], after[::-1], strict=True) for side in pair]
+            pad = nn.ConstantPad1d if self.dims == 1 else nn.ZeroPad2d
+            layers.append(pad(tuple(sides), 0.0) if self.dims == 1 else pad(tuple(sides)))  # type: ignore
+            padding = (0,) * self.dims
+        conv = (nn.Conv1d if self.dims == 1 else nn.Conv2d)(
+            channels, width, self.kernel, stride, padding, bias=options.norm != "batch"  # type: ignore
+        )
+        init_layer(conv, options.init, options.activation)
+        layers.append(conv)
+        if options.norm == "batch":
+            layers.append(nn.BatchNorm1d(width) if self.dims == 1 else nn.BatchNorm2d(width))
+        elif options.norm == "layer":
+            layers.append(nn.GroupNorm(1, width))
+        return layers, out
+
+    def pooling(self, size: Sizes) -> tuple[list[nn.Module], Sizes]:
+        if self.pool == "none":
+            return [], size
+        window: Any = self.pool_size if self.dims == 2 else self.pool_size[0]
+        out = tuple(length // step for length, step in zip(size, self.pool_size, strict=True))
+        self.check(out, size, f"pool_size {_text(self.pool_size)}")
+        if self.pool == "lp":
+            return [(nn.LPPool1d if self.dims == 1 else nn.LPPool2d)(2, window)], out
+        if self.pool == "max":
+            return [(nn.MaxPool1d if self.dims == 1 else nn.MaxPool2d)(window)], out
+        return [(nn.AvgPool1d if self.dims == 1 else nn.AvgPool2d)(window)], out
+
+    def check(self, out: Sizes, size: Sizes, what: str) -> None:
+        if min(out) < 1:
+            raise ConfigError.at(
+                "model",
+                f"layer {self.index + 1} of {len(self.options.channels)}: its input is "
+                f"{_text(size)} and {what} leaves nothing ({_text(out)}); use fewer layers, less "
+                "pooling or 'same' padding",
+            )
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions with a skip around them (He et al. 2016), then the activation.
+
+    Where the skip changes channels or size it is a 1×1 convolution.
+    """
+
+    def __init__(self, layer: _Layer, channels: int, width: int, size: Sizes) -> None:
+        super().__init__()
+        options = layer.options
+        first, middle = layer.convolution(channels, width, size, layer.stride)
+        second, self.out_size = layer.convolution(width, width, middle, (1,) * layer.dims)
+        self.body = nn.Sequential(*first, activation_layer(options.activation), *second)
+        self.skip: nn.Module = nn.Identity()
+        straight = tuple((length - 1) // step + 1 for length, step in zip(size, layer.stride))
+        if self.out_size != straight:
+            raise ConfigError.at("model.padding", "residual layers need 'same' padding")
+        if channels != width or self.out_size != size:
+            conv = nn.Conv1d if layer.dims == 1 else nn.Conv2d
+            skip = conv(channels, width, 1, layer.stride, bias=options.norm != "batch")  # type: ignore
+            init_layer(skip, options.init, "linear")
+            self.skip = skip
+        self.activation = activation_layer(options.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(torch.add(self.body(x), self.skip(x)))
+
+
+def _text(sizes: Sizes) -> str:
+    return "×".join(map(str, sizes))

@@ -1,0 +1,37 @@
+"""Multilayer perceptron, as a plain torch.nn.Sequential."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nnzoo.config.schema import MlpOptions
+from nnzoo.data.dataset import Kind
+from nnzoo.models.initialize import init_layer
+from nnzoo.models.layers import activation_layer
+
+
+class MLP(nn.Sequential):
+    """Flatten, then (linear, norm, activation, dropout) a hidden layer, then linear.
+
+    Input (batch, *kind.shape), output (batch, outputs). The state_dict fits an nn.Sequential of
+    the same layers.
+    """
+
+    def __init__(self, options: MlpOptions, kind: Kind, outputs: int) -> None:
+        layers: list[nn.Module] = [nn.Flatten()]
+        features = kind.size
+        for width in options.hidden:
+            linear = nn.Linear(features, width)
+            init_layer(linear, options.init, options.activation)
+            layers.append(linear)
+            if options.norm != "none":
+                layers.append(
+                    nn.BatchNorm1d(width) if options.norm == "batch" else nn.LayerNorm(width)
+                )
+            layers.append(activation_layer(options.activation))
+            if options.dropout:
+                layers.append(nn.Dropout(options.dropout))
+            features = width
+        output = nn.Linear(features, outputs)
+        init_layer(output, options.init, "linear")
+        super().__init__(*layers, output)

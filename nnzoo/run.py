@@ -1,0 +1,484 @@
+"""A configuration to live objects: the only place that builds, for training and for evaluation."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+
+from nnzoo import __version__
+from nnzoo.baselines import baselines
+from nnzoo.config import DATA, MODELS, RunConfig
+from nnzoo.config.load import PATH_KEYS, from_dict
+from nnzoo.config.schema import parse_duration
+from nnzoo.data.batches import derive
+from nnzoo.data.dataset import Dataset, Kind, Split, TensorSplit
+from nnzoo.data.preprocess import Preprocess, balanced_weights, target_scale
+from nnzoo.errors import CheckpointError, ConfigError, DataError, UsageError
+from nnzoo.evaluate import evaluate
+from nnzoo.tasks import Regression, Task, build_task
+from nnzoo.training import checkpoint
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+
+# Keys that may change when a run goes on: they move its end or its habits, not what it is.
+MAY_CHANGE = ("name", "train.epochs", "train.save_every")
+Resume = Literal["auto", "must", "never"]
+State = Literal["new", "resumed", "complete"]
+
+
+@dataclass
+class Network:
+    """A model with everything it needs to answer: what it reads, and what its outputs mean."""
+
+    config: RunConfig
+    kind: Kind
+    facts: dict[str, Any]
+    preprocess: Preprocess
+    model: nn.Module
+    task: Task
+    device: torch.device
+
+    @property
+    def encode(self) -> Callable[[Tensor], Tensor]:
+        """Raw batch to the model's input; what `prepare` has encoded before passes unchanged."""
+        return self.preprocess if self.kind.name == "image" else nn.Identity()
+
+    def prepare(self, split: Split) -> Split:
+        """A split on the device as the trainer takes it.
+
+        Images stay uint8 and are encoded batch by batch; tables and series are encoded once.
+        """
+        device = self.device
+
+        def targets(y: Tensor) -> Tensor:
+            scaled = self.task.scaled(y) if isinstance(self.task, Regression) else y
+            return scaled.to(device)
+
+        def inputs(x: Tensor) -> Tensor:
+            return x.to(device) if self.kind.name == "image" else host(x).to(device)
+
+        host = self.preprocess.cpu()
+        self.task.cpu()
+        prepared = split.map(inputs, targets)
+        if not isinstance(prepared, TensorSplit):
+            prepared = replace(prepared, starts=prepared.starts.to(device))  # type: ignore[type-var]
+        self.preprocess.to(device)
+        self.task.to(device)
+        return prepared
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "config": self.config.to_dict(),
+            "data": self.facts,
+            "model": self.model.state_dict(),
+            "preprocess": self.preprocess.state_dict(),
+            "task": self.task.state_dict(),
+        }
+
+
+def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Dataset:
+    """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
+    entry = DATA.get(config.data.name)
+    assert entry is not None
+    dataset: Dataset = entry.load()(config.data, None if facts is None else facts["spec"])
+    dataset.spec["task"] = dataset.task
+    if len(dataset.splits["train"]) < 2:
+        raise DataError("one training row is not enough; hold out fewer (data.split)")
+    if dataset.task == "classification":
+        present = torch.bincount(dataset.splits["train"].targets(), minlength=len(dataset.labels))
+        if (present > 0).sum() < 2:
+            raise DataError("the training rows have one class; nothing can be learned")
+        for name, split in dataset.splits.items():
+            unseen = (present[split.targets().unique()] == 0).nonzero()
+            if len(unseen):
+                label = dataset.labels[int(split.targets().unique()[unseen[0]])]
+                raise DataError(f"the {name} split has the label '{label}' that no training row has")
+    return dataset
+
+
+def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
+    """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
+    options = getattr(config.data, "preprocess")
+    weights = None
+    if dataset.task == "classification" and getattr(config.data, "class_weights", "") == "balanced":
+        weights = balanced_weights(dataset)
+    facts = {
+        "kind": dataset.kind.name,
+        "shape": list(dataset.kind.shape),
+        "task": dataset.task,
+        "spec": dataset.spec,
+        "season": dataset.season,
+        "balanced": weights is not None,
+        "fingerprint": dataset.fingerprint(),
+        "rows": {name: len(split) for name, split in dataset.splits.items()},
+    }
+    scale = target_scale(options, dataset)
+    network = _build(config, facts, weights, scale, device)
+    monitor = config.train.monitor
+    if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
+        key = "train.monitor" if monitor != "auto" else "train.early_stopping"
+        raise ConfigError.at(key, "needs validation rows; data.split.val is 0")
+    network.preprocess.cpu().fit(dataset.splits["train"])
+    network.preprocess.to(device)
+    return network
+
+
+def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
+    """The network of a checkpoint, built through the shelf from its plain values."""
+    try:
+        config = from_dict(content["config"], source)
+        facts = content["data"]
+        task_state = content["task"]
+        weights = task_state["class_weights"] if facts["balanced"] else None
+        scale = None
+        if facts["task"] != "classification":
+            from nnzoo.data.preprocess import Scale
+
+            scale = Scale(len(facts["spec"]["targets"]), "none")
+        network = _build(config, facts, weights, scale, device)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{source} is not a checkpoint of nnzoo: no {error}") from None
+    checkpoint.load_into(network.model, content["model"], f"{source}, model")
+    checkpoint.load_into(network.preprocess, content["preprocess"], f"{source}, preprocess")
+    checkpoint.load_into(network.task, content["task"], f"{source}, task")
+    return network
+
+
+def _build(
+    config: RunConfig, facts: dict[str, Any], weights: Tensor | None, scale: Any,
+    device: torch.device,
+) -> Network:  # fmt: skip
+    kind = Kind(facts["kind"], tuple(facts["shape"]))
+    preprocess = Preprocess(getattr(config.data, "preprocess"), kind, facts["spec"])
+    if getattr(config.data, "augment", None) and kind.name != "image":
+        raise ConfigError.at("data.augment", "is for images")
+    if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
+        raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
+    task = build_task(config.train, facts["task"], facts["spec"], weights, scale)
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    # The weights follow from the seed alone, whatever was drawn before.
+    torch.manual_seed(derive(config.seed, "init"))
+    model = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    return Network(
+        config, kind, facts, preprocess.to(device), model.to(device), task.to(device), device
+    )
+
+
+# The run folder.
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`checkpoints/<name>/`."""
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.pt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    def create(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write to {self.path}: {error.strerror}; choose another folder with --out"
+            ) from None
+
+    def set_aside(self) -> Path | None:
+        """Rename the folder out of the way; returns its new path, None where there was none."""
+        if not self.path.exists():
+            return None
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        aside = self.path.with_name(f"{self.path.name}.{stamp}")
+        count = 1
+        while aside.exists():
+            count += 1
+            aside = self.path.with_name(f"{self.path.name}.{stamp}-{count}")
+        try:
+            self.path.rename(aside)
+        except OSError as error:
+            raise CheckpointError(f"cannot set {self.path} aside: {error.strerror}") from None
+        return aside
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl that are whole."""
+        try:
+            lines = self.metrics.read_text().splitlines()
+        except OSError:
+            return []
+        rows = []
+        for line in lines:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break  # a line that a crash cut short
+        return rows
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines of epochs that end after `step`: they will be written again."""
+        rows = [row for row in self.rows() if row["step"] <= step]
+        temporary = self.metrics.with_name("metrics.jsonl.tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        os.replace(temporary, self.metrics)
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        try:
+            with self.metrics.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.metrics}: {error.strerror}") from None
+
+    def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
+        tree = config.to_dict() | {"environment": environment}
+        text = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True)
+        temporary = self.config.with_name("config.yaml.tmp")
+        try:
+            temporary.write_text(
+                "# Written by nnzoo: every value of this run, defaults and 'auto' filled in.\n" + text
+            )
+            os.replace(temporary, self.config)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.config}: {error.strerror}") from None
+
+    def lock(self) -> FileLock:
+        """Held while training; a crash releases it. Raises CheckpointError where it is taken."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise CheckpointError(
+                f"another process is training in {self.path}; wait for it, or give this run "
+                "another name"
+            ) from None
+        return lock
+
+
+@dataclass
+class Run:
+    """A run, ready to train or found complete."""
+
+    folder: Folder
+    network: Network
+    dataset: Dataset
+    trainer: Trainer
+    state: State
+    notes: list[str]
+    lock: FileLock
+
+    def result(self, split: str = "test") -> dict[str, Any] | None:
+        """The metrics of the best weights on a split, in the form of `nnzoo eval --json`."""
+        if split not in self.dataset.splits:
+            return None
+        current = {name: t.clone() for name, t in self.network.model.state_dict().items()}
+        self.network.model.load_state_dict(self.trainer.best_weights)
+        report = measure(self.network, self.dataset, split, self.trainer.splits.get(split))
+        self.network.model.load_state_dict(current)
+        return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
+
+
+def measure(
+    network: Network, dataset: Dataset, split: str, prepared: Split | None = None
+) -> dict[str, Any]:
+    """Exact metrics of one split beside its baseline; raises DataError where it has no rows."""
+    if split not in dataset.splits:
+        raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
+    rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
+    report = evaluate(network.model, network.encode, rows, network.task, network.device)
+    trivial = baselines(dataset, split, network.task)
+    result = {"split": split, "task": dataset.task, **report, "baseline": trivial[0]}
+    if len(trivial) > 1:
+        result["baselines"] = trivial
+    return result
+
+
+def start(
+    config: RunConfig,
+    out: Path,
+    device: torch.device,
+    resume: Resume = "auto",
+    fresh: bool = False,
+) -> Run:
+    """Open a run's folder and go on from what it holds, or begin.
+
+    Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
+    or must not hold one; ConfigError and DataError where the parts do not fit together.
+    """
+    folder = Folder(out / config.name)
+    notes = []
+    exists = folder.last.exists()
+    if resume == "must" and not exists and not fresh:
+        raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
+    if resume == "never" and exists and not fresh:
+        raise CheckpointError(
+            f"--resume never: {folder.path} holds a run; --fresh sets it aside, or give this run "
+            "another name"
+        )
+    dataset = read_dataset(config)
+    going_on = exists and not fresh
+    if going_on:
+        folder.create()
+        lock = folder.lock()
+        content = checkpoint.load(folder.last)
+        refuse_other_run(config, content, dataset, folder)
+        network = restore(content | {"config": config.to_dict()}, str(folder.last), device)
+    else:
+        network = assemble(config, dataset, device)  # may refuse; nothing is touched until it is built
+        aside = folder.set_aside() if fresh else None
+        if aside is not None:
+            notes.append(f"the old run lies in {aside}")
+        folder.create()
+        lock = folder.lock()
+    splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
+    trainer = Trainer(config, network.model, network.task, network.encode, splits, device)
+    state: State = "new"
+    if going_on:
+        trainer.load(content["trainer"], content["best_model"])
+        state = "complete" if trainer.finished else "resumed"
+        folder.cut_metrics(trainer.step)
+    else:
+        folder.metrics.unlink(missing_ok=True)
+    if state != "complete":
+        folder.write_config(config, environment(network))
+    notes.append(_how_it_starts(folder, trainer, state))
+    return Run(folder, network, dataset, trainer, state, notes, lock)
+
+
+def _how_it_starts(folder: Folder, trainer: Trainer, state: State) -> str:
+    epochs = trainer.config.train.epochs
+    if state == "new":
+        return f"no checkpoint in {folder.path}: starting new"
+    if state == "resumed":
+        inside = f", step {trainer.group + 1} of {len(trainer.groups)}" if trainer.group else ""
+        return f"resumed {folder.path} at epoch {trainer.epoch + 1} of {epochs}{inside}"
+    if trainer.epoch < epochs:
+        return f"{folder.path} is complete: stopped early after epoch {trainer.epoch} of {epochs}"
+    return (
+        f"{folder.path} is complete: {trainer.epoch} of {epochs} epochs; raise train.epochs to go "
+        "on, or --fresh to start over"
+    )
+
+
+def refuse_other_run(
+    config: RunConfig, content: dict[str, Any], dataset: Dataset, folder: Folder
+) -> None:
+    """Raise UsageError naming the keys in which the folder's run is another one."""
+    old = from_dict(content["config"], str(folder.last)).flat()
+    new = config.flat()
+    ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))
+    differing = [
+        f"  {key}: {old.get(key, 'not set')} there, {new.get(key, 'not set')} here"
+        for key in dict.fromkeys([*old, *new])
+        if key not in ignored and old.get(key) != new.get(key)
+    ]
+    if not differing and dataset.fingerprint() != content["data"]["fingerprint"]:
+        differing = ["  data: other rows or values there than here"]
+    if differing:
+        raise UsageError(
+            f"{folder.path} holds another run:\n" + "\n".join(differing) + "\n"
+            "Give this run another name, or start over with --fresh (the old folder is kept)."
+        )
+
+
+def environment(network: Network) -> dict[str, Any]:
+    """What a run's config.yaml records beside the configuration."""
+    return {
+        "nnzoo": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "device": str(network.device),
+        "threads": torch.get_num_threads(),
+        "data_fingerprint": network.facts["fingerprint"],
+        "rows": network.facts["rows"],
+        "parameters": sum(p.numel() for p in network.model.parameters()),
+        "started": datetime.now().isoformat(timespec="seconds"),
+    }
+
+
+class _SaveClock:
+    """When the next checkpoint is due, by `train.save_every`."""
+
+    def __init__(self, duration: str, trainer: Trainer) -> None:
+        self.number, self.unit = parse_duration(duration)
+        self.trainer = trainer
+        self.last = self.now()
+
+    def now(self) -> float:
+        import time
+
+        if self.unit == "s":
+            return time.monotonic()
+        return self.trainer.step if self.unit == "step" else self.trainer.epoch
+
+    def due(self) -> bool:
+        if self.now() - self.last < self.number:
+            return False
+        self.last = self.now()
+        return True
+
+
+def save(run: Run) -> None:
+    """Write last.pt, and best.pt where it is not up to date."""
+    trainer = run.trainer
+    state = run.network.state()
+    checkpoint.save(
+        run.folder.last, state | {"trainer": trainer.state(), "best_model": trainer.best_weights}
+    )
+    if trainer.best_weights and (
+        trainer.best_epoch == trainer.epoch or not run.folder.best.exists()
+    ):
+        best = state | {"model": trainer.best_weights, "epoch": trainer.best_epoch}
+        checkpoint.save(run.folder.best, best)
+
+
+def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
+    """Train to the end, saving by `train.save_every`, and yield the trainer's events.
+
+    stop: asked after each step; when it answers True the run is saved and the iteration ends.
+    """
+    trainer = run.trainer
+    clock = _SaveClock(trainer.config.train.save_every, trainer)
+    for event in trainer.events():
+        if isinstance(event, EpochEnd):
+            run.folder.append_metrics(event.row)
+        if trainer.finished or clock.due():
+            save(run)
+        yield event
+        if stop():
+            save(run)
+            return
+
+
+def load_network(path: Path, device: torch.device, which: str = "best") -> tuple[Network, Path]:
+    """The network of a run folder (its best or last weights) or of a .pt file."""
+    file = path / f"{which}.pt" if path.is_dir() else path
+    if path.is_dir() and not file.exists():
+        raise CheckpointError(f"{path} holds no {which}.pt; train first")
+    return restore(checkpoint.load(file), str(file), device), file

@@ -1,0 +1,156 @@
+"""What the network's outputs mean: the loss, the metrics, and answers in the target's own units."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnzoo.config.schema import TrainOptions
+from nnzoo.data.dataset import TaskName
+from nnzoo.data.preprocess import Scale
+from nnzoo.errors import ConfigError
+from nnzoo.metrics import ClassificationSums, RegressionSums, TrainingSums
+
+CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
+REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
+HIGHER_IS_BETTER = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "r2")
+
+
+class Classification(nn.Module):
+    """Cross entropy over classes; outputs are logits (batch, classes)."""
+
+    metrics = CLASSIFICATION_METRICS
+    class_weights: Tensor | None
+
+    def __init__(
+        self, options: TrainOptions, labels: list[str], class_weights: Tensor | None
+    ) -> None:
+        super().__init__()
+        if options.loss not in ("auto", "cross_entropy"):
+            raise ConfigError.at(
+                "train.loss", f"'{options.loss}' is for numbers, but the target has classes"
+            )
+        self.labels = labels
+        self.outputs = len(labels)
+        self.label_smoothing = options.label_smoothing
+        self.register_buffer("class_weights", class_weights)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Summed over the batch; the mean divides by `weight`."""
+        return functional.cross_entropy(
+            output, target, self.class_weights, reduction="sum", label_smoothing=self.label_smoothing
+        )
+
+    def weight(self, target: Tensor) -> Tensor | float:
+        """What the summed loss of these targets is divided by."""
+        if self.class_weights is None:
+            return float(len(target))
+        return self.class_weights[target].sum()
+
+    def training_sums(self, device: torch.device) -> TrainingSums:
+        return TrainingSums(True, device)
+
+    def sums(self, device: torch.device) -> ClassificationSums:
+        return ClassificationSums(self.outputs, device)
+
+    def add(self, sums: ClassificationSums, output: Tensor, target: Tensor) -> None:
+        sums.add(output, target)
+
+    def report(self, sums: ClassificationSums) -> dict[str, Any]:
+        return sums.compute(self.labels)
+
+
+class Regression(nn.Module):
+    """Numbers; targets are scaled for the network, metrics are in their own units.
+
+    Outputs are (batch, horizon * targets), time first; horizon is 1 where nothing is forecast.
+    """
+
+    metrics = REGRESSION_METRICS
+
+    def __init__(
+        self, options: TrainOptions, targets: list[str], horizon: int, scale: Scale
+    ) -> None:
+        super().__init__()
+        if options.loss == "cross_entropy":
+            raise ConfigError.at(
+                "train.loss", "'cross_entropy' is for classes, but the target is a number"
+            )
+        if options.label_smoothing:
+            raise ConfigError.at(
+                "train.label_smoothing", "is for classes, but the target is a number"
+            )
+        self.kind = "mse" if options.loss == "auto" else options.loss
+        self.huber_delta = options.huber_delta
+        self.horizon = horizon
+        self.outputs = horizon * len(targets)
+        self.names = list(targets)
+        if horizon > 1:
+            self.names = [f"{name}+{h}" for h in range(1, horizon + 1) for name in targets]
+        self.scale = scale
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Summed over the batch, in scaled units; the mean divides by `weight`."""
+        if self.kind == "mse":
+            total = functional.mse_loss(output, target, reduction="sum")
+        elif self.kind == "mae":
+            total = functional.l1_loss(output, target, reduction="sum")
+        else:
+            total = functional.huber_loss(output, target, reduction="sum", delta=self.huber_delta)
+        return total / self.outputs
+
+    def weight(self, target: Tensor) -> Tensor | float:
+        """What the summed loss of these targets is divided by."""
+        return float(len(target))
+
+    def scaled(self, target: Tensor) -> Tensor:
+        """Targets (..., targets) in the network's units, float32."""
+        return self.scale(target.double()).float()
+
+    def unscaled(self, output: Tensor) -> Tensor:
+        """Outputs (batch, outputs) in the target's own units, float64."""
+        steps = output.unflatten(1, (self.horizon, -1))
+        return self.scale.inverse(steps).flatten(1)
+
+    def training_sums(self, device: torch.device) -> TrainingSums:
+        return TrainingSums(False, device)
+
+    def sums(self, device: torch.device) -> RegressionSums:
+        return RegressionSums(self.scale.shift.repeat(self.horizon), device)
+
+    def add(self, sums: RegressionSums, output: Tensor, target: Tensor) -> None:
+        loss = self.loss(output.float(), target).double()
+        sums.add(self.unscaled(output), self.unscaled(target), loss)
+
+    def report(self, sums: RegressionSums) -> dict[str, Any]:
+        return sums.compute(self.names)
+
+
+Task = Classification | Regression
+
+
+def build_task(
+    options: TrainOptions,
+    task: TaskName,
+    spec: dict[str, Any],
+    class_weights: Tensor | None,
+    scale: Scale | None,
+) -> Task:
+    """The task of a data set; raises ConfigError where `train` asks for what it cannot have."""
+    built: Task
+    if task == "classification":
+        built = Classification(options, spec["labels"], class_weights)
+    else:
+        built = Regression(options, spec["targets"], spec.get("horizon", 1), cast(Scale, scale))
+    monitor = options.monitor.removeprefix("val_")
+    if options.monitor != "auto" and (
+        monitor not in built.metrics or not options.monitor.startswith("val_")
+    ):
+        known = ", ".join(f"val_{name}" for name in built.metrics)
+        raise ConfigError.at(
+            "train.monitor", f"'{options.monitor}' is not measured here; one of {known}"
+        )
+    return built

@@ -1,0 +1,124 @@
+"""Checkpoints: written so that nothing is lost, read so that nothing is run.
+
+A file is a plain dictionary that `torch.load(path, weights_only=True)` opens. Writing goes to a
+temporary file, fsync, rename, fsync of the folder. A SHA-256 over the content travels inside and
+is verified before anything is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo.errors import CheckpointError
+
+FORMAT = 1
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a tree of dict, list, tensor and plain values, in order."""
+    hasher = hashlib.sha256()
+    _feed(hasher, value)
+    return hasher.hexdigest()
+
+
+def _feed(hasher: Any, value: Any) -> None:
+    if isinstance(value, Tensor):
+        hasher.update(f"t{value.dtype}{tuple(value.shape)}".encode())
+        data = value.detach().cpu().contiguous()
+        if data.numel():
+            hasher.update(data.reshape(-1).view(torch.uint8).numpy().data)
+    elif isinstance(value, dict):
+        hasher.update(f"d{len(value)}".encode())
+        for key, item in value.items():
+            _feed(hasher, key)
+            _feed(hasher, item)
+    elif isinstance(value, list | tuple):
+        hasher.update(f"l{len(value)}".encode())
+        for item in value:
+            _feed(hasher, item)
+    else:
+        hasher.update(f"{type(value).__name__}:{value!r};".encode())
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint; afterwards the file is either the old one or the new one, whole.
+
+    Raises CheckpointError (no space, no permission); the old file is then untouched.
+    """
+    content = {"format": FORMAT, **content}
+    content["sha256"] = digest(content)
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise CheckpointError(
+            f"cannot write {path}: {reason}; free space or choose another folder with --out, then "
+            "run the same command again"
+        ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows cannot open a folder
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A verified checkpoint, on the CPU; raises CheckpointError naming what is wrong with it."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint {path}") from None
+    except IsADirectoryError:
+        raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {reason}") from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(f"{path} is not a checkpoint of nnzoo")
+    version = content["format"]
+    if not isinstance(version, int) or version > FORMAT:
+        raise CheckpointError(f"{path} was written by a newer nnzoo (format {version}); update nnzoo")
+    expected = content.pop("sha256", None)
+    if digest(content) != expected:
+        raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
+    return content
+
+
+def load_into(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Fill a built module leaf by leaf; raises CheckpointError naming the leaf and both shapes."""
+    own = module.state_dict()
+    for name in own:
+        if name not in state:
+            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
+    for name, tensor in state.items():
+        if name not in own:
+            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
+        if own[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{what}: '{name}' is {tuple(tensor.shape)} in the checkpoint and "
+                f"{tuple(own[name].shape)} in the network"
+            )
+    module.load_state_dict(state)

@@ -1,0 +1,35 @@
+"""Where the run computes."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from nnzoo.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of --device: auto, cpu, cuda, cuda:N or mps; raises UsageError if it is not here."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            name = "cuda"
+        else:
+            name = "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            found = f"{count} CUDA device(s)" if count else "no CUDA device"
+            raise UsageError(f"--device {name}: this machine has {found}; use --device cpu")
+        # Bit-identical repeats on CUDA need a fixed cuBLAS workspace.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("--device mps: not available on this machine; use --device cpu")
+    elif device.type not in ("cpu", "mps"):
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+    return device

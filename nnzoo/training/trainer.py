@@ -1,0 +1,246 @@
+"""The loop. It yields what happened; saving, logging and the terminal are readers of its events.
+
+The position of a run is three integers (epoch, batch group, step): the order of an epoch follows
+from (seed, epoch), dropout and augmentation from (seed, step), the learning rate from the step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo.config import RunConfig
+from nnzoo.config.schema import PlateauOptions
+from nnzoo.data.augment import augment
+from nnzoo.data.batches import batch_sizes, derive, epoch_order
+from nnzoo.data.dataset import Split
+from nnzoo.errors import DivergedError
+from nnzoo.evaluate import evaluate
+from nnzoo.tasks import HIGHER_IS_BETTER, Task
+from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
+
+
+@dataclass(frozen=True)
+class StepEnd:
+    """One optimizer step was taken. `step` counts from 1 over the run, `group` within the epoch."""
+
+    epoch: int
+    group: int
+    groups: int
+    step: int
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """One epoch is over; `row` is its line of metrics.jsonl; `best` tells whether it is the best."""
+
+    row: dict[str, Any]
+    best: bool
+
+
+class Trainer:
+    """One network in training.
+
+    splits: on the device, encoded as far as `encode` expects; encode: raw batch to the network's
+    input; task: loss and metrics.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        model: nn.Module,
+        task: Task,
+        encode: Callable[[Tensor], Tensor],
+        splits: dict[str, Split],
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.task = task
+        self.encode = encode
+        self.splits = splits
+        self.device = device
+        self.parameters = list(model.parameters())
+        self.optimizer = build_optimizer(config.optim, model, device)
+        train = config.train
+        self.rows = len(splits["train"])
+        self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
+        self.augment = getattr(config.data, "augment", None)
+        self.sums = task.training_sums(device)
+        self.epoch = 0
+        self.group = 0
+        self.step = 0
+        self.elapsed = 0.0
+        self.rate_scale = 1.0
+        self.flat_epochs = 0
+        self.best_epoch = 0
+        self.best_value: float | None = None
+        self.best_weights: dict[str, Tensor] = {}
+        self.stale_epochs = 0
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.train.epochs * len(self.groups)
+
+    @property
+    def stopped_early(self) -> bool:
+        early = self.config.train.early_stopping
+        return early is not None and self.stale_epochs >= early.patience
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.config.train.epochs or self.stopped_early
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        optim = self.config.optim
+        factor = rate_factor(optim.schedule, self.step, self.total_steps, len(self.groups))
+        return optim.lr * factor * self.rate_scale
+
+    def events(self) -> Iterator[StepEnd | EpochEnd]:
+        """Train from the current position to the end. Stopping between events loses nothing."""
+        while not self.finished:
+            started = time.perf_counter() - self.elapsed
+            order = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
+            groups = order.split(self.groups)
+            self.model.train()
+            while self.group < len(groups):
+                self.train_step(groups[self.group])
+                self.elapsed = time.perf_counter() - started
+                yield StepEnd(self.epoch + 1, self.group, len(groups), self.step)
+            yield self.finish_epoch()
+
+    def train_step(self, rows: Tensor) -> None:
+        """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for."""
+        torch.manual_seed(derive(self.config.seed, "step", self.step))
+        rate = self.rate
+        for parameter_group in self.optimizer.param_groups:
+            parameter_group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        batches = [self.splits["train"].batch(part)
+                   for part in rows.split(batch_sizes(len(rows), self.config.train.batch_size))]  # fmt: skip
+        weights = [self.task.weight(y) for _, y in batches]
+        total = sum(weights)
+        for i, (x, y) in enumerate(batches):
+            if self.augment is not None:
+                seed = derive(self.config.seed, "augment", self.step, i)
+                x = augment(x, self.augment, torch.Generator().manual_seed(seed))
+            output = self.model(self.encode(x))
+            loss = self.task.loss(output, y)
+            (loss / total).backward()
+            self.sums.add(output, y, loss, weights[i])
+        norm = clip_gradients(self.parameters, self.config.optim.clip)
+        if not math.isfinite(norm.item()):
+            raise self.diverged(rate)
+        self.optimizer.step()
+        self.step += 1
+        self.group += 1
+
+    def diverged(self, rate: float) -> DivergedError:
+        """Called before the weights are touched."""
+        norms = {
+            name: float(parameter.grad.norm())
+            for name, parameter in self.model.named_parameters()
+            if parameter.grad is not None
+        }
+        worst = max(norms, key=lambda name: norms[name] if norms[name] == norms[name] else math.inf)
+        return DivergedError(
+            f"training diverged at step {self.step + 1} (epoch {self.epoch + 1}), learning rate "
+            f"{rate:g}: the gradient is no longer a finite number, first in '{worst}'. The last "
+            "checkpoint is untouched. Try a lower optim.lr, optim.clip={norm: 1.0}, or a warm-up "
+            "(optim.schedule.warmup)"
+        )
+
+    def finish_epoch(self) -> EpochEnd:
+        """Validate, compare with the best, and move to the start of the next epoch."""
+        seconds = self.elapsed
+        self.epoch += 1
+        self.group = 0
+        self.elapsed = 0.0
+        row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "lr": self.rate_of_last_step()}
+        row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
+        self.sums = self.task.training_sums(self.device)
+        if "val" in self.splits:
+            report = evaluate(self.model, self.encode, self.splits["val"], self.task, self.device)
+            row |= {f"val_{name}": report[name] for name in self.task.metrics}
+        best = self.compare(row)
+        row |= {
+            "samples_per_second": round(self.rows / seconds, 1) if seconds else None,
+            "seconds": round(seconds, 4),
+        }
+        return EpochEnd(row, best)
+
+    def rate_of_last_step(self) -> float:
+        self.step -= 1
+        rate = self.rate
+        self.step += 1
+        return rate
+
+    def compare(self, row: dict[str, Any]) -> bool:
+        """Whether this epoch is the best so far; keeps its weights and counts stale epochs."""
+        value = row.get(self.monitor)
+        if value is None:
+            self.keep_best(None)  # nothing validates: the last epoch is what there is
+            return True
+        higher = self.monitor.removeprefix("val_") in HIGHER_IS_BETTER
+        early = self.config.train.early_stopping
+        needed = early.min_delta if early else 0.0
+        best = self.best_value
+        gain = math.inf if best is None else (value - best if higher else best - value)
+        better = gain > 0
+        self.stale_epochs = 0 if gain > needed else self.stale_epochs + 1
+        self.plateau(gain > 0)
+        if better:
+            self.keep_best(value)
+        return better
+
+    @property
+    def monitor(self) -> str:
+        monitor = self.config.train.monitor
+        return "val_loss" if monitor == "auto" else monitor
+
+    def keep_best(self, value: float | None) -> None:
+        self.best_value = value
+        self.best_epoch = self.epoch
+        self.best_weights = {
+            name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()
+        }
+
+    def plateau(self, better: bool) -> None:
+        schedule = self.config.optim.schedule
+        if not isinstance(schedule, PlateauOptions):
+            return
+        self.flat_epochs = 0 if better else self.flat_epochs + 1
+        if self.flat_epochs >= schedule.patience:
+            self.rate_scale = max(self.rate_scale * schedule.gamma, schedule.floor)
+            self.flat_epochs = 0
+
+    # Position, for checkpoints.
+
+    _POSITION = (
+        "epoch", "group", "step", "elapsed", "rate_scale", "flat_epochs", "best_epoch",
+        "best_value", "stale_epochs",
+    )  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """Everything that decides how the run goes on, but the weights."""
+        return {
+            "position": {name: getattr(self, name) for name in self._POSITION},
+            "optimizer": self.optimizer.state_dict(),
+            "sums": self.sums.state(),
+        }
+
+    def load(self, state: dict[str, Any], best_weights: dict[str, Tensor]) -> None:
+        """Go to a saved position; the model's weights are loaded by the caller."""
+        for name in self._POSITION:
+            setattr(self, name, state["position"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sums.load(state["sums"])
+        self.best_weights = {name: t.to(self.device) for name, t in best_weights.items()}
