@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,24 +16,18 @@ BATCH = 512
 
 @torch.no_grad()
 def outputs(
-    model: nn.Module, encode: Callable[[Tensor], Tensor], split: Split, device: torch.device
+    network: nn.Module, split: Split, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The network's outputs and the targets of a split, batch by batch, in order."""
-    model.eval()
+    """The network's outputs and the targets of a prepared split, batch by batch, in order."""
+    network.eval()
     for piece in chunks(len(split), BATCH):
         x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
-        yield model(encode(x)), y
+        yield network(x), y
 
 
-def evaluate(
-    model: nn.Module,
-    encode: Callable[[Tensor], Tensor],
-    split: Split,
-    task: Task,
-    device: torch.device,
-) -> dict[str, Any]:
-    """The metrics of a split; the model is left in evaluation mode."""
+def evaluate(network: nn.Module, split: Split, task: Task, device: torch.device) -> dict[str, Any]:
+    """The metrics of a prepared split; the network is left in evaluation mode."""
     sums: Any = task.sums(device)
-    for output, target in outputs(model, encode, split, device):
+    for output, target in outputs(network, split, device):
         task.add(sums, output, target)
     return task.report(sums)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import yaml
@@ -22,13 +23,13 @@ from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict
 from nnzoo.config.schema import parse_duration
 from nnzoo.data.batches import derive
-from nnzoo.data.dataset import Dataset, Kind, Split, TensorSplit
-from nnzoo.data.preprocess import Preprocess, balanced_weights, target_scale
+from nnzoo.data.dataset import Dataset, Kind, Split
+from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError, UsageError
 from nnzoo.evaluate import evaluate
 from nnzoo.tasks import Regression, Task, build_task
 from nnzoo.training import checkpoint
-from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainable, Trainer
 
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
 MAY_CHANGE = ("name", "train.epochs", "train.save_every")
@@ -36,47 +37,62 @@ Resume = Literal["auto", "must", "never"]
 State = Literal["new", "resumed", "complete"]
 
 
-@dataclass
-class Network:
-    """A model with everything it needs to answer: what it reads, and what its outputs mean."""
+class Network(Trainable):
+    """A model with everything it needs to answer: what it reads, and what its outputs mean.
 
-    config: RunConfig
-    kind: Kind
-    facts: dict[str, Any]
-    preprocess: Preprocess
-    model: nn.Module
-    task: Task
-    device: torch.device
+    Input: a raw batch of images, or a prepared batch of a table or series; output (batch, outputs)
+    in the task's scaled units.
+    """
 
-    @property
-    def encode(self) -> Callable[[Tensor], Tensor]:
-        """Raw batch to the model's input; what `prepare` has encoded before passes unchanged."""
-        return self.preprocess if self.kind.name == "image" else nn.Identity()
+    def __init__(
+        self,
+        config: RunConfig,
+        facts: dict[str, Any],
+        preprocess: Preprocess,
+        model: nn.Module,
+        task: Task,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.facts = facts
+        self.preprocess = preprocess
+        self.model = model
+        self.task = task
+        self.device = device
+        # Where forecasts are relative: how many leading features are targets.
+        self.anchored = len(task.scale.shift) if getattr(config.data, "relative", False) else 0  # type: ignore[union-attr]
+        self.to(device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.preprocess.in_kind.name == "image":
+            return cast(Tensor, self.model(self.preprocess(x)))
+        if not self.anchored:
+            return cast(Tensor, self.model(x))
+        anchor = x[:, -1:, : self.anchored]
+        x = torch.cat([x[..., : self.anchored] - anchor, x[..., self.anchored :]], -1)
+        steps = self.task.outputs // self.anchored
+        return cast(Tensor, self.model(x)) + anchor.expand(-1, steps, -1).flatten(1)
 
     def prepare(self, split: Split) -> Split:
-        """A split on the device as the trainer takes it.
+        """A split on the device as `forward` takes it.
 
-        Images stay uint8 and are encoded batch by batch; tables and series are encoded once.
+        Images stay uint8 and are encoded batch by batch; tables and series are encoded once, on
+        the CPU, where float64 is at hand.
         """
-        device = self.device
-
-        def targets(y: Tensor) -> Tensor:
-            scaled = self.task.scaled(y) if isinstance(self.task, Regression) else y
-            return scaled.to(device)
 
         def inputs(x: Tensor) -> Tensor:
-            return x.to(device) if self.kind.name == "image" else host(x).to(device)
+            return x if self.preprocess.in_kind.name == "image" else self.preprocess(x)
 
-        host = self.preprocess.cpu()
-        self.task.cpu()
-        prepared = split.map(inputs, targets)
-        if not isinstance(prepared, TensorSplit):
-            prepared = replace(prepared, starts=prepared.starts.to(device))  # type: ignore[type-var]
-        self.preprocess.to(device)
-        self.task.to(device)
+        def targets(y: Tensor) -> Tensor:
+            return self.task.scaled(y) if isinstance(self.task, Regression) else y
+
+        self.preprocess.cpu(), self.task.cpu()
+        prepared = split.map(inputs, targets).to(self.device)
+        self.preprocess.to(self.device), self.task.to(self.device)
         return prepared
 
-    def state(self) -> dict[str, Any]:
+    def contents(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         return {
             "config": self.config.to_dict(),
@@ -130,8 +146,7 @@ def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Netwo
         key = "train.monitor" if monitor != "auto" else "train.early_stopping"
         raise ConfigError.at(key, "needs validation rows; data.split.val is 0")
     network.preprocess.cpu().fit(dataset.splits["train"])
-    network.preprocess.to(device)
-    return network
+    return network.to(device)
 
 
 def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
@@ -143,8 +158,6 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
         weights = task_state["class_weights"] if facts["balanced"] else None
         scale = None
         if facts["task"] != "classification":
-            from nnzoo.data.preprocess import Scale
-
             scale = Scale(len(facts["spec"]["targets"]), "none")
         network = _build(config, facts, weights, scale, device)
     except (KeyError, TypeError) as error:
@@ -165,15 +178,20 @@ def _build(
         raise ConfigError.at("data.augment", "is for images")
     if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
         raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
+    if getattr(config.data, "relative", False):
+        if preprocess.options.pca is not None:
+            raise ConfigError.at("data.relative", "needs the target among the inputs; not with pca")
+        if preprocess.options.target != preprocess.options.scale:
+            raise ConfigError.at(
+                "data.relative", "needs one scale: data.preprocess.target as data.preprocess.scale"
+            )
     task = build_task(config.train, facts["task"], facts["spec"], weights, scale)
     entry = MODELS.get(config.model.name)
     assert entry is not None
     # The weights follow from the seed alone, whatever was drawn before.
     torch.manual_seed(derive(config.seed, "init"))
     model = entry.load()(config.model, preprocess.out_kind, task.outputs)
-    return Network(
-        config, kind, facts, preprocess.to(device), model.to(device), task.to(device), device
-    )
+    return Network(config, facts, preprocess, model, task, device)
 
 
 # The run folder.
@@ -311,7 +329,7 @@ def measure(
     if split not in dataset.splits:
         raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
-    report = evaluate(network.model, network.encode, rows, network.task, network.device)
+    report = evaluate(network, rows, network.task, network.device)
     trivial = baselines(dataset, split, network.task)
     result = {"split": split, "task": dataset.task, **report, "baseline": trivial[0]}
     if len(trivial) > 1:
@@ -357,7 +375,7 @@ def start(
         folder.create()
         lock = folder.lock()
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-    trainer = Trainer(config, network.model, network.task, network.encode, splits, device)
+    trainer = Trainer(config, network, splits)
     state: State = "new"
     if going_on:
         trainer.load(content["trainer"], content["best_model"])
@@ -431,8 +449,6 @@ class _SaveClock:
         self.last = self.now()
 
     def now(self) -> float:
-        import time
-
         if self.unit == "s":
             return time.monotonic()
         return self.trainer.step if self.unit == "step" else self.trainer.epoch
@@ -447,7 +463,7 @@ class _SaveClock:
 def save(run: Run) -> None:
     """Write last.pt, and best.pt where it is not up to date."""
     trainer = run.trainer
-    state = run.network.state()
+    state = run.network.contents()
     checkpoint.save(
         run.folder.last, state | {"trainer": trainer.state(), "best_model": trainer.best_weights}
     )

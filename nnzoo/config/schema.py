@@ -371,6 +371,9 @@ class SeriesOptions(WindowOptions):
     group: Column | None = Field(None, description="column that tells several series apart")
     window: PositiveInt = Field(24, description="past time steps the network sees")
     horizon: PositiveInt = Field(1, description="future time steps it predicts at once")
+    relative: bool = Field(
+        True, description="the network sees and predicts changes from the last value of its window"
+    )
     season: Literal["auto"] | Count = Field(
         "auto", description="time steps of a season, for the baseline; auto: by the dates; 0: none"
     )

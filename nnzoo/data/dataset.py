@@ -56,6 +56,10 @@ class Split(Protocol):
         """The same rows with both tensors changed."""
         ...
 
+    def to(self, device: torch.device) -> Split:
+        """The same rows on a device."""
+        ...
+
     def tensors(self) -> list[Tensor]:
         """Everything that decides what the rows hold, for the fingerprint."""
         ...
@@ -81,6 +85,9 @@ class TensorSplit:
         self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
     ) -> TensorSplit:
         return TensorSplit(inputs(self.x), targets(self.y))
+
+    def to(self, device: torch.device) -> TensorSplit:
+        return TensorSplit(self.x.to(device), self.y.to(device))
 
     def tensors(self) -> list[Tensor]:
         return [self.x, self.y]
@@ -126,6 +133,10 @@ class WindowSplit:
     ) -> WindowSplit:
         # One row a time step: the statistics are those of a feature, whatever its time.
         return replace(self, values=inputs(self.values), wanted=targets(self.wanted))
+
+    def to(self, device: torch.device) -> WindowSplit:
+        moved = {name: getattr(self, name).to(device) for name in ("values", "wanted", "starts")}
+        return replace(self, **moved)
 
     def tensors(self) -> list[Tensor]:
         used = self.starts[:, None] + torch.arange(self.window + self.horizon)

@@ -154,7 +154,7 @@ class Preprocess(nn.Sequential):
 
     def __init__(self, options: ScaleOptions, kind: Kind, spec: dict[str, Any]) -> None:
         steps: list[tuple[str, nn.Module]] = []
-        self.in_kind = kind
+        in_kind = kind
         features = kind.shape[0] if kind.name == "image" else kind.shape[-1]
         scaled = features
         if kind.name == "table":
@@ -184,6 +184,8 @@ class Preprocess(nn.Sequential):
             steps.append(("pca", PCA(features, options.pca, options.whiten)))
             kind = Kind(kind.name, (*kind.shape[:-1], options.pca))
         super().__init__()
+        self.options: Any = options
+        self.in_kind = in_kind
         self.out_kind = kind
         for name, module in steps:
             self.add_module(name, module)

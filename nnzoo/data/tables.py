@@ -161,7 +161,7 @@ def encode_target(column: pandas.Series, spec: dict[str, Any]) -> Tensor:
             raise DataError(
                 f"the target '{spec['target']}' has the label '{unknown[0]}' that no training row has"
             )
-        return torch.from_numpy(values.map(index).to_numpy(dtype=np.int64))
+        return torch.from_numpy(values.map(index).to_numpy(dtype=np.int64, copy=True))
     numbers = to_numbers(column)
     if np.isnan(numbers).any():
         row = int(np.isnan(numbers).argmax())

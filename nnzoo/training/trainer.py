@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,35 +44,35 @@ class EpochEnd:
     best: bool
 
 
+class Trainable(nn.Module):
+    """What the trainer needs of a network."""
+
+    model: nn.Module
+    task: Task
+    device: torch.device
+
+
 class Trainer:
     """One network in training.
 
-    splits: on the device, encoded as far as `encode` expects; encode: raw batch to the network's
-    input; task: loss and metrics.
+    network: a batch to outputs, with its parts `model` (what is trained), `task` (loss and
+    metrics) and `device`; splits: prepared for it, on its device.
     """
 
-    def __init__(
-        self,
-        config: RunConfig,
-        model: nn.Module,
-        task: Task,
-        encode: Callable[[Tensor], Tensor],
-        splits: dict[str, Split],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, config: RunConfig, network: Trainable, splits: dict[str, Split]) -> None:
         self.config = config
-        self.model = model
-        self.task = task
-        self.encode = encode
+        self.network = network
+        self.model = network.model
+        self.task = network.task
+        self.device = network.device
         self.splits = splits
-        self.device = device
-        self.parameters = list(model.parameters())
-        self.optimizer = build_optimizer(config.optim, model, device)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = build_optimizer(config.optim, self.model, self.device)
         train = config.train
         self.rows = len(splits["train"])
         self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
         self.augment = getattr(config.data, "augment", None)
-        self.sums = task.training_sums(device)
+        self.sums = self.task.training_sums(self.device)
         self.epoch = 0
         self.group = 0
         self.step = 0
@@ -110,7 +110,7 @@ class Trainer:
             started = time.perf_counter() - self.elapsed
             order = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
             groups = order.split(self.groups)
-            self.model.train()
+            self.network.train()
             while self.group < len(groups):
                 self.train_step(groups[self.group])
                 self.elapsed = time.perf_counter() - started
@@ -132,7 +132,7 @@ class Trainer:
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
                 x = augment(x, self.augment, torch.Generator().manual_seed(seed))
-            output = self.model(self.encode(x))
+            output = self.network(x)
             loss = self.task.loss(output, y)
             (loss / total).backward()
             self.sums.add(output, y, loss, weights[i])
@@ -168,7 +168,7 @@ class Trainer:
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
         self.sums = self.task.training_sums(self.device)
         if "val" in self.splits:
-            report = evaluate(self.model, self.encode, self.splits["val"], self.task, self.device)
+            report = evaluate(self.network, self.splits["val"], self.task, self.device)
             row |= {f"val_{name}": report[name] for name in self.task.metrics}
         best = self.compare(row)
         row |= {
