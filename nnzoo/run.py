@@ -219,12 +219,16 @@ class Folder:
     def config(self) -> Path:
         return self.path / "config.yaml"
 
-    def create(self) -> None:
+    def acquire(self, lock: FileLock) -> None:
+        """Make the folder and hold its lock, which a crash releases; raises CheckpointError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.touch()
-            probe.unlink()
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise CheckpointError(
+                f"another process is training in {self.path}; wait for it, or give this run "
+                "another name"
+            ) from None
         except OSError as error:
             raise CheckpointError(
                 f"cannot write to {self.path}: {error.strerror}; choose another folder with --out"
@@ -286,18 +290,6 @@ class Folder:
         except OSError as error:
             raise CheckpointError(f"cannot write {self.config}: {error.strerror}") from None
 
-    def lock(self) -> FileLock:
-        """Held while training; a crash releases it. Raises CheckpointError where it is taken."""
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise CheckpointError(
-                f"another process is training in {self.path}; wait for it, or give this run "
-                "another name"
-            ) from None
-        return lock
-
 
 @dataclass
 class Run:
@@ -343,8 +335,10 @@ def start(
     device: torch.device,
     resume: Resume = "auto",
     fresh: bool = False,
+    write: bool = True,
 ) -> Run:
-    """Open a run's folder and go on from what it holds, or begin.
+    """Open a run's folder and go on from what it holds, or begin; without `write` nothing is
+    changed on disk, and training may not follow.
 
     Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
     or must not hold one; ConfigError and DataError where the parts do not fit together.
@@ -360,30 +354,29 @@ def start(
             "another name"
         )
     dataset = read_dataset(config)
+    lock = FileLock(folder.path / ".lock")
     going_on = exists and not fresh
     if going_on:
-        folder.create()
-        lock = folder.lock()
+        if write:
+            folder.acquire(lock)
         content = checkpoint.load(folder.last)
         refuse_other_run(config, content, dataset, folder)
         network = restore(content | {"config": config.to_dict()}, str(folder.last), device)
     else:
-        network = assemble(config, dataset, device)  # may refuse; nothing is touched until it is built
-        aside = folder.set_aside() if fresh else None
-        if aside is not None:
-            notes.append(f"the old run lies in {aside}")
-        folder.create()
-        lock = folder.lock()
+        network = assemble(config, dataset, device)  # may refuse: nothing is touched before
+        if write:
+            aside = folder.set_aside() if fresh else None
+            if aside is not None:
+                notes.append(f"the old run lies in {aside}")
+            folder.acquire(lock)
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
     trainer = Trainer(config, network, splits)
     state: State = "new"
     if going_on:
         trainer.load(content["trainer"], content["best_model"])
         state = "complete" if trainer.finished else "resumed"
+    if write and state != "complete":
         folder.cut_metrics(trainer.step)
-    else:
-        folder.metrics.unlink(missing_ok=True)
-    if state != "complete":
         folder.write_config(config, environment(network))
     notes.append(_how_it_starts(folder, trainer, state))
     return Run(folder, network, dataset, trainer, state, notes, lock)
@@ -404,18 +397,33 @@ def _how_it_starts(folder: Folder, trainer: Trainer, state: State) -> str:
     )
 
 
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """A line for each key that makes two configurations two runs.
+
+    Where the data lies is left out: its fingerprint tells whether it is the same.
+    """
+    before, after = old.flat(), new.flat()
+    ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))
+    return [
+        f"  {key}: {before.get(key, 'not set')} there, {after.get(key, 'not set')} here"
+        for key in dict.fromkeys([*before, *after])
+        if key not in ignored and before.get(key) != after.get(key)
+    ]
+
+
+def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
+    """`config`, if it is the one the network was trained with; raises UsageError."""
+    differing = differences(network.config, config)
+    if differing:
+        raise UsageError(f"{source} holds another run:\n" + "\n".join(differing))
+    return config
+
+
 def refuse_other_run(
     config: RunConfig, content: dict[str, Any], dataset: Dataset, folder: Folder
 ) -> None:
     """Raise UsageError naming the keys in which the folder's run is another one."""
-    old = from_dict(content["config"], str(folder.last)).flat()
-    new = config.flat()
-    ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))
-    differing = [
-        f"  {key}: {old.get(key, 'not set')} there, {new.get(key, 'not set')} here"
-        for key in dict.fromkeys([*old, *new])
-        if key not in ignored and old.get(key) != new.get(key)
-    ]
+    differing = differences(from_dict(content["config"], str(folder.last)), config)
     if not differing and dataset.fingerprint() != content["data"]["fingerprint"]:
         differing = ["  data: other rows or values there than here"]
     if differing:

@@ -104,3 +104,22 @@ OPTIMIZERS = Shelf(
         "rmsprop": Entry(schema.RmspropOptions, "torch.optim:RMSprop"),
     }
 )
+
+# For listings alone: what stands in `optim.schedule` and `train`.
+TRAINING = Shelf(
+    {
+        **OPTIMIZERS.entries,
+        **{
+            f"schedule {name}": Entry(options, "nnzoo.training.optim:rate_factor")
+            for name, options in (
+                ("constant", schema.ConstantOptions),
+                ("cosine", schema.CosineOptions),
+                ("one_cycle", schema.OneCycleOptions),
+                ("step", schema.StepOptions),
+                ("linear", schema.LinearOptions),
+                ("plateau", schema.PlateauOptions),
+            )
+        },
+        "train": Entry(schema.TrainOptions, "nnzoo.training.trainer:Trainer"),
+    }
+)

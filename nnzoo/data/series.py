@@ -91,7 +91,7 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     for piece in pieces:
         values.append(_numbers(piece, features, len(targets), options.path))
         goals.append(values[-1][:, : len(targets)])
-    season = options.season if isinstance(options.season, int) else _season(pieces[0], time)
+    season = options.season if isinstance(options.season, int) else season_of(pieces[0], time)
     return windows(values, goals, features, targets, options.window, options.horizon,
                    options.split, season)  # fmt: skip
 
@@ -149,7 +149,7 @@ def _numbers(frame: pandas.DataFrame, names: list[str], targets: int, path: str)
     return np.stack(columns, 1)
 
 
-def _season(frame: pandas.DataFrame, time: str | None) -> int:
+def season_of(frame: pandas.DataFrame, time: str | None) -> int:
     """Time steps of a season by the distance of the dates; 0 where it cannot be told."""
     import pandas
 

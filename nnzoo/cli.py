@@ -1,0 +1,518 @@
+"""The commands. Everything typer is here; torch is imported inside the commands that compute."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from nnzoo import __version__
+from nnzoo.errors import INTERRUPTED, TERMINATED, NnzooError, UsageError
+
+if TYPE_CHECKING:
+    from nnzoo.config import RunConfig
+    from nnzoo.run import Run
+
+app = typer.Typer(
+    name="nnzoo",
+    help="Train the classic neural networks (MLP, CNN, RNN, LSTM, GRU) on your images, tables and "
+    "series from one YAML file.",
+    epilog="Start here:  nnzoo train --config cnn",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class ResumeMode(str, Enum):
+    auto = "auto"
+    must = "must"
+    never = "never"
+
+
+class SplitName(str, Enum):
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+class Weights(str, Enum):
+    best = "best"
+    last = "last"
+
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", "-c", help="A YAML file, a name in ./configs, or a bundled config."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a value: -s model.dropout=0.5"),
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Where run folders lie.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Short for -s seed=N.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def command(name: str | None = None) -> Callable[[Command], Command]:
+    """Register a command whose errors become one message and the right exit code."""
+
+    def register(function: Command) -> Command:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            debug = bool(kwargs.get("debug"))
+            try:
+                return function(*args, **kwargs)
+            except NnzooError as error:
+                if debug:
+                    raise
+                sys.stderr.write(f"{error}\n")
+                raise typer.Exit(error.exit_code) from None
+            except KeyboardInterrupt:
+                sys.stderr.write("interrupted\n")
+                raise typer.Exit(INTERRUPTED) from None
+            except BrokenPipeError:
+                # The reader of our output has gone (`nnzoo models | head`): nothing to say.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(0) from None
+            except (typer.Exit, typer.Abort):
+                raise
+            except Exception as error:
+                if debug:
+                    raise
+                sys.stderr.write(
+                    f"a fault of nnzoo: {type(error).__name__}: {error}\n"
+                    "run again with --debug and report what it shows\n"
+                )
+                raise typer.Exit(1) from None
+
+        return app.command(name)(wrapped)  # type: ignore[return-value]
+
+    return register
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"nnzoo {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _config(source: str | None, sets: list[str] | None, seed: int | None) -> RunConfig:
+    from nnzoo.config import load_config
+
+    if source is None:
+        raise UsageError("which config? --config cnn.yaml; 'nnzoo configs' lists the bundled ones")
+    return load_config(source, [*(sets or []), *([f"seed={seed}"] if seed is not None else [])])
+
+
+@command()
+def train(
+    source: Annotated[str | None, typer.Argument(metavar="[CONFIG]", show_default=False)] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    resume: Annotated[
+        ResumeMode, typer.Option(help="Go on from the run folder: if it holds this run, must, never.")
+    ] = ResumeMode.auto,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over; the old folder is set aside, not deleted.")
+    ] = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    out: OutOption = Path("checkpoints"),
+    verbose: Annotated[
+        int | None,
+        typer.Option("--verbose", "-v", min=0, max=2, show_default=False,
+                     help="0 silent, 1 live bar, 2 a line an epoch [default: 1 on a terminal, else 2]"),
+    ] = None,
+    json_: JsonOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything, take one step, write nothing.")
+    ] = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Train a network; where its run folder holds this run already, go on from it."""
+    run_config = _config(config or source, set_, seed)
+    from nnzoo import console, run
+    from nnzoo.training.device import choose_device
+
+    stdout, stderr = console.make_consoles()
+    if verbose is None:
+        verbose = 1 if stderr.is_terminal and not json_ else 2
+    say = stderr.print if verbose else lambda *args, **kwargs: None
+    current = run.start(
+        run_config, out, choose_device(device), resume.value, fresh, write=not dry_run
+    )
+    _announce(say, current)
+    if dry_run:
+        _dry_run(stdout, current, json_)
+        return
+    trainer = current.trainer
+    if json_:
+        console.print_json({"event": "start", "run_dir": str(current.folder.path),
+                            "state": current.state, "config": run_config.to_dict()})  # fmt: skip
+    with _stopping() as stopped:
+        _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
+    if stopped[0] and not trainer.finished:
+        name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
+        arguments = [word for word in sys.argv[1:] if word != "--fresh"]
+        stderr.print(
+            f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
+            f"  nnzoo {shlex.join(arguments)}", markup=False,
+        )  # fmt: skip
+        raise typer.Exit(stopped[0])
+    result = current.result()
+    if json_:
+        best = {"epoch": trainer.best_epoch, "monitor": trainer.monitor, "value": trainer.best_value}
+        console.print_json({"event": "end", "run_dir": str(current.folder.path), "best": best,
+                            "test": result})  # fmt: skip
+    elif verbose:
+        if result is not None:
+            console.print_result(stdout, result, detail=False)
+        _where(stdout, current)
+
+
+def _announce(say: Callable[..., Any], current: Run) -> None:
+    """What is trained on what, in three lines."""
+    from rich.markup import escape
+
+    network, facts = current.network, current.network.facts
+    rows = " · ".join(f"{count:,} {name}" for name, count in facts["rows"].items())
+    parameters = sum(p.numel() for p in network.model.parameters())
+    config = network.config
+    say(f"[bold]{escape(config.name)}[/]: {config.model.name} ({parameters:,} parameters) on "
+        f"{config.data.name}, {network.device}")  # fmt: skip
+    classes = len(facts["spec"].get("labels", []))
+    what = f"{classes} classes" if classes else f"target {', '.join(facts['spec']['targets'])}"
+    say(f"rows: {rows}; {network.preprocess.in_kind}; {what}", markup=False)
+    for note in [*current.dataset.notes, *current.notes]:
+        say(note, markup=False)
+
+
+def _train(
+    current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[[], bool]
+) -> None:
+    """Run the loop to its end, showing its events."""
+    from nnzoo import console
+    from nnzoo.run import train as events
+    from nnzoo.training.trainer import EpochEnd
+
+    trainer = current.trainer
+    epochs = trainer.config.train.epochs
+    bar = None
+    if verbose == 1 and not trainer.finished:
+        bar = console.Progressing(stderr, epochs, len(trainer.groups), trainer.step, trainer.rows)
+        bar.__enter__()
+    try:
+        for event in events(current, stop):
+            if isinstance(event, EpochEnd):
+                if json_:
+                    console.print_json({"event": "epoch", **event.row})
+                elif verbose == 2:
+                    line = console.epoch_line(event.row, epochs, event.best)
+                    stderr.print(line, markup=False, soft_wrap=True)
+                if bar is not None:
+                    bar.epoch(event.row, trainer.best_epoch)
+            elif bar is not None:
+                bar.step(event.step, event.epoch)
+    finally:
+        if bar is not None:
+            bar.__exit__(None, None, None)
+
+
+def _where(stdout: Any, current: Run) -> None:
+    trainer = current.trainer
+    early = ", stopped early" if trainer.epoch < trainer.config.train.epochs else ""
+    stdout.print(
+        f"\nrun: {current.folder.path} (best weights: epoch {trainer.best_epoch} of "
+        f"{trainer.epoch}{early})", markup=False,
+    )  # fmt: skip
+
+
+def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
+    """Take one step on the first rows and show the layers."""
+    import torch
+
+    from nnzoo import console, summary
+
+    trainer, network = current.trainer, current.network
+    first = torch.arange(min(2, trainer.rows), device=network.device)
+    x, _ = trainer.splits["train"].batch(first)
+    rows = summary.layers(network, network.model, x)
+    trainer.try_step()
+    steps = {"steps_per_epoch": len(trainer.groups), "steps": trainer.total_steps}
+    if json_:
+        console.print_json({"event": "dry-run", "layers": rows, **steps})
+        return
+    stdout.print(console.layer_table(rows))
+    stdout.print(f"\none step taken, nothing written; a run has {trainer.total_steps:,} steps "
+                 f"({len(trainer.groups):,} an epoch)")  # fmt: skip
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """A list whose entry is 0, or the exit code to end with after the step.
+
+    The second signal ends the process at once.
+    """
+    stopped = [0]
+    codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+
+    def handle(number: int, frame: Any) -> None:
+        code = codes[signal.Signals(number)]
+        if stopped[0]:
+            os._exit(code)
+        stopped[0] = code
+
+    before = {each: signal.signal(each, handle) for each in codes}
+    try:
+        yield stopped
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@command("eval")
+def eval_(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="A run folder, or a .pt file.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    split: Annotated[SplitName, typer.Option(help="Which rows.")] = SplitName.test,
+    weights: Annotated[Weights, typer.Option(help="Of a run folder.")] = Weights.best,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    out: OutOption = Path("checkpoints"),
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Exact metrics of a split, from the best weights, beside the trivial baseline."""
+    from nnzoo import console
+
+    if (checkpoint is None) == (config is None):
+        raise UsageError("give a CHECKPOINT, or --config: nnzoo eval checkpoints/cnn")
+    if checkpoint is not None and set_:
+        raise UsageError("--set goes with --config")
+    path = checkpoint
+    if path is None:
+        run_config = _config(config, set_, seed)
+        path = out / run_config.name
+        if not path.is_dir():
+            raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
+    from nnzoo import run
+    from nnzoo.training.device import choose_device
+
+    network, file = run.load_network(path, choose_device(device), weights.value)
+    if config is not None:
+        network.config = run.same_run(run_config, network, file)
+    dataset = run.read_dataset(network.config, network.facts)
+    if dataset.fingerprint() != network.facts["fingerprint"]:
+        sys.stderr.write("note: the data has changed since the run was trained\n")
+    report = run.measure(network, dataset, split.value)
+    result = {"run": network.config.name, "checkpoint": str(file), **report}
+    if json_:
+        console.print_json(result)
+        return
+    stdout, _ = console.make_consoles()
+    stdout.print(f"{file}", style="bold", markup=False)
+    console.print_result(stdout, result, detail=True)
+
+
+@command()
+def check(
+    source: Annotated[str | None, typer.Argument(metavar="[CONFIG]", show_default=False)] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    seed: SeedOption = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Every fault of a file at once, or each of its values and where it came from."""
+    run_config = _config(config or source, set_, seed)
+    from nnzoo.config.show import resolved_lines
+
+    if json_:
+        from nnzoo.console import print_json
+
+        print_json(run_config.to_dict())
+        return
+    sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
+
+
+def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
+    """The entries of a shelf with each option, its default and its meaning."""
+    from difflib import get_close_matches
+
+    from nnzoo import console
+    from nnzoo.config.show import entry_options, summary
+
+    names = shelf.names()
+    if only is not None and only not in names:
+        near = get_close_matches(only, names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"one of {', '.join(names)}"
+        raise UsageError(f"no {noun} '{only}'; {hint}")
+    chosen: dict[type, list[str]] = {}
+    for name, entry in shelf:
+        if only in (None, name):
+            chosen.setdefault(entry.options, []).append(name)
+    if json_:
+        console.print_json(
+            {
+                name: {
+                    "summary": summary(options),
+                    "options": [
+                        dict(zip(("key", "default", "meaning"), row, strict=True))
+                        for row in entry_options(options)
+                    ],
+                }
+                for options, group in chosen.items()
+                for name in group
+            }
+        )
+        return
+    stdout, _ = console.make_consoles()
+    for options, group in chosen.items():
+        stdout.print(", ".join(group), style="bold", markup=False)
+        stdout.print(f"  {summary(options)}", markup=False)
+        stdout.print(console.options_table(entry_options(options)))
+        stdout.print()
+
+
+@command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """The networks, with each option, its default and its meaning."""
+    from nnzoo.config.shelf import MODELS
+
+    _list_shelf(MODELS, name, json_, "model")
+
+
+@command()
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """The data sources, with each option, its default and its meaning."""
+    from nnzoo.config.shelf import DATA
+
+    _list_shelf(DATA, name, json_, "data source")
+
+
+@command()
+def training(
+    name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """The optimizers, schedules and options of the loop, with default and meaning."""
+    from nnzoo.config.shelf import TRAINING
+
+    _list_shelf(TRAINING, name, json_, "entry")
+
+
+@command()
+def configs(json_: JsonOption = False, debug: DebugOption = False) -> None:
+    """The bundled configs, each with what it reaches."""
+    from nnzoo import console
+    from nnzoo.config.load import bundled_configs
+    from nnzoo.config.show import header_lines
+
+    found = {path.stem: header_lines(path) for path in bundled_configs()}
+    if json_:
+        console.print_json(found)
+        return
+    stdout, _ = console.make_consoles()
+    for name, lines in found.items():
+        stdout.print(name, style="bold", markup=False)
+        for line in lines:
+            stdout.print(f"  {line}", markup=False)
+
+
+@command()
+def init(
+    source: Annotated[
+        str, typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder.")
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to write.", show_default="NAME.yaml")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Copy a bundled config here, or write one for your CSV, series or folder of pictures."""
+    data = Path(source)
+    own = data.exists() and data.suffix not in (".yaml", ".yml")
+    if not own and data.suffix in (".csv", ".parquet", ".pq"):
+        raise UsageError(f"no file {data}")
+    from nnzoo.config.load import bundled_folder, find_config
+
+    stem = data.resolve().stem if own else Path(source).stem
+    target = file or Path(f"{stem}.yaml")
+    if target.is_dir():
+        target = target / f"{stem}.yaml"
+    copies = {}
+    if own:
+        from nnzoo.starter import starter_config
+
+        text = starter_config(data, target)
+    else:
+        path = find_config(source)
+        text = path.read_text(encoding="utf-8")
+        companion = path.with_suffix(".csv")
+        if companion.is_file() and path.parent == bundled_folder():
+            copies[companion] = target.with_name(companion.name)
+    for written in (target, *copies.values()):
+        if written.exists() and not force:
+            raise UsageError(f"{written} exists already; name another file, or --force replaces it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        for companion, copy in copies.items():
+            shutil.copyfile(companion, copy)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}") from None
+    sys.stdout.write(f"{target}\n")
+    sys.stderr.write(f"next: nnzoo train --config {target}\n")
+
+
+@command()
+def schema(debug: DebugOption = False) -> None:
+    """JSON Schema of the YAML language, for editors."""
+    import json
+
+    from nnzoo.config.describe import json_schema
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+
+
+def main() -> None:
+    """The entry point of `nnzoo`."""
+    app()

@@ -1,0 +1,232 @@
+"""Everything that is shown in a terminal: results to stdout, the rest to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+MAX_MATRIX = 26
+HEADLINE = {
+    "classification": ("accuracy", "f1_macro", "precision_macro", "recall_macro", "top5_accuracy"),
+    "regression": ("rmse", "mae", "r2", "mse"),
+    "forecasting": ("rmse", "mae", "r2", "mse"),
+}
+
+
+def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
+    """(stdout, stderr). Where the stream is no terminal, lines may be longer than 80."""
+
+    def make(stderr: bool) -> Console:
+        stream = sys.stderr if stderr else sys.stdout
+        width = None if stream.isatty() else plain_width
+        return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+    return make(False), make(True)
+
+
+def jsonable(value: Any) -> Any:
+    """Plain values with nan and infinities as null, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on a line of stdout, at once."""
+    sys.stdout.write(json.dumps(jsonable(value)) + "\n")
+    sys.stdout.flush()
+
+
+def number(value: Any) -> str:
+    """A metric with four digits that count."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.3e}"
+    return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
+
+
+def epoch_line(row: dict[str, Any], epochs: int, best: bool) -> str:
+    """One epoch as a line of text."""
+    width = len(str(epochs))
+    parts = [f"epoch {row['epoch']:>{width}}/{epochs}", f"lr {row['lr']:.2e}"]
+    parts += [f"{name} {number(row[name])}" for name in shown_metrics(row)]
+    if row["samples_per_second"]:
+        parts.append(f"{row['samples_per_second']:,.0f}/s")
+    parts.append(f"{row['seconds']:.1f} s")
+    return "  ".join(parts) + ("  *" if best else "")
+
+
+def shown_metrics(row: dict[str, Any]) -> list[str]:
+    """The metrics of an epoch that a line has room for."""
+    wanted = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_rmse", "val_r2")
+    return [name for name in wanted if name in row]
+
+
+class Progressing:
+    """The live bar of `train`; a context manager, fed with the trainer's events."""
+
+    def __init__(self, console: Console, epochs: int, groups: int, done: int, rows: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.epochs = epochs
+        self.rows_per_step = rows / groups
+        self.progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[metrics]}"),
+            console=console,
+            transient=True,
+            refresh_per_second=10,
+        )
+        self.task = self.progress.add_task(
+            self.describe(done // groups + 1), total=epochs * groups, completed=done, speed="",
+            metrics="",
+        )  # fmt: skip
+
+    def describe(self, epoch: int) -> str:
+        return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"
+
+    def __enter__(self) -> Progressing:
+        self.progress.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self.progress.__exit__(*details)
+
+    def step(self, step: int, epoch: int) -> None:
+        self.progress.update(self.task, completed=step, description=self.describe(epoch))
+
+    def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
+        speed = row["samples_per_second"]
+        names = [name for name in shown_metrics(row) if name != "train_accuracy"]
+        metrics = "  ".join(f"{name} {number(row[name])}" for name in names)
+        self.progress.update(
+            self.task,
+            completed=row["step"],
+            description=self.describe(row["epoch"] + 1),
+            speed=f"{speed:,.0f}/s" if speed else "",
+            metrics=f"{metrics}  best {best_epoch}",
+        )
+
+
+def result_table(result: dict[str, Any]) -> Table:
+    """The headline metrics of `nnzoo eval`'s object, each beside the trivial baselines."""
+    trivial = result.get("baselines") or [result["baseline"]]
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column(f"{result['split']} ({result['n']:,} rows)")
+    table.add_column("network", style="bold green")
+    for each in trivial:
+        label = f" ('{each['label']}')" if "label" in each else ""
+        table.add_column(Text(each["name"] + label), style="dim")
+    if result["task"] == "classification" and len(result["labels"]) == 2:
+        names: Iterable[str] = ("accuracy", "f1", "precision", "recall", "f1_macro")
+    else:
+        names = HEADLINE[result["task"]]
+    for name in names:
+        if name not in result:
+            continue
+        shown = number(result[name])
+        if name == "accuracy":
+            low, high = result["accuracy_ci95"]
+            shown += f"  [{number(low)}, {number(high)}]"
+        label = f"{name} of '{result['positive_label']}'" if name in ("f1", "precision", "recall") else name
+        cells = [number(each[name]) if name in each else "" for each in trivial]
+        table.add_row(Text(label), Text(shown), *cells)
+    return table
+
+
+def class_table(result: dict[str, Any]) -> Table:
+    """Precision, recall, F1 and the counts of each class."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("class")
+    for name in ("precision", "recall", "f1", "support", "TP", "FP", "FN", "TN"):
+        table.add_column(name, justify="right")
+    for each in result["per_class"]:
+        counts = [f"{each[key]:,}" for key in ("support", "tp", "fp", "fn", "tn")]
+        shares = [f"{each[key]:.4f}" for key in ("precision", "recall", "f1")]
+        table.add_row(Text(each["label"]), *shares, *counts)
+    return table
+
+
+def matrix_table(result: dict[str, Any]) -> Table:
+    """The confusion matrix; rows are the truth, right answers stand out."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(Text("truth \\ answer"))
+    labels = [label if len(label) <= 12 else label[:11] + "…" for label in result["labels"]]
+    for label in labels:
+        table.add_column(Text(label), justify="right")
+    for i, counts in enumerate(result["confusion_matrix"]):
+        cells = [
+            Text(str(count) if count else "·", style="bold green" if i == j else "red" if count else "dim")
+            for j, count in enumerate(counts)
+        ]
+        table.add_row(Text(labels[i]), *cells)
+    return table
+
+
+def output_table(result: dict[str, Any]) -> Table:
+    """The errors of each output, where there are several."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("output")
+    for name in ("rmse", "mae", "r2"):
+        table.add_column(name, justify="right")
+    for each in result["per_output"]:
+        table.add_row(Text(each["name"]), *(number(each[key]) for key in ("rmse", "mae", "r2")))
+    return table
+
+
+def print_result(console: Console, result: dict[str, Any], detail: bool) -> None:
+    """A result; `detail` adds classes, confusion matrix or single outputs."""
+    console.print(result_table(result))
+    if detail and "per_class" in result:
+        console.print()
+        console.print(class_table(result))
+        if len(result["labels"]) <= MAX_MATRIX:
+            console.print()
+            console.print(matrix_table(result))
+    if detail and "per_output" in result:
+        console.print()
+        console.print(output_table(result))
+
+
+def options_table(rows: list[tuple[str, str, str]]) -> Table:
+    """Key, default and meaning of options."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(style="green", max_width=30)
+    table.add_column()
+    for key, default, meaning in rows:
+        table.add_row(Text(f"  {key}"), Text(default), Text(meaning))
+    return table
+
+
+def layer_table(rows: list[dict[str, Any]]) -> Table:
+    """Name, type, output shape and parameters of each layer."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for name in ("layer", "type", "output", "parameters"):
+        table.add_column(name, justify="right" if name == "parameters" else "left")
+    for row in rows:
+        shape = "×".join(map(str, row["shape"]))
+        table.add_row(Text(row["name"]), row["type"], shape, f"{row['parameters']:,}")
+    return table

@@ -1,0 +1,162 @@
+"""A first configuration for your own file or folder of pictures (`nnzoo init FILE`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnzoo.config.schema import CsvOptions, SeriesOptions
+from nnzoo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+MIN_SERIES_ROWS = 30
+SAMPLED_PICTURES = 20
+
+
+def starter_config(data: Path, out: Path) -> str:
+    """The text of a configuration for a table, a series or a folder of pictures.
+
+    Paths in it are relative to `out`. Raises DataError where the data cannot be read.
+    """
+    path = os.path.relpath(data.resolve(), out.resolve().parent)
+    if data.is_dir():
+        return _pictures(data, path)
+    from nnzoo.data.frames import looks_like_dates, looks_numeric, read_frame
+
+    frame = read_frame(str(data), "auto")
+    dates = [name for name in frame.columns if looks_like_dates(frame[name])]
+    numbers = [name for name in frame.columns if looks_numeric(frame[name])]
+    others = [name for name in frame.columns if name not in dates and name not in numbers]
+    long_enough = len(frame) >= MIN_SERIES_ROWS
+    if numbers and long_enough and ((dates and not others) or len(frame.columns) == 1):
+        return _series(frame, data, path, dates, numbers)
+    return _table(frame, data, path)
+
+
+def _quote(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _header(frame: pandas.DataFrame) -> str:
+    unnamed = list(frame.columns) == [str(i) for i in range(len(frame.columns))]
+    return "  header: false\n" if unnamed else ""
+
+
+def _table(frame: pandas.DataFrame, data: Path, path: str) -> str:
+    from nnzoo.data.tables import describe_columns, load_csv
+
+    dataset = load_csv(CsvOptions(name="csv", path=str(data)))
+    spec = dataset.spec
+    headless = _header(frame)
+    target = "-1" if headless else _quote(spec["target"])
+    if dataset.task == "classification":
+        labels = ", ".join(spec["labels"][:6]) + (", …" if len(spec["labels"]) > 6 else "")
+        what = f"{len(spec['labels'])} classes ({labels})"
+    else:
+        what = "a number"
+    return f"""# {data.name}: {len(frame):,} rows, {describe_columns(spec["columns"])}; the target is {what}.
+#   nnzoo train --config {data.stem}
+data:
+  name: csv
+  path: {_quote(path)}
+{headless}  target: {target}    # another column? its name or position
+model:
+  name: mlp
+  hidden: [128, 64]
+  dropout: 0.1
+optim:
+  name: adamw
+  lr: 1e-3
+  schedule: cosine
+  clip: {{norm: 1.0}}
+train:
+  epochs: 100
+  batch_size: 32
+"""
+
+
+def _series(
+    frame: pandas.DataFrame, data: Path, path: str, dates: list[str], numbers: list[str]
+) -> str:
+    from nnzoo.data.series import season_of
+
+    options = SeriesOptions(name="series", path=str(data))
+    season = season_of(frame, dates[0] if dates else None)
+    window = 2 * season if season else options.window
+    window = max(2, min(window, len(frame) // 6))
+    headless = _header(frame)
+    target = "-1" if headless else _quote(numbers[-1])
+    covariates = ""
+    if len(numbers) > 1:
+        named = ", ".join(numbers[:-1])
+        covariates = f"  covariates: none    # or all, or a list: {named}\n"
+    distance = f", a season of {season} by its dates" if season else ""
+    return f"""# {data.name}: {len(frame):,} time steps{distance}.
+#   nnzoo train --config {data.stem}
+data:
+  name: series
+  path: {_quote(path)}
+{headless}  target: {target}
+{covariates}  window: {window}    # past time steps the network sees
+  horizon: 1     # future time steps it predicts
+model:
+  name: lstm
+  hidden_size: 64
+optim:
+  name: adam
+  lr: 1e-3
+  schedule: cosine
+  clip: {{norm: 1.0}}
+train:
+  epochs: {200 if len(frame) < 2000 else 60 if len(frame) < 8000 else 20}
+  batch_size: {16 if len(frame) < 2000 else 64}
+  early_stopping: {{patience: {40 if len(frame) < 2000 else 10}}}
+"""
+
+
+def _pictures(folder: Path, path: str) -> str:
+    from PIL import Image
+
+    from nnzoo.data.images import EXTENSIONS
+
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS)
+    if not files:
+        raise DataError(f"{folder} holds no pictures ({', '.join(EXTENSIONS)})")
+    sides, gray = [], True
+    for file in files[:: max(1, len(files) // SAMPLED_PICTURES)][:SAMPLED_PICTURES]:
+        try:
+            with Image.open(file) as image:
+                sides.append(min(image.size))
+                gray = gray and image.mode in ("L", "1")
+        except OSError:
+            continue
+    middle = sorted(sides)[len(sides) // 2] if sides else 64
+    size = next((known for known in (28, 32, 48, 64, 96) if middle <= known), 128)
+    stages = {28: 2, 32: 3, 48: 3, 64: 4, 96: 4, 128: 5}[size]
+    channels = [32 * 2**i for i in range(min(stages, 4))] + [256] * max(0, stages - 4)
+    return f"""# {folder.name}: {len(files):,} pictures, a folder a class.
+#   nnzoo train --config {folder.name}
+data:
+  name: image_folder
+  path: {_quote(path)}
+  size: {size}
+{"  color: false" + chr(10) if gray else ""}  augment: {{shift: {size // 10}, flip: horizontal}}
+model:
+  name: cnn
+  channels: {channels}
+  norm: batch
+  head: {{pooling: average, dropout: 0.2}}
+optim:
+  name: adamw
+  lr: 2e-3
+  schedule: one_cycle
+  clip: {{norm: 1.0}}
+train:
+  epochs: 30
+  batch_size: 32
+"""

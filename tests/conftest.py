@@ -1,0 +1,74 @@
+"""Shared fixtures: one thread, a folder of its own for each test, and nnzoo as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure() -> None:
+    # Small networks on two threads of a busy machine wait for each other most of the time.
+    torch.set_num_threads(1)
+
+
+@dataclass
+class Result:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test runs in a folder of its own, with its own cache and data root."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NNZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("NNZOO_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def nnzoo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Call the command line in this process: nnzoo("train", "--config", "cnn")."""
+    from nnzoo.cli import app
+
+    def call(*arguments: str | Path) -> Result:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["nnzoo", *words])
+        capsys.readouterr()
+        code = 0
+        try:
+            app(words)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Data that lies beside the checkout on the developers' machines."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no {SHARED}: real data sets for tests lie there, where present")
+    return SHARED
