@@ -61,7 +61,7 @@ SetOption = Annotated[
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a value: -s model.dropout=0.5"),
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Where run folders lie.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Short for -s seed=N.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
@@ -203,8 +203,8 @@ def _announce(say: Callable[..., Any], current: Run) -> None:
     rows = " · ".join(f"{count:,} {name}" for name, count in facts["rows"].items())
     parameters = sum(p.numel() for p in network.model.parameters())
     config = network.config
-    say(f"[bold]{escape(config.name)}[/]: {config.model.name} ({parameters:,} parameters) on "
-        f"{config.data.name}, {network.device}")  # fmt: skip
+    say(f"[bold]{escape(config.model.name)}[/] ({parameters:,} parameters) on "
+        f"[bold]{escape(config.data.name)}[/], {network.device}")  # fmt: skip
     classes = len(facts["spec"].get("labels", []))
     what = f"{classes} classes" if classes else f"target {', '.join(facts['spec']['targets'])}"
     say(f"rows: {rows}; {network.preprocess.in_kind}; {what}", markup=False)
@@ -241,14 +241,20 @@ def _train(
     finally:
         if bar is not None:
             bar.__exit__(None, None, None)
+    if verbose:
+        rows = current.folder.rows()
+        seconds = sum(row["seconds"] for row in rows)
+        rate = len(rows) * trainer.rows / seconds if seconds else 0
+        early = f", stopped early after {trainer.config.train.early_stopping.patience} epochs "\
+            "without improvement" if trainer.stopped_early else ""
+        stderr.print(f"trained {len(rows)} epochs in {seconds:.1f} s ({rate:,.0f} rows/s){early}\n")
 
 
 def _where(stdout: Any, current: Run) -> None:
     trainer = current.trainer
-    early = ", stopped early" if trainer.epoch < trainer.config.train.epochs else ""
     stdout.print(
         f"\nrun: {current.folder.path} (best weights: epoch {trainer.best_epoch} of "
-        f"{trainer.epoch}{early})", markup=False,
+        f"{trainer.epoch})", markup=False,
     )  # fmt: skip
 
 

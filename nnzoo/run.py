@@ -302,6 +302,8 @@ class Run:
     state: State
     notes: list[str]
     lock: FileLock
+    saved_best: int = -1
+    """The epoch whose weights best.pt holds; -1 where this process has not written it."""
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
         """The metrics of the best weights on a split, in the form of `nnzoo eval --json`."""
@@ -469,17 +471,16 @@ class _SaveClock:
 
 
 def save(run: Run) -> None:
-    """Write last.pt, and best.pt where it is not up to date."""
+    """Write last.pt, and best.pt where there is a better one."""
     trainer = run.trainer
-    state = run.network.contents()
+    contents = run.network.contents()
     checkpoint.save(
-        run.folder.last, state | {"trainer": trainer.state(), "best_model": trainer.best_weights}
+        run.folder.last, contents | {"trainer": trainer.state(), "best_model": trainer.best_weights}
     )
-    if trainer.best_weights and (
-        trainer.best_epoch == trainer.epoch or not run.folder.best.exists()
-    ):
-        best = state | {"model": trainer.best_weights, "epoch": trainer.best_epoch}
+    if trainer.best_weights and run.saved_best != trainer.best_epoch:
+        best = contents | {"model": trainer.best_weights, "epoch": trainer.best_epoch}
         checkpoint.save(run.folder.best, best)
+        run.saved_best = trainer.best_epoch
 
 
 def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:

@@ -10,16 +10,13 @@ from nnzoo.errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of --device: auto, cpu, cuda, cuda:N or mps; raises UsageError if it is not here."""
+    """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here."""
     if name == "auto":
-        if torch.cuda.is_available():
-            name = "cuda"
-        else:
-            name = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps") from None
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
@@ -28,8 +25,9 @@ def choose_device(name: str) -> torch.device:
         # Bit-identical repeats on CUDA need a fixed cuBLAS workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-    elif device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("--device mps: not available on this machine; use --device cpu")
-    elif device.type not in ("cpu", "mps"):
-        raise UsageError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+    elif device.type == "mps":
+        # Exact sums and own units need float64, which Metal does not have.
+        raise UsageError("--device mps: not supported, metrics need float64; use --device cpu")
+    elif device.type != "cpu":
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
     return device

@@ -1,0 +1,342 @@
+"""The loop: exact stops and starts, schedules, clipping, accumulation, early stopping, divergence."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from zoo import DATA, begin, config, finish, same
+
+from nnzoo.config.schema import ClipOptions, OptimOptions
+from nnzoo.data.batches import batch_sizes, derive, epoch_order
+from nnzoo.errors import ConfigError, DivergedError
+from nnzoo.run import train
+from nnzoo.training import checkpoint
+from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
+from nnzoo.training.trainer import StepEnd
+
+TINY = {"epochs": 3, "batch_size": 64, "accumulate": 2}
+SCHEDULES: list[dict[str, Any]] = [
+    {"name": "constant"},
+    {"name": "cosine", "warmup": "1 epoch"},
+    {"name": "one_cycle"},
+    {"name": "step", "every": "5 steps", "gamma": 0.5},
+    {"name": "linear", "final": 0.1},
+    {"name": "plateau", "patience": 1, "gamma": 0.5},
+]
+
+
+def without_times(folder: Path) -> tuple[Any, Any]:
+    last, best = checkpoint.load(folder / "last.pt"), checkpoint.load(folder / "best.pt")
+    for content in (last, best):
+        content.get("trainer", {}).get("position", {}).pop("elapsed", None)
+    return last, best
+
+
+# Going on.
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule["name"])
+@pytest.mark.parametrize("model", ["mlp", "cnn", "rnn", "lstm", "gru"])
+def test_a_run_stopped_after_any_step_ends_with_the_same_bits(
+    model: str, schedule: dict[str, Any]
+) -> None:
+    data = DATA["image"] | {"augment": {"shift": 1, "rotate": 5}, "class_weights": "balanced"}
+    sections = {
+        "train": TINY | {"save_every": "7 steps", "label_smoothing": 0.1,
+                         "early_stopping": {"patience": 2}},
+        "optim": {"name": "adamw", "lr": 0.003, "schedule": schedule, "clip": {"norm": 1.0}},
+    }  # fmt: skip
+    run_config = config(model, data, **sections)
+    whole = begin(run_config, "whole")
+    rows = finish(whole)
+
+    # Stopped after steps 1, 2, 4, 8, …, each time going on from the files alone.
+    stops, seen = [1, 2, 4, 8, 16, 23], []
+    while stops:
+        part = begin(run_config, "parts")
+        target = stops.pop(0)
+        for event in train(part, lambda part=part, target=target: part.trainer.step >= target):
+            if not isinstance(event, StepEnd):
+                seen.append(event.row["epoch"])
+        part.lock.release()
+    part = begin(run_config, "parts")
+    finish(part)
+    kept = [{k: v for k, v in row.items() if "second" not in k} for row in part.folder.rows()]
+    assert kept == rows
+    assert same(without_times(whole.folder.path), without_times(part.folder.path))
+
+
+def test_what_a_crash_left_behind_the_checkpoint_is_done_again() -> None:
+    run_config = config(train=TINY | {"epochs": 6, "save_every": "2 epochs"})
+    whole = begin(run_config, "whole")
+    rows = finish(whole)
+    crashed = begin(run_config, "crashed")
+    for event in train(crashed):  # no save after epoch 3: as if the process had been killed
+        if not isinstance(event, StepEnd) and event.row["epoch"] == 3:
+            break
+    crashed.lock.release()
+    assert len(crashed.folder.rows()) == 3
+    with crashed.folder.metrics.open("a") as file:
+        file.write('{"epoch": 4, "st')  # and a line was cut short
+    again = begin(run_config, "crashed")
+    assert again.notes[-1] == "resumed crashed/run at epoch 3 of 6"
+    assert finish(again) == rows[2:]
+    assert [row["epoch"] for row in again.folder.rows()] == [1, 2, 3, 4, 5, 6]
+    assert same(without_times(whole.folder.path), without_times(again.folder.path))
+
+
+def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
+    run = begin(config(train={"epochs": 5, "save_every": "60 s", "batch_size": 16},
+                       optim={"name": "adam", "lr": 0.05}))  # fmt: skip
+    rows = finish(run)
+    best = min(rows, key=lambda row: row["val_loss"])
+    assert best["epoch"] < 5, "this test needs a run whose last epoch is not its best"
+    content = checkpoint.load(run.folder.best)
+    assert content["epoch"] == best["epoch"]
+    run.network.model.load_state_dict(content["model"])
+    from nnzoo.run import measure
+
+    assert measure(run.network, run.dataset, "val")["loss"] == best["val_loss"]
+
+
+def test_a_finished_run_goes_on_when_epochs_are_raised() -> None:
+    begin_config = config(train=TINY)
+    finish(begin(begin_config))
+    assert begin(begin_config).state == "complete"
+    longer = begin(config(train=TINY | {"epochs": 5}))
+    assert longer.notes[-1] == "resumed out/run at epoch 4 of 5"
+    rows = finish(longer)
+    assert [row["epoch"] for row in rows] == [4, 5]
+    straight = begin(config(train=TINY | {"epochs": 5}), "straight")
+    assert finish(straight)[3:] == rows
+
+
+# Schedules.
+
+
+def factors(options: dict[str, Any], total: int = 100, per_epoch: int = 10) -> list[float]:
+    optim = OptimOptions.model_validate({"name": "adam", "schedule": options})
+    return [rate_factor(optim.schedule, step, total, per_epoch) for step in range(total)]
+
+
+def test_schedules_follow_their_formulas() -> None:
+    assert set(factors({"name": "constant"})) == {1.0}
+    cosine = factors({"name": "cosine", "final": 0.2})
+    assert cosine == [pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi * s / 100)) / 2) for s in range(100)]
+    assert factors({"name": "linear"}) == [pytest.approx(1 - s / 100) for s in range(100)]
+    step = factors({"name": "step", "every": "2 epochs", "gamma": 0.5})
+    assert step == [pytest.approx(0.5 ** (s // 20)) for s in range(100)]
+    cycle = factors({"name": "one_cycle", "rise": 0.25, "start": 0.1, "final": 0.01})
+    assert cycle[0] == pytest.approx(0.1)
+    assert cycle[25] == max(cycle) == pytest.approx(1.0)
+    assert cycle[-1] == pytest.approx(0.01, abs=0.01)
+    assert all(b > a for a, b in zip(cycle[:25], cycle[1:26], strict=True))
+    assert all(b < a for a, b in zip(cycle[25:], cycle[26:], strict=False))
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "step", "linear", "plateau"])
+def test_every_schedule_has_a_warm_up(name: str) -> None:
+    warm = factors({"name": name, "warmup": "2 epochs"})
+    first = warm[19]
+    assert warm[:20] == [pytest.approx(first * (s + 1) / 20) for s in range(20)]
+    assert factors({"name": name, "warmup": "20 steps"}) == warm
+    assert all(0 <= factor <= 1 for factor in warm)
+
+
+def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> None:
+    schedule = {"name": "plateau", "patience": 2, "gamma": 0.1, "floor": 0.005}
+    trainer = begin(config(optim={"name": "sgd", "lr": 1.0, "schedule": schedule})).trainer
+    rates = []
+    for loss in (1.0, 0.9, 0.95, 0.95, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9):
+        trainer.compare({"val_loss": loss})
+        rates.append(round(trainer.rate, 6))
+    assert rates == [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005]
+
+
+# Steps.
+
+
+def test_accumulation_takes_the_step_of_one_large_batch() -> None:
+    weights = []
+    for train_options in ({"batch_size": 50, "accumulate": 4}, {"batch_size": 200}):
+        model = {"name": "mlp", "hidden": [16]}
+        data = DATA["image"] | {"class_weights": "balanced"}
+        run = begin(config(model, data, train=train_options | {"epochs": 1},
+                           optim={"name": "sgd", "lr": 0.1}), f"out{len(weights)}")  # fmt: skip
+        assert len(run.trainer.groups) == 7  # 1,258 rows: the last group has 58
+        (row,) = finish(run)
+        weights.append((run.network.model.state_dict(), row["train_loss"]))
+    for name, tensor in weights[0][0].items():
+        torch.testing.assert_close(tensor, weights[1][0][name], rtol=1e-4, atol=1e-6)
+    assert weights[0][1] == pytest.approx(weights[1][1], rel=1e-5)
+
+
+@pytest.mark.parametrize("norm", [0.5, 1e6])
+def test_clipping_by_norm_scales_the_whole_gradient(norm: float) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(10, 3)
+    model(torch.randn(8, 10)).square().sum().backward()
+    before = torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
+    total = clip_gradients(list(model.parameters()), ClipOptions(norm=norm))
+    after = torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
+    torch.testing.assert_close(total, before.norm())
+    torch.testing.assert_close(after, before * min(1.0, norm / before.norm().item()))
+
+
+def test_clipping_by_value_cuts_every_entry() -> None:
+    model = nn.Linear(10, 3)
+    (model(torch.randn(8, 10)) * 100).square().sum().backward()
+    clip_gradients(list(model.parameters()), ClipOptions(value=0.5))
+    entries = torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
+    assert entries.abs().max() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "cls", "keys"),
+    [
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True}, torch.optim.SGD,
+         {"momentum": 0.8, "nesterov": True}),
+        ({"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6}, torch.optim.Adam,
+         {"betas": (0.8, 0.9), "eps": 1e-6}),
+        ({"name": "adamw"}, torch.optim.AdamW, {"betas": (0.9, 0.999)}),
+        ({"name": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) and "name" in value else "",
+)  # fmt: skip
+def test_weight_decay_acts_on_weights_but_not_on_biases_and_norms(
+    options: dict[str, Any], cls: type, keys: dict[str, Any]
+) -> None:
+    run_config = config({"name": "mlp", "hidden": [8], "norm": "batch"},
+                        optim=options | {"weight_decay": 0.3})  # fmt: skip
+    model = begin(run_config).network.model
+    optimizer = build_optimizer(run_config.optim, model, torch.device("cpu"))
+    assert type(optimizer) is cls
+    decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] == 0.3 for p in g["params"]}
+    names = {name for name, p in model.named_parameters() if id(p) in decayed}
+    assert names == {"1.weight", "4.weight"}
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters()))
+    for key, value in keys.items():
+        assert optimizer.param_groups[0][key] == value
+
+
+def test_label_smoothing_and_class_weights_give_torchs_loss() -> None:
+    data = DATA["image"] | {"class_weights": "balanced"}
+    run = begin(config("mlp", data, train={"label_smoothing": 0.2}))
+    task, split = run.network.task, run.trainer.splits["train"]
+    output, target = torch.randn(200, 10), split.batch(torch.arange(200))[1]
+    stock = nn.CrossEntropyLoss(task.class_weights, label_smoothing=0.2)
+    ours = task.loss(output, target) / task.weight(target)
+    torch.testing.assert_close(ours, stock(output, target))
+    counts = torch.bincount(run.dataset.splits["train"].targets())
+    torch.testing.assert_close(task.class_weights, 1258 / (10 * counts.float()))
+
+
+@pytest.mark.parametrize(
+    ("loss", "stock"), [("mse", nn.MSELoss()), ("mae", nn.L1Loss()), ("huber", nn.HuberLoss(delta=0.5))]
+)
+def test_number_losses_are_torchs(loss: str, stock: nn.Module) -> None:
+    run = begin(config("mlp", "series", train={"loss": loss, "huber_delta": 0.5}))
+    output, target = torch.randn(50, 3), torch.randn(50, 3)
+    task = run.network.task
+    torch.testing.assert_close(task.loss(output, target) / task.weight(target), stock(output, target))
+
+
+# When to stop.
+
+
+def test_early_stopping_waits_for_patience_epochs_and_min_delta() -> None:
+    early = {"patience": 2, "min_delta": 0.1}
+    trainer = begin(config(train={"early_stopping": early, "epochs": 99})).trainer
+    stops = []
+    for loss in (1.0, 0.8, 0.75, 0.6, 0.59, 0.58):
+        trainer.compare({"val_loss": loss})
+        stops.append(trainer.stopped_early)
+    assert stops == [False, False, False, False, False, True]
+    assert trainer.best_value == 0.58
+
+
+@pytest.mark.parametrize(("monitor", "higher"), [("val_accuracy", True), ("val_loss", False)])
+def test_the_monitor_decides_which_epoch_is_best(monitor: str, higher: bool) -> None:
+    trainer = begin(config(train={"monitor": monitor})).trainer
+    for epoch, value in enumerate((0.5, 0.7, 0.3, 0.6), start=1):
+        trainer.epoch = epoch
+        trainer.compare({monitor: value})
+    assert (trainer.best_epoch, trainer.best_value) == ((2, 0.7) if higher else (3, 0.3))
+
+
+def test_without_validation_rows_the_last_epoch_is_kept() -> None:
+    data = {"name": "iris", "split": {"val": 0}}
+    run = begin(config("mlp", data))
+    rows = finish(run)
+    assert not any(name.startswith("val") for name in rows[0])
+    assert run.trainer.best_epoch == 2
+    assert same(checkpoint.load(run.folder.best)["model"], run.network.model.state_dict())
+    for train_options in ({"monitor": "val_loss"}, {"early_stopping": {"patience": 3}}):
+        with pytest.raises(ConfigError, match="needs validation rows; data.split.val is 0"):
+            begin(config("mlp", data, train=train_options), "other")
+
+
+def test_a_monitor_of_another_task_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'val_accuracy' is not measured here; one of val_loss, val_mse"):
+        begin(config("mlp", "table_number", train={"monitor": "val_accuracy"}))
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "message"),
+    [
+        ("image", "mse", "'mse' is for numbers, but the target has classes"),
+        ("table_number", "cross_entropy", "'cross_entropy' is for classes, but the target is a number"),
+    ],
+)
+def test_a_loss_of_another_task_is_refused(data: str, loss: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        begin(config("mlp", data, train={"loss": loss}))
+
+
+def test_a_diverged_run_stops_before_the_weights_are_touched() -> None:
+    run = begin(config("mlp", "table_number", optim={"name": "sgd", "lr": 1e18},
+                       train={"epochs": 5, "batch_size": 64}))  # fmt: skip
+    with pytest.raises(DivergedError, match=r"diverged at step \d+ \(epoch 1\), learning rate 1e\+18"):
+        finish(run)
+    assert all(torch.isfinite(p).all() for p in run.network.model.parameters())
+    assert DivergedError.exit_code == 4
+
+
+# Derived randomness.
+
+
+def test_batches_cover_every_row_once_and_never_end_with_a_single_row() -> None:
+    for rows in range(1, 40):
+        for size in range(1, 9):
+            sizes = batch_sizes(rows, size)
+            assert sum(sizes) == rows
+            assert max(sizes) <= size + 1
+            assert size == 1 or rows == 1 or min(sizes) > 1
+
+
+def test_the_order_of_an_epoch_follows_from_seed_and_epoch_alone() -> None:
+    first = epoch_order(100, 7, 3)
+    torch.rand(5)
+    assert torch.equal(first, epoch_order(100, 7, 3))
+    assert sorted(first.tolist()) == list(range(100))
+    others = [epoch_order(100, 7, 4), epoch_order(100, 8, 3)]
+    assert not any(torch.equal(first, other) for other in others)
+    assert len({derive(0, *path) for path in [("step", 1), ("step", 2), ("augment", 1), (11,), (1, 1)]}) == 5
+
+
+def test_a_last_batch_of_one_row_does_not_break_batch_norm() -> None:
+    data = {"name": "iris", "split": {"val": 0, "test": 29}}  # 121 rows: 7 * 16 + 9, 5 * 24 + 1
+    model = {"name": "mlp", "hidden": [8], "norm": "batch"}
+    run = begin(config(model, data, train={"batch_size": 24, "epochs": 1}))
+    assert run.trainer.groups == [24, 24, 24, 24, 25]
+    finish(run)
+
+
+def test_batch_norm_with_batches_of_one_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch norm needs batches of at least two rows"):
+        begin(config({"name": "mlp", "norm": "batch"}, train={"batch_size": 1}))

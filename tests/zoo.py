@@ -1,0 +1,63 @@
+"""Small configurations for tests: each network, each kind of data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnzoo.config.load import from_dict
+from nnzoo.run import Run, start, train
+from nnzoo.training.trainer import EpochEnd
+
+MODELS: dict[str, dict[str, Any]] = {
+    "mlp": {"name": "mlp", "hidden": [16], "dropout": 0.1},
+    "cnn": {"name": "cnn", "channels": [4, 8], "dropout": 0.1},
+    "rnn": {"name": "rnn", "hidden_size": 8, "dropout": 0.1},
+    "lstm": {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.1},
+    "lstm_relu": {"name": "lstm", "hidden_size": 8, "activation": "relu"},
+    "gru": {"name": "gru", "hidden_size": 8, "bidirectional": True},
+}
+DATA: dict[str, dict[str, Any]] = {
+    "image": {"name": "digits"},
+    "image_pca": {"name": "digits", "preprocess": {"pca": 8, "whiten": True}},
+    "table_classes": {"name": "iris"},
+    "table_number": {"name": "diabetes"},
+    "series": {"name": "sine", "length": 200, "noise": 0.1, "horizon": 3},
+    "sequences": {"name": "adding", "length": 8, "train": 100, "val": 20, "test": 20},
+}
+
+
+def config(model: str | dict[str, Any] = "mlp", data: str | dict[str, Any] = "image", **more: Any) -> Any:
+    """A RunConfig; `more` holds sections: train={...}, optim={...}, seed=…, name=…."""
+    tree = {
+        "name": "run",
+        "data": DATA[data] if isinstance(data, str) else data,
+        "model": MODELS[model] if isinstance(model, str) else model,
+        "train": {"epochs": 2},
+    }
+    return from_dict(tree | more, "test")
+
+
+def begin(run_config: Any, out: Path | str = "out", **options: Any) -> Run:
+    """A run on the CPU, ready to train."""
+    return start(run_config, Path(out), torch.device("cpu"), **options)
+
+
+def finish(run: Run) -> list[dict[str, Any]]:
+    """Train to the end; the rows of metrics.jsonl without their times."""
+    rows = [event.row for event in train(run) if isinstance(event, EpochEnd)]
+    run.lock.release()
+    return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two trees hold the same bits."""
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
