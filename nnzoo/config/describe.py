@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from nnzoo.config import schema
@@ -36,7 +39,7 @@ def node_at(root: Node, raw: Any, path: tuple[str | int, ...]) -> Node:
         for node in nodes:
             for branch in branches(node, root):
                 if isinstance(part, str):
-                    if "oneOf" not in node or _fits(branch, here, root):
+                    if _fits(branch, here, root):
                         child = branch.get("properties", {}).get(part)
                         following += [child] if child else []
                 elif "items" in branch:
@@ -84,56 +87,109 @@ def choices(node: Node, root: Node) -> list[str]:
     return words
 
 
-def expected(root: Node, raw: Any, path: tuple[str | int, ...]) -> str:
-    """What may stand at a place, in words."""
-    return words_for(node_at(root, raw, path), root)
+def accepts(node: Node, value: Any, root: Node) -> bool:
+    """Whether a value may stand at a node; of a section only that it is one."""
+    return any(_accepts(branch, value, root) for branch in branches(node, root))
+
+
+def _accepts(node: Node, value: Any, root: Node) -> bool:
+    if "const" in node or "enum" in node:
+        return isinstance(value, str) and value in [node.get("const"), *node.get("enum", [])]
+    kind = node.get("type")
+    if isinstance(value, list):
+        items = all(accepts(node.get("items", {}), item, root) for item in value)
+        return kind == "array" and _within(node, len(value), "Items") and items
+    if isinstance(value, str):
+        fits = re.search(node.get("pattern", ""), value) is not None
+        return kind == "string" and fits and _within(node, len(value), "Length")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return (kind, type(value)) in (("boolean", bool), ("null", type(None)), ("object", dict))
+    return (
+        kind in (("integer", "number") if isinstance(value, int) else ("number",))
+        and value >= node.get("minimum", -math.inf)
+        and value <= node.get("maximum", math.inf)
+        and value > node.get("exclusiveMinimum", -math.inf)
+        and value < node.get("exclusiveMaximum", math.inf)
+    )
+
+
+def _within(node: Node, length: int, what: str) -> bool:
+    return node.get(f"min{what}", 0) <= length <= node.get(f"max{what}", length)
+
+
+def expected(node: Node, value: Any, root: Node) -> str:
+    """What may stand at a node, in words; where a wrong number was found, which numbers may."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found = [each for each in branches(node, root) if each.get("type") in ("integer", "number")]
+        node = {"anyOf": found} if found else node
+    return words_for(node, root)
 
 
 def words_for(node: Node, root: Node) -> str:
     """A node in words: "a whole number of at least 1", "one of max, avg"."""
-    texts: dict[str, None] = {}
-    words = choices(node, root)
+    words = list(dict.fromkeys(choices(node, root)))
+    texts: list[str] = []
     for branch in branches(node, root):
-        if "enum" not in branch and "const" not in branch:
-            texts.setdefault(_one(branch, root))
-    if words:
-        texts = {", ".join(dict.fromkeys(words)): None, **texts}
-        if len(words) > 1 and len(texts) == 1:
-            return f"one of {', '.join(dict.fromkeys(words))}"
-    return " or ".join(text for text in texts if text) or "another value"
+        if "enum" in branch or "const" in branch or branch.get("type") == "null":
+            continue
+        text = _one(branch, root, said=[*words, *texts])
+        texts += [text] if text and text not in texts else []
+    if any(branch.get("type") == "null" for branch in branches(node, root)):
+        texts.append("null")
+    if len(words) > 1 and not texts:
+        return f"one of {', '.join(words)}"
+    return _either([*words, *texts]) or "another value"
 
 
-def _one(node: Node, root: Node) -> str:
+def _either(texts: list[str]) -> str:
+    return " or ".join(part for part in (", ".join(texts[:-1]), *texts[-1:]) if part)
+
+
+def _one(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -> str:
+    """One alternative in words; `said` stands before it, `many` asks for the plural."""
     kind = node.get("type")
     if kind == "array":
-        few = {(2, 2): "two", (1, None): "at least one"}
-        count = few.get((node.get("minItems", 0), node.get("maxItems")), "")
-        inner = words_for(node.get("items", {}), root)
-        return f"a list of {count + ' of ' if count else ''}[{inner}]"
+        inner = node.get("items", {})
+        texts = [_one(each, root) for each in branches(inner, root)] + choices(inner, root)
+        if len(said) + (len(texts) > 1) > 1 and {text for text in texts if text} <= {
+            *said, "a list of two of these",
+        }:  # fmt: skip
+            items = "these"
+        else:
+            plural = [_one(each, root, many=True) for each in branches(inner, root)]
+            items = _either([*choices(inner, root), *(text for text in plural if text)])
+        low, high = node.get("minItems", 0), node.get("maxItems")
+        count = "two" if low == high == 2 else "one or more" if low else ""
+        of = f"{count} of" if items == "these" else count
+        return f"{'lists' if many else 'a list'} of {of} {items}".replace("  ", " ")
     if kind in ("integer", "number"):
-        noun = "a whole number" if kind == "integer" else "a number"
+        noun = "whole number" if kind == "integer" else "number"
         low, above = node.get("minimum"), node.get("exclusiveMinimum")
         high, below = node.get("maximum"), node.get("exclusiveMaximum")
         limits = []
-        limits += [f"of at least {_number(low)}"] if low is not None else []
-        limits += [f"above {_number(above)}"] if above is not None else []
-        limits += [f"below {_number(below)}"] if below is not None else []
-        limits += [f"at most {_number(high)}"] if high is not None else []
-        return " ".join([noun, " and ".join(limits)]).strip()
-    return {
-        "string": "text",
-        "boolean": "true or false",
-        "object": "a mapping",
-        "null": "nothing",
-    }.get(str(kind), "")
+        limits += [f"of at least {default_text(low)}"] if low is not None else []
+        limits += [f"above {default_text(above)}"] if above is not None else []
+        limits += [f"below {default_text(below)}"] if below is not None else []
+        limits += [f"at most {default_text(high)}"] if high is not None else []
+        return " ".join([f"{noun}s" if many else f"a {noun}", " and ".join(limits)]).strip()
+    if kind == "object":
+        return f"{'sections' if many else 'a section'} with {_keys(node)}"
+    if kind == "string":
+        if "examples" in node:
+            return _either([f"'{example}'" for example in node["examples"]])
+        return "one character" if node.get("maxLength") == 1 else "text"
+    return {"boolean": "true or false", "null": "null"}.get(str(kind), "")
 
 
-def _number(value: float) -> str:
-    return f"{value:g}"
+def _keys(node: Node) -> str:
+    keys = list(node.get("properties", {}))
+    if "const" in node.get("properties", {}).get("name", {}):
+        return "a 'name'"
+    return ", ".join(keys[:4]) + (", …" if len(keys) > 4 else "")
 
 
 def default_text(value: Any) -> str:
-    """A default as it would stand in a file."""
+    """A default as it would stand in a file, text without quotes."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -142,22 +198,46 @@ def default_text(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {default_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(default_text(item) for item in value) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return f".{value}" if value != -math.inf else "-.inf"
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def json_schema() -> Node:
     """The whole language as one JSON Schema (draft 2020-12)."""
     definitions: Node = {}
 
-    def add(options: type[schema.Options]) -> Node:
+    def add(options: type[schema.Options], required: list[str] | None = None) -> Node:
         node = options.model_json_schema(ref_template="#/$defs/{model}")
         definitions.update(node.pop("$defs", {}))
+        if required is not None:
+            node["required"] = list(dict.fromkeys([*required, *node.get("required", [])]))
         return node
 
-    def section(shelf: Shelf) -> Node:
-        seen = {entry.options: None for _, entry in shelf}
-        return {"oneOf": [{**add(options), "required": ["name"]} for options in seen]}
+    def section(shelf: Shelf, default: str | None = None) -> Node:
+        """The name alone, or a mapping; which entry it means shows in `name`."""
+        names: dict[type[schema.Options], list[str]] = {}
+        for name, entry in shelf:
+            names.setdefault(entry.options, []).append(name)
+        sections = []
+        for options, group in names.items():
+            node = add(options, ["name"])
+            if default in group:
+                node["required"].remove("name")
+            sections.append(node)
+        alone = [
+            name
+            for options, group in names.items()
+            for name in group
+            if all(info.is_required() is False or key == "name"
+                   for key, info in options.model_fields.items())
+        ]  # fmt: skip
+        return {"anyOf": [{"enum": alone}, {"oneOf": sections}]}
 
+    nothing = {"type": "null"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "nnzoo run",
@@ -165,12 +245,12 @@ def json_schema() -> Node:
         "additionalProperties": False,
         "required": ["data", "model"],
         "properties": {
-            "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
-            "seed": {"type": "integer", "minimum": 0},
+            "name": {"type": "string", "pattern": schema.NAME_PATTERN},
+            "seed": {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63},
             "data": section(DATA),
             "model": section(MODELS),
-            "optim": section(OPTIMIZERS),
-            "train": add(schema.TrainOptions),
+            "optim": {"anyOf": [*section(OPTIMIZERS, schema.DEFAULT_OPTIMIZER)["anyOf"], nothing]},
+            "train": {"anyOf": [add(schema.TrainOptions), nothing]},
             "environment": {"type": "object"},
         },
         "$defs": definitions,

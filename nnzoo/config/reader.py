@@ -2,8 +2,8 @@
 
 Plain PyYAML reads `1e-3` as text, `no` as False, `3:30` as 210 and keeps the last of two equal
 keys in silence. This reader follows YAML 1.2's core schema, reports equal keys, never builds
-anything but dict, list, str, int, float, bool and None, and is bounded in bytes, depth and nodes
-(aliases count as often as they are expanded), so that no file can hang it.
+anything but dict, list, str, int, float, bool and None, refuses tags, and is bounded in bytes,
+depth and nodes (aliases count as often as they are expanded), so that no file can hang it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 
 from nnzoo.errors import Fault
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 20
 MAX_NODES = 20_000
 
@@ -32,7 +32,22 @@ _SPECIAL = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": mat
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {word: True for word in ("true", "True", "TRUE")}
 _WORDS |= {word: False for word in ("false", "False", "FALSE")}
-MAX_DIGITS = 4000
+# PyYAML's words, where they would not help who wrote the file.
+_PLAINLY = {
+    "found character '\\t' that cannot start any token": "a tab; indent with spaces",
+    "but found another document": "a second document ('---'); a config is one",
+    "mapping values are not allowed here": "a ':' that does not belong here: wrong indentation, "
+    "a line above that is not 'key: value', or text with ': ' but no quotes",
+    "could not find expected ':'": "a line without ':'; a key is written 'key: value'",
+    "found unexpected end of stream": "a quote is not closed",
+    "expected ',' or ']'": "a '[' is not closed, or a ',' is missing",
+    "expected ',' or '}'": "a '{' is not closed, or a ',' is missing",
+    "second occurrence": "this anchor ('&') is given twice",
+    "found undefined alias": "no anchor of that name; text that begins with '*' needs quotes",
+    "found unknown escape": "a '\\' in double quotes; in single quotes it stands for itself",
+    "found character": "text that begins with this character needs quotes",
+    "expected <block end>": "this does not belong here; is the indentation right?",
+}
 
 
 @dataclass
@@ -49,7 +64,8 @@ def dotted(path: Path) -> str:
     """("model", "channels", 0) as "model.channels[0]"."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        name = part if part != "" else "''"
+        text += f"[{part}]" if isinstance(part, int) else f".{name}" if text else str(name)
     return text
 
 
@@ -57,42 +73,46 @@ def scalar(text: str) -> Any:
     """The value of a plain (unquoted) scalar under YAML 1.2's core schema."""
     if text in _WORDS:
         return _WORDS[text]
-    if len(text) < MAX_DIGITS:
-        if _INT.match(text):
-            return int(text)
-        if _HEX.match(text):
-            return int(text, 16)
-        if _OCTAL.match(text):
-            return int(text[2:], 8)
-        if _FLOAT.match(text):
-            return float(text)
-    return _SPECIAL.get(text.lower(), text)
+    for pattern, base in ((_INT, 10), (_HEX, 16), (_OCTAL, 8)):
+        # Beyond 64 bits nothing can use it as a whole number; and Python's int() has a limit.
+        if pattern.match(text) and len(text) <= 64:
+            number = int(text.removeprefix("0o"), base)
+            return number if -(2**63) <= number < 2**63 else float(number)
+    return float(text) if _FLOAT.match(text) else _SPECIAL.get(text.lower(), text)
 
 
 def read(text: str | bytes, source: str) -> Document:
     """Parse one YAML document; problems of the text are in `faults`, never raised."""
     document = Document()
-    size = len(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
-    if size > MAX_BYTES:
-        message = f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read"
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    if len(data) > MAX_BYTES:
+        message = f"larger than {MAX_BYTES:,} bytes; that is no config"
         document.faults.append(Fault(source, "", message))
         return document
     try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8-sig")
-        root = _compose(text)
+        composer = _Composer(data.decode("utf-8-sig"))
+        root = composer.get_single_node()
     except UnicodeDecodeError as error:
-        message = f"not UTF-8 text (byte {error.start + 1})"
-        document.faults.append(Fault(source, "", message))
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"not UTF-8 text (byte {error.start + 1}); save the file as UTF-8"
+        document.faults.append(_fault(source, (line, 1), (), message))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        problem = " ".join(part for part in (error.context, error.problem) if part)
-        document.faults.append(_fault(source, position, (), f"not valid YAML: {problem}"))
-    except (yaml.YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        document.faults.append(_fault(source, (1, 1), (), f"not valid YAML: {reason}"))
+        document.faults.append(_marked_fault(source, error))
+    except yaml.reader.ReaderError as error:
+        before = data.decode("utf-8-sig")[: error.position]
+        position = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        message = f"not valid YAML: a control character (U+{int(error.character):04X})"
+        document.faults.append(_fault(source, position, (), message))
+    except (ValueError, OverflowError):
+        # An escape such as "\\UFFFFFFFF", which PyYAML hands to chr() unchecked.
+        position = (composer.line + 1, composer.column + 1)
+        message = "not valid YAML: a number here is too large"
+        document.faults.append(_fault(source, position, (), message))
     else:
+        for mark, tag in composer.tags:
+            message = f"the tag '{tag[:60]}' is not allowed"
+            position = (mark.line + 1, mark.column + 1)
+            document.faults.append(_fault(source, position, (), message))
         if root is not None:
             document.value = _Builder(document, source).build(root, ())
     return document
@@ -102,18 +122,39 @@ def _fault(source: str, position: Position, path: Path, message: str) -> Fault:
     return Fault(f"{source}:{position[0]}:{position[1]}", dotted(path), message, position)
 
 
-def _compose(text: str) -> yaml.Node | None:
-    """The node tree, after a look at the events that bounds depth and size without recursion."""
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH or count > MAX_NODES:
-            what = f"deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else "too long"
+def _marked_fault(source: str, error: yaml.MarkedYAMLError) -> Fault:
+    problem = error.problem or ""
+    plain = next((text for known, text in _PLAINLY.items() if problem.startswith(known)), None)
+    mark = error.problem_mark or error.context_mark
+    if problem.startswith(("could not find", "found unexpected end", "expected ','")):
+        # The problem shows only further down; what is to be mended is where it began.
+        mark = error.context_mark or mark
+    position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return _fault(source, position, (), f"not valid YAML: {plain or problem}")
+
+
+class _Composer(yaml.SafeLoader):
+    """PyYAML's node tree, bounded while it is made: it recurses once for each level."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.depth = 0
+        self.count = 0
+        self.tags: list[tuple[yaml.Mark, str]] = []
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            self.tags.append((event.start_mark, tag.replace("tag:yaml.org,2002:", "!!")))
+        self.count += 1
+        if self.depth == MAX_DEPTH or self.count > MAX_NODES:
+            what = f"deeper than {MAX_DEPTH} levels" if self.depth == MAX_DEPTH else "too long"
             raise yaml.MarkedYAMLError(problem=what, problem_mark=event.start_mark)
-    return yaml.compose(text, Loader=yaml.SafeLoader)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Builder:
@@ -137,6 +178,9 @@ class _Builder:
         if any(node is outer for outer in self.open):
             self.fault(node, path, "an alias that contains itself")
             return None
+        if len(self.open) == MAX_DEPTH:
+            self.fault(node, path, f"aliases expand deeper than {MAX_DEPTH} levels")
+            return None
         self.document.values[path] = _position(node)
         self.open.append(node)
         try:
@@ -144,7 +188,7 @@ class _Builder:
                 return self.mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
-            return self.scalar(node, path)
+            return node.value if node.style is not None else scalar(node.value)
         finally:
             self.open.pop()
 
@@ -155,7 +199,7 @@ class _Builder:
                 self.fault(key_node, path, "a key must be a word")
                 continue
             key = key_node.value
-            if key == "<<":
+            if key == "<<" and key_node.style is None:
                 self.fault(key_node, path, "merge keys ('<<') are not part of YAML 1.2")
                 continue
             where = (*path, key)
@@ -166,14 +210,6 @@ class _Builder:
             self.document.keys[where] = _position(key_node)
             result[key] = self.build(value_node, where)
         return result
-
-    def scalar(self, node: yaml.Node, path: Path) -> Any:
-        tag = node.tag.removeprefix("tag:yaml.org,2002:")
-        known = ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
-        if tag not in known:
-            self.fault(node, path, f"the tag '!{tag.lstrip('!')}' is not allowed")
-            return None
-        return node.value if node.style is not None else scalar(node.value)
 
 
 def _position(node: yaml.Node) -> Position:

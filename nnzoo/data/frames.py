@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,77 +13,170 @@ from nnzoo.errors import DataError
 if TYPE_CHECKING:
     import pandas
 
+# How many rows are looked at to tell a header and a delimiter.
+SAMPLE = 10
+SAMPLED_DATES = 50
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-"]
 
 
 def read_frame(
-    path: str, header: bool | Literal["auto"], delimiter: str = ","
+    path: str, header: bool | Literal["auto"], delimiter: str = ",", key: str = "data.path"
 ) -> pandas.DataFrame:
     """A file as text columns (CSV) or typed ones (Parquet); unnamed columns are "0", "1", ….
 
-    Everything is read as text, so that what one row holds never changes how another is parsed.
-    Raises DataError for a missing, empty or ragged file.
+    Everything in a CSV is read as text, so that what one row holds never changes how another is
+    parsed. "Data row 1" of an error is the first below the header. key: who named the file.
+    Raises DataError for a missing, empty, ragged or unreadable file.
     """
-    import pandas
-
     file = Path(path)
+    if file.is_dir():
+        raise DataError(f"{key}: {file} is a folder, not a file")
     if not file.is_file():
-        raise DataError(f"data.path: no file {file}")
+        raise DataError(f"{key}: no file {file}")
     try:
         if file.suffix.lower() in (".parquet", ".pq"):
-            frame = pandas.read_parquet(file)
-            frame.columns = frame.columns.map(str)
+            frame = _read_parquet(file)
         else:
-            named = _has_header(file, delimiter) if header == "auto" else header
-            frame = pandas.read_csv(
-                file,
-                header=0 if named else None,
-                sep=delimiter,
-                dtype=str,
-                keep_default_na=False,
-                na_values=MISSING,
-                skipinitialspace=True,
-                index_col=False,
-                encoding="utf-8-sig",
-                encoding_errors="strict",
-            )
-            _check_rows(file, delimiter, frame, named)
-            frame.columns = frame.columns.map(str)
-    except pandas.errors.EmptyDataError:
-        raise DataError(f"{file} is empty") from None
-    except pandas.errors.ParserError as error:
-        reason = str(error).replace("Error tokenizing data. C error: ", "").strip()
-        raise DataError(
-            f"{file}: ragged rows: {reason[0].lower() + reason[1:]}; every row needs the same "
-            "number of values (see data.delimiter, data.header)"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text (byte {error.start + 1})") from None
+            frame = _read_csv(file, header, delimiter)
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
-    except (ValueError, ImportError) as error:
-        raise DataError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
     if not len(frame):
-        raise DataError(f"{file} has a header but no rows")
+        raise DataError(f"{file} has no rows")
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise DataError(f"{file}: two columns are named '{repeated[0]}'")
     return frame
 
 
-def _has_header(file: Path, delimiter: str) -> bool:
-    """Whether the first row names columns: it holds no number, or none where the second does."""
+def _read_parquet(file: Path) -> pandas.DataFrame:
+    """Numbers stay numbers; everything else becomes the text that a CSV would hold."""
+    import pandas
+
+    try:
+        # The nullable types keep whole numbers whole beside missing ones.
+        frame = pandas.read_parquet(file, dtype_backend="numpy_nullable")
+    except Exception as error:  # pyarrow's errors have no common ground but this
+        raise DataError(f"{file} is not a readable Parquet file: {_first_line(error)}") from None
+    named_index = any(name is not None for name in frame.index.names)
+    frame = frame.reset_index(drop=not named_index)
+    frame.columns = frame.columns.map(str)
+    for i, name in enumerate(frame.columns):
+        column = frame.iloc[:, i]
+        if isinstance(column.dtype, pandas.CategoricalDtype):
+            column = column.astype(column.cat.categories.dtype)
+        boolean = pandas.api.types.is_bool_dtype(column.dtype)
+        if boolean or not pandas.api.types.is_numeric_dtype(column.dtype):
+            text = to_text(column)
+            frame = frame.assign(**{name: text.where(~text.isin(MISSING), None)})
+    return frame
+
+
+def _read_csv(file: Path, header: bool | Literal["auto"], delimiter: str) -> pandas.DataFrame:
+    """pandas parses; what it would repair in silence is found by reading the rows first."""
+    import pandas
+
+    data = file.read_bytes()
+    if b"\0" in data[:100_000]:
+        raise DataError(f"{file} is not a text file (it holds zero bytes); expected CSV in UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{file}:{line}: not UTF-8 text (byte {error.start + 1}); save the file as UTF-8"
+        ) from None
+    first, rows, named = _scan(file, text, header, delimiter)
+    try:
+        frame = pandas.read_csv(
+            io.StringIO(text, newline=""),
+            header=None,
+            names=range(len(first)),
+            sep=delimiter,
+            dtype=str,
+            keep_default_na=False,
+            na_values=MISSING,
+            skipinitialspace=True,
+            index_col=False,
+        )
+    except (ValueError, pandas.errors.ParserError) as error:
+        raise DataError(f"{file} cannot be read: {_first_line(error)}") from None
+    if len(frame) != rows:
+        raise DataError(
+            f"{file} cannot be read: {rows} or {len(frame)} rows, by how quotes and line ends are "
+            "taken; write it anew with one program"
+        )
+    if named:
+        frame = frame.iloc[1:].reset_index(drop=True)
+    names = [name.strip() for name in first] if named else [""] * len(first)
+    # A column without a name goes by its position.
+    frame.columns = pandas.Index([name or str(i) for i, name in enumerate(names)])
+    return frame
+
+
+def _scan(
+    file: Path, text: str, header: bool | Literal["auto"], delimiter: str
+) -> tuple[list[str], int, bool]:
+    """The first row, the number of rows, and whether the first row names the columns.
+
+    Raises DataError where the rows differ in length or a quote stays open.
+    """
     import csv
 
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        rows = [row for row, _ in zip(csv.reader(stream, delimiter=delimiter), range(2))]
-    if not rows:
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
+    sample: list[list[str]] = []
+    count = 0
+    try:
+        for row in reader:
+            if len(row) < 2 and not "".join(row).strip():
+                continue
+            if len(sample) < SAMPLE:
+                sample.append(row)
+            if len(row) != len(sample[0]):
+                raise DataError(
+                    f"{file}:{reader.line_num}: ragged rows: {len(row)} values where the first row "
+                    f"has {len(sample[0])}{_other_delimiter(sample, delimiter)}"
+                )
+            count += 1
+    except csv.Error as error:
+        reason = str(error)
+        if "end of data" in reason:
+            reason = "a quote is opened and never closed"
+        elif "field limit" in reason:
+            reason = f"a value of more than {csv.field_size_limit():,} characters; an open quote?"
+        raise DataError(f"{file}:{reader.line_num}: {reason}") from None
+    if not count:
+        raise DataError(f"{file} is empty")
+    hint = _other_delimiter(sample, delimiter) if len(sample[0]) == 1 else ""
+    if hint:
+        raise DataError(f"{file} has one column{hint}")
+    named = _has_header(sample) if header == "auto" else header
+    if named and count == 1:
+        hint = " (or set data.header: false)" if header == "auto" else ""
+        raise DataError(f"{file} has a header but no rows{hint}")
+    return sample[0], count, named
+
+
+def _other_delimiter(sample: list[list[str]], delimiter: str) -> str:
+    """A hint where the first row holds another usual delimiter more often than the one given."""
+    first = sample[0]
+    for other, shown in ((";", "';'"), ("\t", '"\\t"'), ("|", "'|'"), (",", "','")):
+        times = sum(cell.count(other) for cell in first)
+        rows_agree = all(any(other in cell for cell in row) for row in sample)
+        if other != delimiter and times >= len(first) and rows_agree:
+            return f"; are its values separated by {shown}? Set data.delimiter: {shown}"
+    return ""
+
+
+def _has_header(sample: list[list[str]]) -> bool:
+    """Whether the first row names columns: it holds no number, and the second does or the names
+    are all different."""
+    first = sample[0]
+    if any(_is_number(cell) for cell in first):
         return False
-    first = [_is_number(cell) for cell in rows[0]]
-    if any(first) or len(rows) == 1:
-        return False
-    second = [_is_number(cell) for cell in rows[1]]
-    return any(second) or len(set(rows[0])) == len(rows[0])
+    numbers_below = len(sample) > 1 and any(_is_number(cell) for cell in sample[1])
+    return numbers_below or len(set(first)) == len(first)
 
 
 def _is_number(text: str) -> bool:
@@ -93,24 +187,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check_rows(file: Path, delimiter: str, frame: pandas.DataFrame, named: bool) -> None:
-    """pandas fills short rows with missing values in silence; a file's last value tells."""
-    import csv
-
-    if not len(frame) or len(frame.columns) < 2:
-        return
-    suspicious = frame.index[frame.iloc[:, -1].isna()]
-    if not len(suspicious):
-        return
-    width = len(frame.columns)
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream, delimiter=delimiter)
-        for row in reader:
-            if row and len(row) != width:
-                raise DataError(
-                    f"{file}:{reader.line_num}: ragged rows: {len(row)} values where the first "
-                    f"row has {width}"
-                )
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
@@ -140,30 +218,52 @@ def to_numbers(column: pandas.Series) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def looks_numeric(column: pandas.Series) -> bool:
-    """Whether every value that is there is a number."""
+def shorten(value: str, length: int = 40) -> str:
+    """A value for a message."""
+    return value if len(value) <= length else value[: length - 1] + "…"
+
+
+def to_text(column: pandas.Series) -> pandas.Series:
+    """A column as text, None where a value is missing."""
+    present = column.notna().to_numpy()
+    values = column.astype(object)
+    return values.where(present, None).map(str, na_action="ignore")
+
+
+def looks_numeric(column: pandas.Series, share: float = 1.0) -> bool:
+    """Whether (at least this share of) the values that are there are numbers."""
     import pandas
 
     if column.dtype == bool:
         return False
     present = column.dropna()
-    return len(present) > 0 and bool(pandas.to_numeric(present, errors="coerce").notna().all())
+    if not len(present):
+        return False
+    return bool(pandas.to_numeric(present, errors="coerce").notna().mean() >= share)
 
 
-def looks_like_dates(column: pandas.Series) -> bool:
-    """Whether every value that is there is a date, and not a plain number."""
+def to_dates(column: pandas.Series) -> pandas.Series:
+    """A column as dates, without their time zones; what is no date becomes NaT."""
     import warnings
 
     import pandas
 
-    if pandas.api.types.is_datetime64_any_dtype(column):
-        return True
+    if pandas.api.types.is_numeric_dtype(column):
+        return pandas.Series(pandas.NaT, index=column.index)
+    with warnings.catch_warnings():
+        # That dates of several formats are slow to read is no news to the user.
+        warnings.simplefilter("ignore")
+        try:
+            return pandas.to_datetime(column, errors="coerce", utc=True).dt.tz_localize(None)
+        except (ValueError, OverflowError):
+            return pandas.Series(pandas.NaT, index=column.index)
+
+
+def looks_like_dates(column: pandas.Series) -> bool:
+    """Whether every value that is there is a date, and not a plain number."""
+    import pandas
+
     if pandas.api.types.is_numeric_dtype(column) or looks_numeric(column):
         return False
-    present = column.dropna().astype(str)
-    if not len(present):
-        return False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sample = present.iloc[: min(len(present), 50)]
-        return bool(pandas.to_datetime(sample, errors="coerce").notna().all())
+    present = column.dropna().iloc[:SAMPLED_DATES]
+    return len(present) > 0 and bool(to_dates(present).notna().all())

@@ -10,7 +10,15 @@ import torch
 
 from nnzoo.config.schema import SeriesOptions, TimeSplit
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit
-from nnzoo.data.frames import column_name, looks_like_dates, read_frame, to_numbers
+from nnzoo.data.frames import (
+    column_name,
+    looks_like_dates,
+    looks_numeric,
+    read_frame,
+    shorten,
+    to_dates,
+    to_numbers,
+)
 from nnzoo.data.splitting import split_time
 from nnzoo.errors import DataError
 
@@ -31,6 +39,7 @@ def windows(
     """Series as a dataset of windows.
 
     values: one (time, features) array a series; wanted: one (time, targets) array a series.
+    features, targets: the names of their columns. season: time steps, 0 for none.
     A window belongs to the split in which all of its target time steps lie; its past may reach
     back into the split before, as it would in use. Raises DataError where a series is too short.
     """
@@ -75,7 +84,8 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     """
     frame = read_frame(options.path, options.header, options.delimiter)
     time = _time_column(frame, options)
-    group = None if options.group is None else column_name(frame, options.group, "data.group")
+    groups = _groups(frame, options)
+    group = None if groups is None else groups.name
     wanted = options.target if isinstance(options.target, list) else [options.target]
     targets = [column_name(frame, column, "data.target") for column in wanted]
     if options.covariates == "all":
@@ -86,7 +96,7 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
         others = [column_name(frame, column, "data.covariates") for column in options.covariates]
         others = [name for name in others if name not in targets]
     features = targets + others
-    pieces = [frame] if group is None else [piece for _, piece in frame.groupby(group, sort=True)]
+    pieces = _pieces(frame, groups)
     values, goals = [], []
     for piece in pieces:
         values.append(_numbers(piece, features, len(targets), options.path))
@@ -97,33 +107,66 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
 
 
 def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
-    """The column of dates, checked to be in order; None where there is none."""
-    import pandas
-
+    """The column of dates (or of rising numbers), checked to be in order; None without one."""
     if options.time is not None:
         name = column_name(frame, options.time, "data.time")
     else:
         name = next((str(n) for n in frame.columns if looks_like_dates(frame[n])), "")
         if not name:
             return None
-    dates = pandas.to_datetime(frame[name], errors="coerce")
-    if options.time is not None and dates.isna().any():
-        numbers = to_numbers(frame[name])
-        if np.isnan(numbers).any():
-            row = int(np.isnan(numbers).argmax())
-            raise DataError(
-                f"data.time: '{frame[name].iloc[row]}' in data row {row + 1} is neither date nor number"
-            )
-        return name
-    group = None if options.group is None else column_name(frame, options.group, "data.group")
-    for _, piece in [(None, dates)] if group is None else dates.groupby(frame[group]):
-        if not piece.dropna().is_monotonic_increasing:
-            late = piece.index[(piece.diff() < pandas.Timedelta(0)).to_numpy()][0]
+    times = _times(frame[name])
+    if options.time is not None and times.isna().any():
+        row = int(times.isna().to_numpy().argmax())
+        raise DataError(
+            f"data.time: '{frame[name].iloc[row]}' in data row {row + 1} is neither date nor number"
+        )
+    for piece in _pieces(times.dropna(), _groups(frame, options)):
+        if not piece.is_monotonic_increasing:
+            late = piece.index[1:][piece.to_numpy()[1:] < piece.to_numpy()[:-1]][0]
+            hint = "" if options.group is not None else (
+                "; or, where it holds several series, name the column that tells them apart "
+                "(data.group)"
+            )  # fmt: skip
             raise DataError(
                 f"{options.path}: not in order of time: '{frame[name].iloc[late]}' (data row "
-                f"{late + 1}) is earlier than the row before; sort the file"
+                f"{late + 1}) is earlier than the row before; sort the file{hint}"
+            )
+        # A few equal times are the hour that a clock is set back.
+        if len(piece) > 2 and piece.nunique() < 0.9 * len(piece):
+            twice = piece.index[piece.duplicated()][0]
+            raise DataError(
+                f"{options.path}: the time '{frame[name].iloc[twice]}' (data row {twice + 1}) and "
+                "many others come more than once; where the file holds several series, name the "
+                "column that tells them apart (data.group)"
             )
     return name
+
+
+def _groups(frame: pandas.DataFrame, options: SeriesOptions) -> pandas.Series | None:
+    """Which series each row belongs to."""
+    if options.group is None:
+        return None
+    name = column_name(frame, options.group, "data.group")
+    missing = frame[name].isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{options.path}: '{name}' (data.group) is missing in data row {int(missing.argmax()) + 1}"
+        )
+    return frame[name]
+
+
+def _pieces(whole: Any, groups: pandas.Series | None) -> list[Any]:
+    """A frame or column cut into its series, in order of their names."""
+    return [whole] if groups is None else [piece for _, piece in whole.groupby(groups, sort=True)]
+
+
+def _times(column: pandas.Series) -> pandas.Series:
+    """Dates, or numbers where all are: in an order that can be compared; NaT or NaN for others."""
+    import pandas
+
+    if looks_numeric(column):
+        return pandas.Series(to_numbers(column), index=column.index)
+    return to_dates(column)
 
 
 def _numbers(frame: pandas.DataFrame, names: list[str], targets: int, path: str) -> np.ndarray:
@@ -139,7 +182,7 @@ def _numbers(frame: pandas.DataFrame, names: list[str], targets: int, path: str)
             role = "target" if i < targets else "covariate"
             raise DataError(
                 f"{path}: the {role} '{name}' should be a number, but data row "
-                f"{frame.index[row] + 1} has '{value}'"
+                f"{frame.index[row] + 1} has '{shorten(str(value))}'"
             )
         if bad.any():
             # Forward only: a later value would be a look into the future.
@@ -155,7 +198,7 @@ def season_of(frame: pandas.DataFrame, time: str | None) -> int:
 
     if time is None:
         return 0
-    dates = pandas.to_datetime(frame[time], errors="coerce").dropna()
+    dates = to_dates(frame[time]).dropna()
     if len(dates) < 3:
         return 0
     days = dates.diff().median() / pandas.Timedelta(days=1)

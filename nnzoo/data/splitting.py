@@ -29,7 +29,9 @@ def split_rows(
         wanted["test"] = portion(options.test, total)
     if sum(wanted.values()) >= total:
         held = " + ".join(f"{count} {name}" for name, count in wanted.items())
-        raise DataError(f"data.split: {held} of {total} rows leave none to train on; hold out fewer")
+        raise DataError(
+            f"data.split: {held} of {total} rows leave none to train on; hold out fewer"
+        )
     rng = np.random.default_rng([options.seed, 0x5917])
     order = rng.permutation(total)
     if classes is not None and options.stratify:
@@ -47,10 +49,11 @@ def split_rows(
 def _interleave(order: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The rows reordered so that every prefix holds each class in nearly its share."""
     shuffled = classes[order]
+    _, inverse, counts = np.unique(shuffled, return_inverse=True, return_counts=True)
+    by_class = np.argsort(inverse, kind="stable")
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     place = np.empty(len(order))
-    for value in np.unique(shuffled):
-        (members,) = np.nonzero(shuffled == value)
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    place[by_class] = (rank + 0.5) / np.repeat(counts, counts)
     return order[np.argsort(place, kind="stable")]
 
 

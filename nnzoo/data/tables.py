@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
-from nnzoo.data.frames import column_name, looks_numeric, read_frame, to_numbers
+from nnzoo.data.frames import column_name, looks_numeric, read_frame, shorten, to_numbers, to_text
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # A whole-number target with at most this many values is taken for classes.
 MAX_AUTO_CLASSES = 20
+# Where at least this share of a column are numbers, the rest is taken for mistakes: a typo must
+# not turn a column of prices into hundreds of categories.
+MOSTLY = 0.9
 
 
 def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset:
@@ -27,32 +31,40 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     spec: what an earlier reading found; columns and labels are then taken from there.
     Raises DataError for whatever is wrong with the file.
     """
+    import pandas
+
     frame = read_frame(options.path, options.header, options.delimiter)
-    frames = {"train": frame}
-    if options.test_path is not None:
-        frames["test"] = read_frame(options.test_path, options.header, options.delimiter)
     target = column_name(frame, options.target, "data.target")
-    if "test" in frames and target not in frames["test"].columns:
-        raise DataError(f"{options.test_path}: no column '{target}'")
+    frames, files = {"train": frame}, {"train": options.path, "val": options.path}
+    if options.test_path is None:
+        files["test"] = options.path
+    else:
+        # Both files have a header or none has: a few test rows alone would not tell.
+        named = list(frame.columns) != [str(i) for i in range(len(frame.columns))]
+        header = named if options.header == "auto" else options.header
+        other = read_frame(options.test_path, header, options.delimiter, "data.test_path")
+        if target not in other.columns:
+            raise DataError(f"{options.test_path}: no column '{target}', which is the target")
+        frames["test"], files["test"] = other, options.test_path
     for part, each in frames.items():
-        _check_target(each, target, options.path if part == "train" else str(options.test_path))
+        _check_target(each, target, files[part])
 
     task = spec["task"] if spec else options.task
     # Only for keeping the shares of classes in the split, which needs a look at all rows.
     stratify = _looks_like_classes(frame[target]) if task == "auto" else task == "classification"
-    classes = None
-    if stratify:
-        classes = np.unique(frame[target].astype(str).to_numpy(dtype=str), return_inverse=True)[1]
+    classes = pandas.factorize(to_text(frame[target]))[0] if stratify else None
     rows = split_rows(len(frame), options.split, classes, test="test" not in frames)
     parts = {part: frame.iloc[chosen] for part, chosen in rows.items() if len(chosen)}
     if "test" in frames:
         parts["test"] = frames["test"]
+    empty: list[str] = []
     if spec is None:
-        spec = _describe(parts["train"], target, options)
-    x = {part: encode_columns(each, spec["columns"]) for part, each in parts.items()}
-    y = {part: encode_target(each[target], spec) for part, each in parts.items()}
+        spec, empty = _describe(parts["train"], target, options)
+    x = {part: encode_columns(each, spec["columns"], files[part]) for part, each in parts.items()}
+    y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
     notes = [f"columns: {describe_columns(spec['columns'])}"]
+    notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
     kind = Kind("table", (len(spec["columns"]),))
     return Dataset(kind, spec["task"], splits, spec, notes=notes)
 
@@ -69,112 +81,142 @@ def _check_target(frame: pandas.DataFrame, target: str, path: str) -> None:
 
 def _looks_like_classes(column: pandas.Series) -> bool:
     if not looks_numeric(column):
-        return True
+        return not (looks_numeric(column, MOSTLY) and column.nunique() > MAX_AUTO_CLASSES)
     values = np.unique(to_numbers(column))
     return bool(len(values) <= MAX_AUTO_CLASSES and (values == np.round(values)).all())
 
 
-def _describe(train: pandas.DataFrame, target: str, options: CsvOptions) -> dict[str, Any]:
-    """What the training rows say about every column and the target."""
+def _describe(
+    train: pandas.DataFrame, target: str, options: CsvOptions
+) -> tuple[dict[str, Any], list[str]]:
+    """What the training rows say about every column and the target; and the empty columns."""
+    path = options.path
     named = {
         key: {column_name(train, column, f"data.{key}") for column in getattr(options, key)}
         for key in ("numbers", "categories", "drop")
     }
-    numbers, categories = [], []
+    if target in named["drop"]:
+        raise DataError(f"data.drop: '{target}' is the target")
+    twice = sorted(named["numbers"] & named["categories"])
+    if twice:
+        raise DataError(f"'{twice[0]}' stands in both data.numbers and data.categories")
+    numbers, categories, empty = [], [], []
     for name in train.columns:
         if name == target or name in named["drop"]:
             continue
         column = train[name]
-        if name in named["numbers"] or (name not in named["categories"] and looks_numeric(column)):
+        found = name not in named["categories"] and looks_numeric(column, MOSTLY)
+        if name in named["numbers"] or found:
             numbers.append({"name": name})
         elif column.notna().any():
-            values = sorted(column.dropna().astype(str).unique())
+            values = sorted(to_text(column).dropna().unique())
             if len(values) > options.max_categories and name not in named["categories"]:
                 raise DataError(
-                    f"column '{name}' is text with {len(values)} different values; leave it out "
-                    f"(data.drop: [{name}]) or raise data.max_categories"
+                    f"{path}: column '{name}' is text with {len(values)} different values; leave "
+                    f"it out (data.drop: [{name}]) or raise data.max_categories"
                 )
             categories.append({"name": name, "categories": values})
+        else:
+            empty.append(name)
     if not numbers and not categories:
-        raise DataError(f"{options.path} has no column but the target '{target}'")
+        raise DataError(f"{path} has no column to learn from but the target '{target}'")
     spec: dict[str, Any] = {"columns": numbers + categories, "target": target}
     task = options.task
     if task == "auto":
         task = "classification" if _looks_like_classes(train[target]) else "regression"
     spec["task"] = task
     if task == "classification":
-        labels = train[target].astype(str).unique()
+        labels = to_text(train[target]).unique()
         spec["labels"] = sorted(labels, key=_natural)
         if len(labels) < 2:
             raise DataError(
-                f"the target '{target}' has one class in the training rows ('{labels[0]}'); "
-                "nothing can be learned"
+                f"{path}: the target '{target}' has one class in the training rows "
+                f"('{labels[0]}'); nothing can be learned"
+            )
+        if options.task == "auto" and len(labels) > max(MAX_AUTO_CLASSES, len(train) // 2):
+            raise DataError(
+                f"{path}: the target '{target}' has {len(labels)} different values in {len(train)} "
+                "training rows; no class can be learned from so few, is it the right column "
+                "(data.target)?"
             )
     else:
         spec["targets"] = [target]
-    return spec
+    return spec, empty
 
 
 def _natural(label: str) -> tuple[int, float, str]:
     """Numbers in order of size, then words."""
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
         return (1, 0.0, label)
+    return (1, 0.0, label) if math.isnan(number) else (0, number, label)
 
 
-def encode_columns(frame: pandas.DataFrame, columns: list[dict[str, Any]]) -> Tensor:
-    """Rows as float64 (rows, columns) in the order of `columns`; raises DataError."""
+def encode_columns(
+    frame: pandas.DataFrame, columns: list[dict[str, Any]], source: str = "the table"
+) -> Tensor:
+    """Rows as float64 (rows, columns) in the order of `columns`; raises DataError naming `source`.
+
+    A missing number is NaN; a missing category, or one that no training row had, is -1.
+    """
     arrays = []
     for column in columns:
         name = column["name"]
         if name not in frame.columns:
-            raise DataError(f"column '{name}' is missing; the network was trained with it")
+            raise DataError(
+                f"{source}: column '{name}' is missing; the network was trained with it"
+            )
         if "categories" in column:
             index = {value: code for code, value in enumerate(column["categories"])}
-            codes = frame[name].astype(object).map(
-                lambda value, index=index: index.get(str(value), -1)
-            )
+            codes = to_text(frame[name]).map(index)
             arrays.append(codes.fillna(-1).to_numpy(dtype=np.float64))
         else:
             values = to_numbers(frame[name])
-            wrong = np.isnan(values) & frame[name].notna().to_numpy()
-            if wrong.any():
-                row = int(wrong.argmax())
-                value = frame[name].iloc[row]
-                if str(value).strip().lower() not in ("inf", "-inf", "+inf", "infinity"):
-                    raise DataError(
-                        f"column '{name}' holds numbers, but data row {frame.index[row] + 1} has "
-                        f"'{value}'; correct it, or name the column in data.categories"
-                    )
+            _refuse_text(frame[name], values, source)
             arrays.append(values)
     return torch.from_numpy(np.stack(arrays, 1))
 
 
-def encode_target(column: pandas.Series, spec: dict[str, Any]) -> Tensor:
-    """Classes (rows,) int64 or numbers (rows, 1) float64; raises DataError."""
+def _refuse_text(column: pandas.Series, values: np.ndarray, source: str) -> None:
+    wrong = np.isnan(values) & column.notna().to_numpy()
+    for row in np.flatnonzero(wrong):
+        value = str(column.iloc[row]).strip()
+        if value.lower().lstrip("+-") not in ("inf", "infinity"):
+            raise DataError(
+                f"{source}: column '{column.name}' holds numbers, but data row "
+                f"{column.index[row] + 1} has '{shorten(value)}'; correct it, or name the column "
+                "in data.categories"
+            )
+
+
+def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "the table") -> Tensor:
+    """Classes (rows,) int64 or numbers (rows, 1) float64; raises DataError naming `source`."""
     if spec["task"] == "classification":
         index = {label: code for code, label in enumerate(spec["labels"])}
-        values = column.astype(str)
+        values = to_text(column)
         unknown = sorted(set(values.unique()) - set(index))
         if unknown:
+            row = column.index[int((values == unknown[0]).to_numpy().argmax())]
             raise DataError(
-                f"the target '{spec['target']}' has the label '{unknown[0]}' that no training row has"
+                f"{source}: the target '{spec['target']}' has in data row {row + 1} the label "
+                f"'{shorten(unknown[0])}' that no training row has"
             )
         return torch.from_numpy(values.map(index).to_numpy(dtype=np.int64, copy=True))
     numbers = to_numbers(column)
     if np.isnan(numbers).any():
         row = int(np.isnan(numbers).argmax())
         raise DataError(
-            f"the target '{spec['target']}' should be a number, but data row "
-            f"{column.index[row] + 1} has '{column.iloc[row]}'"
+            f"{source}: the target '{spec['target']}' should be a number, but data row "
+            f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'"
         )
     return torch.from_numpy(numbers[:, None])
 
 
 def describe_columns(columns: list[dict[str, Any]]) -> str:
-    """"12 numbers, 3 categories" in words."""
+    """How many columns of each sort, in words: "12 numbers, 3 categories"."""
     categories = sum("categories" in column for column in columns)
-    texts = [f"{len(columns) - categories} numbers"] if categories < len(columns) else []
-    texts += [f"{categories} categories"] if categories else []
+    numbers = len(columns) - categories
+    texts = [f"{numbers} number{'s' * (numbers != 1)}"] if numbers else []
+    texts += [f"{categories} categor{'y' if categories == 1 else 'ies'}"] if categories else []
     return ", ".join(texts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,9 @@ def sync_folder(folder: Path) -> None:
 def load(path: Path) -> dict[str, Any]:
     """A verified checkpoint, on the CPU; raises CheckpointError naming what is wrong with it."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on damaged headers before it fails
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except IsADirectoryError:

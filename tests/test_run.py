@@ -1,0 +1,439 @@
+"""`nnzoo train` and `nnzoo eval` as a user sees them: the folder, the messages, the numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from sklearn import metrics as sk
+from zoo import begin, config, same
+
+from nnzoo.errors import CheckpointError
+from nnzoo.training import checkpoint
+
+FAST = ("-s", "train.epochs=2", "-s", "model.channels=[4,8]")
+
+
+# Starting, going on, refusing.
+
+
+def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn.yaml", *FAST)
+    assert result.code == 0
+    assert "no checkpoint in checkpoints/cnn: starting new" in result.err
+    assert "1,258 train" not in result.out
+    assert "accuracy" in result.out
+    assert "majority class" in result.out
+    assert "run: checkpoints/cnn (best weights: epoch 2 of 2)" in result.out
+    files = {path.name for path in Path("checkpoints/cnn").iterdir()}
+    assert files == {"config.yaml", "last.pt", "best.pt", "metrics.jsonl", ".lock"}
+    rows = [json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()]
+    wanted = {"epoch", "step", "lr", "train_loss", "val_loss", "val_accuracy", "samples_per_second", "seconds"}
+    assert all(wanted <= row.keys() for row in rows)
+
+
+def test_a_complete_run_says_so_and_exits_with_0(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    before = Path("checkpoints/cnn/last.pt").read_bytes()
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 0
+    assert "checkpoints/cnn is complete: 2 of 2 epochs; raise train.epochs to go on" in result.err
+    assert "accuracy" in result.out
+    assert Path("checkpoints/cnn/last.pt").read_bytes() == before
+
+
+def test_raised_epochs_go_on(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "train.epochs=3")
+    assert "resumed checkpoints/cnn at epoch 3 of 3" in result.err
+    assert yaml.safe_load(Path("checkpoints/cnn/config.yaml").read_text())["train"]["epochs"] == 3
+
+
+def test_another_network_or_data_under_the_same_name_is_refused_naming_the_keys(
+    nnzoo: Callable[..., Any],
+) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    before = Path("checkpoints/cnn/last.pt").read_bytes()
+    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "model.channels=[4,16]", "--seed", "5",
+                   "-s", "data.split.test=0.3")  # fmt: skip
+    assert result.code == 2
+    assert "checkpoints/cnn holds another run:" in result.err
+    assert "model.channels: [4, 8] there, [4, 16] here" in result.err
+    assert "seed: 0 there, 5 here" in result.err
+    assert "data.split.test: 0.2 there, 0.3 here" in result.err
+    assert "--fresh" in result.err
+    assert Path("checkpoints/cnn/last.pt").read_bytes() == before
+
+
+def test_fresh_sets_the_old_folder_aside_and_deletes_nothing(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    before = Path("checkpoints/cnn/last.pt").read_bytes()
+    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "model.channels=[4,16]", "--fresh")
+    assert result.code == 0
+    (aside,) = [path for path in Path("checkpoints").iterdir() if path.name != "cnn"]
+    assert f"the old run lies in {aside}" in result.err
+    assert (aside / "last.pt").read_bytes() == before
+
+
+def test_a_config_that_is_refused_leaves_the_old_run_in_place_despite_fresh(
+    nnzoo: Callable[..., Any],
+) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    result = nnzoo("train", "--config", "cnn", "--fresh", "-s", "model.channels=[4,4,4,4,4]")
+    assert result.code == 2
+    assert "leaves nothing" in result.err
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["cnn"]
+
+
+def test_changed_data_under_the_same_config_is_refused(nnzoo: Callable[..., Any]) -> None:
+    def write(last: str) -> None:
+        rows = [f"{i},{i % 7},{i * 0.5}" for i in range(60)]
+        Path("d.csv").write_text("\n".join(["a,b,y", *rows[:-1], last]) + "\n")
+
+    write("59,3,1.0")
+    Path("t.yaml").write_text(
+        "data: {name: csv, path: d.csv, task: regression}\nmodel: mlp\ntrain: {epochs: 1}\n"
+    )
+    assert nnzoo("train", "-c", "t.yaml").code == 0
+    Path("moved").mkdir()
+    Path("d.csv").rename("moved/d.csv")
+    assert nnzoo("train", "-c", "t.yaml", "-s", "data.path=moved/d.csv").code == 0
+    write("59,3,2.0")
+    result = nnzoo("train", "-c", "t.yaml")
+    assert result.code == 2
+    assert "data: other rows or values there than here" in result.err
+
+
+def test_resume_must_and_never(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn", *FAST, "--resume", "must")
+    assert result.code == 5
+    assert "--resume must: no checkpoint in checkpoints/cnn" in result.err
+    assert not Path("checkpoints").exists()
+    assert nnzoo("train", "--config", "cnn", *FAST, "--resume", "never").code == 0
+    result = nnzoo("train", "--config", "cnn", *FAST, "--resume", "never")
+    assert result.code == 5
+    assert "holds a run; --fresh sets it aside" in result.err
+
+
+def test_the_resolved_config_of_a_run_trains_the_same_weights(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    result = nnzoo("train", "--config", "checkpoints/cnn/config.yaml", "--out", "again")
+    assert result.code == 0, result.err
+    first = checkpoint.load(Path("checkpoints/cnn/last.pt"))
+    assert same(first["model"], checkpoint.load(Path("again/cnn/last.pt"))["model"])
+    environment = yaml.safe_load(Path("again/cnn/config.yaml").read_text())["environment"]
+    assert environment["torch"] == torch.__version__
+    assert environment["device"] == "cpu"
+    assert environment["data_fingerprint"] == first["data"]["fingerprint"]
+
+
+def test_dry_run_shows_the_layers_and_writes_nothing(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn", "--dry-run")
+    assert result.code == 0
+    assert "features.0   Conv2d" in result.out
+    assert "nothing written" in result.out
+    assert list(Path().iterdir()) == []
+
+
+def test_dry_run_refuses_what_a_real_run_would_refuse(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    assert nnzoo("train", "--config", "cnn", "--dry-run", "-s", "model.channels=[9,9]").code == 2
+    assert nnzoo("train", "--config", "mlp", "--dry-run", "-s", "data=csv").code == 2
+    wrong = ("-s", "data={name: csv, path: none.csv}")
+    assert nnzoo("train", "--config", "mlp", "--dry-run", *wrong).code == 3
+
+
+# Output.
+
+
+def test_verbosity_0_is_silent(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn", *FAST, "--verbose", "0")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_verbosity_2_gives_a_line_an_epoch_and_no_cursor_movement(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn", *FAST, "--verbose", "2")
+    lines = [line for line in result.err.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  lr 1.00e-03  train_loss") or "lr" in lines[0]
+    assert "\x1b" not in result.err + result.out
+    assert "\r" not in result.err + result.out
+
+
+def test_json_makes_stdout_json_lines_alone(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn", *FAST, "--json")
+    start, *epochs, end = result.lines
+    assert (start["event"], end["event"]) == ("start", "end")
+    assert [row["event"] for row in epochs] == ["epoch", "epoch"]
+    keys = {"epoch", "step", "lr", "train_loss", "val_loss", "val_accuracy", "samples_per_second", "seconds"}
+    assert keys <= epochs[0].keys()
+    assert {"run_dir", "best", "test"} <= end.keys()
+    assert end["run_dir"] == "checkpoints/cnn"
+    assert end["test"]["accuracy"] == nnzoo("eval", "checkpoints/cnn", "--json").json["accuracy"]
+
+
+# Evaluation.
+
+
+@pytest.mark.parametrize("split", ["test", "val", "train"])
+def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], split: str) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    result = nnzoo("eval", "--config", "cnn", *FAST, "--json", "--split", split).json
+    run = begin(config({"name": "cnn", "channels": [4, 8]}), "fresh")
+    run.network.model.load_state_dict(
+        torch.load("checkpoints/cnn/best.pt", weights_only=True)["model"]
+    )
+    rows = run.trainer.splits[split]
+    images, truth = rows.batch(torch.arange(len(rows)))
+    run.network.eval()
+    with torch.no_grad():
+        probabilities = run.network(images).double().softmax(1).numpy()
+    answer, truth = probabilities.argmax(1), truth.numpy()
+    close = {"rel": 1e-6, "abs": 1e-12}
+    assert result["n"] == len(truth)
+    assert result["loss"] == pytest.approx(sk.log_loss(truth, probabilities), rel=1e-5)
+    assert result["accuracy"] == pytest.approx(sk.accuracy_score(truth, answer), **close)
+    for key, score in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+        macro = score(truth, answer, average="macro", zero_division=0)
+        each = score(truth, answer, average=None, zero_division=0)
+        assert result[f"{key}_macro"] == pytest.approx(macro, **close)
+        assert [c[key] for c in result["per_class"]] == pytest.approx(each, **close)
+    assert result["confusion_matrix"] == sk.confusion_matrix(truth, answer).tolist()
+    for i, counts in enumerate(sk.multilabel_confusion_matrix(truth, answer)):
+        each = result["per_class"][i]
+        assert [[each["tn"], each["fp"]], [each["fn"], each["tp"]]] == counts.tolist()
+        assert each["support"] == (truth == i).sum()
+    assert result["labels"] == [str(digit) for digit in range(10)]
+    assert result["split"] == split
+    assert result["task"] == "classification"
+    assert result["baseline"]["name"] == "majority class"
+
+
+@pytest.mark.parametrize("data", ["{name: diabetes}", "{name: sine, noise: 0.1, horizon: 2}"])
+def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
+    nnzoo: Callable[..., Any], data: str
+) -> None:
+    Path("r.yaml").write_text(f"data: {data}\nmodel: {{name: mlp, hidden: [8]}}\ntrain: {{epochs: 2}}\n")
+    nnzoo("train", "-c", "r.yaml")
+    result = nnzoo("eval", "checkpoints/r", "--json").json
+    from nnzoo.evaluate import outputs
+    from nnzoo.run import load_network, read_dataset
+
+    network, _ = load_network(Path("checkpoints/r"), torch.device("cpu"))
+    split = read_dataset(network.config, network.facts).splits["test"]
+    pairs = list(outputs(network, network.prepare(split), torch.device("cpu")))
+    answer = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
+    truth = split.targets().numpy()
+    assert result["n"] == len(truth)
+    for key, score in (
+        ("mse", sk.mean_squared_error), ("rmse", sk.root_mean_squared_error),
+        ("mae", sk.mean_absolute_error), ("r2", sk.r2_score),
+    ):  # fmt: skip
+        assert result[key] == pytest.approx(score(truth, answer), rel=1e-5), key
+    assert {"name", "mse", "rmse", "mae", "r2"} <= result["baseline"].keys()
+
+
+def test_train_and_eval_give_the_same_numbers(nnzoo: Callable[..., Any]) -> None:
+    trained = nnzoo("train", "--config", "cnn", *FAST, "--json").lines[-1]["test"]
+    evaluated = nnzoo("eval", "checkpoints/cnn", "--json").json
+    assert trained == evaluated
+    from_file = nnzoo("eval", "checkpoints/cnn/best.pt", "--json").json
+    assert from_file == evaluated
+
+
+def test_eval_of_a_config_without_a_run_says_what_to_do(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("eval", "--config", "cnn")
+    assert result.code == 2
+    assert "no run in checkpoints/cnn; train first: nnzoo train --config cnn" in result.err
+
+
+def test_eval_of_another_config_is_refused_naming_the_keys(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    result = nnzoo("eval", "--config", "cnn", "-s", "model.channels=[4,8]", "-s", "model.norm=batch")
+    assert result.code == 2
+    assert "model.norm: none there, batch here" in result.err
+
+
+def test_the_table_of_a_binary_task_names_the_positive_class(nnzoo: Callable[..., Any]) -> None:
+    Path("b.yaml").write_text("data: breast_cancer\nmodel: mlp\ntrain: {epochs: 2}\n")
+    nnzoo("train", "-c", "b.yaml")
+    assert "f1 of 'benign'" in nnzoo("eval", "checkpoints/b").out
+    result = nnzoo("eval", "checkpoints/b", "--json").json
+    positive = result["per_class"][1]
+    assert result["positive_label"] == "benign"
+    assert [result[key] for key in ("precision", "recall", "f1")] == [
+        positive[key] for key in ("precision", "recall", "f1")
+    ]
+
+
+# What can go wrong.
+
+
+def test_cuda_where_there_is_none_is_refused(nnzoo: Callable[..., Any]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    result = nnzoo("train", "--config", "cnn", "--device", "cuda")
+    assert result.code == 2
+    assert result.err == "--device cuda: this machine has no CUDA device; use --device cpu\n"
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:x", "mps"])
+def test_a_device_that_cannot_be_used_is_refused(nnzoo: Callable[..., Any], device: str) -> None:
+    result = nnzoo("train", "--config", "cnn", "--device", device)
+    assert result.code == 2
+    assert f"--device {device}: " in result.err
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_message(nnzoo: Callable[..., Any]) -> None:
+    Path("file").write_text("")
+    result = nnzoo("train", "--config", "cnn", *FAST, "--out", "file/below")
+    assert result.code == 5
+    assert "cannot write to file/below/cnn: Not a directory; choose another folder with --out" in result.err
+
+
+def test_a_full_disk_is_one_message_and_the_old_checkpoint_stays(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    before = Path("checkpoints/cnn/last.pt").read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "train.epochs=3")
+    assert result.code == 5
+    assert "cannot write checkpoints/cnn/last.pt: No space left on device" in result.err
+    assert Path("checkpoints/cnn/last.pt").read_bytes() == before
+    assert not list(Path("checkpoints/cnn").glob("*.tmp"))
+
+
+def test_two_processes_cannot_train_in_one_folder() -> None:
+    first = begin(config())
+    with pytest.raises(CheckpointError, match="another process is training in out/run"):
+        begin(config())
+    first.lock.release()
+    begin(config()).lock.release()
+
+
+def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise ZeroDivisionError("deep inside")
+
+    monkeypatch.setattr("nnzoo.run.start", broken)
+    result = nnzoo("train", "--config", "cnn")
+    assert result.code == 1
+    assert "a fault of nnzoo: ZeroDivisionError: deep inside" in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
+    number: signal.Signals, code: int
+) -> None:
+    command = ["train", "--config", "cnn", "-s", "train.epochs=8", "-s", "train.batch_size=32",
+               "-s", "train.save_every=1000 s", "--verbose", "2", "--fresh"]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "nnzoo", *command], stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("epoch 2/8"):
+                process.send_signal(number)
+                break
+        lines += process.stderr.readlines()
+        assert process.wait(60) == code
+    assert lines[-1].strip() == "nnzoo " + " ".join(
+        f"'{word}'" if " " in word else word for word in command if word != "--fresh"
+    )
+    saved = checkpoint.load(Path("checkpoints/cnn/last.pt"))["trainer"]["position"]
+    assert f"saved at step {saved['step']} " in "".join(lines)
+    finish = [sys.executable, "-m", "nnzoo", *[w for w in command if w != "--fresh"]]
+    again = subprocess.run(finish, capture_output=True, text=True, env=environment, timeout=120)
+    assert f"resumed checkpoints/cnn at epoch {saved['epoch'] + 1} of 8" in again.stderr
+    assert again.returncode == 0
+    straight = subprocess.run([*finish, "--out", "whole"], env=environment, timeout=120,
+                              capture_output=True)  # fmt: skip
+    assert straight.returncode == 0
+    interrupted, whole = (
+        checkpoint.load(Path(folder) / "cnn/last.pt") for folder in ("checkpoints", "whole")
+    )
+    assert same(interrupted["model"], whole["model"])
+    assert same(interrupted["trainer"]["optimizer"], whole["trainer"]["optimizer"])
+
+
+# Checkpoints.
+
+
+def test_a_damaged_checkpoint_is_named_and_never_used(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    path = Path("checkpoints/cnn/best.pt")
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:1000], whole[:-1], b"not a checkpoint", b"\x80\x04" + whole):
+        path.write_bytes(damaged)
+        result = nnzoo("eval", "checkpoints/cnn")
+        assert result.code == 5
+        assert "best.pt is damaged or no checkpoint" in result.err
+    content = torch.load("checkpoints/cnn/last.pt", weights_only=True)
+    content["model"]["head.1.bias"][0] += 1e-6
+    torch.save(content, path)
+    assert "its content does not match its checksum" in nnzoo("eval", "checkpoints/cnn").err
+    torch.save(torch.zeros(3), path)
+    assert "is not a checkpoint of nnzoo" in nnzoo("eval", "checkpoints/cnn").err
+    content["format"] = 99
+    torch.save(content, path)
+    assert "was written by a newer nnzoo (format 99); update nnzoo" in nnzoo("eval", "checkpoints/cnn").err
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(nnzoo: Callable[..., Any]) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (Path("owned"),))
+
+    Path("checkpoints/cnn").mkdir(parents=True)
+    torch.save({"format": 1, "model": Evil()}, "checkpoints/cnn/best.pt")
+    result = nnzoo("eval", "checkpoints/cnn")
+    assert result.code == 5
+    assert not Path("owned").exists()
+
+
+def test_a_leaf_that_does_not_fit_is_named_with_both_shapes() -> None:
+    model = torch.nn.Linear(3, 2)
+    state = model.state_dict()
+    for change, message in (
+        ({"weight": torch.zeros(2, 4)}, r"'weight' is \(2, 4\) in the checkpoint and \(2, 3\) in the network"),
+        ({"extra": torch.zeros(1)}, "the checkpoint has 'extra', which the network has not"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            checkpoint.load_into(model, state | change, "x")
+    with pytest.raises(CheckpointError, match="the checkpoint has no 'bias'"):
+        checkpoint.load_into(model, {"weight": state["weight"]}, "x")
+
+
+def test_saving_leaves_no_temporary_file_and_syncs_before_it_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), sync(fd)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("rename"), replace(a, b)))
+    checkpoint.save(tmp_path / "x.pt", {"a": torch.arange(3), "b": [1, None, "c"]})
+    assert calls == ["fsync", "rename", "fsync"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+    loaded = checkpoint.load(tmp_path / "x.pt")
+    assert loaded["b"] == [1, None, "c"]
+    assert torch.equal(loaded["a"], torch.arange(3))
