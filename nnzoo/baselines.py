@@ -32,12 +32,12 @@ def baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str, Any]]:
         if 1 < dataset.season <= rows.window:
             steps = torch.arange(rows.horizon) % dataset.season
             answers["last season"] = past[:, rows.window - dataset.season + steps].flatten(1)
-        linear = _linear(train, rows)
+        linear = _linear(train, rows, answers["mean"][0])
         if linear is not None:
             answers["linear"] = linear
     results = []
     for name, answer in answers.items():
-        sums = RegressionSums(task.scale.shift.cpu().repeat(task.horizon), torch.device("cpu"))
+        sums = RegressionSums(answers["mean"][0], torch.device("cpu"))
         sums.add(answer, rows.targets())
         report = sums.compute(task.names)
         results.append({"name": name} | {key: report[key] for key in ("mse", "rmse", "mae", "r2")})
@@ -57,21 +57,25 @@ def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
     }
 
 
-def _linear(train: WindowSplit, rows: WindowSplit) -> Tensor | None:
+def _linear(train: WindowSplit, rows: WindowSplit, middle: Tensor) -> Tensor | None:
     """One linear layer from window to horizon, by least squares on the training windows.
 
+    middle: (outputs,) mean of the training targets; around it, large numbers keep their digits and
+    the ridge does not pull the answers towards zero.
     None where the window holds more numbers than can be solved for at once.
     """
     inputs = train.window * train.values.shape[1]
     if inputs > MAX_LINEAR_INPUTS:
         return None
     seen = fit_rows(train)
-    centre, spread = seen.mean(0), seen.std(0).clamp(min=1e-12)
+    centre, spread = seen.mean(0), seen.std(0)
+    # What never changes in training has no weight, wherever it goes later.
+    spread = torch.where(spread > 1e-12 * centre.abs(), spread, torch.inf)
 
     def design(split: WindowSplit, piece: slice) -> tuple[Tensor, Tensor]:
         x, y = split.batch(torch.arange(piece.start, piece.stop))
         x = ((x - centre) / spread).flatten(1)
-        return torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1), y
+        return torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], 1), y - middle
 
     gram = torch.zeros(inputs + 1, inputs + 1, dtype=torch.float64)
     moment: Tensor | None = None
@@ -82,4 +86,5 @@ def _linear(train: WindowSplit, rows: WindowSplit) -> Tensor | None:
     gram.diagonal().add_(RIDGE * len(train))
     assert moment is not None
     weights = torch.linalg.solve(gram, moment)
-    return torch.cat([design(rows, piece)[0] @ weights for piece in chunks(len(rows), CHUNK)])
+    pieces = chunks(len(rows), CHUNK)
+    return torch.cat([design(rows, piece)[0] @ weights for piece in pieces]) + middle

@@ -154,7 +154,7 @@ def train(
     ] = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """Train a network; where its run folder holds this run already, go on from it."""
+    """Train a network, or go on where its run folder stands."""
     run_config = _config(config or source, set_, seed)
     from nnzoo import console, run
     from nnzoo.training.device import choose_device
@@ -162,7 +162,7 @@ def train(
     stdout, stderr = console.make_consoles()
     if verbose is None:
         verbose = 1 if stderr.is_terminal and not json_ else 2
-    say = stderr.print if verbose else lambda *args, **kwargs: None
+    say = functools.partial(stderr.print, soft_wrap=True) if verbose else lambda *a, **k: None
     current = run.start(
         run_config, out, choose_device(device), resume.value, fresh, write=not dry_run
     )
@@ -181,12 +181,16 @@ def train(
         arguments = [word for word in sys.argv[1:] if word != "--fresh"]
         stderr.print(
             f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
-            f"  nnzoo {shlex.join(arguments)}", markup=False,
+            f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(stopped[0])
     result = current.result()
     if json_:
-        best = {"epoch": trainer.best_epoch, "monitor": trainer.monitor, "value": trainer.best_value}
+        best = {
+            "epoch": trainer.best_epoch,
+            "monitor": trainer.monitor,
+            "value": trainer.best_value,
+        }
         console.print_json({"event": "end", "run_dir": str(current.folder.path), "best": best,
                             "test": result})  # fmt: skip
     elif verbose:
@@ -212,9 +216,7 @@ def _announce(say: Callable[..., Any], current: Run) -> None:
         say(note, markup=False)
 
 
-def _train(
-    current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[[], bool]
-) -> None:
+def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[[], bool]) -> None:
     """Run the loop to its end, showing its events."""
     from nnzoo import console
     from nnzoo.run import train as events
@@ -245,16 +247,16 @@ def _train(
         rows = current.folder.rows()
         seconds = sum(row["seconds"] for row in rows)
         rate = len(rows) * trainer.rows / seconds if seconds else 0
-        early = f", stopped early after {trainer.config.train.early_stopping.patience} epochs "\
-            "without improvement" if trainer.stopped_early else ""
-        stderr.print(f"trained {len(rows)} epochs in {seconds:.1f} s ({rate:,.0f} rows/s){early}\n")
+        early = ", stopped early" if trainer.stopped_early else ""
+        stderr.print(f"trained {len(rows)} epochs in {seconds:.1f} s ({rate:,.0f} rows/s){early}\n",
+                     soft_wrap=True)  # fmt: skip
 
 
 def _where(stdout: Any, current: Run) -> None:
     trainer = current.trainer
     stdout.print(
         f"\nrun: {current.folder.path} (best weights: epoch {trainer.best_epoch} of "
-        f"{trainer.epoch})", markup=False,
+        f"{trainer.epoch})", markup=False, soft_wrap=True,
     )  # fmt: skip
 
 
@@ -316,7 +318,7 @@ def eval_(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Exact metrics of a split, from the best weights, beside the trivial baseline."""
+    """Exact metrics of a split, beside the trivial baseline."""
     from nnzoo import console
 
     if (checkpoint is None) == (config is None):
@@ -330,12 +332,13 @@ def eval_(
         if not path.is_dir():
             raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
     from nnzoo import run
+    from nnzoo.network import read_dataset
     from nnzoo.training.device import choose_device
 
     network, file = run.load_network(path, choose_device(device), weights.value)
     if config is not None:
         network.config = run.same_run(run_config, network, file)
-    dataset = run.read_dataset(network.config, network.facts)
+    dataset = read_dataset(network.config, network.facts)
     if dataset.fingerprint() != network.facts["fingerprint"]:
         sys.stderr.write("note: the data has changed since the run was trained\n")
     report = run.measure(network, dataset, split.value)
@@ -344,7 +347,7 @@ def eval_(
         console.print_json(result)
         return
     stdout, _ = console.make_consoles()
-    stdout.print(f"{file}", style="bold", markup=False)
+    stdout.print(f"{file}", style="bold", markup=False, soft_wrap=True)
     console.print_result(stdout, result, detail=True)
 
 
@@ -357,7 +360,7 @@ def check(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Every fault of a file at once, or each of its values and where it came from."""
+    """Every fault of a file, or each value and its origin."""
     run_config = _config(config or source, set_, seed)
     from nnzoo.config.show import resolved_lines
 
@@ -414,7 +417,7 @@ def models(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """The networks, with each option, its default and its meaning."""
+    """The networks: options, defaults, meanings."""
     from nnzoo.config.shelf import MODELS
 
     _list_shelf(MODELS, name, json_, "model")
@@ -426,7 +429,7 @@ def datasets(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """The data sources, with each option, its default and its meaning."""
+    """The data sources: options, defaults, meanings."""
     from nnzoo.config.shelf import DATA
 
     _list_shelf(DATA, name, json_, "data source")
@@ -438,7 +441,7 @@ def training(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """The optimizers, schedules and options of the loop, with default and meaning."""
+    """The optimizers, schedules and the loop's options."""
     from nnzoo.config.shelf import TRAINING
 
     _list_shelf(TRAINING, name, json_, "entry")
@@ -465,7 +468,8 @@ def configs(json_: JsonOption = False, debug: DebugOption = False) -> None:
 @command()
 def init(
     source: Annotated[
-        str, typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder.")
+        str,
+        typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
     ],
     file: Annotated[
         Path | None, typer.Argument(help="Where to write.", show_default="NAME.yaml")
@@ -473,7 +477,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Copy a bundled config here, or write one for your CSV, series or folder of pictures."""
+    """Copy a bundled config, or write one for your data."""
     data = Path(source)
     own = data.exists() and data.suffix not in (".yaml", ".yml")
     if not own and data.suffix in (".csv", ".parquet", ".pq"):

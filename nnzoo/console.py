@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterable
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from nnzoo.config.show import to_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -34,20 +35,9 @@ def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
     return make(False), make(True)
 
 
-def jsonable(value: Any) -> Any:
-    """Plain values with nan and infinities as null, which JSON has not."""
-    if isinstance(value, dict):
-        return {key: jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def print_json(value: Any) -> None:
     """One JSON object on a line of stdout, at once."""
-    sys.stdout.write(json.dumps(jsonable(value)) + "\n")
+    sys.stdout.write(to_json(value) + "\n")
     sys.stdout.flush()
 
 
@@ -150,7 +140,11 @@ def result_table(result: dict[str, Any]) -> Table:
         if name == "accuracy":
             low, high = result["accuracy_ci95"]
             shown += f"  [{number(low)}, {number(high)}]"
-        label = f"{name} of '{result['positive_label']}'" if name in ("f1", "precision", "recall") else name
+        label = (
+            f"{name} of '{result['positive_label']}'"
+            if name in ("f1", "precision", "recall")
+            else name
+        )
         cells = [number(each[name]) if name in each else "" for each in trivial]
         table.add_row(Text(label), Text(shown), *cells)
     return table
@@ -178,7 +172,10 @@ def matrix_table(result: dict[str, Any]) -> Table:
         table.add_column(Text(label), justify="right")
     for i, counts in enumerate(result["confusion_matrix"]):
         cells = [
-            Text(str(count) if count else "·", style="bold green" if i == j else "red" if count else "dim")
+            Text(
+                str(count) if count else "·",
+                style="bold green" if i == j else "red" if count else "dim",
+            )
             for j, count in enumerate(counts)
         ]
         table.add_row(Text(labels[i]), *cells)

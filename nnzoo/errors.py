@@ -1,11 +1,11 @@
 """Every error that a user can cause, one tree, with the exit code of each.
 
-    NnzooError            1   also what nnzoo itself got wrong
-    ├── UsageError        2   the command line
-    ├── ConfigError       2   a YAML file or --set; carries every fault found
-    ├── DataError         3   files, columns, labels, pictures
-    ├── DivergedError     4   loss or gradient is no longer a finite number
-    └── CheckpointError   5   a run folder or a .pt file
+NnzooError            1   also what nnzoo itself got wrong
+├── UsageError        2   the command line
+├── ConfigError       2   a YAML file or --set; carries every fault found
+├── DataError         3   files, columns, labels, pictures
+├── DivergedError     4   loss or gradient is no longer a finite number
+└── CheckpointError   5   a run folder or a .pt file
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from nnzoo.data.dataset import Split, chunks
 from nnzoo.tasks import Task
 
-BATCH = 512
+# Rows a batch, and numbers a batch: large pictures would fill the memory with feature maps.
+MAX_ROWS = 512
+MAX_NUMBERS = 1 << 22
 
 
 @torch.no_grad()
@@ -20,7 +22,10 @@ def outputs(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The network's outputs and the targets of a prepared split, batch by batch, in order."""
     network.eval()
-    for piece in chunks(len(split), BATCH):
+    if not len(split):
+        return
+    size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
+    for piece in chunks(len(split), max(1, min(MAX_ROWS, MAX_NUMBERS // size))):
         x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
         yield network(x), y
 

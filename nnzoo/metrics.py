@@ -15,6 +15,7 @@ from torch.nn import functional
 
 # Top-5 of ten classes says little.
 TOP5_CLASSES = 11
+ROUNDING = 1e-13
 Z95 = 1.959963984540054
 
 
@@ -55,7 +56,9 @@ class TrainingSums(Sums):
             self.tensors["right"] += (output.detach().argmax(1) == target).sum()
 
     def compute(self) -> dict[str, float]:
-        loss, weight, right, rows = (self.tensors[k].item() for k in ("loss", "weight", "right", "rows"))
+        loss, weight, right, rows = (
+            self.tensors[k].item() for k in ("loss", "weight", "right", "rows")
+        )
         result = {"loss": loss / weight if weight else math.nan}
         if self.classify:
             result["accuracy"] = right / rows if rows else math.nan
@@ -80,7 +83,9 @@ class ClassificationSums(Sums):
         pairs = target * self.classes + output.argmax(1)
         counts = torch.bincount(pairs, minlength=self.classes**2)
         self.tensors["confusion"] += counts.view(self.classes, self.classes)
-        self.tensors["loss"] += functional.cross_entropy(output, target, reduction="none").double().sum()
+        self.tensors["loss"] += (
+            functional.cross_entropy(output, target, reduction="none").double().sum()
+        )
         if self.classes >= TOP5_CLASSES:
             best = output.topk(5, 1).indices
             self.tensors["top5"] += (best == target[:, None]).sum()
@@ -89,7 +94,10 @@ class ClassificationSums(Sums):
         """The metrics of nnzoo's JSON for classification; n = 0 gives nan."""
         confusion = self.tensors["confusion"].cpu()
         n = int(confusion.sum())
-        result: dict[str, Any] = {"n": n, "loss": self.tensors["loss"].item() / n if n else math.nan}
+        result: dict[str, Any] = {
+            "n": n,
+            "loss": self.tensors["loss"].item() / n if n else math.nan,
+        }
         result |= classification_report(confusion, labels)
         if self.classes >= TOP5_CLASSES:
             result["top5_accuracy"] = int(self.tensors["top5"]) / n if n else math.nan
@@ -191,7 +199,10 @@ class RegressionSums(Sums):
             return {"n": 0, **dict.fromkeys(("loss", "mse", "rmse", "mae", "r2"), math.nan)}
         mse = (self.tensors["squared"] / n).tolist()
         mae = (self.tensors["absolute"] / n).tolist()
-        spread = self.tensors["truth_squared"] / n - (self.tensors["truth"] / n) ** 2
+        around = self.tensors["truth_squared"] / n
+        spread = around - (self.tensors["truth"] / n) ** 2
+        # What is left of a truth that never changes is rounding.
+        spread = torch.where(spread > ROUNDING * around, spread, 0.0)
         r2 = [_r2(error, variance) for error, variance in zip(mse, spread.tolist(), strict=True)]
         outputs = [
             {"name": name, "mse": mse[i], "rmse": math.sqrt(mse[i]), "mae": mae[i], "r2": r2[i]}
@@ -199,7 +210,7 @@ class RegressionSums(Sums):
         ]
         result: dict[str, Any] = {"n": n, "loss": self.tensors["loss"].item() / n}
         for key in ("mse", "rmse", "mae", "r2"):
-            result[key] = sum(float(output[key]) for output in outputs) / len(outputs)  # type: ignore
+            result[key] = sum(float(output[key]) for output in outputs) / len(outputs)
         if len(outputs) > 1:
             result["per_output"] = outputs
         return result

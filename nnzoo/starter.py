@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.schema import CsvOptions, SeriesOptions
+from nnzoo.config.show import quoted
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,12 +37,6 @@ def starter_config(data: Path, out: Path) -> str:
     return _table(frame, data, path)
 
 
-def _quote(text: str) -> str:
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _header(frame: pandas.DataFrame) -> str:
     unnamed = list(frame.columns) == [str(i) for i in range(len(frame.columns))]
     return "  header: false\n" if unnamed else ""
@@ -53,7 +48,7 @@ def _table(frame: pandas.DataFrame, data: Path, path: str) -> str:
     dataset = load_csv(CsvOptions(name="csv", path=str(data)))
     spec = dataset.spec
     headless = _header(frame)
-    target = "-1" if headless else _quote(spec["target"])
+    target = "-1" if headless else quoted(spec["target"])
     if dataset.task == "classification":
         labels = ", ".join(spec["labels"][:6]) + (", …" if len(spec["labels"]) > 6 else "")
         what = f"{len(spec['labels'])} classes ({labels})"
@@ -63,7 +58,7 @@ def _table(frame: pandas.DataFrame, data: Path, path: str) -> str:
 #   nnzoo train --config {data.stem}
 data:
   name: csv
-  path: {_quote(path)}
+  path: {quoted(path)}
 {headless}  target: {target}    # another column? its name or position
 model:
   name: mlp
@@ -90,7 +85,7 @@ def _series(
     window = 2 * season if season else options.window
     window = max(2, min(window, len(frame) // 6))
     headless = _header(frame)
-    target = "-1" if headless else _quote(numbers[-1])
+    target = "-1" if headless else quoted(numbers[-1])
     covariates = ""
     if len(numbers) > 1:
         named = ", ".join(numbers[:-1])
@@ -100,7 +95,7 @@ def _series(
 #   nnzoo train --config {data.stem}
 data:
   name: series
-  path: {_quote(path)}
+  path: {quoted(path)}
 {headless}  target: {target}
 {covariates}  window: {window}    # past time steps the network sees
   horizon: 1     # future time steps it predicts
@@ -143,7 +138,7 @@ def _pictures(folder: Path, path: str) -> str:
 #   nnzoo train --config {folder.name}
 data:
   name: image_folder
-  path: {_quote(path)}
+  path: {quoted(path)}
   size: {size}
 {"  color: false" + chr(10) if gray else ""}  augment: {{shift: {size // 10}, flip: horizontal}}
 model:

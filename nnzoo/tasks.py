@@ -41,7 +41,11 @@ class Classification(nn.Module):
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Summed over the batch; the mean divides by `weight`."""
         return functional.cross_entropy(
-            output, target, self.class_weights, reduction="sum", label_smoothing=self.label_smoothing
+            output,
+            target,
+            self.class_weights,
+            reduction="sum",
+            label_smoothing=self.label_smoothing,
         )
 
     def weight(self, target: Tensor) -> Tensor | float:

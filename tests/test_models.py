@@ -213,7 +213,11 @@ def test_pooling_gives_the_numbers_of_convolution_activation_pooling(
     model = cnn(channels=[4], activation=activation, pool=pool)
     x = torch.randn(2, *IMAGE.shape)
     layers = {type(layer): layer for layer in model.features}
-    (active,) = [m for kind, m in layers.items() if "Conv" not in kind.__name__ and "Pool" not in kind.__name__]
+    (active,) = [
+        m
+        for kind, m in layers.items()
+        if "Conv" not in kind.__name__ and "Pool" not in kind.__name__
+    ]
     (pooling,) = [m for kind, m in layers.items() if "Pool" in kind.__name__]
     torch.testing.assert_close(model.features(x), pooling(active(model.features[0](x))))
 
@@ -286,7 +290,9 @@ def test_the_gain_keeps_the_spread_through_an_activation(activation: Any) -> Non
 @pytest.mark.parametrize(
     "init", ["xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"]
 )
-def test_starts_have_the_spread_of_their_formula_and_zero_biases(init: Any, activation: Any) -> None:
+def test_starts_have_the_spread_of_their_formula_and_zero_biases(
+    init: Any, activation: Any
+) -> None:
     torch.manual_seed(0)
     model = MLP(
         MlpOptions(name="mlp", hidden=[300], init=init, activation=activation),
@@ -294,7 +300,11 @@ def test_starts_have_the_spread_of_their_formula_and_zero_biases(init: Any, acti
     )  # fmt: skip
     for layer, gain in ((model[1], gain_of(activation)), (model[3], 1.0)):
         fan_out, fan_in = layer.weight.shape
-        fans = {"xavier": (fan_in + fan_out) / 2, "kaiming": fan_in, "orthogonal": max(fan_in, fan_out)}
+        fans = {
+            "xavier": (fan_in + fan_out) / 2,
+            "kaiming": fan_in,
+            "orthogonal": max(fan_in, fan_out),
+        }
         expected = gain / fans[init.split("_")[0]] ** 0.5
         assert layer.weight.std().item() == pytest.approx(expected, rel=0.03)
         assert layer.bias.abs().sum() == 0

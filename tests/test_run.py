@@ -18,6 +18,7 @@ from sklearn import metrics as sk
 from zoo import begin, config, same
 
 from nnzoo.errors import CheckpointError
+from nnzoo.network import load_into
 from nnzoo.training import checkpoint
 
 FAST = ("-s", "train.epochs=2", "-s", "model.channels=[4,8]")
@@ -36,8 +37,19 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
     assert "run: checkpoints/cnn (best weights: epoch 2 of 2)" in result.out
     files = {path.name for path in Path("checkpoints/cnn").iterdir()}
     assert files == {"config.yaml", "last.pt", "best.pt", "metrics.jsonl", ".lock"}
-    rows = [json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()]
-    wanted = {"epoch", "step", "lr", "train_loss", "val_loss", "val_accuracy", "samples_per_second", "seconds"}
+    rows = [
+        json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()
+    ]
+    wanted = {
+        "epoch",
+        "step",
+        "lr",
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "samples_per_second",
+        "seconds",
+    }
     assert all(wanted <= row.keys() for row in rows)
 
 
@@ -160,7 +172,9 @@ def test_verbosity_0_is_silent(nnzoo: Callable[..., Any]) -> None:
     assert (result.code, result.out, result.err) == (0, "", "")
 
 
-def test_verbosity_2_gives_a_line_an_epoch_and_no_cursor_movement(nnzoo: Callable[..., Any]) -> None:
+def test_verbosity_2_gives_a_line_an_epoch_and_no_cursor_movement(
+    nnzoo: Callable[..., Any],
+) -> None:
     result = nnzoo("train", "--config", "cnn", *FAST, "--verbose", "2")
     lines = [line for line in result.err.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2
@@ -174,7 +188,16 @@ def test_json_makes_stdout_json_lines_alone(nnzoo: Callable[..., Any]) -> None:
     start, *epochs, end = result.lines
     assert (start["event"], end["event"]) == ("start", "end")
     assert [row["event"] for row in epochs] == ["epoch", "epoch"]
-    keys = {"epoch", "step", "lr", "train_loss", "val_loss", "val_accuracy", "samples_per_second", "seconds"}
+    keys = {
+        "epoch",
+        "step",
+        "lr",
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "samples_per_second",
+        "seconds",
+    }
     assert keys <= epochs[0].keys()
     assert {"run_dir", "best", "test"} <= end.keys()
     assert end["run_dir"] == "checkpoints/cnn"
@@ -202,7 +225,11 @@ def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], 
     assert result["n"] == len(truth)
     assert result["loss"] == pytest.approx(sk.log_loss(truth, probabilities), rel=1e-5)
     assert result["accuracy"] == pytest.approx(sk.accuracy_score(truth, answer), **close)
-    for key, score in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+    for key, score in (
+        ("precision", sk.precision_score),
+        ("recall", sk.recall_score),
+        ("f1", sk.f1_score),
+    ):
         macro = score(truth, answer, average="macro", zero_division=0)
         each = score(truth, answer, average=None, zero_division=0)
         assert result[f"{key}_macro"] == pytest.approx(macro, **close)
@@ -222,11 +249,14 @@ def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], 
 def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     nnzoo: Callable[..., Any], data: str
 ) -> None:
-    Path("r.yaml").write_text(f"data: {data}\nmodel: {{name: mlp, hidden: [8]}}\ntrain: {{epochs: 2}}\n")
+    Path("r.yaml").write_text(
+        f"data: {data}\nmodel: {{name: mlp, hidden: [8]}}\ntrain: {{epochs: 2}}\n"
+    )
     nnzoo("train", "-c", "r.yaml")
     result = nnzoo("eval", "checkpoints/r", "--json").json
     from nnzoo.evaluate import outputs
-    from nnzoo.run import load_network, read_dataset
+    from nnzoo.network import read_dataset
+    from nnzoo.run import load_network
 
     network, _ = load_network(Path("checkpoints/r"), torch.device("cpu"))
     split = read_dataset(network.config, network.facts).splits["test"]
@@ -258,7 +288,9 @@ def test_eval_of_a_config_without_a_run_says_what_to_do(nnzoo: Callable[..., Any
 
 def test_eval_of_another_config_is_refused_naming_the_keys(nnzoo: Callable[..., Any]) -> None:
     nnzoo("train", "--config", "cnn", *FAST)
-    result = nnzoo("eval", "--config", "cnn", "-s", "model.channels=[4,8]", "-s", "model.norm=batch")
+    result = nnzoo(
+        "eval", "--config", "cnn", "-s", "model.channels=[4,8]", "-s", "model.norm=batch"
+    )
     assert result.code == 2
     assert "model.norm: none there, batch here" in result.err
 
@@ -297,7 +329,10 @@ def test_an_output_folder_that_cannot_be_written_is_one_message(nnzoo: Callable[
     Path("file").write_text("")
     result = nnzoo("train", "--config", "cnn", *FAST, "--out", "file/below")
     assert result.code == 5
-    assert "cannot write to file/below/cnn: Not a directory; choose another folder with --out" in result.err
+    assert (
+        "cannot write to file/below/cnn: Not a directory; choose another folder with --out"
+        in result.err
+    )
 
 
 def test_a_full_disk_is_one_message_and_the_old_checkpoint_stays(
@@ -347,7 +382,10 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     lines = []
     with subprocess.Popen(
-        [sys.executable, "-m", "nnzoo", *command], stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-m", "nnzoo", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -363,10 +401,12 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     saved = checkpoint.load(Path("checkpoints/cnn/last.pt"))["trainer"]["position"]
     assert f"saved at step {saved['step']} " in "".join(lines)
     finish = [sys.executable, "-m", "nnzoo", *[w for w in command if w != "--fresh"]]
-    again = subprocess.run(finish, capture_output=True, text=True, env=environment, timeout=120)
+    again = subprocess.run(
+        finish, check=False, capture_output=True, text=True, env=environment, timeout=120
+    )
     assert f"resumed checkpoints/cnn at epoch {saved['epoch'] + 1} of 8" in again.stderr
     assert again.returncode == 0
-    straight = subprocess.run([*finish, "--out", "whole"], env=environment, timeout=120,
+    straight = subprocess.run([*finish, "--out", "whole"], check=False, env=environment, timeout=120,
                               capture_output=True)  # fmt: skip
     assert straight.returncode == 0
     interrupted, whole = (
@@ -396,7 +436,10 @@ def test_a_damaged_checkpoint_is_named_and_never_used(nnzoo: Callable[..., Any])
     assert "is not a checkpoint of nnzoo" in nnzoo("eval", "checkpoints/cnn").err
     content["format"] = 99
     torch.save(content, path)
-    assert "was written by a newer nnzoo (format 99); update nnzoo" in nnzoo("eval", "checkpoints/cnn").err
+    assert (
+        "was written by a newer nnzoo (format 99); update nnzoo"
+        in nnzoo("eval", "checkpoints/cnn").err
+    )
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(nnzoo: Callable[..., Any]) -> None:
@@ -415,13 +458,16 @@ def test_a_leaf_that_does_not_fit_is_named_with_both_shapes() -> None:
     model = torch.nn.Linear(3, 2)
     state = model.state_dict()
     for change, message in (
-        ({"weight": torch.zeros(2, 4)}, r"'weight' is \(2, 4\) in the checkpoint and \(2, 3\) in the network"),
+        (
+            {"weight": torch.zeros(2, 4)},
+            r"'weight' is \(2, 4\) in the checkpoint and \(2, 3\) in the network",
+        ),
         ({"extra": torch.zeros(1)}, "the checkpoint has 'extra', which the network has not"),
     ):
         with pytest.raises(CheckpointError, match=message):
-            checkpoint.load_into(model, state | change, "x")
+            load_into(model, state | change, "x")
     with pytest.raises(CheckpointError, match="the checkpoint has no 'bias'"):
-        checkpoint.load_into(model, {"weight": state["weight"]}, "x")
+        load_into(model, {"weight": state["weight"]}, "x")
 
 
 def test_saving_leaves_no_temporary_file_and_syncs_before_it_renames(

@@ -29,7 +29,9 @@ DATA: dict[str, dict[str, Any]] = {
 }
 
 
-def config(model: str | dict[str, Any] = "mlp", data: str | dict[str, Any] = "image", **more: Any) -> Any:
+def config(
+    model: str | dict[str, Any] = "mlp", data: str | dict[str, Any] = "image", **more: Any
+) -> Any:
     """A RunConfig; `more` holds sections: train={...}, optim={...}, seed=…, name=…."""
     tree = {
         "name": "run",

@@ -45,13 +45,14 @@ def node_at(root: Node, raw: Any, path: tuple[str | int, ...]) -> Node:
                 elif "items" in branch:
                     following.append(branch["items"])
         nodes = following
-        here = here[part] if _holds(here, part) else None
+        here = here[part] if holds(here, part) else None
     if not nodes:
         return {}
     return nodes[0] if len(nodes) == 1 else {"anyOf": nodes}
 
 
-def _holds(value: Any, part: str | int) -> bool:
+def holds(value: Any, part: str | int) -> bool:
+    """Whether a mapping has that key, or a list that index."""
     if isinstance(part, str):
         return isinstance(value, dict) and part in value
     return isinstance(value, list) and part < len(value)
@@ -67,7 +68,7 @@ def properties(root: Node, raw: Any, path: tuple[str | int, ...]) -> list[str]:
     """The keys that are legal at a place."""
     value = raw
     for part in path:
-        value = value[part] if _holds(value, part) else None
+        value = value[part] if holds(value, part) else None
     names: dict[str, None] = {}
     for branch in branches(node_at(root, raw, path) if path else root, root):
         if _fits(branch, value, root):
@@ -127,18 +128,24 @@ def expected(node: Node, value: Any, root: Node) -> str:
 
 def words_for(node: Node, root: Node) -> str:
     """A node in words: "a whole number of at least 1", "one of max, avg"."""
-    words = list(dict.fromkeys(choices(node, root)))
-    texts: list[str] = []
-    for branch in branches(node, root):
-        if "enum" in branch or "const" in branch or branch.get("type") == "null":
+    texts = _alternatives(node, root)
+    if len(texts) > 1 and len(texts) == len(set(choices(node, root))):
+        return f"one of {', '.join(texts)}"
+    return _either(texts) or "another value"
+
+
+def _alternatives(node: Node, root: Node) -> list[str]:
+    """Each word that a node accepts, then each other kind of value."""
+    texts = list(dict.fromkeys(choices(node, root)))
+    for branch in sorted(branches(node, root), key=lambda each: each.get("type") == "null"):
+        if "enum" in branch or "const" in branch:
             continue
-        text = _one(branch, root, said=[*words, *texts])
-        texts += [text] if text and text not in texts else []
-    if any(branch.get("type") == "null" for branch in branches(node, root)):
-        texts.append("null")
-    if len(words) > 1 and not texts:
-        return f"one of {', '.join(words)}"
-    return _either([*words, *texts]) or "another value"
+        if branch.get("type") == "boolean":
+            texts += ["true", "false"]
+        else:
+            text = _one(branch, root, said=texts)
+            texts += [text] if text and text not in texts else []
+    return texts
 
 
 def _either(texts: list[str]) -> str:
@@ -146,37 +153,33 @@ def _either(texts: list[str]) -> str:
 
 
 def _one(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -> str:
-    """One alternative in words; `said` stands before it, `many` asks for the plural."""
+    """One kind of value in words; `said` are those named before it, `many` asks for the plural."""
     kind = node.get("type")
     if kind == "array":
         inner = node.get("items", {})
-        texts = [_one(each, root) for each in branches(inner, root)] + choices(inner, root)
-        if len(said) + (len(texts) > 1) > 1 and {text for text in texts if text} <= {
-            *said, "a list of two of these",
-        }:  # fmt: skip
-            items = "these"
+        low, high = node.get("minItems", 0), node.get("maxItems")
+        count = "two " if low == high == 2 else "one or more " if low else ""
+        if said and set(_alternatives(inner, root)) <= set(said):
+            items = f"{count and count + 'of '}these"
         else:
             plural = [_one(each, root, many=True) for each in branches(inner, root)]
-            items = _either([*choices(inner, root), *(text for text in plural if text)])
-        low, high = node.get("minItems", 0), node.get("maxItems")
-        count = "two" if low == high == 2 else "one or more" if low else ""
-        of = f"{count} of" if items == "these" else count
-        return f"{'lists' if many else 'a list'} of {of} {items}".replace("  ", " ")
+            items = count + _either([*choices(inner, root), *(text for text in plural if text)])
+        return f"{'lists' if many else 'a list'} of {items}"
     if kind in ("integer", "number"):
         noun = "whole number" if kind == "integer" else "number"
         low, above = node.get("minimum"), node.get("exclusiveMinimum")
         high, below = node.get("maximum"), node.get("exclusiveMaximum")
         limits = []
-        limits += [f"of at least {default_text(low)}"] if low is not None else []
-        limits += [f"above {default_text(above)}"] if above is not None else []
-        limits += [f"below {default_text(below)}"] if below is not None else []
-        limits += [f"at most {default_text(high)}"] if high is not None else []
+        limits += [f"of at least {low:g}"] if low is not None else []
+        limits += [f"above {above:g}"] if above is not None else []
+        limits += [f"below {below:g}"] if below is not None else []
+        limits += [f"at most {high:g}"] if high is not None else []
         return " ".join([f"{noun}s" if many else f"a {noun}", " and ".join(limits)]).strip()
     if kind == "object":
-        return f"{'sections' if many else 'a section'} with {_keys(node)}"
+        return f"{'sections' if many else 'a section'} {_keys(node)}"
     if kind == "string":
         if "examples" in node:
-            return _either([f"'{example}'" for example in node["examples"]])
+            return f"text like {_either([repr(example) for example in node['examples']])}"
         return "one character" if node.get("maxLength") == 1 else "text"
     return {"boolean": "true or false", "null": "null"}.get(str(kind), "")
 
@@ -184,25 +187,22 @@ def _one(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -
 def _keys(node: Node) -> str:
     keys = list(node.get("properties", {}))
     if "const" in node.get("properties", {}).get("name", {}):
-        return "a 'name'"
-    return ", ".join(keys[:4]) + (", …" if len(keys) > 4 else "")
+        return "with a 'name'"
+    return f"({', '.join(keys[:4])}{', …' if len(keys) > 4 else ''})"
 
 
 def default_text(value: Any) -> str:
     """A default as it would stand in a file, text without quotes."""
     if value is None:
-        return "none"
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {default_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(default_text(item) for item in value) + "]"
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return f".{value}" if value != -math.inf else "-.inf"
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
     return str(value)
 
 

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from nnzoo.config import reader, schema
-from nnzoo.config.describe import expected, node_at, properties
+from nnzoo.config.describe import (
+    accepts,
+    choices,
+    default_text,
+    expected,
+    holds,
+    node_at,
+    properties,
+)
 from nnzoo.config.reader import Document
 from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
 from nnzoo.errors import ConfigError, Fault, UsageError
 
 SHELVES: dict[str, Shelf] = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
 SECTIONS = ("name", "seed", "data", "model", "optim", "train")
+NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
 # Relative paths in a file are relative to that file.
 PATH_KEYS = ("path", "test_path", "root")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _OTHER_SECTIONS = {
     "clip": "optim.clip",
     "lr": "optim.lr",
@@ -44,6 +55,7 @@ _OTHER_SECTIONS = {
     "dropout": "model.dropout",
     "init": "model.init",
     "activation": "model.activation",
+    "seed": "seed, beside the sections",
     "device": "the option --device",
     "verbose": "the option --verbose",
     "out": "the option --out",
@@ -102,12 +114,15 @@ def find_config(source: str) -> Path:
     if not Path(source).is_absolute():
         candidates += [Path("configs") / name, bundled_folder() / name]
     for candidate in candidates:
-        if candidate.is_file():
-            return candidate
+        with suppress(OSError, ValueError):  # too long for a file's name, a NUL
+            if candidate.is_file():
+                return candidate
     known = [path.stem for path in bundled_configs()]
     near = get_close_matches(Path(name).stem, known, n=1)
     hint = f"did you mean '{near[0]}'?" if near else "'nnzoo configs' lists the bundled ones"
-    raise UsageError(f"no config '{source}': not a file, not in ./configs, not bundled; {hint}")
+    raise UsageError(
+        f"no config '{_short(source)}': not a file, not in ./configs, not bundled; {hint}"
+    )
 
 
 def load_config(source: str, sets: Sequence[str] = ()) -> RunConfig:
@@ -153,17 +168,18 @@ def _shown(path: Path) -> str:
 
 class _Parser:
     def __init__(self, document: Document, source: str) -> None:
-        self.document = document
         self.source = source
         self.faults = list(document.faults)
-        self.set_paths: dict[reader.Path, str] = {}
+        # Copies, in which --set replaces values and forgets the places of what it replaced.
+        self.tree = deepcopy(document.value)
+        self.keys = dict(document.keys)
+        self.values = dict(document.values)
+        self.set_paths: set[reader.Path] = set()
 
     def parse(
         self, sets: Sequence[str], folder: Path | None, default_name: str | None
     ) -> RunConfig:
-        tree = self.document.value
-        if tree is None:
-            tree = {}
+        tree = {} if self.tree is None else self.tree
         if not isinstance(tree, dict):
             if not self.faults:
                 self.fault((), "expected sections (data, model, optim, train) with their keys")
@@ -175,68 +191,97 @@ class _Parser:
         for key in tree:
             if key not in (*SECTIONS, "environment"):
                 self.unknown((key,), key, list(SECTIONS))
-        name = tree.get("name", default_name)
-        if not isinstance(name, str) or not _NAME.match(name):
-            self.fault(("name",), "expected a word of letters, digits, '.', '_' and '-' "
-                       f"for the run's folder, got {name!r}")
-        seed = tree.get("seed", 0)
-        if type(seed) is not int or not 0 <= seed < 2**63:
-            self.fault(("seed",), f"expected a whole number from 0 to 2^63 - 1, got {seed!r}")
+        name, seed = tree.get("name", default_name), tree.get("seed", 0)
+        self.check_name(name, in_file="name" in tree)
+        if type(seed) is not int or seed < 0:
+            text = "expected a whole number of at least 0 and below 2^63"
+            self.fault(("seed",), f"{text}, got {_brief(seed)}")
         if folder is not None:
             self.resolve_paths(tree, folder)
         options: dict[str, Any] = {key: self.shelf_section(tree, key) for key in SHELVES}
-        train_tree = tree.get("train", {})
+        train = tree.get("train")
         options["train"] = self.validate(
-            schema.TrainOptions, {} if train_tree is None else train_tree, ("train",)
+            schema.TrainOptions, {} if train is None else train, ("train",)
         )
         if self.faults:
             raise ConfigError(self.source, self.faults)
+        assert isinstance(name, str) and isinstance(seed, int)
         return RunConfig(name=name, seed=seed, **options, origins=self.origins())
+
+    def check_name(self, name: Any, in_file: bool) -> None:
+        if isinstance(name, str) and re.fullmatch(schema.NAME_PATTERN, name):
+            return
+        rule = "letters, digits, '.', '_', '-', the first a letter or digit, at most 100"
+        if in_file:
+            quotes = f"; in quotes: '{name}'" if type(name) is int else ""
+            self.fault(("name",), f"expected a folder's name ({rule}), got {_brief(name)}{quotes}")
+        elif name is None:
+            self.fault(("name",), f"missing: the name of the run's folder ({rule})")
+        else:
+            message = (
+                f"the file's name cannot name the run's folder ({rule}); write 'name: …' in it"
+            )
+            self.fault(("name",), message)
 
     # Command line values.
 
     def apply_set(self, tree: dict[str, Any], text: str) -> None:
+        """Put the value of "key=value" into the tree, or note what is wrong with it."""
         key, equals, value_text = text.partition("=")
-        parts: list[str | int] = []
-        for part in re.split(r"\.|(?=\[)", key.strip()):
-            index = re.fullmatch(r"\[?(\d+)\]?", part)
-            parts.append(int(index[1]) if index else part)
-        if not equals or not all(part == 0 or part for part in parts) or isinstance(parts[0], int):
+        parts = _set_path(key.strip())
+        if not equals or not parts:
             self.faults.append(Fault("--set", text, "expected key=value, as in model.dropout=0.5"))
             return
         parsed = reader.read(value_text, "--set")
         if parsed.faults:
-            self.faults += [
-                Fault("--set", key, fault.message, fault.order) for fault in parsed.faults
-            ]
+            self.faults += [Fault("--set", key, fault.message) for fault in parsed.faults]
             return
         target: Any = tree
         for i, part in enumerate(parts[:-1]):
             if isinstance(target, dict) and isinstance(part, str):
                 following = target.get(part)
-                if isinstance(following, str) and part == "schedule":
-                    following = {"name": following}
                 if not isinstance(following, dict | list):
-                    following = {}
+                    if isinstance(parts[i + 1], int):
+                        break
+                    # `schedule: cosine` is short for {name: cosine}; else what is there gives way.
+                    if isinstance(following, str):
+                        following = {"name": following}
+                    else:
+                        following = {}
+                        self.forget(parts[: i + 1])
                 target[part] = following
                 target = following
             elif isinstance(target, list) and isinstance(part, int) and part < len(target):
                 target = target[part]
             else:
-                self.faults.append(
-                    Fault("--set", key, f"nothing at '{reader.dotted(tuple(parts[: i + 1]))}'")
-                )
-                return
-        last = parts[-1]
-        if (isinstance(target, dict) and isinstance(last, str)) or (
-            isinstance(target, list) and isinstance(last, int) and last < len(target)
-        ):
-            target[last] = parsed.value  # type: ignore[index]
-            self.set_paths[tuple(parts)] = "--set"
+                break
         else:
-            self.faults.append(Fault("--set", key, "nothing at that place to set"))
+            last = parts[-1]
+            if (isinstance(target, dict) and isinstance(last, str)) or (
+                isinstance(target, list) and isinstance(last, int) and last < len(target)
+            ):
+                target[last] = parsed.value  # type: ignore[index]
+                self.note_set(parts, parsed)
+                return
+        message = "not in the file, so there is no item to replace"
+        if any(isinstance(part, int) for part in parts):
+            names = tuple(takewhile(lambda part: isinstance(part, str), parts))
+            message += f"; give the whole list: {reader.dotted(names)}=[…]"
+        self.faults.append(Fault("--set", reader.dotted(parts), message))
+
+    def note_set(self, path: reader.Path, parsed: Document) -> None:
+        """Remember that --set gave a value, and forget where the file had another."""
+        self.forget(path)
+        self.set_paths = {old for old in self.set_paths if old[: len(path)] != path}
+        self.set_paths |= {path, *(path + inner for inner in parsed.values)}
+
+    def forget(self, path: reader.Path) -> None:
+        for table in (self.keys, self.values):
+            for old in [old for old in table if old[: len(path)] == path]:
+                del table[old]
 
     def resolve_paths(self, tree: dict[str, Any], folder: Path) -> None:
+        """Make paths absolute: one in the file starts at the file, one of --set where you are."""
         data = tree.get("data")
         if not isinstance(data, dict):
             return
@@ -244,30 +289,38 @@ class _Parser:
             value = data.get(key)
             if isinstance(value, str) and value:
                 base = Path.cwd() if ("data", key) in self.set_paths else folder
-                data[key] = str((base / Path(value).expanduser()).resolve())
+                try:
+                    data[key] = str((base / Path(value).expanduser()).resolve())
+                except (RuntimeError, ValueError):  # "~stranger/x", a NUL
+                    self.fault(("data", key), f"cannot be a path: {_brief(value)}")
 
     # Validation.
 
     def shelf_section(self, tree: dict[str, Any], key: str) -> Any:
+        """The options of `data`, `model` or `optim`; None after a fault."""
         shelf = SHELVES[key]
-        section = tree.get(key, {"name": "adam"} if key == "optim" else None)
-        if isinstance(section, str) and section:
+        default = schema.DEFAULT_OPTIMIZER if key == "optim" else None
+        section = tree.get(key)
+        if section is None and default is not None:
+            section = {}
+        if isinstance(section, str):
             section = {"name": section}
+        names = ", ".join(shelf.names())
         if not isinstance(section, dict):
-            example = {"data": "digits", "model": "cnn", "optim": "adam"}[key]
-            self.fault((key,), f"expected a section with 'name' in it, as in 'name: {example}'")
+            got = "" if section is None else f", got {_brief(section)}"
+            self.fault((key,), f"expected a section with a 'name' ({names}){got}")
             return None
-        name = section.get("name", "adam" if key == "optim" else None)
+        name = section.get("name", default)
         if not isinstance(name, str):
-            names = ", ".join(shelf.names())
-            got = "" if name is None else f", got {name!r}"
-            self.fault((key, "name"), f"expected one of {names}{got}")
+            missing = "name" not in section
+            what = f"missing: one of {names}" if missing else f"expected one of {names}"
+            self.fault((key, "name"), what if missing else f"{what}, got {_brief(name)}")
             return None
         entry = shelf.get(name)
         if entry is None:
             near = get_close_matches(name, shelf.names(), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"one of {', '.join(shelf.names())}"
-            self.fault((key, "name"), f"unknown {key} '{name}'; {hint}")
+            hint = f"did you mean '{near[0]}'?" if near else f"one of {names}"
+            self.fault((key, "name"), f"unknown {NOUNS[key]} '{_short(name)}'; {hint}")
             return None
         return self.validate(entry.options, {"name": name, **section}, (key,))
 
@@ -275,7 +328,8 @@ class _Parser:
         from pydantic import ValidationError
 
         if not isinstance(raw, dict):
-            self.fault(prefix, f"expected a section, got {raw!r}")
+            keys = ", ".join([*options.model_fields][:4])
+            self.fault(prefix, f"expected a section ({keys}, …), got {_brief(raw)}")
             return None
         try:
             return options.model_validate(raw)
@@ -287,31 +341,37 @@ class _Parser:
         self, options: type[schema.Options], raw: Any, prefix: reader.Path, errors: Sequence[Any]
     ) -> None:
         """pydantic's errors as faults: where in the file, what was expected, what was found."""
-        found: dict[reader.Path, list[Any]] = {}
+        found: dict[reader.Path, Any] = {}
         for error in errors:
-            found.setdefault(_real_path(raw, error), []).append(error)
-        schema_root = options.model_json_schema()
-        for path, group in found.items():
-            if any(other != path and other[: len(path)] == path for other in found) and not any(
-                error["type"] in ("extra_forbidden", "field_fault") for error in group
-            ):
-                continue  # another branch of a union got further, and says more
+            found.setdefault(_real_path(raw, error), error)
+        root = options.model_json_schema()
+        for path, error in found.items():
+            kind = error["type"]
             where = (*prefix, *path)
-            first = group[0]
-            kind = first["type"]
             if kind == "extra_forbidden":
-                self.unknown(where, str(path[-1]), properties(schema_root, raw, path[:-1]))
+                self.unknown(where, str(path[-1]), properties(root, raw, path[:-1]))
             elif kind == "missing":
-                node = node_at(schema_root, raw, path)
-                self.fault(where, f"missing: {node.get('description', 'needs a value')}")
-            elif kind in ("field_fault", "duration"):
-                inner = first.get("ctx", {}).get("field", "")
-                self.fault((*where, inner) if inner else where, first["msg"])
-            else:
-                value = _value_at(raw, path)
-                text = expected(schema_root, raw, path)
-                near = _near(value, node_at(schema_root, raw, path), schema_root)
-                self.fault(where, f"expected {text}, got {_brief(value)}{near}")
+                self.fault(where, f"missing: {node_at(root, raw, path)['description']}")
+            elif kind == "field_fault":
+                inner = error["ctx"]["field"]
+                self.fault((*where, inner) if inner else where, error["msg"])
+            elif kind.startswith("union_tag"):
+                self.named(where, raw, path, node_at(root, raw, path), root)
+            elif not _elsewhere(path, found, root, raw):
+                value, node = _value_at(raw, path), node_at(root, raw, path)
+                text = f"expected {expected(node, value, root)}, got {_brief(value)}"
+                self.fault(where, text + _hint(value, node, root))
+
+    def named(self, where: reader.Path, raw: Any, path: reader.Path, node: Any, root: Any) -> None:
+        """A section inside a section whose `name` is missing or unknown, such as a schedule."""
+        value = _value_at(raw, path)
+        value = {"name": value} if isinstance(value, str) else value
+        names = f"one of {', '.join(dict.fromkeys(choices(node, root)))}"
+        if "name" not in value:
+            self.fault((*where, "name"), f"missing: {names}")
+            return
+        hint = _hint(value["name"], node, root)
+        self.fault((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
 
     def unknown(self, where: reader.Path, key: str, known: list[str]) -> None:
         near = get_close_matches(key, known, n=1)
@@ -324,12 +384,13 @@ class _Parser:
         self.fault(where, f"unknown key; {hint}", at_key=True)
 
     def fault(self, path: reader.Path, message: str, at_key: bool = False) -> None:
-        if any(path[: len(given)] == given for given in self.set_paths):
+        """Note a fault with the place in the file, or "--set", that is to blame."""
+        below = any(path[: len(given)] == given for given in self.set_paths)
+        above = any(given[: len(path)] == path for given in self.set_paths)
+        if below or (above and path not in self.values):
             self.faults.append(Fault("--set", reader.dotted(path), message))
             return
-        tables = [self.document.values, self.document.keys]
-        if at_key:
-            tables.reverse()
+        tables = [self.keys, self.values] if at_key else [self.values, self.keys]
         position = (1, 1)
         # A missing key has no place of its own: blame the section that should hold it.
         for length in range(len(path), 0, -1):
@@ -337,15 +398,26 @@ class _Parser:
             if hit:
                 position = hit
                 break
-        located = f"{self.source}:{position[0]}:{position[1]}" if self.document.values else self.source
+        located = f"{self.source}:{position[0]}:{position[1]}" if self.values else self.source
         self.faults.append(Fault(located, reader.dotted(path), message, position))
 
     def origins(self) -> dict[str, str]:
+        """Dotted path -> where the value came from; a list one item of which is set counts as set."""
         origins = {
             reader.dotted(path): f"{self.source}:{position[0]}"
-            for path, position in self.document.values.items()
+            for path, position in self.values.items()
+            if path
         }
-        return origins | {reader.dotted(path): text for path, text in self.set_paths.items()}
+        names = {tuple(takewhile(lambda part: isinstance(part, str), p)) for p in self.set_paths}
+        return origins | {reader.dotted(path): "--set" for path in names}
+
+
+def _set_path(key: str) -> reader.Path:
+    """The key of --set: "model.hidden[0]" as ("model", "hidden", 0); () where it is none."""
+    if not re.fullmatch(r"[^.\[\]]+(\.[^.\[\]]+|\[[0-9]{1,6}\])*", key):
+        return ()
+    first, *others = re.findall(r"[^.\[\]]+", key)
+    return (first, *(int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in others))
 
 
 def _real_path(raw: Any, error: Any) -> reader.Path:
@@ -354,10 +426,7 @@ def _real_path(raw: Any, error: Any) -> reader.Path:
     here = raw
     for i, part in enumerate(error["loc"]):
         last = i == len(error["loc"]) - 1
-        if isinstance(here, dict) and part in here and isinstance(part, str):
-            here = here[part]
-            path.append(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+        if holds(here, part):
             here = here[part]
             path.append(part)
         elif last and error["type"] == "missing":
@@ -371,13 +440,44 @@ def _value_at(raw: Any, path: reader.Path) -> Any:
     return raw
 
 
+def _elsewhere(path: reader.Path, found: Any, root: dict[str, Any], raw: Any) -> bool:
+    """Whether an error comes from a branch of a union that was not meant.
+
+    So it is where another error lies deeper, and where the value is right and a sibling is wrong.
+    """
+    if any(other != path and other[: len(path)] == path for other in found):
+        return True
+    siblings = any(other != path and other[: len(path) - 1] == path[:-1] for other in found)
+    return siblings and accepts(node_at(root, raw, path), _value_at(raw, path), root)
+
+
 def _brief(value: Any) -> str:
-    text = repr(value) if value is not None else "nothing"
-    return text if len(text) <= 60 else text[:57] + "..."
+    """A value as it stands in a file, cut to fit on a line."""
+    if value is None:
+        return "nothing"
+    return _short(repr(value) if isinstance(value, str) else default_text(value))
 
 
-def _near(value: Any, node: dict[str, Any], root: dict[str, Any]) -> str:
-    from nnzoo.config.describe import choices
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
 
-    near = get_close_matches(str(value), choices(node, root), n=1)
-    return f"; did you mean '{near[0]}'?" if near and isinstance(value, str) else ""
+
+def _hint(value: Any, node: dict[str, Any], root: dict[str, Any]) -> str:
+    """What may have been meant: a word alike, or the same without or with quotes."""
+    if isinstance(value, str):
+        near = get_close_matches(value, choices(node, root), n=1)
+        if near:
+            return f"; did you mean '{near[0]}'?"
+        plain = reader.scalar(value)
+        if not isinstance(plain, str) and plain is not None and accepts(node, plain, root):
+            return "; write it without quotes"
+    elif (
+        isinstance(value, float)
+        and abs(value) < 1e9
+        and value == int(value)
+        and accepts(node, int(value), root)
+    ):
+        return f"; write {int(value)}"
+    elif type(value) in (int, float) and accepts(node, str(value), root):
+        return "; text that looks like a number needs quotes"
+    return ""

@@ -29,7 +29,7 @@ _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
 _OCTAL = re.compile(r"0o[0-7]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _SPECIAL = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}
-_WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
+_WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {word: True for word in ("true", "True", "TRUE")}
 _WORDS |= {word: False for word in ("false", "False", "FALSE")}
 # PyYAML's words, where they would not help who wrote the file.
@@ -42,6 +42,7 @@ _PLAINLY = {
     "found unexpected end of stream": "a quote is not closed",
     "expected ',' or ']'": "a '[' is not closed, or a ',' is missing",
     "expected ',' or '}'": "a '{' is not closed, or a ',' is missing",
+    "expected the node content": "a value is missing, or a '[' or '{' is not closed",
     "second occurrence": "this anchor ('&') is given twice",
     "found undefined alias": "no anchor of that name; text that begins with '*' needs quotes",
     "found unknown escape": "a '\\' in double quotes; in single quotes it stands for itself",
@@ -188,7 +189,8 @@ class _Builder:
                 return self.mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
-            return node.value if node.style is not None else scalar(node.value)
+            quoted = getattr(node, "style", None) is not None
+            return node.value if quoted else scalar(node.value)
         finally:
             self.open.pop()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 # Values that several sections share.
@@ -21,35 +21,27 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rows = Annotated[int, Field(ge=0)]
-Column = str | Annotated[int, Field()]
+Column = str | int
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(epoch|step|s)s?\Z")
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+DEFAULT_OPTIMIZER = "adam"
+
+_AMOUNT = r"^([0-9]{1,9}(?:\.[0-9]{1,9})?) *"
+
+Duration = Annotated[
+    str, Field(pattern=_AMOUNT + "(epochs?|steps?|s)$", examples=["1 epoch", "500 steps", "60 s"])
+]
+# Of a schedule: seconds would not repeat exactly.
+StepDuration = Annotated[
+    str, Field(pattern=_AMOUNT + "(epochs?|steps?)$", examples=["1 epoch", "500 steps"])
+]
 
 
 def parse_duration(text: str) -> tuple[float, str]:
-    """"500 steps" as (500.0, "step"); units: epoch, step, s (seconds). Raises ValueError."""
-    match = _DURATION.match(text)
-    if match is None:
-        raise ValueError("a duration is written '1 epoch', '500 steps' or '60 s'")
+    """A `Duration`: "500 steps" as (500.0, "step"); units: epoch, step, s (seconds)."""
+    match = re.match(_AMOUNT + "(epoch|step|s)", text)
+    assert match is not None
     return float(match[1]), match[2]
-
-
-def _duration(text: str) -> str:
-    try:
-        parse_duration(text)
-    except ValueError as error:
-        raise PydanticCustomError("duration", "{reason}", {"reason": str(error)}) from None
-    return text
-
-
-def _schedule_duration(text: str) -> str:
-    if parse_duration(_duration(text))[1] == "s":
-        raise PydanticCustomError("duration", "in epochs or steps: seconds would not repeat exactly")
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-StepDuration = Annotated[str, AfterValidator(_schedule_duration)]
 
 
 class Options(BaseModel):
@@ -247,7 +239,9 @@ class AugmentOptions(Options):
     """Random changes of training images, drawn anew for each batch and done on the whole batch."""
 
     shift: Count = Field(0, description="up to this many pixels in each direction")
-    rotate: Annotated[float, Field(ge=0, le=180)] = Field(0.0, description="up to this many degrees")
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="up to this many degrees"
+    )
     flip: Literal["none", "horizontal", "vertical", "both"] = Field(
         "none", description="mirror with probability one half"
     )
@@ -467,10 +461,18 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Schedule = Annotated[
-    ConstantOptions | CosineOptions | OneCycleOptions | StepOptions | LinearOptions | PlateauOptions,
+ScheduleName = Literal["constant", "cosine", "one_cycle", "step", "linear", "plateau"]
+AnySchedule = Annotated[
+    ConstantOptions
+    | CosineOptions
+    | OneCycleOptions
+    | StepOptions
+    | LinearOptions
+    | PlateauOptions,
     Field(discriminator="name"),
-    BeforeValidator(_named),
+]
+Schedule = Annotated[
+    AnySchedule, BeforeValidator(_named, json_schema_input_type=ScheduleName | AnySchedule)
 ]
 
 
@@ -492,7 +494,9 @@ class OptimOptions(Options):
     lr: Positive = Field(0.001, description="learning rate")
     weight_decay: NonNegative = Field(0.0, description="on weights; not on biases and norms")
     schedule: Schedule = Field(
-        ConstantOptions(name="constant"), description="how the rate changes; a name, or a mapping"
+        ConstantOptions(name="constant"),
+        description="how the rate changes: constant, cosine, one_cycle, step, linear, plateau; "
+        "its name, or a mapping with its name and options",
     )
     clip: ClipOptions | None = Field(None, description="{norm: 1.0} or {value: 0.5}")
 
@@ -568,9 +572,3 @@ class TrainOptions(Options):
     )
     early_stopping: EarlyStopping | None = Field(None, description="patience, min_delta")
     save_every: Duration = Field("1 epoch", description="checkpoint cadence; also saved at the end")
-
-
-class Environment(Options):
-    """Written by nnzoo into a run's config.yaml; ignored when the file is read as a config."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)

@@ -1,10 +1,12 @@
-"""Configurations and options as text, for `check`, `models`, `datasets`, `configs` and the docs."""
+"""Plain values, configurations and options as text: YAML, JSON, and rows of a listing."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
@@ -16,22 +18,39 @@ from nnzoo.config.schema import Options
 
 def resolved_lines(config: RunConfig) -> list[str]:
     """The configuration as YAML, with a comment on each line that says where the value came from."""
-    pairs: list[tuple[str, str]] = []
-
-    def walk(value: Any, path: str, depth: int) -> None:
-        indent = "  " * depth
-        key = path.rpartition(".")[2]
-        if isinstance(value, dict):
-            pairs.append((f"{indent}{key}:", ""))
-            for name, item in value.items():
-                walk(item, f"{path}.{name}", depth + 1)
-        else:
-            pairs.append((f"{indent}{key}: {_yaml(value)}", _origin(config, path)))
-
-    for key, value in config.to_dict().items():
-        walk(value, key, 0)
+    pairs = [(text, path and _origin(config, path)) for text, path in _lines(config.to_dict())]
     width = min(60, max(len(text) for text, _ in pairs))
     return [f"{text:<{width}}  # {origin}" if origin else text for text, origin in pairs]
+
+
+def to_yaml(tree: dict[str, Any]) -> str:
+    """Plain values as YAML that the reader reads back: sections as blocks, lists on one line."""
+    return "".join(f"{text}\n" for text, _ in _lines(tree))
+
+
+def to_json(value: Any) -> str:
+    """Plain values as JSON on one line; nan and infinities, which JSON has not, become null."""
+
+    def finite(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: finite(inner) for key, inner in item.items()}
+        if isinstance(item, list | tuple):
+            return [finite(inner) for inner in item]
+        return None if isinstance(item, float) and not math.isfinite(item) else item
+
+    return json.dumps(finite(value))
+
+
+def _lines(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(line, dotted path of its value); a section's own line has no path."""
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        indent = "  " * prefix.count(".")
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:", ""
+            yield from _lines(value, f"{path}.")
+        else:
+            yield f"{indent}{key}: {_yaml(value)}", path
 
 
 def _origin(config: RunConfig, path: str) -> str:
@@ -51,12 +70,22 @@ def _yaml(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_yaml(item) for item in value) + "]"
     if isinstance(value, str):
-        plain = value and reader.scalar(value) == value and value == value.strip()
+        plain = reader.scalar(value) == value and value == value.strip() and value[0] != "-"
         safe = all(character.isalnum() or character in "_./+ -" for character in value)
-        return value if plain and safe and value[0] not in "-" else json.dumps(value)
-    if isinstance(value, float):
-        return repr(value)
+        return value if plain and safe else quoted(value)
     return default_text(value)
+
+
+def quoted(text: str) -> str:
+    """Text in double quotes that every YAML reader takes back as it was."""
+    characters = []
+    for character in text:
+        if character in '"\\':
+            characters.append(f"\\{character}")
+        else:
+            printable = character.isprintable()
+            characters.append(character if printable else f"\\U{ord(character):08X}")
+    return f'"{"".join(characters)}"'
 
 
 def summary(options: type[Options]) -> str:
@@ -75,11 +104,11 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
         inner = _section(info.annotation)
         if inner is not None and prefix.count(".") < 2:
             if info.default is None:
-                rows.append((f"{prefix}{key}", "none", info.description or ""))
+                rows.append((f"{prefix}{key}", "null", info.description or ""))
             nested = entry_options(inner, f"{prefix}{key}.")
             instance = info.default
             if isinstance(instance, Options):
-                values = {name: value for name, value in instance.model_dump().items()}
+                values = instance.model_dump()
                 nested = [
                     (name, default_text(values.get(name.rpartition(".")[2], default)), meaning)
                     if name.count(".") == prefix.count(".") + 1
@@ -88,10 +117,11 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
                 ]
             rows += nested
             continue
-        default = "required" if info.default is PydanticUndefined else default_text(_plain(info.default))
+        required = info.default is PydanticUndefined
+        default = "required" if required else default_text(_plain(info.default))
         words = words_for(node, root)
         meaning = info.description or ""
-        if "one of" in words and words[7:] not in meaning:
+        if words.startswith("one of ") and words.removeprefix("one of ") not in meaning:
             meaning += f" ({words})"
         rows.append((f"{prefix}{key}", default, meaning))
     return rows
@@ -100,14 +130,12 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
 def _plain(value: Any) -> Any:
     if isinstance(value, Options):
         dumped = value.model_dump()
-        return dumped["name"] if "name" in dumped else dumped
+        return dumped.get("name", dumped)
     return value
 
 
 def _section(annotation: Any) -> type[Options] | None:
     """The options class behind `X` or `X | None`; None for plain values and for a choice of many."""
-    from typing import get_args
-
     candidates = [annotation, *get_args(annotation)]
     found = [each for each in candidates if isinstance(each, type) and issubclass(each, Options)]
     return found[0] if len(found) == 1 else None

@@ -51,9 +51,9 @@ def _shift_and_flip(x: Tensor, options: AugmentOptions, generator: torch.Generat
     moved = x[
         samples, :, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
     ].permute(0, 3, 1, 2)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & (
-        (columns >= 0) & (columns < width)
-    )[:, None, :]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
+        :, None, :
+    ]
     return moved * inside[:, None]
 
 

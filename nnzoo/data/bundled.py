@@ -25,10 +25,18 @@ _COLUMNS = {
         f"{prefix}{name}{suffix}"
         for prefix, suffix in (("mean ", ""), ("", " error"), ("worst ", ""))
         for name in (
-            "radius texture perimeter area smoothness compactness concavity concave_points "
-            "symmetry fractal_dimension"
-        ).split()
-    ).replace("_", " "),
+            "radius",
+            "texture",
+            "perimeter",
+            "area",
+            "smoothness",
+            "compactness",
+            "concavity",
+            "concave points",
+            "symmetry",
+            "fractal dimension",
+        )
+    ),
 }
 
 

@@ -50,9 +50,7 @@ class Split(Protocol):
         """All targets: classes (rows,) int64, or numbers (rows, outputs)."""
         ...
 
-    def map(
-        self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
-    ) -> Split:
+    def map(self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]) -> Split:
         """The same rows with both tensors changed."""
         ...
 
@@ -139,9 +137,19 @@ class WindowSplit:
         return replace(self, **moved)
 
     def tensors(self) -> list[Tensor]:
-        used = self.starts[:, None] + torch.arange(self.window + self.horizon)
-        rows = torch.unique(used) if len(self.starts) else self.starts
-        return [self.values[rows], self.wanted[rows], self.starts]
+        used = self.used()
+        return [self.values[: len(used)][used], self.wanted[: len(used)][used], self.starts]
+
+    def used(self) -> Tensor:
+        """Which time steps any window or its targets hold, up to the last one: (time,) bool."""
+        starts = self.starts.cpu()
+        length = self.window + self.horizon
+        end = int(starts.max()) + length if len(starts) else 0
+        # +1 where a window begins, -1 behind its end: the running sum counts windows.
+        change = torch.zeros(end + 1, dtype=torch.int64)
+        one = torch.ones_like(starts)
+        change.index_add_(0, starts, one).index_add_(0, starts + length, -one)
+        return change.cumsum(0)[:end] > 0
 
 
 @dataclass
@@ -151,7 +159,6 @@ class Dataset:
     splits: train always, val and test where there are rows for them; inputs are uint8 images
     (rows, channels, height, width), tables as float64 (rows, numbers + categories) with NaN for
     a missing number and -1 for an unknown category, or series as float64.
-    fit_rows: inputs to fit statistics on, training rows alone.
     spec: plain values that go into the checkpoint: labels, columns, categories.
     """
 

@@ -127,15 +127,17 @@ def _scan(
     )
     sample: list[list[str]] = []
     count = 0
+    line = 1  # of the file, where the row begins
     try:
         for row in reader:
+            above, line = line, reader.line_num + 1
             if len(row) < 2 and not "".join(row).strip():
                 continue
             if len(sample) < SAMPLE:
                 sample.append(row)
             if len(row) != len(sample[0]):
                 raise DataError(
-                    f"{file}:{reader.line_num}: ragged rows: {len(row)} values where the first row "
+                    f"{file}:{above}: ragged rows: {len(row)} values where the first row "
                     f"has {len(sample[0])}{_other_delimiter(sample, delimiter)}"
                 )
             count += 1
@@ -145,7 +147,9 @@ def _scan(
             reason = "a quote is opened and never closed"
         elif "field limit" in reason:
             reason = f"a value of more than {csv.field_size_limit():,} characters; an open quote?"
-        raise DataError(f"{file}:{reader.line_num}: {reason}") from None
+        elif "expected after" in reason:
+            reason = "there is text behind a closing quote; a quote inside a value is written twice"
+        raise DataError(f"{file}:{line}: {reason}") from None
     if not count:
         raise DataError(f"{file} is empty")
     hint = _other_delimiter(sample, delimiter) if len(sample[0]) == 1 else ""
@@ -250,13 +254,21 @@ def to_dates(column: pandas.Series) -> pandas.Series:
 
     if pandas.api.types.is_numeric_dtype(column):
         return pandas.Series(pandas.NaT, index=column.index)
-    with warnings.catch_warnings():
-        # That dates of several formats are slow to read is no news to the user.
-        warnings.simplefilter("ignore")
-        try:
-            return pandas.to_datetime(column, errors="coerce", utc=True).dt.tz_localize(None)
-        except (ValueError, OverflowError):
-            return pandas.Series(pandas.NaT, index=column.index)
+    nothing = first = pandas.Series(pandas.NaT, index=column.index)
+    present = int(column.notna().sum())
+    # The format is taken from the first value; 01/02/2020 above 13/02/2020 shows later what it is.
+    for way in ({}, {"dayfirst": True}, {"format": "mixed"}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                dates = pandas.to_datetime(column, errors="coerce", utc=True, **way)
+            except (ValueError, OverflowError):
+                continue
+        dates = dates.dt.tz_localize(None)
+        if dates.notna().sum() == present:
+            return dates
+        first = dates if first is nothing else first
+    return first
 
 
 def looks_like_dates(column: pandas.Series) -> bool:
@@ -265,5 +277,8 @@ def looks_like_dates(column: pandas.Series) -> bool:
 
     if pandas.api.types.is_numeric_dtype(column) or looks_numeric(column):
         return False
-    present = column.dropna().iloc[:SAMPLED_DATES]
-    return len(present) > 0 and bool(to_dates(present).notna().all())
+    present = to_text(column.dropna().iloc[:SAMPLED_DATES])
+    # "Mon" and "May" can be read as dates too.
+    if not len(present) or not present.str.contains(r"\d").all():
+        return False
+    return bool(to_dates(present).notna().all())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
 import os
 import re
+import socket
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +27,7 @@ from nnzoo.errors import DataError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MAX_PIXELS = 100_000_000
+DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
 _CLASSES = {
     "mnist": "MNIST",
@@ -105,9 +109,9 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
         x[part] = images_to_tensor(raw)
         classes = source.labels if name == "svhn" else source.targets
         y[part] = torch.as_tensor(np.asarray(classes), dtype=torch.int64)
-        if name == "emnist":
+        if isinstance(options, EmnistOptions):
             x[part] = x[part].transpose(2, 3).contiguous()  # stored lying on its side
-            if isinstance(options, EmnistOptions) and options.subset == "letters":
+            if options.subset == "letters":
                 y[part] = y[part] - 1  # letters count from 1; "N/A" is class 0
     rows = split_rows(len(x["train"]), options.split, y["train"].numpy(), test=False)
     splits: dict[str, Any] = {}
@@ -134,16 +138,22 @@ def _read_torchvision(cls: Any, name: str, root: Path, arguments: dict[str, Any]
         raise DataError(f"data '{name}' needs another package: {error}") from None
     except Exception as error:
         raise DataError(f"data '{name}': the files in {root} cannot be read: {error}") from None
+    # torchvision sets no limit: it would wait minutes for a server that does not answer.
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
-        return cls(root, download=True, **arguments)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout holds results alone
+            return cls(root, download=True, **arguments)
     except PermissionError as error:
         raise DataError(f"data '{name}': cannot write to {root}: {error.strerror}") from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
         raise DataError(
             f"data '{name}' is not in {root} and its download failed ({reason}). Place the files "
             f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA"
         ) from None
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _torchvision_labels(name: str, source: Any) -> list[str]:
@@ -167,13 +177,18 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     if not root.is_dir():
         raise DataError(f"data.path: no folder {root}")
     parts = {}
-    for part, names in (("train", ("train",)), ("val", ("val", "valid", "validation")),
-                        ("test", ("test",))):
+    for part, names in (
+        ("train", ("train",)),
+        ("val", ("val", "valid", "validation")),
+        ("test", ("test",)),
+    ):
         for candidate in names:
             if (root / candidate).is_dir():
                 parts[part] = root / candidate
     if parts and "train" not in parts:
-        raise DataError(f"{root} has {', '.join(p.name + '/' for p in parts.values())} but no train/")
+        raise DataError(
+            f"{root} has {', '.join(p.name + '/' for p in parts.values())} but no train/"
+        )
     folders = parts or {"train": root}
     classes = {part: _class_files(folder) for part, folder in folders.items()}
     labels = list(spec["labels"]) if spec else sorted(classes["train"])
@@ -212,7 +227,9 @@ def _class_files(folder: Path) -> dict[str, list[Path]]:
         files = sorted(
             file
             for file in class_folder.rglob("*")
-            if file.suffix.lower() in EXTENSIONS and file.name[0] != "." and file.is_file()
+            if file.suffix.lower() in EXTENSIONS
+            and not any(part[0] == "." for part in file.relative_to(class_folder).parts)
+            and file.is_file()
         )
         if not files:
             raise DataError(f"class folder without pictures: {class_folder}")
@@ -239,12 +256,17 @@ def _decoded(files: list[Path], options: ImageFolderOptions) -> Tensor:
     stats = [(str(file), *_stamp(file)) for file in files]
     key = hashlib.sha256(json.dumps([stats, shape, 1]).encode()).hexdigest()[:32]
     path = cache_folder() / f"{key}.npy"
-    if not path.is_file():
+    cached = _open_cache(path, shape)
+    if cached is None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
             try:
                 out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                if hasattr(os, "posix_fallocate"):
+                    # A full disk is an error here; later, in mapped memory, it would be a crash.
+                    with temporary.open("r+b") as file:
+                        os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
                 _decode_all(files, out, options.color)
                 out.flush()
                 os.replace(temporary, path)
@@ -252,11 +274,21 @@ def _decoded(files: list[Path], options: ImageFolderOptions) -> Tensor:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
-                f"cannot write the picture cache {path.parent}: {error.strerror}; "
+                f"cannot write the picture cache {path.parent}: {error.strerror or error}; "
                 "NNZOO_CACHE names another folder"
             ) from None
-    # "c": reads come from the file, and a stray write would stay in memory.
-    return torch.from_numpy(np.load(path, mmap_mode="c"))
+        cached = np.load(path, mmap_mode="c")
+    return torch.from_numpy(cached)
+
+
+def _open_cache(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The pictures of a cache file; None where there is none that is whole."""
+    try:
+        # "c": reads come from the file, and a stray write would stay in memory.
+        cached = np.load(path, mmap_mode="c")
+    except (OSError, ValueError, EOFError):
+        return None
+    return cached if cached.shape == shape and cached.dtype == np.uint8 else None
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -268,27 +300,58 @@ def _decode_all(files: list[Path], out: np.ndarray, color: bool) -> None:
     def decode(i: int) -> None:
         out[i] = decode_image(files[i], out.shape[2], out.shape[3], color)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(decode, range(len(files))):
-            pass
+    # Pillow warns of odd metadata and of sizes that are refused below.
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")
+        try:
+            for _ in pool.map(decode, range(len(files))):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def decode_image(file: Path, height: int, width: int, color: bool) -> np.ndarray:
-    """One picture as uint8 (channels, height, width), resized; raises DataError naming the file."""
+    """One picture as uint8 (channels, height, width), upright and resized.
+
+    Where it is transparent it lies on white; 16 bits a channel are cut to 8. Raises DataError
+    naming the file.
+    """
     from PIL import Image, ImageOps
 
+    too_large = f"{file}: too large a picture; at most {MAX_PIXELS:,} pixels are read"
     try:
         with Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{file}: {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are read"
-                )
-            upright = ImageOps.exif_transpose(image).convert("RGB" if color else "L")
+                raise DataError(too_large)
+            # A JPEG can be decoded at a half, quarter or eighth of its size, which is far faster;
+            # twice the wanted size is left for the resampling.
+            image.draft(None, (2 * max(height, width), 2 * max(height, width)))
+            upright = _plain(ImageOps.exif_transpose(image)).convert("RGB" if color else "L")
             if upright.size != (width, height):
                 upright = upright.resize((width, height), Image.Resampling.BILINEAR)
             array = np.asarray(upright)
     except DataError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(too_large) from None
     except Exception as error:
         raise DataError(f"broken picture {file}: {error}; repair or remove it") from None
     return array.transpose(2, 0, 1) if color else array[None]
+
+
+def _plain(image: Any) -> Any:
+    """A picture without transparency, of 8 bits a channel."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        # Pillow would cut off all above 255, and leave nearly every picture white.
+        return Image.fromarray(
+            (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        )
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range; save it with 8 bits a channel")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image

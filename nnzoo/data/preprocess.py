@@ -82,18 +82,43 @@ class Scale(nn.Module):
         """x: (rows, ..., features) or, for images, (rows, features, ...)."""
         if self.how == "none" or not len(self.shift):
             return
-        moved = x.movedim(self.axis, -1)[..., : len(self.shift)].flatten(0, -2)
-        if self.how == "minmax":
-            self.shift = moved.amin(0).double()
-            spread = moved.amax(0).double() - self.shift
+        if x.dtype == torch.uint8:
+            self.shift, spread = self._of_bytes(x.movedim(self.axis, 0))
         else:
-            # Two passes over pieces in float64: one pass of sums of squares loses digits.
-            pieces = [moved[piece].double() for piece in chunks(len(moved), CHUNK * 128)]
-            self.shift = torch.stack([piece.sum(0) for piece in pieces]).sum(0) / len(moved)
-            squares = [((piece - self.shift) ** 2).sum(0) for piece in pieces]
-            spread = (torch.stack(squares).sum(0) / len(moved)).sqrt()
+            self.shift, spread = self._of_rows(x.movedim(self.axis, -1)[..., : len(self.shift)])
         tiny = 1e-12 * self.shift.abs().clamp(min=1e-300)
         self.spread = torch.where(spread > tiny, spread, torch.ones_like(spread))
+
+    def _of_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and spread of x (..., features)."""
+        x = x.flatten(0, -2)
+        if self.how == "minmax":
+            low = x.amin(0).double()
+            return low, x.amax(0).double() - low
+        # Two passes over pieces in float64: one pass of sums of squares loses digits.
+        mean = torch.zeros(x.shape[1], dtype=torch.float64)
+        for piece in chunks(len(x), CHUNK):
+            mean += x[piece].double().sum(0) / len(x)
+        squares = torch.zeros_like(mean)
+        for piece in chunks(len(x), CHUNK):
+            squares += ((x[piece].double() - mean) ** 2).sum(0)
+        return mean, (squares / len(x)).sqrt()
+
+    def _of_bytes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and spread of x (features, ...) uint8: how often each of 256 values occurs is all
+        there is to know, so that 60,000 images are never one large copy of themselves."""
+        counts = torch.zeros(len(x), 256, dtype=torch.float64)
+        for row, feature in zip(counts, x, strict=True):
+            for piece in feature.split(CHUNK):
+                row += torch.bincount(piece.flatten(), minlength=256)
+        values = torch.arange(256, dtype=torch.float64)
+        if self.how == "minmax":
+            low = torch.stack([values[row > 0].amin() for row in counts])
+            return low, torch.stack([values[row > 0].amax() for row in counts]) - low
+        total = counts.sum(1)
+        mean = counts @ values / total
+        squares = (counts * (values - mean[:, None]) ** 2).sum(1)
+        return mean, (squares / total).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
         # Tables and series keep float64 up to here, since a large mean eats float32's digits.
@@ -128,18 +153,27 @@ class PCA(nn.Module):
         self.register_buffer("components", torch.zeros(features, count, dtype=torch.float64))
 
     def fit(self, x: Tensor) -> None:
-        flat = x.double().flatten(0, -2)
+        rows = x.flatten(0, -2)
         count = self.components.shape[1]
-        self.mean = flat.mean(0)
-        centred = flat - self.mean
-        covariance = centred.T @ centred / max(len(flat) - 1, 1)
+        pieces = list(chunks(len(rows), CHUNK))
+        total = torch.zeros_like(self.mean)
+        for piece in pieces:
+            total += rows[piece].double().sum(0)
+        self.mean = total / len(rows)
+        covariance = torch.zeros(len(total), len(total), dtype=torch.float64)
+        for piece in pieces:
+            centred = rows[piece].double() - self.mean
+            covariance.addmm_(centred.T, centred, alpha=1 / max(len(rows) - 1, 1))
         variances, vectors = torch.linalg.eigh(covariance)
         variances, vectors = variances.flip(0)[:count], vectors.flip(1)[:, :count]
         largest = vectors.abs().argmax(0, keepdim=True)
         vectors = vectors * vectors.gather(0, largest).sign()
         if self.whiten:
-            vectors = vectors / variances.clamp(min=variances[0] * 1e-12).sqrt()
-        self.components = vectors
+            # Along a direction in which training rows do not vary, nothing can be measured.
+            varies = variances > variances[0].clamp(min=0) * 1e-12
+            vectors = torch.where(varies, vectors / variances.clamp(min=1e-300).sqrt(), 0.0)
+        # As a state_dict will lay them out: products over other strides round otherwise.
+        self.components = vectors.contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean.to(x.dtype)) @ self.components.to(x.dtype)
@@ -158,7 +192,9 @@ class Preprocess(nn.Sequential):
         features = kind.shape[0] if kind.name == "image" else kind.shape[-1]
         scaled = features
         if kind.name == "table":
-            sizes = [len(column["categories"]) for column in spec["columns"] if "categories" in column]
+            sizes = [
+                len(column["categories"]) for column in spec["columns"] if "categories" in column
+            ]
             scaled = features - len(sizes)
             assert isinstance(options, TablePreprocess)
             steps.append(("impute", Impute(scaled, options.impute)))
@@ -207,11 +243,8 @@ class Preprocess(nn.Sequential):
 def fit_rows(split: Split) -> Tensor:
     """The inputs to fit on: rows of a table, images, or each time step of the windows once."""
     if isinstance(split, WindowSplit):
-        last = int(split.starts.max()) + split.window + split.horizon
-        used = torch.zeros(last, dtype=torch.bool)
-        for offset in range(split.window + split.horizon):
-            used[split.starts + offset] = True
-        return split.values[:last][used]
+        used = split.used()
+        return split.values[: len(used)][used]
     assert isinstance(split, TensorSplit)
     return split.x
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def windows(
     values: Sequence[np.ndarray],
     wanted: Sequence[np.ndarray],
+    *,
     features: list[str],
     targets: list[str],
     window: int,
@@ -102,8 +103,10 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
         values.append(_numbers(piece, features, len(targets), options.path))
         goals.append(values[-1][:, : len(targets)])
     season = options.season if isinstance(options.season, int) else season_of(pieces[0], time)
-    return windows(values, goals, features, targets, options.window, options.horizon,
-                   options.split, season)  # fmt: skip
+    return windows(
+        values, goals, features=features, targets=targets, window=options.window,
+        horizon=options.horizon, split=options.split, season=season,
+    )  # fmt: skip
 
 
 def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
@@ -176,13 +179,17 @@ def _numbers(frame: pandas.DataFrame, names: list[str], targets: int, path: str)
         numbers = to_numbers(frame[name])
         bad = np.isnan(numbers)
         present = frame[name].notna().to_numpy()
-        if (bad & present).any() or (i < targets and bad.any()):
-            row = int((bad & present if (bad & present).any() else bad).argmax())
-            value = frame[name].iloc[row] if present[row] else "nothing"
-            role = "target" if i < targets else "covariate"
+        role = "target" if i < targets else "covariate"
+        if (bad & present).any():
+            row = int((bad & present).argmax())
             raise DataError(
                 f"{path}: the {role} '{name}' should be a number, but data row "
-                f"{frame.index[row] + 1} has '{shorten(str(value))}'"
+                f"{frame.index[row] + 1} has '{shorten(str(frame[name].iloc[row]))}'"
+            )
+        if role == "target" and bad.any():
+            raise DataError(
+                f"{path}: the target '{name}' is missing in data row "
+                f"{frame.index[int(bad.argmax())] + 1}; fill it in"
             )
         if bad.any():
             # Forward only: a later value would be a look into the future.

@@ -20,8 +20,8 @@ def load_sine(options: SineOptions, spec: dict[str, Any] | None = None) -> Datas
     values = values + options.noise * rng.standard_normal(options.length)
     season = round(options.period)
     return windows(
-        [values[:, None]], [values[:, None]], ["sine"], ["sine"],
-        options.window, options.horizon, options.split, season,
+        [values[:, None]], [values[:, None]], features=["sine"], targets=["sine"],
+        window=options.window, horizon=options.horizon, split=options.split, season=season,
     )  # fmt: skip
 
 

@@ -92,7 +92,8 @@ class _Layer:
             return (value,) * self.dims
         if self.dims == 1:
             raise ConfigError.at(
-                f"model.{key}", f"{value} has two sizes, but a series has one direction; give a number"
+                f"model.{key}",
+                f"{value} has two sizes, but a series has one direction; give a number",
             )
         return tuple(value)
 
@@ -150,7 +151,12 @@ class _Layer:
             layers.append(pad(tuple(sides), 0.0) if self.dims == 1 else pad(tuple(sides)))  # type: ignore
             padding = (0,) * self.dims
         conv = (nn.Conv1d if self.dims == 1 else nn.Conv2d)(
-            channels, width, self.kernel, stride, padding, bias=options.norm != "batch"  # type: ignore
+            channels,
+            width,
+            self.kernel,
+            stride,
+            padding,
+            bias=options.norm != "batch",  # type: ignore
         )
         init_layer(conv, options.init, options.activation)
         layers.append(conv)
@@ -195,7 +201,9 @@ class ResidualBlock(nn.Module):
         second, self.out_size = layer.convolution(width, width, middle, (1,) * layer.dims)
         self.body = nn.Sequential(*first, activation_layer(options.activation), *second)
         self.skip: nn.Module = nn.Identity()
-        straight = tuple((length - 1) // step + 1 for length, step in zip(size, layer.stride))
+        straight = tuple(
+            (length - 1) // step + 1 for length, step in zip(size, layer.stride, strict=True)
+        )
         if self.out_size != straight:
             raise ConfigError.at("model.padding", "residual layers need 'same' padding")
         if channels != width or self.out_size != size:

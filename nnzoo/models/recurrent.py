@@ -69,7 +69,7 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
         cell = (nn.LSTM if options.activation == "tanh" else ReluLSTM)(**arguments)
         init_recurrent(cell, options.init, "sigmoid")
         if options.forget_bias:
-            open_forget_gates(cell)  # type: ignore[arg-type]
+            open_forget_gates(cell)
     else:
         assert isinstance(options, GruOptions)
         cell = nn.GRU(**arguments)
@@ -93,12 +93,15 @@ class ReluLSTM(nn.LSTM):
                 self.num_layers * (2 if self.bidirectional else 1), len(x), self.hidden_size
             )
             hx = (zeros, zeros)
-        hiddens, cells = [], []
+        hiddens: list[Tensor] = []
+        cells: list[Tensor] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(2 if self.bidirectional else 1):
                 index = len(hiddens)
-                states, hidden, cell = self._run(x, layer, direction == 1, hx[0][index], hx[1][index])
+                states, hidden, cell = self._run(
+                    x, layer, direction == 1, hx[0][index], hx[1][index]
+                )
                 outputs.append(states)
                 hiddens.append(hidden)
                 cells.append(cell)

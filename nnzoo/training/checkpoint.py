@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnzoo.errors import CheckpointError
 
@@ -103,25 +103,10 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not a checkpoint of nnzoo")
     version = content["format"]
     if not isinstance(version, int) or version > FORMAT:
-        raise CheckpointError(f"{path} was written by a newer nnzoo (format {version}); update nnzoo")
+        raise CheckpointError(
+            f"{path} was written by a newer nnzoo (format {version}); update nnzoo"
+        )
     expected = content.pop("sha256", None)
     if digest(content) != expected:
         raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
     return content
-
-
-def load_into(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Fill a built module leaf by leaf; raises CheckpointError naming the leaf and both shapes."""
-    own = module.state_dict()
-    for name in own:
-        if name not in state:
-            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
-    for name, tensor in state.items():
-        if name not in own:
-            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
-        if own[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{what}: '{name}' is {tuple(tensor.shape)} in the checkpoint and "
-                f"{tuple(own[name].shape)} in the network"
-            )
-    module.load_state_dict(state)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnzoo.config import RunConfig
 from nnzoo.config.schema import PlateauOptions
@@ -22,7 +22,8 @@ from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.data.dataset import Split
 from nnzoo.errors import DivergedError
 from nnzoo.evaluate import evaluate
-from nnzoo.tasks import HIGHER_IS_BETTER, Task
+from nnzoo.network import Network
+from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
 
 
@@ -44,14 +45,6 @@ class EpochEnd:
     best: bool
 
 
-class Trainable(nn.Module):
-    """What the trainer needs of a network."""
-
-    model: nn.Module
-    task: Task
-    device: torch.device
-
-
 class Trainer:
     """One network in training.
 
@@ -59,7 +52,7 @@ class Trainer:
     metrics) and `device`; splits: prepared for it, on its device.
     """
 
-    def __init__(self, config: RunConfig, network: Trainable, splits: dict[str, Split]) -> None:
+    def __init__(self, config: RunConfig, network: Network, splits: dict[str, Split]) -> None:
         self.config = config
         self.network = network
         self.model = network.model
@@ -170,7 +163,11 @@ class Trainer:
         self.epoch += 1
         self.group = 0
         self.elapsed = 0.0
-        row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "lr": self.rate_of_last_step()}
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": self.rate_of_last_step(),
+        }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
         self.sums = self.task.training_sums(self.device)
         if "val" in self.splits:

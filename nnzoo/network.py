@@ -1,0 +1,193 @@
+"""A configuration to a live network: the only place that builds, for training and for evaluation."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo.config import DATA, MODELS, RunConfig
+from nnzoo.config.load import from_dict
+from nnzoo.data.batches import derive
+from nnzoo.data.dataset import Dataset, Kind, Split
+from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
+from nnzoo.errors import CheckpointError, ConfigError, DataError
+from nnzoo.tasks import Regression, Task, build_task
+
+
+class Network(nn.Module):
+    """A model with everything it needs to answer: what it reads, and what its outputs mean.
+
+    Input: a raw batch of images, or a prepared batch of a table or series; output (batch, outputs)
+    in the task's scaled units.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        facts: dict[str, Any],
+        preprocess: Preprocess,
+        model: nn.Module,
+        task: Task,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.facts = facts
+        self.preprocess = preprocess
+        self.model = model
+        self.task = task
+        self.device = device
+        # Where forecasts are relative: how many leading features are targets.
+        relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
+        self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
+        self.to(device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.preprocess.in_kind.name == "image":
+            return cast(Tensor, self.model(self.preprocess(x)))
+        if not self.anchored:
+            return cast(Tensor, self.model(x))
+        anchor = x[:, -1:, : self.anchored]
+        x = torch.cat([x[..., : self.anchored] - anchor, x[..., self.anchored :]], -1)
+        steps = self.task.outputs // self.anchored
+        return cast(Tensor, self.model(x)) + anchor.expand(-1, steps, -1).flatten(1)
+
+    def prepare(self, split: Split) -> Split:
+        """A split on the device as `forward` takes it.
+
+        Images stay uint8 and are encoded batch by batch; tables and series are encoded once, on
+        the CPU, where float64 is at hand.
+        """
+
+        def inputs(x: Tensor) -> Tensor:
+            return x if self.preprocess.in_kind.name == "image" else self.preprocess(x)
+
+        def targets(y: Tensor) -> Tensor:
+            return self.task.scaled(y) if isinstance(self.task, Regression) else y
+
+        self.preprocess.cpu(), self.task.cpu()
+        prepared = split.map(inputs, targets).to(self.device)
+        self.preprocess.to(self.device), self.task.to(self.device)
+        return prepared
+
+    def contents(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "config": self.config.to_dict(),
+            "data": self.facts,
+            "model": self.model.state_dict(),
+            "preprocess": self.preprocess.state_dict(),
+            "task": self.task.state_dict(),
+        }
+
+
+def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Dataset:
+    """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
+    entry = DATA.get(config.data.name)
+    assert entry is not None
+    dataset: Dataset = entry.load()(config.data, None if facts is None else facts["spec"])
+    dataset.spec["task"] = dataset.task
+    if len(dataset.splits["train"]) < 2:
+        raise DataError("one training row is not enough; hold out fewer (data.split)")
+    if dataset.task == "classification":
+        present = torch.bincount(dataset.splits["train"].targets(), minlength=len(dataset.labels))
+        if (present > 0).sum() < 2:
+            raise DataError("the training rows have one class; nothing can be learned")
+        for name, split in dataset.splits.items():
+            unseen = (present[split.targets().unique()] == 0).nonzero()
+            if len(unseen):
+                label = dataset.labels[int(split.targets().unique()[unseen[0]])]
+                raise DataError(
+                    f"the {name} split has the label '{label}' that no training row has"
+                )
+    return dataset
+
+
+def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
+    """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
+    options = getattr(config.data, "preprocess")
+    weights = None
+    if dataset.task == "classification" and getattr(config.data, "class_weights", "") == "balanced":
+        weights = balanced_weights(dataset)
+    facts = {
+        "kind": dataset.kind.name,
+        "shape": list(dataset.kind.shape),
+        "task": dataset.task,
+        "spec": dataset.spec,
+        "season": dataset.season,
+        "balanced": weights is not None,
+        "fingerprint": dataset.fingerprint(),
+        "rows": {name: len(split) for name, split in dataset.splits.items()},
+    }
+    scale = target_scale(options, dataset)
+    network = _build(config, facts, weights, scale, device)
+    monitor = config.train.monitor
+    if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
+        key = "train.monitor" if monitor != "auto" else "train.early_stopping"
+        raise ConfigError.at(key, "needs validation rows; data.split.val is 0")
+    network.preprocess.cpu().fit(dataset.splits["train"])
+    return network.to(device)
+
+
+def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
+    """The network of a checkpoint, built through the shelf from its plain values."""
+    try:
+        config = from_dict(content["config"], source)
+        facts = content["data"]
+        task_state = content["task"]
+        weights = task_state["class_weights"] if facts["balanced"] else None
+        scale = None
+        if facts["task"] != "classification":
+            scale = Scale(len(facts["spec"]["targets"]), "none")
+        network = _build(config, facts, weights, scale, device)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{source} is not a checkpoint of nnzoo: no {error}") from None
+    load_into(network.model, content["model"], f"{source}, model")
+    load_into(network.preprocess, content["preprocess"], f"{source}, preprocess")
+    load_into(network.task, content["task"], f"{source}, task")
+    return network
+
+
+def _build(
+    config: RunConfig, facts: dict[str, Any], weights: Tensor | None, scale: Any,
+    device: torch.device,
+) -> Network:  # fmt: skip
+    kind = Kind(facts["kind"], tuple(facts["shape"]))
+    preprocess = Preprocess(getattr(config.data, "preprocess"), kind, facts["spec"])
+    if getattr(config.data, "augment", None) and kind.name != "image":
+        raise ConfigError.at("data.augment", "is for images")
+    if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
+        raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
+    if getattr(config.data, "relative", False):
+        if preprocess.options.pca is not None:
+            raise ConfigError.at("data.relative", "needs the target among the inputs; not with pca")
+        if preprocess.options.target != preprocess.options.scale:
+            raise ConfigError.at(
+                "data.relative", "needs one scale: data.preprocess.target as data.preprocess.scale"
+            )
+    task = build_task(config.train, facts["task"], facts["spec"], weights, scale)
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    # The weights follow from the seed alone, whatever was drawn before.
+    torch.manual_seed(derive(config.seed, "init"))
+    model = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    return Network(config, facts, preprocess, model, task, device)
+
+
+def load_into(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Fill a built module leaf by leaf; raises CheckpointError naming the leaf and both shapes."""
+    own = module.state_dict()
+    for name in own:
+        if name not in state:
+            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
+    for name, tensor in state.items():
+        if name not in own:
+            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
+        if own[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{what}: '{name}' is {tuple(tensor.shape)} in the checkpoint and "
+                f"{tuple(own[name].shape)} in the network"
+            )
+    module.load_state_dict(state)

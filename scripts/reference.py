@@ -1,0 +1,58 @@
+"""Write docs/reference.md: every key of the YAML language, out of the classes that define it.
+
+python scripts/reference.py [FILE]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from nnzoo.config.shelf import DATA, MODELS, TRAINING, Shelf
+from nnzoo.config.show import entry_options, summary
+
+HEAD = """# The YAML language
+
+Written by `python scripts/reference.py` from `nnzoo/config/schema.py`; `nnzoo models`,
+`nnzoo datasets` and `nnzoo training` print the same in a terminal, and `nnzoo schema` gives it to
+editors as JSON Schema.
+
+A file has the sections `data` and `model`, and where the defaults do not fit `optim` and `train`;
+beside them `name` (the run's folder below `checkpoints/`; default: the file's name) and `seed`
+(default 0). In `data`, `model` and `optim` the key `name` decides which other keys are legal.
+`data: digits` is short for `data: {name: digits}`; dotted keys below stand for nested ones. Relative
+paths are relative to the file; durations are written `1 epoch`, `500 steps` or `60 s`.
+"""
+
+
+def shelf_text(title: str, shelf: Shelf) -> str:
+    """One family as Markdown tables; entries with the same options share one."""
+    groups: dict[type, list[str]] = {}
+    for name, entry in shelf:
+        groups.setdefault(entry.options, []).append(name)
+    parts = [f"\n## {title}\n"]
+    for options, names in groups.items():
+        parts.append(f"\n### {', '.join(names)}\n\n{summary(options)}\n")
+        rows = entry_options(options)
+        if rows:
+            parts.append("\n| key | default | meaning |\n|---|---|---|\n")
+            parts += [
+                f"| `{key}` | `{default}` | {meaning.replace('|', chr(92) + '|')} |\n"
+                for key, default, meaning in rows
+            ]
+    return "".join(parts)
+
+
+def reference() -> str:
+    """The whole page."""
+    return (
+        HEAD
+        + shelf_text("`model`", MODELS)
+        + shelf_text("`data`", DATA)
+        + shelf_text("`optim`, `optim.schedule` and `train`", TRAINING)
+    )
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference.md")
+    target.write_text(reference(), encoding="utf-8")

@@ -1,0 +1,33 @@
+"""What the documentation says is what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_reference_is_what_the_classes_say(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "reference.py"
+    subprocess.run([sys.executable, script, tmp_path / "reference.md"], check=True)
+    written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert written == (tmp_path / "reference.md").read_text(encoding="utf-8"), (
+        "run: python scripts/reference.py"
+    )
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_bundled_config_is_in_the_readme_or_the_results() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for path in (ROOT / "configs").glob("*.yaml"):
+        assert f"`{path.stem}`" in text, path.name

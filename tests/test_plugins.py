@@ -1,0 +1,107 @@
+"""Another package adds a network and a data source without touching nnzoo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PLUGIN = '''
+from typing import Literal
+
+from pydantic import Field
+
+from nnzoo.config import Entry
+from nnzoo.config.schema import DataOptions, ModelOptions, TablePreprocess
+
+
+class MaxoutOptions(ModelOptions):
+    """Maxout layer (Goodfellow et al. 2013)."""
+
+    name: Literal["maxout"]
+    pieces: int = Field(3, description="linear pieces")
+
+
+class SpiralOptions(DataOptions):
+    """Two spirals."""
+
+    name: Literal["spirals"]
+    rows: int = 400
+    preprocess: TablePreprocess = TablePreprocess()
+
+
+maxout = Entry(MaxoutOptions, "spiral_zoo.build:Maxout")
+spirals = Entry(SpiralOptions, "spiral_zoo.build:load")
+'''
+
+BUILD = """
+import torch
+from torch import nn
+
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+
+
+class Maxout(nn.Module):
+    def __init__(self, options, kind, outputs):
+        super().__init__()
+        self.pieces = options.pieces
+        self.hidden = nn.Linear(kind.size, 32 * options.pieces)
+        self.head = nn.Linear(32, outputs)
+
+    def forward(self, x):
+        return self.head(self.hidden(x.flatten(1)).unflatten(1, (32, self.pieces)).amax(2))
+
+
+def load(options, spec=None):
+    generator = torch.Generator().manual_seed(0)
+    t = torch.rand(options.rows, generator=generator, dtype=torch.float64) * 6
+    side = torch.arange(options.rows) % 2
+    angle = t + side * torch.pi
+    x = torch.stack([t * angle.cos(), t * angle.sin()], 1)
+    cut = options.rows // 2
+    splits = {"train": TensorSplit(x[:cut], side[:cut]), "val": TensorSplit(x[cut:], side[cut:])}
+    spec = {"labels": ["in", "out"], "columns": [{"name": "x"}, {"name": "y"}]}
+    return Dataset(Kind("table", (2,)), "classification", splits, spec)
+"""
+
+ENTRY_POINTS = """
+[nnzoo.models]
+maxout = spiral_zoo:maxout
+
+[nnzoo.data]
+spirals = spiral_zoo:spirals
+"""
+
+
+def test_entry_points_add_a_network_and_a_data_source(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "spiral_zoo").mkdir(parents=True)
+    (site / "spiral_zoo" / "__init__.py").write_text(PLUGIN)
+    (site / "spiral_zoo" / "build.py").write_text(BUILD)
+    info = site / "spiral_zoo-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spiral-zoo\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    Path("spirals.yaml").write_text(
+        "data: {name: spirals, rows: 600}\nmodel: {name: maxout, pieces: 4}\n"
+        "optim: {name: adam, lr: 0.02}\ntrain: {epochs: 60}\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+
+    def nnzoo(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "nnzoo", *words], check=False, capture_output=True,
+                              text=True, env=environment, timeout=120)  # fmt: skip
+
+    listed = nnzoo("models", "maxout")
+    assert "Maxout layer (Goodfellow et al. 2013)." in listed.stdout
+    assert "linear pieces" in listed.stdout
+    trained = nnzoo("train", "--config", "spirals.yaml")
+    assert trained.returncode == 0, trained.stderr
+    result = nnzoo("eval", "checkpoints/spirals", "--split", "val", "--json")
+    import json
+
+    assert json.loads(result.stdout)["accuracy"] > 0.95
+    wrong = nnzoo("check", "spirals.yaml", "-s", "model.peices=2")
+    assert wrong.returncode == 2
+    assert "did you mean 'pieces'?" in wrong.stderr
