@@ -14,6 +14,19 @@ from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import activation_layer
 
 Sizes = tuple[int, ...]
+LP_NORM = 2
+
+# By the number of directions: 1 for a series, 2 for an image.
+_Layers = dict[int, type[nn.Module]]
+_CONVOLUTION: _Layers = {1: nn.Conv1d, 2: nn.Conv2d}
+_BATCH_NORM: _Layers = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+_PAD: _Layers = {1: nn.ZeroPad1d, 2: nn.ZeroPad2d}
+_AVERAGE: _Layers = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+_POOL: dict[str, _Layers] = {
+    "max": {1: nn.MaxPool1d, 2: nn.MaxPool2d},
+    "avg": {1: nn.AvgPool1d, 2: nn.AvgPool2d},
+    "lp": {1: nn.LPPool1d, 2: nn.LPPool2d},
+}
 
 
 class CNN(nn.Module):
@@ -48,7 +61,7 @@ class CNN(nn.Module):
         average = options.head.pooling == "average"
         head: list[nn.Module] = []
         if average:
-            head.append(nn.AdaptiveAvgPool1d(1) if dims == 1 else nn.AdaptiveAvgPool2d(1))
+            head.append(_AVERAGE[dims](1))
         head.append(nn.Flatten())
         features = channels
         if not average:
@@ -147,21 +160,15 @@ class _Layer:
         padding: Sizes = tuple(before)
         if before != after:
             sides = [side for pair in zip(before[::-1], after[::-1], strict=True) for side in pair]
-            pad = nn.ConstantPad1d if self.dims == 1 else nn.ZeroPad2d
-            layers.append(pad(tuple(sides), 0.0) if self.dims == 1 else pad(tuple(sides)))  # type: ignore
+            layers.append(_PAD[self.dims](tuple(sides)))
             padding = (0,) * self.dims
-        conv = (nn.Conv1d if self.dims == 1 else nn.Conv2d)(
-            channels,
-            width,
-            self.kernel,
-            stride,
-            padding,
-            bias=options.norm != "batch",  # type: ignore
-        )
+        # Batch norm subtracts whatever a bias would add.
+        bias = options.norm != "batch"
+        conv = _CONVOLUTION[self.dims](channels, width, self.kernel, stride, padding, bias=bias)
         init_layer(conv, options.init, options.activation)
         layers.append(conv)
         if options.norm == "batch":
-            layers.append(nn.BatchNorm1d(width) if self.dims == 1 else nn.BatchNorm2d(width))
+            layers.append(_BATCH_NORM[self.dims](width))
         elif options.norm == "layer":
             layers.append(nn.GroupNorm(1, width))
         return layers, out
@@ -169,14 +176,11 @@ class _Layer:
     def pooling(self, size: Sizes) -> tuple[list[nn.Module], Sizes]:
         if self.pool == "none":
             return [], size
-        window: Any = self.pool_size if self.dims == 2 else self.pool_size[0]
         out = tuple(length // step for length, step in zip(size, self.pool_size, strict=True))
         self.check(out, size, f"pool_size {_text(self.pool_size)}")
-        if self.pool == "lp":
-            return [(nn.LPPool1d if self.dims == 1 else nn.LPPool2d)(2, window)], out
-        if self.pool == "max":
-            return [(nn.MaxPool1d if self.dims == 1 else nn.MaxPool2d)(window)], out
-        return [(nn.AvgPool1d if self.dims == 1 else nn.AvgPool2d)(window)], out
+        pool = _POOL[self.pool][self.dims]
+        window = self.pool_size if self.dims == 2 else self.pool_size[0]
+        return [pool(LP_NORM, window) if self.pool == "lp" else pool(window)], out
 
     def check(self, out: Sizes, size: Sizes, what: str) -> None:
         if min(out) < 1:
@@ -207,10 +211,10 @@ class ResidualBlock(nn.Module):
         if self.out_size != straight:
             raise ConfigError.at("model.padding", "residual layers need 'same' padding")
         if channels != width or self.out_size != size:
-            conv = nn.Conv1d if layer.dims == 1 else nn.Conv2d
-            skip = conv(channels, width, 1, layer.stride, bias=options.norm != "batch")  # type: ignore
-            init_layer(skip, options.init, "linear")
-            self.skip = skip
+            self.skip = _CONVOLUTION[layer.dims](
+                channels, width, 1, layer.stride, bias=options.norm != "batch"
+            )
+            init_layer(self.skip, options.init, "linear")
         self.activation = activation_layer(options.activation)
 
     def forward(self, x: Tensor) -> Tensor:
