@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnzoo.config.schema import CsvOptions, SeriesOptions
+from nnzoo.config.schema import NAME_PATTERN, CsvOptions, SeriesOptions
 from nnzoo.config.show import quoted
 from nnzoo.errors import DataError
 
@@ -23,8 +25,19 @@ def starter_config(data: Path, out: Path) -> str:
     Paths in it are relative to `out`. Raises DataError where the data cannot be read.
     """
     path = os.path.relpath(data.resolve(), out.resolve().parent)
-    if data.is_dir():
-        return _pictures(data, path)
+    about, sections = _pictures(data, path) if data.is_dir() else _file(data, path)
+    # Labels and names of columns come from the data: a line break in one would end the comment.
+    about = "".join(each for each in " ".join(about.split()) if each.isprintable())
+    name = ""
+    if not re.fullmatch(NAME_PATTERN, out.stem):
+        plain = re.sub("[^A-Za-z0-9]+", "-", out.stem).strip("-")[:100]
+        name = f"name: {quoted(plain or 'mine')}\n"
+    command = f"nnzoo train --config {shlex.quote(out.stem)}"
+    return f"# {about}\n#   {command}\n{name}{sections}"
+
+
+def _file(data: Path, path: str) -> tuple[str, str]:
+    """(a sentence about the file, the sections) of a table or series."""
     from nnzoo.data.frames import looks_like_dates, looks_numeric, read_frame
 
     frame = read_frame(str(data), "auto")
@@ -42,7 +55,7 @@ def _header(frame: pandas.DataFrame) -> str:
     return "  header: false\n" if unnamed else ""
 
 
-def _table(frame: pandas.DataFrame, data: Path, path: str) -> str:
+def _table(frame: pandas.DataFrame, data: Path, path: str) -> tuple[str, str]:
     from nnzoo.data.tables import describe_columns, load_csv
 
     dataset = load_csv(CsvOptions(name="csv", path=str(data)))
@@ -54,9 +67,11 @@ def _table(frame: pandas.DataFrame, data: Path, path: str) -> str:
         what = f"{len(spec['labels'])} classes ({labels})"
     else:
         what = "a number"
-    return f"""# {data.name}: {len(frame):,} rows, {describe_columns(spec["columns"])}; the target is {what}.
-#   nnzoo train --config {data.stem}
-data:
+    columns = describe_columns(spec["columns"])
+    about = f"{data.name}: {len(frame):,} rows, {columns}; the target is {what}."
+    return (
+        about,
+        f"""data:
   name: csv
   path: {quoted(path)}
 {headless}  target: {target}    # another column? its name or position
@@ -72,12 +87,13 @@ optim:
 train:
   epochs: 100
   batch_size: 32
-"""
+""",
+    )
 
 
 def _series(
     frame: pandas.DataFrame, data: Path, path: str, dates: list[str], numbers: list[str]
-) -> str:
+) -> tuple[str, str]:
     from nnzoo.data.series import season_of
 
     options = SeriesOptions(name="series", path=str(data))
@@ -88,12 +104,12 @@ def _series(
     target = "-1" if headless else quoted(numbers[-1])
     covariates = ""
     if len(numbers) > 1:
-        named = ", ".join(numbers[:-1])
+        named = ", ".join(quoted(name) for name in numbers[:-1])
         covariates = f"  covariates: none    # or all, or a list: {named}\n"
     distance = f", a season of {season} by its dates" if season else ""
-    return f"""# {data.name}: {len(frame):,} time steps{distance}.
-#   nnzoo train --config {data.stem}
-data:
+    return (
+        f"{data.name}: {len(frame):,} time steps{distance}.",
+        f"""data:
   name: series
   path: {quoted(path)}
 {headless}  target: {target}
@@ -111,10 +127,11 @@ train:
   epochs: {200 if len(frame) < 2000 else 60 if len(frame) < 8000 else 20}
   batch_size: {16 if len(frame) < 2000 else 64}
   early_stopping: {{patience: {40 if len(frame) < 2000 else 10}}}
-"""
+""",
+    )
 
 
-def _pictures(folder: Path, path: str) -> str:
+def _pictures(folder: Path, path: str) -> tuple[str, str]:
     from PIL import Image
 
     from nnzoo.data.images import EXTENSIONS
@@ -134,9 +151,9 @@ def _pictures(folder: Path, path: str) -> str:
     size = next((known for known in (28, 32, 48, 64, 96) if middle <= known), 128)
     stages = {28: 2, 32: 3, 48: 3, 64: 4, 96: 4, 128: 5}[size]
     channels = [32 * 2**i for i in range(min(stages, 4))] + [256] * max(0, stages - 4)
-    return f"""# {folder.name}: {len(files):,} pictures, a folder a class.
-#   nnzoo train --config {folder.name}
-data:
+    return (
+        f"{folder.resolve().name}: {len(files):,} pictures, a folder a class.",
+        f"""data:
   name: image_folder
   path: {quoted(path)}
   size: {size}
@@ -154,4 +171,5 @@ optim:
 train:
   epochs: 30
   batch_size: 32
-"""
+""",
+    )

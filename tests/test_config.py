@@ -64,11 +64,11 @@ def test_five_faults_are_told_in_one_go_each_with_its_place(nnzoo: Callable[...,
     assert result.out == ""
     assert result.err == (
         "five.yaml: 5 problems\n"
-        "  five.yaml:3:9    model.name        unknown model 'cmn'; did you mean 'cnn'?\n"
-        "  five.yaml:6:7    optim.lr          expected a number above 0, got 'fast'\n"
-        "  five.yaml:7:13   optim.momentum    expected a number of at least 0 and below 1, got 1.5\n"
-        "  five.yaml:9:3    train.epoks       unknown key; did you mean 'epochs'?\n"
-        "  five.yaml:11:3   train.batch_size  given twice; first on line 10\n"
+        "  five.yaml:3:9   model.name        unknown model 'cmn'; did you mean 'cnn'?\n"
+        "  five.yaml:6:7   optim.lr          expected a number above 0, got 'fast'\n"
+        "  five.yaml:7:13  optim.momentum    expected a number of at least 0 and below 1, got 1.5\n"
+        "  five.yaml:9:3   train.epoks       unknown key; did you mean 'epochs'?\n"
+        "  five.yaml:11:3  train.batch_size  given twice; first on line 10\n"
     )
 
 
@@ -97,7 +97,7 @@ QUOTES = "text that looks like a number needs quotes"
     ("line", "expected"),
     [
         # Lists.
-        ("model: {name: cnn, channels: 5}", f"a list of one or more whole numbers of at least 1, got 5"),
+        ("model: {name: cnn, channels: 5}", "a list of one or more whole numbers of at least 1, got 5"),
         ("model: {name: cnn, channels: []}", "a list of one or more whole numbers of at least 1, got []"),
         ("model: {name: cnn, channels: [0]}", f"{ONE}, got 0"),
         ("model: {name: mlp, hidden: [8, true]}", f"{ONE}, got true"),
@@ -109,7 +109,7 @@ QUOTES = "text that looks like a number needs quotes"
         ("optim: {betas: [0.9]}", "a list of two numbers of at least 0 and below 1, got [0.9]"),
         ("optim: {betas: [0.9, 1]}", f"{SHARE}, got 1"),
         # One value, or one a layer.
-        ("model: {name: cnn, kernel_size: [3, 0]}", f"{ONE} or a list of two of these, got 0"),
+        ("model: {name: cnn, kernel_size: [3, 0]}", f"{ONE}, got 0"),
         (
             "model: {name: cnn, kernel_size: three}",
             f"{ONE}, a list of two of these or a list of these, got 'three'",
@@ -251,10 +251,11 @@ def test_an_unknown_key_says_what_was_meant_or_what_is_known(line: str, hint: st
     assert message(line) == f"unknown key; {hint}"
 
 
-def test_no_fault_speaks_of_pydantic(recwarn: Any) -> None:
+def test_no_fault_speaks_of_pydantic() -> None:
+    told = 0
     wrong: list[Any] = [None, True, -1, 1.5, "x", [], ["x"], {}, {"x": 1}, [[1]], {"name": "x"}]
     for section, shelf in (("data", DATA), ("model", MODELS), ("optim", OPTIMIZERS)):
-        for name, entry in shelf:
+        for name, entry in {entry.options: (name, entry) for name, entry in shelf}.values():
             for key in entry.options.model_fields:
                 for value in wrong:
                     tree = {"name": "f", "data": "digits", "model": "mlp"}
@@ -264,6 +265,7 @@ def test_no_fault_speaks_of_pydantic(recwarn: Any) -> None:
                     except ConfigError as error:
                         for fault in error.faults:
                             text = fault.message
+                            told += 1
                             assert not any(
                                 word in text.lower()
                                 for word in ("input", "should", "valid ", "literal", "none,got",
@@ -271,6 +273,7 @@ def test_no_fault_speaks_of_pydantic(recwarn: Any) -> None:
                             ), text  # fmt: skip
                             assert "of []" not in text
                             assert len(text) < 260, text
+    assert told > 1000
 
 
 @pytest.mark.parametrize(
@@ -535,12 +538,12 @@ def test_a_config_is_a_path_then_one_of_configs_then_a_bundled_one() -> None:
 
 @pytest.mark.parametrize("source", ["", ".", "no\0pe", "x" * 5000, "a/b/c"])
 def test_a_config_that_is_not_there_is_a_usage_error(source: str) -> None:
-    with pytest.raises(UsageError, match="not a file, not in ./configs, not bundled"):
+    with pytest.raises(UsageError, match=r"not a file, not in \./configs, not bundled"):
         load_config(source)
 
 
 def test_a_config_that_is_nearly_there_is_suggested() -> None:
-    with pytest.raises(UsageError, match="no config 'lstn'.*did you mean 'lstm'"):
+    with pytest.raises(UsageError, match=r"no config 'lstn'.*did you mean 'lstm'"):
         find_config("lstn")
 
 

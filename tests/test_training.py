@@ -157,7 +157,7 @@ def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> 
     rates = []
     for loss in (1.0, 0.9, 0.95, 0.95, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9):
         trainer.compare({"val_loss": loss})
-        rates.append(round(trainer.rate, 6))
+        rates.append(round(trainer.rate_at(0), 6))
     assert rates == [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005]
 
 

@@ -193,7 +193,7 @@ class _Parser:
                 self.unknown((key,), key, list(SECTIONS))
         name, seed = tree.get("name", default_name), tree.get("seed", 0)
         self.check_name(name, in_file="name" in tree)
-        if type(seed) is not int or seed < 0:
+        if type(seed) is not int or not 0 <= seed < 2**63:
             text = "expected a whole number of at least 0 and below 2^63"
             self.fault(("seed",), f"{text}, got {_brief(seed)}")
         if folder is not None:

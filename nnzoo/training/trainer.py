@@ -90,11 +90,10 @@ class Trainer:
     def finished(self) -> bool:
         return self.epoch >= self.config.train.epochs or self.stopped_early
 
-    @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
         optim = self.config.optim
-        factor = rate_factor(optim.schedule, self.step, self.total_steps, len(self.groups))
+        factor = rate_factor(optim.schedule, step, self.total_steps, len(self.groups))
         return optim.lr * factor * self.rate_scale
 
     def events(self) -> Iterator[StepEnd | EpochEnd]:
@@ -113,7 +112,7 @@ class Trainer:
     def train_step(self, rows: Tensor) -> None:
         """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for."""
         torch.manual_seed(derive(self.config.seed, "step", self.step))
-        rate = self.rate
+        rate = self.rate_at(self.step)
         for parameter_group in self.optimizer.param_groups:
             parameter_group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -166,7 +165,7 @@ class Trainer:
         row: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
-            "lr": self.rate_of_last_step(),
+            "lr": self.rate_at(self.step - 1),
         }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
         self.sums = self.task.training_sums(self.device)
@@ -179,12 +178,6 @@ class Trainer:
             "seconds": round(seconds, 4),
         }
         return EpochEnd(row, best)
-
-    def rate_of_last_step(self) -> float:
-        self.step -= 1
-        rate = self.rate
-        self.step += 1
-        return rate
 
     def compare(self, row: dict[str, Any]) -> bool:
         """Whether this epoch is the best so far; keeps its weights and counts stale epochs."""

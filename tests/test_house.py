@@ -1,0 +1,177 @@
+"""The rules of the house that a machine can hold: imports go one way, torch comes late, no print."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nnzoo
+
+PACKAGE = Path(nnzoo.__file__).parent
+
+# A module imports only what stands in a line above its own; within a line, nothing.
+LAYERS = """
+    nnzoo
+    nnzoo.errors
+    nnzoo.config.reader nnzoo.config.schema
+    nnzoo.config.shelf
+    nnzoo.config.describe
+    nnzoo.config.load
+    nnzoo.config.show nnzoo.config
+    nnzoo.data nnzoo.data.batches nnzoo.data.frames nnzoo.data.splitting nnzoo.data.augment nnzoo.data.dataset
+    nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
+    nnzoo.data.synthetic
+    nnzoo.models nnzoo.models.layers nnzoo.models.initialize
+    nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
+    nnzoo.metrics
+    nnzoo.tasks
+    nnzoo.baselines nnzoo.evaluate nnzoo.network
+    nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.checkpoint
+    nnzoo.training.trainer
+    nnzoo.training.folder
+    nnzoo.run
+    nnzoo.summary nnzoo.starter nnzoo.console
+    nnzoo.cli
+    nnzoo.__main__
+"""
+LAYER = {
+    name: depth for depth, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()
+}
+HEAVY = {"torch", "torchvision", "pandas", "sklearn", "matplotlib", "scipy", "PIL", "pyarrow"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
+
+
+MODULES = {module_name(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """The modules of nnzoo that a module imports, wherever in it; not those for type checks alone."""
+    skipped = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            base = node.module or ""
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            modules = {name for name in inner if name in MODULES}
+            found |= modules or {base}
+            if modules and modules != inner:
+                found.add(base)
+    return {name for name in found if name.partition(".")[0] == "nnzoo"}
+
+
+def test_every_module_has_its_place_in_the_list() -> None:
+    assert set(MODULES) == set(LAYER)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
+    below = {other for other in imports(MODULES[name]) if LAYER[other] >= LAYER[name]}
+    if name == "nnzoo.config":
+        # The front of its own folder.
+        below -= {other for other in below if other.startswith("nnzoo.config.")}
+    assert below == set()
+
+
+def test_the_language_is_read_without_what_computes() -> None:
+    for name in ("nnzoo.errors", *(each for each in MODULES if each.startswith("nnzoo.config"))):
+        for node in ast.walk(MODULES[name]):
+            if isinstance(node, ast.Import):
+                roots = {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                roots = {(node.module or "").partition(".")[0]}
+            else:
+                continue
+            assert not roots & HEAVY, name
+
+
+def test_nothing_in_the_package_prints() -> None:
+    for name, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "print", f"{name}:{node.lineno}"
+
+
+def test_only_the_terminal_writes_to_stdout_and_only_the_commands_know_typer() -> None:
+    for name, tree in MODULES.items():
+        text = ast.unparse(tree)
+        if name not in ("nnzoo.cli", "nnzoo.console"):
+            assert "sys.stdout" not in text, name
+            assert "sys.stderr.write" not in text, name
+            assert "import rich" not in text and "from rich" not in text, name
+        if name != "nnzoo.cli":
+            assert "typer" not in text, name
+
+
+LIGHT = [
+    ["--help"],
+    ["--version"],
+    ["train", "--help"],
+    ["models"],
+    ["models", "--json"],
+    ["datasets"],
+    ["training"],
+    ["configs"],
+    ["schema"],
+    ["check", "cnn.yaml"],
+    ["init", "cnn", "mine.yaml"],
+]
+
+
+def test_commands_that_compute_nothing_load_nothing_heavy() -> None:
+    """One process for all: what one of them loads stays loaded and is seen."""
+    script = (
+        "import sys, io\n"
+        "from nnzoo.cli import app\n"
+        f"for words in {LIGHT!r}:\n"
+        "    out, sys.stdout = sys.stdout, io.StringIO()\n"
+        "    try:\n"
+        "        app(words)\n"
+        "    except SystemExit as stop:\n"
+        "        assert not stop.code, (words, stop.code)\n"
+        "    assert sys.stdout.getvalue(), words\n"
+        "    sys.stdout = out\n"
+        f"    loaded = {sorted(HEAVY)!r}\n"
+        "    loaded = [name for name in loaded if name in sys.modules]\n"
+        "    assert not loaded, (words, loaded)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_faulty_config_is_told_without_loading_torch() -> None:
+    Path("bad.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: 3}\n")
+    script = (
+        "import sys\n"
+        "from nnzoo.cli import app\n"
+        "try:\n"
+        "    app(['train', '--config', 'bad.yaml'])\n"
+        "except SystemExit as stop:\n"
+        "    sys.exit(0 if stop.code == 2 and 'torch' not in sys.modules else 1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "did you mean 'channels'?" in done.stderr

@@ -1,0 +1,615 @@
+"""Pictures: your folders, the cache, and the published sets through torchvision."""
+
+from __future__ import annotations
+
+import bz2
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nnzoo.config.schema import (
+    EmnistOptions,
+    ImageFolderOptions,
+    RowSplit,
+    TorchvisionOptions,
+    ValSplit,
+)
+from nnzoo.data import images
+from nnzoo.data.dataset import Dataset
+from nnzoo.data.images import decode_image, import_torchvision, load_folder, load_torchvision
+from nnzoo.errors import DataError
+
+COLOURS = {"blue": (10, 20, 200), "green": (30, 180, 40), "red": (220, 15, 25)}
+
+
+def paint(
+    path: str | Path, colour: tuple[int, ...] = (1, 2, 3), size: tuple[int, int] = (8, 6)
+) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def make_folder(
+    root: str = "pics", count: int = 4, classes: tuple[str, ...] = ("blue", "red")
+) -> Path:
+    for label in classes:
+        for i in range(count):
+            paint(f"{root}/{label}/{i}.png", (*COLOURS[label][:2], i))
+    return Path(root)
+
+
+def load(path: str | Path = "pics", **options: Any) -> Dataset:
+    options.setdefault("size", 4)
+    return load_folder(ImageFolderOptions(name="image_folder", path=str(path), **options))
+
+
+def refused(path: str | Path = "pics", **options: Any) -> str:
+    with pytest.raises(DataError) as error:
+        load(path, **options)
+    return str(error.value)
+
+
+def sizes(dataset: Dataset) -> dict[str, int]:
+    return {part: len(split) for part, split in dataset.splits.items()}
+
+
+def whole(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = load(split=RowSplit(val=0, test=0), **options).splits["train"].tensors()
+    return x, y
+
+
+# Folders.
+
+
+def test_each_class_folder_is_a_class_and_each_picture_a_row() -> None:
+    make_folder(classes=("red", "blue", "green"))
+    dataset = load(split=RowSplit(val=0, test=0))
+    assert (dataset.labels, str(dataset.kind)) == (["blue", "green", "red"], "image 3×4×4")
+    x, y = dataset.splits["train"].tensors()
+    assert (x.dtype, y.tolist()) == (torch.uint8, [0] * 4 + [1] * 4 + [2] * 4)
+    for label, rows in (("blue", x[:4]), ("green", x[4:8]), ("red", x[8:])):
+        expected = torch.tensor([[*COLOURS[label][:2], i] for i in range(4)])
+        assert torch.equal(rows[:, :, 0, 0].long(), expected)
+        assert (rows == rows[:, :, :1, :1]).all()
+
+
+def test_without_part_folders_the_rows_are_split() -> None:
+    make_folder(count=10)
+    dataset = load()
+    assert sizes(dataset) == {"train": 14, "val": 2, "test": 4}
+    assert torch.bincount(dataset.splits["test"].targets()).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("val", [None, "val", "valid", "validation"])
+def test_part_folders_are_the_parts_and_only_missing_ones_are_drawn(val: str | None) -> None:
+    make_folder("pics/train", 10)
+    make_folder("pics/test", 3)
+    if val:
+        make_folder(f"pics/{val}", 2)
+    assert sizes(load()) == {"train": 20 if val else 18, "val": 4 if val else 2, "test": 6}
+
+
+def test_hidden_files_and_folders_and_other_files_are_ignored() -> None:
+    make_folder(count=2)
+    for name in ("._0.png", ".thumbs/1.png", "deep/.cache/2.png"):
+        paint(f"pics/red/{name}")
+    paint("pics/.trash/0.png")
+    paint("pics/loose.png")
+    Path("pics/red/notes.txt").write_text("no picture")
+    assert sizes(load(split=RowSplit(val=0, test=0))) == {"train": 4}
+
+
+def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
+    make_folder(count=2)
+    paint("pics/red/more/deep.JPG")
+    assert whole()[1].tolist() == [0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda: None, "data.path: no folder pics"),
+        (lambda: paint("pics/a.png"), "pics has no class folders; put each class's pictures into its own"),
+        (
+            lambda: make_folder(classes=("red",)),
+            "pics has 1 class folder(s); a classifier needs at least two",
+        ),
+        (
+            lambda: (make_folder(), Path("pics/empty").mkdir()),
+            "class folder without pictures: pics/empty",
+        ),
+        (
+            lambda: (make_folder("pics/train"), make_folder("pics/test", classes=("green",))),
+            "pics/test has the class 'green' that training never saw",
+        ),
+        (lambda: make_folder("pics/test"), "pics has test/ but no train/"),
+    ],
+)  # fmt: skip
+def test_a_faulty_folder_is_refused_with_its_name(prepare: Any, message: str) -> None:
+    prepare()
+    assert refused() == message
+
+
+def test_the_command_names_a_broken_picture_and_ends_with_exit_code_3(nnzoo: Any) -> None:
+    make_folder()
+    whole_picture = Path("pics/red/1.png").read_bytes()
+    Path("pics/red/1.png").write_bytes(whole_picture[:40])
+    Path("c.yaml").write_text("data: {name: image_folder, path: pics, size: 8}\nmodel: mlp\n")
+    result = nnzoo("train", "--config", "c.yaml")
+    assert (result.code, result.out) == (3, "")
+    text = "".join(result.err.split())
+    assert "brokenpicture" in text
+    assert "pics/red/1.png" in text
+    assert "repairorremoveit" in text
+    assert not list(images.cache_folder().glob("*"))  # nothing half-made stays behind
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
+def test_a_broken_picture_is_named(content: bytes) -> None:
+    make_folder()
+    Path("pics/blue/2.png").write_bytes(content)
+    assert refused().startswith("broken picture pics/blue/2.png: ")
+
+
+def test_a_jpeg_cut_short_is_named() -> None:
+    rng = np.random.default_rng(0)
+    Path("a.jpg").touch()
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save("a.jpg")
+    Path("a.jpg").write_bytes(Path("a.jpg").read_bytes()[:900])
+    with pytest.raises(DataError, match=r"broken picture a\.jpg: image file is truncated"):
+        decode_image(Path("a.jpg"), 16, 16, True)
+
+
+# The cache.
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The pictures that were decoded, in turn."""
+    seen: list[Path] = []
+
+    def record(file: Path, *arguments: Any) -> np.ndarray:
+        seen.append(file)
+        return decode_image(file, *arguments)
+
+    monkeypatch.setattr(images, "decode_image", record)
+    return seen
+
+
+def test_the_second_reading_comes_from_the_cache(decoded: list[Path]) -> None:
+    make_folder()
+    first = whole()
+    assert len(decoded) == 8
+    again = whole()
+    assert len(decoded) == 8
+    assert torch.equal(first[0], again[0])
+
+
+@pytest.mark.parametrize("change", ["content", "new file", "size", "grey"])
+def test_the_cache_is_made_anew_where_anything_changed(change: str, decoded: list[Path]) -> None:
+    make_folder()
+    first = whole()[0]
+    if change == "content":
+        paint("pics/red/0.png", (9, 9, 9))
+        os.utime("pics/red/0.png", ns=(1, 1))
+    elif change == "new file":
+        paint("pics/red/new.png")
+    second = whole(**{"size": {"size": 5}, "grey": {"color": False}}.get(change, {}))[0]
+    assert len(decoded) == (17 if change == "new file" else 16)
+    if change == "content":
+        assert (second[4] == 9).all()
+        assert torch.equal(second[:4], first[:4])
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY rubbish", b"rubbish"])
+def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
+    make_folder()
+    first = whole()[0]
+    (cache,) = images.cache_folder().glob("*.npy")
+    cache.write_bytes(content)
+    assert torch.equal(whole()[0], first)
+
+
+def test_writing_into_the_rows_never_changes_the_cache() -> None:
+    make_folder()
+    before = whole()[0].clone()
+    images._decoded(sorted(Path("pics").rglob("*.png")), ImageFolderOptions(
+        name="image_folder", path="pics", size=4)).fill_(7)  # fmt: skip
+    assert torch.equal(whole()[0], before)
+
+
+def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder()
+    Path("file").touch()
+    monkeypatch.setenv("NNZOO_CACHE", "file/below")
+    assert refused() == (
+        "cannot write the picture cache file/below: Not a directory; NNZOO_CACHE names another folder"
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only where space can be reserved")
+def test_a_full_disk_is_told_before_anything_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    make_folder()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert refused().endswith("No space left on device; NNZOO_CACHE names another folder")
+    assert not list(images.cache_folder().glob("*"))
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNZOO_CACHE", "mine")
+    assert images.cache_folder() == Path("mine")
+    monkeypatch.delenv("NNZOO_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert images.cache_folder() == Path("/xdg/nnzoo")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert images.cache_folder() == Path.home() / ".cache" / "nnzoo"
+
+
+# Pictures of every sort.
+
+
+def decode(image: Any, name: str = "p.png", color: bool = True, **save: Any) -> np.ndarray:
+    image.save(name, **save)
+    return decode_image(Path(name), image.height, image.width, color)
+
+
+def test_size_is_height_then_width() -> None:
+    make_folder()
+    assert str(load(size=[3, 5]).kind) == "image 3×3×5"
+    assert str(load(size=[3, 5], color=False).kind) == "image 1×3×5"
+
+
+def test_a_grey_picture_has_three_equal_channels_in_colour() -> None:
+    array = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    assert (decode(Image.fromarray(array)) == array).all()
+
+
+def test_colour_becomes_grey_by_its_brightness() -> None:
+    grey = decode(Image.new("RGB", (2, 2), (255, 0, 0)), color=False)
+    assert grey.shape == (1, 2, 2)
+    assert (grey == 76).all()
+
+
+def test_transparent_pixels_lie_on_white() -> None:
+    image = Image.new("RGBA", (2, 1), (200, 0, 0, 255))
+    image.putpixel((1, 0), (200, 0, 0, 0))
+    assert decode(image)[:, 0].T.tolist() == [[200, 0, 0], [255, 255, 255]]
+    grey = Image.new("LA", (2, 1), (40, 255))
+    grey.putpixel((1, 0), (40, 0))
+    assert decode(grey, color=False).tolist() == [[[40, 255]]]
+
+
+def test_palette_pictures_have_their_colours_and_transparency() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    assert decode(image)[:, 0].T.tolist() == [[10, 20, 30], [40, 50, 60]]
+    half = decode(image, transparency=b"\x00\xff")
+    assert half[:, 0].T.tolist() == [[255, 255, 255], [40, 50, 60]]
+    assert decode(image, "p.gif")[:, 0].T.tolist() == [[10, 20, 30], [40, 50, 60]]
+
+
+def test_black_and_white_and_cmyk_pictures_are_read() -> None:
+    bits = Image.new("1", (2, 1))
+    bits.putpixel((1, 0), 1)
+    assert decode(bits, color=False).tolist() == [[[0, 255]]]
+    assert decode(Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "p.jpg").min() == 255
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.tif"])
+@pytest.mark.parametrize("color", [True, False])
+def test_sixteen_bits_are_cut_to_eight_and_not_to_white(name: str, color: bool) -> None:
+    array = np.array([[0, 255, 256, 0x8000, 0xFFFF]], dtype=np.uint16)
+    got = decode(Image.fromarray(array), name, color)
+    assert (got == [[0, 0, 1, 128, 255]]).all()
+
+
+def test_pixels_without_a_range_are_refused() -> None:
+    Image.fromarray(np.ones((2, 2), np.float32)).save("p.tif")
+    with pytest.raises(DataError, match=r"broken picture p\.tif: floating-point pixels"):
+        decode_image(Path("p.tif"), 2, 2, True)
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "p.png"])
+def test_pictures_stand_upright_as_their_camera_says(name: str) -> None:
+    image = Image.new("RGB", (32, 16))
+    image.paste((255, 255, 255), (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    image.save(name, exif=exif)
+    got = decode_image(Path(name), 32, 16, False)[0]
+    assert got.shape == (32, 16)
+    assert got[:15].min() > 230
+    assert got[17:].max() < 25
+
+
+def test_a_large_jpeg_decoded_at_a_fraction_looks_like_the_whole_one_resized() -> None:
+    y, x = np.mgrid[0:800, 0:1000]
+    smooth = np.stack([x / 4, y / 4, (x + y) / 8], 2).astype(np.uint8)
+    Image.fromarray(smooth).save("p.jpg", quality=95)
+    with Image.open("p.jpg") as image:
+        slow = np.asarray(image.convert("RGB").resize((40, 30), Image.Resampling.BILINEAR))
+    fast = decode_image(Path("p.jpg"), 30, 40, True).transpose(1, 2, 0)
+    assert np.abs(fast.astype(int) - slow.astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize("limit", ["nnzoo", "Pillow's warning", "Pillow's error"])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder()
+    paint("pics/red/bomb.png", size=(100, 100))
+    if limit == "nnzoo":
+        monkeypatch.setattr(images, "MAX_PIXELS", 9_999)
+    else:
+        pixels = 9_000 if limit == "Pillow's warning" else 4_000
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
+        monkeypatch.setattr(images, "MAX_PIXELS", 9_500)
+    assert refused().startswith("pics/red/bomb.png: too large a picture; at most 9,")
+
+
+def test_real_pictures_are_read(shared_data: Path) -> None:
+    dataset = load(shared_data / "images", size=32)
+    assert dataset.labels == ["airplane", "cat", "ship"]
+    assert sizes(dataset) == {"train": 540, "val": 60, "test": 150}
+
+
+# Published sets.
+
+
+def idx(path: str | Path, array: np.ndarray) -> None:
+    """An IDX file of bytes, as LeCun wrote them."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    Path(path).write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def pictures(rows: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(rows).integers(0, 256, (rows, *shape), np.uint8)
+
+
+def published(name: str, **options: Any) -> Dataset:
+    options.setdefault("split", ValSplit(val=0))
+    cls: Any = EmnistOptions if name == "emnist" else TorchvisionOptions
+    return load_torchvision(cls(name=name, **{"root": "root", **options}))
+
+
+def test_torchvision_is_imported_beside_a_torch_it_was_not_built_for() -> None:
+    # A process of its own: the first import is the one that fails.
+    code = (
+        "from nnzoo.data.images import import_torchvision as load\n"
+        "first, again = load('torchvision.datasets'), load('torchvision.datasets')\n"
+        "assert first is again and first.MNIST\n"
+        "assert load('torchvision.transforms.v2').Compose\n"
+        "import torchvision; assert torchvision.datasets is first\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_another_failure_of_the_import_is_not_hidden(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_folder / "faulty_module.py").write_text("raise RuntimeError('something else')")
+    monkeypatch.syspath_prepend(own_folder)
+    with pytest.raises(RuntimeError, match="something else"):
+        import_torchvision("faulty_module")
+
+
+def test_mnist_is_the_original(shared_data: Path) -> None:
+    dataset = published("mnist", root=str(shared_data))
+    assert sizes(dataset) == {"train": 60_000, "test": 10_000}
+    assert dataset.splits["train"].targets()[:5].tolist() == [5, 0, 4, 1, 9]
+    assert dataset.splits["test"].targets()[:5].tolist() == [7, 2, 1, 0, 4]
+    assert (dataset.labels, str(dataset.kind)) == ([str(i) for i in range(10)], "image 1×28×28")
+    x = dataset.splits["train"].tensors()[0]
+    assert (x.dtype, int(x[0].long().sum())) == (torch.uint8, 27525)
+    held = published("mnist", root=str(shared_data), split=ValSplit())
+    assert sizes(held) == {"train": 54_000, "val": 6_000, "test": 10_000}
+
+
+def test_the_root_comes_from_the_environment_where_none_is_given(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNZOO_DATA", str(shared_data))
+    assert sizes(published("mnist", root=None))["test"] == 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "labels"),
+    [
+        ("mnist", "MNIST", ["0", "1"]),
+        ("fashion_mnist", "FashionMNIST", ["T-shirt/top", "Trouser"]),
+        ("kmnist", "KMNIST", ["o", "ki"]),
+    ],
+)
+def test_sets_in_idx_files_keep_their_pictures_and_labels(
+    name: str, folder: str, labels: list[str]
+) -> None:
+    for part, rows in (("train", 12), ("t10k", 7)):
+        idx(f"root/{folder}/raw/{part}-images-idx3-ubyte", pictures(rows, 28, 28))
+        idx(f"root/{folder}/raw/{part}-labels-idx1-ubyte", np.arange(rows) % 10)
+    dataset = published(name)
+    assert dataset.labels[:2] == labels
+    for part, rows in (("train", 12), ("test", 7)):
+        x, y = dataset.splits[part].tensors()
+        np.testing.assert_array_equal(x[:, 0], pictures(rows, 28, 28))
+        assert y.tolist() == [i % 10 for i in range(rows)]
+
+
+@pytest.mark.parametrize(
+    ("subset", "first", "labels"),
+    [("balanced", 0, ["0", "1"]), ("letters", 1, ["a", "b"]), ("digits", 0, ["0", "1"])],
+)
+def test_emnist_stands_upright_and_letters_count_from_zero(
+    subset: str, first: int, labels: list[str]
+) -> None:
+    for part, rows in (("train", 12), ("test", 7)):
+        start = f"root/EMNIST/raw/emnist-{subset}-{part}"
+        idx(f"{start}-images-idx3-ubyte", pictures(rows, 28, 28))
+        idx(f"{start}-labels-idx1-ubyte", np.arange(rows) % 10 + first)
+    dataset = published("emnist", subset=subset)
+    assert dataset.labels[:2] == labels
+    x, y = dataset.splits["test"].tensors()
+    # The files hold every picture mirrored along its diagonal.
+    np.testing.assert_array_equal(x[:, 0], pictures(7, 28, 28).transpose(0, 2, 1))
+    assert y.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_usps_keeps_its_pictures_and_labels() -> None:
+    Path("root").mkdir()
+    grey = pictures(4, 16, 16)
+    lines = [
+        f"{i + 1} "
+        + " ".join(f"{j + 1}:{v / 255 * 2 - 1:.6f}" for j, v in enumerate(image.ravel()))
+        for i, image in enumerate(grey)
+    ]
+    for name in ("usps.bz2", "usps.t.bz2"):
+        Path("root", name).write_bytes(bz2.compress("\n".join(lines).encode()))
+    dataset = published("usps")
+    x, y = dataset.splits["train"].tensors()
+    assert np.abs(x[:, 0].numpy().astype(int) - grey).max() <= 1
+    assert (y.tolist(), dataset.labels[0]) == ([0, 1, 2, 3], "0")
+
+
+def test_svhn_keeps_its_pictures_and_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy.io import savemat
+
+    monkeypatch.setattr(
+        import_torchvision("torchvision.datasets").SVHN, "_check_integrity", lambda self: True
+    )
+    Path("root").mkdir()
+    colour = pictures(5, 32, 32, 3)
+    classes = np.array([[1], [2], [10], [9], [10]])  # 10 stands for zero
+    for part in ("train", "test"):
+        savemat(f"root/{part}_32x32.mat", {"X": colour.transpose(1, 2, 3, 0), "y": classes})
+    x, y = published("svhn").splits["train"].tensors()
+    np.testing.assert_array_equal(x, colour.transpose(0, 3, 1, 2))
+    assert y.tolist() == [1, 2, 0, 9, 0]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_keeps_its_pictures_and_labels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_torchvision("torchvision.datasets.cifar")
+    monkeypatch.setattr(module, "check_integrity", lambda path, md5=None: os.path.isfile(path))
+    cls = getattr(module, name.upper())
+    folder = Path("root", cls.base_folder)
+    folder.mkdir(parents=True)
+    colour = pictures(6, 3, 32, 32)
+    key = "labels" if name == "cifar10" else "fine_labels"
+    batch = {"data": colour.reshape(6, -1), key: [3, 1, 4, 1, 5, 9]}
+    for file, _ in cls.train_list + cls.test_list:
+        (folder / file).write_bytes(pickle.dumps(batch))
+    words = [f"word{i}" for i in range(10 if name == "cifar10" else 100)]
+    (folder / cls.meta["filename"]).write_bytes(pickle.dumps({cls.meta["key"]: words}))
+    dataset = published(name)
+    x, y = dataset.splits["test"].tensors()
+    np.testing.assert_array_equal(x, colour)
+    assert (y.tolist(), dataset.labels) == ([3, 1, 4, 1, 5, 9], words)
+    assert len(dataset.splits["train"]) == 6 * len(cls.train_list)
+
+
+@pytest.fixture
+def no_internet(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """The patience that each attempt to download was made with."""
+    attempts: list[float | None] = []
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        attempts.append(socket.getdefaulttimeout())
+        raise urllib.error.URLError("no such host")
+
+    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    return attempts
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("mnist", "root/MNIST/raw/train-images-idx3-ubyte.gz and its three companions"),
+        (
+            "fashion_mnist",
+            "root/FashionMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+        ),
+        ("kmnist", "root/KMNIST/raw/train-images-idx3-ubyte.gz and its three companions"),
+        ("emnist", "root/EMNIST/raw/gzip.zip"),
+        ("cifar10", "root/cifar-10-python.tar.gz"),
+        ("cifar100", "root/cifar-100-python.tar.gz"),
+        ("svhn", "root/train_32x32.mat and test_32x32.mat"),
+        ("usps", "root/usps.bz2 and usps.t.bz2"),
+    ],
+)
+def test_where_a_download_fails_the_place_for_the_files_is_told(
+    name: str, place: str, no_internet: list[float | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataError) as error:
+        published(name)
+    message = str(error.value)
+    assert message.startswith(f"data '{name}' is not in root and its download failed (")
+    assert "no such host" in message
+    assert message.endswith(
+        f"). Place the files by hand: {place}; or name their folder with data.root or NNZOO_DATA"
+    )
+    assert no_internet
+    assert all(patience == images.DOWNLOAD_TIMEOUT for patience in no_internet)
+    assert socket.getdefaulttimeout() is None
+    assert capsys.readouterr().out == ""
+
+
+def test_the_command_ends_with_exit_code_3_where_a_download_fails(
+    nnzoo: Any, no_internet: list[float | None]
+) -> None:
+    Path("c.yaml").write_text("data: {name: mnist, root: root}\nmodel: mlp\n")
+    began = time.monotonic()
+    result = nnzoo("train", "--config", "c.yaml")
+    assert (result.code, result.out) == (3, "")
+    assert "Placethefilesbyhand:" in "".join(result.err.split())
+    assert time.monotonic() - began < 20
+
+
+def test_a_compressed_file_placed_by_hand_is_unpacked_without_the_internet(
+    no_internet: list[float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gzip
+    import hashlib
+
+    cls = import_torchvision("torchvision.datasets").FashionMNIST
+    resources = []
+    for file, _ in cls.resources:
+        part = np.arange(8) % 10 if "labels" in file else pictures(8, 28, 28)
+        target = Path("root/FashionMNIST/raw") / file
+        idx(target, part)
+        target.write_bytes(gzip.compress(target.read_bytes()))
+        resources.append((file, hashlib.md5(target.read_bytes()).hexdigest()))
+    monkeypatch.setattr(cls, "resources", resources)
+    assert sizes(published("fashion_mnist")) == {"train": 8, "test": 8}
+    assert not no_internet
+
+
+def test_files_that_cannot_be_read_are_told_apart_from_missing_ones(
+    no_internet: list[float | None],
+) -> None:
+    for part in ("train", "t10k"):
+        idx(f"root/MNIST/raw/{part}-images-idx3-ubyte", pictures(3, 28, 28))
+        Path(f"root/MNIST/raw/{part}-labels-idx1-ubyte").write_bytes(b"\0\0")
+    with pytest.raises(DataError, match="data 'mnist': the files in root cannot be read: "):
+        published("mnist")
+    assert not no_internet

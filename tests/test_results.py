@@ -1,0 +1,102 @@
+"""Every bundled config reaches, from the file alone, the figure that its header gives.
+
+The MNIST and adding-problem rows take minutes each: `pytest -m slow tests/test_results.py`, with
+the MNIST files in $NNZOO_DATA; their last output is in docs/results.md.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from statistics import mean
+
+import pytest
+import torch
+
+from nnzoo.config import load_config
+from nnzoo.config.load import bundled_configs
+from nnzoo.run import start, train
+
+SEEDS = (0, 1, 2)
+# config: (metric, bound of the mean, seeds); an accuracy must reach it, an error must not pass it.
+QUICK = {
+    "cnn": ("accuracy", 0.985, (0,)),
+    "mlp": ("accuracy", 0.96, (0,)),
+    "rnn": ("accuracy", 0.96, (0,)),
+    "lstm": ("accuracy", 0.96, (0,)),
+    "gru": ("accuracy", 0.96, (0,)),
+    "lstm_sine": ("mse", 1e-5, (0,)),
+    "mlp_breast_cancer": ("accuracy", 0.95, (0,)),
+    "mlp_diabetes": ("rmse", 60.0, (0,)),
+    "mlp_csv": ("rmse", 60.0, (0,)),
+}
+SLOW = {
+    **{name: (metric, bound, SEEDS) for name, (metric, bound, _) in QUICK.items()},
+    "mlp_mnist": ("accuracy", 0.985, SEEDS),
+    "cnn_mnist": ("accuracy", 0.990, SEEDS),
+    "cnn_mnist_best": ("accuracy", 0.996, SEEDS),
+    "rnn_mnist": ("accuracy", 0.980, SEEDS),
+    "lstm_mnist": ("accuracy", 0.989, SEEDS),
+    "gru_mnist": ("accuracy", 0.989, SEEDS),
+    "lstm_adding": ("mse", 0.0007, (0, 1, 2, 3, 4)),
+}
+
+
+def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, float]]:
+    found = []
+    for seed in seeds:
+        run = start(load_config(name, [f"seed={seed}"]), Path(f"out{seed}"), torch.device("cpu"))
+        for _ in train(run):
+            pass
+        result = run.result()
+        run.lock.release()
+        assert result is not None
+        found.append(result)
+    return found
+
+
+def check(name: str, metric: str, bound: float, seeds: tuple[int, ...]) -> None:
+    found = results(name, seeds)
+    values = [result[metric] for result in found]
+    if metric == "accuracy":
+        assert mean(values) >= bound, values
+        assert min(values) > found[0]["baseline"]["accuracy"]
+    else:
+        worst = max(values) if name == "lstm_adding" else mean(values)
+        assert worst <= bound, values
+        if name != "lstm_sine":  # a noiseless sine is a linear recurrence, which one layer solves
+            assert max(values) < found[0]["baseline"][metric]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_bundled_config_reaches_its_figure(name: str) -> None:
+    check(name, *QUICK[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_every_bundled_config_reaches_its_figure_over_all_seeds(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "mnist" in name:
+        root = os.environ.get("NNZOO_MNIST") or Path(__file__).parents[2] / "shared" / "data"
+        if not Path(root).is_dir():
+            pytest.skip(f"no MNIST files in {root}; NNZOO_MNIST names their folder")
+        monkeypatch.setenv("NNZOO_DATA", str(root))
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        check(name, *SLOW[name])
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_every_bundled_config_has_a_figure_to_reach() -> None:
+    assert {path.stem for path in bundled_configs()} == SLOW.keys()
+
+
+@pytest.mark.parametrize("path", bundled_configs(), ids=lambda path: path.stem)
+def test_every_bundled_config_opens_with_its_command_and_figure(path: Path) -> None:
+    header = path.read_text(encoding="utf-8").split("\ndata:")[0]
+    assert f"nnzoo train --config {path.stem}" in header
+    for word in ("Reached:", "Machine:", "Answers:"):
+        assert word in header, word

@@ -1,0 +1,345 @@
+"""Your series: windows as one would cut them by hand, and a future that cannot be seen."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from zoo import begin, config, finish, same
+
+from nnzoo.config.schema import SeriesOptions, TimeSplit
+from nnzoo.data.dataset import Dataset, WindowSplit
+from nnzoo.data.series import load_series
+from nnzoo.errors import DataError
+
+
+def write(columns: dict[str, Any] | str, name: str = "s.csv") -> None:
+    if isinstance(columns, str):
+        Path(name).write_text(columns)
+    else:
+        pandas.DataFrame(columns).to_csv(name, index=False)
+
+
+def load(columns: dict[str, Any] | str | None = None, **options: Any) -> Dataset:
+    if columns is not None:
+        write(columns)
+    return load_series(SeriesOptions(name="series", **{"path": "s.csv", **options}))
+
+
+def refused(columns: dict[str, Any] | str | None = None, **options: Any) -> str:
+    with pytest.raises(DataError) as error:
+        load(columns, **options)
+    return str(error.value)
+
+
+def windows_of(dataset: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
+    part = dataset.splits[split]
+    x, y = part.batch(torch.arange(len(part)))
+    return x.numpy(), y.numpy()
+
+
+def days(rows: int, freq: str = "D") -> list[str]:
+    return [str(day) for day in pandas.date_range("2020-01-01", periods=rows, freq=freq)]
+
+
+# Windows.
+
+
+def test_windows_are_slices_and_their_targets_the_steps_behind() -> None:
+    dataset = load({"y": range(100)}, window=5, horizon=1, split=TimeSplit(val=10, test=20))
+    assert str(dataset.kind) == "series 5×1"
+    for split, first in (("train", range(5, 70)), ("val", range(70, 80)), ("test", range(80, 100))):
+        x, y = windows_of(dataset, split)
+        assert x[:, :, 0].tolist() == [list(range(t - 5, t)) for t in first]
+        assert y.tolist() == [[t] for t in first]
+
+
+def test_a_horizon_spreads_over_time_first_and_targets_second() -> None:
+    a, b, c = np.arange(60), np.arange(60) * 10, np.arange(60) * 100
+    dataset = load(
+        {"a": a, "b": b, "c": c}, target=["c", "a"], covariates=["b"], window=3, horizon=2,
+        split=TimeSplit(val=6, test=10),
+    )  # fmt: skip
+    assert [column["name"] for column in dataset.spec["columns"]] == ["c", "a", "b"]
+    assert (dataset.spec["targets"], dataset.spec["horizon"]) == (["c", "a"], 2)
+    for split, first in (("train", range(3, 43)), ("val", range(44, 49)), ("test", range(50, 59))):
+        x, y = windows_of(dataset, split)
+        assert x.tolist() == [[[c[s], a[s], b[s]] for s in range(t - 3, t)] for t in first]
+        assert y.tolist() == [[c[t], a[t], c[t + 1], a[t + 1]] for t in first]
+
+
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_no_target_step_is_in_two_splits(horizon: int) -> None:
+    dataset = load({"y": range(200)}, window=7, horizon=horizon)
+    steps = {split: set(windows_of(dataset, split)[1].ravel()) for split in dataset.splits}
+    assert max(steps["train"]) < min(steps["val"])
+    assert max(steps["val"]) < min(steps["test"])
+    assert len(set.union(*steps.values())) == 200 - 7
+
+
+def test_targets_and_past_targets_agree_with_the_batches() -> None:
+    dataset = load(
+        {"y": range(50), "x": range(50)}, target=0, covariates="all", window=4, horizon=3
+    )
+    split = dataset.splits["train"]
+    assert isinstance(split, WindowSplit)
+    x, y = windows_of(dataset, "train")
+    assert split.targets().tolist() == y.tolist()
+    assert split.past_targets().tolist() == x[:, :, :1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("covariates", "seen"),
+    [("none", ["y"]), ("all", ["y", "a", "b"]), (["b"], ["y", "b"]), ([1, "y"], ["y", "a"])],
+)
+def test_covariates_are_seen_beside_the_target(covariates: Any, seen: list[str]) -> None:
+    columns = {"day": days(60), "a": range(60), "b": range(60), "y": range(60)}
+    dataset = load(columns, covariates=covariates, window=5)
+    assert [column["name"] for column in dataset.spec["columns"]] == seen
+
+
+# Several series.
+
+
+def grouped(shuffled: bool = False) -> dict[str, Any]:
+    rows = [("B", t, 1000 + t) for t in range(40)] + [("A", t, t) for t in range(30)]
+    if shuffled:
+        rows.sort(key=lambda row: row[1])
+    group, time, value = zip(*rows, strict=True)
+    return {"g": group, "day": [days(40)[t] for t in time], "y": value}
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_no_window_crosses_from_one_series_into_the_next(shuffled: bool) -> None:
+    dataset = load(
+        grouped(shuffled), group="g", window=4, horizon=2, split=TimeSplit(val=4, test=5)
+    )
+    for split, count in (("train", 15 + 25 + 2), ("val", 2 * 3), ("test", 2 * 4)):
+        x, y = windows_of(dataset, split)
+        whole = np.concatenate([x[:, :, 0], y], 1)
+        assert (np.diff(whole) == 1).all()
+        assert len(whole) == count
+    assert {value < 500 for value in windows_of(dataset, "test")[1].ravel()} == {True, False}
+
+
+def test_a_series_that_is_too_short_is_told_by_its_number() -> None:
+    rows = {"g": ["a"] * 40 + ["b"] * 5, "y": range(45)}
+    assert refused(rows, group="g", window=5) == (
+        "series 2 has 5 time steps, fewer than window + horizon (5 + 1); use a smaller window"
+    )
+
+
+def test_a_row_without_its_group_is_refused_instead_of_dropped() -> None:
+    write("g,y\n" + "a,1\n" * 20 + ",2\n")
+    assert refused(group="g") == "s.csv: 'g' (data.group) is missing in data row 21"
+
+
+def test_several_series_without_a_group_are_noticed() -> None:
+    message = refused(grouped())
+    assert "s.csv: not in order of time: '2020-01-01 00:00:00' (data row 41) is earlier" in message
+    assert message.endswith("name the column that tells them apart (data.group)")
+    assert refused(grouped(shuffled=True)) == (
+        "s.csv: the time '2020-01-01 00:00:00' (data row 2) and many others come more than once; "
+        "where the file holds several series, name the column that tells them apart (data.group)"
+    )
+
+
+# The future.
+
+
+def trained(**data: Any) -> Any:
+    options = {"name": "series", "path": "s.csv", "window": 6, "target": "y", **data}
+    run = begin(config("rnn", options), out=f"out{random.random()}")
+    finish(run)
+    network = run.network
+    return network.model.state_dict(), network.preprocess.state_dict(), network.task.state_dict()
+
+
+@pytest.mark.parametrize("grouping", [{}, {"group": "g"}])
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_changing_the_future_changes_no_bit_of_the_trained_network(
+    grouping: dict[str, str], horizon: int
+) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"g": ["a"] * 60 + ["b"] * 60, "x": rng.normal(size=120), "y": rng.normal(size=120)}
+    late = [119, 110] + ([50] if grouping else [])  # the last fifth of each series tests
+    options = {"covariates": ["x"], "horizon": horizon, **grouping}
+    write(columns)
+    first = trained(**options)
+    for key, value in (("x", 1e9), ("y", -1e9)):
+        columns[key][late] = value
+    write(columns)
+    assert same(first, trained(**options))
+    columns["x"][20] = 5.0  # the comparison can fail: a training step is seen
+    write(columns)
+    assert not same(first, trained(**options))
+
+
+# Gaps and order.
+
+
+def test_a_missing_covariate_keeps_its_last_value_and_is_zero_before_the_first() -> None:
+    x = [None, None, 3.0, None, 5.0, None] + [1.0] * 30
+    dataset = load({"x": x, "y": range(36)}, covariates="all", window=6)
+    assert windows_of(dataset, "train")[0][0, :, 1].tolist() == [0, 0, 3, 3, 5, 5]
+
+
+def test_gaps_are_not_filled_from_the_series_before() -> None:
+    x = [7.0] * 20 + [None] + [1.0] * 19
+    columns = {"g": ["a"] * 20 + ["b"] * 20, "x": x, "y": range(40)}
+    dataset = load(columns, covariates=["x"], group="g", window=3, split=TimeSplit(val=0, test=0))
+    first_of_b = windows_of(dataset, "train")[0][17]
+    assert first_of_b[:, 1].tolist() == [0, 1, 1]
+
+
+ROWS = "".join(f"2020-01-{i:02d},{i},{i}\n" for i in range(1, 29))
+
+BAD: dict[str, tuple[str, dict[str, Any], str]] = {
+    "missing target": (
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,\n"), {},
+        "s.csv: the target 'y' is missing in data row 7; fill it in",
+    ),
+    "text in the target": (
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,seven\n"), {},
+        "s.csv: the target 'y' should be a number, but data row 7 has 'seven'",
+    ),
+    "text in a covariate": (
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",seven,7\n"), {"covariates": ["x"]},
+        "s.csv: the covariate 'x' should be a number, but data row 7 has 'seven'",
+    ),
+    "out of order": (
+        "day,x,y\n" + ROWS.replace("01-09", "01-03"), {"group": None},
+        "s.csv: not in order of time: '2020-01-03' (data row 9) is earlier than the row before; "
+        "sort the file; or, where it holds several series, name the column that tells them apart "
+        "(data.group)",
+    ),
+    "out of order within a group": (
+        "g,t,y\n" + "".join(f"a,{i},1\n" for i in [*range(20), 5]), {"group": "g", "time": "t"},
+        "s.csv: not in order of time: '5' (data row 21) is earlier than the row before; sort the "
+        "file",
+    ),
+    "out of order behind a gap": (
+        "day,y\n" + "".join(f"{d},1\n" for d in [*days(60), "", "2020-01-05 00:00:00"]), {},
+        "s.csv: not in order of time: '2020-01-05 00:00:00' (data row 62) is earlier than the row "
+        "before; sort the file; or, where it holds several series, name the column that tells them "
+        "apart (data.group)",
+    ),
+    "no date": (
+        "day,x,y\n" + ROWS.replace("2020-01-05", "soon"), {"time": "day"},
+        "data.time: 'soon' in data row 5 is neither date nor number",
+    ),
+    "no such time": (
+        "day,x,y\n" + ROWS, {"time": "dya"}, "data.time: no column 'dya'; did you mean 'day'?",
+    ),
+    "no such covariate": (
+        "day,x,y\n" + ROWS, {"covariates": ["z"]},
+        "data.covariates: no column 'z'; the file has day, x, y",
+    ),
+    "too short": (
+        "day,x,y\n" + ROWS, {"window": 28},
+        "series has 28 time steps, fewer than window + horizon (28 + 1); use a smaller window",
+    ),
+    "training steps too few": (
+        "day,x,y\n" + ROWS, {"window": 20},
+        "the train split of series has 19 time steps, too few for window 20 and horizon 1; change "
+        "data.split or data.window",
+    ),
+    "validation steps too few": (
+        "day,x,y\n" + ROWS, {"window": 4, "horizon": 4},
+        "the val split of series has 3 time steps, too few for window 4 and horizon 4; change "
+        "data.split or data.window",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_faulty_series_is_refused_in_one_line(name: str) -> None:
+    text, options, message = BAD[name]
+    assert refused(text, **{"window": 4, **options}) == message
+
+
+@pytest.mark.parametrize("name", ["missing target", "out of order", "no date", "too short"])
+def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str) -> None:
+    text, options, message = BAD[name]
+    write(text)
+    Path("c.yaml").write_text("data: {name: series, path: s.csv, window: 4}\nmodel: rnn\n")
+    sets = [word for k, v in options.items() if v for word in ("--set", f"data.{k}={v}")]
+    result = nnzoo("train", "--config", "c.yaml", *sets)
+    assert (result.code, result.out) == (3, "")
+    assert "".join(message.split()) in "".join(result.err.split())
+
+
+def test_a_clock_that_is_set_back_is_no_fault() -> None:
+    hours = days(100, "h")
+    assert load({"day": [*hours[:50], hours[49], *hours[50:]], "y": range(101)}).season == 24
+
+
+# Dates.
+
+
+@pytest.mark.parametrize(
+    ("freq", "season"),
+    [("h", 24), ("D", 7), ("W", 52), ("MS", 12), ("ME", 12), ("QS", 4), ("30min", 48),
+     ("15min", 96), ("6h", 4), ("min", 0), ("YS", 0)],
+)  # fmt: skip
+def test_the_season_follows_from_the_distance_of_the_dates(freq: str, season: int) -> None:
+    assert load({"day": days(120, freq), "y": range(120)}).season == season
+
+
+def test_a_season_can_be_stated_and_is_unknown_without_dates() -> None:
+    assert load({"y": range(60)}).season == 0
+    assert load({"t": range(60), "y": range(60)}, time="t").season == 0
+    assert load({"day": days(60), "y": range(60)}, season=5).season == 5
+
+
+@pytest.mark.parametrize(
+    "write_day",
+    ["%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%b %d %Y", "%Y-%m-%dT%H:%M:%S+01:00", "%Y%m%dT%H"],
+)
+def test_dates_are_found_in_the_usual_forms(write_day: str) -> None:
+    dates = pandas.date_range("2020-02-01", periods=90).strftime(write_day)
+    dataset = load({"y": range(90), "x": range(90), "when": dates}, target="y", covariates="all")
+    assert [column["name"] for column in dataset.spec["columns"]] == ["y", "x"]
+    assert dataset.season == 7
+
+
+def test_words_that_could_be_dates_are_not_taken_for_the_time() -> None:
+    weekdays = ["Wed", "Thu", "Fri", "Sat", "Sun", "Mon", "Tue"] * 10
+    assert len(load({"weekday": weekdays, "y": range(70)}).splits["train"]) > 0
+
+
+def test_parquet_dates_are_read_as_in_a_csv() -> None:
+    frame = pandas.DataFrame(
+        {"day": pandas.date_range("2020", periods=80, freq="h"), "y": range(80)}
+    )
+    frame.to_csv("s.csv", index=False)
+    frame.to_parquet("s.parquet")
+    text, typed = load(), load(path="s.parquet")
+    assert (typed.season, typed.fingerprint()) == (24, text.fingerprint())
+
+
+def test_real_series_are_read(shared_data: Path) -> None:
+    folder = shared_data / "series"
+    monthly = load(path=str(folder / "airline-passengers.csv"))
+    assert (monthly.season, monthly.kind.shape) == (12, (24, 1))
+    daily = load(path=str(folder / "daily-min-temperatures.csv"))
+    assert daily.season == 7
+    hourly = load(path=str(folder / "ETTh1.csv"), covariates="all", window=96, horizon=24)
+    assert (hourly.season, hourly.kind.shape) == (24, (96, 7))
+    steps = sum(len(split) + 23 for split in hourly.splits.values())
+    assert steps == 17_420 - 96
+
+
+def test_a_fingerprint_of_windows_counts_only_the_steps_that_are_used() -> None:
+    columns = {"y": np.arange(60.0)}
+    options: dict[str, Any] = {"window": 4, "split": TimeSplit(train=30, val=5, test=5)}
+    first = load(columns, **options).fingerprint()
+    columns["y"][59] = -1  # behind the test split
+    assert load(columns, **options).fingerprint() == first
+    columns["y"][39] = -1
+    assert load(columns, **options).fingerprint() != first
