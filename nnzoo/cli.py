@@ -10,9 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -35,22 +34,7 @@ app = typer.Typer(
 )
 
 
-class ResumeMode(str, Enum):
-    auto = "auto"
-    must = "must"
-    never = "never"
-
-
-class SplitName(str, Enum):
-    train = "train"
-    val = "val"
-    test = "test"
-
-
-class Weights(str, Enum):
-    best = "best"
-    last = "last"
-
+SPLITS = ("train", "val", "test")
 
 ConfigOption = Annotated[
     str | None,
@@ -62,7 +46,7 @@ SetOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Where run folders lie.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Short for -s seed=N.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Short for -s seed=N.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
@@ -121,9 +105,19 @@ def _main(
     pass
 
 
-def _config(source: str | None, sets: list[str] | None, seed: int | None) -> RunConfig:
+def _one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value is not None and value not in choices:
+        raise UsageError(f"{option}: expected one of {', '.join(map(str, choices))}, got {value}")
+
+
+def _config(
+    positional: str | None, option: str | None, sets: list[str] | None, seed: int | None
+) -> RunConfig:
     from nnzoo.config import load_config
 
+    if positional is not None and option is not None:
+        raise UsageError("give the config once: as CONFIG, or with --config")
+    source = positional if option is None else option
     if source is None:
         raise UsageError("which config? --config cnn.yaml; 'nnzoo configs' lists the bundled ones")
     return load_config(source, [*(sets or []), *([f"seed={seed}"] if seed is not None else [])])
@@ -131,12 +125,16 @@ def _config(source: str | None, sets: list[str] | None, seed: int | None) -> Run
 
 @command()
 def train(
-    source: Annotated[str | None, typer.Argument(metavar="[CONFIG]", show_default=False)] = None,
+    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     resume: Annotated[
-        ResumeMode, typer.Option(help="Go on from the run folder: if it holds this run, must, never.")
-    ] = ResumeMode.auto,
+        str,
+        typer.Option(
+            metavar="auto|must|never",
+            help="Go on from the run folder: if it holds this run, in any case, in no case.",
+        ),
+    ] = "auto",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over; the old folder is set aside, not deleted.")
     ] = False,
@@ -145,7 +143,7 @@ def train(
     out: OutOption = Path("checkpoints"),
     verbose: Annotated[
         int | None,
-        typer.Option("--verbose", "-v", min=0, max=2, show_default=False,
+        typer.Option("--verbose", "-v", metavar="0|1|2", show_default=False,
                      help="0 silent, 1 live bar, 2 a line an epoch [default: 1 on a terminal, else 2]"),
     ] = None,
     json_: JsonOption = False,
@@ -155,7 +153,9 @@ def train(
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
     """Train a network, or go on where its run folder stands."""
-    run_config = _config(config or source, set_, seed)
+    _one_of("--resume", resume, ("auto", "must", "never"))
+    _one_of("--verbose", verbose, (0, 1, 2))
+    run_config = _config(source, config, set_, seed)
     from nnzoo import console, run
     from nnzoo.training.device import choose_device
 
@@ -164,7 +164,7 @@ def train(
         verbose = 1 if stderr.is_terminal and not json_ else 2
     say = functools.partial(stderr.print, soft_wrap=True) if verbose else lambda *a, **k: None
     current = run.start(
-        run_config, out, choose_device(device), resume.value, fresh, write=not dry_run
+        run_config, out, choose_device(device), cast(Any, resume), fresh, write=not dry_run
     )
     _announce(say, current)
     if dry_run:
@@ -310,8 +310,8 @@ def eval_(
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    split: Annotated[SplitName, typer.Option(help="Which rows.")] = SplitName.test,
-    weights: Annotated[Weights, typer.Option(help="Of a run folder.")] = Weights.best,
+    split: Annotated[str, typer.Option(metavar="train|val|test", help="Which rows.")] = "test",
+    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     out: OutOption = Path("checkpoints"),
@@ -321,13 +321,15 @@ def eval_(
     """Exact metrics of a split, beside the trivial baseline."""
     from nnzoo import console
 
+    _one_of("--split", split, SPLITS)
+    _one_of("--weights", weights, ("best", "last"))
     if (checkpoint is None) == (config is None):
-        raise UsageError("give a CHECKPOINT, or --config: nnzoo eval checkpoints/cnn")
+        raise UsageError("give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn")
     if checkpoint is not None and set_:
         raise UsageError("--set goes with --config")
     path = checkpoint
     if path is None:
-        run_config = _config(config, set_, seed)
+        run_config = _config(None, config, set_, seed)
         path = out / run_config.name
         if not path.is_dir():
             raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
@@ -335,13 +337,13 @@ def eval_(
     from nnzoo.network import read_dataset
     from nnzoo.training.device import choose_device
 
-    network, file = run.load_network(path, choose_device(device), weights.value)
+    network, file = run.load_network(path, choose_device(device), weights)
     if config is not None:
         network.config = run.same_run(run_config, network, file)
     dataset = read_dataset(network.config, network.facts)
     if dataset.fingerprint() != network.facts["fingerprint"]:
         sys.stderr.write("note: the data has changed since the run was trained\n")
-    report = run.measure(network, dataset, split.value)
+    report = run.measure(network, dataset, split)
     result = {"run": network.config.name, "checkpoint": str(file), **report}
     if json_:
         console.print_json(result)
@@ -353,7 +355,7 @@ def eval_(
 
 @command()
 def check(
-    source: Annotated[str | None, typer.Argument(metavar="[CONFIG]", show_default=False)] = None,
+    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     seed: SeedOption = None,
@@ -361,7 +363,7 @@ def check(
     debug: DebugOption = False,
 ) -> None:
     """Every fault of a file, or each value and its origin."""
-    run_config = _config(config or source, set_, seed)
+    run_config = _config(source, config, set_, seed)
     from nnzoo.config.show import resolved_lines
 
     if json_:
@@ -510,7 +512,7 @@ def init(
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
     sys.stdout.write(f"{target}\n")
-    sys.stderr.write(f"next: nnzoo train --config {target}\n")
+    sys.stderr.write(f"next: nnzoo train --config {shlex.quote(str(target))}\n")
 
 
 @command()

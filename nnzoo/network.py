@@ -172,7 +172,12 @@ def _build(
     assert entry is not None
     # The weights follow from the seed alone, whatever was drawn before.
     torch.manual_seed(derive(config.seed, "init"))
-    model = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    try:
+        model = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        raise ConfigError.at("model", "is too large for the memory of this machine") from None
     return Network(config, facts, preprocess, model, task, device)
 
 

@@ -59,7 +59,7 @@ def nnzoo(
         capsys.readouterr()
         code = 0
         try:
-            app(words)
+            app(words, prog_name="nnzoo")
         except SystemExit as stop:
             code = int(stop.code or 0)
         captured = capsys.readouterr()

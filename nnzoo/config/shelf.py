@@ -15,6 +15,7 @@ from typing import Any
 
 from nnzoo.config import schema
 from nnzoo.config.schema import Options
+from nnzoo.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,15 @@ class Shelf:
         if name in self.entries:
             return self.entries[name]
         plugin = _plugins(self.group).get(name)
-        return None if plugin is None else plugin.load()
+        if plugin is None:
+            return None
+        try:
+            entry = plugin.load()
+        except Exception as error:
+            raise UsageError(f"'{name}' comes from {plugin.value}, which fails: {error}") from error
+        if not isinstance(entry, Entry):
+            raise UsageError(f"'{name}' comes from {plugin.value}, which is no nnzoo.config.Entry")
+        return entry
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
         for name in self.names():

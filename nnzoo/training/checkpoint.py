@@ -97,8 +97,11 @@ def load(path: Path) -> dict[str, Any]:
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {reason}") from None
+        if path.suffix in (".yaml", ".yml"):
+            raise CheckpointError(
+                f"{path} is a config, no checkpoint; nnzoo eval --config {path}"
+            ) from None
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({_reason(error)})") from None
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(f"{path} is not a checkpoint of nnzoo")
     version = content["format"]
@@ -110,3 +113,10 @@ def load(path: Path) -> dict[str, Any]:
     if digest(content) != expected:
         raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
     return content
+
+
+def _reason(error: Exception) -> str:
+    """What torch says about a file it cannot read, without its advice to run what is inside."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it does not hold plain tensors and values alone"
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
