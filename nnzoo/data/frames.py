@@ -247,7 +247,7 @@ def looks_numeric(column: pandas.Series, share: float = 1.0) -> bool:
 
 
 def to_dates(column: pandas.Series) -> pandas.Series:
-    """A column as dates, without their time zones; what is no date becomes NaT."""
+    """A column as dates in UTC; what is no date becomes NaT."""
     import warnings
 
     import pandas
@@ -264,7 +264,6 @@ def to_dates(column: pandas.Series) -> pandas.Series:
                 dates = pandas.to_datetime(column, errors="coerce", utc=True, **way)
             except (ValueError, OverflowError):
                 continue
-        dates = dates.dt.tz_localize(None)
         if dates.notna().sum() == present:
             return dates
         first = dates if first is nothing else first
