@@ -13,7 +13,7 @@ from nnzoo.metrics import RegressionSums, classification_report
 from nnzoo.tasks import Classification, Task
 
 CHUNK = 4096
-MAX_LINEAR_INPUTS = 4096
+MAX_LINEAR_INPUTS = 2048
 RIDGE = 1e-6
 
 

@@ -128,6 +128,8 @@ def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Netwo
         key = "train.monitor" if monitor != "auto" else "train.early_stopping"
         raise ConfigError.at(key, "needs validation rows; data.split.val is 0")
     network.preprocess.cpu().fit(dataset.splits["train"])
+    if isinstance(network.task, Regression):
+        network.task.centre = dataset.splits["train"].targets().double().mean(0)
     return network.to(device)
 
 

@@ -22,9 +22,11 @@ SAMPLED_PICTURES = 20
 def starter_config(data: Path, out: Path) -> str:
     """The text of a configuration for a table, a series or a folder of pictures.
 
-    Paths in it are relative to `out`. Raises DataError where the data cannot be read.
+    Paths below the folder of `out` are relative to it. Raises DataError where the data cannot be read.
     """
     path = os.path.relpath(data.resolve(), out.resolve().parent)
+    if path.startswith(".."):
+        path = str(data.resolve())
     about, sections = _pictures(data, path) if data.is_dir() else _file(data, path)
     # Labels and names of columns come from the data: a line break in one would end the comment.
     about = "".join(each for each in " ".join(about.split()) if each.isprintable())
@@ -47,7 +49,7 @@ def _file(data: Path, path: str) -> tuple[str, str]:
     long_enough = len(frame) >= MIN_SERIES_ROWS
     if numbers and long_enough and ((dates and not others) or len(frame.columns) == 1):
         return _series(frame, data, path, dates, numbers)
-    return _table(frame, data, path)
+    return _table(frame, data, path, dates)
 
 
 def _header(frame: pandas.DataFrame) -> str:
@@ -55,10 +57,12 @@ def _header(frame: pandas.DataFrame) -> str:
     return "  header: false\n" if unnamed else ""
 
 
-def _table(frame: pandas.DataFrame, data: Path, path: str) -> tuple[str, str]:
+def _table(frame: pandas.DataFrame, data: Path, path: str, dates: list[str]) -> tuple[str, str]:
     from nnzoo.data.tables import describe_columns, load_csv
 
-    dataset = load_csv(CsvOptions(name="csv", path=str(data)))
+    # A date is no category; the target, the last column, stays whatever it is.
+    dropped = [name for name in dates if name != frame.columns[-1]]
+    dataset = load_csv(CsvOptions(name="csv", path=str(data), drop=list(dropped)))
     spec = dataset.spec
     headless = _header(frame)
     target = "-1" if headless else quoted(spec["target"])
@@ -68,6 +72,7 @@ def _table(frame: pandas.DataFrame, data: Path, path: str) -> tuple[str, str]:
     else:
         what = "a number"
     columns = describe_columns(spec["columns"])
+    drop = f"  drop: [{', '.join(map(quoted, dropped))}]    # dates\n" if dropped else ""
     about = f"{data.name}: {len(frame):,} rows, {columns}; the target is {what}."
     return (
         about,
@@ -75,7 +80,7 @@ def _table(frame: pandas.DataFrame, data: Path, path: str) -> tuple[str, str]:
   name: csv
   path: {quoted(path)}
 {headless}  target: {target}    # another column? its name or position
-model:
+{drop}model:
   name: mlp
   hidden: [128, 64]
   dropout: 0.1

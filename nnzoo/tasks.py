@@ -74,6 +74,7 @@ class Regression(nn.Module):
     """
 
     metrics = REGRESSION_METRICS
+    centre: Tensor
 
     def __init__(
         self, options: TrainOptions, targets: list[str], horizon: int, scale: Scale
@@ -95,9 +96,12 @@ class Regression(nn.Module):
         if horizon > 1:
             self.names = [f"{name}+{h}" for h in range(1, horizon + 1) for name in targets]
         self.scale = scale
+        # Near the mean of each output, so that the variance of the truth keeps its digits.
+        self.register_buffer("centre", torch.zeros(self.outputs, dtype=torch.float64))
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Summed over the batch, in scaled units; the mean divides by `weight`."""
+        target = target.to(output.dtype)
         if self.kind == "mse":
             total = functional.mse_loss(output, target, reduction="sum")
         elif self.kind == "mae":
@@ -111,8 +115,8 @@ class Regression(nn.Module):
         return float(len(target))
 
     def scaled(self, target: Tensor) -> Tensor:
-        """Targets (..., targets) in the network's units, float32."""
-        return self.scale(target.double()).float()
+        """Targets (..., targets) in the network's units, float64: metrics see them unrounded."""
+        return self.scale(target.double())
 
     def unscaled(self, output: Tensor) -> Tensor:
         """Outputs (batch, outputs) in the target's own units, float64."""
@@ -123,7 +127,7 @@ class Regression(nn.Module):
         return TrainingSums(False, device)
 
     def sums(self, device: torch.device) -> RegressionSums:
-        return RegressionSums(self.scale.shift.repeat(self.horizon), device)
+        return RegressionSums(self.centre, device)
 
     def add(self, sums: RegressionSums, output: Tensor, target: Tensor) -> None:
         loss = self.loss(output.float(), target).double()

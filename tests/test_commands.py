@@ -402,11 +402,11 @@ def test_init_of_pictures_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
     assert load_config("grey").data.color is False  # type: ignore[attr-defined]
 
 
-def test_init_beside_another_folder_writes_a_path_that_fits(nnzoo: NNZOO, tmp_path: Path) -> None:
+def test_init_into_another_folder_writes_a_path_that_fits(nnzoo: NNZOO, tmp_path: Path) -> None:
     Path("raw").mkdir()
     table("raw/t.csv")
     assert nnzoo("init", "raw/t.csv", "deep/er/t.yaml").code == 0
-    assert 'path: "../../raw/t.csv"' in Path("deep/er/t.yaml").read_text()
+    assert f'path: "{tmp_path}/raw/t.csv"' in Path("deep/er/t.yaml").read_text()
     assert load_config("deep/er/t.yaml").data.path == str(tmp_path / "raw" / "t.csv")  # type: ignore[attr-defined]
 
 

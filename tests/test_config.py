@@ -139,7 +139,7 @@ QUOTES = "text that looks like a number needs quotes"
         ("model: {name: cnn, norm: 3}", "one of none, batch, layer, got 3"),
         ("model: {name: cnn, norm: }", "one of none, batch, layer, got nothing"),
         ("data: {name: csv, path: x, header: no}", "auto, true or false, got 'no'"),
-        ("data: {name: csv, path: x, delimiter: '||'}", "one character, got '||'"),
+        ("data: {name: csv, path: x, delimiter: '||'}", "auto or one character, got '||'"),
         ("data: {name: csv, path: x, numbers: a}", "a list of text or whole numbers, got 'a'"),
         ("data: {name: csv, path: x, target: [a]}", "text or a whole number, got [a]"),
         ("data: {name: csv, path: x, target: 1.5}", f"a whole number, got 1.5; {QUOTES}"),

@@ -495,17 +495,22 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "d.csv:3: a value of more than 131,072 characters; an open quote?",
     ),
     "semicolons": (
-        SMALL.replace(",", ";"), {},
+        SMALL.replace(",", ";"), {"delimiter": ","},
         "d.csv has one column; are its values separated by ';'? Set data.delimiter: ';'",
     ),
     "tabs": (
-        SMALL.replace(",", "\t"), {},
+        SMALL.replace(",", "\t"), {"delimiter": ","},
         'd.csv has one column; are its values separated by "\\t"? Set data.delimiter: "\\t"',
     ),
     "semicolons and decimal commas": (
-        "a;b;y\n1,5;2,5;3\n1,5;2;4\n", {},
+        "a;b;y\n1,5;2,5;3\n1,5;2;4\n", {"delimiter": ","},
         "d.csv:2: ragged rows: 3 values where the first row has 1; are its values separated by "
         "';'? Set data.delimiter: ';'",
+    ),
+    "decimal commas": (
+        "a;b;y\n1,5;2,5;3\n1,5;2;4\n1,5;2;4\n1,5;2;4\n", {},
+        "d.csv: column 'a' has decimal commas ('1,5'); write decimal points, or name the column "
+        "in data.categories",
     ),
     "one column": ("y\n1\n2\n", {}, "d.csv has no column to learn from but the target 'y'"),
     "only empty columns": (
@@ -533,6 +538,13 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_the_delimiter_is_found(delimiter: str) -> None:
+    commas = load(SMALL)
+    found = load(SMALL.replace(",", delimiter))
+    assert found.fingerprint() == commas.fingerprint()
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_faulty_table_is_refused_in_one_line(name: str) -> None:
     text, options, message = BAD[name]
@@ -542,7 +554,7 @@ def test_a_faulty_table_is_refused_in_one_line(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["empty file", "short row", "no such column", "one class", "target missing", "not UTF-8",
-     "binary", "open quote", "semicolons", "two columns of one name"],
+     "binary", "open quote", "two columns of one name"],
 )  # fmt: skip
 def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str) -> None:
     text, options, message = BAD[name]

@@ -330,8 +330,8 @@ class CsvOptions(TableOptions):
     path: str = Field(description="the file")
     test_path: str | None = Field(None, description="test rows in a file of their own")
     header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        ",", description="between values"
+    delimiter: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        "auto", description="between values; auto: comma, semicolon, tab or bar"
     )
     target: Column = Field(-1, description="name or position of the column to predict")
     task: Literal["auto", "classification", "regression"] = Field(
@@ -352,8 +352,8 @@ class SeriesOptions(WindowOptions):
     name: Literal["series"]
     path: str = Field(description="the file")
     header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(
-        ",", description="between values"
+    delimiter: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=1)] = Field(
+        "auto", description="between values; auto: comma, semicolon, tab or bar"
     )
     time: Column | None = Field(None, description="column of dates; default: found")
     target: Column | Annotated[list[Column], Field(min_length=1)] = Field(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from nnzoo.config.schema import BundledTableOptions, DigitsOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+from nnzoo.data.dataset import Dataset, Kind, row_splits
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -59,9 +59,7 @@ def load_digits(options: DigitsOptions, spec: dict[str, Any] | None = None) -> D
     x = torch.from_numpy(table[:, :-1].astype(np.uint8).reshape(-1, 1, 8, 8))
     y = torch.from_numpy(table[:, -1].astype(np.int64))
     rows = split_rows(len(x), options.split, y.numpy())
-    splits: dict[str, Any] = {
-        part: TensorSplit(x[chosen], y[chosen]) for part, chosen in rows.items() if len(chosen)
-    }
+    splits = row_splits(x, y, rows)
     spec = {"labels": [str(digit) for digit in range(10)]}
     return Dataset(Kind("image", (1, 8, 8)), "classification", splits, spec)
 
@@ -83,9 +81,7 @@ def load_table(options: BundledTableOptions, spec: dict[str, Any] | None = None)
         y = torch.from_numpy(table[:, -1].astype(np.int64))
     inputs = torch.from_numpy(np.ascontiguousarray(x))
     rows = split_rows(len(x), options.split, y.numpy() if labels else None)
-    splits: dict[str, Any] = {
-        part: TensorSplit(inputs[chosen], y[chosen]) for part, chosen in rows.items() if len(chosen)
-    }
+    splits = row_splits(inputs, y, rows)
     columns = [{"name": column} for column in _COLUMNS[name].split("|")]
     spec = {"columns": columns}
     spec |= {"labels": labels} if labels else {"targets": ["progression"]}

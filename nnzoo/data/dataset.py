@@ -91,6 +91,18 @@ class TensorSplit:
         return [self.x, self.y]
 
 
+def row_splits(x: Tensor, y: Tensor, rows: dict[str, np.ndarray]) -> dict[str, Split]:
+    """Splits of one table or pile of images; all rows in one split are not copied."""
+    splits: dict[str, Split] = {}
+    for name, chosen in rows.items():
+        if len(chosen) == len(x):
+            splits[name] = TensorSplit(x, y)
+        elif len(chosen):
+            index = torch.from_numpy(chosen)
+            splits[name] = TensorSplit(x[index], y[index])
+    return splits
+
+
 @dataclass(frozen=True)
 class WindowSplit:
     """Windows cut out of one long series when they are asked for.

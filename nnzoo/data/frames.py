@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 # How many rows are looked at to tell a header and a delimiter.
 SAMPLE = 10
 SAMPLED_DATES = 50
+# As they are, and as YAML writes them.
+DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-"]
 
 
 def read_frame(
-    path: str, header: bool | Literal["auto"], delimiter: str = ",", key: str = "data.path"
+    path: str, header: bool | Literal["auto"], delimiter: str = "auto", key: str = "data.path"
 ) -> pandas.DataFrame:
     """A file as text columns (CSV) or typed ones (Parquet); unnamed columns are "0", "1", ….
 
@@ -85,6 +87,8 @@ def _read_csv(file: Path, header: bool | Literal["auto"], delimiter: str) -> pan
         raise DataError(
             f"{file}:{line}: not UTF-8 text (byte {error.start + 1}); save the file as UTF-8"
         ) from None
+    if delimiter == "auto":
+        delimiter = _find_delimiter(text)
     first, rows, named = _scan(file, text, header, delimiter)
     try:
         frame = pandas.read_csv(
@@ -162,10 +166,28 @@ def _scan(
     return sample[0], count, named
 
 
+def _find_delimiter(text: str) -> str:
+    """The usual delimiter that cuts the first rows into the most, equally many values; else ','."""
+    import csv
+
+    best, most = ",", 1
+    for delimiter in DELIMITERS:
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
+        )
+        try:
+            widths = [len(row) for row, _ in zip(reader, range(SAMPLE), strict=False) if row]
+        except csv.Error:
+            continue
+        if len(set(widths)) == 1 and widths[0] > most:
+            best, most = delimiter, widths[0]
+    return best
+
+
 def _other_delimiter(sample: list[list[str]], delimiter: str) -> str:
     """A hint where the first row holds another usual delimiter more often than the one given."""
     first = sample[0]
-    for other, shown in ((";", "';'"), ("\t", '"\\t"'), ("|", "'|'"), (",", "','")):
+    for other, shown in DELIMITERS.items():
         times = sum(cell.count(other) for cell in first)
         rows_agree = all(any(other in cell for cell in row) for row in sample)
         if other != delimiter and times >= len(first) and rows_agree:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit, row_splits
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -114,16 +114,7 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
             if options.subset == "letters":
                 y[part] = y[part] - 1  # letters count from 1; "N/A" is class 0
     rows = split_rows(len(x["train"]), options.split, y["train"].numpy(), test=False)
-    splits: dict[str, Any] = {}
-    for part in ("train", "val"):
-        chosen = torch.from_numpy(rows[part])
-        whole = len(chosen) == len(x["train"])
-        if len(chosen):
-            splits[part] = (
-                TensorSplit(x["train"], y["train"])
-                if whole
-                else TensorSplit(x["train"][chosen], y["train"][chosen])
-            )
+    splits = row_splits(x["train"], y["train"], rows)
     splits["test"] = TensorSplit(x["test"], y["test"])
     kind = Kind("image", tuple(x["train"].shape[1:]))
     return Dataset(kind, "classification", splits, {"labels": labels})
@@ -210,13 +201,8 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     held = {"val": split.val if "val" not in parts else 0}
     held["test"] = split.test if "test" not in parts else 0
     rows = split_rows(len(x["train"]), split.model_copy(update=held), y["train"].numpy())
-    splits: dict[str, Any] = {}
-    for part in ("train", "val", "test"):
-        if part in parts and part != "train":
-            splits[part] = TensorSplit(x[part], y[part])
-        elif part in rows and len(rows[part]):
-            chosen = torch.from_numpy(rows[part])
-            splits[part] = TensorSplit(x["train"][chosen], y["train"][chosen])
+    splits = row_splits(x["train"], y["train"], rows)
+    splits |= {part: TensorSplit(x[part], y[part]) for part in parts if part != "train"}
     shape = tuple(x["train"].shape[1:])
     return Dataset(Kind("image", shape), "classification", splits, {"labels": labels})
 

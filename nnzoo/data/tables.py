@@ -109,6 +109,8 @@ def _describe(
         if name in named["numbers"] or found:
             numbers.append({"name": name})
         elif column.notna().any():
+            if name not in named["categories"]:
+                _refuse_decimal_commas(column, path)
             values = sorted(to_text(column).dropna().unique())
             if len(values) > options.max_categories and name not in named["categories"]:
                 raise DataError(
@@ -122,6 +124,8 @@ def _describe(
         raise DataError(f"{path} has no column to learn from but the target '{target}'")
     spec: dict[str, Any] = {"columns": numbers + categories, "target": target}
     task = options.task
+    if task != "classification":
+        _refuse_decimal_commas(train[target], path)
     if task == "auto":
         task = "classification" if _looks_like_classes(train[target]) else "regression"
     spec["task"] = task
@@ -142,6 +146,17 @@ def _describe(
     else:
         spec["targets"] = [target]
     return spec, empty
+
+
+def _refuse_decimal_commas(column: pandas.Series, path: str) -> None:
+    """"1,5" would silently become a category."""
+    text = to_text(column)
+    if not looks_numeric(column) and looks_numeric(text.str.replace(",", ".", regex=False)):
+        value = text[text.str.contains(",", na=False)].iloc[0]
+        raise DataError(
+            f"{path}: column '{column.name}' has decimal commas ('{shorten(value)}'); write "
+            "decimal points, or name the column in data.categories"
+        )
 
 
 def _natural(label: str) -> tuple[int, float, str]:
