@@ -20,7 +20,10 @@ MAX_NUMBERS = 1 << 22
 def outputs(
     network: nn.Module, split: Split, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The network's outputs and the targets of a prepared split, batch by batch, in order."""
+    """The network's outputs and the targets of a prepared split, batch by batch, in order.
+
+    The network is in evaluation mode meanwhile.
+    """
     network.eval()
     if not len(split):
         return
@@ -31,8 +34,10 @@ def outputs(
 
 
 def evaluate(network: nn.Module, split: Split, task: Task, device: torch.device) -> dict[str, Any]:
-    """The metrics of a prepared split; the network is left in evaluation mode."""
+    """The metrics of a prepared split; the network stays in the mode it was in."""
+    was_training = network.training
     sums: Any = task.sums(device)
     for output, target in outputs(network, split, device):
         task.add(sums, output, target)
+    network.train(was_training)
     return task.report(sums)

@@ -48,6 +48,8 @@ class Run:
         """The metrics of the best weights on a split, in the form of `nnzoo eval --json`."""
         if split not in self.dataset.splits:
             return None
+        if not self.trainer.best_weights:
+            raise CheckpointError(f"{self.folder.path}: no epoch is complete yet")
         current = {name: t.clone() for name, t in self.network.model.state_dict().items()}
         self.network.model.load_state_dict(self.trainer.best_weights)
         report = measure(self.network, self.dataset, split, self.trainer.splits.get(split))

@@ -277,6 +277,25 @@ def test_the_monitor_decides_which_epoch_is_best(monitor: str, higher: bool) -> 
     assert (trainer.best_epoch, trainer.best_value) == ((2, 0.7) if higher else (3, 0.3))
 
 
+def test_an_epoch_whose_metric_is_nan_is_never_kept_as_the_best() -> None:
+    trainer = begin(config()).trainer
+    for epoch, value in enumerate((math.nan, 0.7, math.nan, 0.6), start=1):
+        trainer.epoch = epoch
+        trainer.compare({"val_loss": value})
+    assert (trainer.best_epoch, trainer.best_value) == (4, 0.6)
+
+
+def test_evaluating_between_steps_changes_nothing() -> None:
+    weights = []
+    for looks in (False, True):
+        run = begin(config("mlp", train=TINY), f"out{looks}")
+        for event in train(run):
+            if looks and isinstance(event, StepEnd) and run.trainer.best_weights:
+                assert run.result() is not None
+        weights.append(run.network.model.state_dict())
+    assert same(*weights)
+
+
 def test_without_validation_rows_the_last_epoch_is_kept() -> None:
     data = {"name": "iris", "split": {"val": 0}}
     run = begin(config("mlp", data))

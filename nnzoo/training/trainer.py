@@ -192,9 +192,10 @@ class Trainer:
         gain = math.inf if best is None else (value - best if higher else best - value)
         better = gain > 0
         self.stale_epochs = 0 if gain > needed else self.stale_epochs + 1
-        self.plateau(gain > 0)
+        self.plateau(better)
         if better:
-            self.keep_best(value)
+            # Anything is better than nan, which compares with nothing.
+            self.keep_best(None if math.isnan(value) else value)
         return better
 
     @property
