@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import typer
 
 from nnzoo import __version__
-from nnzoo.errors import INTERRUPTED, TERMINATED, NnzooError, UsageError
+from nnzoo.errors import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    TERMINATED,
+    DataError,
+    NnzooError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -72,8 +79,10 @@ def command(name: str | None = None) -> Callable[[Command], Command]:
                 raise typer.Exit(INTERRUPTED) from None
             except BrokenPipeError:
                 # The reader of our output has gone (`nnzoo models | head`): nothing to say.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit(0) from None
+                null = os.open(os.devnull, os.O_WRONLY)
+                for stream in (sys.stdout, sys.stderr):
+                    os.dup2(null, stream.fileno())
+                raise typer.Exit(BROKEN_PIPE) from None
             except (typer.Exit, typer.Abort):
                 raise
             except Exception as error:
@@ -178,7 +187,7 @@ def train(
         _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
     if stopped[0] and not trainer.finished:
         name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
-        arguments = [word for word in sys.argv[1:] if word != "--fresh"]
+        arguments = _without_start_options(sys.argv[1:])
         stderr.print(
             f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
             f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
@@ -195,8 +204,21 @@ def train(
                             "test": result})  # fmt: skip
     elif verbose:
         if result is not None:
+            stderr.print()
             console.print_result(stdout, result, detail=False)
+        else:
+            stderr.print("no test rows (data.split.test), so no result")
         _where(stdout, current)
+
+
+def _without_start_options(words: list[str]) -> list[str]:
+    """A command line without what decides how a run starts, so that it goes on."""
+    kept = []
+    for i, word in enumerate(words):
+        value_of_resume = i > 0 and words[i - 1] == "--resume"
+        if word not in ("--fresh", "--resume") and not value_of_resume:
+            kept.append(word)
+    return [word for word in kept if not word.startswith("--resume=")]
 
 
 def _announce(say: Callable[..., Any], current: Run) -> None:
@@ -225,16 +247,18 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     trainer = current.trainer
     epochs = trainer.config.train.epochs
     bar = None
+    trained: list[float] = []
     if verbose == 1 and not trainer.finished:
-        bar = console.Progressing(stderr, epochs, len(trainer.groups), trainer.step, trainer.rows)
+        bar = console.Progressing(stderr, epochs, len(trainer.groups), trainer.step)
         bar.__enter__()
     try:
         for event in events(current, stop):
             if isinstance(event, EpochEnd):
+                trained.append(event.row["seconds"])
                 if json_:
                     console.print_json({"event": "epoch", **event.row})
                 elif verbose == 2:
-                    line = console.epoch_line(event.row, epochs, event.best)
+                    line = console.epoch_line(event.row, epochs, event.best, stderr.width)
                     stderr.print(line, markup=False, soft_wrap=True)
                 if bar is not None:
                     bar.epoch(event.row, trainer.best_epoch)
@@ -243,12 +267,12 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     finally:
         if bar is not None:
             bar.__exit__(None, None, None)
-    if verbose:
-        rows = current.folder.rows()
-        seconds = sum(row["seconds"] for row in rows)
-        rate = len(rows) * trainer.rows / seconds if seconds else 0
+    if verbose and trained:
+        seconds = sum(trained)
+        count = f"{len(trained)} epoch{'s' if len(trained) > 1 else ''}"
+        rate = len(trained) * trainer.rows / seconds if seconds else 0
         early = ", stopped early" if trainer.stopped_early else ""
-        stderr.print(f"trained {len(rows)} epochs in {seconds:.1f} s ({rate:,.0f} rows/s){early}\n",
+        stderr.print(f"trained {count} in {seconds:.1f} s ({rate:,.0f} rows/s){early}",
                      soft_wrap=True)  # fmt: skip
 
 
@@ -325,8 +349,8 @@ def eval_(
     _one_of("--weights", weights, ("best", "last"))
     if (checkpoint is None) == (config is None):
         raise UsageError("give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn")
-    if checkpoint is not None and set_:
-        raise UsageError("--set goes with --config")
+    if checkpoint is not None and seed is not None:
+        raise UsageError("--seed goes with --config: a CHECKPOINT has its seed")
     path = checkpoint
     if path is None:
         run_config = _config(None, config, set_, seed)
@@ -334,17 +358,27 @@ def eval_(
         if not path.is_dir():
             raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
     from nnzoo import run
+    from nnzoo.config.load import parse
+    from nnzoo.config.reader import Document
     from nnzoo.network import read_dataset
     from nnzoo.training.device import choose_device
 
     network, file = run.load_network(path, choose_device(device), weights)
-    if config is not None:
-        network.config = run.same_run(run_config, network, file)
-    dataset = read_dataset(network.config, network.facts)
-    if dataset.fingerprint() != network.facts["fingerprint"]:
-        sys.stderr.write("note: the data has changed since the run was trained\n")
+    if config is None:
+        stored = Document(value=network.config.to_dict())
+        run_config = parse(stored, str(file), set_ or [], Path.cwd())
+    network.config = run.same_run(run_config, network, file)
+    try:
+        dataset = read_dataset(network.config, network.facts)
+    except DataError as error:
+        where = next((key for key in ("path", "root") if hasattr(network.config.data, key)), None)
+        hint = f"\nIf the data has moved: --set data.{where}=…" if where else ""
+        raise DataError(f"{error}{hint}") from None
     report = run.measure(network, dataset, split)
     result = {"run": network.config.name, "checkpoint": str(file), **report}
+    if dataset.fingerprint() != network.facts["fingerprint"]:
+        sys.stderr.write("note: the data has changed since the run was trained\n")
+        result["data_changed"] = True
     if json_:
         console.print_json(result)
         return

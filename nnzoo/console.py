@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from nnzoo.config.show import to_json
@@ -24,13 +24,20 @@ HEADLINE = {
 }
 
 
+class _Console(Console):
+    """rich's console, which does not end the process when the reader of its output has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
     """(stdout, stderr). Where the stream is no terminal, lines may be longer than 80."""
 
     def make(stderr: bool) -> Console:
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() else plain_width
-        return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+        return _Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
     return make(False), make(True)
 
@@ -53,46 +60,57 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
 
 
-def epoch_line(row: dict[str, Any], epochs: int, best: bool) -> str:
-    """One epoch as a line of text."""
-    width = len(str(epochs))
-    parts = [f"epoch {row['epoch']:>{width}}/{epochs}", f"lr {row['lr']:.2e}"]
-    parts += [f"{name} {number(row[name])}" for name in shown_metrics(row)]
-    if row["samples_per_second"]:
-        parts.append(f"{row['samples_per_second']:,.0f}/s")
-    parts.append(f"{row['seconds']:.1f} s")
-    return "  ".join(parts) + ("  *" if best else "")
+def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
+    """One epoch as a line of text; what matters least is left out where it would not fit."""
+    head = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
+    metrics = [f"{name} {number(row[name])}" for name in shown_metrics(row)]
+    rate = [f"lr {row['lr']:.2e}"]
+    speed = [f"{row['samples_per_second']:,.0f}/s"] if row["samples_per_second"] else []
+    time = [f"{row['seconds']:.1f} s"]
+    mark = ["*"] if best else []
+    line = ""
+    for parts in (
+        [head, *rate, *metrics, *speed, *time, *mark],
+        [head, *metrics, *time, *mark],
+        [head, *metrics[-2:], *mark],
+    ):
+        line = "  ".join(parts)
+        if len(line) < width:
+            break
+    return line
 
 
 def shown_metrics(row: dict[str, Any]) -> list[str]:
-    """The metrics of an epoch that a line has room for."""
-    wanted = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_rmse", "val_r2")
+    """The metrics of an epoch that a line has room for, the most telling last."""
+    wanted = ("train_accuracy", "train_loss", "val_r2", "val_rmse", "val_loss", "val_accuracy")
     return [name for name in wanted if name in row]
 
 
 class Progressing:
     """The live bar of `train`; a context manager, fed with the trainer's events."""
 
-    def __init__(self, console: Console, epochs: int, groups: int, done: int, rows: int) -> None:
+    WIDE = 110
+
+    def __init__(self, console: Console, epochs: int, groups: int, done: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.epochs = epochs
-        self.rows_per_step = rows / groups
+        self.wide = console.width >= self.WIDE
+        plain = Column(no_wrap=True)
         self.progress: Progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.description}", table_column=plain),
+            BarColumn(bar_width=24 if self.wide else 12),
+            TextColumn("{task.percentage:>3.0f}%", table_column=plain),
+            TimeRemainingColumn(compact=True, table_column=plain),
+            TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True, ratio=1)),
             console=console,
             transient=True,
             refresh_per_second=10,
+            expand=False,
         )
         self.task = self.progress.add_task(
-            self.describe(done // groups + 1), total=epochs * groups, completed=done, speed="",
-            metrics="",
-        )  # fmt: skip
+            self.describe(done // groups + 1), total=epochs * groups, completed=done, metrics=""
+        )
 
     def describe(self, epoch: int) -> str:
         return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"
@@ -108,15 +126,15 @@ class Progressing:
         self.progress.update(self.task, completed=step, description=self.describe(epoch))
 
     def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
-        speed = row["samples_per_second"]
-        names = [name for name in shown_metrics(row) if name != "train_accuracy"]
-        metrics = "  ".join(f"{name} {number(row[name])}" for name in names)
+        names = [name for name in shown_metrics(row) if name not in ("train_accuracy", "val_r2")]
+        parts = [f"{name} {number(row[name])}" for name in (names if self.wide else names[-2:])]
+        if self.wide and row["samples_per_second"]:
+            parts += [f"best {best_epoch}", f"{row['samples_per_second']:,.0f}/s"]
         self.progress.update(
             self.task,
             completed=row["step"],
             description=self.describe(row["epoch"] + 1),
-            speed=f"{speed:,.0f}/s" if speed else "",
-            metrics=f"{metrics}  best {best_epoch}",
+            metrics="  ".join(parts),
         )
 
 

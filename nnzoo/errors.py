@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 TERMINATED = 143
 
 

@@ -146,6 +146,11 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
         network = _build(config, facts, weights, scale, device)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{source} is not a checkpoint of nnzoo: no {error}") from None
+    except ConfigError as error:
+        first = error.faults[0]
+        raise CheckpointError(
+            f"{source}: its configuration does not hold here: {first.path}: {first.message}"
+        ) from None
     load_into(network.model, content["model"], f"{source}, model")
     load_into(network.preprocess, content["preprocess"], f"{source}, preprocess")
     load_into(network.task, content["task"], f"{source}, task")

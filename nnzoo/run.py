@@ -25,7 +25,7 @@ from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
-MAY_CHANGE = ("name", "train.epochs", "train.save_every")
+MAY_CHANGE = ("name", "train.epochs", "train.save_every", "train.early_stopping")
 Resume = Literal["auto", "must", "never"]
 State = Literal["new", "resumed", "complete"]
 
@@ -87,42 +87,79 @@ def start(
     or must not hold one; ConfigError and DataError where the parts do not fit together.
     """
     folder = Folder(out / config.name)
-    notes = []
-    exists = folder.last.exists()
-    if resume == "must" and not exists and not fresh:
+    going_on = folder.holds_run and not fresh
+    if resume == "must" and not going_on:
         raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
-    if resume == "never" and exists and not fresh:
+    if resume == "never" and going_on:
         raise CheckpointError(
             f"--resume never: {folder.path} holds a run; --fresh sets it aside, or give this run "
             "another name"
         )
     dataset = read_dataset(config)
+    notes = []
+    content: dict[str, Any] = {}
     lock = FileLock(folder.path / ".lock")
-    going_on = exists and not fresh
     if going_on:
         if write:
             folder.acquire(lock)
-        content = checkpoint.load(folder.last)
+        content, note = folder.load()
+        notes += [note] if note else []
+        if "trainer" not in content:
+            raise CheckpointError(
+                f"{folder.last} holds weights alone, nothing to go on from; --fresh sets "
+                f"{folder.path} aside and starts over"
+            )
         refuse_other_run(config, content, dataset, folder)
         network = restore(content | {"config": config.to_dict()}, str(folder.last), device)
     else:
         network = assemble(config, dataset, device)  # may refuse: nothing is touched before
         if write:
-            aside = folder.set_aside() if fresh else None
-            if aside is not None:
-                notes.append(f"the old run lies in {aside}")
-            folder.acquire(lock)
+            notes += _take_new_folder(folder, lock, fresh)
+        else:
+            folder.check_writable()
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
     trainer = Trainer(config, network, splits)
     state: State = "new"
     if going_on:
         trainer.load(content["trainer"], content["best_model"])
         state = "complete" if trainer.finished else "resumed"
-    if write and state != "complete":
-        folder.cut_metrics(trainer.step)
-        folder.write_config(config, environment(network))
+        notes += _schedule_note(content["config"], trainer) if state == "resumed" else []
+    run = Run(folder, network, dataset, trainer, state, notes, lock)
+    if write:
+        if state != "complete":
+            folder.cut_metrics(trainer.step)
+            folder.write_config(config, environment(network))
+        if going_on:
+            save_best(run)
     notes.append(_how_it_starts(folder, trainer, state))
-    return Run(folder, network, dataset, trainer, state, notes, lock)
+    return run
+
+
+def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
+    """Lock the folder of a new run; with `fresh` an old one is set aside, unless it is in use."""
+    notes = []
+    if fresh and folder.path.exists():
+        old = FileLock(folder.path / ".lock")
+        folder.acquire(old)
+        notes.append(f"the old run lies in {folder.set_aside()}")
+        old.release()
+    folder.acquire(lock)
+    if folder.holds_run:
+        raise CheckpointError(
+            f"another process has just trained in {folder.path}; run the same command again to go on"
+        )
+    return notes
+
+
+def _schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
+    """What the schedule does where `train.epochs` has changed since the checkpoint."""
+    epochs, schedule = trainer.config.train.epochs, trainer.config.optim.schedule
+    if before["train"]["epochs"] == epochs or schedule.name in ("constant", "step", "plateau"):
+        return []
+    return [
+        f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
+        f"{epochs} epochs, and the rate goes on at {trainer.rate_at(trainer.step):.3g}"
+    ]
 
 
 def _how_it_starts(folder: Folder, trainer: Trainer, state: State) -> str:
@@ -130,10 +167,22 @@ def _how_it_starts(folder: Folder, trainer: Trainer, state: State) -> str:
     if state == "new":
         return f"no checkpoint in {folder.path}: starting new"
     if state == "resumed":
-        inside = f", step {trainer.group + 1} of {len(trainer.groups)}" if trainer.group else ""
+        inside = (
+            f", step {trainer.group + 1} of {len(trainer.groups)}"
+            if 0 < trainer.group < len(trainer.groups)
+            else ""
+        )
         return f"resumed {folder.path} at epoch {trainer.epoch + 1} of {epochs}{inside}"
     if trainer.epoch < epochs:
-        return f"{folder.path} is complete: stopped early after epoch {trainer.epoch} of {epochs}"
+        return (
+            f"{folder.path} is complete: stopped early after epoch {trainer.epoch} of {epochs}; raise "
+            "train.early_stopping.patience to go on, or --fresh to start over"
+        )
+    if trainer.epoch > epochs:
+        return (
+            f"{folder.path} is complete: it has {trainer.epoch} epochs, more than the {epochs} asked "
+            "for; --fresh starts over"
+        )
     return (
         f"{folder.path} is complete: {trainer.epoch} of {epochs} epochs; raise train.epochs to go "
         "on, or --fresh to start over"
@@ -146,11 +195,11 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
     Where the data lies is left out: its fingerprint tells whether it is the same.
     """
     before, after = old.flat(), new.flat()
-    ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))
+    ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them
     return [
         f"  {key}: {before.get(key, 'not set')} there, {after.get(key, 'not set')} here"
         for key in dict.fromkeys([*before, *after])
-        if key not in ignored and before.get(key) != after.get(key)
+        if not key.startswith(ignored) and before.get(key) != after.get(key)
     ]
 
 
@@ -192,16 +241,38 @@ def environment(network: Network) -> dict[str, Any]:
 
 
 def save(run: Run) -> None:
-    """Write last.pt, and best.pt where there is a better one."""
+    """Write last.pt, and then best.pt where there is a better one.
+
+    last.pt holds the best weights too: where a crash comes in between, `start` writes best.pt.
+    """
     trainer = run.trainer
-    contents = run.network.contents()
     checkpoint.save(
-        run.folder.last, contents | {"trainer": trainer.state(), "best_model": trainer.best_weights}
+        run.folder.last,
+        run.network.contents() | {"trainer": trainer.state(), "best_model": trainer.best_weights},
+        previous=run.folder.previous,
     )
-    if trainer.best_weights and run.saved_best != trainer.best_epoch:
-        best = contents | {"model": trainer.best_weights, "epoch": trainer.best_epoch}
-        checkpoint.save(run.folder.best, best)
+    save_best(run)
+
+
+def save_best(run: Run) -> None:
+    """Write best.pt unless it holds the best weights already."""
+    trainer = run.trainer
+    if not trainer.best_weights or run.saved_best == trainer.best_epoch:
+        return
+    if run.saved_best < 0 and _epoch_of(run.folder.best) == trainer.best_epoch:
         run.saved_best = trainer.best_epoch
+        return
+    best = {"model": trainer.best_weights, "epoch": trainer.best_epoch}
+    checkpoint.save(run.folder.best, run.network.contents() | best)
+    run.saved_best = trainer.best_epoch
+
+
+def _epoch_of(path: Path) -> int | None:
+    """The epoch of the weights in a best.pt; None where it is missing or damaged."""
+    try:
+        return checkpoint.load(path).get("epoch")
+    except CheckpointError:
+        return None
 
 
 def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 from nnzoo.config.schema import NAME_PATTERN, CsvOptions, SeriesOptions
 from nnzoo.config.show import quoted
-from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
 
 MIN_SERIES_ROWS = 30
+MIN_GROUP_ROWS = 10  # on average
 SAMPLED_PICTURES = 20
 
 
 def starter_config(data: Path, out: Path) -> str:
     """The text of a configuration for a table, a series or a folder of pictures.
 
-    Paths below the folder of `out` are relative to it. Raises DataError where the data cannot be read.
+    Paths below the folder of `out` are relative to it. Raises DataError where nothing could train
+    on the data as it is.
     """
     path = os.path.relpath(data.resolve(), out.resolve().parent)
     if path.startswith(".."):
@@ -47,14 +48,33 @@ def _file(data: Path, path: str) -> tuple[str, str]:
     numbers = [name for name in frame.columns if looks_numeric(frame[name])]
     others = [name for name in frame.columns if name not in dates and name not in numbers]
     long_enough = len(frame) >= MIN_SERIES_ROWS
-    if numbers and long_enough and ((dates and not others) or len(frame.columns) == 1):
-        return _series(frame, data, path, dates, numbers)
+    if numbers and long_enough:
+        if (dates and not others) or len(frame.columns) == 1:
+            return _series(frame, data, path, dates, numbers)
+        if dates and len(others) == 1 and _tells_series_apart(frame, dates[0], others[0]):
+            return _series(frame, data, path, dates, numbers, group=others[0])
     return _table(frame, data, path, dates)
 
 
+def _tells_series_apart(frame: pandas.DataFrame, time: str, group: str) -> bool:
+    """Whether the dates are in order within each value of a column, but not in the whole file."""
+    from nnzoo.data.frames import to_dates
+
+    def in_order(dates: pandas.Series) -> bool:
+        # A few equal times are the hour that a clock is set back.
+        return bool(dates.is_monotonic_increasing and dates.nunique() >= 0.9 * len(dates))
+
+    dates = to_dates(frame[time])
+    few = frame[group].nunique() <= len(frame) / MIN_GROUP_ROWS
+    if not few or frame[group].isna().any() or dates.isna().any() or in_order(dates):
+        return False
+    return all(in_order(each) for _, each in dates.groupby(frame[group]))
+
+
 def _header(frame: pandas.DataFrame) -> str:
-    unnamed = list(frame.columns) == [str(i) for i in range(len(frame.columns))]
-    return "  header: false\n" if unnamed else ""
+    from nnzoo.data.frames import unnamed
+
+    return "  header: false\n" if unnamed(frame) else ""
 
 
 def _table(frame: pandas.DataFrame, data: Path, path: str, dates: list[str]) -> tuple[str, str]:
@@ -97,28 +117,39 @@ train:
 
 
 def _series(
-    frame: pandas.DataFrame, data: Path, path: str, dates: list[str], numbers: list[str]
+    frame: pandas.DataFrame,
+    data: Path,
+    path: str,
+    dates: list[str],
+    numbers: list[str],
+    group: str | None = None,
 ) -> tuple[str, str]:
-    from nnzoo.data.series import season_of
+    from nnzoo.data.series import load_series, season_of
 
-    options = SeriesOptions(name="series", path=str(data))
-    season = season_of(frame, dates[0] if dates else None)
-    window = 2 * season if season else options.window
-    window = max(2, min(window, len(frame) // 6))
+    series = [frame] if group is None else [each for _, each in frame.groupby(group)]
+    season = season_of(series[0], dates[0] if dates else None)
+    window = 2 * season if season else SeriesOptions(name="series", path="").window
+    window = max(2, min(window, min(map(len, series)) // 6))
     headless = _header(frame)
-    target = "-1" if headless else quoted(numbers[-1])
+    last = numbers[-1] == frame.columns[-1]
+    load_series(
+        SeriesOptions(name="series", path=str(data), target=numbers[-1], group=group, window=window)
+    )
+    target = "-1" if headless and last else quoted(numbers[-1])
+    grouped = f"  group: {quoted(group)}    # tells the series apart\n" if group else ""
     covariates = ""
     if len(numbers) > 1:
         named = ", ".join(quoted(name) for name in numbers[:-1])
         covariates = f"  covariates: none    # or all, or a list: {named}\n"
+    of_series = f" of {len(series):,} series" if group else ""
     distance = f", a season of {season} by its dates" if season else ""
     return (
-        f"{data.name}: {len(frame):,} time steps{distance}.",
+        f"{data.name}: {len(frame):,} time steps{of_series}{distance}.",
         f"""data:
   name: series
   path: {quoted(path)}
 {headless}  target: {target}
-{covariates}  window: {window}    # past time steps the network sees
+{grouped}{covariates}  window: {window}    # past time steps the network sees
   horizon: 1     # future time steps it predicts
 model:
   name: lstm
@@ -139,11 +170,10 @@ train:
 def _pictures(folder: Path, path: str) -> tuple[str, str]:
     from PIL import Image
 
-    from nnzoo.data.images import EXTENSIONS
+    from nnzoo.data.images import find_pictures
 
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS)
-    if not files:
-        raise DataError(f"{folder} holds no pictures ({', '.join(EXTENSIONS)})")
+    parts, _ = find_pictures(folder)
+    files = [file for found in parts.values() for each in found.values() for file in each]
     sides, gray = [], True
     for file in files[:: max(1, len(files) // SAMPLED_PICTURES)][:SAMPLED_PICTURES]:
         try:

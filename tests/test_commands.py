@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -391,6 +392,106 @@ def test_init_of_a_series_names_the_covariates_that_could_be_used(nnzoo: NNZOO) 
     assert '# or all, or a list: "fuel"\n' in Path("air.yaml").read_text()
 
 
+def cities(path: str, first: str = "date,city,y", stacked: bool = True) -> None:
+    rows = [
+        f"2020-{1 + i // 28:02d}-{1 + i % 28:02d},{city},{value + i}.5"
+        for city, value in (("Paris", 10), ("Lyon", 90))
+        for i in range(40)
+    ]
+    rows = rows if stacked else sorted(rows)
+    Path(path).write_text("\n".join([*([first] if first else []), *rows]) + "\n")
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+def test_init_of_several_series_names_the_column_that_tells_them_apart(
+    nnzoo: NNZOO, stacked: bool
+) -> None:
+    cities("groups.csv", stacked=stacked)
+    data = initialised(nnzoo, "groups.csv")["data"]
+    assert (data["name"], data["group"], data["target"]) == ("series", "city", "y")
+    assert (
+        Path("groups.yaml")
+        .read_text()
+        .startswith("# groups.csv: 80 time steps of 2 series, a season of 7 by its dates.\n")
+    )
+
+
+def test_init_of_several_series_without_a_header_goes_by_positions(nnzoo: NNZOO) -> None:
+    cities("bare.csv", first="")
+    data = initialised(nnzoo, "bare.csv")["data"]
+    assert (data["name"], data["header"], data["group"], data["target"]) == (
+        "series", False, "1", -1,
+    )  # fmt: skip
+
+
+def test_init_takes_words_beside_rising_dates_for_a_table(nnzoo: NNZOO) -> None:
+    rows = [f"2020-{1 + i // 28:02d}-{1 + i % 28:02d},{['sun', 'rain'][i % 2]},{i}.5" for i in range(60)]  # fmt: skip
+    Path("weather.csv").write_text("date,sky,y\n" + "\n".join(rows) + "\n")
+    assert initialised(nnzoo, "weather.csv")["data"]["name"] == "csv"
+
+
+def test_init_of_a_series_without_a_header_takes_its_last_number(nnzoo: NNZOO) -> None:
+    rows = [f"{i}.5,2020-{1 + i // 28:02d}-{1 + i % 28:02d}" for i in range(60)]
+    Path("bare.csv").write_text("\n".join(rows) + "\n")
+    assert initialised(nnzoo, "bare.csv")["data"]["target"] == "0"
+
+
+def test_init_does_not_take_thousands_for_dates(nnzoo: NNZOO) -> None:
+    rows = [f'"1,{200 + i}",{i % 7}.5' for i in range(60)]
+    Path("money.csv").write_text("price,y\n" + "\n".join(rows) + "\n")
+    result = nnzoo("init", "money.csv")
+    assert (result.code, result.out) == (3, "")
+    assert "column 'price' has decimal commas ('1,200')" in " ".join(result.err.split())
+
+
+def disordered() -> None:
+    months("d.csv", covariate=False)
+    first, second, *rest = Path("d.csv").read_text().splitlines()
+    Path("d.csv").write_text("\n".join([first, *rest, second]) + "\n")
+
+
+def gappy() -> None:
+    months("d.csv", covariate=False)
+    lines = Path("d.csv").read_text().splitlines()
+    lines[9] = lines[9].split(",")[0] + ","
+    Path("d.csv").write_text("\n".join(lines) + "\n")
+
+
+def one_class() -> None:
+    pictures("d", "RGB")
+    shutil.rmtree("d/cat")
+
+
+def empty_class() -> None:
+    pictures("d", "RGB")
+    Path("d/fox").mkdir()
+
+
+def no_class() -> None:
+    Path("d").mkdir()
+    Image.new("RGB", (8, 8)).save("d/a.png")
+
+
+@pytest.mark.parametrize(
+    ("make", "source", "message"),
+    [
+        (disordered, "d.csv", "d.csv: not in order of time: '1950-01' (data row 60) is earlier"),
+        (gappy, "d.csv", "d.csv: the target 'passengers' is missing in data row 9; fill it in"),
+        (one_class, "d", "d has 1 class folder(s); a classifier needs at least two"),
+        (empty_class, "d", "class folder without pictures: d/fox"),
+        (no_class, "d", "d has no class folders; put each class's pictures into its own"),
+    ],
+)
+def test_init_of_data_that_cannot_train_exits_with_3_and_what_train_would_say(
+    nnzoo: NNZOO, make: Callable[[], Any], source: str, message: str
+) -> None:
+    make()
+    result = nnzoo("init", source)
+    assert (result.code, result.out) == (3, "")
+    assert " ".join(result.err.split()).startswith(message)
+    assert not Path("d.yaml").exists()
+
+
 def test_init_of_pictures_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
     pictures("pets", "RGB")
     found = initialised(nnzoo, "pets")
@@ -460,7 +561,11 @@ def test_a_file_that_is_not_there_is_a_fault_of_the_data(nnzoo: NNZOO) -> None:
     ("words", "code", "text"),
     [
         ([], 2, "give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn\n"),
-        (["a", "-c", "cnn"], 2, "give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn\n"),
+        (
+            ["a", "-c", "cnn"],
+            2,
+            "give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn\n",
+        ),
         (["a", "-s", "seed=1"], 2, "--set goes with --config\n"),
         (["-c", "cnn"], 2, "no run in checkpoints/cnn; train first: nnzoo train --config cnn\n"),
         (["-c", "cnm"], 2, "no config 'cnm': not a file"),

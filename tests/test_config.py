@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from nnzoo.config import DATA, MODELS, OPTIMIZERS, RunConfig, load_config, reader
 from nnzoo.config.describe import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
-from nnzoo.config.schema import TrainOptions, parse_duration
+from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duration
 from nnzoo.config.shelf import TRAINING
 from nnzoo.config.show import resolved_lines, to_yaml
 from nnzoo.errors import ConfigError, UsageError
+from nnzoo.tasks import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
 FIRST = "data: digits\nmodel: cnn\n"
 
@@ -89,6 +90,7 @@ ONE = "a whole number of at least 1"
 SHARE = "a number of at least 0 and below 1"
 SPLIT = "a number above 0 and below 1 or a whole number of at least 0"
 SCHEDULES = "constant, cosine, one_cycle, step, linear, plateau"
+ACTIVATIONS = f"one of {', '.join(get_args(Activation))}"
 STEPS = "text like '1 epoch' or '500 steps'"
 QUOTES = "text that looks like a number needs quotes"
 
@@ -138,6 +140,12 @@ QUOTES = "text that looks like a number needs quotes"
         ("model: {name: cnn, residual: 1}", "true or false, got 1"),
         ("model: {name: cnn, norm: 3}", "one of none, batch, layer, got 3"),
         ("model: {name: cnn, norm: }", "one of none, batch, layer, got nothing"),
+        (
+            "train: {monitor: val_acc}",
+            f"one of {', '.join(get_args(Monitor))}, got 'val_acc'; did you mean 'val_accuracy'?",
+        ),
+        ("model: {name: mlp, activation: Relu}", f"{ACTIVATIONS}, got 'Relu'; did you mean 'relu'?"),
+        ("model: {name: mlp, activation: rel}", f"{ACTIVATIONS}, got 'rel'; did you mean 'relu'?"),
         ("data: {name: csv, path: x, header: no}", "auto, true or false, got 'no'"),
         ("data: {name: csv, path: x, delimiter: '||'}", "auto or one character, got '||'"),
         ("data: {name: csv, path: x, numbers: a}", "a list of text or whole numbers, got 'a'"),
@@ -208,6 +216,7 @@ def test_a_wrong_value_is_told_in_words_what_may_stand_there(line: str, expected
         ("model: transformer", "unknown model 'transformer'; one of mlp, cnn, rnn, lstm, gru"),
         ("data: minst", "unknown data source 'minst'; did you mean 'mnist'?"),
         ("optim: Adam", "unknown optimizer 'Adam'; did you mean 'adam'?"),
+        ("optim: ADAM", "unknown optimizer 'ADAM'; did you mean 'adam'?"),
         ("data: {name: csv}", "missing: the file"),
         ("optim: {schedule: {final: 0.1}}", f"missing: one of {SCHEDULES}"),
         ("optim: {clip: {}}", "give either 'norm' or 'value'"),
@@ -223,10 +232,16 @@ def test_what_is_missing_unknown_or_contradicts_is_told(line: str, expected: str
     assert message(line) == expected
 
 
+def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
+    measured = [f"val_{name}" for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)]
+    assert set(get_args(Monitor)) == {"auto", *measured}
+
+
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
         ("model: {name: cnn, chanels: [8]}", "did you mean 'channels'?"),
+        ("model: {name: cnn, Channels: [8]}", "did you mean 'channels'?"),
         ("model: {name: lstm, hidden: 8}", "did you mean 'hidden_size'?"),
         ("model: {name: cnn, head: {poling: flatten}}", "did you mean 'pooling'?"),
         ("optim: {schedule: {name: step, evry: 1 epoch}}", "did you mean 'every'?"),

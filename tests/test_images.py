@@ -103,6 +103,13 @@ def test_part_folders_are_the_parts_and_only_missing_ones_are_drawn(val: str | N
     assert sizes(load()) == {"train": 20 if val else 18, "val": 4 if val else 2, "test": 6}
 
 
+@pytest.mark.parametrize("names", [("Train", "Val", "Test"), ("TRAIN", "Validation", "TEST")])
+def test_part_folders_may_have_capitals(names: tuple[str, str, str]) -> None:
+    for name, count in zip(names, (10, 2, 3), strict=True):
+        make_folder(f"pics/{name}", count)
+    assert sizes(load()) == {"train": 20, "val": 4, "test": 6}
+
+
 def test_hidden_files_and_folders_and_other_files_are_ignored() -> None:
     make_folder(count=2)
     for name in ("._0.png", ".thumbs/1.png", "deep/.cache/2.png"):
@@ -137,6 +144,7 @@ def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
             "pics/test has the class 'green' that training never saw",
         ),
         (lambda: make_folder("pics/test"), "pics has test/ but no train/"),
+        (lambda: make_folder("pics/Test"), "pics has Test/ but no train/"),
     ],
 )  # fmt: skip
 def test_a_faulty_folder_is_refused_with_its_name(prepare: Any, message: str) -> None:

@@ -146,6 +146,15 @@ def test_missing_numbers_become_the_training_rows_value(how: str) -> None:
     torch.testing.assert_close(step(x)[:, 2], x[:, 2], equal_nan=True)
 
 
+def test_the_median_of_an_even_number_of_values_lies_between_the_middle_two() -> None:
+    x = torch.tensor([[1.0, 5.0], [2.0, torch.nan], [3.0, torch.nan], [10.0, torch.nan]]).double()
+    step = Impute(2, "median")
+    step.fit(x)
+    assert step.fill.tolist() == [2.5, 5.0]
+    expected = impute.SimpleImputer(strategy="median").fit(x.numpy())
+    assert step.fill.tolist() == expected.statistics_.tolist()
+
+
 @pytest.mark.parametrize("how", ["mean", "median", "zero"])
 def test_a_number_that_is_always_missing_becomes_zero(how: str) -> None:
     x = torch.full((4, 1), torch.nan, dtype=torch.float64)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +26,12 @@ from nnzoo.training import checkpoint
 FAST = ("-s", "train.epochs=2", "-s", "model.channels=[4,8]")
 
 
+@pytest.fixture(autouse=True)
+def small_config(own_folder: Path) -> None:
+    """./cnn.yaml comes before the bundled config of that name."""
+    Path("cnn.yaml").write_text("data: digits\nmodel: cnn\n")
+
+
 # Starting, going on, refusing.
 
 
@@ -36,7 +44,7 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
     assert "majority class" in result.out
     assert "run: checkpoints/cnn (best weights: epoch 2 of 2)" in result.out
     files = {path.name for path in Path("checkpoints/cnn").iterdir()}
-    assert files == {"config.yaml", "last.pt", "best.pt", "metrics.jsonl", ".lock"}
+    assert files == {"config.yaml", "last.pt", "previous.pt", "best.pt", "metrics.jsonl", ".lock"}
     rows = [
         json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()
     ]
@@ -153,10 +161,11 @@ def test_dry_run_shows_the_layers_and_writes_nothing(nnzoo: Callable[..., Any]) 
     assert result.code == 0
     assert "features.0   Conv2d" in result.out
     assert "nothing written" in result.out
-    assert list(Path().iterdir()) == []
+    assert [path.name for path in Path().iterdir()] == ["cnn.yaml"]
 
 
 def test_dry_run_refuses_what_a_real_run_would_refuse(nnzoo: Callable[..., Any]) -> None:
+    assert nnzoo("train", "--config", "cnn", "--dry-run", "--out", "cnn.yaml/x").code == 5
     nnzoo("train", "--config", "cnn", *FAST)
     assert nnzoo("train", "--config", "cnn", "--dry-run", "-s", "model.channels=[9,9]").code == 2
     assert nnzoo("train", "--config", "mlp", "--dry-run", "-s", "data=csv").code == 2
@@ -178,7 +187,8 @@ def test_verbosity_2_gives_a_line_an_epoch_and_no_cursor_movement(
     result = nnzoo("train", "--config", "cnn", *FAST, "--verbose", "2")
     lines = [line for line in result.err.splitlines() if line.startswith("epoch")]
     assert len(lines) == 2
-    assert lines[0].startswith("epoch 1/2  lr 1.00e-03  train_loss") or "lr" in lines[0]
+    assert all(len(line) < 120 for line in lines)
+    assert re.match(r"epoch 1/2  (lr 1.00e-03  )?train_accuracy 0\.\d+  train_loss", lines[0])
     assert "\x1b" not in result.err + result.out
     assert "\r" not in result.err + result.out
 
@@ -378,7 +388,7 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     number: signal.Signals, code: int
 ) -> None:
     command = ["train", "--config", "cnn", "-s", "train.epochs=8", "-s", "train.batch_size=32",
-               "-s", "train.save_every=1000 s", "--verbose", "2", "--fresh"]  # fmt: skip
+               "-s", "train.save_every=1000 s", "--verbose", "2", "--resume", "never", "--fresh"]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     lines = []
     with subprocess.Popen(
@@ -395,12 +405,11 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
                 break
         lines += process.stderr.readlines()
         assert process.wait(60) == code
-    assert lines[-1].strip() == "nnzoo " + " ".join(
-        f"'{word}'" if " " in word else word for word in command if word != "--fresh"
-    )
+    goes_on = [word for word in command if word not in ("--fresh", "--resume", "never")]
+    assert lines[-1].strip() == "nnzoo " + shlex.join(goes_on)
     saved = checkpoint.load(Path("checkpoints/cnn/last.pt"))["trainer"]["position"]
     assert f"saved at step {saved['step']} " in "".join(lines)
-    finish = [sys.executable, "-m", "nnzoo", *[w for w in command if w != "--fresh"]]
+    finish = [sys.executable, "-m", "nnzoo", *goes_on]
     again = subprocess.run(
         finish, check=False, capture_output=True, text=True, env=environment, timeout=120
     )
@@ -414,6 +423,160 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     )
     assert same(interrupted["model"], whole["model"])
     assert same(interrupted["trainer"]["optimizer"], whole["trainer"]["optimizer"])
+
+
+# What a crash, a second process or a hand leaves behind.
+
+
+def test_a_damaged_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    nnzoo("train", "--config", "cnn", *FAST, "--out", "whole")
+    last = Path("checkpoints/cnn/last.pt")
+    last.write_bytes(last.read_bytes()[:1000])
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 0
+    assert "last.pt is damaged or no checkpoint (it is cut short or was never one)" in result.err
+    assert "going back to checkpoints/cnn/previous.pt" in result.err
+    assert "resumed checkpoints/cnn at epoch 2 of 2" in result.err
+    whole = checkpoint.load(Path("whole/cnn/last.pt"))
+    assert same(checkpoint.load(last)["model"], whole["model"])
+    for name in ("last.pt", "previous.pt"):
+        Path("checkpoints/cnn", name).write_bytes(b"")
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 5
+    assert "nothing to go on from: --fresh sets checkpoints/cnn aside and starts over" in result.err
+
+
+def test_a_missing_or_stale_best_pt_is_written_again(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    best = Path("checkpoints/cnn/best.pt")
+    whole = checkpoint.load(best)
+    stale = whole | {"epoch": 1, "model": {k: v * 0 for k, v in whole["model"].items()}}
+    for damage in (
+        best.unlink,
+        lambda: checkpoint.save(best, stale),
+        lambda: best.write_bytes(b""),
+    ):
+        damage()
+        trained = nnzoo("train", "--config", "cnn", *FAST, "--json").lines[-1]["test"]
+        assert same(checkpoint.load(best)["model"], whole["model"])
+        assert nnzoo("eval", "checkpoints/cnn", "--json").json == trained
+
+
+def test_weights_alone_cannot_go_on_and_are_not_lost(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    folder = Path("checkpoints/cnn")
+    (folder / "previous.pt").unlink()
+    (folder / "best.pt").replace(folder / "last.pt")
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 5
+    assert "holds weights alone, nothing to go on from; --fresh sets" in result.err
+    (folder / "last.pt").replace(folder / "best.pt")
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 5
+    assert (folder / "best.pt").exists()
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_new(nnzoo: Callable[..., Any]) -> None:
+    begin(config(name="cnn"), "checkpoints").lock.release()
+    with Path("checkpoints/cnn/metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 1, "step": 20}\n[1]\n')
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert "starting new" in result.err
+    assert len(Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_fresh_does_not_take_the_folder_from_a_process_that_trains_in_it(
+    nnzoo: Callable[..., Any],
+) -> None:
+    first = begin(config(name="cnn"), "checkpoints")
+    result = nnzoo("train", "--config", "cnn", *FAST, "--fresh")
+    assert result.code == 5
+    assert "another process is training in checkpoints/cnn" in result.err
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["cnn"]
+    first.lock.release()
+
+
+def test_other_labels_or_column_names_are_other_data(nnzoo: Callable[..., Any]) -> None:
+    rows = "".join(f"{i % 7},{i % 5},{'uv'[i % 2]}\n" for i in range(60))
+    Path("t.yaml").write_text("data: {name: csv, path: d.csv}\nmodel: mlp\ntrain: {epochs: 1}\n")
+    Path("d.csv").write_text("a,b,y\n" + rows)
+    assert nnzoo("train", "-c", "t.yaml").code == 0
+    for text in ("a,c,y\n" + rows, "a,b,y\n" + rows.replace("u", "good").replace("v", "zbad")):
+        Path("d.csv").write_text(text)
+        result = nnzoo("train", "-c", "t.yaml", "-s", "train.epochs=2")
+        assert result.code == 2
+        assert "data: other rows or values there than here" in result.err
+
+
+def test_a_longer_schedule_is_explained_when_it_goes_on(nnzoo: Callable[..., Any]) -> None:
+    cosine = ("-s", "optim.schedule=cosine")
+    nnzoo("train", "--config", "cnn", *FAST, *cosine)
+    result = nnzoo("train", "--config", "cnn", *FAST, *cosine, "-s", "train.epochs=4")
+    assert (
+        "train.epochs was 2: the cosine schedule now runs over 4 epochs, and the rate goes on at "
+        "0.0005" in result.err
+    )
+
+
+def test_patience_may_be_raised_after_an_early_stop(nnzoo: Callable[..., Any]) -> None:
+    early = ("-s", "optim.lr=0.3", "-s", "train.epochs=30")
+    nnzoo("train", "-c", "cnn", *FAST, *early, "-s", "train.early_stopping={patience: 1}")
+    result = nnzoo("train", "-c", "cnn", *FAST, *early, "-s", "train.early_stopping={patience: 1}")
+    assert "stopped early after epoch" in result.err
+    assert "raise train.early_stopping.patience to go on" in result.err
+    result = nnzoo("train", "-c", "cnn", *FAST, *early, "-s", "train.early_stopping={patience: 2}")
+    assert "resumed checkpoints/cnn at epoch" in result.err
+
+
+def test_fewer_epochs_than_there_are_is_said(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "train.epochs=1")
+    assert "it has 2 epochs, more than the 1 asked for" in result.err
+
+
+def test_moved_data_can_be_named_for_eval(nnzoo: Callable[..., Any]) -> None:
+    Path("d.csv").write_text("a,y\n" + "".join(f"{i % 7},{i * 0.5}\n" for i in range(60)))
+    Path("t.yaml").write_text("data: {name: csv, path: d.csv}\nmodel: mlp\ntrain: {epochs: 1}\n")
+    nnzoo("train", "-c", "t.yaml")
+    before = nnzoo("eval", "checkpoints/t", "--json").json
+    Path("d.csv").rename("moved.csv")
+    result = nnzoo("eval", "checkpoints/t")
+    assert result.code == 3
+    assert "If the data has moved: --set data.path=…" in result.err
+    assert nnzoo("eval", "checkpoints/t", "--json", "-s", "data.path=moved.csv").json == before
+    text = Path("moved.csv").read_text().replace("\n6,", "\n5,")
+    Path("moved.csv").write_text(text)
+    changed = nnzoo("eval", "checkpoints/t", "--json", "-s", "data.path=moved.csv")
+    assert "the data has changed since the run was trained" in changed.err
+    assert changed.json["data_changed"] is True
+    assert nnzoo("eval", "checkpoints/t", "-s", "model.hidden=[3]").code == 2
+
+
+def test_without_test_rows_that_is_said(nnzoo: Callable[..., Any]) -> None:
+    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "data.split.test=0")
+    assert "no test rows (data.split.test), so no result" in result.err
+
+
+def test_a_reader_that_goes_away_ends_the_command_like_any_tool() -> None:
+    shell = f"{sys.executable} -m nnzoo models | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], check=False, capture_output=True, text=True)
+    assert done.returncode == 141
+    assert done.stdout == "mlp\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_a_line_an_epoch_fits_the_terminal(width: int) -> None:
+    from nnzoo.console import epoch_line
+
+    row = {"epoch": 7, "lr": 0.001, "samples_per_second": 12345.6, "seconds": 12.3} | dict.fromkeys(
+        ("train_loss", "train_accuracy", "val_loss", "val_accuracy"), 0.12345
+    )
+    line = epoch_line(row, 200, True, width)
+    assert len(line) < width
+    assert line.startswith("epoch   7/200")
+    assert "val_accuracy 0.1235" in line or "val_accuracy 0.1234" in line
 
 
 # Checkpoints.
@@ -479,7 +642,7 @@ def test_saving_leaves_no_temporary_file_and_syncs_before_it_renames(
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("rename"), replace(a, b)))
     checkpoint.save(tmp_path / "x.pt", {"a": torch.arange(3), "b": [1, None, "c"]})
     assert calls == ["fsync", "rename", "fsync"]
-    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"x.pt", "cnn.yaml"}
     loaded = checkpoint.load(tmp_path / "x.pt")
     assert loaded["b"] == [1, None, "c"]
     assert torch.equal(loaded["a"], torch.arange(3))

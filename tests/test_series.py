@@ -14,6 +14,7 @@ from zoo import begin, config, finish, same
 
 from nnzoo.config.schema import SeriesOptions, TimeSplit
 from nnzoo.data.dataset import Dataset, WindowSplit
+from nnzoo.data.frames import looks_like_dates
 from nnzoo.data.series import load_series
 from nnzoo.errors import DataError
 
@@ -127,11 +128,22 @@ def test_no_window_crosses_from_one_series_into_the_next(shuffled: bool) -> None
     assert {value < 500 for value in windows_of(dataset, "test")[1].ravel()} == {True, False}
 
 
-def test_a_series_that_is_too_short_is_told_by_its_number() -> None:
-    rows = {"g": ["a"] * 40 + ["b"] * 5, "y": range(45)}
+def test_a_series_that_is_too_short_is_told_by_its_name() -> None:
+    rows = {"g": ["Brest"] * 40 + ["Lyon"] * 5, "y": range(45)}
     assert refused(rows, group="g", window=5) == (
-        "series 2 has 5 time steps, fewer than window + horizon (5 + 1); use a smaller window"
+        "series 'Lyon' has 5 time steps, fewer than window + horizon (5 + 1); use a smaller window"
     )
+    rows = {"g": ["Lyon"] * 20 + ["Brest"] * 40, "y": range(60)}
+    assert refused(rows, group="g", window=15) == (
+        "the train split of series 'Lyon' has 14 time steps, too few for window 15 and horizon 1; "
+        "change data.split or data.window"
+    )
+
+
+def test_a_series_is_named_where_the_group_is_a_number_and_the_only_one() -> None:
+    frame = pandas.DataFrame({"g": [7] * 5, "y": range(5)})
+    frame.to_parquet("s.parquet")
+    assert refused(path="s.parquet", group="g", window=5).startswith("series '7' has 5 time steps")
 
 
 def test_a_row_without_its_group_is_refused_instead_of_dropped() -> None:
@@ -229,6 +241,14 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
         "before; sort the file; or, where it holds several series, name the column that tells them "
         "apart (data.group)",
     ),
+    "a huge target": (
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,-2e30\n"), {},
+        "s.csv: column 'y': '-2e30' in data row 7 is beyond ±1e30",
+    ),
+    "a huge covariate": (
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",1e300,7\n"), {"covariates": ["x"]},
+        "s.csv: column 'x': '1e300' in data row 7 is beyond ±1e30",
+    ),
     "no date": (
         "day,x,y\n" + ROWS.replace("2020-01-05", "soon"), {"time": "day"},
         "data.time: 'soon' in data row 5 is neither date nor number",
@@ -306,6 +326,23 @@ def test_dates_are_found_in_the_usual_forms(write_day: str) -> None:
     dataset = load({"y": range(90), "x": range(90), "when": dates}, target="y", covariates="all")
     assert [column["name"] for column in dataset.spec["columns"]] == ["y", "x"]
     assert dataset.season == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "date"),
+    [("1,278", False), ("1 278", False), ("1,234,567", False), ("1,278.50", False), ("5-10", False),
+     ("Mon", False), ("a b c", False), ("2020-03", True), ("Mar 2020", True), ("03/02/20", True),
+     ("Mar 2, 20", True), ("20200302T05", True), ("2020-03-02 05:00:00+01:00", True)],
+)  # fmt: skip
+def test_a_date_has_a_year_of_four_digits_or_two_separators(value: str, date: bool) -> None:
+    assert looks_like_dates(pandas.Series([value, None, value])) == date
+
+
+def test_a_series_without_a_header_notes_it() -> None:
+    note = "no header found: the first row is data (data.header)"
+    text = "".join(f"{i},{i + 1}\n" for i in range(2019, 2080))
+    assert load(text).notes == [note]
+    assert load(text, header=False).notes == load("a,b\n" + text).notes == []
 
 
 def test_words_that_could_be_dates_are_not_taken_for_the_time() -> None:

@@ -85,6 +85,17 @@ def test_header_true_and_false_are_obeyed() -> None:
     assert names(load(text, header=False)) == ["0", "1"]
 
 
+def test_a_header_of_numbers_that_is_read_as_data_is_noted() -> None:
+    note = "no header found: the first row is data (data.header)"
+    text = "2019,2020,2021\n" + "".join(f"{i},{i},{i % 2}.5\n" for i in range(30))
+    found = load(text)
+    assert (len(found.splits["train"]), found.notes[1:]) == (31, [note])
+    assert load(text, header=False).notes == load(text, header=True).notes == ["columns: 2 numbers"]
+    assert note not in load(SMALL).notes
+    pandas.DataFrame({"0": [1, 2], "1": ["u", "v"]}).to_parquet("d.parquet")
+    assert note not in load(path="d.parquet").notes
+
+
 @pytest.mark.parametrize("target", ["kind", 2, -2])
 def test_the_target_is_named_by_name_or_position(target: str | int) -> None:
     dataset = load(SMALL, target=target)
@@ -435,6 +446,9 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "no such column": (
         SMALL, {"target": "knd"}, "data.target: no column 'knd'; did you mean 'kind'?",
     ),
+    "no such column, in other letters' case": (
+        SMALL, {"target": "KIND"}, "data.target: no column 'KIND'; did you mean 'kind'?",
+    ),
     "no such column, nothing near": (
         SMALL, {"drop": ["zzz"]}, "data.drop: no column 'zzz'; the file has a, b, kind, y",
     ),
@@ -455,6 +469,13 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "text in a number target": (
         "a,y\n1,0.5\n2,abc\n", {"task": "regression"},
         "d.csv: the target 'y' should be a number, but data row 2 has 'abc'",
+    ),
+    "a huge number": (
+        "a,y\n1,u\n-1e300,v\n", {}, "d.csv: column 'a': '-1e300' in data row 2 is beyond ±1e30",
+    ),
+    "a huge target": (
+        "a,y\n1,0.5\n2,1.1e30\n", {"task": "regression"},
+        "d.csv: column 'y': '1.1e30' in data row 2 is beyond ±1e30",
     ),
     "one typo in a number target": (
         "a,y\n" + "".join(f"1,{i}.5\n" for i in range(50)) + "1,9.5.0\n", {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -118,11 +118,18 @@ def find_config(source: str) -> Path:
             if candidate.is_file():
                 return candidate
     known = [path.stem for path in bundled_configs()]
-    near = get_close_matches(Path(name).stem, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "'nnzoo configs' lists the bundled ones"
+    near = nearest(Path(name).stem, known)
+    hint = f"did you mean '{near}'?" if near else "'nnzoo configs' lists the bundled ones"
     raise UsageError(
         f"no config '{_short(source)}': not a file, not in ./configs, not bundled; {hint}"
     )
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that was probably meant: the same in other letters' case, else one alike."""
+    words = list(known)
+    same = [each for each in words if each.casefold() == word.casefold()]
+    return next(iter(same or get_close_matches(word, words, n=1, cutoff=cutoff)), None)
 
 
 def load_config(source: str, sets: Sequence[str] = ()) -> RunConfig:
@@ -318,8 +325,8 @@ class _Parser:
             return None
         entry = shelf.get(name)
         if entry is None:
-            near = get_close_matches(name, shelf.names(), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"one of {names}"
+            near = nearest(name, shelf.names())
+            hint = f"did you mean '{near}'?" if near else f"one of {names}"
             self.fault((key, "name"), f"unknown {NOUNS[key]} '{_short(name)}'; {hint}")
             return None
         return self.validate(entry.options, {"name": name, **section}, (key,))
@@ -374,9 +381,9 @@ class _Parser:
         self.fault((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
 
     def unknown(self, where: reader.Path, key: str, known: list[str]) -> None:
-        near = get_close_matches(key, known, n=1)
+        near = nearest(key, known)
         if near:
-            hint = f"did you mean '{near[0]}'?"
+            hint = f"did you mean '{near}'?"
         elif key in _OTHER_SECTIONS and _OTHER_SECTIONS[key] != reader.dotted(where):
             hint = f"it is {_OTHER_SECTIONS[key]}"
         else:
@@ -465,9 +472,9 @@ def _short(text: str) -> str:
 def _hint(value: Any, node: dict[str, Any], root: dict[str, Any]) -> str:
     """What may have been meant: a word alike, or the same without or with quotes."""
     if isinstance(value, str):
-        near = get_close_matches(value, choices(node, root), n=1)
+        near = nearest(value, choices(node, root))
         if near:
-            return f"; did you mean '{near[0]}'?"
+            return f"; did you mean '{near}'?"
         plain = reader.scalar(value)
         if not isinstance(plain, str) and plain is not None and accepts(node, plain, root):
             return "; write it without quotes"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 # Values that several sections share.
@@ -42,6 +42,12 @@ def parse_duration(text: str) -> tuple[float, str]:
     match = re.match(_AMOUNT + "(epoch|step|s)", text)
     assert match is not None
     return float(match[1]), match[2]
+
+
+def _above_zero(text: str) -> str:
+    if parse_duration(text)[0] == 0:
+        raise PydanticCustomError("field_fault", "a duration above zero, as in '1 epoch'")
+    return text
 
 
 class Options(BaseModel):
@@ -436,7 +442,9 @@ class StepOptions(ScheduleOptions):
     """The rate is multiplied by `gamma` at equal distances."""
 
     name: Literal["step"]
-    every: StepDuration = Field("10 epochs", description="distance")
+    every: Annotated[StepDuration, AfterValidator(_above_zero)] = Field(
+        "10 epochs", description="distance"
+    )
     gamma: Share = Field(0.1, description="factor")
 
 
@@ -550,6 +558,13 @@ class EarlyStopping(Options):
     min_delta: NonNegative = Field(0.0, description="smaller improvements do not count")
 
 
+Monitor = Literal[
+    "auto", "val_loss",
+    "val_accuracy", "val_f1_macro", "val_precision_macro", "val_recall_macro",
+    "val_mse", "val_rmse", "val_mae", "val_r2",
+]  # fmt: skip
+
+
 class TrainOptions(Options):
     """The loop."""
 
@@ -565,10 +580,12 @@ class TrainOptions(Options):
     label_smoothing: Fraction = Field(
         0.0, description="with cross_entropy: share given to all classes alike"
     )
-    monitor: str = Field(
+    monitor: Monitor = Field(
         "auto",
-        description="what decides the best epoch: val_loss, val_accuracy, val_f1_macro, val_rmse, "
-        "val_mae, …; auto: val_loss, or the last epoch where nothing validates",
+        description="what decides the best epoch; auto: val_loss, or the last epoch where nothing "
+        "validates",
     )
     early_stopping: EarlyStopping | None = Field(None, description="patience, min_delta")
-    save_every: Duration = Field("1 epoch", description="checkpoint cadence; also saved at the end")
+    save_every: Annotated[Duration, AfterValidator(_above_zero)] = Field(
+        "1 epoch", description="checkpoint cadence; also saved at the end"
+    )

@@ -7,6 +7,7 @@ on the device in compact form (images as uint8), so that a batch is one gather a
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, cast
@@ -187,8 +188,8 @@ class Dataset:
         return cast(list[str], self.spec.get("labels", []))
 
     def fingerprint(self) -> str:
-        """SHA-256 over every split's content, abbreviated."""
-        digest = hashlib.sha256()
+        """SHA-256 over every split's content and what its columns and labels are, abbreviated."""
+        digest = hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode())
         for name in SPLITS:
             if name in self.splits:
                 digest.update(f"{name} {len(self.splits[name])}".encode())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from nnzoo.config.load import nearest
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # How many rows are looked at to tell a header and a delimiter.
 SAMPLE = 10
 SAMPLED_DATES = 50
+# float32 ends at 3e38, and a network works with squares and sums.
+LARGEST = 1e30
 # As they are, and as YAML writes them.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-"]
@@ -36,10 +39,7 @@ def read_frame(
     if not file.is_file():
         raise DataError(f"{key}: no file {file}")
     try:
-        if file.suffix.lower() in (".parquet", ".pq"):
-            frame = _read_parquet(file)
-        else:
-            frame = _read_csv(file, header, delimiter)
+        frame = _read_parquet(file) if _is_parquet(file) else _read_csv(file, header, delimiter)
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
     if not len(frame):
@@ -48,6 +48,21 @@ def read_frame(
     if len(repeated):
         raise DataError(f"{file}: two columns are named '{repeated[0]}'")
     return frame
+
+
+def _is_parquet(file: Path) -> bool:
+    return file.suffix.lower() in (".parquet", ".pq")
+
+
+def unnamed(frame: pandas.DataFrame) -> bool:
+    """Whether the columns go by their positions."""
+    return list(frame.columns) == [str(i) for i in range(len(frame.columns))]
+
+
+def header_notes(frame: pandas.DataFrame, path: str, header: bool | Literal["auto"]) -> list[str]:
+    """A note where a CSV was looked at for a header and has none: years may name columns."""
+    found_none = header == "auto" and unnamed(frame) and not _is_parquet(Path(path))
+    return ["no header found: the first row is data (data.header)"] if found_none else []
 
 
 def _read_parquet(file: Path) -> pandas.DataFrame:
@@ -219,8 +234,6 @@ def _first_line(error: Exception) -> str:
 
 def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
     """The name of a column given by name or position; raises DataError naming near ones."""
-    from difflib import get_close_matches
-
     names = list(frame.columns)
     if isinstance(column, str) and column in names:
         return column
@@ -230,9 +243,9 @@ def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
         if -len(names) <= column < len(names):
             return str(names[column])
         raise DataError(f"{key}: no column {column}; the file has {len(names)} columns")
-    near = get_close_matches(str(column), names, n=1, cutoff=0.5)
+    near = nearest(str(column), names, cutoff=0.5)
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    hint = f"did you mean '{near[0]}'?" if near else f"the file has {shown}"
+    hint = f"did you mean '{near}'?" if near else f"the file has {shown}"
     raise DataError(f"{key}: no column '{column}'; {hint}")
 
 
@@ -242,6 +255,17 @@ def to_numbers(column: pandas.Series) -> np.ndarray:
 
     values = pandas.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
+    """Numbers that would overflow later, far from where they stand; raises DataError."""
+    huge = np.abs(values) > LARGEST
+    if huge.any():
+        row = int(huge.argmax())
+        raise DataError(
+            f"{source}: column '{column.name}': '{shorten(str(column.iloc[row]))}' in data row "
+            f"{column.index[row] + 1} is beyond ±1e30"
+        )
 
 
 def shorten(value: str, length: int = 40) -> str:
@@ -292,6 +316,13 @@ def to_dates(column: pandas.Series) -> pandas.Series:
     return first
 
 
+_SEPARATOR = r"(?:[-/.: ]|, )+"
+_DATE = (
+    r"(?<!\d)(?:\d{4}|\d{8})(?!\d)"  # 2020, or 20200131 before a time
+    rf"|(?=.*\d)\w{_SEPARATOR}\w+{_SEPARATOR}\w"
+)
+
+
 def looks_like_dates(column: pandas.Series) -> bool:
     """Whether every value that is there is a date, and not a plain number."""
     import pandas
@@ -299,7 +330,8 @@ def looks_like_dates(column: pandas.Series) -> bool:
     if pandas.api.types.is_numeric_dtype(column) or looks_numeric(column):
         return False
     present = to_text(column.dropna().iloc[:SAMPLED_DATES])
-    # "Mon" and "May" can be read as dates too.
-    if not len(present) or not present.str.contains(r"\d").all():
+    # "Mon", "May" and "1,278" can be read as dates too: a date has a year of four digits, or two
+    # separators.
+    if not len(present) or not present.str.contains(_DATE).all():
         return False
     return bool(to_dates(present).notna().all())

@@ -161,37 +161,11 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     """A folder of class folders, or train/, val/ and test/ (or valid, validation) above them.
 
     Pictures are decoded once, resized, into a cache keyed by every file's name, size and time.
-    Raises DataError: no folder, a class without pictures, a broken picture (named), a label in
-    test that no training row has.
+    Raises DataError: what `find_pictures` refuses, or a broken picture (named).
     """
-    root = Path(options.path)
-    if not root.is_dir():
-        raise DataError(f"data.path: no folder {root}")
-    parts = {}
-    for part, names in (
-        ("train", ("train",)),
-        ("val", ("val", "valid", "validation")),
-        ("test", ("test",)),
-    ):
-        for candidate in names:
-            if (root / candidate).is_dir():
-                parts[part] = root / candidate
-    if parts and "train" not in parts:
-        raise DataError(
-            f"{root} has {', '.join(p.name + '/' for p in parts.values())} but no train/"
-        )
-    folders = parts or {"train": root}
-    classes = {part: _class_files(folder) for part, folder in folders.items()}
-    labels = list(spec["labels"]) if spec else sorted(classes["train"])
-    if len(labels) < 2:
-        raise DataError(
-            f"{folders['train']} has {len(labels)} class folder(s); a classifier needs at least two"
-        )
+    parts, labels = find_pictures(Path(options.path), list(spec["labels"]) if spec else None)
     x, y = {}, {}
-    for part, found in classes.items():
-        unknown = sorted(set(found) - set(labels))
-        if unknown:
-            raise DataError(f"{folders[part]} has the class '{unknown[0]}' that training never saw")
+    for part, found in parts.items():
         files = [file for label in labels for file in found.get(label, [])]
         x[part] = _decoded(files, options)
         y[part] = torch.tensor(
@@ -207,7 +181,49 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     return Dataset(Kind("image", shape), "classification", splits, {"labels": labels})
 
 
-def _class_files(folder: Path) -> dict[str, list[Path]]:
+Pictures = dict[str, list[Path]]
+
+
+def find_pictures(
+    root: Path, labels: list[str] | None = None
+) -> tuple[dict[str, Pictures], list[str]]:
+    """The pictures of each class of each part that has a folder ("train" always), and the labels.
+
+    labels: where they are known from an earlier reading. Raises DataError: no folder, fewer than
+    two classes, a class without pictures, a class that training rows lack.
+    """
+    if not root.is_dir():
+        raise DataError(f"data.path: no folder {root}")
+    # "Test" is "test"; where both are there, the one in small letters counts.
+    below = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()}
+    parts = {}
+    for part, names in (
+        ("train", ("train",)),
+        ("val", ("val", "valid", "validation")),
+        ("test", ("test",)),
+    ):
+        for candidate in names:
+            if candidate in below:
+                parts[part] = below[candidate]
+    if parts and "train" not in parts:
+        raise DataError(
+            f"{root} has {', '.join(p.name + '/' for p in parts.values())} but no train/"
+        )
+    folders = parts or {"train": root}
+    classes = {part: _class_files(folder) for part, folder in folders.items()}
+    labels = sorted(classes["train"]) if labels is None else labels
+    if len(labels) < 2:
+        raise DataError(
+            f"{folders['train']} has {len(labels)} class folder(s); a classifier needs at least two"
+        )
+    for part, found in classes.items():
+        unknown = sorted(set(found) - set(labels))
+        if unknown:
+            raise DataError(f"{folders[part]} has the class '{unknown[0]}' that training never saw")
+    return classes, labels
+
+
+def _class_files(folder: Path) -> Pictures:
     result = {}
     for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
         files = sorted(

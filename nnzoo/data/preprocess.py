@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +38,10 @@ class Impute(nn.Module):
         if self.how == "mean":
             self.fill = numbers.nanmean(0).nan_to_num(0)
         elif self.how == "median" and numbers.numel():
-            self.fill = numbers.nanmedian(0).values.nan_to_num(0)
+            # torch's median of an even number of values is the lower one.
+            values = numbers.numpy()
+            values = np.where(np.isnan(values).all(0), 0.0, values)
+            self.fill = torch.from_numpy(np.nanmedian(values, axis=0))
 
     def forward(self, x: Tensor) -> Tensor:
         count = len(self.fill)

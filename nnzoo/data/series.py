@@ -12,9 +12,11 @@ from nnzoo.config.schema import SeriesOptions, TimeSplit
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit
 from nnzoo.data.frames import (
     column_name,
+    header_notes,
     looks_like_dates,
     looks_numeric,
     read_frame,
+    refuse_huge,
     shorten,
     to_dates,
     to_numbers,
@@ -36,18 +38,20 @@ def windows(
     horizon: int,
     split: TimeSplit,
     season: int,
+    names: Sequence[str] = (),
 ) -> Dataset:
     """Series as a dataset of windows.
 
     values: one (time, features) array a series; wanted: one (time, targets) array a series.
     features, targets: the names of their columns. season: time steps, 0 for none.
+    names: of the series, for messages, where there are several.
     A window belongs to the split in which all of its target time steps lie; its past may reach
     back into the split before, as it would in use. Raises DataError where a series is too short.
     """
     starts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
     offset = 0
     for i, series in enumerate(values):
-        which = f" {i + 1}" if len(values) > 1 else ""
+        which = f" '{shorten(names[i])}'" if names else ""
         if len(series) < window + horizon:
             raise DataError(
                 f"series{which} has {len(series)} time steps, fewer than window + horizon "
@@ -99,14 +103,21 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     features = targets + others
     pieces = _pieces(frame, groups)
     values, goals = [], []
-    for piece in pieces:
+    for piece in pieces.values():
         values.append(_numbers(piece, features, len(targets), options.path))
         goals.append(values[-1][:, : len(targets)])
-    season = options.season if isinstance(options.season, int) else season_of(pieces[0], time)
-    return windows(
+    season = (
+        options.season
+        if isinstance(options.season, int)
+        else season_of(next(iter(pieces.values())), time)
+    )
+    dataset = windows(
         values, goals, features=features, targets=targets, window=options.window,
         horizon=options.horizon, split=options.split, season=season,
+        names=list(pieces) if groups is not None else (),
     )  # fmt: skip
+    dataset.notes += header_notes(frame, options.path, options.header)
+    return dataset
 
 
 def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
@@ -123,7 +134,7 @@ def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
         raise DataError(
             f"data.time: '{frame[name].iloc[row]}' in data row {row + 1} is neither date nor number"
         )
-    for piece in _pieces(times.dropna(), _groups(frame, options)):
+    for piece in _pieces(times.dropna(), _groups(frame, options)).values():
         if not piece.is_monotonic_increasing:
             late = piece.index[1:][piece.to_numpy()[1:] < piece.to_numpy()[:-1]][0]
             hint = "" if options.group is not None else (
@@ -158,9 +169,11 @@ def _groups(frame: pandas.DataFrame, options: SeriesOptions) -> pandas.Series | 
     return frame[name]
 
 
-def _pieces(whole: Any, groups: pandas.Series | None) -> list[Any]:
-    """A frame or column cut into its series, in order of their names."""
-    return [whole] if groups is None else [piece for _, piece in whole.groupby(groups, sort=True)]
+def _pieces(whole: Any, groups: pandas.Series | None) -> dict[str, Any]:
+    """A frame or column cut into its series, by their names and in their order."""
+    if groups is None:
+        return {"": whole}
+    return {str(name): piece for name, piece in whole.groupby(groups, sort=True)}
 
 
 def _times(column: pandas.Series) -> pandas.Series:
@@ -191,6 +204,7 @@ def _numbers(frame: pandas.DataFrame, names: list[str], targets: int, path: str)
                 f"{path}: the target '{name}' is missing in data row "
                 f"{frame.index[int(bad.argmax())] + 1}; fill it in"
             )
+        refuse_huge(frame[name], numbers, path)
         if bad.any():
             # Forward only: a later value would be a look into the future.
             last = np.maximum.accumulate(np.where(bad, -1, np.arange(len(numbers))))

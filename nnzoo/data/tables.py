@@ -11,7 +11,17 @@ from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
-from nnzoo.data.frames import column_name, looks_numeric, read_frame, shorten, to_numbers, to_text
+from nnzoo.data.frames import (
+    column_name,
+    header_notes,
+    looks_numeric,
+    read_frame,
+    refuse_huge,
+    shorten,
+    to_numbers,
+    to_text,
+    unnamed,
+)
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -40,8 +50,7 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
         files["test"] = options.path
     else:
         # Both files have a header or none has: a few test rows alone would not tell.
-        named = list(frame.columns) != [str(i) for i in range(len(frame.columns))]
-        header = named if options.header == "auto" else options.header
+        header = not unnamed(frame) if options.header == "auto" else options.header
         other = read_frame(options.test_path, header, options.delimiter, "data.test_path")
         if target not in other.columns:
             raise DataError(f"{options.test_path}: no column '{target}', which is the target")
@@ -65,6 +74,7 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
     notes = [f"columns: {describe_columns(spec['columns'])}"]
     notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
+    notes += header_notes(frame, options.path, options.header)
     kind = Kind("table", (len(spec["columns"]),))
     return Dataset(kind, spec["task"], splits, spec, notes=notes)
 
@@ -149,7 +159,7 @@ def _describe(
 
 
 def _refuse_decimal_commas(column: pandas.Series, path: str) -> None:
-    """"1,5" would silently become a category."""
+    """A decimal comma ("1,5") would silently make a category."""
     text = to_text(column)
     if not looks_numeric(column) and looks_numeric(text.str.replace(",", ".", regex=False)):
         value = text[text.str.contains(",", na=False)].iloc[0]
@@ -189,6 +199,7 @@ def encode_columns(
         else:
             values = to_numbers(frame[name])
             _refuse_text(frame[name], values, source)
+            refuse_huge(frame[name], values, source)
             arrays.append(values)
     return torch.from_numpy(np.stack(arrays, 1))
 
@@ -225,6 +236,7 @@ def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "th
             f"{source}: the target '{spec['target']}' should be a number, but data row "
             f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'"
         )
+    refuse_huge(column, numbers, source)
     return torch.from_numpy(numbers[:, None])
 
 

@@ -8,8 +8,10 @@ is verified before anything is used.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,30 +50,46 @@ def _feed(hasher: Any, value: Any) -> None:
         hasher.update(f"{type(value).__name__}:{value!r};".encode())
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
+def save(path: Path, content: dict[str, Any], previous: Path | None = None) -> None:
     """Write a checkpoint; afterwards the file is either the old one or the new one, whole.
 
-    Raises CheckpointError (no space, no permission); the old file is then untouched.
+    previous: where the old one is kept. Raises CheckpointError (no space, no permission); the old
+    file is then untouched.
     """
     content = {"format": FORMAT, **content}
     content["sha256"] = digest(content)
+    # In memory first: torch's own writer hides why a disk refuses.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         try:
             with temporary.open("wb") as file:
-                torch.save(content, file)
+                file.write(buffer.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
+            if previous is not None and path.exists():
+                _keep(path, previous)
             os.replace(temporary, path)
             sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    except OSError as error:
         raise CheckpointError(
-            f"cannot write {path}: {reason}; free space or choose another folder with --out, then "
-            "run the same command again"
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder "
+            "with --out, then run the same command again"
         ) from None
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give a file a second name, so that it outlives its replacement."""
+    linked = previous.with_name(f"{previous.name}.tmp")
+    linked.unlink(missing_ok=True)
+    try:
+        os.link(path, linked)
+    except OSError:
+        shutil.copyfile(path, linked)  # a file system without links
+    os.replace(linked, previous)
 
 
 def sync_folder(folder: Path) -> None:
@@ -119,4 +137,6 @@ def _reason(error: Exception) -> str:
     """What torch says about a file it cannot read, without its advice to run what is inside."""
     if isinstance(error, pickle.UnpicklingError):
         return "it does not hold plain tensors and values alone"
+    if isinstance(error, RuntimeError):
+        return "it is cut short or was never one"
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -16,6 +16,7 @@ from nnzoo.config import RunConfig
 from nnzoo.config.schema import parse_duration
 from nnzoo.config.show import to_json, to_yaml
 from nnzoo.errors import CheckpointError
+from nnzoo.training import checkpoint
 from nnzoo.training.trainer import Trainer
 
 
@@ -30,6 +31,11 @@ class Folder:
         return self.path / "last.pt"
 
     @property
+    def previous(self) -> Path:
+        """The checkpoint before last.pt, for when that is damaged."""
+        return self.path / "previous.pt"
+
+    @property
     def best(self) -> Path:
         return self.path / "best.pt"
 
@@ -40,6 +46,27 @@ class Folder:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether there are weights that starting new would lose."""
+        return any(path.exists() for path in (self.last, self.previous, self.best))
+
+    def load(self) -> tuple[dict[str, Any], str]:
+        """The newest checkpoint that is whole, and a note where that is not last.pt.
+
+        Raises CheckpointError where none is.
+        """
+        try:
+            return checkpoint.load(self.last), ""
+        except CheckpointError as error:
+            try:
+                content = checkpoint.load(self.previous)
+            except CheckpointError:
+                raise CheckpointError(
+                    f"{error}; nothing to go on from: --fresh sets {self.path} aside and starts over"
+                ) from None
+            return content, f"{error}; going back to {self.previous}"
 
     def acquire(self, lock: FileLock) -> None:
         """Make the folder and hold its lock, which a crash releases; raises CheckpointError."""
@@ -56,10 +83,16 @@ class Folder:
                 f"cannot write to {self.path}: {error.strerror}; choose another folder with --out"
             ) from None
 
-    def set_aside(self) -> Path | None:
-        """Rename the folder out of the way; returns its new path, None where there was none."""
-        if not self.path.exists():
-            return None
+    def check_writable(self) -> None:
+        """Raise CheckpointError where `acquire` would, without a change on disk."""
+        folder = self.path
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise CheckpointError(f"cannot write to {self.path}; choose another folder with --out")
+
+    def set_aside(self) -> Path:
+        """Rename the folder out of the way; returns its new path."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         aside = self.path.with_name(f"{self.path.name}.{stamp}")
         count = 1
@@ -75,15 +108,18 @@ class Folder:
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl that are whole."""
         try:
-            lines = self.metrics.read_text().splitlines()
-        except OSError:
+            lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
             return []
         rows = []
         for line in lines:
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except ValueError:
                 break  # a line that a crash cut short
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                break
+            rows.append(row)
         return rows
 
     def cut_metrics(self, step: int) -> None:
@@ -127,10 +163,16 @@ class SaveClock:
     def now(self) -> float:
         if self.unit == "s":
             return time.monotonic()
-        return self.trainer.step if self.unit == "step" else self.trainer.epoch
+        if self.unit == "step":
+            return self.trainer.step
+        # Behind the last step the epoch is not over yet: its end is a better place to save.
+        groups = len(self.trainer.groups)
+        return self.trainer.epoch + self.trainer.group % groups / groups
 
     def due(self) -> bool:
-        if self.now() - self.last < self.number:
+        # Fractions of an epoch are rounded to steps: half a step is neither here nor there.
+        slack = 0.5 / len(self.trainer.groups) if self.unit == "epoch" else 0.0
+        if self.now() - self.last < self.number - slack:
             return False
         self.last = self.now()
         return True

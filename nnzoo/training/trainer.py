@@ -76,6 +76,7 @@ class Trainer:
         self.best_value: float | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.stale_epochs = 0
+        self.stale_value: float | None = None
 
     @property
     def total_steps(self) -> int:
@@ -136,10 +137,18 @@ class Trainer:
         self.group += 1
 
     def try_step(self) -> None:
-        """One step on the first rows of the first epoch: whatever fails in training fails here."""
+        """One step on the first rows of the first epoch, and an answer to the first rows of the other
+        splits: whatever fails in a run fails here."""
         order = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
         self.network.train()
         self.train_step(order.split(self.groups)[0])
+        first = torch.zeros(1, dtype=torch.int64, device=self.device)
+        for name, split in self.splits.items():
+            if name != "train":
+                x, y = split.batch(first)
+                self.network.eval()
+                sums: Any = self.task.sums(self.device)
+                self.task.add(sums, self.network(x), y)
 
     def diverged(self, rate: float) -> DivergedError:
         """Called before the weights are touched."""
@@ -185,18 +194,25 @@ class Trainer:
         if value is None:
             self.keep_best(None)  # nothing validates: the last epoch is what there is
             return True
-        higher = self.monitor.removeprefix("val_") in HIGHER_IS_BETTER
+        better = self.gain(value, self.best_value) > 0
         early = self.config.train.early_stopping
-        needed = early.min_delta if early else 0.0
-        best = self.best_value
-        gain = math.inf if best is None else (value - best if higher else best - value)
-        better = gain > 0
-        self.stale_epochs = 0 if gain > needed else self.stale_epochs + 1
+        # Compared with the last value that counted: small gains may add up to one that does.
+        if self.gain(value, self.stale_value) > (early.min_delta if early else 0.0):
+            self.stale_value, self.stale_epochs = value, 0
+        else:
+            self.stale_epochs += 1
         self.plateau(better)
         if better:
             # Anything is better than nan, which compares with nothing.
             self.keep_best(None if math.isnan(value) else value)
         return better
+
+    def gain(self, value: float, before: float | None) -> float:
+        """By how much the monitored value has become better; infinite where there was none."""
+        if before is None:
+            return math.inf
+        higher = self.monitor.removeprefix("val_") in HIGHER_IS_BETTER
+        return value - before if higher else before - value
 
     @property
     def monitor(self) -> str:
@@ -223,7 +239,7 @@ class Trainer:
 
     _POSITION = (
         "epoch", "group", "step", "elapsed", "rate_scale", "flat_epochs", "best_epoch",
-        "best_value", "stale_epochs",
+        "best_value", "stale_epochs", "stale_value",
     )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
