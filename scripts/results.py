@@ -65,7 +65,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    sys.stdout.write("| config | metric | mean | each seed | trivial answer | a run |\n|---|---|---|---|---|---|\n")
+    sys.stdout.write(
+        "| config | metric | mean | each seed | trivial answer | a run |\n|---|---|---|---|---|---|\n"
+    )
     for config in arguments.configs:
         sys.stdout.write(row(config, seeds, arguments.set) + "\n")
         sys.stdout.flush()

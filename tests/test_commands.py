@@ -566,7 +566,7 @@ def test_a_file_that_is_not_there_is_a_fault_of_the_data(nnzoo: NNZOO) -> None:
             2,
             "give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn\n",
         ),
-        (["a", "-s", "seed=1"], 2, "--set goes with --config\n"),
+        (["a", "--seed", "1"], 2, "--seed goes with --config: a CHECKPOINT has its seed\n"),
         (["-c", "cnn"], 2, "no run in checkpoints/cnn; train first: nnzoo train --config cnn\n"),
         (["-c", "cnm"], 2, "no config 'cnm': not a file"),
         (["nowhere"], 5, "no checkpoint nowhere"),

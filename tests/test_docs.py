@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,3 +33,12 @@ def test_every_bundled_config_is_in_the_readme_or_the_results() -> None:
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     for path in (ROOT / "configs").glob("*.yaml"):
         assert f"`{path.stem}`" in text, path.name
+
+
+def test_the_example_of_plain_torch_modules_runs(nnzoo: Callable[..., Any]) -> None:
+    page = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(import torch\n.*?)```", page, flags=re.S)
+    nnzoo("train", "--config", "mlp", "-s", "train.epochs=1")
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["probabilities"].shape == (1, 10)
