@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
+# pydantic would read the metadata of every installed package in search of plugins: 11 ms of 200.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 import typer
 
 from nnzoo import __version__
@@ -398,12 +401,10 @@ def check(
 ) -> None:
     """Every fault of a file, or each value and its origin."""
     run_config = _config(source, config, set_, seed)
-    from nnzoo.config.show import resolved_lines
+    from nnzoo.config.show import resolved_lines, to_json
 
     if json_:
-        from nnzoo.console import print_json
-
-        print_json(run_config.to_dict())
+        sys.stdout.write(f"{to_json(run_config.to_dict())}\n")
         return
     sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
 
@@ -412,8 +413,7 @@ def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
     """The entries of a shelf with each option, its default and its meaning."""
     from difflib import get_close_matches
 
-    from nnzoo import console
-    from nnzoo.config.show import entry_options, summary
+    from nnzoo.config.show import entry_options, option_lines, summary, to_json
 
     names = shelf.names()
     if only is not None and only not in names:
@@ -425,7 +425,7 @@ def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
         if only in (None, name):
             chosen.setdefault(entry.options, []).append(name)
     if json_:
-        console.print_json(
+        listing = to_json(
             {
                 name: {
                     "summary": summary(options),
@@ -438,13 +438,23 @@ def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
                 for name in group
             }
         )
+        sys.stdout.write(f"{listing}\n")
         return
-    stdout, _ = console.make_consoles()
     for options, group in chosen.items():
-        stdout.print(", ".join(group), style="bold", markup=False)
-        stdout.print(f"  {summary(options)}", markup=False)
-        stdout.print(console.options_table(entry_options(options)))
-        stdout.print()
+        lines = [f"  {summary(options)}", *option_lines(entry_options(options), _width())]
+        sys.stdout.write("\n".join([_heading(", ".join(group)), *lines, "", ""]))
+
+
+def _width() -> int:
+    """Columns of the terminal; 120 where stdout is none."""
+    return shutil.get_terminal_size((120, 24)).columns
+
+
+def _heading(text: str) -> str:
+    """Bold on a terminal. Listings do without rich, which takes longer to load than they to print."""
+    wanted = sys.stdout.isatty() or os.environ.get("FORCE_COLOR")
+    plain = not wanted or os.environ.get("NO_COLOR")
+    return text if plain else f"\x1b[1m{text}\x1b[0m"
 
 
 @command()
@@ -486,19 +496,15 @@ def training(
 @command()
 def configs(json_: JsonOption = False, debug: DebugOption = False) -> None:
     """The bundled configs, each with what it reaches."""
-    from nnzoo import console
     from nnzoo.config.load import bundled_configs
-    from nnzoo.config.show import header_lines
+    from nnzoo.config.show import header_lines, to_json
 
     found = {path.stem: header_lines(path) for path in bundled_configs()}
     if json_:
-        console.print_json(found)
+        sys.stdout.write(f"{to_json(found)}\n")
         return
-    stdout, _ = console.make_consoles()
     for name, lines in found.items():
-        stdout.print(name, style="bold", markup=False)
-        for line in lines:
-            stdout.print(f"  {line}", markup=False)
+        sys.stdout.write("\n".join([_heading(name), *(f"  {line}" for line in lines), ""]))
 
 
 @command()

@@ -225,17 +225,6 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
         console.print(output_table(result))
 
 
-def options_table(rows: list[tuple[str, str, str]]) -> Table:
-    """Key, default and meaning of options."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(style="green", max_width=30)
-    table.add_column()
-    for key, default, meaning in rows:
-        table.add_row(Text(f"  {key}"), Text(default), Text(meaning))
-    return table
-
-
 def layer_table(rows: list[dict[str, Any]]) -> Table:
     """Name, type, output shape and parameters of each layer."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))

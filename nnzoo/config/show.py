@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -125,6 +126,19 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
             meaning += f" ({words})"
         rows.append((f"{prefix}{key}", default, meaning))
     return rows
+
+
+def option_lines(rows: list[tuple[str, str, str]], width: int) -> list[str]:
+    """`entry_options` as aligned columns, the meanings wrapped to the width of the terminal."""
+    keys = max((len(key) for key, _, _ in rows), default=0)
+    defaults = max((len(default) for _, default, _ in rows), default=0)
+    margin = 2 + keys + 2 + defaults + 2
+    lines = []
+    for key, default, meaning in rows:
+        wrapped = textwrap.wrap(meaning, max(30, width - margin - 1)) or [""]
+        lines.append(f"  {key:<{keys}}  {default:<{defaults}}  {wrapped[0]}".rstrip())
+        lines += [" " * margin + line for line in wrapped[1:]]
+    return lines
 
 
 def _plain(value: Any) -> Any:
