@@ -319,6 +319,8 @@ def _stopping() -> Iterator[list[int]]:
     def handle(number: int, frame: Any) -> None:
         code = codes[signal.Signals(number)]
         if stopped[0]:
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar had hidden the cursor
             os._exit(code)
         stopped[0] = code
 
