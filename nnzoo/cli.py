@@ -7,7 +7,9 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -311,25 +313,36 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
 def _stopping() -> Iterator[list[int]]:
     """A list whose entry is 0, or the exit code to end with after the step.
 
-    The second signal ends the process at once.
+    The second signal ends the process at once. Python's own handlers wait for the end of a long
+    operation inside torch, so a thread hears of signals through the wakeup descriptor.
     """
     stopped = [0]
-    codes = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+    codes = {int(signal.SIGINT): INTERRUPTED, int(signal.SIGTERM): TERMINATED}
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
 
-    def handle(number: int, frame: Any) -> None:
-        code = codes[signal.Signals(number)]
-        if stopped[0]:
-            if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar had hidden the cursor
-            os._exit(code)
-        stopped[0] = code
+    def listen() -> None:
+        while received := reader.recv(1):
+            code = codes.get(received[0], 0)
+            if code and stopped[0]:
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar hid the cursor
+                os._exit(code)
+            stopped[0] = code or stopped[0]
 
-    before = {each: signal.signal(each, handle) for each in codes}
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    before = {each: signal.signal(each, lambda *_: None) for each in codes}
+    descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
         yield stopped
     finally:
+        signal.set_wakeup_fd(descriptor)
         for each, handler in before.items():
             signal.signal(each, handler)
+        writer.close()
+        listener.join()
+        reader.close()
 
 
 @command("eval")

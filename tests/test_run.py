@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -423,6 +424,34 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     )
     assert same(interrupted["model"], whole["model"])
     assert same(interrupted["trainer"]["optimizer"], whole["trainer"]["optimizer"])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_a_long_step_at_once(number: signal.Signals, code: int) -> None:
+    script = (
+        "import sys, time\n"
+        "from nnzoo.cli import main\n"
+        "from nnzoo.training.trainer import Trainer\n"
+        "def long_step(*_):\n"
+        "    print('in the step', file=sys.stderr, flush=True)\n"
+        "    time.sleep(100)\n"
+        "Trainer.train_step = long_step\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "train", "--config", "cnn"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "in the step" not in process.stderr.readline():
+            pass
+        process.send_signal(number)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(10) == code
+        assert "saved at step" not in process.stderr.read()
 
 
 # What a crash, a second process or a hand leaves behind.
