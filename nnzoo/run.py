@@ -285,11 +285,13 @@ def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEn
     for event in trainer.events():
         if isinstance(event, EpochEnd):
             run.folder.append_metrics(event.row)
-        if trainer.finished or clock.due():
+        due = trainer.finished or clock.due()
+        if due:
             save(run)
         yield event
         if stop():
-            save(run)
+            if not due:  # else previous.pt would become a copy of last.pt
+                save(run)
             return
 
 
