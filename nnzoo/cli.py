@@ -253,6 +253,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     epochs = trainer.config.train.epochs
     bar = None
     trained: list[float] = []
+    skipped = 0
     if verbose == 1 and not trainer.finished:
         bar = console.Progressing(stderr, epochs, len(trainer.groups), trainer.step)
         bar.__enter__()
@@ -260,6 +261,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
         for event in events(current, stop):
             if isinstance(event, EpochEnd):
                 trained.append(event.row["seconds"])
+                skipped += event.row.get("skipped", 0)
                 if json_:
                     console.print_json({"event": "epoch", **event.row})
                 elif verbose == 2:
@@ -277,7 +279,9 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
         count = f"{len(trained)} epoch{'s' if len(trained) > 1 else ''}"
         rate = len(trained) * trainer.rows / seconds if seconds else 0
         early = ", stopped early" if trainer.stopped_early else ""
-        stderr.print(f"trained {count} in {seconds:.1f} s ({rate:,.0f} rows/s){early}",
+        steps = "steps" if skipped > 1 else "step"
+        lost = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
+        stderr.print(f"trained {count} in {seconds:.1f} s ({rate:,.0f} rows/s){early}{lost}",
                      soft_wrap=True)  # fmt: skip
 
 
@@ -381,7 +385,9 @@ def eval_(
     from nnzoo.network import read_dataset
     from nnzoo.training.device import choose_device
 
-    network, file = run.load_network(path, choose_device(device), weights)
+    network, file, note = run.load_network(path, choose_device(device), cast(Any, weights))
+    if note:
+        sys.stderr.write(f"note: {note}\n")
     if config is None:
         stored = Document(value=network.config.to_dict())
         run_config = parse(stored, str(file), set_ or [], Path.cwd())

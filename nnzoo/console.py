@@ -83,7 +83,8 @@ def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
 def shown_metrics(row: dict[str, Any]) -> list[str]:
     """The metrics of an epoch that a line has room for, the most telling last."""
     wanted = ("train_accuracy", "train_loss", "val_r2", "val_rmse", "val_loss", "val_accuracy")
-    return [name for name in wanted if name in row]
+    skipped = ["skipped"] if row.get("skipped") else []
+    return skipped + [name for name in wanted if name in row]
 
 
 class Progressing:

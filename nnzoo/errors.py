@@ -6,6 +6,7 @@ NnzooError            1   also what nnzoo itself got wrong
 ├── DataError         3   files, columns, labels, pictures
 ├── DivergedError     4   loss or gradient is no longer a finite number
 └── CheckpointError   5   a run folder or a .pt file
+    └── DamagedError  5   a .pt file that does not hold what was written
 """
 
 from __future__ import annotations
@@ -18,10 +19,22 @@ BROKEN_PIPE = 141
 TERMINATED = 143
 
 
+# So many faults, and so much of a key, are shown; a file can be nothing but faults.
+MAX_SHOWN = 100
+MAX_PATH = 80
+
+
 class NnzooError(Exception):
     """One short message: what is wrong, where, and what to do."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Names and values come out of files: what would steer a terminal is written out."""
+        text = super().__str__()
+        return "".join(
+            each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+        )
 
 
 class UsageError(NnzooError):
@@ -49,20 +62,28 @@ class ConfigError(NnzooError):
     def __init__(self, source: str, faults: Sequence[Fault]) -> None:
         self.source = source
         self.faults = sorted(faults, key=lambda fault: fault.order)
-        where_width = max(len(fault.where) for fault in self.faults)
-        path_width = max(len(fault.path) for fault in self.faults)
+        paths = [_cut(fault.path) for fault in self.faults[:MAX_SHOWN]]
+        shown = list(zip(self.faults, paths, strict=False))
+        where_width = max(len(fault.where) for fault, _ in shown)
+        path_width = max(map(len, paths))
         count = f"{len(self.faults)} problem{'s' if len(self.faults) != 1 else ''}"
         lines = [f"{source}: {count}"]
         lines += [
-            f"  {fault.where:<{where_width}}  {fault.path:<{path_width}}  {fault.message}"
-            for fault in self.faults
+            f"  {fault.where:<{where_width}}  {path:<{path_width}}  {fault.message}"
+            for fault, path in shown
         ]
+        if len(self.faults) > MAX_SHOWN:
+            lines.append(f"  and {len(self.faults) - MAX_SHOWN:,} more")
         super().__init__("\n".join(lines))
 
     @classmethod
     def at(cls, path: str, message: str) -> ConfigError:
         """One fault that shows only when the configuration meets the data."""
         return cls("configuration", [Fault("config", path, message)])
+
+
+def _cut(path: str) -> str:
+    return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
 
 
 class DataError(NnzooError):
@@ -75,3 +96,7 @@ class DivergedError(NnzooError):
 
 class CheckpointError(NnzooError):
     exit_code = 5
+
+
+class DamagedError(CheckpointError):
+    """A file from before it may still be whole."""

@@ -134,27 +134,69 @@ def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Netwo
 
 
 def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
-    """The network of a checkpoint, built through the shelf from its plain values."""
+    """The network of a checkpoint, built through the shelf from its plain values.
+
+    Raises CheckpointError where its parts do not fit together: they may be anyone's.
+    """
     try:
         config = from_dict(content["config"], source)
         facts = content["data"]
-        task_state = content["task"]
-        weights = task_state["class_weights"] if facts["balanced"] else None
-        scale = None
-        if facts["task"] != "classification":
-            scale = Scale(len(facts["spec"]["targets"]), "none")
-        network = _build(config, facts, weights, scale, device)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{source} is not a checkpoint of nnzoo: no {error}") from None
+        weights = content["task"]["class_weights"] if facts["balanced"] else None
+
+        def build(where: torch.device) -> Network:
+            scale = None
+            if facts["task"] != "classification":
+                scale = Scale(len(facts["spec"]["targets"]), "none")
+            return _build(config, facts, weights, scale, where)
+
+        # On the device without memory first: sizes that the file does not hold are never allocated.
+        with torch.device("meta"):
+            probe = build(torch.device("meta"))
+        for name in _PARTS:
+            check_leaves(getattr(probe, name), content[name], f"{source}, {name}")
+        network = build(device)
+        for name in _PARTS:
+            getattr(network, name).load_state_dict(content[name])
     except ConfigError as error:
         first = error.faults[0]
         raise CheckpointError(
             f"{source}: its configuration does not hold here: {first.path}: {first.message}"
         ) from None
-    load_into(network.model, content["model"], f"{source}, model")
-    load_into(network.preprocess, content["preprocess"], f"{source}, preprocess")
-    load_into(network.task, content["task"], f"{source}, task")
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{source} is not a checkpoint of nnzoo: its parts do not fit together "
+            f"({type(error).__name__}: {str(error)[:100]})"
+        ) from error
     return network
+
+
+_PARTS = ("model", "preprocess", "task")
+
+
+def check_leaves(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Raise CheckpointError naming the first leaf that is missing, extra, or of another shape or
+    type."""
+    own = module.state_dict()
+    for name in own:
+        if name not in state:
+            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
+    for name, tensor in state.items():
+        if name not in own:
+            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
+        there, here = _leaf(tensor), _leaf(own[name])
+        if there != here:
+            raise CheckpointError(
+                f"{what}: '{name}' is {there} in the checkpoint and {here} in the network"
+            )
+
+
+def _leaf(value: Any) -> str:
+    """The shape and type of a tensor; what else a file may hold in its place."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
 
 
 def _build(
@@ -186,20 +228,3 @@ def _build(
             raise
         raise ConfigError.at("model", "is too large for the memory of this machine") from None
     return Network(config, facts, preprocess, model, task, device)
-
-
-def load_into(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Fill a built module leaf by leaf; raises CheckpointError naming the leaf and both shapes."""
-    own = module.state_dict()
-    for name in own:
-        if name not in state:
-            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
-    for name, tensor in state.items():
-        if name not in own:
-            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
-        if own[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{what}: '{name}' is {tuple(tensor.shape)} in the checkpoint and "
-                f"{tuple(own[name].shape)} in the network"
-            )
-    module.load_state_dict(state)

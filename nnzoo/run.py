@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict
 from nnzoo.data.dataset import Dataset, Split
-from nnzoo.errors import CheckpointError, DataError, UsageError
+from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError, UsageError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, assemble, read_dataset, restore
 from nnzoo.training import checkpoint
@@ -25,7 +26,10 @@ from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
-MAY_CHANGE = ("name", "train.epochs", "train.save_every", "train.early_stopping")
+MAY_CHANGE = (
+    "name", "train.epochs", "train.save_every", "train.early_stopping", "train.on_nan",
+    "train.max_skipped",
+)  # fmt: skip
 Resume = Literal["auto", "must", "never"]
 State = Literal["new", "resumed", "complete"]
 
@@ -121,11 +125,13 @@ def start(
     trainer = Trainer(config, network, splits)
     state: State = "new"
     if going_on:
-        trainer.load(content["trainer"], content["best_model"])
+        trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
         state = "complete" if trainer.finished else "resumed"
         notes += _schedule_note(content["config"], trainer) if state == "resumed" else []
     run = Run(folder, network, dataset, trainer, state, notes, lock)
     if write:
+        if going_on and note:
+            folder.set_damaged_aside()
         if state != "complete":
             folder.cut_metrics(trainer.step)
             folder.write_config(config, environment(network))
@@ -244,13 +250,17 @@ def save(run: Run) -> None:
     """Write last.pt, and then best.pt where there is a better one.
 
     last.pt holds the best weights too: where a crash comes in between, `start` writes best.pt.
+    Raises CheckpointError, or DivergedError rather than to save weights that are no numbers.
     """
     trainer = run.trainer
-    checkpoint.save(
-        run.folder.last,
-        run.network.contents() | {"trainer": trainer.state(), "best_model": trainer.best_weights},
-        previous=run.folder.previous,
-    )
+    trainer.check_weights()
+    run.folder.sync_metrics()
+    content = run.network.contents()
+    # The same tensors are written once.
+    now_best = trainer.best_epoch == trainer.epoch and trainer.group == 0
+    best = content["model"] if now_best else trainer.best_weights
+    content |= {"trainer": trainer.state(), "best_model": best}
+    checkpoint.save(run.folder.last, content, keep=run.folder.previous)
     save_best(run)
 
 
@@ -279,25 +289,51 @@ def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEn
     """Train to the end, saving by `train.save_every`, and yield the trainer's events.
 
     stop: asked after each step; when it answers True the run is saved and the iteration ends.
+    Raises DivergedError, which names the checkpoint that is left, and CheckpointError.
     """
     trainer = run.trainer
     clock = SaveClock(trainer.config.train.save_every, trainer)
-    for event in trainer.events():
-        if isinstance(event, EpochEnd):
-            run.folder.append_metrics(event.row)
-        due = trainer.finished or clock.due()
-        if due:
-            save(run)
-        yield event
-        if stop():
-            if not due:  # else previous.pt would become a copy of last.pt
+    try:
+        for event in trainer.events():
+            if isinstance(event, EpochEnd):
+                run.folder.append_metrics(event.row)
+            due = trainer.finished or clock.due()
+            if due:
+                started = time.monotonic()
                 save(run)
-            return
+                clock.saved(time.monotonic() - started)
+            yield event
+            if stop():
+                if not due:  # else previous.pt would become a copy of last.pt
+                    save(run)
+                return
+    except DivergedError as error:
+        left = f"the last checkpoint, {run.folder.last}, is from before it"
+        if not run.folder.last.exists():
+            left = "no checkpoint was written yet"
+        raise DivergedError(f"{error}\n{left}") from None
 
 
-def load_network(path: Path, device: torch.device, which: str = "best") -> tuple[Network, Path]:
-    """The network of a run folder (its best or last weights) or of a .pt file."""
-    file = path / f"{which}.pt" if path.is_dir() else path
-    if path.is_dir() and not file.exists():
-        raise CheckpointError(f"{path} holds no {which}.pt; train first")
-    return restore(checkpoint.load(file), str(file), device), file
+def load_network(
+    path: Path, device: torch.device, which: Literal["best", "last"] = "best"
+) -> tuple[Network, Path, str]:
+    """The network of a run folder (its best or last weights) or of a .pt file; the file, and a note
+    where that is not the one asked for."""
+    if not path.is_dir():
+        return restore(checkpoint.load(path), str(path), device), path, ""
+    folder = Folder(path)
+    if which == "last":
+        content, note = folder.load()
+        file = folder.previous if note else folder.last
+        return restore(content, str(file), device), file, note
+    if not folder.best.exists():
+        raise CheckpointError(f"{path} holds no best.pt; train first")
+    try:
+        return restore(checkpoint.load(folder.best), str(folder.best), device), folder.best, ""
+    except DamagedError as error:
+        content, note = folder.load()  # holds the best weights too
+        file = folder.previous if note else folder.last
+        if not content.get("best_model"):
+            raise
+        network = restore(content | {"model": content["best_model"]}, str(file), device)
+        return network, file, f"{error}; the best weights come from {file}"

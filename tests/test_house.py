@@ -30,7 +30,8 @@ LAYERS = """
     nnzoo.metrics
     nnzoo.tasks
     nnzoo.baselines nnzoo.evaluate nnzoo.network
-    nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.checkpoint
+    nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk
+    nnzoo.training.checkpoint
     nnzoo.training.trainer
     nnzoo.training.folder
     nnzoo.run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from zoo import DATA, begin, config, finish, same
 from nnzoo.config.schema import ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.run import train
-from nnzoo.training import checkpoint
+from nnzoo.run import Run, train
+from nnzoo.run import save as run_save
+from nnzoo.training import checkpoint, folder
 from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
 from nnzoo.training.trainer import StepEnd
 
@@ -331,15 +333,201 @@ def test_a_loss_of_another_task_is_refused(data: str, loss: str, message: str) -
         begin(config("mlp", data, train={"loss": loss}))
 
 
+def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
+    """Make the loss of these steps (from 0) another number, as a broken batch would."""
+    loss = run.network.task.loss
+
+    def poisoned(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return loss(output, target) * (value if run.trainer.step in steps else 1.0)
+
+    run.trainer.task = SimpleTask(run.network.task, poisoned)
+
+
+class SimpleTask:
+    """A task with another loss."""
+
+    def __init__(self, task: Any, loss: Any) -> None:
+        self.task, self.loss = task, loss
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
 def test_a_diverged_run_stops_before_the_weights_are_touched() -> None:
     run = begin(config("mlp", "table_number", optim={"name": "sgd", "lr": 1e18},
                        train={"epochs": 5, "batch_size": 64}))  # fmt: skip
-    with pytest.raises(
-        DivergedError, match=r"diverged at step \d+ \(epoch 1\), learning rate 1e\+18"
-    ):
+    with pytest.raises(DivergedError) as raised:
         finish(run)
+    assert re.fullmatch(
+        r"training diverged at step \d+ \(epoch 1\), learning rate 1e\+18: the (loss|gradient) is not "
+        r"a finite number\n"
+        r"largest gradients by layer: \d \S+, \d \S+ \(norm \S+ at the last good step\)\n"
+        r"try a lower optim\.lr, optim\.clip=\{norm: 1\.0\}, a warm-up .*\n"
+        r"no checkpoint was written yet",
+        str(raised.value),
+    )
     assert all(torch.isfinite(p).all() for p in run.network.model.parameters())
     assert DivergedError.exit_code == 4
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_the_last_checkpoint(
+    value: float,
+) -> None:
+    run_config = config(train={"epochs": 2, "save_every": "1 step"})
+    whole = begin(run_config, "whole")
+    for _ in train(whole, lambda: whole.trainer.step == 7):
+        pass
+    run = begin(run_config)
+    poison(run, {7}, value)
+    with pytest.raises(DivergedError, match=r"at step 8 .*: the loss is not") as raised:
+        finish(run)
+    assert "the last checkpoint, out/run/last.pt, is from before it" in str(raised.value)
+    left, good = (checkpoint.load(each.folder.last) for each in (run, whole))
+    assert same(left["model"], good["model"])
+    assert same(left["trainer"]["optimizer"], good["trainer"]["optimizer"])
+    assert same(dict(run.network.model.state_dict()), dict(good["model"]))
+
+
+def test_a_gradient_of_one_layer_is_named_first() -> None:
+    run = begin(config())
+    run.trainer.train_step(torch.arange(8))
+    layers = dict(run.network.model.named_parameters())
+    last = [name for name in layers if name.endswith("weight")][-1]
+    layers[last].register_hook(lambda grad: grad * math.inf)
+    with pytest.raises(DivergedError) as raised:
+        run.trainer.train_step(torch.arange(8))
+    name = last.rpartition(".")[0]
+    assert f"the gradient is not a finite number\nlargest gradients by layer: {name} " in str(
+        raised.value
+    )
+
+
+def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> None:
+    model = {"name": "cnn", "channels": [4], "norm": "batch"}
+    run = begin(config(model, train={"epochs": 1, "on_nan": "skip", "accumulate": 2}))
+    poison(run, {1, 2})
+    trainer = run.trainer
+    batches = torch.arange(128).split(32)
+    trainer.train_step(batches[0])
+    before = checkpoint._plain([run.network.model.state_dict(), trainer.state()])
+    before = [{k: v.clone() for k, v in before[0].items()}, before[1]]
+    sums = {k: v.clone() for k, v in trainer.sums.state().items()}
+    moments = {k: {n: t.clone() for n, t in v.items()}
+               for k, v in trainer.optimizer.state_dict()["state"].items()}  # fmt: skip
+    trainer.train_step(batches[1])
+    trainer.train_step(batches[2])
+    assert same(dict(run.network.model.state_dict()), before[0])
+    assert same(trainer.sums.state(), sums)
+    assert same(trainer.optimizer.state_dict()["state"], moments)
+    assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (3, 2, 2)
+    trainer.train_step(batches[3])
+    assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (4, 2, 0)
+    assert not same(dict(run.network.model.state_dict()), before[0])
+
+
+def test_skipping_is_counted_by_epoch_and_survives_a_stop() -> None:
+    run_config = config(train={"epochs": 2, "on_nan": "skip", "batch_size": 256})
+    bad = {1, 2, 3, 7}
+    whole = begin(run_config, "whole")
+    poison(whole, bad)
+    rows = finish(whole)
+    assert [row["skipped"] for row in rows] == [3, 1]
+    assert all(math.isfinite(row["train_loss"]) for row in rows)
+    cut = begin(run_config, "cut")
+    poison(cut, bad)
+    for _ in train(cut, lambda: cut.trainer.step == 3):
+        pass
+    cut.lock.release()
+    cut = begin(run_config, "cut")
+    assert (cut.trainer.skipped, cut.trainer.skipped_in_row) == (2, 2)
+    poison(cut, bad)
+    assert same(finish(cut), rows)
+    assert same(cut.network.model.state_dict(), whole.network.model.state_dict())
+
+
+def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
+    run = begin(config(train={"epochs": 2, "on_nan": "skip", "max_skipped": 3}))
+    poison(run, {1, 2, 4, 5, 6, 7})
+    with pytest.raises(DivergedError, match=r"at step 7 .* not a finite number, 3 times in a row"):
+        finish(run)
+    assert run.trainer.step == 6
+
+
+def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnzoo.tasks import Classification
+
+    loss, calls = Classification.loss, []
+
+    def poisoned(self: Any, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return loss(self, output, target) * (math.nan if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(Classification, "loss", poisoned)
+    Path("c.yaml").write_text("data: digits\nmodel: mlp\ntrain: {epochs: 1, on_nan: skip}\n")
+    result = nnzoo("train", "-c", "c.yaml")
+    assert result.code == 0
+    assert "skipped 1  train_accuracy" in result.err
+    assert ", 1 step skipped (train.on_nan)" in result.err
+
+
+def test_weights_that_are_no_numbers_are_never_saved() -> None:
+    """A finite gradient can still take a weight past the largest number."""
+    run = begin(config(train={"epochs": 3, "save_every": "1 step"}))
+    events = train(run)
+    next(events)
+    kept = run.folder.last.read_bytes()
+    with torch.no_grad():
+        next(run.network.model.parameters())[0, 0] = math.inf
+    with pytest.raises(DivergedError, match=r"after step 1 \(epoch 1\) '1\.weight' is not finite"):
+        run_save(run)
+    with pytest.raises(DivergedError, match="is not finite"):
+        run.trainer.finish_epoch()
+    assert run.folder.last.read_bytes() == kept
+
+
+# When to save.
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "time", clock := Clock())
+    trainer = begin(config()).trainer
+    saves = folder.SaveClock("0.5 %", trainer)
+    first = saves.cost
+    assert 0.005 < first < 0.01  # guessed from the size of the weights
+    for cost in (first, 0.02, 0.5):
+        saves.saved(cost)
+        clock.now += cost * 200 - 0.01
+        assert not saves.due()
+        clock.now += 0.02
+        assert saves.due()
+    saves.saved(1000.0)
+    trainer.epoch = 1
+    assert saves.due()  # the end of the first epoch
+    trainer.group = 1
+    assert not saves.due()
+
+
+@pytest.mark.parametrize(
+    ("cadence", "due"), [("3 steps", [3, 6, 9]), ("0.5 epochs", [2, 4, 6, 8]), ("1 epoch", [4, 8])]
+)
+def test_a_number_of_steps_or_epochs_is_kept_exactly(cadence: str, due: list[int]) -> None:
+    run = begin(config(train={"epochs": 9, "batch_size": 315, "save_every": cadence}))
+    trainer, saves, found = run.trainer, folder.SaveClock(cadence, run.trainer), []
+    assert len(trainer.groups) == 4
+    for trainer.step in range(1, 10):
+        trainer.epoch, trainer.group = divmod(trainer.step, 4)
+        if saves.due():
+            saves.saved(0.01)
+            found.append(trainer.step)
+    assert found == due
 
 
 # Derived randomness.

@@ -28,9 +28,11 @@ DEFAULT_OPTIMIZER = "adam"
 
 _AMOUNT = r"^([0-9]{1,9}(?:\.[0-9]{1,9})?) *"
 
-Duration = Annotated[
-    str, Field(pattern=_AMOUNT + "(epochs?|steps?|s)$", examples=["1 epoch", "500 steps", "60 s"])
-]
+Cadence = Annotated[
+    str,
+    Field(pattern=_AMOUNT + "(epochs?|steps?|s|%)$",
+          examples=["0.5 %", "1 epoch", "500 steps", "60 s"]),
+]  # fmt: skip
 # Of a schedule: seconds would not repeat exactly.
 StepDuration = Annotated[
     str, Field(pattern=_AMOUNT + "(epochs?|steps?)$", examples=["1 epoch", "500 steps"])
@@ -38,8 +40,8 @@ StepDuration = Annotated[
 
 
 def parse_duration(text: str) -> tuple[float, str]:
-    """A `Duration`: "500 steps" as (500.0, "step"); units: epoch, step, s (seconds)."""
-    match = re.match(_AMOUNT + "(epoch|step|s)", text)
+    """A `Cadence`: "500 steps" as (500.0, "step"); units: epoch, step, s (seconds), % (of time)."""
+    match = re.match(_AMOUNT + "(epoch|step|s|%)", text)
     assert match is not None
     return float(match[1]), match[2]
 
@@ -59,6 +61,28 @@ class Options(BaseModel):
 def fault(field: str, message: str) -> PydanticCustomError:
     """What a validator raises to blame one field of its class."""
     return PydanticCustomError("field_fault", "{reason}", {"reason": message, "field": field})
+
+
+def at_most(limit: float, what: str = "") -> AfterValidator:
+    """A bound that nothing sensible reaches: a slip of some digits is a message, not a full memory.
+
+    It is no part of what a key is said to accept. what: the items, of a list.
+    """
+
+    def check(value: Any) -> Any:
+        size = len(value) if isinstance(value, list) else value
+        if size > limit:
+            raise fault("", f"at most {limit:,}{f' {what}' if what else ''}, got {size:,}")
+        return value
+
+    return AfterValidator(check)
+
+
+Width = Annotated[PositiveInt, at_most(1_000_000)]
+Depth = at_most(1000, "layers")
+Steps = Annotated[PositiveInt, at_most(10_000_000)]
+# float32 ends at 3e38, and a network works with squares and sums.
+LARGEST = 1e30
 
 
 # Models.
@@ -83,14 +107,18 @@ class MlpOptions(ModelOptions):
     """Multilayer perceptron: fully connected layers on a table, a flattened image or window."""
 
     name: Literal["mlp"]
-    hidden: list[PositiveInt] = Field([512, 256], description="width of each hidden layer")
+    hidden: Annotated[list[Width], Depth] = Field(
+        [512, 256], description="width of each hidden layer"
+    )
     activation: Activation = Field("relu", description="between the layers")
     norm: Norm = Field("none", description="normalisation before each activation")
     dropout: Fraction = Field(0.0, description="share of hidden units dropped in training")
 
 
-Size = PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
-PaddingSize = Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
+Length = Annotated[PositiveInt, at_most(10_000)]
+Size = Length | Annotated[list[Length], Field(min_length=2, max_length=2)]
+Border = Annotated[Count, at_most(1000)]
+PaddingSize = Border | Annotated[list[Border], Field(min_length=2, max_length=2)]
 Padding = Literal["same", "valid"] | PaddingSize
 Pool = Literal["max", "avg", "lp", "none"]
 
@@ -101,7 +129,9 @@ class HeadOptions(Options):
     pooling: Literal["flatten", "average"] = Field(
         "flatten", description="keep every position, or the mean of each channel"
     )
-    hidden: list[PositiveInt] = Field([], description="hidden layers before the output layer")
+    hidden: Annotated[list[Width], Depth] = Field(
+        [], description="hidden layers before the output layer"
+    )
     dropout: Fraction = Field(0.0, description="share of units dropped before each of its layers")
 
 
@@ -114,7 +144,7 @@ class CnnOptions(ModelOptions):
     """
 
     name: Literal["cnn"]
-    channels: Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+    channels: Annotated[list[Width], Field(min_length=1), Depth] = Field(
         [32, 64], description="output channels of each layer"
     )
     kernel_size: Size | list[Size] = Field(3, description="a number, one a layer, or [h, w]")
@@ -154,8 +184,10 @@ class CnnOptions(ModelOptions):
 
 
 class RecurrentOptions(ModelOptions):
-    hidden_size: PositiveInt = Field(128, description="units of each layer and direction")
-    num_layers: PositiveInt = Field(1, description="layers, each reading the one below")
+    hidden_size: Width = Field(128, description="units of each layer and direction")
+    num_layers: Annotated[PositiveInt, at_most(1000)] = Field(
+        1, description="layers, each reading the one below"
+    )
     bidirectional: bool = Field(False, description="a second pass from the end to the start")
     dropout: Fraction = Field(0.0, description="between layers and before the output layer")
     readout: Literal["last", "mean", "max"] = Field(
@@ -244,7 +276,7 @@ class TablePreprocess(SeriesPreprocess):
 class AugmentOptions(Options):
     """Random changes of training images, drawn anew for each batch and done on the whole batch."""
 
-    shift: Count = Field(0, description="up to this many pixels in each direction")
+    shift: Border = Field(0, description="up to this many pixels in each direction")
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(
         0.0, description="up to this many degrees"
     )
@@ -329,6 +361,15 @@ class ImageFolderOptions(ImageOptions):
     )
 
 
+def _separates(text: str) -> str:
+    if not text.isascii() or text in '"\r\n\0':
+        raise fault("", f"one ASCII character, no quote or line end, got {text!r}")
+    return text
+
+
+Delimiter = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separates)]
+
+
 class CsvOptions(TableOptions):
     """Your table: CSV or Parquet, one row a sample."""
 
@@ -336,7 +377,7 @@ class CsvOptions(TableOptions):
     path: str = Field(description="the file")
     test_path: str | None = Field(None, description="test rows in a file of their own")
     header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
-    delimiter: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=1)] = Field(
+    delimiter: Literal["auto"] | Delimiter = Field(
         "auto", description="between values; auto: comma, semicolon, tab or bar"
     )
     target: Column = Field(-1, description="name or position of the column to predict")
@@ -358,7 +399,7 @@ class SeriesOptions(WindowOptions):
     name: Literal["series"]
     path: str = Field(description="the file")
     header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
-    delimiter: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=1)] = Field(
+    delimiter: Literal["auto"] | Delimiter = Field(
         "auto", description="between values; auto: comma, semicolon, tab or bar"
     )
     time: Column | None = Field(None, description="column of dates; default: found")
@@ -369,8 +410,8 @@ class SeriesOptions(WindowOptions):
         "none", description="further columns that the network sees up to the present"
     )
     group: Column | None = Field(None, description="column that tells several series apart")
-    window: PositiveInt = Field(24, description="past time steps the network sees")
-    horizon: PositiveInt = Field(1, description="future time steps it predicts at once")
+    window: Steps = Field(24, description="past time steps the network sees")
+    horizon: Steps = Field(1, description="future time steps it predicts at once")
     relative: bool = Field(
         True, description="the network sees and predicts changes from the last value of its window"
     )
@@ -384,21 +425,36 @@ class SineOptions(WindowOptions):
     """A sine wave, generated: the usual first exercise of forecasting."""
 
     name: Literal["sine"]
-    length: PositiveInt = Field(1000, description="time steps")
-    period: Positive = Field(40.0, description="time steps of one oscillation")
-    amplitude: Positive = Field(1.0, description="height")
-    noise: NonNegative = Field(0.0, description="standard deviation of added Gaussian noise")
+    length: Steps = Field(1000, description="time steps")
+    period: Annotated[Positive, at_most(1e9)] = Field(
+        40.0, description="time steps of one oscillation"
+    )
+    amplitude: Annotated[Positive, at_most(LARGEST)] = Field(1.0, description="height")
+    noise: Annotated[NonNegative, at_most(LARGEST)] = Field(
+        0.0, description="standard deviation of added Gaussian noise"
+    )
     seed: Count = Field(0, description="of the noise")
-    window: PositiveInt = Field(20, description="past time steps the network sees")
-    horizon: PositiveInt = Field(1, description="future time steps it predicts at once")
+    window: Steps = Field(20, description="past time steps the network sees")
+    horizon: Steps = Field(1, description="future time steps it predicts at once")
     split: TimeSplit = Field(TimeSplit(), description="train, val, test")
+
+    @model_validator(mode="after")
+    def _phase_has_digits(self) -> SineOptions:
+        if self.length / self.period > 1e12:
+            raise fault("period", "too short: of its last oscillations no digit would be left")
+        return self
+
+
+MAX_ADDING = 100_000_000  # 32 bytes each while they are made
 
 
 class AddingOptions(DataOptions):
     """The adding problem (Hochreiter & Schmidhuber 1997): add two marked numbers of a sequence."""
 
     name: Literal["adding"]
-    length: Annotated[int, Field(ge=2)] = Field(100, description="time steps of a sequence")
+    length: Annotated[int, Field(ge=2), at_most(MAX_ADDING)] = Field(
+        100, description="time steps of a sequence"
+    )
     train: PositiveInt = Field(20000, description="training sequences")
     val: Rows = Field(1000, description="validation sequences")
     test: Rows = Field(1000, description="test sequences")
@@ -406,6 +462,15 @@ class AddingOptions(DataOptions):
     preprocess: SeriesPreprocess = Field(
         SeriesPreprocess(scale="none", target="none"), description="scale, pca, whiten, target"
     )
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> AddingOptions:
+        steps = (self.train + self.val + self.test) * self.length
+        if steps > MAX_ADDING:
+            raise fault(
+                "train", f"{steps:,} time steps in all sequences together; at most {MAX_ADDING:,}"
+            )
+        return self
 
 
 # Optimizers and schedules.
@@ -586,6 +651,15 @@ class TrainOptions(Options):
         "validates",
     )
     early_stopping: EarlyStopping | None = Field(None, description="patience, min_delta")
-    save_every: Annotated[Duration, AfterValidator(_above_zero)] = Field(
-        "1 epoch", description="checkpoint cadence; also saved at the end"
+    save_every: Annotated[Cadence, AfterValidator(_above_zero)] = Field(
+        "0.5 %",
+        description="checkpoint cadence in epochs, steps, seconds, or the share of time that saving "
+        "may take; also saved at the end",
+    )
+    on_nan: Literal["stop", "skip"] = Field(
+        "stop",
+        description="where loss or gradient is not finite: end the run, or take no step and go on",
+    )
+    max_skipped: PositiveInt = Field(
+        10, description="with skip: after how many such steps in a row the run ends"
     )

@@ -1,142 +1,199 @@
-"""Checkpoints: written so that nothing is lost, read so that nothing is run.
+"""Checkpoints: plain dictionaries in torch's own file format, verified before they are read.
 
-A file is a plain dictionary that `torch.load(path, weights_only=True)` opens. Writing goes to a
-temporary file, fsync, rename, fsync of the folder. A SHA-256 over the content travels inside and
-is verified before anything is used.
+A file is what `torch.save` writes, and `torch.load(path, weights_only=True)` opens it. It ends with
+a seal, as the comment of the zip archive: the format's number and the SHA-256 of all bytes before
+it. A damaged file fails there, before anything in it is looked at. A sealed file may still come
+from an enemy: its archive, its pickle and what they give are checked against what `save` writes
+before they are used.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
-import pickle
-import shutil
+import pickletools
+import re
+import stat
 import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnzoo.errors import CheckpointError
+from nnzoo.errors import CheckpointError, DamagedError
+from nnzoo.training import disk
 
 FORMAT = 1
+_SEAL = re.compile(rb"nnzoo format ([0-9]{4}) sha256 ([0-9a-f]{64})")
+_SEAL_SIZE = 13 + 4 + 8 + 64
+_DIGITS = 64
+_END = b"PK\x05\x06"  # opens the last record of a zip archive, 22 bytes and the comment
+_END_SIZE = 22
+
+# What the pickle in a checkpoint consists of. `weights_only` allows more, and has had holes.
+_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+    f"torch {name}Storage" for name in
+    ("Float", "Double", "Half", "BFloat16", "Byte", "Char", "Short", "Int", "Long", "Bool")
+}  # fmt: skip
+_OPCODES = {
+    "PROTO", "STOP", "GLOBAL", "MARK", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET",
+    "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
+    "BINFLOAT", "BINUNICODE", "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND",
+    "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+}  # fmt: skip
+MAX_PICKLE = 50_000_000
+MAX_VALUES = 1_000_000
+MAX_DEPTH = 20
 
 
-def digest(value: Any) -> str:
-    """SHA-256 of a tree of dict, list, tensor and plain values, in order."""
-    hasher = hashlib.sha256()
-    _feed(hasher, value)
-    return hasher.hexdigest()
-
-
-def _feed(hasher: Any, value: Any) -> None:
-    if isinstance(value, Tensor):
-        hasher.update(f"t{value.dtype}{tuple(value.shape)}".encode())
-        data = value.detach().cpu().contiguous()
-        if data.numel():
-            hasher.update(data.reshape(-1).view(torch.uint8).numpy().data)
-    elif isinstance(value, dict):
-        hasher.update(f"d{len(value)}".encode())
-        for key, item in value.items():
-            _feed(hasher, key)
-            _feed(hasher, item)
-    elif isinstance(value, list | tuple):
-        hasher.update(f"l{len(value)}".encode())
-        for item in value:
-            _feed(hasher, item)
-    else:
-        hasher.update(f"{type(value).__name__}:{value!r};".encode())
-
-
-def save(path: Path, content: dict[str, Any], previous: Path | None = None) -> None:
+def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> None:
     """Write a checkpoint; afterwards the file is either the old one or the new one, whole.
 
-    previous: where the old one is kept. Raises CheckpointError (no space, no permission); the old
-    file is then untouched.
+    content: dict, list, tuple, tensors and plain values; keep: where the old one lives on. Raises
+    CheckpointError (no space, no permission); the old file is then untouched.
     """
-    content = {"format": FORMAT, **content}
-    content["sha256"] = digest(content)
     # In memory first: torch's own writer hides why a disk refuses.
     buffer = io.BytesIO()
-    torch.save(content, buffer)
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            if previous is not None and path.exists():
-                _keep(path, previous)
-            os.replace(temporary, path)
-            sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another folder "
-            "with --out, then run the same command again"
-        ) from None
+    torch.save(_plain({"format": FORMAT, **content}), buffer)
+    disk.write(path, seal(buffer.getbuffer()), keep)
 
 
-def _keep(path: Path, previous: Path) -> None:
-    """Give a file a second name, so that it outlives its replacement."""
-    linked = previous.with_name(f"{previous.name}.tmp")
-    linked.unlink(missing_ok=True)
-    try:
-        os.link(path, linked)
-    except OSError:
-        shutil.copyfile(path, linked)  # a file system without links
-    os.replace(linked, previous)
+def _plain(value: Any) -> Any:
+    """The same values without what `state_dict` adds to a dict; tensors on the CPU, of their own
+    storage."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().contiguous()
+        whole = value.untyped_storage().nbytes() == value.numel() * value.itemsize
+        return value if whole else value.clone()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    assert value is None or type(value) in (bool, int, float, str), type(value)
+    return value
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder durable, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return  # Windows cannot open a folder
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def seal(archive: bytes | memoryview, version: int = FORMAT) -> bytearray:
+    """A zip archive without a comment, with a seal as its comment."""
+    sealed = bytearray(archive)
+    assert sealed[-_END_SIZE:].startswith(_END)
+    sealed[-2:] = _SEAL_SIZE.to_bytes(2, "little")
+    sealed += b"nnzoo format %04d sha256 " % version
+    sealed += hashlib.sha256(sealed).hexdigest().encode()
+    return sealed
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A verified checkpoint, on the CPU; raises CheckpointError naming what is wrong with it."""
+    """A verified checkpoint, on the CPU.
+
+    Raises DamagedError where the content is not what was written, else CheckpointError (no such
+    file, no permission, a newer format).
+    """
+    data = _read(path)
+    _check_seal(data, path)
     try:
+        _check_archive(data)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch remarks on damaged headers before it fails
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            warnings.simplefilter("ignore")
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        _check_values(content, len(data))
+        if type(content) is not dict:
+            raise _Foreign("it holds no dictionary")
+    except Exception as error:  # what torch raises at foreign bytes is written nowhere
+        reason = error if isinstance(error, _Foreign) else "torch cannot read it"
+        raise DamagedError(f"{path} is not a checkpoint of nnzoo: {reason}") from None
+    return content
+
+
+def _read(path: Path) -> bytes:
+    try:
+        # Not to wait for a pipe that nobody writes to.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CheckpointError(f"{path} is not a file, so not a checkpoint")
+            return file.read()
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except MemoryError:
+        raise CheckpointError(f"{path} is larger than the memory of this machine") from None
+    except OSError as error:
+        kind = DamagedError if error.errno == errno.EIO else CheckpointError
+        raise kind(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _check_seal(data: bytes, path: Path) -> None:
+    found = _SEAL.fullmatch(data[-_SEAL_SIZE:])
+    if found is None:
         if path.suffix in (".yaml", ".yml"):
-            raise CheckpointError(
-                f"{path} is a config, no checkpoint; nnzoo eval --config {path}"
-            ) from None
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({_reason(error)})") from None
-    if not isinstance(content, dict) or "format" not in content:
-        raise CheckpointError(f"{path} is not a checkpoint of nnzoo")
-    version = content["format"]
-    if not isinstance(version, int) or version > FORMAT:
-        raise CheckpointError(
-            f"{path} was written by a newer nnzoo (format {version}); update nnzoo"
+            raise CheckpointError(f"{path} is a config, no checkpoint; nnzoo eval --config {path}")
+        raise DamagedError(
+            f"{path} is cut short, was changed, or is not a checkpoint of nnzoo: no checksum at its "
+            "end"
         )
-    expected = content.pop("sha256", None)
-    if digest(content) != expected:
-        raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
-    return content
+    if hashlib.sha256(memoryview(data)[:-_DIGITS]).hexdigest().encode() != found[2]:
+        raise DamagedError(f"{path} is damaged: its content does not match its checksum")
+    if int(found[1]) > FORMAT:
+        raise CheckpointError(
+            f"{path} was written by a newer nnzoo (format {int(found[1])}, this one reads up to "
+            f"{FORMAT}); update nnzoo"
+        )
 
 
-def _reason(error: Exception) -> str:
-    """What torch says about a file it cannot read, without its advice to run what is inside."""
-    if isinstance(error, pickle.UnpicklingError):
-        return "it does not hold plain tensors and values alone"
-    if isinstance(error, RuntimeError):
-        return "it is cut short or was never one"
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+class _Foreign(Exception):
+    """What a checkpoint holds that `save` never writes."""
+
+
+def _check_archive(data: bytes) -> None:
+    """Nothing packed (no bombs), nothing twice, and a pickle of tensors and plain values alone."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type or entry.flag_bits & 1 for entry in entries):
+            raise _Foreign("it is compressed")
+        names = {entry.filename.lower() for entry in entries}
+        if len(names) < len(entries) or sum(entry.file_size for entry in entries) > len(data):
+            raise _Foreign("its entries overlap")
+        pickles = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > MAX_PICKLE:
+            raise _Foreign("it has no list of its content")
+        for opcode, argument, _ in pickletools.genops(archive.read(pickles[0])):
+            if opcode.name not in _OPCODES:
+                raise _Foreign(f"it holds more than tensors and plain values ({opcode.name})")
+            if opcode.name == "GLOBAL" and argument not in _GLOBALS:
+                name = str(argument)[:80].replace(" ", ".")
+                raise _Foreign(f"it names {name}, which is never run")
+
+
+def _check_values(content: Any, size: int) -> None:
+    """Plain values, few enough to walk through, and tensors that lie in the file as they are."""
+    level, count = [content], 0
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if type(value) is dict:
+                below += value.keys()
+                below += value.values()
+            elif type(value) in (list, tuple):
+                below += value
+            elif isinstance(value, Tensor):
+                stored = value.untyped_storage().nbytes()
+                own = value.is_contiguous() and stored == value.numel() * value.itemsize
+                if not own or stored > size:
+                    raise _Foreign("a tensor is not stored as one block")
+            elif type(value) is int and not -(2**63) <= value < 2**63:
+                raise _Foreign("a number is too large")
+            elif value is not None and type(value) not in (bool, int, float, str):
+                raise _Foreign(f"it holds a {type(value).__name__}")
+            if count + len(below) > MAX_VALUES:
+                raise _Foreign(f"it holds more than {MAX_VALUES:,} values")
+        count += len(below)
+        level = below
+    if level:
+        raise _Foreign(f"it is deeper than {MAX_DEPTH} levels")

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from nnzoo.config import RunConfig
 from nnzoo.config.schema import parse_duration
 from nnzoo.config.show import to_json, to_yaml
-from nnzoo.errors import CheckpointError
-from nnzoo.training import checkpoint
+from nnzoo.errors import CheckpointError, DamagedError
+from nnzoo.training import checkpoint, disk
 from nnzoo.training.trainer import Trainer
 
 
@@ -52,6 +52,11 @@ class Folder:
         """Whether there are weights that starting new would lose."""
         return any(path.exists() for path in (self.last, self.previous, self.best))
 
+    @property
+    def damaged(self) -> Path:
+        """Where a damaged last.pt is kept."""
+        return self.path / "damaged.pt"
+
     def load(self) -> tuple[dict[str, Any], str]:
         """The newest checkpoint that is whole, and a note where that is not last.pt.
 
@@ -60,6 +65,9 @@ class Folder:
         try:
             return checkpoint.load(self.last), ""
         except CheckpointError as error:
+            # A file that is whole, but cannot be read here, is not to be overwritten.
+            if self.last.exists() and not isinstance(error, DamagedError):
+                raise
             try:
                 content = checkpoint.load(self.previous)
             except CheckpointError:
@@ -67,6 +75,15 @@ class Folder:
                     f"{error}; nothing to go on from: --fresh sets {self.path} aside and starts over"
                 ) from None
             return content, f"{error}; going back to {self.previous}"
+
+    def set_damaged_aside(self) -> None:
+        """Take a last.pt that `load` found damaged out of the way: else the next save would make it
+        the previous one, which is all there is."""
+        try:
+            if self.last.exists():
+                os.replace(self.last, self.damaged)
+        except OSError as error:
+            raise CheckpointError(f"cannot set {self.last} aside: {error.strerror}") from None
 
     def acquire(self, lock: FileLock) -> None:
         """Make the folder and hold its lock, which a crash releases; raises CheckpointError."""
@@ -115,7 +132,7 @@ class Folder:
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break  # a line that a crash cut short
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 break
@@ -125,31 +142,20 @@ class Folder:
     def cut_metrics(self, step: int) -> None:
         """Drop the lines of epochs that end after `step`: they will be written again."""
         rows = [row for row in self.rows() if row["step"] <= step]
-        self.replace(self.metrics, "".join(to_json(row) + "\n" for row in rows))
+        disk.write(self.metrics, "".join(to_json(row) + "\n" for row in rows).encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        try:
-            with self.metrics.open("a") as file:
-                file.write(to_json(row) + "\n")
-        except OSError as error:
-            raise CheckpointError(f"cannot write {self.metrics}: {error.strerror}") from None
+        disk.append(self.metrics, f"{to_json(row)}\n".encode())
 
-    def replace(self, path: Path, text: str) -> None:
-        """Put a text file in place at once; raises CheckpointError."""
-        temporary = path.with_name(f"{path.name}.tmp")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
+    def sync_metrics(self) -> None:
+        """Before a checkpoint: it must not outlive the lines of its epochs."""
+        if self.metrics.exists():
+            disk.sync(self.metrics)
 
     def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
         tree = config.to_dict() | {"environment": environment}
-        self.replace(
-            self.config,
-            "# Written by nnzoo: every value of this run, defaults and 'auto' filled in.\n"
-            + to_yaml(tree),
-        )
+        head = "# Written by nnzoo: every value of this run, defaults and 'auto' filled in.\n"
+        disk.write(self.config, (head + to_yaml(tree)).encode())
 
 
 class SaveClock:
@@ -159,9 +165,12 @@ class SaveClock:
         self.number, self.unit = parse_duration(duration)
         self.trainer = trainer
         self.last = self.now()
+        # Until a first one has been timed: weights, best weights and the optimizer's two averages.
+        size = sum(p.numel() * p.itemsize for p in trainer.parameters)
+        self.cost = 0.005 + 4 * size / 200e6
 
     def now(self) -> float:
-        if self.unit == "s":
+        if self.unit in ("s", "%"):
             return time.monotonic()
         if self.unit == "step":
             return self.trainer.step
@@ -170,9 +179,14 @@ class SaveClock:
         return self.trainer.epoch + self.trainer.group % groups / groups
 
     def due(self) -> bool:
+        if self.unit == "%":
+            # The end of the first epoch in any case: from then on there is something to go back to.
+            first = self.trainer.epoch == 1 and self.trainer.group == 0
+            return first or (self.now() - self.last) * self.number / 100 >= self.cost
         # Fractions of an epoch are rounded to steps: half a step is neither here nor there.
         slack = 0.5 / len(self.trainer.groups) if self.unit == "epoch" else 0.0
-        if self.now() - self.last < self.number - slack:
-            return False
-        self.last = self.now()
-        return True
+        return self.now() - self.last >= self.number - slack
+
+    def saved(self, seconds: float) -> None:
+        """A checkpoint was written, which took so long."""
+        self.last, self.cost = self.now(), seconds

@@ -20,9 +20,9 @@ from nnzoo.config.schema import PlateauOptions
 from nnzoo.data.augment import augment
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.data.dataset import Split
-from nnzoo.errors import DivergedError
+from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
-from nnzoo.network import Network
+from nnzoo.network import Network, check_leaves
 from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
 
@@ -77,6 +77,9 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
         self.stale_epochs = 0
         self.stale_value: float | None = None
+        self.skipped = 0
+        self.skipped_in_row = 0
+        self.norm: float | None = None
 
     @property
     def total_steps(self) -> int:
@@ -111,7 +114,10 @@ class Trainer:
             yield self.finish_epoch()
 
     def train_step(self, rows: Tensor) -> None:
-        """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for."""
+        """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for.
+
+        Raises DivergedError before the weights are touched, unless `on_nan` says to skip the step.
+        """
         torch.manual_seed(derive(self.config.seed, "step", self.step))
         rate = self.rate_at(self.step)
         for parameter_group in self.optimizer.param_groups:
@@ -121,6 +127,8 @@ class Trainer:
                    for part in rows.split(batch_sizes(len(rows), self.config.train.batch_size))]  # fmt: skip
         weights = [self.task.weight(y) for _, y in batches]
         total = sum(weights)
+        buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
+        seen = []
         for i, (x, y) in enumerate(batches):
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
@@ -128,11 +136,17 @@ class Trainer:
             output = self.network(x)
             loss = self.task.loss(output, y)
             (loss / total).backward()
-            self.sums.add(output, y, loss, weights[i])
+            seen.append((output.detach(), y, loss.detach(), weights[i]))
         norm = clip_gradients(self.parameters, self.config.optim.clip)
-        if not math.isfinite(norm.item()):
-            raise self.diverged(rate)
-        self.optimizer.step()
+        loss = torch.stack([each[2] for each in seen]).sum()
+        # One look for both: nothing times a loss that is not finite is not a number.
+        if math.isfinite(before := (norm + 0 * loss).item()):
+            self.optimizer.step()
+            self.norm, self.skipped_in_row = before, 0
+            for each in seen:
+                self.sums.add(*each)
+        else:
+            self.skip(rate, loss.item(), buffers)
         self.step += 1
         self.group += 1
 
@@ -150,23 +164,52 @@ class Trainer:
                 sums: Any = self.task.sums(self.device)
                 self.task.add(sums, self.network(x), y)
 
-    def diverged(self, rate: float) -> DivergedError:
-        """Called before the weights are touched."""
-        norms = {
-            name: float(parameter.grad.norm())
-            for name, parameter in self.model.named_parameters()
-            if parameter.grad is not None
-        }
-        worst = max(norms, key=lambda name: norms[name] if norms[name] == norms[name] else math.inf)
+    @property
+    def skips(self) -> bool:
+        return self.config.train.on_nan == "skip"
+
+    def skip(self, rate: float, loss: float, buffers: list[Tensor]) -> None:
+        """Leave everything as it was before a step that is not finite; raises DivergedError where
+        that is not wanted, or has happened too often in a row."""
+        self.skipped += 1
+        self.skipped_in_row += 1
+        if not self.skips or self.skipped_in_row >= self.config.train.max_skipped:
+            raise self.diverged(rate, loss)
+        for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+
+    def diverged(self, rate: float, loss: float) -> DivergedError:
+        """What is known of a step whose loss or gradient is not finite."""
+        layers: dict[str, float] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is not None:
+                layer, norm = name.rpartition(".")[0], float(parameter.grad.norm())
+                layers[layer] = math.hypot(layers.get(layer, 0.0), norm)
+        largest = sorted(layers, key=lambda layer: (math.isfinite(layers[layer]), -layers[layer]))
+        shown = ", ".join(f"{layer} {layers[layer]:.3g}" for layer in largest[:3])
+        before = "" if self.norm is None else f" (norm {self.norm:.3g} at the last good step)"
+        what = "the gradient" if math.isfinite(loss) else "the loss"
+        many = f", {self.skipped_in_row} times in a row" if self.skips else ""
         return DivergedError(
             f"training diverged at step {self.step + 1} (epoch {self.epoch + 1}), learning rate "
-            f"{rate:g}: the gradient is no longer a finite number, first in '{worst}'. The last "
-            "checkpoint is untouched. Try a lower optim.lr, optim.clip={norm: 1.0}, or a warm-up "
-            "(optim.schedule.warmup)"
+            f"{rate:g}: {what} is not a finite number{many}\n"
+            f"largest gradients by layer: {shown}{before}\n"
+            "try a lower optim.lr, optim.clip={norm: 1.0}, a warm-up (optim.schedule.warmup), or "
+            "train.on_nan=skip where single batches are at fault"
         )
+
+    def check_weights(self) -> None:
+        """Raise DivergedError where a step has left a weight that is not finite."""
+        for name, tensor in self.model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise DivergedError(
+                    f"training diverged: after step {self.step} (epoch {self.epoch + 1}) "
+                    f"'{name}' is not finite\ntry a lower optim.lr or optim.clip={{norm: 1.0}}"
+                )
 
     def finish_epoch(self) -> EpochEnd:
         """Validate, compare with the best, and move to the start of the next epoch."""
+        self.check_weights()
         seconds = self.elapsed
         self.epoch += 1
         self.group = 0
@@ -178,6 +221,8 @@ class Trainer:
         }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
         self.sums = self.task.training_sums(self.device)
+        if self.skips:
+            row["skipped"], self.skipped = self.skipped, 0
         if "val" in self.splits:
             report = evaluate(self.network, self.splits["val"], self.task, self.device)
             row |= {f"val_{name}": report[name] for name in self.task.metrics}
@@ -239,7 +284,7 @@ class Trainer:
 
     _POSITION = (
         "epoch", "group", "step", "elapsed", "rate_scale", "flat_epochs", "best_epoch",
-        "best_value", "stale_epochs", "stale_value",
+        "best_value", "stale_epochs", "stale_value", "skipped", "skipped_in_row",
     )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -250,10 +295,58 @@ class Trainer:
             "sums": self.sums.state(),
         }
 
-    def load(self, state: dict[str, Any], best_weights: dict[str, Tensor]) -> None:
-        """Go to a saved position; the model's weights are loaded by the caller."""
+    def load(self, state: Any, best_weights: Any, source: str) -> None:
+        """Go to a saved position; the model's weights are loaded by the caller.
+
+        Raises CheckpointError where the state is not one of this run: it may be anyone's.
+        """
+        state = state if isinstance(state, dict) else {}
+        position, sums = state.get("position"), state.get("sums")
+        optimizer = state.get("optimizer")
+        moments = optimizer.get("state") if isinstance(optimizer, dict) else None
+        own = {name: getattr(self, name) for name in self._POSITION}
+        if not _alike(position, own) or not 0 <= position["group"] <= len(self.groups):
+            raise CheckpointError(f"{source}: its position does not fit this run")
+        if moments != {} and not _alike(moments, self.moments_after_a_step()):
+            raise CheckpointError(f"{source}: the optimizer's state does not fit this run")
+        if not _alike(sums, self.sums.state()):
+            raise CheckpointError(f"{source}: its running sums do not fit this run")
+        best_weights = best_weights if isinstance(best_weights, dict) else {}
+        if best_weights or position["best_epoch"]:
+            check_leaves(self.model, best_weights, f"{source}, best_model")
         for name in self._POSITION:
-            setattr(self, name, state["position"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+            setattr(self, name, position[name])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.sums.load(state["sums"])
         self.best_weights = {name: t.to(self.device) for name, t in best_weights.items()}
+
+    def moments_after_a_step(self) -> dict[Any, Any]:
+        """What the optimizer remembers of each parameter: fused ones do not look at the shapes of
+        what they are given. The weights stay as they are."""
+        optimizer = build_optimizer(self.config.optim, self.model, self.device)
+        before = [parameter.detach().clone() for parameter in self.parameters]
+        for parameter in self.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        for parameter, weights in zip(self.parameters, before, strict=True):
+            parameter.data.copy_(weights)
+            parameter.grad = None
+        return optimizer.state_dict()["state"]
+
+
+def _alike(value: Any, pattern: Any) -> bool:
+    """Whether two trees have the same keys, and tensors and numbers of the same shape and type."""
+    if isinstance(pattern, dict):
+        return (
+            isinstance(value, dict)
+            and value.keys() == pattern.keys()
+            and all(_alike(value[key], pattern[key]) for key in pattern)
+        )
+    if isinstance(pattern, Tensor):
+        return isinstance(value, Tensor) and (value.shape, value.dtype) == (
+            pattern.shape,
+            pattern.dtype,
+        )
+    # Not set yet: None, or a number.
+    return type(value) is type(pattern) or (pattern is None and type(value) is float)

@@ -1,0 +1,311 @@
+"""Checkpoints: the round trip, damage, hostile content, and files of each released format."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import shutil
+import struct
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from zoo import begin, config, finish, same
+
+from nnzoo.errors import CheckpointError, DamagedError
+from nnzoo.network import check_leaves, restore
+from nnzoo.training import checkpoint
+
+CPU = torch.device("cpu")
+FORMATS = Path(__file__).parent / "formats"
+CONTENT = {
+    "a": torch.arange(6.0).view(2, 3),
+    "b": [1, None, "c", -(2**40), 0.1, True, (2,)],
+    "d": {},
+}
+
+
+def archive(pickled: bytes, compression: int = zipfile.ZIP_STORED, **more: bytes) -> bytes:
+    """A zip archive as torch lays it out, around a pickle of one's own."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        file.writestr("archive/data.pkl", pickled)
+        file.writestr("archive/byteorder", b"little")
+        for name, data in more.items():
+            file.writestr(f"archive/{name.replace('_', '/')}", data)
+        file.writestr("archive/version", b"3\n")
+    return buffer.getvalue()
+
+
+def hostile(name: str, data: bytes, version: int = checkpoint.FORMAT) -> Path:
+    """A file that is sealed as nnzoo seals its own: anyone can."""
+    path = Path(f"{name}.pt")
+    path.write_bytes(checkpoint.seal(data, version))
+    return path
+
+
+# The round trip.
+
+
+def test_a_checkpoint_comes_back_as_it_was_and_opens_with_torch_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, CONTENT)
+    assert same(checkpoint.load(path), {"format": 1, **CONTENT})
+    assert same(torch.load(path, weights_only=True), {"format": 1, **CONTENT})
+    assert [each.name for each in tmp_path.glob("x*")] == ["x.pt"]
+
+
+def test_a_view_is_stored_without_what_it_looks_into(tmp_path: Path) -> None:
+    large = torch.arange(100_000.0)
+    for view in (large[5:9], large[::20_000], large[:6].view(2, 3).T, torch.ones(1).expand(4)):
+        checkpoint.save(tmp_path / "x.pt", {"view": view})
+        assert torch.equal(checkpoint.load(tmp_path / "x.pt")["view"], view)
+        assert (tmp_path / "x.pt").stat().st_size < 10_000
+
+
+def test_a_released_format_goes_on_bit_exactly() -> None:
+    """Each folder of tests/formats holds a run stopped inside its second epoch, and how it ended."""
+    folders = [path for path in FORMATS.iterdir() if path.is_dir()]
+    assert {folder.name for folder in folders} == {str(i + 1) for i in range(checkpoint.FORMAT)}
+    for folder in folders:
+        shutil.copytree(folder / "run", f"out{folder.name}/run")
+        facts = json.loads((folder / "facts.json").read_text())
+        run = begin(config(**facts["config"]), f"out{folder.name}")
+        assert run.trainer.step == facts["step"]
+        rows = finish(run)
+        ended = checkpoint.load(folder / "ended.pt")
+        trainer = run.trainer.state()
+        trainer["position"].pop("elapsed")
+        now = {"model": dict(run.network.model.state_dict()), "best": run.trainer.best_weights,
+               "rows": rows, "trainer": trainer}  # fmt: skip
+        if facts["machine"] == [str(torch.__version__), torch.backends.cpu.get_cpu_capability()]:
+            assert same(now, {name: ended[name] for name in now})
+        else:  # other kernels round otherwise
+            for name, tensor in ended["model"].items():
+                torch.testing.assert_close(now["model"][name], tensor, atol=1e-5, rtol=1e-4)
+
+
+# Damage.
+
+
+def test_every_flipped_bit_and_every_cut_is_seen() -> None:
+    path = Path("x.pt")
+    checkpoint.save(path, {"a": torch.arange(3)})
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedError, match=r"cut short|checksum"):
+            checkpoint.load(path)
+    for place in range(len(whole)):
+        path.write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]
+        )
+        with pytest.raises(DamagedError):
+            checkpoint.load(path)
+    path.write_bytes(whole)
+    assert checkpoint.load(path)
+
+
+def test_what_is_no_checkpoint_is_named(nnzoo: Callable[..., Any], tmp_path: Path) -> None:
+    torch.save({"format": 1, "model": {}}, "plain.pt")
+    Path("text.pt").write_text("not a checkpoint")
+    Path("cnn.yaml").write_text("data: digits\nmodel: cnn\n")
+    Path("folder.pt").mkdir()
+    for name, message in (
+        ("plain.pt", "plain.pt is cut short, was changed, or is not a checkpoint of nnzoo"),
+        ("text.pt", "text.pt is cut short, was changed, or is not a checkpoint of nnzoo"),
+        ("cnn.yaml", "cnn.yaml is a config, no checkpoint; nnzoo eval --config cnn.yaml"),
+        ("none.pt", "no checkpoint none.pt"),
+        ("folder.pt", "folder.pt holds no best.pt; train first"),
+    ):
+        result = nnzoo("eval", name)
+        assert (result.code, message in result.err) == (5, True), result.err
+    with pytest.raises(CheckpointError, match="is a folder"):
+        checkpoint.load(tmp_path)
+    os.mkfifo("pipe.pt")
+    with pytest.raises(CheckpointError, match="is not a file"):
+        checkpoint.load(Path("pipe.pt"))
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_damaged(monkeypatch: Any) -> None:
+    run = begin(config(train={"epochs": 2}))
+    finish(run)
+    for error, kind in ((5, DamagedError), (13, CheckpointError)):
+
+        def refuse(*arguments: Any, error: int = error) -> int:
+            raise OSError(error, os.strerror(error))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoint.os, "open", refuse)
+            with pytest.raises(CheckpointError, match=r"cannot read out/run/last\.pt") as raised:
+                checkpoint.load(run.folder.last)
+        assert type(raised.value) is kind
+    # A newer nnzoo's file is left alone: going back would write over it.
+    data = run.folder.last.read_bytes()
+    plain = torch.load(run.folder.last, weights_only=True)
+    buffer = io.BytesIO()
+    torch.save(plain, buffer)
+    run.folder.last.write_bytes(checkpoint.seal(buffer.getvalue(), 99))
+    with pytest.raises(CheckpointError, match=r"newer nnzoo \(format 99, this one reads up to 1\)"):
+        begin(config(train={"epochs": 3}))
+    run.folder.last.write_bytes(data)
+    begin(config(train={"epochs": 3})).lock.release()
+
+
+def test_a_damaged_best_pt_is_answered_from_last_pt(nnzoo: Callable[..., Any]) -> None:
+    run = begin(config(train={"epochs": 2, "save_every": "1 epoch"}))
+    finish(run)
+    whole = nnzoo("eval", "out/run", "--json").json
+    run.folder.best.write_bytes(b"")
+    for broken, file in ((None, "last.pt"), (run.folder.last, "previous.pt")):
+        if broken:
+            broken.write_bytes(b"")
+        result = nnzoo("eval", "out/run", "--json")
+        assert result.code == 0
+        assert f"the best weights come from out/run/{file}" in result.err
+        if not broken:
+            assert result.json | {"checkpoint": ""} == whole | {"checkpoint": ""}
+    result = nnzoo("eval", "out/run", "--weights", "last")
+    assert "going back to out/run/previous.pt" in result.err
+    run.folder.previous.write_bytes(b"")
+    assert nnzoo("eval", "out/run").code == 5
+
+
+# Hostile content under a right checksum.
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("owned"),))
+
+
+def shared_lists(depth: int) -> bytes:
+    """A pickle whose list holds one list twice, and that one another twice, and so on."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value, value]
+    return pickle.dumps({"x": value}, protocol=2)
+
+
+def tensor_of(size: str) -> bytes:
+    """The pickle of a tensor that claims more elements than its storage has."""
+    buffer = io.BytesIO()
+    torch.save({"x": torch.zeros(7, 3)}, buffer)
+    with zipfile.ZipFile(io.BytesIO(buffer.getvalue())) as file:
+        pickled = file.read("archive/data.pkl")
+    return pickled.replace(b"K\x07K\x03\x86", size.encode("latin-1") + b"K\x03\x86", 1)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "code": lambda: archive(pickle.dumps({"x": Evil()}, protocol=2)),
+    "os.system": lambda: archive(b"\x80\x02cposix\nsystem\nX\x0b\x00\x00\x00touch owned\x85R."),
+    "eval": lambda: archive(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R."),
+    "inst": lambda: archive(b"(S'touch owned'\nios\nsystem\n."),
+    "stack global": lambda: archive(pickle.dumps(Path.touch, protocol=4)),
+    "bytearray": lambda: archive(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
+    "sparse": lambda: archive(b"\x80\x02ctorch._utils\n_rebuild_sparse_tensor\n)R."),
+    "extension": lambda: archive(b"\x80\x02\x82\x01."),
+    "many values": lambda: archive(shared_lists(40)),
+    "deep": lambda: archive(b"\x80\x02" + b"]" * 500 + b"a" * 499 + b"."),
+    "long": lambda: archive(pickle.dumps({"x": 1 << 900}, protocol=2)),
+    "set": lambda: archive(pickle.dumps({"x": {1}}, protocol=2)),
+    "packed": lambda: archive(pickle.dumps({"x": "y" * 10**7}, protocol=2), zipfile.ZIP_DEFLATED),
+    "empty": lambda: archive(b""),
+    "no dictionary": lambda: archive(pickle.dumps([1], protocol=2)),
+    "two pickles": lambda: archive(pickle.dumps({}, protocol=2), sub_data_pkl=b"").replace(
+        b"sub/data/pkl", b"sub/data.pkl"),
+    "claims more": lambda: archive(tensor_of("J\xff\xff\xff\x0f"), data_0=bytes(84)),
+    "claims less": lambda: archive(tensor_of("K\x02"), data_0=bytes(84)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content_is_refused_at_once_and_runs_nothing(name: str) -> None:
+    path = hostile("evil", HOSTILE[name]())
+    started = time.process_time()
+    with pytest.raises(DamagedError, match=r"evil\.pt is not a checkpoint of nnzoo: ") as raised:
+        checkpoint.load(path)
+    assert time.process_time() - started < 1
+    assert len(str(raised.value)) < 200
+    assert not Path("owned").exists()
+
+
+def test_an_archive_whose_directory_lies_is_refused() -> None:
+    whole = io.BytesIO()
+    torch.save({"x": torch.arange(3)}, whole)
+    data = whole.getvalue()
+    # The sizes of the central directory's first entry, said to be 4 GB.
+    place = data.index(b"PK\x01\x02") + 20
+    lying = data[:place] + struct.pack("<II", 2**32 - 2, 2**32 - 2) + data[place + 8 :]
+    with pytest.raises(DamagedError):
+        checkpoint.load(hostile("lying", lying))
+
+
+def test_a_network_larger_than_its_file_is_never_built() -> None:
+    run = begin(config())
+    finish(run)
+    content = checkpoint.load(run.folder.best)
+    huge = content["config"]["model"] | {"hidden": [60_000]}
+    content["config"] = content["config"] | {"model": huge}
+    with pytest.raises(
+        CheckpointError, match=r"is \(16, 64\) float32 in the checkpoint and \(60000,"
+    ):
+        restore(content, "x.pt", CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": 5}, "its configuration does not hold here"),
+        ({"config": {"name": "../../x"}}, "its configuration does not hold here: name"),
+        ({"data": []}, "its parts do not fit together"),
+        ({"data": {"balanced": False, "task": "x"}}, "its parts do not fit together"),
+        ({"task": None}, "its parts do not fit together"),
+        ({"model": {}}, "model: the checkpoint has no '"),
+        ({"model": [1]}, "model: the checkpoint has no '"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_one_message(change: Any, message: str) -> None:
+    run = begin(config())
+    finish(run)
+    with pytest.raises(CheckpointError, match=message):
+        restore(checkpoint.load(run.folder.best) | change, "x.pt", CPU)
+
+
+@pytest.mark.parametrize("part", ["position", "optimizer", "sums", "best_model"])
+def test_a_position_that_does_not_fit_is_one_message(part: str, nnzoo: Callable[..., Any]) -> None:
+    Path("c.yaml").write_text("name: run\ndata: digits\nmodel: {name: mlp, hidden: [16]}\n")
+    words = ("train", "-c", "c.yaml", "-s", "train.epochs=1", "--out", "out")
+    assert nnzoo(*words).code == 0
+    path = Path("out/run/last.pt")
+    for damage in ({}, 5, {"param_groups": 3}, {"epoch": None}, {"state": {0: {"step": "x"}}}):
+        content = checkpoint.load(path)
+        whole = path.read_bytes()
+        (content if part == "best_model" else content["trainer"])[part] = damage
+        checkpoint.save(path, content)
+        result = nnzoo(*words, "-s", "train.epochs=2")
+        assert result.code == 5, result.err
+        assert "not fit" in result.err or "the checkpoint has" in result.err
+        path.write_bytes(whole)
+
+
+def test_a_leaf_that_does_not_fit_is_named_with_both_shapes() -> None:
+    model = torch.nn.Linear(3, 2)
+    state = model.state_dict()
+    for change, message in (
+        (
+            {"weight": torch.zeros(2, 4)},
+            r"'weight' is \(2, 4\) float32 in the checkpoint and \(2, 3\) float32 in the network",
+        ),
+        ({"extra": torch.zeros(1)}, "the checkpoint has 'extra', which the network has not"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            check_leaves(model, state | change, "x")
+    with pytest.raises(CheckpointError, match="the checkpoint has no 'bias'"):
+        check_leaves(model, {"weight": state["weight"]}, "x")
