@@ -117,6 +117,7 @@ def start(
         network = restore(content | {"config": config.to_dict()}, str(folder.last), device)
     else:
         network = assemble(config, dataset, device)  # may refuse: nothing is touched before
+        checkpoint.plain(network.contents())  # likewise
         if write:
             notes += _take_new_folder(folder, lock, fresh)
         else:
@@ -133,7 +134,7 @@ def start(
         if going_on and note:
             folder.set_damaged_aside()
         if state != "complete":
-            folder.cut_metrics(trainer.step)
+            folder.cut_metrics(trainer.epoch)
             folder.write_config(config, environment(network))
         if going_on:
             save_best(run)

@@ -93,6 +93,40 @@ def test_what_a_crash_left_behind_the_checkpoint_is_done_again() -> None:
     assert same(without_times(whole.folder.path), without_times(again.folder.path))
 
 
+def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> None:
+    """A checkpoint may stand behind the last step of an epoch that is not over yet."""
+    run_config = config(
+        data="table_classes", train={"epochs": 3, "batch_size": 16, "save_every": "7 steps"}
+    )
+    whole = begin(run_config, "whole")
+    rows = finish(whole)
+    assert len(whole.trainer.groups) == 7
+    # Dies after step 9: goes on from step 7, where the first epoch's validation is done again.
+    dead = begin(run_config, "dead")
+    for event in train(dead):
+        if isinstance(event, StepEnd) and event.step == 9:
+            break
+    dead.lock.release()
+    run = begin(run_config, "dead")
+    assert (run.trainer.epoch, run.trainer.group) == (0, 7)
+    assert same(finish(run), rows)
+    assert [row["epoch"] for row in run.folder.rows()] == [1, 2, 3]
+
+
+def test_the_optimizers_rate_follows_from_the_position() -> None:
+    """A run that goes on behind its last step takes none, and still ends with the same optimizer."""
+    run_config = config(train=TINY, optim={"name": "sgd", "schedule": "cosine"})
+    whole = begin(run_config, "whole")
+    finish(whole)
+    cut = begin(run_config, "cut")
+    for _ in train(cut, lambda: cut.trainer.step == cut.trainer.total_steps):
+        pass
+    cut.lock.release()
+    cut = begin(run_config, "cut")
+    finish(cut)
+    assert same(without_times(cut.folder.path), without_times(whole.folder.path))
+
+
 def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
     run = begin(config(train={"epochs": 5, "save_every": "60 s", "batch_size": 16},
                        optim={"name": "adam", "lr": 0.05}))  # fmt: skip

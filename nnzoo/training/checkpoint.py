@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import os
 import pickletools
 import re
@@ -46,8 +47,9 @@ _OPCODES = {
     "BINFLOAT", "BINUNICODE", "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND",
     "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
 }  # fmt: skip
-MAX_PICKLE = 50_000_000
-MAX_VALUES = 1_000_000
+# Reading as many takes a quarter of a second.
+MAX_OPCODES = 500_000
+MAX_VALUES = 100_000
 MAX_DEPTH = 20
 
 
@@ -55,17 +57,27 @@ def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> No
     """Write a checkpoint; afterwards the file is either the old one or the new one, whole.
 
     content: dict, list, tuple, tensors and plain values; keep: where the old one lives on. Raises
-    CheckpointError (no space, no permission); the old file is then untouched.
+    CheckpointError (no space, no permission, too many values); the old file is then untouched.
     """
+    content = plain({"format": FORMAT, **content})
     # In memory first: torch's own writer hides why a disk refuses.
     buffer = io.BytesIO()
-    torch.save(_plain({"format": FORMAT, **content}), buffer)
+    torch.save(content, buffer)
     disk.write(path, seal(buffer.getbuffer()), keep)
 
 
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a checkpoint as it is saved: without what `state_dict` adds to a dict, tensors
+    on the CPU and of their own storage. Raises CheckpointError for what `load` would refuse."""
+    result: dict[str, Any] = _plain(content)
+    try:
+        _check_values(result)
+    except _Foreign as error:
+        raise CheckpointError(f"this cannot be saved: {error}") from None
+    return result
+
+
 def _plain(value: Any) -> Any:
-    """The same values without what `state_dict` adds to a dict; tensors on the CPU, of their own
-    storage."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().contiguous()
         whole = value.untyped_storage().nbytes() == value.numel() * value.itemsize
@@ -74,7 +86,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_plain(item) for item in value)
-    assert value is None or type(value) in (bool, int, float, str), type(value)
     return value
 
 
@@ -124,7 +135,7 @@ def _read(path: Path) -> bytes:
         raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
     except MemoryError:
         raise CheckpointError(f"{path} is larger than the memory of this machine") from None
-    except OSError as error:
+    except OSError as error:  # of a bad disk, or of a user who may not
         kind = DamagedError if error.errno == errno.EIO else CheckpointError
         raise kind(f"cannot read {path}: {error.strerror or error}") from None
 
@@ -161,9 +172,12 @@ def _check_archive(data: bytes) -> None:
         if len(names) < len(entries) or sum(entry.file_size for entry in entries) > len(data):
             raise _Foreign("its entries overlap")
         pickles = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
-        if len(pickles) != 1 or pickles[0].file_size > MAX_PICKLE:
+        if len(pickles) != 1:
             raise _Foreign("it has no list of its content")
-        for opcode, argument, _ in pickletools.genops(archive.read(pickles[0])):
+        opcodes = pickletools.genops(archive.read(pickles[0]))
+        for count, (opcode, argument, _) in enumerate(opcodes):
+            if count > MAX_OPCODES:
+                raise _Foreign(f"it holds more than {MAX_VALUES:,} values")
             if opcode.name not in _OPCODES:
                 raise _Foreign(f"it holds more than tensors and plain values ({opcode.name})")
             if opcode.name == "GLOBAL" and argument not in _GLOBALS:
@@ -171,7 +185,7 @@ def _check_archive(data: bytes) -> None:
                 raise _Foreign(f"it names {name}, which is never run")
 
 
-def _check_values(content: Any, size: int) -> None:
+def _check_values(content: Any, size: float = math.inf) -> None:
     """Plain values, few enough to walk through, and tensors that lie in the file as they are."""
     level, count = [content], 0
     for _ in range(MAX_DEPTH):

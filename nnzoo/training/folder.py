@@ -134,14 +134,14 @@ class Folder:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 break  # a line that a crash cut short
-            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
                 break
             rows.append(row)
         return rows
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop the lines of epochs that end after `step`: they will be written again."""
-        rows = [row for row in self.rows() if row["step"] <= step]
+    def cut_metrics(self, epoch: int) -> None:
+        """Drop the lines of epochs after `epoch`: they will be written again."""
+        rows = [row for row in self.rows() if row["epoch"] <= epoch]
         disk.write(self.metrics, "".join(to_json(row) + "\n" for row in rows).encode())
 
     def append_metrics(self, row: dict[str, Any]) -> None:

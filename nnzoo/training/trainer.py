@@ -100,6 +100,10 @@ class Trainer:
         factor = rate_factor(optim.schedule, step, self.total_steps, len(self.groups))
         return optim.lr * factor * self.rate_scale
 
+    def set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def events(self) -> Iterator[StepEnd | EpochEnd]:
         """Train from the current position to the end. Stopping between events loses nothing."""
         while not self.finished:
@@ -120,8 +124,7 @@ class Trainer:
         """
         torch.manual_seed(derive(self.config.seed, "step", self.step))
         rate = self.rate_at(self.step)
-        for parameter_group in self.optimizer.param_groups:
-            parameter_group["lr"] = rate
+        self.set_rate(rate)
         self.optimizer.zero_grad(set_to_none=True)
         batches = [self.splits["train"].batch(part)
                    for part in rows.split(batch_sizes(len(rows), self.config.train.batch_size))]  # fmt: skip
@@ -182,9 +185,9 @@ class Trainer:
         """What is known of a step whose loss or gradient is not finite."""
         layers: dict[str, float] = {}
         for name, parameter in self.model.named_parameters():
-            if parameter.grad is not None:
-                layer, norm = name.rpartition(".")[0], float(parameter.grad.norm())
-                layers[layer] = math.hypot(layers.get(layer, 0.0), norm)
+            layer = name.rpartition(".")[0]
+            assert parameter.grad is not None
+            layers[layer] = math.hypot(layers.get(layer, 0.0), float(parameter.grad.norm()))
         largest = sorted(layers, key=lambda layer: (math.isfinite(layers[layer]), -layers[layer]))
         shown = ", ".join(f"{layer} {layers[layer]:.3g}" for layer in largest[:3])
         before = "" if self.norm is None else f" (norm {self.norm:.3g} at the last good step)"
@@ -289,6 +292,8 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, but the weights."""
+        # Of the step to come, so that it follows from the position alone.
+        self.set_rate(self.rate_at(self.step))
         return {
             "position": {name: getattr(self, name) for name in self._POSITION},
             "optimizer": self.optimizer.state_dict(),

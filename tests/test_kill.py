@@ -1,0 +1,104 @@
+"""Runs that are killed again and again end as if they had been left alone; docs/results.md has the
+campaign of 1,000 kills."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from zoo import begin, config, finish
+
+from nnzoo.config import OPTIMIZERS, RunConfig
+from nnzoo.config.load import load_config
+from nnzoo.training import checkpoint
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_campaign.py"
+
+
+@pytest.fixture
+def campaign(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module; the environment that it sets is put back."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    spec = importlib.util.spec_from_file_location("kill_campaign", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_25_kills_change_no_bit() -> None:
+    words = [sys.executable, str(SCRIPT), "--kills", "25"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\n25 of 25 kills, " in done.stdout
+    last = done.stdout.splitlines()[-1]
+    runs = last.split(", ")[1].split()
+    assert runs[0] == runs[2] and int(runs[0]) >= 5, last
+
+
+def test_the_campaign_covers_what_training_offers(campaign: ModuleType) -> None:
+    def options(text: str) -> RunConfig:
+        Path("run.yaml").write_text(text)
+        return load_config("run.yaml", [])
+
+    configs = [options(text) for text in campaign.SCENARIOS.values()]
+    assert [each.model.name for each in configs][:5] == list(campaign.NETWORKS)
+    assert {each.optim.name for each in configs} == set(OPTIMIZERS.names())
+    assert {each.optim.schedule.name for each in configs} == {
+        "constant", "cosine", "one_cycle", "step", "linear", "plateau"
+    }  # fmt: skip
+    losses = {each.train.loss for each in configs}
+    assert losses == {"auto", "mse", "mae", "huber"}  # auto: cross_entropy, of the digits and iris
+    assert {each.train.save_every.split()[-1].rstrip("s") for each in configs} == {
+        "step", "epoch", "", "%"
+    }  # fmt: skip
+    clips = [each.optim.clip for each in configs if each.optim.clip is not None]
+    assert any(clip.norm for clip in clips) and any(clip.value for clip in clips)
+    assert any(each.train.early_stopping for each in configs)
+    assert any(each.train.accumulate > 1 for each in configs)
+    assert any(getattr(each.data, "augment", None) for each in configs)
+
+
+def test_the_comparison_sees_every_difference(campaign: ModuleType) -> None:
+    finish(begin(config(train={"epochs": 2, "batch_size": 256})))
+    alone = Path("out/run")
+    shutil.copytree(alone, "copy")
+    assert campaign.differences(alone, Path("copy")) == []
+
+    def altered(name: str) -> Path:
+        shutil.copytree(alone, name)
+        return Path(name)
+
+    weights = altered("weights") / "last.pt"
+    content = checkpoint.load(weights)
+    name = next(iter(content["model"]))
+    moved = content["model"][name].clone()  # the best weights may be the same tensor
+    moved.view(-1)[0] *= 1 + 1e-6
+    checkpoint.save(weights, content | {"model": content["model"] | {name: moved}})
+    assert campaign.differences(alone, weights.parent) == [f"/last.pt/model/{name}"]
+
+    best = altered("best") / "best.pt"
+    checkpoint.save(best, checkpoint.load(best) | {"epoch": 9})
+    assert campaign.differences(alone, best.parent) == ["/best.pt/epoch"]
+
+    lines = altered("lines") / "metrics.jsonl"
+    first, second = map(json.loads, lines.read_text().splitlines())
+    lines.write_text(f"{json.dumps(first | {'seconds': 0})}\n{json.dumps(second | {'lr': 0.5})}\n")
+    assert campaign.differences(alone, lines.parent) == ["/metrics.jsonl/1/lr"]
+    lines.write_text(json.dumps(first))
+    assert campaign.differences(alone, lines.parent) == [
+        "/metrics.jsonl (2 and 1 entries, or other keys)"
+    ]
+
+    damaged = altered("damaged") / "last.pt"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    (damaged.parent / "last.pt.tmp").touch()
+    found, left = campaign.differences(alone, damaged.parent)
+    assert str(damaged) in found and left == "last.pt.tmp was left over"
