@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -226,37 +227,115 @@ def tensor_of(size: str) -> bytes:
     return pickled.replace(b"K\x07K\x03\x86", size.encode("latin-1") + b"K\x03\x86", 1)
 
 
-HOSTILE: dict[str, Callable[[], bytes]] = {
-    "code": lambda: archive(pickle.dumps({"x": Evil()}, protocol=2)),
-    "os.system": lambda: archive(b"\x80\x02cposix\nsystem\nX\x0b\x00\x00\x00touch owned\x85R."),
-    "eval": lambda: archive(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R."),
-    "inst": lambda: archive(b"(S'touch owned'\nios\nsystem\n."),
-    "stack global": lambda: archive(pickle.dumps(Path.touch, protocol=4)),
-    "bytearray": lambda: archive(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
-    "sparse": lambda: archive(b"\x80\x02ctorch._utils\n_rebuild_sparse_tensor\n)R."),
-    "extension": lambda: archive(b"\x80\x02\x82\x01."),
-    "many values": lambda: archive(shared_lists(40)),
-    "many opcodes": lambda: archive(pickle.dumps([0] * 10**6, protocol=2)),
-    "deep": lambda: archive(b"\x80\x02" + b"]" * 500 + b"a" * 499 + b"."),
-    "long": lambda: archive(pickle.dumps({"x": 1 << 900}, protocol=2)),
-    "set": lambda: archive(pickle.dumps({"x": {1}}, protocol=2)),
-    "packed": lambda: archive(pickle.dumps({"x": "y" * 10**7}, protocol=2), zipfile.ZIP_DEFLATED),
-    "empty": lambda: archive(b""),
-    "no dictionary": lambda: archive(pickle.dumps([1], protocol=2)),
-    "two pickles": lambda: archive(pickle.dumps({}, protocol=2), sub_data_pkl=b"").replace(
-        b"sub/data/pkl", b"sub/data.pkl"),
-    "claims more": lambda: archive(tensor_of("J\xff\xff\xff\x0f"), data_0=bytes(84)),
-    "claims less": lambda: archive(tensor_of("K\x02"), data_0=bytes(84)),
+def honest(**more: bytes) -> bytes:
+    """The archive of one tensor, with more entries than torch makes."""
+    buffer = io.BytesIO()
+    torch.save({"x": torch.zeros(7, 3)}, buffer)
+    with zipfile.ZipFile(buffer, "a") as file:
+        for name, data in more.items():
+            file.writestr(f"archive/{name.replace('_', '/')}", data)
+    return buffer.getvalue()
+
+
+def directory(archive: bytes, entry: int, field: int, value: int) -> bytes:
+    """An archive with a number of two bytes changed in its directory's entry."""
+    place = -1
+    for _ in range(entry + 1):
+        place = archive.index(b"PK\x01\x02", place + 1)
+    return archive[: place + field] + struct.pack("<H", value) + archive[place + field + 2 :]
+
+
+PLAIN = "it holds more than tensors and plain values"
+RUN = "which is never run"
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "code": (lambda: archive(pickle.dumps({"x": Evil()}, protocol=2)), f"it names __builtin__.getattr, {RUN}"),
+    "os.system": (lambda: archive(b"\x80\x02cposix\nsystem\nX\x0b\x00\x00\x00touch owned\x85R."),
+                  f"it names posix.system, {RUN}"),
+    "a long name": (lambda: archive(b"\x80\x02c" + b"a" * 200 + b"\nb\n)R."), f"it names {'a' * 80}, {RUN}"),
+    "eval": (lambda: archive(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R."),
+             f"it names __builtin__.eval, {RUN}"),
+    "inst": (lambda: archive(b"(S'touch owned'\nios\nsystem\n."), f"{PLAIN} (STRING)"),
+    "stack global": (lambda: archive(pickle.dumps(Path.touch, protocol=4)), f"{PLAIN} (FRAME)"),
+    "bytearray": (lambda: archive(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
+                  f"it names __builtin__.bytearray, {RUN}"),
+    "sparse": (lambda: archive(b"\x80\x02ctorch._utils\n_rebuild_sparse_tensor\n)R."),
+               f"it names torch._utils._rebuild_sparse_tensor, {RUN}"),
+    "extension": (lambda: archive(b"\x80\x02\x82\x01."), f"{PLAIN} (EXT1)"),
+    "many values": (lambda: archive(shared_lists(40)), "it holds more than 100,000 values"),
+    "many opcodes": (lambda: archive(pickle.dumps([0] * 10**6, protocol=2)),
+                     "it holds more than 100,000 values"),
+    "deep": (lambda: archive(b"\x80\x02" + b"]" * 500 + b"a" * 499 + b"."), "it is deeper than 20 levels"),
+    "long": (lambda: archive(pickle.dumps({"x": 1 << 900}, protocol=2)), "a number is too large"),
+    "set": (lambda: archive(pickle.dumps({"x": {1}}, protocol=2)), f"it names __builtin__.set, {RUN}"),
+    "packed": (lambda: archive(pickle.dumps({"x": "y" * 10**7}, protocol=2), zipfile.ZIP_DEFLATED),
+               "it is compressed"),
+    "encrypted": (lambda: directory(honest(), 0, 8, 1), "it is compressed"),
+    "empty": (lambda: archive(b""), "torch cannot read it"),
+    "no archive": (lambda: b"PK\x05\x06" + bytes(18), "it has no list of its content"),
+    "no dictionary": (lambda: archive(pickle.dumps([1], protocol=2)), "it holds no dictionary"),
+    "two pickles": (lambda: honest(**{"sub_data.pkl": b""}), "it has no list of its content"),
+    "one name twice": (lambda: honest(**{"DATA_0": bytes(84)}), "its entries overlap"),
+    "claims more": (lambda: archive(tensor_of("J\xff\xff\xff\x0f"), data_0=bytes(84)), "torch cannot read it"),
+    "claims less": (lambda: archive(tensor_of("K\x02"), data_0=bytes(84)), "a tensor is not stored as one block"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_content_is_refused_in_one_message_and_runs_nothing(name: str) -> None:
-    path = hostile("evil", HOSTILE[name]())
-    with pytest.raises(DamagedError, match=r"evil\.pt is not a checkpoint of nnzoo: ") as raised:
-        checkpoint.load(path)
-    assert len(str(raised.value)) < 200
+    make, reason = HOSTILE[name]
+    with pytest.raises(DamagedError) as raised:
+        checkpoint.load(hostile("evil", make()))
+    assert str(raised.value) == f"evil.pt is not a checkpoint of nnzoo: {reason}"
     assert not Path("owned").exists()
+
+
+def test_torch_is_asked_for_weights_alone_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second wall, should ours have a hole."""
+    asked: dict[str, Any] = {}
+    real = torch.load
+    checkpoint.save(Path("x.pt"), CONTENT)
+    monkeypatch.setattr(
+        checkpoint.torch, "load", lambda file, **how: asked.update(how) or real(file, **how)
+    )
+    checkpoint.load(Path("x.pt"))
+    assert asked == {"map_location": "cpu", "weights_only": True}
+
+
+def test_bounds_are_where_they_are_said_to_be(tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(checkpoint.MAX_DEPTH - 2):
+        deep = [deep]
+    largest = {"x": [0] * (checkpoint.MAX_VALUES - 8), "low": -(2**63), "high": 2**63 - 1}
+    for content in ({"x": deep}, largest):
+        checkpoint.save(tmp_path / "x.pt", content)
+        assert same(checkpoint.load(tmp_path / "x.pt"), {"format": 1, **content})
+    for content, reason in (
+        ({"x": [deep]}, "it is deeper than 20 levels"),
+        (largest | {"more": 0}, "it holds more than 100,000 values"),
+        ({"low": -(2**63) - 1}, "a number is too large"),
+        ({"high": 2**63}, "a number is too large"),
+    ):
+        with pytest.raises(CheckpointError, match=reason):
+            checkpoint.save(tmp_path / "x.pt", content)
+
+
+def test_a_tensor_larger_than_the_file_is_refused() -> None:
+    tensor = torch.zeros(100)
+    checkpoint._check_values({"x": tensor}, 400)
+    with pytest.raises(checkpoint._Foreign, match="not stored as one block"):
+        checkpoint._check_values({"x": tensor}, 399)
+
+
+def test_the_seal_has_its_layout() -> None:
+    data = honest()
+    sealed = bytes(checkpoint.seal(data, 7))
+    assert sealed[: len(data) - 2] == data[:-2]
+    digest = hashlib.sha256(sealed[:-64]).hexdigest().encode()
+    assert sealed[len(data) - 2 :] == b"\x59\x00nnzoo format 0007 sha256 " + digest
+    with zipfile.ZipFile(io.BytesIO(sealed)) as file:
+        assert file.comment == b"nnzoo format 0007 sha256 " + digest
+    with pytest.raises(AssertionError):
+        checkpoint.seal(sealed)
 
 
 def test_an_archive_whose_directory_lies_is_refused() -> None:

@@ -270,3 +270,43 @@ def test_a_confusion_matrix_alone_gives_the_whole_report() -> None:
     assert report["accuracy_ci95"] == list(wilson_interval(7, 10))
     assert report["precision"] == 0.8
     assert report["recall"] == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda device: TrainingSums(True, device),
+        lambda device: ClassificationSums(3, device),
+        lambda device: RegressionSums(torch.zeros(2), device),
+    ],
+    ids=["training", "classes", "numbers"],
+)
+def test_sums_lie_on_their_device_in_exact_types(make: Any) -> None:
+    sums = make(torch.device("meta"))
+    for name, tensor in sums.tensors.items():
+        assert tensor.device.type == "meta"
+        counts = name in ("n", "confusion", "top5")
+        assert tensor.dtype == (torch.int64 if counts else torch.float64), name
+    if isinstance(sums, RegressionSums):
+        assert (sums.centre.device.type, sums.centre.dtype) == ("meta", torch.float64)
+
+
+def test_training_sums_of_nothing_are_not_numbers() -> None:
+    assert all(math.isnan(value) for value in TrainingSums(True, CPU).compute().values())
+
+
+def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() -> None:
+    sums = RegressionSums(torch.zeros(2), CPU)
+    output, target = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([[1.0, 1.0], [2.0, 9.0]])
+    sums.add(output, target, torch.tensor(3.0))
+    sums.add(output, target, 5.0)
+    result = sums.compute(["u", "v"])
+    assert (result["n"], result["loss"]) == (4, 2.0)
+    assert result["per_output"] == [
+        {"name": "u", "mse": 0.5, "rmse": math.sqrt(0.5), "mae": 0.5, "r2": -1.0},
+        {"name": "v", "mse": 8.5, "rmse": math.sqrt(8.5), "mae": 2.5, "r2": 1 - 8.5 / 16},
+    ]
+    assert "per_output" not in RegressionSums(torch.zeros(1), CPU).compute(["u"])
+    one = RegressionSums(torch.zeros(1), CPU)
+    one.add(output[:, :1], target[:, :1])
+    assert "per_output" not in one.compute(["u"])
