@@ -168,3 +168,14 @@ def test_no_symbolic_link_leads_a_write_out_of_the_folder(tmp_path: Path, name: 
     disk.write(folder / "last.pt", b"newer", keep=folder / "previous.pt")
     assert outside.read_bytes() == b"precious"
     assert not (folder / name.removesuffix(".tmp")).is_symlink()
+
+
+def test_a_system_that_cannot_open_folders_does_without_their_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = Faulty()
+    windows.name = "nt"  # type: ignore[attr-defined]
+    monkeypatch.setattr(disk, "os", windows)
+    disk.write(tmp_path / "x.pt", b"new")
+    assert windows.calls == ["unlink", "open", "write", "fsync", "close", "replace"]
+    assert (tmp_path / "x.pt").read_bytes() == b"new"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import yaml
 from sklearn import metrics as sk
 from zoo import begin, config, same
 
-from nnzoo.errors import CheckpointError
+from nnzoo.errors import CheckpointError, UsageError
+from nnzoo.run import train
 from nnzoo.training import checkpoint
+from nnzoo.training.device import choose_device
 
 FAST = ("-s", "train.epochs=2", "-s", "model.channels=[4,8]")
 
@@ -328,11 +331,28 @@ def test_cuda_where_there_is_none_is_refused(nnzoo: Callable[..., Any]) -> None:
     assert result.err == "--device cuda: this machine has no CUDA device; use --device cpu\n"
 
 
-@pytest.mark.parametrize("device", ["tpu", "cuda:x", "mps"])
+@pytest.mark.parametrize("device", ["tpu", "cuda:x", "mps", "meta"])
 def test_a_device_that_cannot_be_used_is_refused(nnzoo: Callable[..., Any], device: str) -> None:
     result = nnzoo("train", "--config", "cnn", "--device", device)
     assert result.code == 2
     assert f"--device {device}: " in result.err
+
+
+def test_a_cuda_device_is_made_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one here: what is asked of torch."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *a, **k: asked.append((a, k)))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    assert asked == [((True,), {"warn_only": True})] * 2
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's own is kept
+    with pytest.raises(UsageError, match=r"this machine has 2 CUDA device\(s\); use --device cpu"):
+        choose_device("cuda:2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
 
 
 def test_an_output_folder_that_cannot_be_written_is_one_message(nnzoo: Callable[..., Any]) -> None:
@@ -459,6 +479,59 @@ def test_a_damaged_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable
     result = nnzoo("train", "--config", "cnn", *FAST)
     assert result.code == 5
     assert "nothing to go on from: --fresh sets checkpoints/cnn aside and starts over" in result.err
+
+
+def test_a_missing_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable[..., Any]) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    Path("checkpoints/cnn/last.pt").unlink()
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 0
+    assert "no checkpoint checkpoints/cnn/last.pt; going back to" in result.err
+    assert not Path("checkpoints/cnn/damaged.pt").exists()
+
+
+def test_a_damaged_last_pt_that_cannot_be_moved_is_one_message(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nnzoo("train", "--config", "cnn", *FAST)
+    Path("checkpoints/cnn/last.pt").write_bytes(b"")
+    monkeypatch.setattr(os, "replace", refuse)
+    result = nnzoo("train", "--config", "cnn", *FAST)
+    assert result.code == 5
+    assert "cannot set checkpoints/cnn/last.pt aside: Permission denied" in result.err
+
+
+def refuse(*arguments: Any) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_setting_aside_never_takes_a_name_that_is_taken(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Noon(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Noon:
+            return cls(2026, 1, 1, 12)
+
+    monkeypatch.setattr("nnzoo.training.folder.datetime", Noon)
+    for _ in range(4):
+        assert nnzoo("train", "--config", "cnn", *FAST, "--fresh").code == 0
+    names = {path.name for path in Path("checkpoints").iterdir()}
+    aside = {f"cnn.20260101-120000{end}" for end in ("", "-2", "-3")}
+    assert names == {"cnn"} | aside
+    monkeypatch.setattr(Path, "rename", refuse)
+    result = nnzoo("train", "--config", "cnn", *FAST, "--fresh")
+    assert (result.code, result.err) == (5, "cannot set checkpoints/cnn aside: Permission denied\n")
+
+
+def test_metrics_deleted_under_a_run_do_not_stop_it() -> None:
+    run = begin(config(train={"epochs": 2, "save_every": "5 steps"}))
+    for event in train(run):
+        if event.step == 10:
+            run.folder.metrics.unlink(missing_ok=True)
+        if event.step == 15:
+            break
+    assert checkpoint.load(run.folder.last)["trainer"]["position"]["step"] == 15
 
 
 def test_a_missing_or_stale_best_pt_is_written_again(nnzoo: Callable[..., Any]) -> None:
