@@ -27,11 +27,11 @@ def baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str, Any]]:
     train, rows = dataset.splits["train"], dataset.splits[split]
     answers = {"mean": train.targets().double().mean(0).expand(len(rows), task.outputs)}
     if isinstance(rows, WindowSplit) and isinstance(train, WindowSplit):
-        past = rows.past_targets()
-        answers["last value"] = past[:, -1:].repeat(1, rows.horizon, 1).flatten(1)
+        last = rows.past_targets(torch.tensor([rows.window - 1]))
+        answers["last value"] = last.repeat(1, rows.horizon, 1).flatten(1)
         if 1 < dataset.season <= rows.window:
-            steps = torch.arange(rows.horizon) % dataset.season
-            answers["last season"] = past[:, rows.window - dataset.season + steps].flatten(1)
+            steps = rows.window - dataset.season + torch.arange(rows.horizon) % dataset.season
+            answers["last season"] = rows.past_targets(steps).flatten(1)
         linear = _linear(train, rows, answers["mean"][0])
         if linear is not None:
             answers["linear"] = linear

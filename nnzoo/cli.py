@@ -25,6 +25,7 @@ from nnzoo.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
     TERMINATED,
+    ConfigError,
     DataError,
     NnzooError,
     UsageError,
@@ -93,6 +94,14 @@ def command(name: str | None = None) -> Callable[[Command], Command]:
             except Exception as error:
                 if debug:
                     raise
+                if isinstance(error, MemoryError) or "memory" in str(
+                    error
+                ):  # torch has no name for it
+                    sys.stderr.write(
+                        "out of memory; train.batch_size, data.window, data.size and the model's "
+                        f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})\n"
+                    )
+                    raise typer.Exit(ConfigError.exit_code) from None
                 sys.stderr.write(
                     f"a fault of nnzoo: {type(error).__name__}: {error}\n"
                     "run again with --debug and report what it shows\n"

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.load import from_dict
 from nnzoo.data.batches import derive
-from nnzoo.data.dataset import Dataset, Kind, Split
+from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError
 from nnzoo.tasks import Regression, Task, build_task
+
+# Bytes: its value, its gradient and the two averages that Adam keeps.
+TRAINED_WEIGHT = 16
 
 
 class Network(nn.Module):
@@ -219,12 +222,18 @@ def _build(
     task = build_task(config.train, facts["task"], facts["spec"], weights, scale)
     entry = MODELS.get(config.model.name)
     assert entry is not None
+    build = entry.load()
+    with torch.device("meta"):  # which takes no memory
+        weights_wanted = sum(
+            p.numel() for p in build(config.model, preprocess.out_kind, task.outputs).parameters()
+        )
+    if weights_wanted * TRAINED_WEIGHT > memory():
+        raise ConfigError.at(
+            "model",
+            f"has {weights_wanted:,} weights; this machine's memory can train "
+            f"{memory() // TRAINED_WEIGHT:,}",
+        )
     # The weights follow from the seed alone, whatever was drawn before.
     torch.manual_seed(derive(config.seed, "init"))
-    try:
-        model = entry.load()(config.model, preprocess.out_kind, task.outputs)
-    except (MemoryError, RuntimeError) as error:
-        if "memory" not in str(error) and not isinstance(error, MemoryError):
-            raise
-        raise ConfigError.at("model", "is too large for the memory of this machine") from None
+    model = build(config.model, preprocess.out_kind, task.outputs)
     return Network(config, facts, preprocess, model, task, device)

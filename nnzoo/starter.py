@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,17 +171,19 @@ train:
 def _pictures(folder: Path, path: str) -> tuple[str, str]:
     from PIL import Image
 
-    from nnzoo.data.images import find_pictures
+    from nnzoo.data.images import FORMATS, find_pictures
 
     parts, _ = find_pictures(folder)
     files = [file for found in parts.values() for each in found.values() for file in each]
     sides, gray = [], True
     for file in files[:: max(1, len(files) // SAMPLED_PICTURES)][:SAMPLED_PICTURES]:
         try:
-            with Image.open(file) as image:
-                sides.append(min(image.size))
-                gray = gray and image.mode in ("L", "1")
-        except OSError:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(file, formats=FORMATS) as image:
+                    sides.append(min(image.size))
+                    gray = gray and image.mode in ("L", "1")
+        except Exception:  # training will name the broken one
             continue
     middle = sorted(sides)[len(sides) // 2] if sides else 64
     size = next((known for known in (28, 32, 48, 64, 96) if middle <= known), 128)

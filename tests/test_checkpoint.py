@@ -312,6 +312,7 @@ def test_bounds_are_where_they_are_said_to_be(tmp_path: Path) -> None:
     for content, reason in (
         ({"x": [deep]}, "it is deeper than 20 levels"),
         (largest | {"more": 0}, "it holds more than 100,000 values"),
+        ({"x": [[0]] * 60_000}, "it holds more than 100,000 values"),
         ({"low": -(2**63) - 1}, "a number is too large"),
         ({"high": 2**63}, "a number is too large"),
     ):

@@ -8,6 +8,8 @@ import math
 import random
 import re
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -501,6 +503,16 @@ def test_init_of_pictures_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
     pictures("grey", "L")
     assert nnzoo("init", "grey").code == 0
     assert load_config("grey").data.color is False  # type: ignore[attr-defined]
+
+
+def test_init_of_pictures_leaves_out_what_it_cannot_read(nnzoo: NNZOO) -> None:
+    pictures("pets", "RGB")
+    bomb = bytearray(Path("pets/cat/0.png").read_bytes())
+    bomb[16:24] = struct.pack(">II", 60_000, 60_000)
+    bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
+    Path("pets/cat/0.png").write_bytes(bomb)
+    assert nnzoo("init", "pets").code == 0
+    assert load_config("pets").data.size == 28  # type: ignore[attr-defined]
 
 
 def test_init_into_another_folder_writes_a_path_that_fits(nnzoo: NNZOO, tmp_path: Path) -> None:

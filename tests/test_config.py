@@ -17,7 +17,7 @@ from nnzoo.config.describe import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
 from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duration
 from nnzoo.config.shelf import TRAINING
-from nnzoo.config.show import resolved_lines, to_yaml
+from nnzoo.config.show import header_lines, resolved_lines, to_yaml
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.tasks import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
@@ -192,9 +192,9 @@ QUOTES = "text that looks like a number needs quotes"
         ("model:", "a section with a 'name' (mlp, cnn, rnn, lstm, gru)"),
         ("model: {name: 3}", "one of mlp, cnn, rnn, lstm, gru, got 3"),
         # Durations and schedules.
-        ("train: {save_every: 5}", "text like '1 epoch', '500 steps' or '60 s', got 5"),
-        ("train: {save_every: 5 min}", "text like '1 epoch', '500 steps' or '60 s', got '5 min'"),
-        ("train: {save_every: 60 ss}", "text like '1 epoch', '500 steps' or '60 s', got '60 ss'"),
+        ("train: {save_every: 5}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got 5"),
+        ("train: {save_every: 5 min}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '5 min'"),
+        ("train: {save_every: 60 ss}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '60 ss'"),
         ("optim: {schedule: {name: step, every: 60 s}}", f"{STEPS}, got '60 s'"),
         ("optim: {schedule: {name: cosine, final: 1}}", f"{SHARE}, got 1"),
         ("optim: {schedule: cosin}", f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?"),
@@ -578,7 +578,7 @@ def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(
         assert parse(document, "again") == found
 
 
-@given(st.text(min_size=1), st.lists(st.text(), max_size=3), st.floats(1e-300, 1e300))
+@given(st.text(min_size=1), st.lists(st.text(), max_size=3), st.floats(1e-300, 1e30))
 @settings(max_examples=100, deadline=None)
 def test_any_text_and_number_survives_being_printed(
     target: str, drop: list[str], lr: float
@@ -754,3 +754,59 @@ def test_any_file_with_any_set_gives_a_config_or_its_faults(text: str, sets: lis
     else:
         assert from_dict(found.to_dict(), "again") == found
         assert found.flat()["name"] == found.name
+
+
+# Corners.
+
+
+def test_a_place_that_the_language_has_not_is_an_empty_schema() -> None:
+    root = TrainOptions.model_json_schema()
+    assert node_at(root, {"epochs": 1}, ("epochs", "deeper")) == {}
+    assert node_at(root, {}, ("no such key",)) == {}
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f.yaml").write_text(FIRST)
+
+    def refuse(*arguments: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError, match=r"cannot read \S*f\.yaml: Permission denied"):
+        load_config(str(tmp_path / "f.yaml"))
+
+
+def test_a_list_whose_text_has_a_fault_gives_that_fault_alone() -> None:
+    assert faults("- a: !!python/name:os.system\n") == [
+        ("f.yaml:1:6", "", "the tag '!!python/name:os.system' is not allowed")
+    ]
+
+
+def test_plain_values_without_a_name_say_so() -> None:
+    with pytest.raises(ConfigError, match=r"name +missing: the name of the run's folder"):
+        from_dict({"data": "digits", "model": "cnn"}, "x")
+
+
+def test_set_reaches_into_lists_of_lists() -> None:
+    text = "data: digits\nmodel: {name: cnn, kernel_size: [[3, 3], [5, 5]]}\n"
+    assert config(text, "model.kernel_size.1.0=7").model.kernel_size == [[3, 3], [7, 5]]  # type: ignore[attr-defined]
+    for place in ("model.kernel_size.5.0", "model.kernel_size.0.9", "model.kernel_size.0.0.0"):
+        assert faults(text, f"{place}=1") == [
+            ("--set", reader.dotted(tuple(int(p) if p.isdigit() else p for p in place.split("."))),
+             "not in the file, so there is no item to replace; give the whole list: "
+             "model.kernel_size=[…]")
+        ]  # fmt: skip
+
+
+def test_a_name_below_a_list_is_refused() -> None:
+    text = "data: digits\nmodel: {name: cnn, channels: [4, 8]}\n"
+    assert faults(text, "model.channels.x=1") == [
+        ("--set", "model.channels.x", "not in the file, so there is no item to replace")
+    ]
+
+
+def test_a_header_may_be_all_there_is(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text("# one\n#two\n")
+    assert header_lines(tmp_path / "f.yaml") == ["one", "two"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import bz2
 import os
 import pickle
+import re
 import socket
+import struct
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from nnzoo.config.schema import (
     TorchvisionOptions,
     ValSplit,
 )
+from nnzoo.data import dataset as dataset_module
 from nnzoo.data import images
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.images import decode_image, import_torchvision, load_folder, load_torchvision
@@ -621,3 +625,90 @@ def test_files_that_cannot_be_read_are_told_apart_from_missing_ones(
     with pytest.raises(DataError, match="data 'mnist': the files in root cannot be read: "):
         published("mnist")
     assert not no_internet
+
+
+# What strangers send.
+
+
+def test_only_the_common_formats_are_opened() -> None:
+    Path("a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    Image.new("RGB", (4, 4)).save("b.png", "TGA")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(DataError, match=f"broken picture {name}: cannot identify"):
+            decode_image(Path(name), 4, 4, True)
+    for extension in (".png", ".jpg", ".bmp", ".gif", ".webp", ".tif", ".ppm"):
+        Image.new("RGB", (4, 4)).save(f"c{extension}")
+        assert decode_image(Path(f"c{extension}"), 4, 4, True).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("format", "at", "size"),
+    [
+        ("GIF", 6, struct.pack("<HH", 60_000, 60_000)),
+        ("BMP", 18, struct.pack("<ii", 60_000, 60_000)),
+        ("PNG", 16, struct.pack(">II", 60_000, 60_000)),
+    ],
+)
+def test_a_size_that_is_only_claimed_is_refused_before_decoding(
+    format: str, at: int, size: bytes
+) -> None:
+    Image.new("RGB", (4, 4)).save("x", format)
+    data = bytearray(Path("x").read_bytes())
+    data[at : at + len(size)] = size
+    if format == "PNG":
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    Path("x").write_bytes(data)
+    with pytest.raises(DataError, match="x: too large a picture; at most 100,000,000 pixels"):
+        decode_image(Path("x"), 4, 4, True)
+
+
+def test_text_in_a_picture_that_unpacks_to_gigabytes_is_refused() -> None:
+    paint("x.png")
+    data = Path("x.png").read_bytes()
+    text = b"zTXtk\0\0" + zlib.compress(b"x" * 50_000_000)
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    Path("x.png").write_bytes(data[:33] + chunk + data[33:])
+    with pytest.raises(DataError, match=r"broken picture x\.png: Decompressed data too large"):
+        decode_image(Path("x.png"), 4, 4, True)
+
+
+def test_pipes_and_devices_among_the_pictures_are_no_pictures() -> None:
+    make_folder(count=3)
+    os.mkfifo("pics/red/pipe.png")
+    Path("pics/red/zero.png").symlink_to("/dev/zero")
+    assert len(load(split=RowSplit(val=0, test=0)).splits["train"]) == 6
+
+
+def test_a_size_at_which_the_pictures_do_not_fit_is_refused_before_decoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_folder()
+    monkeypatch.setattr(dataset_module, "memory", lambda: 3_000_000_000)
+    assert refused(size=10_000) == (
+        "8 pictures of 10000×10000 would take 4.8 GB, and this machine has 3.0 GB; set a smaller data.size"
+    )
+    assert not Path("cache").exists()
+
+
+def test_nothing_is_downloaded_to_a_root_that_comes_out_of_a_checkpoint(
+    no_internet: list[float | None],
+) -> None:
+    with pytest.raises(DataError) as error:
+        load_torchvision(TorchvisionOptions(name="mnist", root="root"), {"labels": []})
+    assert str(error.value) == "data 'mnist' is not in root; 'nnzoo train' downloads it"
+    assert not no_internet
+    assert not Path("root").exists()
+
+
+def test_a_cache_goes_by_a_hash_and_nothing_in_it_is_run() -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (Path("evil"),))
+
+    make_folder("pics;..$x")
+    first = load("pics;..$x").splits["train"].tensors()[0]
+    (cached,) = Path("cache").iterdir()
+    assert re.fullmatch(r"[0-9a-f]{32}\.npy", cached.name)
+    np.save(cached, np.array([Evil()], dtype=object), allow_pickle=True)
+    assert torch.equal(load("pics;..$x").splits["train"].tensors()[0], first)
+    assert not Path("evil").exists()

@@ -310,3 +310,10 @@ def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() 
     one = RegressionSums(torch.zeros(1), CPU)
     one.add(output[:, :1], target[:, :1])
     assert "per_output" not in one.compute(["u"])
+
+
+def test_of_many_classes_nothing_seen_is_not_a_number_and_labels_are_named() -> None:
+    labels = names(12)
+    result = ClassificationSums(12, CPU).compute(labels)
+    assert math.isnan(result["top5_accuracy"])
+    assert [each["label"] for each in result["per_class"]] == labels

@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+
+import pytest
+
+from nnzoo.config import shelf
+from nnzoo.errors import UsageError
 
 PLUGIN = '''
 from typing import Literal
@@ -105,3 +111,24 @@ def test_entry_points_add_a_network_and_a_data_source(tmp_path: Path) -> None:
     wrong = nnzoo("check", "spirals.yaml", "-s", "model.peices=2")
     assert wrong.returncode == 2
     assert "did you mean 'pieces'?" in wrong.stderr
+
+
+def test_an_entry_point_that_fails_or_is_something_else_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = {
+        "good": metadata.EntryPoint("good", "nnzoo.config.shelf:MODELS.entries", "g"),
+        "broken": metadata.EntryPoint("broken", "no_such_package:x", "g"),
+        "other": metadata.EntryPoint("other", "nnzoo.config.shelf:Entry", "g"),
+    }
+    monkeypatch.setattr(shelf, "_plugins", lambda group: points)
+    for name, message in (
+        ("broken", "'broken' comes from no_such_package:x, which fails: No module named"),
+        ("other", "'other' comes from nnzoo.config.shelf:Entry, which is no nnzoo.config.Entry"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            shelf.MODELS.get(name)
+    entry = shelf.MODELS.entries["mlp"]
+    monkeypatch.setattr(metadata.EntryPoint, "load", lambda self: entry)
+    assert shelf.MODELS.get("good") is entry
+    assert shelf.MODELS.get("none") is None

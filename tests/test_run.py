@@ -386,6 +386,23 @@ def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …")],
+)
+def test_too_little_memory_says_what_decides_how_much_is_needed(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("nnzoo.training.trainer.Trainer.train_step", full)
+    result = nnzoo("train", "--config", "cnn", "--verbose", "0")
+    assert result.code == 2
+    assert result.err.startswith("out of memory; train.batch_size, data.window, data.size and the ")
+    assert result.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     number: signal.Signals, code: int

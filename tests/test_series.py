@@ -13,6 +13,7 @@ import torch
 from zoo import begin, config, finish, same
 
 from nnzoo.config.schema import SeriesOptions, TimeSplit
+from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.frames import looks_like_dates
 from nnzoo.data.series import load_series
@@ -91,7 +92,7 @@ def test_targets_and_past_targets_agree_with_the_batches() -> None:
     assert isinstance(split, WindowSplit)
     x, y = windows_of(dataset, "train")
     assert split.targets().tolist() == y.tolist()
-    assert split.past_targets().tolist() == x[:, :, :1].tolist()
+    assert split.past_targets(torch.arange(4)).tolist() == x[:, :, :1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -380,3 +381,11 @@ def test_a_fingerprint_of_windows_counts_only_the_steps_that_are_used() -> None:
     assert load(columns, **options).fingerprint() == first
     columns["y"][39] = -1
     assert load(columns, **options).fingerprint() != first
+
+
+def test_windows_whose_targets_would_fill_the_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dataset_module, "memory", lambda: 10_000)
+    with pytest.raises(DataError, match="windows with 5 steps to predict would take"):
+        load({"y": range(400)}, window=4, horizon=5)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from torch import Tensor
 from zoo import begin, config, finish, same
 
 from nnzoo.config.schema import CsvOptions, RowSplit
+from nnzoo.data import dataset as dataset_module
+from nnzoo.data import frames
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.splitting import split_rows
 from nnzoo.data.tables import load_csv
@@ -656,3 +662,90 @@ def test_reading_back_uses_the_columns_and_labels_of_the_first_reading() -> None
 def test_equal_rows_of_torch_and_numpy_types() -> None:
     x, y = load(SMALL).splits["train"].tensors()
     assert (x.dtype, y.dtype) == (torch.float64, torch.int64)
+
+
+# Too large, and no file at all.
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("MAX_CSV_BYTES", 30,
+         "d.csv has 47 bytes; a CSV may have 30. Keep fewer rows or columns, or save it as Parquet"),
+        ("MAX_COLUMNS", 3, "d.csv:1: 4 columns; at most 3 are read"),
+        ("MAX_CELLS", 15, "d.csv has 4 rows of 4 columns; at most 15 values are read. Keep fewer rows or columns"),
+        ("MAX_NAME", 3, "d.csv: a column's name has 4 characters; at most 3. Is the first row data (data.header: false)?"),
+    ],
+)  # fmt: skip
+def test_a_csv_beyond_a_limit_is_refused(
+    limit: str, value: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, limit, value)
+    assert refused(SMALL) == message
+
+
+def test_a_line_of_millions_of_delimiters_is_not_cut_up() -> None:
+    began = time.process_time()
+    assert refused("," * 20_000_000) == "d.csv:1: 20,000,001 columns; at most 50,000 are read"
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("name", ["p", "p.parquet", "/dev/zero"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(name: str) -> None:
+    if name[0] == "p":
+        os.mkfifo(name)
+    assert refused(path=name) == f"data.path: not a regular file: {name}"
+
+
+def parquet(columns: dict[str, Any], **options: Any) -> None:
+    pyarrow.parquet.write_table(pyarrow.table(columns), "d.parquet", store_schema=False, **options)
+
+
+def test_a_parquet_file_of_billions_of_rows_in_some_kilobytes_is_refused() -> None:
+    zeros = pyarrow.table({name: np.zeros(1_000_000, np.int8) for name in ("a", "b", "y")})
+    with pyarrow.parquet.ParquetWriter("d.parquet", zeros.schema, compression="zstd") as writer:
+        for _ in range(70):
+            writer.write_table(zeros)
+    assert Path("d.parquet").stat().st_size < 1_000_000
+    began = time.process_time()
+    assert refused(path="d.parquet") == (
+        "d.parquet has 70,000,000 rows of 3 columns; at most 200,000,000 values are read. Keep fewer "
+        "rows or columns"
+    )
+    assert time.process_time() - began < 2
+
+
+def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = pyarrow.DictionaryArray.from_arrays(np.zeros(100_000, np.int32), ["x" * 100_000])
+    parquet({"t": one, "y": np.arange(100_000)}, compression="zstd")
+    assert Path("d.parquet").stat().st_size < 1_000_000
+    assert "d.parquet unpacks to 10,000,000,000 bytes" in refused(path="d.parquet")
+    parquet({"t": ["x" * 200_000] * 3, "y": [1, 2, 3]}, compression="zstd")
+    assert "column 't' has a value of more than 131,072 characters" in refused(path="d.parquet")
+    monkeypatch.setattr(frames, "MAX_PARQUET_BYTES", 2000)
+    parquet({"t": pyarrow.array([b"x" * 500] * 9, pyarrow.binary(500)), "y": range(9)})
+    assert "d.parquet unpacks to 4,500 bytes" in refused(path="d.parquet")
+    parquet({"t": np.arange(1000), "y": np.arange(1000)}, compression="zstd", use_dictionary=False)
+    assert "d.parquet unpacks to 16,1" in refused(path="d.parquet")
+
+
+def test_packed_text_of_parquet_reads_as_text() -> None:
+    packed = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0, 1, None, 0]), ["u", "v"])
+    parquet({"t": packed, "s": ["p", "NA", None, "q"], "y": ["a", "b", "a", "b"]})
+    assert rows(load(path="d.parquet"))[0] == [[0, 0], [1, -1], [-1, -1], [0, 1]]
+
+
+def test_categories_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "id,y\n" + "".join(f"u{i},{i % 2}\n" for i in range(1000))
+    assert load(text, categories=["id"]).kind.shape == (1,)
+    monkeypatch.setattr(dataset_module, "memory", lambda: 10_000_000)
+    assert "1,000 rows of 1,000 inputs, a category each would take 0.0 GB" in refused(
+        text, categories=["id"]
+    )
+
+
+def test_columns_set_apart_by_several_spaces_are_read() -> None:
+    text = "  1.5   2   u\n 10    3   v\n"
+    assert rows(load(text, delimiter=" ", header=False)) == ([[1.5, 2], [10, 3]], [0, 1])

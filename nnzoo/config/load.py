@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -239,6 +240,9 @@ class _Parser:
         if not equals or not parts:
             self.faults.append(Fault("--set", text, "expected key=value, as in model.dropout=0.5"))
             return
+        if len(parts) > reader.MAX_DEPTH:
+            self.faults.append(Fault("--set", key, f"deeper than {reader.MAX_DEPTH} levels"))
+            return
         parsed = reader.read(value_text, "--set")
         if parsed.faults:
             self.faults += [Fault("--set", key, fault.message) for fault in parsed.faults]
@@ -350,7 +354,12 @@ class _Parser:
         """pydantic's errors as faults: where in the file, what was expected, what was found."""
         found: dict[reader.Path, Any] = {}
         for error in errors:
-            found.setdefault(_real_path(raw, error), error)
+            path = _real_path(raw, error)
+            # Of a union's branches, the one that says more than what may stand there.
+            if path not in found or error["type"] == "field_fault":
+                found[path] = error
+        # How many errors lie at a path or below it.
+        below = Counter(path[:length] for path in found for length in range(len(path) + 1))
         root = options.model_json_schema()
         for path, error in found.items():
             kind = error["type"]
@@ -360,11 +369,11 @@ class _Parser:
             elif kind == "missing":
                 self.fault(where, f"missing: {node_at(root, raw, path)['description']}")
             elif kind == "field_fault":
-                inner = error["ctx"]["field"]
+                inner = error.get("ctx", {}).get("field", "")
                 self.fault((*where, inner) if inner else where, error["msg"])
             elif kind.startswith("union_tag"):
                 self.named(where, raw, path, node_at(root, raw, path), root)
-            elif not _elsewhere(path, found, root, raw):
+            elif not _elsewhere(path, below, root, raw):
                 value, node = _value_at(raw, path), node_at(root, raw, path)
                 text = f"expected {expected(node, value, root)}, got {_brief(value)}"
                 self.fault(where, text + _hint(value, node, root))
@@ -447,14 +456,16 @@ def _value_at(raw: Any, path: reader.Path) -> Any:
     return raw
 
 
-def _elsewhere(path: reader.Path, found: Any, root: dict[str, Any], raw: Any) -> bool:
+def _elsewhere(
+    path: reader.Path, below: Counter[reader.Path], root: dict[str, Any], raw: Any
+) -> bool:
     """Whether an error comes from a branch of a union that was not meant.
 
     So it is where another error lies deeper, and where the value is right and a sibling is wrong.
     """
-    if any(other != path and other[: len(path)] == path for other in found):
+    if below[path] > 1:
         return True
-    siblings = any(other != path and other[: len(path) - 1] == path[:-1] for other in found)
+    siblings = below[path[:-1]] > 1
     return siblings and accepts(node_at(root, raw, path), _value_at(raw, path), root)
 
 

@@ -19,7 +19,7 @@ from nnzoo.errors import Fault
 
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 
 Path = tuple[str | int, ...]
 Position = tuple[int, int]

@@ -12,16 +12,43 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+
+def fault(field: str, message: str) -> PydanticCustomError:
+    """What a validator raises to blame one field of its class."""
+    return PydanticCustomError("field_fault", "{reason}", {"reason": message, "field": field})
+
+
+def at_most(limit: float, what: str = "") -> AfterValidator:
+    """A bound that nothing sensible reaches: a slip of some digits is a message, not a full memory.
+
+    It is no part of what a key is said to accept. what: the items, of a list.
+    """
+
+    def check(value: Any) -> Any:
+        size = len(value) if isinstance(value, list) else value
+        if size > limit:
+            raise fault("", f"expected at most {limit:,}{f' {what}' * bool(what)}, got {size:,}")
+        return value
+
+    return AfterValidator(check)
+
+
 # Values that several sections share.
+
+# float32 ends at 3e38, and a network works with squares and sums.
+LARGEST = 1e30
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), at_most(LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), at_most(LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rows = Annotated[int, Field(ge=0)]
 Column = str | int
+Width = Annotated[PositiveInt, at_most(1_000_000)]
+Depth = at_most(1000, "layers")
+Steps = Annotated[PositiveInt, at_most(10_000_000)]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 DEFAULT_OPTIMIZER = "adam"
@@ -56,33 +83,6 @@ class Options(BaseModel):
     """A mapping of a file: unknown keys and implicit conversions are faults."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
-
-
-def fault(field: str, message: str) -> PydanticCustomError:
-    """What a validator raises to blame one field of its class."""
-    return PydanticCustomError("field_fault", "{reason}", {"reason": message, "field": field})
-
-
-def at_most(limit: float, what: str = "") -> AfterValidator:
-    """A bound that nothing sensible reaches: a slip of some digits is a message, not a full memory.
-
-    It is no part of what a key is said to accept. what: the items, of a list.
-    """
-
-    def check(value: Any) -> Any:
-        size = len(value) if isinstance(value, list) else value
-        if size > limit:
-            raise fault("", f"at most {limit:,}{f' {what}' if what else ''}, got {size:,}")
-        return value
-
-    return AfterValidator(check)
-
-
-Width = Annotated[PositiveInt, at_most(1_000_000)]
-Depth = at_most(1000, "layers")
-Steps = Annotated[PositiveInt, at_most(10_000_000)]
-# float32 ends at 3e38, and a network works with squares and sums.
-LARGEST = 1e30
 
 
 # Models.
@@ -363,7 +363,7 @@ class ImageFolderOptions(ImageOptions):
 
 def _separates(text: str) -> str:
     if not text.isascii() or text in '"\r\n\0':
-        raise fault("", f"one ASCII character, no quote or line end, got {text!r}")
+        raise fault("", f"expected one ASCII character, no quote or line end, got {text!r}")
     return text
 
 
@@ -429,10 +429,8 @@ class SineOptions(WindowOptions):
     period: Annotated[Positive, at_most(1e9)] = Field(
         40.0, description="time steps of one oscillation"
     )
-    amplitude: Annotated[Positive, at_most(LARGEST)] = Field(1.0, description="height")
-    noise: Annotated[NonNegative, at_most(LARGEST)] = Field(
-        0.0, description="standard deviation of added Gaussian noise"
-    )
+    amplitude: Positive = Field(1.0, description="height")
+    noise: NonNegative = Field(0.0, description="standard deviation of added Gaussian noise")
     seed: Count = Field(0, description="of the noise")
     window: Steps = Field(20, description="past time steps the network sees")
     horizon: Steps = Field(1, description="future time steps it predicts at once")

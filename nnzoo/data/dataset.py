@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, cast
@@ -15,6 +16,8 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 import torch
 from torch import Tensor
+
+from nnzoo.errors import DataError
 
 KindName = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]
@@ -134,10 +137,9 @@ class WindowSplit:
     def targets(self) -> Tensor:
         return self._future(self.starts[:, None])
 
-    def past_targets(self) -> Tensor:
-        """The target columns over each window: (rows, window, targets)."""
-        past = torch.arange(self.window, device=self.starts.device)
-        return self.wanted[self.starts[:, None] + past]
+    def past_targets(self, steps: Tensor) -> Tensor:
+        """The target columns at some steps (int64) of each window: (rows, steps, targets)."""
+        return self.wanted[self.starts[:, None] + steps]
 
     def map(
         self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
@@ -197,6 +199,20 @@ class Dataset:
                     digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
                     digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]
+
+
+def check_memory(size: int, what: str, hint: str) -> None:
+    """Raise DataError, before anything is read, where so many bytes are more than there can be."""
+    if size > memory():
+        raise DataError(
+            f"{what} would take {size / 1e9:,.1f} GB, and this machine has {memory() / 1e9:,.1f} GB; "
+            f"{hint}"
+        )
+
+
+def memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def chunks(length: int, size: int) -> Iterator[slice]:

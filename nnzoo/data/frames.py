@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from nnzoo.config.load import nearest
+from nnzoo.config.schema import LARGEST
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,8 +20,13 @@ if TYPE_CHECKING:
 # How many rows are looked at to tell a header and a delimiter.
 SAMPLE = 10
 SAMPLED_DATES = 50
-# float32 ends at 3e38, and a network works with squares and sums.
-LARGEST = 1e30
+# Text takes many times its size in memory; and of Parquet a few kB can hold billions of rows.
+MAX_CSV_BYTES = 1024**3
+MAX_PARQUET_BYTES = 2 * 1024**3  # unpacked
+MAX_CELLS = 200_000_000
+MAX_COLUMNS = 50_000
+MAX_NAME = 1000  # characters
+MAX_VALUE = 131_072  # characters; Python's reader of CSV takes no more
 # As they are, and as YAML writes them.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-"]
@@ -31,22 +39,29 @@ def read_frame(
 
     Everything in a CSV is read as text, so that what one row holds never changes how another is
     parsed. "Data row 1" of an error is the first below the header. key: who named the file.
-    Raises DataError for a missing, empty, ragged or unreadable file.
+    Raises DataError for a missing, empty, ragged, unreadable or too large file.
     """
     file = Path(path)
     if file.is_dir():
         raise DataError(f"{key}: {file} is a folder, not a file")
-    if not file.is_file():
-        raise DataError(f"{key}: no file {file}")
+    if not file.is_file():  # a pipe would wait for ever, and a device has no end
+        what = "not a regular file:" if file.exists() else "no file"
+        raise DataError(f"{key}: {what} {file}")
     try:
         frame = _read_parquet(file) if _is_parquet(file) else _read_csv(file, header, delimiter)
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
     if not len(frame):
         raise DataError(f"{file} has no rows")
+    longest = max(map(len, frame.columns), default=0)
+    if longest > MAX_NAME:
+        raise DataError(
+            f"{file}: a column's name has {longest:,} characters; at most {MAX_NAME:,}. Is the first "
+            "row data (data.header: false)?"
+        )
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
-        raise DataError(f"{file}: two columns are named '{repeated[0]}'")
+        raise DataError(f"{file}: two columns are named '{shorten(repeated[0])}'")
     return frame
 
 
@@ -70,28 +85,100 @@ def _read_parquet(file: Path) -> pandas.DataFrame:
     import pandas
 
     try:
-        # The nullable types keep whole numbers whole beside missing ones.
-        frame = pandas.read_parquet(file, dtype_backend="numpy_nullable")
+        packed = _texts_of(file)
+        # The nullable types keep whole numbers whole beside missing ones; text stays packed.
+        frame = pandas.read_parquet(file, dtype_backend="numpy_nullable", read_dictionary=packed)
+    except DataError:
+        raise
     except Exception as error:  # pyarrow's errors have no common ground but this
         raise DataError(f"{file} is not a readable Parquet file: {_first_line(error)}") from None
     named_index = any(name is not None for name in frame.index.names)
     frame = frame.reset_index(drop=not named_index)
     frame.columns = frame.columns.map(str)
-    for i, name in enumerate(frame.columns):
-        column = frame.iloc[:, i]
+    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+    _refuse_unpacked(file, sum(_characters(file, column) for column in columns))
+    for i, column in enumerate(columns):
         if isinstance(column.dtype, pandas.CategoricalDtype):
             column = column.astype(column.cat.categories.dtype)
         boolean = pandas.api.types.is_bool_dtype(column.dtype)
         if boolean or not pandas.api.types.is_numeric_dtype(column.dtype):
             text = to_text(column)
-            frame = frame.assign(**{name: text.where(~text.isin(MISSING), None)})
-    return frame
+            columns[i] = text.where(~text.isin(MISSING), None)
+        else:
+            columns[i] = column
+    return pandas.concat(columns, axis=1) if columns else frame
+
+
+def _texts_of(file: Path) -> list[str]:
+    """The columns of text; raises DataError by what the end of the file says of its size."""
+    from pyarrow import parquet, types
+
+    metadata = parquet.read_metadata(file)
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    rows = max(sum(group.num_rows for group in groups), metadata.num_rows)
+    _refuse_columns(file, metadata.num_columns)
+    _refuse_cells(file, rows, metadata.num_columns)
+    _refuse_unpacked(file, sum(group.total_byte_size for group in groups))
+    columns = list(parquet.read_schema(file))
+    for column in columns:
+        if types.is_fixed_size_binary(column.type):
+            _refuse_unpacked(file, rows * column.type.byte_width)
+    if any(types.is_nested(column.type) for column in columns):  # many values in a row
+        leaves = [each.column(j) for each in groups for j in range(each.num_columns)]
+        _refuse_cells(file, sum(leaf.num_values for leaf in leaves), 1)
+    text = (types.is_string, types.is_large_string, types.is_string_view,
+            types.is_binary, types.is_large_binary, types.is_binary_view)  # fmt: skip
+    return [each.name for each in columns if any(is_text(each.type) for is_text in text)]
+
+
+def _characters(file: Path, column: pandas.Series) -> int:
+    """How much text a packed column unpacks to: each row names one of some values."""
+    import pandas
+
+    if not isinstance(column.dtype, pandas.CategoricalDtype):
+        return 0
+    lengths = np.array([len(v) if isinstance(v, str | bytes) else 8 for v in column.cat.categories])
+    if lengths.max(initial=0) > MAX_VALUE:
+        raise DataError(
+            f"{file}: column '{shorten(str(column.name))}' has a value of more than {MAX_VALUE:,} "
+            "characters; leave the column out of the file"
+        )
+    codes = column.cat.codes.to_numpy()
+    return int(lengths[codes[codes >= 0]].sum())
+
+
+def _refuse_unpacked(file: Path, size: int) -> None:
+    if size > MAX_PARQUET_BYTES:
+        raise DataError(
+            f"{file} unpacks to {size:,} bytes; at most {MAX_PARQUET_BYTES:,}. Keep fewer rows or "
+            "columns"
+        )
+
+
+def _refuse_columns(file: Path, columns: int, line: int | None = None) -> None:
+    if columns > MAX_COLUMNS:
+        where = "" if line is None else f":{line}"
+        raise DataError(f"{file}{where}: {columns:,} columns; at most {MAX_COLUMNS:,} are read")
+
+
+def _refuse_cells(file: Path, rows: int, columns: int) -> None:
+    if rows * columns > MAX_CELLS:
+        raise DataError(
+            f"{file} has {rows:,} rows of {columns:,} columns; at most {MAX_CELLS:,} values are "
+            "read. Keep fewer rows or columns"
+        )
 
 
 def _read_csv(file: Path, header: bool | Literal["auto"], delimiter: str) -> pandas.DataFrame:
     """pandas parses; what it would repair in silence is found by reading the rows first."""
     import pandas
 
+    size = file.stat().st_size
+    if size > MAX_CSV_BYTES:
+        raise DataError(
+            f"{file} has {size:,} bytes; a CSV may have {MAX_CSV_BYTES:,}. Keep fewer rows or "
+            "columns, or save it as Parquet"
+        )
     data = file.read_bytes()
     if b"\0" in data[:100_000]:
         raise DataError(f"{file} is not a text file (it holds zero bytes); expected CSV in UTF-8")
@@ -103,7 +190,9 @@ def _read_csv(file: Path, header: bool | Literal["auto"], delimiter: str) -> pan
             f"{file}:{line}: not UTF-8 text (byte {error.start + 1}); save the file as UTF-8"
         ) from None
     if delimiter == "auto":
-        delimiter = _find_delimiter(text)
+        delimiter = _find_delimiter(file, text)
+    if delimiter == " ":  # columns set apart by some spaces; a reader may refuse to skip them
+        text = re.sub("^ +| +(?= )", "", text, flags=re.MULTILINE)
     first, rows, named = _scan(file, text, header, delimiter)
     try:
         frame = pandas.read_csv(
@@ -114,7 +203,7 @@ def _read_csv(file: Path, header: bool | Literal["auto"], delimiter: str) -> pan
             dtype=str,
             keep_default_na=False,
             na_values=MISSING,
-            skipinitialspace=True,
+            skipinitialspace=delimiter != " ",
             index_col=False,
         )
     except (ValueError, pandas.errors.ParserError) as error:
@@ -142,7 +231,10 @@ def _scan(
     import csv
 
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+        _lines(file, text, delimiter),
+        delimiter=delimiter,
+        skipinitialspace=delimiter != " ",
+        strict=True,
     )
     sample: list[list[str]] = []
     count = 0
@@ -160,12 +252,13 @@ def _scan(
                     f"has {len(sample[0])}{_other_delimiter(sample, delimiter)}"
                 )
             count += 1
+        _refuse_cells(file, count, len(sample[0]) if sample else 0)
     except csv.Error as error:
         reason = str(error)
         if "end of data" in reason:
             reason = "a quote is opened and never closed"
         elif "field limit" in reason:
-            reason = f"a value of more than {csv.field_size_limit():,} characters; an open quote?"
+            reason = f"a value of more than {MAX_VALUE:,} characters; an open quote?"
         elif "expected after" in reason:
             reason = "there is text behind a closing quote; a quote inside a value is written twice"
         raise DataError(f"{file}:{line}: {reason}") from None
@@ -181,15 +274,21 @@ def _scan(
     return sample[0], count, named
 
 
-def _find_delimiter(text: str) -> str:
+def _lines(file: Path, text: str, delimiter: str) -> Iterator[str]:
+    """Lines with their ends; raises DataError before one is cut into more values than are read."""
+    for number, line in enumerate(io.StringIO(text, newline="")):
+        _refuse_columns(file, line.count(delimiter) + 1, number + 1)
+        yield line
+
+
+def _find_delimiter(file: Path, text: str) -> str:
     """The usual delimiter that cuts the first rows into the most, equally many values; else ','."""
     import csv
 
     best, most = ",", 1
     for delimiter in DELIMITERS:
-        reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
-        )
+        lines = _lines(file, text, delimiter)
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         try:
             widths = [len(row) for row, _ in zip(reader, range(SAMPLE), strict=False) if row]
         except csv.Error:
@@ -244,9 +343,9 @@ def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
             return str(names[column])
         raise DataError(f"{key}: no column {column}; the file has {len(names)} columns")
     near = nearest(str(column), names, cutoff=0.5)
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    shown = ", ".join(map(shorten, names[:12])) + (", …" if len(names) > 12 else "")
     hint = f"did you mean '{near}'?" if near else f"the file has {shown}"
-    raise DataError(f"{key}: no column '{column}'; {hint}")
+    raise DataError(f"{key}: no column '{shorten(str(column))}'; {hint}")
 
 
 def to_numbers(column: pandas.Series) -> np.ndarray:

@@ -21,11 +21,13 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit, row_splits
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+# Pillow knows many more; each is another parser of what strangers send, and one runs Ghostscript.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
@@ -92,6 +94,7 @@ def images_to_tensor(images: Any) -> Tensor:
 def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = None) -> Dataset:
     """A published set, downloaded into its root when missing; its own test rows are the test split.
 
+    With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
     Raises DataError where a download fails, saying where files can be placed by hand.
     """
     root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
@@ -101,7 +104,7 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
     parts = {}
     for part in ("train", "test"):
         where = {"split": part} if name == "svhn" else {"train": part == "train"}
-        parts[part] = _read_torchvision(cls, name, root, {**where, **extra})
+        parts[part] = _read_torchvision(cls, name, root, {**where, **extra}, spec is None)
     labels = _torchvision_labels(name, parts["train"])
     x, y = {}, {}
     for part, source in parts.items():
@@ -120,7 +123,9 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
     return Dataset(kind, "classification", splits, {"labels": labels})
 
 
-def _read_torchvision(cls: Any, name: str, root: Path, arguments: dict[str, Any]) -> Any:
+def _read_torchvision(
+    cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool
+) -> Any:
     try:
         return cls(root, download=False, **arguments)
     except (RuntimeError, FileNotFoundError):
@@ -129,6 +134,8 @@ def _read_torchvision(cls: Any, name: str, root: Path, arguments: dict[str, Any]
         raise DataError(f"data '{name}' needs another package: {error}") from None
     except Exception as error:
         raise DataError(f"data '{name}': the files in {root} cannot be read: {error}") from None
+    if not download:
+        raise DataError(f"data '{name}' is not in {root}; 'nnzoo train' downloads it")
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
@@ -164,6 +171,12 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     Raises DataError: what `find_pictures` refuses, or a broken picture (named).
     """
     parts, labels = find_pictures(Path(options.path), list(spec["labels"]) if spec else None)
+    count = sum(len(files) for found in parts.values() for files in found.values())
+    height, width = _size(options)
+    check_memory(  # the cache is mapped, and each split a copy
+        2 * count * (3 if options.color else 1) * height * width,
+        f"{count:,} pictures of {height}×{width}", "set a smaller data.size",
+    )  # fmt: skip
     x, y = {}, {}
     for part, found in parts.items():
         files = [file for label in labels for file in found.get(label, [])]
@@ -247,12 +260,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("NNZOO_CACHE") or Path(base) / "nnzoo")
 
 
+def _size(options: ImageFolderOptions) -> list[int]:
+    """The height and width that pictures get."""
+    return [options.size] * 2 if isinstance(options.size, int) else options.size
+
+
 def _decoded(files: list[Path], options: ImageFolderOptions) -> Tensor:
     """All pictures as uint8 (rows, channels, height, width), from the cache where it is current.
 
     The cache is memory-mapped: pages that are not in use cost no memory.
     """
-    height, width = (options.size, options.size) if isinstance(options.size, int) else options.size
+    height, width = _size(options)
     channels = 3 if options.color else 1
     shape = (len(files), channels, height, width)
     stats = [(str(file), *_stamp(file)) for file in files]
@@ -287,7 +305,7 @@ def _open_cache(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """The pictures of a cache file; None where there is none that is whole."""
     try:
         # "c": reads come from the file, and a stray write would stay in memory.
-        cached = np.load(path, mmap_mode="c")
+        cached = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return cached if cached.shape == shape and cached.dtype == np.uint8 else None
@@ -323,7 +341,7 @@ def decode_image(file: Path, height: int, width: int, color: bool) -> np.ndarray
 
     too_large = f"{file}: too large a picture; at most {MAX_PIXELS:,} pixels are read"
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(too_large)
             # A JPEG can be decoded at a half, quarter or eighth of its size, which is far faster;

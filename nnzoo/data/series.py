@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nnzoo.config.schema import SeriesOptions, TimeSplit
-from nnzoo.data.dataset import Dataset, Kind, WindowSplit
+from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
 from nnzoo.data.frames import (
     column_name,
     header_notes,
@@ -69,6 +69,11 @@ def windows(
                 continue
             starts[part].append(np.arange(first, last + 1) - window + offset)
         offset += len(series)
+    rows = sum(len(each) for part in starts.values() for each in part)
+    check_memory(
+        16 * rows * horizon * len(targets), f"{rows:,} windows with {horizon:,} steps to predict",
+        "set a smaller data.horizon",
+    )  # fmt: skip
     whole = torch.from_numpy(np.concatenate(values))
     goal = torch.from_numpy(np.concatenate(wanted))
     splits: dict[str, Any] = {
@@ -132,7 +137,7 @@ def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
     if options.time is not None and times.isna().any():
         row = int(times.isna().to_numpy().argmax())
         raise DataError(
-            f"data.time: '{frame[name].iloc[row]}' in data row {row + 1} is neither date nor number"
+            f"data.time: '{shorten(str(frame[name].iloc[row]))}' in data row {row + 1} is neither date nor number"
         )
     for piece in _pieces(times.dropna(), _groups(frame, options)).values():
         if not piece.is_monotonic_increasing:
@@ -142,14 +147,14 @@ def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:
                 "(data.group)"
             )  # fmt: skip
             raise DataError(
-                f"{options.path}: not in order of time: '{frame[name].iloc[late]}' (data row "
+                f"{options.path}: not in order of time: '{shorten(str(frame[name].iloc[late]))}' (data row "
                 f"{late + 1}) is earlier than the row before; sort the file{hint}"
             )
         # A few equal times are the hour that a clock is set back.
         if len(piece) > 2 and piece.nunique() < 0.9 * len(piece):
             twice = piece.index[piece.duplicated()][0]
             raise DataError(
-                f"{options.path}: the time '{frame[name].iloc[twice]}' (data row {twice + 1}) and "
+                f"{options.path}: the time '{shorten(str(frame[name].iloc[twice]))}' (data row {twice + 1}) and "
                 "many others come more than once; where the file holds several series, name the "
                 "column that tells them apart (data.group)"
             )

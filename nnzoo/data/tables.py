@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
 from nnzoo.data.frames import (
     column_name,
     header_notes,
@@ -69,6 +69,12 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     empty: list[str] = []
     if spec is None:
         spec, empty = _describe(parts["train"], target, options)
+    width = sum(len(column.get("categories", "1")) for column in spec["columns"])
+    count = sum(map(len, parts.values()))
+    check_memory(
+        16 * count * width, f"{options.path}: {count:,} rows of {width:,} inputs, a category each",
+        "leave out what has many values (data.drop)",
+    )  # fmt: skip
     x = {part: encode_columns(each, spec["columns"], files[part]) for part, each in parts.items()}
     y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
@@ -145,7 +151,7 @@ def _describe(
         if len(labels) < 2:
             raise DataError(
                 f"{path}: the target '{target}' has one class in the training rows "
-                f"('{labels[0]}'); nothing can be learned"
+                f"('{shorten(labels[0])}'); nothing can be learned"
             )
         if options.task == "auto" and len(labels) > max(MAX_AUTO_CLASSES, len(train) // 2):
             raise DataError(
