@@ -542,10 +542,13 @@ def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.Monk
         assert not saves.due()
         clock.now += 0.02
         assert saves.due()
-    saves.saved(1000.0)
+    saves.saved(0.04)
     trainer.epoch = 1
     assert saves.due()  # the end of the first epoch
     trainer.group = 1
+    assert not saves.due()
+    saves.saved(0.06)
+    trainer.group = 0
     assert not saves.due()
 
 

@@ -158,6 +158,10 @@ class Folder:
         disk.write(self.config, (head + to_yaml(tree)).encode())
 
 
+# Seconds, against the start of a process.
+CHEAP = 0.05
+
+
 class SaveClock:
     """When the next checkpoint is due, by `train.save_every`."""
 
@@ -180,8 +184,8 @@ class SaveClock:
 
     def due(self) -> bool:
         if self.unit == "%":
-            # The end of the first epoch in any case: from then on there is something to go back to.
-            first = self.trainer.epoch == 1 and self.trainer.group == 0
+            # Where it costs next to nothing, there is something to go back to after one epoch.
+            first = self.trainer.epoch == 1 and self.trainer.group == 0 and self.cost < CHEAP
             return first or (self.now() - self.last) * self.number / 100 >= self.cost
         # Fractions of an epoch are rounded to steps: half a step is neither here nor there.
         slack = 0.5 / len(self.trainer.groups) if self.unit == "epoch" else 0.0
