@@ -392,7 +392,7 @@ def eval_(
     from nnzoo.config.load import parse
     from nnzoo.config.reader import Document
     from nnzoo.network import read_dataset
-    from nnzoo.training.device import choose_device
+    from nnzoo.training.device import choose_device, use_threads
 
     network, file, note = run.load_network(path, choose_device(device), cast(Any, weights))
     if note:
@@ -401,6 +401,7 @@ def eval_(
         stored = Document(value=network.config.to_dict())
         run_config = parse(stored, str(file), set_ or [], Path.cwd())
     network.config = run.same_run(run_config, network, file)
+    use_threads(network.config.train)
     try:
         dataset = read_dataset(network.config, network.facts)
     except DataError as error:

@@ -42,6 +42,7 @@ class Network(nn.Module):
         self.model = model
         self.task = task
         self.device = device
+        self.precision = config.train.precision
         # Where forecasts are relative: how many leading features are targets.
         relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
         self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
@@ -49,13 +50,21 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.preprocess.in_kind.name == "image":
-            return cast(Tensor, self.model(self.preprocess(x)))
+            return self.answer(self.preprocess(x))
         if not self.anchored:
-            return cast(Tensor, self.model(x))
+            return self.answer(x)
         anchor = x[:, -1:, : self.anchored]
         x = torch.cat([x[..., : self.anchored] - anchor, x[..., self.anchored :]], -1)
         steps = self.task.outputs // self.anchored
-        return cast(Tensor, self.model(x)) + anchor.expand(-1, steps, -1).flatten(1)
+        return self.answer(x) + anchor.expand(-1, steps, -1).flatten(1)
+
+    def answer(self, x: Tensor) -> Tensor:
+        """The model's outputs, float32; with precision bf16 its products are bfloat16."""
+        if self.precision != "bf16":
+            return cast(Tensor, self.model(x))
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.model(x)
+        return cast(Tensor, output.float())
 
     def prepare(self, split: Split) -> Split:
         """A split on the device as `forward` takes it.

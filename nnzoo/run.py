@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +22,10 @@ from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, assemble, read_dataset, restore
 from nnzoo.training import checkpoint
+from nnzoo.training.device import use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+from nnzoo.training.tune import resolve
 
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
 MAY_CHANGE = (
@@ -76,6 +78,13 @@ def measure(
     return result
 
 
+def take_over(config: RunConfig, stored: RunConfig) -> RunConfig:
+    """`config` with what is 'auto' in it as it was resolved when the run began."""
+    auto = [key for key in ("precision", "threads") if getattr(config.train, key) == "auto"]
+    resolved = {key: getattr(stored.train, key) for key in auto}
+    return replace(config, train=config.train.model_copy(update=resolved))
+
+
 def start(
     config: RunConfig,
     out: Path,
@@ -113,6 +122,7 @@ def start(
                 f"{folder.last} holds weights alone, nothing to go on from; --fresh sets "
                 f"{folder.path} aside and starts over"
             )
+        config = take_over(config, from_dict(content["config"], str(folder.last)))
         refuse_other_run(config, content, dataset, folder)
         network = restore(content | {"config": config.to_dict()}, str(folder.last), device)
     else:
@@ -123,6 +133,10 @@ def start(
         else:
             folder.check_writable()
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
+    if not going_on:
+        config = resolve(config, network, splits)
+        network.config, network.precision = config, config.train.precision
+    use_threads(config.train)
     trainer = Trainer(config, network, splits)
     state: State = "new"
     if going_on:
@@ -212,6 +226,7 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
 
 def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
     """`config`, if it is the one the network was trained with; raises UsageError."""
+    config = take_over(config, network.config)
     differing = differences(network.config, config)
     if differing:
         raise UsageError(f"{source} holds another run:\n" + "\n".join(differing))

@@ -23,6 +23,7 @@ class Classification(nn.Module):
     """Cross entropy over classes; outputs are logits (batch, classes)."""
 
     metrics = CLASSIFICATION_METRICS
+    classifies = True
     class_weights: Tensor | None
 
     def __init__(
@@ -74,6 +75,7 @@ class Regression(nn.Module):
     """
 
     metrics = REGRESSION_METRICS
+    classifies = False
     centre: Tensor
 
     def __init__(

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from nnzoo.training import tune
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -43,6 +45,9 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NNZOO_DATA", raising=False)
+    # What is chosen by a clock has tests of its own.
+    monkeypatch.setattr(tune, "native_bf16", lambda device: False)
+    monkeypatch.setattr(tune, "ALL_THREADS", 1)
     return tmp_path
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(nnzoo.__file__).parent
 # A module imports only what stands in a line above its own; within a line, nothing.
 LAYERS = """
     nnzoo
-    nnzoo.errors
+    nnzoo.errors nnzoo.cache
     nnzoo.config.reader nnzoo.config.schema
     nnzoo.config.shelf
     nnzoo.config.describe
@@ -33,6 +33,7 @@ LAYERS = """
     nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk
     nnzoo.training.checkpoint
     nnzoo.training.trainer
+    nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run
     nnzoo.summary nnzoo.starter nnzoo.console

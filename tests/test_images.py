@@ -22,6 +22,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nnzoo.cache import cache_folder
 from nnzoo.config.schema import (
     EmnistOptions,
     ImageFolderOptions,
@@ -167,7 +168,7 @@ def test_the_command_names_a_broken_picture_and_ends_with_exit_code_3(nnzoo: Any
     assert "brokenpicture" in text
     assert "pics/red/1.png" in text
     assert "repairorremoveit" in text
-    assert not list(images.cache_folder().glob("*"))  # nothing half-made stays behind
+    assert not list(cache_folder().glob("*"))  # nothing half-made stays behind
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
@@ -231,7 +232,7 @@ def test_the_cache_is_made_anew_where_anything_changed(change: str, decoded: lis
 def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
     make_folder()
     first = whole()[0].clone()
-    (cache,) = images.cache_folder().glob("*.npy")
+    (cache,) = cache_folder().glob("*.npy")
     cache.unlink()  # a new file: the old one may still be mapped
     cache.write_bytes(content)
     assert torch.equal(whole()[0], first)
@@ -262,17 +263,17 @@ def test_a_full_disk_is_told_before_anything_is_mapped(monkeypatch: pytest.Monke
     make_folder()
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert refused().endswith("No space left on device; NNZOO_CACHE names another folder")
-    assert not list(images.cache_folder().glob("*"))
+    assert not list(cache_folder().glob("*"))
 
 
 def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNZOO_CACHE", "mine")
-    assert images.cache_folder() == Path("mine")
+    assert cache_folder() == Path("mine")
     monkeypatch.delenv("NNZOO_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert images.cache_folder() == Path("/xdg/nnzoo")
+    assert cache_folder() == Path("/xdg/nnzoo")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert images.cache_folder() == Path.home() / ".cache" / "nnzoo"
+    assert cache_folder() == Path.home() / ".cache" / "nnzoo"
 
 
 # Pictures of every sort.

@@ -457,11 +457,10 @@ def test_a_second_signal_ends_a_long_step_at_once(number: signal.Signals, code: 
         "Trainer.train_step = long_step\n"
         "main()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, "train", "--config", "cnn"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = [sys.executable, "-c", script, "train", "--config", "cnn"]
+    # Nothing is timed before the run begins.
+    command += ["-s", "train.precision=fp32", "-s", "train.threads=1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "in the step" not in process.stderr.readline():
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from itertools import pairwise
@@ -19,7 +20,7 @@ from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.run import Run, train
 from nnzoo.run import save as run_save
 from nnzoo.training import checkpoint, folder
-from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
+from nnzoo.training.optim import clip_gradients, norm_scale, rate_factor
 from nnzoo.training.trainer import StepEnd
 
 TINY = {"epochs": 3, "batch_size": 64, "accumulate": 2}
@@ -215,54 +216,68 @@ def test_accumulation_takes_the_step_of_one_large_batch() -> None:
     assert weights[0][1] == pytest.approx(weights[1][1], rel=1e-5)
 
 
-@pytest.mark.parametrize("norm", [0.5, 1e6])
-def test_clipping_by_norm_scales_the_whole_gradient(norm: float) -> None:
-    torch.manual_seed(0)
-    model = nn.Linear(10, 3)
-    model(torch.randn(8, 10)).square().sum().backward()
-    before = torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
-    total = clip_gradients(list(model.parameters()), ClipOptions(norm=norm))
-    after = torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
-    torch.testing.assert_close(total, before.norm())
-    torch.testing.assert_close(after, before * min(1.0, norm / before.norm().item()))
+OPTIMIZERS = [
+    ({"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True}, torch.optim.SGD,
+     {"momentum": 0.8, "nesterov": True}),
+    ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, torch.optim.SGD, {}),
+    ({"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6}, torch.optim.Adam,
+     {"betas": (0.8, 0.9), "eps": 1e-6}),
+    ({"name": "adamw", "lr": 0.01}, torch.optim.AdamW, {}),
+    ({"name": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
+    ({"name": "rmsprop", "momentum": 0.5}, torch.optim.RMSprop, {"momentum": 0.5}),
+]  # fmt: skip
 
 
-def test_clipping_by_value_cuts_every_entry() -> None:
-    model = nn.Linear(10, 3)
-    (model(torch.randn(8, 10)) * 100).square().sum().backward()
-    clip_gradients(list(model.parameters()), ClipOptions(value=0.5))
-    entries = torch.cat([p.grad.flatten() for p in model.parameters()])  # type: ignore[union-attr]
-    assert entries.abs().max() == 0.5
-
-
-@pytest.mark.parametrize(
-    ("options", "cls", "keys"),
-    [
-        ({"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True}, torch.optim.SGD,
-         {"momentum": 0.8, "nesterov": True}),
-        ({"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6}, torch.optim.Adam,
-         {"betas": (0.8, 0.9), "eps": 1e-6}),
-        ({"name": "adamw"}, torch.optim.AdamW, {"betas": (0.9, 0.999)}),
-        ({"name": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
-    ],
-    ids=lambda value: value["name"] if isinstance(value, dict) and "name" in value else "",
-)  # fmt: skip
-def test_weight_decay_acts_on_weights_but_not_on_biases_and_norms(
-    options: dict[str, Any], cls: type, keys: dict[str, Any]
+@pytest.mark.parametrize("clip", [None, {"norm": 0.5}, {"norm": 1e6}, {"value": 0.05}], ids=str)
+@pytest.mark.parametrize(("options", "cls", "keys"), OPTIMIZERS, ids=str)
+def test_optimizers_and_clipping_take_torchs_steps(
+    options: dict[str, Any], cls: Any, keys: dict[str, Any], clip: Any
 ) -> None:
-    run_config = config({"name": "mlp", "hidden": [8], "norm": "batch"},
-                        optim=options | {"weight_decay": 0.3})  # fmt: skip
-    model = begin(run_config).network.model
-    optimizer = build_optimizer(run_config.optim, model, torch.device("cpu"))
-    assert type(optimizer) is cls
-    decayed = {
-        id(p) for g in optimizer.param_groups if g["weight_decay"] == 0.3 for p in g["params"]
-    }
-    names = {name for name, p in model.named_parameters() if id(p) in decayed}
-    assert names == {"1.weight", "4.weight"}
-    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters()))
-    for key, value in keys.items():
-        assert optimizer.param_groups[0][key] == value
+    """Weight decay acts on weights but not on biases and norms."""
+    run_config = config({"name": "mlp", "hidden": [8], "norm": "layer"},
+                        optim=options | {"weight_decay": 0.3, "clip": clip})  # fmt: skip
+    trainer = begin(run_config).trainer
+    stock_model = copy.deepcopy(trainer.network)
+    named = dict(stock_model.model.named_parameters())
+    decayed = [named["1.weight"], named["4.weight"]]
+    rest = [p for p in named.values() if p.ndim == 1]
+    groups = [{"params": decayed, "weight_decay": 0.3}, {"params": rest, "weight_decay": 0.0}]
+    lr = run_config.optim.lr
+    stock = cls(groups, lr=lr, **keys)
+    stock_model.train()
+    for i in range(5):
+        rows = torch.arange(i * 16, i * 16 + 16)
+        trainer.train_step(rows)
+        x, y = trainer.splits["train"].batch(rows)
+        stock.zero_grad()
+        (trainer.task.loss(stock_model(x), y) / 16).backward()
+        if clip and "norm" in clip:
+            nn.utils.clip_grad_norm_(named.values(), clip["norm"])
+        elif clip:
+            nn.utils.clip_grad_value_(named.values(), clip["value"])
+        stock.step()
+    for name, tensor in trainer.model.named_parameters():
+        torch.testing.assert_close(tensor, named[name], rtol=1e-5, atol=1e-6)
+    # torch.optim goes on from our state.
+    saved = checkpoint.plain(trainer.optimizer.state_dict(lr))
+    stock.load_state_dict(saved)
+    for group, other in zip(stock.param_groups, groups, strict=True):
+        assert (group["lr"], group["weight_decay"]) == (lr, other["weight_decay"])
+        for parameter in group["params"]:
+            for name, tensor in stock.state[parameter].items():
+                if tensor is not None:
+                    assert tensor.shape == (() if name == "step" else parameter.shape)
+
+
+def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
+    gradients = [torch.randn(4, 3), torch.randn(7)]
+    whole = torch.cat([g.flatten() for g in gradients])
+    for clip in (None, ClipOptions(norm=0.5)):
+        torch.testing.assert_close(clip_gradients(gradients, clip), whole.norm())
+    assert norm_scale(3.0, None) is None
+    assert norm_scale(3.0, ClipOptions(value=1.0)) is None
+    assert norm_scale(0.5, ClipOptions(norm=0.5)) is None
+    assert norm_scale(3.0, ClipOptions(norm=0.5)) == pytest.approx(6.0, rel=1e-5)
 
 
 def test_label_smoothing_and_class_weights_give_torchs_loss() -> None:
@@ -448,12 +463,12 @@ def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> No
     before = [{k: v.clone() for k, v in before[0].items()}, before[1]]
     sums = {k: v.clone() for k, v in trainer.sums.state().items()}
     moments = {k: {n: t.clone() for n, t in v.items()}
-               for k, v in trainer.optimizer.state_dict()["state"].items()}  # fmt: skip
+               for k, v in trainer.optimizer.state_dict(0.1)["state"].items()}  # fmt: skip
     trainer.train_step(batches[1])
     trainer.train_step(batches[2])
     assert same(dict(run.network.model.state_dict()), before[0])
     assert same(trainer.sums.state(), sums)
-    assert same(trainer.optimizer.state_dict()["state"], moments)
+    assert same(trainer.optimizer.state_dict(0.1)["state"], moments)
     assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (3, 2, 2)
     trainer.train_step(batches[3])
     assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (4, 2, 0)

@@ -654,6 +654,14 @@ class TrainOptions(Options):
         description="checkpoint cadence in epochs, steps, seconds, or the share of time that saving "
         "may take; also saved at the end",
     )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="of the network's products; auto: bf16 for classes where the processor has "
+        "instructions for it and a few timed steps are faster, else fp32",
+    )
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = Field(
+        "auto", description="on the CPU; auto: one or all, whichever is faster in a few timed steps"
+    )
     on_nan: Literal["stop", "skip"] = Field(
         "stop",
         description="where loss or gradient is not finite: end the run, or take no step and go on",

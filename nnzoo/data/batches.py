@@ -18,6 +18,14 @@ def derive(seed: int, *path: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+def seed_all(seed: int, device: torch.device) -> None:
+    """Seed what torch draws from on the CPU and on this device. torch.manual_seed looks for every
+    kind of device first, which takes 50 to 150 µs of a step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def epoch_order(rows: int, seed: int, epoch: int) -> Tensor:
     """The row numbers (int64) of one epoch in their order."""
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))

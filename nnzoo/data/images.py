@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnzoo.cache import cache_folder
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
 from nnzoo.data.splitting import split_rows
@@ -252,12 +253,6 @@ def _class_files(folder: Path) -> Pictures:
     if not result:
         raise DataError(f"{folder} has no class folders; put each class's pictures into its own")
     return result
-
-
-def cache_folder() -> Path:
-    """Where decoded pictures are kept: NNZOO_CACHE, else the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("NNZOO_CACHE") or Path(base) / "nnzoo")
 
 
 def _size(options: ImageFolderOptions) -> list[int]:

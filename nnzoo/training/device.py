@@ -6,7 +6,16 @@ import os
 
 import torch
 
+from nnzoo.config.schema import TrainOptions
 from nnzoo.errors import UsageError
+
+# As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set.
+ALL_THREADS = torch.get_num_threads()
+
+
+def use_threads(options: TrainOptions) -> None:
+    """Compute with as many threads as the run does: the last bits of a sum depend on their number."""
+    torch.set_num_threads(ALL_THREADS if options.threads == "auto" else options.threads)
 
 
 def choose_device(name: str) -> torch.device:

@@ -4,46 +4,153 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from nnzoo.config.schema import (
+    AdamOptions,
     ClipOptions,
     CosineOptions,
     LinearOptions,
     OneCycleOptions,
     OptimOptions,
+    RmspropOptions,
     ScheduleOptions,
+    SgdOptions,
     StepOptions,
     parse_duration,
 )
-from nnzoo.config.shelf import OPTIMIZERS
 
 
-def build_optimizer(
-    options: OptimOptions, model: nn.Module, device: torch.device
-) -> torch.optim.Optimizer:
-    """The optimizer of `optim.name`. Weight decay acts on weights alone: biases and the factors of
-    norms have one dimension."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {
-            "params": [p for p in parameters if p.ndim > 1],
-            "weight_decay": options.weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    entry = OPTIMIZERS.get(options.name)
-    assert entry is not None
-    arguments = options.model_dump(exclude={"name", "schedule", "clip", "weight_decay"})
-    if "betas" in arguments:
-        arguments["betas"] = tuple(arguments["betas"])
-    if options.name != "rmsprop" and device.type in ("cpu", "cuda"):
-        arguments["fused"] = True
-    return entry.load()(groups, **arguments)
+class Optimizer:
+    """SGD, Adam, AdamW or RMSprop over the weights of a model, by torch's fused kernels.
+
+    The kernels are called directly: torch.optim loads torch._dynamo first (1 s), and takes longer
+    over a step of a small network than the step itself. Numbers and `state_dict` are torch.optim's.
+    Weight decay acts on weights alone: biases and the factors of norms have one dimension.
+    """
+
+    def __init__(self, options: OptimOptions, model: nn.Module) -> None:
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        groups = [
+            ([p for p in parameters if p.ndim > 1], options.weight_decay),
+            ([p for p in parameters if p.ndim <= 1], 0.0),
+        ]
+        self.options = options
+        self.groups = [
+            _Group(chosen, decay, _moments(options)) for chosen, decay in groups if chosen
+        ]
+
+    def step(self, rate: float, scale: Tensor | None = None) -> None:
+        """One step on the gradients in `.grad`, divided by `scale` where there is one."""
+        for group in self.groups:
+            gradients = [cast(Tensor, p.grad) for p in group.parameters]
+            group.count.add_(1)
+            _STEPS[self.options.name](self.options, group, gradients, rate, scale)
+
+    def zero_grad(self) -> None:
+        for group in self.groups:
+            for parameter in group.parameters:
+                parameter.grad = None
+
+    def state_dict(self, rate: float) -> dict[str, Any]:
+        """In the layout of torch.optim, which can load it; rate: of the step to come."""
+        state: dict[int, dict[str, Tensor]] = {}
+        groups = []
+        for group in self.groups:
+            first = len(state)
+            for i in range(len(group.parameters)):
+                state[first + i] = {name: moment[i] for name, moment in group.moments.items()}
+                if self.options.name != "sgd":
+                    state[first + i]["step"] = group.count
+            options = self.options.model_dump(exclude={"name", "schedule", "clip"})
+            groups.append(
+                options | {"lr": rate, "weight_decay": group.decay,
+                           "params": list(range(first, len(state)))}
+            )  # fmt: skip
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the moments; the options stay those of this run's configuration."""
+        moments = iter(state["state"].values())
+        for group in self.groups:
+            for i in range(len(group.parameters)):
+                saved = next(moments)
+                for name, moment in group.moments.items():
+                    moment[i].copy_(saved[name])
+                if "step" in saved:
+                    group.count.copy_(saved["step"])
+
+
+class _Group:
+    """Parameters with one weight decay, and what is remembered of each."""
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float, moments: list[str]) -> None:
+        self.parameters = parameters
+        self.weights = [p.detach() for p in parameters]  # the same memory
+        self.decay = decay
+        self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
+        self.count = torch.zeros((), device=parameters[0].device)
+
+
+def _moments(options: OptimOptions) -> list[str]:
+    if isinstance(options, AdamOptions):
+        return ["exp_avg", "exp_avg_sq"]
+    squares = ["square_avg"] if isinstance(options, RmspropOptions) else []
+    return squares + (["momentum_buffer"] if getattr(options, "momentum", 0) else [])
+
+
+def _sgd(
+    options: SgdOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None
+) -> None:
+    torch._fused_sgd_(
+        group.weights, gradients, group.moments.get("momentum_buffer", []),
+        weight_decay=group.decay, momentum=options.momentum, lr=rate, dampening=0.0,
+        nesterov=options.nesterov, maximize=False, is_first_step=False, grad_scale=scale,
+    )  # fmt: skip
+
+
+def _adam(
+    options: AdamOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None
+) -> None:
+    kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
+    kernel(
+        group.weights, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
+        [group.count] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
+        weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
+    )  # fmt: skip
+
+
+def _rmsprop(
+    options: RmspropOptions, group: _Group, gradients: list[Tensor], rate: float,
+    scale: Tensor | None,
+) -> None:  # fmt: skip
+    if scale is not None:
+        torch._foreach_div_(gradients, scale)
+    if group.decay:
+        gradients = list(torch._foreach_add(gradients, group.weights, alpha=group.decay))
+    squares = group.moments["square_avg"]
+    torch._foreach_mul_(squares, options.alpha)
+    torch._foreach_addcmul_(squares, gradients, gradients, value=1 - options.alpha)
+    roots = torch._foreach_sqrt(squares)
+    torch._foreach_add_(roots, options.eps)
+    if options.momentum:
+        buffers = group.moments["momentum_buffer"]
+        torch._foreach_mul_(buffers, options.momentum)
+        torch._foreach_addcdiv_(buffers, gradients, roots)
+        torch._foreach_add_(group.weights, buffers, alpha=-rate)
+    else:
+        torch._foreach_addcdiv_(group.weights, gradients, roots, value=-rate)
+
+
+_STEPS: dict[str, Callable[..., None]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adam,
+    "rmsprop": _rmsprop,
+}
 
 
 def steps_of(duration: str, steps_per_epoch: int) -> int:
@@ -101,12 +208,18 @@ def rate_factor(
     return _SHAPES[options.name](options, progress, step - warmup, steps_per_epoch)
 
 
-def clip_gradients(parameters: list[nn.Parameter], clip: ClipOptions | None) -> Tensor:
-    """Clip in place; returns the gradient's norm before, a tensor without dimensions."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if clip is not None and clip.norm is not None:
-        nn.utils.clip_grads_with_norm_(parameters, clip.norm, norm)
-    elif clip is not None and clip.value is not None:
-        nn.utils.clip_grad_value_(parameters, clip.value)
+def clip_gradients(gradients: list[Tensor], clip: ClipOptions | None) -> Tensor:
+    """The norm of all gradients together, a tensor without dimensions; cuts their entries in place
+    where `clip.value` asks for it. A clip by norm is left to the optimizer: see `norm_scale`."""
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if clip is not None and clip.value is not None:
+        torch._foreach_clamp_max_(gradients, clip.value)
+        torch._foreach_clamp_min_(gradients, -clip.value)
     return norm
+
+
+def norm_scale(norm: float, clip: ClipOptions | None) -> float | None:
+    """By what gradients of this norm are divided to be clipped; None where they stay."""
+    if clip is None or clip.norm is None or norm <= clip.norm:
+        return None
+    return (norm + 1e-6) / clip.norm

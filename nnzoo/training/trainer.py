@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,13 +18,13 @@ from torch import Tensor
 from nnzoo.config import RunConfig
 from nnzoo.config.schema import PlateauOptions
 from nnzoo.data.augment import augment
-from nnzoo.data.batches import batch_sizes, derive, epoch_order
+from nnzoo.data.batches import batch_sizes, derive, epoch_order, seed_all
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, check_leaves
 from nnzoo.tasks import HIGHER_IS_BETTER
-from nnzoo.training.optim import build_optimizer, clip_gradients, rate_factor
+from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale, rate_factor
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Trainer:
         self.device = network.device
         self.splits = splits
         self.parameters = list(self.model.parameters())
-        self.optimizer = build_optimizer(config.optim, self.model, self.device)
+        self.optimizer = Optimizer(config.optim, self.model)
         train = config.train
         self.rows = len(splits["train"])
         self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
@@ -100,10 +100,6 @@ class Trainer:
         factor = rate_factor(optim.schedule, step, self.total_steps, len(self.groups))
         return optim.lr * factor * self.rate_scale
 
-    def set_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
     def events(self) -> Iterator[StepEnd | EpochEnd]:
         """Train from the current position to the end. Stopping between events loses nothing."""
         while not self.finished:
@@ -122,10 +118,9 @@ class Trainer:
 
         Raises DivergedError before the weights are touched, unless `on_nan` says to skip the step.
         """
-        torch.manual_seed(derive(self.config.seed, "step", self.step))
+        seed_all(derive(self.config.seed, "step", self.step), self.device)
         rate = self.rate_at(self.step)
-        self.set_rate(rate)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         batches = [self.splits["train"].batch(part)
                    for part in rows.split(batch_sizes(len(rows), self.config.train.batch_size))]  # fmt: skip
         weights = [self.task.weight(y) for _, y in batches]
@@ -140,11 +135,13 @@ class Trainer:
             loss = self.task.loss(output, y)
             (loss / total).backward()
             seen.append((output.detach(), y, loss.detach(), weights[i]))
-        norm = clip_gradients(self.parameters, self.config.optim.clip)
+        clip = self.config.optim.clip
+        norm = clip_gradients([cast(Tensor, p.grad) for p in self.parameters], clip)
         loss = torch.stack([each[2] for each in seen]).sum()
         # One look for both: nothing times a loss that is not finite is not a number.
         if math.isfinite(before := (norm + 0 * loss).item()):
-            self.optimizer.step()
+            scale = norm_scale(before, clip)
+            self.optimizer.step(rate, None if scale is None else norm.new_tensor(scale))
             self.norm, self.skipped_in_row = before, 0
             for each in seen:
                 self.sums.add(*each)
@@ -292,11 +289,9 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, but the weights."""
-        # Of the step to come, so that it follows from the position alone.
-        self.set_rate(self.rate_at(self.step))
         return {
             "position": {name: getattr(self, name) for name in self._POSITION},
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(self.rate_at(self.step)),
             "sums": self.sums.state(),
         }
 
@@ -308,11 +303,10 @@ class Trainer:
         state = state if isinstance(state, dict) else {}
         position, sums = state.get("position"), state.get("sums")
         optimizer = state.get("optimizer")
-        moments = optimizer.get("state") if isinstance(optimizer, dict) else None
         own = {name: getattr(self, name) for name in self._POSITION}
         if not _alike(position, own) or not 0 <= position["group"] <= len(self.groups):
             raise CheckpointError(f"{source}: its position does not fit this run")
-        if moments != {} and not _alike(moments, self.moments_after_a_step()):
+        if not _alike(optimizer, self.optimizer.state_dict(self.config.optim.lr)):
             raise CheckpointError(f"{source}: the optimizer's state does not fit this run")
         if not _alike(sums, self.sums.state()):
             raise CheckpointError(f"{source}: its running sums do not fit this run")
@@ -321,23 +315,9 @@ class Trainer:
             check_leaves(self.model, best_weights, f"{source}, best_model")
         for name in self._POSITION:
             setattr(self, name, position[name])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.optimizer.load_state_dict(optimizer)
         self.sums.load(state["sums"])
         self.best_weights = {name: t.to(self.device) for name, t in best_weights.items()}
-
-    def moments_after_a_step(self) -> dict[Any, Any]:
-        """What the optimizer remembers of each parameter: fused ones do not look at the shapes of
-        what they are given. The weights stay as they are."""
-        optimizer = build_optimizer(self.config.optim, self.model, self.device)
-        before = [parameter.detach().clone() for parameter in self.parameters]
-        for parameter in self.parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()
-        for parameter, weights in zip(self.parameters, before, strict=True):
-            parameter.data.copy_(weights)
-            parameter.grad = None
-        return optimizer.state_dict()["state"]
 
 
 def _alike(value: Any, pattern: Any) -> bool:

@@ -1,0 +1,139 @@
+"""`precision: auto` and `threads: auto`, resolved once for a run: looked up, timed, remembered.
+
+What was chosen decides the last bits of a run, so it must not depend on the mood of a machine: it is
+kept in the cache by network, data, batch and machine, and a second run of the same kind takes it
+from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import platform
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from nnzoo import __version__
+from nnzoo.cache import cache_folder
+from nnzoo.config import RunConfig
+from nnzoo.data.dataset import Split
+from nnzoo.network import Network
+from nnzoo.training.device import ALL_THREADS
+from nnzoo.training.trainer import Trainer
+
+# A choice that is less simple (half precision, more threads) has to be worth it.
+GAIN = 1.05
+# Steps are timed for so long (s) and at least so often; the fastest of a kind counts.
+SECONDS, STEPS = 0.02, 3
+
+Precision = Literal["fp32", "bf16"]
+Choice = tuple[Precision, int]
+
+
+def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> RunConfig:
+    """The configuration with precision and threads chosen; network and splits stay as they are."""
+    train = config.train
+    precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
+    if train.precision == "auto" and network.task.classifies and native_bf16(network.device):
+        precisions.append("bf16")
+    threads = [train.threads] if train.threads != "auto" else [ALL_THREADS]
+    if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
+        threads.insert(0, 1)
+    choices: list[Choice] = [(p, t) for p in precisions for t in threads]
+    precision, count = choices[0]
+    if len(choices) > 1:
+        path = cache_folder() / "tuned" / f"{_key(config, network, splits, choices)}.json"
+        chosen = _remembered(path, choices)
+        if chosen is None:
+            chosen = _fastest(_timed(config, network, splits, choices))
+            _remember(path, chosen)
+        precision, count = chosen
+    return replace(
+        config, train=train.model_copy(update={"precision": precision, "threads": count})
+    )
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _timed(
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
+) -> dict[Choice, float]:
+    """Seconds of a training step with each choice, on a copy of the network."""
+    network = copy.deepcopy(network)
+    trainer = Trainer(config, network, splits)
+    before = torch.get_num_threads()
+    seconds: dict[Choice, list[float]] = {choice: [] for choice in choices}
+    # In turns, so that whatever else the machine does hits all alike.
+    while any(len(each) <= STEPS or sum(each) < SECONDS for each in seconds.values()):
+        for choice, times in seconds.items():
+            network.precision = choice[0]
+            torch.set_num_threads(choice[1])
+            started = time.perf_counter()
+            trainer.try_step()
+            times.append(time.perf_counter() - started)
+    torch.set_num_threads(before)
+    # The first step of a kind prepares kernels.
+    return {choice: min(times[1:]) for choice, times in seconds.items()}
+
+
+def _fastest(seconds: dict[Choice, float]) -> Choice:
+    """The simplest choice (they come in that order) that no other beats by more than GAIN."""
+    best = min(seconds.values())
+    return next(choice for choice, each in seconds.items() if each <= best * GAIN)
+
+
+def _key(
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
+) -> str:
+    """What decides how long a step takes, as a hash."""
+    facts = [
+        config.model.model_dump(mode="json"),
+        config.optim.name,
+        str(getattr(config.data, "augment", None)),
+        [config.train.batch_size, config.train.accumulate, len(splits["train"])],
+        [network.facts["kind"], network.facts["shape"], network.task.outputs],
+        choices,
+        str(network.device),
+        _processor(),
+        [__version__, str(torch.__version__)],
+    ]
+    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
+
+
+@cache
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _remembered(path: Path, choices: list[Choice]) -> Choice | None:
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        return next((choice for choice in choices if list(choice) == found), None)
+    except (OSError, ValueError):
+        return None
+
+
+def _remember(path: Path, choice: Choice) -> None:
+    """Keep it, where that is possible: a cache that cannot be written is no reason to stop."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(choice), encoding="utf-8")
+        os.replace(temporary, path)

@@ -1,0 +1,179 @@
+"""What `auto` resolves to, that it is remembered, and that it changes nothing else."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from zoo import begin, config, finish, same
+
+from nnzoo.run import train
+from nnzoo.training import checkpoint, device, tune
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A machine with both to choose from, whose times are given by the test."""
+    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
+    monkeypatch.setattr(tune, "ALL_THREADS", 2)
+    asked: list[list[Any]] = []
+    times: dict[Any, float] = {}
+
+    def timed(config: Any, network: Any, splits: Any, choices: list[Any]) -> dict[Any, float]:
+        asked.append(choices)
+        return {choice: times.get(choice, 1.0) for choice in choices}
+
+    monkeypatch.setattr(tune, "_timed", timed)
+    yield times, asked
+    torch.set_num_threads(1)
+
+
+def chosen(run: Any) -> tuple[str, Any]:
+    run.lock.release()
+    options = run.trainer.config.train
+    assert run.network.config.train == options
+    assert run.network.precision == options.precision
+    return options.precision, options.threads
+
+
+def test_the_fastest_is_chosen_if_it_is_worth_it(two_threads_and_bf16: Any) -> None:
+    times, asked = two_threads_and_bf16
+    assert chosen(begin(config(), "all alike")) == ("fp32", 1)
+    assert asked == [[("fp32", 1), ("fp32", 2), ("bf16", 1), ("bf16", 2)]]
+    times[("bf16", 2)] = 0.97
+    assert chosen(begin(config(train={"batch_size": 65}), "hardly")) == ("fp32", 1)
+    times[("fp32", 2)] = 0.9
+    assert chosen(begin(config(train={"batch_size": 66}), "threads")) == ("fp32", 2)
+    times[("bf16", 2)] = 0.5
+    assert chosen(begin(config(train={"batch_size": 67}), "both")) == ("bf16", 2)
+
+
+def test_a_choice_is_remembered_for_runs_of_the_same_kind(
+    two_threads_and_bf16: Any, own_folder: Path
+) -> None:
+    times, asked = two_threads_and_bf16
+    times[("bf16", 1)] = 0.5
+    assert chosen(begin(config(), "first")) == ("bf16", 1)
+    times.clear()
+    assert chosen(begin(config(seed=1, train={"epochs": 9}), "second")) == ("bf16", 1)
+    assert len(asked) == 1
+    for other in ({"model": "cnn"}, {"train": {"batch_size": 7}}, {"optim": {"name": "sgd"}}):
+        chosen(begin(config(**other), f"other{len(asked)}"))
+    assert len(asked) == 4
+    # What is no choice of this machine, or cannot be read, is timed again.
+    files = list((own_folder / "cache" / "tuned").iterdir())
+    assert len(files) == 4
+    for broken in ('["fp8", 1]', "", "[[[", '{"fp32": 1}'):
+        for file in files:
+            file.write_text(broken)
+        assert chosen(begin(config(), f"again {broken[:3]}")) == ("fp32", 1)
+    assert len(asked) == 8
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    two_threads_and_bf16: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file").write_text("")
+    monkeypatch.setenv("NNZOO_CACHE", "file/below")
+    assert chosen(begin(config())) == ("fp32", 1)
+
+
+def test_what_is_given_is_not_timed(two_threads_and_bf16: Any) -> None:
+    _, asked = two_threads_and_bf16
+    train_ = {"precision": "bf16", "threads": 1}
+    assert chosen(begin(config(train=train_))) == ("bf16", 1)
+    assert not asked
+    assert chosen(begin(config(train={"precision": "fp32"}), "threads")) == ("fp32", 1)
+    assert asked.pop() == [("fp32", 1), ("fp32", 2)]
+    # Numbers are predicted in full precision.
+    assert chosen(begin(config(data="series", train={"threads": 2}), "numbers")) == ("fp32", 2)
+    assert not asked
+
+
+def test_what_was_resolved_is_recorded_and_gone_on_with(two_threads_and_bf16: Any) -> None:
+    times, asked = two_threads_and_bf16
+    times[("bf16", 2)] = 0.5
+    run = begin(config(train={"epochs": 2, "save_every": "1 epoch"}))
+    finish(run)
+    assert torch.get_num_threads() == 2
+    times.clear()
+    tree = yaml.safe_load((run.folder.path / "config.yaml").read_text())
+    assert (tree["train"]["precision"], tree["train"]["threads"]) == ("bf16", 2)
+    torch.set_num_threads(1)
+    again = begin(config(train={"epochs": 3}))
+    assert (again.state, chosen(again)) == ("resumed", ("bf16", 2))
+    assert torch.get_num_threads() == 2
+    assert len(asked) == 1
+
+
+def test_timing_steps_changes_neither_network_nor_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = begin(config("cnn"), "plain")
+    before = copy.deepcopy(plain.network.state_dict())
+    choices: list[Any] = [("fp32", 1), ("bf16", 1)]
+    seconds = tune._timed(plain.trainer.config, plain.network, plain.trainer.splits, choices)
+    assert list(seconds) == choices and all(0 < each < 1 for each in seconds.values())
+    assert same(plain.network.state_dict(), before)
+    assert torch.get_num_threads() == 1
+    # A run that was preceded by timing ends like one that was not.
+    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
+    monkeypatch.setattr(tune, "_fastest", lambda seconds: ("fp32", 1))
+    timed = begin(config("cnn"), "timed")
+    assert same(finish(timed), finish(plain))
+    assert same(timed.network.state_dict(), plain.network.state_dict())
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "rnn", "lstm", "gru"])
+def test_half_precision_stops_and_goes_on_with_the_same_bits(model: str) -> None:
+    run_config = config(model, train={"epochs": 2, "precision": "bf16", "threads": 1})
+    whole = begin(run_config, "whole")
+    rows = finish(whole)
+    cut = begin(run_config, "cut")
+    for _ in train(cut, lambda: cut.trainer.step == 23):
+        pass
+    cut.lock.release()
+    cut = begin(run_config, "cut")
+    assert finish(cut) == rows[1:]
+    state = checkpoint.load(cut.folder.last)
+    assert same(state["model"], checkpoint.load(whole.folder.last)["model"])
+    assert all(t.dtype == torch.float32 for t in state["model"].values() if t.is_floating_point())
+    full = finish(begin(config(model, train={"epochs": 2, "precision": "fp32"}), "full"))
+    assert rows[-1]["train_loss"] == pytest.approx(full[-1]["train_loss"], rel=0.05)
+    assert rows[-1]["train_loss"] != full[-1]["train_loss"]
+
+
+def test_threads_of_a_run_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    device.use_threads(config(train={"threads": 3}).train)
+    device.use_threads(config().train)
+    assert used == [3, device.ALL_THREADS]
+
+
+def test_only_native_instructions_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for avx, amx in ((False, False), (True, False), (False, True)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        assert tune.native_bf16(CPU) is (avx or amx)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert not tune.native_bf16(torch.device("cuda"))
+
+
+def test_the_machine_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    tune._processor.cache_clear()
+    first = tune._processor()
+    assert isinstance(first, str)
+
+    def refuse(*arguments: Any, **options: Any) -> str:
+        raise OSError
+
+    tune._processor.cache_clear()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert isinstance(tune._processor(), str)
+    tune._processor.cache_clear()
