@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.load import from_dict
+from nnzoo.config.schema import TrainOptions
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
@@ -43,6 +45,8 @@ class Network(nn.Module):
         self.task = task
         self.device = device
         self.precision = config.train.precision
+        # Not a module of this one: its weights are the model's.
+        self.compiled: Callable[[Tensor], Any] | None = None
         # Where forecasts are relative: how many leading features are targets.
         relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
         self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
@@ -58,12 +62,18 @@ class Network(nn.Module):
         steps = self.task.outputs // self.anchored
         return self.answer(x) + anchor.expand(-1, steps, -1).flatten(1)
 
+    def use(self, options: TrainOptions) -> None:
+        """Compute as these options say, in which nothing is 'auto' any more."""
+        self.precision = options.precision
+        self.compiled = torch.compile(self.model) if options.compile is True else None
+
     def answer(self, x: Tensor) -> Tensor:
         """The model's outputs, float32; with precision bf16 its products are bfloat16."""
+        model = self.compiled or self.model
         if self.precision != "bf16":
-            return cast(Tensor, self.model(x))
+            return cast(Tensor, model(x))
         with torch.autocast(self.device.type, torch.bfloat16):
-            output = self.model(x)
+            output = model(x)
         return cast(Tensor, output.float())
 
     def prepare(self, split: Split) -> Split:

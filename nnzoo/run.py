@@ -80,7 +80,8 @@ def measure(
 
 def take_over(config: RunConfig, stored: RunConfig) -> RunConfig:
     """`config` with what is 'auto' in it as it was resolved when the run began."""
-    auto = [key for key in ("precision", "threads") if getattr(config.train, key) == "auto"]
+    keys = ("precision", "threads", "compile")
+    auto = [key for key in keys if getattr(config.train, key) == "auto"]
     resolved = {key: getattr(stored.train, key) for key in auto}
     return replace(config, train=config.train.model_copy(update=resolved))
 
@@ -135,7 +136,8 @@ def start(
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
     if not going_on:
         config = resolve(config, network, splits)
-        network.config, network.precision = config, config.train.precision
+        network.config = config
+    network.use(config.train)
     use_threads(config.train)
     trainer = Trainer(config, network, splits)
     state: State = "new"

@@ -147,6 +147,26 @@ def test_half_precision_stops_and_goes_on_with_the_same_bits(model: str) -> None
     assert rows[-1]["train_loss"] != full[-1]["train_loss"]
 
 
+def test_a_model_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+
+    def compile_(model: Any) -> Any:
+        def run(x: torch.Tensor) -> Any:
+            compiled.append(x)
+            return model(x)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    plain = begin(config(), "plain")
+    assert plain.trainer.config.train.compile is False
+    run = begin(config(train={"epochs": 2, "compile": True}), "compiled")
+    plain_rows, rows = finish(plain), finish(run)
+    assert same(rows, plain_rows)
+    assert len(compiled) >= run.trainer.step
+    assert list(run.network.state_dict()) == list(plain.network.state_dict())
+
+
 def test_threads_of_a_run_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", used.append)

@@ -662,6 +662,10 @@ class TrainOptions(Options):
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = Field(
         "auto", description="on the CPU; auto: one or all, whichever is faster in a few timed steps"
     )
+    compile: bool | Literal["auto"] = Field(
+        "auto",
+        description="torch.compile the model: needs a C++ compiler and some 15 s at start; auto: no",
+    )
     on_nan: Literal["stop", "skip"] = Field(
         "stop",
         description="where loss or gradient is not finite: end the run, or take no step and go on",

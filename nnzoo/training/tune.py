@@ -57,7 +57,10 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
             _remember(path, chosen)
         precision, count = chosen
     return replace(
-        config, train=train.model_copy(update={"precision": precision, "threads": count})
+        config,
+        train=train.model_copy(
+            update={"precision": precision, "threads": count, "compile": train.compile is True}
+        ),
     )
 
 
