@@ -27,13 +27,15 @@ from nnzoo.config.schema import (
     EmnistOptions,
     ImageFolderOptions,
     RowSplit,
+    ScaleOptions,
     TorchvisionOptions,
     ValSplit,
 )
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data import images
-from nnzoo.data.dataset import Dataset
+from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.images import decode_image, import_torchvision, load_folder, load_torchvision
+from nnzoo.data.preprocess import Preprocess
 from nnzoo.errors import DataError
 
 COLOURS = {"blue": (10, 20, 200), "green": (30, 180, 40), "red": (220, 15, 25)}
@@ -686,7 +688,8 @@ def test_a_size_at_which_the_pictures_do_not_fit_is_refused_before_decoding(
     make_folder()
     monkeypatch.setattr(dataset_module, "memory", lambda: 3_000_000_000)
     assert refused(size=10_000) == (
-        "8 pictures of 10000×10000 would take 4.8 GB, and this machine has 3.0 GB; set a smaller data.size"
+        "64 pictures of 10000×10000, float32, would take 76.8 GB, and this machine has 3.0 GB; "
+        "set a smaller data.size"
     )
     assert not Path("cache").exists()
 
@@ -713,3 +716,29 @@ def test_a_cache_goes_by_a_hash_and_nothing_in_it_is_run() -> None:
     np.save(cached, np.array([Evil()], dtype=object), allow_pickle=True)
     assert torch.equal(load("pics;..$x").splits["train"].tensors()[0], first)
     assert not Path("evil").exists()
+
+
+def test_splits_of_a_folder_share_the_mapped_cache() -> None:
+    """No split is a copy: what is mapped costs no memory until it is looked at."""
+    make_folder(count=12)
+    dataset = load("pics", split=RowSplit(val=0.25, test=0.25))
+    splits = list(dataset.splits.values())
+    assert len(splits) == 3
+    assert len({split.x.data_ptr() for split in splits}) == 1
+    assert sorted(torch.cat([split.rows for split in splits]).tolist()) == list(range(24))
+    for split in splits:
+        copied = TensorSplit(*split.tensors())
+        for a, b in zip(split.batch(torch.tensor([3, 0])), copied.batch(torch.tensor([3, 0])),
+                        strict=True):  # fmt: skip
+            assert torch.equal(a, b)
+        assert split.to(torch.device("cpu")) is split
+        assert split.to(torch.device("meta")).rows is None
+    for options in (ScaleOptions(), ScaleOptions(scale="minmax"), ScaleOptions(scale="none"),
+                    ScaleOptions(pca=3)):  # fmt: skip
+        fitted = []
+        for train in (splits[0], TensorSplit(*splits[0].tensors())):
+            preprocess = Preprocess(options, dataset.kind, {})
+            preprocess.fit(train)
+            fitted.append(preprocess.state_dict())
+        for name, tensor in fitted[0].items():
+            torch.testing.assert_close(tensor, fitted[1][name], rtol=1e-12, atol=1e-12)

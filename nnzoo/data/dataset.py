@@ -22,6 +22,8 @@ from nnzoo.errors import DataError
 KindName = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]
 SPLITS = ("train", "val", "test")
+# Bytes of a shared file that are looked at together.
+PIECE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -63,22 +65,32 @@ class Split(Protocol):
         ...
 
     def tensors(self) -> list[Tensor]:
-        """Everything that decides what the rows hold, for the fingerprint."""
+        """Everything that decides what the rows hold."""
+        ...
+
+    def pieces(self) -> Iterator[Tensor]:
+        """The same in pieces that take little memory, one tensor after the other."""
         ...
 
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """One sample a row of `x` (rows, *shape), its class or numbers in `y`."""
+    """One sample a row of `x` (rows, *shape), its class or numbers in `y`.
+
+    rows: where `x` is a file of pictures in mapped memory that several splits share, which of its
+    rows are this split's (int64).
+    """
 
     x: Tensor
     y: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return self.x.index_select(0, rows), self.y.index_select(0, rows)
+        own = rows if self.rows is None else self.rows.index_select(0, rows)
+        return self.x.index_select(0, own), self.y.index_select(0, rows)
 
     def targets(self) -> Tensor:
         return self.y
@@ -86,23 +98,42 @@ class TensorSplit:
     def map(
         self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
     ) -> TensorSplit:
-        return TensorSplit(inputs(self.x), targets(self.y))
+        return TensorSplit(inputs(self.x), targets(self.y), self.rows)
 
     def to(self, device: torch.device) -> TensorSplit:
-        return TensorSplit(self.x.to(device), self.y.to(device))
+        if device.type == "cpu":
+            return self
+        return TensorSplit(*(tensor.to(device) for tensor in self.tensors()))
 
     def tensors(self) -> list[Tensor]:
-        return [self.x, self.y]
+        return [self.x if self.rows is None else self.x.index_select(0, self.rows), self.y]
+
+    def inputs(self) -> Iterator[Tensor]:
+        """`x` of this split's rows: as it is, or in pieces of some rows where it is shared."""
+        if self.rows is None:
+            yield self.x
+        else:
+            count = max(1, PIECE // self.x[0].nbytes)
+            yield from (self.x.index_select(0, rows) for rows in self.rows.split(count))
+
+    def pieces(self) -> Iterator[Tensor]:
+        yield from self.inputs()
+        yield self.y
 
 
-def row_splits(x: Tensor, y: Tensor, rows: dict[str, np.ndarray]) -> dict[str, Split]:
-    """Splits of one table or pile of images; all rows in one split are not copied."""
+def row_splits(
+    x: Tensor, y: Tensor, rows: dict[str, np.ndarray], share: bool = False
+) -> dict[str, Split]:
+    """Splits of one table or pile of images; all rows in one split are not copied, nor are any
+    where `share` says that `x` is a file in mapped memory."""
     splits: dict[str, Split] = {}
     for name, chosen in rows.items():
+        index = torch.from_numpy(chosen)
         if len(chosen) == len(x):
             splits[name] = TensorSplit(x, y)
+        elif len(chosen) and share:
+            splits[name] = TensorSplit(x, y[index], index)
         elif len(chosen):
-            index = torch.from_numpy(chosen)
             splits[name] = TensorSplit(x[index], y[index])
     return splits
 
@@ -155,6 +186,9 @@ class WindowSplit:
         used = self.used()
         return [self.values[: len(used)][used], self.wanted[: len(used)][used], self.starts]
 
+    def pieces(self) -> Iterator[Tensor]:
+        yield from self.tensors()
+
     def used(self) -> Tensor:
         """Which time steps any window or its targets hold, up to the last one: (time,) bool."""
         starts = self.starts.cpu()
@@ -195,7 +229,7 @@ class Dataset:
         for name in SPLITS:
             if name in self.splits:
                 digest.update(f"{name} {len(self.splits[name])}".encode())
-                for tensor in self.splits[name].tensors():
+                for tensor in self.splits[name].pieces():
                     digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
                     digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]

@@ -172,11 +172,10 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     Raises DataError: what `find_pictures` refuses, or a broken picture (named).
     """
     parts, labels = find_pictures(Path(options.path), list(spec["labels"]) if spec else None)
-    count = sum(len(files) for found in parts.values() for files in found.values())
     height, width = _size(options)
-    check_memory(  # the cache is mapped, and each split a copy
-        2 * count * (3 if options.color else 1) * height * width,
-        f"{count:,} pictures of {height}×{width}", "set a smaller data.size",
+    check_memory(  # the cache is mapped; what trains is not
+        64 * 4 * (3 if options.color else 1) * height * width,
+        f"64 pictures of {height}×{width}, float32,", "set a smaller data.size",
     )  # fmt: skip
     x, y = {}, {}
     for part, found in parts.items():
@@ -189,7 +188,7 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     held = {"val": split.val if "val" not in parts else 0}
     held["test"] = split.test if "test" not in parts else 0
     rows = split_rows(len(x["train"]), split.model_copy(update=held), y["train"].numpy())
-    splits = row_splits(x["train"], y["train"], rows)
+    splits = row_splits(x["train"], y["train"], rows, share=True)
     splits |= {part: TensorSplit(x[part], y[part]) for part in parts if part != "train"}
     shape = tuple(x["train"].shape[1:])
     return Dataset(Kind("image", shape), "classification", splits, {"labels": labels})

@@ -7,7 +7,8 @@ data, and is then filled from its state_dict.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -87,9 +88,17 @@ class Scale(nn.Module):
         if self.how == "none" or not len(self.shift):
             return
         if x.dtype == torch.uint8:
-            self.shift, spread = self._of_bytes(x.movedim(self.axis, 0))
+            self.set(*self._of_bytes([x]))
         else:
-            self.shift, spread = self._of_rows(x.movedim(self.axis, -1)[..., : len(self.shift)])
+            self.set(*self._of_rows(x.movedim(self.axis, -1)[..., : len(self.shift)]))
+
+    def fit_images(self, pieces: Iterable[Tensor]) -> None:
+        """As `fit`, of uint8 images (rows, features, height, width) piece by piece."""
+        if self.how != "none":
+            self.set(*self._of_bytes(pieces))
+
+    def set(self, shift: Tensor, spread: Tensor) -> None:
+        self.shift = shift
         tiny = 1e-12 * self.shift.abs().clamp(min=1e-300)
         self.spread = torch.where(spread > tiny, spread, torch.ones_like(spread))
 
@@ -108,13 +117,14 @@ class Scale(nn.Module):
             squares += ((x[piece].double() - mean) ** 2).sum(0)
         return mean, (squares / len(x)).sqrt()
 
-    def _of_bytes(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Shift and spread of x (features, ...) uint8: how often each of 256 values occurs is all
-        there is to know, so that 60,000 images are never one large copy of themselves."""
-        counts = torch.zeros(len(x), 256, dtype=torch.float64)
-        for row, feature in zip(counts, x, strict=True):
-            for piece in feature.split(CHUNK):
-                row += torch.bincount(piece.flatten(), minlength=256)
+    def _of_bytes(self, pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Shift and spread of uint8 (rows, features, ...): how often each of 256 values occurs is
+        all there is to know, so that 60,000 images are never one large copy of themselves."""
+        counts = torch.zeros(len(self.shift), 256, dtype=torch.float64)
+        for x in pieces:
+            for row, feature in zip(counts, x.movedim(self.axis, 0), strict=True):
+                for piece in feature.split(CHUNK):
+                    row += torch.bincount(piece.flatten(), minlength=256)
         values = torch.arange(256, dtype=torch.float64)
         if self.how == "minmax":
             low = torch.stack([values[row > 0].amin() for row in counts])
@@ -232,6 +242,9 @@ class Preprocess(nn.Sequential):
 
     def fit(self, split: Split) -> None:
         """Fit every step, in order, on the training rows alone."""
+        if isinstance(split, TensorSplit) and split.rows is not None and len(self) == 1:
+            cast(Scale, self[0]).fit_images(split.inputs())
+            return
         x = fit_rows(split)
         for step in self:
             fit = getattr(step, "fit", None)
@@ -249,8 +262,7 @@ def fit_rows(split: Split) -> Tensor:
     if isinstance(split, WindowSplit):
         used = split.used()
         return split.values[: len(used)][used]
-    assert isinstance(split, TensorSplit)
-    return split.x
+    return split.tensors()[0]
 
 
 def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
