@@ -11,7 +11,7 @@ from nnzoo.config.schema import CnnOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
 from nnzoo.models.initialize import init_layer
-from nnzoo.models.layers import activation_layer
+from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer
 
 Sizes = tuple[int, ...]
 LP_NORM = 2
@@ -33,8 +33,8 @@ class CNN(nn.Module):
     """Layers of convolution, norm, pooling, activation and dropout, then a head of linear layers.
 
     Input (batch, channels, height, width), or (batch, time, features) for a series; output
-    (batch, outputs). `features` and `head` are plain nn.Sequential, except where `residual` asks
-    for blocks. Max pooling stands before the activation: every activation here but gelu and silu
+    (batch, outputs). `features` and `head` are nn.Sequential, of blocks where `residual` asks for
+    them. Max pooling stands before the activation: every activation here but gelu and silu
     never falls where its input rises, so the numbers are the same at a quarter of the work.
     """
 
@@ -68,21 +68,25 @@ class CNN(nn.Module):
             for length in size:
                 features *= length
         for width in options.head.hidden:
-            linear = nn.Linear(features, width)
+            linear = Linear(features, width)
             init_layer(linear, options.init, options.activation)
             head += [linear, activation_layer(options.activation)]
             if options.head.dropout:
-                head.append(nn.Dropout(options.head.dropout))
+                head.append(Dropout(options.head.dropout))
             features = width
         if options.head.dropout and not options.head.hidden:
-            head.append(nn.Dropout(options.head.dropout))
-        output = nn.Linear(features, outputs)
+            head.append(Dropout(options.head.dropout))
+        output = Linear(features, outputs)
         init_layer(output, options.init, "linear")
-        self.head = nn.Sequential(*head, output)
+        self.head = Stack(*head, output)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.is_series:
             x = x.transpose(1, 2)
+        elif x.device.type == "cpu":
+            # Channels last, which oneDNN and max pooling take as it is: 25 ms of 70 a step of a CNN
+            # of 32 and 64 channels on MNIST.
+            x = x.to(memory_format=torch.channels_last)
         return self.head(self.features(x))
 
 
@@ -127,7 +131,7 @@ class _Layer:
             monotone = options.activation not in ("gelu", "silu")
             layers += pool + activation if self.pool == "max" and monotone else activation + pool
         if conv_dropout:
-            layers.append(nn.Dropout(conv_dropout))
+            layers.append(Dropout(conv_dropout))
         return layers, size
 
     def convolution(

@@ -1,4 +1,4 @@
-"""Multilayer perceptron, as a plain torch.nn.Sequential."""
+"""Multilayer perceptron, as one torch.nn.Sequential."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import nn
 from nnzoo.config.schema import MlpOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.models.initialize import init_layer
-from nnzoo.models.layers import activation_layer
+from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer
 
 
-class MLP(nn.Sequential):
+class MLP(Stack):
     """Flatten, then (linear, norm, activation, dropout) a hidden layer, then linear.
 
     Input (batch, *kind.shape), output (batch, outputs). The state_dict fits an nn.Sequential of
@@ -21,7 +21,7 @@ class MLP(nn.Sequential):
         layers: list[nn.Module] = [nn.Flatten()]
         features = kind.size
         for width in options.hidden:
-            linear = nn.Linear(features, width)
+            linear = Linear(features, width)
             init_layer(linear, options.init, options.activation)
             layers.append(linear)
             if options.norm != "none":
@@ -30,8 +30,8 @@ class MLP(nn.Sequential):
                 )
             layers.append(activation_layer(options.activation))
             if options.dropout:
-                layers.append(nn.Dropout(options.dropout))
+                layers.append(Dropout(options.dropout))
             features = width
-        output = nn.Linear(features, outputs)
+        output = Linear(features, outputs)
         init_layer(output, options.init, "linear")
         super().__init__(*layers, output)

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -31,8 +32,9 @@ from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
 GAIN = 1.05
-# Steps are timed for so long (s) and at least so often; the fastest of a kind counts.
-SECONDS, STEPS = 0.02, 3
+# Steps are timed for so long (s) in each round; the fastest of a kind counts. What is that much slower
+# than another in the first round is not tried again.
+SECONDS, ROUNDS, HOPELESS = 0.02, 3, 1.3
 
 Precision = Literal["fp32", "bf16"]
 Choice = tuple[Precision, int]
@@ -78,18 +80,23 @@ def _timed(
     network = copy.deepcopy(network)
     trainer = Trainer(config, network, splits)
     before = torch.get_num_threads()
-    seconds: dict[Choice, list[float]] = {choice: [] for choice in choices}
-    # In turns, so that whatever else the machine does hits all alike.
-    while any(len(each) <= STEPS or sum(each) < SECONDS for each in seconds.values()):
-        for choice, times in seconds.items():
+    seconds = dict.fromkeys(choices, math.inf)
+    for _ in range(ROUNDS):  # in turns, so that whatever else the machine does hits all alike
+        best = min(seconds.values())
+        for choice in choices:
+            if seconds[choice] > HOPELESS * best and best < math.inf:
+                continue
             network.precision = choice[0]
             torch.set_num_threads(choice[1])
-            started = time.perf_counter()
-            trainer.try_step()
-            times.append(time.perf_counter() - started)
+            trainer.try_step()  # other threads and other kernels have to be woken first
+            spent, started = 0.0, time.perf_counter()
+            while spent < SECONDS:
+                trainer.try_step()
+                now = time.perf_counter()
+                seconds[choice] = min(seconds[choice], now - started)
+                spent, started = spent + now - started, now
     torch.set_num_threads(before)
-    # The first step of a kind prepares kernels.
-    return {choice: min(times[1:]) for choice, times in seconds.items()}
+    return seconds
 
 
 def _fastest(seconds: dict[Choice, float]) -> Choice:

@@ -1,0 +1,58 @@
+"""A worker: train one network with one tool, a round for each line on stdin.
+
+python -m peers NAME --row ROW --data DIR --scratch DIR --seconds S
+
+Answers are JSON lines on what was stdout: {"rows", "epochs", "versions", "chosen"} once it is warm, or
+{"skip"}; then {"samples", "seconds"} a round. Whatever a tool prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mnist
+
+from peers import PEERS, Job, NotHere
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=PEERS)
+    parser.add_argument("--row", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    options = parser.parse_args()
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def answer(**values: Any) -> None:
+        answers.write(json.dumps(values) + "\n")
+
+    peer = PEERS[options.name]
+    try:
+        versions = {package: version(package) for package in peer.packages}
+        build = importlib.import_module(f"peers.{peer.module}").build
+        # epochs -> seconds of training
+        job = Job(options.row, options.data, peer.variant, options.scratch)
+        train = build(job)
+        rows = len(mnist.read(options.data)[1])
+        train(1)  # compiles, and wakes what sleeps
+        epochs = max(1, round(options.seconds / train(1)))
+    except (PackageNotFoundError, NotHere) as error:
+        answer(skip=f"{type(error).__name__}: {error}")
+        return
+    answer(rows=rows, epochs=epochs, versions=versions, chosen=job.chosen)
+    for _ in sys.stdin:
+        answer(samples=epochs * rows, seconds=train(epochs))
+
+
+if __name__ == "__main__":
+    main()
