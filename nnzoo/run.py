@@ -22,7 +22,7 @@ from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, assemble, read_dataset, restore
 from nnzoo.training import checkpoint
-from nnzoo.training.device import use_threads
+from nnzoo.training.device import keep_freed_memory, use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from nnzoo.training.tune import resolve
@@ -133,6 +133,7 @@ def start(
             notes += _take_new_folder(folder, lock, fresh)
         else:
             folder.check_writable()
+    keep_freed_memory()
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
     if not going_on:
         config = resolve(config, network, splits)

@@ -167,6 +167,22 @@ def test_a_model_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyP
     assert list(run.network.state_dict()) == list(plain.network.state_dict())
 
 
+def test_glibc_is_told_to_keep_memory_and_others_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Library:
+        def mallopt(self, what: int, value: int) -> None:
+            asked.append((what, value))
+
+    for library, expected in ((Library(), [(-3, 1 << 25), (-1, 2**31 - 1)]), (object(), [])):
+        monkeypatch.setattr(device.ctypes, "CDLL", lambda name, library=library: library)
+        asked.clear()
+        device.keep_freed_memory.__wrapped__()
+        assert asked == expected
+
+
 def test_threads_of_a_run_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", used.append)
