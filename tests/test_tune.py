@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,22 @@ def test_timing_steps_changes_neither_network_nor_threads(monkeypatch: pytest.Mo
     timed = begin(config("cnn"), "timed")
     assert same(finish(timed), finish(plain))
     assert same(timed.network.state_dict(), plain.network.state_dict())
+
+
+def test_a_hopeless_choice_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(config())
+    tried: list[str] = []
+
+    def step(trainer: Any) -> None:
+        tried.append(trainer.network.precision)
+        time.sleep(0.002 if trainer.network.precision == "fp32" else 0.03)
+
+    monkeypatch.setattr(tune.Trainer, "try_step", step)
+    choices: list[Any] = [("fp32", 1), ("bf16", 1)]
+    seconds = tune._timed(run.trainer.config, run.network, run.trainer.splits, choices)
+    assert tried.count("bf16") == 2  # once to wake it, and once
+    assert tried.count("fp32") > 3 * tried.count("bf16")
+    assert seconds[("fp32", 1)] < 0.03 <= seconds[("bf16", 1)]
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn", "rnn", "lstm", "gru"])
