@@ -276,6 +276,21 @@ def test_the_same_seed_gives_the_same_bits(build: Any, precision: torch.dtype) -
     assert not torch.equal(runs[0][0], runs[2][0])
 
 
+@pytest.mark.parametrize("then", ["none", "relu", "tanh"])
+@pytest.mark.parametrize("biased", [True, False])
+def test_onednns_product_is_torchs(
+    then: str, biased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight, bias = torch.randn(5, 7), torch.randn(3, 7), torch.randn(3) if biased else None
+    ours = layers.multiplier(torch.float32, "cpu")
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    torchs = layers.multiplier.__wrapped__(torch.float32, "cpu")
+    assert ours is not torchs
+    assert layers.multiplier(torch.float64, "cpu") is torchs
+    assert layers.multiplier(torch.float32, "cuda") is torchs
+    torch.testing.assert_close(ours(x, weight, bias, then), torchs(x, weight, bias, then))
+
+
 # Elsewhere.
 
 

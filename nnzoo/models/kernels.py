@@ -8,29 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
+
+from nnzoo.models.layers import multiplier
 
 _aten = torch.ops.aten
-_ONEDNN = (torch.float32, torch.bfloat16)
-
-
-def _multiplier(dtype: torch.dtype, device: torch.device) -> Callable[..., Tensor]:
-    """The product of a type: x (rows, in), weight (out, in), bias (out) or None, and what follows:
-    "none", "tanh" or "relu"; gives (rows, out).
-
-    oneDNN's where it is at hand: in float32 it is 1.9 times as fast as torch.mm (MKL) on an AMD
-    EPYC with AVX-512, and tanh costs nearly nothing in it. It wants contiguous x, and weights that
-    are contiguous or the transpose of such (others take 500 times as long).
-    """
-    if device.type == "cpu" and dtype in _ONEDNN and torch.backends.mkldnn.is_available():
-        call = torch.ops.mkldnn._linear_pointwise.default
-        return lambda x, weight, bias=None, then="none": call(x, weight, bias, then, [], "")
-    return _linear
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
-    y = functional.linear(x, weight, bias)
-    return y if then == "none" else getattr(torch, then)(y)
 
 
 def _weight_gradient(multiply: Callable[..., Tensor], d: Tensor, x: Tensor) -> Tensor:
@@ -105,7 +86,7 @@ class Rnn(torch.autograd.Function):
         z = _joined(x, h, dtype)
         weight, bias = torch.cat([w_ih, w_hh], 1).to(dtype), (b_ih + b_hh).to(dtype)
         states = z[1:, :, features:]
-        multiply = _multiplier(dtype, x.device)
+        multiply = multiplier(dtype, x.device.type)
         last = h
         for inputs, state in zip(z[:-1].unbind(), states.unbind(), strict=True):
             last = multiply(inputs, weight, bias, kind)
@@ -126,7 +107,7 @@ class Rnn(torch.autograd.Function):
         )
         d = torch.empty_like(states, memory_format=torch.contiguous_format)
         dh = torch.zeros_like(d[0]) if grad_last is None else grad_last
-        multiply, u = _multiplier(d.dtype, d.device), w_hh.t()
+        multiply, u = multiplier(d.dtype, d.device.type), w_hh.t()
         at, state = d.unbind(), states.unbind()
         for t in range(len(at) - 1, -1, -1):
             if grad is not None:
@@ -171,7 +152,7 @@ class Lstm(torch.autograd.Function):
         sigmoids = gates[:, :, : 3 * size].unbind()
         o, i, f, g = (gate.unbind() for gate in gates.split(size, 2))
         cell, act, state = cells.unbind(), active.unbind(), states.unbind()
-        multiply, minus_one = _multiplier(dtype, x.device), c.new_full((), -1)
+        multiply, minus_one = multiplier(dtype, x.device.type), c.new_full((), -1)
         for t, inputs in enumerate(z[:-1].unbind()):
             before = multiply(inputs, weight, bias)
             torch.sigmoid(before[:, : 3 * size], out=sigmoids[t])
@@ -211,7 +192,7 @@ class Lstm(torch.autograd.Function):
         by_ifg = factors[:, :, size:].unflatten(2, (3, size))
         dh = active.new_zeros(batch, size) if grad_last is None else grad_last
         dc = active.new_zeros(batch, size) if grad_cell is None else grad_cell.clone()
-        multiply, u = _multiplier(d.dtype, d.device), w_hh.t()
+        multiply, u = multiplier(d.dtype, d.device.type), w_hh.t()
         for t in range(steps - 1, -1, -1):
             if grad is not None:
                 dh = dh + grad[t]
@@ -247,7 +228,7 @@ class Gru(torch.autograd.Function):
         types = (x.dtype, h.dtype, w_hh.dtype)
         x, w_ih, w_hh = x.to(dtype), w_ih.to(dtype), w_hh.to(dtype)
         b_ih, b_hh = b_ih.to(dtype), b_hh.to(dtype)
-        multiply, minus_one = _multiplier(dtype, x.device), h.new_full((), -1)
+        multiply, minus_one = multiplier(dtype, x.device.type), h.new_full((), -1)
         from_x = multiply(x.flatten(0, 1), w_ih, b_ih).view(steps, batch, -1)
         states = h.new_empty(steps + 1, batch, size)
         states[0] = h
@@ -290,7 +271,7 @@ class Gru(torch.autograd.Function):
         # From that of the state before the first to that of the last.
         dhs = torch.empty_like(states)
         dhs[-1] = 0 if grad_last is None else grad_last
-        multiply, u = _multiplier(d.dtype, d.device), w_hh.t()
+        multiply, u = multiplier(d.dtype, d.device.type), w_hh.t()
         at, flat, by, dh = d.unbind(), d.flatten(2).unbind(), factors.unbind(), dhs.unbind()
         keep = z.unbind()
         for t in range(steps - 1, -1, -1):

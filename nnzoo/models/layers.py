@@ -7,8 +7,9 @@ EPYC (Zen 5): an MLP of 512 and 256 units, and a CNN of 32 and 64 channels with 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,23 +46,26 @@ def multiplies(x: Tensor) -> bool:
 
 
 @cache
-def _onednn() -> Any:
-    """oneDNN's linear layer; to look it up takes as long as a small product, 7 µs."""
-    return torch.ops.mkldnn._linear_pointwise.default
-
-
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
-    """x (rows, in) times weight (out, in) transposed, plus bias (out), then relu if asked for.
+def multiplier(dtype: torch.dtype, device: str) -> Callable[..., Tensor]:
+    """The product of a type on a kind of device: of x (rows, in), weight (out, in), bias (out) or
+    None, and what follows, "none", "relu" or "tanh"; it gives (rows, out).
 
     In float32 torch multiplies by MKL, which on an AMD EPYC takes 1.9 to 2.3 times as long as
-    oneDNN: 0.7 ms of 2.2 a step of the MLP, 3.8 of 61 of the CNN. oneDNN wants each of x and weight
-    contiguous, or the transpose of what is.
+    oneDNN: 0.7 ms of 2.2 a step of the MLP, 3.8 of 61 of the CNN; relu and tanh cost next to nothing
+    in it. oneDNN wants each of x and weight contiguous, or the transpose of what is (others take 500
+    times as long). Its operator is not a documented one: where torch has none, torch's own is used.
     """
-    if fast(x, torch.float32):
-        result: Tensor = _onednn()(x, weight, bias, "relu" if relu else "none", [], "")
-        return result
+    operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    at_hand = operator is not None and torch.backends.mkldnn.is_available()
+    if device != "cpu" or dtype not in (torch.float32, torch.bfloat16) or not at_hand:
+        return _linear
+    call = cast(Any, operator).default
+    return lambda x, weight, bias=None, then="none": call(x, weight, bias, then, [], "")
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
     y = nn.functional.linear(x, weight, bias)
-    return y.relu_() if relu else y
+    return y if then == "none" else cast(Tensor, getattr(torch, then)(y))
 
 
 def keep_mask(x: Tensor, dropout: float) -> tuple[Tensor, float]:
@@ -120,10 +124,11 @@ class Dense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, plan: list[float | None], *parameters: Tensor) -> Tensor:
         weights = parameters[::2]
+        multiply = multiplier(x.dtype, x.device.type)
         values = [x.contiguous()]
         ctx.factors = []
         for weight, bias, dropout in zip(weights, parameters[1::2], plan, strict=True):
-            x = product(values[-1], weight, bias, relu=dropout is not None)
+            x = multiply(values[-1], weight, bias, "none" if dropout is None else "relu")
             factor = None if dropout is None else 1.0
             if dropout:
                 mask, factor = keep_mask(x, dropout)
@@ -138,6 +143,7 @@ class Dense(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         count = len(ctx.factors)
         values, weights = ctx.saved_tensors[: count + 1], ctx.saved_tensors[count + 1 :]
+        multiply = multiplier(grad.dtype, grad.device.type)
         grad = grad.contiguous()  # that of a sum is one number, spread out
         gradients: list[Tensor] = []
         for i in reversed(range(count)):
@@ -145,9 +151,9 @@ class Dense(torch.autograd.Function):
                 grad = _aten.threshold_backward(grad, values[i + 1], 0)
                 if ctx.factors[i] != 1:
                     grad.mul_(ctx.factors[i])
-            gradients += [grad.sum(0), product(grad.t(), values[i].t())]
+            gradients += [grad.sum(0), multiply(grad.t(), values[i].t())]
             if i or ctx.needs_input_grad[0]:
-                grad = product(grad, weights[i].t())
+                grad = multiply(grad, weights[i].t())
         return grad if ctx.needs_input_grad[0] else None, None, *reversed(gradients)
 
 
@@ -160,7 +166,7 @@ def _dense(x: Tensor, plan: list[float | None], layers: list[nn.Linear]) -> Tens
 
 
 class Linear(nn.Linear):
-    """nn.Linear with a bias, by `product`: also for what `Stack` leaves to its modules."""
+    """nn.Linear with a bias, by `multiplier`: also for what `Stack` leaves to its modules."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _dense(x, [None], [self]) if multiplies(x) and x.ndim == 2 else super().forward(x)
