@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shlex
@@ -94,9 +95,7 @@ def command(name: str | None = None) -> Callable[[Command], Command]:
             except Exception as error:
                 if debug:
                     raise
-                if isinstance(error, MemoryError) or "memory" in str(
-                    error
-                ):  # torch has no name for it
+                if _is_out_of_memory(error):
                     sys.stderr.write(
                         "out of memory; train.batch_size, data.window, data.size and the model's "
                         f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})\n"
@@ -111,6 +110,19 @@ def command(name: str | None = None) -> Callable[[Command], Command]:
         return app.command(name)(wrapped)  # type: ignore[return-value]
 
     return register
+
+
+# How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory that a command asked for was not to be had, on the CPU or on a GPU."""
+    if isinstance(error, OSError):  # of a file that is mapped
+        return error.errno == errno.ENOMEM
+    # By its words: on the CPU torch has no type for it, and to ask for CUDA's would import torch.
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return told or isinstance(error, MemoryError)
 
 
 def _version(value: bool) -> None:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from nnzoo import __version__
 from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
-from nnzoo.config.load import PATH_KEYS, from_dict
+from nnzoo.config.load import PATH_KEYS
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError, UsageError
 from nnzoo.evaluate import evaluate
@@ -123,9 +123,10 @@ def start(
                 f"{folder.last} holds weights alone, nothing to go on from; --fresh sets "
                 f"{folder.path} aside and starts over"
             )
-        config = take_over(config, from_dict(content["config"], str(folder.last)))
-        refuse_other_run(config, content, dataset, folder)
-        network = restore(content | {"config": config.to_dict()}, str(folder.last), device)
+        network = restore(content, str(folder.last), device)
+        config = take_over(config, network.config)
+        refuse_other_run(config, network, dataset, folder)
+        network.config = config
     else:
         network = assemble(config, dataset, device)  # may refuse: nothing is touched before
         checkpoint.plain(network.contents())  # likewise
@@ -236,12 +237,10 @@ def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
     return config
 
 
-def refuse_other_run(
-    config: RunConfig, content: dict[str, Any], dataset: Dataset, folder: Folder
-) -> None:
-    """Raise UsageError naming the keys in which the folder's run is another one."""
-    differing = differences(from_dict(content["config"], str(folder.last)), config)
-    if not differing and dataset.fingerprint() != content["data"]["fingerprint"]:
+def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, folder: Folder) -> None:
+    """Raise UsageError naming the keys in which the folder's run, of `network`, is another one."""
+    differing = differences(network.config, config)
+    if not differing and dataset.fingerprint() != network.facts["fingerprint"]:
         differing = ["  data: other rows or values there than here"]
     if differing:
         raise UsageError(

@@ -381,6 +381,20 @@ def test_parts_that_do_not_fit_together_are_one_message(change: Any, message: st
         restore(checkpoint.load(run.folder.best) | change, "x.pt", CPU)
 
 
+@pytest.mark.parametrize("part", ["config", "data", "model"])
+def test_a_run_is_not_gone_on_with_from_parts_that_do_not_fit(
+    part: str, nnzoo: Callable[..., Any]
+) -> None:
+    words = ("train", "-c", "mlp", "-s", "train.epochs=1", "--out", "out")
+    assert nnzoo(*words).code == 0
+    path = Path("out/mlp/last.pt")
+    content = checkpoint.load(path)
+    for damaged in (content | {part: {}}, {k: v for k, v in content.items() if k != part}):
+        checkpoint.save(path, damaged)
+        result = nnzoo(*words)
+        assert result.code == 5 and result.err.startswith(str(path)), result.err
+
+
 @pytest.mark.parametrize("part", ["position", "optimizer", "sums", "best_model"])
 def test_a_position_that_does_not_fit_is_one_message(part: str, nnzoo: Callable[..., Any]) -> None:
     Path("c.yaml").write_text("name: run\ndata: digits\nmodel: {name: mlp, hidden: [16]}\n")

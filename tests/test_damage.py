@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import subprocess
 import sys
@@ -11,19 +10,16 @@ from typing import Any
 
 import pytest
 import torch
+from zoo import SCRIPTS, load_script
 
 from nnzoo.training import checkpoint
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "damage_campaign.py"
+SCRIPT = SCRIPTS / "damage_campaign.py"
 
 
 @pytest.fixture(scope="module")
 def campaign() -> Any:
-    spec = importlib.util.spec_from_file_location("damage_campaign", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("damage_campaign")
 
 
 def test_three_thousand_damaged_checkpoints_do_no_harm() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -12,24 +11,18 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from zoo import begin, config
+from zoo import SCRIPTS, begin, config, load_script
 
 from nnzoo import network
 from nnzoo.config.load import from_dict
 from nnzoo.errors import MAX_SHOWN, ConfigError
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "input_campaign.py"
+SCRIPT = SCRIPTS / "input_campaign.py"
 
 
 @pytest.fixture
 def campaign() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("input_campaign", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+    return load_script("input_campaign")
 
 
 def test_hostile_configs_and_tables_are_accepted_or_refused_in_words() -> None:

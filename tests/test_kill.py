@@ -1,9 +1,8 @@
-"""Runs that are killed again and again end as if they had been left alone; docs/results.md has the
-campaign of 1,000 kills."""
+"""Runs that are killed again and again end as if they had been left alone; docs/reliability.md has
+the campaign of 1,000 kills."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -12,13 +11,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from zoo import begin, config, finish
+from zoo import SCRIPTS, begin, config, finish, load_script
 
 from nnzoo.config import OPTIMIZERS, RunConfig
 from nnzoo.config.load import load_config
 from nnzoo.training import checkpoint
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "kill_campaign.py"
+SCRIPT = SCRIPTS / "kill_campaign.py"
 
 
 @pytest.fixture
@@ -26,11 +25,7 @@ def campaign(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module; the environment that it sets is put back."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, "1")
-    spec = importlib.util.spec_from_file_location("kill_campaign", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("kill_campaign")
 
 
 def test_25_kills_change_no_bit() -> None:

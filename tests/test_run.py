@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -388,7 +389,13 @@ def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …")],
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to …"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to …"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate …"),
+    ],
 )
 def test_too_little_memory_says_what_decides_how_much_is_needed(
     nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -401,6 +408,25 @@ def test_too_little_memory_says_what_decides_how_much_is_needed(
     assert result.code == 2
     assert result.err.startswith("out of memory; train.batch_size, data.window, data.size and the ")
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("unsupported memory format option Preserve"),
+        ValueError("out of memory"),
+        OSError(errno.EIO, "not enough memory"),
+    ],
+)
+def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("nnzoo.run.start", broken)
+    result = nnzoo("train", "--config", "cnn")
+    assert (result.code, result.err.partition(":")[0]) == (1, "a fault of nnzoo")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

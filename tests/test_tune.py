@@ -83,6 +83,13 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     Path("file").write_text("")
     monkeypatch.setenv("NNZOO_CACHE", "file/below")
     assert chosen(begin(config())) == ("fp32", 1)
+    monkeypatch.setenv("NNZOO_CACHE", "cache")
+    chosen(begin(config(), "kept"))
+    (kept,) = Path("cache/tuned").iterdir()
+    kept.unlink()
+    kept.mkdir()  # which no file can replace
+    assert chosen(begin(config(), "not kept")) == ("fp32", 1)
+    assert list(Path("cache/tuned").iterdir()) == [kept]
 
 
 def test_what_is_given_is_not_timed(two_threads_and_bf16: Any) -> None:

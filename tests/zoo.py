@@ -1,8 +1,11 @@
-"""Small configurations for tests: each network, each kind of data."""
+"""Small configurations for tests: each network, each kind of data; and the scripts as modules."""
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -10,6 +13,8 @@ import torch
 from nnzoo.config.load import from_dict
 from nnzoo.run import Run, start, train
 from nnzoo.training.trainer import EpochEnd
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"name": "mlp", "hidden": [16], "dropout": 0.1},
@@ -63,3 +68,13 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b)
+
+
+def load_script(name: str) -> ModuleType:
+    """scripts/<name>.py as a module, run afresh."""
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module

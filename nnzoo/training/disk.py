@@ -1,4 +1,4 @@
-"""Files of a run folder, written so that a crash at any instant leaves the old one or the new one.
+"""Files written so that a crash at any instant leaves the old one or the new one.
 
 Each `os` call below may fail (no space, no permission, a bad disk); then there is one
 CheckpointError, and what lay at the path before still does. No call follows a symbolic link out of

@@ -12,7 +12,6 @@ import copy
 import hashlib
 import json
 import math
-import os
 import platform
 import time
 from dataclasses import replace
@@ -26,7 +25,9 @@ from nnzoo import __version__
 from nnzoo.cache import cache_folder
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
+from nnzoo.errors import CheckpointError
 from nnzoo.network import Network
+from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
 from nnzoo.training.trainer import Trainer
 
@@ -142,8 +143,7 @@ def _remembered(path: Path, choices: list[Choice]) -> Choice | None:
 
 def _remember(path: Path, choice: Choice) -> None:
     """Keep it, where that is possible: a cache that cannot be written is no reason to stop."""
-    with contextlib.suppress(OSError):
+    # Two runs that write at once share the temporary file; what one leaves half is timed again.
+    with contextlib.suppress(OSError, CheckpointError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(choice), encoding="utf-8")
-        os.replace(temporary, path)
+        disk.write(path, json.dumps(choice).encode())
