@@ -49,8 +49,8 @@ class Worker:
              "--scratch", str(scratch), "--seconds", str(options.seconds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=os.environ | {"PYTHONPATH": str(HERE), "TF_CPP_MIN_LOG_LEVEL": "3",
-                              "NNZOO_CACHE": str(scratch / "cache")}
-            | ({} if PEERS[name].module == "nnzoo" else KEEP),
+                              "NNZOO_CACHE": str(folder / "cache")}
+            | ({} if PEERS[name].own else KEEP),
         )  # fmt: skip
         self.speeds: list[float] = []
         self.facts = self.answer()
@@ -153,7 +153,7 @@ def main() -> None:
     names = options.peers.split(",")
     if unknown := [*set(names) - set(PEERS), *set(options.rows.split(",")) - set(ROWS)]:
         parser.error(f"unknown: {', '.join(unknown)}")
-    peers = [name for name in names if not name.startswith("nnzoo")]
+    peers = [name for name in names if not PEERS[name].own]
     full = [name for name in peers if PEERS[name].fp32]
     found: dict[str, dict[str, list[float]]] = {}
     versions: dict[str, str] = {}
@@ -180,9 +180,10 @@ def main() -> None:
     report.say("\nRatios of the medians:\n")
     report.say(report.table(
         ["", "nnzoo / fastest peer", "nnzoo fp32 / fastest fp32 peer",
-         "nnzoo fp32 / fastest fp32 PyTorch peer"],
+         "nnzoo fp32 / fastest fp32 PyTorch peer", "nnzoo / its network in a loop by hand"],
         [[row, ratio(each, "nnzoo", peers), ratio(each, "nnzoo-fp32", full),
-          ratio(each, "nnzoo-fp32", [name for name in full if PEERS[name].torch])]
+          ratio(each, "nnzoo-fp32", [name for name in full if PEERS[name].torch]),
+          ratio(each, "nnzoo", ["loop"])]
          for row, each in medians.items()],
     ))  # fmt: skip
     spread = [

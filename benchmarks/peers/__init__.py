@@ -24,6 +24,11 @@ class Peer:
     fp32: bool = True
     torch: bool = True
 
+    @property
+    def own(self) -> bool:
+        """Whether it is nnzoo, or a part of it, and no rival."""
+        return "nnzoo" in self.packages
+
 
 PEERS = {
     "examples": Peer("pytorch/examples style", "examples", "", ("torch", "torchvision")),
@@ -35,6 +40,9 @@ PEERS = {
     "keras-jax": Peer("Keras, JAX", "keras", "jax", ("keras", "jax"), torch=False),
     "hand-fp32": Peer("hand-written loop, fp32", "hand", "fp32", ("torch",)),
     "hand-bf16": Peer("hand-written loop, bf16", "hand", "bf16", ("torch",), fp32=False),
+    "loop": Peer(
+        "nnzoo's network in a loop by hand", "loop", "auto", ("nnzoo", "torch"), fp32=False
+    ),
     "nnzoo": Peer("nnzoo", "nnzoo", "auto", ("nnzoo", "torch"), fp32=False),
     "nnzoo-fp32": Peer("nnzoo, fp32", "nnzoo", "fp32", ("nnzoo", "torch")),
     "nnzoo-bf16": Peer("nnzoo, bf16", "nnzoo", "bf16", ("nnzoo", "torch"), fp32=False),

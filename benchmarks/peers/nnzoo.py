@@ -9,29 +9,28 @@ from pathlib import Path
 import torch
 
 from nnzoo.config import load_config
-from nnzoo.errors import ConfigError
-from nnzoo.run import start
+from nnzoo.run import Run, start
 from nnzoo.run import train as events_of
 from nnzoo.training.trainer import EpochEnd
-from peers import Job, NotHere
+from peers import Job
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-def build(job: Job) -> Callable[[int], float]:
-    source = str(CONFIGS / f"{job.row}.yaml")
-    sets = [f"data.root={job.data}", "train.epochs=1000000"]
-    try:
-        config = load_config(source, [*sets, f"train.precision={job.variant}"])
-    except ConfigError:
-        if job.variant == "bf16":
-            raise NotHere("this nnzoo has no train.precision") from None
-        config = load_config(source, sets)
-    run = start(config, job.scratch, torch.device("cpu"))
-    settings = run.network.config.train
-    job.chosen["precision"] = str(getattr(settings, "precision", "fp32"))
+def open_run(job: Job) -> Run:
+    """A run of the row's configuration in the scratch folder; `job.chosen` tells what it chose."""
+    precision = job.variant if job.variant in ("fp32", "bf16") else "auto"
+    sets = [f"data.root={job.data}", "train.epochs=1000000", f"train.precision={precision}"]
+    run = start(
+        load_config(str(CONFIGS / f"{job.row}.yaml"), sets), job.scratch, torch.device("cpu")
+    )
+    job.chosen["precision"] = run.network.config.train.precision
     job.chosen["threads"] = str(torch.get_num_threads())
-    events = events_of(run)
+    return run
+
+
+def build(job: Job) -> Callable[[int], float]:
+    events = events_of(open_run(job))
 
     def train(epochs: int) -> float:
         began = time.perf_counter()

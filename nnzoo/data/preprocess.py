@@ -142,7 +142,7 @@ class Scale(nn.Module):
         factor = (1 / self.spread).to(dtype).view(view)
         count = len(self.shift)
         if x.shape[self.axis] == count:
-            return (x.to(dtype) - shift) * factor
+            return torch.sub(x, shift).mul_(factor)  # also of bytes, in one pass less
         return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)
 
     def inverse(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, cast
 
 import torch
@@ -133,11 +134,11 @@ class Trainer:
                 x = augment(x, self.augment, torch.Generator().manual_seed(seed))
             output = self.network(x)
             loss = self.task.loss(output, y)
-            (loss / total).backward()
+            loss.backward(loss.new_tensor(1 / total) if isinstance(total, float) else 1 / total)
             seen.append((output.detach(), y, loss.detach(), weights[i]))
         clip = self.config.optim.clip
         norm = clip_gradients([cast(Tensor, p.grad) for p in self.parameters], clip)
-        loss = torch.stack([each[2] for each in seen]).sum()
+        loss = reduce(torch.add, [each[2] for each in seen])
         # One look for both: nothing times a loss that is not finite is not a number.
         if math.isfinite(before := (norm + 0 * loss).item()):
             scale = norm_scale(before, clip)
