@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
 import os
@@ -610,4 +611,23 @@ def schema(debug: DebugOption = False) -> None:
 
 def main() -> None:
     """The entry point of `nnzoo`."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        leave(end.code)
+        raise
+
+
+def leave(code: object) -> None:
+    """End the process with what was said and registered done, but without taking torch's modules
+    apart: 0.4 s, a third of `import torch`. Comes back where the output cannot be written, so that
+    Python says so."""
+    if not isinstance(code, int):
+        return
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code)

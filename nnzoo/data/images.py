@@ -56,27 +56,38 @@ _FILES = {
 
 
 def import_torchvision(name: str) -> ModuleType:
-    """A torchvision module, also where its wheel was built for another torch.
+    """A module of torchvision's data sets, also where its wheel was built for another torch.
 
-    Such a pair fails on import with "operator torchvision::nms does not exist". The data sets and
-    transforms need no compiled operator, so the missing ones are declared and the import repeated.
+    Such a pair fails on import with "operator torchvision::nms does not exist". The data sets need no
+    compiled operator, so the missing ones are declared and the import repeated. Nor do they need its
+    networks and operators, which load torch's compiler: 1.2 s of 1.3. These are left out here, and
+    can be imported afterwards.
     """
+    left_out = [key for key in ("torchvision.models", "torchvision.ops") if key not in sys.modules]
+    sys.modules.update({key: ModuleType(key) for key in left_out})
     libraries = []
-    for _ in range(50):
-        try:
-            module = importlib.import_module(name)
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None:
-                raise
-            for loaded in [key for key in sys.modules if key.split(".")[0] == "torchvision"]:
-                del sys.modules[loaded]
-            library = torch.library.Library("torchvision", "FRAGMENT")
-            library.define(f"{missing[1]}(Tensor x) -> Tensor")
-            libraries.append(library)
-        else:
-            _KEPT.extend(libraries)
-            return module
+    try:
+        for _ in range(50):
+            try:
+                module = importlib.import_module(name)
+            except RuntimeError as error:
+                missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+                if missing is None:
+                    raise
+                for loaded in [key for key in sys.modules if key.split(".")[0] == "torchvision"]:
+                    if loaded not in left_out:
+                        del sys.modules[loaded]
+                library = torch.library.Library("torchvision", "FRAGMENT")
+                library.define(f"{missing[1]}(Tensor x) -> Tensor")
+                libraries.append(library)
+            else:
+                _KEPT.extend(libraries)
+                return module
+    finally:
+        package = vars(sys.modules.get("torchvision", ModuleType("none")))
+        for key in left_out:
+            del sys.modules[key]
+            package.pop(key.rpartition(".")[2], None)
     raise DataError("torchvision does not match torch; reinstall both with constraints.txt")
 
 
