@@ -13,7 +13,7 @@ from nnzoo.tasks import Task
 
 # Rows a batch, and numbers a batch: large pictures would fill the memory with feature maps.
 MAX_ROWS = 512
-MAX_NUMBERS = 1 << 22
+MAX_NUMBERS = 1 << 20
 
 
 @torch.no_grad()

@@ -171,7 +171,8 @@ train:
 def _pictures(folder: Path, path: str) -> tuple[str, str]:
     from PIL import Image
 
-    from nnzoo.data.images import FORMATS, find_pictures
+    from nnzoo.data.images import find_pictures
+    from nnzoo.data.pictures import FORMATS
 
     parts, _ = find_pictures(folder)
     files = [file for found in parts.values() for each in found.values() for file in each]

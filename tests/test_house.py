@@ -22,7 +22,7 @@ LAYERS = """
     nnzoo.config.describe
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
-    nnzoo.data nnzoo.data.batches nnzoo.data.frames nnzoo.data.splitting nnzoo.data.augment nnzoo.data.dataset
+    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.frames nnzoo.data.splitting nnzoo.data.augment nnzoo.data.dataset
     nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models nnzoo.models.layers nnzoo.models.initialize

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import errno
+import mmap
 import os
 import pickle
 import re
@@ -33,8 +35,10 @@ from nnzoo.config.schema import (
 )
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data import images
+from nnzoo.data import pictures as pictures_module
 from nnzoo.data.dataset import Dataset, TensorSplit
-from nnzoo.data.images import decode_image, import_torchvision, load_folder, load_torchvision
+from nnzoo.data.images import import_torchvision, load_folder, load_torchvision
+from nnzoo.data.pictures import decode_image
 from nnzoo.data.preprocess import Preprocess
 from nnzoo.errors import DataError
 
@@ -189,6 +193,72 @@ def test_a_jpeg_cut_short_is_named() -> None:
         decode_image(Path("a.jpg"), 16, 16, True)
 
 
+# Many pictures, in processes of their own.
+
+
+def use_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures_module, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_processes(monkeypatch)
+
+
+def test_processes_decode_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder()
+    for i in range(20):  # each another colour
+        paint(f"pics/red/{i}.jpg", (10 * i, 0, 255 - 10 * i))
+    alone = whole()[0].clone()
+    use_processes(monkeypatch)
+    monkeypatch.setenv("NNZOO_CACHE", "another")
+    assert torch.equal(whole()[0], alone)
+
+
+def test_a_broken_picture_is_named_by_a_process(two_processes: None) -> None:
+    make_folder()
+    Path("pics/red/7.png").write_bytes(b"no picture")
+    assert refused().startswith(f"broken picture {Path('pics/red/7.png')}: cannot identify")
+    assert not list(cache_folder().glob("*"))
+
+
+def test_a_process_that_fails_is_told(two_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder()
+    monkeypatch.setattr(pictures_module, "__name__", "nnzoo.data.nowhere")
+    assert "decoding ended with 1: " in refused()
+
+
+def test_processes_import_nothing_from_the_folder_they_start_in(two_processes: None) -> None:
+    make_folder()
+    Path("json.py").write_text("raise SystemExit('taken for the library')")
+    assert len(whole()[0]) == 8
+
+
+def test_pages_that_go_back_to_the_system_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder()
+    pixels = whole()[0].clone()
+    monkeypatch.setattr(dataset_module.Pages, "RESIDENT", 0)
+    split = load(split=RowSplit(val=0, test=0)).splits["train"]
+    assert isinstance(split, TensorSplit) and split.pages is not None
+    for row in range(len(split)):
+        assert torch.equal(split.batch(torch.tensor([row]))[0][0], pixels[row])
+        assert split.pages.touched == 0
+
+
+def test_a_cache_larger_than_memory_is_only_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(mmap.mmap):
+        def __new__(cls, *arguments: Any, access: int) -> Any:
+            if access == mmap.ACCESS_COPY:
+                raise OSError(errno.ENOMEM, "Cannot allocate memory")
+            return super().__new__(cls, *arguments, access=access)
+
+    make_folder()
+    before = whole()[0].clone()
+    monkeypatch.setattr(images.mmap, "mmap", Refusing)
+    assert torch.equal(whole()[0], before)
+
+
 # The cache.
 
 
@@ -201,7 +271,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(file)
         return decode_image(file, *arguments)
 
-    monkeypatch.setattr(images, "decode_image", record)
+    monkeypatch.setattr(pictures_module, "decode_image", record)
     return seen
 
 
@@ -243,8 +313,8 @@ def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
 def test_writing_into_the_rows_never_changes_the_cache() -> None:
     make_folder()
     before = whole()[0].clone()
-    images._decoded(sorted(Path("pics").rglob("*.png")), ImageFolderOptions(
-        name="image_folder", path="pics", size=4)).fill_(7)  # fmt: skip
+    images._decoded(sorted(map(str, Path("pics").rglob("*.png"))), ImageFolderOptions(
+        name="image_folder", path="pics", size=4))[0].fill_(7)  # fmt: skip
     assert torch.equal(whole()[0], before)
 
 
@@ -372,11 +442,11 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
     make_folder()
     paint("pics/red/bomb.png", size=(100, 100))
     if limit == "nnzoo":
-        monkeypatch.setattr(images, "MAX_PIXELS", 9_999)
+        monkeypatch.setattr(pictures_module, "MAX_PIXELS", 9_999)
     else:
         pixels = 9_000 if limit == "Pillow's warning" else 4_000
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
-        monkeypatch.setattr(images, "MAX_PIXELS", 9_500)
+        monkeypatch.setattr(pictures_module, "MAX_PIXELS", 9_500)
     assert refused().startswith("pics/red/bomb.png: too large a picture; at most 9,")
 
 

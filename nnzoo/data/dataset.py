@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,8 @@ from nnzoo.errors import DataError
 KindName = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]
 SPLITS = ("train", "val", "test")
-# Bytes of a shared file that are looked at together.
-PIECE = 1 << 26
+# Bytes of pictures that are looked at together.
+PIECE = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -68,29 +69,59 @@ class Split(Protocol):
         """Everything that decides what the rows hold."""
         ...
 
-    def pieces(self) -> Iterator[Tensor]:
-        """The same in pieces that take little memory, one tensor after the other."""
+    def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
+        """The same: of each tensor its shape, and its rows in pieces that take little memory."""
         ...
+
+
+class Pages:
+    """A file in mapped memory, of which the process holds only so much: where it may have touched
+    RESIDENT bytes, all go back to the system, which keeps them in its cache as long as it can.
+
+    60,000 pictures of 64×64 (737 MB) then take 0.26 GB of the process, for 2 % of a CNN's step.
+    """
+
+    RESIDENT = 1 << 28
+    # Linux maps what lies around a byte that is read, up to 2 MB of it.
+    AROUND = 1 << 20
+
+    def __init__(self, file: mmap.mmap) -> None:
+        self.file = file
+        self.touched = 0
+
+    def read(self, rows: int, size: int) -> None:
+        """So many rows, of `size` bytes each, were read somewhere in it."""
+        self.touched += rows * max(size, self.AROUND)
+        if self.touched > self.RESIDENT < len(self.file) and hasattr(mmap, "MADV_DONTNEED"):
+            self.file.madvise(mmap.MADV_DONTNEED)
+            self.touched = 0
 
 
 @dataclass(frozen=True)
 class TensorSplit:
     """One sample a row of `x` (rows, *shape), its class or numbers in `y`.
 
-    rows: where `x` is a file of pictures in mapped memory that several splits share, which of its
-    rows are this split's (int64).
+    rows: where several splits share `x`, which of its rows are this split's (int64); pages: where
+    `x` is a file of pictures in mapped memory.
     """
 
     x: Tensor
     y: Tensor
     rows: Tensor | None = None
+    pages: Pages | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         own = rows if self.rows is None else self.rows.index_select(0, rows)
-        return self.x.index_select(0, own), self.y.index_select(0, rows)
+        return self._read(own), self.y.index_select(0, rows)
+
+    def _read(self, rows: Tensor) -> Tensor:
+        x = self.x.index_select(0, rows)
+        if self.pages is not None:
+            self.pages.read(len(rows), x[:1].nbytes)
+        return x
 
     def targets(self) -> Tensor:
         return self.y
@@ -98,41 +129,42 @@ class TensorSplit:
     def map(
         self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
     ) -> TensorSplit:
-        return TensorSplit(inputs(self.x), targets(self.y), self.rows)
+        return replace(self, x=inputs(self.x), y=targets(self.y))
 
     def to(self, device: torch.device) -> TensorSplit:
         if device.type == "cpu":
             return self
-        return TensorSplit(*(tensor.to(device) for tensor in self.tensors()))
+        x, y = (tensor.to(device) for tensor in self.tensors())
+        return TensorSplit(x, y)
 
     def tensors(self) -> list[Tensor]:
         return [self.x if self.rows is None else self.x.index_select(0, self.rows), self.y]
 
     def inputs(self) -> Iterator[Tensor]:
-        """`x` of this split's rows: as it is, or in pieces of some rows where it is shared."""
-        if self.rows is None:
+        """`x` of this split's rows: as it is, or in pieces of some rows where it is a file."""
+        if self.rows is None and self.pages is None:
             yield self.x
         else:
-            count = max(1, PIECE // self.x[0].nbytes)
-            yield from (self.x.index_select(0, rows) for rows in self.rows.split(count))
+            rows = torch.arange(len(self)) if self.rows is None else self.rows
+            yield from map(self._read, rows.split(max(1, PIECE // self.x[0].nbytes)))
 
-    def pieces(self) -> Iterator[Tensor]:
-        yield from self.inputs()
-        yield self.y
+    def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
+        yield (len(self), *self.x.shape[1:]), self.inputs()
+        yield tuple(self.y.shape), iter([self.y])
 
 
 def row_splits(
-    x: Tensor, y: Tensor, rows: dict[str, np.ndarray], share: bool = False
+    x: Tensor, y: Tensor, rows: dict[str, np.ndarray], pages: Pages | None = None
 ) -> dict[str, Split]:
     """Splits of one table or pile of images; all rows in one split are not copied, nor are any
-    where `share` says that `x` is a file in mapped memory."""
+    where `x` is a file in mapped memory."""
     splits: dict[str, Split] = {}
     for name, chosen in rows.items():
         index = torch.from_numpy(chosen)
         if len(chosen) == len(x):
-            splits[name] = TensorSplit(x, y)
-        elif len(chosen) and share:
-            splits[name] = TensorSplit(x, y[index], index)
+            splits[name] = TensorSplit(x, y, pages=pages)
+        elif len(chosen) and pages is not None:
+            splits[name] = TensorSplit(x, y[index], index, pages)
         elif len(chosen):
             splits[name] = TensorSplit(x[index], y[index])
     return splits
@@ -186,8 +218,9 @@ class WindowSplit:
         used = self.used()
         return [self.values[: len(used)][used], self.wanted[: len(used)][used], self.starts]
 
-    def pieces(self) -> Iterator[Tensor]:
-        yield from self.tensors()
+    def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
+        for tensor in self.tensors():
+            yield tuple(tensor.shape), iter([tensor])
 
     def used(self) -> Tensor:
         """Which time steps any window or its targets hold, up to the last one: (time,) bool."""
@@ -229,9 +262,10 @@ class Dataset:
         for name in SPLITS:
             if name in self.splits:
                 digest.update(f"{name} {len(self.splits[name])}".encode())
-                for tensor in self.splits[name].pieces():
-                    digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-                    digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
+                for shape, pieces in self.splits[name].contents():
+                    for i, piece in enumerate(pieces):
+                        digest.update(b"" if i else f"{piece.dtype} {shape}".encode())
+                        digest.update(piece.contiguous().numpy().reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]
 
 

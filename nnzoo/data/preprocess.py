@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config.schema import ScaleOptions, TablePreprocess
-from nnzoo.data.dataset import Dataset, Kind, Split, TensorSplit, WindowSplit, chunks
+from nnzoo.data.dataset import (
+    PIECE,
+    Dataset,
+    Kind,
+    Split,
+    TensorSplit,
+    WindowSplit,
+    chunks,
+)  # fmt: skip
 from nnzoo.errors import ConfigError, DataError
 
 # Statistics are gathered in pieces of this many rows, so that uint8 images never become one
@@ -123,7 +131,7 @@ class Scale(nn.Module):
         counts = torch.zeros(len(self.shift), 256, dtype=torch.float64)
         for x in pieces:
             for row, feature in zip(counts, x.movedim(self.axis, 0), strict=True):
-                for piece in feature.split(CHUNK):
+                for piece in feature.split(max(1, PIECE // feature[0].nbytes)):
                     row += torch.bincount(piece.flatten(), minlength=256)
         values = torch.arange(256, dtype=torch.float64)
         if self.how == "minmax":
@@ -242,7 +250,7 @@ class Preprocess(nn.Sequential):
 
     def fit(self, split: Split) -> None:
         """Fit every step, in order, on the training rows alone."""
-        if isinstance(split, TensorSplit) and split.rows is not None and len(self) == 1:
+        if isinstance(split, TensorSplit) and split.pages is not None and len(self) == 1:
             cast(Scale, self[0]).fit_images(split.inputs())
             return
         x = fit_rows(split)
