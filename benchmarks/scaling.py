@@ -1,12 +1,13 @@
 """How nnzoo's time a sample changes with the number of rows and the size of the batch.
 
 python benchmarks/scaling.py [--models mlp,lstm] [--rows 1000,...] [--batches 32,...]
-    [--seconds 2] [--plot FILE.svg]
+    [--rounds 12] [--seconds 0.4] [--plot FILE.svg]
 
 Generated data (the `sine` source: windows of 20 steps) through the real path: reading, splitting,
-scaling, training with clipping, metrics and checkpoints. A line is a run of its own with whole
-epochs for about so many seconds, at least one after a first that is not counted; its median epoch
-counts. The batch is 128 where the rows change; the rows are 100,000 where the batch changes.
+scaling, training with clipping, metrics and checkpoints. All sizes of a network are runs that take
+turns, so that whatever else the machine does hits all alike: a turn is so many seconds of training,
+to the end of an epoch where epochs are short; the median turn counts. The batch is 128 where the rows
+change; the rows are 100,000 where the batch changes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.run import start, train
+from nnzoo.training.device import use_threads
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = """
@@ -41,35 +43,56 @@ BATCHES = "32,64,128,256,512,1024"
 FIXED_ROWS, FIXED_BATCH = 100_000, 128
 
 
-def measure(model: str, rows: int, batch: int, seconds: float) -> tuple[float, float]:
-    """Microseconds of training a sample, and seconds from the config to the first step."""
-    with tempfile.TemporaryDirectory() as temporary:
-        os.environ["NNZOO_CACHE"] = f"{temporary}/cache"  # what is timed is timed for each run
-        file = Path(temporary) / "scaling.yaml"
+class Subject:
+    """A run of one network with so many rows in batches of one size."""
+
+    def __init__(self, model: str, rows: int, batch: int, folder: Path) -> None:
+        file = folder / "scaling.yaml"
         file.write_text(f"{CONFIG}model: {MODELS[model]}\n")
         sets = [f"data.length={rows + 20}", f"train.batch_size={batch}", "train.epochs=1000000"]
         began = time.perf_counter()
-        run = start(load_config(str(file), sets), Path(temporary), torch.device("cpu"))
-        samples = len(run.trainer.splits["train"])
-        events = train(run)
-        next(events)
-        ready = time.perf_counter() - began
-        epochs: list[float] = []
-        first = True
-        last = time.perf_counter()
-        for event in events:
-            if not isinstance(event, EpochEnd):
-                continue
-            now = time.perf_counter()
-            # Where a first epoch is long, what starts slowly does not weigh.
-            if not first or now - last > 3 * seconds:
-                epochs.append(now - last)
-            first, last = False, now
-            if sum(epochs) >= seconds:
-                break
-        events.close()
-        run.lock.release()
-    return median(epochs) / samples * 1e6, ready
+        config = load_config(str(file), sets)
+        self.run = start(config, folder / f"{rows} {batch}", torch.device("cpu"))
+        self.events = train(self.run)
+        next(self.events)
+        self.ready = time.perf_counter() - began
+        self.turns: list[float] = []
+
+    def turn(self, seconds: float) -> None:
+        """Train for so long; adds the microseconds a sample."""
+        trainer = self.run.trainer
+        use_threads(self.run.network.config.train)
+        samples, ended = 0, 0
+        began = time.perf_counter()
+        for event in self.events:
+            spent = time.perf_counter() - began
+            if isinstance(event, EpochEnd):
+                ended += 1
+                if spent > seconds:
+                    break
+            else:
+                samples += trainer.groups[event.group - 1]
+                if spent > seconds and not ended:
+                    break
+        self.turns.append((time.perf_counter() - began) / samples * 1e6)
+
+
+def measure(
+    model: str, sizes: list[tuple[int, int]], rounds: int, seconds: float
+) -> list[tuple[float, float]]:
+    """Of each (rows, batch): microseconds of training a sample, seconds from the config to the first
+    step."""
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["NNZOO_CACHE"] = f"{temporary}/cache"  # what is timed is timed for each run
+        subjects = [Subject(model, rows, batch, Path(temporary)) for rows, batch in sizes]
+        for i in range(rounds + 1):
+            for subject in subjects:
+                subject.turn(seconds)
+            report.note(f"{model}: turn {i} of {rounds}")
+        for subject in subjects:
+            subject.events.close()
+            subject.run.lock.release()
+    return [(median(subject.turns[1:]), subject.ready) for subject in subjects]
 
 
 def plot(file: Path, found: dict[str, list[tuple[str, int, float, float]]]) -> None:
@@ -99,7 +122,8 @@ def main() -> None:
     parser.add_argument("--models", default="mlp,lstm")
     parser.add_argument("--rows", default=ROWS)
     parser.add_argument("--batches", default=BATCHES)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=0.4, help="of a turn")
     parser.add_argument("--plot", type=Path, help="draw the tables, .svg or .png (matplotlib)")
     options = parser.parse_args()
     models = options.models.split(",")
@@ -109,12 +133,13 @@ def main() -> None:
     }
     found: dict[str, list[tuple[str, int, float, float]]] = {}
     for axis, sizes in axes.items():
-        found[axis] = []
-        for rows, batch in sizes:
-            for model in models:
-                shown = rows if axis == "rows" else batch
-                found[axis].append((model, shown, *measure(model, rows, batch, options.seconds)))
-                report.note(f"{model}, {rows:,} rows, batch {batch}: {found[axis][-1][2]:.2f} µs")
+        found[axis] = [
+            (model, rows if axis == "rows" else batch, *figures)
+            for model in models
+            for (rows, batch), figures in zip(
+                sizes, measure(model, sizes, options.rounds, options.seconds), strict=True
+            )
+        ]
     for axis, lines in found.items():
         kept = f"batch {FIXED_BATCH}" if axis == "rows" else f"{FIXED_ROWS:,} rows"
         report.say(

@@ -32,7 +32,7 @@ EPOCH = {"mlp": 60_000, "cnn": 7_680, "rnn": 30_720, "lstm": 15_360, "gru": 15_3
 # To the advantage of the peers: glibc's malloc keeps its memory, between steps. Left to itself, it
 # gives it back to the system after each step and asks for it anew, which
 # can halve the speed of a small network. nnzoo has to see to that by itself.
-KEEP = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "33554432"}
+KEEP = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_MAX_": "0"}
 
 
 class Worker:
