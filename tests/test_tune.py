@@ -12,6 +12,7 @@ import torch
 import yaml
 from zoo import begin, config, finish, same
 
+from nnzoo.errors import DivergedError
 from nnzoo.run import train
 from nnzoo.training import checkpoint, device, tune
 
@@ -136,15 +137,23 @@ def test_timing_steps_changes_neither_network_nor_threads(monkeypatch: pytest.Mo
     assert same(timed.network.state_dict(), plain.network.state_dict())
 
 
+def test_what_diverges_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
+    run = begin(config(optim={"name": "sgd", "lr": 1e30, "clip": None}))
+    assert chosen(run)[0] in ("fp32", "bf16")
+    with pytest.raises(DivergedError):
+        finish(run)
+
+
 def test_a_hopeless_choice_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(config())
     tried: list[str] = []
 
-    def step(trainer: Any) -> None:
+    def step(trainer: Any, rows: torch.Tensor) -> None:
         tried.append(trainer.network.precision)
         time.sleep(0.002 if trainer.network.precision == "fp32" else 0.03)
 
-    monkeypatch.setattr(tune.Trainer, "try_step", step)
+    monkeypatch.setattr(tune.Trainer, "train_step", step)
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
     seconds = tune._timed(run.trainer.config, run.network, run.trainer.splits, choices)
     assert tried.count("bf16") == 2  # once to wake it, and once

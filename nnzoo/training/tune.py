@@ -25,7 +25,7 @@ from nnzoo import __version__
 from nnzoo.cache import cache_folder
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.errors import CheckpointError
+from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.network import Network
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
@@ -80,6 +80,14 @@ def _timed(
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
     trainer = Trainer(config, network, splits)
+    rows = torch.arange(trainer.groups[0], device=network.device)
+
+    def step() -> float:
+        started = time.perf_counter()
+        with contextlib.suppress(DivergedError):  # training will tell
+            trainer.train_step(rows)
+        return time.perf_counter() - started
+
     before = torch.get_num_threads()
     seconds = dict.fromkeys(choices, math.inf)
     for _ in range(ROUNDS):  # in turns, so that whatever else the machine does hits all alike
@@ -89,13 +97,11 @@ def _timed(
                 continue
             network.precision = choice[0]
             torch.set_num_threads(choice[1])
-            trainer.try_step()  # other threads and other kernels have to be woken first
-            spent, started = 0.0, time.perf_counter()
+            step()  # other threads and other kernels have to be woken first
+            spent = 0.0
             while spent < SECONDS:
-                trainer.try_step()
-                now = time.perf_counter()
-                seconds[choice] = min(seconds[choice], now - started)
-                spent, started = spent + now - started, now
+                spent += (now := step())
+                seconds[choice] = min(seconds[choice], now)
     torch.set_num_threads(before)
     return seconds
 
