@@ -34,8 +34,9 @@ from nnzoo.training.trainer import Trainer
 # A choice that is less simple (half precision, more threads) has to be worth it.
 GAIN = 1.05
 # Steps are timed for so long (s) in each round; the fastest of a kind counts. What is that much slower
-# than another in the first round is not tried again.
-SECONDS, ROUNDS, HOPELESS = 0.02, 3, 1.3
+# than another is not tried again: so much that a moment's disturbance (the other core busy, a thread
+# not yet on it) is no verdict, as it was at 1.3.
+SECONDS, ROUNDS, HOPELESS = 0.02, 4, 2.0
 
 Precision = Literal["fp32", "bf16"]
 Choice = tuple[Precision, int]
