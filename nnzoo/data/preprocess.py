@@ -88,6 +88,7 @@ class Scale(nn.Module):
         super().__init__()
         self.how = how
         self.axis = axis
+        self._ready: tuple[Any, tuple[Tensor, ...], tuple[Tensor, Tensor]] | None = None
         self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
 
@@ -144,14 +145,22 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Tables and series keep float64 up to here, since a large mean eats float32's digits.
-        dtype = x.dtype if x.is_floating_point() else torch.float32
-        view = (-1,) + (1,) * (x.ndim - 2) if self.axis == 1 else (-1,)
-        shift = self.shift.to(dtype).view(view)
-        factor = (1 / self.spread).to(dtype).view(view)
+        shift, factor = self._terms(x.dtype if x.is_floating_point() else torch.float32, x.ndim)
         count = len(self.shift)
         if x.shape[self.axis] == count:
             return torch.sub(x, shift).mul_(factor)  # also of bytes, in one pass less
         return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)
+
+    def _terms(self, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
+        """Shift and factor in the type and shape of the input, made anew only where the buffers have
+        changed: they are six operations of a step."""
+        held = (self.shift, self.spread)
+        key = (dtype, dims, *((id(each), each._version) for each in held))
+        if self._ready is None or self._ready[0] != key:
+            view = (-1,) + (1,) * (dims - 2) if self.axis == 1 else (-1,)
+            terms = self.shift.to(dtype).view(view), (1 / self.spread).to(dtype).view(view)
+            self._ready = (key, held, terms)  # what is held keeps its id
+        return self._ready[2]
 
     def inverse(self, x: Tensor) -> Tensor:
         """Back to the original units, in float64; x: (..., features)."""
