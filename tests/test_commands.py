@@ -9,6 +9,8 @@ import random
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -605,3 +607,29 @@ def test_debug_shows_the_traceback(nnzoo: NNZOO) -> None:
 
     with pytest.raises(UsageError, match="no config 'nope'"):
         nnzoo("check", "nope", "--debug")
+
+
+@pytest.mark.parametrize(("word", "code"), [("--version", 0), ("eval", 2)])
+def test_the_process_ends_with_all_that_was_said_and_registered(word: str, code: int) -> None:
+    script = (
+        "import atexit, sys\n"
+        "from nnzoo.cli import main\n"
+        "atexit.register(lambda: print('registered'))\n"
+        "print('said')\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, word], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stdout.startswith("said\n") and done.stdout.endswith("registered\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only where there is /dev/full")
+def test_output_that_cannot_be_written_is_no_success() -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nnzoo", "--version"], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode and "No space left" in done.stderr
