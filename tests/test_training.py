@@ -520,6 +520,19 @@ def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert ", 1 step skipped (train.on_nan)" in result.err
 
 
+def test_weights_are_refused_by_what_they_are_and_not_by_their_norm() -> None:
+    trainer = begin(config("mlp")).trainer
+    weights = trainer.parameters
+    with torch.no_grad():
+        weights[0].fill_(1e30)  # whose square is beyond float32
+    trainer.check_weights()
+    with torch.no_grad():
+        weights[-1][0] = math.nan
+    last = list(trainer.model.state_dict())[-1]
+    with pytest.raises(DivergedError, match=f"'{last}' is not finite"):
+        trainer.check_weights()
+
+
 def test_weights_that_are_no_numbers_are_never_saved() -> None:
     """A finite gradient can still take a weight past the largest number."""
     run = begin(config(train={"epochs": 3, "save_every": "1 step"}))
