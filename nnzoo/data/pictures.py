@@ -90,8 +90,10 @@ def decode_all(files: list[str], size: int, path: Path, color: bool) -> None:
         decode_some(files, path, color, 0, 1)
         return
     with ThreadPoolExecutor(count) as pool, _workers(count, path, color) as workers:
-        text = json.dumps(files)
-        waiting = {pool.submit(worker.communicate, text): worker for worker in workers}
+        waiting = {
+            pool.submit(worker.communicate, json.dumps(files[i::count])): worker
+            for i, worker in enumerate(workers)
+        }
         for done in as_completed(waiting):
             if code := waiting[done].returncode:
                 said = done.result()[1].strip()
@@ -101,7 +103,7 @@ def decode_all(files: list[str], size: int, path: Path, color: bool) -> None:
 
 @contextmanager
 def _workers(count: int, path: Path, color: bool) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that wait for a list of files, each to decode its share; none is left behind."""
+    """Processes that wait for their share of the files; none is left behind."""
     # From where this process imports; -P: never from the folder that it was started in.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     workers: list[subprocess.Popen[str]] = []
@@ -120,14 +122,14 @@ def _workers(count: int, path: Path, color: bool) -> Iterator[list[subprocess.Po
 
 
 def decode_some(files: list[str], path: Path, color: bool, first: int, step: int) -> None:
-    """Every `step`-th picture from `first` on into its row of the file."""
+    """Pictures into every `step`-th row of the file, from `first` on."""
     out = np.load(path, mmap_mode="r+", allow_pickle=False)
     parent = os.getppid()
     # Pillow warns of odd metadata and of sizes that are refused.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for i in range(first, len(files), step):
-            out[i] = decode_image(files[i], out.shape[2], out.shape[3], color)
+        for i, file in enumerate(files):
+            out[first + i * step] = decode_image(file, out.shape[2], out.shape[3], color)
             if os.getppid() != parent:  # nobody waits any more
                 return
     out.flush()

@@ -23,7 +23,7 @@ from nnzoo.data.dataset import (
     TensorSplit,
     WindowSplit,
     chunks,
-)  # fmt: skip
+)
 from nnzoo.errors import ConfigError, DataError
 
 # Statistics are gathered in pieces of this many rows, so that uint8 images never become one
