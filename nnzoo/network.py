@@ -53,14 +53,25 @@ class Network(nn.Module):
         self.to(device)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.preprocess.in_kind.name == "image":
-            return self.answer(self.preprocess(x))
+        return self.respond(self.preprocess(x) if self.preprocess.in_kind.name == "image" else x)
+
+    def respond(self, x: Tensor) -> Tensor:
+        """Outputs (batch, outputs) in the task's scaled units for what `preprocess` made."""
         if not self.anchored:
             return self.answer(x)
         anchor = x[:, -1:, : self.anchored]
         x = torch.cat([x[..., : self.anchored] - anchor, x[..., self.anchored :]], -1)
         steps = self.task.outputs // self.anchored
         return self.answer(x) + anchor.expand(-1, steps, -1).flatten(1)
+
+    def predict(self, raw: Tensor) -> Tensor:
+        """Answers for raw inputs, whatever their kind: probabilities (batch, classes), or values in
+        the target's own units (batch, outputs) float64.
+
+        raw: uint8 images (batch, channels, height, width); float64 rows of a table as
+        `encode_columns` makes them; float64 windows (batch, time, features) in their own units.
+        """
+        return self.task.interpret(self.respond(self.preprocess(raw)))
 
     def use(self, options: TrainOptions) -> None:
         """Compute as these options say, in which nothing is 'auto' any more."""

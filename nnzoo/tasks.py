@@ -64,6 +64,10 @@ class Classification(nn.Module):
     def add(self, sums: ClassificationSums, output: Tensor, target: Tensor) -> None:
         sums.add(output, target)
 
+    def interpret(self, output: Tensor) -> Tensor:
+        """Outputs as answers: the probability of each class (batch, classes)."""
+        return output.softmax(1)
+
     def report(self, sums: ClassificationSums) -> dict[str, Any]:
         return sums.compute(self.labels)
 
@@ -124,6 +128,10 @@ class Regression(nn.Module):
         """Outputs (batch, outputs) in the target's own units, float64."""
         steps = output.unflatten(1, (self.horizon, -1))
         return self.scale.inverse(steps).flatten(1)
+
+    def interpret(self, output: Tensor) -> Tensor:
+        """Outputs as answers: values in the target's own units (batch, outputs), float64."""
+        return self.unscaled(output)
 
     def training_sums(self, device: torch.device) -> TrainingSums:
         return TrainingSums(False, device)

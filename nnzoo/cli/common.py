@@ -1,0 +1,107 @@
+"""What the commands share: their options, and how an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnzoo.errors import BROKEN_PIPE, INTERRUPTED, ConfigError, NnzooError, UsageError
+
+if TYPE_CHECKING:
+    from nnzoo.config import RunConfig
+
+SPLITS = ("train", "val", "test")
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", "-c", help="A YAML file, a name in ./configs, or a bundled config."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a value: -s model.dropout=0.5"),
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Where run folders lie.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Short for -s seed=N.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose errors become one message and the right exit code."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        debug = bool(kwargs.get("debug"))
+        try:
+            return function(*args, **kwargs)
+        except NnzooError as error:
+            if debug:
+                raise
+            sys.stderr.write(f"{error}\n")
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader of our output has gone (`nnzoo models | head`): nothing to say.
+            null = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(null, stream.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            if _is_out_of_memory(error):
+                sys.stderr.write(
+                    "out of memory; train.batch_size, data.window, data.size and the model's "
+                    f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})\n"
+                )
+                raise typer.Exit(ConfigError.exit_code) from None
+            sys.stderr.write(
+                f"a fault of nnzoo: {type(error).__name__}: {error}\n"
+                "run again with --debug and report what it shows\n"
+            )
+            raise typer.Exit(1) from None
+
+    return wrapped
+
+
+# How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory that a command asked for was not to be had, on the CPU or on a GPU."""
+    if isinstance(error, OSError):  # of a file that is mapped
+        return error.errno == errno.ENOMEM
+    # By its words: on the CPU torch has no type for it, and to ask for CUDA's would import torch.
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return told or isinstance(error, MemoryError)
+
+
+def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value is not None and value not in choices:
+        raise UsageError(f"{option}: expected one of {', '.join(map(str, choices))}, got {value}")
+
+
+def config_of(
+    positional: str | None, option: str | None, sets: list[str] | None, seed: int | None
+) -> RunConfig:
+    from nnzoo.config import load_config
+
+    if positional is not None and option is not None:
+        raise UsageError("give the config once: as CONFIG, or with --config")
+    source = positional if option is None else option
+    if source is None:
+        raise UsageError("which config? --config cnn.yaml; 'nnzoo configs' lists the bundled ones")
+    return load_config(source, [*(sets or []), *([f"seed={seed}"] if seed is not None else [])])

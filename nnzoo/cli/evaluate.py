@@ -1,0 +1,85 @@
+"""`nnzoo eval`: exact metrics of a split."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from nnzoo.cli.common import (
+    SPLITS,
+    ConfigOption,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    SetOption,
+    config_of,
+    one_of,
+)
+from nnzoo.errors import DataError, UsageError
+
+
+def eval_(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="A run folder, or a .pt file.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    split: Annotated[str, typer.Option(metavar="train|val|test", help="Which rows.")] = "test",
+    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    out: OutOption = Path("checkpoints"),
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Exact metrics of a split, beside the trivial baseline."""
+    from nnzoo import console
+
+    one_of("--split", split, SPLITS)
+    one_of("--weights", weights, ("best", "last"))
+    if (checkpoint is None) == (config is None):
+        raise UsageError("give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn")
+    if checkpoint is not None and seed is not None:
+        raise UsageError("--seed goes with --config: a CHECKPOINT has its seed")
+    path = checkpoint
+    if path is None:
+        run_config = config_of(None, config, set_, seed)
+        path = out / run_config.name
+        if not path.is_dir():
+            raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
+    from nnzoo import run
+    from nnzoo.config.load import parse
+    from nnzoo.config.reader import Document
+    from nnzoo.network import read_dataset
+    from nnzoo.training.device import choose_device, use_threads
+
+    network, file, note = run.load_network(path, choose_device(device), cast(Any, weights))
+    if note:
+        sys.stderr.write(f"note: {note}\n")
+    if config is None:
+        stored = Document(value=network.config.to_dict())
+        run_config = parse(stored, str(file), set_ or [], Path.cwd())
+    network.config = run.same_run(run_config, network, file)
+    use_threads(network.config.train)
+    try:
+        dataset = read_dataset(network.config, network.facts)
+    except DataError as error:
+        where = next((key for key in ("path", "root") if hasattr(network.config.data, key)), None)
+        hint = f"\nIf the data has moved: --set data.{where}=…" if where else ""
+        raise DataError(f"{error}{hint}") from None
+    report = run.measure(network, dataset, split)
+    result = {"run": network.config.name, "checkpoint": str(file), **report}
+    if dataset.fingerprint() != network.facts["fingerprint"]:
+        sys.stderr.write("note: the data has changed since the run was trained\n")
+        result["data_changed"] = True
+    if json_:
+        console.print_json(result)
+        return
+    stdout, _ = console.make_consoles()
+    stdout.print(f"{file}", style="bold", markup=False, soft_wrap=True)
+    console.print_result(stdout, result, detail=True)

@@ -1,0 +1,244 @@
+"""`nnzoo train`: the loop's events shown, and a run stopped by a signal saved."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from nnzoo.cli.common import (
+    ConfigOption,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    SetOption,
+    config_of,
+    one_of,
+)
+from nnzoo.errors import INTERRUPTED, TERMINATED
+
+if TYPE_CHECKING:
+    from nnzoo.run import Run
+
+
+def train(
+    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|must|never",
+            help="Go on from the run folder: if it holds this run, in any case, in no case.",
+        ),
+    ] = "auto",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over; the old folder is set aside, not deleted.")
+    ] = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    out: OutOption = Path("checkpoints"),
+    verbose: Annotated[
+        int | None,
+        typer.Option("--verbose", "-v", metavar="0|1|2", show_default=False,
+                     help="0 silent, 1 live bar, 2 a line an epoch [default: 1 on a terminal, else 2]"),
+    ] = None,
+    json_: JsonOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything, take one step, write nothing.")
+    ] = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Train a network, or go on where its run folder stands."""
+    one_of("--resume", resume, ("auto", "must", "never"))
+    one_of("--verbose", verbose, (0, 1, 2))
+    run_config = config_of(source, config, set_, seed)
+    from nnzoo import console, run
+    from nnzoo.training.device import choose_device
+
+    stdout, stderr = console.make_consoles()
+    if verbose is None:
+        verbose = 1 if stderr.is_terminal and not json_ else 2
+    say = functools.partial(stderr.print, soft_wrap=True) if verbose else lambda *a, **k: None
+    current = run.start(
+        run_config, out, choose_device(device), cast(Any, resume), fresh, write=not dry_run
+    )
+    _announce(say, current)
+    if dry_run:
+        _dry_run(stdout, current, json_)
+        return
+    trainer = current.trainer
+    if json_:
+        console.print_json({"event": "start", "run_dir": str(current.folder.path),
+                            "state": current.state, "config": run_config.to_dict()})  # fmt: skip
+    with _stopping() as stopped:
+        _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
+    if stopped[0] and not trainer.finished:
+        name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
+        arguments = _without_start_options(sys.argv[1:])
+        stderr.print(
+            f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
+            f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
+        )  # fmt: skip
+        raise typer.Exit(stopped[0])
+    result = current.result()
+    if json_:
+        best = {
+            "epoch": trainer.best_epoch,
+            "monitor": trainer.monitor,
+            "value": trainer.best_value,
+        }
+        console.print_json({"event": "end", "run_dir": str(current.folder.path), "best": best,
+                            "test": result})  # fmt: skip
+    elif verbose:
+        if result is not None:
+            stderr.print()
+            console.print_result(stdout, result, detail=False)
+        else:
+            stderr.print("no test rows (data.split.test), so no result")
+        _where(stdout, current)
+
+
+def _without_start_options(words: list[str]) -> list[str]:
+    """A command line without what decides how a run starts, so that it goes on."""
+    kept = []
+    for i, word in enumerate(words):
+        value_of_resume = i > 0 and words[i - 1] == "--resume"
+        if word not in ("--fresh", "--resume") and not value_of_resume:
+            kept.append(word)
+    return [word for word in kept if not word.startswith("--resume=")]
+
+
+def _announce(say: Callable[..., Any], current: Run) -> None:
+    """What is trained on what, in three lines."""
+    from rich.markup import escape
+
+    network, facts = current.network, current.network.facts
+    rows = " · ".join(f"{count:,} {name}" for name, count in facts["rows"].items())
+    parameters = sum(p.numel() for p in network.model.parameters())
+    config = network.config
+    say(f"[bold]{escape(config.model.name)}[/] ({parameters:,} parameters) on "
+        f"[bold]{escape(config.data.name)}[/], {network.device}")  # fmt: skip
+    classes = len(facts["spec"].get("labels", []))
+    what = f"{classes} classes" if classes else f"target {', '.join(facts['spec']['targets'])}"
+    say(f"rows: {rows}; {network.preprocess.in_kind}; {what}", markup=False)
+    for note in [*current.dataset.notes, *current.notes]:
+        say(note, markup=False)
+
+
+def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[[], bool]) -> None:
+    """Run the loop to its end, showing its events."""
+    from nnzoo import console
+    from nnzoo.run import train as events
+    from nnzoo.training.trainer import EpochEnd
+
+    trainer = current.trainer
+    epochs = trainer.config.train.epochs
+    bar = None
+    trained: list[float] = []
+    skipped = 0
+    if verbose == 1 and not trainer.finished:
+        bar = console.Progressing(stderr, epochs, len(trainer.groups), trainer.step)
+        bar.__enter__()
+    try:
+        for event in events(current, stop):
+            if isinstance(event, EpochEnd):
+                trained.append(event.row["seconds"])
+                skipped += event.row.get("skipped", 0)
+                if json_:
+                    console.print_json({"event": "epoch", **event.row})
+                elif verbose == 2:
+                    line = console.epoch_line(event.row, epochs, event.best, stderr.width)
+                    stderr.print(line, markup=False, soft_wrap=True)
+                if bar is not None:
+                    bar.epoch(event.row, trainer.best_epoch)
+            elif bar is not None:
+                bar.step(event.step, event.epoch)
+    finally:
+        if bar is not None:
+            bar.__exit__(None, None, None)
+    if verbose and trained:
+        seconds = sum(trained)
+        count = f"{len(trained)} epoch{'s' if len(trained) > 1 else ''}"
+        rate = len(trained) * trainer.rows / seconds if seconds else 0
+        early = ", stopped early" if trainer.stopped_early else ""
+        steps = "steps" if skipped > 1 else "step"
+        lost = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
+        stderr.print(f"trained {count} in {seconds:.1f} s ({rate:,.0f} rows/s){early}{lost}",
+                     soft_wrap=True)  # fmt: skip
+
+
+def _where(stdout: Any, current: Run) -> None:
+    trainer = current.trainer
+    stdout.print(
+        f"\nrun: {current.folder.path} (best weights: epoch {trainer.best_epoch} of "
+        f"{trainer.epoch})", markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
+    """Take one step on the first rows and show the layers."""
+    import torch
+
+    from nnzoo import console, summary
+
+    trainer, network = current.trainer, current.network
+    first = torch.arange(min(2, trainer.rows), device=network.device)
+    x, _ = trainer.splits["train"].batch(first)
+    rows = summary.layers(network, network.model, x)
+    trainer.try_step()
+    steps = {"steps_per_epoch": len(trainer.groups), "steps": trainer.total_steps}
+    if json_:
+        console.print_json({"event": "dry-run", "layers": rows, **steps})
+        return
+    stdout.print(console.layer_table(rows))
+    stdout.print(f"\none step taken, nothing written; a run has {trainer.total_steps:,} steps "
+                 f"({len(trainer.groups):,} an epoch)")  # fmt: skip
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """A list whose entry is 0, or the exit code to end with after the step.
+
+    The second signal ends the process at once. Python's own handlers wait for the end of a long
+    operation inside torch, so a thread hears of signals through the wakeup descriptor.
+    """
+    stopped = [0]
+    codes = {int(signal.SIGINT): INTERRUPTED, int(signal.SIGTERM): TERMINATED}
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def listen() -> None:
+        while received := reader.recv(1):
+            code = codes.get(received[0], 0)
+            if code and stopped[0]:
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar hid the cursor
+                os._exit(code)
+            stopped[0] = code or stopped[0]
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    before = {each: signal.signal(each, lambda *_: None) for each in codes}
+    descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield stopped
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        writer.close()
+        listener.join()
+        reader.close()
