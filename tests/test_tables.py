@@ -15,6 +15,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from zoo import begin, config, finish, same
 
@@ -749,3 +751,87 @@ def test_categories_that_would_fill_the_memory_are_refused(monkeypatch: pytest.M
 def test_columns_set_apart_by_several_spaces_are_read() -> None:
     text = "  1.5   2   u\n 10    3   v\n"
     assert rows(load(text, delimiter=" ", header=False)) == ([[1.5, 2], [10, 3]], [0, 1])
+
+
+# In pieces.
+
+
+def in_pieces(text: str | bytes, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Any]:
+    write(text)
+    monkeypatch.setattr(frames, "PIECE", 40)
+    return list(frames.read_frames("d.csv", options.pop("header", "auto"), **options))
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_pieces_of_a_csv_are_the_whole(own_folder: Path, data: st.DataObject) -> None:
+    cell = st.sampled_from(["1", "-2.5", "", "u", "NA", '"a,b"', '"x\ny"', '"q""q"', " v "])
+    table = data.draw(st.lists(st.tuples(cell, cell), min_size=1, max_size=60))
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
+    header = data.draw(st.sampled_from(["auto", True, False]))
+    write(end.join(["a,b", *(",".join(row) for row in table)]).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "PIECE", data.draw(st.integers(1, 200)))
+        pieces = list(frames.read_frames("d.csv", header))
+        joined = frames.read_frame("d.csv", header)
+    whole = frames.read_frame("d.csv", header)
+    pandas.testing.assert_frame_equal(pandas.concat(pieces), whole, check_index_type=False)
+    pandas.testing.assert_frame_equal(joined, whole, check_index_type=False)
+    assert list(whole.index) == list(range(len(whole)))
+
+
+def test_faults_behind_the_first_piece_name_their_line_and_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = "a,y\n" + "".join(f"{i},{i}.5\n" for i in range(90))
+    for end, message in (
+        ("7\n", "d.csv:92: ragged rows: 1 values where the first row has 2"),
+        ('7,"8\n', "d.csv:92: a quote is opened and never closed"),
+        ('7,"8"9\n', "d.csv:92: there is text behind a closing quote; a quote inside a value is "
+         "written twice"),
+    ):  # fmt: skip
+        with pytest.raises(DataError) as error:
+            in_pieces(good + end, monkeypatch)
+        assert str(error.value) == message
+        assert refused(good + end) == message
+    assert "data row 91 has 'x'" in refused(good + "x,1\n")
+    pieces = in_pieces(good, monkeypatch)
+    assert len(pieces) > 5
+    assert [row for piece in pieces for row in piece.index] == list(range(90))
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("bad", [b"caf\xe9,1\n", b"\xe2\x82,1\n", b"1,\xf0\x9f\x98"])
+def test_a_byte_that_is_no_utf8_is_named_wherever_it_stands(bom: bytes, bad: bytes) -> None:
+    """Text is decoded in blocks: a byte is found behind a megabyte of them, between two of them,
+    and at the end of the file."""
+    for size in (10, (1 << 20) - len(bom) - 11, 1 << 20):
+        rows_above = size // 4
+        above = bom + b"a,y\n" + b"1,2\n" * rows_above
+        place = len(above) + next(i for i in range(len(bad)) if bad[i] > 127) + 1
+        assert refused(above + bad) == (
+            f"d.csv:{rows_above + 2}: not UTF-8 text (byte {place}); save the file as UTF-8"
+        )
+
+
+def test_pieces_have_no_bound_on_the_size_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a,b\n" + "1,2\n" * 100
+    for limit in ("MAX_CELLS", "MAX_CSV_BYTES"):
+        monkeypatch.setattr(frames, limit, 99)
+    assert sum(map(len, in_pieces(text, monkeypatch))) == 100
+    assert refused() == (
+        "d.csv has 404 bytes; a CSV may have 99. Keep fewer rows or columns, or save it as Parquet"
+    )
+    monkeypatch.setattr(frames, "MAX_CSV_BYTES", 10**9)
+    assert refused() == (
+        "d.csv has 101 rows of 2 columns; at most 99 values are read. Keep fewer rows or columns"
+    )
+
+
+def test_a_row_that_never_ends_is_refused_before_it_fills_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frames, "MAX_ROW", 1000)
+    assert refused("a,y\n1,u\n" + "x" * 2000) == "d.csv:3: a row of more than 1,000 characters"
+    endless = 'a,y\n1,"' + '\n","'.join(["u"] * 500)
+    assert refused(endless) == "d.csv:2: a row of more than 1,000 characters"

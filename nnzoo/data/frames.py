@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +31,9 @@ MAX_CELLS = 200_000_000
 MAX_COLUMNS = 50_000
 MAX_NAME = 1000  # characters
 MAX_VALUE = 131_072  # characters; Python's reader of CSV takes no more
+MAX_ROW = 1 << 27  # characters
+# A CSV is read in pieces of so many characters: some 50,000 rows of ten numbers.
+PIECE = 1 << 22
 # As they are, and as YAML writes them.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "-"]
@@ -41,16 +48,46 @@ def read_frame(
     parsed. "Data row 1" of an error is the first below the header. key: who named the file.
     Raises DataError for a missing, empty, ragged, unreadable or too large file.
     """
-    file = Path(path)
+    import pandas
+
+    pieces = list(_checked(Path(path), header, delimiter, key, bounded=True))
+    return pieces[0] if len(pieces) == 1 else pandas.concat(pieces)
+
+
+def read_frames(
+    path: str, header: bool | Literal["auto"], delimiter: str = "auto", key: str = "data.path"
+) -> Iterator[pandas.DataFrame]:
+    """What `read_frame` gives, in pieces whose index runs on: a CSV of any size in little memory.
+
+    A Parquet file is one piece, within the bounds of `read_frame`. Raises DataError as that does,
+    when it comes to the fault.
+    """
+    return _checked(Path(path), header, delimiter, key, bounded=False)
+
+
+def _checked(
+    file: Path, header: bool | Literal["auto"], delimiter: str, key: str, bounded: bool
+) -> Iterator[pandas.DataFrame]:
+    """The pieces of a file; bounded: where all of them shall be held at once."""
     if file.is_dir():
         raise DataError(f"{key}: {file} is a folder, not a file")
     if not file.is_file():  # a pipe would wait for ever, and a device has no end
         what = "not a regular file:" if file.exists() else "no file"
         raise DataError(f"{key}: {what} {file}")
     try:
-        frame = _read_parquet(file) if _is_parquet(file) else _read_csv(file, header, delimiter)
+        if _is_parquet(file):
+            pieces = iter([_read_parquet(file)])
+        else:
+            pieces = _read_csv(file, header, delimiter, bounded)
+        for number, frame in enumerate(pieces):
+            if number == 0:
+                _check_columns(file, frame)
+            yield frame
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+
+
+def _check_columns(file: Path, frame: pandas.DataFrame) -> None:
     if not len(frame):
         raise DataError(f"{file} has no rows")
     longest = max(map(len, frame.columns), default=0)
@@ -62,7 +99,6 @@ def read_frame(
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise DataError(f"{file}: two columns are named '{shorten(repeated[0])}'")
-    return frame
 
 
 def _is_parquet(file: Path) -> bool:
@@ -169,90 +205,177 @@ def _refuse_cells(file: Path, rows: int, columns: int) -> None:
         )
 
 
-def _read_csv(file: Path, header: bool | Literal["auto"], delimiter: str) -> pandas.DataFrame:
-    """pandas parses; what it would repair in silence is found by reading the rows first."""
-    import pandas
-
+def _read_csv(
+    file: Path, header: bool | Literal["auto"], delimiter: str, bounded: bool
+) -> Iterator[pandas.DataFrame]:
+    """pandas parses, piece by piece; what it would repair in silence is found by reading the rows
+    first."""
     size = file.stat().st_size
-    if size > MAX_CSV_BYTES:
+    if bounded and size > MAX_CSV_BYTES:
         raise DataError(
             f"{file} has {size:,} bytes; a CSV may have {MAX_CSV_BYTES:,}. Keep fewer rows or "
             "columns, or save it as Parquet"
         )
-    data = file.read_bytes()
-    if b"\0" in data[:100_000]:
-        raise DataError(f"{file} is not a text file (it holds zero bytes); expected CSV in UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{file}:{line}: not UTF-8 text (byte {error.start + 1}); save the file as UTF-8"
-        ) from None
+    with file.open("rb") as binary:
+        if b"\0" in binary.read(100_000):
+            raise DataError(
+                f"{file} is not a text file (it holds zero bytes); expected CSV in UTF-8"
+            )
     if delimiter == "auto":
-        delimiter = _find_delimiter(file, text)
-    if delimiter == " ":  # columns set apart by some spaces; a reader may refuse to skip them
-        text = re.sub("^ +| +(?= )", "", text, flags=re.MULTILINE)
-    first, rows, named = _scan(file, text, header, delimiter)
+        delimiter = _find_delimiter(file)
+    sample: list[list[str]] = []
+    named = False
+    count = taken = 0  # rows, and how many of them pandas has
+    with closing(_Lines(file, delimiter)) as lines:
+        for row in _rows(lines):
+            if len(sample) < SAMPLE:
+                sample.append(row)
+            if len(row) != len(sample[0]):
+                raise DataError(
+                    f"{file}:{lines.above + 1}: ragged rows: {len(row)} values where the first row "
+                    f"has {len(sample[0])}{_other_delimiter(sample, delimiter)}"
+                )
+            count += 1
+            if lines.size < PIECE or count < SAMPLE:
+                continue
+            if bounded and count * len(row) > MAX_CELLS:
+                lines.take()  # from here on the rows are counted, for the message below
+                continue
+            named = named if taken else _is_named(file, sample, delimiter, header)
+            yield _parse(lines, sample[0], named, taken, count)
+            taken = count
+        if bounded:
+            _refuse_cells(file, count, len(sample[0]) if sample else 0)
+        named = named if taken else _is_named(file, sample, delimiter, header)
+        if count > taken:
+            yield _parse(lines, sample[0], named, taken, count)
+
+
+def _parse(
+    lines: _Lines, first: list[str], named: bool, before: int, count: int
+) -> pandas.DataFrame:
+    """The lines that are kept as a frame; raises DataError where pandas sees other rows in them.
+
+    first: the first row, which names the columns or not; before, count: how many rows were read
+    above these lines, and with them.
+    """
+    import pandas
+
     try:
         frame = pandas.read_csv(
-            io.StringIO(text, newline=""),
+            io.StringIO(lines.take(), newline=""),
             header=None,
             names=range(len(first)),
-            sep=delimiter,
+            sep=lines.delimiter,
             dtype=str,
             keep_default_na=False,
             na_values=MISSING,
-            skipinitialspace=delimiter != " ",
+            skipinitialspace=lines.delimiter != " ",
             index_col=False,
         )
     except (ValueError, pandas.errors.ParserError) as error:
-        raise DataError(f"{file} cannot be read: {_first_line(error)}") from None
-    if len(frame) != rows:
+        raise DataError(f"{lines.file} cannot be read: {_first_line(error)}") from None
+    if before + len(frame) != count:
         raise DataError(
-            f"{file} cannot be read: {rows} or {len(frame)} rows, by how quotes and line ends are "
-            "taken; write it anew with one program"
+            f"{lines.file} cannot be read: {count} or {before + len(frame)} rows, by how quotes and "
+            "line ends are taken; write it anew with one program"
         )
-    if named:
-        frame = frame.iloc[1:].reset_index(drop=True)
+    if named and not before:
+        frame = frame.iloc[1:]
+    start = max(0, before - named)  # a header is no data row
+    frame.index = pandas.RangeIndex(start, start + len(frame))
     names = [name.strip() for name in first] if named else [""] * len(first)
     # A column without a name goes by its position.
     frame.columns = pandas.Index([name or str(i) for i, name in enumerate(names)])
     return frame
 
 
-def _scan(
-    file: Path, text: str, header: bool | Literal["auto"], delimiter: str
-) -> tuple[list[str], int, bool]:
-    """The first row, the number of rows, and whether the first row names the columns.
+class _Lines:
+    """The lines of a CSV with their ends, which are kept for pandas until they are taken.
 
-    Raises DataError where the rows differ in length or a quote stays open.
+    size: how many characters are kept; above: how many lines lie above the row that is being read.
+    Raises DataError before a line is cut into more values than are read.
     """
-    import csv
 
+    def __init__(self, file: Path, delimiter: str) -> None:
+        self.file = file
+        self.delimiter = delimiter
+        # Line ends within quotes stay what they are.
+        self.text = file.open(encoding="utf-8-sig", newline="")
+        self.kept: list[str] = []
+        self.size = self.above = 0
+        self._begun = 0  # of `size`, before the row that is being read
+
+    def __iter__(self) -> Iterator[str]:
+        number = 0
+        while line := self._next():
+            number += 1
+            _refuse_columns(self.file, line.count(self.delimiter) + 1, number)
+            if (
+                self.delimiter == " "
+            ):  # columns set apart by some spaces; a reader may not skip them
+                line = re.sub("^ +| +(?= )", "", line)
+            self.kept.append(line)
+            self.size += len(line)
+            if self.size - self._begun >= MAX_ROW:
+                raise DataError(
+                    f"{self.file}:{self.above + 1}: a row of more than {MAX_ROW:,} characters"
+                )
+            yield line
+
+    def _next(self) -> str:
+        try:
+            return self.text.readline(MAX_ROW)
+        except UnicodeDecodeError:
+            raise _not_utf8(self.file) from None
+
+    def row_ends(self, above: int) -> None:
+        self.above = above
+        self._begun = self.size
+
+    def take(self) -> str:
+        text = "".join(self.kept)
+        self.kept, self.size, self._begun = [], 0, 0
+        return text
+
+    def close(self) -> None:
+        self.text.close()
+
+
+def _not_utf8(file: Path) -> DataError:
+    """What names the first byte that is no UTF-8; who reads text is told of it some bytes before."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, before = 1, 0
+    with file.open("rb") as binary:
+        while True:
+            data = binary.read(1 << 20)
+            waiting = len(decoder.getstate()[0])  # of the bytes before, an unfinished character
+            try:
+                decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                start = error.start - waiting
+                line += data[: max(0, start)].count(b"\n")
+                return DataError(
+                    f"{file}:{line}: not UTF-8 text (byte {before + start + 1}); save the file as "
+                    "UTF-8"
+                )
+            line += data.count(b"\n")
+            before += len(data)
+            if not data:
+                return DataError(f"{file} changed while it was read")
+
+
+def _rows(lines: _Lines) -> Iterator[list[str]]:
+    """The rows that are not blank; raises DataError where a quote stays open."""
+    spaced = lines.delimiter == " "
     reader = csv.reader(
-        _lines(file, text, delimiter),
-        delimiter=delimiter,
-        skipinitialspace=delimiter != " ",
-        strict=True,
-    )
-    sample: list[list[str]] = []
-    count = 0
-    line = 1  # of the file, where the row begins
+        lines, delimiter=lines.delimiter, skipinitialspace=not spaced, strict=True
+    )  # fmt: skip
     try:
         for row in reader:
-            above, line = line, reader.line_num + 1
-            if len(row) < 2 and not "".join(row).strip():
-                continue
-            if len(sample) < SAMPLE:
-                sample.append(row)
-            if len(row) != len(sample[0]):
-                raise DataError(
-                    f"{file}:{above}: ragged rows: {len(row)} values where the first row "
-                    f"has {len(sample[0])}{_other_delimiter(sample, delimiter)}"
-                )
-            count += 1
-        _refuse_cells(file, count, len(sample[0]) if sample else 0)
+            if len(row) >= 2 or "".join(row).strip():
+                yield row
+            lines.row_ends(reader.line_num)
     except csv.Error as error:
         reason = str(error)
         if "end of data" in reason:
@@ -261,40 +384,41 @@ def _scan(
             reason = f"a value of more than {MAX_VALUE:,} characters; an open quote?"
         elif "expected after" in reason:
             reason = "there is text behind a closing quote; a quote inside a value is written twice"
-        raise DataError(f"{file}:{line}: {reason}") from None
-    if not count:
+        raise DataError(f"{lines.file}:{lines.above + 1}: {reason}") from None
+
+
+def _is_named(
+    file: Path, sample: list[list[str]], delimiter: str, header: bool | Literal["auto"]
+) -> bool:
+    """Whether the first row names the columns, by the first rows; raises DataError where they do not
+    make a table."""
+    if not sample:
         raise DataError(f"{file} is empty")
     hint = _other_delimiter(sample, delimiter) if len(sample[0]) == 1 else ""
     if hint:
         raise DataError(f"{file} has one column{hint}")
     named = _has_header(sample) if header == "auto" else header
-    if named and count == 1:
+    if named and len(sample) == 1:
         hint = " (or set data.header: false)" if header == "auto" else ""
         raise DataError(f"{file} has a header but no rows{hint}")
-    return sample[0], count, named
+    return named
 
 
-def _lines(file: Path, text: str, delimiter: str) -> Iterator[str]:
-    """Lines with their ends; raises DataError before one is cut into more values than are read."""
-    for number, line in enumerate(io.StringIO(text, newline="")):
-        _refuse_columns(file, line.count(delimiter) + 1, number + 1)
-        yield line
-
-
-def _find_delimiter(file: Path, text: str) -> str:
+def _find_delimiter(file: Path) -> str:
     """The usual delimiter that cuts the first rows into the most, equally many values; else ','."""
-    import csv
-
     best, most = ",", 1
     for delimiter in DELIMITERS:
-        lines = _lines(file, text, delimiter)
-        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-        try:
-            widths = [len(row) for row, _ in zip(reader, range(SAMPLE), strict=False) if row]
-        except csv.Error:
-            continue
-        if len(set(widths)) == 1 and widths[0] > most:
-            best, most = delimiter, widths[0]
+        with closing(_Lines(file, delimiter)) as lines:
+            reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+            widths = set()
+            try:
+                for row in islice(reader, SAMPLE):
+                    widths |= {len(row)} if row else set()
+                    lines.row_ends(reader.line_num)
+            except csv.Error:
+                continue
+        if len(widths) == 1 and max(widths) > most:
+            best, most = delimiter, max(widths)
     return best
 
 
