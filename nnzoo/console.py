@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Iterable
@@ -92,17 +93,24 @@ class Progressing:
 
     WIDE = 110
 
-    def __init__(self, console: Console, epochs: int, groups: int, done: int) -> None:
+    CURVE = 16
+
+    def __init__(
+        self, console: Console, epochs: int, groups: int, done: int, rows: list[dict[str, Any]]
+    ) -> None:
+        """groups: steps an epoch; done: steps taken; rows: of epochs before this start."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.epochs = epochs
         self.wide = console.width >= self.WIDE
+        self.losses = [_loss(row) for row in rows]
         plain = Column(no_wrap=True)
         self.progress: Progress = Progress(
             TextColumn("{task.description}", table_column=plain),
             BarColumn(bar_width=24 if self.wide else 12),
             TextColumn("{task.percentage:>3.0f}%", table_column=plain),
             TimeRemainingColumn(compact=True, table_column=plain),
+            TextColumn("{task.fields[curve]}", table_column=plain, style="cyan"),
             TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True, ratio=1)),
             console=console,
             transient=True,
@@ -110,8 +118,9 @@ class Progressing:
             expand=False,
         )
         self.task = self.progress.add_task(
-            self.describe(done // groups + 1), total=epochs * groups, completed=done, metrics=""
-        )
+            self.describe(done // groups + 1), total=epochs * groups, completed=done, metrics="",
+            curve=curve(self.losses, self.CURVE),
+        )  # fmt: skip
 
     def describe(self, epoch: int) -> str:
         return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"
@@ -129,6 +138,7 @@ class Progressing:
     def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
         names = [name for name in shown_metrics(row) if name not in ("train_accuracy", "val_r2")]
         parts = [f"{name} {number(row[name])}" for name in (names if self.wide else names[-2:])]
+        self.losses.append(_loss(row))
         if self.wide and row["samples_per_second"]:
             parts += [f"best {best_epoch}", f"{row['samples_per_second']:,.0f}/s"]
         self.progress.update(
@@ -136,7 +146,33 @@ class Progressing:
             completed=row["step"],
             description=self.describe(row["epoch"] + 1),
             metrics="  ".join(parts),
+            curve=curve(self.losses, self.CURVE),
         )
+
+
+def _loss(row: dict[str, Any]) -> float:
+    """What the curve shows of an epoch."""
+    value = row.get("val_loss", row.get("train_loss"))
+    return math.nan if value is None else float(value)
+
+
+def curve(values: list[float], width: int) -> str:
+    """Values as a line of blocks, the lowest a low one; each block is the mean of as many neighbours
+    as it takes. On a logarithmic scale where all are above zero, as losses fall by orders."""
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) < 2:
+        return ""
+    if min(finite) > 0:
+        finite = [math.log(value) for value in finite]
+    count = min(width, len(finite))
+    edges = [round(i * len(finite) / count) for i in range(count + 1)]
+    means = [sum(finite[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+    low, high = min(means), max(means)
+    blocks = "▁▂▃▄▅▆▇█"
+    return "".join(
+        blocks[int((value - low) / (high - low) * (len(blocks) - 1) + 0.5) if high > low else 0]
+        for value in means
+    )
 
 
 def result_table(result: dict[str, Any]) -> Table:
@@ -226,12 +262,27 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
         console.print(output_table(result))
 
 
-def layer_table(rows: list[dict[str, Any]]) -> Table:
-    """Name, type, output shape and parameters of each layer."""
+def layer_table(layers: list[dict[str, Any]]) -> Table:
+    """A row a layer, of `probe.Layer.to_dict()`; columns that no layer has anything for are left out."""
+    columns = {
+        "layer": lambda each: each["name"],
+        "type": lambda each: each["type"],
+        "output": lambda each: "×".join(map(str, each["shape"])),
+        "parameters": lambda each: f"{each['parameters']:,}",
+        "multiply-adds": lambda each: f"{each['multiply_adds']:,}" if each["multiply_adds"] else "",
+        "mean": lambda each: number(each["mean"]) if each["mean"] is not None else "",
+        "spread": lambda each: number(each["spread"]) if each["spread"] is not None else "",
+        "dead units": lambda each: (
+            f"{each['dead']:,} of {each['units']:,}" if each["units"] else ""
+        ),
+        "gradient": lambda each: f"{each['gradient']:.2e}" if each["gradient"] is not None else "",
+        "weight": lambda each: number(each["weight"]) if each["weight"] is not None else "",
+    }
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("layer", "type", "output", "parameters"):
-        table.add_column(name, justify="right" if name == "parameters" else "left")
-    for row in rows:
-        shape = "×".join(map(str, row["shape"]))
-        table.add_row(Text(row["name"]), row["type"], shape, f"{row['parameters']:,}")
+    cells = {name: [show(each) for each in layers] for name, show in columns.items()}
+    shown = {name: column for name, column in cells.items() if any(column)}
+    for name in shown:
+        table.add_column(name, justify="left" if name in ("layer", "type", "output") else "right")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*map(Text, row))
     return table

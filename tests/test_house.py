@@ -17,7 +17,7 @@ PACKAGE = Path(nnzoo.__file__).parent
 LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache
-    nnzoo.config.reader nnzoo.config.schema
+    nnzoo.extras nnzoo.config.reader nnzoo.config.schema
     nnzoo.config.shelf
     nnzoo.config.describe
     nnzoo.config.load
@@ -31,15 +31,17 @@ LAYERS = """
     nnzoo.metrics
     nnzoo.tasks
     nnzoo.baselines nnzoo.evaluate nnzoo.network
+    nnzoo.probe
     nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk
     nnzoo.training.checkpoint
+    nnzoo.training.health
     nnzoo.training.trainer
     nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run
-    nnzoo.summary nnzoo.starter nnzoo.console
+    nnzoo.starter nnzoo.console nnzoo.export
     nnzoo.cli.common
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.catalogue
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.catalogue nnzoo.cli.export
     nnzoo.cli
     nnzoo.__main__
 """

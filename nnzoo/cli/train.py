@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -150,7 +151,9 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     trained: list[float] = []
     skipped = 0
     if verbose == 1 and not trainer.finished:
-        bar = console.Progressing(stderr, epochs, len(trainer.groups), trainer.step)
+        bar = console.Progressing(
+            stderr, epochs, len(trainer.groups), trainer.step, current.folder.rows()
+        )
         bar.__enter__()
     try:
         for event in events(current, stop):
@@ -164,6 +167,13 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
                     stderr.print(line, markup=False, soft_wrap=True)
                 if bar is not None:
                     bar.epoch(event.row, trainer.best_epoch)
+                for finding in event.findings:
+                    if json_:
+                        told = {"event": "warning", "epoch": event.row["epoch"]}
+                        console.print_json(told | asdict(finding))
+                    elif verbose:
+                        stderr.print(f"epoch {event.row['epoch']}: {finding}", style="yellow",
+                                     markup=False, soft_wrap=True)  # fmt: skip
             elif bar is not None:
                 bar.step(event.step, event.epoch)
     finally:
@@ -192,12 +202,12 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     """Take one step on the first rows and show the layers."""
     import torch
 
-    from nnzoo import console, summary
+    from nnzoo import console, probe
 
     trainer, network = current.trainer, current.network
     first = torch.arange(min(2, trainer.rows), device=network.device)
     x, _ = trainer.splits["train"].batch(first)
-    rows = summary.layers(network, network.model, x)
+    rows = [layer.to_dict() for layer in probe.look(network, x).layers]
     trainer.try_step()
     steps = {"steps_per_epoch": len(trainer.groups), "steps": trainer.total_steps}
     if json_:

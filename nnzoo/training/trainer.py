@@ -25,6 +25,7 @@ from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, check_leaves
 from nnzoo.tasks import HIGHER_IS_BETTER
+from nnzoo.training import health
 from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale, rate_factor
 
 
@@ -40,10 +41,12 @@ class StepEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """One epoch is over; `row` is its line of metrics.jsonl; `best` tells whether it is the best."""
+    """One epoch is over; `row` is its line of metrics.jsonl; `best` tells whether it is the best;
+    `findings`: what is wrong with gradients or units and was not told before."""
 
     row: dict[str, Any]
     best: bool
+    findings: list[health.Finding]
 
 
 class Trainer:
@@ -81,6 +84,11 @@ class Trainer:
         self.skipped = 0
         self.skipped_in_row = 0
         self.norm: float | None = None
+        self.norm_sum = 0.0
+        self.norm_max = 0.0
+        self.first_loss: float | None = None
+        self.trivial_loss: float | None = None
+        self.told: set[tuple[str, str]] = set()
 
     @property
     def total_steps(self) -> int:
@@ -144,8 +152,12 @@ class Trainer:
             scale = norm_scale(before, clip)
             self.optimizer.step(rate, None if scale is None else norm.new_tensor(scale))
             self.norm, self.skipped_in_row = before, 0
+            self.norm_sum += before
+            self.norm_max = max(self.norm_max, before)
             for each in seen:
                 self.sums.add(*each)
+            if self.first_loss is None:
+                self.first_loss = loss.item() / float(total)
         else:
             self.skip(rate, loss.item(), buffers)
         self.step += 1
@@ -190,11 +202,12 @@ class Trainer:
         shown = ", ".join(f"{layer} {layers[layer]:.3g}" for layer in largest[:3])
         before = "" if self.norm is None else f" (norm {self.norm:.3g} at the last good step)"
         what = "the gradient" if math.isfinite(loss) else "the loss"
+        exploded = "exploding gradients; " if self.norm_max > health.EXPLODING else ""
         many = f", {self.skipped_in_row} times in a row" if self.skips else ""
         return DivergedError(
             f"training diverged at step {self.step + 1} (epoch {self.epoch + 1}), learning rate "
             f"{rate:g}: {what} is not a finite number{many}\n"
-            f"largest gradients by layer: {shown}{before}\n"
+            f"{exploded}largest gradients by layer: {shown}{before}\n"
             "try a lower optim.lr, optim.clip={norm: 1.0}, a warm-up (optim.schedule.warmup), or "
             "train.on_nan=skip where single batches are at fault"
         )
@@ -226,8 +239,12 @@ class Trainer:
         }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
         self.sums = self.task.training_sums(self.device)
+        row["gradient_norm"] = self.norm_sum / max(1, len(self.groups) - self.skipped)
+        row["gradient_norm_max"] = self.norm_max
+        self.norm_sum = self.norm_max = 0.0
         if self.skips:
             row["skipped"], self.skipped = self.skipped, 0
+        findings = self.look(row)
         if "val" in self.splits:
             report = evaluate(self.network, self.splits["val"], self.task, self.device)
             row |= {f"val_{name}": report[name] for name in self.task.metrics}
@@ -236,7 +253,24 @@ class Trainer:
             "samples_per_second": round(self.rows / seconds, 1) if seconds else None,
             "seconds": round(seconds, 4),
         }
-        return EpochEnd(row, best)
+        return EpochEnd(row, best, findings)
+
+    def look(self, row: dict[str, Any]) -> list[health.Finding]:
+        """What is newly found wrong; where it is time, gradient norms by layer go into the row."""
+        if self.trivial_loss is None:
+            self.trivial_loss = health.trivial_loss(self.network, self.splits["train"])
+        start = max(self.trivial_loss, self.first_loss or 0.0)
+        found = health.diagnose_epoch(row, start, self.config)
+        if health.due(self.epoch, len(self.groups)):
+            seen = health.look_at(self.network, self.splits["train"])
+            row["gradient_norms"] = seen.gradients()
+            found += health.diagnose(seen, self.config)
+        if self.epoch == 1 < self.config.train.epochs:
+            # A gate that forgets at first learns not to.
+            found = [each for each in found if each.layer != "time"]
+        found = [each for each in found if (each.kind, each.layer) not in self.told]
+        self.told |= {(each.kind, each.layer) for each in found}
+        return found
 
     def compare(self, row: dict[str, Any]) -> bool:
         """Whether this epoch is the best so far; keeps its weights and counts stale epochs."""
@@ -290,6 +324,7 @@ class Trainer:
     _POSITION = (
         "epoch", "group", "step", "elapsed", "rate_scale", "flat_epochs", "best_epoch",
         "best_value", "stale_epochs", "stale_value", "skipped", "skipped_in_row",
+        "norm_sum", "norm_max", "first_loss",
     )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
