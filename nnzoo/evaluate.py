@@ -16,6 +16,11 @@ MAX_ROWS = 512
 MAX_NUMBERS = 1 << 20
 
 
+def batch_rows(size: int) -> int:
+    """How many samples of `size` numbers are answered together."""
+    return max(1, min(MAX_ROWS, MAX_NUMBERS // size))
+
+
 @torch.no_grad()
 def outputs(
     network: nn.Module, split: Split, device: torch.device
@@ -28,7 +33,7 @@ def outputs(
     if not len(split):
         return
     size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
-    for piece in chunks(len(split), max(1, min(MAX_ROWS, MAX_NUMBERS // size))):
+    for piece in chunks(len(split), batch_rows(size)):
         x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
         yield network(x), y
 

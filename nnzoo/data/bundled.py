@@ -60,7 +60,8 @@ def load_digits(options: DigitsOptions, spec: dict[str, Any] | None = None) -> D
     y = torch.from_numpy(table[:, -1].astype(np.int64))
     rows = split_rows(len(x), options.split, y.numpy())
     splits = row_splits(x, y, rows)
-    spec = {"labels": [str(digit) for digit in range(10)]}
+    # Others have 0 to 255: pictures that are to be answered are scaled to this.
+    spec = {"labels": [str(digit) for digit in range(10)], "levels": 16}
     return Dataset(Kind("image", (1, 8, 8)), "classification", splits, spec)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from nnzoo.cache import cache_folder
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
 from nnzoo.data.dataset import Dataset, Kind, Pages, TensorSplit, check_memory, row_splits
-from nnzoo.data.pictures import EXTENSIONS, decode_all
+from nnzoo.data.pictures import decode_all, picture_files
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -251,18 +251,10 @@ def find_pictures(
 def _class_files(folder: Path) -> Pictures:
     result = {}
     for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
-        files = []
-        for place, below, names in os.walk(class_folder):
-            below[:] = [name for name in below if name[0] != "."]
-            files += [
-                file
-                for name in names
-                if name[0] != "." and os.path.splitext(name)[1].lower() in EXTENSIONS
-                and os.path.isfile(file := os.path.join(place, name))
-            ]  # fmt: skip
+        files = list(picture_files(str(class_folder)))
         if not files:
             raise DataError(f"class folder without pictures: {class_folder}")
-        result[class_folder.name] = sorted(files, key=lambda file: file.split(os.sep))
+        result[class_folder.name] = files
     if not result:
         raise DataError(f"{folder} has no class folders; put each class's pictures into its own")
     return result

@@ -32,6 +32,25 @@ WORTH_A_PROCESS = 500
 BYTES = 8000
 
 
+def picture_files(folder: str) -> Iterator[str]:
+    """The pictures in a folder and those below it, hidden ones left out, in order of their names.
+
+    Raises DataError where a folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror or error}") from None
+    for entry in entries:
+        if entry.name[0] == ".":
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from picture_files(entry.path)
+        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
+            yield entry.path
+
+
 def decode_image(file: str | Path, height: int, width: int, color: bool) -> np.ndarray:
     """One picture as uint8 (channels, height, width), upright and resized.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from nnzoo.config.schema import SeriesOptions, TimeSplit
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
 from nnzoo.data.frames import (
+    SAMPLE,
     column_name,
     header_notes,
     looks_like_dates,
@@ -107,10 +110,8 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
         others = [name for name in others if name not in targets]
     features = targets + others
     pieces = _pieces(frame, groups)
-    values, goals = [], []
-    for piece in pieces.values():
-        values.append(_numbers(piece, features, len(targets), options.path))
-        goals.append(values[-1][:, : len(targets)])
+    values = [_numbers(each, features, len(targets), options.path) for each in pieces.values()]
+    goals = [each[:, : len(targets)] for each in values]
     season = (
         options.season
         if isinstance(options.season, int)
@@ -123,6 +124,84 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     )  # fmt: skip
     dataset.notes += header_notes(frame, options.path, options.header)
     return dataset
+
+
+@dataclass(frozen=True)
+class Past:
+    """One series up to the present: values (time, features), and its dates where it has any."""
+
+    values: np.ndarray
+    dates: pandas.Series | None
+
+
+def read_past(
+    frame: pandas.DataFrame, options: SeriesOptions, features: list[str], targets: int
+) -> dict[str, Past]:
+    """Each series of a frame by its name, which is "" where there is no data.group.
+
+    features: the columns that the network sees, of which the first `targets` are what it predicts.
+    Raises DataError as `load_series` does.
+    """
+    for name in features:
+        if name not in frame.columns:
+            raise DataError(
+                f"{options.path}: column '{name}' is missing; the network was trained with it"
+            )
+    time = _time_column(frame, options)
+    return {
+        name: Past(
+            _numbers(piece, features, targets, options.path), None if time is None else piece[time]
+        )
+        for name, piece in _pieces(frame, _groups(frame, options)).items()
+    }
+
+
+# Behind the time of a date.
+_OFFSET = r":\d\d(\.\d+)? *(Z|[+-]\d\d(:?\d\d)?)$"
+
+
+def next_dates(past: pandas.Series, steps: int) -> list[str] | None:
+    """The dates that follow, as text; None where they are not at equal distances.
+
+    A distance is equal where 9 of 10 are: a gap or a leap day left out changes nothing. Months
+    stay months, and the last days of months stay last days. Dates with an offset come in UTC.
+    """
+    import pandas
+
+    dates = to_dates(past)
+    if len(dates) < 3 or dates.isna().any():
+        return None
+    last = dates.iloc[-1]
+    months = dates.dt.year * 12 + dates.dt.month
+    ends, of_day = dates.dt.is_month_end, dates - dates.dt.normalize()
+    monthly = of_day.nunique() == 1 and (ends.all() or dates.dt.day.nunique() == 1)
+    count = _distance(months) if monthly else None
+    distance = _distance(dates)
+    if not count and not distance:
+        return None
+
+    def ahead(step: int) -> Any:
+        if not count:
+            return last + distance * step
+        month = last + pandas.DateOffset(months=int(count) * step)
+        return month + pandas.offsets.MonthEnd(0) if ends.all() else month
+
+    try:
+        if ahead(steps).year > 9999:
+            return None
+    except (OverflowError, ValueError):
+        return None
+    future = [ahead(step) for step in range(1, steps + 1)]
+    days = not any(each != each.normalize() for each in (*dates.iloc[-SAMPLE:], *future))
+    zone = "+00:00" if re.search(_OFFSET, str(past.iloc[-1])) else ""
+    return [each.strftime("%Y-%m-%d" if days else f"%Y-%m-%d %H:%M:%S{zone}") for each in future]
+
+
+def _distance(times: pandas.Series) -> Any:
+    """The usual distance from one to the next; None where fewer than 9 of 10 are."""
+    steps = times.diff().iloc[1:]
+    usual = steps.median()
+    return usual if usual and (steps == usual).mean() >= 0.9 else None
 
 
 def _time_column(frame: pandas.DataFrame, options: SeriesOptions) -> str | None:

@@ -139,6 +139,8 @@ def _describe(
     if not numbers and not categories:
         raise DataError(f"{path} has no column to learn from but the target '{target}'")
     spec: dict[str, Any] = {"columns": numbers + categories, "target": target}
+    if unnamed(train):
+        spec["width"] = len(train.columns)  # tells later whether a file lacks the target
     task = options.task
     if task != "classification":
         _refuse_decimal_commas(train[target], path)
