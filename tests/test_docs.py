@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -27,6 +29,19 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in link:
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_example_of_an_exported_network_runs(
+    nnzoo: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1")
+    assert nnzoo("export", "checkpoints/cnn").code == 0
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["probabilities"].shape == (3, 10)
+    assert capsys.readouterr().out.count("'") == 6
 
 
 def test_every_bundled_config_is_in_the_readme_or_the_results() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nnzoo.models import kernels
-from nnzoo.models.recurrent import GRU, RNN, ReluLSTM
+from nnzoo.models.recurrent import GRU, RNN, ReluLSTM, by_hand
 
 
 class Hand:
@@ -95,7 +95,7 @@ class TanhLSTM(ReluLSTM):
             zeros = self.zeros(x)
             return kernels.Lstm.apply("tanh", x, zeros, zeros, *weights)
 
-        return self.by_hand(x, kernel)
+        return by_hand(self, x, kernel)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

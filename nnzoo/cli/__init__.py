@@ -17,6 +17,7 @@ from nnzoo import __version__
 from nnzoo.cli import catalogue
 from nnzoo.cli.common import guarded
 from nnzoo.cli.evaluate import eval_
+from nnzoo.cli.export import export
 from nnzoo.cli.train import train
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ def _main(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "eval": eval_,
+    "export": export,
     "check": catalogue.check,
     "models": catalogue.models,
     "datasets": catalogue.datasets,

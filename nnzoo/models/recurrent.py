@@ -82,8 +82,33 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
     return cell
 
 
+def by_hand(rnn: nn.RNNBase, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]]) -> Any:
+    """x (batch, time, features) through the layers and directions of a module, each by `kernel`.
+
+    kernel: x (time, batch, features) and four parameters to all states and the last (state, or state
+    and cell). Gives all states (batch, time, directions * hidden) and the last, each (layers *
+    directions, batch, hidden), as the modules of torch.nn do.
+    """
+    x = x.transpose(0, 1)
+    lasts = []
+    for layer in range(rnn.num_layers):
+        sides = []
+        for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
+            weights = [
+                getattr(rnn, f"{name}_l{layer}{suffix}")
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            ]
+            states, *last = kernel(x.flip(0) if suffix else x, *weights)
+            sides.append(states.flip(0) if suffix else states)
+            lasts.append(last)
+        x = torch.cat(sides, 2) if rnn.bidirectional else sides[0]
+        if layer < rnn.num_layers - 1:
+            x = functional.dropout(x, rnn.dropout, rnn.training)
+    return x.transpose(0, 1), *(torch.stack(each) for each in zip(*lasts, strict=True))
+
+
 class _Hand:
-    """How the recurrent modules below run the kernels, layer by layer and direction by direction."""
+    """When the recurrent modules below run the kernels, and from which state."""
 
     def hand_runs(self: Any, x: Tensor, hx: object) -> bool:
         """Whether the kernels take the case: a batch of sequences on the CPU, from a zero state, of
@@ -103,26 +128,6 @@ class _Hand:
             and len(x) * self.hidden_size**2 >= (2**14 if early else 2**19)
         )  # fmt: skip
 
-    def by_hand(self: Any, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]]) -> Any:
-        """kernel: x (time, batch, features) and four parameters to all states and the last (state,
-        or state and cell); gives what the modules of torch.nn give."""
-        x = x.transpose(0, 1)
-        lasts = []
-        for layer in range(self.num_layers):
-            sides = []
-            for suffix in ("", "_reverse")[: 2 if self.bidirectional else 1]:
-                weights = [
-                    getattr(self, f"{name}_l{layer}{suffix}")
-                    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-                ]
-                states, *last = kernel(x.flip(0) if suffix else x, *weights)
-                sides.append(states.flip(0) if suffix else states)
-                lasts.append(last)
-            x = torch.cat(sides, 2) if self.bidirectional else sides[0]
-            if layer < self.num_layers - 1:
-                x = functional.dropout(x, self.dropout, self.training)
-        return x.transpose(0, 1), *(torch.stack(each) for each in zip(*lasts, strict=True))
-
     def zeros(self: Any, x: Tensor) -> Tensor:
         """The first state for an input (time, batch, features)."""
         return self.weight_hh_l0.new_zeros(x.shape[1], self.hidden_size)
@@ -138,7 +143,7 @@ class RNN(_Hand, nn.RNN):
         def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
             return kernels.Rnn.apply(self.nonlinearity, x, self.zeros(x), *weights)
 
-        return self.by_hand(x, kernel)
+        return by_hand(self, x, kernel)
 
 
 class GRU(_Hand, nn.GRU):
@@ -151,7 +156,7 @@ class GRU(_Hand, nn.GRU):
         def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
             return kernels.Gru.apply(x, self.zeros(x), *weights)
 
-        return self.by_hand(x, kernel)
+        return by_hand(self, x, kernel)
 
 
 class ReluLSTM(_Hand, nn.LSTM):
@@ -167,5 +172,5 @@ class ReluLSTM(_Hand, nn.LSTM):
             zeros = self.zeros(x)
             return kernels.Lstm.apply("relu", x, zeros, zeros, *weights)
 
-        states, hidden, cell = self.by_hand(x, kernel)
+        states, hidden, cell = by_hand(self, x, kernel)
         return states, (hidden, cell)

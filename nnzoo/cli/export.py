@@ -1,0 +1,60 @@
+"""`nnzoo export`: a network for other programs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from nnzoo.cli.common import DebugOption, JsonOption, one_of
+from nnzoo.errors import UsageError
+
+
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A run folder, or a .pt file.", show_default=False)
+    ],
+    format_: Annotated[
+        str, typer.Option("--format", metavar="onnx|torch|state-dict", help="What is written.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", show_default=False,
+                     help="The file; default: the run's name, beside its checkpoint."),
+    ] = None,
+    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that --out names.")
+    ] = False,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Write a network for other programs, from raw inputs to answers."""
+    one_of("--format", format_, ("onnx", "torch", "state-dict"))
+    one_of("--weights", weights, ("best", "last"))
+    if out is not None:
+        if out.is_dir() or not out.parent.is_dir():
+            raise UsageError(f"--out: {out} is not a file in a folder that exists")
+        if out.exists() and not force:
+            raise UsageError(f"--out: {out} exists; --force writes over it")
+    import torch
+
+    from nnzoo import console
+    from nnzoo.export import BATCHES, FORMATS, export
+    from nnzoo.run import load_network
+
+    network, file, note = load_network(checkpoint, torch.device("cpu"), cast(Any, weights))
+    if note:
+        sys.stderr.write(f"note: {note}\n")
+    path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
+    result = export(network, format_, path)
+    if json_:
+        console.print_json(result)
+        return
+    batches = " and ".join(map(str, BATCHES))
+    checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {batches})"
+    if format_ == "state-dict":
+        checked = "holds the weights, read back unchanged"
+    sys.stdout.write(f"{path} {checked}; {result['bytes']:,} bytes\n")
