@@ -39,9 +39,10 @@ LAYERS = """
     nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run
+    nnzoo.predict
     nnzoo.starter nnzoo.console nnzoo.export
     nnzoo.cli.common
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.catalogue nnzoo.cli.export
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export
     nnzoo.cli
     nnzoo.__main__
 """
@@ -133,6 +134,7 @@ LIGHT = [
     ["--help"],
     ["--version"],
     ["train", "--help"],
+    ["predict", "--help"],
     ["models"],
     ["models", "--json"],
     ["datasets"],

@@ -18,6 +18,7 @@ from nnzoo.cli import catalogue
 from nnzoo.cli.common import guarded
 from nnzoo.cli.evaluate import eval_
 from nnzoo.cli.export import export
+from nnzoo.cli.predict import predict
 from nnzoo.cli.train import train
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ def _main(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "eval": eval_,
+    "predict": predict,
     "export": export,
     "check": catalogue.check,
     "models": catalogue.models,
