@@ -165,7 +165,7 @@ def predict_arrays(
     types and values. A forecast's answers are named "target+step", time first.
     """
     steps = _checked_steps(network, steps)
-    raw = _checked_array(network, torch.as_tensor(x))
+    raw = _checked_array(network, x)
     for i, piece in enumerate(raw.split(_batch_rows(network))):
         first = i * _batch_rows(network)
         places = {"row": list(range(first + 1, first + len(piece) + 1))}
@@ -262,14 +262,21 @@ def _check_files(network: Network, paths: Sequence[str | Path]) -> None:
             raise DataError(f"{path} is a folder; this network reads {reads(network)}")
         if folder and next(picture_files(str(path)), None) is None:
             raise DataError(f"{path} has no pictures; this network reads {reads(network)}")
+        if not folder and not os.path.isfile(path):  # a pipe would wait for ever
+            raise DataError(f"not a regular file: {path}")
         if not folder and picture != images:
             what = "is a picture" if picture else "is no picture"
             raise DataError(f"{path} {what}; this network reads {reads(network)}")
 
 
-def _checked_array(network: Network, x: Tensor) -> Tensor:
+def _checked_array(network: Network, x: np.ndarray | Tensor) -> Tensor:
     """Raw inputs as the network reads them: (rows, *shape), on the CPU."""
     kind, shape = network.facts["kind"], tuple(network.facts["shape"])
+    if isinstance(x, np.ndarray):
+        try:
+            x = torch.from_numpy(np.array(x, order="C"))  # also of what may not be written to
+        except (TypeError, ValueError):
+            raise DataError(f"expected numbers, got {x.dtype}") from None
     x = x.detach().cpu()
     expected = f"({', '.join(['rows', *map(str, shape)])})"
     given = tuple(x.shape)
@@ -486,14 +493,15 @@ class _Unseen:
             if len(new):
                 self.counts[name] = self.counts.get(name, 0) + len(new)
                 named = self.values.setdefault(name, [])
-                named += [v for v in to_text(new).unique() if v not in named][: SHOWN - len(named)]
+                more = [value for value in to_text(new).unique() if value not in named]
+                named += more[: SHOWN + 1 - len(named)]
 
     def notes(self) -> list[str]:
         if not self.counts:
             return []
         texts = [
-            f"{count:,} of '{shorten(name)}' ({', '.join(map(shorten, self.values[name]))}"
-            f"{', …' if count > len(self.values[name]) else ''})"
+            f"{count:,} of '{shorten(name)}' ({', '.join(map(shorten, self.values[name][:SHOWN]))}"
+            f"{', …' if len(self.values[name]) > SHOWN else ''})"
             for name, count in list(self.counts.items())[:SHOWN]
         ]
         more = f", and in {len(self.counts) - SHOWN} more columns" * (len(self.counts) > SHOWN)

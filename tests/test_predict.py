@@ -300,11 +300,23 @@ def test_values_that_training_never_saw_are_counted_and_told(nnzoo: Nnzoo) -> No
     result = nnzoo("predict", RUN, "new.csv")
     assert result.code == 0
     assert (
-        result.err
-        == "note: values that training never saw count as missing: 3 of 'kind' (x, z, …)\n"
+        result.err == "note: values that training never saw count as missing: 3 of 'kind' (x, z)\n"
     )
     answers = [row["y"] for row in rows_of(result.out)]
     assert answers[0] == answers[2] == answers[3]
+
+
+def test_of_many_values_and_columns_a_few_are_named() -> None:
+    rng = np.random.default_rng(0)
+    table = pandas.DataFrame(rng.choice(list("uv"), (40, 6)), columns=[*"abcde", "y"])
+    table.to_csv("d.csv", index=False)
+    network = train("mlp", TABLE)
+    new = table.assign(a=[f"w{i}" for i in range(40)], b="x", c="x", d="x", e="x")
+    new.to_csv("new.csv", index=False)
+    assert joined(predict(network, "new.csv")).notes == [
+        "values that training never saw count as missing: 40 of 'a' (w0, w1, w2, …), 40 of 'b' (x), "
+        "40 of 'c' (x), and in 2 more columns"
+    ]
 
 
 def test_several_files_are_told_apart(nnzoo: Nnzoo) -> None:
@@ -562,12 +574,14 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     formats = ", ".join(each[1:] for each in prediction.EXTENSIONS)
     pictures = f"this network reads pictures ({formats}) and folders of them\n"
     Path("empty").mkdir()
+    os.mkfifo("pipe.png")
     Path("new.csv").write_text("a,b\n1,2\n")
     for words, code, message in (
         (["none.png"], 3, "no file none.png\n"),
         (["new.csv"], 3, f"new.csv is no picture; {pictures}"),
         (["empty"], 3, f"empty has no pictures; {pictures}"),
         ([], 2, f"what for? nnzoo predict {RUN} photos/\n"),
+        (["pipe.png"], 3, "not a regular file: pipe.png\n"),
         (["new.csv", "--steps", "0"], 2, "--steps: expected a whole number of at least 1, got 0\n"),
         (["new.csv", "--json", "--out", "x"], 2,
          "give one of the two: --json writes to stdout, --out to a file\n"),
@@ -634,6 +648,8 @@ def test_a_series_that_cannot_be_continued_is_refused(nnzoo: Nnzoo) -> None:
         ("image", 3, "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got int"),
         ("table_classes", np.zeros((2, 5)), "expected rows of shape (rows, 4), or one of them; got (2, 5)"),
         ("table_classes", np.zeros((2, 4), bool), "expected numbers, got bool"),
+        ("table_classes", np.array([["a"] * 4]), "expected numbers, got <U1"),
+        ("table_classes", np.array([[None] * 4]), "expected numbers, got object"),
         ("table_classes", pandas.DataFrame(), "the table has no rows"),
         ("series", np.full((1, 20, 1), np.nan), "expected finite numbers; there are missing or infinite ones"),
         ("series", np.zeros((3, 19, 1)), "expected windows of shape (rows, 20, 1), or one of them; got (3, 19, 1)"),
@@ -641,6 +657,14 @@ def test_a_series_that_cannot_be_continued_is_refused(nnzoo: Nnzoo) -> None:
 )  # fmt: skip
 def test_arrays_of_another_shape_or_type_are_refused(data: str, x: Any, message: str) -> None:
     assert refused(DataError, train("mlp", data), x).startswith(message)
+
+
+def test_arrays_that_cannot_be_written_or_lie_backwards_are_answered() -> None:
+    network = train("mlp", "image")
+    raw = np.random.default_rng(0).integers(0, 17, (5, 1, 8, 8)).astype(np.uint8)
+    raw.flags.writeable = False
+    forth, back = joined(predict(network, raw)), joined(predict(network, raw[::-1]))
+    np.testing.assert_allclose(forth.numbers, back.numbers[::-1], rtol=1e-5)
 
 
 def test_one_picture_one_window_and_one_row_are_answered() -> None:
