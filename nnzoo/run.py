@@ -30,7 +30,7 @@ from nnzoo.training.tune import resolve
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
 MAY_CHANGE = (
     "name", "train.epochs", "train.save_every", "train.early_stopping", "train.on_nan",
-    "train.max_skipped",
+    "train.max_skipped", "train.tensorboard",
 )  # fmt: skip
 Resume = Literal["auto", "must", "never"]
 State = Literal["new", "resumed", "complete"]

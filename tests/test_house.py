@@ -40,7 +40,7 @@ LAYERS = """
     nnzoo.training.folder
     nnzoo.run
     nnzoo.predict
-    nnzoo.starter nnzoo.console nnzoo.export
+    nnzoo.starter nnzoo.console nnzoo.export nnzoo.tensorboard
     nnzoo.cli.common
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export
     nnzoo.cli

@@ -29,6 +29,7 @@ from nnzoo.cli.common import (
     one_of,
 )
 from nnzoo.errors import INTERRUPTED, TERMINATED
+from nnzoo.extras import require
 
 if TYPE_CHECKING:
     from nnzoo.run import Run
@@ -66,6 +67,8 @@ def train(
     one_of("--resume", resume, ("auto", "must", "never"))
     one_of("--verbose", verbose, (0, 1, 2))
     run_config = config_of(source, config, set_, seed)
+    if run_config.train.tensorboard:
+        require("tensorboard", "train.tensorboard", "tensorboard")
     from nnzoo import console, run
     from nnzoo.training.device import choose_device
 
@@ -147,6 +150,11 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
 
     trainer = current.trainer
     epochs = trainer.config.train.epochs
+    source = events(current, stop)
+    if trainer.config.train.tensorboard:
+        from nnzoo.tensorboard import record
+
+        source = record(current, source)
     bar = None
     trained: list[float] = []
     skipped = 0
@@ -156,7 +164,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
         )
         bar.__enter__()
     try:
-        for event in events(current, stop):
+        for event in source:
             if isinstance(event, EpochEnd):
                 trained.append(event.row["seconds"])
                 skipped += event.row.get("skipped", 0)

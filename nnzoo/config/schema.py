@@ -673,3 +673,8 @@ class TrainOptions(Options):
     max_skipped: PositiveInt = Field(
         10, description="with skip: after how many such steps in a row the run ends"
     )
+    tensorboard: bool = Field(
+        False,
+        description="write the curves into tensorboard/ of the run's folder; needs pip install "
+        "'nnzoo[tensorboard]'",
+    )

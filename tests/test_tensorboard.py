@@ -1,0 +1,132 @@
+"""TensorBoard shows what metrics.jsonl holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from zoo import begin, config
+
+from nnzoo.run import Run, train
+from nnzoo.tensorboard import record, scalars
+from nnzoo.training.trainer import EpochEnd
+
+
+def settings(**train: Any) -> Any:
+    return config("mlp", "table_classes", train={"epochs": 3, "tensorboard": True} | train)
+
+
+def finish(run: Run, stop: Callable[[], bool] = lambda: False) -> list[Any]:
+    events = list(record(run, train(run, stop)))
+    run.lock.release()
+    return events
+
+
+def shown(folder: Path) -> EventAccumulator:
+    """What TensorBoard makes of a run's folder."""
+    board = EventAccumulator(str(folder / "tensorboard"))
+    board.Reload()
+    return board
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    board = shown(folder)
+    return {
+        tag: [(each.step, each.value) for each in board.Scalars(tag)]
+        for tag in board.Tags()["scalars"]
+    }
+
+
+def expected(run: Run) -> dict[str, Any]:
+    """The curves of metrics.jsonl; TensorBoard keeps float32."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in run.folder.rows():
+        for tag, value in scalars(row).items():
+            found.setdefault(tag, []).append((row["step"], pytest.approx(value, rel=1e-6)))
+    return found
+
+
+def test_the_curves_are_those_of_metrics_jsonl() -> None:
+    run = begin(settings())
+    events = finish(run)
+    assert sum(isinstance(event, EpochEnd) for event in events) == 3
+    found = curves(run.folder.path)
+    assert found == expected(run)
+    assert {"train/loss", "val/loss", "val/f1_macro", "lr", "samples_per_second"} <= found.keys()
+    (text,) = shown(run.folder.path).Tensors("config/text_summary")
+    assert b"tensorboard: true" in text.tensor_proto.string_val[0]
+
+
+def test_a_mapping_becomes_a_group_and_what_is_missing_no_number() -> None:
+    row = {"epoch": 1, "step": 7, "lr": 0.1, "val_f1_macro": 0.5, "samples_per_second": None,
+           "gradient_norms": {"1 linear": 2.0}}  # fmt: skip
+    assert scalars(row) == {"lr": 0.1, "val/f1_macro": 0.5, "gradient_norms/1 linear": 2.0}
+
+
+def test_a_run_that_went_on_has_each_step_once() -> None:
+    """Stopped inside its third epoch, with the checkpoint of the second lost with it."""
+    saves = {"save_every": "1 epoch"}
+    run = begin(settings(epochs=4, **saves))
+    kept = (run.folder.last, run.folder.metrics)
+    early = {}
+    for event in record(run, train(run)):
+        if isinstance(event, EpochEnd) and event.row["epoch"] == 1:
+            early = {path: path.read_bytes() for path in kept}
+        if isinstance(event, EpochEnd) and event.row["epoch"] == 3:
+            break
+    run.lock.release()
+    for path, content in early.items():
+        path.write_bytes(content)
+    again = begin(settings(epochs=4, **saves))
+    assert again.trainer.epoch == 1
+    finish(again)
+    found = curves(again.folder.path)
+    assert [step for step, _ in found["lr"]] == [row["step"] for row in again.folder.rows()]
+    assert found == expected(again)
+
+
+def test_asked_for_later_the_curves_begin_with_the_first_epoch() -> None:
+    run = begin(settings(epochs=2, tensorboard=False))
+    list(train(run))
+    run.lock.release()
+    again = begin(settings(epochs=3))
+    finish(again)
+    assert len(curves(again.folder.path)["train/loss"]) == 3
+
+
+def test_the_command_writes_them_and_says_nothing_of_it(nnzoo: Callable[..., Any]) -> None:
+    words = ("train", "--config", "mlp", "-s", "model.hidden=[4]", "-s", "train.epochs=2")
+    result = nnzoo(*words, "--json", "--verbose", "0", "-s", "train.tensorboard=true")
+    assert (result.code, result.err) == (0, "")
+    rows = [line for line in result.lines if line["event"] == "epoch"]
+    found = curves(Path("checkpoints/mlp"))["val/loss"]
+    assert found == [(row["step"], pytest.approx(row["val_loss"], rel=1e-6)) for row in rows]
+
+
+def test_a_missing_package_is_told_before_anything_is_written(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    result = nnzoo("train", "--config", "mlp", "-s", "train.tensorboard=true")
+    assert result.code == 2
+    assert result.err == ("train.tensorboard needs tensorboard: pip install 'nnzoo[tensorboard]'\n")
+    assert not Path("checkpoints").exists()
+
+
+def test_a_run_without_it_never_loads_it() -> None:
+    script = (
+        "import sys\n"
+        "from nnzoo.cli import app\n"
+        "try:\n"
+        "    app(['train', '--config', 'mlp', '-s', 'train.epochs=1'])\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code\n"
+        "assert 'tensorboard' not in sys.modules\n"
+        "assert 'nnzoo.tensorboard' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
