@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from nnzoo.config.show import to_json
+from nnzoo.config.show import number, to_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,18 +47,6 @@ def print_json(value: Any) -> None:
     """One JSON object on a line of stdout, at once."""
     sys.stdout.write(to_json(value) + "\n")
     sys.stdout.flush()
-
-
-def number(value: Any) -> str:
-    """A metric with four digits that count."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    size = abs(value)
-    if size >= 1e6 or 0 < size < 1e-3:
-        return f"{value:.3e}"
-    return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
 
 
 def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:

@@ -288,14 +288,14 @@ def _checked_array(network: Network, x: np.ndarray | Tensor) -> Tensor:
         what = {"image": "images", "table": "rows"}.get(kind, "windows")
         raise DataError(f"expected {what} of shape {expected}, or one of them; got {given}")
     if kind == "image":
-        levels = _levels(network)
+        top = levels(network)
         if x.dtype != torch.uint8:
             raise DataError(
-                f"expected pixels from 0 to {levels} as uint8, got {_type(x)}; scale, round and cast "
+                f"expected pixels from 0 to {top} as uint8, got {_type(x)}; scale, round and cast "
                 "them"
             )
-        if int(x.max()) > levels:
-            raise DataError(f"expected pixels from 0 to {levels}, got {int(x.max())}")
+        if int(x.max()) > top:
+            raise DataError(f"expected pixels from 0 to {top}, got {int(x.max())}")
         return x
     if x.is_complex() or x.dtype == torch.bool:
         raise DataError(f"expected numbers, got {_type(x)}")
@@ -344,21 +344,28 @@ def _answers(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Ans
 # Pictures.
 
 
-def _predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
-    """A picture that cannot be read is an error of its `Answers`; all others are answered."""
+def read_picture(network: Network, file: str | Path) -> Tensor:
+    """A picture file as the network reads it: uint8 (channels, height, width). Raises DataError."""
+    if network.facts["kind"] != "image":
+        raise DataError(f"{file}: this network reads {reads(network)}")
     channels, height, width = network.facts["shape"]
     if channels not in (1, 3):
         raise DataError(f"pictures have 1 or 3 channels; this network reads {channels}")
-    levels = _levels(network)
+    image = decode_image(file, height, width, channels == 3)
+    top = levels(network)
+    if top != 255:
+        image = np.round(image * (top / 255)).astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(image))
+
+
+def _predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
+    """A picture that cannot be read is an error of its `Answers`; all others are answered."""
 
     def decode(file: str) -> Tensor | str:
         try:
-            image = decode_image(file, height, width, channels == 3)
+            return read_picture(network, file)
         except DataError as error:
             return str(error)
-        if levels != 255:
-            image = np.round(image * (levels / 255)).astype(np.uint8)
-        return torch.from_numpy(np.ascontiguousarray(image))
 
     files = chain.from_iterable(
         picture_files(path) if os.path.isdir(path) else [path] for path in paths
@@ -380,12 +387,12 @@ def _predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
     yield answers.only(brightness.notes())
 
 
-def _levels(network: Network) -> int:
+def levels(network: Network) -> int:
     """What a white pixel of the network's images is; black is 0."""
-    levels = network.facts["spec"].get("levels", 255)
-    if not isinstance(levels, int) or not 1 <= levels <= 255:
-        raise CheckpointError(f"the checkpoint has images of {str(levels)[:40]} levels")
-    return levels
+    top = network.facts["spec"].get("levels", 255)
+    if not isinstance(top, int) or not 1 <= top <= 255:
+        raise CheckpointError(f"the checkpoint has images of {str(top)[:40]} levels")
+    return top
 
 
 class _Brightness:
@@ -399,7 +406,7 @@ class _Brightness:
     def __init__(self, network: Network) -> None:
         scale = network.preprocess.get_submodule("scale")
         assert isinstance(scale, Scale)
-        self.levels = _levels(network)
+        self.levels = levels(network)
         self.known = scale.how == "standardize"
         self.mean, self.spread = float(scale.shift.mean()), float(scale.spread.mean())
         self.total, self.count = 0, 0

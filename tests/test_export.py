@@ -256,9 +256,13 @@ def test_another_file_is_written_over_only_where_that_is_asked_for(
     assert nnzoo(*state).code == nnzoo(*state).code == 0
     Path("mine").write_text("mine")
     result = nnzoo(*state, "--out", "mine")
-    assert (result.code, result.err) == (2, "--out: mine exists; --force writes over it\n")
+    assert (result.code, result.err) == (2, "mine exists; --force writes over it\n")
     assert Path("mine").read_text() == "mine"
     assert nnzoo(*state, "--out", "mine", "--force").code == 0
+    Path("best.pt").write_bytes((trained / "best.pt").read_bytes())
+    Path("mlp.safetensors").write_text("another's")
+    result = nnzoo("export", "best.pt", "--format", "state-dict")
+    assert (result.code, result.err) == (2, "mlp.safetensors exists; --force writes over it\n")
     result = nnzoo(*state, "--out", "nowhere/x")
     assert result.code == 2
     assert result.err == "--out: nowhere/x is not a file in a folder that exists\n"

@@ -39,10 +39,14 @@ LAYERS = """
     nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run
-    nnzoo.predict
-    nnzoo.starter nnzoo.console nnzoo.export nnzoo.tensorboard
+    nnzoo.predict nnzoo.starter nnzoo.console nnzoo.export nnzoo.trained nnzoo.tensorboard
+    nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.hidden
+    nnzoo.inspect.pictures
+    nnzoo.inspect.inspection
+    nnzoo.report nnzoo.report.answers nnzoo.report.charts
+    nnzoo.report.page
     nnzoo.cli.common
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report
     nnzoo.cli
     nnzoo.__main__
 """

@@ -18,7 +18,9 @@ from nnzoo.cli import catalogue
 from nnzoo.cli.common import guarded
 from nnzoo.cli.evaluate import eval_
 from nnzoo.cli.export import export
+from nnzoo.cli.inspect import inspect
 from nnzoo.cli.predict import predict
+from nnzoo.cli.report import report
 from nnzoo.cli.train import train
 
 app = typer.Typer(
@@ -52,6 +54,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "eval": eval_,
     "predict": predict,
+    "inspect": inspect,
+    "report": report,
     "export": export,
     "check": catalogue.check,
     "models": catalogue.models,

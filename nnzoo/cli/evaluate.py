@@ -20,7 +20,7 @@ from nnzoo.cli.common import (
     config_of,
     one_of,
 )
-from nnzoo.errors import DataError, UsageError
+from nnzoo.errors import UsageError
 
 
 def eval_(
@@ -46,40 +46,24 @@ def eval_(
         raise UsageError("give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn")
     if checkpoint is not None and seed is not None:
         raise UsageError("--seed goes with --config: a CHECKPOINT has its seed")
-    path = checkpoint
+    path, run_config = checkpoint, None
     if path is None:
         run_config = config_of(None, config, set_, seed)
         path = out / run_config.name
         if not path.is_dir():
             raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
-    from nnzoo import run
-    from nnzoo.config.load import parse
-    from nnzoo.config.reader import Document
-    from nnzoo.network import read_dataset
-    from nnzoo.training.device import choose_device, use_threads
+    from nnzoo.trained import Trained
+    from nnzoo.training.device import choose_device
 
-    network, file, note = run.load_network(path, choose_device(device), cast(Any, weights))
-    if note:
+    trained = Trained.open(path, choose_device(device), cast(Any, weights), set_, run_config)
+    for note in trained.notes:
         sys.stderr.write(f"note: {note}\n")
-    if config is None:
-        stored = Document(value=network.config.to_dict())
-        run_config = parse(stored, str(file), set_ or [], Path.cwd())
-    network.config = run.same_run(run_config, network, file)
-    use_threads(network.config.train)
-    try:
-        dataset = read_dataset(network.config, network.facts)
-    except DataError as error:
-        where = next((key for key in ("path", "root") if hasattr(network.config.data, key)), None)
-        hint = f"\nIf the data has moved: --set data.{where}=…" if where else ""
-        raise DataError(f"{error}{hint}") from None
-    report = run.measure(network, dataset, split)
-    result = {"run": network.config.name, "checkpoint": str(file), **report}
-    if dataset.fingerprint() != network.facts["fingerprint"]:
+    result = trained.measure(split)
+    if trained.data_changed:
         sys.stderr.write("note: the data has changed since the run was trained\n")
-        result["data_changed"] = True
     if json_:
         console.print_json(result)
         return
     stdout, _ = console.make_consoles()
-    stdout.print(f"{file}", style="bold", markup=False, soft_wrap=True)
+    stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
     console.print_result(stdout, result, detail=True)

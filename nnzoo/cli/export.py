@@ -26,7 +26,7 @@ def export(
     ] = None,
     weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
     force: Annotated[
-        bool, typer.Option("--force", help="Write over a file that --out names.")
+        bool, typer.Option("--force", help="Write over another file.")
     ] = False,
     json_: JsonOption = False,
     debug: DebugOption = False,
@@ -34,11 +34,8 @@ def export(
     """Write a network for other programs, from raw inputs to answers."""
     one_of("--format", format_, ("onnx", "torch", "state-dict"))
     one_of("--weights", weights, ("best", "last"))
-    if out is not None:
-        if out.is_dir() or not out.parent.is_dir():
-            raise UsageError(f"--out: {out} is not a file in a folder that exists")
-        if out.exists() and not force:
-            raise UsageError(f"--out: {out} exists; --force writes over it")
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UsageError(f"--out: {out} is not a file in a folder that exists")
     import torch
 
     from nnzoo import console
@@ -49,6 +46,9 @@ def export(
     if note:
         sys.stderr.write(f"note: {note}\n")
     path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
+    own = out is None and checkpoint.is_dir()  # what an earlier export of this run wrote
+    if path.exists() and not (own or force):
+        raise UsageError(f"{path} exists; --force writes over it")
     result = export(network, format_, path)
     if json_:
         console.print_json(result)

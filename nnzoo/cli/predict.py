@@ -61,17 +61,17 @@ def predict(
     inputs = inputs or []
     if out is not None and any(_same(out, each) for each in inputs):
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
-    from nnzoo import run
     from nnzoo.predict import forecasts, predict_files
-    from nnzoo.training.device import choose_device, use_threads
+    from nnzoo.trained import Trained
+    from nnzoo.training.device import choose_device
 
-    network, _, note = run.load_network(checkpoint, choose_device(device), cast(Any, weights))
-    if note:
+    trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights))
+    network = trained.network
+    for note in trained.notes:
         sys.stderr.write(f"note: {note}\n")
     if not inputs and not forecasts(network):
         example = "photos/" if network.facts["kind"] == "image" else "new.csv"
         raise UsageError(f"what for? nnzoo predict {checkpoint} {example}")
-    use_threads(network.config.train)
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     answered = broken = 0
     with _destination(out) as write:

@@ -29,6 +29,23 @@ def to_yaml(tree: dict[str, Any]) -> str:
     return "".join(f"{text}\n" for text, _ in _lines(tree))
 
 
+def number(value: Any) -> str:
+    """A metric with four digits that count."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.3e}"
+    return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
+
+
+def percent(value: float) -> str:
+    """A share with two digits behind the point, "99.44 %"."""
+    return f"{100 * value:.2f} %"
+
+
 def to_json(value: Any) -> str:
     """Plain values as JSON on one line; nan and infinities, which JSON has not, become null."""
 

@@ -1,0 +1,94 @@
+"""`nnzoo inspect`: pictures and a table of a network's inside."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from nnzoo.cli.common import SPLITS, DebugOption, DeviceOption, JsonOption, SetOption, one_of
+from nnzoo.errors import UsageError
+
+
+def inspect(
+    checkpoint: Annotated[Path, typer.Argument(help="A run folder, or a .pt file.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PICTURE]...", help="Pictures to look at; default: rows of a split.",
+                       show_default=False),
+    ] = None,
+    rows: Annotated[
+        list[int] | None,
+        typer.Option("--row", help="A row of the split, from 0; again for more."),
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="train|val|test", help="Which rows.")] = "test",
+    surface: Annotated[
+        bool, typer.Option("--surface", help="Also the loss along two random directions.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the pictures.", show_default="RUN/inspect")
+    ] = None,
+    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    set_: SetOption = None,
+    device: DeviceOption = "auto",
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Pictures of what the network learned, and its layers in numbers."""
+    one_of("--split", split, SPLITS)
+    one_of("--weights", weights, ("best", "last"))
+    if inputs and rows:
+        raise UsageError("give pictures or --row, not both")
+    import torch
+
+    from nnzoo import console
+    from nnzoo.inspect import inspection
+    from nnzoo.predict import read_picture
+    from nnzoo.trained import Trained
+    from nnzoo.training import health
+    from nnzoo.training.device import choose_device
+
+    trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights), set_)
+    network, dataset = trained.network, trained.dataset
+    notes = list(trained.notes)
+    if trained.data_changed:
+        notes.append("the data has changed since the run was trained")
+    shown = inspection.split_to_look_at(dataset, split)
+    if shown != split:
+        notes.append(f"there is no {split} split; these are training rows")
+    for note in notes:
+        sys.stderr.write(f"note: {note}\n")
+    if inputs:
+        raw = torch.stack([read_picture(network, file) for file in inputs]).to(network.device)
+        truth = None
+    else:
+        raw, targets = trained.raw(shown, inspection.choose_rows(dataset, shown, rows or []))
+        truth = inspection.truth_of(dataset, targets)
+    folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
+    written = inspection.write(trained, raw, truth, folder, "train" if surface else None)
+    look = health.look_at(network, trained.prepared(shown), inspection.LOOKED)
+    findings = health.diagnose(look, network.config)
+    layers = [layer.to_dict() for layer in look.layers]
+    if json_:
+        console.print_json({
+            "checkpoint": str(trained.file), "split": shown, "layers": layers,
+            "gradient_over_time": look.time, "findings": [asdict(each) for each in findings],
+            "files": [{"file": str(path), "shows": caption} for path, caption in written],
+        })  # fmt: skip
+        return
+    stdout, _ = console.make_consoles()
+    stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
+    stdout.print(console.layer_table(layers))
+    stdout.print()
+    for finding in findings:
+        stdout.print(str(finding), style="yellow", markup=False, soft_wrap=True)
+    if not findings:
+        stdout.print("no vanishing or exploding gradient, no layer of dead units")
+    stdout.print()
+    stdout.print(f"{folder}", style="bold", markup=False, soft_wrap=True)
+    width = max(len(path.name) for path, _ in written)
+    for path, caption in written:
+        stdout.print(f"  {path.name:<{width}}  {caption}", markup=False, soft_wrap=True)

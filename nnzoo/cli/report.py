@@ -1,0 +1,46 @@
+"""`nnzoo report`: one HTML page about a run, or about several beside each other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnzoo.cli.common import DebugOption, DeviceOption, SetOption
+from nnzoo.errors import UsageError
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The file.", show_default="RUN/report.html, of several report.html"),
+    ] = None,
+    set_: SetOption = None,
+    device: DeviceOption = "auto",
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """One self-contained HTML page about a run, or several side by side."""
+    if set_ and len(runs) > 1:
+        raise UsageError("--set goes with one run: it says where that run's data are")
+    from nnzoo.report import page
+    from nnzoo.training.device import choose_device
+
+    where = choose_device(device)
+    opened = [page.RunFacts.of(path, where, set_) for path in runs]
+    for run in opened:
+        for note in run.trained.notes:
+            sys.stderr.write(f"note: {note}\n")
+    text = page.one_run(opened[0]) if len(runs) == 1 else page.several_runs(opened)
+    file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+    for run in opened:
+        if run.missing:
+            sys.stderr.write(f"note: {run.name}: left out what needs the data: {run.missing}\n")
+    sys.stdout.write(f"{file}\n")

@@ -1,0 +1,201 @@
+"""The inside of a network as tensors: hidden layers, the input that decides, gates over time, the loss
+around the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo.data.batches import derive
+from nnzoo.data.dataset import Split
+from nnzoo.network import Network
+from nnzoo.probe import ACTIVATIONS, layer_parameters, outputs_of, plainly
+
+
+@torch.no_grad()
+def hidden_layers(network: Network, encoded: Tensor) -> dict[str, Tensor]:
+    """What each hidden layer gives for what `preprocess` made (batch, ...), by the layer's name: maps
+    (batch, channels, height, width) or (batch, channels, time), states (batch, time, units), or
+    units (batch, units)."""
+    with plainly(network):
+        found = outputs_of(network, encoded)
+    *hidden, _, _ = found  # the output layer, and the network itself
+    return {name: found[name][1] for name in hidden if found[name][1].ndim > 1}
+
+
+def channel_sums(layers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All channels of each hidden map added up to one: (batch, height, width), or (batch, time)."""
+    maps = {name: out for name, out in layers.items() if out.ndim == 4}
+    return {name: out.sum(1) for name, out in maps.items()}
+
+
+def ends_of_blocks(network: Network, layers: dict[str, Tensor]) -> list[str]:
+    """The hidden layers that close a block: activations, and each recurrent layer."""
+    modules = dict(network.model.named_modules())
+    return [
+        name for name in layers
+        if isinstance(modules.get(name), ACTIVATIONS) or (name.rpartition(".l")[2].isdigit()
+        and isinstance(modules.get(name.rpartition(".l")[0]), nn.RNNBase))
+    ]  # fmt: skip
+
+
+def input_gradient(network: Network, raw: Tensor) -> Tensor:
+    """How much each scaled input moves the answer: the gradient of the most probable class's logit, or
+    of the sum of the outputs where they are numbers.
+
+    raw: what `Network.predict` takes (batch, ...). Returns the shape that it has once it is scaled, in
+    which a picture is a picture still, and a table has a column a category.
+    Simonyan et al. 2014, "Deep inside convolutional networks".
+    """
+    steps = dict(network.preprocess.named_children())
+    rest = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
+    for step in steps.values():
+        raw = step(raw)
+    with plainly(network), torch.enable_grad():
+        x = start = raw.detach().float().requires_grad_()
+        for step in rest:
+            x = step(x)
+        output = network.respond(x)
+        chosen = output.amax(1) if network.task.classifies else output.sum(1)
+        (gradient,) = torch.autograd.grad(chosen.sum(), start)
+    return gradient
+
+
+def first_filters(network: Network) -> Tensor | None:
+    """The weights of the first layer as pictures (units, channels, height, width); None where its
+    inputs are no picture."""
+    kind = network.preprocess.out_kind
+    for module in network.model.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.weight.detach()
+        if isinstance(module, nn.Linear):
+            fits = kind.name == "image" and module.in_features == kind.size
+            return module.weight.detach().unflatten(1, kind.shape) if fits else None
+    return None
+
+
+# Gates.
+
+
+@torch.no_grad()
+def gates(network: Network, encoded: Tensor) -> dict[str, dict[str, Tensor]]:
+    """Every gate and state of each recurrent layer over time, from the formulas in torch's
+    documentation, (batch, time, hidden) each, by "l0", "l0 reverse", "l1", …
+
+    rnn: hidden. lstm: input, forget, candidate, output, cell, hidden. gru: reset, update, candidate,
+    hidden. A reverse layer's are in the order of time of its input. Empty where nothing is recurrent.
+    """
+    module = next((m for m in network.model.modules() if isinstance(m, nn.RNNBase)), None)
+    if module is None:
+        return {}
+    x = sequence(network, encoded)
+    found: dict[str, dict[str, Tensor]] = {}
+    for layer in range(module.num_layers):
+        parameters = layer_parameters(module, layer)
+        sides = []
+        for suffix in ("", "_reverse")[: 2 if module.bidirectional else 1]:
+            own = {name.removesuffix("_l0" + suffix): p for name, p in parameters.items()
+                   if name.endswith("_l0" + suffix)}  # fmt: skip
+            run = _unroll(module, x.flip(1) if suffix else x, own)
+            if suffix:
+                run = {name: values.flip(1) for name, values in run.items()}
+            found[f"l{layer}{suffix.replace('_', ' ')}"] = run
+            sides.append(run["hidden"])
+        x = torch.cat(sides, 2)
+    return found
+
+
+def sequence(network: Network, encoded: Tensor) -> Tensor:
+    """What the recurrent module reads: (batch, time, features)."""
+    seen: list[Tensor] = []
+    module = next(m for m in network.model.modules() if isinstance(m, nn.RNNBase))
+    handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with plainly(network):
+            network.respond(encoded)
+    finally:
+        handle.remove()
+    return seen[0]
+
+
+def _unroll(module: nn.RNNBase, x: Tensor, p: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One layer in one direction, step by step, from a zero state."""
+    zeros = x.new_zeros(len(x), module.hidden_size)
+    state = {"hidden": zeros, "cell": zeros}
+    from_input = x @ p["weight_ih"].T + p["bias_ih"]
+    steps: list[dict[str, Tensor]] = []
+    for t in range(x.shape[1]):
+        from_state = state["hidden"] @ p["weight_hh"].T + p["bias_hh"]
+        state = _step(module, from_input[:, t], from_state, state)
+        steps.append(state)
+    return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
+
+
+def _step(
+    module: nn.RNNBase, from_input: Tensor, from_state: Tensor, state: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    if isinstance(module, nn.LSTM):
+        # Keras's LSTM(activation="relu") bends candidate and output with it.
+        bend = torch.relu if type(module).__name__ == "ReluLSTM" else torch.tanh
+        i, f, g, o = (from_input + from_state).chunk(4, 1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), bend(g), o.sigmoid()
+        cell = f * state["cell"] + i * g
+        return {"input": i, "forget": f, "candidate": g, "output": o, "cell": cell,
+                "hidden": o * bend(cell)}  # fmt: skip
+    if isinstance(module, nn.GRU):
+        (r, z, n), (hr, hz, hn) = from_input.chunk(3, 1), from_state.chunk(3, 1)
+        r, z = (r + hr).sigmoid(), (z + hz).sigmoid()
+        n = torch.tanh(n + r * hn)
+        return {"reset": r, "update": z, "candidate": n,
+                "hidden": (1 - z) * n + z * state["hidden"]}  # fmt: skip
+    bend = torch.relu if module.nonlinearity == "relu" else torch.tanh
+    return {"hidden": bend(from_input + from_state)}
+
+
+# The loss around the weights.
+
+
+@torch.no_grad()
+def loss_surface(
+    network: Network,
+    split: Split,
+    rows: Tensor,
+    points: int = 17,
+    reach: float = 1.0,
+    seed: int = 0,
+) -> tuple[list[float], Tensor]:
+    """The loss of some rows of a prepared split over two random directions from the weights.
+
+    Each direction is drawn from a normal distribution and scaled, filter by filter, to the norm of the
+    weights (Li et al. 2018, "Visualizing the loss landscape of neural nets"); biases and norms stay.
+    Returns the `points` positions from -reach to reach along each, and the loss (points, points), the
+    first direction along the rows.
+    """
+    weights = [p for p in network.model.parameters() if p.ndim > 1]
+    before = [p.clone() for p in weights]
+    generator = torch.Generator().manual_seed(derive(seed, "surface"))
+    directions = [[_like(p, generator) for p in weights] for _ in range(2)]
+    at = torch.linspace(-reach, reach, points).tolist()
+    x, y = split.batch(rows)
+    losses = torch.zeros(points, points, dtype=torch.float64)
+    with plainly(network):
+        try:
+            for i, a in enumerate(at):
+                for j, b in enumerate(at):
+                    for p, start, first, second in zip(weights, before, *directions, strict=True):
+                        p.copy_(start + a * first + b * second)
+                    losses[i, j] = network.task.loss(network(x), y) / network.task.weight(y)
+        finally:
+            for p, start in zip(weights, before, strict=True):
+                p.copy_(start)
+    return at, losses
+
+
+def _like(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """A random direction of each filter's own length."""
+    drawn = torch.randn(weight.shape, generator=generator).to(weight)
+    flat: Any = drawn.flatten(1)
+    scale = weight.flatten(1).norm(dim=1) / flat.norm(dim=1).clamp(min=1e-12)
+    return drawn * scale.view(-1, *[1] * (weight.ndim - 1))

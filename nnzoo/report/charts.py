@@ -1,0 +1,184 @@
+"""Charts as SVG for a page: drawn by matplotlib in colours that stand for the page's own, so that they
+are light or dark as it is."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from cycler import cycler
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# A colour that nothing else has -> the CSS variable in its place.
+INK, LINE = "#010101", "#020202"
+SERIES = [f"#0{i}0a0{i}" for i in range(1, 9)]
+_VARIABLES = {INK: "var(--ink)", LINE: "var(--line)"} | {
+    colour: f"var(--c{i + 1})" for i, colour in enumerate(SERIES)
+}
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": LINE,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=SERIES),
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+Array = np.ndarray[Any, Any]
+Line = tuple[Sequence[float], Sequence[float]]
+
+
+class _Chart:
+    svg: Markup
+
+
+@contextmanager
+def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[Any, _Chart]]:
+    """Axes to draw on; afterwards the chart has its SVG. alt: what it shows, for those who cannot see."""
+    made = _Chart()
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": alt}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.subplots()
+        axes.patch.set_alpha(0)
+        axes.set_axisbelow(True)
+        yield axes, made
+        file = io.StringIO()
+        figure.savefig(
+            file,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
+    made.svg = _for_the_page(file.getvalue(), alt)
+
+
+def _for_the_page(svg: str, alt: str) -> Markup:
+    svg = svg[svg.index("<svg") :]
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    # Names of parts, which would come twice in a page; what is referred to has a hash for its name.
+    svg = re.sub(r' id="[A-Za-z]+[A-Za-z0-9]*_[0-9]+"', "", svg)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"'DejaVu Sans'", "system-ui", svg)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    label = Markup.escape(alt)
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+
+
+def curves(
+    title: str, lines: dict[str, Line], label: str,
+    log: bool = False, mark: float | None = None,
+) -> Markup:  # fmt: skip
+    """Lines over epochs: name -> (epochs, values); mark: an epoch to point out."""
+    with _chart(title) as (axes, chart):
+        for i, (name, (x, y)) in enumerate(lines.items()):
+            dashed = name.startswith("train") and len(lines) > 1
+            axes.plot(x, y, label=name, ls="--" if dashed else "-", marker="o" if len(x) == 1 else None,
+                      color=SERIES[i % len(SERIES)])  # fmt: skip
+        positive = all(v > 0 for _, y in lines.values() for v in y if np.isfinite(v))
+        if log and positive:
+            axes.set_yscale("log")
+        if mark is not None:
+            axes.axvline(mark, color=INK, lw=0.8, ls=":")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if all(len(x) == 1 for x, _ in lines.values()):
+            axes.set_xlim(0, 2)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        if len(lines) > 1:
+            axes.legend(fontsize=8)
+    return chart.svg
+
+
+def calibration(bins: list[dict[str, Any]]) -> Markup:
+    with _chart("How often answers are right, by how sure they are") as (axes, chart):
+        axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+        sizes = [12 + 160 * b["rows"] / max(each["rows"] for each in bins) for b in bins]
+        axes.plot([b["sure"] for b in bins], [b["right"] for b in bins], color=SERIES[0], lw=1)
+        axes.scatter(
+            [b["sure"] for b in bins], [b["right"] for b in bins], s=sizes, color=SERIES[0]
+        )
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="how sure", ylabel="share that is right")
+    return chart.svg
+
+
+def over_time(truth: Array, answer: Array, name: str) -> Markup:
+    """Forecasts beside the truth over time steps."""
+    with _chart("Forecast and truth over time", width=9.2, height=2.8) as (axes, chart):
+        axes.plot(truth, color=INK, lw=4, alpha=0.25, label="truth")
+        axes.plot(answer, color=SERIES[0], lw=1.4, label="forecast")
+        axes.set_xlabel("time step")
+        axes.set_ylabel(name)
+        axes.legend(fontsize=8, ncols=2)
+    return chart.svg
+
+
+def scatter(truth: Array, answer: Array, name: str) -> Markup:
+    with _chart("Answers against the truth") as (axes, chart):
+        low, high = float(min(truth.min(), answer.min())), float(max(truth.max(), answer.max()))
+        axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
+        few = slice(None, None, max(1, len(truth) // 1500))
+        axes.plot(truth[few], answer[few], "o", color=SERIES[0], ms=3, alpha=0.5, mew=0)
+        axes.set(xlabel=f"true {name}", ylabel="answer")
+    return chart.svg
+
+
+def residuals(errors: Array, name: str) -> Markup:
+    with _chart("Errors: answer less truth") as (axes, chart):
+        axes.hist(
+            errors, bins=min(40, max(8, int(np.sqrt(len(errors))))), color=SERIES[0], alpha=0.8
+        )
+        axes.axvline(0, color=INK, lw=0.8, ls=":")
+        axes.set(xlabel=f"answer less truth ({name})", ylabel="rows")
+    return chart.svg
+
+
+def horizon(rows: list[dict[str, Any]]) -> Markup:
+    """rmse of each output that is a step ahead: rows of {target, step, rmse}."""
+    with _chart("Error by how far ahead") as (axes, chart):
+        for i, target in enumerate(dict.fromkeys(row["target"] for row in rows)):
+            own = [row for row in rows if row["target"] == target]
+            axes.plot([r["step"] for r in own], [r["rmse"] for r in own], marker="o", ms=4,
+                      color=SERIES[i % len(SERIES)], label=target)  # fmt: skip
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="steps ahead", ylabel="rmse", ylim=(0, None))
+        if len({row["target"] for row in rows}) > 1:
+            axes.legend(fontsize=8)
+    return chart.svg
+
+
+def gradient_over_time(norms: list[float]) -> Markup:
+    with _chart("The loss's gradient at each time step of the input") as (axes, chart):
+        axes.plot(norms, marker="o", ms=3, color=SERIES[0])
+        if min(norms) > 0:
+            axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="time step of the input", ylabel="gradient norm")
+    return chart.svg
+
+
+def spark(values: Array) -> Markup:
+    """A small curve of one input series (time,), the last one of several features on top."""
+    with _chart("The input", width=1.6, height=0.8) as (axes, chart):
+        axes.plot(values, color=SERIES[0], lw=1)
+        axes.axis("off")
+    return chart.svg

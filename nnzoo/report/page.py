@@ -1,0 +1,492 @@
+"""Runs to one HTML page: what was trained on what, what came out, where it fails, what it looks like
+inside, and the commands that repeat it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import torch
+from markupsafe import Markup
+from PIL import Image
+from torch import Tensor
+
+from nnzoo import __version__
+from nnzoo.config import RunConfig
+from nnzoo.config.show import number, percent
+from nnzoo.data.dataset import WindowSplit
+from nnzoo.errors import CheckpointError, DataError
+from nnzoo.inspect import draw, inspection
+from nnzoo.inspect.pictures import pictures
+from nnzoo.predict import levels
+from nnzoo.report import charts
+from nnzoo.report.answers import Answers, answers, calibration, first_steps
+from nnzoo.tasks import HIGHER_IS_BETTER
+from nnzoo.trained import Trained
+from nnzoo.training import health
+from nnzoo.training.folder import Folder
+
+MAX_MATRIX = 26
+MAX_MISTAKES = 12
+MAX_COLUMNS = 12
+# Too much for a page: every layer's channels, of which `nnzoo inspect` writes files.
+NOT_SHOWN = "layer-"
+
+
+@dataclass
+class RunFacts:
+    """A run folder, opened; what needs the data is there where they are."""
+
+    folder: Folder
+    trained: Trained
+
+    @classmethod
+    def of(cls, path: Path, device: torch.device, sets: list[str] | None = None) -> RunFacts:
+        """Raises CheckpointError where it is no run folder with a best.pt."""
+        if not path.is_dir():
+            raise CheckpointError(
+                f"{path} is no run folder; a report is about one: checkpoints/cnn"
+            )
+        return cls(Folder(path), Trained.open(path, device, "best", sets))
+
+    @property
+    def name(self) -> str:
+        return self.trained.network.config.name
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        return self.folder.rows()
+
+    @cached_property
+    def missing(self) -> str:
+        """Why the data are not there; "" where they are."""
+        try:
+            self.trained.read()
+        except DataError as error:
+            return str(error)
+        return ""
+
+    @cached_property
+    def split(self) -> str:
+        return inspection.split_to_look_at(self.trained.dataset)
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        return self.trained.measure(self.split)
+
+    @cached_property
+    def answers(self) -> Answers:
+        return answers(self.trained, self.split)
+
+    @cached_property
+    def best_epoch(self) -> int:
+        key = self.trained.network.config.train.monitor
+        key = "val_loss" if key == "auto" else key
+        found = [row for row in self.rows if isinstance(row.get(key), float)]
+        if not found:
+            return len(self.rows)
+        higher = key.removeprefix("val_") in HIGHER_IS_BETTER
+        pick = max if higher else min
+        return int(pick(found, key=lambda row: row[key])["epoch"])
+
+
+def one_run(run: RunFacts) -> str:
+    """The page of a run."""
+    network = run.trained.network
+    parts: dict[str, Any] = {
+        "title": run.name,
+        "run": run,
+        "facts": _facts(run),
+        "remarks": _remarks(run),
+        "curves": _curves(run),
+        "config": run.folder.config.read_text(encoding="utf-8")
+        if run.folder.config.is_file()
+        else "",
+        "commands": _commands(run),
+        "missing": run.missing,
+    }
+    if not run.missing:
+        look = health.look_at(network, run.trained.prepared(run.split), inspection.LOOKED)
+        parts |= {
+            "result": run.result,
+            "headline": _headline(run.result),
+            "metrics": _metric_rows(run.result),
+            "layers": look.layers,
+            "findings": [str(each) for each in health.diagnose(look, network.config)],
+            "time": charts.gradient_over_time(look.time) if look.time else None,
+            "pictures": _pictures(run),
+        }
+        parts |= _classes(run) if network.task.classifies else _numbers(run)
+    return _page("run.html", parts)
+
+
+def several_runs(runs: list[RunFacts]) -> str:
+    """The page of some runs beside each other."""
+    names = _names(runs)
+    configs = [run.trained.network.config for run in runs]
+    keys: dict[str, list[str]] = {}
+    for name, config in zip(names[1:], configs[1:], strict=True):
+        for key, (first, other) in _differing(configs[0], config).items():
+            keys.setdefault(key, [first] * len(runs))[names.index(name)] = other
+    results = [None if run.missing else run.result for run in runs]
+    shown = ["accuracy", "f1_macro", "rmse", "mae", "r2", "loss"]
+    metrics = [m for m in shown if any(result and m in result for result in results)]
+    table = []
+    for name, run, result in zip(names, runs, results, strict=True):
+        row: dict[str, Any] = {"name": name, "folder": str(run.folder.path), "result": result or {}}
+        row["facts"] = dict(_facts(run))
+        row["baseline"] = result["baseline"] if result else {}
+        table.append(row)
+    best = {m: _best([result.get(m) if result else None for result in results], m) for m in metrics}
+    epochs: list[list[float]] = [[row["epoch"] for row in run.rows] for run in runs]
+    overlays = []
+    for key, label, log in (("val_loss", "validation loss", True), ("val_accuracy", "validation accuracy", False),
+                            ("train_loss", "training loss", True)):  # fmt: skip
+        lines: dict[str, charts.Line] = {
+            name: (x, [row.get(key, math.nan) for row in run.rows])
+            for name, x, run in zip(names, epochs, runs, strict=True)
+            if any(key in row for row in run.rows)
+        }
+        if lines:
+            overlays.append((label, charts.curves(label.capitalize(), lines, label, log)))
+    return _page("runs.html", {
+        "title": f"{len(runs)} runs", "names": names, "table": table, "metrics": metrics, "best": best,
+        "differing": keys, "curves": overlays,
+        "missing": {name: run.missing for name, run in zip(names, runs, strict=True) if run.missing},
+    })  # fmt: skip
+
+
+def _page(template: str, parts: dict[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nnzoo.report", "templates"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "percent": percent}
+    defaults: dict[str, Any] = {"version": __version__, "result": None}
+    return environment.get_template(template).render(defaults | parts)
+
+
+def _names(runs: list[RunFacts]) -> list[str]:
+    """The runs' names; their folders where names come twice."""
+    names = [run.name for run in runs]
+    return [str(run.folder.path) if names.count(run.name) > 1 else run.name for run in runs]
+
+
+def _best(values: list[Any], metric: str) -> list[int]:
+    """The places of the best of some values; none where there is nothing to compare."""
+    there = [value for value in values if isinstance(value, float)]
+    if len(there) < 2:
+        return []
+    best = max(there) if metric in HIGHER_IS_BETTER else min(there)
+    return [i for i, value in enumerate(values) if value == best]
+
+
+def _differing(first: RunConfig, other: RunConfig) -> dict[str, tuple[str, str]]:
+    """The keys in which two configurations differ, with both values as text."""
+    before, after = first.flat(), other.flat()
+    return {
+        key: (str(before.get(key, "–")), str(after.get(key, "–")))
+        for key in dict.fromkeys([*before, *after])
+        if key != "name" and before.get(key) != after.get(key)
+    }
+
+
+def _facts(run: RunFacts) -> list[tuple[str, str]]:
+    """What was trained on what, in lines of a table."""
+    network = run.trained.network
+    config, facts = network.config, network.facts
+    spec = facts["spec"]
+    seconds = sum(row["seconds"] for row in run.rows)
+    rates = sorted(row["samples_per_second"] for row in run.rows if row["samples_per_second"])
+    lines = [
+        (
+            "network",
+            f"{config.model.name}, {sum(p.numel() for p in network.model.parameters()):,} parameters",
+        ),
+        ("data", f"{config.data.name}, {network.preprocess.in_kind}"),
+        ("rows", ", ".join(f"{count:,} {name}" for name, count in facts["rows"].items())),
+        ("task", facts["task"]),
+    ]
+    if "labels" in spec:
+        shown = ", ".join(spec["labels"][:12]) + (", …" if len(spec["labels"]) > 12 else "")
+        lines.append(("classes", f"{len(spec['labels'])}: {shown}"))
+    else:
+        ahead = f", {spec['horizon']} steps ahead" if spec.get("horizon", 1) > 1 else ""
+        lines.append(("target", ", ".join(spec["targets"]) + ahead))
+    epochs = f"{len(run.rows)} of {config.train.epochs}" if run.rows else "unknown"
+    lines.append(("epochs", f"{epochs}, best weights from epoch {run.best_epoch}"))
+    lines.append(
+        (
+            "optimizer",
+            f"{config.optim.name}, rate {config.optim.lr:g}, {config.optim.schedule.name}",
+        )
+    )
+    lines.append(("computed in", f"{config.train.precision}, {config.train.threads} thread"
+                  f"{'s' if config.train.threads != 1 else ''}, seed {config.seed}"))  # fmt: skip
+    if rates:
+        lines.append(("time", f"{seconds:,.1f} s, {rates[len(rates) // 2]:,.0f} rows a second"))
+    lines.append(("data fingerprint", facts["fingerprint"]))
+    return lines
+
+
+def _commands(run: RunFacts) -> list[str]:
+    path = run.folder.path
+    return [
+        f"nnzoo train --config {path / 'config.yaml'} --out elsewhere",
+        f"nnzoo eval {path}",
+        f"nnzoo inspect {path}",
+    ]
+
+
+def _remarks(run: RunFacts) -> list[str]:
+    """What the curves say, in words."""
+    rows = run.rows
+    val = [row["val_loss"] for row in rows if isinstance(row.get("val_loss"), float)]
+    if len(val) < 3 or not all(map(math.isfinite, val)):
+        return []
+    best = min(range(len(val)), key=val.__getitem__)
+    train = [row["train_loss"] for row in rows]
+    said = []
+    if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
+        said.append(
+            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
+            f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
+            f"epoch {run.best_epoch}. What usually helps: dropout, augmentation, weight decay, fewer "
+            "units, more data; early stopping saves the time."
+        )
+    late = max(1, len(val) // 10)
+    if best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]:
+        said.append(
+            f"Not at its end: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
+            f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
+        )
+    if not run.missing:
+        said += _against_baseline(run.result)
+    return said
+
+
+def _against_baseline(result: dict[str, Any]) -> list[str]:
+    base = result["baseline"]
+    if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
+        return [
+            f"No better than the trivial answer: {base['name']} has accuracy {number(base['accuracy'])}."
+        ]
+    if "rmse" in result and result["rmse"] >= base["rmse"]:
+        return [f"No better than a trivial answer: {base['name']} has rmse {number(base['rmse'])}."]
+    return []
+
+
+def _headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures to see first: name, value, and what stands below it."""
+    base = result["baseline"]
+    name = base["name"] + (f" '{base['label']}'" if "label" in base else "")
+    if "accuracy" in result:
+        low, high = result["accuracy_ci95"]
+        return [
+            (
+                "accuracy",
+                percent(result["accuracy"]),
+                f"95 % interval {percent(low)} to {percent(high)}",
+            ),
+            (name, percent(base["accuracy"]), "the trivial answer"),
+            ("F1 (macro)", number(result["f1_macro"]), f"{result['n']:,} {result['split']} rows"),
+        ]
+    return [
+        ("rmse", number(result["rmse"]), "in the target's own units"),
+        (name, number(base["rmse"]), "the best trivial answer"),
+        ("r²", number(result["r2"]), f"{result['n']:,} {result['split']} rows"),
+    ]
+
+
+def _metric_rows(result: dict[str, Any]) -> dict[str, Any]:
+    """Metrics of the network beside each baseline."""
+    trivial = result.get("baselines") or [result["baseline"]]
+    names = [
+        "accuracy",
+        "f1_macro",
+        "precision_macro",
+        "recall_macro",
+        "top5_accuracy",
+        "rmse",
+        "mae",
+        "r2",
+        "mse",
+        "loss",
+    ]
+    return {
+        "heads": ["network", *(each["name"] for each in trivial)],
+        "rows": [
+            (name, [result[name], *(each.get(name) for each in trivial)])
+            for name in names if name in result
+        ],
+    }  # fmt: skip
+
+
+def _curves(run: RunFacts) -> list[tuple[str, Markup]]:
+    rows = run.rows
+    if not rows:
+        return []
+    epochs = [row["epoch"] for row in rows]
+
+    def lines(*keys: str) -> dict[str, Any]:
+        return {
+            key.replace("_", " ").replace("val ", "validation "): (epochs, [_value(r.get(key)) for r in rows])
+            for key in keys if any(key in row for row in rows)
+        }  # fmt: skip
+
+    mark = run.best_epoch if len(rows) > 1 else None
+    found = [
+        (
+            "Loss",
+            charts.curves("Loss by epoch", lines("train_loss", "val_loss"), "loss", True, mark),
+        )
+    ]
+    for keys, name in ((("train_accuracy", "val_accuracy"), "Accuracy"), (("val_rmse",), "Error")):
+        if got := lines(*keys):
+            label = "accuracy" if name == "Accuracy" else "validation rmse"
+            found.append((name, charts.curves(f"{name} by epoch", got, label, mark=mark)))
+    found.append(
+        ("Learning rate", charts.curves("Learning rate by epoch", lines("lr"), "learning rate"))
+    )
+    looked = [row for row in rows if row.get("gradient_norms")]
+    if looked:
+        layers = list(looked[0]["gradient_norms"])
+        # Of many layers the first, the last, and some between.
+        few = [layers[i] for i in sorted({round(i * (len(layers) - 1) / 7) for i in range(8)})]
+        got = {name: ([r["epoch"] for r in looked], [_value(r["gradient_norms"].get(name)) for r in looked])
+               for name in few}  # fmt: skip
+        found.append(
+            ("Gradient by layer", charts.curves("Gradient norm of each layer", got, "norm", True))
+        )
+    return found
+
+
+def _value(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _classes(run: RunFacts) -> dict[str, Any]:
+    """What there is to say of classes."""
+    result, given = run.result, run.answers
+    labels = result["labels"]
+    matrix = None
+    if len(labels) <= MAX_MATRIX:
+        most = [max(1, sum(row)) for row in result["confusion_matrix"]]
+        matrix = [
+            (labels[i], [(count, count / most[i], i == j) for j, count in enumerate(row)])
+            for i, row in enumerate(result["confusion_matrix"])
+        ]
+    reliable = calibration(given)
+    return {
+        "kind": "classes",
+        "matrix": matrix,
+        "confusions": _confusions(result),
+        "mistakes": [_mistake(run, row) for row in given.wrong[:MAX_MISTAKES].tolist()],
+        "wrong": len(given.wrong),
+        "calibration": charts.calibration(reliable["bins"]),
+        "calibration_error": reliable["error"],
+    }
+
+
+def _confusions(result: dict[str, Any]) -> list[tuple[int, str, str]]:
+    """The commonest mistakes: count, truth, answer."""
+    labels, counts = result["labels"], np.array(result["confusion_matrix"])
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:8]
+    pairs = [divmod(int(place), len(labels)) for place in order]
+    return [(int(counts[i, j]), labels[i], labels[j]) for i, j in pairs if counts[i, j]]
+
+
+def _mistake(run: RunFacts, row: int) -> dict[str, Any]:
+    given = run.answers
+    assert given.sure is not None
+    labels = run.trained.dataset.labels
+    return {
+        "row": row,
+        "truth": labels[int(given.truth[row])],
+        "answer": labels[int(given.answer[row])],
+        "sure": float(given.sure[row]),
+    } | _input(run, row)
+
+
+def _input(run: RunFacts, row: int) -> dict[str, Any]:
+    """One input as what a page can show: "picture", "curve", or "columns" with their values."""
+    network = run.trained.network
+    raw, _ = run.trained.raw(run.split, torch.tensor([row]))
+    kind = network.preprocess.in_kind.name
+    if kind == "image":
+        return {"picture": _pixels(raw[0], levels(network))}
+    if kind == "series":
+        return {"curve": charts.spark(raw[0, :, 0].cpu().numpy())}
+    values = []
+    for column, value in zip(network.facts["spec"]["columns"], raw[0].tolist(), strict=True):
+        if "categories" in column:
+            known = 0 <= value < len(column["categories"])
+            text = column["categories"][int(value)] if known else "–"
+        else:
+            text = number(value)
+        values.append((column["name"], text))
+    return {"columns": values[:MAX_COLUMNS]}
+
+
+def _pixels(image: Tensor, top: float) -> str:
+    """An image as a data URL."""
+    array = (draw.to_picture(image, top) * 255).round().astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, format="PNG", optimize=True)
+    return _data_url(file.getvalue())
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _numbers(run: RunFacts) -> dict[str, Any]:
+    """What there is to say of numbers."""
+    given, network = run.answers, run.trained.network
+    targets = network.facts["spec"]["targets"]
+    steps = network.facts["spec"].get("horizon", 1)
+    name = targets[0] + (f", {steps} steps at once, the first of them" if steps > 1 else "")
+    parts: dict[str, Any] = {"kind": "numbers", "over_time": None, "horizon": None}
+    if isinstance(run.trained.dataset.splits[run.split], WindowSplit):
+        rows = first_steps(run.trained, run.split, given)
+        parts["over_time"] = charts.over_time(given.truth[rows, 0], given.answer[rows, 0], name)
+    if steps > 1:
+        each = [{"target": output["name"].rpartition("+")[0], "step": int(output["name"].rpartition("+")[2]),
+                 "rmse": output["rmse"]} for output in run.result["per_output"]]  # fmt: skip
+        parts["horizon"] = charts.horizon(each)
+    first = given.answer[:, 0] - given.truth[:, 0]
+    parts["scatter"] = charts.scatter(given.truth[:, 0], given.answer[:, 0], targets[0])
+    parts["residuals"] = charts.residuals(first, targets[0])
+    parts["mistakes"] = [
+        {
+            "row": row,
+            "truth": number(float(given.truth[row, 0])),
+            "answer": number(float(given.answer[row, 0])),
+        }
+        | _input(run, row)
+        for row in given.farthest[:MAX_MISTAKES].tolist()
+    ]
+    parts["target"] = name
+    return parts
+
+
+def _pictures(run: RunFacts) -> list[tuple[str, str]]:
+    """What `nnzoo inspect` draws, as data URLs with what each shows."""
+    dataset = run.trained.dataset
+    raw, targets = run.trained.raw(run.split, inspection.telling_rows(dataset, run.split))
+    found = []
+    for picture in pictures(run.trained.network, raw, inspection.truth_of(dataset, targets)):
+        if not picture.stem.startswith(NOT_SHOWN):
+            file = io.BytesIO()
+            draw.save(picture.figure, file)
+            found.append((_data_url(file.getvalue()), picture.caption))
+    return found

@@ -1,0 +1,131 @@
+"""Headless Chromium through its DevTools protocol, over a pipe: what a page does when it is opened."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+# A browser at its start would look for updates and the like.
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+]  # fmt: skip
+
+
+@dataclass
+class Opened:
+    """A page that has loaded. requests: the addresses that it asked for, its own first; complaints:
+    console messages, exceptions and what the browser logged."""
+
+    tab: _Tab
+    requests: list[str]
+    complaints: list[str]
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression."""
+        answer = self.tab.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def screenshot(self, path: Path) -> None:
+        shot = self.tab.call("Page.captureScreenshot", captureBeyondViewport=False)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+
+class _Tab:
+    """Commands to one tab, and the events that came meanwhile."""
+
+    def __init__(self, to: int, back: int) -> None:
+        self.to, self.back = to, back
+        self.events: list[dict[str, Any]] = []
+        self.session: str | None = None
+        self.count = 0
+        self.rest = b""
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self.count += 1
+        message: dict[str, Any] = {"id": self.count, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        while True:
+            received = self.receive()
+            if received.get("id") == message["id"]:
+                assert "error" not in received, received
+                return dict(received["result"])
+            self.events.append(received)
+
+    def receive(self) -> dict[str, Any]:
+        while b"\0" not in self.rest:
+            piece = os.read(self.back, 1 << 16)
+            assert piece, "the browser has ended"
+            self.rest += piece
+        message, _, self.rest = self.rest.partition(b"\0")
+        return dict(json.loads(message))
+
+    def wait_for(self, method: str) -> None:
+        while not any(event.get("method") == method for event in self.events):
+            self.events.append(self.receive())
+
+
+@contextmanager
+def open_page(
+    page: Path, folder: Path, width: int = 1280, height: int = 900, dark: bool = False
+) -> Iterator[Opened]:
+    """A file in a browser window of some size; folder: where the browser may keep what it needs."""
+    assert CHROMIUM is not None
+    read, to = os.pipe()
+    back, write = os.pipe()
+
+    def as_three_and_four() -> None:
+        # Over other numbers first: one of the two may be 3 or 4 itself.
+        high = [os.dup2(read, 100), os.dup2(write, 101)]
+        os.dup2(high[0], 3)
+        os.dup2(high[1], 4)
+
+    browser = subprocess.Popen(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}"], preexec_fn=as_three_and_four,  # noqa: PLW1509
+        pass_fds=(3, 4, read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(read)
+    os.close(write)
+    try:
+        tab = _Tab(to, back)
+        target = tab.call("Target.createTarget", url="about:blank")["targetId"]
+        tab.session = tab.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            tab.call(f"{domain}.enable")
+        tab.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                 deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        tab.call("Emulation.setEmulatedMedia", features=[theme])
+        tab.events.clear()
+        tab.call("Page.navigate", url=page.resolve().as_uri())
+        tab.wait_for("Page.loadEventFired")
+        tab.call("Runtime.evaluate", expression="1")  # whatever came until now is in the events
+        requests = [
+            event["params"]["request"]["url"]
+            for event in tab.events if event.get("method") == "Network.requestWillBeSent"
+        ]  # fmt: skip
+        told = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        complaints = [
+            json.dumps(event["params"]) for event in tab.events if event.get("method") in told
+        ]
+        yield Opened(tab, requests, complaints)
+    finally:
+        browser.kill()
+        browser.wait()
+        os.close(to)
+        os.close(back)

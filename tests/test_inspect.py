@@ -1,0 +1,268 @@
+"""The inside of a network: what the pictures show is what its layers compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from nnzoo.inspect import draw, hidden
+from nnzoo.inspect.pictures import arrays, pictures
+from nnzoo.network import Network
+from tests import zoo
+
+NNZOO = Callable[..., Any]
+CNN = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.1}
+
+
+def trained(model: Any, data: Any = "image", rows: int = 3) -> tuple[Network, torch.Tensor]:
+    """A network after an epoch, and a few raw inputs."""
+    run = zoo.begin(zoo.config(model, data, train={"epochs": 1}), fresh=True)
+    zoo.finish(run)
+    x, _ = run.dataset.splits["test"].batch(torch.arange(rows))
+    run.network.eval()
+    return run.network, x
+
+
+# Hidden layers.
+
+
+def test_the_picture_of_a_layer_is_the_sum_over_its_channels() -> None:
+    network, raw = trained(CNN)
+    x = network.preprocess(raw)
+    layers = hidden.hidden_layers(network, x)
+    sums = hidden.channel_sums(layers)
+    assert sums.keys() == {f"features.{i}" for i in range(10)}
+    for name, total in sums.items():
+        out = network.model.features[: int(name.split(".")[1]) + 1](x)
+        by_hand = sum(out[:, channel] for channel in range(out.shape[1]))
+        assert torch.allclose(total, by_hand, atol=1e-5), name
+    kept = arrays(network, raw)
+    assert np.array_equal(kept["sum/features.5"], sums["features.5"].numpy())
+    assert np.allclose(kept["layer/features.5"].sum(1), kept["sum/features.5"], atol=1e-5)
+
+
+def test_the_grey_of_a_drawn_sum_is_that_of_the_numbers() -> None:
+    maps = np.random.default_rng(0).random((4, 6, 6)).astype(np.float32)
+    figure = draw.channels("layer", maps)
+    shown = figure.subfigs[0].axes[0].images[0]
+    assert np.array_equal(shown.get_array(), maps.sum(0))
+    assert shown.get_cmap().name == "gray"
+    single = [axes.images[0].get_array() for axes in figure.subfigs[1].axes if axes.images]
+    assert np.array_equal(np.stack(single), maps)
+
+
+def test_the_layers_of_a_sheet_close_the_blocks() -> None:
+    network, raw = trained(CNN)
+    layers = hidden.hidden_layers(network, network.preprocess(raw))
+    assert hidden.ends_of_blocks(network, layers) == ["features.3", "features.8"]
+    network, raw = trained("lstm")
+    layers = hidden.hidden_layers(network, network.preprocess(raw))
+    assert hidden.ends_of_blocks(network, layers) == ["rnn.l0", "rnn.l1"]
+
+
+@pytest.mark.parametrize("data", ["image", "table_classes", "table_number", "series", "image_pca"])
+def test_the_gradient_at_the_input_is_that_of_the_answer(data: str) -> None:
+    network, raw = trained("mlp", data)
+    gradient = hidden.input_gradient(network, raw)
+    features = [
+        step for name, step in network.preprocess.named_children() if name not in ("flatten", "pca")
+    ]
+    scaled = nn.Sequential(*features)(raw).float()
+    rest = nn.Sequential(
+        *(s for n, s in network.preprocess.named_children() if n in ("flatten", "pca"))
+    )
+
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        out = network.respond(rest(x).float())
+        return out.amax(1) if network.task.classifies else out.sum(1)
+
+    assert gradient.shape == scaled.shape
+    direction = torch.randn(scaled.shape, generator=torch.Generator().manual_seed(0))
+    step = 1e-3
+    slope = (answer(scaled + step * direction) - answer(scaled - step * direction)) / (2 * step)
+    expected = (gradient * direction).flatten(1).sum(1)
+    assert torch.allclose(slope, expected, rtol=0.02, atol=2e-3)
+
+
+def test_filters_are_the_weights_of_the_first_layer() -> None:
+    network, _ = trained("mlp")
+    filters = hidden.first_filters(network)
+    assert filters is not None
+    assert torch.equal(filters.flatten(1), network.model[1].weight)
+    network, _ = trained(CNN)
+    assert hidden.first_filters(network) is network.model.features[0].weight or torch.equal(
+        hidden.first_filters(network),
+        network.model.features[0].weight,  # type: ignore[arg-type]
+    )
+    assert hidden.first_filters(trained("mlp", "image_pca")[0]) is None
+    assert hidden.first_filters(trained("mlp", "table_classes")[0]) is None
+
+
+# Gates.
+
+
+@pytest.mark.parametrize("data", ["image", "series"])
+@pytest.mark.parametrize("model", ["rnn", "lstm", "lstm_relu", "gru"])
+def test_the_last_hidden_states_are_what_torch_gives(model: str, data: str) -> None:
+    network, raw = trained(model, data)
+    x = network.preprocess(raw)
+    found = hidden.gates(network, x)
+    states, _ = network.model.rnn(hidden.sequence(network, x))
+    top = network.model.rnn.num_layers - 1
+    sides = [run["hidden"] for name, run in found.items() if name.startswith(f"l{top}")]
+    assert torch.allclose(torch.cat(sides, 2), states, atol=1e-5)
+
+
+def test_the_gates_of_an_lstm_are_the_formulas() -> None:
+    network, raw = trained({"name": "lstm", "hidden_size": 5}, "series")
+    x = network.preprocess(raw)
+    gates = hidden.gates(network, x)["l0"]
+    read = hidden.sequence(network, x)
+    rnn = network.model.rnn
+    h = c = torch.zeros(3, 5)
+    for t in range(read.shape[1]):
+        w, u = rnn.weight_ih_l0, rnn.weight_hh_l0
+        z = read[:, t] @ w.T + rnn.bias_ih_l0 + h @ u.T + rnn.bias_hh_l0
+        i, f, g, o = (
+            z[:, :5].sigmoid(),
+            z[:, 5:10].sigmoid(),
+            z[:, 10:15].tanh(),
+            z[:, 15:].sigmoid(),
+        )
+        c = f * c + i * g
+        h = o * c.tanh()
+        for name, value in {"input": i, "forget": f, "candidate": g, "output": o, "cell": c,
+                            "hidden": h}.items():  # fmt: skip
+            assert torch.allclose(gates[name][:, t], value, atol=1e-6), (name, t)
+
+
+def test_the_gates_of_a_gru_are_the_formulas() -> None:
+    network, raw = trained({"name": "gru", "hidden_size": 5}, "series")
+    x = network.preprocess(raw)
+    gates = hidden.gates(network, x)["l0"]
+    read, rnn = hidden.sequence(network, x), network.model.rnn
+    h = torch.zeros(3, 5)
+    for t in range(read.shape[1]):
+        a = read[:, t] @ rnn.weight_ih_l0.T + rnn.bias_ih_l0
+        b = h @ rnn.weight_hh_l0.T + rnn.bias_hh_l0
+        r, z = (a[:, :5] + b[:, :5]).sigmoid(), (a[:, 5:10] + b[:, 5:10]).sigmoid()
+        n = (a[:, 10:] + r * b[:, 10:]).tanh()
+        h = (1 - z) * n + z * h
+        for name, value in {"reset": r, "update": z, "candidate": n, "hidden": h}.items():
+            assert torch.allclose(gates[name][:, t], value, atol=1e-6), (name, t)
+
+
+def test_a_network_without_recurrence_has_no_gates() -> None:
+    network, raw = trained("mlp")
+    assert hidden.gates(network, network.preprocess(raw)) == {}
+
+
+# The loss surface.
+
+
+def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
+    run = zoo.begin(zoo.config("cnn", train={"epochs": 1}))
+    zoo.finish(run)
+    split = run.trainer.splits["train"]
+    before = {name: t.clone() for name, t in run.network.state_dict().items()}
+    at, losses = hidden.loss_surface(run.network, split, torch.arange(50), points=5)
+    assert zoo.same(dict(run.network.state_dict()), before)
+    assert at == [-1, -0.5, 0, 0.5, 1]
+    x, y = split.batch(torch.arange(50))
+    run.network.eval()
+    with torch.no_grad():
+        loss = run.network.task.loss(run.network(x), y) / 50
+    assert losses[2, 2] == pytest.approx(float(loss), rel=1e-5)
+    assert (losses[0] > losses[2, 2]).all()
+
+
+# Pictures and the command.
+
+
+@pytest.mark.parametrize("data", zoo.DATA)
+@pytest.mark.parametrize("model", zoo.MODELS)
+def test_every_network_on_every_kind_of_data_has_a_picture(model: str, data: str) -> None:
+    if data in ("table_classes", "table_number", "image_pca") and model != "mlp":
+        pytest.skip("a table, and what PCA makes of an image, go to an mlp alone")
+    network, raw = trained(model, data)
+    stems = [picture.stem for picture in pictures(network, raw)]
+    if model in ("rnn", "lstm", "lstm_relu", "gru"):
+        assert any(stem.startswith("gates-l") for stem in stems)
+    if data.startswith("image"):
+        assert stems[0] == "sheet"
+    assert stems or (model, data) in (("mlp", "series"), ("mlp", "sequences"))
+
+
+def test_inspect_writes_pictures_and_shows_the_layers(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=2")
+    result = nnzoo("inspect", "checkpoints/cnn")
+    assert result.code == 0, result.err
+    assert "features.0" in result.out and "multiply-adds" in result.out
+    assert "no vanishing or exploding gradient, no layer of dead units" in result.out
+    folder = Path("checkpoints/cnn/inspect")
+    files = {path.name for path in folder.iterdir()}
+    assert {"sheet.png", "filters.png", "layer-features.0.png", "arrays.npz"} <= files
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            assert min(image.size) > 100
+    with np.load(folder / "arrays.npz") as kept:
+        assert kept["input"].shape == (10, 1, 8, 8)
+    first = (folder / "sheet.png").read_bytes()
+    nnzoo("inspect", "checkpoints/cnn")
+    assert (folder / "sheet.png").read_bytes() == first
+
+
+def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
+          "model.activation=sigmoid", "-s", "train.epochs=1")  # fmt: skip
+    shown = nnzoo(
+        "inspect", "checkpoints/mlp", "--json", "--out", "pictures", "--row", "3", "--row", "5"
+    )
+    assert [each["kind"] for each in shown.json["findings"]] == ["vanishing"]
+    assert shown.json["layers"][1]["multiply_adds"] == 64 * 64
+    assert shown.json["files"][0]["file"] == "pictures/sheet.png"
+    with np.load("pictures/arrays.npz") as kept:
+        assert len(kept["input"]) == 2
+    assert "vanishing gradient: '1' gets" in nnzoo("inspect", "checkpoints/mlp").out
+
+
+def test_pictures_of_ones_own_can_be_looked_at(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1")
+    Image.new("L", (20, 30), 255).save("white.png")
+    result = nnzoo("inspect", "checkpoints/cnn", "white.png", "--out", "here")
+    assert result.code == 0, result.err
+    with np.load("here/arrays.npz") as kept:
+        assert (kept["input"] == 16).all() and kept["input"].shape == (1, 1, 8, 8)
+
+
+def test_what_cannot_be_looked_at_is_told(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
+    run = "checkpoints/mlp"
+    assert "x.png: this network reads tables: CSV" in nnzoo("inspect", run, "x.png").err
+    result = nnzoo("inspect", run, "--row", "9999")
+    assert result.code == 2 and "--row 9999: the test split has rows 0 to 29" in result.err
+    assert nnzoo("inspect", run, "x.png", "--row", "1").code == 2
+    Path("file").write_text("")
+    result = nnzoo("inspect", run, "--out", "file")
+    assert result.code == 5 and "choose another folder with --out" in result.err
+
+
+def test_without_test_rows_training_rows_are_shown(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1", "-s", "data.split.test=0")
+    result = nnzoo("inspect", "checkpoints/cnn")
+    assert (
+        result.code == 0 and "note: there is no test split; these are training rows" in result.err
+    )
+
+
+def test_the_surface_is_drawn_where_asked(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
+    assert nnzoo("inspect", "checkpoints/mlp", "--surface").code == 0
+    assert Path("checkpoints/mlp/inspect/surface.png").exists()

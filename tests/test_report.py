@@ -1,0 +1,211 @@
+"""The report: one page that holds everything, opens in a browser without a word, and tells the truth."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nnzoo.report.answers import Answers, calibration
+from nnzoo.report.page import RunFacts
+from tests import zoo
+from tests.browser import CHROMIUM, open_page
+
+NNZOO = Callable[..., Any]
+CPU = torch.device("cpu")
+SECTIONS = ["facts", "result", "curves", "answers", "inside", "repeat"]
+
+
+def text_of(page: str) -> str:
+    """What a reader sees of a page, as one line."""
+    page = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", page, flags=re.S)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def ready(model: Any, data: Any, name: str = "run", **more: Any) -> Path:
+    """A run folder after a few epochs."""
+    more = {"train": {"epochs": 3}} | more
+    run = zoo.begin(zoo.config(model, data, name=name, **more), "checkpoints")
+    zoo.finish(run)
+    run.folder.rows()
+    return run.folder.path
+
+
+CASES = [
+    ("cnn", "image"), ("mlp", "image_pca"), ("mlp", "table_classes"), ("mlp", "table_number"),
+    ("lstm", "series"), ("gru", "sequences"), ("cnn", "series"), ("rnn", "image"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("model, data", CASES)
+def test_every_kind_of_run_has_its_page(model: str, data: str, nnzoo: NNZOO) -> None:
+    folder = ready(model, data)
+    result = nnzoo("report", folder)
+    assert result.code == 0, result.err
+    page = (folder / "report.html").read_text()
+    assert result.out == f"{folder / 'report.html'}\n"
+    assert [each for each in SECTIONS if f'<section id="{each}">' not in page] == []
+    shown = text_of(page)
+    measured = nnzoo("eval", folder, "--json").json
+    if "accuracy" in measured:
+        assert f"{100 * measured['accuracy']:.2f} %" in shown
+        assert "Confusion matrix" in shown and "Calibration" in shown
+        for row in measured["per_class"]:
+            counts = " ".join(str(row[key]) for key in ("support", "tp", "fp", "fn", "tn"))
+            assert counts in shown
+    else:
+        assert f"rmse {measured['rmse']:.4f}"[:9] in shown
+        assert "Residuals" in shown and "Largest errors" in shown
+    assert ("Error by step ahead" in shown) == (data == "series")
+    assert ("Gradient over time" in shown) == (model in ("lstm", "gru", "rnn"))
+    # Nothing is asked for from anywhere: links lead within the page, pictures are in it.
+    assert set(re.findall(r'(?:src|href)="(?!#)([a-z]+:)', page)) <= {"data:"}
+    assert "url(http" not in page and "<script" not in page
+
+
+def test_what_is_shown_as_wrong_is_wrong(nnzoo: NNZOO) -> None:
+    folder = ready("mlp", "image", train={"epochs": 1})
+    run = RunFacts.of(folder, CPU)
+    given = run.answers
+    matrix = np.array(run.result["confusion_matrix"])
+    assert len(given.wrong) == matrix.sum() - matrix.trace()
+    assert (given.answer[given.wrong] != given.truth[given.wrong]).all()
+    assert (np.diff(given.sure[given.wrong]) <= 0).all()  # type: ignore[index]
+    nnzoo("report", folder)
+    shown = text_of((folder / "report.html").read_text())
+    labels = run.trained.dataset.labels
+    row = int(given.wrong[0])
+    assert f"{labels[given.answer[row]]} {100 * given.sure[row]:.2f} %" in shown  # type: ignore[index]
+    assert f"is {labels[given.truth[row]]} row {row}" in shown
+
+
+def test_numbers_are_answered_in_their_own_units() -> None:
+    folder = ready("mlp", "table_number")
+    run = RunFacts.of(folder, CPU)
+    error = run.answers.answer - run.answers.truth
+    assert np.sqrt((error**2).mean()) == pytest.approx(run.result["rmse"])
+    order = run.answers.farthest
+    assert (np.diff(np.abs(error[order, 0])) <= 0).all()
+
+
+def test_calibration_is_the_distance_of_sureness_and_truth() -> None:
+    sure = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
+    answer, truth = np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1])
+    found = calibration(Answers(truth, answer, sure))
+    assert [b["rows"] for b in found["bins"]] == [2, 4]
+    assert [b["right"] for b in found["bins"]] == [0.0, 0.75]
+    assert found["error"] == pytest.approx((4 * 0.2 + 2 * 0.55) / 6)
+    surest = calibration(Answers(truth, answer, np.ones(6)))
+    assert surest["bins"] == [{"sure": 1.0, "right": 0.5, "rows": 6}]
+
+
+def test_over_fitting_is_said_in_words(nnzoo: NNZOO) -> None:
+    folder = ready("mlp", "image")
+    rows = [{"epoch": i + 1, "step": i, "lr": 0.1, "train_loss": 1 / (i + 1), "val_loss": loss,
+             "samples_per_second": 1.0, "seconds": 1.0}
+            for i, loss in enumerate([1.0, 0.5, 0.4, 0.6, 0.8])]  # fmt: skip
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    nnzoo("report", folder)
+    shown = text_of((folder / "report.html").read_text())
+    assert (
+        "Over-fitting: since epoch 3 the validation loss has risen from 0.4000 to 0.8000" in shown
+    )
+    for row in rows:
+        row["val_loss"] = row["train_loss"]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    nnzoo("report", folder)
+    shown = text_of((folder / "report.html").read_text())
+    assert "Over-fitting" not in shown and "More epochs may bring more." in shown
+
+
+def test_names_out_of_files_are_text_and_nothing_else(nnzoo: NNZOO) -> None:
+    bad = "<script>alert(1)</script>"
+    lines = [f'"a{bad}",b,c'] + [f'{i % 7},{i},"{bad if i % 2 else "x"}"' for i in range(60)]
+    Path("t.csv").write_text("\n".join(lines))
+    folder = ready("mlp", {"name": "csv", "path": "t.csv", "target": "c"})
+    assert nnzoo("report", folder).code == 0
+    page = (folder / "report.html").read_text()
+    assert "<script" not in page and "&lt;script&gt;alert" in page
+
+
+def test_without_the_data_the_rest_is_there(nnzoo: NNZOO) -> None:
+    Path("t.csv").write_text("a,b,c\n" + "".join(f"{i % 5},{i},{i % 2}\n" for i in range(60)))
+    folder = ready("mlp", {"name": "csv", "path": "t.csv"})
+    Path("t.csv").rename("elsewhere.csv")
+    result = nnzoo("report", folder)
+    assert result.code == 0
+    assert "note: run: left out what needs the data: data.path: no file" in result.err
+    page = (folder / "report.html").read_text()
+    assert '<section id="curves">' in page and '<section id="answers">' not in page
+    assert nnzoo("report", folder, "--set", "data.path=elsewhere.csv").code == 0
+    assert '<section id="answers">' in (folder / "report.html").read_text()
+
+
+def test_several_runs_stand_beside_each_other(nnzoo: NNZOO) -> None:
+    folders = [ready("mlp", "image", "wide"), ready("cnn", "image", "deep"),
+               ready({"name": "mlp", "hidden": [4]}, "image", "narrow")]  # fmt: skip
+    result = nnzoo("report", *folders)
+    assert (result.code, result.out) == (0, "report.html\n")
+    page = Path("report.html").read_text()
+    shown = text_of(page)
+    assert "model.hidden [16] – [4]" in shown
+    for folder in folders:
+        accuracy = nnzoo("eval", folder, "--json").json["accuracy"]
+        assert f"{folder.name} {accuracy:.4f}" in shown
+    assert page.count("<svg") == 3
+    assert nnzoo("report", *folders, "--out", "pages/all.html").out == "pages/all.html\n"
+    assert nnzoo("report", *folders, "-s", "data.root=x").code == 2
+
+
+def test_what_is_no_run_is_told(nnzoo: NNZOO) -> None:
+    assert "is no run folder; a report is about one" in nnzoo("report", "nothing").err
+    Path("empty").mkdir()
+    result = nnzoo("report", "empty")
+    assert result.code == 5 and "holds no best.pt; train first" in result.err
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
+)
+@pytest.mark.parametrize("width", [1280, 380], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    "model, data", [("cnn", "image"), ("lstm", "series"), ("mlp", "table_classes")]
+)
+def test_a_browser_shows_it_without_a_word(
+    model: str, data: str, width: int, nnzoo: NNZOO, tmp_path: Path
+) -> None:
+    folder = ready(model, data)
+    nnzoo("report", folder)
+    page = folder / "report.html"
+    with open_page(page, tmp_path / "browser", width, dark=width < 600) as opened:
+        assert opened.complaints == []
+        assert [u for u in opened.requests if not u.startswith("data:")] == [
+            page.resolve().as_uri()
+        ]
+        shown = "[...document.querySelectorAll('section')].filter(s => s.offsetHeight > 60).map(s => s.id)"
+        assert opened.evaluate(shown) == SECTIONS
+        # Nothing sticks out: what is wider than the page scrolls by itself.
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        assert opened.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+        assert opened.evaluate("document.querySelectorAll('svg').length") >= 5
+        paper = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(18, 22, 27)" if width < 600 else "rgb(255, 255, 255)")
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
+)
+def test_a_browser_shows_several_runs_without_a_word(nnzoo: NNZOO, tmp_path: Path) -> None:
+    nnzoo("report", ready("mlp", "image", "a"), ready("cnn", "image", "b"))
+    with open_page(Path("report.html"), tmp_path / "browser") as opened:
+        assert opened.complaints == []
+        assert len([u for u in opened.requests if not u.startswith("data:")]) == 1
+        ids = opened.evaluate("[...document.querySelectorAll('section')].map(s => s.id)")
+        assert ids == ["results", "differences", "curves"]
