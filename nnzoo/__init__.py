@@ -1,3 +1,26 @@
-"""nnzoo trains the classic neural networks on your images, tables and series from one YAML file."""
+"""nnzoo trains the classic neural networks on your images, tables and series from one YAML file.
+
+    import nnzoo
+
+    for event in nnzoo.train("cnn.yaml"):
+        ...
+    model = nnzoo.load("checkpoints/cnn")
+    model.predict("photos/").labels
+
+What `nnzoo.api` holds is looked up when it is asked for: `import nnzoo` loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["Model", "Training", "__version__", "load", "train"]
+
+if TYPE_CHECKING:
+    from nnzoo.api import Model, Training, load, train
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("nnzoo.api"), name)
+    raise AttributeError(f"module 'nnzoo' has no attribute '{name}'")

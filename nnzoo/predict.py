@@ -107,10 +107,20 @@ def predict(network: Network, x: Any = None, steps: int | None = None) -> Iterat
         return predict_files(network, [x], steps)
     if x is None or (isinstance(x, Sequence) and all(isinstance(each, str | Path) for each in x)):
         return predict_files(network, list(x or []), steps)
+    if isinstance(x, Sequence) and not isinstance(x, bytes):
+        return predict_arrays(network, _nested(x), steps)
     raise DataError(
         "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got "
         f"{type(x).__name__}"
     )
+
+
+def _nested(x: Sequence[Any]) -> np.ndarray:
+    """Nested lists of numbers as an array."""
+    try:
+        return np.array(x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"expected nested lists of numbers: {error}") from None
 
 
 def predict_files(

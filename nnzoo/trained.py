@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Trained:
         weights: Literal["best", "last"] = "best",
         sets: list[str] | None = None,
         config: RunConfig | None = None,
-    ) -> Trained:
+    ) -> Self:
         """A run folder or a .pt file. sets: KEY=VALUE, where the data have moved; config: the run's,
         where it comes from elsewhere. Raises CheckpointError, and UsageError for another run's."""
         network, file, note = run.load_network(checkpoint, device, weights)

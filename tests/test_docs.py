@@ -57,3 +57,14 @@ def test_the_example_of_plain_torch_modules_runs(nnzoo: Callable[..., Any]) -> N
     names: dict[str, Any] = {}
     exec(example, names)
     assert names["probabilities"].shape == (1, 10)
+
+
+def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.S):
+        exec(block, names)
+    shown = capsys.readouterr().out
+    assert "['setosa', 'virginica']" in shown
+    assert "resumed checkpoints/flowers at epoch" in shown
+    assert "torch.Size([1, 20, 50])" in shown

@@ -45,6 +45,7 @@ LAYERS = """
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.answers nnzoo.report.charts
     nnzoo.report.page
+    nnzoo.api
     nnzoo.cli.common
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report
     nnzoo.cli
@@ -53,7 +54,7 @@ LAYERS = """
 LAYER = {
     name: depth for depth, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()
 }
-HEAVY = {"torch", "torchvision", "pandas", "sklearn", "matplotlib", "scipy", "PIL", "pyarrow"}
+HEAVY = {"torch", "torchvision", "pandas", "sklearn", "matplotlib", "scipy", "PIL", "pyarrow", "jinja2", "onnx", "tensorboard"}
 
 
 def module_name(path: Path) -> str:

@@ -1,0 +1,122 @@
+"""nnzoo from Python: `nnzoo.load` and `nnzoo.train`, what the commands do without a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from nnzoo import run
+from nnzoo.config import RunConfig, load_config
+from nnzoo.config.load import parse
+from nnzoo.config.reader import Document
+from nnzoo.extras import require
+from nnzoo.predict import Answers, joined, predict
+from nnzoo.trained import Trained
+from nnzoo.training.device import choose_device
+from nnzoo.training.trainer import EpochEnd, StepEnd
+
+
+class Model(Trained):
+    """A trained network: `network` is an nn.Module, `network.model` the plain one inside it,
+    `network.config` its configuration, `dataset` its data, `notes` what should be known."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes in order; empty where the task has none."""
+        return list(self.network.facts["spec"].get("labels", []))
+
+    def predict(self, x: Any = None, steps: int | None = None) -> Answers:
+        """Answers for new data, all at once.
+
+        x: a path or several; a DataFrame; an array or tensor of raw inputs, uint8 images (rows,
+        channels, height, width), rows of numbers, or windows (rows, time, features); None for what
+        follows the run's own series. steps: of a forecast, how many. `Answers.numbers` are (rows,
+        classes) probabilities or (rows, targets) values, `.labels` the likeliest classes.
+        Raises DataError and UsageError for what the network cannot read.
+        """
+        return joined(predict(self.network, x, steps))
+
+    def evaluate(self, split: str = "test") -> dict[str, Any]:
+        """Exact metrics of a split beside the trivial baseline: the object of `nnzoo eval --json`."""
+        return self.measure(split)
+
+
+def load(
+    checkpoint: str | Path,
+    *,
+    weights: Literal["best", "last"] = "best",
+    sets: Sequence[str] = (),
+    device: str = "auto",
+) -> Model:
+    """The trained network of a run folder or a .pt file.
+
+    sets: as --set, where the data have moved: ["data.path=new.csv"]. Raises CheckpointError.
+    """
+    return Model.open(Path(checkpoint), choose_device(device), weights, list(sets))
+
+
+class Training:
+    """A run, ready to train: iterate over its events (StepEnd, EpochEnd), then ask for `result`."""
+
+    def __init__(self, current: run.Run) -> None:
+        self.run = current
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.run.folder.path
+
+    @property
+    def notes(self) -> list[str]:
+        """How it starts, and what was found in the data."""
+        return [*self.run.dataset.notes, *self.run.notes]
+
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
+        """Train to the end; stop: asked after each step, and when it answers True the run is saved and
+        can go on later. Raises DivergedError, CheckpointError."""
+        events = run.train(self.run, stop)
+        if self.run.trainer.config.train.tensorboard:
+            from nnzoo.tensorboard import record
+
+            events = record(self.run, events)
+        try:
+            yield from events
+        finally:
+            self.run.lock.release()
+
+    def __iter__(self) -> Iterator[StepEnd | EpochEnd]:
+        return self.events()
+
+    def result(self, split: str = "test") -> dict[str, Any] | None:
+        """The metrics of the best weights, as `nnzoo eval --json` has them; None without such rows."""
+        return self.run.result(split)
+
+    def model(self) -> Model:
+        """The best weights, as `nnzoo.load` gives them."""
+        return Model.open(self.folder, self.run.network.device)
+
+
+def train(
+    config: str | Path | dict[str, Any] | RunConfig,
+    *,
+    sets: Sequence[str] = (),
+    out: str | Path = "checkpoints",
+    resume: Literal["auto", "must", "never"] = "auto",
+    fresh: bool = False,
+    device: str = "auto",
+) -> Training:
+    """Open a run, new or to go on with, as `nnzoo train` does; it trains while it is iterated over.
+
+    config: a YAML file, the name of a bundled one, or the same as a dictionary; sets: as --set.
+    Raises ConfigError, DataError, CheckpointError and UsageError, whose text says what to do.
+    """
+    if isinstance(config, RunConfig):
+        config = config.to_dict()
+    if isinstance(config, dict):
+        config = parse(Document(value=config), "the dictionary", list(sets), Path.cwd())
+    else:
+        config = load_config(str(config), list(sets))
+    if config.train.tensorboard:
+        require("tensorboard", "train.tensorboard", "tensorboard")
+    return Training(run.start(config, Path(out), choose_device(device), resume, fresh))

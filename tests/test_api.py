@@ -1,0 +1,117 @@
+"""nnzoo from Python: the same runs, answers and errors as on the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import nnzoo
+from nnzoo.errors import CheckpointError, ConfigError, UsageError
+from nnzoo.training.trainer import EpochEnd, StepEnd
+from tests import zoo
+
+NNZOO = Callable[..., Any]
+TINY = {"name": "tiny", "data": {"name": "iris"}, "model": {"name": "mlp", "hidden": [8]},
+        "train": {"epochs": 3}}  # fmt: skip
+
+
+@pytest.fixture
+def command(nnzoo: NNZOO) -> NNZOO:
+    """The command line; `nnzoo` is the package here."""
+    return nnzoo
+
+
+def test_importing_it_loads_no_torch() -> None:
+    script = "import sys, nnzoo; assert 'torch' not in sys.modules; nnzoo.load; assert 'torch' in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        nnzoo.trian  # noqa: B018
+
+
+def test_training_yields_what_the_terminal_shows(command: NNZOO) -> None:
+    training = nnzoo.train(TINY)
+    events = list(training)
+    rows = [event.row for event in events if isinstance(event, EpochEnd)]
+    assert sum(isinstance(event, StepEnd) for event in events) == rows[-1]["step"]
+    shown = command("train", training.folder / "config.yaml", "--out", "other", "--json").lines
+    epochs = [line for line in shown if line["event"] == "epoch"]
+
+    def timeless(row: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in row.items() if "second" not in k and k != "event"}
+
+    assert [timeless(row) for row in rows] == [timeless(row) for row in epochs]
+    result = training.result()
+    assert result is not None
+    assert result["accuracy"] == shown[-1]["test"]["accuracy"]
+    assert result["accuracy"] == training.model().evaluate()["accuracy"]
+
+
+def test_a_stopped_run_goes_on_with_the_same_bits() -> None:
+    whole = nnzoo.train(TINY, out="whole")
+    list(whole)
+    cut = nnzoo.train(TINY, out="cut")
+    list(cut.events(stop=lambda: cut.run.trainer.step == 1))
+    assert cut.run.trainer.step == 1
+    again = nnzoo.train(TINY, out="cut")
+    assert again.run.state == "resumed" and "resumed cut/tiny at epoch 1 of 3, step 2 of 2" in again.notes[-1]
+    list(again)
+    assert zoo.same(again.run.trainer.best_weights, whole.run.trainer.best_weights)
+
+
+def test_files_names_dictionaries_and_sets_are_configs(tmp_path: Path) -> None:
+    sets = ["train.epochs=1", "model.hidden=[4]"]
+    by_name = nnzoo.train("mlp_breast_cancer", sets=sets)
+    list(by_name)
+    config = by_name.run.trainer.config
+    assert config.train.epochs == 1
+    by_config = nnzoo.train(config, sets=["name=other"])
+    assert by_config.folder == Path("checkpoints/other")
+    with pytest.raises(ConfigError, match="unknown key; did you mean 'epochs'"):
+        nnzoo.train(TINY | {"train": {"epoch": 1}})
+    with pytest.raises(UsageError, match="holds another run"):
+        list(nnzoo.train(TINY))
+        nnzoo.train(TINY, sets=["model.hidden=[9]"])
+
+
+def test_answers_to_arrays_frames_and_files(command: NNZOO) -> None:
+    import pandas
+
+    list(nnzoo.train(TINY))
+    model = nnzoo.load("checkpoints/tiny")
+    assert model.labels == ["setosa", "versicolor", "virginica"]
+    x, y = model.dataset.splits["test"].batch(torch.arange(30))
+    answers = model.predict(x.numpy())
+    assert answers.numbers.shape == (30, 3)
+    assert np.allclose(answers.numbers.sum(1), 1, atol=1e-6)
+    names = [column["name"] for column in model.network.facts["spec"]["columns"]]
+    frame = pandas.DataFrame(x.numpy(), columns=names)
+    frame.to_csv("new.csv", index=False)
+    for same in (frame, "new.csv", Path("new.csv"), x):
+        assert model.predict(same).labels == answers.labels
+    right = sum(a == model.labels[int(b)] for a, b in zip(answers.labels, y, strict=True))
+    assert right / 30 == model.evaluate()["accuracy"]
+
+
+def test_a_series_goes_on() -> None:
+    sine = {"name": "wave", "data": {"name": "sine", "length": 200}, "model": {"name": "gru", "hidden_size": 8},
+            "train": {"epochs": 2}}  # fmt: skip
+    list(nnzoo.train(sine))
+    answers = nnzoo.load("checkpoints/wave", weights="last").predict(steps=5)
+    assert answers.names == ["sine"] and answers.numbers.shape == (5, 1)
+
+
+def test_errors_say_what_to_do() -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint nothing.pt"):
+        nnzoo.load("nothing.pt")
+    with pytest.raises(ConfigError, match="no config 'nothing'"):
+        nnzoo.train("nothing")
+    list(nnzoo.train(TINY))
+    with pytest.raises(UsageError, match="holds another run"):
+        nnzoo.load("checkpoints/tiny", sets=["seed=4"])
