@@ -92,10 +92,14 @@ class Progressing:
         self.epochs = epochs
         self.wide = console.width >= self.WIDE
         self.losses = [_loss(row) for row in rows]
+        self.curve_width = 16 if self.wide else 8
+        bar = 20 if self.wide else 12
+        # Beside the epoch, the bar, its share of a hundred, the time left and the curve.
+        self.room = console.width - (2 * len(str(epochs)) + 7 + bar + 4 + 7 + self.curve_width + 6)
         plain = Column(no_wrap=True)
         self.progress: Progress = Progress(
             TextColumn("{task.description}", table_column=plain),
-            BarColumn(bar_width=24 if self.wide else 12),
+            BarColumn(bar_width=bar),
             TextColumn("{task.percentage:>3.0f}%", table_column=plain),
             TimeRemainingColumn(compact=True, table_column=plain),
             TextColumn("{task.fields[curve]}", table_column=plain, style="cyan"),
@@ -107,7 +111,7 @@ class Progressing:
         )
         self.task = self.progress.add_task(
             self.describe(done // groups + 1), total=epochs * groups, completed=done, metrics="",
-            curve=curve(self.losses, self.CURVE),
+            curve=curve(self.losses, self.curve_width),
         )  # fmt: skip
 
     def describe(self, epoch: int) -> str:
@@ -125,16 +129,22 @@ class Progressing:
 
     def epoch(self, row: dict[str, Any], best_epoch: int) -> None:
         names = [name for name in shown_metrics(row) if name not in ("train_accuracy", "val_r2")]
-        parts = [f"{name} {number(row[name])}" for name in (names if self.wide else names[-2:])]
         self.losses.append(_loss(row))
-        if self.wide and row["samples_per_second"]:
-            parts += [f"best {best_epoch}", f"{row['samples_per_second']:,.0f}/s"]
+        metrics = [f"{name} {number(row[name])}" for name in names]
+        speed = [f"{row['samples_per_second']:,.0f}/s"] if row["samples_per_second"] else []
+        for parts in (
+            [*metrics, f"best {best_epoch}", *speed],
+            [*metrics[-2:], *speed],
+            [*metrics[-1:], *speed],
+        ):
+            if len("  ".join(parts)) <= self.room:
+                break
         self.progress.update(
             self.task,
             completed=row["step"],
             description=self.describe(row["epoch"] + 1),
             metrics="  ".join(parts),
-            curve=curve(self.losses, self.CURVE),
+            curve=curve(self.losses, self.curve_width),
         )
 
 
@@ -242,9 +252,12 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
     if detail and "per_class" in result:
         console.print()
         console.print(class_table(result))
-        if len(result["labels"]) <= MAX_MATRIX:
-            console.print()
-            console.print(matrix_table(result))
+        matrix = matrix_table(result) if len(result["labels"]) <= MAX_MATRIX else None
+        console.print()
+        if matrix is not None and console.measure(matrix).maximum <= console.width:
+            console.print(matrix)
+        else:
+            console.print("the confusion matrix does not fit here; it is in nnzoo eval --json")
     if detail and "per_output" in result:
         console.print()
         console.print(output_table(result))

@@ -1,0 +1,124 @@
+"""The pictures of README and docs, made anew by real runs: `python scripts/pictures.py`.
+
+Needs tmux, Chromium, and MNIST where NNZOO_DATA says; takes two minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+sys.path.insert(0, str(ROOT))
+
+from tests.browser import open_page  # noqa: E402
+
+COLUMNS, LINES = 96, 40
+PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>
+body {{ margin: 0; padding: 18px; background: #12161b; width: max-content; }}
+pre {{ margin: 0; color: #e6eaee; font: 14px/1.35 "DejaVu Sans Mono", monospace; }}
+</style><pre>{code}</pre>"""
+
+
+def nnzoo(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "nnzoo", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def screen(folder: Path, command: str, until: str, patience: float = 60) -> str:
+    """What a terminal shows, with its colours, once `until`, a pattern, is on it."""
+    tmux = ["tmux", "-L", f"pictures{os.getpid()}"]
+    size = ["-x", str(COLUMNS), "-y", str(LINES)]
+    subprocess.run(
+        [*tmux, "new-session", "-d", *size, "env PS1='$ ' bash --norc"], check=True, cwd=folder
+    )
+    try:
+        time.sleep(1)
+        subprocess.run([*tmux, "send-keys", "clear", "Enter"], check=True)
+        time.sleep(0.5)
+        subprocess.run([*tmux, "send-keys", command, "Enter"], check=True)
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            shown = subprocess.run([*tmux, "capture-pane", "-p", "-e"], check=True, capture_output=True,
+                                   text=True).stdout  # fmt: skip
+            if re.search(until, shown):
+                return shown.rstrip().removesuffix("$").rstrip()
+            time.sleep(0.05)
+        raise SystemExit(f"'{until}' never came:\n{shown}")
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+
+
+def terminal(folder: Path, screens: list[str]) -> None:
+    """Screens below each other as one picture."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    for each in screens:
+        # The terminal's own background is the page's.
+        console.print(Text.from_ansi(each.replace("\x1b[49m", "")))
+        console.print()
+    page = folder / "terminal.html"
+    page.write_text(console.export_html(theme=MONOKAI, inline_styles=True, code_format=PAGE))
+    shot(page, folder, PICTURES / "terminal.png", 10, 10, fit=True)
+
+
+def shot(
+    page: Path,
+    folder: Path,
+    path: Path,
+    width: int,
+    height: int,
+    dark: bool = False,
+    fit: bool = False,
+) -> None:
+    """A page as a picture; fit: as large as what is on it."""
+    if fit:
+        with open_page(page, folder / "browser", 1400, 1000) as opened:
+            width = opened.evaluate("Math.ceil(document.body.getBoundingClientRect().width)")
+            height = opened.evaluate("Math.ceil(document.body.getBoundingClientRect().height)")
+    with open_page(page, folder / "browser", width, height, dark) as opened:
+        opened.screenshot(path)
+
+
+def main() -> None:
+    """Train, look, report, and put the pictures into docs/pictures."""
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        folder = Path(name)
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        live = screen(folder, "nnzoo train --config lstm_sine", r"epoch 1[2-5]\d/200")
+        nnzoo("train", "--config", "lstm_sine", "--verbose", "0")
+        nnzoo("train", "--config", "cnn_mnist", "--verbose", "0")
+        nnzoo("train", "--config", "mlp", "--verbose", "0")
+        table = screen(folder, "nnzoo eval checkpoints/cnn_mnist", r"\n9 [^\0]*\$ ?\n")
+        terminal(folder, [live, table])
+        for run in ("cnn_mnist", "lstm_sine", "mlp"):
+            nnzoo("inspect", f"checkpoints/{run}", "--json")
+            nnzoo("report", f"checkpoints/{run}")
+        nnzoo("report", "checkpoints/cnn_mnist", "checkpoints/mlp")
+        for made, wanted in (
+            ("cnn_mnist/inspect/sheet.png", "sheet.png"), ("lstm_sine/inspect/gates-l0.png", "gates.png"),
+            ("cnn_mnist/inspect/layer-features.3.png", "layer.png"),
+            ("cnn_mnist/inspect/filters.png", "filters.png"),
+        ):  # fmt: skip
+            shutil.copy(folder / "checkpoints" / made, PICTURES / wanted)
+        page = folder / "checkpoints" / "cnn_mnist" / "report.html"
+        shot(page, folder, PICTURES / "report.png", 1120, 1500)
+        shot(page, folder, PICTURES / "report-phone.png", 390, 1400, dark=True)
+        shot(folder / "checkpoints" / "lstm_sine" / "report.html", folder, PICTURES / "report-dark.png", 1120, 1500,
+             dark=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
