@@ -1,0 +1,68 @@
+"""What gradient health costs: the time inside its looks, against the rest of the training, run by run.
+
+`python benchmarks/health.py`: whole runs of bundled configs, seconds without start and loading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from nnzoo.config import load_config
+from nnzoo.run import start, train
+from nnzoo.training.device import choose_device
+from nnzoo.training.trainer import Trainer
+
+CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]
+EPOCHS = {"lstm_sine": 40, "mlp_mnist": 4, "gru_mnist": 1}
+LOOK = Trainer.look
+
+
+def seconds(name: str) -> tuple[float, float, int]:
+    """One whole run: seconds inside looks, seconds of all else, and how many looked at the layers."""
+    sets = [f"train.epochs={EPOCHS[name]}"] if name in EPOCHS else []
+    inside, layers = 0.0, 0
+
+    def look(self: Trainer, row: dict[str, Any]) -> Any:
+        nonlocal inside, layers
+        began = time.perf_counter()
+        found = LOOK(self, row)
+        inside += time.perf_counter() - began
+        layers += "gradient_norms" in row
+        return found
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = start(load_config(name, sets), Path(folder), choose_device("cpu"))
+        Trainer.look = look  # type: ignore[method-assign]
+        began = time.perf_counter()
+        for _ in train(run):
+            pass
+        taken = time.perf_counter() - began
+        run.lock.release()
+    return inside, taken - inside, layers
+
+
+def main() -> None:
+    """A row a config: medians of the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("configs", nargs="*", default=CONFIGS)
+    options = parser.parse_args()
+    print(f"{'config':<12} {'training':>10} {'looks':>6} {'in looks':>10} {'health adds':>12}")
+    for name in options.configs:
+        if "mnist" in name and "NNZOO_DATA" not in os.environ:
+            continue
+        rounds = [seconds(name) for _ in range(options.rounds + 1)][1:]  # the first warms up
+        share = statistics.median(inside / rest for inside, rest, _ in rounds)
+        inside, rest = (statistics.median(each[i] for each in rounds) for i in (0, 1))
+        print(f"{name:<12} {rest:>8.2f} s {rounds[0][2]:>6} {1000 * inside:>7.1f} ms {100 * share:>10.2f} %",
+              flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
