@@ -11,7 +11,8 @@ from nnzoo.config import RunConfig, load_config
 from nnzoo.config.load import parse
 from nnzoo.config.reader import Document
 from nnzoo.extras import require
-from nnzoo.predict import Answers, joined, predict
+from nnzoo.predict.answers import Answers, joined
+from nnzoo.predict.inputs import predict
 from nnzoo.trained import Trained
 from nnzoo.training.device import choose_device
 from nnzoo.training.trainer import EpochEnd, StepEnd

@@ -39,7 +39,10 @@ LAYERS = """
     nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run
-    nnzoo.predict nnzoo.starter nnzoo.console nnzoo.export nnzoo.trained nnzoo.tensorboard
+    nnzoo.predict nnzoo.predict.answers
+    nnzoo.predict.pictures nnzoo.predict.tables
+    nnzoo.predict.series
+    nnzoo.predict.inputs nnzoo.starter nnzoo.console nnzoo.export nnzoo.trained nnzoo.tensorboard
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.hidden
     nnzoo.inspect.pictures
     nnzoo.inspect.inspection
@@ -54,7 +57,19 @@ LAYERS = """
 LAYER = {
     name: depth for depth, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()
 }
-HEAVY = {"torch", "torchvision", "pandas", "sklearn", "matplotlib", "scipy", "PIL", "pyarrow", "jinja2", "onnx", "tensorboard"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "scipy",
+    "PIL",
+    "pyarrow",
+    "jinja2",
+    "onnx",
+    "tensorboard",
+}
 
 
 def module_name(path: Path) -> str:

@@ -18,15 +18,17 @@ import torch
 from PIL import Image
 from zoo import begin, config, finish
 
-from nnzoo import predict as prediction
 from nnzoo.config.schema import RowSplit
 from nnzoo.console import number
 from nnzoo.data import frames
+from nnzoo.data.pictures import EXTENSIONS
 from nnzoo.data.series import next_dates
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import CheckpointError, DataError, UsageError
 from nnzoo.network import Network
-from nnzoo.predict import joined, predict
+from nnzoo.predict import pictures as reading
+from nnzoo.predict.answers import joined
+from nnzoo.predict.inputs import predict
 from nnzoo.run import load_network
 
 Nnzoo = Callable[..., Any]
@@ -242,14 +244,14 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     whole = joined(predict(network, "d"))
     monkeypatch.setattr("nnzoo.evaluate.MAX_ROWS", 7)
     read = 0
-    decode = prediction.decode_image
+    decode = reading.decode_image
 
     def counted(*arguments: Any) -> np.ndarray:
         nonlocal read
         read += 1
         return decode(*arguments)
 
-    monkeypatch.setattr(prediction, "decode_image", counted)
+    monkeypatch.setattr(reading, "decode_image", counted)
     pieces = predict(network, "d")
     assert (len(next(pieces)), read) == (7, 7)
     rest = list(pieces)
@@ -571,7 +573,7 @@ def test_a_file_is_one_sequence_with_named_or_unnamed_columns(nnzoo: Nnzoo) -> N
 
 def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
-    formats = ", ".join(each[1:] for each in prediction.EXTENSIONS)
+    formats = ", ".join(each[1:] for each in EXTENSIONS)
     pictures = f"this network reads pictures ({formats}) and folders of them\n"
     Path("empty").mkdir()
     os.mkfifo("pipe.png")

@@ -46,7 +46,7 @@ def inspect(
 
     from nnzoo import console
     from nnzoo.inspect import inspection
-    from nnzoo.predict import read_picture
+    from nnzoo.predict.pictures import read_picture
     from nnzoo.trained import Trained
     from nnzoo.training import health
     from nnzoo.training.device import choose_device

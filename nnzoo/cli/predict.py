@@ -17,7 +17,7 @@ from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, one_of
 from nnzoo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from nnzoo.predict import Answers
+    from nnzoo.predict.answers import Answers
 
 
 def predict(
@@ -61,7 +61,8 @@ def predict(
     inputs = inputs or []
     if out is not None and any(_same(out, each) for each in inputs):
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
-    from nnzoo.predict import forecasts, predict_files
+    from nnzoo.predict.answers import forecasts
+    from nnzoo.predict.inputs import predict_files
     from nnzoo.trained import Trained
     from nnzoo.training.device import choose_device
 

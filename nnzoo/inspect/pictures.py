@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nnzoo.inspect import draw, hidden
 from nnzoo.network import Network
-from nnzoo.predict import levels
+from nnzoo.predict.pictures import levels
 
 MAX_ROWS = 10
 Array = np.ndarray[Any, Any]

@@ -25,7 +25,7 @@ from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures
-from nnzoo.predict import levels
+from nnzoo.predict.pictures import levels
 from nnzoo.report import charts
 from nnzoo.report.answers import Answers, answers, calibration, first_steps
 from nnzoo.tasks import HIGHER_IS_BETTER
