@@ -416,7 +416,7 @@ def by_hand(network: Network, past: np.ndarray, steps: int) -> np.ndarray:
     values = past
     for _ in range(-(-steps // horizon)):
         with torch.no_grad():
-            answer = network.predict(torch.from_numpy(values[None, -8:]))
+            answer = network.predict(torch.tensor(values[None, -8:]))
         values = np.concatenate([values, answer.numpy().reshape(horizon, targets)])
     return values[len(past) :][:steps]
 

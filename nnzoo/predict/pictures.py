@@ -38,7 +38,7 @@ def read_picture(network: Network, file: str | Path) -> Tensor:
     top = levels(network)
     if top != 255:
         image = np.round(image * (top / 255)).astype(np.uint8)
-    return torch.from_numpy(np.ascontiguousarray(image))
+    return torch.tensor(image)  # a copy: Pillow's own may not be written to
 
 
 def predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
