@@ -76,6 +76,8 @@ class Training:
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
         """Train to the end; stop: asked after each step, and when it answers True the run is saved and
         can go on later. Raises DivergedError, CheckpointError."""
+        if not self.run.lock.is_locked:  # gone on with after a break
+            self.run.folder.acquire(self.run.lock)
         events = run.train(self.run, stop)
         if self.run.trainer.config.train.tensorboard:
             from nnzoo.tensorboard import record

@@ -174,6 +174,7 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
     try:
         config = from_dict(content["config"], source)
         facts = content["data"]
+        _check_facts(facts)
         weights = content["task"]["class_weights"] if facts["balanced"] else None
 
         def build(where: torch.device) -> Network:
@@ -206,6 +207,24 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
 
 
 _PARTS = ("model", "preprocess", "task")
+
+
+def _check_facts(facts: Any) -> None:
+    """Raise TypeError where what a checkpoint says of its data is not of the types that it has."""
+    spec = facts["spec"]
+    texts = [facts["kind"], facts["task"], facts["fingerprint"], *facts["rows"]]
+    texts += [*spec.get("labels", []), *spec.get("targets", [])]
+    whole = [*facts["shape"], facts["season"], *facts["rows"].values(), spec.get("horizon", 1)]
+    for column in spec.get("columns", []):
+        texts += [column["name"], *column.get("categories", [])]
+    lists = [spec.get("labels", []), spec.get("targets", []), spec.get("columns", [])]
+    if facts["task"] == "classification" and not spec.get("labels"):
+        raise TypeError("classes without labels")
+    wrong = [each for each in texts if not isinstance(each, str)]
+    wrong += [each for each in whole if type(each) is not int or each < 0]
+    wrong += [each for each in lists if not isinstance(each, list)]
+    if wrong:
+        raise TypeError(f"what it says of its data has {str(wrong[0])[:40]!r} in a wrong place")
 
 
 def check_leaves(module: nn.Module, state: dict[str, Tensor], what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -75,9 +76,10 @@ def plainly(network: Network) -> Iterator[None]:
         network.precision, network.compiled = state[1:]
 
 
-def outputs_of(network: Network, x: Tensor) -> dict[str, tuple[nn.Module, Tensor]]:
+def outputs_of(network: Network, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
     """Each layer and its output (batch, ...) when the network answers what `preprocess` made, by name
-    and in order; last, as "", the network itself.
+    and in order; and the network's output. Of a layer that gives several tensors it is the first; one
+    that gives none is left out.
 
     A recurrent module counts as one layer for each of its layers, `rnn.l0` first, with all states
     (batch, time, directions * hidden).
@@ -89,8 +91,11 @@ def outputs_of(network: Network, x: Tensor) -> dict[str, tuple[nn.Module, Tensor
             if isinstance(layer, nn.RNNBase):
                 for i, states in enumerate(_states(layer, inputs[0], output[0])):
                     found[f"{name}.l{i}"] = layer, states
-            else:
-                found[name] = layer, output
+                return
+            while isinstance(output, tuple | list) and output:
+                output = output[0]
+            if isinstance(output, Tensor) and output.ndim > 1:
+                found[name or type(layer).__name__] = layer, output
 
         return hook
 
@@ -101,8 +106,7 @@ def outputs_of(network: Network, x: Tensor) -> dict[str, tuple[nn.Module, Tensor
     finally:
         for handle in handles:
             handle.remove()
-    found[""] = network, output
-    return found
+    return found, output
 
 
 def _states(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
@@ -119,7 +123,10 @@ def _states(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
             )  # fmt: skip
         for name, parameter in parameters.items():
             setattr(single, name, parameter)  # the same, which also links them for the fused call
-        x = single(x)[0]
+        with warnings.catch_warnings():
+            # On CUDA torch would rather have them in one piece of memory, which is the module's.
+            warnings.simplefilter("ignore")
+            x = single(x)[0]
         states.append(x)
     return [*states, top]
 
@@ -145,18 +152,17 @@ def look(network: Network, x: Tensor, y: Tensor | None = None) -> Look:
         rows = _rows_of_time(network, encoded)
         if y is not None and rows:
             encoded = encoded.detach().requires_grad_()
-        found = outputs_of(network, encoded)
-        _, output = found.pop("")
+        found, output = outputs_of(network, encoded)
         layers, weights = [], []
         for name, (module, out) in found.items():
             parameters = _own(module, name)
             layers.append(_describe(name, module, out.detach(), parameters))
             weights.append(parameters)
-        if y is None:
+        inputs = [encoded] if rows else []
+        wanted = [p for parameters in weights for p in parameters]
+        if y is None or not wanted + inputs:
             return Look(layers)
         loss = network.task.loss(output, y) / network.task.weight(y)
-        wanted = [p for parameters in weights for p in parameters]
-        inputs = [encoded] if rows else []
         gradients = list(torch.autograd.grad(loss, wanted + inputs, allow_unused=True))
         norms = iter(_norms(gradients[: len(wanted)]))
         for layer, parameters in zip(layers, weights, strict=True):

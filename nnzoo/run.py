@@ -287,7 +287,7 @@ def save_best(run: Run) -> None:
     trainer = run.trainer
     if not trainer.best_weights or run.saved_best == trainer.best_epoch:
         return
-    if run.saved_best < 0 and _epoch_of(run.folder.best) == trainer.best_epoch:
+    if run.saved_best < 0 and epoch_of(run.folder.best) == trainer.best_epoch:
         run.saved_best = trainer.best_epoch
         return
     best = {"model": trainer.best_weights, "epoch": trainer.best_epoch}
@@ -295,7 +295,7 @@ def save_best(run: Run) -> None:
     run.saved_best = trainer.best_epoch
 
 
-def _epoch_of(path: Path) -> int | None:
+def epoch_of(path: Path) -> int | None:
     """The epoch of the weights in a best.pt; None where it is missing or damaged."""
     try:
         return checkpoint.load(path).get("epoch")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.show import to_yaml
+from nnzoo.errors import CheckpointError
 from nnzoo.run import Run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
@@ -26,6 +27,8 @@ def record(run: Run, events: Iterable[StepEnd | EpochEnd]) -> Iterator[StepEnd |
     from torch.utils.tensorboard import SummaryWriter
 
     folder = run.folder.path / "tensorboard"
+    if folder.is_symlink():
+        raise CheckpointError(f"{folder} is a link; remove it")
     writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH)
     try:
         config = to_yaml(run.trainer.config.to_dict())

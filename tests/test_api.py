@@ -68,6 +68,16 @@ def test_a_stopped_run_goes_on_with_the_same_bits() -> None:
     assert zoo.same(again.run.trainer.best_weights, whole.run.trainer.best_weights)
 
 
+def test_a_run_left_in_the_middle_is_locked_again_when_it_goes_on() -> None:
+    training = nnzoo.train(TINY)
+    for _ in training:
+        break
+    for _ in training:
+        with pytest.raises(CheckpointError, match="another process is training"):
+            nnzoo.train(TINY, fresh=True)
+        break
+
+
 def test_files_names_dictionaries_and_sets_are_configs(tmp_path: Path) -> None:
     sets = ["train.epochs=1", "model.hidden=[4]"]
     by_name = nnzoo.train("mlp_breast_cancer", sets=sets)

@@ -381,6 +381,22 @@ def test_parts_that_do_not_fit_together_are_one_message(change: Any, message: st
         restore(checkpoint.load(run.folder.best) | change, "x.pt", CPU)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"fingerprint": 5}, {"rows": {"train": "many"}}, {"season": -1}, {"spec": {}},
+     {"spec": {"labels": [1, 2]}}, {"spec": {"labels": "ab"}}, {"spec": {"columns": [{}]}},
+     {"spec": {"columns": [{"name": "a", "categories": [None]}]}}],
+)  # fmt: skip
+def test_what_a_checkpoint_says_of_its_data_has_the_right_types(change: dict[str, Any]) -> None:
+    run = begin(config())
+    finish(run)
+    content = checkpoint.load(run.folder.best)
+    spec = content["data"]["spec"] | change.get("spec", {}) if change.get("spec") != {} else {}
+    content["data"] = content["data"] | change | {"spec": spec}
+    with pytest.raises(CheckpointError, match="its parts do not fit together"):
+        restore(content, "x.pt", CPU)
+
+
 @pytest.mark.parametrize("part", ["config", "data", "model"])
 def test_a_run_is_not_gone_on_with_from_parts_that_do_not_fit(
     part: str, nnzoo: Callable[..., Any]

@@ -14,7 +14,8 @@ from torch import nn
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
 from nnzoo.console import curve
-from nnzoo.probe import Look
+from nnzoo.data.dataset import TensorSplit
+from nnzoo.probe import Layer, Look
 from nnzoo.training import health
 from nnzoo.training.trainer import EpochEnd
 from tests import zoo
@@ -80,6 +81,63 @@ def test_a_look_changes_nothing_of_a_run() -> None:
     assert network.precision == "bf16"
     assert all(p.grad is None for p in network.model.parameters())
     run.lock.release()
+
+
+def test_a_look_leaves_the_dropout_between_recurrent_layers() -> None:
+    model = {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.3}
+    run, _ = looked(zoo.config(model))
+    assert run.network.model.rnn.dropout == 0.3
+
+
+class Odd(nn.Module):
+    """A network whose leaves give tuples, none, and what the loss does not need."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(64, 16)
+        self.head = nn.Linear(16, 10)
+        self.idle = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden, _ = self.cell(x.flatten(1))
+        return self.head(hidden)
+
+
+def test_layers_that_give_several_tensors_are_looked_at_too() -> None:
+    run = zoo.begin(zoo.config(), write=False)
+    run.network.model = Odd()
+    seen = health.look_at(run.network, run.trainer.splits["train"])
+    assert [(each.name, each.shape) for each in seen.layers] == [("cell", [16]), ("head", [10])]
+    assert all(norm > 0 for norm in seen.gradients().values())
+
+
+def test_a_network_of_one_layer_is_looked_at() -> None:
+    run = zoo.begin(zoo.config(data="table_classes"), write=False)
+    run.network.model = nn.Linear(4, 3)
+    seen = health.look_at(run.network, run.trainer.splits["train"])
+    assert [each.name for each in seen.layers] == ["Linear"] and seen.gradients()["Linear"] > 0
+
+
+def test_a_look_takes_no_more_rows_than_there_is_room_for() -> None:
+    split = TensorSplit(torch.zeros(100, 3, 300, 300, dtype=torch.uint8), torch.zeros(100).long())
+    assert health.rows_at_once(split, 64) == 3
+    run = zoo.begin(zoo.config(data="image"), write=False)
+    assert health.rows_at_once(run.trainer.splits["train"], 64) == 64
+
+
+def test_the_trivial_loss_is_that_of_equal_probabilities_or_the_mean() -> None:
+    run = zoo.begin(zoo.config(), write=False)
+    assert health.trivial_loss(run.network, run.trainer.splits["train"]) == math.log(10)
+    run = zoo.begin(zoo.config(data="table_number"), write=False)
+    loss = health.trivial_loss(run.network, run.trainer.splits["train"])
+    assert loss == pytest.approx(1.0, rel=1e-4)  # standardised targets
+
+
+def test_a_gradient_that_is_not_finite_is_exploding_and_nothing_else() -> None:
+    layer = Layer("1", "Linear", [4], 10, 10, gradient=1e-9, weight=1.0)
+    above = Layer("2", "Linear", [4], 10, 10, gradient=math.inf, weight=1.0)
+    found = health.diagnose(Look([layer, above]), zoo.config())
+    assert [(each.kind, each.layer) for each in found] == [("exploding", "2")]
 
 
 def test_each_layer_of_a_stack_is_told_apart() -> None:
@@ -226,6 +284,33 @@ def test_norms_go_into_the_rows_and_are_the_same_after_an_interruption() -> None
     assert rows[0]["gradient_norms"].keys() == {"features.0", "features.4", "head.1"}
     assert 0 < rows[0]["gradient_norm"] <= rows[0]["gradient_norm_max"]
     assert "gradient_norms" not in rows[1]
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip"])
+def test_what_health_counts_goes_on_after_an_interruption(on_nan: str) -> None:
+    train = {"epochs": 2, "batch_size": 64, "accumulate": 2, "on_nan": on_nan}
+    config = zoo.config(
+        {"name": "mlp", "hidden": [8]}, train=train, optim={"name": "sgd", "lr": 0.05}
+    )
+    whole = zoo.begin(config, "whole")
+    rows = zoo.finish(whole)
+    run = zoo.begin(config, "cut")
+    for _ in zoo.train(run, stop=lambda: run.trainer.step == 3):
+        pass
+    run.lock.release()
+    again = zoo.begin(config, "cut")
+    assert zoo.finish(again) == rows
+    assert again.trainer.first_loss == whole.trainer.first_loss
+
+
+def test_a_mean_norm_is_over_the_steps_that_were_taken() -> None:
+    config = zoo.config(train={"epochs": 3, "on_nan": "skip"})
+    run = zoo.begin(config, write=False)
+    trainer = run.trainer
+    trainer.step = len(trainer.groups)
+    trainer.skipped, trainer.norm_sum, trainer.norm_max = 3, float(len(trainer.groups) - 3), 1.0
+    assert trainer.finish_epoch().row["gradient_norm"] == 1.0
+    assert trainer.skipped == 0
 
 
 def test_a_warning_is_shown_once(nnzoo: NNZOO) -> None:

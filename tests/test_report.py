@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnzoo.report.answers import Answers, calibration
+from nnzoo.report.answers import Compared, calibration
 from nnzoo.report.page import RunFacts
 from tests import zoo
 from tests.browser import CHROMIUM, open_page
@@ -98,11 +98,11 @@ def test_numbers_are_answered_in_their_own_units() -> None:
 def test_calibration_is_the_distance_of_sureness_and_truth() -> None:
     sure = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     answer, truth = np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1])
-    found = calibration(Answers(truth, answer, sure))
+    found = calibration(Compared(truth, answer, sure))
     assert [b["rows"] for b in found["bins"]] == [2, 4]
     assert [b["right"] for b in found["bins"]] == [0.0, 0.75]
     assert found["error"] == pytest.approx((4 * 0.2 + 2 * 0.55) / 6)
-    surest = calibration(Answers(truth, answer, np.ones(6)))
+    surest = calibration(Compared(truth, answer, np.ones(6)))
     assert surest["bins"] == [{"sure": 1.0, "right": 0.5, "rows": 6}]
 
 
@@ -162,6 +162,31 @@ def test_several_runs_stand_beside_each_other(nnzoo: NNZOO) -> None:
     assert page.count("<svg") == 3
     assert nnzoo("report", *folders, "--out", "pages/all.html").out == "pages/all.html\n"
     assert nnzoo("report", *folders, "-s", "data.root=x").code == 2
+
+
+def test_formulas_links_and_gaps_do_no_harm(nnzoo: NNZOO, tmp_path: Path) -> None:
+    Path("t.csv").write_text("a,price $x_{ $\n" + "".join(f"{i % 5},{i}.5\n" for i in range(60)))
+    folder = ready("mlp", {"name": "csv", "path": "t.csv"})
+    secret = tmp_path / "secret"
+    secret.write_text("password: 1")
+    (folder / "config.yaml").unlink()
+    (folder / "config.yaml").symlink_to(secret)
+    (folder / "report.html").symlink_to(secret)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows[1]["train_loss"] = None
+    del rows[2]["seconds"], rows[2]["samples_per_second"]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = ready("mlp", "table_number", "other")
+    assert nnzoo("report", folder).code == 0
+    assert secret.read_text() == "password: 1" and not (folder / "report.html").is_symlink()
+    page = (folder / "report.html").read_text()
+    assert "password" not in page and "price $x_{ $" in text_of(page)
+    assert nnzoo("report", folder, other, other).code == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "inspect").symlink_to(elsewhere)
+    result = nnzoo("inspect", folder)
+    assert result.code == 5 and "is a link; name where to write with --out" in result.err
 
 
 def test_what_is_no_run_is_told(nnzoo: NNZOO) -> None:

@@ -26,6 +26,7 @@ def report(
     if set_ and len(runs) > 1:
         raise UsageError("--set goes with one run: it says where that run's data are")
     from nnzoo.report import page
+    from nnzoo.training import disk
     from nnzoo.training.device import choose_device
 
     where = choose_device(device)
@@ -37,9 +38,9 @@ def report(
     file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
+    disk.write(file, text.encode())
     for run in opened:
         if run.missing:
             sys.stderr.write(f"note: {run.name}: left out what needs the data: {run.missing}\n")

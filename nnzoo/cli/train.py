@@ -211,9 +211,11 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     import torch
 
     from nnzoo import console, probe
+    from nnzoo.training import health
 
     trainer, network = current.trainer, current.network
-    first = torch.arange(min(2, trainer.rows), device=network.device)
+    count = min(trainer.rows, trainer.config.train.batch_size, health.ROWS)
+    first = torch.arange(count, device=network.device)
     x, _ = trainer.splits["train"].batch(first)
     rows = [layer.to_dict() for layer in probe.look(network, x).layers]
     trainer.try_step()

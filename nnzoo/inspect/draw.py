@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import warnings
 from typing import Any
 
 import matplotlib
@@ -20,6 +22,7 @@ MAX_FILTERS = 64
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": "#9aa5b1",
@@ -32,10 +35,14 @@ STYLE: Any = {
 }
 
 
-def save(figure: Figure, path: str | Any) -> None:
-    """Write a picture; the same numbers give the same bytes."""
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(path, metadata={"Software": None}, bbox_inches="tight", pad_inches=0.15)
+def png(figure: Figure) -> bytes:
+    """A picture's file; the same numbers give the same bytes."""
+    file = io.BytesIO()
+    options: Any = {"metadata": {"Software": None}, "bbox_inches": "tight", "pad_inches": 0.15}
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks
+        figure.savefig(file, format="png", **options)
+    return file.getvalue()
 
 
 def _figure(width: float, height: float) -> Figure:

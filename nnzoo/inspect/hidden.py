@@ -20,9 +20,9 @@ def hidden_layers(network: Network, encoded: Tensor) -> dict[str, Tensor]:
     (batch, channels, height, width) or (batch, channels, time), states (batch, time, units), or
     units (batch, units)."""
     with plainly(network):
-        found = outputs_of(network, encoded)
-    *hidden, _, _ = found  # the output layer, and the network itself
-    return {name: found[name][1] for name in hidden if found[name][1].ndim > 1}
+        found, _ = outputs_of(network, encoded)
+    hidden = list(found)[:-1]  # the last is the output layer
+    return {name: found[name][1] for name in hidden}
 
 
 def channel_sums(layers: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.inspect import draw, hidden
 from nnzoo.inspect.pictures import arrays, pictures
 from nnzoo.trained import Trained
+from nnzoo.training import disk
 from nnzoo.training.health import spread_rows
 
 SHOWN = 10
@@ -70,22 +72,26 @@ def write(
     """
     network = trained.network
     written = []
+    if folder.is_symlink():
+        raise CheckpointError(f"{folder} is a link; name where to write with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for picture in pictures(network, raw, truth):
             path = folder / f"{picture.stem}.png"
-            draw.save(picture.figure, path)
+            disk.write(path, draw.png(picture.figure))
             written.append((path, picture.caption))
         if surface is not None:
             split = trained.prepared(surface)
             rows = spread_rows(len(split), SURFACE_ROWS, network.device)
             at, losses = hidden.loss_surface(network, split, rows)
             path = folder / "surface.png"
-            draw.save(draw.surface(at, losses.cpu().numpy()), path)
+            disk.write(path, draw.png(draw.surface(at, losses.cpu().numpy())))
             written.append((path, "The loss along two random directions around the weights."))
         path = folder / "arrays.npz"
         values: dict[str, Any] = arrays(network, raw)
-        np.savez_compressed(path, **values)
+        file = io.BytesIO()
+        np.savez_compressed(file, **values)
+        disk.write(path, file.getvalue())
         written.append((path, "The numbers behind the pictures."))
     except OSError as error:
         raise CheckpointError(

@@ -109,7 +109,13 @@ def numbers(network: Network, raw: Tensor) -> np.ndarray:
         answers = [network.predict(piece.to(network.device)).cpu() for piece in pieces]
     finally:
         network.train(was_training)
-    return torch.cat(answers).numpy() if answers else np.zeros((0, network.task.outputs))
+    return (
+        torch.cat(answers).numpy()
+        if answers
+        else np.zeros(
+            (0, network.task.outputs), np.float32 if network.task.classifies else np.float64
+        )
+    )
 
 
 def answer(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Answers:

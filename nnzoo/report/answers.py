@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Compared:
     """classes: `truth` and `answer` (rows,) int64, and `sure` (rows,), the probability of the answer;
     numbers: `truth` and `answer` (rows, outputs) in the target's own units."""
 
@@ -41,7 +41,7 @@ class Answers:
 
 
 @torch.no_grad()
-def answers(trained: Trained, split: str) -> Answers:
+def answers(trained: Trained, split: str) -> Compared:
     """The answers of a trained network to every row of a split, in order."""
     network = trained.network
     task: Any = network.task
@@ -57,7 +57,7 @@ def answers(trained: Trained, split: str) -> Answers:
             answer.append(task.interpret(output).cpu())
             truth.append(task.unscaled(target).cpu())
     network.train(was_training)
-    return Answers(
+    return Compared(
         torch.cat(truth).numpy(),
         torch.cat(answer).numpy(),
         torch.cat(sure).numpy() if sure else None,
@@ -67,7 +67,7 @@ def answers(trained: Trained, split: str) -> Answers:
 BINS = 10
 
 
-def calibration(answers: Answers) -> dict[str, Any]:
+def calibration(answers: Compared) -> dict[str, Any]:
     """How often answers of some sureness are right: bins of equal width with rows in them, and the
     expected calibration error (Guo et al. 2017), the mean distance of the two."""
     assert answers.sure is not None
@@ -83,7 +83,7 @@ def calibration(answers: Answers) -> dict[str, Any]:
     return {"bins": bins, "error": error}
 
 
-def first_steps(trained: Trained, split: str, answers: Answers, most: int = 300) -> Array:
+def first_steps(trained: Trained, split: str, answers: Compared, most: int = 300) -> Array:
     """The last rows (int64) of a split of windows, at most so many, that follow each other by one step:
     their first forecasts are a curve over time."""
     rows: Any = trained.dataset.splits[split]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": LINE,
@@ -54,7 +56,8 @@ class _Chart:
 def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[Any, _Chart]]:
     """Axes to draw on; afterwards the chart has its SVG. alt: what it shows, for those who cannot see."""
     made = _Chart()
-    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": alt}):
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": alt}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks: the page's may have them
         figure = Figure(figsize=(width, height), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.subplots()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
+from nnzoo.config.reader import MAX_BYTES
 from nnzoo.config.show import number, percent
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
@@ -27,7 +29,8 @@ from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures
 from nnzoo.predict.pictures import levels
 from nnzoo.report import charts
-from nnzoo.report.answers import Answers, answers, calibration, first_steps
+from nnzoo.report.answers import Compared, answers, calibration, first_steps
+from nnzoo.run import epoch_of
 from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.trained import Trained
 from nnzoo.training import health
@@ -83,19 +86,13 @@ class RunFacts:
         return self.trained.measure(self.split)
 
     @cached_property
-    def answers(self) -> Answers:
+    def answers(self) -> Compared:
         return answers(self.trained, self.split)
 
     @cached_property
     def best_epoch(self) -> int:
-        key = self.trained.network.config.train.monitor
-        key = "val_loss" if key == "auto" else key
-        found = [row for row in self.rows if isinstance(row.get(key), float)]
-        if not found:
-            return len(self.rows)
-        higher = key.removeprefix("val_") in HIGHER_IS_BETTER
-        pick = max if higher else min
-        return int(pick(found, key=lambda row: row[key])["epoch"])
+        """The epoch of the weights in best.pt."""
+        return epoch_of(self.folder.best) or 0
 
 
 def one_run(run: RunFacts) -> str:
@@ -107,9 +104,7 @@ def one_run(run: RunFacts) -> str:
         "facts": _facts(run),
         "remarks": _remarks(run),
         "curves": _curves(run),
-        "config": run.folder.config.read_text(encoding="utf-8")
-        if run.folder.config.is_file()
-        else "",
+        "config": _shown_config(run.folder.config),
         "commands": _commands(run),
         "missing": run.missing,
     }
@@ -128,14 +123,21 @@ def one_run(run: RunFacts) -> str:
     return _page("run.html", parts)
 
 
+def _shown_config(path: Path) -> str:
+    """config.yaml as it stands, to be shown and no more; "" where there is none, or a link."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def several_runs(runs: list[RunFacts]) -> str:
     """The page of some runs beside each other."""
     names = _names(runs)
     configs = [run.trained.network.config for run in runs]
     keys: dict[str, list[str]] = {}
-    for name, config in zip(names[1:], configs[1:], strict=True):
+    for i, config in enumerate(configs):
         for key, (first, other) in _differing(configs[0], config).items():
-            keys.setdefault(key, [first] * len(runs))[names.index(name)] = other
+            keys.setdefault(key, [first] * len(runs))[i] = other
     results = [None if run.missing else run.result for run in runs]
     shown = ["accuracy", "f1_macro", "rmse", "mae", "r2", "loss"]
     metrics = [m for m in shown if any(result and m in result for result in results)]
@@ -151,7 +153,7 @@ def several_runs(runs: list[RunFacts]) -> str:
     for key, label, log in (("val_loss", "validation loss", True), ("val_accuracy", "validation accuracy", False),
                             ("train_loss", "training loss", True)):  # fmt: skip
         lines: dict[str, charts.Line] = {
-            name: (x, [row.get(key, math.nan) for row in run.rows])
+            name: (x, [_value(row.get(key)) for row in run.rows])
             for name, x, run in zip(names, epochs, runs, strict=True)
             if any(key in row for row in run.rows)
         }
@@ -204,8 +206,8 @@ def _facts(run: RunFacts) -> list[tuple[str, str]]:
     network = run.trained.network
     config, facts = network.config, network.facts
     spec = facts["spec"]
-    seconds = sum(row["seconds"] for row in run.rows)
-    rates = sorted(row["samples_per_second"] for row in run.rows if row["samples_per_second"])
+    seconds = sum(row.get("seconds") or 0.0 for row in run.rows)
+    rates = sorted(filter(None, (row.get("samples_per_second") for row in run.rows)))
     lines = [
         (
             "network",
@@ -248,18 +250,25 @@ def _commands(run: RunFacts) -> list[str]:
 
 def _remarks(run: RunFacts) -> list[str]:
     """What the curves say, in words."""
-    rows = run.rows
-    val = [row["val_loss"] for row in rows if isinstance(row.get("val_loss"), float)]
-    if len(val) < 3 or not all(map(math.isfinite, val)):
-        return []
+    pairs = [(_value(row.get("val_loss")), _value(row.get("train_loss"))) for row in run.rows]
+    said = []
+    if len(pairs) >= 3 and all(math.isfinite(value) for pair in pairs for value in pair):
+        val, train = zip(*pairs, strict=True)
+        said += _about_curves(val, train, run.best_epoch)
+    if not run.missing:
+        said += _against_baseline(run.result)
+    return said
+
+
+def _about_curves(val: Sequence[float], train: Sequence[float], best_epoch: int) -> list[str]:
+    """Whether the network over-fits, or is not at its end."""
     best = min(range(len(val)), key=val.__getitem__)
-    train = [row["train_loss"] for row in rows]
     said = []
     if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
         said.append(
             f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
             f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
-            f"epoch {run.best_epoch}. What usually helps: dropout, augmentation, weight decay, fewer "
+            f"epoch {best_epoch}. What usually helps: dropout, augmentation, weight decay, fewer "
             "units, more data; early stopping saves the time."
         )
     late = max(1, len(val) // 10)
@@ -268,8 +277,6 @@ def _remarks(run: RunFacts) -> list[str]:
             f"Not at its end: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
             f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
         )
-    if not run.missing:
-        said += _against_baseline(run.result)
     return said
 
 
@@ -486,7 +493,5 @@ def _pictures(run: RunFacts) -> list[tuple[str, str]]:
     found = []
     for picture in pictures(run.trained.network, raw, inspection.truth_of(dataset, targets)):
         if not picture.stem.startswith(NOT_SHOWN):
-            file = io.BytesIO()
-            draw.save(picture.figure, file)
-            found.append((_data_url(file.getvalue()), picture.caption))
+            found.append((_data_url(draw.png(picture.figure)), picture.caption))
     return found

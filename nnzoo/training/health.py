@@ -16,6 +16,7 @@ import torch
 
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
+from nnzoo.evaluate import batch_rows
 from nnzoo.network import Network
 from nnzoo.probe import Layer, Look, look
 
@@ -26,6 +27,7 @@ EXPLODING = 100.0
 LOST = 5.0
 DEAD = 1 / 3
 ROWS = 64
+TRIVIAL_ROWS = 4096
 # A look costs about a step and a half.
 STEPS_BETWEEN = 400
 
@@ -48,8 +50,17 @@ def due(epoch: int, steps: int) -> bool:
 
 
 def look_at(network: Network, split: Split, rows: int = ROWS) -> Look:
-    """What the layers do with some rows of a prepared split, evenly from all of it."""
-    return look(network, *split.batch(spread_rows(len(split), rows, network.device)))
+    """What the layers do with some rows of a prepared split, evenly from all of it; fewer where they
+    are large, as the look holds every layer's output of all of them."""
+    return look(
+        network, *split.batch(spread_rows(len(split), rows_at_once(split, rows), network.device))
+    )
+
+
+def rows_at_once(split: Split, rows: int) -> int:
+    """So many rows, or as many as `evaluate` takes at once."""
+    x, _ = split.batch(torch.zeros(1, dtype=torch.int64, device=split.targets().device))
+    return min(rows, batch_rows(x.numel()))
 
 
 def spread_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:
@@ -61,7 +72,8 @@ def trivial_loss(network: Network, split: Split) -> float:
     """The training loss of an answer that knows nothing: equal probabilities, or the mean."""
     if network.task.classifies:
         return math.log(network.task.outputs)
-    y = split.batch(spread_rows(len(split), 4096, network.device))[1]
+    rows = rows_at_once(split, TRIVIAL_ROWS)
+    y = split.batch(spread_rows(len(split), rows, network.device))[1]
     mean = y.float().mean(0, keepdim=True).expand_as(y)
     return float(network.task.loss(mean, y) / network.task.weight(y))
 
@@ -108,7 +120,8 @@ def _vanishing(seen: Look, config: RunConfig) -> Finding | None:
     layers = [each for each in seen.layers if each.multiply_adds and each.gradient is not None]
     for i, layer in enumerate(layers):
         above = max(layers[i:], key=lambda each: each.gradient or 0.0)
-        if (layer.gradient or 0.0) >= VANISHING * (above.gradient or 0.0):
+        norms = layer.gradient or 0.0, above.gradient or 0.0
+        if not all(map(math.isfinite, norms)) or norms[0] >= VANISHING * norms[1]:
             continue
         options: Any = config.model
         saturates = getattr(options, "activation", "") in ("sigmoid", "tanh")

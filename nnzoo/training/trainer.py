@@ -243,7 +243,8 @@ class Trainer:
         row["gradient_norm_max"] = self.norm_max
         self.norm_sum = self.norm_max = 0.0
         if self.skips:
-            row["skipped"], self.skipped = self.skipped, 0
+            row["skipped"] = self.skipped
+        self.skipped = 0
         findings = self.look(row)
         if "val" in self.splits:
             report = evaluate(self.network, self.splits["val"], self.task, self.device)
@@ -262,7 +263,8 @@ class Trainer:
         start = max(self.trivial_loss, self.first_loss or 0.0)
         found = health.diagnose_epoch(row, start, self.config)
         if health.due(self.epoch, len(self.groups)):
-            seen = health.look_at(self.network, self.splits["train"])
+            rows = min(health.ROWS, self.config.train.batch_size)
+            seen = health.look_at(self.network, self.splits["train"], rows)
             row["gradient_norms"] = seen.gradients()
             found += health.diagnose(seen, self.config)
         if self.epoch == 1 < self.config.train.epochs:
