@@ -39,7 +39,7 @@ def nnzoo(*words: str) -> None:
 
 def screen(folder: Path, command: str, until: str, patience: float = 60) -> str:
     """What a terminal shows, with its colours, once `until`, a pattern, is on it."""
-    tmux = ["tmux", "-L", f"pictures{os.getpid()}"]
+    tmux = ["tmux", "-L", f"pictures{time.monotonic_ns()}"]  # a server of its own
     size = ["-x", str(COLUMNS), "-y", str(LINES)]
     subprocess.run(
         [*tmux, "new-session", "-d", *size, "env PS1='$ ' bash --norc"], check=True, cwd=folder
