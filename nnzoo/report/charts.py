@@ -15,7 +15,7 @@ import numpy as np
 from cycler import cycler
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 # A colour that nothing else has -> the CSS variable in its place.
 INK, LINE = "#010101", "#020202"
@@ -87,6 +87,13 @@ def _for_the_page(svg: str, alt: str) -> Markup:
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
 
 
+def _logarithmic(axes: Any) -> None:
+    """The y axis in powers, its labels plain: formulas are not read, as names may hold a dollar."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(LogFormatter())
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+
+
 def curves(
     title: str, lines: dict[str, Line], label: str,
     log: bool = False, mark: float | None = None,
@@ -99,7 +106,7 @@ def curves(
                       color=SERIES[i % len(SERIES)])  # fmt: skip
         positive = all(v > 0 for _, y in lines.values() for v in y if np.isfinite(v))
         if log and positive:
-            axes.set_yscale("log")
+            _logarithmic(axes)
         if mark is not None:
             axes.axvline(mark, color=INK, lw=0.8, ls=":")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -173,7 +180,7 @@ def gradient_over_time(norms: list[float]) -> Markup:
     with _chart("The loss's gradient at each time step of the input") as (axes, chart):
         axes.plot(norms, marker="o", ms=3, color=SERIES[0])
         if min(norms) > 0:
-            axes.set_yscale("log")
+            _logarithmic(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="time step of the input", ylabel="gradient norm")
     return chart.svg

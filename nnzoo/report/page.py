@@ -24,6 +24,7 @@ from nnzoo.config import RunConfig
 from nnzoo.config.reader import MAX_BYTES
 from nnzoo.config.show import number, percent
 from nnzoo.data.dataset import WindowSplit
+from nnzoo.data.frames import shorten
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures
@@ -218,7 +219,9 @@ def _facts(run: RunFacts) -> list[tuple[str, str]]:
         ("task", facts["task"]),
     ]
     if "labels" in spec:
-        shown = ", ".join(spec["labels"][:12]) + (", …" if len(spec["labels"]) > 12 else "")
+        shown = ", ".join(map(shorten, spec["labels"][:12])) + (
+            ", …" if len(spec["labels"]) > 12 else ""
+        )
         lines.append(("classes", f"{len(spec['labels'])}: {shown}"))
     else:
         ahead = f", {spec['horizon']} steps ahead" if spec.get("horizon", 1) > 1 else ""
@@ -294,7 +297,7 @@ def _against_baseline(result: dict[str, Any]) -> list[str]:
 def _headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The figures to see first: name, value, and what stands below it."""
     base = result["baseline"]
-    name = base["name"] + (f" '{base['label']}'" if "label" in base else "")
+    name = base["name"] + (f" '{shorten(base['label'])}'" if "label" in base else "")
     if "accuracy" in result:
         low, high = result["accuracy_ci95"]
         return [
