@@ -47,6 +47,7 @@ class Trained:
             config = parse(stored, str(file), sets or [], Path.cwd())
         network.config = run.same_run(config, network, file)
         use_threads(network.config.train)
+        network.eval()
         return cls(network, file, [note] if note else [])
 
     @cached_property

@@ -15,7 +15,7 @@ import numpy as np
 from cycler import cycler
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # A colour that nothing else has -> the CSS variable in its place.
 INK, LINE = "#010101", "#020202"
@@ -90,8 +90,12 @@ def _for_the_page(svg: str, alt: str) -> Markup:
 def _logarithmic(axes: Any) -> None:
     """The y axis in powers, its labels plain: formulas are not read, as names may hold a dollar."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(LogFormatter())
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    low, high = axes.get_ylim()
+    if high < 10 * low:  # no power of ten may lie in between
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    else:
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def curves(
