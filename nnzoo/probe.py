@@ -50,6 +50,7 @@ class Look:
 
     layers: list[Layer]
     time: list[float] | None = None
+    rows: int = 0
 
     def gradients(self) -> dict[str, float]:
         """The gradient norm of each layer that has weights."""
@@ -161,7 +162,7 @@ def look(network: Network, x: Tensor, y: Tensor | None = None) -> Look:
         inputs = [encoded] if rows else []
         wanted = [p for parameters in weights for p in parameters]
         if y is None or not wanted + inputs:
-            return Look(layers)
+            return Look(layers, None, len(x))
         loss = network.task.loss(output, y) / network.task.weight(y)
         gradients = list(torch.autograd.grad(loss, wanted + inputs, allow_unused=True))
         norms = iter(_norms(gradients[: len(wanted)]))
@@ -171,7 +172,7 @@ def look(network: Network, x: Tensor, y: Tensor | None = None) -> Look:
         time = None
         if rows:
             time = gradients[-1].transpose(0, rows).flatten(1).double().norm(dim=1).tolist()
-        return Look(layers, time)
+        return Look(layers, time, len(x))
 
 
 def _rows_of_time(network: Network, x: Tensor) -> int:

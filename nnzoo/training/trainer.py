@@ -263,8 +263,7 @@ class Trainer:
         start = max(self.trivial_loss, self.first_loss or 0.0)
         found = health.diagnose_epoch(row, start, self.config)
         if health.due(self.epoch, len(self.groups)):
-            rows = min(health.ROWS, self.config.train.batch_size)
-            seen = health.look_at(self.network, self.splits["train"], rows)
+            seen = health.look_at(self.network, self.splits["train"])
             row["gradient_norms"] = seen.gradients()
             found += health.diagnose(seen, self.config)
         if self.epoch == 1 < self.config.train.epochs:
