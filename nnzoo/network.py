@@ -44,9 +44,9 @@ class Network(nn.Module):
         self.model = model
         self.task = task
         self.device = device
-        self.precision = config.train.precision
         # Not a module of this one: its weights are the model's.
         self.compiled: Callable[[Tensor], Any] | None = None
+        self.use(config.train, compiled=False)
         # Where forecasts are relative: how many leading features are targets.
         relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
         self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
@@ -73,10 +73,16 @@ class Network(nn.Module):
         """
         return self.task.interpret(self.respond(self.preprocess(raw)))
 
-    def use(self, options: TrainOptions) -> None:
-        """Compute as these options say, in which nothing is 'auto' any more."""
+    def use(self, options: TrainOptions, compiled: bool = True) -> None:
+        """Compute as these options say; what is 'auto' in them is not decided yet."""
         self.precision = options.precision
-        self.compiled = torch.compile(self.model) if options.compile is True else None
+        for layer in self.native_layers():
+            layer.use_native = options.kernels != "torch"
+        self.compiled = torch.compile(self.model) if compiled and options.compile is True else None
+
+    def native_layers(self) -> list[Any]:
+        """The modules that native.c can compute."""
+        return [module for module in self.model.modules() if hasattr(module, "use_native")]
 
     def answer(self, x: Tensor) -> Tensor:
         """The model's outputs, float32; with precision bf16 its products are bfloat16."""

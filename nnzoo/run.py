@@ -80,7 +80,7 @@ def measure(
 
 def take_over(config: RunConfig, stored: RunConfig) -> RunConfig:
     """`config` with what is 'auto' in it as it was resolved when the run began."""
-    keys = ("precision", "threads", "compile")
+    keys = ("precision", "threads", "kernels", "compile")
     auto = [key for key in keys if getattr(config.train, key) == "auto"]
     resolved = {key: getattr(stored.train, key) for key in auto}
     return replace(config, train=config.train.model_copy(update=resolved))

@@ -662,6 +662,11 @@ class TrainOptions(Options):
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = Field(
         "auto", description="on the CPU; auto: one or all, whichever is faster in a few timed steps"
     )
+    kernels: Literal["auto", "native", "torch"] = Field(
+        "auto",
+        description="of recurrent layers on a CPU: native (compiled once by this machine's C compiler, "
+        "up to nine times as fast) or torch's; auto: native where there is a compiler",
+    )
     compile: bool | Literal["auto"] = Field(
         "auto",
         description="torch.compile the model: needs a C++ compiler and some 15 s at start; auto: no",

@@ -12,7 +12,7 @@ from torch.nn import functional
 from nnzoo.config.schema import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
-from nnzoo.models import kernels
+from nnzoo.models import native
 from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gates
 
 
@@ -70,8 +70,7 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
         cell = RNN(nonlinearity=options.nonlinearity, **arguments)
         init_recurrent(cell, options.init, options.nonlinearity)
     elif isinstance(options, LstmOptions):
-        # torch's own LSTM is oneDNN's on CPU, 1.5 to 2 times as fast as the kernel by hand.
-        cell = (nn.LSTM if options.activation == "tanh" else ReluLSTM)(**arguments)
+        cell = (LSTM if options.activation == "tanh" else ReluLSTM)(**arguments)
         init_recurrent(cell, options.init, "sigmoid")
         if options.forget_bias:
             open_forget_gates(cell)
@@ -82,7 +81,9 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
     return cell
 
 
-def by_hand(rnn: nn.RNNBase, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]]) -> Any:
+def layer_by_layer(
+    rnn: nn.RNNBase, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]]
+) -> tuple[Tensor, ...]:
     """x (batch, time, features) through the layers and directions of a module, each by `kernel`.
 
     kernel: x (time, batch, features) and four parameters to all states and the last (state, or state
@@ -107,70 +108,106 @@ def by_hand(rnn: nn.RNNBase, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]
     return x.transpose(0, 1), *(torch.stack(each) for each in zip(*lasts, strict=True))
 
 
-class _Hand:
-    """When the recurrent modules below run the kernels, and from which state."""
+class _Native:
+    """A module of torch.nn that `native.c` computes where it can: on a CPU, for a batch of sequences
+    from a zero state. Elsewhere, cuDNN's with CUDA, it is torch's own."""
 
-    def hand_runs(self: Any, x: Tensor, hx: object) -> bool:
-        """Whether the kernels take the case: a batch of sequences on the CPU, from a zero state, of
-        enough work a step. On CUDA torch's own is cuDNN's.
+    use_native = True
+    """Whether it may; the network sets it by `train.kernels`."""
+    kind: native.Kind
+    relu = False
 
-        With batch * hidden^2 of 2^19 (128 rows, 64 units) and more they took 0.47 to 1.06 of torch's
-        time. Training a GRU, or anything in bfloat16, they are ahead from 2^14 on (0.46 to 0.84);
-        below, torch has fewer calls to make.
-        """
-        if x.device.type != "cpu" or hx is not None or x.ndim != 3:
-            return False
+    def is_native(self: Any, x: Tensor, hx: object = None) -> bool:
         low = torch.is_autocast_enabled("cpu")
-        early = torch.is_grad_enabled() and (low or isinstance(self, nn.GRU))
         return bool(
-            self.batch_first and self.bias and x.numel()
-            and (low or x.dtype == self.weight_hh_l0.dtype)
-            and len(x) * self.hidden_size**2 >= (2**14 if early else 2**19)
+            self.use_native and x.device.type == "cpu" and hx is None and x.ndim == 3 and x.numel()
+            and self.batch_first and self.bias and not torch.compiler.is_compiling()
+            and (low or x.dtype == self.weight_hh_l0.dtype) and native.supports(self.product_type())
         )  # fmt: skip
 
-    def zeros(self: Any, x: Tensor) -> Tensor:
-        """The first state for an input (time, batch, features)."""
-        return self.weight_hh_l0.new_zeros(x.shape[1], self.hidden_size)
+    def product_type(self: Any) -> torch.dtype:
+        """What the products run in: under autocast, its type in place of float32."""
+        dtype = self.weight_hh_l0.dtype
+        lower = dtype == torch.float32 and torch.is_autocast_enabled("cpu")
+        return torch.get_autocast_dtype("cpu") if lower else dtype
 
-
-class RNN(_Hand, nn.RNN):
-    """torch.nn.RNN, by hand where that is faster."""
-
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        if not self.hand_runs(x, hx):
-            return super().forward(x, hx)
+    def natively(self: Any, x: Tensor) -> tuple[Tensor, ...]:
+        dtype = self.product_type()
 
         def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            return kernels.Rnn.apply(self.nonlinearity, x, self.zeros(x), *weights)
+            states: tuple[Tensor, ...] = native.Recurrent.apply(
+                self.kind, self.relu, dtype, x, *weights
+            )
+            return states
 
-        return by_hand(self, x, kernel)
+        return layer_by_layer(self, x, kernel)
 
 
-class GRU(_Hand, nn.GRU):
-    """torch.nn.GRU, by hand where that is faster."""
+class RNN(_Native, nn.RNN):
+    """torch.nn.RNN, natively where that can be."""
+
+    kind = "rnn"
 
     def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        if not self.hand_runs(x, hx):
+        if not self.is_native(x, hx):
             return super().forward(x, hx)
-
-        def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            return kernels.Gru.apply(x, self.zeros(x), *weights)
-
-        return by_hand(self, x, kernel)
+        self.relu = self.nonlinearity == "relu"
+        states, hidden = self.natively(x)
+        return states, hidden
 
 
-class ReluLSTM(_Hand, nn.LSTM):
+class GRU(_Native, nn.GRU):
+    """torch.nn.GRU, natively where that can be."""
+
+    kind = "gru"
+
+    def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        if not self.is_native(x, hx):
+            return super().forward(x, hx)
+        states, hidden = self.natively(x)
+        return states, hidden
+
+
+class LSTM(_Native, nn.LSTM):
+    """torch.nn.LSTM, natively where that can be."""
+
+    kind = "lstm"
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        if not self.is_native(x, hx):
+            return super().forward(x, hx)
+        states, hidden, cell = self.natively(x)
+        return states, (hidden, cell)
+
+
+class ReluLSTM(LSTM):
     """An LSTM whose candidate and output use relu in place of tanh, as Keras's
-    LSTM(activation="relu"); parameters as in torch.nn.LSTM. By hand everywhere: nobody else has it.
+    LSTM(activation="relu"); parameters as in torch.nn.LSTM. torch has none: what `native.c` does not
+    take is computed step by step.
 
     Input (batch, time, features); returns states (batch, time, directions * hidden) and the last
     (hidden, cell), each (layers * directions, batch, hidden).
     """
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
-        def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            zeros = self.zeros(x)
-            return kernels.Lstm.apply("relu", x, zeros, zeros, *weights)
+    relu = True
 
-        states, hidden, cell = by_hand(self, x, kernel)
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
+        if self.is_native(x):
+            return super().forward(x)
+        states, hidden, cell = layer_by_layer(self, x, self.unrolled)
         return states, (hidden, cell)
+
+    def unrolled(
+        self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One layer of one direction, in torch's own operations."""
+        h = c = x.new_zeros(x.shape[1], self.hidden_size)
+        states = []
+        for step in functional.linear(x, w_ih, b_ih + b_hh).unbind():
+            i, f, g, o = (step + functional.linear(h, w_hh)).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.relu()
+            h = o.sigmoid() * c.relu()
+            states.append(h)
+        return torch.stack(states), h, c

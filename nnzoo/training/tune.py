@@ -1,4 +1,4 @@
-"""`precision: auto` and `threads: auto`, resolved once for a run: looked up, timed, remembered.
+"""`precision`, `threads` and `kernels: auto`, resolved once for a run: looked up, timed, remembered.
 
 What was chosen decides the last bits of a run, so it must not depend on the mood of a machine: it is
 kept in the cache by network, data, batch and machine, and a second run of the same kind takes it
@@ -25,7 +25,8 @@ from nnzoo import __version__
 from nnzoo.cache import cache_folder
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.errors import CheckpointError, DivergedError
+from nnzoo.errors import CheckpointError, ConfigError, DivergedError
+from nnzoo.models import native
 from nnzoo.network import Network
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
@@ -39,12 +40,16 @@ GAIN = 1.05
 SECONDS, ROUNDS, HOPELESS = 0.02, 4, 2.0
 
 Precision = Literal["fp32", "bf16"]
+Kernels = Literal["auto", "native", "torch"]
 Choice = tuple[Precision, int]
 
 
 def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> RunConfig:
     """The configuration with precision and threads chosen; network and splits stay as they are."""
     train = config.train
+    kernels = _kernels(train.kernels, network)
+    for layer in network.native_layers():
+        layer.use_native = kernels == "native"
     precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
     if train.precision == "auto" and network.task.classifies and native_bf16(network.device):
         precisions.append("bf16")
@@ -54,7 +59,7 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
     choices: list[Choice] = [(p, t) for p in precisions for t in threads]
     precision, count = choices[0]
     if len(choices) > 1:
-        path = cache_folder() / "tuned" / f"{_key(config, network, splits, choices)}.json"
+        path = cache_folder() / "tuned" / f"{_key(config, network, splits, choices, kernels)}.json"
         chosen = _remembered(path, choices)
         if chosen is None:
             chosen = _fastest(_timed(config, network, splits, choices))
@@ -63,9 +68,22 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
     return replace(
         config,
         train=train.model_copy(
-            update={"precision": precision, "threads": count, "compile": train.compile is True}
+            update={"precision": precision, "threads": count, "kernels": kernels,
+                    "compile": train.compile is True}
         ),
-    )
+    )  # fmt: skip
+
+
+def _kernels(asked: Kernels, network: Network) -> Kernels:
+    """native where the network has layers for them, on a CPU with a compiler; raises ConfigError where
+    they were asked for by name."""
+    wanted = asked != "torch" and network.device.type == "cpu" and bool(network.native_layers())
+    if asked == "native" and not (wanted and native.available()):
+        missing = (
+            "needs a C compiler (cc) on Linux" if wanted else "is for recurrent layers on a CPU"
+        )
+        raise ConfigError.at("train.kernels", missing)
+    return "native" if wanted and native.available() else "torch"
 
 
 def native_bf16(device: torch.device) -> bool:
@@ -114,8 +132,9 @@ def _fastest(seconds: dict[Choice, float]) -> Choice:
 
 
 def _key(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
-) -> str:
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    kernels: Kernels,
+) -> str:  # fmt: skip
     """What decides how long a step takes, as a hash."""
     facts = [
         config.model.model_dump(mode="json"),
@@ -123,7 +142,7 @@ def _key(
         str(getattr(config.data, "augment", None)),
         [config.train.batch_size, config.train.accumulate, len(splits["train"])],
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
-        choices,
+        [choices, kernels],
         str(network.device),
         _processor(),
         [__version__, str(torch.__version__)],

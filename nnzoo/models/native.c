@@ -1,0 +1,345 @@
+/* Recurrent layers of one direction, all time steps in one call: what models/native.py compiles.
+
+A step of a small recurrent network is a few products that take microseconds each, and a call from
+Python for each of them, for its sigmoids and for its sums takes longer than they do. Here a thread
+takes some rows of the batch through all time steps: their states stay in its caches, the weights
+are laid out once for all steps, and threads need not meet before the end. No sum crosses rows, so
+the number of threads does not change a bit of what comes out.
+
+REAL is float or double. With `low` the products take bfloat16 (AVX-512 BF16), sums and cells stay
+REAL. Widths are padded with zeros to whole vectors of VL numbers (hp: that of the state); vectors
+are GNU C's, for any processor that gcc and clang know.
+
+Buffers (steps and batch as given to both functions):
+  z      (steps + 1, batch, kx + hp)  input of each step, zeros, a one at kx - 1, the state before it
+  gates  (steps, batch, groups * hp)  what the activations gave; GRU: n, r, z, U h + b' of n
+  cells  (steps + 1, batch, hp)       LSTM: the cell; GRU: the state, where z holds it in bfloat16
+  d      (steps, batch, groups * hp)  gradient of what stands before the activations, in z's type
+A packed weight is (out / VL, in, VL), of pairs along `in` with `low`. */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+#ifndef REAL
+#define REAL float
+#endif
+
+/* ROWS x VECTORS accumulators, VECTORS weights and one input have to fit the registers. */
+#if defined(__AVX512F__)
+#define BYTES 64
+#define ROWS 6
+#define VECTORS 4
+#elif defined(__AVX2__)
+#define BYTES 32
+#define ROWS 6
+#define VECTORS 2
+#else
+#define BYTES 16
+#define ROWS 6
+#define VECTORS 2
+#endif
+#define VL ((long)(BYTES / sizeof(REAL)))
+
+typedef REAL vec __attribute__((vector_size(BYTES), aligned(sizeof(REAL))));
+#define INLINE static inline __attribute__((always_inline))
+
+#define DOUBLE (sizeof(REAL) == 8)
+#define ZERO ((vec){0})
+
+enum kind { RNN, LSTM, GRU };
+
+INLINE vec load(const REAL *p) { return *(const vec *)p; }
+INLINE void store(REAL *p, vec x) { *(vec *)p = x; }
+
+/* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */
+INLINE vec exponential(vec x) {
+    if (DOUBLE) {
+        for (int i = 0; i < VL; i++) x[i] = exp((double)x[i]);
+        return x;
+    }
+    typedef int32_t ints __attribute__((vector_size(BYTES)));
+    union { vec real; ints whole; } low = {x}, high = {x}, power;
+    ints under = (ints)(x < -87), over = (ints)(x > 88);
+    low.real = ZERO - 87, high.real = ZERO + 88, power.real = x;
+    power.whole = (under & low.whole) | (over & high.whole) | (~(under | over) & power.whole);
+    x = power.real;
+    /* 1.5 * 2^23: what is added to it loses its fraction, and stands in its last bits. */
+    vec n = x * (REAL)1.44269504088896341 + (REAL)12582912;
+    power.real = n;
+    power.whole <<= 23;
+    n -= (REAL)12582912;
+    x = x - n * (REAL)0.693359375 + n * (REAL)2.12194440e-4;
+    vec p = x * (REAL)1.9875691500e-4 + (REAL)1.3981999507e-3;
+    p = p * x + (REAL)8.3334519073e-3;
+    p = p * x + (REAL)4.1665795894e-2;
+    p = p * x + (REAL)1.6666665459e-1;
+    p = p * x + (REAL)5.0000001201e-1;
+    low.real = p * x * x + x + (REAL)1;
+    low.whole += power.whole;
+    return low.real;
+}
+
+INLINE vec sigmoid(vec x) { return 1 / (1 + exponential(-x)); }
+INLINE vec hyperbolic(vec x) { return 1 - 2 / (1 + exponential(x + x)); }
+
+INLINE vec rectified(vec x) {
+    for (int i = 0; i < VL; i++) x[i] = x[i] < 0 ? 0 : x[i];
+    return x;
+}
+
+INLINE vec activate(int relu, vec x) { return relu ? rectified(x) : hyperbolic(x); }
+
+/* By what a gradient behind the activation becomes the one before it, from what it gave. */
+INLINE vec slope(int relu, vec y) {
+    if (!relu) return 1 - y * y;
+    for (int i = 0; i < VL; i++) y[i] = y[i] > 0;
+    return y;
+}
+
+/* Numbers of z and d: REAL, or bfloat16. */
+INLINE void store_as(int low, char *base, long at, vec x) {
+#ifdef __AVX512BF16__
+    if (low && !DOUBLE) {
+        _mm256_storeu_si256((__m256i *)(base + 2 * at), (__m256i)_mm512_cvtneps_pbh((__m512)x));
+        return;
+    }
+#endif
+    store((REAL *)base + at, x);
+}
+
+INLINE vec load_as(int low, const char *base, long at) {
+#ifdef __AVX512BF16__
+    if (low && !DOUBLE) {
+        __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(base + 2 * at)));
+        return (vec)_mm512_slli_epi32(wide, 16);
+    }
+#endif
+    return load((const REAL *)base + at);
+}
+
+INLINE uint16_t rounded(REAL x) {
+    float single = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &single, 4);
+    return single != single ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/* c (rows, vectors * VL) += a (rows, k) times packed weights; k counts numbers, or pairs. */
+INLINE void tile(int low, int rows, int vectors, long k, const char *a, long a_row, const REAL *w,
+                 long w_vector, REAL *c, long c_row) {
+    vec sum[ROWS][VECTORS], weight[VECTORS];
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) sum[i][v] = load(c + i * c_row + v * VL);
+    for (long p = 0; p < k; p++) {
+        for (int v = 0; v < vectors; v++) weight[v] = load(w + v * w_vector + p * VL);
+        for (int i = 0; i < rows; i++) {
+#ifdef __AVX512BF16__
+            if (low && !DOUBLE) {
+                int32_t pair;
+                memcpy(&pair, a + i * a_row + 4 * p, 4);
+                __m512i both = _mm512_set1_epi32(pair);
+                for (int v = 0; v < vectors; v++)
+                    sum[i][v] = (vec)_mm512_dpbf16_ps((__m512)sum[i][v], (__m512bh)both,
+                                                      (__m512bh)weight[v]);
+                continue;
+            }
+#endif
+            REAL x = ((const REAL *)(a + i * a_row))[p];
+            for (int v = 0; v < vectors; v++) sum[i][v] += x * weight[v];
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) store(c + i * c_row + v * VL, sum[i][v]);
+}
+
+#define TILES(LOW, V)                                                                              \
+    for (; i + ROWS <= rows; i += ROWS)                                                            \
+        tile(LOW, ROWS, V, k, a + i * a_row, a_row, w, w_vector, c + i * c_row, c_row);            \
+    for (; i + 2 <= rows; i += 2)                                                                  \
+        tile(LOW, 2, V, k, a + i * a_row, a_row, w, w_vector, c + i * c_row, c_row);               \
+    for (; i < rows; i++)                                                                          \
+        tile(LOW, 1, V, k, a + i * a_row, a_row, w, w_vector, c + i * c_row, c_row);
+
+/* c (rows, vectors * VL) += a (rows, k) times packed weights. */
+static void multiply(int low, long rows, long vectors, long k, const char *a, long a_row,
+                     const REAL *w, REAL *c, long c_row) {
+    long w_vector = k * VL;
+    while (vectors > 0) {
+        long i = 0, taken = vectors >= VECTORS ? VECTORS : 1;
+        if (low) {
+            if (taken > 1) { TILES(1, VECTORS) } else { TILES(1, 1) }
+        } else {
+            if (taken > 1) { TILES(0, VECTORS) } else { TILES(0, 1) }
+        }
+        vectors -= taken, w += taken * w_vector, c += taken * VL;
+    }
+}
+
+/* The packed weight of `groups` of h outputs (padded to hp) and `parts` of k inputs (padded to kp), from
+numbers that lie by_out and by_in apart; group g of the result is group order[g]. With `low` bfloat16,
+rounded to the nearest. */
+void pack(int low, long groups, const int32_t *order, long h, long hp, long parts, long k, long kp,
+          const REAL *from, long by_out, long by_in, void *to) {
+    for (long block = 0; block < groups * hp / VL; block++) {
+        long j = block * VL % hp, lanes = h - j < VL ? h - j : VL;
+        const REAL *first = from + (order[block * VL / hp] * h + j) * by_out;
+        char *out = (char *)to + block * VL * parts * kp * (low ? 2 : sizeof(REAL));
+        memset(out, 0, VL * parts * kp * (low ? 2 : sizeof(REAL)));
+        for (long part = 0; part < parts; part++)
+            for (long p = 0; p < k; p++) {
+                const REAL *column = first + (part * k + p) * by_in;
+                long at = part * kp + p;
+                for (long lane = 0; lane < lanes; lane++) {
+                    REAL x = column[lane * by_out];
+                    if (low) ((uint16_t *)out)[(at / 2 * VL + lane) * 2 + at % 2] = rounded(x);
+                    else ((REAL *)out)[at * VL + lane] = x;
+                }
+            }
+    }
+}
+
+/* The activations of a step, from what stands in `gates`; cell, next: before and after. */
+INLINE void step_forward(int kind, int low, int relu, long hp, REAL *gate, const REAL *cell,
+                         REAL *next, char *state) {
+    for (long j = 0; j < hp; j += VL) {
+        REAL *at = gate + j;
+        if (kind == RNN) {
+            store_as(low, state, j, activate(relu, load(at)));
+        } else if (kind == LSTM) {
+            vec i = sigmoid(load(at)), f = sigmoid(load(at + hp));
+            vec g = activate(relu, load(at + 2 * hp)), o = sigmoid(load(at + 3 * hp));
+            vec c = f * load(cell + j) + i * g;
+            store(at, i), store(at + hp, f), store(at + 2 * hp, g), store(at + 3 * hp, o);
+            store(next + j, c);
+            store_as(low, state, j, o * activate(relu, c));
+        } else {
+            vec r = sigmoid(load(at + hp)), z = sigmoid(load(at + 2 * hp));
+            vec n = hyperbolic(load(at) + r * load(at + 3 * hp));
+            vec h = n + z * (load(cell + j) - n);
+            store(at, n), store(at + hp, r), store(at + 2 * hp, z);
+            store(next + j, h);
+            store_as(low, state, j, h);
+        }
+    }
+}
+
+/* All states. wx: (groups of x, k of x), wh: (groups of h, hp), packed; bias (groups * hp). Where
+gates_step or cells_step is 0 only the last is kept, for answers without gradients. */
+void forward(int kind, int low, int relu, int threads, long steps, long batch, long kx, long hp,
+             long features, char *z, const REAL *wx, const REAL *wh, const REAL *bias, REAL *gates,
+             long gates_step, REAL *cells, long cells_step) {
+    long groups = kind == RNN ? 1 : 4, x_groups = kind == GRU ? 3 : groups;
+    long h_first = groups - x_groups; /* GRU: the input has no part in the last group, h none in n */
+    long size = low ? 2 : sizeof(REAL), row = (kx + hp) * size, width = groups * hp;
+    long x_k = low ? (features + 1) / 2 : features, h_k = low ? hp / 2 : hp;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int part = 0; part < threads; part++) {
+        long first = batch * part / threads, rows = batch * (part + 1) / threads - first;
+        for (long i = first; i < first + rows; i++) {
+            memset(z + i * row + kx * size, 0, hp * size);
+            if (kind != RNN) memset(cells + i * hp, 0, hp * sizeof(REAL));
+        }
+        for (long t = 0; t < steps; t++) {
+            char *in = z + (t * batch + first) * row, *out = in + batch * row + kx * size;
+            REAL *gate = gates + t * gates_step + first * width;
+            REAL *cell = cells + t * cells_step + first * hp, *next = cell + cells_step;
+            for (long i = 0; i < rows; i++) {
+                /* What is behind the features: zeros, and the one that gathers the gradient of the biases. */
+                memset(in + i * row + features * size, 0, (kx - features) * size);
+                if (low) ((uint16_t *)(in + i * row))[kx - 1] = 0x3f80;
+                else ((REAL *)(in + i * row))[kx - 1] = 1;
+                memcpy(gate + i * width, bias, width * sizeof(REAL));
+            }
+            multiply(low, rows, x_groups * hp / VL, x_k, in, row, wx, gate, width);
+            if (t) multiply(low, rows, x_groups * hp / VL, h_k, in + kx * size, row, wh,
+                            gate + h_first * hp, width);
+            for (long i = 0; i < rows; i++) {
+                REAL *g = gate + i * width, *c = cell + i * hp, *n = next + i * hp;
+                char *h = out + i * row;
+                if (kind == RNN) step_forward(RNN, low, relu, hp, g, c, n, h);
+                else if (kind == LSTM) step_forward(LSTM, low, relu, hp, g, c, n, h);
+                else step_forward(GRU, low, relu, hp, g, c, n, h);
+            }
+        }
+    }
+}
+
+/* The gradient before the gates of one row of a step into d, from dh and dc, which become those of
+the step before, but for what goes through the product. */
+INLINE void step_backward(int kind, int low, int relu, long hp, const REAL *gate, const REAL *cell,
+                          const REAL *next, const char *state, const REAL *grad, REAL *dh, REAL *dc,
+                          char *d) {
+    for (long j = 0; j < hp; j += VL) {
+        const REAL *at = gate + j;
+        vec g_h = load(dh + j);
+        if (grad) g_h += load(grad + j);
+        if (kind == RNN) {
+            store_as(low, d, j, g_h * slope(relu, load_as(low, state, j)));
+            store(dh + j, ZERO);
+        } else if (kind == LSTM) {
+            vec i = load(at), f = load(at + hp), g = load(at + 2 * hp), o = load(at + 3 * hp);
+            vec a = activate(relu, load(next + j));
+            vec g_c = load(dc + j) + g_h * o * slope(relu, a);
+            store_as(low, d, j, g_c * g * i * (1 - i));
+            store_as(low, d, hp + j, g_c * load(cell + j) * f * (1 - f));
+            store_as(low, d, 2 * hp + j, g_c * i * slope(relu, g));
+            store_as(low, d, 3 * hp + j, g_h * a * o * (1 - o));
+            store(dc + j, g_c * f);
+            store(dh + j, ZERO);
+        } else {
+            vec n = load(at), r = load(at + hp), z = load(at + 2 * hp), inner = load(at + 3 * hp);
+            vec g_n = g_h * (1 - z) * (1 - n * n);
+            store_as(low, d, j, g_n);
+            store_as(low, d, hp + j, g_n * inner * r * (1 - r));
+            store_as(low, d, 2 * hp + j, g_h * (load(cell + j) - n) * z * (1 - z));
+            store_as(low, d, 3 * hp + j, g_n * r);
+            store(dh + j, g_h * z);
+        }
+    }
+}
+
+/* d of all steps. w: (hp, groups of h * hp) packed; grad (steps, batch, hp) of all states, or
+null; dh, dc (batch, hp): those of the last state and cell, used up. */
+void backward(int kind, int low, int relu, int threads, long steps, long batch, long kx, long hp,
+              const char *z, const REAL *w, const REAL *gates, const REAL *cells, const REAL *grad,
+              REAL *dh, REAL *dc, char *d) {
+    long groups = kind == RNN ? 1 : 4, h_groups = kind == GRU ? 3 : groups;
+    long h_first = groups - h_groups;
+    long size = low ? 2 : sizeof(REAL), row = (kx + hp) * size, width = groups * hp;
+    long k = h_groups * hp / (low ? 2 : 1);
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int part = 0; part < threads; part++) {
+        long first = batch * part / threads, rows = batch * (part + 1) / threads - first;
+        for (long t = steps - 1; t >= 0; t--) {
+            for (long i = first; i < first + rows; i++) {
+                long at = t * batch + i;
+                const REAL *gate = gates + at * width;
+                const REAL *cell = cells + at * hp, *next = cell + batch * hp;
+                const char *state = z + (at + batch) * row + kx * size;
+                const REAL *given = grad ? grad + at * hp : 0;
+                REAL *h = dh + i * hp, *c = dc + i * hp;
+                char *to = d + at * width * size;
+#define STEP(KIND) step_backward(KIND, low, relu, hp, gate, cell, next, state, given, h, c, to)
+                if (kind == RNN) STEP(RNN);
+                else if (kind == LSTM) STEP(LSTM);
+                else STEP(GRU);
+            }
+            if (t) multiply(low, rows, hp / VL, k, d + ((t * batch + first) * width + h_first * hp) * size,
+                            width * size, w, dh + first * hp, hp);
+        }
+    }
+}
+
+long vector_length(void) { return VL; }
+
+int has_bfloat16(void) {
+#ifdef __AVX512BF16__
+    return !DOUBLE;
+#else
+    return 0;
+#endif
+}
