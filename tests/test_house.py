@@ -26,7 +26,7 @@ LAYERS = """
     nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models nnzoo.models.layers nnzoo.models.initialize
-    nnzoo.models.kernels
+    nnzoo.models.native
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
     nnzoo.metrics
     nnzoo.tasks

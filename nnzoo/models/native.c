@@ -55,50 +55,41 @@ enum kind { RNN, LSTM, GRU };
 INLINE vec load(const REAL *p) { return *(const vec *)p; }
 INLINE void store(REAL *p, vec x) { *(vec *)p = x; }
 
+/* What a comparison of vectors gives: integers of their size, all bits set or none. */
+typedef __typeof__((vec){0} < (vec){0}) bits;
+
+INLINE vec choose(bits where, vec a, vec b) { return (vec)((where & (bits)a) | (~where & (bits)b)); }
+
 /* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */
 INLINE vec exponential(vec x) {
     if (DOUBLE) {
         for (int i = 0; i < VL; i++) x[i] = exp((double)x[i]);
         return x;
     }
-    typedef int32_t ints __attribute__((vector_size(BYTES)));
-    union { vec real; ints whole; } low = {x}, high = {x}, power;
-    ints under = (ints)(x < -87), over = (ints)(x > 88);
-    low.real = ZERO - 87, high.real = ZERO + 88, power.real = x;
-    power.whole = (under & low.whole) | (over & high.whole) | (~(under | over) & power.whole);
-    x = power.real;
+    x = choose(x < -87, ZERO - 87, choose(x > 88, ZERO + 88, x));
     /* 1.5 * 2^23: what is added to it loses its fraction, and stands in its last bits. */
-    vec n = x * (REAL)1.44269504088896341 + (REAL)12582912;
-    power.real = n;
-    power.whole <<= 23;
-    n -= (REAL)12582912;
+    vec shifted = x * (REAL)1.44269504088896341 + (REAL)12582912, n = shifted - (REAL)12582912;
     x = x - n * (REAL)0.693359375 + n * (REAL)2.12194440e-4;
     vec p = x * (REAL)1.9875691500e-4 + (REAL)1.3981999507e-3;
     p = p * x + (REAL)8.3334519073e-3;
     p = p * x + (REAL)4.1665795894e-2;
     p = p * x + (REAL)1.6666665459e-1;
     p = p * x + (REAL)5.0000001201e-1;
-    low.real = p * x * x + x + (REAL)1;
-    low.whole += power.whole;
-    return low.real;
+    return (vec)((bits)(p * x * x + x + 1) + ((bits)shifted << 23));
 }
 
 INLINE vec sigmoid(vec x) { return 1 / (1 + exponential(-x)); }
-INLINE vec hyperbolic(vec x) { return 1 - 2 / (1 + exponential(x + x)); }
 
-INLINE vec rectified(vec x) {
-    for (int i = 0; i < VL; i++) x[i] = x[i] < 0 ? 0 : x[i];
-    return x;
+/* By the size of x: near 1 and -1, where the gradient is a small difference, nothing is lost. */
+INLINE vec hyperbolic(vec x) {
+    vec q = exponential(choose(x < 0, x, -x) * 2), y = (1 - q) / (1 + q);
+    return choose(x < 0, -y, y);
 }
 
-INLINE vec activate(int relu, vec x) { return relu ? rectified(x) : hyperbolic(x); }
+INLINE vec activate(int relu, vec x) { return relu ? choose(x < 0, ZERO, x) : hyperbolic(x); }
 
 /* By what a gradient behind the activation becomes the one before it, from what it gave. */
-INLINE vec slope(int relu, vec y) {
-    if (!relu) return 1 - y * y;
-    for (int i = 0; i < VL; i++) y[i] = y[i] > 0;
-    return y;
-}
+INLINE vec slope(int relu, vec y) { return relu ? choose(y > 0, ZERO + 1, ZERO) : 1 - y * y; }
 
 /* Numbers of z and d: REAL, or bfloat16. */
 INLINE void store_as(int low, char *base, long at, vec x) {

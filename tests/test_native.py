@@ -1,0 +1,250 @@
+"""native.c: torch.nn's numbers and gradients, in every precision that is trained in."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from nnzoo.models import native
+from nnzoo.models.recurrent import GRU, LSTM, RNN, ReluLSTM
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
+
+# Ours and what it is held against; torch has no LSTM with relu, so its formulas stand for it.
+PAIRS: dict[str, tuple[Any, Any]] = {
+    "rnn tanh": (RNN, nn.RNN),
+    "rnn relu": (partial(RNN, nonlinearity="relu"), partial(nn.RNN, nonlinearity="relu")),
+    "gru": (GRU, nn.GRU),
+    "lstm": (LSTM, nn.LSTM),
+    "lstm relu": (ReluLSTM, ReluLSTM),
+}
+
+
+def results(module: nn.Module, x: Tensor) -> list[Tensor]:
+    """Outputs, and gradients of a mean that all states, the last ones and the cells have a part in."""
+    x = x.clone().requires_grad_()
+    states, last = module(x)
+    lasts = last if isinstance(last, tuple) else (last,)
+    spread = torch.linspace(-1, 1, states.numel()).reshape(states.shape)
+    loss = (states * spread).mean() + sum((each * each).mean() for each in lasts)
+    found = torch.autograd.grad(loss, [x, *module.parameters()])
+    return [states.detach(), *(each.detach() for each in lasts), *found]
+
+
+def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    """The largest difference, as a share of the largest value of its tensor (at least 1)."""
+    return max(
+        float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1))
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def pair(name: str, *shape: int, **options: Any) -> tuple[Any, Any]:
+    own, stock = (make(*shape, batch_first=True, **options) for make in PAIRS[name])
+    stock.load_state_dict(own.state_dict())
+    if name == "lstm relu":
+        stock.use_native = False
+    return own, stock
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", PAIRS)
+@settings(max_examples=40, deadline=None)
+@given(
+    time=st.integers(1, 12), batch=st.integers(1, 17), features=st.integers(1, 9),
+    hidden=st.integers(1, 40), layers=st.integers(1, 3), bidirectional=st.booleans(),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_outputs_and_gradients_are_torchs(
+    name: str, dtype: torch.dtype, time: int, batch: int, features: int, hidden: int, layers: int,
+    bidirectional: bool, seed: int,
+) -> None:  # fmt: skip
+    torch.manual_seed(seed)
+    own, stock = pair(name, features, hidden, layers, bidirectional=bidirectional)
+    own, stock = own.to(dtype), stock.to(dtype)
+    x = torch.randn(batch, time, features, dtype=dtype)
+    assert own.is_native(x)
+    ours, torchs = results(own, x), results(stock, x)
+    limit = 1e-6 if dtype == torch.float32 else 1e-13
+    if difference(ours, torchs) >= limit:
+        # relu can let values grow until float32 itself is off by more: then we are no further from
+        # float64's results than torch is, or than the limit.
+        exact = results(copy.deepcopy(stock).double(), x.double())
+        assert difference(ours, exact) < max(limit, 1.5 * difference(torchs, exact))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_at_the_width_of_real_networks_too(name: str) -> None:
+    torch.manual_seed(3)
+    own, stock = pair(name, 28, 128)
+    x = torch.rand(65, 28, 28)
+    assert difference(results(own, x), results(stock, x)) < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["rnn tanh", "rnn relu", "lstm tanh", "lstm relu", "gru tanh"])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (4, 3, 2, 3)])
+def test_gradients_are_those_of_differences(kind: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    time, batch, features, size = shape
+    name, _, activation = kind.partition(" ")
+    rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
+    shapes = [(time, batch, features), (rows, features), (rows, size), (rows,), (rows,)]
+    given = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
+    function = partial(native.Recurrent.apply, name, activation == "relu", torch.float64)
+    torch.autograd.gradcheck(function, given)
+    # The last state alone, from an input without gradients, as in training.
+    given[0].requires_grad_(False)
+    torch.autograd.gradcheck(lambda *a: function(*a)[1], given)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_in_bfloat16_results_stay_close_to_float32(name: str) -> None:
+    """Within 1 % (outputs) and 4 % (gradients) of the length of each tensor, over 28 steps of numbers
+    of 8 bits; within 10 % for relu, where a state near 0 may fall on its other side."""
+    if not native.supports(torch.bfloat16):
+        pytest.skip("this processor has no bfloat16 instructions")
+    torch.manual_seed(0)
+    own, _ = pair(name, 27, 130)
+    x = torch.randn(64, 28, 27)
+    exact = results(own, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert own.is_native(x)
+        rough = results(own, x)
+    assert rough[0].dtype == torch.bfloat16
+    assert all(gradient.dtype == torch.float32 for gradient in rough[-4:])
+    errors = [
+        float((a.double() - b.double()).norm() / b.double().norm())
+        for a, b in zip(rough, exact, strict=True)
+    ]
+    outputs = len(rough) - 5
+    assert max(errors[:outputs]) < 0.01
+    assert max(errors[outputs:]) < (0.1 if "relu" in name else 0.04), errors
+
+
+@pytest.mark.parametrize("precise", [True, False])
+@pytest.mark.parametrize("name", PAIRS)
+def test_results_repeat_bit_for_bit_and_the_graph_can_be_used_twice(
+    name: str, precise: bool
+) -> None:
+    own, _ = pair(name, 6, 24, 2, bidirectional=True)
+    x = torch.randn(16, 9, 6)
+    with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+        first, second = results(own, x), results(own, x)
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+        loss = own(x)[0].float().square().sum()
+    once = torch.autograd.grad(loss, list(own.parameters()), retain_graph=True)
+    twice = torch.autograd.grad(loss, list(own.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_evaluation_gives_the_numbers_of_training(name: str) -> None:
+    own, _ = pair(name, 6, 24)
+    x = torch.randn(16, 9, 6)
+    with torch.no_grad():
+        states, last = own(x)
+    assert not states.requires_grad
+    trained, trained_last = own(x)
+    assert torch.equal(states, trained)
+    both = ((last, trained_last),) if name[:4] != "lstm" else zip(last, trained_last, strict=True)
+    assert all(torch.equal(a, b) for a, b in both)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_states_and_their_gradients_do_not_depend_on_the_number_of_threads(name: str) -> None:
+    own, _ = pair(name, 6, 24)
+    x = torch.randn(7, 9, 6)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3, 11):  # 11: some have no row
+            torch.set_num_threads(threads)
+            given = x.clone().requires_grad_()
+            states, _ = own(given)
+            (gradient,) = torch.autograd.grad(states.square().sum(), given)
+            found.append((states, gradient))
+    finally:
+        torch.set_num_threads(before)
+    for states, gradient in found[1:]:
+        assert torch.equal(states, found[0][0])
+        torch.testing.assert_close(gradient, found[0][1])
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_numbers_that_are_none_or_too_large_stay_what_they_are(name: str) -> None:
+    own, stock = pair(name, 3, 5)
+    x = torch.full((2, 4, 3), 1e4)
+    x[0] = -1e4
+    assert difference([own(x)[0].detach()], [stock(x)[0].detach()]) < 1e-5
+    x[0, 0, 0] = torch.nan
+    assert own(x)[0][0].isnan().all() and own(x)[0][1].isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["rnn tanh", "gru", "lstm"])
+def test_what_native_does_not_take_is_torchs(name: str) -> None:
+    own, stock = pair(name, 6, 64)
+    x, start = torch.randn(12, 4, 6), torch.randn(1, 12, 64)
+    given = (start, start) if name == "lstm" else start
+    assert own.is_native(x) and not own.is_native(x, given)
+    assert torch.equal(own(x, given)[0], stock(x, given)[0])
+    assert torch.equal(own(x[0])[0], stock(x[0])[0])
+    own.use_native = False
+    assert torch.equal(own(x)[0], stock(x)[0])
+    own.use_native = True
+    assert own.to("meta")(x.to("meta"))[0].shape == (12, 4, 64)
+
+
+def test_dropout_between_layers_is_drawn_in_training_alone() -> None:
+    own = GRU(6, 5, 2, batch_first=True, dropout=0.5)
+    x = torch.randn(3, 4, 6)
+    assert not torch.equal(own(x)[0], own(x)[0])
+    own.eval()
+    assert torch.equal(own(x)[0], own(x)[0])
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder, and nothing loaded yet."""
+    monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
+    native.library.cache_clear()
+    yield tmp_path / "native"
+    native.library.cache_clear()
+
+
+def test_it_is_compiled_once_and_then_taken_from_the_cache(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert native.available()
+    assert len(list(fresh.iterdir())) == 1
+    native.library.cache_clear()
+    monkeypatch.setattr(native, "_compile", None)
+    assert native.available()
+
+
+@pytest.mark.parametrize("fault", ["no compiler", "fails", "not a library", "no folder"])
+def test_without_a_compiler_that_works_it_is_torchs(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, fault: str, tmp_path: Path
+) -> None:
+    if fault == "no compiler":
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+    elif fault == "fails":
+        monkeypatch.setattr(shutil, "which", lambda _: shutil.os.path.realpath("/bin/false"))
+    elif fault == "not a library":
+        monkeypatch.setattr(native, "_compile", lambda *a: None)
+    else:
+        (tmp_path / "native").write_text("a file where the folder should be")
+    assert not native.available() and not native.supports(torch.bfloat16)
+    own, stock = pair("gru", 6, 8)
+    x = torch.randn(3, 4, 6)
+    assert not own.is_native(x)
+    assert torch.equal(own(x)[0], stock(x)[0])
