@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.nn import functional
 
 from nnzoo import __version__
 from nnzoo.config.show import to_json
@@ -21,7 +22,7 @@ from nnzoo.data.preprocess import OneHot, Scale
 from nnzoo.errors import NnzooError
 from nnzoo.extras import require
 from nnzoo.models.layers import Linear
-from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, layer_by_layer
+from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
 from nnzoo.network import Network
 from nnzoo.tasks import Regression
 from nnzoo.training import disk
@@ -78,15 +79,18 @@ def description(network: Network) -> dict[str, str]:
 # A type of module, and what makes the `forward` of one that an exporter can trace.
 _Forwards = dict[type[nn.Module], Callable[[Any], Callable[..., Any]]]
 # Our autograd functions cannot be traced; torch's modules have the same parameters and numbers.
-_TORCHS: _Forwards = {Linear: nn.Linear.forward.__get__}
+_TORCHS: _Forwards = {
+    Linear: nn.Linear.forward.__get__,
+    RNN: nn.RNN.forward.__get__,
+    GRU: nn.GRU.forward.__get__,
+    LSTM: nn.LSTM.forward.__get__,
+}
 
 
 def _traced(network: Network, forwards: _Forwards) -> ExportedProgram:
     """The program of raw inputs to answers, of any batch size."""
     answering: Any = copy.deepcopy(network)
     for module in answering.modules():
-        if isinstance(module, RNN | LSTM | GRU):
-            module.use_native = False
         make = (_TORCHS | forwards).get(type(module))
         if make is not None:
             module.forward = make(module)
@@ -100,9 +104,31 @@ def _traced(network: Network, forwards: _Forwards) -> ExportedProgram:
     return program
 
 
+def _unrolled(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
+    """The forward of a ReluLSTM, step by step in torch's own operations."""
+
+    def kernel(
+        x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+    ) -> tuple[Tensor, ...]:
+        h = c = rnn.zeros(x)
+        states = []
+        for step in functional.linear(x, w_ih, b_ih + b_hh).unbind():
+            i, f, g, o = (step + h @ w_hh.t()).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.relu()
+            h = o.sigmoid() * c.relu()
+            states.append(h)
+        return torch.stack(states), h, c
+
+    def forward(x: Tensor) -> Any:
+        states, hidden, cell = by_hand(rnn, x, kernel)
+        return states, (hidden, cell)
+
+    return forward
+
+
 def _torch(network: Network) -> tuple[bytes, float]:
     with _exporter():
-        program = _traced(network, {})
+        program = _traced(network, {ReluLSTM: _unrolled})
         file = io.BytesIO()
         torch.export.save(program, file, extra_files={"nnzoo.json": to_json(description(network))})
         file.seek(0)
@@ -146,7 +172,7 @@ def _operators(rnn: nn.RNNBase) -> Callable[[Tensor], Any]:
         return states[:, 0], *(each[0] for each in lasts)
 
     def forward(x: Tensor) -> Any:
-        states, *lasts = layer_by_layer(rnn, x, kernel)
+        states, *lasts = by_hand(rnn, x, kernel)
         return states, lasts[0] if len(lasts) == 1 else tuple(lasts)
 
     return forward

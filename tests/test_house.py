@@ -25,8 +25,10 @@ LAYERS = """
     nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.frames nnzoo.data.splitting nnzoo.data.augment nnzoo.data.dataset
     nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
-    nnzoo.models nnzoo.models.layers nnzoo.models.initialize
-    nnzoo.models.native
+    nnzoo.models nnzoo.models.native nnzoo.models.native.library
+    nnzoo.models.native.dense
+    nnzoo.models.layers nnzoo.models.initialize
+    nnzoo.models.native.recurrent nnzoo.models.kernels
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
     nnzoo.metrics
     nnzoo.tasks

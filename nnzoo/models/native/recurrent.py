@@ -1,108 +1,22 @@
-"""Recurrent layers as `native.c` computes them: compiled once for a machine by its own C compiler."""
+"""Recurrent layers as `recurrent.c` computes them."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nnzoo.cache import cache_folder
-from nnzoo.models.layers import multiplier
+from nnzoo.models.native.library import library, padded
 
 Kind = Literal["rnn", "lstm", "gru"]
 KINDS: tuple[Kind, ...] = ("rnn", "lstm", "gru")
-SOURCE = Path(__file__).with_name("native.c")
-# Not fast-math: what is not a number has to stay so. Linked by hand, see `_openmp`.
-FLAGS = ("-O3", "-march=native", "-fPIC", "-fopenmp", "-std=gnu11")
-COMPILE_SECONDS = 60
-
 # By kind: which groups of torch's rows (rnn: one; lstm: i, f, g, o; gru: r, z, n) stand in which
-# place of native.c, for the input's weights and for the state's.
+# place of recurrent.c, for the input's weights and for the state's.
 _INPUT_ORDER = {"rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (2, 0, 1)}
 _STATE_ORDER = {"rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (0, 1, 2)}
-
-
-@cache
-def library(dtype: torch.dtype = torch.float32) -> Any:
-    """native.c compiled for float32 or float64; None where there is no compiler, or what it made
-    cannot be loaded.
-
-    Kept in the cache folder by source, compiler and processor: compiling takes a second.
-    """
-    compiler, processor = shutil.which("cc") or shutil.which("gcc"), _processor()
-    if compiler is None or platform.system() != "Linux" or not _openmp():
-        return None
-    real = "double" if dtype == torch.float64 else "float"
-    key = hashlib.sha256(SOURCE.read_bytes())
-    key.update(f"{FLAGS} {real} {compiler} {os.stat(compiler).st_mtime} {processor}".encode())
-    path = cache_folder() / "native" / f"{key.hexdigest()[:32]}.so"
-    try:
-        if not path.exists():
-            _compile(compiler, real, path)
-        found = ctypes.CDLL(str(path))
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found
-
-
-def available() -> bool:
-    """Whether recurrent layers can be computed by native.c here."""
-    return library() is not None
-
-
-def supports(dtype: torch.dtype) -> bool:
-    """Whether its products take this type."""
-    if dtype == torch.bfloat16:
-        return available() and bool(library().has_bfloat16())
-    return dtype in (torch.float32, torch.float64) and library(dtype) is not None
-
-
-def _compile(compiler: str, real: str, path: Path) -> None:
-    """Raises OSError or SubprocessError where that does not work."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made, linked = f"{folder}/native.o", f"{folder}/native.so"
-        for command in (
-            [compiler, *FLAGS, f"-DREAL={real}", "-c", str(SOURCE), "-o", made],
-            # Without -fopenmp, which would bring a second OpenMP beside torch's.
-            [compiler, "-shared", made, "-o", linked, "-lm"],
-        ):
-            subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
-        os.replace(linked, path)  # whoever else compiles it makes the same
-
-
-@cache
-def _openmp() -> bool:
-    """Let what is loaded later find the OpenMP that torch has loaded, so that both share its
-    threads: two sets of them on the same cores wait for each other."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-            path = line.rpartition(" ")[2]
-            if "libgomp" in os.path.basename(path):
-                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
-                return True
-    return False
-
-
-def _processor() -> str:
-    """What code for this processor may not run on another: its instructions."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 class Recurrent(torch.autograd.Function):
@@ -124,7 +38,7 @@ class Recurrent(torch.autograd.Function):
         lanes = lib.vector_length()
         steps, batch, features = x.shape
         hidden = w_hh.shape[1]
-        hp, kx = _padded(hidden, lanes), _padded(features + 1, lanes)
+        hp, kx = padded(hidden, lanes), padded(features + 1, lanes)
         groups = 1 if kind == "rnn" else 4
         kept = any(ctx.needs_input_grad)
 
@@ -158,7 +72,7 @@ class Recurrent(torch.autograd.Function):
         lib = library(real)
         steps, batch, width = z.shape[0] - 1, z.shape[1], gates.shape[2]
         hidden = w_hh.shape[1]
-        hp = _padded(hidden, lib.vector_length())
+        hp = padded(hidden, lib.vector_length())
         kx = z.shape[2] - hp
 
         def wide(tensor: Tensor | None, *shape: int) -> Tensor:
@@ -182,7 +96,7 @@ class Recurrent(torch.autograd.Function):
             None if given is None else _at(given), _at(dh), _at(dc), _at(d),
         )  # fmt: skip
 
-        def rows(product: Tensor) -> Tensor:
+        def weights(product: Tensor) -> Tensor:
             """(groups * hp, in) as torch's (groups * hidden, in)."""
             groups = product.unflatten(0, (-1, hp))[:, :hidden]
             return groups.flatten(0, 1).to(real)
@@ -191,12 +105,12 @@ class Recurrent(torch.autograd.Function):
         before = z[:-1].flatten(0, 1)
         if kind == "gru":
             # d is of n, r, z for the input and of r, z, n for the state.
-            dw = rows(_weight_gradient(by[:, : 3 * hp], before[:, :kx])).roll(-hidden, 0)
-            dw_hh = rows(_weight_gradient(by[:, hp:], before[:, kx - 1 :]))
+            dw = weights(_weight_gradient(by[:, : 3 * hp], before[:, :kx])).roll(-hidden, 0)
+            dw_hh = weights(_weight_gradient(by[:, hp:], before[:, kx - 1 :]))
             db_ih, db_hh = dw[:, kx - 1], dw_hh[:, 0]
             dw_ih, dw_hh = dw[:, :features], dw_hh[:, 1 : 1 + hidden]
         else:
-            dw = rows(_weight_gradient(by, before))
+            dw = weights(_weight_gradient(by, before))
             db_ih = db_hh = dw[:, kx - 1]
             dw_ih, dw_hh = dw[:, :features], dw[:, kx : kx + hidden]
         dx = None
@@ -204,14 +118,9 @@ class Recurrent(torch.autograd.Function):
             by = d.unflatten(2, (-1, hp))[:, :, : 3 if kind == "gru" else None, :hidden]
             order = torch.tensor(_INPUT_ORDER[kind])
             weight = w_ih.unflatten(0, (-1, hidden))[order].flatten(0, 1).to(z.dtype)
-            multiply = multiplier(z.dtype, "cpu")
-            dx = multiply(by.reshape(steps * batch, -1), weight.t()).unflatten(0, (steps, batch))
+            dx = (by.reshape(steps * batch, -1) @ weight).unflatten(0, (steps, batch))
             dx = dx.to(ctx.x_type)
         return None, None, None, dx, dw_ih, dw_hh, db_ih, db_hh
-
-
-def _padded(count: int, lanes: int) -> int:
-    return -(-count // lanes) * lanes
 
 
 def _at(tensor: Tensor) -> ctypes.c_void_p:

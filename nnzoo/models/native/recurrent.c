@@ -1,4 +1,4 @@
-/* Recurrent layers of one direction, all time steps in one call: what models/native.py compiles.
+/* Recurrent layers of one direction, all time steps in one call.
 
 A step of a small recurrent network is a few products that take microseconds each, and a call from
 Python for each of them, for its sigmoids and for its sums takes longer than they do. Here a thread
@@ -6,59 +6,16 @@ takes some rows of the batch through all time steps: their states stay in its ca
 are laid out once for all steps, and threads need not meet before the end. No sum crosses rows, so
 the number of threads does not change a bit of what comes out.
 
-REAL is float or double. With `low` the products take bfloat16 (AVX-512 BF16), sums and cells stay
-REAL. Widths are padded with zeros to whole vectors of VL numbers (hp: that of the state); vectors
-are GNU C's, for any processor that gcc and clang know.
-
 Buffers (steps and batch as given to both functions):
   z      (steps + 1, batch, kx + hp)  input of each step, zeros, a one at kx - 1, the state before it
   gates  (steps, batch, groups * hp)  what the activations gave; GRU: n, r, z, U h + b' of n
   cells  (steps + 1, batch, hp)       LSTM: the cell; GRU: the state, where z holds it in bfloat16
   d      (steps, batch, groups * hp)  gradient of what stands before the activations, in z's type
-A packed weight is (out / VL, in, VL), of pairs along `in` with `low`. */
+hp is the width of a state, padded. */
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
-#ifndef REAL
-#define REAL float
-#endif
-
-/* ROWS x VECTORS accumulators, VECTORS weights and one input have to fit the registers. */
-#if defined(__AVX512F__)
-#define BYTES 64
-#define ROWS 6
-#define VECTORS 4
-#elif defined(__AVX2__)
-#define BYTES 32
-#define ROWS 6
-#define VECTORS 2
-#else
-#define BYTES 16
-#define ROWS 6
-#define VECTORS 2
-#endif
-#define VL ((long)(BYTES / sizeof(REAL)))
-
-typedef REAL vec __attribute__((vector_size(BYTES), aligned(sizeof(REAL))));
-#define INLINE static inline __attribute__((always_inline))
-
-#define DOUBLE (sizeof(REAL) == 8)
-#define ZERO ((vec){0})
+#include "product.h"
 
 enum kind { RNN, LSTM, GRU };
-
-INLINE vec load(const REAL *p) { return *(const vec *)p; }
-INLINE void store(REAL *p, vec x) { *(vec *)p = x; }
-
-/* What a comparison of vectors gives: integers of their size, all bits set or none. */
-typedef __typeof__((vec){0} < (vec){0}) bits;
-
-INLINE vec choose(bits where, vec a, vec b) { return (vec)((where & (bits)a) | (~where & (bits)b)); }
 
 /* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */
 INLINE vec exponential(vec x) {
@@ -91,83 +48,11 @@ INLINE vec activate(int relu, vec x) { return relu ? choose(x < 0, ZERO, x) : hy
 /* By what a gradient behind the activation becomes the one before it, from what it gave. */
 INLINE vec slope(int relu, vec y) { return relu ? choose(y > 0, ZERO + 1, ZERO) : 1 - y * y; }
 
-/* Numbers of z and d: REAL, or bfloat16. */
-INLINE void store_as(int low, char *base, long at, vec x) {
-#ifdef __AVX512BF16__
-    if (low && !DOUBLE) {
-        _mm256_storeu_si256((__m256i *)(base + 2 * at), (__m256i)_mm512_cvtneps_pbh((__m512)x));
-        return;
-    }
-#endif
-    store((REAL *)base + at, x);
-}
-
-INLINE vec load_as(int low, const char *base, long at) {
-#ifdef __AVX512BF16__
-    if (low && !DOUBLE) {
-        __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(base + 2 * at)));
-        return (vec)_mm512_slli_epi32(wide, 16);
-    }
-#endif
-    return load((const REAL *)base + at);
-}
-
 INLINE uint16_t rounded(REAL x) {
     float single = (float)x;
     uint32_t bits;
     memcpy(&bits, &single, 4);
     return single != single ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-
-/* c (rows, vectors * VL) += a (rows, k) times packed weights; k counts numbers, or pairs. */
-INLINE void tile(int low, int rows, int vectors, long k, const char *a, long a_row, const REAL *w,
-                 long w_vector, REAL *c, long c_row) {
-    vec sum[ROWS][VECTORS], weight[VECTORS];
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) sum[i][v] = load(c + i * c_row + v * VL);
-    for (long p = 0; p < k; p++) {
-        for (int v = 0; v < vectors; v++) weight[v] = load(w + v * w_vector + p * VL);
-        for (int i = 0; i < rows; i++) {
-#ifdef __AVX512BF16__
-            if (low && !DOUBLE) {
-                int32_t pair;
-                memcpy(&pair, a + i * a_row + 4 * p, 4);
-                __m512i both = _mm512_set1_epi32(pair);
-                for (int v = 0; v < vectors; v++)
-                    sum[i][v] = (vec)_mm512_dpbf16_ps((__m512)sum[i][v], (__m512bh)both,
-                                                      (__m512bh)weight[v]);
-                continue;
-            }
-#endif
-            REAL x = ((const REAL *)(a + i * a_row))[p];
-            for (int v = 0; v < vectors; v++) sum[i][v] += x * weight[v];
-        }
-    }
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) store(c + i * c_row + v * VL, sum[i][v]);
-}
-
-#define TILES(LOW, V)                                                                              \
-    for (; i + ROWS <= rows; i += ROWS)                                                            \
-        tile(LOW, ROWS, V, k, a + i * a_row, a_row, w, w_vector, c + i * c_row, c_row);            \
-    for (; i + 2 <= rows; i += 2)                                                                  \
-        tile(LOW, 2, V, k, a + i * a_row, a_row, w, w_vector, c + i * c_row, c_row);               \
-    for (; i < rows; i++)                                                                          \
-        tile(LOW, 1, V, k, a + i * a_row, a_row, w, w_vector, c + i * c_row, c_row);
-
-/* c (rows, vectors * VL) += a (rows, k) times packed weights. */
-static void multiply(int low, long rows, long vectors, long k, const char *a, long a_row,
-                     const REAL *w, REAL *c, long c_row) {
-    long w_vector = k * VL;
-    while (vectors > 0) {
-        long i = 0, taken = vectors >= VECTORS ? VECTORS : 1;
-        if (low) {
-            if (taken > 1) { TILES(1, VECTORS) } else { TILES(1, 1) }
-        } else {
-            if (taken > 1) { TILES(0, VECTORS) } else { TILES(0, 1) }
-        }
-        vectors -= taken, w += taken * w_vector, c += taken * VL;
-    }
 }
 
 /* The packed weight of `groups` of h outputs (padded to hp) and `parts` of k inputs (padded to kp), from
@@ -245,8 +130,8 @@ void forward(int kind, int low, int relu, int threads, long steps, long batch, l
                 else ((REAL *)(in + i * row))[kx - 1] = 1;
                 memcpy(gate + i * width, bias, width * sizeof(REAL));
             }
-            multiply(low, rows, x_groups * hp / VL, x_k, in, row, wx, gate, width);
-            if (t) multiply(low, rows, x_groups * hp / VL, h_k, in + kx * size, row, wh,
+            multiply(low, 1, rows, x_groups * hp / VL, x_k, in, row, wx, gate, width);
+            if (t) multiply(low, 1, rows, x_groups * hp / VL, h_k, in + kx * size, row, wh,
                             gate + h_first * hp, width);
             for (long i = 0; i < rows; i++) {
                 REAL *g = gate + i * width, *c = cell + i * hp, *n = next + i * hp;
@@ -319,18 +204,8 @@ void backward(int kind, int low, int relu, int threads, long steps, long batch, 
                 else if (kind == LSTM) STEP(LSTM);
                 else STEP(GRU);
             }
-            if (t) multiply(low, rows, hp / VL, k, d + ((t * batch + first) * width + h_first * hp) * size,
+            if (t) multiply(low, 1, rows, hp / VL, k, d + ((t * batch + first) * width + h_first * hp) * size,
                             width * size, w, dh + first * hp, hp);
         }
     }
-}
-
-long vector_length(void) { return VL; }
-
-int has_bfloat16(void) {
-#ifdef __AVX512BF16__
-    return !DOUBLE;
-#else
-    return 0;
-#endif
 }
