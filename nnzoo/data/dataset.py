@@ -24,7 +24,7 @@ KindName = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]
 SPLITS = ("train", "val", "test")
 # Bytes of pictures that are looked at together.
-PIECE = 1 << 21
+PIECE = 1 << 18
 
 
 @dataclass(frozen=True)
