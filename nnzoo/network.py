@@ -178,7 +178,11 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
     Raises CheckpointError where its parts do not fit together: they may be anyone's.
     """
     try:
-        config = from_dict(content["config"], source)
+        tree = content["config"]
+        if isinstance(tree, dict) and isinstance(tree.get("train"), dict):
+            # Of a run from before there were native layers: it goes on with the same bits.
+            tree = tree | {"train": {"kernels": "torch"} | tree["train"]}
+        config = from_dict(tree, source)
         facts = content["data"]
         _check_facts(facts)
         weights = content["task"]["class_weights"] if facts["balanced"] else None

@@ -20,6 +20,7 @@ from nnzoo.config.load import PATH_KEYS
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError, UsageError
 from nnzoo.evaluate import evaluate
+from nnzoo.models.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore
 from nnzoo.training import checkpoint
 from nnzoo.training.device import keep_freed_memory, use_threads
@@ -140,6 +141,11 @@ def start(
         config = resolve(config, network, splits)
         network.config = config
     network.use(config.train)
+    if config.train.kernels == "native" and not native.available():
+        notes.append(
+            "this run's layers were native, and there is no C compiler here: torch's go on with it, and "
+            "the last digits will differ"
+        )
     use_threads(config.train)
     trainer = Trainer(config, network, splits)
     state: State = "new"

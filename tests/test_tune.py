@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 import yaml
 from zoo import begin, config, finish, same
 
-from nnzoo.errors import DivergedError
+from nnzoo.errors import ConfigError, DivergedError
+from nnzoo.models.native import library as native
+from nnzoo.network import Network
 from nnzoo.run import train
 from nnzoo.training import checkpoint, device, tune
 
@@ -246,3 +249,48 @@ def test_the_machine_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", refuse)
     assert isinstance(tune._processor(), str)
     tune._processor.cache_clear()
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "lstm"])
+def test_layers_are_native_where_there_is_a_compiler(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not native.available():
+        pytest.skip("needs a C compiler")
+    run = begin(config(model, train={"threads": 1, "precision": "fp32"}))
+    assert run.trainer.config.train.kernels == "native"
+    assert all(layer.use_native for layer in run.network.native_layers())
+    run = begin(config(model, train={"threads": 1, "kernels": "torch"}), "asked")
+    assert run.trainer.config.train.kernels == "torch"
+    assert run.network.native_layers()
+    assert not any(layer.use_native for layer in run.network.native_layers())
+    monkeypatch.setattr(native, "available", lambda: False)
+    run = begin(config(model, train={"threads": 1, "precision": "fp32"}), "no compiler")
+    assert run.trainer.config.train.kernels == "torch"
+
+
+def test_native_layers_that_are_not_to_be_had_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = config(train={"kernels": "native"})
+    monkeypatch.setattr(native, "available", lambda: False)
+    with pytest.raises(ConfigError, match=r"train\.kernels.*needs a C compiler"):
+        begin(wanted)
+    monkeypatch.setattr(Network, "native_layers", lambda _: [])
+    with pytest.raises(ConfigError, match=r"train\.kernels.*this network has none on this device"):
+        begin(wanted)
+
+
+def test_a_native_run_goes_on_without_a_compiler_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not native.available():
+        pytest.skip("needs a C compiler")
+    finish(begin(config(train={"epochs": 1})))
+    assert not any("compiler" in note for note in begin(config(train={"epochs": 2})).notes)
+    native.library.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    try:
+        again = begin(config(train={"epochs": 2}))
+        assert any("no C compiler here" in note for note in again.notes)
+        finish(again)
+    finally:
+        native.library.cache_clear()

@@ -664,8 +664,8 @@ class TrainOptions(Options):
     )
     kernels: Literal["auto", "native", "torch"] = Field(
         "auto",
-        description="of recurrent layers on a CPU: native (compiled once by this machine's C compiler, "
-        "up to nine times as fast) or torch's; auto: native where there is a compiler",
+        description="of linear and recurrent layers on a CPU: native, which this machine's C compiler "
+        "compiles once, or torch's; auto: native where there is a compiler",
     )
     compile: bool | Literal["auto"] = Field(
         "auto",
