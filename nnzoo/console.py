@@ -165,11 +165,11 @@ def trial_line(study: Study, row: Row, best: bool) -> str:
         parts.append(f"{study.monitor} {number(row.value)} (epoch {row.epoch})")
     elif row.epochs:
         parts.append(f"after {row.epochs} epoch{'s' if row.epochs > 1 else ''}")
-    parts += [f"{key} {_short(value)}" for key, value in row.values.items()]
+    parts += [f"{key} {short_value(value)}" for key, value in row.values.items()]
     return "  ".join([*parts, *([row.reason] if row.reason else []), *(["*"] if best else [])])
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
     """A value of a trial, numbers with the digits that count."""
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -211,7 +211,11 @@ class Searching:
     def show(self, row: Row | None, epochs: int | None = None, score: float | None = None) -> None:
         """row: this process's trial as it stands; epochs: how many it may take; score: its last."""
         now = time.monotonic()
-        new = row is None or self.own is None or (row.number, row.state) != (self.own.number, self.own.state)
+        new = (
+            row is None
+            or self.own is None
+            or (row.number, row.state) != (self.own.number, self.own.state)
+        )
         if new or now - self.looked > self.REFRESH:
             self.rows, self.looked = self.study.rows(), now
         self.own, self.score = row, score
@@ -220,7 +224,9 @@ class Searching:
 
     def table(self) -> Table:
         """The last trials, as many as there is room for, and the best."""
-        rows = [self.own if self.own and row.number == self.own.number else row for row in self.rows]
+        rows = [
+            self.own if self.own and row.number == self.own.number else row for row in self.rows
+        ]
         best = min(
             (row for row in rows if row.state == "complete" and row.value is not None),
             key=lambda row: (-row.value if self.study.higher else row.value, row.number),  # type: ignore[operator]
@@ -246,9 +252,11 @@ class Searching:
             score = self.score if own else row.value
             epoch = f"{row.epochs}/{self.epochs}" if own else str(row.epoch or row.epochs or "")
             state = f"{row.state} ★" if row is best else row.state
-            style = {"running": "cyan", "pruned": "dim", "diverged": "red", "failed": "red"}.get(row.state)
+            style = {"running": "cyan", "pruned": "dim", "diverged": "red", "failed": "red"}.get(
+                row.state
+            )
             table.add_row(
-                str(row.number), *(Text(_short(row.values.get(key, ""))) for key in names), state, epoch,
+                str(row.number), *(Text(short_value(row.values.get(key, ""))) for key in names), state, epoch,
                 "" if score is None else number(score), style="bold green" if row is best else style,
             )  # fmt: skip
         return table
@@ -262,7 +270,9 @@ def print_best(console: Console, study: Study, best: Row) -> None:
     for key, value in best.values.items():
         text = f"{value:.6g}" if isinstance(value, float) else inline(value)
         console.print(f"  {key:<{width}}  {text}", markup=False, soft_wrap=True)
-    console.print(f"\nconfig: {study.best_file}\npage:   {study.page}", markup=False, soft_wrap=True)
+    console.print(
+        f"\nconfig: {study.best_file}\npage:   {study.page}", markup=False, soft_wrap=True
+    )
 
 
 def _loss(row: dict[str, Any]) -> float:

@@ -94,7 +94,9 @@ def sweep(
                         shown.show(last, score=event.metrics.get(study.monitor))
                     continue
                 if shown is not None:
-                    shown.show(last, epochs=event.epochs if isinstance(event, search.TrialStart) else None)
+                    shown.show(
+                        last, epochs=event.epochs if isinstance(event, search.TrialStart) else None
+                    )
                 best = {"best": event.best} if isinstance(event, search.TrialEnd) else {}
                 if json_:
                     console.print_json({"event": "trial", **last.to_dict(), **best})

@@ -418,7 +418,9 @@ class _Parser:
             seen: list[str] = []
             for i, text in enumerate(json.dumps(value, sort_keys=True) for value in given):
                 if text in seen:
-                    self.fault((*where, i), f"given twice; the same as value {seen.index(text) + 1}")
+                    self.fault(
+                        (*where, i), f"given twice; the same as value {seen.index(text) + 1}"
+                    )
                 seen.append(text)
         else:
             values = {"low": given.low, "high": given.high}
@@ -427,7 +429,9 @@ class _Parser:
         if first and all(each == first for each in found.values()):
             # The key itself is at fault, or there is but one value.
             at_key = first[0].startswith("unknown key")
-            self.fault(where if at_key or len(found) > 1 else (*where, next(iter(found))), first[0], at_key)
+            self.fault(
+                where if at_key or len(found) > 1 else (*where, next(iter(found))), first[0], at_key
+            )
             return
         for at, messages in found.items():
             for message in messages[:1]:
@@ -448,7 +452,9 @@ class _Parser:
                 return ["not in the file, so there is no item to replace"]
             for at, message in self.faults_of(tree, str(path[0])):
                 if (at, message) not in before:
-                    beside = "".join(f"with {other} {_brief(choice)}: " for other, choice in company)
+                    beside = "".join(
+                        f"with {other} {_brief(choice)}: " for other, choice in company
+                    )
                     inner = f"{at.removeprefix(key).lstrip('.')}: " if at not in (key, "") else ""
                     found.append(beside + inner + message)
         return found
@@ -469,7 +475,10 @@ class _Parser:
                 elif given.step is None and key not in sweep.whole:
                     self.fault(where, "a grid needs a 'step' here, or a list of values")
         if not self.faults and sweep.grid_size > schema.MAX_TRIALS:
-            self.fault(("sweep", "space"), f"{sweep.grid_size:,} combinations; at most {schema.MAX_TRIALS:,}")
+            self.fault(
+                ("sweep", "space"),
+                f"{sweep.grid_size:,} combinations; at most {schema.MAX_TRIALS:,}",
+            )
 
     def translate(
         self, options: type[schema.Options], raw: Any, prefix: reader.Path, errors: Sequence[Any]

@@ -713,7 +713,8 @@ class SweepOptions(Options):
     """A search over values of other keys, by `nnzoo sweep`; `nnzoo train` passes over it."""
 
     trials: Literal["auto"] | Annotated[PositiveInt, at_most(MAX_TRIALS)] = Field(
-        "auto", description="runs to be made, by all processes together; auto: 30, or the whole grid"
+        "auto",
+        description="runs to be made, by all processes together; auto: 30, or the whole grid",
     )
     sampler: Literal["tpe", "random", "grid"] = Field(
         "tpe",
@@ -725,7 +726,9 @@ class SweepOptions(Options):
         description="which trials end early: median, those worse than half of the others were at that "
         "epoch; halving, all but the best quarter at each rung (Li et al. 2020)",
     )
-    grace: PositiveInt = Field(5, description="epochs that every trial gets before it may be pruned")
+    grace: PositiveInt = Field(
+        5, description="epochs that every trial gets before it may be pruned"
+    )
     storage: str = Field(
         "auto",
         min_length=1,
@@ -734,7 +737,8 @@ class SweepOptions(Options):
         "database server",
     )
     space: dict[
-        str, RangeOptions | Annotated[list[Any], Field(min_length=1), at_most(MAX_CHOICES, "values")]
+        str,
+        RangeOptions | Annotated[list[Any], Field(min_length=1), at_most(MAX_CHOICES, "values")],
     ] = Field(
         min_length=1,
         description="key: [values], or key: {low, high, log, step}, with keys such as optim.lr",

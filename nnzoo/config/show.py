@@ -95,7 +95,9 @@ def inline(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(inline(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{inline(key)}: {inline(each)}" for key, each in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{inline(key)}: {inline(each)}" for key, each in value.items()) + "}"
+        )
     if isinstance(value, str):
         plain = reader.scalar(value) == value and value == value.strip() and value[0] != "-"
         safe = all(character.isalnum() or character in "_./+ -" for character in value)

@@ -74,8 +74,8 @@ def search(
                 yield from _trial(study, claim, device, stop)
             finally:
                 claim.release()
-            gc.collect()
-            if device.type == "cuda":
+            if device.type == "cuda":  # what one trial held, another may need in other pieces
+                gc.collect()
                 torch.cuda.empty_cache()
     except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -146,7 +146,9 @@ def _hopeless(study: Study, claim: Claim, current: run.Run, metrics: dict[str, A
 def _refuse_other_rows(study: Study, current: run.Run) -> None:
     """Raise DataError where a trial is not validated by the same values as the others."""
     if targets_of(current.dataset) != study.facts["targets"]:
-        raise DataError("it has other validation rows than the other trials, so it cannot be compared")
+        raise DataError(
+            "it has other validation rows than the other trials, so it cannot be compared"
+        )
 
 
 def _result(study: Study, row: Row, current: run.Run) -> Row:

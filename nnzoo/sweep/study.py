@@ -35,8 +35,12 @@ from typing import Any, Literal, cast
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -58,7 +62,12 @@ from nnzoo.training import disk
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
 FINISHED = ("complete", "pruned", "diverged", "failed")
 # Neither changes what a trial ends with.
-_MAY_CHANGE = ("name", "train.save_every", "train.tensorboard", *(f"data.{key}" for key in PATH_KEYS))
+_MAY_CHANGE = (
+    "name",
+    "train.save_every",
+    "train.tensorboard",
+    *(f"data.{key}" for key in PATH_KEYS),
+)
 # Seconds that a process waits for another one's write.
 PATIENCE = 120
 _PLACE = "place "
@@ -111,7 +120,12 @@ class Study:
     """An opened study. config: the file's, without the search; notes: how it was opened."""
 
     def __init__(
-        self, config: RunConfig, folder: Path, study: optuna.Study, shown: str, lock: FileLock | None
+        self,
+        config: RunConfig,
+        folder: Path,
+        study: optuna.Study,
+        shown: str,
+        lock: FileLock | None,
     ) -> None:
         """shown: the storage, as it may be said aloud; lock: of a storage that cannot tell by itself
         who came first."""
@@ -129,7 +143,9 @@ class Study:
         self.place = ""
         self.begun = False
         self.facts: dict[str, Any] = {}
-        self.distributions = {key: _distribution(self.sweep, key) for key in self.sweep.options.space}
+        self.distributions = {
+            key: _distribution(self.sweep, key) for key in self.sweep.options.space
+        }
 
     # Where things lie.
 
@@ -255,7 +271,9 @@ class Study:
 
     def values_of(self, params: dict[str, Any]) -> dict[str, Any]:
         """The values that stand in a file, of those that the study keeps."""
-        return {key: _value(self.sweep, key, params[key]) for key in self.distributions if key in params}
+        return {
+            key: _value(self.sweep, key, params[key]) for key in self.distributions if key in params
+        }
 
     def config_of(self, row: Row, name: str) -> RunConfig:
         """The config of a trial; raises ConfigError where its values do not go together."""
@@ -284,7 +302,9 @@ class Study:
         """The complete trial with the best value; of equals the first."""
         complete = [row for row in self.rows() if row.state == "complete" and row.value is not None]
         sign = -1.0 if self.higher else 1.0
-        return min(complete, key=lambda row: (sign * cast(float, row.value), row.number), default=None)
+        return min(
+            complete, key=lambda row: (sign * cast(float, row.value), row.number), default=None
+        )
 
     # What happens to a trial.
 
@@ -343,8 +363,12 @@ def _distribution(sweep: Sweep, key: str) -> BaseDistribution:
         return CategoricalDistribution([inline(each) for each in given])
     low, high, step = given.low, given.high, given.step
     if key in sweep.whole:
-        return IntDistribution(int(low), int(steps_of(given)[1] if step else high), given.log, int(step or 1))
-    return FloatDistribution(float(low), float(steps_of(given)[1] if step else high), given.log, step)
+        return IntDistribution(
+            int(low), int(steps_of(given)[1] if step else high), given.log, int(step or 1)
+        )
+    return FloatDistribution(
+        float(low), float(steps_of(given)[1] if step else high), given.log, step
+    )
 
 
 def _value(sweep: Sweep, key: str, stored: Any) -> Any:
@@ -373,9 +397,13 @@ def _draw(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> None
     if isinstance(distribution, CategoricalDistribution):
         trial.suggest_categorical(key, distribution.choices)
     elif isinstance(distribution, IntDistribution):
-        trial.suggest_int(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+        trial.suggest_int(
+            key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
     elif isinstance(distribution, FloatDistribution):
-        trial.suggest_float(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+        trial.suggest_float(
+            key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
 
 
 # Opening.
@@ -419,7 +447,9 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         study.place = _place(trials, stored["id"])
     study.notes += notes
     if stored["nnzoo"] != __version__:
-        study.notes.append(f"the study was begun with nnzoo {stored['nnzoo']}; this is {__version__}")
+        study.notes.append(
+            f"the study was begun with nnzoo {stored['nnzoo']}; this is {__version__}"
+        )
     if lost is not None:
         count = study.give_up(lost)
         study.notes.append(f"{count} trial{'s' if count != 1 else ''} of {lost} will be made anew")
@@ -428,7 +458,9 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     if study.begun:
         study.notes.append(f"no study in {study.shown}: starting one of {wanted:,} trials")
     else:
-        study.notes.append(f"joined the study in {study.shown}: {done:,} of {wanted:,} trials are over")
+        study.notes.append(
+            f"joined the study in {study.shown}: {done:,} of {wanted:,} trials are over"
+        )
     return study
 
 
@@ -492,7 +524,11 @@ def _connect(config: RunConfig, folder: Path) -> Study:
             direction="maximize" if higher else "minimize", pruner=_pruner(config.sweep.options),
             sampler=optuna.samplers.RandomSampler(0),
         )  # fmt: skip
-        lock = FileLock(f"{path}.lock") if isinstance(storage, RDBStorage) and kind != "server" else None
+        lock = (
+            FileLock(f"{path}.lock")
+            if isinstance(storage, RDBStorage) and kind != "server"
+            else None
+        )
         return Study(config, folder, study, shown, lock)
     except (ImportError, OSError, ValueError, RuntimeError, SQLAlchemyError, sqlite3.Error,
             optuna.exceptions.OptunaError) as error:  # fmt: skip
@@ -529,7 +565,9 @@ def _settled(study: Study) -> dict[str, Any]:
     attrs = study.storage.get_study_user_attrs(study.id)
     if "nnzoo" not in attrs:
         if study.storage.get_all_trials(study.id, deepcopy=False):
-            raise UsageError(f"the study '{study.config.name}' in {study.shown} is not one of nnzoo's")
+            raise UsageError(
+                f"the study '{study.config.name}' in {study.shown} is not one of nnzoo's"
+            )
         study.begun = True
         facts = study.facts | {"id": uuid.uuid4().hex[:12]}
         study.storage.set_study_user_attr(study.id, "nnzoo", facts)
@@ -596,7 +634,9 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
                 with lock.acquire(timeout=0):
                     pass
         except Timeout:
-            raise CheckpointError(f"another process is making trial {each.name} of {folder}") from None
+            raise CheckpointError(
+                f"another process is making trial {each.name} of {folder}"
+            ) from None
     names = ("trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm")
     there = [name for name in names[1:] if (folder / name).exists()]
     if not there and not any(each.name.isdigit() for each in trials.iterdir()):
