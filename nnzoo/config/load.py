@@ -373,9 +373,9 @@ class _Parser:
             where: reader.Path = ("sweep", "space", key)
             path = key_path(key)
             reason = _OTHER_ROWS if key == "data" else None
-            for other in NOT_SEARCHED:
+            for other, why in NOT_SEARCHED.items():
                 if f"{key}.".startswith((f"{other}.", f"{other}[")):
-                    reason = NOT_SEARCHED[other]
+                    reason = why
             if key in _MEASURES and monitor in ("auto", "val_loss"):
                 reason = "it changes what val_loss measures; set train.monitor, as in val_rmse"
             if not path or path[0] not in SECTIONS:
