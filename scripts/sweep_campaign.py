@@ -1,5 +1,5 @@
 """Let several processes make the trials of one study, kill some of them, start them anew, and count:
-python scripts/sweep_campaign.py [--processes 4] [--kills 2] [--trials 24] [--seed 0].
+python scripts/sweep_campaign.py [sqlite] [journal] [alone] [--processes 4] [--kills 2] [--trials 24] [--seed 0].
 
 For SQLite and for a journal file: that every trial was made, none twice, that each one's curve has
 every epoch once, and that the best config trains to the reported score again. Then for one process
@@ -57,6 +57,7 @@ sweep:
     train.batch_size: {low: 16, high: 64, step: 16}
     model.dropout: {low: 0.0, high: 0.5}
 """
+PARTS = ("sqlite", "journal", "alone")
 PATIENCE = 240.0  # seconds after which a process hangs
 
 
@@ -225,6 +226,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    parser.add_argument(
+        "parts", nargs="*", default=list(PARTS), metavar="PART", help=", ".join(PARTS)
+    )
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--trials", type=int, default=24)
@@ -234,11 +238,13 @@ def main() -> None:
     # Not a TemporaryDirectory: each fork would remove it at its own end.
     folder = Path(tempfile.mkdtemp())
     try:
-        for kind, storage in (("SQLite", "auto"), ("journal file", "study.log")):
-            config = prepared(folder / kind.split()[0], storage)
+        for part in given.parts:
+            if part == "alone":
+                continue
+            config = prepared(folder / part, "auto" if part == "sqlite" else "study.log")
             counted = several(config, given.processes, given.kills, given.trials, dice)
-            print(f"{kind}: {counted}", flush=True)
-        for pruner in ("median", "halving"):
+            print(f"{part}: {counted}", flush=True)
+        for pruner in ("median", "halving") if "alone" in given.parts else ():
             counted = alone(folder / pruner, given.kills, given.trials, pruner, dice)
             print(f"alone: {counted}", flush=True)
     finally:

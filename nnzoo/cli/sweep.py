@@ -128,16 +128,21 @@ def _end(
         diverged = any(row.state == "diverged" for row in rows)
         text = f"no trial of {len(rows)} came to its end:\n  " + "\n  ".join(reasons[:10])
         raise DivergedError(text) if diverged else ConfigError.at("sweep", text)
-    write_page(study)
+    page = {} if running else {"page": str(study.page)}
+    if page:  # else the process that ends last writes it
+        write_page(study)
     counts = Counter(row.state for row in rows)
     if json_:
         end: dict[str, Any] = {"event": "end", "trials": dict(counts)}
         if best is not None:
             end["best"] = best.to_dict() | {"monitor": study.monitor}
-        console.print_json(end | {"config": str(study.best_file), "page": str(study.page)})
+            end["config"] = str(study.best_file)
+        console.print_json(end | page)
     elif verbose:
         if best is not None:
             console.print_best(stdout, study, best)
+        if page:
+            stdout.print(f"page:   {study.page}", markup=False, soft_wrap=True)
         told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
         say(f"{len(rows):,} trials: {told}")
     if verbose and running:

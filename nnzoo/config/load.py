@@ -253,7 +253,7 @@ class _Parser:
     def apply_set(self, tree: dict[str, Any], text: str) -> None:
         """Put the value of "key=value" into the tree, or note what is wrong with it."""
         key, equals, value_text = text.partition("=")
-        parts = key_path(key.strip())
+        parts = _below_space(key_path(key.strip()))
         if not equals or not parts:
             self.faults.append(Fault("--set", text, "expected key=value, as in model.dropout=0.5"))
             return
@@ -558,6 +558,14 @@ class _Parser:
         }
         names = {tuple(takewhile(lambda part: isinstance(part, str), p)) for p in self.set_paths}
         return origins | {reader.dotted(path): "--set" for path in names}
+
+
+def _below_space(path: reader.Path) -> reader.Path:
+    """A path of --set; in the space of a sweep what follows is one key, and what its range has."""
+    if path[:2] != ("sweep", "space") or len(path) == 2:
+        return path
+    inner = (path[-1],) if path[-1] in schema.RangeOptions.model_fields and len(path) > 3 else ()
+    return (*path[:2], reader.dotted(path[2 : len(path) - len(inner)]), *inner)
 
 
 def _real_path(raw: Any, error: Any) -> reader.Path:

@@ -222,15 +222,17 @@ class Study:
 
     def _take(self, frozen: FrozenTrial) -> bool:
         """Turn a waiting trial into one that runs here; False where another process was faster."""
-        # Before it runs, so that it never runs without a word on where.
+        if self.storage.get_trial(frozen._trial_id).state != TrialState.WAITING:
+            return False
+        # Before it runs, so that it never runs without a word on where. Machines that are equally fast
+        # each say so, and the one that came first says that it did.
         self.storage.set_trial_user_attr(frozen._trial_id, _PLACE + self.place, platform.node())
         with self.lock:
             if self.storage.get_trial(frozen._trial_id).state != TrialState.WAITING:
                 return False
             if not self.storage.set_trial_state_values(frozen._trial_id, TrialState.RUNNING):
                 return False
-        if len(_places(self.storage.get_trial(frozen._trial_id))) > 1:
-            self.storage.set_trial_user_attr(frozen._trial_id, "place", self.place)
+        self.storage.set_trial_user_attr(frozen._trial_id, "place", self.place)
         return True
 
     def _made_here(self, frozen: FrozenTrial) -> bool:
