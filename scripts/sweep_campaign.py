@@ -234,6 +234,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     dice = random.Random(given.seed)
     # Not a TemporaryDirectory: each fork would remove it at its own end.
     folder = Path(tempfile.mkdtemp())

@@ -106,9 +106,8 @@ def sweep(
         name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
         saved = f"trial {last.number} is saved; " if last and last.state == "running" else ""
         words = without_start_options(sys.argv[1:])
-        if "--lost" in words:
-            at = words.index("--lost")
-            del words[at : at + 2]
+        words = [each for i, each in enumerate(words)
+                 if not each.startswith("--lost") and words[i - 1] != "--lost"]  # fmt: skip
         say(f"{name}: {saved}go on with:\n  nnzoo {shlex.join(words)}")
         raise typer.Exit(stopped[0])
     running = search.finish(study)

@@ -57,7 +57,7 @@ def page(study: Study) -> str:
         "remarks": _remarks(study, complete, best),
         "parallel": None,
         "parallel_width": 0,
-        "importance": _importance(study, len(complete)),
+        "importance": _importance(study, complete),
         "history": _history(study, complete),
         "shown": shown,
         "left_out": len(rows) - len(shown),
@@ -194,17 +194,27 @@ def _parallel(study: Study, complete: list[Row], best: Row) -> Markup:
     return charts.parallel(title, axes, [place >= bar for place in up], at)
 
 
-def _importance(study: Study, complete: int) -> Markup | None:
+def _importance(study: Study, complete: list[Row]) -> Markup | None:
     """How much of the scores' spread each key explains; None where too little is known."""
-    if complete < FEW or len(study.distributions) < 2:
+    if len(complete) < FEW or len(study.distributions) < 2:
         return None
     seed = derive(study.config.seed, "importance") % 2**32
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    _, log = _scores(complete)
+
+    def score(trial: optuna.trial.FrozenTrial) -> float:
+        """Where scores spread over orders of magnitude, one that is hopeless would explain all."""
+        value = cast(float, trial.value)
+        return math.log(value) if log else value
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shares = optuna.importance.get_param_importances(study.study, evaluator=evaluator)
+        shares = optuna.importance.get_param_importances(
+            study.study, evaluator=evaluator, target=score
+        )
     named = {name: shares.get(key, 0.0) for key, name in short_keys(study.distributions).items()}
-    return charts.bars("Importance of each key", named, "share of the spread of scores")
+    label = "share of the spread of " + ("the scores' logarithms" if log else "scores")
+    return charts.bars("Importance of each key", named, label)
 
 
 def _history(study: Study, complete: list[Row]) -> Markup | None:
