@@ -18,7 +18,7 @@ from nnzoo.config.describe import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
 from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duration
 from nnzoo.config.shelf import TRAINING
-from nnzoo.config.show import header_lines, number, percent, resolved_lines, to_yaml
+from nnzoo.config.show import checked, header_lines, number, percent, resolved_lines, to_yaml
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.tasks import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
@@ -572,10 +572,11 @@ BUNDLED = bundled_configs()
 def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(path: Path) -> None:
     found = load_config(str(path))
     assert from_dict(found.to_dict(), "again") == found
-    for text in ("\n".join(resolved_lines(found)), to_yaml(found.to_dict())):
+    shown = ("\n".join(resolved_lines(found)), checked(found))
+    for text, tree in (shown, (to_yaml(found.to_dict()), found.to_dict())):
         document = reader.read(text, "again")
         assert document.faults == []
-        assert document.value == found.to_dict()
+        assert document.value == tree
         assert parse(document, "again") == found
 
 

@@ -91,10 +91,6 @@ class Row:
     reason: str = ""
     resolved: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def texts(self) -> dict[str, str]:
-        return {key: inline(value) for key, value in self.values.items()}
-
     def to_dict(self) -> dict[str, Any]:
         """For JSON: without what is not known."""
         facts = {"number": self.number, "state": self.state, "params": self.values,
@@ -117,7 +113,7 @@ class Claim:
 
 
 class Study:
-    """An opened study. config: the file's, without the search; notes: how it was opened."""
+    """An opened study; `notes`: how it was opened."""
 
     def __init__(
         self,
