@@ -263,16 +263,14 @@ class Searching:
 
 
 def print_best(console: Console, study: Study, best: Row) -> None:
-    """The best trial's values, and where its config and the page lie."""
+    """The best trial's values, and where its config lies."""
     console.print(f"best: trial {best.number}, {study.monitor} [bold green]{number(best.value)}[/] at "
                   f"epoch {best.epoch}", soft_wrap=True)  # fmt: skip
     width = max(map(len, best.values))
     for key, value in best.values.items():
         text = f"{value:.6g}" if isinstance(value, float) else inline(value)
         console.print(f"  {key:<{width}}  {text}", markup=False, soft_wrap=True)
-    console.print(
-        f"\nconfig: {study.best_file}\npage:   {study.page}", markup=False, soft_wrap=True
-    )
+    console.print(f"\nconfig: {study.best_file}", markup=False, soft_wrap=True)
 
 
 def _loss(row: dict[str, Any]) -> float:

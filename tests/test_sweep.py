@@ -101,6 +101,7 @@ def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_sco
         "epoch": best.epoch, "monitor": "val_loss", "value": best.value
     }  # fmt: skip
     assert again.lines[-1]["run_dir"] == "checkpoints/flowers-best"
+    assert result.out.count("page:") == 1 and str(folder / "sweep.html") in result.out
     for row in study.rows():
         left = files(folder / "trials" / str(row.number)) - {".lock", ".trial"}
         weights = {"best.pt"} if row.state == "complete" else set()
@@ -628,6 +629,30 @@ def test_a_storage_that_cannot_be_opened_is_one_message(
     assert (result.code, result.out) == (2, "")
     assert re.match(told, result.err), result.err
     assert "secret" not in result.err and result.err.count("\n") == 1
+
+
+def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sqlalchemy.exc import IntegrityError
+
+    from nnzoo.sweep import study as module
+
+    calls = []
+
+    def storage(url: str) -> str:
+        calls.append(url)
+        if len(calls) < 3:
+            raise IntegrityError("CREATE TABLE", {}, Exception("duplicate key"))
+        return "opened"
+
+    monkeypatch.setattr(module, "RDBStorage", storage)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    assert module._server("mysql://h/d") == "opened"  # type: ignore[comparison-overlap]
+    calls[:] = []
+    monkeypatch.setattr(module, "RDBStorage", lambda url: storage(calls.clear() or url))  # type: ignore[func-returns-value]
+    with pytest.raises(IntegrityError):
+        module._server("mysql://h/d")
 
 
 def test_a_study_of_another_version_is_joined_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ import logging
 import os
 import platform
 import sqlite3
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
@@ -514,7 +515,7 @@ def _connect(config: RunConfig, folder: Path) -> Study:
         if kind == "journal":
             storage = JournalStorage(_Journal(path))
         elif kind == "server":
-            storage = RDBStorage(given)
+            storage = _server(given)
         else:
             storage = _sqlite(path)
         study = optuna.create_study(
@@ -542,6 +543,18 @@ def _sqlite(path: Path) -> RDBStorage:
             connection.execute("PRAGMA journal_mode=WAL")
         url = f"sqlite:///{path}"
         return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": PATIENCE}})
+
+
+def _server(url: str) -> RDBStorage:
+    """A database server; where another machine makes the same tables at this moment, the next look
+    finds them made."""
+    for _ in range(20):
+        try:
+            return RDBStorage(url)
+        except (IntegrityError, ProgrammingError) as error:
+            told = error
+            time.sleep(0.25)
+    raise told
 
 
 def _without_password(url: str) -> str:
