@@ -631,6 +631,22 @@ def test_a_storage_that_cannot_be_opened_is_one_message(
     assert "secret" not in result.err and result.err.count("\n") == 1
 
 
+def test_what_a_study_is_is_said_by_who_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import optuna
+
+    optuna.create_study(
+        storage="sqlite:///x.db", study_name="flowers"
+    )  # and died, or is about to say
+    monkeypatch.setattr("nnzoo.sweep.study.SAID", 1)
+    sets = ("sweep.storage=x.db", "sweep.trials=1")
+    first = open_study(config(*sets), Path("a"))
+    assert first.begun and "starting one of 1 trials" in first.notes[-1]
+    again = open_study(config(*sets), Path("a"))
+    assert not again.begun and again.place == first.place
+    other = open_study(config(*sets), Path("b"))
+    assert other.place != first.place
+
+
 def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

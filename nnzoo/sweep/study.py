@@ -71,6 +71,8 @@ _MAY_CHANGE = (
 )
 # Seconds that a process waits for another one's write.
 PATIENCE = 120
+# Seconds, from the birth of a study, in which it is said what it is.
+SAID = 5
 _PLACE = "place "
 # Bytes; no line of a journal is longer.
 _LONGEST = 1 << 20
@@ -123,9 +125,10 @@ class Study:
         study: optuna.Study,
         shown: str,
         lock: FileLock | None,
+        begun: bool,
     ) -> None:
         """shown: the storage, as it may be said aloud; lock: of a storage that cannot tell by itself
-        who came first."""
+        who came first; begun: by this process."""
         assert config.sweep is not None
         self.config = config
         self.sweep: Sweep = config.sweep
@@ -138,7 +141,7 @@ class Study:
         self.id: int = self.storage.get_study_id_from_name(config.name)
         self.notes: list[str] = []
         self.place = ""
-        self.begun = False
+        self.begun = begun
         self.facts: dict[str, Any] = {}
         self.distributions = {
             key: _distribution(self.sweep, key) for key in self.sweep.options.space
@@ -518,17 +521,24 @@ def _connect(config: RunConfig, folder: Path) -> Study:
             storage = _server(given)
         else:
             storage = _sqlite(path)
-        study = optuna.create_study(
-            storage=storage, study_name=config.name, load_if_exists=True,
-            direction="maximize" if higher else "minimize", pruner=_pruner(config.sweep.options),
-            sampler=optuna.samplers.RandomSampler(0),
-        )  # fmt: skip
+        pruner, sampler = _pruner(config.sweep.options), optuna.samplers.RandomSampler(0)
+        begun = True
+        try:
+            study = optuna.create_study(
+                storage=storage, study_name=config.name, pruner=pruner, sampler=sampler,
+                direction="maximize" if higher else "minimize",
+            )  # fmt: skip
+        except optuna.exceptions.DuplicatedStudyError:
+            begun = False
+            study = optuna.load_study(
+                storage=storage, study_name=config.name, pruner=pruner, sampler=sampler
+            )
         lock = (
             FileLock(f"{path}.lock")
             if isinstance(storage, RDBStorage) and kind != "server"
             else None
         )
-        return Study(config, folder, study, shown, lock)
+        return Study(config, folder, study, shown, lock, begun)
     except (ImportError, OSError, ValueError, RuntimeError, SQLAlchemyError, sqlite3.Error,
             optuna.exceptions.OptunaError) as error:  # fmt: skip
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
@@ -572,17 +582,19 @@ def _pruner(options: SweepOptions) -> optuna.pruners.BasePruner:
 
 
 def _settled(study: Study) -> dict[str, Any]:
-    """What the study says that it is; said now where nobody has."""
+    """What the study says that it is, which is for the process to say that began it."""
     attrs = study.storage.get_study_user_attrs(study.id)
-    if "nnzoo" not in attrs:
-        if study.storage.get_all_trials(study.id, deepcopy=False):
-            raise UsageError(
-                f"the study '{study.config.name}' in {study.shown} is not one of nnzoo's"
-            )
-        study.begun = True
-        facts = study.facts | {"id": uuid.uuid4().hex[:12]}
-        study.storage.set_study_user_attr(study.id, "nnzoo", facts)
+    if study.storage.get_all_trials(study.id, deepcopy=False) and "nnzoo" not in attrs:
+        raise UsageError(f"the study '{study.config.name}' in {study.shown} is not one of nnzoo's")
+    for _ in range(0 if study.begun else SAID * 10):
+        if "nnzoo" in attrs:
+            break
+        time.sleep(0.1)
         attrs = study.storage.get_study_user_attrs(study.id)
+    if "nnzoo" not in attrs:  # begun here, or by a process that died at once
+        study.begun = True
+        attrs = {"nnzoo": study.facts | {"id": uuid.uuid4().hex[:12]}}
+        study.storage.set_study_user_attr(study.id, "nnzoo", attrs["nnzoo"])
     return dict(attrs["nnzoo"])
 
 
