@@ -11,6 +11,7 @@ NnzooError            1   also what nnzoo itself got wrong
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,3 +101,16 @@ class CheckpointError(NnzooError):
 
 class DamagedError(CheckpointError):
     """A file from before it may still be whole."""
+
+
+# How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory that was asked for was not to be had, on the CPU or on a GPU."""
+    if isinstance(error, OSError):  # of a file that is mapped
+        return error.errno == errno.ENOMEM
+    # By its words: on the CPU torch has no type for it, and to ask for CUDA's would import torch.
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return told or isinstance(error, MemoryError)

@@ -18,7 +18,7 @@ Written by `python scripts/reference.py` from `nnzoo/config/schema.py`; `nnzoo m
 editors as JSON Schema.
 
 A file has the sections `data` and `model`, and where the defaults do not fit `optim` and `train`;
-beside them `name` (the run's folder below `checkpoints/`; default: the file's name) and `seed`
+`sweep` is for [searching](sweep.md). Beside them `name` (the run's folder below `checkpoints/`; default: the file's name) and `seed`
 (default 0). In `data`, `model` and `optim` the key `name` decides which other keys are legal.
 `data: digits` is short for `data: {name: digits}`; dotted keys below stand for nested ones. Relative
 paths are relative to the file; durations are written `1 epoch`, `500 steps` or `60 s`.
@@ -49,7 +49,7 @@ def reference() -> str:
         HEAD
         + shelf_text("`model`", MODELS)
         + shelf_text("`data`", DATA)
-        + shelf_text("`optim`, `optim.schedule` and `train`", TRAINING)
+        + shelf_text("`optim`, `optim.schedule`, `train` and `sweep`", TRAINING)
     )
 
 

@@ -42,13 +42,13 @@ def first() -> Path:
 def test_help_names_every_command_and_where_to_start(nnzoo: NNZOO) -> None:
     result = nnzoo("--help")
     assert (result.code, result.err) == (0, "")
-    for command in ("train", "eval", "check", "models", "datasets", "training", "configs", "init", "schema"):  # fmt: skip
+    for command in ("train", "sweep", "eval", "check", "models", "datasets", "training", "configs", "init", "schema"):  # fmt: skip
         assert re.search(rf"^\s+{command} ", result.out, re.MULTILINE), command
     assert "nnzoo train --config cnn" in result.out
     assert nnzoo("-h").out == result.out
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "check", "models", "init", "schema"])
+@pytest.mark.parametrize("command", ["train", "sweep", "eval", "check", "models", "init", "schema"])
 def test_each_command_has_help(nnzoo: NNZOO, command: str) -> None:
     result = nnzoo(command, "--help")
     assert result.code == 0

@@ -18,7 +18,7 @@ from nnzoo.config.describe import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
 from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duration
 from nnzoo.config.shelf import TRAINING
-from nnzoo.config.show import header_lines, number, percent, resolved_lines, to_yaml
+from nnzoo.config.show import checked, header_lines, number, percent, resolved_lines, to_yaml
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.tasks import CLASSIFICATION_METRICS, REGRESSION_METRICS
 
@@ -260,7 +260,7 @@ def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
         ("optim: {momentum: 0.9}",
          "known here: name, lr, weight_decay, schedule, clip, betas, eps"),
         ("optim: {schedule: {name: cosine, gamma: 1}}", "known here: name, warmup, final"),
-        ("5: 5", "known here: name, seed, data, model, optim, train"),
+        ("5: 5", "known here: name, seed, data, model, optim, train, sweep"),
     ],
 )  # fmt: skip
 def test_an_unknown_key_says_what_was_meant_or_what_is_known(line: str, hint: str) -> None:
@@ -463,7 +463,7 @@ def test_set_without_a_path_and_a_value_is_refused(text: str) -> None:
         ("optim.lr=fast", "optim.lr", "expected a number above 0, got 'fast'"),
         ("optim.lr=", "optim.lr", "expected a number above 0, got nothing"),
         ("optim.lrr=1", "optim.lrr", "unknown key; did you mean 'lr'?"),
-        ("foo.bar=1", "foo", "unknown key; known here: name, seed, data, model, optim, train"),
+        ("foo.bar=1", "foo", "unknown key; known here: name, seed, data, model, optim, train, sweep"),
         ("train.epochs.x=1", "train.epochs", "expected a whole number of at least 1, got {x: 1}"),
         ("model.channels=[8, 0]", "model.channels[1]", "expected a whole number of at least 1, got 0"),
         ("model.channels[0]=0", "model.channels[0]", "expected a whole number of at least 1, got 0"),
@@ -572,10 +572,11 @@ BUNDLED = bundled_configs()
 def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(path: Path) -> None:
     found = load_config(str(path))
     assert from_dict(found.to_dict(), "again") == found
-    for text in ("\n".join(resolved_lines(found)), to_yaml(found.to_dict())):
+    shown = ("\n".join(resolved_lines(found)), checked(found))
+    for text, tree in (shown, (to_yaml(found.to_dict()), found.to_dict())):
         document = reader.read(text, "again")
         assert document.faults == []
-        assert document.value == found.to_dict()
+        assert document.value == tree
         assert parse(document, "again") == found
 
 
@@ -664,7 +665,8 @@ def test_the_schema_and_check_agree_on_what_is_right(text: str, good: bool) -> N
 
 def test_every_default_fits_its_own_schema() -> None:
     for name, entry in [*DATA, *MODELS, *TRAINING]:
-        known = {"name": name.removeprefix("schedule "), "path": "p"}
+        space = {"optim.lr": [0.1]}
+        known: Any = {"name": name.removeprefix("schedule "), "path": "p", "space": space}
         given_ = {key: known[key] for key in known if key in entry.options.model_fields}
         options = entry.options.model_validate(given_)
         node = entry.options.model_json_schema()

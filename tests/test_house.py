@@ -18,7 +18,7 @@ LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache
     nnzoo.extras nnzoo.config.reader nnzoo.config.schema
-    nnzoo.config.shelf
+    nnzoo.config.shelf nnzoo.config.space
     nnzoo.config.describe
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
@@ -41,18 +41,22 @@ LAYERS = """
     nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run
+    nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.study
+    nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.answers
     nnzoo.predict.pictures nnzoo.predict.tables
     nnzoo.predict.series
-    nnzoo.predict.inputs nnzoo.starter nnzoo.console nnzoo.export nnzoo.trained nnzoo.tensorboard
+    nnzoo.predict.inputs nnzoo.starter nnzoo.console nnzoo.export nnzoo.trained
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.hidden
     nnzoo.inspect.pictures
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.answers nnzoo.report.charts
     nnzoo.report.page
+    nnzoo.sweep.page
     nnzoo.api
     nnzoo.cli.common
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report
+    nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__
 """
@@ -71,6 +75,8 @@ HEAVY = {
     "jinja2",
     "onnx",
     "tensorboard",
+    "optuna",
+    "sqlalchemy",
 }
 
 
@@ -157,6 +163,7 @@ LIGHT = [
     ["--version"],
     ["train", "--help"],
     ["predict", "--help"],
+    ["sweep", "--help"],
     ["models"],
     ["models", "--json"],
     ["datasets"],

@@ -29,6 +29,7 @@ QUICK = {
     "mlp_breast_cancer": ("accuracy", 0.95, (0,)),
     "mlp_diabetes": ("rmse", 65.0, (0,)),
     "mlp_csv": ("rmse", 65.0, (0,)),
+    "sweep_digits": ("accuracy", 0.95, (0,)),
 }
 SLOW = {
     **{name: (metric, bound, SEEDS) for name, (metric, bound, _) in QUICK.items()},

@@ -21,6 +21,7 @@ from nnzoo.cli.export import export
 from nnzoo.cli.inspect import inspect
 from nnzoo.cli.predict import predict
 from nnzoo.cli.report import report
+from nnzoo.cli.sweep import sweep
 from nnzoo.cli.train import train
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ def _main(
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
+    "sweep": sweep,
     "eval": eval_,
     "predict": predict,
     "inspect": inspect,

@@ -32,10 +32,10 @@ def check(
 ) -> None:
     """Every fault of a file, or each value and its origin."""
     run_config = config_of(source, config, set_, seed)
-    from nnzoo.config.show import resolved_lines, to_json
+    from nnzoo.config.show import checked, resolved_lines, to_json
 
     if json_:
-        sys.stdout.write(f"{to_json(run_config.to_dict())}\n")
+        sys.stdout.write(f"{to_json(checked(run_config))}\n")
         return
     sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import sys
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnzoo.errors import BROKEN_PIPE, INTERRUPTED, ConfigError, NnzooError, UsageError
+from nnzoo.errors import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    ConfigError,
+    NnzooError,
+    UsageError,
+    is_out_of_memory,
+)
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -61,7 +67,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if debug:
                 raise
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 sys.stderr.write(
                     "out of memory; train.batch_size, data.window, data.size and the model's "
                     f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})\n"
@@ -74,19 +80,6 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(1) from None
 
     return wrapped
-
-
-# How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether the memory that a command asked for was not to be had, on the CPU or on a GPU."""
-    if isinstance(error, OSError):  # of a file that is mapped
-        return error.errno == errno.ENOMEM
-    # By its words: on the CPU torch has no type for it, and to ask for CUDA's would import torch.
-    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
-    return told or isinstance(error, MemoryError)
 
 
 def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:

@@ -87,11 +87,11 @@ def train(
     if json_:
         console.print_json({"event": "start", "run_dir": str(current.folder.path),
                             "state": current.state, "config": run_config.to_dict()})  # fmt: skip
-    with _stopping() as stopped:
+    with stopping() as stopped:
         _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
     if stopped[0] and not trainer.finished:
         name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
-        arguments = _without_start_options(sys.argv[1:])
+        arguments = without_start_options(sys.argv[1:])
         stderr.print(
             f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
             f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
@@ -115,7 +115,7 @@ def train(
         _where(stdout, current)
 
 
-def _without_start_options(words: list[str]) -> list[str]:
+def without_start_options(words: list[str]) -> list[str]:
     """A command line without what decides how a run starts, so that it goes on."""
     kept = []
     for i, word in enumerate(words):
@@ -229,7 +229,7 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
 
 
 @contextmanager
-def _stopping() -> Iterator[list[int]]:
+def stopping() -> Iterator[list[int]]:
     """A list whose entry is 0, or the exit code to end with after the step.
 
     The second signal ends the process at once. Python's own handlers wait for the end of a long

@@ -40,7 +40,9 @@ def node_at(root: Node, raw: Any, path: tuple[str | int, ...]) -> Node:
             for branch in branches(node, root):
                 if isinstance(part, str):
                     if _fits(branch, here, root):
-                        child = branch.get("properties", {}).get(part)
+                        # Of a mapping whose keys are free, each value is alike.
+                        free = branch.get("additionalProperties")
+                        child = branch.get("properties", {}).get(part, free)
                         following += [child] if child else []
                 elif "items" in branch:
                     following.append(branch["items"])
@@ -251,6 +253,7 @@ def json_schema() -> Node:
             "model": section(MODELS),
             "optim": {"anyOf": [*section(OPTIMIZERS, schema.DEFAULT_OPTIMIZER)["anyOf"], nothing]},
             "train": {"anyOf": [add(schema.TrainOptions), nothing]},
+            "sweep": {"anyOf": [add(schema.SweepOptions), nothing]},
             "environment": {"type": "object"},
         },
         "$defs": definitions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,13 +26,30 @@ from nnzoo.config.describe import (
 )
 from nnzoo.config.reader import Document
 from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
+from nnzoo.config.space import Sweep, key_path, put, storage_kind
 from nnzoo.errors import ConfigError, Fault, UsageError
 
 SHELVES: dict[str, Shelf] = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
-SECTIONS = ("name", "seed", "data", "model", "optim", "train")
+SECTIONS = ("name", "seed", "data", "model", "optim", "train", "sweep")
 NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
 # Relative paths in a file are relative to that file.
 PATH_KEYS = ("path", "test_path", "root")
+# What a sweep does not try, with what lies below it.
+_OTHER_ROWS = "it decides what is learned from what, so trials could not be compared"
+NOT_SEARCHED = {
+    "name": "it names the study",
+    "seed": "the best of many seeds is luck, not a choice",
+    "sweep": "it describes the search",
+    "train.monitor": "it decides what is best, so trials could not be compared",
+    **{
+        f"data.{key}": _OTHER_ROWS
+        for key in ("name", "split", "task", "target", "horizon", *PATH_KEYS)
+    },
+}
+# Values looked at, each in every company; a second's worth.
+MAX_CHECKS = 5000
+# What changes the meaning of val_loss: the loss itself, and the units of a number.
+_MEASURES = ("train.loss", "train.huber_delta", "data.preprocess", "data.preprocess.target")
 _OTHER_SECTIONS = {
     "clip": "optim.clip",
     "lr": "optim.lr",
@@ -75,6 +93,8 @@ class RunConfig:
     train: schema.TrainOptions
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Dotted path -> "cnn.yaml:7" or "--set"; what is not here is a default."""
+    sweep: Sweep | None = field(default=None, compare=False)
+    """What `nnzoo sweep` searches; no part of the run itself."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, in the order of the language; `parse` of it gives this config again."""
@@ -206,15 +226,12 @@ class _Parser:
             self.fault(("seed",), f"{text}, got {_brief(seed)}")
         if folder is not None:
             self.resolve_paths(tree, folder)
-        options: dict[str, Any] = {key: self.shelf_section(tree, key) for key in SHELVES}
-        train = tree.get("train")
-        options["train"] = self.validate(
-            schema.TrainOptions, {} if train is None else train, ("train",)
-        )
+        options: dict[str, Any] = {key: self.section(tree, key) for key in (*SHELVES, "train")}
+        sweep = self.sweep_section(tree)
         if self.faults:
             raise ConfigError(self.source, self.faults)
         assert isinstance(name, str) and isinstance(seed, int)
-        return RunConfig(name=name, seed=seed, **options, origins=self.origins())
+        return RunConfig(name=name, seed=seed, **options, origins=self.origins(), sweep=sweep)
 
     def check_name(self, name: Any, in_file: bool) -> None:
         if isinstance(name, str) and re.fullmatch(schema.NAME_PATTERN, name):
@@ -236,7 +253,7 @@ class _Parser:
     def apply_set(self, tree: dict[str, Any], text: str) -> None:
         """Put the value of "key=value" into the tree, or note what is wrong with it."""
         key, equals, value_text = text.partition("=")
-        parts = _set_path(key.strip())
+        parts = _below_space(key_path(key.strip()))
         if not equals or not parts:
             self.faults.append(Fault("--set", text, "expected key=value, as in model.dropout=0.5"))
             return
@@ -247,33 +264,12 @@ class _Parser:
         if parsed.faults:
             self.faults += [Fault("--set", key, fault.message) for fault in parsed.faults]
             return
-        target: Any = tree
-        for i, part in enumerate(parts[:-1]):
-            if isinstance(target, dict) and isinstance(part, str):
-                following = target.get(part)
-                if not isinstance(following, dict | list):
-                    if isinstance(parts[i + 1], int):
-                        break
-                    # `schedule: cosine` is short for {name: cosine}; else what is there gives way.
-                    if isinstance(following, str):
-                        following = {"name": following}
-                    else:
-                        following = {}
-                        self.forget(parts[: i + 1])
-                target[part] = following
-                target = following
-            elif isinstance(target, list) and isinstance(part, int) and part < len(target):
-                target = target[part]
-            else:
-                break
-        else:
-            last = parts[-1]
-            if (isinstance(target, dict) and isinstance(last, str)) or (
-                isinstance(target, list) and isinstance(last, int) and last < len(target)
-            ):
-                target[last] = parsed.value  # type: ignore[index]
-                self.note_set(parts, parsed)
-                return
+        replaced = put(tree, parts, parsed.value)
+        if replaced is not None:
+            for path in replaced:
+                self.forget(path)
+            self.note_set(parts, parsed)
+            return
         message = "not in the file, so there is no item to replace"
         if any(isinstance(part, int) for part in parts):
             names = tuple(takewhile(lambda part: isinstance(part, str), parts))
@@ -293,17 +289,17 @@ class _Parser:
 
     def resolve_paths(self, tree: dict[str, Any], folder: Path) -> None:
         """Make paths absolute: one in the file starts at the file, one of --set where you are."""
-        data = tree.get("data")
-        if not isinstance(data, dict):
-            return
-        for key in PATH_KEYS:
-            value = data.get(key)
+        for place in (*(("data", key) for key in PATH_KEYS), ("sweep", "storage")):
+            section: Any = tree.get(place[0])
+            value = section.get(place[1]) if isinstance(section, dict) else None
+            if place[0] == "sweep" and storage_kind(str(value)) not in ("sqlite", "journal"):
+                continue
             if isinstance(value, str) and value:
-                base = Path.cwd() if ("data", key) in self.set_paths else folder
+                base = Path.cwd() if place in self.set_paths else folder
                 try:
-                    data[key] = str((base / Path(value).expanduser()).resolve())
+                    section[place[1]] = str((base / Path(value).expanduser()).resolve())
                 except (RuntimeError, ValueError):  # "~stranger/x", a NUL
-                    self.fault(("data", key), f"cannot be a path: {_brief(value)}")
+                    self.fault(place, f"cannot be a path: {_brief(value)}")
 
     # Validation.
 
@@ -335,6 +331,13 @@ class _Parser:
             return None
         return self.validate(entry.options, {"name": name, **section}, (key,))
 
+    def section(self, tree: dict[str, Any], key: str) -> Any:
+        """The options of one of the sections that a run has; None after a fault."""
+        if key in SHELVES:
+            return self.shelf_section(tree, key)
+        train = tree.get("train")
+        return self.validate(schema.TrainOptions, {} if train is None else train, ("train",))
+
     def validate(self, options: type[schema.Options], raw: Any, prefix: reader.Path) -> Any:
         from pydantic import ValidationError
 
@@ -347,6 +350,135 @@ class _Parser:
         except ValidationError as error:
             self.translate(options, raw, prefix, error.errors(include_url=False))
             return None
+
+    # What a sweep tries: each value of each key must be one that the file could hold.
+
+    def sweep_section(self, tree: dict[str, Any]) -> Sweep | None:
+        """The search of the section `sweep`; None without one, or after a fault."""
+        raw = tree.get("sweep")
+        if raw is None:
+            return None
+        options = self.validate(schema.SweepOptions, raw, ("sweep",)) or self.what_holds(raw)
+        self.check_storage(raw)
+        if options is None:
+            return None
+        base = {key: value for key, value in tree.items() if key not in ("sweep", "environment")}
+        train = tree.get("train")
+        monitor = train.get("monitor", "auto") if isinstance(train, dict) else "auto"
+        sweep = Sweep(options, base, source=self.source)
+        if sweep.checks > MAX_CHECKS:
+            self.fault(("sweep", "space"), "too many values of keys inside each other")
+            return None
+        for key in options.space:
+            where: reader.Path = ("sweep", "space", key)
+            path = key_path(key)
+            reason = _OTHER_ROWS if key == "data" else None
+            for other, why in NOT_SEARCHED.items():
+                if f"{key}.".startswith((f"{other}.", f"{other}[")):
+                    reason = why
+            if key in _MEASURES and monitor in ("auto", "val_loss"):
+                reason = "it changes what val_loss measures; set train.monitor, as in val_rmse"
+            if not path or path[0] not in SECTIONS:
+                near = nearest(str(path[0]), SECTIONS) if path else None
+                meant = f"did you mean '{near}{key[len(str(path[0])) :]}'?" if near else ""
+                hint = meant or "expected a key of the file, as in optim.lr"
+                self.fault(where, f"unknown key; {hint}", at_key=True)
+            elif reason:
+                self.fault(where, f"cannot be searched: {reason}", at_key=True)
+            else:
+                self.check_values(sweep, key, where)
+        if options.sampler == "grid" and not self.faults:
+            self.check_grid(sweep)
+        return sweep
+
+    def what_holds(self, raw: Any) -> schema.SweepOptions | None:
+        """Of a section with faults the keys of its space that have none, so that more is found."""
+        from pydantic import ValidationError
+
+        space = raw.get("space") if isinstance(raw, dict) else None
+        good: dict[str, Any] = {}
+        for key, value in space.items() if isinstance(space, dict) else ():
+            with suppress(ValidationError):
+                good |= schema.SweepOptions(space={key: value}).space
+        return schema.SweepOptions(space=good) if good else None
+
+    def check_storage(self, raw: Any) -> None:
+        """Note a storage of no known kind, as far as its text tells."""
+        storage = raw.get("storage", "auto") if isinstance(raw, dict) else "auto"
+        if isinstance(storage, str) and storage and not storage_kind(storage):
+            text = "expected auto, a file *.db or *.log, or a URL (postgresql://…, mysql://…)"
+            self.fault(("sweep", "storage"), f"{text}, got {_brief(storage)}")
+
+    def check_values(self, sweep: Sweep, key: str, where: reader.Path) -> None:
+        """Note the values of a key that the file could not hold, and find out whether a range is one
+        of whole numbers."""
+        given = sweep.options.space[key]
+        if isinstance(given, list):
+            values: dict[int | str, Any] = dict(enumerate(given))
+            seen: list[str] = []
+            for i, text in enumerate(json.dumps(value, sort_keys=True) for value in given):
+                if text in seen:
+                    self.fault(
+                        (*where, i), f"given twice; the same as value {seen.index(text) + 1}"
+                    )
+                seen.append(text)
+        else:
+            values = {"low": given.low, "high": given.high}
+        found = {at: self.misfits(sweep, key, value) for at, value in values.items()}
+        first = next(iter(found.values()))
+        if first and all(each == first for each in found.values()):
+            # The key itself is at fault, or there is but one value.
+            at_key = first[0].startswith("unknown key")
+            self.fault(
+                where if at_key or len(found) > 1 else (*where, next(iter(found))), first[0], at_key
+            )
+            return
+        for at, messages in found.items():
+            for message in messages[:1]:
+                self.fault((*where, at), message)
+        if isinstance(given, schema.RangeOptions) and not any(found.values()):
+            bounds = (given.low, given.high, given.step or 0)
+            whole = all(float(bound).is_integer() for bound in bounds)
+            if whole and self.misfits(sweep, key, given.low + 0.5):
+                sweep.whole.add(key)
+
+    def misfits(self, sweep: Sweep, key: str, value: Any) -> list[str]:
+        """What is wrong with a value of a key, in whatever company it can come."""
+        path, found = key_path(key), []
+        for company in sweep.companies(key):
+            tree = sweep.tree(dict(company))
+            before = self.faults_of(tree, str(path[0]))
+            if put(tree, path, deepcopy(value)) is None:
+                return ["not in the file, so there is no item to replace"]
+            for at, message in self.faults_of(tree, str(path[0])):
+                if (at, message) not in before:
+                    beside = "".join(
+                        f"with {other} {_brief(choice)}: " for other, choice in company
+                    )
+                    inner = f"{at.removeprefix(key).lstrip('.')}: " if at not in (key, "") else ""
+                    found.append(beside + inner + message)
+        return found
+
+    def faults_of(self, tree: dict[str, Any], section: str) -> list[tuple[str, str]]:
+        """What is wrong with one section of a tree: dotted path and message."""
+        probe = _Parser(Document(value=tree), self.source)
+        probe.section(tree, section)
+        return [(fault.path, fault.message) for fault in probe.faults]
+
+    def check_grid(self, sweep: Sweep) -> None:
+        """Note ranges that no grid has points of, and a grid that nobody could wait for."""
+        for key, given in sweep.options.space.items():
+            where = ("sweep", "space", key)
+            if isinstance(given, schema.RangeOptions):
+                if given.log:
+                    self.fault((*where, "log"), "not with a grid; list the values instead")
+                elif given.step is None and key not in sweep.whole:
+                    self.fault(where, "a grid needs a 'step' here, or a list of values")
+        if not self.faults and sweep.grid_size > schema.MAX_TRIALS:
+            self.fault(
+                ("sweep", "space"),
+                f"{sweep.grid_size:,} combinations; at most {schema.MAX_TRIALS:,}",
+            )
 
     def translate(
         self, options: type[schema.Options], raw: Any, prefix: reader.Path, errors: Sequence[Any]
@@ -428,12 +560,12 @@ class _Parser:
         return origins | {reader.dotted(path): "--set" for path in names}
 
 
-def _set_path(key: str) -> reader.Path:
-    """The key of --set: "model.hidden[0]" as ("model", "hidden", 0); () where it is none."""
-    if not re.fullmatch(r"[^.\[\]]+(\.[^.\[\]]+|\[[0-9]{1,6}\])*", key):
-        return ()
-    first, *others = re.findall(r"[^.\[\]]+", key)
-    return (first, *(int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in others))
+def _below_space(path: reader.Path) -> reader.Path:
+    """A path of --set; in the space of a sweep what follows is one key, and what its range has."""
+    if path[:2] != ("sweep", "space") or len(path) == 2:
+        return path
+    inner = (path[-1],) if path[-1] in schema.RangeOptions.model_fields and len(path) > 3 else ()
+    return (*path[:2], reader.dotted(path[2 : len(path) - len(inner)]), *inner)
 
 
 def _real_path(raw: Any, error: Any) -> reader.Path:

@@ -683,3 +683,68 @@ class TrainOptions(Options):
         description="write the curves into tensorboard/ of the run's folder; needs pip install "
         "'nnzoo[tensorboard]'",
     )
+
+
+# Searching.
+
+MAX_CHOICES = 100
+MAX_TRIALS = 100_000
+
+Number = Annotated[int | float, Field(allow_inf_nan=False)]
+
+
+class RangeOptions(Options):
+    """The numbers from `low` to `high`."""
+
+    low: Number = Field(description="the smallest value")
+    high: Number = Field(description="the largest value")
+    log: bool = Field(False, description="each order of magnitude is as likely as another")
+    step: Positive | None = Field(None, description="only low, low + step, low + 2 step, …")
+
+    @model_validator(mode="after")
+    def _holds_numbers(self) -> RangeOptions:
+        if self.low >= self.high:
+            raise fault("high", f"expected a number above 'low' ({self.low:g}), got {self.high:g}")
+        if self.log and self.low <= 0:
+            raise fault("low", f"with 'log': expected a number above 0, got {self.low:g}")
+        if self.step is not None and self.log:
+            raise fault("step", "not with 'log'; list the values instead")
+        if self.step is not None and self.step > self.high - self.low:
+            raise fault("step", f"larger than the range ({self.high - self.low:g})")
+        return self
+
+
+class SweepOptions(Options):
+    """A search over values of other keys, by `nnzoo sweep`; `nnzoo train` passes over it."""
+
+    trials: Literal["auto"] | Annotated[PositiveInt, at_most(MAX_TRIALS)] = Field(
+        "auto",
+        description="runs to be made, by all processes together; auto: 30, or the whole grid",
+    )
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe",
+        description="which values come next: tpe learns from those before (Bergstra et al. 2011), "
+        "random does not, grid tries every combination",
+    )
+    pruner: Literal["median", "halving", "none"] = Field(
+        "median",
+        description="which trials end early: median, those worse than half of the others were at that "
+        "epoch; halving, all but the best quarter at each rung (Li et al. 2020)",
+    )
+    grace: PositiveInt = Field(
+        5, description="epochs that every trial gets before it may be pruned"
+    )
+    storage: str = Field(
+        "auto",
+        min_length=1,
+        description="where the study is kept; auto: sweep.db in the run's folder (SQLite, processes of "
+        "one machine); a file *.log: a journal, also on a disk that machines share; the URL of a "
+        "database server",
+    )
+    space: dict[
+        str,
+        RangeOptions | Annotated[list[Any], Field(min_length=1), at_most(MAX_CHOICES, "values")],
+    ] = Field(
+        min_length=1,
+        description="key: [values], or key: {low, high, log, step}, with keys such as optim.lr",
+    )

@@ -114,7 +114,7 @@ OPTIMIZERS = Shelf(
     }
 )
 
-# For listings alone: what stands in `optim.schedule` and `train`.
+# For listings alone: what stands in `optim.schedule`, `train` and `sweep`.
 TRAINING = Shelf(
     {
         **OPTIMIZERS.entries,
@@ -130,5 +130,6 @@ TRAINING = Shelf(
             )
         },
         "train": Entry(schema.TrainOptions, "nnzoo.training.trainer:Trainer"),
+        "sweep": Entry(schema.SweepOptions, "nnzoo.sweep.search:search"),
     }
 )

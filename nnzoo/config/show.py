@@ -19,9 +19,16 @@ from nnzoo.config.schema import Options
 
 def resolved_lines(config: RunConfig) -> list[str]:
     """The configuration as YAML, with a comment on each line that says where the value came from."""
-    pairs = [(text, path and _origin(config, path)) for text, path in _lines(config.to_dict())]
+    pairs = [(text, path and _origin(config, path)) for text, path in _lines(checked(config))]
     width = min(60, max(len(text) for text, _ in pairs))
     return [f"{text:<{width}}  # {origin}" if origin else text for text, origin in pairs]
+
+
+def checked(config: RunConfig) -> dict[str, Any]:
+    """Every value of a file: those of the run, and the search over them where there is one."""
+    sweep = config.sweep
+    search = {} if sweep is None else {"sweep": sweep.options.model_dump(exclude_none=True)}
+    return config.to_dict() | search
 
 
 def to_yaml(tree: dict[str, Any]) -> str:
@@ -59,16 +66,16 @@ def to_json(value: Any) -> str:
     return json.dumps(finite(value))
 
 
-def _lines(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _lines(tree: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """(line, dotted path of its value); a section's own line has no path."""
     for key, value in tree.items():
         path = f"{prefix}{key}"
-        indent = "  " * prefix.count(".")
+        indent = "  " * depth
         if isinstance(value, dict) and value:
-            yield f"{indent}{key}:", ""
-            yield from _lines(value, f"{path}.")
+            yield f"{indent}{inline(key)}:", ""
+            yield from _lines(value, f"{path}.", depth + 1)
         else:
-            yield f"{indent}{key}: {_yaml(value)}", path
+            yield f"{indent}{inline(key)}: {inline(value)}", path
 
 
 def _origin(config: RunConfig, path: str) -> str:
@@ -81,12 +88,16 @@ def _origin(config: RunConfig, path: str) -> str:
     return "from the file's name" if path == "name" else "default"
 
 
-def _yaml(value: Any) -> str:
-    """A value as it stands in a file."""
+def inline(value: Any) -> str:
+    """A value as it stands in a file, on one line."""
     if value is None:
         return "null"
     if isinstance(value, list):
-        return "[" + ", ".join(_yaml(item) for item in value) + "]"
+        return "[" + ", ".join(inline(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return (
+            "{" + ", ".join(f"{inline(key)}: {inline(each)}" for key, each in value.items()) + "}"
+        )
     if isinstance(value, str):
         plain = reader.scalar(value) == value and value == value.strip() and value[0] != "-"
         safe = all(character.isalnum() or character in "_./+ -" for character in value)

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -18,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # A colour that nothing else has -> the CSS variable in its place.
-INK, LINE = "#010101", "#020202"
+INK, LINE, PAPER = "#010101", "#020202", "#030303"
 SERIES = [f"#0{i}0a0{i}" for i in range(1, 9)]
-_VARIABLES = {INK: "var(--ink)", LINE: "var(--line)"} | {
+_VARIABLES = {INK: "var(--ink)", LINE: "var(--line)", PAPER: "var(--paper)"} | {
     colour: f"var(--c{i + 1})" for i, colour in enumerate(SERIES)
 }
 _STYLE: Any = {
@@ -195,4 +196,68 @@ def spark(values: Array) -> Markup:
     with _chart("The input", width=1.6, height=0.8) as (axes, chart):
         axes.plot(values, color=SERIES[0], lw=1)
         axes.axis("off")
+    return chart.svg
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One of several scales beside each other. places: where each line crosses it, from 0 to 1; ticks:
+    (place, label)."""
+
+    name: str
+    places: list[float]
+    ticks: list[tuple[float, str]]
+
+
+def parallel(title: str, axes_: list[Axis], good: list[bool], best: int | None) -> Markup:
+    """A line for each trial over parallel axes: those of `good` stand out, and more so the best."""
+    width = max(4.6, 1.5 * len(axes_))
+    with _chart(title, width=width, height=3.6) as (axes, chart):
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.set(xlim=(-0.15, len(axes_) - 0.35), ylim=(-0.06, 1.04), yticks=[])
+        axes.set_xticks(range(len(axes_)), [axis.name for axis in axes_], fontsize=8)
+        axes.tick_params(length=0)
+        order = sorted(range(len(good)), key=lambda i: (i == best, good[i]))
+        for i in order:
+            y = [axis.places[i] for axis in axes_]
+            if i == best:
+                axes.plot(y, color=SERIES[1], lw=2.6)
+            else:
+                axes.plot(
+                    y, color=SERIES[0] if good[i] else INK, lw=1.2, alpha=0.85 if good[i] else 0.22
+                )
+        for x, axis in enumerate(axes_):
+            axes.axvline(x, color=LINE, lw=1.2, zorder=0)
+            for place, label in axis.ticks:
+                # The lines that cross a label go behind it.
+                axes.text(x + 0.05, place, label, fontsize=7.5, va="center", zorder=4,
+                          bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2})  # fmt: skip
+    return chart.svg
+
+
+def bars(title: str, shares: dict[str, float], label: str) -> Markup:
+    """Shares by name, the largest on top."""
+    with _chart(title, height=0.7 + 0.32 * max(3, len(shares))) as (axes, chart):
+        names = sorted(shares, key=lambda name: shares[name])
+        axes.barh(names, [shares[name] for name in names], color=SERIES[0], alpha=0.8, height=0.6)
+        axes.set(xlim=(0, 1), xlabel=label)
+        axes.tick_params(axis="y", length=0)
+    return chart.svg
+
+
+def progress(
+    title: str, points: dict[int, float], best: dict[int, float], label: str, log: bool
+) -> Markup:
+    """The value of each trial by its number, and the best so far as a line."""
+    with _chart(title) as (axes, chart):
+        axes.plot(list(points), list(points.values()), "o", color=SERIES[0], ms=4, alpha=0.5, mew=0)
+        axes.step(
+            list(best), list(best.values()), where="post", color=SERIES[1], label="best so far"
+        )
+        if log:
+            _logarithmic(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set(xlabel="trial", ylabel=label)
+        axes.legend(fontsize=8)
     return chart.svg

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -121,7 +121,7 @@ def one_run(run: RunFacts) -> str:
             "pictures": _pictures(run),
         }
         parts |= _classes(run) if network.task.classifies else _numbers(run)
-    return _page("run.html", parts)
+    return render("run.html", parts)
 
 
 def _shown_config(path: Path) -> str:
@@ -160,19 +160,20 @@ def several_runs(runs: list[RunFacts]) -> str:
         }
         if lines:
             overlays.append((label, charts.curves(label.capitalize(), lines, label, log)))
-    return _page("runs.html", {
+    return render("runs.html", {
         "title": f"{len(runs)} runs", "names": names, "table": table, "metrics": metrics, "best": best,
         "differing": keys, "curves": overlays,
         "missing": {name: run.missing for name, run in zip(names, runs, strict=True) if run.missing},
     })  # fmt: skip
 
 
-def _page(template: str, parts: dict[str, Any]) -> str:
+def render(template: str, parts: dict[str, Any], **filters: Callable[[Any], str]) -> str:
+    """A template with its parts; filters: what it calls beside `number` and `percent`."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nnzoo.report", "templates"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"number": number, "percent": percent}
+    environment.filters |= {"number": number, "percent": percent} | filters
     defaults: dict[str, Any] = {"version": __version__, "result": None}
     return environment.get_template(template).render(defaults | parts)
 

@@ -1,0 +1,151 @@
+"""`nnzoo sweep`: a search over values of a config, joined by any number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnzoo.cli.common import (
+    ConfigOption,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    SetOption,
+    config_of,
+    one_of,
+)
+from nnzoo.cli.train import stopping, without_start_options
+from nnzoo.errors import INTERRUPTED, ConfigError, DivergedError
+from nnzoo.extras import require
+
+if TYPE_CHECKING:
+    from nnzoo.sweep.study import Row, Study
+
+
+def sweep(
+    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Short for -s sweep.trials=N.", show_default=False)
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over; the old study is set aside, not deleted.")
+    ] = False,
+    lost: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", show_default=False,
+                     help="A machine that will not come back: its running trials are made anew."),
+    ] = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = None,
+    out: OutOption = Path("checkpoints"),
+    verbose: Annotated[
+        int | None,
+        typer.Option("--verbose", "-v", metavar="0|1|2", show_default=False,
+                     help="0 silent, 1 live table, 2 a line a trial [default: 1 on a terminal, else 2]"),
+    ] = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Search over values of a config's keys; start it as often as you like, all share the work."""
+    one_of("--verbose", verbose, (0, 1, 2))
+    sets = [*(set_ or []), *([f"sweep.trials={trials}"] if trials is not None else [])]
+    run_config = config_of(source, config, sets, seed)
+    require("sweep", "nnzoo sweep", "optuna")
+    if run_config.train.tensorboard:
+        require("tensorboard", "train.tensorboard", "tensorboard")
+    from nnzoo import console
+    from nnzoo.sweep import search
+    from nnzoo.sweep.study import open_study
+    from nnzoo.training.device import choose_device
+
+    where = choose_device(device)
+    stdout, stderr = console.make_consoles()
+    if verbose is None:
+        verbose = 1 if stderr.is_terminal and not json_ else 2
+    say = functools.partial(stderr.print, soft_wrap=True, markup=False)
+    study = open_study(run_config, out, fresh, lost)
+    if verbose:
+        for note in study.notes:
+            say(note)
+    if json_:
+        start = {"event": "start", "study": run_config.name, "folder": str(study.folder),
+                 "storage": study.shown, "monitor": study.monitor, "trials": study.sweep.trials,
+                 "over": sum(row.state not in ("waiting", "running") for row in study.rows())}  # fmt: skip
+        console.print_json(start)
+    last: Row | None = None
+    with stopping() as stopped:
+        table = console.Searching(stderr, study) if verbose == 1 else contextlib.nullcontext()
+        with table as shown:
+            for event in search.search(study, where, lambda: stopped[0] != 0):
+                last = event.row
+                if isinstance(event, search.TrialEpoch):
+                    if shown is not None:
+                        shown.show(last, score=event.metrics.get(study.monitor))
+                    continue
+                if shown is not None:
+                    shown.show(
+                        last, epochs=event.epochs if isinstance(event, search.TrialStart) else None
+                    )
+                best = {"best": event.best} if isinstance(event, search.TrialEnd) else {}
+                if json_:
+                    console.print_json({"event": "trial", **last.to_dict(), **best})
+                elif verbose == 2 and best:
+                    say(console.trial_line(study, last, best["best"]))
+    if stopped[0]:
+        name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
+        saved = f"trial {last.number} is saved; " if last and last.state == "running" else ""
+        words = without_start_options(sys.argv[1:])
+        words = [each for i, each in enumerate(words)
+                 if not each.startswith("--lost") and words[i - 1] != "--lost"]  # fmt: skip
+        say(f"{name}: {saved}go on with:\n  nnzoo {shlex.join(words)}")
+        raise typer.Exit(stopped[0])
+    running = search.finish(study)
+    _end(study, running, stdout, say, verbose, json_)
+
+
+def _end(
+    study: Study, running: list[Row], stdout: Any, say: Any, verbose: int, json_: bool
+) -> None:
+    """What came out; raises the errors of the trials where there was no other end."""
+    from nnzoo import console
+    from nnzoo.sweep.page import write_page
+
+    rows, best = study.rows(), study.best()
+    if best is None and not running:
+        reasons = [f"trial {row.number}: {row.reason}" for row in rows if row.reason]
+        diverged = any(row.state == "diverged" for row in rows)
+        text = f"no trial of {len(rows)} came to its end:\n  " + "\n  ".join(reasons[:10])
+        raise DivergedError(text) if diverged else ConfigError.at("sweep", text)
+    page = {} if running else {"page": str(study.page)}
+    if page:  # else the process that ends last writes it
+        write_page(study)
+    counts = Counter(row.state for row in rows)
+    if json_:
+        end: dict[str, Any] = {"event": "end", "trials": dict(counts)}
+        if best is not None:
+            end["best"] = best.to_dict() | {"monitor": study.monitor}
+            end["config"] = str(study.best_file)
+        console.print_json(end | page)
+    elif verbose:
+        if best is not None:
+            console.print_best(stdout, study, best)
+        if page:
+            stdout.print(f"page:   {study.page}", markup=False, soft_wrap=True)
+        told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
+        say(f"{len(rows):,} trials: {told}")
+    if verbose and running:
+        hosts = sorted({row.host for row in running})
+        numbers = ", ".join(str(row.number) for row in running[:10])
+        say(f"still made by other processes: trial {numbers} ({', '.join(hosts)}); where one has died, "
+            "the same command there takes its trial over (--lost HOST: where the machine is gone)")  # fmt: skip

@@ -1,0 +1,319 @@
+"""The section `sweep`: what may be searched, told before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from nnzoo.config import RunConfig, load_config, reader
+from nnzoo.config.describe import json_schema
+from nnzoo.config.load import from_dict, parse
+from nnzoo.config.show import checked, resolved_lines
+from nnzoo.config.space import Sweep, key_path, put, storage_kind
+from nnzoo.errors import ConfigError
+
+BASE = "data: iris\nmodel: {name: mlp, hidden: [8]}\n"
+
+
+def config(space: str, *sets: str, base: str = BASE, more: str = "") -> RunConfig:
+    """A config whose sweep has a space, written in braces, and more keys."""
+    text = f"{base}sweep:\n  space: {space}\n{more}"
+    return parse(reader.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
+
+
+def sweep(space: str, *sets: str, **options: str) -> Sweep:
+    found = config(space, *sets, **options).sweep
+    assert found is not None
+    return found
+
+
+def faults(space: str, *sets: str, **options: str) -> list[tuple[str, str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        config(space, *sets, **options)
+    return [(fault.where, fault.path, fault.message) for fault in caught.value.faults]
+
+
+LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
+
+
+@pytest.mark.parametrize(
+    ("space", "at", "told"),
+    [
+        # Keys.
+        ("{optim.lrr: [1]}", "", "unknown key; did you mean 'lr'?"),
+        ("{optim.lrr: {low: 1, high: 2}}", "", "unknown key; did you mean 'lr'?"),
+        ("{modle.hidden: [[3]]}", "", "unknown key; did you mean 'model.hidden'?"),
+        ("{lr: [1]}", "", "unknown key; expected a key of the file, as in optim.lr"),
+        ("{'a..b': [1]}", "", "unknown key; expected a key of the file, as in optim.lr"),
+        ("{train.lr: [1]}", "", "unknown key; it is optim.lr"),
+        ("{optim.momentum: [0.5]}", "", "unknown key; known here: "),
+        ("{name: [a, b]}", "", "cannot be searched: it names the study"),
+        ("{seed: [1, 2]}", "", "cannot be searched: the best of many seeds is luck, not a choice"),
+        ("{sweep.trials: [1]}", "", "cannot be searched: it describes the search"),
+        ("{train.monitor: [val_loss]}", "", "cannot be searched: it decides what is best"),
+        ("{data: [iris, wine]}", "", "cannot be searched: it decides what is learned from what"),
+        ("{data.name: [iris]}", "", "cannot be searched: it decides what is learned from what"),
+        ("{data.split.val: [0.1]}", "", "cannot be searched: it decides what is learned from what"),
+        ("{train.loss: [mse, mae]}", "", "it changes what val_loss measures; set train.monitor"),
+        ("{data.preprocess.target: [none]}", "", "it changes what val_loss measures"),
+        # Values.
+        ("{model.dropout: [0.1, 1.5]}", "[1]", "expected a number of at least 0 and below 1, got 1.5"),
+        ("{model.dropout: {low: 0, high: 2}}", ".high", "expected a number of at least 0 and below 1"),
+        ("{model.dropout: {low: -1, high: 0.5}}", ".low", "expected a number of at least 0 and below 1"),
+        ("{model.hidden: [[3], [0]]}", "[1]", "[0]: expected a whole number of at least 1, got 0"),
+        ("{'model.hidden[0]': [3, 0]}", "[1]", "expected a whole number of at least 1, got 0"),
+        ("{'model.hidden[1]': [3]}", "[0]", "not in the file, so there is no item to replace"),
+        ("{optim.schedule: [cosine, {name: cosine, finl: 1}]}", "[1]", "finl: unknown key; did you mean"),
+        ("{optim: [adam, {name: sgd, betas: [0.1, 0.2]}]}", "[1]", "betas: unknown key"),
+        ("{train.epochs: {low: 1.0, high: 9}}", ".low", "expected a whole number of at least 1, got 1.0"),
+        ("{model.init: [torch, orthogonal, torch]}", "[2]", "given twice; the same as value 1"),
+        ("{model: [mlp, cnn], model.norm: [batch, lyer]}", "[1]", "with model 'mlp': expected one of"),
+        # Ranges and lists.
+        ("{optim.lr: 0.1}", "", "expected a section (low, high, log, step) or a list"),
+        ("{optim.lr: []}", "", "expected"),
+        ("{optim.lr: {low: 0.1}}", ".high", "missing: the largest value"),
+        ("{optim.lr: {low: 0.1, hihg: 1}}", ".hihg", "unknown key; did you mean 'high'?"),
+        ("{optim.lr: {low: 0.1, high: 0.1}}", ".high", "expected a number above 'low' (0.1), got 0.1"),
+        ("{optim.lr: {low: 0, high: 1, log: true}}", ".low", "with 'log': expected a number above 0"),
+        ("{optim.lr: {low: 1, high: 9, log: true, step: 2}}", ".step", "not with 'log'"),
+        ("{optim.lr: {low: 1, high: 9, step: 9}}", ".step", "larger than the range (8)"),
+        ("{optim.lr: {low: 1, high: .inf}}", ".high", "expected a"),
+        (f"{{model.hidden: [{', '.join(f'[{i}]' for i in range(1, 102))}]}}", "", "at most 100 values"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told: str) -> None:
+    found = faults(space)
+    key = space[1:].partition(": [")[0].partition(": {")[0].partition(": 0")[0].strip("'")
+    if "model: " in space and "model.norm" in space:
+        key = "model.norm"
+    wanted = reader.dotted(("sweep", "space", key)) + at
+    assert [told in message for _, path, message in found if path == wanted] == [True], found
+
+
+def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> None:
+    found = faults(
+        "{optim.lr: {low: 1, high: fast}, optim.lrr: [1], model.dropout: [2]}",
+        base="data: iris\nmodel: {name: mlp, hidden: [0]}\n",
+        more="  trials: 0\n  sampler: gird\n  storage: here\n",
+    )
+    assert [(where, path) for where, path, _ in found] == [
+        ("f.yaml:2:29", "model.hidden[0]"),
+        ("f.yaml:4:36", "sweep.space.optim.lr.high"),
+        ("f.yaml:4:43", "sweep.space.optim.lrr"),
+        ("f.yaml:4:75", "sweep.space.model.dropout[0]"),
+        ("f.yaml:5:11", "sweep.trials"),
+        ("f.yaml:6:12", "sweep.sampler"),
+        ("f.yaml:7:12", "sweep.storage"),
+    ]
+    assert found[-1][2] == (
+        "expected auto, a file *.db or *.log, or a URL (postgresql://…, mysql://…), got 'here'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sweep: {}\n", "missing: key: [values]"),
+        ("sweep: 3\n", "expected a section (trials, sampler, pruner, grace, …), got 3"),
+        ("sweep: {space: 3}\n", "expected a section"),
+        ("sweep: {space: {}}\n", "expected"),
+        ("sweep: {space: {optim.lr: 3}}\n", "expected"),
+    ],
+)
+def test_a_sweep_that_is_none_is_told(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(reader.read(BASE + text, "f.yaml"), "f.yaml", default_name="f")
+    assert told in caught.value.faults[0].message
+
+
+def test_a_file_without_a_sweep_has_none() -> None:
+    assert (
+        from_dict({"name": "x", "data": "iris", "model": "mlp", "sweep": None}, "x").sweep is None
+    )
+
+
+def test_keys_inside_each_other_are_checked_in_every_company() -> None:
+    space = "{model: [mlp, {name: mlp, norm: batch}], model.dropout: [0.1]}"
+    found = list(sweep(space).companies("model.dropout"))
+    assert found == [(("model", "mlp"),), (("model", {"name": "mlp", "norm": "batch"}),)]
+    ((where, path, message),) = faults("{model: [mlp, cnn], model.hidden: [[3], [4]]}")
+    assert (where, path) == ("f.yaml:4:44", "sweep.space.model.hidden")
+    assert message.startswith("with model 'cnn': unknown key")
+
+
+def test_more_than_can_be_looked_at_is_refused() -> None:
+    widths = ", ".join(f"{{name: mlp, hidden: [{i}]}}" for i in range(1, 90))
+    shares = ", ".join(str(i / 100) for i in range(90))
+    found = faults(f"{{model: [{widths}], model.dropout: [{shares}]}}")
+    assert [each[2] for each in found] == ["too many values of keys inside each other"]
+
+
+# What a space holds.
+
+
+def test_a_range_is_of_whole_numbers_where_the_language_takes_no_others() -> None:
+    found = sweep(
+        "{train.batch_size: {low: 8, high: 64, log: true}, optim.lr: {low: 1, high: 2},"
+        " model.dropout: {low: 0, high: 0.5}, train.epochs: {low: 1, high: 2}}"
+    )
+    assert found.whole == {"train.batch_size", "train.epochs"}
+
+
+def test_a_grid_has_every_combination_once() -> None:
+    found = sweep(
+        "{model.dropout: {low: 0.1, high: 0.4, step: 0.1}, train.epochs: {low: 1, high: 3},"
+        " model.norm: [none, batch]}", more="  sampler: grid\n",
+    )  # fmt: skip
+    assert (found.grid_size, found.trials) == (4 * 3 * 2, 24)
+    places = [tuple(found.grid(i).values()) for i in range(24)]
+    assert len(set(places)) == 24
+    assert all(0 <= a < 2 and 0 <= b < 3 and 0 <= c < 4 for a, b, c in places)
+
+
+@pytest.mark.parametrize(
+    ("trials", "sampler", "number"),
+    [("auto", "tpe", 30), ("7", "tpe", 7), ("auto", "grid", 3), ("2", "grid", 2), ("9", "grid", 3)],
+)
+def test_the_number_of_trials_follows_from_what_is_asked(
+    trials: str, sampler: str, number: int
+) -> None:
+    more = f"  trials: {trials}\n  sampler: {sampler}\n"
+    assert sweep("{model.norm: [none, batch, layer]}", more=more).trials == number
+
+
+@pytest.mark.parametrize(
+    ("space", "at", "told"),
+    [
+        (LR, ".optim.lr.log", "not with a grid; list the values instead"),
+        ("{optim.lr: {low: 0.1, high: 0.2}}", ".optim.lr", "a grid needs a 'step' here, or a list"),
+        (
+            "{optim.lr: {low: 1e-6, high: 1, step: 1e-6}}",
+            "",
+            "1,000,000 combinations; at most 100,000",
+        ),
+    ],
+)
+def test_a_grid_of_what_has_no_points_is_refused(space: str, at: str, told: str) -> None:
+    ((_, path, message),) = faults(space, more="  sampler: grid\n")
+    assert path == f"sweep.space{at}"
+    assert told in message
+
+
+def test_values_are_put_into_the_file_as_it_was_written() -> None:
+    base = f"{BASE}optim: {{name: rmsprop, schedule: cosine}}\n"
+    found = sweep("{optim: [sgd, adam], optim.lr: [0.1], train.epochs: [1]}", base=base)
+    tree = found.tree({"optim.lr": 0.1, "train.epochs": 3, "optim": "sgd"})
+    assert tree["optim"] == {"name": "sgd", "lr": 0.1}
+    assert tree["train"] == {"epochs": 3}
+    assert found.base["optim"] == {"name": "rmsprop", "schedule": "cosine"}
+
+
+def test_put_says_what_gave_way_and_where_nothing_can_be_put() -> None:
+    tree: dict[str, Any] = {"a": 1, "b": [1, {"c": 2}], "d": "name"}
+    assert put(tree, ("a", "x", "y"), 1) == [("a",), ("a", "x")]
+    assert put(tree, ("b", 1, "c"), 3) == []
+    assert put(tree, ("d", "x"), 1) == []
+    assert tree == {"a": {"x": {"y": 1}}, "b": [1, {"c": 3}], "d": {"name": "name", "x": 1}}
+    for path in (("b", 2), ("b", "x"), ("b", 5, "x"), ("e", 0)):
+        assert put(tree, path, 1) is None
+    assert key_path("model.hidden[0]") == ("model", "hidden", 0)
+
+
+# The section in the language.
+
+
+def test_train_passes_over_the_sweep_and_a_run_is_the_same_without_it() -> None:
+    searched, plain = config(LR), from_dict(config(LR).to_dict(), "x")
+    assert searched == plain
+    assert "sweep" not in searched.to_dict()
+    assert plain.sweep is None
+
+
+def test_what_check_prints_holds_the_same_search() -> None:
+    space = (
+        "{optim.lr: {low: 1e-4, high: 1e-1, log: true}, model.hidden: [[3], [4, 5]],"
+        " optim.schedule: [cosine, {name: step, every: 2 epochs}], model.init: [torch],"
+        " train.label_smoothing: {low: 0.0, high: 0.4, step: 0.1}}"
+    )
+    first = config(space)
+    lines = resolved_lines(first)
+    again = parse(reader.read("\n".join(lines), "f.yaml"), "f.yaml")
+    assert again == first
+    assert again.sweep is not None and first.sweep is not None
+    assert again.sweep.options == first.sweep.options
+    assert any(line.endswith("# f.yaml:4") and "low: 0.0001" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (f"sweep: {{space: {LR}}}\n", True),
+        ("sweep:\n", True),
+        ("sweep: {space: {optim.lr: [1, 2]}, trials: 5, pruner: none}\n", True),
+        ("sweep: {space: {optim.lr: 5}}\n", False),
+        ("sweep: {space: {optim.lr: {low: 5}}}\n", False),
+        ("sweep: {trials: 5}\n", False),
+        ("sweep: {space: {optim.lr: [1]}, pruner: nobody}\n", False),
+    ],
+)
+def test_the_schema_for_editors_knows_the_sweep(text: str, good: bool) -> None:
+    value = reader.read(BASE + text, "f.yaml").value
+    assert jsonschema.Draft202012Validator(json_schema()).is_valid(value) == good
+
+
+@pytest.mark.parametrize(
+    ("storage", "kind"),
+    [
+        ("auto", "auto"), ("a/b.db", "sqlite"), ("x.sqlite3", "sqlite"), ("x.log", "journal"),
+        ("y.journal", "journal"), ("postgresql+psycopg://u:p@h/d", "server"), ("mysql://h/d", "server"),
+        ("x", None), ("://", None),
+    ],
+)  # fmt: skip
+def test_a_storage_is_told_by_its_text(storage: str, kind: str | None) -> None:
+    assert storage_kind(storage) == kind
+
+
+def test_a_storage_in_a_file_starts_at_the_file_and_one_of_set_where_you_are(
+    tmp_path: Path,
+) -> None:
+    Path("inner").mkdir()
+    Path("inner/a.yaml").write_text(f"{BASE}sweep: {{storage: x.log, space: {LR}}}\n")
+
+    def storage(*sets: str) -> str:
+        found = load_config("inner/a.yaml", sets).sweep
+        assert found is not None
+        return found.options.storage
+
+    assert storage() == str(tmp_path / "inner" / "x.log")
+    assert storage("sweep.storage=x.log") == str(tmp_path / "x.log")
+    assert storage("sweep.storage=auto") == "auto"
+    url = "postgresql://user@host/x.db"
+    assert storage(f"sweep.storage={url}") == url
+
+
+def test_set_reaches_into_the_sweep(nnzoo: Callable[..., Any]) -> None:
+    Path("a.yaml").write_text(f"{BASE}sweep: {{space: {LR}}}\n")
+    found = nnzoo("check", "a.yaml", "-s", "sweep.trials=5", "--json").json
+    assert found["sweep"]["trials"] == 5
+    assert found["sweep"]["space"]["optim.lr"] == {"low": 1e-4, "high": 0.1, "log": True}
+    sets = (
+        "sweep.space.optim.lr.high=0.5",
+        "sweep.space.model.dropout=[0.1]",
+        "sweep.space.model.hidden[0]=[3]",
+    )
+    words = [word for each in sets for word in ("-s", each)]
+    assert nnzoo("check", "a.yaml", *words, "--json").json["sweep"]["space"] == {
+        "optim.lr": {"low": 1e-4, "high": 0.5, "log": True}, "model.dropout": [0.1], "model.hidden[0]": [3]
+    }  # fmt: skip
+    assert nnzoo("check", "a.yaml", "-s", f"sweep.space={LR}").code == 0
+    result = nnzoo("check", "a.yaml", "-s", "sweep.trials=none")
+    assert result.code == 2
+    assert "--set  sweep.trials  expected auto or a whole number of at least 1" in result.err
+
+
+def test_checked_is_the_run_and_its_search() -> None:
+    assert set(checked(config(LR))) - set(config(LR).to_dict()) == {"sweep"}

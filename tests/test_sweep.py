@@ -1,0 +1,861 @@
+"""`nnzoo sweep`: exactly as many trials as asked for, by however many processes, killed or not, and a
+best config that trains to the score that was reported; docs/sweep.md has the campaign's figures."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from optuna.trial import TrialState
+from rich.console import Console
+from zoo import SCRIPTS
+
+from nnzoo import console, extras, run
+from nnzoo.config import RunConfig, load_config
+from nnzoo.config.show import inline
+from nnzoo.errors import CheckpointError, UsageError
+from nnzoo.sweep import search as searching
+from nnzoo.sweep.page import page
+from nnzoo.sweep.search import TrialEnd, TrialStart, finish, search
+from nnzoo.sweep.study import FINISHED, Row, Study, open_study
+from tests.browser import CHROMIUM, open_page
+
+NNZOO = Callable[..., Any]
+CPU = torch.device("cpu")
+
+CONFIG = """
+name: flowers
+data: iris
+model: {name: mlp, hidden: [8]}
+optim: {name: sgd, lr: 0.05}
+train: {epochs: 4, batch_size: 16, precision: fp32, threads: 1}
+sweep:
+  trials: 8
+  grace: 2
+  space:
+    optim.lr: {low: 1e-3, high: 1e-1, log: true}
+    model.hidden: [[4], [8, 8]]
+    model.dropout: {low: 0.0, high: 0.4, step: 0.1}
+"""
+
+
+@pytest.fixture(autouse=True)
+def config_file(own_folder: Path) -> None:
+    Path("flowers.yaml").write_text(CONFIG)
+
+
+def config(*sets: str) -> RunConfig:
+    return load_config("flowers.yaml", sets)
+
+
+def searched(*sets: str, out: str = "out", stop: Callable[[], bool] = lambda: False) -> Study:
+    """A study after this process has made what there is to make."""
+    study = open_study(config(*sets), Path(out))
+    list(search(study, CPU, stop))
+    return study
+
+
+def told(study: Study) -> list[tuple[Any, ...]]:
+    """What must be the same of two studies."""
+    return [(r.number, r.state, r.values, r.value, r.epoch, r.epochs) for r in study.rows()]
+
+
+def files(path: Path) -> set[str]:
+    return {each.name for each in path.iterdir()}
+
+
+# The result.
+
+
+def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_score(
+    nnzoo: NNZOO,
+) -> None:
+    result = nnzoo("sweep", "flowers.yaml", "-v", "2")
+    assert result.code == 0, result.err
+    folder = Path("checkpoints/flowers")
+    assert "no study in checkpoints/flowers/sweep.db: starting one of 8 trials" in result.err
+    assert len(re.findall(r"^trial \d/8  (complete|pruned  )  ", result.err, re.M)) == 8
+    assert {"best.yaml", "sweep.html", "sweep.db", "trials"} <= files(folder)
+    study = open_study(config(), Path("checkpoints"))
+    best = study.best()
+    assert best is not None and best.value is not None
+    assert (
+        f"best: trial {best.number}, val_loss {best.value:.4f} at epoch {best.epoch}" in result.out
+    )
+    again = nnzoo("train", folder / "best.yaml", "--json")
+    assert again.code == 0, again.err
+    assert again.lines[-1]["best"] == {
+        "epoch": best.epoch, "monitor": "val_loss", "value": best.value
+    }  # fmt: skip
+    assert again.lines[-1]["run_dir"] == "checkpoints/flowers-best"
+    assert result.out.count("page:") == 1 and str(folder / "sweep.html") in result.out
+    for row in study.rows():
+        left = files(folder / "trials" / str(row.number)) - {".lock", ".trial"}
+        weights = {"best.pt"} if row.state == "complete" else set()
+        assert left == {"config.yaml", "metrics.jsonl"} | weights
+    assert nnzoo("eval", folder / "trials" / str(best.number), "--split", "val").code == 0
+
+
+def test_the_same_command_again_shows_the_result_and_more_trials_go_on(nnzoo: NNZOO) -> None:
+    first = nnzoo("sweep", "flowers.yaml", "--trials", "3")
+    again = nnzoo("sweep", "flowers.yaml", "--trials", "3")
+    assert (again.code, again.out) == (0, first.out)
+    assert "joined the study in checkpoints/flowers/sweep.db: 3 of 3 trials are over" in again.err
+    events = nnzoo("sweep", "flowers.yaml", "--trials", "5", "--json").lines
+    assert [each["number"] for each in events if "best" in each and "number" in each] == [3, 4]
+
+
+def test_json_tells_the_start_each_trial_and_the_end(nnzoo: NNZOO) -> None:
+    result = nnzoo("sweep", "flowers.yaml", "--json", "--trials", "2")
+    start, *trials, end = result.lines
+    assert start == {
+        "event": "start", "study": "flowers", "folder": "checkpoints/flowers",
+        "storage": "checkpoints/flowers/sweep.db", "monitor": "val_loss", "trials": 2, "over": 0,
+    }  # fmt: skip
+    assert [(each["number"], each["state"]) for each in trials] == [
+        (0, "running"), (0, "complete"), (1, "running"), (1, "complete")
+    ]  # fmt: skip
+    assert trials[1]["params"].keys() == {"optim.lr", "model.hidden", "model.dropout"}
+    assert end["trials"] == {"complete": 2}
+    assert end["best"]["value"] == min(each["value"] for each in (trials[1], trials[3]))
+    assert Path(end["config"]).exists() and Path(end["page"]).exists()
+
+
+def test_a_metric_of_which_more_is_better_is_searched_upwards() -> None:
+    study = searched("train.monitor=val_accuracy", "sweep.trials=4")
+    values = [row.value for row in study.rows() if row.value is not None]
+    best = study.best()
+    assert best is not None and best.value == max(values)
+    # Of equals the first: the order in which trials end decides nothing.
+    assert best.number == min(row.number for row in study.rows() if row.value == best.value)
+
+
+def test_verbosity_0_is_silent(nnzoo: NNZOO) -> None:
+    result = nnzoo("sweep", "flowers.yaml", "--trials", "1", "-v", "0")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_test_rows_take_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnzoo.training import trainer
+
+    seen = []
+    real = trainer.evaluate
+
+    def evaluate(network: Any, split: Any, *more: Any) -> Any:
+        seen.append(len(split))
+        return real(network, split, *more)
+
+    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    monkeypatch.setattr(run, "measure", lambda *_: pytest.fail("a split was measured"))
+    study = searched("data.split.val=17", "data.split.test=29", "sweep.trials=3")
+    finish(study)
+    assert set(seen) == {17}
+
+
+# What is drawn.
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_two_sweeps_of_one_process_are_the_same_to_the_bit(sampler: str) -> None:
+    sets = [f"sweep.sampler={sampler}", "sweep.trials=12", "train.epochs=2"]
+    if sampler == "grid":
+        sets += ["sweep.space={model.hidden: [[4], [8]], optim.lr: [0.1, 0.01, 0.001]}"]
+    one, other = searched(*sets, out="one"), searched(*sets, out="other")
+    assert told(one) == told(other)
+    assert len({inline(row.values) for row in one.rows()}) == (6 if sampler == "grid" else 12)
+    if sampler != "grid":
+        third = searched(*sets, "seed=1", "sweep.trials=1", out="third")
+        assert third.rows()[0].values != one.rows()[0].values
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_what_does_not_learn_draws_the_same_for_any_number_of_processes(sampler: str) -> None:
+    space = "sweep.space={model.hidden: [[4], [8]], model.dropout: {low: 0, high: 0.4, step: 0.1}}"
+    sets = [
+        f"sweep.sampler={sampler}",
+        "sweep.trials=6",
+        space,
+        "train.epochs=1",
+        "sweep.pruner=none",
+    ]
+    alone = searched(*sets, out="alone")
+    two = [open_study(config(*sets), Path("two")) for _ in range(2)]
+    makers = [search(study, CPU) for study in two]
+    ended = []
+    while makers:  # in turns, each in the middle of a trial while the other goes on
+        for maker in list(makers):
+            try:
+                event = next(maker)
+            except StopIteration:
+                makers.remove(maker)
+                continue
+            ended += [event.row.number] if isinstance(event, TrialEnd) else []
+    assert sorted(ended) == list(range(6))
+    assert told(two[0]) == told(alone)
+
+
+def test_drawn_numbers_lie_in_their_range_and_on_its_steps() -> None:
+    space = (
+        "sweep.space={optim.lr: {low: 1e-3, high: 1e-1, log: true}, train.batch_size: {low: 5, high: "
+        "22, step: 5}, model.dropout: {low: 0.1, high: 0.45, step: 0.1}, train.epochs: {low: 1, high: 2}}"
+    )
+    rows = searched(space, "sweep.sampler=random", "sweep.trials=12", "sweep.pruner=none").rows()
+    drawn = {key: {row.values[key] for row in rows} for key in rows[0].values}
+    assert all(1e-3 <= value <= 1e-1 for value in drawn["optim.lr"])
+    assert drawn["train.batch_size"] <= {5, 10, 15, 20}
+    assert drawn["model.dropout"] <= {0.1, 0.2, 0.3, 0.4}
+    assert drawn["train.epochs"] == {1, 2}
+    assert {type(value) for value in drawn["train.batch_size"] | drawn["train.epochs"]} == {int}
+
+
+def test_tpe_finds_better_rates_than_chance() -> None:
+    """On a parabola instead of a network: nothing but the sampler decides."""
+
+    def best_of(sampler: str) -> float:
+        space = "sweep.space={optim.lr: {low: 1e-6, high: 1, log: true}, model.dropout: {low: 0, high: 0.9}}"
+        study = open_study(
+            config(f"sweep.sampler={sampler}", "sweep.trials=30", space), Path(sampler)
+        )
+        while (claim := study.claim()) is not None:
+            row = study.row(claim)
+            distance = (torch.tensor(row.values["optim.lr"]).log10() + 2) ** 2 / 10
+            value = float(distance) + (row.values["model.dropout"] - 0.3) ** 2
+            study.tell(claim, replace(row, state="complete", value=value, epoch=1))
+            claim.release()
+        best = study.best()
+        assert best is not None and best.value is not None
+        return best.value
+
+    assert best_of("tpe") < best_of("random")
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_hopeless_trials_end_early_and_never_before_their_grace(pruner: str) -> None:
+    # Rates from hopeless to good, in this order after five that are good.
+    rates = [0.1, 0.09, 0.08, 0.07, 0.06, 1e-6, 1e-7, 1e-8]
+    sets = [f"sweep.space={{optim.lr: {rates}}}", "sweep.sampler=grid", "sweep.trials=auto"]
+    rows = searched(*sets, f"sweep.pruner={pruner}", "train.epochs=12", "sweep.grace=3").rows()
+    pruned = [row for row in rows if row.state == "pruned"]
+    assert {row.number for row in pruned} >= {6, 7}
+    assert all(3 <= row.epochs < 12 for row in pruned)
+    assert all(row.value is None for row in pruned)
+    assert rows[0].state == "complete"
+
+
+# Failures.
+
+
+def test_a_trial_that_diverges_is_told_and_the_sweep_goes_on(nnzoo: NNZOO) -> None:
+    sets = ("-s", "sweep.space={optim.lr: [1e25, 0.05]}", "-s", "sweep.sampler=grid")
+    result = nnzoo("sweep", "flowers.yaml", *sets)
+    assert result.code == 0, result.err
+    assert re.search(r"trial 0/2  diverged  .*training diverged at step", result.err)
+    assert "2 trials: 1 diverged, 1 complete" in result.err
+    assert files(Path("checkpoints/flowers/trials/0")) <= {
+        ".lock", ".trial", "config.yaml", "metrics.jsonl"
+    }  # fmt: skip
+
+
+def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
+    sets = ("-s", "sweep.space={optim.lr: [1e25, 1e26]}", "-s", "sweep.sampler=grid")
+    for _ in range(2):  # also of a study that is at its end
+        result = nnzoo("sweep", "flowers.yaml", *sets)
+        assert result.code == 4
+        assert "no trial of 2 came to its end:\n  trial 0: training diverged" in result.err
+
+
+def test_values_that_do_not_go_together_are_told_with_the_reason(nnzoo: NNZOO) -> None:
+    sets = ("-s", "sweep.space={data.preprocess.pca: [2, 50]}", "-s", "sweep.sampler=grid",
+            "-s", "train.monitor=val_accuracy")  # fmt: skip
+    result = nnzoo("sweep", "flowers.yaml", *sets)
+    assert result.code == 0, result.err
+    assert re.search(r"trial 1/2  failed .*data.preprocess.pca.*pca.*50", result.err), result.err
+    sets = ("-s", "sweep.space={data.preprocess.pca: [60, 50]}", *sets[2:], "-s", "name=other")
+    result = nnzoo("sweep", "flowers.yaml", *sets)
+    assert result.code == 2
+    assert "trial 0: data.preprocess.pca" in result.err
+
+
+def test_combinations_that_the_language_refuses_fail_as_trials() -> None:
+    space = "sweep.space={optim.momentum: [0, 0.5], optim.nesterov: [true, false]}"
+    rows = searched(space, "sweep.sampler=grid", "optim.momentum=0.9").rows()
+    assert [row.state for row in rows] == ["failed", "complete", "complete", "complete"]
+    assert rows[0].reason == "optim.nesterov: needs momentum above 0"
+
+
+def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = run.start
+
+    def start(wanted: RunConfig, *more: Any) -> Any:
+        if wanted.name == "1":
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return real(wanted, *more)
+
+    monkeypatch.setattr(run, "start", start)
+    rows = searched("sweep.trials=3").rows()
+    assert [(row.state, row.reason) for row in rows] == [
+        ("complete", ""), ("failed", "out of memory"), ("complete", "")
+    ]  # fmt: skip
+
+
+def test_a_fault_of_nnzoo_is_not_taken_for_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(run, "start", start)
+    study = open_study(config(), Path("out"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        list(search(study, CPU))
+    assert [row.state for row in study.rows()] == ["running"]
+
+
+def test_a_trial_that_validates_other_rows_is_not_compared() -> None:
+    Path("t.csv").write_text("a,b,y\n" + "".join(f"{i},{i % 5},{i * 0.5}\n" for i in range(80)))
+    Path("t.yaml").write_text(
+        "data: {name: csv, path: t.csv, target: y, task: regression}\nmodel: mlp\n"
+        "train: {epochs: 1, monitor: val_rmse}\n"
+        "sweep: {sampler: grid, space: {data.drop: [[a], [b]], data.test_path: [t.csv]}}\n"
+    )
+    with pytest.raises(Exception, match="it decides what is learned from what"):
+        load_config("t.yaml")
+    settings = load_config("t.yaml", ["sweep.space={data.max_categories: [5, 50]}"])
+    study = open_study(settings, Path("out"))
+    study.facts["targets"] = "those of other rows"
+    list(search(study, CPU))
+    assert {row.state for row in study.rows()} == {"failed"}
+    assert "it has other validation rows than the other trials" in study.rows()[0].reason
+
+
+def test_a_value_that_is_no_number_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnzoo.training import trainer
+
+    real = trainer.evaluate
+    monkeypatch.setattr(trainer, "evaluate", lambda *a: real(*a) | {"loss": float("nan")})
+    rows = searched("sweep.trials=1").rows()
+    assert (rows[0].state, rows[0].reason) == ("failed", "val_loss is not a number")
+
+
+# Interrupted, killed, taken over.
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    counted = iter(range(10**9))
+    return lambda: next(counted) >= steps
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving"])
+def test_a_sweep_that_is_stopped_anywhere_ends_as_if_it_had_not_been(pruner: str) -> None:
+    sets = (f"sweep.pruner={pruner}", "sweep.trials=10", "train.save_every=3 steps")
+    whole = searched(*sets, out="whole")
+    starts = 0
+    while True:
+        study = open_study(config(*sets), Path("parts"))
+        events = list(search(study, CPU, stop_after(23)))
+        starts += 1
+        resumed = [each for each in events if isinstance(each, TrialStart) and each.resumed]
+        assert len(resumed) <= 1
+        if all(row.state in FINISHED for row in study.rows()) and len(study.rows()) == 10:
+            break
+    assert starts > 5
+    assert told(study) == told(whole)
+
+
+def test_a_trial_whose_process_died_is_taken_over_and_others_are_left_alone() -> None:
+    first, second = (open_study(config("sweep.trials=3"), Path("out")) for _ in range(2))
+    lives, dies = first.claim(), first.claim()
+    assert lives is not None and dies is not None
+    dies.release()  # as the system does when a process dies
+    taken = second.claim()
+    assert taken is not None and (taken.number, taken.resumed) == (dies.number, True)
+    assert second.row(taken).values == first.row(dies).values
+    last = second.claim()
+    assert last is not None and (last.number, last.resumed) == (2, False)
+    assert second.claim() is None
+    assert [row.state for row in second.rows()] == ["running"] * 3
+
+
+def test_a_trial_that_was_over_but_not_told_is_told_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = searched("sweep.trials=2", out="whole")
+    study = open_study(config("sweep.trials=2"), Path("out"))
+    with monkeypatch.context() as patch:
+
+        def killed(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(Study, "tell", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(search(study, CPU))
+    again = searched("sweep.trials=2")
+    assert told(again) == told(whole)
+
+
+def test_what_a_kill_left_behind_is_tidied_up() -> None:
+    study = searched("sweep.trials=2")
+    left = study.folder_of(1) / "last.pt"
+    left.write_bytes(b"")
+    assert finish(study) == []
+    assert not left.exists()
+
+
+def test_a_trial_of_another_machine_is_waited_for_or_given_up(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = ("-s", f"sweep.storage={Path.cwd() / 'shared.log'}", "--trials", "2")
+    settings = config(*(each for each in sets if "=" in each), "sweep.trials=2")
+    monkeypatch.setattr("platform.node", lambda: "far-away")
+    claim = open_study(settings, Path("far")).claim()
+    assert claim is not None
+    claim.release()  # its process is dead, which nobody here can see
+    monkeypatch.setattr("platform.node", lambda: "here")
+    result = nnzoo("sweep", "flowers.yaml", *sets)
+    assert result.code == 0
+    assert "still made by other processes: trial 0 (far-away)" in result.err
+    assert "--lost HOST" in result.err
+    result = nnzoo("sweep", "flowers.yaml", *sets, "--lost", "far-away")
+    assert "1 trial of far-away will be made anew" in result.err
+    study = open_study(settings, Path("checkpoints"))
+    assert [(row.state, row.host) for row in study.rows()] == [("complete", "here")] * 2
+
+
+def test_one_trial_is_never_taken_by_two_places() -> None:
+    here, there = (
+        open_study(config(f"sweep.storage={Path.cwd() / 'x.db'}"), Path(out)) for out in "ab"
+    )
+    one, two = here.claim(), there.claim()
+    assert one is not None and two is not None
+    assert (one.number, two.number) == (0, 1)
+    waiting = here.storage.get_trial(one.trial._trial_id)
+    waiting.state = TrialState.WAITING  # what `there` saw a moment before
+    assert not there._take(waiting)
+    assert here._made_here(here.storage.get_trial(one.trial._trial_id))
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_trial_and_says_how_to_go_on(sign: signal.Signals, code: int) -> None:
+    words = ["-s", "train.epochs=2000", "-s", "sweep.pruner=none", "--trials", "2"]
+    command = [sys.executable, "-m", "nnzoo", "sweep", "flowers.yaml", "--json"]
+    with subprocess.Popen(
+        [*command, *words, "--fresh"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if json.loads(line)["event"] == "trial":
+                break
+        time.sleep(0.3)
+        process.send_signal(sign)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    name = "Ctrl-C" if sign == signal.SIGINT else "SIGTERM"
+    shown = "nnzoo sweep flowers.yaml --json " + " ".join(words)
+    assert f"{name}: trial 0 is saved; go on with:\n  {shown}\n" in err
+    assert "Traceback" not in err and out == ""
+    assert Path("checkpoints/flowers/trials/0/last.pt").exists()
+
+
+def test_four_processes_two_of_them_killed_lose_no_trial_and_make_none_twice() -> None:
+    out = campaign("sqlite", "journal", "--trials", "8")
+    assert re.findall(r"^(.*): {.*'killed': 2, 'trials': 8", out, re.M) == ["sqlite", "journal"]
+
+
+@pytest.mark.slow
+def test_one_process_that_is_killed_again_and_again_makes_the_same_trials() -> None:
+    assert campaign("alone", "--kills", "10").count("'differences': 0") == 2
+
+
+def campaign(*words: str) -> str:
+    command = [sys.executable, str(SCRIPTS / "sweep_campaign.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_journal_that_was_cut_within_a_line_goes_on() -> None:
+    sets = ("sweep.storage=study.log", "sweep.trials=2")
+    study = open_study(config(*sets), Path("out"))
+    claim = study.claim()
+    assert claim is not None
+    claim.release()
+    with Path("study.log").open("ab") as file:
+        file.write(b'{"op_code": 5, "worker')
+    again = searched(*sets)
+    assert [row.state for row in again.rows()] == ["complete"] * 2
+    assert all(json.loads(line) for line in Path("study.log").read_text().splitlines())
+
+
+def test_a_process_that_writes_is_waited_for() -> None:
+    study = open_study(config("sweep.trials=1"), Path("out"))
+    path = "out/flowers/sweep.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    threading.Timer(0.5, lambda: other.execute("COMMIT")).start()
+    list(search(study, CPU))
+    assert time.monotonic() - began > 0.5
+    assert [row.state for row in study.rows()] == ["complete"]
+
+
+def test_a_storage_that_fails_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(config(), Path("out"))
+    monkeypatch.setattr(study.storage, "get_all_trials", broken)
+    with pytest.raises(
+        CheckpointError, match=r"cannot be read or written: the disk is full; the same"
+    ):
+        list(search(study, CPU))
+
+
+def broken(*_: Any, **__: Any) -> None:
+    from optuna.exceptions import StorageInternalError
+
+    raise StorageInternalError("the disk is full\nand more")
+
+
+# Joining.
+
+
+def test_another_search_under_the_same_name_is_refused_naming_the_keys(nnzoo: NNZOO) -> None:
+    assert nnzoo("sweep", "flowers.yaml", "--trials", "1").code == 0
+    result = nnzoo("sweep", "flowers.yaml", "-s", "train.epochs=9", "--seed", "4", "-s",
+                   "sweep.sampler=random", "-s", "sweep.space.model.hidden=[[4], [9]]")  # fmt: skip
+    assert result.code == 2
+    assert "checkpoints/flowers/sweep.db holds another study under this name:" in result.err
+    assert "  train.epochs: 4 there, 9 here" in result.err
+    assert "  seed: 0 there, 4 here" in result.err
+    assert "  sweep.sampler: tpe there, random here" in result.err
+    assert "  sweep.space.model.hidden: [[4], [8, 8]] there, [[4], [9]] here" in result.err
+    assert "start over with --fresh" in result.err
+    same = nnzoo("sweep", "flowers.yaml", "--trials", "1", "-s", "train.save_every=1 epoch")
+    assert same.code == 0, same.err
+
+
+def test_other_data_under_the_same_name_is_refused(nnzoo: NNZOO) -> None:
+    def write(last: str) -> None:
+        Path("t.csv").write_text(
+            "a,b,y\n" + "".join(f"{i},{i % 5},{i * 0.5}\n" for i in range(60)) + last
+        )
+
+    Path("t.yaml").write_text(
+        "data: {name: csv, path: t.csv, task: regression}\nmodel: mlp\ntrain: {epochs: 1}\n"
+        "sweep: {trials: 1, space: {optim.lr: [0.1, 0.2]}}\n"
+    )
+    write("60,0,1.0\n")
+    assert nnzoo("sweep", "t.yaml").code == 0
+    write("60,0,2.0\n")
+    result = nnzoo("sweep", "t.yaml")
+    assert result.code == 2
+    assert "data: other rows or values there than here" in result.err
+
+
+def test_fresh_sets_the_old_study_aside_and_loses_nothing(nnzoo: NNZOO) -> None:
+    nnzoo("train", "flowers.yaml")
+    nnzoo("sweep", "flowers.yaml", "--trials", "2")
+    before = {
+        path: Path("checkpoints/flowers", path).read_bytes() for path in ("last.pt", "best.yaml")
+    }
+    result = nnzoo("sweep", "flowers.yaml", "--trials", "1", "--seed", "3", "--fresh")
+    assert result.code == 0, result.err
+    (aside,) = Path("checkpoints").glob("flowers.sweep.*")
+    assert f"the old study lies in {aside}" in result.err
+    assert (aside / "best.yaml").read_bytes() == before["best.yaml"]
+    assert {"0", "1"} <= files(aside / "trials") and (aside / "sweep.db").exists()
+    # A run under the same name has nothing to do with it.
+    assert Path("checkpoints/flowers/last.pt").read_bytes() == before["last.pt"]
+    assert len(open_study(config("seed=3"), Path("checkpoints")).rows()) == 1
+    assert nnzoo("sweep", "flowers.yaml", "--trials", "1", "-s", "name=new", "--fresh").code == 0
+
+
+def test_fresh_is_refused_while_a_trial_is_made_and_for_a_shared_storage(nnzoo: NNZOO) -> None:
+    study = open_study(config(), Path("checkpoints"))
+    claim = study.claim()
+    assert claim is not None
+    result = nnzoo("sweep", "flowers.yaml", "--fresh")
+    assert result.code == 5
+    assert "another process is making trial 0 of checkpoints/flowers" in result.err
+    result = nnzoo("sweep", "flowers.yaml", "--fresh", "-s", "sweep.storage=mysql://u:secret@h/d")
+    assert result.code == 2
+    assert "--fresh is for a study in its own folder; this one is in mysql://u@h/d" in result.err
+
+
+def test_trials_of_a_study_that_is_gone_are_not_written_over(nnzoo: NNZOO) -> None:
+    nnzoo("sweep", "flowers.yaml", "--trials", "1")
+    for left in Path("checkpoints/flowers").glob("sweep.db*"):
+        left.unlink()
+    result = nnzoo("sweep", "flowers.yaml", "--trials", "1")
+    assert result.code == 2
+    assert (
+        "checkpoints/flowers/trials holds the trials of another study; --fresh sets them"
+        in result.err
+    )
+    assert nnzoo("sweep", "flowers.yaml", "--trials", "1", "--fresh").code == 0
+
+
+def test_a_study_of_something_else_is_refused() -> None:
+    import optuna
+
+    other = optuna.create_study(storage="sqlite:///x.db", study_name="flowers")
+    other.ask()
+    with pytest.raises(UsageError, match=r"the study 'flowers' in .*x.db is not one of nnzoo's"):
+        open_study(config("sweep.storage=x.db"), Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("storage", "told"),
+    [
+        ("mysql://user:secret@nowhere/d", "cannot open the study in mysql://user@nowhere/d: "),
+        ("nonsense://x", "cannot open the study in nonsense://x: "),
+        ("here.db", "cannot open the study in /.*here.db: "),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_one_message(
+    storage: str, told: str, nnzoo: NNZOO
+) -> None:
+    Path("here.db").write_text("this is no database, but long enough to be read as one" * 20)
+    result = nnzoo("sweep", "flowers.yaml", "-s", f"sweep.storage={storage}")
+    assert (result.code, result.out) == (2, "")
+    assert re.match(told, result.err), result.err
+    assert "secret" not in result.err and result.err.count("\n") == 1
+
+
+def test_what_a_study_is_is_said_by_who_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import optuna
+
+    optuna.create_study(
+        storage="sqlite:///x.db", study_name="flowers"
+    )  # and died, or is about to say
+    monkeypatch.setattr("nnzoo.sweep.study.SAID", 1)
+    sets = ("sweep.storage=x.db", "sweep.trials=1")
+    first = open_study(config(*sets), Path("a"))
+    assert first.begun and "starting one of 1 trials" in first.notes[-1]
+    again = open_study(config(*sets), Path("a"))
+    assert not again.begun and again.place == first.place
+    other = open_study(config(*sets), Path("b"))
+    assert other.place != first.place
+
+
+def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sqlalchemy.exc import IntegrityError
+
+    from nnzoo.sweep import study as module
+
+    calls = []
+
+    def storage(url: str) -> str:
+        calls.append(url)
+        if len(calls) < 3:
+            raise IntegrityError("CREATE TABLE", {}, Exception("duplicate key"))
+        return "opened"
+
+    monkeypatch.setattr(module, "RDBStorage", storage)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    assert module._server("mysql://h/d") == "opened"  # type: ignore[comparison-overlap]
+    calls[:] = []
+    monkeypatch.setattr(module, "RDBStorage", lambda url: storage(calls.clear() or url))  # type: ignore[func-returns-value]
+    with pytest.raises(IntegrityError):
+        module._server("mysql://h/d")
+
+
+def test_a_study_of_another_version_is_joined_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_study(config(), Path("out"))
+    monkeypatch.setattr("nnzoo.sweep.study.__version__", "9.9")
+    (note, _) = open_study(config(), Path("out")).notes
+    assert re.fullmatch(r"the study was begun with nnzoo \S+; this is 9.9", note)
+
+
+def test_a_config_without_a_sweep_or_without_validation_rows_says_what_to_write(
+    nnzoo: NNZOO,
+) -> None:
+    result = nnzoo("sweep", "cnn")
+    assert result.code == 2
+    assert result.err.startswith(
+        "this config has no section 'sweep'; it says what is tried, as in\n"
+    )
+    result = nnzoo("sweep", "flowers.yaml", "-s", "data.split.val=0")
+    assert result.code == 2
+    assert "trials are compared by validation rows; data.split.val is 0" in result.err
+
+
+def test_without_optuna_the_message_says_what_to_install(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    result = nnzoo("sweep", "flowers.yaml")
+    assert (result.code, result.err) == (
+        2,
+        "nnzoo sweep needs optuna: pip install 'nnzoo[sweep]'\n",
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(nnzoo: NNZOO) -> None:
+    Path("file").write_text("")
+    result = nnzoo("sweep", "flowers.yaml", "--out", "file/x")
+    assert result.code == 5
+    assert "cannot write to file/x/flowers" in result.err
+
+
+# What is shown.
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """A study of many trials, of which only the scores are made up."""
+    found = open_study(config("sweep.trials=40", "sweep.sampler=random"), Path("out"))
+    for number in range(38):
+        claim = found.claim()
+        assert claim is not None
+        row = found.row(claim)
+        value = abs(torch.tensor(row.values["optim.lr"]).log10().item() + 2) + number / 1e3
+        state: Any = ("diverged", "failed", "pruned")[number % 3] if number % 5 == 4 else "complete"
+        row = replace(row, state=state, epochs=4, seconds=1.5,
+                      reason="too <b>much" if state in ("diverged", "failed") else "")  # fmt: skip
+        if state == "complete":
+            row = replace(row, value=value, epoch=3)
+        found.tell(claim, row)
+        claim.release()
+    finish(found)
+    yield found
+
+
+def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None:
+    stream = io.StringIO()
+    terminal = Console(file=stream, width=110, height=20, force_terminal=True, color_system=None)
+    claim = study.claim()
+    assert claim is not None
+    row = study.row(claim)
+    with console.Searching(terminal, study) as shown:
+        shown.show(row, epochs=4)
+        shown.show(replace(row, epochs=2), score=0.123456)
+        terminal.print(shown.table())
+    text = stream.getvalue()
+    best = study.best()
+    assert best is not None
+    assert "38 of 40 trials are over" in text
+    assert re.search(rf"^ +{best.number}  .*complete ★ +3 +\d", text, re.M)
+    assert re.search(r"^ +38  .*running +2/4 +0.1235", text, re.M)
+    assert " lr " in text and "optim.lr" not in text
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert max(map(len, plain.splitlines())) <= 110
+
+
+def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
+    lines = [console.trial_line(study, row, row.number == 0) for row in study.rows()]
+    assert re.fullmatch(
+        r"trial  0/40  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
+        r"model.dropout 0(\.\d)?  \*", lines[0]
+    )  # fmt: skip
+    assert "after 4 epochs" in lines[14] and lines[4].endswith("too <b>much")
+
+
+def test_keys_are_short_where_that_tells_them_apart() -> None:
+    keys = ["optim.lr", "data.augment.shift", "model.dropout", "model.head.dropout"]
+    assert list(console.short_keys(keys).values()) == ["lr", "shift", *keys[2:]]
+
+
+def text_of(html: str) -> str:
+    bare = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", html, flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", bare).split())
+
+
+def test_the_page_tells_the_best_what_decides_and_every_trial(study: Study) -> None:
+    html = page(study)
+    best = study.best()
+    assert best is not None
+    for section in ("best", "charts", "trials", "repeat"):
+        assert f'<section id="{section}">' in html
+    shown = text_of(html)
+    assert f"Trial {best.number}: val_loss" in shown
+    assert "optim.lr" in shown and "0.001 to 0.1, by orders of magnitude" in shown
+    assert "0 to 0.4, in steps of 0.1" in shown and "[4], [8, 8]" in shown
+    assert html.count("<svg") == 3
+    assert "Importance" in shown and "Trials as lines" in shown and "Course" in shown
+    assert "too &lt;b&gt;much" in html
+    assert len(re.findall(r"(complete|pruned|diverged|failed)( <span|</td>)", html)) == 38
+    assert "nnzoo train out/flowers/best.yaml" in shown
+    assert set(re.findall(r'(?:src|href)="(?!#)([a-z]+:)', html)) <= {"data:"}
+    assert "<script" not in html and "url(http" not in html
+
+
+def test_the_most_important_key_is_the_one_that_decides(study: Study) -> None:
+    chart = re.search(r'aria-label="Importance of each key".*?</svg>', page(study), re.S)
+    assert chart is not None
+    # The bars stand in order, the largest on top, which is written last.
+    assert re.findall(r">(lr|hidden|dropout)<", chart[0])[-1] == "lr"
+
+
+def test_a_best_value_at_the_edge_is_pointed_out_unless_there_is_nothing_beyond(
+    study: Study,
+) -> None:
+    best = study.best()
+    assert best is not None
+    from nnzoo.sweep.page import _at_edge
+
+    def edge(key: str, value: float) -> bool:
+        return _at_edge(study, replace(best, values=best.values | {key: value}), key)
+
+    assert edge("optim.lr", 0.0999) and edge("optim.lr", 0.001) and not edge("optim.lr", 0.01)
+    assert edge("model.dropout", 0.4) and not edge("model.dropout", 0.0)
+    assert not edge("model.hidden", 0)
+
+
+def test_a_page_of_few_trials_leaves_out_what_they_cannot_tell(nnzoo: NNZOO) -> None:
+    assert nnzoo("sweep", "flowers.yaml", "--trials", "1").code == 0
+    html = Path("checkpoints/flowers/sweep.html").read_text()
+    assert html.count("<svg") == 1
+    sets = ("sweep.storage=new.log", "sweep.trials=1")
+    empty = open_study(config(*sets), Path("out"))
+    claim = empty.claim()
+    assert claim is not None
+    assert "No trial is complete yet." in text_of(page(empty))
+
+
+def test_of_very_many_trials_the_best_are_shown(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnzoo.sweep.page.MAX_ROWS", 10)
+    shown = text_of(page(study))
+    assert "The 10 best; 28 more are in the study." in shown
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (380, True)])
+def test_a_browser_opens_the_page_without_a_word_and_without_scrolling_sideways(
+    width: int, dark: bool, study: Study, tmp_path: Path
+) -> None:
+    file = Path("page.html")
+    file.write_text(page(study))
+    with open_page(file, tmp_path / "browser", width=width, dark=dark) as opened:
+        assert opened.complaints == []
+        assert opened.requests == [file.resolve().as_uri()]
+        assert opened.evaluate("document.documentElement.scrollWidth") == width
+        drawn = "[...document.querySelectorAll('svg')].map(each => each.getBoundingClientRect().height > 80)"
+        assert opened.evaluate(drawn) == [True] * 3
+
+
+def test_trials_with_tensorboard_write_their_curves() -> None:
+    pytest.importorskip("tensorboard")
+    study = searched("train.tensorboard=true", "sweep.trials=1")
+    assert list((study.folder_of(0) / "tensorboard").iterdir())
+
+
+def test_rows_say_what_is_known(study: Study) -> None:
+    facts = [row.to_dict() for row in study.rows()]
+    assert facts[0]["state"] == "complete" and "reason" not in facts[0]
+    assert facts[4]["reason"] and facts[4]["value"] is None
+    assert isinstance(study.rows()[0], Row)
+    assert searching.best_config(study, study.rows()[0]).name == "flowers-best"
