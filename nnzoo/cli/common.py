@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnzoo.errors import BROKEN_PIPE, INTERRUPTED, ConfigError, NnzooError, UsageError
+from nnzoo.errors import BROKEN_PIPE, INTERRUPTED, ConfigError, NnzooError, ToldError, UsageError
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -42,6 +42,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         debug = bool(kwargs.get("debug"))
         try:
             return function(*args, **kwargs)
+        except ToldError as error:
+            raise typer.Exit(error.exit_code) from None
         except NnzooError as error:
             if debug:
                 raise

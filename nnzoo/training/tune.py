@@ -42,8 +42,12 @@ Precision = Literal["fp32", "bf16"]
 Choice = tuple[Precision, int]
 
 
-def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> RunConfig:
-    """The configuration with precision and threads chosen; network and splits stay as they are."""
+def resolve(
+    config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
+) -> RunConfig:
+    """The configuration with precision and threads chosen; network and splits stay as they are.
+
+    processes: how many share each batch; what one of them has of it is timed."""
     train = config.train
     precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
     if train.precision == "auto" and network.task.classifies and native_bf16(network.device):
@@ -54,10 +58,12 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
     choices: list[Choice] = [(p, t) for p in precisions for t in threads]
     precision, count = choices[0]
     if len(choices) > 1:
-        path = cache_folder() / "tuned" / f"{_key(config, network, splits, choices)}.json"
+        path = (
+            cache_folder() / "tuned" / f"{_key(config, network, splits, choices, processes)}.json"
+        )
         chosen = _remembered(path, choices)
         if chosen is None:
-            chosen = _fastest(_timed(config, network, splits, choices))
+            chosen = _fastest(_timed(config, network, splits, choices, processes))
             _remember(path, chosen)
         precision, count = chosen
     return replace(
@@ -76,12 +82,15 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def _timed(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
-) -> dict[Choice, float]:
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    processes: int = 1,
+) -> dict[Choice, float]:  # fmt: skip
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
     trainer = Trainer(config, network, splits)
-    rows = torch.arange(trainer.groups[0], device=network.device)
+    # Batch norm takes no batch of one row.
+    count = min(trainer.groups[0], max(2, trainer.groups[0] // processes))
+    rows = torch.arange(count, device=network.device)
 
     def step() -> float:
         started = time.perf_counter()
@@ -114,14 +123,15 @@ def _fastest(seconds: dict[Choice, float]) -> Choice:
 
 
 def _key(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
-) -> str:
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    processes: int,
+) -> str:  # fmt: skip
     """What decides how long a step takes, as a hash."""
     facts = [
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
-        [config.train.batch_size, config.train.accumulate, len(splits["train"])],
+        [config.train.batch_size, config.train.accumulate, len(splits["train"]), processes],
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
         choices,
         str(network.device),
