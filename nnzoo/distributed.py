@@ -130,7 +130,8 @@ class Joined(Processes):
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self.training = self.distributed.new_group(timeout=timedelta(seconds=timeout()))
         self.group: Any = None  # the default one, which waits as long as a start may take
-        self.flat: Tensor | None = None
+        self.parameters: Sequence[Tensor] = ()
+        self.flat: Any = None
         self.views: list[Tensor] = []
         self.asked = self.agreed = False
 
@@ -238,7 +239,8 @@ class Joined(Processes):
         import torch
 
         sizes = [p.numel() for p in parameters]
-        if self.flat is None:
+        if parameters is not self.parameters:
+            self.parameters = parameters
             self.flat = parameters[0].new_empty(sum(sizes) + len(more) + 1)
             pieces = self.flat[: sum(sizes)].split(sizes)
             self.views = [each.view_as(p) for each, p in zip(pieces, parameters, strict=True)]
@@ -259,8 +261,9 @@ class Joined(Processes):
         return sums
 
     def stops(self, asked: bool) -> bool:
-        self.asked = self.asked or asked
-        return self.agreed
+        agreed, self.agreed = self.agreed, False
+        self.asked = (self.asked or asked) and not agreed
+        return agreed
 
     def largest(self, number: int) -> int:
         return max(number for _, number in self._round(0, number))

@@ -70,10 +70,10 @@ class _Dropout:
 class _Layers:
     """Recurrent layers one by one, with the dropout between them drawn for the whole batch."""
 
-    def forward(self: Any, x: Tensor, hx: Any = None) -> Any:
+    def forward(self: Any, x: Tensor, *state: Any) -> Any:
         share = current_share()
-        if share is None or not self.training or hx is not None:
-            return super().forward(x, hx)  # type: ignore[misc]
+        if share is None or not self.training or state:
+            return super().forward(x, *state)  # type: ignore[misc]
         lasts = []
         for i, layer in enumerate(self.layers):
             if i:
@@ -166,15 +166,17 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:
         x, weight, mean, variance = ctx.saved_tensors
         scale = (variance + ctx.eps).rsqrt()
-        # As in evaluation: the statistics are given numbers. What they owe to x comes behind.
-        gradient, along, over = torch.ops.aten.native_batch_norm_backward(
-            grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
-        )
+        if x.numel():
+            # As in evaluation: the statistics are given numbers. What they owe to x comes behind.
+            gradient, along, over = torch.ops.aten.native_batch_norm_backward(
+                grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            )
+        else:
+            gradient, along, over = grad, torch.zeros_like(mean), torch.zeros_like(mean)
         sums = ctx.processes.sum(torch.stack([over, along]).float()) / ctx.count
         factor = scale if weight is None else scale * weight
-        slope = -factor * scale * sums[1]
         shape = (1, -1) + (1,) * (x.ndim - 2)
-        shift = -factor * sums[0] - slope * mean
-        gradient = gradient + x * slope.view(shape) + shift.view(shape)
+        around = (x - mean.view(shape)).mul_((factor * scale * sums[1]).view(shape))
+        gradient = gradient - around.add_((factor * sums[0]).view(shape))
         needed = [along, over] if weight is not None else [None, None]
         return gradient.to(x.dtype), *needed, None, None
