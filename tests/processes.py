@@ -20,7 +20,7 @@ CASES: dict[str, dict[str, Any]] = {
     "mlp_norm": {
         "data": {"name": "iris", "class_weights": "balanced"},
         "model": {"name": "mlp", "hidden": [16], "norm": "batch", "dropout": 0.3},
-        "optim": {"name": "sgd", "lr": 0.05, "nesterov": True, "weight_decay": 1e-3},
+        "optim": {"name": "sgd", "lr": 0.005, "nesterov": True, "weight_decay": 1e-3},
         "train": {"batch_size": 34},
     },
     "cnn": {
@@ -34,7 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
         "data": {"name": "digits"},
         "model": {"name": "cnn", "channels": [4, 8], "norm": "batch", "residual": True,
                   "pool": "lp", "head": {"pooling": "average"}},
-        "optim": {"name": "rmsprop"},
+        "optim": {"name": "sgd"},
         "train": {"batch_size": 200},
     },
     "cnn_series": {
@@ -45,6 +45,7 @@ CASES: dict[str, dict[str, Any]] = {
     "rnn": {
         "data": {"name": "adding", "length": 8, "train": 203, "val": 21, "test": 20},
         "model": {"name": "rnn", "hidden_size": 12, "num_layers": 2, "dropout": 0.1},
+        "optim": {"name": "rmsprop"},
         "train": {"batch_size": 67, "loss": "huber"},
     },
     "lstm": {
@@ -56,6 +57,7 @@ CASES: dict[str, dict[str, Any]] = {
         "data": {"name": "digits"},
         "model": {"name": "lstm", "hidden_size": 8, "activation": "relu", "dropout": 0.1,
                   "num_layers": 2, "bidirectional": True},
+        "optim": {"name": "sgd", "lr": 0.001, "clip": {"norm": 1.0}},
         "train": {"batch_size": 125},
     },
     "gru": {

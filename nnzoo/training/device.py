@@ -70,8 +70,8 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
             found = f"{count} CUDA device(s)" if count else "no CUDA device"
             needed = f" for {local_size()} processes" if local_size() > 1 else ""
             raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
-        if device.index is not None:
-            torch.cuda.set_device(device)
+        if not processes.alone:
+            torch.cuda.set_device(device)  # where NCCL works
         # Bit-identical repeats on CUDA need a fixed cuBLAS workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
