@@ -60,15 +60,12 @@ def timeout() -> int:
 class Processes:
     """One process, alone: every question is answered by itself, and nothing has to be added up."""
 
+    alone = True
     rank = 0
     local_rank = 0
     size = 1
     lead = 0
     """The rank of the process that writes, speaks and decides."""
-
-    @property
-    def alone(self) -> bool:
-        return self.size == 1
 
     @property
     def leads(self) -> bool:
@@ -122,6 +119,8 @@ ALONE = Processes()
 class Joined(Processes):
     """Several processes, of which this is one; `joined` makes it. Every method is called by all of
     them, in one order."""
+
+    alone = False
 
     def __init__(self, rank: int, size: int, local_rank: int) -> None:
         import torch.distributed

@@ -14,14 +14,14 @@ CASES: dict[str, dict[str, Any]] = {
         "data": {"name": "digits", "class_weights": "balanced"},
         "model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.2},
         "optim": {"name": "adamw", "clip": {"norm": 0.5}},
-        "train": {"batch_size": 31, "accumulate": 3, "label_smoothing": 0.1},
+        "train": {"batch_size": 31, "accumulate": 2, "label_smoothing": 0.1},
     },
-    # 105 rows in batches of 34: the last has 3, fewer than there are processes.
+    # 1,258 rows in batches of 251: the last has 3, fewer than there may be processes.
     "mlp_norm": {
-        "data": {"name": "iris", "class_weights": "balanced"},
-        "model": {"name": "mlp", "hidden": [16], "norm": "batch", "dropout": 0.3},
+        "data": {"name": "digits", "class_weights": "balanced"},
+        "model": {"name": "mlp", "hidden": [16], "norm": "batch", "activation": "tanh", "dropout": 0.3},
         "optim": {"name": "sgd", "lr": 0.005, "nesterov": True, "weight_decay": 1e-3},
-        "train": {"batch_size": 34},
+        "train": {"batch_size": 251},
     },
     "cnn": {
         "data": {"name": "digits",
@@ -32,40 +32,40 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "cnn_residual": {
         "data": {"name": "digits"},
-        "model": {"name": "cnn", "channels": [4, 8], "norm": "batch", "residual": True,
-                  "pool": "lp", "head": {"pooling": "average"}},
-        "optim": {"name": "sgd"},
-        "train": {"batch_size": 200},
+        "model": {"name": "cnn", "channels": [6], "norm": "batch", "residual": True, "activation": "gelu",
+                  "pool": "avg", "head": {"pooling": "average"}},
+        "optim": {"name": "sgd", "lr": 1e-3},
+        "train": {"batch_size": 50},
     },
     "cnn_series": {
         "data": {"name": "sine", "length": 400, "noise": 0.1},
-        "model": {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "batch"},
-        "train": {"batch_size": 33},
+        "model": {"name": "cnn", "channels": [4], "dropout": 0.1, "norm": "batch"},
+        "train": {"batch_size": 14},
     },
     "rnn": {
         "data": {"name": "adding", "length": 8, "train": 203, "val": 21, "test": 20},
         "model": {"name": "rnn", "hidden_size": 12, "num_layers": 2, "dropout": 0.1},
         "optim": {"name": "rmsprop"},
-        "train": {"batch_size": 67, "loss": "huber"},
+        "train": {"batch_size": 12, "loss": "huber"},
     },
     "lstm": {
         "data": {"name": "sine", "length": 400, "noise": 0.1, "horizon": 3},
         "model": {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.2},
-        "train": {"batch_size": 61},
+        "train": {"batch_size": 15},
     },
     "lstm_relu": {
         "data": {"name": "digits"},
         "model": {"name": "lstm", "hidden_size": 8, "activation": "relu", "dropout": 0.1,
                   "num_layers": 2, "bidirectional": True},
         "optim": {"name": "sgd", "lr": 0.001, "clip": {"norm": 1.0}},
-        "train": {"batch_size": 125},
+        "train": {"batch_size": 62},
     },
     "gru": {
         "data": {"name": "digits", "preprocess": {"scale": "minmax"}},
         "model": {"name": "gru", "hidden_size": 16, "num_layers": 2, "dropout": 0.2,
                   "bidirectional": True, "readout": "mean"},
         "optim": {"name": "adam", "clip": {"value": 0.1}},
-        "train": {"batch_size": 125},
+        "train": {"batch_size": 62},
     },
 }  # fmt: skip
 
