@@ -8,9 +8,12 @@ is run. torch is imported where it is needed, so that to ask whether torchrun is
 from __future__ import annotations
 
 import atexit
+import hashlib
 import io
 import os
 import socket
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,6 +28,7 @@ _T = TypeVar("_T")
 # Seconds: until the processes have started (one may read data for long), and within training.
 START_TIMEOUT = 1800
 TIMEOUT = 300
+MEETING_PAUSE = 0.02
 # On a restart the process that holds the folder's lock may not be quite dead yet.
 RESTART_WAIT = 30
 
@@ -268,6 +272,32 @@ class Joined(Processes):
         return max(number for _, number in self._round(0, number))
 
 
+def _meet(store: Any, rank: int, size: int) -> str:
+    """A name that the processes which are here now have agreed on.
+
+    torchrun keeps one store over its restarts, and in it the addresses of processes that are dead,
+    which gloo would connect to. So each says that it is here by a name of its own, the first calls
+    the names together, and each answers the call that has its name.
+    """
+    token = uuid.uuid4().hex
+    store.set(f"nnzoo/here/{rank}", token)
+    answered = ""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if rank == 0:
+            here = [store.get(f"nnzoo/here/{each}").decode() for each in range(size)]
+            store.set("nnzoo/call", " ".join(here))
+        call = store.get("nnzoo/call").decode()
+        if call.split()[rank : rank + 1] == [token]:
+            name = hashlib.sha256(call.encode()).hexdigest()
+            count = store.add(f"nnzoo/{name}", int(call != answered))
+            answered = call
+            if count == size:
+                return name
+        time.sleep(MEETING_PAUSE)
+    raise ValueError(f"not all {size} have come")
+
+
 def joined() -> Processes:
     """The processes that torchrun started this one with; ALONE where there are none.
 
@@ -277,19 +307,23 @@ def joined() -> Processes:
     if not launched() or int(os.environ["WORLD_SIZE"]) == 1:
         return ALONE
     timeout()
-    import torch
-    from torch import distributed
+    import torch.distributed
 
+    distributed: Any = torch.distributed
     cuda = torch.cuda.is_available() and distributed.is_nccl_available()
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if not distributed.is_initialized():
-        try:
+    wait = timedelta(seconds=START_TIMEOUT)
+    try:
+        if not distributed.is_initialized():
+            store, rank, size = next(distributed.rendezvous("env://", timeout=wait))
+            own = distributed.PrefixStore(_meet(store, rank, size), store)
             distributed.init_process_group(
-                "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=START_TIMEOUT)
-            )
-        except (RuntimeError, ValueError) as error:
-            raise LostError(
-                f"the processes of this run do not find each other: {str(error).splitlines()[0]}"
-            ) from None
-        atexit.register(distributed.destroy_process_group)
-    return Joined(distributed.get_rank(), distributed.get_world_size(), local_rank)
+                "cpu:gloo,cuda:nccl" if cuda else "gloo", store=own, rank=rank, world_size=size,
+                timeout=wait,
+            )  # fmt: skip
+            atexit.register(distributed.destroy_process_group)
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        return Joined(distributed.get_rank(), distributed.get_world_size(), local_rank)
+    except (RuntimeError, ValueError) as error:
+        raise LostError(
+            f"the processes of this run do not find each other: {str(error).splitlines()[0]}"
+        ) from None
