@@ -176,7 +176,7 @@ class Joined(Processes):
             first = next(rank for rank, each in enumerate(codes) if each)
             if first != self.rank:
                 raise ToldError(codes[first]) from None
-            if isinstance(error, NnzooError) and 0 in codes:
+            if isinstance(error, NnzooError) and 0 in codes and not self.leads:
                 error.args = (f"{self.name}: {error}",)
             raise
         self.group = self.training
@@ -212,6 +212,7 @@ class Joined(Processes):
         self.lead = positions.index(max(positions))
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
+        self._round(0)
         for tensor in tensors:
             block = tensor.contiguous()
             self._call(self.distributed.broadcast, block, src=self.lead)
