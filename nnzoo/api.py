@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nnzoo import run
+from nnzoo import distributed, run
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.load import parse
 from nnzoo.config.reader import Document
@@ -76,10 +76,11 @@ class Training:
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
         """Train to the end; stop: asked after each step, and when it answers True the run is saved and
         can go on later. Raises DivergedError, CheckpointError."""
-        if not self.run.lock.is_locked:  # gone on with after a break
+        leads = self.run.trainer.processes.leads
+        if leads and not self.run.lock.is_locked:  # gone on with after a break
             self.run.folder.acquire(self.run.lock)
         events = run.train(self.run, stop)
-        if self.run.trainer.config.train.tensorboard:
+        if leads and self.run.trainer.config.train.tensorboard:
             from nnzoo.tensorboard import record
 
             events = record(self.run, events)
@@ -112,14 +113,18 @@ def train(
     """Open a run, new or to go on with, as `nnzoo train` does; it trains while it is iterated over.
 
     config: a YAML file, the name of a bundled one, or the same as a dictionary; sets: as --set.
+    Under torchrun every process calls this, iterates and asks for the result; one of them writes.
     Raises ConfigError, DataError, CheckpointError and UsageError, whose text says what to do.
     """
-    if isinstance(config, RunConfig):
-        config = config.to_dict()
-    if isinstance(config, dict):
-        config = parse(Document(value=config), "the dictionary", list(sets), Path.cwd())
-    else:
-        config = load_config(str(config), list(sets))
-    if config.train.tensorboard:
-        require("tensorboard", "train.tensorboard", "tensorboard")
-    return Training(run.start(config, Path(out), choose_device(device), resume, fresh))
+    processes = distributed.joined()
+    with processes.together():
+        if isinstance(config, RunConfig):
+            config = config.to_dict()
+        if isinstance(config, dict):
+            config = parse(Document(value=config), "the dictionary", list(sets), Path.cwd())
+        else:
+            config = load_config(str(config), list(sets))
+        if config.train.tensorboard:
+            require("tensorboard", "train.tensorboard", "tensorboard")
+        where = choose_device(device, processes)
+        return Training(run.start(config, Path(out), where, resume, fresh, processes=processes))

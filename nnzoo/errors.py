@@ -5,8 +5,10 @@ NnzooError            1   also what nnzoo itself got wrong
 ├── ConfigError       2   a YAML file or --set; carries every fault found
 ├── DataError         3   files, columns, labels, pictures
 ├── DivergedError     4   loss or gradient is no longer a finite number
-└── CheckpointError   5   a run folder or a .pt file
-    └── DamagedError  5   a .pt file that does not hold what was written
+├── CheckpointError   5   a run folder or a .pt file
+│   └── DamagedError  5   a .pt file that does not hold what was written
+├── LostError         1   another process of a distributed run is gone
+└── ToldError         *   another process tells it; ends with that one's exit code
 """
 
 from __future__ import annotations
@@ -101,6 +103,18 @@ class CheckpointError(NnzooError):
 
 class DamagedError(CheckpointError):
     """A file from before it may still be whole."""
+
+
+class LostError(NnzooError):
+    exit_code = 1
+
+
+class ToldError(NnzooError):
+    """Another process of this run has failed and says why: this one ends as it does, in silence."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
 
 
 # How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.

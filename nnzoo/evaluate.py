@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.data.dataset import Split, chunks
+from nnzoo.distributed import ALONE, Processes
 from nnzoo.tasks import Task
 
 # Rows a batch, and numbers a batch: large pictures would fill the memory with feature maps.
@@ -23,26 +24,33 @@ def batch_rows(size: int) -> int:
 
 @torch.no_grad()
 def outputs(
-    network: nn.Module, split: Split, device: torch.device
+    network: nn.Module, split: Split, device: torch.device, processes: Processes = ALONE
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The network's outputs and the targets of a prepared split, batch by batch, in order.
+    """The network's outputs and the targets of a prepared split, batch by batch, in order; of several
+    processes each has its share of the rows.
 
     The network is in evaluation mode meanwhile.
     """
     network.eval()
-    if not len(split):
+    start, stop = processes.bounds(len(split))
+    if start == stop:
         return
     size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
-    for piece in chunks(len(split), batch_rows(size)):
-        x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
+    for piece in chunks(stop - start, batch_rows(size)):
+        x, y = split.batch(torch.arange(start + piece.start, start + piece.stop, device=device))
         yield network(x), y
 
 
-def evaluate(network: nn.Module, split: Split, task: Task, device: torch.device) -> dict[str, Any]:
-    """The metrics of a prepared split; the network stays in the mode it was in."""
+def evaluate(
+    network: nn.Module, split: Split, task: Task, device: torch.device,
+    processes: Processes = ALONE,
+) -> dict[str, Any]:  # fmt: skip
+    """The metrics of a prepared split; the network stays in the mode it was in. Of several processes
+    each answers its share, and all get the whole."""
     was_training = network.training
     sums: Any = task.sums(device)
-    for output, target in outputs(network, split, device):
+    for output, target in outputs(network, split, device, processes):
         task.add(sums, output, target)
+    processes.add_up(list(sums.tensors.values()))
     network.train(was_training)
     return task.report(sums)

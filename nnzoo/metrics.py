@@ -49,11 +49,19 @@ class TrainingSums(Sums):
 
     def add(self, output: Tensor, target: Tensor, loss: Tensor, weight: Tensor | float) -> None:
         """loss: summed over the batch; weight: what the mean is divided by."""
+        self.count(loss, weight, self.right(output, target), len(target))
+
+    def right(self, output: Tensor, target: Tensor) -> Tensor | int:
+        """How many answers are right."""
+        return (output.detach().argmax(1) == target).sum() if self.classify else 0
+
+    def count(self, loss: Tensor, weight: Tensor | float, right: Tensor | int, rows: int) -> None:
+        """The same, counted elsewhere."""
         self.tensors["loss"] += loss.detach()
         self.tensors["weight"] += weight
-        self.tensors["rows"] += len(target)
+        self.tensors["rows"] += rows
         if self.classify:
-            self.tensors["right"] += (output.detach().argmax(1) == target).sum()
+            self.tensors["right"] += right
 
     def compute(self) -> dict[str, float]:
         loss, weight, right, rows = (

@@ -16,11 +16,22 @@ from filelock import FileLock
 from nnzoo import __version__
 from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
-from nnzoo.config.load import PATH_KEYS
+from nnzoo.config.load import PATH_KEYS, from_dict
 from nnzoo.data.dataset import Dataset, Split
-from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError, UsageError
+from nnzoo.distributed import ALONE, RESTART_WAIT, Joined, Processes, launch, restarts
+from nnzoo.errors import (
+    CheckpointError,
+    ConfigError,
+    DamagedError,
+    DataError,
+    DivergedError,
+    NnzooError,
+    ToldError,
+    UsageError,
+)
 from nnzoo.evaluate import evaluate
 from nnzoo.models.native import library as native
+from nnzoo.models.shared import share_layers
 from nnzoo.network import Network, assemble, read_dataset, restore
 from nnzoo.training import checkpoint
 from nnzoo.training.device import keep_freed_memory, use_threads
@@ -59,19 +70,21 @@ class Run:
             raise CheckpointError(f"{self.folder.path}: no epoch is complete yet")
         current = {name: t.clone() for name, t in self.network.model.state_dict().items()}
         self.network.model.load_state_dict(self.trainer.best_weights)
-        report = measure(self.network, self.dataset, split, self.trainer.splits.get(split))
+        prepared = self.trainer.splits.get(split)
+        report = measure(self.network, self.dataset, split, prepared, self.trainer.processes)
         self.network.model.load_state_dict(current)
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
 
 def measure(
-    network: Network, dataset: Dataset, split: str, prepared: Split | None = None
-) -> dict[str, Any]:
+    network: Network, dataset: Dataset, split: str, prepared: Split | None = None,
+    processes: Processes = ALONE,
+) -> dict[str, Any]:  # fmt: skip
     """Exact metrics of one split beside its baseline; raises DataError where it has no rows."""
     if split not in dataset.splits:
         raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
-    report = evaluate(network, rows, network.task, network.device)
+    report = evaluate(network, rows, network.task, network.device, processes)
     trivial = baselines(dataset, split, network.task)
     result = {"split": split, "task": dataset.task, **report, "baseline": trivial[0]}
     if len(trivial) > 1:
@@ -94,51 +107,54 @@ def start(
     resume: Resume = "auto",
     fresh: bool = False,
     write: bool = True,
+    processes: Processes = ALONE,
 ) -> Run:
     """Open a run's folder and go on from what it holds, or begin; without `write` nothing is
-    changed on disk, and training may not follow.
+    changed on disk, and training may not follow. Of several processes the one that leads looks and
+    writes, and tells the others.
 
     Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
     or must not hold one; ConfigError and DataError where the parts do not fit together.
     """
     folder = Folder(out / config.name)
-    going_on = folder.holds_run and not fresh
-    if resume == "must" and not going_on:
-        raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
-    if resume == "never" and going_on:
-        raise CheckpointError(
-            f"--resume never: {folder.path} holds a run; --fresh sets it aside, or give this run "
-            "another name"
-        )
-    dataset = read_dataset(config)
     notes = []
+    if isinstance(processes, Joined):
+        _same_everywhere(config, device, processes)
+    if fresh and processes.largest(_begun_by_this_launch(folder)):
+        fresh = False
+        notes.append("--fresh: torchrun has started this run, and starts it again: going on")
+    if not fresh:
+        processes.follow(lambda: _position(folder, config))
+    going_on = processes.tell(lambda: _goes_on(folder, resume, fresh))
+    dataset = processes.one_after_the_other(lambda: read_dataset(config))
+    if not processes.alone and dataset.fingerprint() != processes.tell(dataset.fingerprint):
+        raise DataError("the data are others than where the run folder lies; copy them from there")
     content: dict[str, Any] = {}
     lock = FileLock(folder.path / ".lock")
     if going_on:
-        if write:
-            folder.acquire(lock)
-        content, note = folder.load()
+        content, note = processes.tell(lambda: _take_up(folder, lock, write))
         notes += [note] if note else []
-        if "trainer" not in content:
-            raise CheckpointError(
-                f"{folder.last} holds weights alone, nothing to go on from; --fresh sets "
-                f"{folder.path} aside and starts over"
-            )
         network = restore(content, str(folder.last), device)
+        auto = config.train.threads == "auto"
         config = take_over(config, network.config)
         refuse_other_run(config, network, dataset, folder)
+        if auto and content.get("processes", 1) != processes.size:
+            # Other sums anyway, and other processors for each.
+            config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
         network.config = config
     else:
         network = assemble(config, dataset, device)  # may refuse: nothing is touched before
         checkpoint.plain(network.contents())  # likewise
         if write:
-            notes += _take_new_folder(folder, lock, fresh)
+            notes += processes.tell(lambda: _take_new_folder(folder, lock, fresh))
         else:
-            folder.check_writable()
+            processes.tell(folder.check_writable)
+    processes.spread(list(network.state_dict().values()))
     keep_freed_memory()
     splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-    if not going_on:
-        config = resolve(config, network, splits)
+    if not going_on or config.train.threads == "auto":
+        chosen = processes.tell(lambda: _resolved(config, network, splits, processes.size))
+        config = replace(config, train=config.train.model_copy(update=chosen))
         network.config = config
     network.use(config.train)
     if config.train.kernels == "native" and not native.available():
@@ -147,23 +163,91 @@ def start(
             "the last digits will differ"
         )
     use_threads(config.train)
-    trainer = Trainer(config, network, splits)
+    if isinstance(processes, Joined):
+        share_layers(network.model, processes)
+    trainer = Trainer(config, network, splits, processes)
     state: State = "new"
     if going_on:
         trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
         state = "complete" if trainer.finished else "resumed"
         notes += _schedule_note(content["config"], trainer) if state == "resumed" else []
     run = Run(folder, network, dataset, trainer, state, notes, lock)
-    if write:
+    if write and processes.leads:
         if going_on and note:
             folder.set_damaged_aside()
         if state != "complete":
             folder.cut_metrics(trainer.epoch)
-            folder.write_config(config, environment(network))
+            folder.write_config(config, environment(network, processes.size))
         if going_on:
             save_best(run)
     notes.append(_how_it_starts(folder, trainer, state))
     return run
+
+
+def _same_everywhere(config: RunConfig, device: torch.device, processes: Processes) -> None:
+    """Raise where another process was started with another configuration, or cannot take part."""
+    if config.train.compile is True:
+        raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
+    own = {key: str(value) for key, value in (*config.flat().items(), ("--device", device.type))
+           if not key.startswith(tuple(f"data.{each}" for each in PATH_KEYS))}  # fmt: skip
+    theirs = processes.tell(lambda: own)
+    differing = [key for key in dict.fromkeys([*theirs, *own]) if theirs.get(key) != own.get(key)]
+    if differing:
+        raise UsageError(
+            f"another configuration than in rank {processes.lead}: {', '.join(differing)}; start the "
+            "same command with the same file on every machine"
+        )
+
+
+def _begun_by_this_launch(folder: Folder) -> bool:
+    """Whether torchrun starts anew what it has begun; where it has no name by its own count."""
+    name = launch()
+    return name is not None and (name != "none" or restarts() > 0) and folder.begun_by(name)
+
+
+def _position(folder: Folder, config: RunConfig) -> int:
+    """How many steps this machine's folder has of this run; -1 where it has none of it."""
+    try:
+        content, _ = folder.load()
+        stored = from_dict(content["config"], str(folder.last))
+        other = differences(stored, take_over(config, stored))
+        return -1 if other else int(content["trainer"]["position"]["step"])
+    except (NnzooError, LookupError, TypeError, ValueError):
+        return -1  # the one that leads will say why, if it is this one
+
+
+def _goes_on(folder: Folder, resume: Resume, fresh: bool) -> bool:
+    """Whether the folder holds a run to go on from; raises CheckpointError where it may not."""
+    going_on = folder.holds_run and not fresh
+    if resume == "must" and not going_on:
+        raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
+    if resume == "never" and going_on:
+        raise CheckpointError(
+            f"--resume never: {folder.path} holds a run; --fresh sets it aside, or give this run "
+            "another name"
+        )
+    return going_on
+
+
+def _take_up(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
+    """The newest checkpoint of a folder, locked if it is written to, and a note as `load` gives it."""
+    if write:
+        folder.acquire(lock, RESTART_WAIT if restarts() else 0)
+    content, note = folder.load()
+    if "trainer" not in content:
+        raise CheckpointError(
+            f"{folder.last} holds weights alone, nothing to go on from; --fresh sets "
+            f"{folder.path} aside and starts over"
+        )
+    return content, note
+
+
+def _resolved(
+    config: RunConfig, network: Network, splits: dict[str, Split], processes: int
+) -> dict[str, Any]:
+    """What is chosen for the keys that may be 'auto'."""
+    train = resolve(config, network, splits, processes).train
+    return train.model_dump(include={"precision", "threads", "kernels", "compile"})
 
 
 def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
@@ -174,7 +258,7 @@ def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
         folder.acquire(old)
         notes.append(f"the old run lies in {folder.set_aside()}")
         old.release()
-    folder.acquire(lock)
+    folder.acquire(lock, RESTART_WAIT if restarts() else 0)
     if folder.holds_run:
         raise CheckpointError(
             f"another process has just trained in {folder.path}; run the same command again to go on"
@@ -255,18 +339,21 @@ def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, fold
         )
 
 
-def environment(network: Network) -> dict[str, Any]:
+def environment(network: Network, processes: int = 1) -> dict[str, Any]:
     """What a run's config.yaml records beside the configuration."""
+    by = {"launch": launch()} if launch() else {}
     return {
         "nnzoo": __version__,
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "device": str(network.device),
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "data_fingerprint": network.facts["fingerprint"],
         "rows": network.facts["rows"],
         "parameters": sum(p.numel() for p in network.model.parameters()),
         "started": datetime.now().isoformat(timespec="seconds"),
+        **by,
     }
 
 
@@ -284,6 +371,7 @@ def save(run: Run) -> None:
     now_best = trainer.best_epoch == trainer.epoch and trainer.group == 0
     best = content["model"] if now_best else trainer.best_weights
     content |= {"trainer": trainer.state(), "best_model": best}
+    content |= {"processes": trainer.processes.size}
     checkpoint.save(run.folder.last, content, keep=run.folder.previous)
     save_best(run)
 
@@ -312,26 +400,30 @@ def epoch_of(path: Path) -> int | None:
 def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
     """Train to the end, saving by `train.save_every`, and yield the trainer's events.
 
-    stop: asked after each step; when it answers True the run is saved and the iteration ends.
+    stop: asked after each step; when it answers True the run is saved and the iteration ends. Of
+    several processes the one that leads writes, and all stop after the same step.
     Raises DivergedError, which names the checkpoint that is left, and CheckpointError.
     """
     trainer = run.trainer
+    leads = trainer.processes.leads
     clock = SaveClock(trainer.config.train.save_every, trainer)
     try:
         for event in trainer.events():
-            if isinstance(event, EpochEnd):
+            if isinstance(event, EpochEnd) and leads:
                 run.folder.append_metrics(event.row)
             due = trainer.finished or clock.due()
-            if due:
+            if due and leads:
                 started = time.monotonic()
                 save(run)
                 clock.saved(time.monotonic() - started)
             yield event
-            if stop():
-                if not due:  # else previous.pt would become a copy of last.pt
+            if trainer.processes.stops(stop()):
+                if leads and not due:  # else previous.pt would become a copy of last.pt
                     save(run)
                 return
     except DivergedError as error:
+        if not leads:
+            raise ToldError(error.exit_code) from None
         left = f"the last checkpoint, {run.folder.last}, is from before it"
         if not run.folder.last.exists():
             left = "no checkpoint was written yet"

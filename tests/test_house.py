@@ -17,18 +17,18 @@ PACKAGE = Path(nnzoo.__file__).parent
 LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache
-    nnzoo.extras nnzoo.config.reader nnzoo.config.schema
+    nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema
     nnzoo.config.shelf nnzoo.config.space
     nnzoo.config.describe
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
-    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.frames nnzoo.data.splitting nnzoo.data.augment nnzoo.data.dataset
-    nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
+    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.frames nnzoo.data.splitting nnzoo.data.dataset
+    nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models nnzoo.models.native nnzoo.models.native.library
     nnzoo.models.native.dense
     nnzoo.models.layers nnzoo.models.initialize
-    nnzoo.models.native.recurrent nnzoo.models.kernels
+    nnzoo.models.native.recurrent nnzoo.models.kernels nnzoo.models.shared
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
     nnzoo.metrics
     nnzoo.tasks

@@ -16,6 +16,7 @@ from nnzoo.errors import (
     INTERRUPTED,
     ConfigError,
     NnzooError,
+    ToldError,
     UsageError,
     is_out_of_memory,
 )
@@ -48,6 +49,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         debug = bool(kwargs.get("debug"))
         try:
             return function(*args, **kwargs)
+        except ToldError as error:
+            raise typer.Exit(error.exit_code) from None
         except NnzooError as error:
             if debug:
                 raise

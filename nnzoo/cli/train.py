@@ -28,6 +28,7 @@ from nnzoo.cli.common import (
     config_of,
     one_of,
 )
+from nnzoo.distributed import joined, launched
 from nnzoo.errors import INTERRUPTED, TERMINATED
 from nnzoo.extras import require
 
@@ -66,19 +67,24 @@ def train(
     """Train a network, or go on where its run folder stands."""
     one_of("--resume", resume, ("auto", "must", "never"))
     one_of("--verbose", verbose, (0, 1, 2))
-    run_config = config_of(source, config, set_, seed)
-    if run_config.train.tensorboard:
-        require("tensorboard", "train.tensorboard", "tensorboard")
-    from nnzoo import console, run
-    from nnzoo.training.device import choose_device
+    processes = joined()
+    with processes.together():
+        run_config = config_of(source, config, set_, seed)
+        if run_config.train.tensorboard:
+            require("tensorboard", "train.tensorboard", "tensorboard")
+        from nnzoo import console, run
+        from nnzoo.training.device import choose_device
 
+        where = choose_device(device, processes)
+        current = run.start(
+            run_config, out, where, cast(Any, resume), fresh, not dry_run, processes
+        )
     stdout, stderr = console.make_consoles()
+    if not processes.leads:
+        verbose, json_ = 0, False
     if verbose is None:
         verbose = 1 if stderr.is_terminal and not json_ else 2
     say = functools.partial(stderr.print, soft_wrap=True) if verbose else lambda *a, **k: None
-    current = run.start(
-        run_config, out, choose_device(device), cast(Any, resume), fresh, write=not dry_run
-    )
     _announce(say, current)
     if dry_run:
         _dry_run(stdout, current, json_)
@@ -89,14 +95,18 @@ def train(
                             "state": current.state, "config": run_config.to_dict()})  # fmt: skip
     with stopping() as stopped:
         _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
-    if stopped[0] and not trainer.finished:
-        name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
-        arguments = without_start_options(sys.argv[1:])
-        stderr.print(
-            f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
-            f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
-        )  # fmt: skip
-        raise typer.Exit(stopped[0])
+    if not trainer.finished:
+        # Of several processes perhaps not all were sent the signal that stops them all.
+        code = processes.largest(stopped[0])
+        if processes.leads:
+            name = "Ctrl-C" if code == INTERRUPTED else "SIGTERM"
+            command = "nnzoo" if processes.alone else "torchrun … -m nnzoo"
+            arguments = without_start_options(sys.argv[1:])
+            stderr.print(
+                f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
+                f"  {command} {shlex.join(arguments)}", markup=False, soft_wrap=True,
+            )  # fmt: skip
+        raise typer.Exit(code)
     result = current.result()
     if json_:
         best = {
@@ -151,7 +161,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     trainer = current.trainer
     epochs = trainer.config.train.epochs
     source = events(current, stop)
-    if trainer.config.train.tensorboard:
+    if trainer.config.train.tensorboard and trainer.processes.leads:
         from nnzoo.tensorboard import record
 
         source = record(current, source)
@@ -219,6 +229,8 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     x, _ = trainer.splits["train"].batch(first)
     rows = [layer.to_dict() for layer in probe.look(network, x).layers]
     trainer.try_step()
+    if not trainer.processes.leads:
+        return
     steps = {"steps_per_epoch": len(trainer.groups), "steps": trainer.total_steps}
     if json_:
         console.print_json({"event": "dry-run", "layers": rows, **steps})
@@ -243,7 +255,8 @@ def stopping() -> Iterator[list[int]]:
     def listen() -> None:
         while received := reader.recv(1):
             code = codes.get(received[0], 0)
-            if code and stopped[0]:
+            # torchrun may send more than one, and ends who does not end.
+            if code and stopped[0] and not launched():
                 if sys.stderr.isatty():
                     os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar hid the cursor
                 os._exit(code)

@@ -7,9 +7,50 @@ augmentation from (seed, step). The position of a run is therefore three integer
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Share(NamedTuple):
+    """The rows of a batch that one process has, from `start` to before `stop` of `total`.
+
+    What is drawn at random is drawn for the whole batch, of which a share is taken: so it does not
+    depend on how many processes there are.
+    """
+
+    start: int
+    stop: int
+    total: int
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+    def of(self, whole: Tensor, dim: int = 0) -> Tensor:
+        """This share of something that has `total` rows in a dimension; a view."""
+        return whole if self.rows == self.total else whole.narrow(dim, self.start, self.rows)
+
+
+_shares: list[Share] = []
+
+
+@contextmanager
+def sharing(share: Share) -> Iterator[None]:
+    """Layers draw for the whole batch of which the network is given a share."""
+    _shares.append(share)
+    try:
+        yield
+    finally:
+        _shares.pop()
+
+
+def current_share() -> Share | None:
+    """The share that the network is given; None where it is given whole batches."""
+    return _shares[-1] if _shares else None
 
 
 def derive(seed: int, *path: int | str) -> int:

@@ -7,6 +7,7 @@ EPYC (Zen 5): an MLP of 512 and 256 units, and a CNN of 32 and 64 channels with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nnzoo.data.batches import current_share
 from nnzoo.models.native import dense as native
 from nnzoo.models.native.library import takes
 
@@ -77,13 +79,20 @@ def keep_mask(x: Tensor, dropout: float) -> tuple[Tensor, float]:
 
     torch draws for one value after the other: 9 ms of 61 a step of the CNN. Here a draw of 64 bits
     from the same generator serves four values, each with 16 bits of its own: 1.2 ms. So the rate is
-    a multiple of 1/65,536, and the factor follows from the rate that there is.
+    a multiple of 1/65,536, and the factor follows from the rate that there is. A process that has a
+    share of the batch draws for all of it.
     """
     kept = min(max(round((1 - dropout) * _DRAW), 1), _DRAW - 1)
-    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    first, count = 0, x.numel()
+    share = current_share()
+    if share is not None and share.rows == len(x):
+        row = math.prod(x.shape[1:])
+        first, count = share.start * row, share.total * row
+    draws = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     mask = torch.empty_like(x)
     flat = mask.as_strided((x.numel(),), (1,))
-    torch.lt(draws.view(torch.int16)[: x.numel()], kept - _DRAW // 2, out=flat)
+    chosen = draws.view(torch.int16)[first : first + x.numel()]
+    torch.lt(chosen, kept - _DRAW // 2, out=flat)
     return mask, _DRAW / kept
 
 

@@ -9,10 +9,23 @@ from functools import cache
 import torch
 
 from nnzoo.config.schema import TrainOptions
+from nnzoo.distributed import ALONE, Processes, launched, local_size
 from nnzoo.errors import UsageError
 
-# As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set.
-ALL_THREADS = torch.get_num_threads()
+
+def all_threads() -> int:
+    """As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set; where torchrun
+    has set that to 1, as it does for several processes, this one's share of the processors."""
+    if not launched() or os.environ.get("OMP_NUM_THREADS") != "1":
+        return torch.get_num_threads()
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        processors = os.cpu_count() or 1
+    return max(1, processors // local_size())
+
+
+ALL_THREADS = all_threads()
 
 
 # Numbers of glibc's mallopt (malloc.h).
@@ -37,8 +50,9 @@ def use_threads(options: TrainOptions) -> None:
     torch.set_num_threads(ALL_THREADS if options.threads == "auto" else options.threads)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here."""
+def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here. Of
+    several processes on a machine each takes a CUDA device of its own."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -47,9 +61,17 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not processes.alone:
+            if device.index is not None and local_size() > 1:
+                raise UsageError(f"--device {name}: the processes of a machine need one each; cuda")
+            if device.index is None:
+                device = torch.device("cuda", processes.local_rank)
         if (device.index or 0) >= count:
             found = f"{count} CUDA device(s)" if count else "no CUDA device"
-            raise UsageError(f"--device {name}: this machine has {found}; use --device cpu")
+            needed = f" for {local_size()} processes" if local_size() > 1 else ""
+            raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
+        if not processes.alone:
+            torch.cuda.set_device(device)  # where NCCL works
         # Bit-identical repeats on CUDA need a fixed cuBLAS workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)

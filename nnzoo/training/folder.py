@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from nnzoo.config import RunConfig
@@ -85,11 +86,12 @@ class Folder:
         except OSError as error:
             raise CheckpointError(f"cannot set {self.last} aside: {error.strerror}") from None
 
-    def acquire(self, lock: FileLock) -> None:
-        """Make the folder and hold its lock, which a crash releases; raises CheckpointError."""
+    def acquire(self, lock: FileLock, wait: float = 0) -> None:
+        """Make the folder and hold its lock, which a crash releases; raises CheckpointError where
+        another process holds it for longer than `wait` seconds."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait)
         except Timeout:
             raise CheckpointError(
                 f"another process is training in {self.path}; wait for it, or give this run "
@@ -151,6 +153,14 @@ class Folder:
         """Before a checkpoint: it must not outlive the lines of its epochs."""
         if self.metrics.exists():
             disk.sync(self.metrics)
+
+    def begun_by(self, launch: str) -> bool:
+        """Whether config.yaml says that this launch of torchrun has trained here."""
+        try:
+            tree = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            return str(tree["environment"]["launch"]) == launch
+        except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+            return False
 
     def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
         tree = config.to_dict() | {"environment": environment}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, cast
@@ -19,8 +20,9 @@ from torch import Tensor
 from nnzoo.config import RunConfig
 from nnzoo.config.schema import PlateauOptions
 from nnzoo.data.augment import augment
-from nnzoo.data.batches import batch_sizes, derive, epoch_order, seed_all
+from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all, sharing
 from nnzoo.data.dataset import Split
+from nnzoo.distributed import ALONE, Joined, Processes
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, check_leaves
@@ -53,11 +55,16 @@ class Trainer:
     """One network in training.
 
     network: a batch to outputs, with its parts `model` (what is trained), `task` (loss and
-    metrics) and `device`; splits: prepared for it, on its device.
+    metrics) and `device`; splits: prepared for it, on its device; processes: with which it shares
+    every batch. Whatever there are, the course of training is the same.
     """
 
-    def __init__(self, config: RunConfig, network: Network, splits: dict[str, Split]) -> None:
+    def __init__(
+        self, config: RunConfig, network: Network, splits: dict[str, Split],
+        processes: Processes = ALONE,
+    ) -> None:  # fmt: skip
         self.config = config
+        self.processes = processes
         self.network = network
         self.model = network.model
         self.task = network.task
@@ -123,31 +130,41 @@ class Trainer:
             yield self.finish_epoch()
 
     def train_step(self, rows: Tensor) -> None:
-        """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for.
+        """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for; of
+        several processes each takes its share of every batch.
 
         Raises DivergedError before the weights are touched, unless `on_nan` says to skip the step.
         """
         seed_all(derive(self.config.seed, "step", self.step), self.device)
         rate = self.rate_at(self.step)
         self.optimizer.zero_grad()
-        batches = [self.splits["train"].batch(part)
-                   for part in rows.split(batch_sizes(len(rows), self.config.train.batch_size))]  # fmt: skip
+        parts = rows.split(batch_sizes(len(rows), self.config.train.batch_size))
+        shares = [Share(*self.processes.bounds(len(part)), len(part)) for part in parts]
+        batches = [self.splits["train"].batch(share.of(part))
+                   for share, part in zip(shares, parts, strict=True)]  # fmt: skip
         weights = [self.task.weight(y) for _, y in batches]
-        total = sum(weights)
+        total = sum(weights) if self.processes.alone else self.weight(rows)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
         seen = []
         for i, (x, y) in enumerate(batches):
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
-                x = augment(x, self.augment, torch.Generator().manual_seed(seed))
-            output = self.network(x)
+                x = augment(x, self.augment, torch.Generator().manual_seed(seed), shares[i])
+            with nullcontext() if self.processes.alone else sharing(shares[i]):
+                output = self.network(x)
             loss = self.task.loss(output, y)
             # Not with a gradient given: to check its shape torch loads sympy, 0.3 s and 25 MB.
             (loss / total).backward()
             seen.append((output.detach(), y, loss.detach(), weights[i]))
+        loss = reduce(torch.add, [each[2] for each in seen])
+        right: Tensor | int = 0
+        if isinstance(self.processes, Joined):
+            right = sum(self.sums.right(output, y) for output, y, _, _ in seen)
+            loss, right = self.processes.add_gradients(
+                self.parameters, loss, torch.as_tensor(right, device=self.device)
+            )
         clip = self.config.optim.clip
         norm = clip_gradients([cast(Tensor, p.grad) for p in self.parameters], clip)
-        loss = reduce(torch.add, [each[2] for each in seen])
         # One look for both: nothing times a loss that is not finite is not a number.
         if math.isfinite(before := (norm + 0 * loss).item()):
             scale = norm_scale(before, clip)
@@ -155,14 +172,23 @@ class Trainer:
             self.norm, self.skipped_in_row = before, 0
             self.norm_sum += before
             self.norm_max = max(self.norm_max, before)
-            for each in seen:
-                self.sums.add(*each)
+            if self.processes.alone:
+                for each in seen:
+                    self.sums.add(*each)
+            else:
+                self.sums.count(loss, total, right, len(rows))
             if self.first_loss is None:
                 self.first_loss = loss.item() / float(total)
         else:
             self.skip(rate, loss.item(), buffers)
         self.step += 1
         self.group += 1
+
+    def weight(self, rows: Tensor) -> Tensor | float:
+        """What the summed loss of some training rows, whoever has them, is divided by."""
+        if not self.task.classifies:
+            return float(len(rows))
+        return self.task.weight(self.splits["train"].targets().index_select(0, rows))
 
     def try_step(self) -> None:
         """One step on the first rows of the first epoch, and an answer to the first rows of the other
@@ -248,13 +274,17 @@ class Trainer:
         self.skipped = 0
         findings = self.look(row)
         if "val" in self.splits:
-            report = evaluate(self.network, self.splits["val"], self.task, self.device)
+            report = evaluate(
+                self.network, self.splits["val"], self.task, self.device, self.processes
+            )
             row |= {f"val_{name}": report[name] for name in self.task.metrics}
-        best = self.compare(row)
         row |= {
             "samples_per_second": round(self.rows / seconds, 1) if seconds else None,
             "seconds": round(seconds, 4),
         }
+        # What follows from it is decided alike, also where processors round otherwise.
+        row = self.processes.tell(lambda: row)
+        best = self.compare(row)
         return EpochEnd(row, best, findings)
 
     def look(self, row: dict[str, Any]) -> list[health.Finding]:

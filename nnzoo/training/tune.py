@@ -44,8 +44,12 @@ Kernels = Literal["torch", "native"]
 Choice = tuple[Precision, int]
 
 
-def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> RunConfig:
-    """The configuration with precision and threads chosen; network and splits stay as they are."""
+def resolve(
+    config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
+) -> RunConfig:
+    """The configuration with precision and threads chosen; network and splits stay as they are.
+
+    processes: how many share each batch; what one of them has of it is timed."""
     train = config.train
     kernels = _kernels(train.kernels, network)
     network.use(train.model_copy(update={"kernels": kernels}), compiled=False)
@@ -58,10 +62,11 @@ def resolve(config: RunConfig, network: Network, splits: dict[str, Split]) -> Ru
     choices: list[Choice] = [(p, t) for p in precisions for t in threads]
     precision, count = choices[0]
     if len(choices) > 1:
-        path = cache_folder() / "tuned" / f"{_key(config, network, splits, choices, kernels)}.json"
+        key = _key(config, network, splits, choices, kernels, processes)
+        path = cache_folder() / "tuned" / f"{key}.json"
         chosen = _remembered(path, choices)
         if chosen is None:
-            chosen = _fastest(_timed(config, network, splits, choices))
+            chosen = _fastest(_timed(config, network, splits, choices, processes))
             _remember(path, chosen)
         precision, count = chosen
     update = {"precision": precision, "threads": count, "kernels": kernels,
@@ -91,12 +96,15 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def _timed(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
-) -> dict[Choice, float]:
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    processes: int = 1,
+) -> dict[Choice, float]:  # fmt: skip
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
     trainer = Trainer(config, network, splits)
-    rows = torch.arange(trainer.groups[0], device=network.device)
+    # Batch norm takes no batch of one row.
+    count = min(trainer.groups[0], max(2, trainer.groups[0] // processes))
+    rows = torch.arange(count, device=network.device)
 
     def step() -> float:
         started = time.perf_counter()
@@ -130,14 +138,14 @@ def _fastest(seconds: dict[Choice, float]) -> Choice:
 
 def _key(
     config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
-    kernels: Kernels,
+    kernels: Kernels, processes: int,
 ) -> str:  # fmt: skip
     """What decides how long a step takes, as a hash."""
     facts = [
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
-        [config.train.batch_size, config.train.accumulate, len(splits["train"])],
+        [config.train.batch_size, config.train.accumulate, len(splits["train"]), processes],
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
         [choices, kernels],
         str(network.device),

@@ -1,0 +1,182 @@
+"""Layers whose answer depends on the whole batch, for a process that has a share of it.
+
+Batch norm takes its statistics over all processes, forward and backward; dropout draws for the whole
+batch. `share_layers` turns torch's own layers into these, also in networks of other packages; they keep
+their parameters and names, and where no share is announced (`sharing`) they do what they did.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from nnzoo.data.batches import Share, current_share
+from nnzoo.models.layers import Dropout, fast
+
+
+class Exchange(Protocol):
+    """What batch norm asks of the processes."""
+
+    def gather(self, numbers: Tensor) -> Tensor:
+        """The numbers (...) of all processes: (processes, ...)."""
+        ...
+
+    def sum(self, numbers: Tensor) -> Tensor:
+        """The sum of all processes' numbers, in place."""
+        ...
+
+
+def share_layers(model: nn.Module, processes: Exchange) -> None:
+    """Make a model's batch norms, dropouts and recurrent layers those of several processes."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.processes = processes  # type: ignore[assignment]
+            _become(module, _BatchNorm)
+        elif isinstance(module, nn.Dropout):
+            _become(module, _Dropout)
+        elif isinstance(module, nn.RNNBase) and module.dropout and module.num_layers > 1:
+            module.__dict__["layers"] = _single_layers(module)  # no submodules: no new names
+            _become(module, _Layers)
+
+
+def _become(module: nn.Module, kind: type) -> None:
+    """Let a module keep everything it has and take its `forward` from `kind` first."""
+    own = type(module)
+    module.__class__ = type(own.__name__, (kind, own), {})
+
+
+def drop(x: Tensor, dropout: float, share: Share) -> Tensor:
+    """torch's dropout of a share x (..., rows, features), drawn for the whole batch."""
+    shape = list(x.shape)
+    shape[-2] = share.total
+    noise = x.new_empty(shape).bernoulli_(1 - dropout).div_(1 - dropout)
+    return x * share.of(noise, -2)
+
+
+class _Dropout:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        share = current_share()
+        by_torch = share is None or not self.training or not 0 < self.p < 1
+        quick = isinstance(self, Dropout) and fast(x, torch.float32, torch.bfloat16)
+        if by_torch or quick or len(x) != cast(Share, share).rows:
+            return cast(Tensor, super().forward(x))  # type: ignore[misc]
+        return drop(x.flatten(1), self.p, cast(Share, share)).view_as(x)
+
+
+class _Layers:
+    """Recurrent layers one by one, with the dropout between them drawn for the whole batch."""
+
+    def forward(self: Any, x: Tensor, *state: Any) -> Any:
+        share = current_share()
+        if share is None or not self.training or state:
+            return super().forward(x, *state)  # type: ignore[misc]
+        lasts = []
+        for i, layer in enumerate(self.layers):
+            if i:
+                # Time first, as torch draws.
+                first = x.transpose(0, 1) if self.batch_first else x
+                dropped = drop(first, self.dropout, share)
+                x = dropped.transpose(0, 1) if self.batch_first else dropped
+            x, last = layer(x)
+            lasts.append(last)
+        if isinstance(lasts[0], tuple):
+            return x, tuple(torch.cat(each) for each in zip(*lasts, strict=True))
+        return x, torch.cat(lasts)
+
+
+def _single_layers(module: nn.RNNBase) -> list[nn.RNNBase]:
+    """Each layer of a recurrent module as one of its kind, with the same parameters."""
+    directions = 2 if module.bidirectional else 1
+    more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
+    layers = []
+    for i in range(module.num_layers):
+        width = (module.proj_size or module.hidden_size) * directions if i else module.input_size
+        if module.proj_size:
+            more["proj_size"] = module.proj_size
+        layer: nn.RNNBase = cast(Any, type(module))(
+            input_size=width, hidden_size=module.hidden_size, bias=module.bias,
+            batch_first=module.batch_first, bidirectional=module.bidirectional, device="meta",
+            **more,
+        )  # fmt: skip
+        for name, _ in list(layer.named_parameters()):
+            setattr(layer, name, getattr(module, name.replace("_l0", f"_l{i}")))
+        layers.append(layer)
+    return layers
+
+
+class _BatchNorm:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if current_share() is None or not self.training:
+            return cast(Tensor, super().forward(x))  # type: ignore[misc]
+        self._check_input_dim(x)
+        y, mean, variance, count = _Normalize.apply(
+            x, self.weight, self.bias, self.eps, self.processes
+        )
+        if self.track_running_stats:
+            self.num_batches_tracked.add_(1)
+            part = self.momentum
+            if part is None:
+                part = 1 / int(self.num_batches_tracked)
+            self.running_mean.lerp_(mean, part)
+            self.running_var.lerp_(variance * (count / (count - 1)), part)
+        return cast(Tensor, y)
+
+
+class _Normalize(torch.autograd.Function):
+    """x (rows, channels, ...) with the statistics of all processes' rows: y, their mean and variance
+    (channels,), and how many values a channel has.
+
+    Means and squares are merged from those of each process (Chan et al. 1979): one exchange forward,
+    one backward, as in torch.nn.SyncBatchNorm, which is for CUDA alone.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float,
+        processes: Exchange,
+    ) -> Any:  # fmt: skip
+        channels = x.shape[1]
+        own = x.numel() // channels
+        around = [0, *range(2, x.ndim)]
+        variance, mean = (
+            torch.var_mean(x.float(), around, correction=0)
+            if own
+            else (x.new_zeros(channels).float(), x.new_zeros(channels).float())
+        )
+        sizes = torch.full_like(mean, own)
+        means, variances, counts = processes.gather(
+            torch.stack([mean, variance, sizes]).double()
+        ).unbind(1)
+        count = counts.sum(0)
+        middle = (means * counts).sum(0) / count
+        spread = ((variances + (means - middle) ** 2) * counts).sum(0) / count
+        mean, variance = middle.float(), spread.float()
+        y = functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps, ctx.processes, ctx.count = eps, processes, float(count[0])
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance, ctx.count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:
+        x, weight, mean, variance = ctx.saved_tensors
+        scale = (variance + ctx.eps).rsqrt()
+        if x.numel():
+            # As in evaluation: the statistics are given numbers. What they owe to x comes behind.
+            gradient, along, over = torch.ops.aten.native_batch_norm_backward(
+                grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            )
+        else:
+            gradient, along, over = grad, torch.zeros_like(mean), torch.zeros_like(mean)
+        sums = ctx.processes.sum(torch.stack([over, along]).float()) / ctx.count
+        factor = scale if weight is None else scale * weight
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        around = (x - mean.view(shape)).mul_((factor * scale * sums[1]).view(shape))
+        gradient = gradient - around.add_((factor * sums[0]).view(shape))
+        needed = [along, over] if weight is not None else [None, None]
+        return gradient.to(x.dtype), *needed, None, None

@@ -1,0 +1,118 @@
+"""What tests/test_distributed.py lets each of several processes do: python processes.py OUT, with the
+variables of torchrun. Each network takes 50 steps, and what it has become is kept in OUT."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+STEPS = 50
+CASES: dict[str, dict[str, Any]] = {
+    "mlp": {
+        "data": {"name": "digits", "class_weights": "balanced"},
+        "model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.2},
+        "optim": {"name": "adamw", "clip": {"norm": 0.5}},
+        "train": {"batch_size": 31, "accumulate": 2, "label_smoothing": 0.1},
+    },
+    # 1,258 rows in batches of 251: the last has 3, fewer than there may be processes.
+    "mlp_norm": {
+        "data": {"name": "digits", "class_weights": "balanced"},
+        "model": {"name": "mlp", "hidden": [16], "norm": "batch", "activation": "tanh", "dropout": 0.3},
+        "optim": {"name": "sgd", "lr": 0.005, "nesterov": True, "weight_decay": 1e-3},
+        "train": {"batch_size": 251},
+    },
+    "cnn": {
+        "data": {"name": "digits",
+                 "augment": {"shift": 1, "rotate": 10, "flip": "horizontal", "crop": 0.9, "erase": 0.2}},
+        "model": {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.1,
+                  "head": {"hidden": [8], "dropout": 0.3}},
+        "train": {"batch_size": 77},
+    },
+    "cnn_residual": {
+        "data": {"name": "digits"},
+        "model": {"name": "cnn", "channels": [6], "norm": "batch", "residual": True, "activation": "gelu",
+                  "pool": "avg", "head": {"pooling": "average"}},
+        "optim": {"name": "sgd", "lr": 1e-3},
+        "train": {"batch_size": 50},
+    },
+    "cnn_series": {
+        "data": {"name": "sine", "length": 400, "noise": 0.1},
+        "model": {"name": "cnn", "channels": [4], "dropout": 0.1, "norm": "batch"},
+        "train": {"batch_size": 14},
+    },
+    "rnn": {
+        "data": {"name": "adding", "length": 8, "train": 203, "val": 21, "test": 20},
+        "model": {"name": "rnn", "hidden_size": 12, "num_layers": 2, "dropout": 0.1},
+        "optim": {"name": "rmsprop"},
+        "train": {"batch_size": 12, "loss": "huber"},
+    },
+    "lstm": {
+        "data": {"name": "sine", "length": 400, "noise": 0.1, "horizon": 3},
+        "model": {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.2},
+        "train": {"batch_size": 15},
+    },
+    "lstm_relu": {
+        "data": {"name": "digits"},
+        "model": {"name": "lstm", "hidden_size": 8, "activation": "relu", "dropout": 0.1,
+                  "num_layers": 2, "bidirectional": True},
+        "optim": {"name": "sgd", "lr": 0.001, "clip": {"norm": 1.0}},
+        "train": {"batch_size": 62},
+    },
+    "gru": {
+        "data": {"name": "digits", "preprocess": {"scale": "minmax"}},
+        "model": {"name": "gru", "hidden_size": 16, "num_layers": 2, "dropout": 0.2,
+                  "bidirectional": True, "readout": "mean"},
+        "optim": {"name": "adam", "clip": {"value": 0.1}},
+        "train": {"batch_size": 62},
+    },
+}  # fmt: skip
+
+
+def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
+    """The weights and counts of a network after its steps."""
+    import torch
+
+    from nnzoo.config.load import from_dict
+    from nnzoo.evaluate import evaluate
+    from nnzoo.run import start, train
+    from nnzoo.training.trainer import EpochEnd
+
+    fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}
+    tree = CASES[case] | {"name": case, "train": CASES[case]["train"] | fixed}
+    with processes.together():
+        run = start(from_dict(tree, case), out, torch.device("cpu"), processes=processes)
+    rows = []
+    trainer = run.trainer
+    for event in train(run):
+        if isinstance(event, EpochEnd):
+            rows.append(event.row)
+        elif trainer.step == STEPS:
+            break
+    run.lock.release()
+    report = evaluate(run.network, trainer.splits["val"], trainer.task, trainer.device, processes)
+    return {
+        "weights": {k: t.clone() for k, t in run.network.model.state_dict().items()},
+        "optimizer": trainer.optimizer.state_dict(0.0)["state"],
+        "sums": trainer.sums.state(),
+        "rows": [{k: v for k, v in row.items() if "second" not in k} for row in rows],
+        "report": report,
+    }
+
+
+def main(out: Path) -> None:
+    """All courses in this process, one of several."""
+    import torch
+
+    from nnzoo import distributed
+
+    torch.set_num_threads(1)
+    processes = distributed.joined()
+    seen = {case: course(case, processes, out / "runs") for case in CASES}
+    torch.save(seen, out / f"{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NNZOO_CACHE", sys.argv[1])
+    main(Path(sys.argv[1]))

@@ -1,0 +1,518 @@
+"""Several processes: the course of training does not depend on how many there are, one writes and
+speaks, all stop together, and what is killed goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import processes as courses
+import pytest
+import torch
+import yaml
+from torch import distributed as dist
+from torch import nn
+from zoo import SCRIPTS, begin, config, finish, load_script, same
+
+from nnzoo import distributed, run
+from nnzoo.data.batches import Share, sharing
+from nnzoo.distributed import ALONE, Joined, Processes, joined
+from nnzoo.errors import ConfigError, LostError, ToldError, UsageError
+from nnzoo.models.shared import share_layers
+from nnzoo.training import checkpoint, device, folder
+
+HERE = Path(__file__).parent
+
+
+def environments(count: int, **more: str) -> list[dict[str, str]]:
+    """What torchrun would set for each of so many processes of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_PORT": str(port),
+              "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"} | more  # fmt: skip
+    return [os.environ | shared | {"RANK": str(i), "LOCAL_RANK": str(i)} for i in range(count)]
+
+
+def launch(words: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
+    """So many processes of one command."""
+    return [subprocess.Popen([sys.executable, *words], env=each, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for each in environments(count, **more)]  # fmt: skip
+
+
+def ends(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of each."""
+    results = []
+    for process in started:
+        out, err = process.communicate(timeout=120)
+        results.append((process.returncode, out, err))
+    return results
+
+
+TRAIN = ["-m", "nnzoo", "train", "--config", "run.yaml"]
+RUN = """
+name: run
+data: {name: digits, class_weights: balanced}
+model: {name: cnn, channels: [4, 8], norm: batch, dropout: 0.1}
+optim: {name: adam, lr: 3e-3}
+train: {epochs: %d, batch_size: 77, accumulate: 2, save_every: 7 steps, precision: fp32}
+"""
+
+
+def trained(out: str | Path) -> tuple[Any, list[Any]]:
+    """What a run ended with, times and the number of processes aside."""
+    content = checkpoint.load(Path(out) / "run" / "last.pt")
+    content["trainer"]["position"].pop("elapsed")
+    lines = (Path(out) / "run" / "metrics.jsonl").read_text().splitlines()
+    rows = [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in lines]
+    return content, rows
+
+
+def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    """The largest difference of two sets of weights."""
+    assert a.keys() == b.keys()
+    return max(float((a[name].double() - b[name].double()).abs().max()) for name in a)
+
+
+# The course of training.
+
+
+@pytest.fixture(scope="module")
+def by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Each course in one process."""
+    out = tmp_path_factory.mktemp("one")
+    return {case: courses.course(case, ALONE, out) for case in courses.CASES}
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow), 4])
+def test_after_50_steps_several_processes_have_the_weights_and_counts_of_one(
+    count: int, by_one: dict[str, Any]
+) -> None:
+    for code, _, err in ends(launch([str(HERE / "processes.py"), str(Path.cwd())], count)):
+        assert code == 0, err
+    seen = [torch.load(f"{rank}.pt", weights_only=True) for rank in range(count)]
+    for case, one in by_one.items():
+        first = seen[0][case]
+        assert distance(one["weights"], first["weights"]) < 1e-5, case
+        for other in seen[1:]:
+            assert same(other[case], first), f"{case}: two processes disagree"
+        # Loss and class weights are sums of numbers that are rounded; the others are counts.
+        for name in ("rows", "right"):
+            assert torch.equal(one["sums"][name], first["sums"][name]), case
+        torch.testing.assert_close(one["sums"], first["sums"], rtol=1e-5, atol=0)
+        report, other = one["report"], first["report"]
+        for name in ("n", "confusion_matrix", "accuracy", "per_class"):
+            assert report.get(name) == other.get(name), case
+        assert other["loss"] == pytest.approx(report["loss"], rel=1e-4)
+        keys = ("epoch", "step", "lr", "train_accuracy", "val_accuracy", "val_f1_macro")
+        assert [[row.get(key) for key in keys] for row in one["rows"]] == [
+            [row.get(key) for key in keys] for row in first["rows"]
+        ], case
+
+
+# The command.
+
+
+def test_processes_are_stopped_resumed_and_told_as_one(nnzoo: Any) -> None:
+    """One signal to one process stops all after the same step; one process goes on, then three."""
+    Path("run.yaml").write_text(RUN % 300)
+    started = launch([*TRAIN, "--verbose", "2", "--json"], 2)
+    deadline = time.monotonic() + 60
+    lines = Path("checkpoints/run/metrics.jsonl")
+    while not (lines.exists() and lines.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started[1].send_signal(signal.SIGTERM)
+    (first, out, err), (second, *silent) = ends(started)
+    assert (first, second) == (143, 143), err
+    assert silent == ["", ""]
+    assert err.count("SIGTERM: saved at step ") == 1
+    assert "  torchrun … -m nnzoo train --config run.yaml" in err
+    assert [json.loads(line)["event"] for line in out.splitlines()][:2] == ["start", "epoch"]
+    content, rows = trained("checkpoints")
+    position = content["trainer"]["position"]
+    assert f"saved at step {position['step']} " in err
+    assert content["processes"] == 2
+    environment = yaml.safe_load(Path("checkpoints/run/config.yaml").read_text())["environment"]
+    assert environment["processes"] == 2
+    # The sums of the epoch so far are those of all processes, once.
+    group = position["group"]
+    assert content["trainer"]["sums"]["rows"] == min(group * 154, 1258)
+
+    epochs = position["epoch"] + 2
+    assert nnzoo("train", "--config", "run.yaml", "-s", f"train.epochs={epochs}").code == 0
+    for code, _, err in ends(launch([*TRAIN, "-s", f"train.epochs={epochs + 1}"], 3)):
+        assert code == 0, err
+    nnzoo("train", "--config", "run.yaml", "-s", f"train.epochs={epochs + 1}", "--out", "whole")
+    (parts, parts_rows), (whole, whole_rows) = trained("checkpoints"), trained("whole")
+    assert parts_rows[: len(rows)] == rows
+    assert distance(parts["model"], whole["model"]) < 1e-5
+    assert parts["trainer"]["position"]["step"] == whole["trainer"]["position"]["step"]
+    assert [row["train_accuracy"] for row in parts_rows] == [
+        row["train_accuracy"] for row in whole_rows
+    ]
+    again = ends(launch([*TRAIN, "-s", f"train.epochs={epochs + 1}"], 2))
+    assert [code for code, *_ in again] == [0, 0]
+    assert "is complete" in again[0][2] and "accuracy" in again[0][1]
+    assert again[1][1:] == ("", "")
+
+
+def test_a_killed_worker_is_started_again_and_the_run_ends_with_the_same_bits() -> None:
+    """By torchrun itself, with --fresh, which counts for the first start alone."""
+    Path("run.yaml").write_text(RUN % 12)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+             "--max-restarts", "2", *TRAIN, "--fresh"]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    assert [code for code, *_ in ends(launch([*TRAIN, "--out", "whole"], 2))] == [0, 0]
+    with subprocess.Popen([*words, "--out", "parts"], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=environment) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not Path("parts/run/previous.pt").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        if not children.exists():  # pragma: no cover
+            process.kill()
+            pytest.skip("needs /proc to find the workers")
+        os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "--fresh: torchrun has started this run, and starts it again: going on" in err
+    assert "resumed parts/run at epoch" in err
+    assert [each.name for each in Path("parts").iterdir()] == ["run"]
+    assert same(trained("whole"), trained("parts"))
+
+
+def test_what_is_wrong_is_told_once_and_ends_all_processes() -> None:
+    bad = launch([*TRAIN, "-s", "model.chanels=3"], 2)
+    Path("run.yaml").write_text(RUN % 1)
+    faults = ends(bad)
+    assert [code for code, *_ in faults] == [2, 2]
+    assert sum("did you mean 'channels'" in err for *_, err in faults) == 1
+
+    # The second process has another file.
+    Path("own.yaml").write_text((RUN % 1).replace("0.1", "0.2"))
+    pair = environments(2)
+    started = [
+        subprocess.Popen([sys.executable, "-m", "nnzoo", "train", "--config", each, "-s", "name=run"],
+                         env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for each, env in zip(("run.yaml", "own.yaml"), pair, strict=True)
+    ]  # fmt: skip
+    (first, _, quiet), (second, _, err) = ends(started)
+    assert (first, second) == (2, 2)
+    assert quiet == ""
+    assert err.startswith("rank 1 on ")
+    assert "another configuration than in rank 0: model.dropout" in err
+
+    # Its data are others: the same path, in another place.
+    for place, last in (("a", 1.0), ("b", 2.0)):
+        Path(place).mkdir()
+        lines = ["x,y", *(f"{i},{i % 7}.5" for i in range(60)), f"61,{last}"]
+        Path(place, "data.csv").write_text("\n".join(lines) + "\n")
+        Path(place, "run.yaml").write_text("data: {name: csv, path: data.csv}\nmodel: mlp\n")
+    started = [
+        subprocess.Popen([sys.executable, *TRAIN], cwd=place, env=env, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for place, env in zip(("a", "b"), environments(2), strict=True)
+    ]  # fmt: skip
+    (first, _, quiet), (second, _, err) = ends(started)
+    assert (first, second) == (3, 3)
+    assert quiet == ""
+    assert err.startswith("rank 1 on ") and "the data are others than where the run folder" in err
+
+
+def test_a_process_that_is_gone_ends_the_others_with_one_message() -> None:
+    Path("run.yaml").write_text(RUN % 300)
+    started = launch([*TRAIN, "--verbose", "0"], 3)
+    deadline = time.monotonic() + 60
+    while not Path("checkpoints/run/last.pt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started[2].kill()
+    (first, _, err), (second, _, quiet), _ = ends(started)
+    assert (first, second) == (1, 1)
+    assert quiet == ""
+    assert "another process of this run is gone or does not answer" in err
+    assert "Traceback" not in err
+
+
+def test_the_machine_that_has_the_run_leads() -> None:
+    """Where machines share no disk, torchrun may give rank 0 to the one without the run folder."""
+    for place in ("a", "b"):
+        Path(place).mkdir()
+        Path(place, "run.yaml").write_text(RUN % 2)
+
+    def two(places: str, *words: str) -> list[tuple[int, str, str]]:
+        pair = environments(2)
+        for env in pair:
+            env["LOCAL_RANK"] = "0"
+        return ends([
+            subprocess.Popen([sys.executable, *TRAIN, *words], cwd=place, env=env, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for place, env in zip(places, pair, strict=True)
+        ])  # fmt: skip
+
+    (first, out, err), (second, quiet, _) = two("ab")
+    assert (first, second) == (0, 0), err
+    assert "accuracy" in out and quiet == ""
+    assert not Path("b/checkpoints").exists()
+    (first, quiet, _), (second, out, err) = two("ba", "-s", "train.epochs=4")
+    assert (first, second) == (0, 0), err
+    assert "resumed checkpoints/run at epoch 3 of 4" in err
+    assert "accuracy" in out and quiet == ""
+    assert not Path("b/checkpoints").exists()
+    assert len(Path("a/checkpoints/run/metrics.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.slow
+def test_two_hosts_one_of_which_is_cut_off_end_with_the_same_bits() -> None:
+    """docs/scale.md has the whole campaign."""
+    reason = load_script("hosts_campaign").unavailable()
+    if reason:
+        pytest.skip(reason)
+    words = [sys.executable, str(SCRIPTS / "hosts_campaign.py"), "--kills", "0", "--losses", "1",
+             "--outages", "0", "--epochs", "8", "--limit", "100"]  # fmt: skip
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("identical, bit for bit") == 1
+
+
+# The parts, in this process.
+
+
+@pytest.fixture
+def one_of_one() -> Iterator[Joined]:
+    """A group of one process, which takes the way of several."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield Joined(0, 1, 0)
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "lstm"])
+def test_a_group_of_one_process_trains_as_one_process_does(one_of_one: Joined, model: str) -> None:
+    data = {"name": "digits", "augment": {"shift": 1}, "class_weights": "balanced"}
+    run_config = config(model, data, train={"epochs": 2, "batch_size": 100, "on_nan": "skip"})
+    whole, parts = begin(run_config, "whole"), begin(run_config, "parts", processes=one_of_one)
+    for one, other in zip(finish(whole), finish(parts), strict=True):
+        keys = ("train_accuracy", "val_accuracy", "step", "skipped")
+        assert [one[key] for key in keys] == [other[key] for key in keys]
+    a, b = whole.network.model.state_dict(), parts.network.model.state_dict()
+    assert distance(a, b) < 1e-5
+    assert whole.result()["accuracy"] == parts.result()["accuracy"]  # type: ignore[index]
+
+
+def test_a_regression_of_several_processes_counts_its_rows(one_of_one: Joined) -> None:
+    run_config = config("mlp", "table_number")
+    assert finish(begin(run_config, "parts", processes=one_of_one))[-1][
+        "train_loss"
+    ] == pytest.approx(finish(begin(run_config, "whole"))[-1]["train_loss"], rel=1e-5)
+
+
+def test_a_run_that_diverges_is_told_by_the_process_that_leads(one_of_one: Joined) -> None:
+    current = begin(config(optim={"name": "sgd", "lr": 1e30}), processes=one_of_one)
+    one_of_one.lead = 1  # elsewhere
+    with pytest.raises(ToldError) as told:
+        finish(current)
+    assert told.value.exit_code == 4
+    current.lock.release()
+
+
+def test_compiling_is_refused(one_of_one: Joined) -> None:
+    with pytest.raises(ConfigError, match="does not go with several processes"):
+        begin(config(train={"compile": True}), processes=one_of_one)
+
+
+def test_an_error_of_one_process_is_told_and_others_are_silent(one_of_one: Joined) -> None:
+    with pytest.raises(UsageError, match=r"^no such thing$"), one_of_one.together():
+        raise UsageError("no such thing")  # all processes, so without a name
+    with pytest.raises(KeyError), one_of_one.together():
+        raise KeyError("a fault of nnzoo")
+
+
+def test_a_lost_process_is_named_on_each_machine_once(one_of_one: Joined) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[pair.cc:1] Connection closed by peer\nmore")
+
+    one_of_one.distributed = type("Broken", (), {"all_reduce": staticmethod(broken)})
+    with pytest.raises(LostError, match=r"rank 0 on .* Connection closed by peer\)"):
+        one_of_one.largest(3)
+    one_of_one.local_rank = 1
+    with pytest.raises(ToldError), one_of_one.together():
+        pass
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert joined() is ALONE
+    assert distributed.launch() is None and distributed.restarts() == 0
+    for name, value in environments(1)[0].items():
+        monkeypatch.setenv(name, value)
+    assert joined() is ALONE  # torchrun --nproc-per-node 1
+
+
+def test_a_timeout_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environments(2, NNZOO_TIMEOUT="soon")[0].items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="NNZOO_TIMEOUT: expected whole seconds"):
+        joined()
+
+
+def test_processes_that_do_not_find_each_other_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environments(2)[1].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "START_TIMEOUT", 0.1)
+    with pytest.raises(LostError, match="do not find each other"):
+        joined()
+
+
+def test_shares_cover_every_row_once_and_differ_by_one() -> None:
+    for size in range(1, 6):
+        for rows in range(20):
+            bounds = []
+            for rank in range(size):
+                processes = Processes()
+                processes.rank, processes.size = rank, size
+                bounds.append(processes.bounds(rows))
+            assert bounds[0][0] == 0 and bounds[-1][1] == rows
+            assert all(a[1] == b[0] for a, b in pairwise(bounds))
+            sizes = [stop - start for start, stop in bounds]
+            assert max(sizes) - min(sizes) <= 1
+
+
+class Nobody:
+    """Processes of which only this one has rows."""
+
+    def gather(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers[None].clone()
+
+    def sum(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (6, 3, 5), (6, 3, 4, 4)])
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"momentum": None},
+                                     {"track_running_stats": False}])  # fmt: skip
+def test_shared_batch_norm_is_torchs(shape: tuple[int, ...], options: dict[str, Any]) -> None:
+    kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)]
+    stock, shared = kind(3, **options), kind(3, **options)
+    share_layers(shared, Nobody())
+    assert isinstance(shared, kind)
+    torch.manual_seed(0)
+    for _ in range(2):
+        x = (torch.randn(shape) * 3 + 100).requires_grad_()
+        copy = x.detach().clone().requires_grad_()
+        weight = torch.randn(shape)
+        (stock(x) * weight).sum().backward()
+        with sharing(Share(0, 6, 6)):
+            (shared(copy) * weight).sum().backward()
+        torch.testing.assert_close(copy.grad, x.grad, rtol=1e-4, atol=1e-5)
+        for one, other in zip(stock.parameters(), shared.parameters(), strict=True):
+            torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(stock.state_dict(), shared.state_dict())
+        torch.testing.assert_close(shared(copy), stock(x))  # not shared: torch's own
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.GRU(4, 5, 2, dropout=0.5),
+                                   nn.LSTM(4, 5, 3, dropout=0.3, proj_size=2, bidirectional=True),
+                                   nn.RNN(4, 5, 2, dropout=0.5, batch_first=True, nonlinearity="relu")],
+                         ids=lambda layer: type(layer).__name__)  # fmt: skip
+def test_dropout_of_shares_is_that_of_the_whole_batch(layer: nn.Module) -> None:
+    """Also in networks of other packages, whatever torch's layers they are made of."""
+    dim = 0 if getattr(layer, "batch_first", True) else 1
+    x = torch.randn(6, 6, 4)
+
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        y = layer(x)
+        return y if isinstance(y, torch.Tensor) else y[0]
+
+    whole = answer(x)
+    names = list(layer.state_dict())
+    share_layers(layer, Nobody())
+    assert list(layer.state_dict()) == names
+    torch.testing.assert_close(answer(x), whole)
+    parts = []
+    for start, stop in ((0, 4), (4, 4), (4, 6)):
+        with sharing(Share(start, stop, 6)):
+            parts.append(answer(x.narrow(dim, start, stop - start)))
+    torch.testing.assert_close(torch.cat(parts, dim), whole)
+
+
+# Devices, threads, folders.
+
+
+def test_torchruns_processes_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert device.all_threads() == 7
+    for name, value in environments(2)[0].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert device.all_threads() == 4
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert device.all_threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")  # someone has decided
+    assert device.all_threads() == 7
+
+
+def test_each_process_of_a_machine_takes_its_own_cuda_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environments(2)[1].items():
+        monkeypatch.setenv(name, value)
+    processes = Processes()
+    processes.alone, processes.local_rank = False, 1
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    assert device.choose_device("auto", processes) == torch.device("cuda:1") == chosen[0]
+    with pytest.raises(UsageError, match="need one each"):
+        device.choose_device("cuda:0", processes)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # one a machine: any of them
+    assert device.choose_device("cuda:0", processes) == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="1 CUDA device\\(s\\) for 2 processes"):
+        device.choose_device("cuda", processes)
+
+
+def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder.Folder(Path("out/run"))
+    assert not place.begun_by("42")
+    place.path.mkdir(parents=True)
+    for text, known in (("environment: {launch: '42'}", True), ("environment: {launch: 42}", True),
+                        ("environment: {}", False), ("[", False), ("", False)):  # fmt: skip
+        place.config.write_text(text)
+        assert place.begun_by("42") == known, text
+    place.config.write_text("environment: {launch: none}")
+    for name, value in (environments(1)[0] | {"TORCHELASTIC_RUN_ID": "none"}).items():
+        monkeypatch.setenv(name, value)
+    assert not run._begun_by_this_launch(place)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert run._begun_by_this_launch(place)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "43")
+    assert not run._begun_by_this_launch(place)
+
+
+def test_threads_are_chosen_anew_for_another_number_of_processes(one_of_one: Joined) -> None:
+    current = begin(config())
+    finish(current)
+    content = checkpoint.load(current.folder.last)
+    checkpoint.save(current.folder.last, content | {"processes": 3})
+    again = begin(config(train={"epochs": 3}), processes=one_of_one)
+    assert again.state == "resumed" and again.trainer.config.train.threads == 1
+    finish(again)
+    assert checkpoint.load(current.folder.last)["processes"] == 1
