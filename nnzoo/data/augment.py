@@ -7,6 +7,8 @@ in from outside the picture is 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,31 +19,49 @@ from nnzoo.config.schema import AugmentOptions
 MIN_ERASE, MAX_ERASE = 0.02, 0.2
 
 
-def augment(images: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
-    """Images (batch, channels, height, width) of any type, changed; float32 after a resampling.
+class Draws:
+    """What is drawn for a batch: by one generator (on the CPU, so that it is the same on every
+    device), or by several, each for its share of the rows."""
 
-    All draws come from `generator` (on the CPU), so that they are the same on every device.
-    """
+    def __init__(self, *generators: torch.Generator) -> None:
+        self.generators = generators
+
+    def rand(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), of this shape, rows first."""
+        return self._joined(torch.rand, shape)
+
+    def randint(self, low: int, high: int, *shape: int) -> Tensor:
+        """Whole numbers of at least `low`, below `high`."""
+        return self._joined(partial(torch.randint, low, high), shape)
+
+    def _joined(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        each = (shape[0] // len(self.generators), *shape[1:])
+        parts = [draw(each, generator=generator) for generator in self.generators]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def augment(images: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+    """Images (batch, channels, height, width) of any type, changed; float32 after a resampling."""
     if options.shift or options.flip != "none":
-        images = _shift_and_flip(images, options, generator)
+        images = _shift_and_flip(images, options, draws)
     if options.rotate or options.crop < 1:
-        images = _resample(images, options, generator)
+        images = _resample(images, options, draws)
     if options.erase:
-        images = _erase(images, options.erase, generator)
+        images = _erase(images, options.erase, draws)
     return images
 
 
-def _shift_and_flip(x: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
     batch, _, height, width = x.shape
 
     def indices(length: int, flip: bool) -> Tensor:
         index = torch.arange(length).expand(batch, length)
         if flip:
-            flipped = torch.rand(batch, 1, generator=generator) < 0.5
+            flipped = draws.rand(batch, 1) < 0.5
             index = torch.where(flipped, length - 1 - index, index)
         if options.shift:
             limits = (-options.shift, options.shift + 1)
-            index = index + torch.randint(*limits, (batch, 1), generator=generator)
+            index = index + draws.randint(*limits, batch, 1)
         return index
 
     rows = indices(height, options.flip in ("vertical", "both")).to(x.device)
@@ -57,12 +77,12 @@ def _shift_and_flip(x: Tensor, options: AugmentOptions, generator: torch.Generat
     return moved * inside[:, None]
 
 
-def _resample(x: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
     batch, _, height, width = x.shape
-    angle = (torch.rand(batch, generator=generator) * 2 - 1) * math.radians(options.rotate)
-    scale = options.crop + (1 - options.crop) * torch.rand(batch, generator=generator)
+    angle = (draws.rand(batch) * 2 - 1) * math.radians(options.rotate)
+    scale = options.crop + (1 - options.crop) * draws.rand(batch)
     # The part that is seen may lie anywhere inside the picture.
-    room = (1 - scale)[:, None] * (torch.rand(batch, 2, generator=generator) * 2 - 1)
+    room = (1 - scale)[:, None] * (draws.rand(batch, 2) * 2 - 1)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     ratio = height / width
     theta = torch.stack(
@@ -76,16 +96,16 @@ def _resample(x: Tensor, options: AugmentOptions, generator: torch.Generator) ->
     return functional.grid_sample(x.float(), grid, align_corners=False)
 
 
-def _erase(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+def _erase(x: Tensor, probability: float, draws: Draws) -> Tensor:
     batch, _, height, width = x.shape
-    area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * torch.rand(batch, generator=generator)
-    shape = torch.exp((torch.rand(batch, generator=generator) * 2 - 1) * math.log(3))
+    area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * draws.rand(batch)
+    shape = torch.exp((draws.rand(batch) * 2 - 1) * math.log(3))
     sides = []
     for length, part in ((height, (area * shape).sqrt()), (width, (area / shape).sqrt())):
         side = (part.clamp(max=1) * length).round().clamp(min=1)
-        start = (torch.rand(batch, generator=generator) * (length - side + 1)).floor()
+        start = (draws.rand(batch) * (length - side + 1)).floor()
         position = torch.arange(length)
         sides.append((position >= start[:, None]) & (position < (start + side)[:, None]))
-    chosen = torch.rand(batch, generator=generator) < probability
+    chosen = draws.rand(batch) < probability
     hole = sides[0][:, :, None] & sides[1][:, None, :] & chosen[:, None, None]
     return x * ~hole[:, None].to(x.device)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nnzoo.config import RunConfig
 from nnzoo.config.schema import PlateauOptions
-from nnzoo.data.augment import augment
+from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import batch_sizes, derive, epoch_order, seed_all
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, DivergedError
@@ -139,7 +139,7 @@ class Trainer:
         for i, (x, y) in enumerate(batches):
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
-                x = augment(x, self.augment, torch.Generator().manual_seed(seed))
+                x = augment(x, self.augment, Draws(torch.Generator().manual_seed(seed)))
             output = self.network(x)
             loss = self.task.loss(output, y)
             loss.backward(loss.new_tensor(1 / total) if isinstance(total, float) else 1 / total)
@@ -151,17 +151,21 @@ class Trainer:
         if math.isfinite(before := (norm + 0 * loss).item()):
             scale = norm_scale(before, clip)
             self.optimizer.step(rate, None if scale is None else norm.new_tensor(scale))
-            self.norm, self.skipped_in_row = before, 0
-            self.norm_sum += before
-            self.norm_max = max(self.norm_max, before)
             for each in seen:
                 self.sums.add(*each)
-            if self.first_loss is None:
-                self.first_loss = loss.item() / float(total)
+            self.note(before, loss, total)
         else:
             self.skip(rate, loss.item(), buffers)
         self.step += 1
         self.group += 1
+
+    def note(self, norm: float, loss: Tensor, total: Tensor | float) -> None:
+        """A step was taken on a gradient of this norm; loss: summed over its rows, of weight `total`."""
+        self.norm, self.skipped_in_row = norm, 0
+        self.norm_sum += norm
+        self.norm_max = max(self.norm_max, norm)
+        if self.first_loss is None:
+            self.first_loss = loss.item() / float(total)
 
     def try_step(self) -> None:
         """One step on the first rows of the first epoch, and an answer to the first rows of the other
