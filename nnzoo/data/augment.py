@@ -52,29 +52,22 @@ def augment(images: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
 
 
 def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
-    batch, _, height, width = x.shape
+    batch, channels, height, width = x.shape
 
     def indices(length: int, flip: bool) -> Tensor:
         index = torch.arange(length).expand(batch, length)
         if flip:
-            flipped = draws.rand(batch, 1) < 0.5
-            index = torch.where(flipped, length - 1 - index, index)
+            index = torch.where(draws.rand(batch, 1) < 0.5, length - 1 - index, index)
         if options.shift:
-            limits = (-options.shift, options.shift + 1)
-            index = index + draws.randint(*limits, batch, 1)
-        return index
+            index = index + draws.randint(-options.shift, options.shift + 1, batch, 1)
+        return torch.where((index >= 0) & (index < length), index, length)
 
-    rows = indices(height, options.flip in ("vertical", "both")).to(x.device)
-    columns = indices(width, options.flip in ("horizontal", "both")).to(x.device)
-    samples = torch.arange(batch, device=x.device)[:, None, None]
-    # Advanced indices around a slice put the channels last.
-    moved = x[
-        samples, :, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
-    ].permute(0, 3, 1, 2)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
-        :, None, :
-    ]
-    return moved * inside[:, None]
+    rows = indices(height, options.flip in ("vertical", "both"))
+    columns = indices(width, options.flip in ("horizontal", "both"))
+    # What lies outside is the row and the column of zeros behind the last ones.
+    padded = functional.pad(x, (0, 1, 0, 1)).flatten(2)
+    pixels = (rows[:, :, None] * (width + 1) + columns[:, None, :]).flatten(1).to(x.device)
+    return padded.gather(2, pixels[:, None].expand(-1, channels, -1)).view(x.shape)
 
 
 def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:

@@ -23,21 +23,20 @@ def _by_member(x: Tensor, members: int) -> Tensor:
     return x.unflatten(1, (members, -1)).transpose(0, 1).flatten(1, 2)
 
 
-def _weight_gradient(multiply: Callable[..., Tensor], d: Tensor, x: Tensor, like: Tensor) -> Tensor:
-    """The gradient (out, in) of a weight from d (time, batch, out) and x (time, batch, in); of a
-    stack `like` of weights (members, out, in)."""
+def _gradients(
+    multiply: Callable[..., Tensor], d: Tensor, x: Tensor, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradients (out, in) of a weight and (out,) of its bias from d (time, batch, out) and x (time,
+    batch, in); of stacks where the weight `like` is one."""
     if like.ndim == 3:
-        return _by_member(d, len(like)).mT @ _by_member(x, len(like))
+        d, x = _by_member(d, len(like)), _by_member(x, len(like))
+        return (x.mT @ d).mT, d.sum(1)
     d, x = d.flatten(0, 1), x.flatten(0, 1)
+    db = d.sum(0)
     if d.dtype == torch.float32:
         # x is the narrower of the two, and the one that oneDNN copies to transpose it.
-        return multiply(x.t(), d.t()).t()
-    return d.t() @ x
-
-
-def _bias_gradient(d: Tensor, like: Tensor) -> Tensor:
-    """The gradient (out,) of a bias beside a weight, or (members, out) beside a stack `like`."""
-    return _by_member(d, len(like)).sum(1) if like.ndim == 3 else d.flatten(0, 1).sum(0)
+        return multiply(x.t(), d.t()).t(), db
+    return d.t() @ x, db
 
 
 def _over_time(
@@ -53,7 +52,7 @@ def _over_time(
 def _activate(kind: str, x: Tensor, out: Tensor, minus_one: Tensor) -> None:
     """tanh or relu of x into out; minus_one is -1, made once since that takes as long as adding it."""
     if kind == "relu":
-        out.copy_(x).relu_()
+        torch.clamp_min(x, 0, out=out)
     else:
         # 2 sigmoid(2x) - 1, off by at most 2e-7: torch's float32 tanh on CPU takes 3 to 5 times as
         # long as the three of them.
@@ -138,8 +137,7 @@ class Rnn(torch.autograd.Function):
             if t or ctx.needs_input_grad[2]:
                 dh = multiply(at[t], u)
         x_type, h_type, w_type = ctx.types
-        dw = _weight_gradient(multiply, d, z[:-1], w_hh).to(w_type)
-        db = _bias_gradient(d, w_hh).to(w_type)
+        dw, db = (each.to(w_type) for each in _gradients(multiply, d, z[:-1], w_hh))
         dx = _over_time(multiply, d, w_ih.mT).to(x_type) if ctx.needs_input_grad[1] else None
         dw_ih, dw_hh = dw[..., : ctx.features], dw[..., ctx.features :]
         return None, dx, dh.to(h_type), dw_ih, dw_hh, db, db
@@ -209,7 +207,8 @@ class Lstm(torch.autograd.Function):
         _activate_backward(ctx.kind, i, g, by_g)
         by_cell = torch.empty_like(active)
         _activate_backward(ctx.kind, o, active, by_cell)
-        d = torch.empty_like(gates, dtype=z.dtype)
+        # In their place, where the products take them as they are: it is a large tensor less.
+        d = factors if z.dtype == factors.dtype else torch.empty_like(gates, dtype=z.dtype)
         d_o, d_ifg = d[:, :, :size], d[:, :, size:].unflatten(2, (3, size))
         by_ifg = factors[:, :, size:].unflatten(2, (3, size))
         dh = active.new_zeros(batch, size) if grad_last is None else grad_last
@@ -225,8 +224,8 @@ class Lstm(torch.autograd.Function):
                 dh = multiply(d[t], u)
             dc.mul_(f[t])
         x_type, h_type, w_type = ctx.types
-        dw = _weight_gradient(multiply, d, z[:-1], w_hh).roll(-size, -2).to(w_type)
-        db = _bias_gradient(d, w_hh).roll(-size, -1).to(w_type)
+        dw, db = (each.to(w_type) for each in _gradients(multiply, d, z[:-1], w_hh))
+        dw, db = dw.roll(-size, -2), db.roll(-size, -1)
         dx = _over_time(multiply, d, w_ih.mT).to(x_type) if ctx.needs_input_grad[1] else None
         dw_ih, dw_hh = dw[..., : ctx.features], dw[..., ctx.features :]
         return None, dx, dh.to(h_type), dc, dw_ih, dw_hh, db, db
@@ -303,12 +302,11 @@ class Gru(torch.autograd.Function):
             if t or ctx.needs_input_grad[1]:
                 torch.addcmul(multiply(flat[t], u), dh[t + 1], keep[t], out=dh[t])
         x_type, h_type, w_type = ctx.types
-        dw_hh = _weight_gradient(multiply, d.flatten(2), low[:-1], w_hh).to(w_type)
-        db_hh = _bias_gradient(d.flatten(2), w_hh).to(w_type)
+        hh = _gradients(multiply, d.flatten(2), low[:-1], w_hh)
         # From here on d is that of the input's share, which differs in n alone.
         torch.mul(dhs[1:], by_n, out=d[:, :, 2])
-        dw_ih = _weight_gradient(multiply, d.flatten(2), x, w_hh).to(w_type)
-        db_ih = _bias_gradient(d.flatten(2), w_hh).to(w_type)
+        ih = _gradients(multiply, d.flatten(2), x, w_hh)
         d = d.flatten(2)
         dx = _over_time(multiply, d, w_ih.mT).to(x_type) if ctx.needs_input_grad[0] else None
+        dw_ih, db_ih, dw_hh, db_hh = (each.to(w_type) for each in (*ih, *hh))
         return dx, dhs[0].to(h_type), dw_ih, dw_hh, db_ih, db_hh

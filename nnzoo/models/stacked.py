@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nnzoo.models import kernels
@@ -52,13 +53,43 @@ def obstacle(model: nn.Module, device: torch.device) -> str:
     return ""
 
 
+class _Linear(torch.autograd.Function):
+    """x (members * batch, in), weight (members, out, in), bias (members, out): (members * batch, out).
+
+    By hand because autograd transposes the weight's gradient in the end: 0.3 ms of 3.6 a step of ten
+    networks of 784, 64 and 10 units.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            low = x.to(dtype), weight.to(dtype), bias.to(dtype)
+        else:
+            low = x, weight, bias
+        ctx.save_for_backward(*low[:2])
+        ctx.types = x.dtype, weight.dtype
+        return linear_by_member(*low)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        grad = grad.unflatten(0, (len(weight), -1))
+        dx = torch.bmm(grad, weight).flatten(0, 1).to(ctx.types[0]) if ctx.needs_input_grad[0] else None
+        dw = torch.bmm(grad.mT, x.unflatten(0, (len(weight), -1)))
+        return dx, dw.to(ctx.types[1]), grad.sum(1).to(ctx.types[1])
+
+
 class Stacked:
     """Members of one shape; call it with (members * batch, *shape) for (members * batch, outputs).
 
     parameters, buffers: by name, each (members, *shape); those of the members are from now on slices
     of them, so whatever reads or writes a member finds it up to date. generators: one a member; who
-    trains seeds them. Computes as in training.
+    trains seeds them. `training` is as in a module.
     """
+
+    training = True
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
         self.members = len(models)
@@ -98,7 +129,7 @@ class Stacked:
     def rows(self, layers: Iterable[nn.Module], x: Tensor) -> Tensor:
         for layer in layers:
             if isinstance(layer, nn.Linear):
-                x = linear_by_member(x, self.own(layer, "weight"), self.own(layer, "bias"))
+                x = _Linear.apply(x, self.own(layer, "weight"), self.own(layer, "bias"))
             elif isinstance(layer, nn.Dropout):
                 x = self.drop_rows(layer, x)
             elif isinstance(layer, nn.BatchNorm1d):
@@ -117,7 +148,7 @@ class Stacked:
         return x.unflatten(0, (self.members, -1))
 
     def drop_rows(self, layer: nn.Dropout, x: Tensor) -> Tensor:
-        if not layer.p:
+        if not (self.training and layer.p):
             return x
         single = [len(x) // self.members, *x.shape[1:]]
         masks, factor = self.masks(x, single, layer.p, isinstance(layer, Dropout))
@@ -144,10 +175,11 @@ class Stacked:
 
     def batch_norm(self, layer: Any, x: Tensor) -> Tensor:
         own = partial(self.own, layer)
-        own("num_batches_tracked").add_(1)
+        if self.training:
+            own("num_batches_tracked").add_(1)
         return functional.batch_norm(
             x, own("running_mean").view(-1), own("running_var").view(-1), own("weight").flatten(),
-            own("bias").flatten(), True, layer.momentum, layer.eps,
+            own("bias").flatten(), self.training, layer.momentum, layer.eps,
         )  # fmt: skip
 
     def channels(self, layers: Iterable[nn.Module], x: Tensor) -> Tensor:
@@ -176,6 +208,8 @@ class Stacked:
 
     def drop_channels(self, layer: nn.Dropout, x: Tensor) -> Tensor:
         """Masks are drawn in the order in which a single network's values lie in memory."""
+        if not self.training:
+            return x
         order = self.orders[len(x)][id(layer)]
         single = [len(x), x.shape[1] // self.members, *x.shape[2:]]
         masks, factor = self.masks(x, [single[dim] for dim in order], layer.p, True)
@@ -202,7 +236,7 @@ class Stacked:
     def learn_orders(self, model: CNN, x: Tensor) -> None:
         """Find `orders` for a batch of this size, by a look at what a single network does."""
         batch = len(x) // self.members
-        if batch in self.orders:
+        if batch in self.orders or not self.training:
             return
         found = self.orders[batch] = {}
         twin = copy.deepcopy(model.features)
@@ -232,7 +266,7 @@ class Stacked:
             return kernels.Lstm.apply(kind, x, zeros, zeros, *weights)
 
         def drop(x: Tensor) -> Tensor:
-            if not rnn.dropout:
+            if not (self.training and rnn.dropout):
                 return x
             single = [len(x), x.shape[1] // self.members, x.shape[2]]
             masks, factor = self.masks(x, single, rnn.dropout, False)

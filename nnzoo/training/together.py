@@ -11,13 +11,16 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
+from nnzoo.data.dataset import chunks
 from nnzoo.errors import DivergedError
+from nnzoo.evaluate import batch_rows
 from nnzoo.models.stacked import Stacked, obstacle
 from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -102,6 +105,25 @@ class Together:
             trainer.group += 1
         return diverged
 
+    @torch.no_grad()
+    def validate(self) -> list[dict[str, Any] | None]:
+        """What `evaluate` gives of the validation rows, for each; None where there are none."""
+        count = len(self.trainers)
+        split = self.trainers[0].splits.get("val")
+        if not split:
+            return [None] * count
+        device = self.network.device
+        size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
+        sums: list[Any] = [self.task.sums(device) for _ in self.trainers]
+        self.stacked.training = False
+        for piece in chunks(len(split), max(1, batch_rows(size) // count)):
+            x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
+            output = self.network(x.repeat(count, *[1] * (x.ndim - 1)))
+            for each, part in zip(sums, output.chunk(count), strict=True):
+                self.task.add(each, part, y)
+        self.stacked.training = True
+        return [self.task.report(each) for each in sums]
+
     def seed(self) -> None:
         for trainer, generator in zip(self.trainers, self.stacked.generators, strict=True):
             generator.manual_seed(derive(trainer.config.seed, "step", trainer.step))
@@ -120,8 +142,7 @@ class Together:
 
     def losses(self, output: Tensor, y: Tensor) -> Tensor:
         """(members,) summed over the rows of each."""
-        count = len(self.trainers)
-        return torch.stack([self.task.loss(a, b) for a, b in zip(output.chunk(count), y.chunk(count), strict=True)])
+        return self.task.loss(output, y, "none").view(len(self.trainers), -1).sum(1)
 
     def update(self, gradients: list[Tensor], norms: list[float], good: list[bool]) -> None:
         """A step of the optimizers of all whose gradient is finite."""
@@ -214,7 +235,8 @@ def _to_end_of_epoch(
         if diverged:
             return
     if first.group == count:
-        yield [_finish_epoch(each) for each in trainers]
+        validated = together.validate() if together else [None]
+        yield [_finish_epoch(each, val) for each, val in zip(trainers, validated, strict=True)]
 
 
 def _alone(trainer: Trainer, rows: Tensor) -> dict[int, DivergedError]:
@@ -225,8 +247,8 @@ def _alone(trainer: Trainer, rows: Tensor) -> dict[int, DivergedError]:
     return {}
 
 
-def _finish_epoch(trainer: Trainer) -> Event:
+def _finish_epoch(trainer: Trainer, validated: dict[str, Any] | None) -> Event:
     try:
-        return trainer.finish_epoch()
+        return trainer.finish_epoch(validated)
     except DivergedError as error:
         return error

@@ -229,8 +229,11 @@ class Trainer:
                     f"'{name}' is not finite\ntry a lower optim.lr or optim.clip={{norm: 1.0}}"
                 )
 
-    def finish_epoch(self) -> EpochEnd:
-        """Validate, compare with the best, and move to the start of the next epoch."""
+    def finish_epoch(self, validated: dict[str, Any] | None = None) -> EpochEnd:
+        """Validate, compare with the best, and move to the start of the next epoch.
+
+        validated: what `evaluate` gives of the validation rows, where that was done already.
+        """
         self.check_weights()
         seconds = self.elapsed
         self.epoch += 1
@@ -251,7 +254,9 @@ class Trainer:
         self.skipped = 0
         findings = self.look(row)
         if "val" in self.splits:
-            report = evaluate(self.network, self.splits["val"], self.task, self.device)
+            report = validated or evaluate(
+                self.network, self.splits["val"], self.task, self.device
+            )
             row |= {f"val_{name}": report[name] for name in self.task.metrics}
         best = self.compare(row)
         row |= {
