@@ -17,7 +17,6 @@ from nnzoo.metrics import ClassificationSums, RegressionSums, TrainingSums
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
-HIGHER_IS_BETTER = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "r2")
 
 
 class Classification(nn.Module):

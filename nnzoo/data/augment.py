@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,15 +27,15 @@ class Draws:
 
     def rand(self, *shape: int) -> Tensor:
         """Uniform in [0, 1), of this shape, rows first."""
-        return self._joined(torch.rand, shape)
+        return self._joined(torch.rand, *shape)
 
     def randint(self, low: int, high: int, *shape: int) -> Tensor:
         """Whole numbers of at least `low`, below `high`."""
-        return self._joined(partial(torch.randint, low, high), shape)
+        return self._joined(lambda *each, **by: torch.randint(low, high, each, **by), *shape)
 
-    def _joined(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
-        each = (shape[0] // len(self.generators), *shape[1:])
-        parts = [draw(each, generator=generator) for generator in self.generators]
+    def _joined(self, draw: Callable[..., Tensor], rows: int, *rest: int) -> Tensor:
+        each = rows // len(self.generators)
+        parts = [draw(each, *rest, generator=generator) for generator in self.generators]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

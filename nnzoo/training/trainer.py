@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 
 from nnzoo.config import RunConfig
-from nnzoo.config.schema import PlateauOptions
+from nnzoo.config.schema import HIGHER_IS_BETTER, PlateauOptions
 from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import batch_sizes, derive, epoch_order, seed_all
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, check_leaves
-from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.training import health
 from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale, rate_factor
 
