@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from nnzoo.config.load import PATH_KEYS
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.errors import CheckpointError, DamagedError, DataError, DivergedError, UsageError
 from nnzoo.evaluate import evaluate
-from nnzoo.network import Network, assemble, read_dataset, restore
+from nnzoo.network import Network, assemble, read_dataset, restore, sibling
 from nnzoo.training import checkpoint
 from nnzoo.training.device import keep_freed_memory, use_threads
 from nnzoo.training.folder import Folder, SaveClock
@@ -62,6 +63,19 @@ class Run:
         self.network.model.load_state_dict(current)
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
+    def best(self) -> dict[str, Any]:
+        """Which epoch is the best so far, by what, and its value."""
+        trainer = self.trainer
+        return {
+            "epoch": trainer.best_epoch, "monitor": trainer.monitor, "value": trainer.best_value,
+        }  # fmt: skip
+
+    def conclude(self) -> dict[str, Any] | None:
+        """The test metrics of a run that is complete, which its folder then tells too."""
+        result = self.result()
+        self.folder.write_result("complete", self.trainer, self.best(), result)
+        return result
+
 
 def measure(
     network: Network, dataset: Dataset, split: str, prepared: Split | None = None
@@ -93,9 +107,11 @@ def start(
     resume: Resume = "auto",
     fresh: bool = False,
     write: bool = True,
+    beside: Run | None = None,
 ) -> Run:
     """Open a run's folder and go on from what it holds, or begin; without `write` nothing is
-    changed on disk, and training may not follow.
+    changed on disk, and training may not follow. beside: a run of the same data and configuration but
+    for its seed and name, with which it shares what it can.
 
     Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
     or must not hold one; ConfigError and DataError where the parts do not fit together.
@@ -109,7 +125,7 @@ def start(
             f"--resume never: {folder.path} holds a run; --fresh sets it aside, or give this run "
             "another name"
         )
-    dataset = read_dataset(config)
+    dataset = beside.dataset if beside else read_dataset(config)
     notes = []
     content: dict[str, Any] = {}
     lock = FileLock(folder.path / ".lock")
@@ -128,15 +144,22 @@ def start(
         refuse_other_run(config, network, dataset, folder)
         network.config = config
     else:
-        network = assemble(config, dataset, device)  # may refuse: nothing is touched before
+        if beside:
+            config = take_over(config, beside.network.config)
+            network = sibling(beside.network, config)
+        else:
+            network = assemble(config, dataset, device)  # may refuse: nothing is touched before
         checkpoint.plain(network.contents())  # likewise
         if write:
             notes += _take_new_folder(folder, lock, fresh)
         else:
             folder.check_writable()
     keep_freed_memory()
-    splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-    if not going_on:
+    if beside:
+        splits = beside.trainer.splits
+    else:
+        splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
+    if not (going_on or beside):
         config = resolve(config, network, splits)
         network.config = config
     network.use(config.train)
@@ -152,6 +175,7 @@ def start(
         if going_on and note:
             folder.set_damaged_aside()
         if state != "complete":
+            folder.result.unlink(missing_ok=True)
             folder.cut_metrics(trainer.epoch)
             folder.write_config(config, environment(network))
         if going_on:
@@ -320,16 +344,25 @@ def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEn
                 started = time.monotonic()
                 save(run)
                 clock.saved(time.monotonic() - started)
+            if trainer.finished:
+                run.folder.write_result("complete", trainer, run.best(), None)
             yield event
             if stop():
                 if not due:  # else previous.pt would become a copy of last.pt
                     save(run)
                 return
     except DivergedError as error:
-        left = f"the last checkpoint, {run.folder.last}, is from before it"
-        if not run.folder.last.exists():
-            left = "no checkpoint was written yet"
-        raise DivergedError(f"{error}\n{left}") from None
+        raise diverged(run, error) from None
+
+
+def diverged(run: Run, error: DivergedError) -> DivergedError:
+    """The error that ended a run, with the checkpoint that is left; the run's folder tells it too."""
+    with suppress(CheckpointError):  # what went wrong first is what counts
+        run.folder.write_result("diverged", run.trainer, run.best(), None)
+    left = f"the last checkpoint, {run.folder.last}, is from before it"
+    if not run.folder.last.exists():
+        left = "no checkpoint was written yet"
+    return DivergedError(f"{error}\n{left}")
 
 
 def load_network(

@@ -97,15 +97,10 @@ def train(
             f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(stopped[0])
-    result = current.result()
+    result = current.conclude()
     if json_:
-        best = {
-            "epoch": trainer.best_epoch,
-            "monitor": trainer.monitor,
-            "value": trainer.best_value,
-        }
-        console.print_json({"event": "end", "run_dir": str(current.folder.path), "best": best,
-                            "test": result})  # fmt: skip
+        console.print_json({"event": "end", "run_dir": str(current.folder.path),
+                            "best": current.best(), "test": result})  # fmt: skip
     elif verbose:
         if result is not None:
             stderr.print()

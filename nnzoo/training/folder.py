@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -46,6 +46,11 @@ class Folder:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def result(self) -> Path:
+        """How the run ended, for those who list runs: they read no checkpoint."""
+        return self.path / "result.json"
 
     @property
     def holds_run(self) -> bool:
@@ -151,6 +156,15 @@ class Folder:
         """Before a checkpoint: it must not outlive the lines of its epochs."""
         if self.metrics.exists():
             disk.sync(self.metrics)
+
+    def write_result(
+        self, state: Literal["complete", "diverged"], trainer: Trainer, best: dict[str, Any],
+        test: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        """best: `Run.best`; test: the metrics of the test rows, of which the single numbers are kept."""
+        numbers = {name: value for name, value in (test or {}).items() if type(value) in (int, float)}
+        ended = {"state": state, "epoch": trainer.epoch, "step": trainer.step, "best": best}
+        disk.write(self.result, f"{to_json(ended | {'test': numbers})}\n".encode())
 
     def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
         tree = config.to_dict() | {"environment": environment}

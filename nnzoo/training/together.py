@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import reduce
 from typing import Any
 
@@ -28,11 +28,14 @@ from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 Event = StepEnd | EpochEnd | DivergedError
 
 
-def why_not(trainer: Trainer) -> str:
-    """Why trainers like this one do not step as one; empty where they do."""
-    if trainer.network.compiled is not None:
+def why_not(trainers: Sequence[Trainer]) -> str:
+    """Why these trainers do not step as one; empty where they do."""
+    first = trainers[0]
+    if first.network.compiled is not None:
         return "a compiled model (train.compile) is one network's"
-    return obstacle(trainer.model, trainer.device)
+    if len({each.network.precision for each in trainers}) > 1:
+        return "some were begun in another precision (train.precision)"
+    return obstacle(first.model, first.device)
 
 
 class Together:
@@ -181,11 +184,12 @@ class Together:
             self.sums[name] += value
 
 
-def events(trainers: Sequence[Trainer]) -> Iterator[dict[int, Event]]:
+def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Event]]:
     """Train all to their end: what happened at once, by the trainer's place in `trainers`.
 
     Those that stand furthest back go first, until they have caught up with the next. A trainer that
-    diverges is left out from then on. Stopping between events loses nothing.
+    diverges, or is put into `gone` between events, is left out from then on. Stopping between events
+    loses nothing.
     """
     active = {i: each for i, each in enumerate(trainers) if not each.finished}
     together: Together | None = None
@@ -201,16 +205,19 @@ def events(trainers: Sequence[Trainer]) -> Iterator[dict[int, Event]]:
         for happened in _to_end_of_epoch([active[i] for i in chosen], together, ahead):
             told = dict(zip(chosen, happened, strict=True))
             yield told
-            for i, event in told.items():
-                if isinstance(event, DivergedError) or active[i].finished:
-                    del active[i]
+            over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (gone & set(chosen))
+            over |= {i for i in chosen if active[i].finished}
+            for i in over:
+                del active[i]
+            if over:
+                break
 
 
 def _to_end_of_epoch(
     trainers: list[Trainer], together: Together | None, ahead: tuple[int, int] | None
 ) -> Iterator[list[Event]]:
     """The steps of trainers that stand at the same place, as far as others stand (epoch, group), and
-    the end of the epoch; an event each. It ends where one diverges."""
+    the end of the epoch; an event each."""
     first = trainers[0]
     count = len(first.groups)
     orders = [epoch_order(each.rows, each.config.seed, each.epoch) for each in trainers]
@@ -232,8 +239,6 @@ def _to_end_of_epoch(
             happened.append(diverged.get(i, step))
         last = now
         yield happened
-        if diverged:
-            return
     if first.group == count:
         validated = together.validate() if together else [None]
         yield [_finish_epoch(each, val) for each, val in zip(trainers, validated, strict=True)]
