@@ -28,6 +28,7 @@ LAYERS = """
     nnzoo.models nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.kernels
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
+    nnzoo.models.stacked
     nnzoo.metrics
     nnzoo.tasks
     nnzoo.baselines nnzoo.evaluate nnzoo.network
@@ -36,9 +37,10 @@ LAYERS = """
     nnzoo.training.checkpoint
     nnzoo.training.health
     nnzoo.training.trainer
-    nnzoo.training.tune
+    nnzoo.training.tune nnzoo.training.together
     nnzoo.training.folder
-    nnzoo.run
+    nnzoo.run nnzoo.runs
+    nnzoo.several
     nnzoo.predict nnzoo.predict.answers
     nnzoo.predict.pictures nnzoo.predict.tables
     nnzoo.predict.series
@@ -49,8 +51,8 @@ LAYERS = """
     nnzoo.report nnzoo.report.answers nnzoo.report.charts
     nnzoo.report.page
     nnzoo.api
-    nnzoo.cli.common
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report
+    nnzoo.cli.common nnzoo.cli.several
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli
     nnzoo.__main__
 """

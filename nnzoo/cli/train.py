@@ -51,6 +51,14 @@ def train(
     ] = False,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Train N runs, of the config's seed and those that follow it."),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Train K runs, each validating on another K-th of the rows."),
+    ] = None,
     out: OutOption = Path("checkpoints"),
     verbose: Annotated[
         int | None,
@@ -69,6 +77,14 @@ def train(
     run_config = config_of(source, config, set_, seed)
     if run_config.train.tensorboard:
         require("tensorboard", "train.tensorboard", "tensorboard")
+    if seeds is not None or folds is not None:
+        from nnzoo.cli.several import check_counts, train_several
+
+        check_counts(seeds, folds)
+        if not dry_run:  # else one of them is enough
+            train_several(run_config, (seeds, folds), (out, device), (resume, fresh), verbose,
+                          json_, _stopping, _go_on)  # fmt: skip
+            return
     from nnzoo import console, run
     from nnzoo.training.device import choose_device
 
@@ -91,10 +107,9 @@ def train(
         _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
     if stopped[0] and not trainer.finished:
         name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
-        arguments = _without_start_options(sys.argv[1:])
         stderr.print(
             f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
-            f"  nnzoo {shlex.join(arguments)}", markup=False, soft_wrap=True,
+            f"  {_go_on()}", markup=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(stopped[0])
     result = current.conclude()
@@ -108,6 +123,11 @@ def train(
         else:
             stderr.print("no test rows (data.split.test), so no result")
         _where(stdout, current)
+
+
+def _go_on() -> str:
+    """The command that goes on where this one was stopped."""
+    return f"nnzoo {shlex.join(_without_start_options(sys.argv[1:]))}"
 
 
 def _without_start_options(words: list[str]) -> list[str]:

@@ -124,7 +124,8 @@ class Rnn(torch.autograd.Function):
         z, weight = ctx.saved_tensors
         states = z[1:, :, ctx.features :]
         w_ih, w_hh = (
-            w.contiguous() for w in weight.split([ctx.features, weight.shape[-1] - ctx.features], -1)
+            w.contiguous()
+            for w in weight.split([ctx.features, weight.shape[-1] - ctx.features], -1)
         )
         d = torch.empty_like(states, memory_format=torch.contiguous_format)
         dh = torch.zeros_like(d[0]) if grad_last is None else grad_last
@@ -194,7 +195,8 @@ class Lstm(torch.autograd.Function):
         z, weight, gates, cells, active = ctx.saved_tensors
         steps, batch, size = active.shape
         w_ih, w_hh = (
-            w.contiguous() for w in weight.split([ctx.features, weight.shape[-1] - ctx.features], -1)
+            w.contiguous()
+            for w in weight.split([ctx.features, weight.shape[-1] - ctx.features], -1)
         )
         o, i, f, g = gates.split(size, 2)
         # By what the gradients of the state (o) and the cell (i, f, g) become those before the gates:

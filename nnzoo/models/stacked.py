@@ -9,7 +9,7 @@ its dropout from a generator of its own, in the order in which the single networ
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -76,7 +76,11 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         grad = grad.unflatten(0, (len(weight), -1))
-        dx = torch.bmm(grad, weight).flatten(0, 1).to(ctx.types[0]) if ctx.needs_input_grad[0] else None
+        dx = (
+            torch.bmm(grad, weight).flatten(0, 1).to(ctx.types[0])
+            if ctx.needs_input_grad[0]
+            else None
+        )
         dw = torch.bmm(grad.mT, x.unflatten(0, (len(weight), -1)))
         return dx, dw.to(ctx.types[1]), grad.sum(1).to(ctx.types[1])
 
@@ -189,7 +193,7 @@ class Stacked:
                 weight = self.own(layer, "weight").flatten(0, 1)
                 x = _CONVOLUTIONS[type(layer)](
                     x, weight, bias, layer.stride, layer.padding, layer.dilation, self.members
-                )  # type: ignore[arg-type]
+                )
             elif isinstance(layer, _BATCH_NORMS):
                 x = self.batch_norm(layer, x)
             elif isinstance(layer, nn.GroupNorm):

@@ -94,7 +94,8 @@ class Folder:
         """Make the folder and hold its lock, which a crash releases; raises CheckpointError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            # Not at once: `nnzoo runs` holds it for an instant to see whether another does.
+            lock.acquire(timeout=0.2, poll_interval=0.02)
         except Timeout:
             raise CheckpointError(
                 f"another process is training in {self.path}; wait for it, or give this run "
@@ -162,7 +163,9 @@ class Folder:
         test: dict[str, Any] | None,
     ) -> None:  # fmt: skip
         """best: `Run.best`; test: the metrics of the test rows, of which the single numbers are kept."""
-        numbers = {name: value for name, value in (test or {}).items() if type(value) in (int, float)}
+        numbers = {
+            name: value for name, value in (test or {}).items() if type(value) in (int, float)
+        }
         ended = {"state": state, "epoch": trainer.epoch, "step": trainer.step, "best": best}
         disk.write(self.result, f"{to_json(ended | {'test': numbers})}\n".encode())
 

@@ -73,13 +73,18 @@ class Optimizer:
             group.weights = [p.detach() for p in group.parameters]
             group.count = torch.stack([each.count for each in groups])
             group.moments = {
-                name: [torch.stack(parts) for parts in zip(*(g.moments[name] for g in groups), strict=True)]
+                name: [
+                    torch.stack(parts)
+                    for parts in zip(*(g.moments[name] for g in groups), strict=True)
+                ]
                 for name in group.moments
             }
             for i, each in enumerate(groups):
                 each.weights = [p.detach() for p in each.parameters]
                 each.count = group.count[i]
-                each.moments = {name: [m[i] for m in stack] for name, stack in group.moments.items()}
+                each.moments = {
+                    name: [m[i] for m in stack] for name, stack in group.moments.items()
+                }
             joined.groups.append(group)
         return joined
 

@@ -205,7 +205,9 @@ def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Ev
         for happened in _to_end_of_epoch([active[i] for i in chosen], together, ahead):
             told = dict(zip(chosen, happened, strict=True))
             yield told
-            over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (gone & set(chosen))
+            over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (
+                gone & set(chosen)
+            )
             over |= {i for i in chosen if active[i].finished}
             for i in over:
                 del active[i]

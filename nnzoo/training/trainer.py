@@ -253,9 +253,7 @@ class Trainer:
         self.skipped = 0
         findings = self.look(row)
         if "val" in self.splits:
-            report = validated or evaluate(
-                self.network, self.splits["val"], self.task, self.device
-            )
+            report = validated or evaluate(self.network, self.splits["val"], self.task, self.device)
             row |= {f"val_{name}": report[name] for name in self.task.metrics}
         best = self.compare(row)
         row |= {
