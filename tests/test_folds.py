@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from nnzoo.config.schema import RowSplit, ValSplit
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
+from nnzoo.training import checkpoint
 
 
 @given(
@@ -83,11 +85,7 @@ def test_folds_are_runs_of_their_own_that_are_told_together(nnzoo: Any) -> None:
 
 
 def test_what_is_fitted_is_fitted_on_the_rows_that_train(nnzoo: Any) -> None:
-    from nnzoo.training import checkpoint
-
     nnzoo("train", "-c", "mlp_diabetes", "-s", "train.epochs=1", "--folds", 2, "--verbose", 0)
-    from pathlib import Path
-
     folder = Path("checkpoints/mlp_diabetes-2-folds")
     shifts = [checkpoint.load(folder / f"fold-{i}" / "best.pt")["preprocess"] for i in (1, 2)]
     assert any(not (shifts[0][key] == shifts[1][key]).all() for key in shifts[0])
@@ -100,8 +98,6 @@ def test_a_series_has_no_folds(nnzoo: Any) -> None:
 
 
 def test_pictures_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
-    from pathlib import Path
-
     for part in ("train", "val"):
         for label in ("a", "b"):
             Path(f"pictures/{part}/{label}").mkdir(parents=True)

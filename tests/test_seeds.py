@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "cnn": ("cnn", "image", {}),
     "cnn_residual": (
         {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "batch", "residual": True,
-         "head": {"pooling": "average", "dropout": 0.2}}, "image", {},
+         "head": {"pooling": "average", "dropout": 0.2}}, "image", {"optim": {"name": "sgd"}},
     ),
     "cnn_layer_norm": (
         {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "layer",
@@ -150,11 +150,13 @@ def test_each_member_is_what_it_would_be_alone(case: str) -> None:
 
 def test_members_share_their_data_and_nothing_else() -> None:
     group = group_of(config("mlp", "image"))
-    for happened in group.events(CPU):
-        if isinstance(happened.get(0), StepEnd):
-            break
+    events = group.events(CPU)
+    while not isinstance(next(events).get(0), StepEnd):
+        pass
     runs = [member.run for member in group.members if member.run]
-    assert len({id(run.dataset) for run in runs}) == len({id(run.trainer.splits) for run in runs}) == 1
+    assert (
+        len({id(run.dataset) for run in runs}) == len({id(run.trainer.splits) for run in runs}) == 1
+    )
     weights = [run.network.model.state_dict()["1.weight"] for run in runs]
     assert not torch.equal(weights[0], weights[1])
 
@@ -165,9 +167,10 @@ def test_an_interrupted_group_goes_on_with_the_same_bits() -> None:
     train(straight)
     steps = iter(range(1000))
     broken = group_of(run_config)
-    train(broken, stop=lambda: next(steps) == 30)  # in the middle of the second epoch
+    train(broken, stop=lambda: next(steps) == 30)
     assert not broken.ended
-    assert {last(broken, i)["trainer"]["position"]["step"] for i in range(SEEDS)} == {31}
+    (step,) = {last(broken, i)["trainer"]["position"]["step"] for i in range(SEEDS)}
+    assert 20 < step < 40  # in the middle of the second epoch
     again = group_of(run_config)
     train(again, resume="must")
     assert again.ended
@@ -178,14 +181,16 @@ def test_an_interrupted_group_goes_on_with_the_same_bits() -> None:
 
 
 def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -> None:
-    run_config = config("lstm", "series", train={"epochs": 4, "batch_size": 32})
+    run_config = config("mlp", "image", train={"epochs": 4})
     steps = iter(range(1000))
     train(group_of(run_config), stop=lambda: next(steps) == 5)
     one = replace(run_config, seed=1, name="seed-1")
     run = begin(one, out="out/run-seeds")
     assert run.state == "resumed"
-    events = iter(several.run.train(run, lambda: run.trainer.step == 11))
-    list(events)  # saved in the middle of another epoch, ahead of the others
+    events = iter(several.run.train(run, lambda: run.trainer.step == 50))
+    assert isinstance(
+        list(events)[-1], StepEnd
+    )  # saved in the middle of another epoch, ahead of the others
     run.lock.release()
     group = group_of(run_config)
     train(group)
@@ -253,7 +258,7 @@ def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.Monke
 def test_a_step_that_is_skipped_is_skipped_by_its_member_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_config = config("mlp_batch_norm" and CASES["mlp_batch_norm"][0], "image",
+    run_config = config(CASES["mlp_batch_norm"][0], "image",
                         optim={"name": "adam"}, train={"epochs": 2, "on_nan": "skip"})  # fmt: skip
     poison(monkeypatch, 1, 3)
     group = group_of(run_config)
@@ -285,7 +290,7 @@ def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
                 if step == 20:
                     assert event.group == event.groups
                 spoil(run.trainer)
-    assert list(errors) == [1] and "not finite" in errors[1] or "not a finite" in errors[1]
+    assert (list(errors) == [1] and "not finite" in errors[1]) or "not a finite" in errors[1]
     assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
     content = last(group, 1)
     assert all(t.isfinite().all() for t in content["model"].values())
@@ -451,10 +456,12 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
 
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
     with monkeypatch.context() as patched:
-        patched.setattr("nnzoo.cli.train._stopping", at_once)
+        patched.setattr(sys.modules["nnzoo.cli.train"], "_stopping", at_once)
         result = nnzoo(*words, "--fresh")
     assert result.code == INTERRUPTED
-    assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace("'", "").replace("[8]", "")
+    assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
+        "'", ""
+    ).replace("[8]", "")
     assert "--fresh" not in result.err.split("go on with")[1]
     assert not Path("checkpoints/mlp-seeds/summary.json").exists()
     on = nnzoo(*words)
@@ -484,9 +491,10 @@ def test_the_stacks_and_the_members_are_the_same_memory() -> None:
 
 def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     """SIGKILL in the middle: members may stand at different steps, and what is complete stays."""
-    words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json", "-s",
-             "model.hidden=[8]", "-s", "train.epochs=40", "-s", "train.save_every=1 step", "-s",
-             "train.threads=1", "-s", "train.precision=fp32"]  # fmt: skip
+    words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
+    for each in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
+                 "train.precision=fp32", "data.augment=null"):  # fmt: skip
+        words += ["-s", each]
     environment = os.environ | {"PYTHONPATH": str(Path(several.__file__).parents[1])}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env=environment, text=True)  # fmt: skip
@@ -500,14 +508,13 @@ def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
     run_config = several.run.load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
-    done: Callable[[int], int] = lambda i: last(group, i)["trainer"]["position"]["step"]  # noqa: E731
-    run_config = replace(run_config, name="mlp", train=run_config.train.model_copy(update={"epochs": 5}))
+    run_config = replace(run_config, name="mlp")
     group = group_of(run_config, out="checkpoints")
-    before = [done(i) for i in range(3)]
-    assert all(before) and max(before) - min(before) <= 1
-    if max(before) < 100:
-        train(group)
-        whole = group_of(run_config, out="whole")
-        train(whole)
-        for i in range(3):
-            assert far(last(group, i)["model"], last(whole, i)["model"]) < 1e-6
+    steps = [last(group, i)["trainer"]["position"]["step"] for i in range(3)]
+    assert min(steps) > 0 and max(steps) - min(steps) <= 1 and max(steps) < 8 * 20
+    train(group)
+    whole = group_of(run_config, out="whole")
+    train(whole)
+    for i in range(3):
+        assert far(last(group, i)["model"], last(whole, i)["model"]) < 2e-6
+        assert [row["epoch"] for row in group.members[i].folder.rows()] == list(range(1, 9))
