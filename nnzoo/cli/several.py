@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,7 +70,9 @@ def train_several(
                             "runs": [str(each.folder.path) for each in group.members],
                             "config": config.to_dict()})  # fmt: skip
     shown = _Shown(group, stderr, verbose)
-    with stopping() as stopped, shown:
+    how = ""
+    curves: dict[int, Callable[[dict[str, Any]], None]] = {}
+    with stopping() as stopped, shown, ExitStack() as open_curves:
         resume, fresh = start
         for happened in group.events(
             choose_device(device), cast(Any, resume), fresh, lambda: stopped[0] != 0
@@ -77,15 +80,28 @@ def train_several(
             for i, event in happened.items():
                 member = group.members[i]
                 named = {member.kind: member.number}
+                if not how and not isinstance(event, several.Opened):
+                    say(how := shown.how())
                 if isinstance(event, several.Opened):
                     for note in shown.opened(i, event.run):
                         say(note)
+                    if config.train.tensorboard:
+                        from nnzoo.tensorboard import writing
+
+                        curves[i] = open_curves.enter_context(writing(event.run))
                 elif isinstance(event, EpochEnd):
                     shown.epoch(i, event)
+                    if i in curves:
+                        curves[i](event.row)
                     if json_:
                         console.print_json({"event": "epoch", **named, **event.row})
                     for finding in event.findings:
-                        say(f"{member}, epoch {event.row['epoch']}: {finding}", "yellow")
+                        epoch = event.row["epoch"]
+                        if json_:
+                            told = {"event": "warning", **named, "epoch": epoch}
+                            console.print_json(told | asdict(finding))
+                        else:
+                            say(f"{member}, epoch {epoch}: {finding}", "yellow")
                 elif isinstance(event, DivergedError):
                     say(f"{member}: {event}", "red")
                     if json_:
@@ -97,12 +113,12 @@ def train_several(
         say(f"{name}: saved; go on with:\n  {go_on()}")
         raise typer.Exit(stopped[0])
     group.write_summary()
-    told = group.to_dict()
+    ended = group.to_dict()
     if json_:
-        console.print_json({"event": "end", **told})
+        console.print_json({"event": "end", **ended})
     elif verbose:
-        console.print_group(stdout, told)
-    if told["summary"]["diverged"]:
+        console.print_group(stdout, ended)
+    if ended["summary"]["diverged"]:
         raise typer.Exit(DivergedError.exit_code)
 
 
@@ -116,7 +132,6 @@ class _Shown:
         self.steps = [0] * len(group.members)
         self.bar: Any = None
         self.epochs = 0
-        self.told = False
 
     def __enter__(self) -> None:
         pass
@@ -142,18 +157,17 @@ class _Shown:
             )
             lines += [f"{what}, {network.device}; rows: {rows}", *run.dataset.notes]
         lines += [f"{member}: {note}" for note in run.notes]
-        several = len(self.group.members)
-        kind = f"{self.group.kind}s"
-        if self.group.in_turn and not self.told:
-            lines.append(f"{several} {kind}, one after the other: {self.group.in_turn}")
-            self.told = True
-        elif i == several - 1 and not self.told:
-            lines.append(f"{several} {kind}, as one computation")
         if self.verbose == 1 and self.bar is None:
-            steps = len(trainer.groups) * several
+            steps = len(trainer.groups) * len(self.group.members)
             self.bar = console.Progressing(self.stderr, self.epochs, steps, sum(self.steps), [])
             self.bar.__enter__()
         return lines
+
+    def how(self) -> str:
+        """How the members train."""
+        head = f"{len(self.group.members)} {self.group.kind}s"
+        why = self.group.in_turn
+        return f"{head}, one after the other: {why}" if why else f"{head}, as one computation"
 
     def step(self, i: int, event: Any) -> None:
         self.steps[i] = event.step
