@@ -79,7 +79,7 @@ def train_several(
         ):
             for i, event in happened.items():
                 member = group.members[i]
-                named = {member.kind: member.number}
+                named: dict[str, Any] = {member.kind: member.number}
                 if not how and not isinstance(event, several.Opened):
                     say(how := shown.how())
                 if isinstance(event, several.Opened):
