@@ -94,6 +94,8 @@ class Training:
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
         """The metrics of the best weights, as `nnzoo eval --json` has them; None without such rows."""
+        if split == "test" and self.run.trainer.finished:
+            return self.run.conclude()
         return self.run.result(split)
 
     def model(self) -> Model:

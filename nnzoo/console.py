@@ -388,6 +388,114 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
         console.print(output_table(result))
 
 
+def print_group(console: Console, group: dict[str, Any]) -> None:
+    """What came out of several runs: each one's headline metrics, then mean, deviation and interval."""
+    summary = group["summary"]
+    kind = summary["kind"]
+    columns = []
+    for split in ("val", "test"):
+        known = summary[split]
+        names = HEADLINE["classification" if "accuracy" in known else "regression"]
+        columns += [(split, name) for name in names[:2] if name in known]
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for head in (kind, "best epoch", *(f"{split}_{name}" for split, name in columns)):
+        table.add_column(head, justify="right", no_wrap=True)
+    for member in group["members"]:
+        best = member["best"].get("epoch", 0)
+        cells = [
+            number(value) if (value := (member[split] or {}).get(name)) is not None else ""
+            for split, name in columns
+        ]
+        state = (
+            f"{best} of {member['epochs']}" if member["state"] == "complete" else member["state"]
+        )
+        table.add_row(str(member[kind]), state, *cells)
+    spreads = [summary[split][name] for split, name in columns]
+    if summary["complete"] > 1:
+        table.add_section()
+        rows = {
+            "mean": [number(each["mean"]) for each in spreads],
+            "spread": [number(each["std"]) for each in spreads],
+            "95 % from": [number(each["ci95"][0]) for each in spreads],
+            "to": [number(each["ci95"][1]) for each in spreads],
+        }
+        for name, cells in rows.items():
+            table.add_row(
+                Text(name, style="bold"), "", *(Text(c, style="bold green") for c in cells)
+            )
+    console.print()
+    console.print(table)
+    console.print(f"\nruns: {group['run_dir']}", markup=False, soft_wrap=True)
+
+
+STATE_STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow"}
+
+
+def runs_table(runs: list[dict[str, Any]], sort: str) -> Table:
+    """A row a run of `nnzoo.runs.scan`, the members of a group below it; with a column for `sort`."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("run", no_wrap=True)
+    table.add_column("data")
+    table.add_column("model")
+    for name in ("epochs", "best", "test"):
+        table.add_column(name, justify="right", no_wrap=True)
+    extra = sort if sort.startswith(("val_", "test_")) else ""
+    if extra:
+        table.add_column(extra, justify="right")
+    table.add_column("state", no_wrap=True)
+    table.add_column("age", justify="right", no_wrap=True)
+    for run in runs:
+        members = run.get("members", [])
+        state = run["state"]
+        if members and state != "complete":
+            state = f"{run['complete']} of {len(members)} complete, {state}"
+        for each, name, shown in [
+            (run, run["run"], state),
+            *((each, "  " + each["run"].rpartition("/")[2], each["state"]) for each in members),
+        ]:
+            cells = [_measured(each, extra)] if extra else []
+            table.add_row(
+                Text(name), Text(each["data"] or "?"), Text(each["model"] or "?"), _epochs(each),
+                Text(_best(each)), Text(_test(each)), *map(Text, cells),
+                Text(shown, style=STATE_STYLES.get(each["state"], "red")), Text(_ago(each["age"])),
+            )  # fmt: skip
+    return table
+
+
+def _epochs(run: dict[str, Any]) -> str:
+    asked = "?" if run["epochs"] is None else run["epochs"]
+    return f"{run['epoch']}/{asked}"
+
+
+def _measured(run: dict[str, Any], name: str) -> str:
+    """A metric of a run; of a group with its deviation."""
+    if run.get(name) is None:
+        return ""
+    spread = run.get("std", {}).get(name)
+    return number(run[name]) + (f" ± {number(spread)}" if spread is not None else "")
+
+
+def _best(run: dict[str, Any]) -> str:
+    if run["best"] is None:
+        return ""
+    at = f" @{run['best_epoch']}" if run["best_epoch"] is not None else ""
+    return f"{run['monitor']} {_measured(run, 'best')}{at}"
+
+
+def _test(run: dict[str, Any]) -> str:
+    name = next((name for name in ("test_accuracy", "test_rmse") if name in run), None)
+    return f"{name.removeprefix('test_')} {_measured(run, name)}" if name else ""
+
+
+def _ago(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def layer_table(layers: list[dict[str, Any]]) -> Table:
     """A row a layer, of `probe.Layer.to_dict()`; columns that no layer has anything for are left out."""
     columns = {

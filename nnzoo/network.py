@@ -172,6 +172,14 @@ def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Netwo
     return network.to(device)
 
 
+def sibling(network: Network, config: RunConfig) -> Network:
+    """A fresh network of `config`, which differs in seed and name alone: what was learned from the
+    data, and that is all but the model, it shares with `network`."""
+    model = _model(config, network.preprocess, network.task)
+    parts = network.preprocess, model, network.task
+    return Network(config, network.facts, *parts, network.device)
+
+
 def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
     """The network of a checkpoint, built through the shelf from its plain values.
 
@@ -292,7 +300,14 @@ def _build(
             f"has {weights_wanted:,} weights; this machine's memory can train "
             f"{memory() // TRAINED_WEIGHT:,}",
         )
-    # The weights follow from the seed alone, whatever was drawn before.
-    torch.manual_seed(derive(config.seed, "init"))
-    model = build(config.model, preprocess.out_kind, task.outputs)
+    model = _model(config, preprocess, task)
     return Network(config, facts, preprocess, model, task, device)
+
+
+def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:
+    """The weights follow from the seed alone, whatever was drawn before."""
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    torch.manual_seed(derive(config.seed, "init"))
+    model: nn.Module = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ from nnzoo.errors import (
 from nnzoo.evaluate import evaluate
 from nnzoo.models.native import library as native
 from nnzoo.models.shared import share_layers
-from nnzoo.network import Network, assemble, read_dataset, restore
+from nnzoo.network import Network, assemble, read_dataset, restore, sibling
 from nnzoo.training import checkpoint
 from nnzoo.training.device import keep_freed_memory, use_threads
 from nnzoo.training.folder import Folder, SaveClock
@@ -75,6 +76,20 @@ class Run:
         self.network.model.load_state_dict(current)
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
+    def best(self) -> dict[str, Any]:
+        """Which epoch is the best so far, by what, and its value."""
+        trainer = self.trainer
+        return {
+            "epoch": trainer.best_epoch, "monitor": trainer.monitor, "value": trainer.best_value,
+        }  # fmt: skip
+
+    def conclude(self) -> dict[str, Any] | None:
+        """The test metrics of a run that is complete, which its folder then tells too."""
+        result = self.result()
+        if self.trainer.processes.leads:
+            self.folder.write_result("complete", self.trainer, self.best(), result)
+        return result
+
 
 def measure(
     network: Network, dataset: Dataset, split: str, prepared: Split | None = None,
@@ -108,10 +123,12 @@ def start(
     fresh: bool = False,
     write: bool = True,
     processes: Processes = ALONE,
+    beside: Run | None = None,
 ) -> Run:
     """Open a run's folder and go on from what it holds, or begin; without `write` nothing is
     changed on disk, and training may not follow. Of several processes the one that leads looks and
-    writes, and tells the others.
+    writes, and tells the others. beside: a run of the same data and configuration but for its seed and
+    name, with which it shares what it can.
 
     Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
     or must not hold one; ConfigError and DataError where the parts do not fit together.
@@ -126,7 +143,9 @@ def start(
     if not fresh:
         processes.follow(lambda: _position(folder, config))
     going_on = processes.tell(lambda: _goes_on(folder, resume, fresh))
-    dataset = processes.one_after_the_other(lambda: read_dataset(config))
+    dataset = (
+        beside.dataset if beside else processes.one_after_the_other(lambda: read_dataset(config))
+    )
     if not processes.alone and dataset.fingerprint() != processes.tell(dataset.fingerprint):
         raise DataError("the data are others than where the run folder lies; copy them from there")
     content: dict[str, Any] = {}
@@ -143,7 +162,11 @@ def start(
             config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
         network.config = config
     else:
-        network = assemble(config, dataset, device)  # may refuse: nothing is touched before
+        if beside:
+            config = take_over(config, beside.network.config)
+            network = sibling(beside.network, config)
+        else:
+            network = assemble(config, dataset, device)  # may refuse: nothing is touched before
         checkpoint.plain(network.contents())  # likewise
         if write:
             notes += processes.tell(lambda: _take_new_folder(folder, lock, fresh))
@@ -151,8 +174,11 @@ def start(
             processes.tell(folder.check_writable)
     processes.spread(list(network.state_dict().values()))
     keep_freed_memory()
-    splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-    if not going_on or config.train.threads == "auto":
+    if beside:
+        splits = beside.trainer.splits
+    else:
+        splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
+    if not (going_on or beside) or config.train.threads == "auto":
         chosen = processes.tell(lambda: _resolved(config, network, splits, processes.size))
         config = replace(config, train=config.train.model_copy(update=chosen))
         network.config = config
@@ -176,6 +202,7 @@ def start(
         if going_on and note:
             folder.set_damaged_aside()
         if state != "complete":
+            folder.result.unlink(missing_ok=True)
             folder.cut_metrics(trainer.epoch)
             folder.write_config(config, environment(network, processes.size))
         if going_on:
@@ -416,6 +443,8 @@ def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEn
                 started = time.monotonic()
                 save(run)
                 clock.saved(time.monotonic() - started)
+            if trainer.finished and leads:
+                run.folder.write_result("complete", trainer, run.best(), None)
             yield event
             if trainer.processes.stops(stop()):
                 if leads and not due:  # else previous.pt would become a copy of last.pt
@@ -424,10 +453,17 @@ def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEn
     except DivergedError as error:
         if not leads:
             raise ToldError(error.exit_code) from None
-        left = f"the last checkpoint, {run.folder.last}, is from before it"
-        if not run.folder.last.exists():
-            left = "no checkpoint was written yet"
-        raise DivergedError(f"{error}\n{left}") from None
+        raise diverged(run, error) from None
+
+
+def diverged(run: Run, error: DivergedError) -> DivergedError:
+    """The error that ended a run, with the checkpoint that is left; the run's folder tells it too."""
+    with suppress(CheckpointError):  # what went wrong first is what counts
+        run.folder.write_result("diverged", run.trainer, run.best(), None)
+    left = f"the last checkpoint, {run.folder.last}, is from before it"
+    if not run.folder.last.exists():
+        left = "no checkpoint was written yet"
+    return DivergedError(f"{error}\n{left}")
 
 
 def load_network(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError
 from nnzoo.metrics import ClassificationSums, RegressionSums, TrainingSums
 
+Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
-HIGHER_IS_BETTER = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "r2")
 
 
 class Classification(nn.Module):
@@ -39,13 +39,13 @@ class Classification(nn.Module):
         self.label_smoothing = options.label_smoothing
         self.register_buffer("class_weights", class_weights)
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Summed over the batch; the mean divides by `weight`."""
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        """Summed over the batch, or of each row; the mean divides by `weight`."""
         return functional.cross_entropy(
             output,
             target,
             self.class_weights,
-            reduction="sum",
+            reduction=reduction,
             label_smoothing=self.label_smoothing,
         )
 
@@ -105,16 +105,18 @@ class Regression(nn.Module):
         # Near the mean of each output, so that the variance of the truth keeps its digits.
         self.register_buffer("centre", torch.zeros(self.outputs, dtype=torch.float64))
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Summed over the batch, in scaled units; the mean divides by `weight`."""
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        """Summed over the batch, or of each row, in scaled units; the mean divides by `weight`."""
         target = target.to(output.dtype)
         if self.kind == "mse":
-            total = functional.mse_loss(output, target, reduction="sum")
+            total = functional.mse_loss(output, target, reduction=reduction)
         elif self.kind == "mae":
-            total = functional.l1_loss(output, target, reduction="sum")
+            total = functional.l1_loss(output, target, reduction=reduction)
         else:
-            total = functional.huber_loss(output, target, reduction="sum", delta=self.huber_delta)
-        return total / self.outputs
+            total = functional.huber_loss(
+                output, target, reduction=reduction, delta=self.huber_delta
+            )
+        return (total if reduction == "sum" else total.sum(1)) / self.outputs
 
     def weight(self, target: Tensor) -> Tensor | float:
         """What the summed loss of these targets is divided by."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.show import to_yaml
@@ -18,7 +20,17 @@ FLUSH = 10
 
 
 def record(run: Run, events: Iterable[StepEnd | EpochEnd]) -> Iterator[StepEnd | EpochEnd]:
-    """The events of a run, as they are; each epoch's row is written on its way.
+    """The events of a run, as they are; each epoch's row is written on its way, by `writing`."""
+    with writing(run) as write:
+        for event in events:
+            if isinstance(event, EpochEnd):
+                write(event.row)
+            yield event
+
+
+@contextmanager
+def writing(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What writes an epoch's row of a run.
 
     What metrics.jsonl holds when it starts is written first, in place of all that an earlier process
     wrote: so the curves are those of metrics.jsonl, whatever was lost in a crash or is trained again,
@@ -35,10 +47,7 @@ def record(run: Run, events: Iterable[StepEnd | EpochEnd]) -> Iterator[StepEnd |
         writer.add_text("config", "".join(f"    {line}\n" for line in config.splitlines()))
         for row in run.folder.rows():
             _write(writer, row)
-        for event in events:
-            if isinstance(event, EpochEnd):
-                _write(writer, event.row)
-            yield event
+        yield partial(_write, writer)
     finally:
         writer.close()
 

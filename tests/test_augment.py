@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import AugmentOptions
-from nnzoo.data.augment import augment
+from nnzoo.data.augment import Draws, augment
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "shift": {"shift": 2},
@@ -30,7 +30,7 @@ def images(rows: int = 40, channels: int = 2, height: int = 6, width: int = 8) -
 
 
 def changed(x: Tensor, seed: int = 0, **options: Any) -> Tensor:
-    return augment(x, AugmentOptions(**options), torch.Generator().manual_seed(seed))
+    return augment(x, AugmentOptions(**options), Draws(torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("name", OPTIONS)

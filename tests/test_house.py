@@ -30,6 +30,7 @@ LAYERS = """
     nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.native.recurrent nnzoo.models.kernels nnzoo.models.shared
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
+    nnzoo.models.stacked
     nnzoo.metrics
     nnzoo.tasks
     nnzoo.baselines nnzoo.evaluate nnzoo.network
@@ -38,10 +39,10 @@ LAYERS = """
     nnzoo.training.checkpoint
     nnzoo.training.health
     nnzoo.training.trainer
-    nnzoo.training.tune
+    nnzoo.training.tune nnzoo.training.together
     nnzoo.training.folder
-    nnzoo.run
-    nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.study
+    nnzoo.run nnzoo.runs
+    nnzoo.several nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.answers
     nnzoo.predict.pictures nnzoo.predict.tables
@@ -54,8 +55,8 @@ LAYERS = """
     nnzoo.report.page
     nnzoo.sweep.page
     nnzoo.api
-    nnzoo.cli.common
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report
+    nnzoo.cli.common nnzoo.cli.several
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__

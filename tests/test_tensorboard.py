@@ -14,6 +14,7 @@ from zoo import begin, config
 
 from nnzoo.run import Run, train
 from nnzoo.tensorboard import record, scalars
+from nnzoo.training.folder import Folder
 from nnzoo.training.trainer import EpochEnd
 
 
@@ -130,3 +131,17 @@ def test_a_run_without_it_never_loads_it() -> None:
         "assert 'nnzoo.tensorboard' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_each_seed_of_a_group_has_its_own_curves(nnzoo: Any) -> None:
+    words = ("-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.tensorboard=true")
+    assert nnzoo("train", *words, "-s", "train.epochs=2", "--seeds", 2).code == 0
+    losses = []
+    for seed in range(2):
+        folder = Folder(Path(f"checkpoints/mlp-seeds/seed-{seed}"))
+        found = curves(folder.path)["val/loss"]
+        rows = folder.rows()
+        assert found == [(r["step"], pytest.approx(r["val_loss"], rel=1e-6)) for r in rows]
+        assert len(rows) == 2
+        losses.append(found)
+    assert losses[0] != losses[1]

@@ -21,6 +21,7 @@ from nnzoo.cli.export import export
 from nnzoo.cli.inspect import inspect
 from nnzoo.cli.predict import predict
 from nnzoo.cli.report import report
+from nnzoo.cli.runs import runs
 from nnzoo.cli.sweep import sweep
 from nnzoo.cli.train import train
 
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "inspect": inspect,
     "report": report,
     "export": export,
+    "runs": runs,
     "check": catalogue.check,
     "models": catalogue.models,
     "datasets": catalogue.datasets,

@@ -52,6 +52,14 @@ def train(
     ] = False,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Train N runs, of the config's seed and those that follow it."),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Train K runs, each validating on another K-th of the rows."),
+    ] = None,
     out: OutOption = Path("checkpoints"),
     verbose: Annotated[
         int | None,
@@ -72,6 +80,14 @@ def train(
         run_config = config_of(source, config, set_, seed)
         if run_config.train.tensorboard:
             require("tensorboard", "train.tensorboard", "tensorboard")
+        if seeds is not None or folds is not None:
+            from nnzoo.cli.several import check_counts, train_several
+
+            check_counts(seeds, folds, processes.alone)
+            if not dry_run:  # else one of them is enough
+                train_several(run_config, (seeds, folds), (out, device), (resume, fresh), verbose,
+                              json_, stopping, go_on)  # fmt: skip
+                return
         from nnzoo import console, run
         from nnzoo.training.device import choose_device
 
@@ -100,22 +116,15 @@ def train(
         code = processes.largest(stopped[0])
         if processes.leads:
             name = "Ctrl-C" if code == INTERRUPTED else "SIGTERM"
-            command = "nnzoo" if processes.alone else "torchrun … -m nnzoo"
-            arguments = without_start_options(sys.argv[1:])
             stderr.print(
                 f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
-                f"  {command} {shlex.join(arguments)}", markup=False, soft_wrap=True,
+                f"  {go_on(processes.alone)}", markup=False, soft_wrap=True,
             )  # fmt: skip
         raise typer.Exit(code)
-    result = current.result()
+    result = current.conclude()
     if json_:
-        best = {
-            "epoch": trainer.best_epoch,
-            "monitor": trainer.monitor,
-            "value": trainer.best_value,
-        }
-        console.print_json({"event": "end", "run_dir": str(current.folder.path), "best": best,
-                            "test": result})  # fmt: skip
+        console.print_json({"event": "end", "run_dir": str(current.folder.path),
+                            "best": current.best(), "test": result})  # fmt: skip
     elif verbose:
         if result is not None:
             stderr.print()
@@ -123,6 +132,12 @@ def train(
         else:
             stderr.print("no test rows (data.split.test), so no result")
         _where(stdout, current)
+
+
+def go_on(alone: bool = True) -> str:
+    """The command that goes on where this one was stopped."""
+    command = "nnzoo" if alone else "torchrun … -m nnzoo"
+    return f"{command} {shlex.join(without_start_options(sys.argv[1:]))}"
 
 
 def without_start_options(words: list[str]) -> list[str]:

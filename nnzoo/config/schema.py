@@ -7,7 +7,7 @@ stands here. No torch in this module: checking a file is instant.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -227,6 +227,22 @@ class ValSplit(Options):
     val: Share | Rows = Field(0.1, description="for validation: a fraction, or a number of rows")
     stratify: bool = Field(True, description="keep the shares of the classes")
     seed: Count = Field(0, description="of the split; independent of the run's seed")
+    folds: Annotated[int, Field(ge=2), at_most(1000)] | None = Field(
+        None,
+        description="cut the rows that do not test into so many parts, in place of `val`; 'nnzoo train "
+        "--folds' trains a run for each",
+    )
+    fold: PositiveInt = Field(
+        1, description="with folds: which part validates, from 1; the others train"
+    )
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_them(self) -> Self:
+        if self.folds is None and self.fold > 1:
+            raise fault("fold", "needs 'folds'")
+        if self.folds is not None and self.fold > self.folds:
+            raise fault("fold", f"expected at most {self.folds}, which is 'folds', got {self.fold}")
+        return self
 
 
 class RowSplit(ValSplit):
@@ -626,6 +642,9 @@ Monitor = Literal[
     "val_accuracy", "val_f1_macro", "val_precision_macro", "val_recall_macro",
     "val_mse", "val_rmse", "val_mae", "val_r2",
 ]  # fmt: skip
+
+
+HIGHER_IS_BETTER = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "r2")
 
 
 class TrainOptions(Options):

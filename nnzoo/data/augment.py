@@ -7,6 +7,7 @@ in from outside the picture is 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,32 +19,34 @@ from nnzoo.data.batches import Share
 MIN_ERASE, MAX_ERASE = 0.02, 0.2
 
 
-class _Draws:
-    """Random numbers for each image of a batch, of which this process may have a share."""
+class Draws:
+    """What is drawn for a batch: by one generator (on the CPU, so that it is the same on every
+    device), or by several, each for as many of the rows. share: of which batch the rows are a part,
+    where they are not all of it."""
 
-    def __init__(self, generator: torch.Generator, share: Share) -> None:
-        self.generator = generator
+    def __init__(self, *generators: torch.Generator, share: Share | None = None) -> None:
+        self.generators = generators
         self.share = share
 
-    def uniform(self, *shape: int) -> Tensor:
-        """(images, *shape) from 0 to 1."""
-        return self.share.of(torch.rand(self.share.total, *shape, generator=self.generator))
+    def rand(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), of this shape, rows first."""
+        return self._joined(torch.rand, *shape)
 
-    def whole(self, low: int, high: int) -> Tensor:
-        """(images, 1) whole numbers from `low` to below `high`."""
-        size = (self.share.total, 1)
-        return self.share.of(torch.randint(low, high, size, generator=self.generator))
+    def randint(self, low: int, high: int, *shape: int) -> Tensor:
+        """Whole numbers of at least `low`, below `high`."""
+        return self._joined(lambda *each, **by: torch.randint(low, high, each, **by), *shape)
+
+    def _joined(self, draw: Callable[..., Tensor], rows: int, *rest: int) -> Tensor:
+        if self.share is not None:
+            (generator,) = self.generators
+            return self.share.of(draw(self.share.total, *rest, generator=generator))
+        each = rows // len(self.generators)
+        parts = [draw(each, *rest, generator=generator) for generator in self.generators]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def augment(
-    images: Tensor, options: AugmentOptions, generator: torch.Generator, share: Share | None = None
-) -> Tensor:
-    """Images (batch, channels, height, width) of any type, changed; float32 after a resampling.
-
-    All draws come from `generator` (on the CPU), so that they are the same on every device; share:
-    of which batch the images are a part, else they are all of it.
-    """
-    draws = _Draws(generator, share or Share(0, len(images), len(images)))
+def augment(images: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+    """Images (batch, channels, height, width) of any type, changed; float32 after a resampling."""
     if options.shift or options.flip != "none":
         images = _shift_and_flip(images, options, draws)
     if options.rotate or options.crop < 1:
@@ -53,37 +56,31 @@ def augment(
     return images
 
 
-def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: _Draws) -> Tensor:
-    batch, _, height, width = x.shape
+def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+    batch, channels, height, width = x.shape
 
     def indices(length: int, flip: bool) -> Tensor:
         index = torch.arange(length).expand(batch, length)
         if flip:
-            flipped = draws.uniform(1) < 0.5
-            index = torch.where(flipped, length - 1 - index, index)
+            index = torch.where(draws.rand(batch, 1) < 0.5, length - 1 - index, index)
         if options.shift:
-            index = index + draws.whole(-options.shift, options.shift + 1)
-        return index
+            index = index + draws.randint(-options.shift, options.shift + 1, batch, 1)
+        return torch.where((index >= 0) & (index < length), index, length)
 
-    rows = indices(height, options.flip in ("vertical", "both")).to(x.device)
-    columns = indices(width, options.flip in ("horizontal", "both")).to(x.device)
-    samples = torch.arange(batch, device=x.device)[:, None, None]
-    # Advanced indices around a slice put the channels last.
-    moved = x[
-        samples, :, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
-    ].permute(0, 3, 1, 2)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[
-        :, None, :
-    ]
-    return moved * inside[:, None]
+    rows = indices(height, options.flip in ("vertical", "both"))
+    columns = indices(width, options.flip in ("horizontal", "both"))
+    # What lies outside is the row and the column of zeros behind the last ones.
+    padded = functional.pad(x, (0, 1, 0, 1)).flatten(2)
+    pixels = (rows[:, :, None] * (width + 1) + columns[:, None, :]).flatten(1).to(x.device)
+    return padded.gather(2, pixels[:, None].expand(-1, channels, -1)).view(x.shape)
 
 
-def _resample(x: Tensor, options: AugmentOptions, draws: _Draws) -> Tensor:
-    height, width = x.shape[2:]
-    angle = (draws.uniform() * 2 - 1) * math.radians(options.rotate)
-    scale = options.crop + (1 - options.crop) * draws.uniform()
+def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+    batch, _, height, width = x.shape
+    angle = (draws.rand(batch) * 2 - 1) * math.radians(options.rotate)
+    scale = options.crop + (1 - options.crop) * draws.rand(batch)
     # The part that is seen may lie anywhere inside the picture.
-    room = (1 - scale)[:, None] * (draws.uniform(2) * 2 - 1)
+    room = (1 - scale)[:, None] * (draws.rand(batch, 2) * 2 - 1)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     ratio = height / width
     theta = torch.stack(
@@ -97,16 +94,16 @@ def _resample(x: Tensor, options: AugmentOptions, draws: _Draws) -> Tensor:
     return functional.grid_sample(x.float(), grid, align_corners=False)
 
 
-def _erase(x: Tensor, probability: float, draws: _Draws) -> Tensor:
-    height, width = x.shape[2:]
-    area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * draws.uniform()
-    shape = torch.exp((draws.uniform() * 2 - 1) * math.log(3))
+def _erase(x: Tensor, probability: float, draws: Draws) -> Tensor:
+    batch, _, height, width = x.shape
+    area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * draws.rand(batch)
+    shape = torch.exp((draws.rand(batch) * 2 - 1) * math.log(3))
     sides = []
     for length, part in ((height, (area * shape).sqrt()), (width, (area / shape).sqrt())):
         side = (part.clamp(max=1) * length).round().clamp(min=1)
-        start = (draws.uniform() * (length - side + 1)).floor()
+        start = (draws.rand(batch) * (length - side + 1)).floor()
         position = torch.arange(length)
         sides.append((position >= start[:, None]) & (position < (start + side)[:, None]))
-    chosen = draws.uniform() < probability
+    chosen = draws.rand(batch) < probability
     hole = sides[0][:, :, None] & sides[1][:, None, :] & chosen[:, None, None]
     return x * ~hole[:, None].to(x.device)

@@ -194,6 +194,8 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
             [i for i, label in enumerate(labels) for _ in found.get(label, [])], dtype=torch.int64
         )
     split = options.split
+    if split.folds is not None and "val" in parts:
+        raise DataError("data.split.folds: the validation rows have a folder of their own here")
     held = {"val": split.val if "val" not in parts else 0}
     held["test"] = split.test if "test" not in parts else 0
     rows = split_rows(len(x["train"]), split.model_copy(update=held), y["train"].numpy())

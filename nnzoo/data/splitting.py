@@ -21,10 +21,11 @@ def split_rows(
     """Row numbers of train, val and test (each sorted), disjoint and together all rows.
 
     classes: (rows,) class of each row, to keep the shares of the classes where `stratify` is on.
-    test: whether test rows are drawn here too (a `RowSplit`), or lie elsewhere.
+    test: whether test rows are drawn here too (a `RowSplit`), or lie elsewhere. With `folds` the test
+    rows are the same, and the others are cut into parts of which one validates.
     Raises DataError when nothing would be left to train on.
     """
-    wanted = {"val": portion(options.val, total)}
+    wanted = {"val": portion(options.val, total) if options.folds is None else 0}
     if test and isinstance(options, RowSplit):
         wanted["test"] = portion(options.test, total)
     if sum(wanted.values()) >= total:
@@ -36,14 +37,20 @@ def split_rows(
     order = rng.permutation(total)
     if classes is not None and options.stratify:
         order = _interleave(order, classes)
-    parts: dict[str, np.ndarray] = {}
-    start = 0
-    for name in ("test", "val"):
-        if name in wanted:
-            parts[name] = np.sort(order[start : start + wanted[name]])
-            start += wanted[name]
-    parts["train"] = np.sort(order[start:])
-    return {name: parts[name] for name in ("train", "val", "test") if name in parts}
+    start = wanted.get("test", 0)
+    end = start + wanted["val"]
+    parts = {"test": order[:start]} if "test" in wanted else {}
+    if options.folds is not None:
+        # Neighbours in this order hold each class in its share, so each part does too.
+        cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
+        if len(np.unique(cuts)) < len(cuts):
+            raise DataError(
+                f"data.split.folds: {total - start} rows do not fill {options.folds} parts"
+            )
+        start, end = cuts[options.fold - 1], cuts[options.fold]
+    parts["val"] = order[start:end]
+    parts["train"] = np.concatenate([order[wanted.get("test", 0) : start], order[end:]])
+    return {name: np.sort(parts[name]) for name in ("train", "val", "test") if name in parts}
 
 
 def _interleave(order: np.ndarray, classes: np.ndarray) -> np.ndarray:

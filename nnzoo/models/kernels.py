@@ -1,4 +1,8 @@
-"""Recurrent layers of one direction as autograd functions: one matrix product a time step."""
+"""Recurrent layers of one direction as autograd functions: one matrix product a time step.
+
+Each also takes the weights of several members, stacked (members, ...): the rows of x, h and c are then
+those of the first member, of the second, and so on, as many each.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +18,41 @@ from nnzoo.models.layers import multiplier
 _aten = torch.ops.aten
 
 
-def _weight_gradient(multiply: Callable[..., Tensor], d: Tensor, x: Tensor) -> Tensor:
-    """The gradient (out, in) of a weight from d (time, batch, out) and x (time, batch, in)."""
+def _by_member(x: Tensor, members: int) -> Tensor:
+    """(time, members * batch, n) as (members, time * batch, n)."""
+    return x.unflatten(1, (members, -1)).transpose(0, 1).flatten(1, 2)
+
+
+def _gradients(
+    multiply: Callable[..., Tensor], d: Tensor, x: Tensor, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradients (out, in) of a weight and (out,) of its bias from d (time, batch, out) and x (time,
+    batch, in); of stacks where the weight `like` is one."""
+    if like.ndim == 3:
+        d, x = _by_member(d, len(like)), _by_member(x, len(like))
+        return (x.mT @ d).mT, d.sum(1)
     d, x = d.flatten(0, 1), x.flatten(0, 1)
+    db = d.sum(0)
     if d.dtype == torch.float32:
         # x is the narrower of the two, and the one that oneDNN copies to transpose it.
-        return multiply(x.t(), d.t()).t()
-    return d.t() @ x
+        return multiply(x.t(), d.t()).t(), db
+    return d.t() @ x, db
 
 
-def _input_gradient(multiply: Callable[..., Tensor], d: Tensor, w_ih: Tensor) -> Tensor:
-    """The gradient (time, batch, in) of the input from d (time, batch, out)."""
-    return multiply(d.flatten(0, 1), w_ih.t()).unflatten(0, d.shape[:2])
+def _over_time(
+    multiply: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """The product (time, batch, out) of all time steps of x (time, batch, in) at once."""
+    if weight.ndim == 3:
+        y = multiply(_by_member(x, len(weight)).flatten(0, 1), weight, bias)
+        return y.unflatten(0, (len(weight), len(x), -1)).transpose(0, 1).flatten(1, 2)
+    return multiply(x.flatten(0, 1), weight, bias).unflatten(0, x.shape[:2])
 
 
 def _activate(kind: str, x: Tensor, out: Tensor, minus_one: Tensor) -> None:
     """tanh or relu of x into out; minus_one is -1, made once since that takes as long as adding it."""
     if kind == "relu":
-        out.copy_(x).relu_()
+        torch.clamp_min(x, 0, out=out)
     else:
         # 2 sigmoid(2x) - 1, off by at most 2e-7: torch's float32 tanh on CPU takes 3 to 5 times as
         # long as the three of them.
@@ -84,9 +105,9 @@ class Rnn(torch.autograd.Function):
         dtype = _product_type(x, w_hh)
         features = x.shape[2]
         z = _joined(x, h, dtype)
-        weight, bias = torch.cat([w_ih, w_hh], 1).to(dtype), (b_ih + b_hh).to(dtype)
+        weight, bias = torch.cat([w_ih, w_hh], -1).to(dtype), (b_ih + b_hh).to(dtype)
         states = z[1:, :, features:]
-        multiply = multiplier(dtype, x.device.type)
+        multiply = multiplier(dtype, x.device.type, w_hh.ndim)
         last = h
         for inputs, state in zip(z[:-1].unbind(), states.unbind(), strict=True):
             last = multiply(inputs, weight, bias, kind)
@@ -103,11 +124,12 @@ class Rnn(torch.autograd.Function):
         z, weight = ctx.saved_tensors
         states = z[1:, :, ctx.features :]
         w_ih, w_hh = (
-            w.contiguous() for w in weight.split([ctx.features, weight.shape[1] - ctx.features], 1)
+            w.contiguous()
+            for w in weight.split([ctx.features, weight.shape[-1] - ctx.features], -1)
         )
         d = torch.empty_like(states, memory_format=torch.contiguous_format)
         dh = torch.zeros_like(d[0]) if grad_last is None else grad_last
-        multiply, u = multiplier(d.dtype, d.device.type), w_hh.t()
+        multiply, u = multiplier(d.dtype, d.device.type, w_hh.ndim), w_hh.mT
         at, state = d.unbind(), states.unbind()
         for t in range(len(at) - 1, -1, -1):
             if grad is not None:
@@ -116,10 +138,9 @@ class Rnn(torch.autograd.Function):
             if t or ctx.needs_input_grad[2]:
                 dh = multiply(at[t], u)
         x_type, h_type, w_type = ctx.types
-        dw = _weight_gradient(multiply, d, z[:-1]).to(w_type)
-        db = d.flatten(0, 1).sum(0).to(w_type)
-        dx = _input_gradient(multiply, d, w_ih).to(x_type) if ctx.needs_input_grad[1] else None
-        dw_ih, dw_hh = dw[:, : ctx.features], dw[:, ctx.features :]
+        dw, db = (each.to(w_type) for each in _gradients(multiply, d, z[:-1], w_hh))
+        dx = _over_time(multiply, d, w_ih.mT).to(x_type) if ctx.needs_input_grad[1] else None
+        dw_ih, dw_hh = dw[..., : ctx.features], dw[..., ctx.features :]
         return None, dx, dh.to(h_type), dw_ih, dw_hh, db, db
 
 
@@ -138,12 +159,12 @@ class Lstm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         dtype = _product_type(x, w_hh)
         steps, batch, features = x.shape
-        size = w_hh.shape[1]
+        size = w_hh.shape[-1]
         z = _joined(x, h, dtype)
         # torch's order i, f, g, o becomes o, i, f, g: the sigmoids side by side, and so what the
         # gradient of the cell is multiplied with.
-        weight = torch.cat([w_ih, w_hh], 1).roll(size, 0).to(dtype)
-        bias = (b_ih + b_hh).roll(size, 0).to(dtype)
+        weight = torch.cat([w_ih, w_hh], -1).roll(size, -2).to(dtype)
+        bias = (b_ih + b_hh).roll(size, -1).to(dtype)
         states = z[1:, :, features:]
         gates = c.new_empty(steps, batch, 4 * size)
         cells = c.new_empty(steps + 1, batch, size)
@@ -152,7 +173,7 @@ class Lstm(torch.autograd.Function):
         sigmoids = gates[:, :, : 3 * size].unbind()
         o, i, f, g = (gate.unbind() for gate in gates.split(size, 2))
         cell, act, state = cells.unbind(), active.unbind(), states.unbind()
-        multiply, minus_one = multiplier(dtype, x.device.type), c.new_full((), -1)
+        multiply, minus_one = multiplier(dtype, x.device.type, w_hh.ndim), c.new_full((), -1)
         for t, inputs in enumerate(z[:-1].unbind()):
             before = multiply(inputs, weight, bias)
             torch.sigmoid(before[:, : 3 * size], out=sigmoids[t])
@@ -174,7 +195,8 @@ class Lstm(torch.autograd.Function):
         z, weight, gates, cells, active = ctx.saved_tensors
         steps, batch, size = active.shape
         w_ih, w_hh = (
-            w.contiguous() for w in weight.split([ctx.features, weight.shape[1] - ctx.features], 1)
+            w.contiguous()
+            for w in weight.split([ctx.features, weight.shape[-1] - ctx.features], -1)
         )
         o, i, f, g = gates.split(size, 2)
         # By what the gradients of the state (o) and the cell (i, f, g) become those before the gates:
@@ -187,12 +209,13 @@ class Lstm(torch.autograd.Function):
         _activate_backward(ctx.kind, i, g, by_g)
         by_cell = torch.empty_like(active)
         _activate_backward(ctx.kind, o, active, by_cell)
-        d = torch.empty_like(gates, dtype=z.dtype)
+        # In their place, where the products take them as they are: it is a large tensor less.
+        d = factors if z.dtype == factors.dtype else torch.empty_like(gates, dtype=z.dtype)
         d_o, d_ifg = d[:, :, :size], d[:, :, size:].unflatten(2, (3, size))
         by_ifg = factors[:, :, size:].unflatten(2, (3, size))
         dh = active.new_zeros(batch, size) if grad_last is None else grad_last
         dc = active.new_zeros(batch, size) if grad_cell is None else grad_cell.clone()
-        multiply, u = multiplier(d.dtype, d.device.type), w_hh.t()
+        multiply, u = multiplier(d.dtype, d.device.type, w_hh.ndim), w_hh.mT
         for t in range(steps - 1, -1, -1):
             if grad is not None:
                 dh = dh + grad[t]
@@ -203,10 +226,10 @@ class Lstm(torch.autograd.Function):
                 dh = multiply(d[t], u)
             dc.mul_(f[t])
         x_type, h_type, w_type = ctx.types
-        dw = _weight_gradient(multiply, d, z[:-1]).roll(-size, 0).to(w_type)
-        db = d.flatten(0, 1).sum(0).roll(-size).to(w_type)
-        dx = _input_gradient(multiply, d, w_ih).to(x_type) if ctx.needs_input_grad[1] else None
-        dw_ih, dw_hh = dw[:, : ctx.features], dw[:, ctx.features :]
+        dw, db = (each.to(w_type) for each in _gradients(multiply, d, z[:-1], w_hh))
+        dw, db = dw.roll(-size, -2), db.roll(-size, -1)
+        dx = _over_time(multiply, d, w_ih.mT).to(x_type) if ctx.needs_input_grad[1] else None
+        dw_ih, dw_hh = dw[..., : ctx.features], dw[..., ctx.features :]
         return None, dx, dh.to(h_type), dc, dw_ih, dw_hh, db, db
 
 
@@ -224,12 +247,12 @@ class Gru(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         dtype = _product_type(x, w_hh)
         steps, batch, _ = x.shape
-        size = w_hh.shape[1]
+        size = w_hh.shape[-1]
         types = (x.dtype, h.dtype, w_hh.dtype)
         x, w_ih, w_hh = x.to(dtype), w_ih.to(dtype), w_hh.to(dtype)
         b_ih, b_hh = b_ih.to(dtype), b_hh.to(dtype)
-        multiply, minus_one = multiplier(dtype, x.device.type), h.new_full((), -1)
-        from_x = multiply(x.flatten(0, 1), w_ih, b_ih).view(steps, batch, -1)
+        multiply, minus_one = multiplier(dtype, x.device.type, w_hh.ndim), h.new_full((), -1)
+        from_x = _over_time(multiply, x, w_ih, b_ih)
         states = h.new_empty(steps + 1, batch, size)
         states[0] = h
         # The states as the products take them.
@@ -271,7 +294,7 @@ class Gru(torch.autograd.Function):
         # From that of the state before the first to that of the last.
         dhs = torch.empty_like(states)
         dhs[-1] = 0 if grad_last is None else grad_last
-        multiply, u = multiplier(d.dtype, d.device.type), w_hh.t()
+        multiply, u = multiplier(d.dtype, d.device.type, w_hh.ndim), w_hh.mT
         at, flat, by, dh = d.unbind(), d.flatten(2).unbind(), factors.unbind(), dhs.unbind()
         keep = z.unbind()
         for t in range(steps - 1, -1, -1):
@@ -281,12 +304,11 @@ class Gru(torch.autograd.Function):
             if t or ctx.needs_input_grad[1]:
                 torch.addcmul(multiply(flat[t], u), dh[t + 1], keep[t], out=dh[t])
         x_type, h_type, w_type = ctx.types
-        dw_hh = _weight_gradient(multiply, d.flatten(2), low[:-1]).to(w_type)
-        db_hh = d.flatten(0, 1).sum(0).flatten().to(w_type)
+        hh = _gradients(multiply, d.flatten(2), low[:-1], w_hh)
         # From here on d is that of the input's share, which differs in n alone.
         torch.mul(dhs[1:], by_n, out=d[:, :, 2])
-        dw_ih = _weight_gradient(multiply, d.flatten(2), x).to(w_type)
-        db_ih = d.flatten(0, 1).sum(0).flatten().to(w_type)
+        ih = _gradients(multiply, d.flatten(2), x, w_hh)
         d = d.flatten(2)
-        dx = _input_gradient(multiply, d, w_ih).to(x_type) if ctx.needs_input_grad[0] else None
+        dx = _over_time(multiply, d, w_ih.mT).to(x_type) if ctx.needs_input_grad[0] else None
+        dw_ih, db_ih, dw_hh, db_hh = (each.to(w_type) for each in (*ih, *hh))
         return dx, dhs[0].to(h_type), dw_ih, dw_hh, db_ih, db_hh

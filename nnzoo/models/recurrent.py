@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,18 +45,22 @@ class Recurrent(nn.Module):
         init_layer(self.head, options.init, "linear")
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.is_image:
-            x = x.permute(0, 2, 1, 3).flatten(2)
-        states, last = self.rnn(x)
+        states, last = self.rnn(self.sequence(x))
+        return self.head(self.dropout(self.read(states, last)))
+
+    def sequence(self, x: Tensor) -> Tensor:
+        """The input as `rnn` takes it (batch, time, features)."""
+        return x.permute(0, 2, 1, 3).flatten(2) if self.is_image else x
+
+    def read(self, states: Tensor, last: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """What the output layer sees (batch, directions * hidden) of what `rnn` gives."""
         if self.readout == "mean":
-            read = states.mean(1)
-        elif self.readout == "max":
-            read = states.amax(1)
-        else:
-            hidden = last[0] if isinstance(last, tuple) else last
-            # The backward direction's last state is the one at the first time step.
-            read = torch.cat([hidden[-2], hidden[-1]], 1) if self.rnn.bidirectional else hidden[-1]
-        return self.head(self.dropout(read))
+            return states.mean(1)
+        if self.readout == "max":
+            return states.amax(1)
+        hidden = last[0] if isinstance(last, tuple) else last
+        # The backward direction's last state is the one at the first time step.
+        return torch.cat([hidden[-2], hidden[-1]], 1) if self.rnn.bidirectional else hidden[-1]
 
 
 def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
@@ -83,20 +88,29 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
     return cell
 
 
-def by_hand(rnn: nn.RNNBase, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]]) -> Any:
+def by_hand(
+    rnn: nn.RNNBase,
+    x: Tensor,
+    kernel: Callable[..., tuple[Tensor, ...]],
+    parameter: Callable[[str], Tensor] | None = None,
+    dropout: Callable[[Tensor], Tensor] | None = None,
+) -> Any:
     """x (batch, time, features) through the layers and directions of a module, each by `kernel`.
 
     kernel: x (time, batch, features) and four parameters to all states and the last (state, or state
-    and cell). Gives all states (batch, time, directions * hidden) and the last, each (layers *
-    directions, batch, hidden), as the modules of torch.nn do.
+    and cell); parameter: of a name, where it is not the module's; dropout: between layers, likewise.
+    Gives all states (batch, time, directions * hidden) and the last, each (layers * directions,
+    batch, hidden), as the modules of torch.nn do.
     """
     x = x.transpose(0, 1)
+    parameter = parameter or partial(getattr, rnn)
+    dropout = dropout or partial(functional.dropout, p=rnn.dropout, training=rnn.training)
     lasts = []
     for layer in range(rnn.num_layers):
         sides = []
         for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
             weights = [
-                getattr(rnn, f"{name}_l{layer}{suffix}")
+                parameter(f"{name}_l{layer}{suffix}")
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             ]
             states, *last = kernel(x.flip(0) if suffix else x, *weights)
@@ -104,7 +118,7 @@ def by_hand(rnn: nn.RNNBase, x: Tensor, kernel: Callable[..., tuple[Tensor, ...]
             lasts.append(last)
         x = torch.cat(sides, 2) if rnn.bidirectional else sides[0]
         if layer < rnn.num_layers - 1:
-            x = functional.dropout(x, rnn.dropout, rnn.training)
+            x = dropout(x)
     return x.transpose(0, 1), *(torch.stack(each) for each in zip(*lasts, strict=True))
 
 

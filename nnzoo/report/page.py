@@ -22,6 +22,7 @@ from torch import Tensor
 from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.reader import MAX_BYTES
+from nnzoo.config.schema import HIGHER_IS_BETTER
 from nnzoo.config.show import number, percent
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.data.frames import shorten
@@ -32,7 +33,6 @@ from nnzoo.predict.pictures import levels
 from nnzoo.report import charts
 from nnzoo.report.answers import Compared, answers, calibration, first_steps
 from nnzoo.run import epoch_of
-from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.trained import Trained
 from nnzoo.training import health
 from nnzoo.training.folder import Folder

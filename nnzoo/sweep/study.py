@@ -50,14 +50,13 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict
-from nnzoo.config.schema import SweepOptions
+from nnzoo.config.schema import HIGHER_IS_BETTER, SweepOptions
 from nnzoo.config.show import inline
 from nnzoo.config.space import Sweep, steps_of, storage_kind
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.network import read_dataset
-from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.training import disk
 
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]

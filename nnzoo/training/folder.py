@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from filelock import FileLock, Timeout
@@ -47,6 +47,11 @@ class Folder:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def result(self) -> Path:
+        """How the run ended, for those who list runs: they read no checkpoint."""
+        return self.path / "result.json"
 
     @property
     def holds_run(self) -> bool:
@@ -91,7 +96,8 @@ class Folder:
         another process holds it for longer than `wait` seconds."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=wait)
+            # Not at once: `nnzoo runs` holds it for an instant to see whether another does.
+            lock.acquire(timeout=max(wait, 0.2), poll_interval=0.02)
         except Timeout:
             raise CheckpointError(
                 f"another process is training in {self.path}; wait for it, or give this run "
@@ -161,6 +167,17 @@ class Folder:
             return str(tree["environment"]["launch"]) == launch
         except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
             return False
+
+    def write_result(
+        self, state: Literal["complete", "diverged"], trainer: Trainer, best: dict[str, Any],
+        test: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        """best: `Run.best`; test: the metrics of the test rows, of which the single numbers are kept."""
+        numbers = {
+            name: value for name, value in (test or {}).items() if type(value) in (int, float)
+        }
+        ended = {"state": state, "epoch": trainer.epoch, "step": trainer.step, "best": best}
+        disk.write(self.result, f"{to_json(ended | {'test': numbers})}\n".encode())
 
     def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
         tree = config.to_dict() | {"environment": environment}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -39,6 +40,7 @@ class Optimizer:
             ([p for p in parameters if p.ndim <= 1], 0.0),
         ]
         self.options = options
+        self.parameters = parameters
         self.groups = [
             _Group(chosen, decay, _moments(options)) for chosen, decay in groups if chosen
         ]
@@ -54,6 +56,37 @@ class Optimizer:
         for group in self.groups:
             for parameter in group.parameters:
                 parameter.grad = None
+
+    @classmethod
+    def joined(cls, optimizers: Sequence[Optimizer], stacks: Sequence[Tensor]) -> Optimizer:
+        """One optimizer for several members at once; what theirs remember becomes a part of it.
+
+        stacks: (members, *shape) of each parameter, in the order of the model's. A step of it is a step
+        of each of theirs, of the same rate, where all have taken as many.
+        """
+        joined = copy.copy(optimizers[0])
+        joined.groups = []
+        order = {id(p): i for i, p in enumerate(optimizers[0].parameters)}
+        for groups in zip(*(each.groups for each in optimizers), strict=True):
+            group = copy.copy(groups[0])
+            group.parameters = [stacks[order[id(p)]] for p in group.parameters]
+            group.weights = [p.detach() for p in group.parameters]
+            group.count = torch.stack([each.count for each in groups])
+            group.moments = {
+                name: [
+                    torch.stack(parts)
+                    for parts in zip(*(g.moments[name] for g in groups), strict=True)
+                ]
+                for name in group.moments
+            }
+            for i, each in enumerate(groups):
+                each.weights = [p.detach() for p in each.parameters]
+                each.count = group.count[i]
+                each.moments = {
+                    name: [m[i] for m in stack] for name, stack in group.moments.items()
+                }
+            joined.groups.append(group)
+        return joined
 
     def state_dict(self, rate: float) -> dict[str, Any]:
         """In the layout of torch.optim, which can load it; rate: of the step to come."""
@@ -87,7 +120,7 @@ class Optimizer:
 class _Group:
     """Parameters with one weight decay, and what is remembered of each."""
 
-    def __init__(self, parameters: list[nn.Parameter], decay: float, moments: list[str]) -> None:
+    def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
         self.parameters = parameters
         self.weights = [p.detach() for p in parameters]  # the same memory
         self.decay = decay
@@ -116,9 +149,10 @@ def _adam(
     options: AdamOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None
 ) -> None:
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
+    count = group.count[0] if group.count.ndim else group.count
     kernel(
         group.weights, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
-        [group.count] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
+        [count] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
         weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
     )  # fmt: skip
 
@@ -208,10 +242,18 @@ def rate_factor(
     return _SHAPES[options.name](options, progress, step - warmup, steps_per_epoch)
 
 
-def clip_gradients(gradients: list[Tensor], clip: ClipOptions | None) -> Tensor:
-    """The norm of all gradients together, a tensor without dimensions; cuts their entries in place
-    where `clip.value` asks for it. A clip by norm is left to the optimizer: see `norm_scale`."""
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+def clip_gradients(
+    gradients: list[Tensor], clip: ClipOptions | None, members: bool = False
+) -> Tensor:
+    """The norm of all gradients together, a tensor without dimensions, or (members,) where they are
+    stacks of several members'; cuts their entries in place where `clip.value` asks for it. A clip by
+    norm is left to the optimizer: see `norm_scale`."""
+    norms = (
+        [torch.linalg.vector_norm(each.flatten(1), dim=1) for each in gradients]
+        if members
+        else torch._foreach_norm(gradients)
+    )
+    norm = torch.linalg.vector_norm(torch.stack(norms), dim=0 if members else None)
     if clip is not None and clip.value is not None:
         torch._foreach_clamp_max_(gradients, clip.value)
         torch._foreach_clamp_min_(gradients, -clip.value)

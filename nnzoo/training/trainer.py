@@ -18,15 +18,14 @@ import torch
 from torch import Tensor
 
 from nnzoo.config import RunConfig
-from nnzoo.config.schema import PlateauOptions
-from nnzoo.data.augment import augment
+from nnzoo.config.schema import HIGHER_IS_BETTER, PlateauOptions
+from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all, sharing
 from nnzoo.data.dataset import Split
 from nnzoo.distributed import ALONE, Joined, Processes
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.network import Network, check_leaves
-from nnzoo.tasks import HIGHER_IS_BETTER
 from nnzoo.training import health
 from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale, rate_factor
 
@@ -149,7 +148,9 @@ class Trainer:
         for i, (x, y) in enumerate(batches):
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
-                x = augment(x, self.augment, torch.Generator().manual_seed(seed), shares[i])
+                generator = torch.Generator().manual_seed(seed)
+                share = None if self.processes.alone else shares[i]
+                x = augment(x, self.augment, Draws(generator, share=share))
             with nullcontext() if self.processes.alone else sharing(shares[i]):
                 output = self.network(x)
             loss = self.task.loss(output, y)
@@ -169,16 +170,12 @@ class Trainer:
         if math.isfinite(before := (norm + 0 * loss).item()):
             scale = norm_scale(before, clip)
             self.optimizer.step(rate, None if scale is None else norm.new_tensor(scale))
-            self.norm, self.skipped_in_row = before, 0
-            self.norm_sum += before
-            self.norm_max = max(self.norm_max, before)
             if self.processes.alone:
                 for each in seen:
                     self.sums.add(*each)
             else:
                 self.sums.count(loss, total, right, len(rows))
-            if self.first_loss is None:
-                self.first_loss = loss.item() / float(total)
+            self.note(before, loss, total)
         else:
             self.skip(rate, loss.item(), buffers)
         self.step += 1
@@ -189,6 +186,14 @@ class Trainer:
         if not self.task.classifies:
             return float(len(rows))
         return self.task.weight(self.splits["train"].targets().index_select(0, rows))
+
+    def note(self, norm: float, loss: Tensor, total: Tensor | float) -> None:
+        """A step was taken on a gradient of this norm; loss: summed over its rows, of weight `total`."""
+        self.norm, self.skipped_in_row = norm, 0
+        self.norm_sum += norm
+        self.norm_max = max(self.norm_max, norm)
+        if self.first_loss is None:
+            self.first_loss = loss.item() / float(total)
 
     def try_step(self) -> None:
         """One step on the first rows of the first epoch, and an answer to the first rows of the other
@@ -252,8 +257,11 @@ class Trainer:
                     f"'{name}' is not finite\ntry a lower optim.lr or optim.clip={{norm: 1.0}}"
                 )
 
-    def finish_epoch(self) -> EpochEnd:
-        """Validate, compare with the best, and move to the start of the next epoch."""
+    def finish_epoch(self, validated: dict[str, Any] | None = None) -> EpochEnd:
+        """Validate, compare with the best, and move to the start of the next epoch.
+
+        validated: what `evaluate` gives of the validation rows, where that was done already.
+        """
         self.check_weights()
         seconds = self.elapsed
         self.epoch += 1
@@ -274,7 +282,7 @@ class Trainer:
         self.skipped = 0
         findings = self.look(row)
         if "val" in self.splits:
-            report = evaluate(
+            report = validated or evaluate(
                 self.network, self.splits["val"], self.task, self.device, self.processes
             )
             row |= {f"val_{name}": report[name] for name in self.task.metrics}

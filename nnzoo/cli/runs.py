@@ -1,0 +1,40 @@
+"""`nnzoo runs`: what lies in a folder of runs, without a look into a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnzoo.cli.common import DebugOption, JsonOption
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where run folders lie.")] = Path(
+        "checkpoints"
+    ),
+    sort: Annotated[
+        str,
+        typer.Option(metavar="KEY", help="run, age, epoch, state, best, or a metric: val_accuracy, "
+                     "test_rmse. Best first."),
+    ] = "run",
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Runs with their results and states: running, complete, interrupted, diverged."""
+    from nnzoo import console
+    from nnzoo.runs import ordered, scan
+
+    found = scan(folder)
+    if found:
+        found = ordered(found, sort)
+    if json_:
+        for each in found:
+            console.print_json(each)
+        return
+    stdout, stderr = console.make_consoles()
+    if found:
+        stdout.print(console.runs_table(found, sort))
+    else:
+        stderr.print(f"no runs in {folder}", markup=False)

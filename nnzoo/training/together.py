@@ -1,0 +1,261 @@
+"""Several trainers of one architecture, over the same rows, whose steps are one computation.
+
+Each keeps its own seed, rate, clipping, best weights and position, and is at any moment what it would
+be alone: its weights and what its optimizer remembers are slices of stacks that the steps work on.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Sequence, Set
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnzoo.data.augment import Draws, augment
+from nnzoo.data.batches import batch_sizes, derive, epoch_order
+from nnzoo.data.dataset import chunks
+from nnzoo.errors import DivergedError
+from nnzoo.evaluate import batch_rows
+from nnzoo.models.stacked import Stacked, obstacle
+from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+
+Event = StepEnd | EpochEnd | DivergedError
+
+
+def why_not(trainers: Sequence[Trainer]) -> str:
+    """Why these trainers do not step as one; empty where they do."""
+    first = trainers[0]
+    if first.network.compiled is not None:
+        return "a compiled model (train.compile) is one network's"
+    if len({each.network.precision for each in trainers}) > 1:
+        return "some were begun in another precision (train.precision)"
+    return obstacle(first.model, first.device)
+
+
+class Together:
+    """Trainers that stand at the same step of the same epoch."""
+
+    def __init__(self, trainers: Sequence[Trainer]) -> None:
+        first = trainers[0]
+        self.trainers = list(trainers)
+        self.train = first.config.train
+        self.clip = first.config.optim.clip
+        self.task = first.task
+        self.rows = first.splits["train"]
+        self.stacked = Stacked([each.model for each in trainers])
+        self.stacks = list(self.stacked.parameters.values())
+        self.optimizer = Optimizer.joined([each.optimizer for each in trainers], self.stacks)
+        # What is between a batch and the model, and behind it, is the same for all.
+        self.network = copy.copy(first.network)
+        self.network.compiled = self.stacked
+        # Whether all have taken as many steps: a skipped one is not counted.
+        counts = [group.count for group in self.optimizer.groups]
+        self.even = all(bool((each == each[0]).all()) for each in counts)
+        self.sums: dict[str, Tensor] = {}
+
+    def join_sums(self) -> None:
+        """Before the first step of an epoch, and of a new group: the sums too are slices."""
+        sums = [each.sums.tensors for each in self.trainers]
+        self.sums = {name: torch.stack([each[name] for each in sums]) for name in sums[0]}
+        for i, each in enumerate(sums):
+            each.update({name: stack[i] for name, stack in self.sums.items()})
+
+    def train_step(self, rows: Tensor) -> dict[int, DivergedError]:
+        """One step of each on its rows (members, n) int64, as `Trainer.train_step`; gives the errors
+        of those that cannot go on, which stay as they were before the step."""
+        self.seed()
+        for stack in self.stacks:
+            stack.grad = None
+        batches = [self.rows.batch(part.flatten())
+                   for part in rows.split(batch_sizes(rows.shape[1], self.train.batch_size), 1)]  # fmt: skip
+        weights = [self.weight(y) for _, y in batches]
+        total = reduce(torch.add, weights)
+        skips = self.train.on_nan == "skip"
+        buffers = [each.clone() for each in self.stacked.buffers.values()] if skips else []
+        seen = []
+        for i, (x, y) in enumerate(batches):
+            losses = self.losses(output := self.network(self.augmented(x, i)), y)
+            losses.backward((1 / total).to(losses.dtype))
+            seen.append((output.detach(), y, losses.detach(), weights[i]))
+        gradients = [stack.grad for stack in self.stacks if stack.grad is not None]
+        norms = clip_gradients(gradients, self.clip, members=True)
+        loss = reduce(torch.add, [each[2] for each in seen])
+        before = (norms + 0 * loss).tolist()
+        good = [math.isfinite(each) for each in before]
+        self.update(gradients, before, good)
+        for each in seen:
+            self.add(*each, good)
+        diverged: dict[int, DivergedError] = {}
+        for i, trainer in enumerate(self.trainers):
+            if good[i]:
+                trainer.note(before[i], loss[i], total[i])
+            else:
+                self.even = False
+                try:
+                    self.lend(i, gradients)
+                    rate = trainer.rate_at(trainer.step)
+                    trainer.skip(rate, loss[i].item(), [each[i] for each in buffers])
+                except DivergedError as error:
+                    diverged[i] = error
+                    continue
+            trainer.step += 1
+            trainer.group += 1
+        return diverged
+
+    @torch.no_grad()
+    def validate(self) -> list[dict[str, Any] | None]:
+        """What `evaluate` gives of the validation rows, for each; None where there are none."""
+        count = len(self.trainers)
+        split = self.trainers[0].splits.get("val")
+        if not split:
+            return [None] * count
+        device = self.network.device
+        size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
+        sums: list[Any] = [self.task.sums(device) for _ in self.trainers]
+        self.stacked.training = False
+        for piece in chunks(len(split), max(1, batch_rows(size) // count)):
+            x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
+            output = self.network(x.repeat(count, *[1] * (x.ndim - 1)))
+            for each, part in zip(sums, output.chunk(count), strict=True):
+                self.task.add(each, part, y)
+        self.stacked.training = True
+        return [self.task.report(each) for each in sums]
+
+    def seed(self) -> None:
+        for trainer, generator in zip(self.trainers, self.stacked.generators, strict=True):
+            generator.manual_seed(derive(trainer.config.seed, "step", trainer.step))
+
+    def augmented(self, x: Tensor, batch: int) -> Tensor:
+        options = self.trainers[0].augment
+        if options is None:
+            return x
+        seeds = [derive(t.config.seed, "augment", t.step, batch) for t in self.trainers]
+        return augment(x, options, Draws(*(torch.Generator().manual_seed(each) for each in seeds)))
+
+    def weight(self, y: Tensor) -> Tensor:
+        """(members,) what the summed loss of each is divided by, float64."""
+        parts = [self.task.weight(each) for each in y.chunk(len(self.trainers))]
+        return torch.tensor([float(each) for each in parts], dtype=torch.float64, device=y.device)
+
+    def losses(self, output: Tensor, y: Tensor) -> Tensor:
+        """(members,) summed over the rows of each."""
+        return self.task.loss(output, y, "none").view(len(self.trainers), -1).sum(1)
+
+    def update(self, gradients: list[Tensor], norms: list[float], good: list[bool]) -> None:
+        """A step of the optimizers of all whose gradient is finite."""
+        scales = [norm_scale(norm, self.clip) if ok else None
+                  for norm, ok in zip(norms, good, strict=True)]  # fmt: skip
+        if any(scales):
+            by = gradients[0].new_tensor([scale or 1.0 for scale in scales])
+            for each in gradients:
+                each.div_(by.view(-1, *[1] * (each.ndim - 1)))
+        rates = [each.rate_at(each.step) for each in self.trainers]
+        if self.even and all(good) and len(set(rates)) == 1:
+            self.optimizer.step(rates[0])
+            return
+        for i, trainer in enumerate(self.trainers):
+            if good[i]:
+                self.lend(i, gradients)
+                trainer.optimizer.step(rates[i])
+                trainer.optimizer.zero_grad()
+
+    def lend(self, i: int, gradients: list[Tensor]) -> None:
+        """Give a trainer's parameters their gradients."""
+        for parameter, gradient in zip(self.trainers[i].parameters, gradients, strict=True):
+            parameter.grad = gradient[i]
+
+    def add(
+        self, output: Tensor, y: Tensor, losses: Tensor, weight: Tensor, good: list[bool]
+    ) -> None:
+        """`TrainingSums.add` for each."""
+        count = len(self.trainers)
+        seen = {"loss": losses, "weight": weight, "rows": torch.full_like(weight, len(y) // count)}
+        if self.task.classifies:
+            seen["right"] = (output.argmax(1) == y).view(count, -1).sum(1)
+        for name, value in seen.items():
+            if not all(good):
+                value = torch.where(torch.tensor(good, device=value.device), value, 0)
+            self.sums[name] += value
+
+
+def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Event]]:
+    """Train all to their end: what happened at once, by the trainer's place in `trainers`.
+
+    Those that stand furthest back go first, until they have caught up with the next. A trainer that
+    diverges, or is put into `gone` between events, is left out from then on. Stopping between events
+    loses nothing.
+    """
+    active = {i: each for i, each in enumerate(trainers) if not each.finished}
+    together: Together | None = None
+    chosen: list[int] = []
+    while active:
+        places = {i: (each.epoch, each.group) for i, each in active.items()}
+        here = min(places.values())
+        ahead = min((place for place in places.values() if place > here), default=None)
+        before, chosen = chosen, [i for i, place in places.items() if place == here]
+        if chosen != before:
+            several = len(chosen) > 1
+            together = Together([active[i] for i in chosen]) if several else None
+        for happened in _to_end_of_epoch([active[i] for i in chosen], together, ahead):
+            told = dict(zip(chosen, happened, strict=True))
+            yield told
+            over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (
+                gone & set(chosen)
+            )
+            over |= {i for i in chosen if active[i].finished}
+            for i in over:
+                del active[i]
+            if over:
+                break
+
+
+def _to_end_of_epoch(
+    trainers: list[Trainer], together: Together | None, ahead: tuple[int, int] | None
+) -> Iterator[list[Event]]:
+    """The steps of trainers that stand at the same place, as far as others stand (epoch, group), and
+    the end of the epoch; an event each."""
+    first = trainers[0]
+    count = len(first.groups)
+    orders = [epoch_order(each.rows, each.config.seed, each.epoch) for each in trainers]
+    parts = torch.stack(orders).to(first.device).split(first.groups, 1)
+    for trainer in trainers:
+        trainer.network.train()
+    if together is not None:
+        together.join_sums()
+    last = time.perf_counter()
+    while first.group < count and (first.epoch, first.group) != ahead:
+        rows = parts[first.group]
+        diverged = together.train_step(rows) if together else _alone(first, rows[0])
+        # Each has its share of the time, so that those of all add up to what has passed.
+        now = time.perf_counter()
+        happened: list[Event] = []
+        for i, trainer in enumerate(trainers):
+            trainer.elapsed += (now - last) / len(trainers)
+            step = StepEnd(trainer.epoch + 1, trainer.group, count, trainer.step)
+            happened.append(diverged.get(i, step))
+        last = now
+        yield happened
+    if first.group == count:
+        validated = together.validate() if together else [None]
+        yield [_finish_epoch(each, val) for each, val in zip(trainers, validated, strict=True)]
+
+
+def _alone(trainer: Trainer, rows: Tensor) -> dict[int, DivergedError]:
+    try:
+        trainer.train_step(rows)
+    except DivergedError as error:
+        return {0: error}
+    return {}
+
+
+def _finish_epoch(trainer: Trainer, validated: dict[str, Any] | None) -> Event:
+    try:
+        return trainer.finish_epoch(validated)
+    except DivergedError as error:
+        return error

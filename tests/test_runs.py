@@ -1,0 +1,183 @@
+"""`nnzoo runs`: states and results of what lies in a folder, whatever lies there."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from zoo import begin, config, finish
+
+from nnzoo import several
+from nnzoo.errors import DivergedError
+from nnzoo.run import train
+from nnzoo.runs import ordered, scan
+from nnzoo.training.trainer import StepEnd
+
+
+def lines(nnzoo: Any, *words: Any) -> dict[str, dict[str, Any]]:
+    result = nnzoo("runs", *words, "--json")
+    assert result.code == 0
+    return {run["run"]: run for run in result.lines}
+
+
+def test_states_and_results_are_those_of_the_runs(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--json")
+    end = nnzoo(*words, "-s", "name=done").lines[-1]
+    stopped = begin(config("mlp", "image", name="stopped"), out="checkpoints")
+    list(train(stopped, lambda: stopped.trainer.step == 25))
+    stopped.lock.release()
+    lost = begin(config("mlp", "image", name="lost"), out="checkpoints")
+    with pytest.raises(DivergedError):
+        for event in train(lost):
+            if isinstance(event, StepEnd) and event.step == 3:
+                with torch.no_grad():
+                    lost.trainer.parameters[0].fill_(math.nan)
+    lost.lock.release()
+    lock = FileLock("checkpoints/stopped/.lock")
+    found = lines(nnzoo)
+    assert {name: run["state"] for name, run in found.items()} == {
+        "done": "complete", "lost": "diverged", "stopped": "interrupted",
+    }  # fmt: skip
+    with lock:
+        assert lines(nnzoo)["stopped"]["state"] == "running"
+    done = found["done"]
+    assert done["test_accuracy"] == end["test"]["accuracy"]
+    assert (done["best_epoch"], done["best"]) == (end["best"]["epoch"], end["best"]["value"])
+    assert (done["epoch"], done["epochs"], done["model"], done["data"]) == (2, 2, "mlp", "digits")
+    val = nnzoo("eval", "checkpoints/done", "--split", "val", "--json").json
+    assert done["val_accuracy"] == val["accuracy"]
+    assert 0 <= done["age"] < 100
+    assert (found["stopped"]["epoch"], found["stopped"]["best_epoch"]) == (1, 1)
+    table = nnzoo("runs").out
+    for word in ("done", "complete", "interrupted", "diverged", "val_loss", "2/2", "1/2"):
+        assert word in table
+
+
+def test_a_run_that_goes_on_is_no_longer_what_it_was(nnzoo: Any) -> None:
+    finish(begin(config("mlp", "table_classes"), out="checkpoints"))
+    assert lines(nnzoo)["run"]["state"] == "complete"
+    longer = begin(config("mlp", "table_classes", train={"epochs": 5}), out="checkpoints")
+    list(train(longer, lambda: longer.trainer.epoch == 3))
+    longer.lock.release()
+    assert lines(nnzoo)["run"]["state"] == "interrupted"
+
+
+def test_a_run_that_stopped_early_is_complete(nnzoo: Any) -> None:
+    early = {"epochs": 40, "early_stopping": {"patience": 1}}
+    rows = finish(begin(config("mlp", "table_classes", optim={"name": "sgd", "lr": 1.0}, train=early),
+                        out="checkpoints"))  # fmt: skip
+    found = lines(nnzoo)["run"]
+    assert len(rows) < 40
+    assert (found["state"], found["epoch"], found["epochs"]) == ("complete", len(rows), 40)
+
+
+def test_a_group_is_one_run_with_its_members_below(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--json")
+    end = nnzoo(*words, "--seeds", 11).lines[-1]
+    group = lines(nnzoo)["mlp-seeds"]
+    assert [each["run"] for each in group["members"]] == [f"mlp-seeds/seed-{i}" for i in range(11)]
+    told = end["summary"]["test"]["accuracy"]
+    assert group["test_accuracy"] == pytest.approx(told["mean"])
+    assert group["std"]["test_accuracy"] == pytest.approx(told["std"])
+    assert (group["state"], group["complete"]) == ("complete", 11)
+    Path("checkpoints/mlp-seeds/seed-3/result.json").unlink()
+    Path("checkpoints/mlp-seeds/seed-3/metrics.jsonl").write_text("")
+    assert "10 of 11 complete, interrupted" in nnzoo("runs").out
+    assert "  seed-3 " in nnzoo("runs").out
+
+
+def test_runs_sort_by_any_metric_the_best_first(nnzoo: Any) -> None:
+    for i, name in enumerate(("a", "b", "c")):
+        row = {"epoch": 1, "val_loss": [2.0, 1.0, 3.0][i], "val_accuracy": [0.5, 0.4, 0.9][i]}
+        Path(f"checkpoints/{name}").mkdir(parents=True)
+        Path(f"checkpoints/{name}/metrics.jsonl").write_text(json.dumps(row) + "\n")
+    Path("checkpoints/d").mkdir()
+    Path("checkpoints/d/config.yaml").write_text("train: {epochs: 3}\n")
+    assert list(lines(nnzoo)) == ["a", "b", "c", "d"]
+    assert list(lines(nnzoo, "--sort", "val_loss")) == ["b", "a", "c", "d"]
+    assert list(lines(nnzoo, "--sort", "best")) == ["b", "a", "c", "d"]
+    assert list(lines(nnzoo, "--sort", "val_accuracy")) == ["c", "a", "b", "d"]
+    assert "val_accuracy" in nnzoo("runs", "--sort", "val_accuracy").out
+    refused = nnzoo("runs", "--sort", "val_f2")
+    assert refused.code == 2 and "no run has 'val_f2'; there is age, best" in refused.err
+
+
+def test_no_folder_is_an_error_and_an_empty_one_is_told(nnzoo: Any) -> None:
+    assert nnzoo("runs").code == 2
+    Path("checkpoints/other/deep/deeper").mkdir(parents=True)
+    Path("checkpoints/file").write_text("")
+    result = nnzoo("runs")
+    assert (result.code, result.out) == (0, "") and "no runs in checkpoints" in result.err
+
+
+junk = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from([b"{", b"[" * 5000, b"null", b'{"epoch": NaN}', b'{"epoch": 1e999, "best": []}',
+                     b'{"epoch": true}\n', b'{"epoch": 3, "val_loss": "x"}\n{"epoch"',
+                     b'{"best": {"epoch": [1]}, "test": 5, "state": {}}', b"train: [1]\ndata: x",
+                     b"train: {epochs: 9, monitor: [a]}\ndata: {name: {}}",
+                     b'{"epoch": 1, "val_loss": 1e400}\n']),
+)  # fmt: skip
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(st.sampled_from(["config.yaml", "metrics.jsonl", "result.json", "last.pt",
+                                        ".lock"]), junk))  # fmt: skip
+def test_whatever_lies_there_it_is_listed(nnzoo: Any, files: dict[str, bytes]) -> None:
+    folder = Path("checkpoints/strange")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    for key in ("run", "age", "epoch", "state"):
+        found = scan(Path("checkpoints"))
+        ordered(found, key) if found else None
+    assert nnzoo("runs").code == 0
+
+
+def test_what_may_not_be_read_is_listed_too() -> None:
+    finish(begin(config("mlp", "table_classes"), out="checkpoints"))
+    os.remove("checkpoints/run/config.yaml")
+    os.mkdir("checkpoints/run/config.yaml")
+    os.remove("checkpoints/run/result.json")
+    (run,) = scan(Path("checkpoints"))
+    assert (run["state"], run["epoch"], run["data"]) == ("damaged", 2, None)
+
+
+def test_it_loads_nothing_heavy() -> None:
+    Path("checkpoints/run").mkdir(parents=True)
+    Path("checkpoints/run/metrics.jsonl").write_text('{"epoch": 1}\n')
+    script = (
+        "import sys\n"
+        "from nnzoo.cli import app\n"
+        "try:\n"
+        "    app(['runs'])\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code\n"
+        "assert not {'torch', 'scipy', 'pandas', 'numpy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "run" in done.stdout
+
+
+def test_looking_at_a_lock_does_not_take_it(nnzoo: Any) -> None:
+    group = several.seeds(config("mlp", "table_classes"), 2, Path("checkpoints"))
+    for _ in group.events(torch.device("cpu")):
+        assert lines(nnzoo)["run-seeds"]["state"] == "running"
+    assert lines(nnzoo)["run-seeds"]["state"] == "complete"

@@ -1,0 +1,523 @@
+"""Several seeds at once: each member is what it would be alone, and whatever happens stays with it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from zoo import begin, config, finish, same
+
+from nnzoo import several
+from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
+from nnzoo.models.stacked import Stacked, obstacle
+from nnzoo.several import Opened, spread
+from nnzoo.training import checkpoint, together
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+
+CPU = torch.device("cpu")
+SEEDS = 3
+
+# What a single network and a group are compared on: model, data, and the other sections.
+CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "mlp": ("mlp", "image", {}),
+    # Adam takes steps of full size on the rounding errors that are the gradients of a bias in front of
+    # batch norm; sgd does not.
+    "mlp_batch_norm": (
+        {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"}, "image",
+        {"optim": {"name": "sgd"}},
+    ),
+    "mlp_layer_norm": (
+        {"name": "mlp", "hidden": [16, 8], "norm": "layer", "activation": "tanh"}, "table_classes", {},
+    ),
+    "mlp_without_validation": (
+        "mlp", {"name": "iris", "split": {"val": 0}}, {"optim": {"name": "adamw"}},
+    ),
+    "mlp_number": ({"name": "mlp", "hidden": [16, 8]}, "table_number", {}),
+    "mlp_augment": (
+        "mlp", {"name": "digits", "augment": {"shift": 1, "rotate": 10, "flip": "both", "crop": 0.8,
+                                              "erase": 0.5}}, {},
+    ),
+    "mlp_clip_norm": ("mlp", "image", {"optim": {"name": "adam", "clip": {"norm": 0.5}}}),
+    "mlp_clip_value": (
+        "mlp", "image",
+        {"optim": {"name": "rmsprop", "momentum": 0.5, "weight_decay": 0.01, "clip": {"value": 0.01}}},
+    ),
+    "mlp_plateau": (
+        "mlp", "table_classes",
+        {"optim": {"name": "adam", "lr": 0.1, "schedule": {"name": "plateau", "patience": 1}},
+         "train": {"epochs": 8}},
+    ),
+    "mlp_accumulate": (
+        "mlp", {"name": "iris", "class_weights": "balanced"},
+        {"train": {"epochs": 3, "accumulate": 3, "batch_size": 7, "on_nan": "skip"}},
+    ),
+    "mlp_bf16": ("mlp", "image", {"train": {"epochs": 2, "precision": "bf16"}}),
+    "cnn": ("cnn", "image", {}),
+    "cnn_residual": (
+        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "batch", "residual": True,
+         "head": {"pooling": "average", "dropout": 0.2}}, "image", {"optim": {"name": "sgd"}},
+    ),
+    "cnn_layer_norm": (
+        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "layer",
+         "head": {"hidden": [8], "dropout": 0.2}}, "image", {},
+    ),
+    "cnn_series": ("cnn", "series", {}),
+    "cnn_series_even": (
+        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "kernel_size": 4}, "series", {},
+    ),
+    "rnn": ("rnn", "image", {}),
+    "lstm": ("lstm", "series", {}),
+    "lstm_relu": ("lstm_relu", "series", {}),
+    "gru": ("gru", "series", {}),
+    "gru_deep": (
+        {"name": "gru", "hidden_size": 8, "num_layers": 2, "dropout": 0.2, "readout": "mean"},
+        "sequences", {},
+    ),
+}  # fmt: skip
+
+
+def group_of(run_config: Any, count: int = SEEDS, out: str = "out") -> several.Group:
+    return several.seeds(run_config, count, Path(out))
+
+
+def train(group: several.Group, **options: Any) -> list[list[dict[str, Any]]]:
+    """To the end; each member's rows without their times."""
+    rows: list[list[dict[str, Any]]] = [[] for _ in group.members]
+    for happened in group.events(CPU, **options):
+        for i, event in happened.items():
+            if isinstance(event, EpochEnd):
+                rows[i].append({k: v for k, v in event.row.items() if "second" not in k})
+    return rows
+
+
+def last(group: several.Group, i: int) -> dict[str, Any]:
+    return checkpoint.load(group.members[i].folder.last)
+
+
+def alone(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the last checkpoint of an ordinary run."""
+    run = begin(replace(run_config, seed=seed, name=f"seed-{seed}"), out="alone")
+    return finish(run), checkpoint.load(run.folder.last)
+
+
+def far(a: Any, b: Any, path: str = "") -> float:
+    """The largest difference between the numbers of two trees, as a share of the larger (at least 1)."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        return max((far(a[key], b[key], f"{path}/{key}") for key in a), default=0.0)
+    if isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        return max((far(x, y, path) for x, y in zip(a, b, strict=True)), default=0.0)
+    if isinstance(a, Tensor):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype), path
+        scale = b.double().abs().amax().clamp(min=1) if b.numel() else 1
+        return float(((a.double() - b.double()).abs() / scale).amax()) if a.numel() else 0.0
+    if type(a) is float and type(b) is float and "elapsed" not in path:
+        return abs(a - b) / max(1.0, abs(b)) if a != b else 0.0
+    assert a == b or "elapsed" in path or "name" in path, (path, a, b)
+    return 0.0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_member_is_what_it_would_be_alone(case: str) -> None:
+    model, data, more = CASES[case]
+    run_config = config(model, data, seed=5, **more)
+    group = group_of(run_config)
+    rows = train(group)
+    assert group.in_turn == ""
+    for i, member in enumerate(group.members):
+        its_rows, content = alone(run_config, member.number)
+        assert far(rows[i], its_rows) < 1e-4
+        mine = last(group, i)
+        assert far(mine["model"], content["model"]) < 2e-6
+        assert far(mine["trainer"], content["trainer"]) < 1e-4
+        assert mine["config"]["seed"] == member.number == 5 + i
+        assert far(mine["best_model"], content["best_model"]) < 2e-6
+
+
+def test_members_share_their_data_and_nothing_else() -> None:
+    group = group_of(config("mlp", "image"))
+    events = group.events(CPU)
+    while not isinstance(next(events).get(0), StepEnd):
+        pass
+    runs = [member.run for member in group.members if member.run]
+    assert (
+        len({id(run.dataset) for run in runs}) == len({id(run.trainer.splits) for run in runs}) == 1
+    )
+    weights = [run.network.model.state_dict()["1.weight"] for run in runs]
+    assert not torch.equal(weights[0], weights[1])
+
+
+def test_an_interrupted_group_goes_on_with_the_same_bits() -> None:
+    run_config = config("mlp", "image", train={"epochs": 3})
+    straight = group_of(run_config, out="straight")
+    train(straight)
+    steps = iter(range(1000))
+    broken = group_of(run_config)
+    train(broken, stop=lambda: next(steps) == 30)
+    assert not broken.ended
+    (step,) = {last(broken, i)["trainer"]["position"]["step"] for i in range(SEEDS)}
+    assert 20 < step < 40  # in the middle of the second epoch
+    again = group_of(run_config)
+    train(again, resume="must")
+    assert again.ended
+    for i in range(SEEDS):
+        a, b = last(again, i), last(straight, i)
+        assert same(a["model"], b["model"]) and same(a["best_model"], b["best_model"])
+        assert same(a["trainer"]["optimizer"], b["trainer"]["optimizer"])
+
+
+def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -> None:
+    run_config = config("mlp", "image", train={"epochs": 4})
+    steps = iter(range(1000))
+    train(group_of(run_config), stop=lambda: next(steps) == 5)
+    one = replace(run_config, seed=1, name="seed-1")
+    run = begin(one, out="out/run-seeds")
+    assert run.state == "resumed"
+    events = iter(several.run.train(run, lambda: run.trainer.step == 50))
+    assert isinstance(
+        list(events)[-1], StepEnd
+    )  # saved in the middle of another epoch, ahead of the others
+    run.lock.release()
+    group = group_of(run_config)
+    train(group)
+    assert group.ended
+    for i in range(SEEDS):
+        _, content = alone(run_config, i)
+        assert far(last(group, i)["model"], content["model"]) < 2e-6
+        assert len(group.members[i].folder.rows()) == 4
+
+
+def test_members_stop_early_each_at_its_own_epoch() -> None:
+    run_config = config(
+        "mlp", "table_classes", optim={"name": "adam", "lr": 0.05},
+        train={"epochs": 40, "early_stopping": {"patience": 2}, "monitor": "val_accuracy"},
+    )  # fmt: skip
+    group = group_of(run_config, 5)
+    train(group)
+    epochs = [member.epochs for member in group.members]
+    assert len(set(epochs)) > 1 and max(epochs) < 40
+    for i, member in enumerate(group.members):
+        its_rows, _ = alone(run_config, i)
+        assert len(its_rows) == member.epochs
+        assert member.state == "complete"
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
+    """The loss of a member becomes nan at one step."""
+    losses = together.Together.losses
+
+    def poisoned(self: together.Together, output: Tensor, y: Tensor) -> Tensor:
+        found = losses(self, output, y)
+        trainer = self.trainers[min(member, len(self.trainers) - 1)]
+        hit = trainer.config.seed == member and trainer.step == step
+        factor = torch.ones(len(found))
+        factor[min(member, len(found) - 1)] = math.nan if hit else 1.0
+        return found * factor
+
+    monkeypatch.setattr(together.Together, "losses", poisoned)
+
+
+def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("train", "--config", "mlp", "-s", "model.hidden=[16]", "-s", "train.epochs=2",
+             "-s", "train.precision=fp32")  # fmt: skip
+    poison(monkeypatch, 1, 25)
+    result = nnzoo(*words, "--seeds", SEEDS, "--json", "--verbose", 0)
+    assert result.code == 4
+    end = result.lines[-1]
+    assert [each["state"] for each in end["members"]] == ["complete", "diverged", "complete"]
+    assert end["summary"]["diverged"] == [1] and end["summary"]["complete"] == 2
+    assert end["summary"]["test"]["accuracy"]["n"] == 2
+    error = end["members"][1]["error"]
+    assert "diverged at step 26" in error and "seed-1/last.pt, is from before it" in error
+    assert [line["seed"] for line in result.lines if line["event"] == "diverged"] == [1]
+    told = json.loads(Path("checkpoints/mlp-seeds/seed-1/result.json").read_text())
+    assert told["state"] == "diverged"
+    for seed in (0, 2):
+        code = nnzoo(*words, "--seed", seed, "--out", "alone", "--verbose", 0).code
+        assert code == 0
+        a = checkpoint.load(Path(f"checkpoints/mlp-seeds/seed-{seed}/last.pt"))
+        b = checkpoint.load(Path("alone/mlp/last.pt"))
+        assert far(a["model"], b["model"]) < 2e-6
+        Path("alone/mlp").rename(f"alone/{seed}")
+
+
+def test_a_step_that_is_skipped_is_skipped_by_its_member_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_config = config(CASES["mlp_batch_norm"][0], "image",
+                        optim={"name": "adam"}, train={"epochs": 2, "on_nan": "skip"})  # fmt: skip
+    poison(monkeypatch, 1, 3)
+    group = group_of(run_config)
+    rows = train(group)
+    assert [[row["skipped"] for row in each] for each in rows] == [[0, 0], [1, 0], [0, 0]]
+    counts = [last(group, i)["trainer"]["optimizer"]["state"][0]["step"] for i in range(SEEDS)]
+    assert counts[0] - counts[1] == 1 and counts[0] == counts[2]
+    norms = [int(last(group, i)["model"]["2.num_batches_tracked"]) for i in range(SEEDS)]
+    assert norms[0] - norms[1] == 1
+
+
+def spoil(trainer: Trainer) -> None:
+    with torch.no_grad():
+        trainer.parameters[0].fill_(math.nan)
+
+
+@pytest.mark.parametrize("step", [5, 20])  # in the middle of the first epoch, and its last
+def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
+    run_config = config("mlp", "image", train={"epochs": 2, "save_every": "1 step"})
+    group = group_of(run_config)
+    errors = {}
+    for happened in group.events(CPU):
+        for i, event in happened.items():
+            run = group.members[i].run
+            if isinstance(event, DivergedError):
+                errors[i] = str(event)
+            if isinstance(event, StepEnd) and event.step == step and i == 1:
+                assert run is not None
+                if step == 20:
+                    assert event.group == event.groups
+                spoil(run.trainer)
+    assert (list(errors) == [1] and "not finite" in errors[1]) or "not a finite" in errors[1]
+    assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
+    content = last(group, 1)
+    assert all(t.isfinite().all() for t in content["model"].values())
+
+
+def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    update = together.Together.update
+
+    def spoiled(self: together.Together, *arguments: Any) -> None:
+        update(self, *arguments)
+        for trainer in self.trainers:
+            if trainer.config.seed == 2 and trainer.step == 7:
+                spoil(trainer)
+
+    monkeypatch.setattr(together.Together, "update", spoiled)
+    group = group_of(config("mlp", "image", train={"epochs": 1, "save_every": "1 step"}))
+    train(group)
+    assert [member.state for member in group.members] == ["complete", "complete", "diverged"]
+    assert last(group, 2)["trainer"]["position"]["step"] == 7
+
+
+def test_the_last_member_left_diverges_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_config = config("mlp", "image", train={"epochs": 2})
+    train(group_of(replace(run_config, seed=1), 2))  # seeds 1 and 2 are complete
+    group = group_of(run_config)
+    for happened in group.events(CPU):
+        run = group.members[0].run
+        if isinstance(happened.get(0), StepEnd) and run and run.trainer.step == 4:
+            spoil(run.trainer)
+    assert [member.state for member in group.members] == ["diverged", "complete", "complete"]
+
+
+class Strange(nn.Module):
+    pass
+
+
+def test_what_cannot_be_computed_as_one_is_named() -> None:
+    run = begin(config("mlp", "image"))
+    run.lock.release()
+    model, cuda = run.network.model, torch.device("cuda")
+    assert obstacle(model, CPU) == ""
+    assert "dropout draws" in obstacle(model, cuda)
+    recurrent = begin(config("lstm_relu", "series", name="two"))
+    recurrent.lock.release()
+    assert "cuDNN" in obstacle(recurrent.network.model, cuda)
+    assert obstacle(Strange(), CPU) == "no stacked form of Strange is known"
+    model.append(Strange())
+    assert obstacle(model, CPU) == "no stacked form of Strange is known"
+    other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
+    other.lock.release()
+    assert "precision" in together.why_not([recurrent.trainer, other.trainer])
+    other.network.compiled = lambda x: x
+    assert "compile" in together.why_not([other.trainer])
+
+
+def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
+    nnzoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--seeds", 2)
+    at_once = nnzoo(*words, "--json", "--out", "a")
+    assert "2 seeds, as one computation" in at_once.err
+    monkeypatch.setattr(together, "why_not", lambda trainers: "of a reason")
+    in_turn = nnzoo(*words, "--json", "--out", "b")
+    assert "2 seeds, one after the other: of a reason" in in_turn.err
+    a, b = at_once.lines[-1]["summary"], in_turn.lines[-1]["summary"]
+    assert far(a, b) < 1e-5 and a["complete"] == 2
+
+
+def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "why_not", lambda trainers: "of a reason")
+    group = group_of(config("mlp", "image"))
+    for happened in group.events(CPU):
+        run = group.members[1].run
+        if isinstance(happened.get(1), StepEnd) and run and run.trainer.step == 4:
+            spoil(run.trainer)
+    assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
+    assert "no checkpoint was written yet" in group.members[1].error
+
+
+def test_a_group_is_told_with_mean_spread_and_interval(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2")
+    result = nnzoo(*words, "--seeds", 3, "--json")
+    assert result.code == 0
+    start, end = result.lines[0], result.lines[-1]
+    assert start["event"] == "start" and start["run_dir"] == "checkpoints/mlp-seeds"
+    epochs = [(line["seed"], line["epoch"]) for line in result.lines if line["event"] == "epoch"]
+    assert sorted(epochs) == [(seed, epoch) for seed in range(3) for epoch in (1, 2)]
+    assert json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text()) == {
+        key: end[key] for key in ("run_dir", "summary", "members")
+    }
+    accuracies = []
+    for member in end["members"]:
+        test = nnzoo("eval", member["run_dir"], "--json").json
+        assert {k: v for k, v in test.items() if k not in ("run", "checkpoint")} == {
+            k: v for k, v in member["test"].items() if k not in ("run", "checkpoint")
+        }
+        accuracies.append(test["accuracy"])
+    told = end["summary"]["test"]["accuracy"]
+    assert told == spread(accuracies)
+    assert told["mean"] == pytest.approx(sum(accuracies) / 3)
+    again = nnzoo(*words, "--seeds", 3)
+    assert again.code == 0 and "is complete" in again.err and "epoch 1/2" not in again.err
+    assert "95 % from" in again.out and "test_accuracy" in again.out
+    more = nnzoo(*words, "--seeds", 4, "--json")
+    assert {line["seed"] for line in more.lines if line["event"] == "epoch"} == {3}
+    assert more.lines[-1]["summary"]["test"]["accuracy"]["n"] == 4
+
+
+def test_the_interval_is_students() -> None:
+    found = spread([1.0, 2.0, 3.0, 4.0])
+    assert found["mean"] == 2.5 and found["std"] == pytest.approx(1.2909944487)
+    # t of 3 degrees of freedom at 0.975 is 3.18244630528.
+    assert found["ci95"] == pytest.approx([2.5 - 2.0542602, 2.5 + 2.0542602], abs=1e-6)
+    assert (found["n"], found["min"], found["max"]) == (4, 1.0, 4.0)
+    one = spread([0.5])
+    assert one["mean"] == 0.5 and one["std"] is None and one["ci95"] is None
+
+
+def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
+    refused = nnzoo(*words, "--resume", "must")
+    assert refused.code == 5 and "no checkpoint in checkpoints/mlp-seeds" in refused.err
+    assert nnzoo(*words).code == 0
+    held = nnzoo(*words, "--resume", "never")
+    assert held.code == 5 and "holds a run" in held.err
+    other = nnzoo(*words, "-s", "optim.lr=0.5")
+    assert other.code == 2 and "optim.lr" in other.err
+    fresh = nnzoo(*words, "--fresh", "-s", "optim.lr=0.5")
+    assert fresh.code == 0 and "the old run lies in" in fresh.err
+    assert len(list(Path("checkpoints/mlp-seeds").glob("seed-0.*"))) == 1
+
+
+@pytest.mark.parametrize("more, told", [
+    (["--seeds", 1], "--seeds: expected 2 to 1,000, got 1"),
+    (["--seeds", 2, "--folds", 2], "one at a time"),
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], told: str) -> None:
+    result = nnzoo("train", "-c", "mlp", *more)
+    assert result.code == 2 and told in result.err
+    assert not Path("checkpoints").exists()
+
+
+def test_torchrun_is_refused(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    several_processes = SimpleNamespace(alone=False, together=nullcontext)
+    # By its module: in the package the name is the command's.
+    monkeypatch.setattr(sys.modules["nnzoo.cli.train"], "joined", lambda: several_processes)
+    result = nnzoo("train", "-c", "mlp", "--seeds", 2)
+    assert result.code == 2 and "without torchrun" in result.err
+
+
+def test_a_dry_run_of_a_group_is_one_of_its_members(nnzoo: Any) -> None:
+    result = nnzoo("train", "-c", "mlp", "--seeds", 2, "--dry-run")
+    assert result.code == 0 and "nothing written" in result.out
+    assert not Path("checkpoints").exists()
+
+
+def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
+    nnzoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def at_once() -> Iterator[list[int]]:
+        yield [INTERRUPTED]
+
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["nnzoo.cli.train"], "_stopping", at_once)
+        result = nnzoo(*words, "--fresh")
+    assert result.code == INTERRUPTED
+    assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
+        "'", ""
+    ).replace("[8]", "")
+    assert "--fresh" not in result.err.split("go on with")[1]
+    assert not Path("checkpoints/mlp-seeds/summary.json").exists()
+    on = nnzoo(*words, "--verbose", 1)
+    assert on.code == 0 and on.err.count("resumed") == 2
+
+
+def test_a_group_locks_its_members(nnzoo: Any) -> None:
+    run_config = config("mlp", "image")
+    running = group_of(run_config).events(CPU)
+    assert isinstance(next(running)[0], Opened)
+    with pytest.raises(CheckpointError, match="another process is training"):
+        next(group_of(run_config).events(CPU))
+    running.close()
+    train(group_of(run_config))  # closed, they are free
+
+
+def test_the_stacks_and_the_members_are_the_same_memory() -> None:
+    runs = [begin(config("cnn", "image", name=f"r{i}", seed=i)) for i in range(2)]
+    stacked = Stacked([run.network.model for run in runs])
+    for run in runs:
+        run.lock.release()
+    for name, stack in stacked.parameters.items():
+        for i, run in enumerate(runs):
+            part = run.network.model.get_parameter(name)
+            assert part.data_ptr() == stack[i].data_ptr() and torch.equal(part, stack[i])
+
+
+def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
+    """SIGKILL in the middle: members may stand at different steps, and what is complete stays."""
+    words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
+    for each in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
+                 "train.precision=fp32", "data.augment=null"):  # fmt: skip
+        words += ["-s", each]
+    environment = os.environ | {"PYTHONPATH": str(Path(several.__file__).parents[1])}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               env=environment, text=True)  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        told = json.loads(line)
+        if told.get("epoch", 0) == 3:
+            time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+    run_config = several.run.load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
+    run_config = replace(run_config, name="mlp")
+    group = group_of(run_config, out="checkpoints")
+    steps = [last(group, i)["trainer"]["position"]["step"] for i in range(3)]
+    assert min(steps) > 0 and max(steps) - min(steps) <= 1 and max(steps) < 8 * 20
+    train(group)
+    whole = group_of(run_config, out="whole")
+    train(whole)
+    for i in range(3):
+        assert far(last(group, i)["model"], last(whole, i)["model"]) < 2e-6
+        assert [row["epoch"] for row in group.members[i].folder.rows()] == list(range(1, 9))
