@@ -97,6 +97,11 @@ class Group:
         going_on = any(member.folder.holds_run for member in self.members) and not fresh
         if resume == "must" and not going_on:
             raise CheckpointError(f"--resume must: no checkpoint in {self.path}")
+        if resume == "never" and going_on:
+            raise CheckpointError(
+                f"--resume never: {self.path} holds runs; --fresh sets them aside, or give this config "
+                "another name"
+            )
         # Of the group: members that had not begun begin now.
         how: Resume = "auto" if resume == "must" else resume
         try:

@@ -417,7 +417,7 @@ def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
     assert refused.code == 5 and "no checkpoint in checkpoints/mlp-seeds" in refused.err
     assert nnzoo(*words).code == 0
     held = nnzoo(*words, "--resume", "never")
-    assert held.code == 5 and "holds a run" in held.err
+    assert held.code == 5 and "holds runs" in held.err
     other = nnzoo(*words, "-s", "optim.lr=0.5")
     assert other.code == 2 and "optim.lr" in other.err
     fresh = nnzoo(*words, "--fresh", "-s", "optim.lr=0.5")
