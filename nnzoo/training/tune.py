@@ -14,6 +14,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.network import Network
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
+from nnzoo.training.together import Together
 from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
@@ -83,10 +85,20 @@ def _timed(
     trainer = Trainer(config, network, splits)
     rows = torch.arange(trainer.groups[0], device=network.device)
 
-    def step() -> float:
-        started = time.perf_counter()
+    def step(choice: Choice) -> None:
+        network.precision = choice[0]
         with contextlib.suppress(DivergedError):  # training will tell
             trainer.train_step(rows)
+
+    return _race(choices, step)
+
+
+def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choice, float]:
+    """Seconds of a step with each choice."""
+
+    def seconds_of(choice: Choice) -> float:
+        started = time.perf_counter()
+        step(choice)
         return time.perf_counter() - started
 
     before = torch.get_num_threads()
@@ -96,15 +108,33 @@ def _timed(
         for choice in choices:
             if seconds[choice] > HOPELESS * best and best < math.inf:
                 continue
-            network.precision = choice[0]
             torch.set_num_threads(choice[1])
-            step()  # other threads and other kernels have to be woken first
+            step(choice)  # other threads and other kernels have to be woken first
             spent = 0.0
             while spent < SECONDS:
-                spent += (now := step())
+                spent += (now := seconds_of(choice))
                 seconds[choice] = min(seconds[choice], now)
     torch.set_num_threads(before)
     return seconds
+
+
+def threads_together(trainers: Sequence[Trainer]) -> int:
+    """With how many threads several trainers step as one: one or all, whichever was faster; looked up,
+    timed and remembered as `resolve` does. The trainers stay as they are."""
+    first = trainers[0]
+    if ALL_THREADS == 1 or first.device.type != "cpu":
+        return ALL_THREADS
+    choices: list[Choice] = [(first.network.precision, each) for each in (1, ALL_THREADS)]  # type: ignore[misc]
+    key = _key(first.config, first.network, first.splits, choices, len(trainers))
+    path = cache_folder() / "tuned" / f"{key}.json"
+    chosen = _remembered(path, choices)
+    if chosen is None:
+        group = Together([Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers])
+        group.join_sums()
+        rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
+        chosen = _fastest(_race(choices, lambda choice: group.train_step(rows)))
+        _remember(path, chosen)
+    return chosen[1]
 
 
 def _fastest(seconds: dict[Choice, float]) -> Choice:
@@ -114,7 +144,11 @@ def _fastest(seconds: dict[Choice, float]) -> Choice:
 
 
 def _key(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice]
+    config: RunConfig,
+    network: Network,
+    splits: dict[str, Split],
+    choices: list[Choice],
+    members: int = 1,
 ) -> str:
     """What decides how long a step takes, as a hash."""
     facts = [
@@ -128,6 +162,7 @@ def _key(
         _processor(),
         [__version__, str(torch.__version__)],
     ]
+    facts += [[members]] if members > 1 else []
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
