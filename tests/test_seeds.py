@@ -315,7 +315,7 @@ def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
 
 
 def test_the_last_member_left_diverges_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    run_config = config("mlp", "image", train={"epochs": 2})
+    run_config = config("mlp", "image", train={"epochs": 2, "save_every": "1 epoch"})
     train(group_of(replace(run_config, seed=1), 2))  # seeds 1 and 2 are complete
     group = group_of(run_config)
     for happened in group.events(CPU):
