@@ -28,6 +28,7 @@ from nnzoo.training.device import use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.together import Event
 from nnzoo.training.trainer import EpochEnd
+from nnzoo.training.tune import threads_together
 
 Kind = Literal["seed", "fold"]
 State = Literal["waiting", "complete", "diverged", "interrupted"]
@@ -97,6 +98,11 @@ class Group:
         going_on = any(member.folder.holds_run for member in self.members) and not fresh
         if resume == "must" and not going_on:
             raise CheckpointError(f"--resume must: no checkpoint in {self.path}")
+        if resume == "never" and going_on:
+            raise CheckpointError(
+                f"--resume never: {self.path} holds runs; --fresh sets them aside, or give this config "
+                "another name"
+            )
         # Of the group: members that had not begun begin now.
         how: Resume = "auto" if resume == "must" else resume
         try:
@@ -143,8 +149,13 @@ class Group:
     def _at_once(self, stop: Callable[[], bool]) -> Iterator[dict[int, Event | Opened]]:
         """`run.train` for all members at once, saved at the same moments."""
         runs = [member.run for member in self.members if member.run]
-        # What was resolved is what one network takes best; several fill all threads.
-        use_threads(self.members[0].config.train)
+        # What was resolved is what one network takes best.
+        train = self.members[0].config.train
+        if train.threads == "auto":
+            active = [each.trainer for each in runs if not each.trainer.finished]
+            count = threads_together(active) if len(active) > 1 else 1
+            train = train.model_copy(update={"threads": count})
+        use_threads(train)
         clock = SaveClock(runs[0].trainer.config.train.save_every, runs[0].trainer)
         clock.cost *= len(runs)
         unsaved: set[int] = set()

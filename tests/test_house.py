@@ -39,7 +39,8 @@ LAYERS = """
     nnzoo.training.checkpoint
     nnzoo.training.health
     nnzoo.training.trainer
-    nnzoo.training.tune nnzoo.training.together
+    nnzoo.training.together
+    nnzoo.training.tune
     nnzoo.training.folder
     nnzoo.run nnzoo.runs
     nnzoo.several nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.study

@@ -48,7 +48,9 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
     assert "majority class" in result.out
     assert "run: checkpoints/cnn (best weights: epoch 2 of 2)" in result.out
     files = {path.name for path in Path("checkpoints/cnn").iterdir()}
-    assert files == {"config.yaml", "last.pt", "previous.pt", "best.pt", "metrics.jsonl", ".lock"}
+    assert files == {
+        "config.yaml", "last.pt", "previous.pt", "best.pt", "metrics.jsonl", "result.json", ".lock",
+    }  # fmt: skip
     rows = [
         json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()
     ]

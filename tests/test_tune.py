@@ -296,3 +296,31 @@ def test_a_native_run_goes_on_without_a_compiler_and_says_so(
         finish(again)
     finally:
         native.library.cache_clear()
+
+
+def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tune, "ALL_THREADS", 2)
+    runs = [
+        begin(config("mlp", "image", name=f"r{i}", seed=i, train={"threads": 1})) for i in range(2)
+    ]
+    for run in runs:
+        run.lock.release()
+    trainers = [run.trainer for run in runs]
+    before = [copy.deepcopy(t.model.state_dict()) for t in trainers]
+    raced: list[Any] = []
+
+    def race(choices: list[Any], step: Any) -> dict[Any, float]:
+        raced.append(choices)
+        step(choices[0])
+        return dict(zip(choices, (2.0, 1.0), strict=True))
+
+    monkeypatch.setattr(tune, "_race", race)
+    assert tune.threads_together(trainers) == 2
+    assert tune.threads_together(trainers) == 2  # remembered
+    assert raced == [[("fp32", 1), ("fp32", 2)]]
+    assert all(same(a, t.model.state_dict()) for a, t in zip(before, trainers, strict=True))
+    assert [t.step for t in trainers] == [0, 0]
+    monkeypatch.setattr(tune, "ALL_THREADS", 1)
+    assert tune.threads_together(trainers) == 1

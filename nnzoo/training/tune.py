@@ -14,6 +14,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ from nnzoo.models.native import library as native
 from nnzoo.network import Network
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
+from nnzoo.training.together import Together
 from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
@@ -106,10 +108,20 @@ def _timed(
     count = min(trainer.groups[0], max(2, trainer.groups[0] // processes))
     rows = torch.arange(count, device=network.device)
 
-    def step() -> float:
-        started = time.perf_counter()
+    def step(choice: Choice) -> None:
+        network.precision = choice[0]
         with contextlib.suppress(DivergedError):  # training will tell
             trainer.train_step(rows)
+
+    return _race(choices, step)
+
+
+def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choice, float]:
+    """Seconds of a step with each choice."""
+
+    def seconds_of(choice: Choice) -> float:
+        started = time.perf_counter()
+        step(choice)
         return time.perf_counter() - started
 
     before = torch.get_num_threads()
@@ -119,15 +131,33 @@ def _timed(
         for choice in choices:
             if seconds[choice] > HOPELESS * best and best < math.inf:
                 continue
-            network.precision = choice[0]
             torch.set_num_threads(choice[1])
-            step()  # other threads and other kernels have to be woken first
+            step(choice)  # other threads and other kernels have to be woken first
             spent = 0.0
             while spent < SECONDS:
-                spent += (now := step())
+                spent += (now := seconds_of(choice))
                 seconds[choice] = min(seconds[choice], now)
     torch.set_num_threads(before)
     return seconds
+
+
+def threads_together(trainers: Sequence[Trainer]) -> int:
+    """With how many threads several trainers step as one: one or all, whichever was faster; looked up,
+    timed and remembered as `resolve` does. The trainers stay as they are."""
+    first = trainers[0]
+    if ALL_THREADS == 1 or first.device.type != "cpu":
+        return ALL_THREADS
+    choices: list[Choice] = [(first.network.precision, each) for each in (1, ALL_THREADS)]  # type: ignore[misc]
+    key = _key(first.config, first.network, first.splits, choices, "stacked", members=len(trainers))
+    path = cache_folder() / "tuned" / f"{key}.json"
+    chosen = _remembered(path, choices)
+    if chosen is None:
+        group = Together([Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers])
+        group.join_sums()
+        rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
+        chosen = _fastest(_race(choices, lambda choice: group.train_step(rows)))
+        _remember(path, chosen)
+    return chosen[1]
 
 
 def _fastest(seconds: dict[Choice, float]) -> Choice:
@@ -138,14 +168,15 @@ def _fastest(seconds: dict[Choice, float]) -> Choice:
 
 def _key(
     config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
-    kernels: Kernels, processes: int,
+    kernels: str, processes: int = 1, members: int = 1,
 ) -> str:  # fmt: skip
     """What decides how long a step takes, as a hash."""
     facts = [
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
-        [config.train.batch_size, config.train.accumulate, len(splits["train"]), processes],
+        [config.train.batch_size, config.train.accumulate, len(splits["train"])],
+        [processes, members],
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
         [choices, kernels],
         str(network.device),
