@@ -715,8 +715,8 @@ def test_a_folder_that_cannot_be_written_is_one_message(nnzoo: NNZOO) -> None:
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
     """A study of many trials, of which only the scores are made up."""
-    found = open_study(config("sweep.trials=40", "sweep.sampler=random"), Path("out"))
-    for number in range(38):
+    found = open_study(config("sweep.trials=18", "sweep.sampler=random"), Path("out"))
+    for number in range(16):
         claim = found.claim()
         assert claim is not None
         row = found.row(claim)
@@ -745,9 +745,9 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
     text = stream.getvalue()
     best = study.best()
     assert best is not None
-    assert "38 of 40 trials are over" in text
+    assert "16 of 18 trials are over" in text
     assert re.search(rf"^ +{best.number}  .*complete ★ +3 +\d", text, re.M)
-    assert re.search(r"^ +38  .*running +2/4 +0.1235", text, re.M)
+    assert re.search(r"^ +16  .*running +2/4 +0.1235", text, re.M)
     assert " lr " in text and "optim.lr" not in text
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert max(map(len, plain.splitlines())) <= 110
@@ -756,7 +756,7 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
 def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
     lines = [console.trial_line(study, row, row.number == 0) for row in study.rows()]
     assert re.fullmatch(
-        r"trial  0/40  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
+        r"trial  0/18  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
         r"model.dropout 0(\.\d)?  \*", lines[0]
     )  # fmt: skip
     assert "after 4 epochs" in lines[14] and lines[4].endswith("too <b>much")
@@ -785,7 +785,7 @@ def test_the_page_tells_the_best_what_decides_and_every_trial(study: Study) -> N
     assert html.count("<svg") == 3
     assert "Importance" in shown and "Trials as lines" in shown and "Course" in shown
     assert "too &lt;b&gt;much" in html
-    assert len(re.findall(r"(complete|pruned|diverged|failed)( <span|</td>)", html)) == 38
+    assert len(re.findall(r"(complete|pruned|diverged|failed)( <span|</td>)", html)) == 16
     assert "nnzoo train out/flowers/best.yaml" in shown
     assert set(re.findall(r'(?:src|href)="(?!#)([a-z]+:)', html)) <= {"data:"}
     assert "<script" not in html and "url(http" not in html
@@ -829,7 +829,7 @@ def test_of_very_many_trials_the_best_are_shown(
 ) -> None:
     monkeypatch.setattr("nnzoo.sweep.page.MAX_ROWS", 10)
     shown = text_of(page(study))
-    assert "The 10 best; 28 more are in the study." in shown
+    assert "The 10 best; 6 more are in the study." in shown
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
