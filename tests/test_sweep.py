@@ -358,18 +358,18 @@ def stop_after(steps: int) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("pruner", ["median", "halving"])
 def test_a_sweep_that_is_stopped_anywhere_ends_as_if_it_had_not_been(pruner: str) -> None:
-    sets = (f"sweep.pruner={pruner}", "sweep.trials=10", "train.save_every=3 steps")
+    sets = (f"sweep.pruner={pruner}", "sweep.trials=8", "train.save_every=3 steps")
     whole = searched(*sets, out="whole")
     starts = 0
     while True:
         study = open_study(config(*sets), Path("parts"))
-        events = list(search(study, CPU, stop_after(23)))
+        events = list(search(study, CPU, stop_after(37)))
         starts += 1
         resumed = [each for each in events if isinstance(each, TrialStart) and each.resumed]
         assert len(resumed) <= 1
-        if all(row.state in FINISHED for row in study.rows()) and len(study.rows()) == 10:
+        if all(row.state in FINISHED for row in study.rows()) and len(study.rows()) == 8:
             break
-    assert starts > 5
+    assert starts > 3
     assert told(study) == told(whole)
 
 
@@ -468,8 +468,16 @@ def test_a_signal_saves_the_trial_and_says_how_to_go_on(sign: signal.Signals, co
 
 
 def test_four_processes_two_of_them_killed_lose_no_trial_and_make_none_twice() -> None:
-    out = campaign("sqlite", "journal", "--trials", "8")
-    assert re.findall(r"^(.*): {.*'killed': 2, 'trials': 8", out, re.M) == ["sqlite", "journal"]
+    assert "sqlite: {'processes': 4, 'killed': 2, 'trials': 6" in campaign(
+        "sqlite", "--trials", "6"
+    )
+
+
+@pytest.mark.slow
+def test_four_processes_on_a_journal_lose_no_trial_and_make_none_twice() -> None:
+    assert "journal: {'processes': 4, 'killed': 2, 'trials': 12" in campaign(
+        "journal", "--trials", "12"
+    )
 
 
 @pytest.mark.slow
@@ -715,8 +723,8 @@ def test_a_folder_that_cannot_be_written_is_one_message(nnzoo: NNZOO) -> None:
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
     """A study of many trials, of which only the scores are made up."""
-    found = open_study(config("sweep.trials=40", "sweep.sampler=random"), Path("out"))
-    for number in range(38):
+    found = open_study(config("sweep.trials=18", "sweep.sampler=random"), Path("out"))
+    for number in range(16):
         claim = found.claim()
         assert claim is not None
         row = found.row(claim)
@@ -745,9 +753,9 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
     text = stream.getvalue()
     best = study.best()
     assert best is not None
-    assert "38 of 40 trials are over" in text
+    assert "16 of 18 trials are over" in text
     assert re.search(rf"^ +{best.number}  .*complete ★ +3 +\d", text, re.M)
-    assert re.search(r"^ +38  .*running +2/4 +0.1235", text, re.M)
+    assert re.search(r"^ +16  .*running +2/4 +0.1235", text, re.M)
     assert " lr " in text and "optim.lr" not in text
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert max(map(len, plain.splitlines())) <= 110
@@ -756,7 +764,7 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
 def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
     lines = [console.trial_line(study, row, row.number == 0) for row in study.rows()]
     assert re.fullmatch(
-        r"trial  0/40  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
+        r"trial  0/18  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
         r"model.dropout 0(\.\d)?  \*", lines[0]
     )  # fmt: skip
     assert "after 4 epochs" in lines[14] and lines[4].endswith("too <b>much")
@@ -785,7 +793,7 @@ def test_the_page_tells_the_best_what_decides_and_every_trial(study: Study) -> N
     assert html.count("<svg") == 3
     assert "Importance" in shown and "Trials as lines" in shown and "Course" in shown
     assert "too &lt;b&gt;much" in html
-    assert len(re.findall(r"(complete|pruned|diverged|failed)( <span|</td>)", html)) == 38
+    assert len(re.findall(r"(complete|pruned|diverged|failed)( <span|</td>)", html)) == 16
     assert "nnzoo train out/flowers/best.yaml" in shown
     assert set(re.findall(r'(?:src|href)="(?!#)([a-z]+:)', html)) <= {"data:"}
     assert "<script" not in html and "url(http" not in html
@@ -829,7 +837,7 @@ def test_of_very_many_trials_the_best_are_shown(
 ) -> None:
     monkeypatch.setattr("nnzoo.sweep.page.MAX_ROWS", 10)
     shown = text_of(page(study))
-    assert "The 10 best; 28 more are in the study." in shown
+    assert "The 10 best; 6 more are in the study." in shown
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
