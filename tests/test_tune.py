@@ -27,7 +27,9 @@ def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
     asked: list[list[Any]] = []
     times: dict[Any, float] = {}
 
-    def timed(config: Any, network: Any, splits: Any, choices: list[Any]) -> dict[Any, float]:
+    def timed(
+        config: Any, network: Any, splits: Any, choices: list[Any], processes: int
+    ) -> dict[Any, float]:
         asked.append(choices)
         return {choice: times.get(choice, 1.0) for choice in choices}
 
