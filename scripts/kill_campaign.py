@@ -105,7 +105,15 @@ optim: {name: adam, lr: 5e-3, schedule: {name: plateau, patience: 3, gamma: 0.5,
 train: {epochs: 50, batch_size: 16, loss: mae, monitor: val_r2, save_every: 3 epochs}""",
 }
 NETWORKS = ("mlp", "cnn", "rnn", "lstm", "gru")
-EXPECTED = {"last.pt", "best.pt", "previous.pt", "metrics.jsonl", "config.yaml", ".lock"}
+EXPECTED = {
+    "last.pt",
+    "best.pt",
+    "previous.pt",
+    "metrics.jsonl",
+    "config.yaml",
+    "result.json",
+    ".lock",
+}
 PHASES = ("start", "between", "step", "validation", "metrics line", "checkpoint", "result")
 # Memory that a launch shares with its parent: the index of its phase, when the start was over, and
 # the step of the last checkpoint.

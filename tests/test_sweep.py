@@ -105,7 +105,7 @@ def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_sco
     for row in study.rows():
         left = files(folder / "trials" / str(row.number)) - {".lock", ".trial"}
         weights = {"best.pt"} if row.state == "complete" else set()
-        assert left == {"config.yaml", "metrics.jsonl"} | weights
+        assert left == {"config.yaml", "metrics.jsonl", "result.json"} | weights
     assert nnzoo("eval", folder / "trials" / str(best.number), "--split", "val").code == 0
 
 
@@ -265,7 +265,7 @@ def test_a_trial_that_diverges_is_told_and_the_sweep_goes_on(nnzoo: NNZOO) -> No
     assert re.search(r"trial 0/2  diverged  .*training diverged at step", result.err)
     assert "2 trials: 1 diverged, 1 complete" in result.err
     assert files(Path("checkpoints/flowers/trials/0")) <= {
-        ".lock", ".trial", "config.yaml", "metrics.jsonl"
+        ".lock", ".trial", "config.yaml", "metrics.jsonl", "result.json"
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ EPYC (Zen 5): an MLP of 512 and 256 units, and a CNN of 32 and 64 channels with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, cast
 
@@ -193,37 +193,70 @@ class Dense(torch.autograd.Function):
         return grad if ctx.needs_input_grad[0] else None, None, *reversed(gradients)
 
 
-def _dense(x: Tensor, plan: list[float | None], layers: list[nn.Linear]) -> Tensor:
-    if not layers:
-        return x
-    parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+def _dense(x: Tensor, plan: list[float | None], parameters: list[Tensor]) -> Tensor:
     y: Tensor = Dense.apply(x, plan, *parameters)
     return y
 
 
-def _natively(x: Tensor, plan: list[float | None], layers: list[nn.Linear]) -> Tensor:
-    """`_dense` by native layers."""
-    if not layers:
-        return x
+def natively(
+    x: Tensor,
+    plan: list[float | None],
+    parameters: list[Tensor],
+    mask: Callable[[int, float], tuple[Tensor, float]] | None = None,
+) -> Tensor:
+    """`Dense` by native layers, also of several members (`native.Dense`).
+
+    mask: what is drawn for a layer of a width, uint8 (rows, width), and by what the kept ones are
+    multiplied, as `keep_mask`."""
+
+    def draw(width: int, dropout: float) -> tuple[Tensor, float]:
+        return keep_mask(torch.empty(len(x), width, dtype=torch.uint8), dropout)
+
+    mask = mask or draw
     *plan, ends = plan
     follows: list[tuple[Tensor | None, float] | None] = []
-    for layer, dropout in zip(layers, [*plan, None], strict=True):
+    for weight, dropout in zip(parameters[::2], [*plan, None], strict=True):
         if not dropout:
             follows.append(None if dropout is None else (None, 1.0))
             continue
-        like = torch.empty(len(x), layer.out_features, dtype=torch.uint8)
-        follows.append(keep_mask(like, dropout))
-    y = native.dense(x, follows, layers)
+        follows.append(mask(weight.shape[-2], dropout))
+    y = native.dense(x, follows, parameters)
     if ends is not None:
         y = y.relu()
-    return cast(Tensor, Drop.apply(y, *keep_mask(y, ends))) if ends else y
+    return cast(Tensor, Drop.apply(y, *mask(y.shape[1], ends))) if ends else y
 
 
 class Linear(nn.Linear):
     """nn.Linear with a bias, by `multiplier`: also for what `Stack` leaves to its modules."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _dense(x, [None], [self]) if multiplies(x) and x.ndim == 2 else super().forward(x)
+        if not (multiplies(x) and x.ndim == 2):
+            return super().forward(x)
+        return _dense(x, [None], [self.weight, self.bias])
+
+
+def rows_of(
+    layers: Iterable[nn.Module],
+) -> Iterator[tuple[list[nn.Linear], list[float | None]] | nn.Module]:
+    """Layers in their order, Linear, ReLU and Dropout in a row as one: its linear layers, and for each None
+    or the rate of the dropout after its relu."""
+    row: list[nn.Linear] = []
+    plan: list[float | None] = []
+    for layer in layers:
+        if isinstance(layer, Linear):
+            row.append(layer)
+            plan.append(None)
+        elif row and plan[-1] is None and isinstance(layer, nn.ReLU):
+            plan[-1] = 0.0
+        elif row and plan[-1] == 0 and isinstance(layer, Dropout):
+            plan[-1] = layer.p
+        else:
+            if row:
+                yield row, plan
+            yield layer
+            row, plan = [], []
+    if row:
+        yield row, plan
 
 
 class Stack(nn.Sequential):
@@ -242,22 +275,15 @@ class Stack(nn.Sequential):
         if not self.training or last is None:
             return cast(Tensor, super().forward(x))
         if self.use_native and takes(x, last.weight):
-            hand = _natively
+            hand: Callable[..., Tensor] = natively
         elif multiplies(x):
             hand = _dense
         else:
             return cast(Tensor, super().forward(x))
-        row: list[nn.Linear] = []
-        plan: list[float | None] = []
-        for layer in self:
-            if isinstance(layer, Linear):
-                row.append(layer)
-                plan.append(None)
-            elif row and plan[-1] is None and isinstance(layer, nn.ReLU):
-                plan[-1] = 0.0
-            elif row and plan[-1] == 0 and isinstance(layer, Dropout):
-                plan[-1] = layer.p
+        for part in rows_of(self):
+            if isinstance(part, nn.Module):
+                x = part(x)
             else:
-                x = layer(hand(x, plan, row))
-                row, plan = [], []
-        return hand(x, plan, row)
+                row, plan = part
+                x = hand(x, plan, [p for layer in row for p in (layer.weight, layer.bias)])
+        return x

@@ -53,14 +53,15 @@ class Recurrent(nn.Module):
         return x.permute(0, 2, 1, 3).flatten(2) if self.is_image else x
 
     def read(self, states: Tensor, last: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """What the output layer sees (batch, directions * hidden) of what `rnn` gives."""
+        """What the output layer sees (..., batch, directions * hidden) of what `rnn` gives, (..., batch,
+        time, directions * hidden) and (layers * directions, ..., batch, hidden)."""
         if self.readout == "mean":
-            return states.mean(1)
+            return states.mean(-2)
         if self.readout == "max":
-            return states.amax(1)
+            return states.amax(-2)
         hidden = last[0] if isinstance(last, tuple) else last
         # The backward direction's last state is the one at the first time step.
-        return torch.cat([hidden[-2], hidden[-1]], 1) if self.rnn.bidirectional else hidden[-1]
+        return torch.cat([hidden[-2], hidden[-1]], -1) if self.rnn.bidirectional else hidden[-1]
 
 
 def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
@@ -95,14 +96,14 @@ def by_hand(
     parameter: Callable[[str], Tensor] | None = None,
     dropout: Callable[[Tensor], Tensor] | None = None,
 ) -> Any:
-    """x (batch, time, features) through the layers and directions of a module, each by `kernel`.
+    """x (..., batch, time, features) through the layers and directions of a module, each by `kernel`.
 
-    kernel: x (time, batch, features) and four parameters to all states and the last (state, or state
-    and cell); parameter: of a name, where it is not the module's; dropout: between layers, likewise.
-    Gives all states (batch, time, directions * hidden) and the last, each (layers * directions,
-    batch, hidden), as the modules of torch.nn do.
+    kernel: x (time, ..., batch, features) and four parameters to all states and the last (state, or
+    state and cell); parameter: of a name, where it is not the module's; dropout: between layers,
+    likewise. Gives all states (..., batch, time, directions * hidden) and the last, each (layers *
+    directions, ..., batch, hidden), as the modules of torch.nn do.
     """
-    x = x.transpose(0, 1)
+    x = x.movedim(-2, 0)
     parameter = parameter or partial(getattr, rnn)
     dropout = dropout or partial(functional.dropout, p=rnn.dropout, training=rnn.training)
     lasts = []
@@ -116,10 +117,10 @@ def by_hand(
             states, *last = kernel(x.flip(0) if suffix else x, *weights)
             sides.append(states.flip(0) if suffix else states)
             lasts.append(last)
-        x = torch.cat(sides, 2) if rnn.bidirectional else sides[0]
+        x = torch.cat(sides, -1) if rnn.bidirectional else sides[0]
         if layer < rnn.num_layers - 1:
             x = dropout(x)
-    return x.transpose(0, 1), *(torch.stack(each) for each in zip(*lasts, strict=True))
+    return x.movedim(0, -2), *(torch.stack(each) for each in zip(*lasts, strict=True))
 
 
 class _Hand:

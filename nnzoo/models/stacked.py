@@ -20,13 +20,24 @@ from torch.nn import functional
 
 from nnzoo.models import kernels
 from nnzoo.models.cnn import CNN, ResidualBlock
-from nnzoo.models.layers import Dropout, Linear, Stack, draw_mask, fast, linear_by_member
+from nnzoo.models.layers import (
+    Dropout,
+    Linear,
+    Stack,
+    draw_mask,
+    fast,
+    linear_by_member,
+    natively,
+    rows_of,
+)  # fmt: skip
 from nnzoo.models.mlp import MLP
-from nnzoo.models.recurrent import GRU, RNN, Recurrent, ReluLSTM, by_hand
+from nnzoo.models.native.library import product_type, takes
+from nnzoo.models.native.recurrent import Recurrent as NativeLayer
+from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
 
 _CONVOLUTIONS = {nn.Conv1d: functional.conv1d, nn.Conv2d: functional.conv2d}
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-_RECURRENT = (RNN, GRU, ReluLSTM, nn.LSTM)
+_RECURRENT = (RNN, GRU, LSTM, ReluLSTM)
 # Without weights or draws, and the same for every row and channel.
 _PLAIN = (
     nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.Identity,
@@ -98,6 +109,7 @@ class Stacked:
     def __init__(self, models: Sequence[nn.Module]) -> None:
         self.members = len(models)
         self.model = models[0]
+        self.use_native = any(getattr(m, "use_native", False) for m in self.model.modules())
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
         self.generators = [torch.Generator() for _ in models]
@@ -121,7 +133,7 @@ class Stacked:
             return self.cnn(self.model, x)
         if isinstance(self.model, Recurrent):
             return self.recurrent(self.model, x)
-        return self.rows(cast(MLP, self.model), x)
+        return self.rows(list(cast(MLP, self.model)), x)
 
     def own(self, module: nn.Module, name: str) -> Tensor:
         """The stack of a parameter or buffer of a module of the first member."""
@@ -130,22 +142,41 @@ class Stacked:
 
     # Rows: (members * batch, features).
 
-    def rows(self, layers: Iterable[nn.Module], x: Tensor) -> Tensor:
-        for layer in layers:
-            if isinstance(layer, nn.Linear):
-                x = _Linear.apply(x, self.own(layer, "weight"), self.own(layer, "bias"))
-            elif isinstance(layer, nn.Dropout):
-                x = self.drop_rows(layer, x)
-            elif isinstance(layer, nn.BatchNorm1d):
-                x = self.batch_norm(layer, self.wide(x)).unflatten(1, (self.members, -1))
-                x = x.transpose(0, 1).flatten(0, 1)
-            elif isinstance(layer, nn.LayerNorm):
-                x = functional.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
-                weight, bias = self.own(layer, "weight"), self.own(layer, "bias")
-                x = torch.addcmul(bias[:, None], weight[:, None], self.by_member(x)).flatten(0, 1)
-            else:
-                x = layer(x)
+    def rows(self, layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+        first = next((each for each in layers if isinstance(each, Linear)), None)
+        native = self.training and first is not None and self.is_native(x, first.weight)
+        for part in rows_of(layers) if native else layers:
+            x = self.row(part, x) if isinstance(part, nn.Module) else self.natively(*part, x)
         return x
+
+    def is_native(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether a single network computes what takes x by native layers."""
+        return self.use_native and takes(x, weight)
+
+    def natively(self, linear: list[nn.Linear], plan: list[float | None], x: Tensor) -> Tensor:
+        """Linear layers, relu and dropout in a row."""
+
+        def mask(width: int, dropout: float) -> tuple[Tensor, float]:
+            single = len(x) // self.members, width
+            masks, factor = self.masks(x, single, dropout, True, torch.uint8)
+            return masks.flatten(0, 1), factor
+
+        parameters = [self.own(each, name) for each in linear for name in ("weight", "bias")]
+        return natively(x, plan, parameters, mask)
+
+    def row(self, layer: nn.Module, x: Tensor) -> Tensor:
+        if isinstance(layer, nn.Linear):
+            return _Linear.apply(x, self.own(layer, "weight"), self.own(layer, "bias"))
+        if isinstance(layer, nn.Dropout):
+            return self.drop_rows(layer, x)
+        if isinstance(layer, nn.BatchNorm1d):
+            x = self.batch_norm(layer, self.wide(x)).unflatten(1, (self.members, -1))
+            return x.transpose(0, 1).flatten(0, 1)
+        if isinstance(layer, nn.LayerNorm):
+            x = functional.layer_norm(x, layer.normalized_shape, None, None, layer.eps)
+            weight, bias = self.own(layer, "weight"), self.own(layer, "bias")
+            return torch.addcmul(bias[:, None], weight[:, None], self.by_member(x)).flatten(0, 1)
+        return cast(Tensor, layer(x))
 
     def by_member(self, x: Tensor) -> Tensor:
         """(members * batch, ...) as (members, batch, ...)."""
@@ -159,11 +190,13 @@ class Stacked:
         return x * masks.flatten(0, 1) * factor
 
     def masks(
-        self, x: Tensor, single: Sequence[int], dropout: float, quick: bool
-    ) -> tuple[Tensor, float]:
-        """What each member draws, (members, *single) in x's type, and what is multiplied by beside it;
-        quick: as `layers.Dropout` draws, else as torch does."""
-        masks, factor = torch.empty(self.members, *single, dtype=x.dtype, device=x.device), 1.0
+        self, x: Tensor, single: Sequence[int], dropout: float, quick: bool,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[Tensor, float]:  # fmt: skip
+        """What each member draws, (members, *single) in a type, that of x unless told, and what is
+        multiplied by beside it; quick: as `layers.Dropout` draws, else as torch does."""
+        masks = torch.empty(self.members, *single, dtype=dtype or x.dtype, device=x.device)
+        factor = 1.0
         for mask, generator in zip(masks, self.generators, strict=True):
             if quick and fast(x, torch.float32, torch.bfloat16):
                 factor = draw_mask(mask.view(-1), dropout, generator)
@@ -255,26 +288,35 @@ class Stacked:
         if any(isinstance(each, nn.Dropout) for each in twin.modules()):
             twin(x[:batch])
 
-    # Recurrent layers: (time, members * batch, features) inside.
+    # Recurrent layers: (time, members, batch, features) inside.
 
     def recurrent(self, model: Recurrent, x: Tensor) -> Tensor:
         rnn = model.rnn
+        relu = isinstance(rnn, ReluLSTM) or (isinstance(rnn, nn.RNN) and rnn.nonlinearity == "relu")
+        first = cast(Tensor, rnn.weight_hh_l0)
+
+        def native(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+            return NativeLayer.apply(rnn.kind, relu, product_type(first), x, *weights)
 
         def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            zeros = weights[0].new_zeros(x.shape[1], rnn.hidden_size)
+            x = x.flatten(1, 2)
+            zeros = first.new_zeros(x.shape[1], rnn.hidden_size)
             if isinstance(rnn, nn.RNN):
-                return kernels.Rnn.apply(rnn.nonlinearity, x, zeros, *weights)
-            if isinstance(rnn, nn.GRU):
-                return kernels.Gru.apply(x, zeros, *weights)
-            kind = "relu" if isinstance(rnn, ReluLSTM) else "tanh"
-            return kernels.Lstm.apply(kind, x, zeros, zeros, *weights)
+                found = kernels.Rnn.apply(rnn.nonlinearity, x, zeros, *weights)
+            elif isinstance(rnn, nn.GRU):
+                found = kernels.Gru.apply(x, zeros, *weights)
+            else:
+                found = kernels.Lstm.apply("relu" if relu else "tanh", x, zeros, zeros, *weights)
+            return tuple(each.unflatten(-2, (self.members, -1)) for each in found)
 
         def drop(x: Tensor) -> Tensor:
             if not (self.training and rnn.dropout):
                 return x
-            single = [len(x), x.shape[1] // self.members, x.shape[2]]
-            masks, factor = self.masks(x, single, rnn.dropout, False)
-            return x * masks.transpose(0, 1).flatten(1, 2) * factor
+            masks, factor = self.masks(x, [len(x), *x.shape[2:]], rnn.dropout, False)
+            return x * masks.transpose(0, 1) * factor
 
-        states, *last = by_hand(rnn, model.sequence(x), kernel, partial(self.own, rnn), drop)
-        return self.rows([model.dropout, model.head], model.read(states, tuple(last)))
+        x = self.by_member(model.sequence(x))
+        run = native if self.is_native(x, first) else kernel
+        states, *last = by_hand(rnn, x, run, partial(self.own, rnn), drop)
+        read = model.read(states, tuple(last)).flatten(0, 1)
+        return self.rows([model.dropout, model.head], read)

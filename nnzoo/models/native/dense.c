@@ -3,14 +3,18 @@ call forward and one back.
 
 A thread takes some columns of each product through the whole batch and lays the right matrix of its
 columns out itself; after a layer the threads meet. Weights are read as they are and rounded where they
-are laid out, gradients of weights come out as REAL: nothing is cast before or after. */
+are laid out, gradients of weights come out as REAL: nothing is cast before or after.
+
+Several members, networks of one shape with a batch each, lie behind each other in every buffer. Where
+there are enough of them a thread takes whole members, and need not meet the others. */
 
 #include "product.h"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
-/* rows: those of the batch. `padded` widths are whole vectors; what is behind a width is zero in x. */
+/* Of one member. rows: those of the batch. `padded` widths are whole vectors; what is behind a width is
+zero in x. */
 struct layer {
     long in, out, in_padded, out_padded;
     const REAL *weight, *bias; /* (out, in), (out) */
@@ -24,7 +28,6 @@ struct layer {
     char *d_turned;      /* (out_padded, units of the batch) the same, by outputs */
     REAL *dweight;       /* (out, in_padded) */
     REAL *dbias;         /* (out_padded) */
-    REAL *packed;        /* a panel of a right matrix a thread, `panel_size` numbers each */
     REAL *dx;            /* (rows, in_padded) gradient of x; null where nobody wants it */
 };
 
@@ -90,6 +93,39 @@ INLINE void turn(vec *r) {
 
 INLINE long units_of(int low, long numbers) { return low ? (numbers + 1) / 2 : numbers; }
 
+/* Units of a row of d_turned: those of the batch, as whole vectors. */
+INLINE long turned_units(int low, long batch) { return (units_of(low, batch) + VL - 1) / VL * VL; }
+
+/* A layer of another member than the first. */
+INLINE struct layer of_member(int low, long batch, long member, struct layer at) {
+    long size = low ? 2 : sizeof(REAL), ins = member * batch * at.in_padded;
+    long outs = member * batch * at.out_padded;
+    at.weight += member * at.out * at.in, at.bias += member * at.out;
+    at.x += ins * size, at.y += outs;
+    if (at.mask) at.mask += outs;
+    /* Those of the way back are null on the way forward. */
+    if (at.dx) at.dx += ins;
+    if (at.dy) {
+        at.dy += outs, at.d += outs * size;
+        at.d_turned += member * at.out_padded * turned_units(low, batch) * (long)sizeof(REAL);
+        at.dweight += member * at.out * at.in_padded, at.dbias += member * at.out_padded;
+    }
+    return at;
+}
+
+/* Which part of each product is a thread's, and where it lays out right matrices. */
+struct share {
+    long part, parts;
+    REAL *packed;
+};
+
+/* Wait for the threads that have the other parts. */
+INLINE void meet(struct share own) {
+    if (own.parts > 1) {
+#pragma omp barrier
+    }
+}
+
 enum product {
     FORWARD, /* y = x w': units of the inputs */
     BACK,    /* dx = dy w: units of the outputs */
@@ -146,7 +182,7 @@ which the products take it; and that of the bias. */
 INLINE void unfollow(int low, const struct layer *at, const struct layer *next, long rows, long first,
                      long last) {
     long per = low ? 2 : 1, width = at->out_padded, k = units_of(low, rows);
-    long turned_row = (k + VL - 1) / VL * VL;
+    long turned_row = turned_units(low, rows);
     for (long j = first * VL; j < last * VL; j += VL) {
         vec sum = ZERO;
         for (long n = 0; n < rows; n++) {
@@ -176,15 +212,11 @@ INLINE void unfollow(int low, const struct layer *at, const struct layer *next, 
 
 /* A thread's share of the columns of a product, panel by panel, each multiplied while it is in the
 caches, and then what comes after it. */
-INLINE void multiply_layer(int low, int product, const struct layer *at, const struct layer *other,
-                           long batch, long rows, long k, const char *a, long a_row, REAL *c, long c_row) {
-    long part = 0, parts = 1, blocks = c_row / VL;
-#ifdef _OPENMP
-    part = omp_get_thread_num(), parts = omp_get_num_threads();
-#endif
-    REAL *packed = at->packed + part * VECTORS * PIECE * VL;
-    long last = blocks * (part + 1) / parts, taken;
-    for (long block = blocks * part / parts; block < last; block += taken) {
+INLINE void multiply_layer(int low, int product, struct share own, const struct layer *at,
+                           const struct layer *other, long batch, long rows, long k, const char *a,
+                           long a_row, REAL *c, long c_row) {
+    long blocks = c_row / VL, last = blocks * (own.part + 1) / own.parts, taken;
+    for (long block = blocks * own.part / own.parts; block < last; block += taken) {
         taken = last - block < VECTORS ? last - block : VECTORS;
         for (long j = block * VL; product == FORWARD && j < (block + taken) * VL; j += VL) {
             vec bias = numbers(at->bias, j, at->out);
@@ -192,55 +224,77 @@ INLINE void multiply_layer(int low, int product, const struct layer *at, const s
         }
         for (long p = 0; p < k; p += PIECE) {
             long piece = k - p < PIECE ? k - p : PIECE;
-            pack_panel(low, product, at, batch, block, taken, p, piece, packed);
+            pack_panel(low, product, at, batch, block, taken, p, piece, own.packed);
             multiply(low, product == FORWARD || p, rows, taken, piece, a + p * (long)sizeof(REAL), a_row,
-                     packed, c + block * VL, c_row);
+                     own.packed, c + block * VL, c_row);
         }
         if (other && product == FORWARD) follow(low, at, other, batch, block, block + taken);
         if (other && product == BACK) unfollow(low, other, at, batch, block, block + taken);
     }
-#pragma omp barrier
+    meet(own);
 }
 
-INLINE void forward_layers(int low, long batch, const struct layer *layers, long count) {
+INLINE void forward_layers(int low, struct share own, long batch, const struct layer *layers, long count) {
     for (long l = 0; l < count; l++) {
         const struct layer *at = layers + l;
         long k = units_of(low, at->in_padded);
-        multiply_layer(low, FORWARD, at, l + 1 < count ? at + 1 : 0, batch, batch, k, at->x,
+        multiply_layer(low, FORWARD, own, at, l + 1 < count ? at + 1 : 0, batch, batch, k, at->x,
                        k * sizeof(REAL), at->y, at->out_padded);
     }
 }
 
-INLINE void backward_layers(int low, long batch, const struct layer *layers, long count) {
-    long k_batch = units_of(low, batch), turned_row = (k_batch + VL - 1) / VL * VL * sizeof(REAL);
+INLINE void backward_layers(int low, struct share own, long batch, const struct layer *layers, long count) {
+    long k_batch = units_of(low, batch), turned_row = turned_units(low, batch) * sizeof(REAL);
     const struct layer *last = layers + count - 1;
-#pragma omp for schedule(static)
-    for (long block = 0; block < last->out_padded / VL; block++)
-        unfollow(low, last, 0, batch, block, block + 1);
+    long blocks = last->out_padded / VL;
+    unfollow(low, last, 0, batch, blocks * own.part / own.parts, blocks * (own.part + 1) / own.parts);
+    meet(own);
     for (long l = count - 1; l >= 0; l--) {
         const struct layer *at = layers + l;
         long k_out = units_of(low, at->out_padded);
-        multiply_layer(low, WEIGHTS, at, 0, batch, at->out, k_batch, at->d_turned, turned_row,
+        multiply_layer(low, WEIGHTS, own, at, 0, batch, at->out, k_batch, at->d_turned, turned_row,
                        at->dweight, at->in_padded);
         if (at->dx)
-            multiply_layer(low, BACK, at, l ? at - 1 : 0, batch, batch, k_out,
+            multiply_layer(low, BACK, own, at, l ? at - 1 : 0, batch, batch, k_out,
                            low ? at->d : (char *)at->dy, k_out * sizeof(REAL), at->dx, at->in_padded);
     }
 }
 
-/* y of all layers, and x of all but the first. */
-void dense_forward(int low, int threads, long batch, const struct layer *layers, long count) {
+/* What one thread does of all members, forward or back. */
+INLINE void share_layers(int low, int back, long members, long batch, const struct layer *layers, long count,
+                         REAL *packed) {
+    struct share own = {0, 1, packed};
+    long first = 0, last = members;
+#ifdef _OPENMP
+    long part = omp_get_thread_num(), parts = omp_get_num_threads();
+    own.packed += part * VECTORS * PIECE * VL;
+    if (members >= parts) first = members * part / parts, last = members * (part + 1) / parts;
+    else own.part = part, own.parts = parts;
+#endif
+    for (long m = first; m < last; m++) {
+        struct layer its[count];
+        for (long l = 0; l < count; l++) its[l] = of_member(low, batch, m, layers[l]);
+        if (back) backward_layers(low, own, batch, its, count);
+        else forward_layers(low, own, batch, its, count);
+    }
+}
+
+/* y of all layers, and x of all but the first; batch is that of a member. packed: a panel of a right
+matrix a thread, `panel_size` numbers each. */
+void dense_forward(int low, int threads, long members, long batch, const struct layer *layers, long count,
+                   REAL *packed) {
 #pragma omp parallel num_threads(threads)
-    if (low) forward_layers(1, batch, layers, count);
-    else forward_layers(0, batch, layers, count);
+    if (low) share_layers(1, 0, members, batch, layers, count, packed);
+    else share_layers(0, 0, members, batch, layers, count, packed);
 }
 
 /* dweight and dbias of all layers, and the first one's dx, from the last one's dy. The dx of a layer
 is the dy of the one before it. */
-void dense_backward(int low, int threads, long batch, const struct layer *layers, long count) {
+void dense_backward(int low, int threads, long members, long batch, const struct layer *layers, long count,
+                    REAL *packed) {
 #pragma omp parallel num_threads(threads)
-    if (low) backward_layers(1, batch, layers, count);
-    else backward_layers(0, batch, layers, count);
+    if (low) share_layers(1, 1, members, batch, layers, count, packed);
+    else share_layers(0, 1, members, batch, layers, count, packed);
 }
 
 long panel_size(void) { return VECTORS * PIECE * VL; }

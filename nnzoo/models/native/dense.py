@@ -11,9 +11,6 @@ from torch.autograd.function import once_differentiable
 
 from nnzoo.models.native.library import library, padded, product_type
 
-_POINTERS = ("weight", "bias", "x", "y", "mask", "dy", "d", "d_turned", "dweight", "dbias", "packed",
-             "dx")  # fmt: skip
-
 
 class _Layer(ctypes.Structure):
     """`struct layer`."""
@@ -24,9 +21,8 @@ class _Layer(ctypes.Structure):
         ("relu", ctypes.c_long),
         ("mask", ctypes.c_void_p),
         ("factor", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("dy", "d", "d_turned", "dweight", "dbias", "packed",
-                                               "dx")),
-    )  # fmt: skip
+        *((name, ctypes.c_void_p) for name in ("dy", "d", "d_turned", "dweight", "dbias", "dx")),
+    )
 
 
 class Dense(torch.autograd.Function):
@@ -34,7 +30,8 @@ class Dense(torch.autograd.Function):
 
     x (rows, in); follows: for each layer None, or (mask, factor) of the dropout behind its relu: uint8
     (rows, out) of ones where a value is kept, or None, and what the kept ones are multiplied by; then
-    weight (out, in) and bias (out) of each. Gives (rows, out of the last) in the weights' type.
+    weight (out, in) and bias (out) of each, or those of several members, (members, out, in) and
+    (members, out), whose rows follow each other. Gives (rows, out of the last) in the weights' type.
     """
 
     @staticmethod
@@ -45,7 +42,9 @@ class Dense(torch.autograd.Function):
         real, dtype = weights[0].dtype, product_type(weights[0])
         lib = library(real)
         lanes, rows = lib.vector_length(), len(x)
-        widths = [padded(w.shape[1], lanes) for w in weights] + [padded(len(weights[-1]), lanes)]
+        members = len(weights[0]) if weights[0].ndim == 3 else 1
+        last = weights[-1].shape[-2]
+        widths = [padded(w.shape[-1], lanes) for w in weights] + [padded(last, lanes)]
         inputs = [_padded_rows(x, widths[0], dtype)]
         inputs += [torch.empty(rows, width, dtype=dtype) for width in widths[1:-1]]
         outputs = [torch.empty(rows, width, dtype=real) for width in widths[1:]]
@@ -55,21 +54,22 @@ class Dense(torch.autograd.Function):
                  for f, width in zip(follows, widths[1:], strict=True)]  # fmt: skip
         layers = (_Layer * len(weights))()
         for i, layer in enumerate(layers):
-            layer.outs, layer.ins = weights[i].shape
+            layer.outs, layer.ins = weights[i].shape[-2:]
             layer.in_padded, layer.out_padded = widths[i : i + 2]
             follow, mask = follows[i], masks[i]
             layer.relu, layer.factor = follow is not None, 1.0 if follow is None else follow[1]
             layer.mask = None if mask is None else mask.data_ptr()
             for name, tensor in (("weight", weights[i]), ("bias", biases[i]), ("x", inputs[i]),
-                                 ("y", outputs[i]), ("packed", packed)):  # fmt: skip
+                                 ("y", outputs[i])):  # fmt: skip
                 setattr(layer, name, tensor.data_ptr())
+        ctx.shape = ctypes.c_long(members), ctypes.c_long(rows // members)
+        ctx.layers, ctx.widths, ctx.x_type = layers, widths, x.dtype
         lib.dense_forward(
-            dtype == torch.bfloat16, threads, ctypes.c_long(rows), layers,
-            ctypes.c_long(len(layers)),
+            dtype == torch.bfloat16, threads, *ctx.shape, layers, ctypes.c_long(len(layers)),
+            ctypes.c_void_p(packed.data_ptr()),
         )  # fmt: skip
         ctx.save_for_backward(packed, *inputs, *parameters)
-        ctx.layers, ctx.widths, ctx.x_type = layers, widths, x.dtype
-        return outputs[-1][:, : len(weights[-1])].contiguous()
+        return outputs[-1][:, :last].contiguous()
 
     @staticmethod
     @once_differentiable
@@ -81,7 +81,9 @@ class Dense(torch.autograd.Function):
         lib = library(real)
         lanes = lib.vector_length()
         low = dtype == torch.bfloat16
-        units = padded((rows + 1) // 2 if low else rows, lanes)
+        stack = weights[0].shape[:-2]
+        batch = ctx.shape[1].value
+        units = padded((batch + 1) // 2 if low else batch, lanes)
         last = _padded_rows(grad, widths[-1], real)
         if last.data_ptr() == grad.data_ptr():
             last = last.clone()  # the layers write into it
@@ -92,21 +94,23 @@ class Dense(torch.autograd.Function):
         found: list[Tensor] = []
         for i, layer in enumerate(layers):
             width = widths[i + 1]
-            dweight = torch.empty(len(weights[i]), widths[i], dtype=real)
-            dbias = torch.empty(width, dtype=real)
-            turned = torch.empty(width, units, dtype=real)
+            out, ins = weights[i].shape[-2:]
+            dweight = torch.empty(*stack, out, widths[i], dtype=real)
+            dbias = torch.empty(*stack, width, dtype=real)
+            turned = torch.empty(*stack, width, units, dtype=real)
             d = torch.empty(rows if low else 0, width, dtype=dtype)
             kept += [turned, d]
-            found += [dweight[:, : weights[i].shape[1]], dbias[: len(weights[i])]]
+            found += [dweight[..., :ins], dbias[..., :out]]
             for name, tensor in (("dweight", dweight), ("dbias", dbias), ("d_turned", turned),
                                  ("d", d), ("dy", gradients[i + 1]), ("dx", gradients[i])):  # fmt: skip
                 setattr(layer, name, None if tensor is None else tensor.data_ptr())
         lib.dense_backward(
-            low, len(packed), ctypes.c_long(rows), layers, ctypes.c_long(len(layers))
-        )
+            low, len(packed), *ctx.shape, layers, ctypes.c_long(len(layers)),
+            ctypes.c_void_p(packed.data_ptr()),
+        )  # fmt: skip
         dx = gradients[0]
         if dx is not None:
-            dx = dx[:, : weights[0].shape[1]].to(ctx.x_type).contiguous()
+            dx = dx[:, : weights[0].shape[-1]].to(ctx.x_type).contiguous()
         return dx, None, *found
 
 
@@ -120,9 +124,8 @@ def _padded_rows(x: Tensor, width: int, dtype: torch.dtype) -> Tensor:
 
 
 def dense(
-    x: Tensor, follows: list[tuple[Tensor | None, float] | None], layers: list[torch.nn.Linear]
+    x: Tensor, follows: list[tuple[Tensor | None, float] | None], parameters: list[Tensor]
 ) -> Tensor:
-    """`Dense` of these layers."""
-    parameters = [p for layer in layers for p in (layer.weight, layer.bias)]
+    """`Dense`, for who wants types checked."""
     y: Tensor = Dense.apply(x, follows, *parameters)
     return y

@@ -6,7 +6,10 @@ takes some rows of the batch through all time steps: their states stay in its ca
 are laid out once for all steps, and threads need not meet before the end. No sum crosses rows, so
 the number of threads does not change a bit of what comes out.
 
-Buffers (steps and batch as given to both functions):
+Several members, layers of one shape with weights and a batch each, lie behind each other in every
+buffer; threads share the rows of all of them.
+
+Buffers of a member:
   z      (steps + 1, batch, kx + hp)  input of each step, zeros, a one at kx - 1, the state before it
   gates  (steps, batch, groups * hp)  what the activations gave; GRU: n, r, z, U h + b' of n
   cells  (steps + 1, batch, hp)       LSTM: the cell; GRU: the state, where z holds it in bfloat16
@@ -16,6 +19,24 @@ hp is the width of a state, padded. */
 #include "product.h"
 
 enum kind { RNN, LSTM, GRU };
+
+/* What is given to both functions. relu: in place of tanh; batch: rows of a member; features: of x. */
+struct shape {
+    long kind, low, relu, threads, members, steps, batch, kx, hp, features;
+};
+
+/* The rows of one member that a thread takes. */
+struct rows {
+    long member, first, count;
+};
+
+/* The rows of member m among those that are the part-th share of all. */
+INLINE struct rows rows_of(const struct shape *s, long part, long m) {
+    long all = s->members * s->batch, begin = all * part / s->threads - m * s->batch;
+    long end = all * (part + 1) / s->threads - m * s->batch;
+    begin = begin > 0 ? begin : 0, end = end < s->batch ? end : s->batch;
+    return (struct rows){m, begin, end > begin ? end - begin : 0};
+}
 
 /* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */
 INLINE vec exponential(vec x) {
@@ -55,14 +76,17 @@ INLINE uint16_t rounded(REAL x) {
     return single != single ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-/* The packed weight of `groups` of h outputs (padded to hp) and `parts` of k inputs (padded to kp), from
+/* The packed weights of `groups` of h outputs (padded to hp) and `parts` of k inputs (padded to kp), from
 numbers that lie by_out and by_in apart; group g of the result is group order[g]. With `low` bfloat16,
 rounded to the nearest. */
-void pack(int low, long groups, const int32_t *order, long h, long hp, long parts, long k, long kp,
-          const REAL *from, long by_out, long by_in, void *to) {
-    for (long block = 0; block < groups * hp / VL; block++) {
+void pack(int low, int threads, long members, long groups, const int32_t *order, long h, long hp, long parts,
+          long k, long kp, const REAL *from, long by_out, long by_in, void *to) {
+    long blocks = groups * hp / VL;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (long block = 0; block < members * blocks; block++) {
         long j = block * VL % hp, lanes = h - j < VL ? h - j : VL;
-        const REAL *first = from + (order[block * VL / hp] * h + j) * by_out;
+        const REAL *first = from + block / blocks * groups * h * parts * k
+                            + (order[block % blocks * VL / hp] * h + j) * by_out;
         char *out = (char *)to + block * VL * parts * kp * (low ? 2 : sizeof(REAL));
         memset(out, 0, VL * parts * kp * (low ? 2 : sizeof(REAL)));
         for (long part = 0; part < parts; part++)
@@ -103,45 +127,56 @@ INLINE void step_forward(int kind, int low, int relu, long hp, REAL *gate, const
     }
 }
 
-/* All states. wx: (groups of x, k of x), wh: (groups of h, hp), packed; bias (groups * hp). Where
-gates_step or cells_step is 0 only the last is kept, for answers without gradients. */
-void forward(int kind, int low, int relu, int threads, long steps, long batch, long kx, long hp,
-             long features, char *z, const REAL *wx, const REAL *wh, const REAL *bias, REAL *gates,
-             long gates_step, REAL *cells, long cells_step) {
+INLINE void rows_forward(const struct shape *s, struct rows own, char *z, const REAL *wx, const REAL *wh,
+                         const REAL *bias, REAL *gates, long gates_step, REAL *cells, long cells_step) {
+    if (!own.count) return;
+    int kind = s->kind, low = s->low;
     long groups = kind == RNN ? 1 : 4, x_groups = kind == GRU ? 3 : groups;
     long h_first = groups - x_groups; /* GRU: the input has no part in the last group, h none in n */
+    long kx = s->kx, hp = s->hp, features = s->features;
     long size = low ? 2 : sizeof(REAL), row = (kx + hp) * size, width = groups * hp;
     long x_k = low ? (features + 1) / 2 : features, h_k = low ? hp / 2 : hp;
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-    for (int part = 0; part < threads; part++) {
-        long first = batch * part / threads, rows = batch * (part + 1) / threads - first;
-        for (long i = first; i < first + rows; i++) {
-            memset(z + i * row + kx * size, 0, hp * size);
-            if (kind != RNN) memset(cells + i * hp, 0, hp * sizeof(REAL));
+    z += own.member * (s->steps + 1) * s->batch * row;
+    wx += own.member * x_groups * hp * x_k, wh += own.member * x_groups * hp * h_k;
+    bias += own.member * width;
+    gates += own.member * (gates_step ? s->steps : 1) * s->batch * width;
+    cells += own.member * (cells_step ? s->steps + 1 : 1) * s->batch * hp;
+    for (long i = own.first; i < own.first + own.count; i++) {
+        memset(z + i * row + kx * size, 0, hp * size);
+        if (kind != RNN) memset(cells + i * hp, 0, hp * sizeof(REAL));
+    }
+    for (long t = 0; t < s->steps; t++) {
+        char *in = z + (t * s->batch + own.first) * row, *out = in + s->batch * row + kx * size;
+        REAL *gate = gates + t * gates_step + own.first * width;
+        REAL *cell = cells + t * cells_step + own.first * hp, *next = cell + cells_step;
+        for (long i = 0; i < own.count; i++) {
+            /* What is behind the features: zeros, and the one that gathers the gradient of the biases. */
+            memset(in + i * row + features * size, 0, (kx - features) * size);
+            if (low) ((uint16_t *)(in + i * row))[kx - 1] = 0x3f80;
+            else ((REAL *)(in + i * row))[kx - 1] = 1;
+            memcpy(gate + i * width, bias, width * sizeof(REAL));
         }
-        for (long t = 0; t < steps; t++) {
-            char *in = z + (t * batch + first) * row, *out = in + batch * row + kx * size;
-            REAL *gate = gates + t * gates_step + first * width;
-            REAL *cell = cells + t * cells_step + first * hp, *next = cell + cells_step;
-            for (long i = 0; i < rows; i++) {
-                /* What is behind the features: zeros, and the one that gathers the gradient of the biases. */
-                memset(in + i * row + features * size, 0, (kx - features) * size);
-                if (low) ((uint16_t *)(in + i * row))[kx - 1] = 0x3f80;
-                else ((REAL *)(in + i * row))[kx - 1] = 1;
-                memcpy(gate + i * width, bias, width * sizeof(REAL));
-            }
-            multiply(low, 1, rows, x_groups * hp / VL, x_k, in, row, wx, gate, width);
-            if (t) multiply(low, 1, rows, x_groups * hp / VL, h_k, in + kx * size, row, wh,
-                            gate + h_first * hp, width);
-            for (long i = 0; i < rows; i++) {
-                REAL *g = gate + i * width, *c = cell + i * hp, *n = next + i * hp;
-                char *h = out + i * row;
-                if (kind == RNN) step_forward(RNN, low, relu, hp, g, c, n, h);
-                else if (kind == LSTM) step_forward(LSTM, low, relu, hp, g, c, n, h);
-                else step_forward(GRU, low, relu, hp, g, c, n, h);
-            }
+        multiply(low, 1, own.count, x_groups * hp / VL, x_k, in, row, wx, gate, width);
+        if (t) multiply(low, 1, own.count, x_groups * hp / VL, h_k, in + kx * size, row, wh,
+                        gate + h_first * hp, width);
+        for (long i = 0; i < own.count; i++) {
+            REAL *g = gate + i * width, *c = cell + i * hp, *n = next + i * hp;
+            char *h = out + i * row;
+            if (kind == RNN) step_forward(RNN, low, s->relu, hp, g, c, n, h);
+            else if (kind == LSTM) step_forward(LSTM, low, s->relu, hp, g, c, n, h);
+            else step_forward(GRU, low, s->relu, hp, g, c, n, h);
         }
     }
+}
+
+/* All states. wx: (groups of x, k of x), wh: (groups of h, hp), packed; bias (groups * hp). Where
+gates_step or cells_step is 0 only the last is kept, for answers without gradients. */
+void forward(const struct shape *s, char *z, const REAL *wx, const REAL *wh, const REAL *bias, REAL *gates,
+             long gates_step, REAL *cells, long cells_step) {
+#pragma omp parallel for num_threads(s->threads) schedule(static, 1)
+    for (long part = 0; part < s->threads; part++)
+        for (long m = 0; m < s->members; m++)
+            rows_forward(s, rows_of(s, part, m), z, wx, wh, bias, gates, gates_step, cells, cells_step);
 }
 
 /* The gradient before the gates of one row of a step into d, from dh and dc, which become those of
@@ -178,34 +213,66 @@ INLINE void step_backward(int kind, int low, int relu, long hp, const REAL *gate
     }
 }
 
-/* d of all steps. w: (hp, groups of h * hp) packed; grad (steps, batch, hp) of all states, or
-null; dh, dc (batch, hp): those of the last state and cell, used up. */
-void backward(int kind, int low, int relu, int threads, long steps, long batch, long kx, long hp,
-              const char *z, const REAL *w, const REAL *gates, const REAL *cells, const REAL *grad,
-              REAL *dh, REAL *dc, char *d) {
+INLINE void rows_backward(const struct shape *s, struct rows own, const char *z, const REAL *w,
+                          const REAL *gates, const REAL *cells, const REAL *grad, REAL *dh, REAL *dc,
+                          char *d) {
+    if (!own.count) return;
+    int kind = s->kind, low = s->low, relu = s->relu;
     long groups = kind == RNN ? 1 : 4, h_groups = kind == GRU ? 3 : groups;
     long h_first = groups - h_groups;
+    long kx = s->kx, hp = s->hp, batch = s->batch, rows = s->steps * batch;
     long size = low ? 2 : sizeof(REAL), row = (kx + hp) * size, width = groups * hp;
     long k = h_groups * hp / (low ? 2 : 1);
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-    for (int part = 0; part < threads; part++) {
-        long first = batch * part / threads, rows = batch * (part + 1) / threads - first;
-        for (long t = steps - 1; t >= 0; t--) {
-            for (long i = first; i < first + rows; i++) {
-                long at = t * batch + i;
-                const REAL *gate = gates + at * width;
-                const REAL *cell = cells + at * hp, *next = cell + batch * hp;
-                const char *state = z + (at + batch) * row + kx * size;
-                const REAL *given = grad ? grad + at * hp : 0;
-                REAL *h = dh + i * hp, *c = dc + i * hp;
-                char *to = d + at * width * size;
+    z += own.member * (rows + batch) * row, w += own.member * hp * k;
+    gates += own.member * rows * width, cells += own.member * (rows + batch) * hp;
+    dh += own.member * batch * hp, dc += own.member * batch * hp;
+    d += own.member * rows * width * size;
+    if (grad) grad += own.member * rows * hp;
+    for (long t = s->steps - 1; t >= 0; t--) {
+        for (long i = own.first; i < own.first + own.count; i++) {
+            long at = t * batch + i;
+            const REAL *gate = gates + at * width;
+            const REAL *cell = cells + at * hp, *next = cell + batch * hp;
+            const char *state = z + (at + batch) * row + kx * size;
+            const REAL *given = grad ? grad + at * hp : 0;
+            REAL *h = dh + i * hp, *c = dc + i * hp;
+            char *to = d + at * width * size;
 #define STEP(KIND) step_backward(KIND, low, relu, hp, gate, cell, next, state, given, h, c, to)
-                if (kind == RNN) STEP(RNN);
-                else if (kind == LSTM) STEP(LSTM);
-                else STEP(GRU);
-            }
-            if (t) multiply(low, 1, rows, hp / VL, k, d + ((t * batch + first) * width + h_first * hp) * size,
-                            width * size, w, dh + first * hp, hp);
+            if (kind == RNN) STEP(RNN);
+            else if (kind == LSTM) STEP(LSTM);
+            else STEP(GRU);
         }
+        if (t) multiply(low, 1, own.count, hp / VL, k, d + ((t * batch + own.first) * width + h_first * hp) * size,
+                        width * size, w, dh + own.first * hp, hp);
+    }
+}
+
+/* d of all steps. w: (hp, groups of h * hp) packed; grad (steps, batch, hp) of all states, or
+null; dh, dc (batch, hp): those of the last state and cell, used up. */
+void backward(const struct shape *s, const char *z, const REAL *w, const REAL *gates, const REAL *cells,
+              const REAL *grad, REAL *dh, REAL *dc, char *d) {
+#pragma omp parallel for num_threads(s->threads) schedule(static, 1)
+    for (long part = 0; part < s->threads; part++)
+        for (long m = 0; m < s->members; m++)
+            rows_backward(s, rows_of(s, part, m), z, w, gates, cells, grad, dh, dc, d);
+}
+
+/* c (members, groups * hp, kx + hp): d' z over all steps, the gradients of all weights; not with `low`. A
+thread takes some rows of it, so that here too no sum depends on how many there are. */
+void weight_gradients(const struct shape *s, const char *z, const REAL *d, REAL *c) {
+    long width = (s->kind == RNN ? 1 : 4) * s->hp, row = s->kx + s->hp, rows = s->steps * s->batch;
+    long h_first = s->kind == GRU ? s->hp : 0; /* what the state has no part in is left out */
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (long i = 0; i < s->members * s->threads; i++) {
+        long m = i / s->threads, part = i % s->threads;
+        long first = width * part / s->threads, last = width * (part + 1) / s->threads;
+        const REAL *right = (const REAL *)z + m * (rows + s->batch) * row, *left = d + m * rows * width;
+        REAL *to = c + m * width * row;
+#define PRODUCT(FIRST, VECTORS_OF, COLUMN)                                                         \
+    tiles(0, 0, last - (FIRST), (VECTORS_OF) / VL, rows, (const char *)(left + (FIRST)), sizeof(REAL), \
+          width * sizeof(REAL), right + (COLUMN), VL, row, to + (FIRST) * row + (COLUMN), row)
+        PRODUCT(first, s->kx, 0);
+        if (first < h_first) first = h_first;
+        PRODUCT(first, s->hp, s->kx);
     }
 }
