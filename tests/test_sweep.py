@@ -104,8 +104,8 @@ def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_sco
     assert result.out.count("page:") == 1 and str(folder / "sweep.html") in result.out
     for row in study.rows():
         left = files(folder / "trials" / str(row.number)) - {".lock", ".trial"}
-        weights = {"best.pt"} if row.state == "complete" else set()
-        assert left == {"config.yaml", "metrics.jsonl", "result.json"} | weights
+        weights = {"best.pt", "result.json"} if row.state == "complete" else set()
+        assert left == {"config.yaml", "metrics.jsonl"} | weights
     assert nnzoo("eval", folder / "trials" / str(best.number), "--split", "val").code == 0
 
 
