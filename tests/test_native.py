@@ -164,7 +164,7 @@ def test_evaluation_gives_the_numbers_of_training(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_states_and_their_gradients_do_not_depend_on_the_number_of_threads(name: str) -> None:
+def test_states_and_gradients_do_not_depend_on_the_number_of_threads(name: str) -> None:
     own, _ = pair(name, 6, 24)
     x = torch.randn(7, 9, 6)
     before = torch.get_num_threads()
@@ -174,13 +174,49 @@ def test_states_and_their_gradients_do_not_depend_on_the_number_of_threads(name:
             torch.set_num_threads(threads)
             given = x.clone().requires_grad_()
             states, _ = own(given)
-            (gradient,) = torch.autograd.grad(states.square().sum(), given)
-            found.append((states, gradient))
+            loss = states.square().sum()
+            found.append((states, *torch.autograd.grad(loss, [given, *own.parameters()])))
     finally:
         torch.set_num_threads(before)
-    for states, gradient in found[1:]:
+    for states, gradient, *weights in found[1:]:
         assert torch.equal(states, found[0][0])
-        torch.testing.assert_close(gradient, found[0][1])
+        assert all(map(torch.equal, weights, found[0][2:]))
+        torch.testing.assert_close(gradient, found[0][1])  # a product of torch's
+
+
+@pytest.mark.parametrize("precise", [True, False])
+@pytest.mark.parametrize("kind", ["rnn tanh", "rnn relu", "lstm tanh", "lstm relu", "gru tanh"])
+def test_members_are_what_each_is_alone(kind: str, precise: bool) -> None:
+    """To the bit, whichever threads share their rows; but for oneDNN's products in bfloat16."""
+    if not precise and not native.supports(torch.bfloat16):
+        pytest.skip("this processor has no bfloat16 instructions")
+    torch.manual_seed(2)
+    name, _, activation = kind.partition(" ")
+    members, time, batch, features, size = 3, 4, 5, 6, 20
+    rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
+    shapes = [(rows, features), (rows, size), (rows,), (rows,)]
+    stacks = [torch.randn(members, *shape).mul_(0.3).requires_grad_() for shape in shapes]
+    x = torch.randn(time, members, batch, features, requires_grad=True)
+    dtype = torch.float32 if precise else torch.bfloat16
+    function = partial(Recurrent.apply, name, activation == "relu", dtype)
+
+    def outcome(x: Tensor, *weights: Tensor) -> list[Tensor]:
+        states, *lasts = function(x, *weights)
+        loss = states.float().square().sum() + sum(each.sum() for each in lasts)
+        return [states, *lasts, *torch.autograd.grad(loss, [x, *weights])]
+
+    together = outcome(x, *stacks)
+    count = len(together) - len(stacks) - 1
+    for i in range(members):
+        single = outcome(x[:, i], *(stack[i] for stack in stacks))
+        parts = [each.select(-3, i) for each in together[: count + 1]]
+        parts += [each[i] for each in together[count + 1 :]]
+        same = torch.equal if precise else partial(torch.allclose, rtol=0.02, atol=0.02)
+        # The gradient of x is a product of torch's.
+        assert all(
+            map(same, parts[:count] + parts[count + 1 :], single[:count] + single[count + 1 :])
+        )
+        torch.testing.assert_close(parts[count], single[count], rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -345,6 +381,38 @@ def test_linear_layers_do_not_depend_on_the_number_of_threads(precise: bool) -> 
     finally:
         torch.set_num_threads(before)
     assert all(all(map(torch.equal, each, found[0])) for each in found[1:])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("precise", [True, False])
+def test_linear_layers_of_members_are_what_each_is_alone(precise: bool, threads: int) -> None:
+    """To the bit, with fewer threads than members and with more."""
+    torch.manual_seed(5)
+    cases = [dense_case(torch.float32, 7, [40, 37, 21, 3], [1, 2, 0]) for _ in range(3)]
+    follows: list[Any] = []
+    for places in zip(*(case[0] for case in cases), strict=True):
+        masked = places[0] is not None and places[0][0] is not None
+        follows.append((torch.cat([p[0] for p in places]), places[0][1]) if masked else places[0])
+    x = torch.cat([case[1] for case in cases]).detach().requires_grad_()
+    stacks = [
+        torch.stack(each).detach().requires_grad_()
+        for each in zip(*(case[2] for case in cases), strict=True)
+    ]
+    given = torch.randn(21, 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            y = Dense.apply(x, follows, *stacks)
+            dx, *gradients = torch.autograd.grad(y, [x, *stacks], given)
+            for i, (own, own_x, parameters) in enumerate(cases):
+                rows = slice(7 * i, 7 * i + 7)
+                single = Dense.apply(own_x, own, *parameters)
+                found = torch.autograd.grad(single, [own_x, *parameters], given[rows])
+                assert torch.equal(single, y[rows]) and torch.equal(found[0], dx[rows])
+                assert all(map(torch.equal, found[1:], [each[i] for each in gradients]))
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_gradient_is_not_written_over_and_the_graph_can_be_used_twice() -> None:

@@ -87,6 +87,15 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {"name": "gru", "hidden_size": 8, "num_layers": 2, "dropout": 0.2, "readout": "mean"},
         "sequences", {},
     ),
+    # In torch's operations, as where there is no compiler.
+    "mlp_torch": ("mlp", "image", {"train": {"epochs": 2, "kernels": "torch"}}),
+    "rnn_torch": ("rnn", "image", {"train": {"epochs": 2, "kernels": "torch"}}),
+    "lstm_torch": ("lstm", "series", {"train": {"epochs": 2, "kernels": "torch"}}),
+    "lstm_relu_torch": ("lstm_relu", "series", {"train": {"epochs": 2, "kernels": "torch"}}),
+    "gru_torch": (
+        {"name": "gru", "hidden_size": 8, "num_layers": 2, "dropout": 0.2, "readout": "mean"},
+        "sequences", {"train": {"epochs": 2, "kernels": "torch"}},
+    ),
 }  # fmt: skip
 
 
