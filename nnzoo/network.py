@@ -81,7 +81,7 @@ class Network(nn.Module):
         self.compiled = torch.compile(self.model) if compiled and options.compile is True else None
 
     def native_layers(self) -> list[Any]:
-        """The modules that native.c can compute."""
+        """The modules that native layers can compute."""
         return [module for module in self.model.modules() if hasattr(module, "use_native")]
 
     def answer(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Random changes of training images, done on the whole batch at once.
 
-Shift and flip are one gather of raw pixels; rotation and crop one bilinear resampling. What comes
+Shift and flip move raw pixels; rotation and crop are one bilinear resampling. What comes
 in from outside the picture is 0.
 """
 
@@ -57,22 +57,25 @@ def augment(images: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
 
 
 def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
-    batch, channels, height, width = x.shape
-
-    def indices(length: int, flip: bool) -> Tensor:
-        index = torch.arange(length).expand(batch, length)
-        if flip:
-            index = torch.where(draws.rand(batch, 1) < 0.5, length - 1 - index, index)
-        if options.shift:
-            index = index + draws.randint(-options.shift, options.shift + 1, batch, 1)
-        return torch.where((index >= 0) & (index < length), index, length)
-
-    rows = indices(height, options.flip in ("vertical", "both"))
-    columns = indices(width, options.flip in ("horizontal", "both"))
-    # What lies outside is the row and the column of zeros behind the last ones.
-    padded = functional.pad(x, (0, 1, 0, 1)).flatten(2)
-    pixels = (rows[:, :, None] * (width + 1) + columns[:, None, :]).flatten(1).to(x.device)
-    return padded.gather(2, pixels[:, None].expand(-1, channels, -1)).view(x.shape)
+    """Each picture is a window of it, mirrored or not, with a border of zeros."""
+    batch, _, height, width = x.shape
+    shift = options.shift
+    starts = []
+    for dim, ways in ((2, ("vertical", "both")), (3, ("horizontal", "both"))):
+        flips = draws.rand(batch, 1)[:, 0] < 0.5 if options.flip in ways else None
+        start = torch.full((batch,), shift)
+        if shift:
+            start = start + draws.randint(-shift, shift + 1, batch, 1)[:, 0]
+        if flips is not None:
+            start = torch.where(flips, 2 * shift - start, start)
+            which = flips.nonzero()[:, 0].to(x.device)
+            x = x.index_copy(0, which, x.index_select(0, which).flip(dim))
+        starts.append(start.to(x.device))
+    if not shift:
+        return x
+    windows = functional.pad(x, (shift,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    picture = torch.arange(batch, device=x.device)
+    return windows.permute(0, 2, 3, 1, 4, 5)[picture, starts[0], starts[1]]
 
 
 def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:

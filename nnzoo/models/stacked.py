@@ -196,13 +196,11 @@ class Stacked:
         """What each member draws, (members, *single) in a type, that of x unless told, and what is
         multiplied by beside it; quick: as `layers.Dropout` draws, else as torch does."""
         masks = torch.empty(self.members, *single, dtype=dtype or x.dtype, device=x.device)
-        factor = 1.0
+        if quick and fast(x, torch.float32, torch.bfloat16):
+            return masks, draw_mask(masks.view(self.members, -1), dropout, self.generators)
         for mask, generator in zip(masks, self.generators, strict=True):
-            if quick and fast(x, torch.float32, torch.bfloat16):
-                factor = draw_mask(mask.view(-1), dropout, generator)
-            else:
-                mask.bernoulli_(1 - dropout, generator=generator).div_(1 - dropout)
-        return masks, factor
+            mask.bernoulli_(1 - dropout, generator=generator).div_(1 - dropout)
+        return masks, 1.0
 
     # Side by side: (batch, members * channels, ...).
 

@@ -153,9 +153,13 @@ class Together:
                   for norm, ok in zip(norms, good, strict=True)]  # fmt: skip
         if any(scales):
             by = gradients[0].new_tensor([scale or 1.0 for scale in scales])
-            for each in gradients:
-                each.div_(by.view(-1, *[1] * (each.ndim - 1)))
-        rates = [each.rate_at(each.step) for each in self.trainers]
+            for gradient in gradients:
+                gradient.div_(by.view(-1, *[1] * (gradient.ndim - 1)))
+        known: dict[tuple[int, float], float] = {}
+        for each in self.trainers:  # of one config: only a plateau makes a difference
+            if (place := (each.step, each.rate_scale)) not in known:
+                known[place] = each.rate_at(each.step)
+        rates = [known[each.step, each.rate_scale] for each in self.trainers]
         if self.even and all(good) and len(set(rates)) == 1:
             self.optimizer.step(rates[0])
             return

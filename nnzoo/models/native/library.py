@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from torch import Tensor
 from nnzoo.cache import cache_folder
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER / "native.c"
 # Not fast-math: what is not a number has to stay so. Linked by hand, see `_openmp`.
 FLAGS = ("-O3", "-march=native", "-fPIC", "-fopenmp", "-std=gnu11")
 COMPILE_SECONDS = 60
@@ -28,7 +28,7 @@ COMPILE_SECONDS = 60
 
 @cache
 def library(dtype: torch.dtype = torch.float32) -> Any:
-    """native.c compiled for float32 or float64; None where there is no compiler, or what it made
+    """The C of this folder compiled for float32 or float64; None where there is no compiler, or what it made
     cannot be loaded.
 
     Kept in the cache folder by source, compiler and processor: compiling takes a second.
@@ -66,13 +66,20 @@ def _compile(compiler: str, real: str, path: Path) -> None:
     """Raises OSError or SubprocessError where that does not work."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made, linked = f"{folder}/native.o", f"{folder}/native.so"
-        for command in (
-            [compiler, *FLAGS, f"-DREAL={real}", "-c", str(SOURCE), "-o", made],
-            # Without -fopenmp, which would bring a second OpenMP beside torch's.
-            [compiler, "-shared", made, "-o", linked, "-lm"],
-        ):
+        sources = sorted(FOLDER.glob("*.c"))
+        made, linked = [f"{folder}/{each.stem}.o" for each in sources], f"{folder}/native.so"
+
+        def run(*words: str) -> None:
+            command = [compiler, *words]
             subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+
+        with ThreadPoolExecutor() as threads:  # half the time on two cores
+            list(threads.map(
+                lambda each, to: run(*FLAGS, f"-DREAL={real}", "-c", str(each), "-o", to),
+                sources, made,
+            ))  # fmt: skip
+        # Without -fopenmp, which would bring a second OpenMP beside torch's.
+        run("-shared", *made, "-o", linked, "-lm")
         os.replace(linked, path)  # whoever else compiles it makes the same
 
 

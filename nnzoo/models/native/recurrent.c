@@ -269,7 +269,7 @@ void weight_gradients(const struct shape *s, const char *z, const REAL *d, REAL 
         const REAL *right = (const REAL *)z + m * (rows + s->batch) * row, *left = d + m * rows * width;
         REAL *to = c + m * width * row;
 #define PRODUCT(FIRST, VECTORS_OF, COLUMN)                                                         \
-    tiles(0, 0, last - (FIRST), (VECTORS_OF) / VL, rows, (const char *)(left + (FIRST)), sizeof(REAL), \
+    multiply_strided(last - (FIRST), (VECTORS_OF) / VL, rows, (const char *)(left + (FIRST)), sizeof(REAL), \
           width * sizeof(REAL), right + (COLUMN), VL, row, to + (FIRST) * row + (COLUMN), row)
         PRODUCT(first, s->kx, 0);
         if (first < h_first) first = h_first;

@@ -81,7 +81,7 @@ class Recurrent(torch.autograd.Function):
         width, hidden = gates.shape[-1], w_hh.shape[-1]
 
         def wide(tensor: Tensor | None, *shape: int) -> Tensor:
-            """A gradient in the layout of native.c."""
+            """A gradient in the layout of recurrent.c."""
             padded = torch.zeros(*stack, *shape, hp, dtype=real)
             if tensor is not None:
                 padded[..., :hidden].copy_(tensor)
@@ -153,7 +153,7 @@ _long = ctypes.c_long
 def _pack(
     lib: Any, low: bool, order: tuple[int, ...], hp: int, weight: Tensor, count: int,
 ) -> Tensor:  # fmt: skip
-    """A weight (..., groups * hidden, in) in native.c's layout, `count` inputs wide, its groups in this
+    """A weight (..., groups * hidden, in) in the layout of recurrent.c, `count` inputs wide, its groups in this
     order, as a product takes it from the inputs to the groups."""
     groups, (outs, ins) = len(order), weight.shape[-2:]
     return _packed(lib, low, order, outs // groups, hp, 1, ins, count, weight, (ins, 1))

@@ -1,0 +1,73 @@
+/* The products. */
+
+#include "product.h"
+
+/* c = or += a times w, with ROWS x VECTORS sums in registers. */
+INLINE void tile(int low, int add, int rows, int vectors, long k, const char *a, long a_row, long a_unit,
+                 const REAL *w, long w_vector, long w_unit, REAL *c, long c_row) {
+    vec sum[ROWS][VECTORS], weight[VECTORS];
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) sum[i][v] = add ? load(c + i * c_row + v * VL) : ZERO;
+    for (long p = 0; p < k; p++) {
+        for (int v = 0; v < vectors; v++) weight[v] = load(w + v * w_vector + p * w_unit);
+        for (int i = 0; i < rows; i++) {
+#ifdef __AVX512BF16__
+            if (low && !DOUBLE) {
+                int32_t pair;
+                memcpy(&pair, a + i * a_row + p * a_unit, 4);
+                __m512i both = _mm512_set1_epi32(pair);
+                for (int v = 0; v < vectors; v++)
+                    sum[i][v] = (vec)_mm512_dpbf16_ps((__m512)sum[i][v], (__m512bh)both,
+                                                      (__m512bh)weight[v]);
+                continue;
+            }
+#endif
+            REAL x = *(const REAL *)(a + i * a_row + p * a_unit);
+            for (int v = 0; v < vectors; v++) sum[i][v] += x * weight[v];
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) store(c + i * c_row + v * VL, sum[i][v]);
+}
+
+/* The same for any number of rows and vectors, in pieces of w that stay in the caches. */
+INLINE void tiles(int low, int add, long rows, long vectors, long k, const char *a, long a_row, long a_unit,
+                  const REAL *w, long w_vector, long w_unit, REAL *c, long c_row) {
+#define TILES(R, V)                                                                                \
+    for (; i + R <= rows; i += R)                                                                  \
+        tile(low, more, R, V, part, from + i * a_row, a_row, a_unit, w + p * w_unit, w_vector,     \
+             w_unit, c + i * c_row, c_row)
+    while (vectors > 0) {
+        long taken = vectors >= VECTORS ? VECTORS : 1;
+        for (long p = 0; p < k; p += PIECE) {
+            long i = 0, part = k - p < PIECE ? k - p : PIECE;
+            int more = add || p;
+            const char *from = a + p * a_unit;
+            if (taken > 1) { TILES(ROWS, VECTORS); TILES(2, VECTORS); TILES(1, VECTORS); }
+            else { TILES(ROWS, 1); TILES(2, 1); TILES(1, 1); }
+        }
+        vectors -= taken, w += taken * w_vector, c += taken * VL;
+    }
+#undef TILES
+}
+
+void multiply(int low, int add, long rows, long vectors, long k, const char *a, long a_row, const REAL *w,
+              REAL *c, long c_row) {
+    if (low) tiles(1, add, rows, vectors, k, a, a_row, 4, w, k * VL, VL, c, c_row);
+    else tiles(0, add, rows, vectors, k, a, a_row, sizeof(REAL), w, k * VL, VL, c, c_row);
+}
+
+void multiply_strided(long rows, long vectors, long k, const char *a, long a_row, long a_unit, const REAL *w,
+                      long w_vector, long w_unit, REAL *c, long c_row) {
+    tiles(0, 0, rows, vectors, k, a, a_row, a_unit, w, w_vector, w_unit, c, c_row);
+}
+
+long vector_length(void) { return VL; }
+
+int has_bfloat16(void) {
+#ifdef __AVX512BF16__
+    return !DOUBLE;
+#else
+    return 0;
+#endif
+}
