@@ -63,7 +63,7 @@ def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> No
     # In memory first: torch's own writer hides why a disk refuses.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    disk.write(path, seal(buffer.getbuffer()), keep)
+    disk.write(path, seal(buffer), keep)
 
 
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,14 +89,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def seal(archive: bytes | memoryview, version: int = FORMAT) -> bytearray:
-    """A zip archive without a comment, with a seal as its comment."""
-    sealed = bytearray(archive)
-    assert sealed[-_END_SIZE:].startswith(_END)
-    sealed[-2:] = _SEAL_SIZE.to_bytes(2, "little")
-    sealed += b"nnzoo format %04d sha256 " % version
-    sealed += hashlib.sha256(sealed).hexdigest().encode()
-    return sealed
+def seal(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
+    """A zip archive without a comment, with a seal as its comment; a buffer is sealed in place, since
+    every copy of a checkpoint is memory that training could have."""
+    buffer = io.BytesIO(archive) if isinstance(archive, bytes) else archive
+    size = buffer.seek(0, io.SEEK_END)
+    with buffer.getbuffer() as content:
+        assert content[-_END_SIZE:][: len(_END)] == _END
+    buffer.seek(size - 2)
+    buffer.write(_SEAL_SIZE.to_bytes(2, "little"))
+    buffer.write(b"nnzoo format %04d sha256 " % version)
+    digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    buffer.write(digest.encode())
+    return buffer.getbuffer()
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _one_message(function: Callable[_P, None]) -> Callable[_P, None]:
 
 
 @_one_message
-def write(path: Path, data: bytes | bytearray, keep: Path | None = None) -> None:
+def write(path: Path, data: bytes | memoryview, keep: Path | None = None) -> None:
     """Put `data` in place of what `path` holds, durably: when this returns, power may fail.
 
     keep: the name under which what `path` held lives on. Raises CheckpointError; `path` is then
@@ -77,7 +77,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write_all(path: Path, flag: int, data: bytes | bytearray, sync: bool) -> None:
+def _write_all(path: Path, flag: int, data: bytes | memoryview, sync: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag | _FLAGS, 0o666)
     try:
         rest = memoryview(data)
