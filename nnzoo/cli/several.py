@@ -155,7 +155,9 @@ class _Shown:
                 f"{network.config.model.name} ({size:,} parameters) on {network.config.data.name}"
             )
             lines += [f"{what}, {network.device}; rows: {rows}", *run.dataset.notes]
-        lines += [f"{member}: {note}" for note in run.notes]
+        # That it starts is news of the first; the others say what is otherwise.
+        notes = run.notes[:-1] if i and run.state == "new" else run.notes
+        lines += [f"{member}: {note}" for note in notes]
         if self.verbose == 1 and self.bar is None:
             steps = len(trainer.groups) * len(self.group.members)
             self.bar = console.Progressing(self.stderr, self.epochs, steps, sum(self.steps), [])
