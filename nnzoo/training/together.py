@@ -81,7 +81,7 @@ class Together:
         seen = []
         for i, (x, y) in enumerate(batches):
             losses = self.losses(output := self.network(self.augmented(x, i)), y)
-            losses.backward((1 / total).to(losses.dtype))
+            (losses / total.to(losses.dtype)).sum().backward()  # see Trainer.train_step
             seen.append((output.detach(), y, losses.detach(), weights[i]))
         gradients = [stack.grad for stack in self.stacks if stack.grad is not None]
         norms = clip_gradients(gradients, self.clip, members=True)
