@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnzoo.data.batches import current_share
-from nnzoo.models.native import dense as native
+from nnzoo.models.native.dense import Dense as NativeDense
 from nnzoo.models.native.library import takes
 
 _aten = torch.ops.aten
@@ -208,7 +208,7 @@ def natively(
     parameters: list[Tensor],
     mask: Callable[[int, float], tuple[Tensor, float]] | None = None,
 ) -> Tensor:
-    """`Dense` by native layers, also of several members (`native.Dense`).
+    """`Dense` by native layers, also of several members (`NativeDense`).
 
     mask: what is drawn for a layer of a width, uint8 (rows, width), and by what the kept ones are
     multiplied, as `keep_mask`."""
@@ -224,7 +224,7 @@ def natively(
             follows.append(None if dropout is None else (None, 1.0))
             continue
         follows.append(mask(weight.shape[-2], dropout))
-    y = native.dense(x, follows, parameters)
+    y = cast(Tensor, NativeDense.apply(x, follows, *parameters))
     if ends is not None:
         y = y.relu()
     return cast(Tensor, Drop.apply(y, *mask(y.shape[1], ends))) if ends else y

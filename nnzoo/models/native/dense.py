@@ -121,11 +121,3 @@ def _padded_rows(x: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     wide = x.new_zeros(len(x), width, dtype=dtype)
     wide[:, : x.shape[1]].copy_(x)
     return wide
-
-
-def dense(
-    x: Tensor, follows: list[tuple[Tensor | None, float] | None], parameters: list[Tensor]
-) -> Tensor:
-    """`Dense`, for who wants types checked."""
-    y: Tensor = Dense.apply(x, follows, *parameters)
-    return y
