@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import yaml
 from zoo import begin, config, finish, same
 
+from nnzoo import cache
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.models.native import library as native
 from nnzoo.network import Network
@@ -239,18 +241,36 @@ def test_only_native_instructions_count(monkeypatch: pytest.MonkeyPatch) -> None
     assert not tune.native_bf16(torch.device("cuda"))
 
 
-def test_the_machine_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    tune._processor.cache_clear()
-    first = tune._processor()
-    assert isinstance(first, str)
-
+def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> str:
         raise OSError
 
-    tune._processor.cache_clear()
-    monkeypatch.setattr(Path, "read_text", refuse)
-    assert isinstance(tune._processor(), str)
-    tune._processor.cache_clear()
+    told = {}
+    for name, read in {
+        "amd": lambda *_, **__: (
+            "processor\t: 0\nmodel name\t: EPYC\nflags\t\t: avx2 avx512f\nmodel name\t: x"
+        ),
+        "arm": lambda *_, **__: "processor\t: 0\nFeatures\t: asimd\n",
+        "none": refuse,
+    }.items():
+        cache.processor.cache_clear()
+        monkeypatch.setattr(Path, "read_text", read)
+        told[name] = cache.processor()
+    cache.processor.cache_clear()
+    assert told == {"amd": "EPYC avx2 avx512f", "arm": "asimd", "none": platform.processor()}
+
+
+def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native.available():
+        pytest.skip("needs a C compiler")
+    monkeypatch.setattr(tune, "ALL_THREADS", 2)
+    keys = []
+    monkeypatch.setattr(tune, "_remembered", lambda path, choices: keys.append(path) or choices[0])
+    for kernels in ("native", "torch"):
+        run = begin(config("mlp", "image", train={"threads": 1, "kernels": kernels}), kernels)
+        run.lock.release()
+        tune.threads_together([run.trainer, run.trainer])
+    assert len(set(keys)) == len(keys) >= 2
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn", "lstm"])

@@ -12,18 +12,16 @@ import copy
 import hashlib
 import json
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from nnzoo import __version__
-from nnzoo.cache import cache_folder
+from nnzoo.cache import cache_folder, processor
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
@@ -148,7 +146,14 @@ def threads_together(trainers: Sequence[Trainer]) -> int:
     if ALL_THREADS == 1 or first.device.type != "cpu":
         return ALL_THREADS
     choices: list[Choice] = [(first.network.precision, each) for each in (1, ALL_THREADS)]  # type: ignore[misc]
-    key = _key(first.config, first.network, first.splits, choices, "stacked", members=len(trainers))
+    key = _key(
+        first.config,
+        first.network,
+        first.splits,
+        choices,
+        first.config.train.kernels,
+        members=len(trainers),
+    )
     path = cache_folder() / "tuned" / f"{key}.json"
     chosen = _remembered(path, choices)
     if chosen is None:
@@ -180,19 +185,10 @@ def _key(
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
         [choices, kernels],
         str(network.device),
-        _processor(),
+        processor(),
         [__version__, str(torch.__version__)],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
-
-
-@cache
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _remembered(path: Path, choices: list[Choice]) -> Choice | None:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnzoo.cache import cache_folder
+from nnzoo.cache import cache_folder, processor
 
 FOLDER = Path(__file__).parent
 # Not fast-math: what is not a number has to stay so. Linked by hand, see `_openmp`.
@@ -31,16 +31,16 @@ def library(dtype: torch.dtype = torch.float32) -> Any:
     """The C of this folder compiled for float32 or float64; None where there is no compiler, or what it made
     cannot be loaded.
 
-    Kept in the cache folder by source, compiler and processor: compiling takes a second.
+    Kept in the cache folder by source, compiler and processor: compiling takes two seconds.
     """
-    compiler, processor = shutil.which("cc") or shutil.which("gcc"), _processor()
+    compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or platform.system() != "Linux" or not _openmp():
         return None
     real = "double" if dtype == torch.float64 else "float"
     key = hashlib.sha256()
     for part in sorted(FOLDER.glob("*.[ch]")):
         key.update(part.read_bytes())
-    key.update(f"{FLAGS} {real} {compiler} {os.stat(compiler).st_mtime} {processor}".encode())
+    key.update(f"{FLAGS} {real} {compiler} {os.stat(compiler).st_mtime} {processor()}".encode())
     path = cache_folder() / "native" / f"{key.hexdigest()[:32]}.so"
     try:
         if not path.exists():
@@ -94,15 +94,6 @@ def _openmp() -> bool:
                 ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
                 return True
     return False
-
-
-def _processor() -> str:
-    """What code for this processor may not run on another: its instructions."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def product_type(weight: Tensor) -> torch.dtype:
