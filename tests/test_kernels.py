@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from zoo import difference
 
 from nnzoo.models import kernels
 from nnzoo.models.recurrent import GRU, RNN, ReluLSTM, by_hand
@@ -48,14 +49,6 @@ def results(module: nn.Module, x: Tensor) -> list[Tensor]:
     spread = torch.linspace(-1, 1, states.numel()).reshape(states.shape)
     loss = (states * spread).mean() + (last * last).mean()
     return [states.detach(), last.detach(), *torch.autograd.grad(loss, [x, *module.parameters()])]
-
-
-def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    """The largest difference, as a share of the largest value of its tensor (at least 1)."""
-    return max(
-        float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1))
-        for a, b in zip(ours, theirs, strict=True)
-    )
 
 
 def pair(name: str, *shape: int, **options: Any) -> tuple[nn.Module, nn.Module]:

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from zoo import difference
 
 from nnzoo.models.native import library as native
 from nnzoo.models.native.dense import Dense
@@ -42,14 +43,6 @@ def results(module: nn.Module, x: Tensor) -> list[Tensor]:
     loss = (states * spread).mean() + sum((each * each).mean() for each in lasts)
     found = torch.autograd.grad(loss, [x, *module.parameters()])
     return [states.detach(), *(each.detach() for each in lasts), *found]
-
-
-def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    """The largest difference, as a share of the largest value of its tensor (at least 1)."""
-    return max(
-        float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1))
-        for a, b in zip(ours, theirs, strict=True)
-    )
 
 
 def pair(name: str, *shape: int, **options: Any) -> tuple[Any, Any]:
