@@ -96,7 +96,9 @@ def main() -> None:
                 ratios.append(single["training"] / group["training"])
                 wholes.append(single["whole"] / group["whole"])
                 weights = [
-                    apart(Path(folder) / f"seed-{i}", Path(folder) / f"{config.name}-seeds/seed-{i}")
+                    apart(
+                        Path(folder) / f"seed-{i}", Path(folder) / f"{config.name}-seeds/seed-{i}"
+                    )
                     for i in range(options.seeds)
                 ]
         metric = "accuracy" if "accuracy" in single["tests"][0] else "rmse"
@@ -106,7 +108,9 @@ def main() -> None:
               f"at once ({group['took']}) {group['training']:.2f} s, {group['whole']:.2f} s")  # fmt: skip
         print(f"  times as fast: training {statistics.median(ratios):.2f} "
               f"({min(ratios):.2f}-{max(ratios):.2f}), in all {statistics.median(wholes):.2f}")  # fmt: skip
-        losses = max(abs(a - b) / abs(a) for a, b in zip(single["losses"], group["losses"], strict=True))
+        losses = max(
+            abs(a - b) / abs(a) for a, b in zip(single["losses"], group["losses"], strict=True)
+        )
         print(f"  largest difference of a seed: weights {max(weights):.1e}, train_loss {losses:.1e} of it, "
               f"test {metric} {max(abs(a - b) for a, b in zip(*values, strict=True)):.1e}; mean "
               f"{statistics.fmean(values[0]):.5g} and {statistics.fmean(values[1]):.5g}", flush=True)  # fmt: skip

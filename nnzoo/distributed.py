@@ -237,9 +237,9 @@ class Joined(Processes):
         self._call(self.distributed.all_reduce, numbers)
         return numbers
 
-    def add_gradients(self, parameters: Sequence[Tensor], *more: Tensor) -> list[Tensor]:
-        """Add up the gradients, and `more` single numbers, which come back; all in one message, in
-        which the wish to stop travels too. What comes back is valid until the next call."""
+    def add_gradients(self, parameters: Sequence[Tensor], *more: float) -> list[float]:
+        """Add up the gradients, and `more` numbers, which come back; all in one message, in which the
+        wish to stop travels too."""
         import torch
 
         sizes = [p.numel() for p in parameters]
@@ -255,13 +255,12 @@ class Joined(Processes):
         there = [(view, p.grad) for view, p in pairs if p.grad is not None]
         if there:
             torch._foreach_copy_([view for view, _ in there], [grad for _, grad in there])
-        wish = numbers.new_tensor(float(self.asked))
-        numbers.copy_(torch.stack([*(each.detach().float() for each in more), wish]))
+        numbers.copy_(torch.tensor([*more, float(self.asked)]))
         self._call(self.distributed.all_reduce, self.flat)
         for view, p in pairs:
             p.grad = view
-        *sums, wishes = numbers.unbind()
-        self.agreed = bool(wishes > 0)
+        *sums, wishes = numbers.tolist()
+        self.agreed = wishes > 0
         return sums
 
     def stops(self, asked: bool) -> bool:

@@ -38,35 +38,27 @@ class Sums:
             tensor += other.tensors[name].to(tensor.device)
 
 
-class TrainingSums(Sums):
+class TrainingSums:
     """Loss, and for classes the share of right answers, over the batches of an epoch."""
 
-    def __init__(self, classify: bool, device: torch.device) -> None:
-        zero = torch.zeros((), dtype=torch.float64)
-        super().__init__(device, loss=zero.clone(), weight=zero.clone(), right=zero.clone(),
-                         rows=zero.clone())  # fmt: skip
+    def __init__(self, classify: bool) -> None:
         self.classify = classify
+        self.numbers = dict.fromkeys(("loss", "weight", "right", "rows"), 0.0)
 
-    def add(self, output: Tensor, target: Tensor, loss: Tensor, weight: Tensor | float) -> None:
-        """loss: summed over the batch; weight: what the mean is divided by."""
-        self.count(loss, weight, self.right(output, target), len(target))
+    def add(self, loss: float, weight: float, right: float, rows: int) -> None:
+        """loss: summed over the rows of a batch; weight: what its mean is divided by; right: answers
+        that are."""
+        for name, number in zip(self.numbers, (loss, weight, right, rows), strict=True):
+            self.numbers[name] += number
 
-    def right(self, output: Tensor, target: Tensor) -> Tensor | int:
-        """How many answers are right."""
-        return (output.detach().argmax(1) == target).sum() if self.classify else 0
+    def state(self) -> dict[str, Tensor]:
+        return {name: torch.tensor(n, dtype=torch.float64) for name, n in self.numbers.items()}
 
-    def count(self, loss: Tensor, weight: Tensor | float, right: Tensor | int, rows: int) -> None:
-        """The same, counted elsewhere."""
-        self.tensors["loss"] += loss.detach()
-        self.tensors["weight"] += weight
-        self.tensors["rows"] += rows
-        if self.classify:
-            self.tensors["right"] += right
+    def load(self, state: dict[str, Tensor]) -> None:
+        self.numbers = {name: state[name].item() for name in self.numbers}
 
     def compute(self) -> dict[str, float]:
-        loss, weight, right, rows = (
-            self.tensors[k].item() for k in ("loss", "weight", "right", "rows")
-        )
+        loss, weight, right, rows = self.numbers.values()
         result = {"loss": loss / weight if weight else math.nan}
         if self.classify:
             result["accuracy"] = right / rows if rows else math.nan

@@ -15,6 +15,7 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError
+from nnzoo.models.native import library
 from nnzoo.tasks import Regression, Task, build_task
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
@@ -76,7 +77,11 @@ class Network(nn.Module):
     def use(self, options: TrainOptions, compiled: bool = True) -> None:
         """Compute as these options say; what is 'auto' in them is not decided yet."""
         self.precision = options.precision
-        for layer in self.native_layers():
+        layers = self.native_layers()
+        on_cpu = self.device.type == "cpu" and library.available()
+        self.native = options.kernels != "torch" and bool(layers) and on_cpu
+        self.task.use_native = self.native
+        for layer in layers:
             layer.use_native = options.kernels != "torch"
         self.compiled = torch.compile(self.model) if compiled and options.compile is True else None
 

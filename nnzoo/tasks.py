@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Variable
 from torch.nn import functional
 
 from nnzoo.config.schema import TrainOptions
 from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError
-from nnzoo.metrics import ClassificationSums, RegressionSums, TrainingSums
+from nnzoo.metrics import ClassificationSums, RegressionSums
+from nnzoo.models.native.loss import judge
 
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
 
 
-class Classification(nn.Module):
+class Outcome(NamedTuple):
+    """What a batch of one or several members has lost."""
+
+    output: Tensor
+    gradient: Tensor | None
+    """From where, and with what, to go back: the gradient of the sum of the members' mean losses."""
+    losses: Tensor | list[float]
+    """Of each member, summed over its rows."""
+    right: Tensor | list[int]
+    """Of classes, how many of its answers are."""
+
+    def backward(self) -> None:
+        """Add to the gradients of all weights."""
+        if self.gradient is None:
+            self.output.backward()
+        else:
+            # Tensor.backward with a gradient loads sympy to check its shape: 0.3 s and 25 MB.
+            Variable._execution_engine.run_backward(
+                (self.output,), (self.gradient,), False, False, (), allow_unreachable=True,
+                accumulate_grad=True,
+            )  # fmt: skip
+
+    def numbers(self) -> tuple[list[float], list[int]]:
+        """Losses and right answers; on a GPU a wait for what they come from."""
+        losses, right = self.losses, self.right
+        return (
+            losses if isinstance(losses, list) else losses.tolist(),
+            right if isinstance(right, list) else right.tolist(),
+        )
+
+
+class _Judge(nn.Module):
+    """What both tasks have in common: how a step of training looks at outputs."""
+
+    classifies: bool
+    use_native = False
+    """Whether native losses may be used; the network sets it."""
+
+    def judge(self, output: Tensor, target: Tensor, totals: Sequence[Tensor | float]) -> Outcome:
+        """What members lose whose rows follow each other; totals: by what each one's summed loss is
+        divided to be its mean."""
+        task, members = cast(Task, self), len(totals)
+        if self.use_native and output.device.type == "cpu":
+            target = target if self.classifies else target.to(output.dtype)
+            by = [float(total) for total in totals]
+            losses, right, gradient = judge(output.detach(), target, *task.native_loss, by)
+            return Outcome(output, gradient, losses, right)
+        if members == 1:
+            each = task.loss(output, target).view(1)
+            root = (each / totals[0]).sum()
+        else:
+            each = task.loss(output, target, "none").view(members, -1).sum(1)
+            root = torch.stack([a / b for a, b in zip(each, totals, strict=True)]).sum()
+        hits: Tensor | list[int] = [0] * members
+        if self.classifies:
+            hits = (output.detach().argmax(1) == target).view(members, -1).sum(1)
+        return Outcome(root, None, each.detach(), hits)
+
+
+class Classification(_Judge):
     """Cross entropy over classes; outputs are logits (batch, classes)."""
 
     metrics = CLASSIFICATION_METRICS
@@ -49,14 +111,16 @@ class Classification(nn.Module):
             label_smoothing=self.label_smoothing,
         )
 
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        """Kind, option and weights of the native loss."""
+        return "cross_entropy", self.label_smoothing, self.class_weights
+
     def weight(self, target: Tensor) -> Tensor | float:
         """What the summed loss of these targets is divided by."""
         if self.class_weights is None:
             return float(len(target))
         return self.class_weights[target].sum()
-
-    def training_sums(self, device: torch.device) -> TrainingSums:
-        return TrainingSums(True, device)
 
     def sums(self, device: torch.device) -> ClassificationSums:
         return ClassificationSums(self.outputs, device)
@@ -72,7 +136,7 @@ class Classification(nn.Module):
         return sums.compute(self.labels)
 
 
-class Regression(nn.Module):
+class Regression(_Judge):
     """Numbers; targets are scaled for the network, metrics are in their own units.
 
     Outputs are (batch, horizon * targets), time first; horizon is 1 where nothing is forecast.
@@ -118,6 +182,11 @@ class Regression(nn.Module):
             )
         return (total if reduction == "sum" else total.sum(1)) / self.outputs
 
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        """Kind, option and weights of the native loss."""
+        return self.kind, self.huber_delta, None
+
     def weight(self, target: Tensor) -> Tensor | float:
         """What the summed loss of these targets is divided by."""
         return float(len(target))
@@ -134,9 +203,6 @@ class Regression(nn.Module):
     def interpret(self, output: Tensor) -> Tensor:
         """Outputs as answers: values in the target's own units (batch, outputs), float64."""
         return self.unscaled(output)
-
-    def training_sums(self, device: torch.device) -> TrainingSums:
-        return TrainingSums(False, device)
 
     def sums(self, device: torch.device) -> RegressionSums:
         return RegressionSums(self.centre, device)

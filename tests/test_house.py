@@ -26,7 +26,7 @@ LAYERS = """
     nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models nnzoo.models.native nnzoo.models.native.library
-    nnzoo.models.native.dense
+    nnzoo.models.native.dense nnzoo.models.native.loss nnzoo.models.native.optimizer
     nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.native.recurrent nnzoo.models.kernels nnzoo.models.shared
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent

@@ -25,6 +25,7 @@ from nnzoo import several
 from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
 from nnzoo.models.stacked import Stacked, obstacle
 from nnzoo.several import Opened, spread
+from nnzoo.tasks import Outcome
 from nnzoo.training import checkpoint, together
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
@@ -228,17 +229,28 @@ def test_members_stop_early_each_at_its_own_epoch() -> None:
 
 def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
     """The loss of a member becomes nan at one step."""
-    losses = together.Together.losses
+    train_step = together.Together.train_step
 
-    def poisoned(self: together.Together, output: Tensor, y: Tensor) -> Tensor:
-        found = losses(self, output, y)
-        trainer = self.trainers[min(member, len(self.trainers) - 1)]
-        hit = trainer.config.seed == member and trainer.step == step
-        factor = torch.ones(len(found))
-        factor[min(member, len(found) - 1)] = math.nan if hit else 1.0
-        return found * factor
+    def poisoned(self: together.Together, rows: Tensor) -> Any:
+        seeds = [each.config.seed for each in self.trainers]
+        if member not in seeds or self.trainers[0].step != step:
+            return train_step(self, rows)
+        place = seeds.index(member)
+        judge = self.task.judge
 
-    monkeypatch.setattr(together.Together, "losses", poisoned)
+        def spoiled(*given: Any) -> Outcome:
+            outcome = judge(*given)
+            losses, _ = outcome.numbers()
+            losses[place] = math.nan
+            if outcome.gradient is not None:
+                outcome.gradient.view(len(losses), -1)[place] = math.nan
+            return outcome._replace(losses=losses)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(self.task, "judge", spoiled)
+            return train_step(self, rows)
+
+    monkeypatch.setattr(together.Together, "train_step", poisoned)
 
 
 def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,15 @@ import torch
 from torch import nn
 from zoo import DATA, begin, config, finish, same
 
-from nnzoo.config.schema import ClipOptions, OptimOptions
+from nnzoo.config.schema import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
+from nnzoo.models.native import library
 from nnzoo.run import Run, train
 from nnzoo.run import save as run_save
+from nnzoo.tasks import Outcome
 from nnzoo.training import checkpoint, folder
-from nnzoo.training.optim import clip_gradients, norm_scale, rate_factor
+from nnzoo.training.optim import Optimizer, norm_scale, rate_factor
 from nnzoo.training.trainer import StepEnd
 
 TINY = {"epochs": 3, "batch_size": 64, "accumulate": 2}
@@ -270,10 +272,15 @@ def test_optimizers_and_clipping_take_torchs_steps(
 
 
 def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
-    gradients = [torch.randn(4, 3), torch.randn(7)]
-    whole = torch.cat([g.flatten() for g in gradients])
+    model = nn.Linear(3, 4)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape)
+    whole = torch.cat([p.grad.flatten() for p in model.parameters()])
     for clip in (None, ClipOptions(norm=0.5)):
-        torch.testing.assert_close(clip_gradients(gradients, clip), whole.norm())
+        for native in (False, library.available()):
+            options = AdamOptions(name="adam", lr=0.1, clip=clip)
+            (norm,) = Optimizer(options, model, native).norms()
+            assert norm == pytest.approx(float(whole.norm()))
     assert norm_scale(3.0, None) is None
     assert norm_scale(3.0, ClipOptions(value=1.0)) is None
     assert norm_scale(0.5, ClipOptions(norm=0.5)) is None
@@ -384,22 +391,13 @@ def test_a_loss_of_another_task_is_refused(data: str, loss: str, message: str) -
 
 def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
     """Make the loss of these steps (from 0) another number, as a broken batch would."""
-    loss = run.network.task.loss
+    judge = run.network.task.judge
 
-    def poisoned(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return loss(output, target) * (value if run.trainer.step in steps else 1.0)
+    def poisoned(*given: Any) -> Outcome:
+        outcome = judge(*given)
+        return outcome._replace(losses=[value]) if run.trainer.step in steps else outcome
 
-    run.trainer.task = SimpleTask(run.network.task, poisoned)
-
-
-class SimpleTask:
-    """A task with another loss."""
-
-    def __init__(self, task: Any, loss: Any) -> None:
-        self.task, self.loss = task, loss
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.task, name)
+    run.network.task.judge = poisoned
 
 
 def test_a_diverged_run_stops_before_the_weights_are_touched() -> None:
@@ -506,13 +504,14 @@ def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
 def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnzoo.tasks import Classification
 
-    loss, calls = Classification.loss, []
+    judge, calls = Classification.judge, []
 
-    def poisoned(self: Any, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def poisoned(self: Any, *given: Any) -> Outcome:
         calls.append(1)
-        return loss(self, output, target) * (math.nan if len(calls) == 3 else 1.0)
+        outcome = judge(self, *given)
+        return outcome._replace(losses=[math.nan]) if len(calls) == 3 else outcome
 
-    monkeypatch.setattr(Classification, "loss", poisoned)
+    monkeypatch.setattr(Classification, "judge", poisoned)
     Path("c.yaml").write_text("data: digits\nmodel: mlp\ntrain: {epochs: 1, on_nan: skip}\n")
     result = nnzoo("train", "-c", "c.yaml")
     assert result.code == 0

@@ -1,29 +1,36 @@
-"""The loop by hand around the network that nnzoo trains: its kernels, precision, threads, optimizer
+"""The loop by hand around the network that nnzoo trains: its kernels, loss, precision, threads, optimizer
 and clipping. What nnzoo is slower or faster by is its own loop."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import cast
 
 import mnist
 import torch
-from torch import Tensor
 
-from nnzoo.training.optim import clip_gradients
-from peers import RATE, Job, hand, nnzoo
+from peers import BATCH, RATE, Job, nnzoo
 
 
 def build(job: Job) -> Callable[[int], float]:
     run = nnzoo.open_run(job)
-    network, optimizer = run.network.train(), run.trainer.optimizer
-    parameters = list(network.model.parameters())
+    network, optimizer, judge = run.network.train(), run.trainer.optimizer, run.network.task.judge
     images, labels = mnist.read(job.data)
     x = network.preprocess(torch.tensor(images)[:, None])  # float32
+    y = torch.tensor(labels).long()
 
-    def step() -> None:
-        norm = clip_gradients([cast(Tensor, p.grad) for p in parameters], None)
-        optimizer.step(RATE, (norm + 1e-6).clamp(min=1.0))
-        optimizer.zero_grad()
+    def train(epochs: int) -> float:
+        began = time.perf_counter()
+        for _ in range(epochs):
+            loss = hits = 0.0
+            for rows in torch.randperm(len(x)).split(BATCH):
+                outcome = judge(network.answer(x[rows]), y[rows], [float(len(rows))])
+                outcome.backward()
+                optimizer.step(RATE, optimizer.norms())
+                optimizer.zero_grad()
+                losses, right = outcome.numbers()
+                loss += losses[0]
+                hits += right[0]
+        return time.perf_counter() - began
 
-    return hand.loop(x, torch.tensor(labels).long(), network.answer, step, False)
+    return train

@@ -101,7 +101,7 @@ class Stacked:
 
     parameters, buffers: by name, each (members, *shape); those of the members are from now on slices
     of them, so whatever reads or writes a member finds it up to date. generators: one a member; who
-    trains seeds them. `training` is as in a module.
+    trains seeds them; draws: whether anything is drawn. `training` is as in a module.
     """
 
     training = True
@@ -124,6 +124,8 @@ class Stacked:
             path, _, last = name.rpartition(".")
             for model, part in zip(models, self.buffers[name], strict=True):
                 model.get_submodule(path)._buffers[last] = part
+        self.draws = any(getattr(each, "p", 0) for each in self.model.modules())
+        self.draws |= bool(getattr(getattr(self.model, "rnn", None), "dropout", 0))
         self.names = {id(module): name for name, module in self.model.named_modules()}
         # In which order of dimensions a single network draws its masks between convolutions.
         self.orders: dict[int, dict[int, tuple[int, ...]]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -23,17 +24,18 @@ from nnzoo.config.schema import (
     StepOptions,
     parse_duration,
 )
+from nnzoo.models.native.optimizer import Parameters
 
 
 class Optimizer:
-    """SGD, Adam, AdamW or RMSprop over the weights of a model, by torch's fused kernels.
+    """SGD, Adam, AdamW or RMSprop over the weights of a model, by native kernels or torch's fused ones.
 
-    The kernels are called directly: torch.optim loads torch._dynamo first (1 s), and takes longer
+    These are called directly: torch.optim loads torch._dynamo first (1 s), and takes longer
     over a step of a small network than the step itself. Numbers and `state_dict` are torch.optim's.
     Weight decay acts on weights alone: biases and the factors of norms have one dimension.
     """
 
-    def __init__(self, options: OptimOptions, model: nn.Module) -> None:
+    def __init__(self, options: OptimOptions, model: nn.Module, native: bool = False) -> None:
         parameters = [p for p in model.parameters() if p.requires_grad]
         groups = [
             ([p for p in parameters if p.ndim > 1], options.weight_decay),
@@ -44,13 +46,72 @@ class Optimizer:
         self.groups = [
             _Group(chosen, decay, _moments(options)) for chosen, decay in groups if chosen
         ]
+        self.members = 1
+        self.counts = [_Count()]
+        self.native = native and all(p.dtype == torch.float32 for p in parameters)
+        self._table: Parameters | None = None
 
-    def step(self, rate: float, scale: Tensor | None = None) -> None:
-        """One step on the gradients in `.grad`, divided by `scale` where there is one."""
+    def gradients(self) -> list[Tensor]:
+        """Of all parameters, in the order of the groups."""
+        return [cast(Tensor, p.grad) for group in self.groups for p in group.parameters]
+
+    def norms(self) -> list[float]:
+        """The norm of each member's gradients together; cuts their entries in place where `clip.value` asks
+        for it. A clip by norm is left to `step`."""
+        gradients = self.gradients()
+        if self.native:
+            norms = self.table.norms(gradients)
+        elif self.members == 1:
+            norms = [torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()]
+        else:
+            parts = [torch.linalg.vector_norm(each.flatten(1), dim=1) for each in gradients]
+            norms = torch.linalg.vector_norm(torch.stack(parts), dim=0).tolist()
+        clip = self.options.clip
+        if clip is not None and clip.value is not None:
+            torch._foreach_clamp_max_(gradients, clip.value)
+            torch._foreach_clamp_min_(gradients, -clip.value)
+        return norms
+
+    def step(self, rate: float, norms: Sequence[float]) -> None:
+        """One step on the gradients in `.grad`, whose norms these are, clipped to `clip.norm`."""
+        scales = [norm_scale(norm, self.options.clip) for norm in norms]
+        for count in self.counts:
+            count.steps += 1
+        if self.native and isinstance(self.options, AdamOptions):
+            self.table.adam(
+                self.gradients(), rate, self.options.betas, self.options.eps,
+                self.options.name != "adam", self.counts[0].steps,
+                [scale or 1.0 for scale in scales],
+            )  # fmt: skip
+            return
+        scale = None
+        if any(scales):
+            scale = self.gradients()[0].new_tensor([each or 1.0 for each in scales])
+            if self.members > 1:
+                for gradient in self.gradients():
+                    gradient.div_(scale.view(-1, *[1] * (gradient.ndim - 1)))
+                scale = None
         for group in self.groups:
             gradients = [cast(Tensor, p.grad) for p in group.parameters]
-            group.count.add_(1)
-            _STEPS[self.options.name](self.options, group, gradients, rate, scale)
+            by = None if scale is None else scale.squeeze(0)
+            _STEPS[self.options.name](self.options, group, gradients, rate, by, self.counts[0])
+
+    @property
+    def table(self) -> Parameters:
+        """What native steps work on; made anew where a member's weights have come to lie in a stack."""
+        if self._table is None:
+            averages = [
+                [moment for group in self.groups for moment in group.moments.get(name, [])]
+                if isinstance(self.options, AdamOptions)
+                else []
+                for name in ("exp_avg", "exp_avg_sq")
+            ]
+            self._table = Parameters(
+                [weight for group in self.groups for weight in group.weights],
+                [group.decay for group in self.groups for _ in group.weights],
+                self.members, *averages,
+            )  # fmt: skip
+        return self._table
 
     def zero_grad(self) -> None:
         for group in self.groups:
@@ -65,13 +126,13 @@ class Optimizer:
         of each of theirs, of the same rate, where all have taken as many.
         """
         joined = copy.copy(optimizers[0])
-        joined.groups = []
+        joined.groups, joined.members, joined._table = [], len(optimizers), None
+        joined.counts = [each.counts[0] for each in optimizers]
         order = {id(p): i for i, p in enumerate(optimizers[0].parameters)}
         for groups in zip(*(each.groups for each in optimizers), strict=True):
             group = copy.copy(groups[0])
             group.parameters = [stacks[order[id(p)]] for p in group.parameters]
             group.weights = [p.detach() for p in group.parameters]
-            group.count = torch.stack([each.count for each in groups])
             group.moments = {
                 name: [
                     torch.stack(parts)
@@ -81,11 +142,12 @@ class Optimizer:
             }
             for i, each in enumerate(groups):
                 each.weights = [p.detach() for p in each.parameters]
-                each.count = group.count[i]
                 each.moments = {
                     name: [m[i] for m in stack] for name, stack in group.moments.items()
                 }
             joined.groups.append(group)
+        for optimizer in optimizers:
+            optimizer._table = None
         return joined
 
     def state_dict(self, rate: float) -> dict[str, Any]:
@@ -97,7 +159,7 @@ class Optimizer:
             for i in range(len(group.parameters)):
                 state[first + i] = {name: moment[i] for name, moment in group.moments.items()}
                 if self.options.name != "sgd":
-                    state[first + i]["step"] = group.count
+                    state[first + i]["step"] = torch.tensor(float(self.counts[0].steps))
             options = self.options.model_dump(exclude={"name", "schedule", "clip"})
             groups.append(
                 options | {"lr": rate, "weight_decay": group.decay,
@@ -114,7 +176,7 @@ class Optimizer:
                 for name, moment in group.moments.items():
                     moment[i].copy_(saved[name])
                 if "step" in saved:
-                    group.count.copy_(saved["step"])
+                    self.counts[0].steps = int(saved["step"])
 
 
 class _Group:
@@ -125,7 +187,13 @@ class _Group:
         self.weights = [p.detach() for p in parameters]  # the same memory
         self.decay = decay
         self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
-        self.count = torch.zeros((), device=parameters[0].device)
+
+
+@dataclass
+class _Count:
+    """How many steps a member has taken."""
+
+    steps: int = 0
 
 
 def _moments(options: OptimOptions) -> list[str]:
@@ -136,8 +204,9 @@ def _moments(options: OptimOptions) -> list[str]:
 
 
 def _sgd(
-    options: SgdOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None
-) -> None:
+    options: SgdOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None,
+    count: _Count,
+) -> None:  # fmt: skip
     torch._fused_sgd_(
         group.weights, gradients, group.moments.get("momentum_buffer", []),
         weight_decay=group.decay, momentum=options.momentum, lr=rate, dampening=0.0,
@@ -146,20 +215,21 @@ def _sgd(
 
 
 def _adam(
-    options: AdamOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None
-) -> None:
+    options: AdamOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None,
+    count: _Count,
+) -> None:  # fmt: skip
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
-    count = group.count[0] if group.count.ndim else group.count
+    steps = torch.full((), float(count.steps), device=gradients[0].device)
     kernel(
         group.weights, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
-        [count] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
+        [steps] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
         weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
     )  # fmt: skip
 
 
 def _rmsprop(
     options: RmspropOptions, group: _Group, gradients: list[Tensor], rate: float,
-    scale: Tensor | None,
+    scale: Tensor | None, count: _Count,
 ) -> None:  # fmt: skip
     if scale is not None:
         torch._foreach_div_(gradients, scale)
@@ -240,24 +310,6 @@ def rate_factor(
         return (step + 1) / warmup * _SHAPES[options.name](options, 0.0, 0, steps_per_epoch)
     progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
     return _SHAPES[options.name](options, progress, step - warmup, steps_per_epoch)
-
-
-def clip_gradients(
-    gradients: list[Tensor], clip: ClipOptions | None, members: bool = False
-) -> Tensor:
-    """The norm of all gradients together, a tensor without dimensions, or (members,) where they are
-    stacks of several members'; cuts their entries in place where `clip.value` asks for it. A clip by
-    norm is left to the optimizer: see `norm_scale`."""
-    norms = (
-        [torch.linalg.vector_norm(each.flatten(1), dim=1) for each in gradients]
-        if members
-        else torch._foreach_norm(gradients)
-    )
-    norm = torch.linalg.vector_norm(torch.stack(norms), dim=0 if members else None)
-    if clip is not None and clip.value is not None:
-        torch._foreach_clamp_max_(gradients, clip.value)
-        torch._foreach_clamp_min_(gradients, -clip.value)
-    return norm
 
 
 def norm_scale(norm: float, clip: ClipOptions | None) -> float | None:

@@ -10,8 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Sequence, Set
-from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from nnzoo.data.dataset import chunks
 from nnzoo.errors import DivergedError
 from nnzoo.evaluate import batch_rows
 from nnzoo.models.stacked import Stacked, obstacle
-from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale
+from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 Event = StepEnd | EpochEnd | DivergedError
@@ -45,7 +44,6 @@ class Together:
         first = trainers[0]
         self.trainers = list(trainers)
         self.train = first.config.train
-        self.clip = first.config.optim.clip
         self.task = first.task
         self.rows = first.splits["train"]
         self.stacked = Stacked([each.model for each in trainers])
@@ -55,52 +53,42 @@ class Together:
         self.network = copy.copy(first.network)
         self.network.compiled = self.stacked
         # Whether all have taken as many steps: a skipped one is not counted.
-        counts = [group.count for group in self.optimizer.groups]
-        self.even = all(bool((each == each[0]).all()) for each in counts)
-        self.sums: dict[str, Tensor] = {}
-
-    def join_sums(self) -> None:
-        """Before the first step of an epoch, and of a new group: the sums too are slices."""
-        sums = [each.sums.tensors for each in self.trainers]
-        self.sums = {name: torch.stack([each[name] for each in sums]) for name in sums[0]}
-        for i, each in enumerate(sums):
-            each.update({name: stack[i] for name, stack in self.sums.items()})
+        self.even = len({count.steps for count in self.optimizer.counts}) == 1
 
     def train_step(self, rows: Tensor) -> dict[int, DivergedError]:
         """One step of each on its rows (members, n) int64, as `Trainer.train_step`; gives the errors
         of those that cannot go on, which stay as they were before the step."""
-        self.seed()
-        for stack in self.stacks:
-            stack.grad = None
+        if self.stacked.draws:
+            self.seed()
+        self.optimizer.zero_grad()
         batches = [self.rows.batch(part.flatten())
                    for part in rows.split(batch_sizes(rows.shape[1], self.train.batch_size), 1)]  # fmt: skip
-        weights = [self.weight(y) for _, y in batches]
-        total = reduce(torch.add, weights)
+        members = range(len(self.trainers))
+        weights = [self.weights(y) for _, y in batches]
+        totals = [sum(each[i] for each in weights) for i in members]
         skips = self.train.on_nan == "skip"
         buffers = [each.clone() for each in self.stacked.buffers.values()] if skips else []
-        seen = []
+        outcomes = []
         for i, (x, y) in enumerate(batches):
-            losses = self.losses(output := self.network(self.augmented(x, i)), y)
-            (losses / total.to(losses.dtype)).sum().backward()  # see Trainer.train_step
-            seen.append((output.detach(), y, losses.detach(), weights[i]))
-        gradients = [stack.grad for stack in self.stacks if stack.grad is not None]
-        norms = clip_gradients(gradients, self.clip, members=True)
-        loss = reduce(torch.add, [each[2] for each in seen])
-        before = (norms + 0 * loss).tolist()
-        good = [math.isfinite(each) for each in before]
-        self.update(gradients, before, good)
-        for each in seen:
-            self.add(*each, good)
+            outcome = self.task.judge(self.network(self.augmented(x, i)), y, totals)
+            outcome.backward()
+            outcomes.append(outcome)
+        lost, hits = zip(*(outcome.numbers() for outcome in outcomes), strict=True)
+        loss = [sum(each[i] for each in lost) for i in members]
+        right = [sum(each[i] for each in hits) for i in members]
+        norms = self.optimizer.norms()
+        good = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, loss, strict=True)]
+        self.update(norms, good)
         diverged: dict[int, DivergedError] = {}
         for i, trainer in enumerate(self.trainers):
             if good[i]:
-                trainer.note(before[i], loss[i], total[i])
+                trainer.note(norms[i], loss[i], float(totals[i]), right[i], rows.shape[1])
             else:
                 self.even = False
                 try:
-                    self.lend(i, gradients)
+                    self.lend(i)
                     rate = trainer.rate_at(trainer.step)
-                    trainer.skip(rate, loss[i].item(), [each[i] for each in buffers])
+                    trainer.skip(rate, loss[i], [each[i] for each in buffers])
                 except DivergedError as error:
                     diverged[i] = error
                     continue
@@ -138,54 +126,30 @@ class Together:
         seeds = [derive(t.config.seed, "augment", t.step, batch) for t in self.trainers]
         return augment(x, options, Draws(*(torch.Generator().manual_seed(each) for each in seeds)))
 
-    def weight(self, y: Tensor) -> Tensor:
-        """(members,) what the summed loss of each is divided by, float64."""
-        parts = [self.task.weight(each) for each in y.chunk(len(self.trainers))]
-        return torch.tensor([float(each) for each in parts], dtype=torch.float64, device=y.device)
+    def weights(self, y: Tensor) -> list[Tensor | float]:
+        """By what the summed loss of each is divided."""
+        return [self.task.weight(each) for each in y.chunk(len(self.trainers))]
 
-    def losses(self, output: Tensor, y: Tensor) -> Tensor:
-        """(members,) summed over the rows of each."""
-        return self.task.loss(output, y, "none").view(len(self.trainers), -1).sum(1)
-
-    def update(self, gradients: list[Tensor], norms: list[float], good: list[bool]) -> None:
+    def update(self, norms: list[float], good: list[bool]) -> None:
         """A step of the optimizers of all whose gradient is finite."""
-        scales = [norm_scale(norm, self.clip) if ok else None
-                  for norm, ok in zip(norms, good, strict=True)]  # fmt: skip
-        if any(scales):
-            by = gradients[0].new_tensor([scale or 1.0 for scale in scales])
-            for gradient in gradients:
-                gradient.div_(by.view(-1, *[1] * (gradient.ndim - 1)))
         known: dict[tuple[int, float], float] = {}
         for each in self.trainers:  # of one config: only a plateau makes a difference
             if (place := (each.step, each.rate_scale)) not in known:
                 known[place] = each.rate_at(each.step)
         rates = [known[each.step, each.rate_scale] for each in self.trainers]
         if self.even and all(good) and len(set(rates)) == 1:
-            self.optimizer.step(rates[0])
+            self.optimizer.step(rates[0], norms)
             return
         for i, trainer in enumerate(self.trainers):
             if good[i]:
-                self.lend(i, gradients)
-                trainer.optimizer.step(rates[i])
+                self.lend(i)
+                trainer.optimizer.step(rates[i], [norms[i]])
                 trainer.optimizer.zero_grad()
 
-    def lend(self, i: int, gradients: list[Tensor]) -> None:
+    def lend(self, i: int) -> None:
         """Give a trainer's parameters their gradients."""
-        for parameter, gradient in zip(self.trainers[i].parameters, gradients, strict=True):
-            parameter.grad = gradient[i]
-
-    def add(
-        self, output: Tensor, y: Tensor, losses: Tensor, weight: Tensor, good: list[bool]
-    ) -> None:
-        """`TrainingSums.add` for each."""
-        count = len(self.trainers)
-        seen = {"loss": losses, "weight": weight, "rows": torch.full_like(weight, len(y) // count)}
-        if self.task.classifies:
-            seen["right"] = (output.argmax(1) == y).view(count, -1).sum(1)
-        for name, value in seen.items():
-            if not all(good):
-                value = torch.where(torch.tensor(good, device=value.device), value, 0)
-            self.sums[name] += value
+        for parameter, stack in zip(self.trainers[i].parameters, self.stacks, strict=True):
+            parameter.grad = cast(Tensor, stack.grad)[i]
 
 
 def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Event]]:
@@ -230,8 +194,6 @@ def _to_end_of_epoch(
     parts = torch.stack(orders).to(first.device).split(first.groups, 1)
     for trainer in trainers:
         trainer.network.train()
-    if together is not None:
-        together.join_sums()
     last = time.perf_counter()
     while first.group < count and (first.epoch, first.group) != ahead:
         rows = parts[first.group]

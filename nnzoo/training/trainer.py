@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,9 +24,10 @@ from nnzoo.data.dataset import Split
 from nnzoo.distributed import ALONE, Joined, Processes
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
+from nnzoo.metrics import TrainingSums
 from nnzoo.network import Network, check_leaves
 from nnzoo.training import health
-from nnzoo.training.optim import Optimizer, clip_gradients, norm_scale, rate_factor
+from nnzoo.training.optim import Optimizer, rate_factor
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Trainer:
         self.device = network.device
         self.splits = splits
         self.parameters = list(self.model.parameters())
-        self.optimizer = Optimizer(config.optim, self.model)
+        self.optimizer = Optimizer(config.optim, self.model, network.native)
         train = config.train
         self.rows = len(splits["train"])
         self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
         self.augment = getattr(config.data, "augment", None)
-        self.sums = self.task.training_sums(self.device)
+        self.sums = TrainingSums(self.task.classifies)
         self.epoch = 0
         self.group = 0
         self.step = 0
@@ -144,7 +144,7 @@ class Trainer:
         weights = [self.task.weight(y) for _, y in batches]
         total = sum(weights) if self.processes.alone else self.weight(rows)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
-        seen = []
+        outcomes = []
         for i, (x, y) in enumerate(batches):
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
@@ -153,31 +153,20 @@ class Trainer:
                 x = augment(x, self.augment, Draws(generator, share=share))
             with nullcontext() if self.processes.alone else sharing(shares[i]):
                 output = self.network(x)
-            loss = self.task.loss(output, y)
-            # Not with a gradient given: to check its shape torch loads sympy, 0.3 s and 25 MB.
-            (loss / total).backward()
-            seen.append((output.detach(), y, loss.detach(), weights[i]))
-        loss = reduce(torch.add, [each[2] for each in seen])
-        right: Tensor | int = 0
+            outcome = self.task.judge(output, y, [total])
+            outcome.backward()
+            outcomes.append(outcome)
+        numbers = [outcome.numbers() for outcome in outcomes]
+        loss: float = sum(losses[0] for losses, _ in numbers)
+        right: float = sum(hits[0] for _, hits in numbers)
         if isinstance(self.processes, Joined):
-            right = sum(self.sums.right(output, y) for output, y, _, _ in seen)
-            loss, right = self.processes.add_gradients(
-                self.parameters, loss, torch.as_tensor(right, device=self.device)
-            )
-        clip = self.config.optim.clip
-        norm = clip_gradients([cast(Tensor, p.grad) for p in self.parameters], clip)
-        # One look for both: nothing times a loss that is not finite is not a number.
-        if math.isfinite(before := (norm + 0 * loss).item()):
-            scale = norm_scale(before, clip)
-            self.optimizer.step(rate, None if scale is None else norm.new_tensor(scale))
-            if self.processes.alone:
-                for each in seen:
-                    self.sums.add(*each)
-            else:
-                self.sums.count(loss, total, right, len(rows))
-            self.note(before, loss, total)
+            loss, right = self.processes.add_gradients(self.parameters, loss, right)
+        (norm,) = self.optimizer.norms()
+        if math.isfinite(norm) and math.isfinite(loss):
+            self.optimizer.step(rate, [norm])
+            self.note(norm, loss, float(total), right, len(rows))
         else:
-            self.skip(rate, loss.item(), buffers)
+            self.skip(rate, loss, buffers)
         self.step += 1
         self.group += 1
 
@@ -187,13 +176,14 @@ class Trainer:
             return float(len(rows))
         return self.task.weight(self.splits["train"].targets().index_select(0, rows))
 
-    def note(self, norm: float, loss: Tensor, total: Tensor | float) -> None:
-        """A step was taken on a gradient of this norm; loss: summed over its rows, of weight `total`."""
+    def note(self, norm: float, loss: float, total: float, right: float, rows: int) -> None:
+        """A step was taken on a gradient of this norm; the rest: what `TrainingSums.add` takes of it."""
+        self.sums.add(loss, total, right, rows)
         self.norm, self.skipped_in_row = norm, 0
         self.norm_sum += norm
         self.norm_max = max(self.norm_max, norm)
         if self.first_loss is None:
-            self.first_loss = loss.item() / float(total)
+            self.first_loss = loss / total
 
     def try_step(self) -> None:
         """One step on the first rows of the first epoch, and an answer to the first rows of the other
@@ -273,7 +263,7 @@ class Trainer:
             "lr": self.rate_at(self.step - 1),
         }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
-        self.sums = self.task.training_sums(self.device)
+        self.sums = TrainingSums(self.task.classifies)
         row["gradient_norm"] = self.norm_sum / max(1, len(self.groups) - self.skipped)
         row["gradient_norm_max"] = self.norm_max
         self.norm_sum = self.norm_max = 0.0

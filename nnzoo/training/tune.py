@@ -158,7 +158,6 @@ def threads_together(trainers: Sequence[Trainer]) -> int:
     chosen = _remembered(path, choices)
     if chosen is None:
         group = Together([Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers])
-        group.join_sums()
         rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
         chosen = _fastest(_race(choices, lambda choice: group.train_step(rows)))
         _remember(path, chosen)

@@ -13,16 +13,37 @@ there are enough of them a thread takes whole members, and need not meet the oth
 #include <omp.h>
 #endif
 
-/* Of one member. rows: those of the batch. `padded` widths are whole vectors; what is behind a width is
-zero in x. */
-struct layer {
-    long in, out, in_padded, out_padded;
+/* What is given of a layer, of the first member. */
+struct given {
+    long in, out;
     const REAL *weight, *bias; /* (out, in), (out) */
-    char *x;                   /* (rows, in_padded) its input, in the product's type */
-    REAL *y;                   /* (rows, out_padded) what it gives, before what is behind it */
     long relu;
     const uint8_t *mask; /* (rows, out_padded) ones where a value is kept, or null */
     double factor;       /* by what the kept ones are multiplied */
+};
+
+/* What is given of a call. */
+struct call {
+    long low, threads, members, batch, count; /* batch: rows of a member; count: of layers */
+    const void *x;    /* (rows, in) */
+    long x_low, as_is; /* whether x is bfloat16; whether it has the layout of the first layer's x */
+    char *work;       /* `dense_work` bytes, the same forward and back */
+    REAL *y;          /* (rows, out) of the last layer */
+    const REAL *dy;   /* (rows, out) gradient of it */
+    REAL *gradients;  /* of each layer dweight of all members, then dbias */
+    REAL *dx;         /* (rows, in_padded) gradient of x; null where nobody wants it */
+};
+
+/* A layer of one member, with its buffers. rows: those of the batch. `padded` widths are whole vectors;
+what is behind a width is zero in x. */
+struct layer {
+    long in, out, in_padded, out_padded;
+    const REAL *weight, *bias;
+    char *x;                   /* (rows, in_padded) its input, in the product's type */
+    REAL *y;                   /* (rows, out_padded) what it gives, before what is behind it */
+    long relu;
+    const uint8_t *mask;
+    double factor;
     REAL *dy;            /* (rows, out_padded) gradient of y, or of what is behind it */
     char *d;             /* (rows, out_padded) gradient of y, in the product's type */
     char *d_turned;      /* (out_padded, units of the batch) the same, by outputs */
@@ -30,14 +51,6 @@ struct layer {
     REAL *dbias;         /* (out_padded) */
     REAL *dx;            /* (rows, in_padded) gradient of x; null where nobody wants it */
 };
-
-/* VL numbers of a row from `at` on, zeros from `count` on. */
-INLINE vec numbers(const REAL *row, long at, long count) {
-    if (at + VL <= count) return load(row + at);
-    REAL some[VL];
-    for (long i = 0; i < VL; i++) some[i] = at + i < count ? row[at + i] : 0;
-    return load(some);
-}
 
 /* VL units of a row of numbers, likewise; `at` counts units. */
 INLINE vec units(int low, const REAL *row, long at, long count) {
@@ -96,21 +109,50 @@ INLINE long units_of(int low, long numbers) { return low ? (numbers + 1) / 2 : n
 /* Units of a row of d_turned: those of the batch, as whole vectors. */
 INLINE long turned_units(int low, long batch) { return (units_of(low, batch) + VL - 1) / VL * VL; }
 
-/* A layer of another member than the first. */
-INLINE struct layer of_member(int low, long batch, long member, struct layer at) {
-    long size = low ? 2 : sizeof(REAL), ins = member * batch * at.in_padded;
-    long outs = member * batch * at.out_padded;
-    at.weight += member * at.out * at.in, at.bias += member * at.out;
-    at.x += ins * size, at.y += outs;
-    if (at.mask) at.mask += outs;
-    /* Those of the way back are null on the way forward. */
-    if (at.dx) at.dx += ins;
-    if (at.dy) {
-        at.dy += outs, at.d += outs * size;
-        at.d_turned += member * at.out_padded * turned_units(low, batch) * (long)sizeof(REAL);
-        at.dweight += member * at.out * at.in_padded, at.dbias += member * at.out_padded;
+INLINE long whole(long numbers) { return (numbers + VL - 1) / VL * VL; }
+
+/* Panels of right matrices, one a thread, lie at the front of `work`. */
+INLINE long panel(void) { return VECTORS * PIECE * VL; }
+
+/* The next buffer of the members, of so many bytes each: that of one of them. */
+INLINE char *take(char **work, long members, long member, long bytes) {
+    char *found = *work + member * bytes;
+    *work += (members * bytes + 63) / 64 * 64;
+    return found;
+}
+
+/* The layers of a member; gives the end of the memory that all members take. */
+static char *lay_out(const struct call *c, const struct given *given, long member, struct layer *to) {
+    long size = c->low ? 2 : sizeof(REAL), batch = c->batch;
+    char *work = c->work + c->threads * panel() * (long)sizeof(REAL);
+    REAL *gradient = c->gradients;
+    for (long l = 0; l < c->count; l++, given++) {
+        struct layer at = {given->in, given->out, whole(given->in), whole(given->out)};
+        long ins = batch * at.in_padded, outs = batch * at.out_padded, weights = at.out * at.in_padded;
+        at.weight = given->weight + member * at.out * at.in, at.bias = given->bias + member * at.out;
+        at.relu = given->relu, at.factor = given->factor;
+        at.mask = given->mask ? given->mask + member * outs : 0;
+        at.x = l || !c->as_is ? take(&work, c->members, member, ins * size)
+                              : (char *)c->x + member * ins * size;
+        at.y = (REAL *)take(&work, c->members, member, outs * sizeof(REAL));
+        at.dy = (REAL *)take(&work, c->members, member, outs * sizeof(REAL));
+        at.d = c->low ? take(&work, c->members, member, outs * size) : (char *)at.dy;
+        at.d_turned = take(&work, c->members, member,
+                           at.out_padded * turned_units(c->low, batch) * sizeof(REAL));
+        at.dx = l ? to[l - 1].dy : c->dx ? c->dx + member * ins : 0;
+        if (gradient) {
+            at.dweight = gradient + member * weights, gradient += c->members * weights;
+            at.dbias = gradient + member * at.out_padded, gradient += c->members * at.out_padded;
+        }
+        to[l] = at;
     }
-    return at;
+    return work;
+}
+
+/* How many bytes of `work` a call takes. */
+long dense_work(const struct call *c, const struct given *given) {
+    struct layer layers[c->count];
+    return lay_out(c, given, 0, layers) - c->work;
 }
 
 /* Which part of each product is a thread's, and where it lays out right matrices. */
@@ -234,67 +276,88 @@ INLINE void multiply_layer(int low, int product, struct share own, const struct 
     meet(own);
 }
 
-INLINE void forward_layers(int low, struct share own, long batch, const struct layer *layers, long count) {
-    for (long l = 0; l < count; l++) {
-        const struct layer *at = layers + l;
-        long k = units_of(low, at->in_padded);
-        multiply_layer(low, FORWARD, own, at, l + 1 < count ? at + 1 : 0, batch, batch, k, at->x,
-                       k * sizeof(REAL), at->y, at->out_padded);
+/* A thread's share of x as the first layer takes it. */
+INLINE void take_x(int low, const struct call *c, struct share own, long member, const struct layer *at) {
+    long size = c->x_low ? 2 : sizeof(REAL);
+    for (long n = c->batch * own.part / own.parts; n < c->batch * (own.part + 1) / own.parts; n++) {
+        const char *row = (const char *)c->x + (member * c->batch + n) * at->in * size;
+        if (c->x_low) {
+            memcpy(at->x + n * at->in_padded * 2, row, at->in * 2);
+            memset(at->x + (n * at->in_padded + at->in) * 2, 0, (at->in_padded - at->in) * 2);
+        } else {
+            for (long j = 0; j < at->in_padded; j += VL)
+                store_as(low, at->x, n * at->in_padded + j, numbers((const REAL *)row, j, at->in));
+        }
     }
+    meet(own);
 }
 
-INLINE void backward_layers(int low, struct share own, long batch, const struct layer *layers, long count) {
+INLINE void forward_layers(int low, const struct call *c, struct share own, long member,
+                           const struct layer *layers) {
+    long batch = c->batch;
+    const struct layer *last = layers + c->count - 1;
+    if (!c->as_is) take_x(low, c, own, member, layers);
+    for (const struct layer *at = layers; at <= last; at++) {
+        long k = units_of(low, at->in_padded);
+        multiply_layer(low, FORWARD, own, at, at < last ? at + 1 : 0, batch, batch, k, at->x,
+                       k * sizeof(REAL), at->y, at->out_padded);
+    }
+    for (long n = batch * own.part / own.parts; n < batch * (own.part + 1) / own.parts; n++)
+        memcpy(c->y + (member * batch + n) * last->out, last->y + n * last->out_padded,
+               last->out * sizeof(REAL));
+}
+
+INLINE void backward_layers(int low, const struct call *c, struct share own, long member,
+                            const struct layer *layers) {
+    long batch = c->batch;
     long k_batch = units_of(low, batch), turned_row = turned_units(low, batch) * sizeof(REAL);
-    const struct layer *last = layers + count - 1;
+    const struct layer *last = layers + c->count - 1;
+    for (long n = batch * own.part / own.parts; n < batch * (own.part + 1) / own.parts; n++)
+        for (long j = 0; j < last->out_padded; j += VL)
+            store(last->dy + n * last->out_padded + j,
+                  numbers(c->dy + (member * batch + n) * last->out, j, last->out));
+    meet(own);
     long blocks = last->out_padded / VL;
     unfollow(low, last, 0, batch, blocks * own.part / own.parts, blocks * (own.part + 1) / own.parts);
     meet(own);
-    for (long l = count - 1; l >= 0; l--) {
-        const struct layer *at = layers + l;
+    for (const struct layer *at = last; at >= layers; at--) {
         long k_out = units_of(low, at->out_padded);
         multiply_layer(low, WEIGHTS, own, at, 0, batch, at->out, k_batch, at->d_turned, turned_row,
                        at->dweight, at->in_padded);
         if (at->dx)
-            multiply_layer(low, BACK, own, at, l ? at - 1 : 0, batch, batch, k_out,
-                           low ? at->d : (char *)at->dy, k_out * sizeof(REAL), at->dx, at->in_padded);
+            multiply_layer(low, BACK, own, at, at > layers ? at - 1 : 0, batch, batch, k_out, at->d,
+                           k_out * sizeof(REAL), at->dx, at->in_padded);
     }
 }
 
 /* What one thread does of all members, forward or back. */
-INLINE void share_layers(int low, int back, long members, long batch, const struct layer *layers, long count,
-                         REAL *packed) {
-    struct share own = {0, 1, packed};
-    long first = 0, last = members;
+INLINE void share_layers(int low, int back, const struct call *c, const struct given *given) {
+    struct share own = {0, 1, (REAL *)c->work};
+    long first = 0, last = c->members;
 #ifdef _OPENMP
     long part = omp_get_thread_num(), parts = omp_get_num_threads();
-    own.packed += part * VECTORS * PIECE * VL;
-    if (members >= parts) first = members * part / parts, last = members * (part + 1) / parts;
+    own.packed += part * panel();
+    if (last >= parts) first = last * part / parts, last = last * (part + 1) / parts;
     else own.part = part, own.parts = parts;
 #endif
     for (long m = first; m < last; m++) {
-        struct layer its[count];
-        for (long l = 0; l < count; l++) its[l] = of_member(low, batch, m, layers[l]);
-        if (back) backward_layers(low, own, batch, its, count);
-        else forward_layers(low, own, batch, its, count);
+        struct layer layers[c->count];
+        lay_out(c, given, m, layers);
+        if (back) backward_layers(low, c, own, m, layers);
+        else forward_layers(low, c, own, m, layers);
     }
 }
 
-/* y of all layers, and x of all but the first; batch is that of a member. packed: a panel of a right
-matrix a thread, `panel_size` numbers each. */
-void dense_forward(int low, int threads, long members, long batch, const struct layer *layers, long count,
-                   REAL *packed) {
-#pragma omp parallel num_threads(threads)
-    if (low) share_layers(1, 0, members, batch, layers, count, packed);
-    else share_layers(0, 0, members, batch, layers, count, packed);
+/* y, and in `work` what the way back needs. */
+void dense_forward(const struct call *c, const struct given *given) {
+#pragma omp parallel num_threads(c->threads)
+    if (c->low) share_layers(1, 0, c, given);
+    else share_layers(0, 0, c, given);
 }
 
-/* dweight and dbias of all layers, and the first one's dx, from the last one's dy. The dx of a layer
-is the dy of the one before it. */
-void dense_backward(int low, int threads, long members, long batch, const struct layer *layers, long count,
-                    REAL *packed) {
-#pragma omp parallel num_threads(threads)
-    if (low) share_layers(1, 1, members, batch, layers, count, packed);
-    else share_layers(0, 1, members, batch, layers, count, packed);
+/* The gradients of all weights, and dx. */
+void dense_backward(const struct call *c, const struct given *given) {
+#pragma omp parallel num_threads(c->threads)
+    if (c->low) share_layers(1, 1, c, given);
+    else share_layers(0, 1, c, given);
 }
-
-long panel_size(void) { return VECTORS * PIECE * VL; }

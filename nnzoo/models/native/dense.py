@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,17 +13,24 @@ from torch.autograd.function import once_differentiable
 from nnzoo.models.native.library import library, padded, product_type
 
 
-class _Layer(ctypes.Structure):
-    """`struct layer`."""
+class _Given(ctypes.Structure):
+    """`struct given`."""
 
     _fields_ = (
-        *((name, ctypes.c_long) for name in ("ins", "outs", "in_padded", "out_padded")),
-        *((name, ctypes.c_void_p) for name in ("weight", "bias", "x", "y")),
-        ("relu", ctypes.c_long),
-        ("mask", ctypes.c_void_p),
+        ("ins", ctypes.c_long), ("outs", ctypes.c_long), ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p), ("relu", ctypes.c_long), ("mask", ctypes.c_void_p),
         ("factor", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("dy", "d", "d_turned", "dweight", "dbias", "dx")),
-    )
+    )  # fmt: skip
+
+
+class _Call(ctypes.Structure):
+    """`struct call`."""
+
+    _fields_ = (
+        *((name, ctypes.c_long) for name in ("low", "threads", "members", "batch", "count")),
+        ("x", ctypes.c_void_p), ("x_low", ctypes.c_long), ("as_is", ctypes.c_long),
+        *((name, ctypes.c_void_p) for name in ("work", "y", "dy", "gradients", "dx")),
+    )  # fmt: skip
 
 
 class Dense(torch.autograd.Function):
@@ -43,81 +51,92 @@ class Dense(torch.autograd.Function):
         lib = library(real)
         lanes, rows = lib.vector_length(), len(x)
         members = len(weights[0]) if weights[0].ndim == 3 else 1
-        last = weights[-1].shape[-2]
-        widths = [padded(w.shape[-1], lanes) for w in weights] + [padded(last, lanes)]
-        inputs = [_padded_rows(x, widths[0], dtype)]
-        inputs += [torch.empty(rows, width, dtype=dtype) for width in widths[1:-1]]
-        outputs = [torch.empty(rows, width, dtype=real) for width in widths[1:]]
-        threads = torch.get_num_threads()
-        packed = torch.empty(threads, lib.panel_size(), dtype=real)
-        masks = [None if f is None or f[0] is None else _padded_rows(f[0], width, torch.uint8)
-                 for f, width in zip(follows, widths[1:], strict=True)]  # fmt: skip
-        layers = (_Layer * len(weights))()
-        for i, layer in enumerate(layers):
-            layer.outs, layer.ins = weights[i].shape[-2:]
-            layer.in_padded, layer.out_padded = widths[i : i + 2]
-            follow, mask = follows[i], masks[i]
-            layer.relu, layer.factor = follow is not None, 1.0 if follow is None else follow[1]
-            layer.mask = None if mask is None else mask.data_ptr()
-            for name, tensor in (("weight", weights[i]), ("bias", biases[i]), ("x", inputs[i]),
-                                 ("y", outputs[i])):  # fmt: skip
-                setattr(layer, name, tensor.data_ptr())
-        ctx.shape = ctypes.c_long(members), ctypes.c_long(rows // members)
-        ctx.layers, ctx.widths, ctx.x_type = layers, widths, x.dtype
-        lib.dense_forward(
-            dtype == torch.bfloat16, threads, *ctx.shape, layers, ctypes.c_long(len(layers)),
-            ctypes.c_void_p(packed.data_ptr()),
-        )  # fmt: skip
-        ctx.save_for_backward(packed, *inputs, *parameters)
-        return outputs[-1][:, :last].contiguous()
+        shapes = tuple(w.shape[-2:] for w in weights)
+        ctx.x_type = x.dtype
+        x = (x if x.dtype in (dtype, real) else x.to(dtype)).contiguous()
+        masks = [None if f is None or f[0] is None else _padded_rows(f[0], padded(out, lanes))
+                 for f, (out, _) in zip(follows, shapes, strict=True)]  # fmt: skip
+        given = (_Given * len(weights))(*(
+            _Given(ins, out, weight.data_ptr(), bias.data_ptr(), follow is not None,
+                   None if mask is None else mask.data_ptr(), 1.0 if follow is None else follow[1])
+            for (out, ins), weight, bias, follow, mask
+            in zip(shapes, weights, biases, follows, masks, strict=True)
+        ))  # fmt: skip
+        low = dtype == torch.bfloat16
+        as_is = x.dtype == dtype and shapes[0][1] % lanes == 0
+        y = torch.empty(rows, shapes[-1][0], dtype=real)
+        call = _Call(low, torch.get_num_threads(), members, rows // members, len(weights),
+                     x.data_ptr(), x.dtype == torch.bfloat16, as_is)  # fmt: skip
+        work = torch.empty(_work(real, shapes, *map(int, _sizes(call))), dtype=torch.uint8)
+        call.work, call.y = work.data_ptr(), y.data_ptr()
+        lib.dense_forward(ctypes.byref(call), given)
+        ctx.call, ctx.given, ctx.shapes = call, given, shapes
+        ctx.save_for_backward(x, work, *masks, *parameters)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        layers, widths = ctx.layers, ctx.widths
-        packed, *saved = ctx.saved_tensors
-        inputs, weights = saved[: len(layers)], saved[len(layers) :: 2]
-        real, dtype, rows = weights[0].dtype, inputs[0].dtype, len(grad)
+        call, given = ctx.call, ctx.given
+        parameters = ctx.saved_tensors[-2 * len(given) :]
+        real = parameters[0].dtype
         lib = library(real)
         lanes = lib.vector_length()
-        low = dtype == torch.bfloat16
-        stack = weights[0].shape[:-2]
-        batch = ctx.shape[1].value
-        units = padded((batch + 1) // 2 if low else batch, lanes)
-        last = _padded_rows(grad, widths[-1], real)
-        if last.data_ptr() == grad.data_ptr():
-            last = last.clone()  # the layers write into it
-        gradients = [torch.empty(rows, width, dtype=real) for width in widths[:-1]] + [last]
-        if not ctx.needs_input_grad[0]:
-            gradients[0] = None  # type: ignore[call-overload]
-        kept: list[Tensor] = []
-        found: list[Tensor] = []
-        for i, layer in enumerate(layers):
-            width = widths[i + 1]
-            out, ins = weights[i].shape[-2:]
-            dweight = torch.empty(*stack, out, widths[i], dtype=real)
-            dbias = torch.empty(*stack, width, dtype=real)
-            turned = torch.empty(*stack, width, units, dtype=real)
-            d = torch.empty(rows if low else 0, width, dtype=dtype)
-            kept += [turned, d]
-            found += [dweight[..., :ins], dbias[..., :out]]
-            for name, tensor in (("dweight", dweight), ("dbias", dbias), ("d_turned", turned),
-                                 ("d", d), ("dy", gradients[i + 1]), ("dx", gradients[i])):  # fmt: skip
-                setattr(layer, name, None if tensor is None else tensor.data_ptr())
-        lib.dense_backward(
-            low, len(packed), *ctx.shape, layers, ctypes.c_long(len(layers)),
-            ctypes.c_void_p(packed.data_ptr()),
-        )  # fmt: skip
-        dx = gradients[0]
+        grad = grad.to(real).contiguous()
+        views, size = _gradients(ctx.shapes, tuple(parameters[0].shape[:-2]), lanes)
+        found = torch.empty(size, dtype=real)
+        call.dy, call.gradients, dx = grad.data_ptr(), found.data_ptr(), None
+        if ctx.needs_input_grad[0]:
+            ins = ctx.shapes[0][1]
+            dx = torch.empty(len(grad), padded(ins, lanes), dtype=real)
+            call.dx = dx.data_ptr()
+        lib.dense_backward(ctypes.byref(call), given)
         if dx is not None:
-            dx = dx[:, : weights[0].shape[-1]].to(ctx.x_type).contiguous()
-        return dx, None, *found
+            dx = dx[:, :ins].to(ctx.x_type).contiguous()
+        return dx, None, *(found.as_strided(*view) for view in views)
 
 
-def _padded_rows(x: Tensor, width: int, dtype: torch.dtype) -> Tensor:
-    """x (rows, n) as a contiguous (rows, width) of this type, zeros behind."""
-    if x.shape[1] == width:
-        return x.detach().to(dtype).contiguous()
-    wide = x.new_zeros(len(x), width, dtype=dtype)
-    wide[:, : x.shape[1]].copy_(x)
+def _sizes(call: _Call) -> tuple[int, ...]:
+    """What the memory of a call depends on, beside the layers."""
+    return call.low, call.threads, call.members, call.batch, call.as_is
+
+
+@lru_cache(maxsize=256)
+def _work(real: torch.dtype, shapes: tuple[tuple[int, int], ...], *sizes: int) -> int:
+    """`dense_work`: bytes of a call's own memory."""
+    low, threads, members, batch, as_is = sizes
+    given = (_Given * len(shapes))(*(_Given(ins, out) for out, ins in shapes))
+    call = _Call(low, threads, members, batch, len(shapes), None, 0, as_is)
+    size: int = _long(library(real).dense_work)(ctypes.byref(call), given)
+    return size
+
+
+def _long(function: Any) -> Any:
+    function.restype = ctypes.c_long
+    return function
+
+
+@lru_cache(maxsize=256)
+def _gradients(
+    shapes: tuple[tuple[int, int], ...], stack: tuple[int, ...], lanes: int
+) -> tuple[list[tuple[tuple[int, ...], tuple[int, ...], int]], int]:
+    """Size, strides and offset of each layer's gradients in dense.c's memory for all of them, and how
+    many numbers that holds."""
+    views: list[tuple[tuple[int, ...], tuple[int, ...], int]] = []
+    offset, members = 0, 1 if not stack else stack[0]
+    for out, ins in shapes:
+        row, width = padded(ins, lanes), padded(out, lanes)
+        views.append(((*stack, out, ins), (*(out * row for _ in stack), row, 1), offset))
+        offset += members * out * row
+        views.append(((*stack, out), (*(width for _ in stack), 1), offset))
+        offset += members * width
+    return views, offset
+
+
+def _padded_rows(mask: Tensor, width: int) -> Tensor:
+    """A mask (rows, n) as a contiguous (rows, width), zeros behind."""
+    if mask.shape[1] == width:
+        return mask.contiguous()
+    wide = mask.new_zeros(len(mask), width)
+    wide[:, : mask.shape[1]].copy_(mask)
     return wide

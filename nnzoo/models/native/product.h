@@ -55,6 +55,32 @@ typedef __typeof__((vec){0} < (vec){0}) bits;
 
 INLINE vec choose(bits where, vec a, vec b) { return (vec)((where & (bits)a) | (~where & (bits)b)); }
 
+/* VL numbers of a row from `at` on, zeros from `count` on. */
+INLINE vec numbers(const REAL *row, long at, long count) {
+    if (at + VL <= count) return load(row + at);
+    REAL some[VL];
+    for (long i = 0; i < VL; i++) some[i] = at + i < count ? row[at + i] : 0;
+    return load(some);
+}
+
+/* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */
+INLINE vec exponential(vec x) {
+    if (DOUBLE) {
+        for (int i = 0; i < VL; i++) x[i] = exp((double)x[i]);
+        return x;
+    }
+    x = choose(x < -87, ZERO - 87, choose(x > 88, ZERO + 88, x));
+    /* 1.5 * 2^23: what is added to it loses its fraction, and stands in its last bits. */
+    vec shifted = x * (REAL)1.44269504088896341 + (REAL)12582912, n = shifted - (REAL)12582912;
+    x = x - n * (REAL)0.693359375 + n * (REAL)2.12194440e-4;
+    vec p = x * (REAL)1.9875691500e-4 + (REAL)1.3981999507e-3;
+    p = p * x + (REAL)8.3334519073e-3;
+    p = p * x + (REAL)4.1665795894e-2;
+    p = p * x + (REAL)1.6666665459e-1;
+    p = p * x + (REAL)5.0000001201e-1;
+    return (vec)((bits)(p * x * x + x + 1) + ((bits)shifted << 23));
+}
+
 /* Numbers of a buffer: REAL, or bfloat16. */
 INLINE void store_as(int low, char *base, long at, vec x) {
 #ifdef __AVX512BF16__

@@ -38,24 +38,6 @@ INLINE struct rows rows_of(const struct shape *s, long part, long m) {
     return (struct rows){m, begin, end > begin ? end - begin : 0};
 }
 
-/* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */
-INLINE vec exponential(vec x) {
-    if (DOUBLE) {
-        for (int i = 0; i < VL; i++) x[i] = exp((double)x[i]);
-        return x;
-    }
-    x = choose(x < -87, ZERO - 87, choose(x > 88, ZERO + 88, x));
-    /* 1.5 * 2^23: what is added to it loses its fraction, and stands in its last bits. */
-    vec shifted = x * (REAL)1.44269504088896341 + (REAL)12582912, n = shifted - (REAL)12582912;
-    x = x - n * (REAL)0.693359375 + n * (REAL)2.12194440e-4;
-    vec p = x * (REAL)1.9875691500e-4 + (REAL)1.3981999507e-3;
-    p = p * x + (REAL)8.3334519073e-3;
-    p = p * x + (REAL)4.1665795894e-2;
-    p = p * x + (REAL)1.6666665459e-1;
-    p = p * x + (REAL)5.0000001201e-1;
-    return (vec)((bits)(p * x * x + x + 1) + ((bits)shifted << 23));
-}
-
 INLINE vec sigmoid(vec x) { return 1 / (1 + exponential(-x)); }
 
 /* By the size of x: near 1 and -1, where the gradient is a small difference, nothing is lost. */
