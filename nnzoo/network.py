@@ -15,7 +15,6 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError
-from nnzoo.models.native import library
 from nnzoo.tasks import Regression, Task, build_task
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
@@ -77,12 +76,10 @@ class Network(nn.Module):
     def use(self, options: TrainOptions, compiled: bool = True) -> None:
         """Compute as these options say; what is 'auto' in them is not decided yet."""
         self.precision = options.precision
-        layers = self.native_layers()
-        on_cpu = self.device.type == "cpu" and library.available()
-        self.native = options.kernels != "torch" and bool(layers) and on_cpu
-        self.task.use_native = self.native
-        for layer in layers:
-            layer.use_native = options.kernels != "torch"
+        self.native = options.kernels != "torch" and bool(self.native_layers())
+        for module in self.modules():
+            if hasattr(module, "use_native"):
+                module.use_native = self.native  # type: ignore[assignment]
         self.compiled = torch.compile(self.model) if compiled and options.compile is True else None
 
     def native_layers(self) -> list[Any]:

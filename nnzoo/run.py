@@ -31,8 +31,8 @@ from nnzoo.errors import (
     UsageError,
 )
 from nnzoo.evaluate import evaluate
-from nnzoo.models.native import library as native
 from nnzoo.models.shared import share_layers
+from nnzoo.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore, sibling
 from nnzoo.training import checkpoint
 from nnzoo.training.device import keep_freed_memory, use_threads

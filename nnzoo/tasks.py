@@ -15,7 +15,8 @@ from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError
 from nnzoo.metrics import ClassificationSums, RegressionSums
-from nnzoo.models.native.loss import judge
+from nnzoo.native.library import usable
+from nnzoo.native.loss import judge
 
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
@@ -64,7 +65,7 @@ class _Judge(nn.Module):
         """What members lose whose rows follow each other; totals: by what each one's summed loss is
         divided to be its mean."""
         task, members = cast(Task, self), len(totals)
-        if self.use_native and output.device.type == "cpu":
+        if self.use_native and usable(output.device):
             target = target if self.classifies else target.to(output.dtype)
             by = [float(total) for total in totals]
             losses, right, gradient = judge(output.detach(), target, *task.native_loss, by)

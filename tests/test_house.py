@@ -22,13 +22,14 @@ LAYERS = """
     nnzoo.config.describe
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
+    nnzoo.native nnzoo.native.library
+    nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
     nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.frames nnzoo.data.splitting nnzoo.data.dataset
     nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
-    nnzoo.models nnzoo.models.native nnzoo.models.native.library
-    nnzoo.models.native.dense nnzoo.models.native.loss nnzoo.models.native.optimizer
+    nnzoo.models
     nnzoo.models.layers nnzoo.models.initialize
-    nnzoo.models.native.recurrent nnzoo.models.kernels nnzoo.models.shared
+    nnzoo.models.kernels nnzoo.models.shared
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
     nnzoo.models.stacked
     nnzoo.metrics

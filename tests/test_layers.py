@@ -15,7 +15,7 @@ from nnzoo.models import layers
 from nnzoo.models.cnn import CNN
 from nnzoo.models.layers import Dense, Drop, Dropout, Linear, Stack, keep_mask
 from nnzoo.models.mlp import MLP
-from nnzoo.models.native import library
+from nnzoo.native import library
 
 IMAGE = Kind("image", (3, 12, 10))
 SERIES = Kind("series", (9, 4))

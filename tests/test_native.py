@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from zoo import difference
 
-from nnzoo.models.native import library as native
-from nnzoo.models.native.dense import Dense
-from nnzoo.models.native.recurrent import Recurrent
 from nnzoo.models.recurrent import GRU, LSTM, RNN, ReluLSTM
+from nnzoo.native import library as native
+from nnzoo.native.dense import Dense
+from nnzoo.native.recurrent import Recurrent
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
 

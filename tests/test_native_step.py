@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnzoo.models.native import library
-from nnzoo.models.native.loss import KINDS, judge
-from nnzoo.models.native.optimizer import Parameters
+from nnzoo.data.preprocess import Scale
+from nnzoo.native import library
+from nnzoo.native.loss import KINDS, judge
+from nnzoo.native.optimizer import Parameters
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="needs a C compiler")
 
@@ -152,3 +153,19 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
             optimizer.step()
         for parameter, stack in zip(stock, ours, strict=True):
             torch.testing.assert_close(parameter.data, stack[i], rtol=1e-5, atol=1e-6)
+
+
+@given(
+    rows=st.integers(0, 5), channels=st.sampled_from([1, 3]), height=st.integers(1, 9),
+    width=st.integers(1, 9), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_bytes_are_scaled_to_the_bit_as_in_evaluation(
+    rows: int, channels: int, height: int, width: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    x = torch.randint(256, (rows, channels, height, width), dtype=torch.uint8)
+    scale = Scale(channels, "standard", 1)
+    scale.set(torch.rand(channels) * 255, torch.rand(channels) * 99 + 0.1)
+    expected = scale.eval()(x)
+    scale.use_native = True
+    assert torch.equal(scale.train()(x), expected) and torch.equal(scale.eval()(x), expected)

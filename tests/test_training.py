@@ -17,7 +17,7 @@ from zoo import DATA, begin, config, finish, same
 from nnzoo.config.schema import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.models.native import library
+from nnzoo.native import library
 from nnzoo.run import Run, train
 from nnzoo.run import save as run_save
 from nnzoo.tasks import Outcome

@@ -16,7 +16,7 @@ from zoo import begin, config, finish, same
 
 from nnzoo import cache
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.models.native import library as native
+from nnzoo.native import library as native
 from nnzoo.network import Network
 from nnzoo.run import train
 from nnzoo.training import checkpoint, device, tune

@@ -25,6 +25,8 @@ from nnzoo.data.dataset import (
     chunks,
 )
 from nnzoo.errors import ConfigError, DataError
+from nnzoo.native.library import usable
+from nnzoo.native.pictures import scale_bytes
 
 # Statistics are gathered in pieces of this many rows, so that uint8 images never become one
 # float64 copy of themselves.
@@ -83,6 +85,8 @@ class Scale(nn.Module):
 
     shift: Tensor
     spread: Tensor
+    use_native = False
+    """Whether bytes may be scaled natively in training; the network sets it."""
 
     def __init__(self, features: int, how: str, axis: int = -1) -> None:
         super().__init__()
@@ -147,6 +151,8 @@ class Scale(nn.Module):
         # Tables and series keep float64 up to here, since a large mean eats float32's digits.
         shift, factor = self._terms(x.dtype if x.is_floating_point() else torch.float32, x.ndim)
         count = len(self.shift)
+        if x.dtype == torch.uint8 and self.training and self.use_native and usable(x.device):
+            return scale_bytes(x, shift, factor)
         if x.shape[self.axis] == count:
             return torch.sub(x, shift).mul_(factor)  # also of bytes, in one pass less
         return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnzoo.data.batches import current_share
-from nnzoo.models.native.dense import Dense as NativeDense
-from nnzoo.models.native.library import takes
+from nnzoo.native.dense import Dense as NativeDense
+from nnzoo.native.library import takes
 
 _aten = torch.ops.aten
 

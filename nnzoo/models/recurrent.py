@@ -15,8 +15,8 @@ from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
 from nnzoo.models import kernels
 from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gates
-from nnzoo.models.native import recurrent as native
-from nnzoo.models.native.library import product_type, takes
+from nnzoo.native import recurrent as native
+from nnzoo.native.library import product_type, takes
 
 
 class Recurrent(nn.Module):

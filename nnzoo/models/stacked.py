@@ -31,9 +31,9 @@ from nnzoo.models.layers import (
     rows_of,
 )  # fmt: skip
 from nnzoo.models.mlp import MLP
-from nnzoo.models.native.library import product_type, takes
-from nnzoo.models.native.recurrent import Recurrent as NativeLayer
 from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
+from nnzoo.native.library import product_type, takes
+from nnzoo.native.recurrent import Recurrent as NativeLayer
 
 _CONVOLUTIONS = {nn.Conv1d: functional.conv1d, nn.Conv2d: functional.conv2d}
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -62,6 +62,14 @@ def obstacle(model: nn.Module, device: torch.device) -> str:
     if device.type != "cpu" and any(getattr(each, "p", 0) for each in model.modules()):
         return "on a GPU dropout draws for one network alone"
     return ""
+
+
+def draws(model: nn.Module) -> bool:
+    """Whether it draws at random in training; of a model that is not one of ours it is assumed."""
+    if type(model) not in (MLP, CNN, Recurrent):
+        return True
+    rates = [getattr(each, "p", 0) or getattr(each, "dropout", 0) for each in model.modules()]
+    return any(rate for rate in rates if isinstance(rate, float | int))
 
 
 class _Linear(torch.autograd.Function):
@@ -124,8 +132,7 @@ class Stacked:
             path, _, last = name.rpartition(".")
             for model, part in zip(models, self.buffers[name], strict=True):
                 model.get_submodule(path)._buffers[last] = part
-        self.draws = any(getattr(each, "p", 0) for each in self.model.modules())
-        self.draws |= bool(getattr(getattr(self.model, "rnn", None), "dropout", 0))
+        self.draws = draws(self.model)
         self.names = {id(module): name for name, module in self.model.named_modules()}
         # In which order of dimensions a single network draws its masks between convolutions.
         self.orders: dict[int, dict[int, tuple[int, ...]]] = {}

@@ -24,7 +24,7 @@ from nnzoo.config.schema import (
     StepOptions,
     parse_duration,
 )
-from nnzoo.models.native.optimizer import Parameters
+from nnzoo.native.optimizer import Parameters
 
 
 class Optimizer:

@@ -25,6 +25,8 @@ from nnzoo.distributed import ALONE, Joined, Processes
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluate import evaluate
 from nnzoo.metrics import TrainingSums
+from nnzoo.models.stacked import draws
+from nnzoo.native.library import usable
 from nnzoo.network import Network, check_leaves
 from nnzoo.training import health
 from nnzoo.training.optim import Optimizer, rate_factor
@@ -69,8 +71,10 @@ class Trainer:
         self.task = network.task
         self.device = network.device
         self.splits = splits
+        self.draws = draws(self.model)
         self.parameters = list(self.model.parameters())
-        self.optimizer = Optimizer(config.optim, self.model, network.native)
+        native = network.native and usable(self.device)
+        self.optimizer = Optimizer(config.optim, self.model, native)
         train = config.train
         self.rows = len(splits["train"])
         self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
@@ -134,7 +138,8 @@ class Trainer:
 
         Raises DivergedError before the weights are touched, unless `on_nan` says to skip the step.
         """
-        seed_all(derive(self.config.seed, "step", self.step), self.device)
+        if self.draws:
+            seed_all(derive(self.config.seed, "step", self.step), self.device)
         rate = self.rate_at(self.step)
         self.optimizer.zero_grad()
         parts = rows.split(batch_sizes(len(rows), self.config.train.batch_size))

@@ -25,7 +25,7 @@ from nnzoo.cache import cache_folder, processor
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
-from nnzoo.models.native import library as native
+from nnzoo.native import library as native
 from nnzoo.network import Network
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS

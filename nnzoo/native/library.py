@@ -55,6 +55,11 @@ def available() -> bool:
     return library() is not None
 
 
+def usable(device: torch.device) -> bool:
+    """Whether what lies on this device can be computed natively."""
+    return device.type == "cpu" and available()
+
+
 def supports(dtype: torch.dtype) -> bool:
     """Whether their products take this type."""
     if dtype == torch.bfloat16:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nnzoo.models.native.library import library, padded, product_type
+from nnzoo.native.library import library, padded, product_type
 
 
 class _Given(ctypes.Structure):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nnzoo.models.native.library import library
+from nnzoo.native.library import library
 
 KINDS = ("cross_entropy", "mse", "mae", "huber")
 

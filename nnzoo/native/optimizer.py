@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nnzoo.models.native.library import library
+from nnzoo.native.library import library
 
 
 class _Parameter(ctypes.Structure):
