@@ -72,6 +72,9 @@ def test_outputs_and_gradients_are_torchs(
     assert own.is_native(x)
     ours, torchs = results(own, x), results(stock, x)
     limit = 1e-6 if dtype == torch.float32 else 1e-13
+    if dtype == torch.float64 and "relu" in name:
+        # Where relu lets values grow, so does what one rounding makes of them.
+        limit *= max(1.0, max(float(each.abs().max()) for each in torchs) / 1e4)
     if difference(ours, torchs) >= limit:
         # relu can let values grow until float32 itself is off by more: then we are no further from
         # float64's results than torch is, or than the limit.

@@ -46,80 +46,14 @@ struct layer {
     double factor;
     REAL *dy;            /* (rows, out_padded) gradient of y, or of what is behind it */
     char *d;             /* (rows, out_padded) gradient of y, in the product's type */
-    char *d_turned;      /* (out_padded, units of the batch) the same, by outputs */
+    REAL *d_columns;     /* (out_padded / VL, units of the batch, VL) the same */
     REAL *dweight;       /* (out, in_padded) */
     REAL *dbias;         /* (out_padded) */
     REAL *dx;            /* (rows, in_padded) gradient of x; null where nobody wants it */
 };
 
-/* VL units of a row of numbers, likewise; `at` counts units. */
-INLINE vec units(int low, const REAL *row, long at, long count) {
-#ifdef __AVX512BF16__
-    if (low && !DOUBLE)
-        return (vec)_mm512_cvtne2ps_pbh((__m512)numbers(row, 2 * at + VL, count),
-                                        (__m512)numbers(row, 2 * at, count));
-#endif
-    return numbers(row, at, count);
-}
-
-/* Lane by lane units of two rows: with `low` pairs of their numbers, else the numbers of the first. */
-INLINE vec side_by_side(int low, vec first, vec second) {
-#ifdef __AVX512BF16__
-    if (low && !DOUBLE) {
-        const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
-                                               24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17,
-                                               1, 16, 0);
-        __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
-        return (vec)_mm512_permutexvar_epi16(order, both);
-    }
-#endif
-    return first;
-}
-
-/* VL vectors of VL units, rows made columns: blocks of 1, 2, 4, … units change places. */
-INLINE void turn(vec *r) {
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC unroll 8
-    for (int s = 1; s < VL; s *= 2) {
-        bits low, high;
-        for (int j = 0; j < VL; j++) {
-            low[j] = j & s ? VL + j - s : j;
-            high[j] = j & s ? VL + j : j + s;
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i++) {
-            if (i & s) continue;
-            vec a = r[i], b = r[i + s];
-            r[i] = __builtin_shuffle(a, b, low);
-            r[i + s] = __builtin_shuffle(a, b, high);
-        }
-    }
-#else
-    for (int i = 0; i < VL; i++)
-        for (int j = i + 1; j < VL; j++) {
-            REAL other = r[i][j];
-            r[i][j] = r[j][i];
-            r[j][i] = other;
-        }
-#endif
-}
-
-INLINE long units_of(int low, long numbers) { return low ? (numbers + 1) / 2 : numbers; }
-
-/* Units of a row of d_turned: those of the batch, as whole vectors. */
-INLINE long turned_units(int low, long batch) { return (units_of(low, batch) + VL - 1) / VL * VL; }
-
-INLINE long whole(long numbers) { return (numbers + VL - 1) / VL * VL; }
-
 /* Panels of right matrices, one a thread, lie at the front of `work`. */
 INLINE long panel(void) { return VECTORS * PIECE * VL; }
-
-/* The next buffer of the members, of so many bytes each: that of one of them. */
-INLINE char *take(char **work, long members, long member, long bytes) {
-    char *found = *work + member * bytes;
-    *work += (members * bytes + 63) / 64 * 64;
-    return found;
-}
 
 /* The layers of a member; gives the end of the memory that all members take. */
 static char *lay_out(const struct call *c, const struct given *given, long member, struct layer *to) {
@@ -137,8 +71,8 @@ static char *lay_out(const struct call *c, const struct given *given, long membe
         at.y = (REAL *)take(&work, c->members, member, outs * sizeof(REAL));
         at.dy = (REAL *)take(&work, c->members, member, outs * sizeof(REAL));
         at.d = c->low ? take(&work, c->members, member, outs * size) : (char *)at.dy;
-        at.d_turned = take(&work, c->members, member,
-                           at.out_padded * turned_units(c->low, batch) * sizeof(REAL));
+        at.d_columns = (REAL *)take(&work, c->members, member,
+                                    at.out_padded * units_of(c->low, batch) * sizeof(REAL));
         at.dx = l ? to[l - 1].dy : c->dx ? c->dx + member * ins : 0;
         if (gradient) {
             at.dweight = gradient + member * weights, gradient += c->members * weights;
@@ -223,40 +157,34 @@ INLINE void follow(int low, const struct layer *at, const struct layer *next, lo
 which the products take it; and that of the bias. */
 INLINE void unfollow(int low, const struct layer *at, const struct layer *next, long rows, long first,
                      long last) {
-    long per = low ? 2 : 1, width = at->out_padded, k = units_of(low, rows);
-    long turned_row = turned_units(low, rows);
+    long width = at->out_padded, k = units_of(low, rows);
     for (long j = first * VL; j < last * VL; j += VL) {
-        vec sum = ZERO;
+        vec sum = ZERO, before = ZERO;
         for (long n = 0; n < rows; n++) {
             long i = n * width + j;
             vec g = load(at->dy + i);
             /* What was dropped or below zero is zero. */
             if (at->relu) g = choose(load_as(low, next->x, i) > 0, g * (REAL)at->factor, ZERO);
-            store(at->dy + i, g);
-            if (low) store_as(low, at->d, i, g);
             sum += g;
+            if (!low) {
+                store(at->dy + i, g);
+                store(at->d_columns + j * k + n * VL, g);
+                continue;
+            }
+            store_as(low, at->d, i, g);
+            if (n % 2) store(at->d_columns + j * k + n / 2 * VL, side_by_side(low, before, g));
+            else if (n + 1 == rows) store(at->d_columns + j * k + n / 2 * VL, side_by_side(low, g, ZERO));
+            before = g;
         }
         store(at->dbias + j, sum);
-        for (long p = 0; p < k; p += VL) {
-            vec r[VL];
-            for (long i = 0; i < VL; i++) {
-                long n = (p + i) * per;
-                vec one = n < rows ? load(at->dy + n * width + j) : ZERO;
-                vec other = n + 1 < rows ? load(at->dy + (n + 1) * width + j) : ZERO;
-                r[i] = side_by_side(low, one, other);
-            }
-            turn(r);
-            for (long i = 0; i < VL; i++)
-                store((REAL *)at->d_turned + (j + i) * turned_row + p, r[i]);
-        }
     }
 }
 
 /* A thread's share of the columns of a product, panel by panel, each multiplied while it is in the
 caches, and then what comes after it. */
 INLINE void multiply_layer(int low, int product, struct share own, const struct layer *at,
-                           const struct layer *other, long batch, long rows, long k, const char *a,
-                           long a_row, REAL *c, long c_row) {
+                           const struct layer *other, long batch, long rows, long k, struct left a,
+                           REAL *c, long c_row) {
     long blocks = c_row / VL, last = blocks * (own.part + 1) / own.parts, taken;
     for (long block = blocks * own.part / own.parts; block < last; block += taken) {
         taken = last - block < VECTORS ? last - block : VECTORS;
@@ -267,8 +195,9 @@ INLINE void multiply_layer(int low, int product, struct share own, const struct 
         for (long p = 0; p < k; p += PIECE) {
             long piece = k - p < PIECE ? k - p : PIECE;
             pack_panel(low, product, at, batch, block, taken, p, piece, own.packed);
-            multiply(low, product == FORWARD || p, rows, taken, piece, a + p * (long)sizeof(REAL), a_row,
-                     own.packed, c + block * VL, c_row);
+            struct left from = {a.at + p * a.unit, a.row, a.unit, a.group};
+            multiply(low, product == FORWARD || p, rows, taken, piece, from, own.packed, piece * VL,
+                     c + block * VL, c_row);
         }
         if (other && product == FORWARD) follow(low, at, other, batch, block, block + taken);
         if (other && product == BACK) unfollow(low, other, at, batch, block, block + taken);
@@ -299,8 +228,8 @@ INLINE void forward_layers(int low, const struct call *c, struct share own, long
     if (!c->as_is) take_x(low, c, own, member, layers);
     for (const struct layer *at = layers; at <= last; at++) {
         long k = units_of(low, at->in_padded);
-        multiply_layer(low, FORWARD, own, at, at < last ? at + 1 : 0, batch, batch, k, at->x,
-                       k * sizeof(REAL), at->y, at->out_padded);
+        multiply_layer(low, FORWARD, own, at, at < last ? at + 1 : 0, batch, batch, k,
+                       by_row(at->x, k * sizeof(REAL)), at->y, at->out_padded);
     }
     for (long n = batch * own.part / own.parts; n < batch * (own.part + 1) / own.parts; n++)
         memcpy(c->y + (member * batch + n) * last->out, last->y + n * last->out_padded,
@@ -310,7 +239,7 @@ INLINE void forward_layers(int low, const struct call *c, struct share own, long
 INLINE void backward_layers(int low, const struct call *c, struct share own, long member,
                             const struct layer *layers) {
     long batch = c->batch;
-    long k_batch = units_of(low, batch), turned_row = turned_units(low, batch) * sizeof(REAL);
+    long k_batch = units_of(low, batch);
     const struct layer *last = layers + c->count - 1;
     for (long n = batch * own.part / own.parts; n < batch * (own.part + 1) / own.parts; n++)
         for (long j = 0; j < last->out_padded; j += VL)
@@ -322,11 +251,11 @@ INLINE void backward_layers(int low, const struct call *c, struct share own, lon
     meet(own);
     for (const struct layer *at = last; at >= layers; at--) {
         long k_out = units_of(low, at->out_padded);
-        multiply_layer(low, WEIGHTS, own, at, 0, batch, at->out, k_batch, at->d_turned, turned_row,
-                       at->dweight, at->in_padded);
+        multiply_layer(low, WEIGHTS, own, at, 0, batch, at->out, k_batch,
+                       by_columns(at->d_columns, k_batch), at->dweight, at->in_padded);
         if (at->dx)
-            multiply_layer(low, BACK, own, at, at > layers ? at - 1 : 0, batch, batch, k_out, at->d,
-                           k_out * sizeof(REAL), at->dx, at->in_padded);
+            multiply_layer(low, BACK, own, at, at > layers ? at - 1 : 0, batch, batch, k_out,
+                           by_row(at->d, k_out * sizeof(REAL)), at->dx, at->in_padded);
     }
 }
 

@@ -24,12 +24,6 @@ struct call {
 /* Below so many numbers threads cost more than they save. */
 #define SMALL 16384
 
-/* The first so many numbers of a vector. */
-INLINE void store_some(REAL *p, vec x, long count) {
-    if (count >= VL) store(p, x);
-    else memcpy(p, &x, count * sizeof(REAL));
-}
-
 /* torch.nn.functional.cross_entropy of a row: the target is a class, of which `option` goes to all alike. */
 INLINE double cross_entropy(const struct call *c, const REAL *x, long class, double scale, REAL *d) {
     long n = c->width;

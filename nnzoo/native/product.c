@@ -30,36 +30,46 @@ INLINE void tile(int low, int add, int rows, int vectors, long k, const char *a,
         for (int v = 0; v < vectors; v++) store(c + i * c_row + v * VL, sum[i][v]);
 }
 
-/* The same for any number of rows and vectors, in pieces of w that stay in the caches. */
-INLINE void tiles(int low, int add, long rows, long vectors, long k, const char *a, long a_row, long a_unit,
+/* Some rows that lie as one group. */
+INLINE void group(int low, int add, long rows, long vectors, long k, const char *a, long a_row, long a_unit,
                   const REAL *w, long w_vector, long w_unit, REAL *c, long c_row) {
+    long i = 0;
 #define TILES(R, V)                                                                                \
     for (; i + R <= rows; i += R)                                                                  \
-        tile(low, more, R, V, part, from + i * a_row, a_row, a_unit, w + p * w_unit, w_vector,     \
-             w_unit, c + i * c_row, c_row)
-    while (vectors > 0) {
-        long taken = vectors >= VECTORS ? VECTORS : 1;
-        for (long p = 0; p < k; p += PIECE) {
-            long i = 0, part = k - p < PIECE ? k - p : PIECE;
-            int more = add || p;
-            const char *from = a + p * a_unit;
-            if (taken > 1) { TILES(ROWS, VECTORS); TILES(2, VECTORS); TILES(1, VECTORS); }
-            else { TILES(ROWS, 1); TILES(2, 1); TILES(1, 1); }
-        }
-        vectors -= taken, w += taken * w_vector, c += taken * VL;
-    }
+        tile(low, add, R, V, k, a + i * a_row, a_row, a_unit, w, w_vector, w_unit, c + i * c_row, c_row)
+    if (vectors > 1) { TILES(ROWS, VECTORS); TILES(4, VECTORS); TILES(2, VECTORS); TILES(1, VECTORS); }
+    else { TILES(ROWS, 1); TILES(4, 1); TILES(2, 1); TILES(1, 1); }
 #undef TILES
 }
 
-void multiply(int low, int add, long rows, long vectors, long k, const char *a, long a_row, const REAL *w,
-              REAL *c, long c_row) {
-    if (low) tiles(1, add, rows, vectors, k, a, a_row, 4, w, k * VL, VL, c, c_row);
-    else tiles(0, add, rows, vectors, k, a, a_row, sizeof(REAL), w, k * VL, VL, c, c_row);
+/* Any number of rows and vectors, in pieces of w that stay in the caches. */
+INLINE void multiply_any(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w,
+                         long w_vector, long w_unit, REAL *c, long c_row) {
+    for (long taken; vectors > 0; vectors -= taken, w += taken * w_vector, c += taken * VL) {
+        taken = vectors >= VECTORS ? VECTORS : 1;
+        for (long p = 0; p < k; p += PIECE) {
+            long part = k - p < PIECE ? k - p : PIECE;
+            const char *from = a.at + p * a.unit;
+            for (long i = 0; i < rows; i += VL, from += a.group) {
+                long some = rows - i < VL ? rows - i : VL;
+                if (!a.group) some = rows;
+                group(low, add || p, some, taken, part, from, a.row, a.unit, w + p * w_unit, w_vector, w_unit,
+                      c + i * c_row, c_row);
+                if (!a.group) break;
+            }
+        }
+    }
 }
 
-void multiply_strided(long rows, long vectors, long k, const char *a, long a_row, long a_unit, const REAL *w,
-                      long w_vector, long w_unit, REAL *c, long c_row) {
-    tiles(0, 0, rows, vectors, k, a, a_row, a_unit, w, w_vector, w_unit, c, c_row);
+void multiply(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w, long w_vector,
+              REAL *c, long c_row) {
+    if (low) multiply_any(1, add, rows, vectors, k, a, w, w_vector, VL, c, c_row);
+    else multiply_any(0, add, rows, vectors, k, a, w, w_vector, VL, c, c_row);
+}
+
+void multiply_rows(long rows, long vectors, long k, struct left a, const REAL *w, long w_unit, REAL *c,
+                   long c_row) {
+    multiply_any(0, 0, rows, vectors, k, a, w, VL, w_unit, c, c_row);
 }
 
 long vector_length(void) { return VL; }

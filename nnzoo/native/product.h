@@ -5,8 +5,7 @@ of VL numbers are GNU C's, for any processor that gcc and clang know; widths are
 whole ones. A unit is what a product takes at once of the dimension that it sums over: a number, or
 with `low` a pair of bfloat16; both have the size of REAL.
 
-A product's left matrix is row by row, (rows, units); its right one is packed, (columns / VL, units,
-VL). Each sum runs over its units in their order, wherever its row and column stand, so that the
+A product's right matrix is packed, (columns / VL, units, VL), its left one read as it lies. Each sum runs over its units in their order, wherever its row and column stand, so that the
 number of threads and of rows does not change a bit of it. */
 
 #pragma once
@@ -14,7 +13,7 @@ number of threads and of rows does not change a bit of it. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -69,7 +68,12 @@ INLINE vec exponential(vec x) {
         for (int i = 0; i < VL; i++) x[i] = exp((double)x[i]);
         return x;
     }
+#ifdef __AVX512F__
+    /* Of these two the second operand comes out where one is not a number. */
+    x = (vec)_mm512_max_ps(_mm512_set1_ps(-87), _mm512_min_ps(_mm512_set1_ps(88), (__m512)x));
+#else
     x = choose(x < -87, ZERO - 87, choose(x > 88, ZERO + 88, x));
+#endif
     /* 1.5 * 2^23: what is added to it loses its fraction, and stands in its last bits. */
     vec shifted = x * (REAL)1.44269504088896341 + (REAL)12582912, n = shifted - (REAL)12582912;
     x = x - n * (REAL)0.693359375 + n * (REAL)2.12194440e-4;
@@ -102,10 +106,98 @@ INLINE vec load_as(int low, const char *base, long at) {
     return load((const REAL *)base + at);
 }
 
-/* c (rows, vectors * VL) = or, with `add`, += a (rows, k) times packed w; k counts units, a_row bytes. */
-HIDDEN void multiply(int low, int add, long rows, long vectors, long k, const char *a, long a_row,
-                     const REAL *w, REAL *c, long c_row);
+/* The first so many numbers of a vector. */
+INLINE void store_some(REAL *p, vec x, long count) {
+    if (count >= VL) store(p, x);
+    else memcpy(p, &x, count * sizeof(REAL));
+}
 
-/* The same, of any layout, not with `low`: of a steps are bytes, of w (vectors, k, VL) numbers. */
-HIDDEN void multiply_strided(long rows, long vectors, long k, const char *a, long a_row, long a_unit,
-                             const REAL *w, long w_vector, long w_unit, REAL *c, long c_row);
+/* VL units of a row of numbers, likewise; `at` counts units. */
+INLINE vec units(int low, const REAL *row, long at, long count) {
+#ifdef __AVX512BF16__
+    if (low && !DOUBLE)
+        return (vec)_mm512_cvtne2ps_pbh((__m512)numbers(row, 2 * at + VL, count),
+                                        (__m512)numbers(row, 2 * at, count));
+#endif
+    return numbers(row, at, count);
+}
+
+/* Lane by lane units of two rows: with `low` pairs of their numbers, else the numbers of the first. */
+INLINE vec side_by_side(int low, vec first, vec second) {
+#ifdef __AVX512BF16__
+    if (low && !DOUBLE) {
+        const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
+                                               24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17,
+                                               1, 16, 0);
+        __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+        return (vec)_mm512_permutexvar_epi16(order, both);
+    }
+#endif
+    return first;
+}
+
+/* VL vectors of VL units, rows made columns: blocks of 1, 2, 4, … units change places. */
+INLINE void turn(vec *r) {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 8
+    for (int s = 1; s < VL; s *= 2) {
+        bits low, high;
+        for (int j = 0; j < VL; j++) {
+            low[j] = j & s ? VL + j - s : j;
+            high[j] = j & s ? VL + j : j + s;
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++) {
+            if (i & s) continue;
+            vec a = r[i], b = r[i + s];
+            r[i] = __builtin_shuffle(a, b, low);
+            r[i + s] = __builtin_shuffle(a, b, high);
+        }
+    }
+#else
+    for (int i = 0; i < VL; i++)
+        for (int j = i + 1; j < VL; j++) {
+            REAL other = r[i][j];
+            r[i][j] = r[j][i];
+            r[j][i] = other;
+        }
+#endif
+}
+
+INLINE long units_of(int low, long numbers) { return low ? (numbers + 1) / 2 : numbers; }
+
+/* So many numbers as whole vectors. */
+INLINE long whole(long numbers) { return (numbers + VL - 1) / VL * VL; }
+
+/* The next buffer of the members, of so many bytes each: that of one of them. */
+INLINE char *take(char **work, long members, long member, long bytes) {
+    char *found = *work + member * bytes;
+    *work += (members * bytes + 63) / 64 * 64;
+    return found;
+}
+
+/* A left matrix: from one row, and from one unit, to the next in bytes; where rows come in groups of VL
+that lie apart, also from one group to the next, else 0. */
+struct left {
+    const char *at;
+    long row, unit, group;
+};
+
+/* Row by row. */
+INLINE struct left by_row(const void *at, long row) {
+    return (struct left){(const char *)at, row, sizeof(REAL), 0};
+}
+
+/* Columns of which VL stand together: (columns / VL, units, VL). */
+INLINE struct left by_columns(const REAL *at, long units) {
+    return (struct left){(const char *)at, sizeof(REAL), VL * (long)sizeof(REAL), units * VL * (long)sizeof(REAL)};
+}
+
+/* c (rows, vectors * VL) = or, with `add`, += a (rows, k) times packed w, whose vectors of columns lie
+w_vector numbers apart; k counts units. */
+HIDDEN void multiply(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w,
+                     long w_vector, REAL *c, long c_row);
+
+/* The same without `low`, from w (k, vectors * VL) as it lies in memory, w_unit numbers a row. */
+HIDDEN void multiply_rows(long rows, long vectors, long k, struct left a, const REAL *w, long w_unit, REAL *c,
+                          long c_row);

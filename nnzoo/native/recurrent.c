@@ -1,49 +1,144 @@
-/* Recurrent layers of one direction, all time steps in one call.
+/* Recurrent layers of one direction: all time steps in one call forward, and one back.
 
 A step of a small recurrent network is a few products that take microseconds each, and a call from
 Python for each of them, for its sigmoids and for its sums takes longer than they do. Here a thread
 takes some rows of the batch through all time steps: their states stay in its caches, the weights
-are laid out once for all steps, and threads need not meet before the end. No sum crosses rows, so
-the number of threads does not change a bit of what comes out.
+are laid out once for all steps. No sum crosses rows, and those of the weights' gradients run over all rows
+in their order, so the number of threads does not change a bit of what comes out.
 
 Several members, layers of one shape with weights and a batch each, lie behind each other in every
 buffer; threads share the rows of all of them.
 
-Buffers of a member:
-  z      (steps + 1, batch, kx + hp)  input of each step, zeros, a one at kx - 1, the state before it
-  gates  (steps, batch, groups * hp)  what the activations gave; GRU: n, r, z, U h + b' of n
-  cells  (steps + 1, batch, hp)       LSTM: the cell; GRU: the state, where z holds it in bfloat16
-  d      (steps, batch, groups * hp)  gradient of what stands before the activations, in z's type
-hp is the width of a state, padded. */
+Gates are (rnn: one; lstm: i, f, g, o; gru: n, r, z, and U h + b' of n) of hp numbers each, the width of a
+state as whole vectors. */
 
 #include "product.h"
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 enum kind { RNN, LSTM, GRU };
 
-/* What is given to both functions. relu: in place of tanh; batch: rows of a member; features: of x. */
-struct shape {
-    long kind, low, relu, threads, members, steps, batch, kx, hp, features;
+/* What is given of a call. Sizes of x and dy are numbers from one time step, member, row to the next. */
+struct call {
+    long kind, low, relu, threads, members, steps, batch, features, hidden; /* batch: rows of a member */
+    long kept; /* whether what the way back needs is */
+    const void *x;
+    long x_low, x_time, x_member, x_batch;
+    const REAL *w_ih, *w_hh, *b_ih, *b_hh; /* as torch has them, of all members */
+    char *z;                               /* (members, steps + 1, batch, row), see `struct sizes` */
+    char *work;                            /* `recurrent_work` bytes, the same forward and back */
+    REAL *last, *cell;                     /* (members, batch, hidden); cell: of an lstm */
+    const void *dy;                        /* gradient of all states, or null */
+    long dy_low, dy_time, dy_member, dy_batch;
+    const REAL *dlast, *dcell; /* of the last ones, or null */
+    REAL *gradients;           /* those of w_ih, w_hh, b_ih and b_hh behind each other */
+    REAL *dx;                  /* (steps, members, batch, features), or null */
 };
 
-/* The rows of one member that a thread takes. */
+/* A row of z: the state before a step, its input, a one that gathers what biases do, zeros. */
+struct sizes {
+    long hp, kx, row;        /* numbers: of a state, of the rest, of both */
+    long groups, width;      /* how many gates, and how many numbers they are */
+    long h_units, x_units, k; /* units of a state, of the input with its one, and of both */
+    long units, all_units;    /* units of a batch, and of all steps */
+};
+
+static struct sizes sizes_of(const struct call *c) {
+    struct sizes s = {0};
+    s.hp = whole(c->hidden), s.kx = whole(c->features + 1), s.row = s.hp + s.kx;
+    s.groups = c->kind == RNN ? 1 : 4, s.width = s.groups * s.hp;
+    s.h_units = units_of(c->low, s.hp), s.x_units = units_of(c->low, c->features + 1);
+    s.k = s.h_units + s.x_units;
+    s.units = units_of(c->low, c->batch), s.all_units = c->steps * s.units;
+    return s;
+}
+
+/* Which of torch's groups of rows is a gate's, in the weights of the input and of the state; -1: none. */
+INLINE long group_of(long kind, int state, long gate) {
+    if (kind != GRU) return gate;
+    return state ? gate - 1 : gate == 0 ? 2 : gate == 3 ? -1 : gate - 1;
+}
+
+/* The buffers of a member. */
+struct buffers {
+    char *z;
+    REAL *forward, *back, *input_back; /* packed weights */
+    REAL *gates;                       /* (steps, batch, width) what the activations gave */
+    REAL *cells;                       /* (steps + 1, batch, hp) the cell; GRU: the state, unrounded */
+    REAL *dh, *dc;                     /* (batch, hp) */
+    char *d;                           /* (batch, width) gradient before the gates, of one step */
+    REAL *d_columns;                   /* (width / VL, units of all steps, VL) the same of all */
+    REAL *product;                     /* (width, row) d' z */
+    REAL *dx;                          /* (batch, whole(features)) of one step */
+    REAL *panel;                       /* of a right matrix: one a thread, not a member */
+};
+
+/* Gives the end of the memory that all members take. */
+static char *lay_out(const struct call *c, const struct sizes *s, long member, struct buffers *to) {
+    char *work = c->work;
+    long size = sizeof(REAL), m = c->members, batch = c->batch, steps = c->kept ? c->steps : 1;
+#define TAKE(NUMBERS) (REAL *)take(&work, m, member, (NUMBERS) * size)
+    to->z = c->z + member * (c->steps + 1) * batch * s->row * (c->low ? 2 : size);
+    to->forward = TAKE(s->width * s->k);
+    to->gates = TAKE(steps * batch * s->width);
+    to->cells = TAKE(c->kind == RNN ? 0 : (c->kept ? steps + 1 : 1) * batch * s->hp);
+    if (!c->kept) return work;
+    to->panel = (REAL *)take(&work, c->threads, 0, VECTORS * PIECE * VL * size);
+    to->back = TAKE(s->hp * units_of(c->low, s->width));
+    to->input_back = TAKE(whole(c->features) * units_of(c->low, s->width));
+    to->dh = TAKE(batch * s->hp), to->dc = TAKE(batch * s->hp);
+    to->d = (char *)TAKE(batch * s->width);
+    to->d_columns = TAKE(s->width * s->all_units);
+    to->product = TAKE(s->width * s->row);
+    to->dx = TAKE(batch * whole(c->features));
+#undef TAKE
+    return work;
+}
+
+/* How many bytes of `work` a call takes. */
+long recurrent_work(const struct call *c) {
+    struct sizes s = sizes_of(c);
+    struct buffers b;
+    return lay_out(c, &s, 0, &b) - c->work;
+}
+
+/* A thread's part: which of how many. */
+struct share {
+    long part, parts;
+};
+
+INLINE struct share own_share(void) {
+    struct share own = {0, 1};
+#ifdef _OPENMP
+    own.part = omp_get_thread_num(), own.parts = omp_get_num_threads();
+#endif
+    return own;
+}
+
+/* Some rows of a member. */
 struct rows {
-    long member, first, count;
+    long first, last;
 };
 
-/* The rows of member m among those that are the part-th share of all. */
-INLINE struct rows rows_of(const struct shape *s, long part, long m) {
-    long all = s->members * s->batch, begin = all * part / s->threads - m * s->batch;
-    long end = all * (part + 1) / s->threads - m * s->batch;
-    begin = begin > 0 ? begin : 0, end = end < s->batch ? end : s->batch;
-    return (struct rows){m, begin, end > begin ? end - begin : 0};
+/* Those of member m that are in a thread's share of the rows of all; pairs stay together. */
+INLINE struct rows rows_of(const struct call *c, struct share own, long m) {
+    long all = c->members * c->batch, ends[2];
+    for (int i = 0; i < 2; i++) {
+        long at = all * (own.part + i) / own.parts - m * c->batch;
+        at = at < 0 ? 0 : at < c->batch ? at - at % 2 : c->batch;
+        ends[i] = at;
+    }
+    return (struct rows){ends[0], ends[1]};
 }
 
 INLINE vec sigmoid(vec x) { return 1 / (1 + exponential(-x)); }
 
 /* By the size of x: near 1 and -1, where the gradient is a small difference, nothing is lost. */
 INLINE vec hyperbolic(vec x) {
-    vec q = exponential(choose(x < 0, x, -x) * 2), y = (1 - q) / (1 + q);
-    return choose(x < 0, -y, y);
+    const bits sign = (bits)(-ZERO);
+    vec q = exponential((vec)((bits)x | sign) * 2);
+    return (vec)((bits)((1 - q) / (1 + q)) | ((bits)x & sign));
 }
 
 INLINE vec activate(int relu, vec x) { return relu ? choose(x < 0, ZERO, x) : hyperbolic(x); }
@@ -58,29 +153,62 @@ INLINE uint16_t rounded(REAL x) {
     return single != single ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-/* The packed weights of `groups` of h outputs (padded to hp) and `parts` of k inputs (padded to kp), from
-numbers that lie by_out and by_in apart; group g of the result is group order[g]. With `low` bfloat16,
-rounded to the nearest. */
-void pack(int low, int threads, long members, long groups, const int32_t *order, long h, long hp, long parts,
-          long k, long kp, const REAL *from, long by_out, long by_in, void *to) {
-    long blocks = groups * hp / VL;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (long block = 0; block < members * blocks; block++) {
-        long j = block * VL % hp, lanes = h - j < VL ? h - j : VL;
-        const REAL *first = from + block / blocks * groups * h * parts * k
-                            + (order[block % blocks * VL / hp] * h + j) * by_out;
-        char *out = (char *)to + block * VL * parts * kp * (low ? 2 : sizeof(REAL));
-        memset(out, 0, VL * parts * kp * (low ? 2 : sizeof(REAL)));
-        for (long part = 0; part < parts; part++)
-            for (long p = 0; p < k; p++) {
-                const REAL *column = first + (part * k + p) * by_in;
-                long at = part * kp + p;
-                for (long lane = 0; lane < lanes; lane++) {
-                    REAL x = column[lane * by_out];
-                    if (low) ((uint16_t *)out)[(at / 2 * VL + lane) * 2 + at % 2] = rounded(x);
-                    else ((REAL *)out)[at * VL + lane] = x;
-                }
-            }
+/* Numbers of a given row, REAL or bfloat16, from `at` on. */
+INLINE vec given(int low, const void *row, long at, long count) {
+    if (!low || DOUBLE) return numbers((const REAL *)row, at, count);
+    if (at + VL <= count) return load_as(1, row, at);
+    REAL some[VL];
+    for (long i = 0; i < VL; i++) {
+        uint32_t bits = at + i < count ? (uint32_t)((const uint16_t *)row)[at + i] << 16 : 0;
+        memcpy(some + i, &bits, 4);
+    }
+    return load(some);
+}
+
+/* A block of VL outputs of the packed weights (width / VL, k, VL): from the row of z to the gates. */
+INLINE void pack_forward(int low, const struct call *c, const struct sizes *s, long m, long block,
+                         REAL *to) {
+    long gate = block * VL / s->hp, j = block * VL % s->hp, h = c->hidden, f = c->features;
+    long gates = c->kind == RNN ? 1 : c->kind == LSTM ? 4 : 3;
+    long by_input = group_of(c->kind, 0, gate), by_state = group_of(c->kind, 1, gate);
+    for (int state = 0; state < 2; state++) {
+        long group = state ? by_state : by_input, count = state ? h : f;
+        const REAL *weight = (state ? c->w_hh : c->w_ih) + ((m * gates + group) * h + j) * count;
+        long units_here = state ? s->h_units : s->x_units;
+        REAL *at = to + (state ? 0 : s->h_units) * VL;
+        for (long p = 0; p < units_here; p += VL) {
+            vec r[VL];
+            for (long i = 0; i < VL; i++)
+                r[i] = group >= 0 && j + i < h ? units(low, weight + i * count, p, count) : ZERO;
+            turn(r);
+            for (long i = 0; i < VL && p + i < units_here; i++) store(at + (p + i) * VL, r[i]);
+        }
+    }
+    REAL *one = to + (s->h_units + (low ? f / 2 : f)) * VL;
+    for (long i = 0; i < VL && j + i < h; i++) {
+        REAL bias = by_input < 0 ? 0 : c->b_ih[(m * gates + by_input) * h + j + i];
+        bias += by_state < 0 ? 0 : c->b_hh[(m * gates + by_state) * h + j + i];
+        if (low) ((uint16_t *)(one + i))[f % 2] = rounded(bias);
+        else one[i] = bias;
+    }
+}
+
+/* A block of VL columns of a weight (groups * hidden, columns), packed (columns / VL, units of the gates,
+VL): from the gates back. */
+INLINE void pack_back(int low, const struct call *c, const struct sizes *s, int state, long m, long block,
+                      REAL *to) {
+    long h = c->hidden, columns = state ? h : c->features, per = low ? 2 : 1;
+    long gates = c->kind == RNN ? 1 : c->kind == LSTM ? 4 : 3;
+    const REAL *weight = (state ? c->w_hh : c->w_ih) + m * gates * h * columns;
+    for (long p = 0; p < units_of(low, s->width); p++) {
+        vec row[2] = {ZERO, ZERO};
+        for (long i = 0; i < per; i++) {
+            long gate = (p * per + i) / s->hp, j = (p * per + i) % s->hp;
+            long group = group_of(c->kind, state, gate);
+            if (group >= 0 && j < h)
+                row[i] = numbers(weight + (group * h + j) * columns, block * VL, columns);
+        }
+        store(to + p * VL, side_by_side(low, row[0], row[1]));
     }
 }
 
@@ -109,67 +237,89 @@ INLINE void step_forward(int kind, int low, int relu, long hp, REAL *gate, const
     }
 }
 
-INLINE void rows_forward(const struct shape *s, struct rows own, char *z, const REAL *wx, const REAL *wh,
-                         const REAL *bias, REAL *gates, long gates_step, REAL *cells, long cells_step) {
-    if (!own.count) return;
-    int kind = s->kind, low = s->low;
-    long groups = kind == RNN ? 1 : 4, x_groups = kind == GRU ? 3 : groups;
-    long h_first = groups - x_groups; /* GRU: the input has no part in the last group, h none in n */
-    long kx = s->kx, hp = s->hp, features = s->features;
-    long size = low ? 2 : sizeof(REAL), row = (kx + hp) * size, width = groups * hp;
-    long x_k = low ? (features + 1) / 2 : features, h_k = low ? hp / 2 : hp;
-    z += own.member * (s->steps + 1) * s->batch * row;
-    wx += own.member * x_groups * hp * x_k, wh += own.member * x_groups * hp * h_k;
-    bias += own.member * width;
-    gates += own.member * (gates_step ? s->steps : 1) * s->batch * width;
-    cells += own.member * (cells_step ? s->steps + 1 : 1) * s->batch * hp;
-    for (long i = own.first; i < own.first + own.count; i++) {
-        memset(z + i * row + kx * size, 0, hp * size);
-        if (kind != RNN) memset(cells + i * hp, 0, hp * sizeof(REAL));
+INLINE void rows_forward(int kind, int low, const struct call *c, const struct sizes *s, long m,
+                         struct rows own, const struct buffers *b) {
+    long count = own.last - own.first, size = low ? 2 : sizeof(REAL), row = s->row * size;
+    long f = c->features, width = s->width, gates_step = c->kept ? c->batch * width : 0;
+    long cells_step = c->kept ? c->batch * s->hp : 0, x_size = c->x_low ? 2 : sizeof(REAL);
+    if (count <= 0) return;
+    for (long i = own.first; i < own.last; i++) {
+        memset(b->z + i * row, 0, s->hp * size);
+        if (kind != RNN) memset(b->cells + i * s->hp, 0, s->hp * sizeof(REAL));
     }
-    for (long t = 0; t < s->steps; t++) {
-        char *in = z + (t * s->batch + own.first) * row, *out = in + s->batch * row + kx * size;
-        REAL *gate = gates + t * gates_step + own.first * width;
-        REAL *cell = cells + t * cells_step + own.first * hp, *next = cell + cells_step;
-        for (long i = 0; i < own.count; i++) {
-            /* What is behind the features: zeros, and the one that gathers the gradient of the biases. */
-            memset(in + i * row + features * size, 0, (kx - features) * size);
-            if (low) ((uint16_t *)(in + i * row))[kx - 1] = 0x3f80;
-            else ((REAL *)(in + i * row))[kx - 1] = 1;
-            memcpy(gate + i * width, bias, width * sizeof(REAL));
+    for (long t = 0; t < c->steps; t++) {
+        char *in = b->z + (t * c->batch + own.first) * row, *out = in + c->batch * row;
+        REAL *gate = b->gates + t * gates_step + own.first * width;
+        REAL *cell = b->cells + t * cells_step + own.first * s->hp, *next = cell + cells_step;
+        for (long i = 0; i < count; i++) {
+            const char *x = (const char *)c->x
+                            + (t * c->x_time + m * c->x_member + (own.first + i) * c->x_batch) * x_size;
+            char *to = in + i * row + s->hp * size;
+            for (long j = 0; j < s->kx; j += VL)
+                store_as(low, to, j, given(c->x_low, x, j, f));
+            if (low) ((uint16_t *)to)[f] = 0x3f80;
+            else ((REAL *)to)[f] = 1;
         }
-        multiply(low, 1, own.count, x_groups * hp / VL, x_k, in, row, wx, gate, width);
-        if (t) multiply(low, 1, own.count, x_groups * hp / VL, h_k, in + kx * size, row, wh,
-                        gate + h_first * hp, width);
-        for (long i = 0; i < own.count; i++) {
-            REAL *g = gate + i * width, *c = cell + i * hp, *n = next + i * hp;
-            char *h = out + i * row;
-            if (kind == RNN) step_forward(RNN, low, s->relu, hp, g, c, n, h);
-            else if (kind == LSTM) step_forward(LSTM, low, s->relu, hp, g, c, n, h);
-            else step_forward(GRU, low, s->relu, hp, g, c, n, h);
+        /* The state is zero at first, and has no part in n of a GRU; the input has none in the last. */
+        long blocks = width / VL, first = kind == GRU && t ? s->hp / VL : 0, of_x = t ? first : blocks;
+        const char *x = in + s->hp * size;
+        const REAL *w_x = b->forward + s->h_units * VL;
+        multiply(low, 0, count, of_x, s->x_units, by_row(x, row), w_x, s->k * VL, gate, width);
+        if (t)
+            multiply(low, 0, count, blocks - first, s->k, by_row(in, row), b->forward + first * s->k * VL,
+                     s->k * VL, gate + first * VL, width);
+        for (long i = 0; i < count; i++)
+            step_forward(kind, low, c->relu, s->hp, gate + i * width, cell + i * s->hp, next + i * s->hp,
+                         out + i * row);
+    }
+    for (long i = own.first; i < own.last; i++) {
+        const char *state = b->z + (c->steps * c->batch + i) * row;
+        const REAL *cell = b->cells + c->steps * cells_step + i * s->hp;
+        REAL *last = c->last + (m * c->batch + i) * c->hidden;
+        for (long j = 0; j < c->hidden; j += VL) {
+            vec h = kind == GRU ? load(cell + j) : load_as(low, state, j);
+            store_some(last + j, h, c->hidden - j);
+            if (kind == LSTM)
+                store_some(c->cell + (m * c->batch + i) * c->hidden + j, load(cell + j), c->hidden - j);
         }
     }
 }
 
-/* All states. wx: (groups of x, k of x), wh: (groups of h, hp), packed; bias (groups * hp). Where
-gates_step or cells_step is 0 only the last is kept, for answers without gradients. */
-void forward(const struct shape *s, char *z, const REAL *wx, const REAL *wh, const REAL *bias, REAL *gates,
-             long gates_step, REAL *cells, long cells_step) {
-#pragma omp parallel for num_threads(s->threads) schedule(static, 1)
-    for (long part = 0; part < s->threads; part++)
-        for (long m = 0; m < s->members; m++)
-            rows_forward(s, rows_of(s, part, m), z, wx, wh, bias, gates, gates_step, cells, cells_step);
+INLINE void forward_share(int low, const struct call *c) {
+    struct share own = own_share();
+    struct sizes s = sizes_of(c);
+    struct buffers b;
+    long blocks = s.width / VL, all = c->members * blocks;
+    for (long i = all * own.part / own.parts; i < all * (own.part + 1) / own.parts; i++) {
+        lay_out(c, &s, i / blocks, &b);
+        pack_forward(low, c, &s, i / blocks, i % blocks, b.forward + i % blocks * s.k * VL);
+    }
+#pragma omp barrier
+    for (long m = 0; m < c->members; m++) {
+        struct rows rows = rows_of(c, own, m);
+        lay_out(c, &s, m, &b);
+        if (c->kind == RNN) rows_forward(RNN, low, c, &s, m, rows, &b);
+        else if (c->kind == LSTM) rows_forward(LSTM, low, c, &s, m, rows, &b);
+        else rows_forward(GRU, low, c, &s, m, rows, &b);
+    }
+}
+
+/* All states in z, the last ones, and in `work` what the way back needs. */
+void recurrent_forward(const struct call *c) {
+#pragma omp parallel num_threads(c->threads)
+    if (c->low) forward_share(1, c);
+    else forward_share(0, c);
 }
 
 /* The gradient before the gates of one row of a step into d, from dh and dc, which become those of
 the step before, but for what goes through the product. */
 INLINE void step_backward(int kind, int low, int relu, long hp, const REAL *gate, const REAL *cell,
-                          const REAL *next, const char *state, const REAL *grad, REAL *dh, REAL *dc,
-                          char *d) {
+                          const REAL *next, const char *state, int dy_low, const void *dy, long hidden,
+                          REAL *dh, REAL *dc, char *d) {
     for (long j = 0; j < hp; j += VL) {
         const REAL *at = gate + j;
         vec g_h = load(dh + j);
-        if (grad) g_h += load(grad + j);
+        if (dy) g_h += given(dy_low, dy, j, hidden);
         if (kind == RNN) {
             store_as(low, d, j, g_h * slope(relu, load_as(low, state, j)));
             store(dh + j, ZERO);
@@ -195,66 +345,127 @@ INLINE void step_backward(int kind, int low, int relu, long hp, const REAL *gate
     }
 }
 
-INLINE void rows_backward(const struct shape *s, struct rows own, const char *z, const REAL *w,
-                          const REAL *gates, const REAL *cells, const REAL *grad, REAL *dh, REAL *dc,
-                          char *d) {
-    if (!own.count) return;
-    int kind = s->kind, low = s->low, relu = s->relu;
-    long groups = kind == RNN ? 1 : 4, h_groups = kind == GRU ? 3 : groups;
-    long h_first = groups - h_groups;
-    long kx = s->kx, hp = s->hp, batch = s->batch, rows = s->steps * batch;
-    long size = low ? 2 : sizeof(REAL), row = (kx + hp) * size, width = groups * hp;
-    long k = h_groups * hp / (low ? 2 : 1);
-    z += own.member * (rows + batch) * row, w += own.member * hp * k;
-    gates += own.member * rows * width, cells += own.member * (rows + batch) * hp;
-    dh += own.member * batch * hp, dc += own.member * batch * hp;
-    d += own.member * rows * width * size;
-    if (grad) grad += own.member * rows * hp;
-    for (long t = s->steps - 1; t >= 0; t--) {
-        for (long i = own.first; i < own.first + own.count; i++) {
-            long at = t * batch + i;
-            const REAL *gate = gates + at * width;
-            const REAL *cell = cells + at * hp, *next = cell + batch * hp;
-            const char *state = z + (at + batch) * row + kx * size;
-            const REAL *given = grad ? grad + at * hp : 0;
-            REAL *h = dh + i * hp, *c = dc + i * hp;
-            char *to = d + at * width * size;
-#define STEP(KIND) step_backward(KIND, low, relu, hp, gate, cell, next, state, given, h, c, to)
-            if (kind == RNN) STEP(RNN);
-            else if (kind == LSTM) STEP(LSTM);
-            else STEP(GRU);
+/* The rows of a step's d into the place of the step in d_columns. */
+INLINE void spread_step(int low, const struct sizes *s, struct rows own, const char *d, REAL *to) {
+    long per = low ? 2 : 1;
+    for (long n = own.first; n < own.last; n += per)
+        for (long j = 0; j < s->width; j += VL) {
+            vec other = low && n + 1 < own.last ? load_as(low, d, (n + 1) * s->width + j) : ZERO;
+            store(to + j * s->all_units + n / per * VL, side_by_side(low, load_as(low, d, n * s->width + j), other));
         }
-        if (t) multiply(low, 1, own.count, hp / VL, k, d + ((t * batch + own.first) * width + h_first * hp) * size,
-                        width * size, w, dh + own.first * hp, hp);
+}
+
+INLINE void rows_backward(int kind, int low, const struct call *c, const struct sizes *s, long m,
+                          struct rows own, const struct buffers *b) {
+    long count = own.last - own.first, size = low ? 2 : sizeof(REAL), row = s->row * size, hp = s->hp;
+    long f = c->features, fp = whole(f), width = s->width, per = low ? 2 : 1, dy_size = c->dy_low ? 2 : sizeof(REAL);
+    long back = units_of(low, width), skipped = kind == GRU ? hp / per : 0;
+    if (count <= 0) return;
+    for (long i = own.first; i < own.last; i++)
+        for (long j = 0; j < hp; j += VL) {
+            long at = (m * c->batch + i) * c->hidden;
+            store(b->dh + i * hp + j, c->dlast ? numbers(c->dlast + at, j, c->hidden) : ZERO);
+            store(b->dc + i * hp + j, c->dcell ? numbers(c->dcell + at, j, c->hidden) : ZERO);
+        }
+    char *d = b->d + own.first * width * size;
+    for (long t = c->steps - 1; t >= 0; t--) {
+        for (long i = own.first; i < own.last; i++) {
+            long at = t * c->batch + i;
+            const REAL *cell = b->cells + at * hp, *next = cell + c->batch * hp;
+            const char *state = b->z + (at + c->batch) * row;
+            const char *dy = c->dy ? (const char *)c->dy
+                                         + (t * c->dy_time + m * c->dy_member + i * c->dy_batch) * dy_size
+                                   : 0;
+            step_backward(kind, low, c->relu, hp, b->gates + at * width, cell, next, state, c->dy_low, dy,
+                          c->hidden, b->dh + i * hp, b->dc + i * hp, b->d + i * width * size);
+        }
+        spread_step(low, s, own, b->d, b->d_columns + t * s->units * VL);
+        if (t)
+            multiply(low, 1, count, hp / VL, back - skipped,
+                     by_row(d + skipped * (long)sizeof(REAL), width * size), b->back + skipped * VL, back * VL, b->dh + own.first * hp, hp);
+        if (c->dx) {
+            REAL *dx = b->dx + own.first * fp;
+            multiply(low, 0, count, fp / VL, back, by_row(d, width * size), b->input_back, back * VL, dx, fp);
+            for (long i = 0; i < count; i++)
+                memcpy(c->dx + ((t * c->members + m) * c->batch + own.first + i) * f, dx + i * fp,
+                       f * sizeof(REAL));
+        }
     }
 }
 
-/* d of all steps. w: (hp, groups of h * hp) packed; grad (steps, batch, hp) of all states, or
-null; dh, dc (batch, hp): those of the last state and cell, used up. */
-void backward(const struct shape *s, const char *z, const REAL *w, const REAL *gates, const REAL *cells,
-              const REAL *grad, REAL *dh, REAL *dc, char *d) {
-#pragma omp parallel for num_threads(s->threads) schedule(static, 1)
-    for (long part = 0; part < s->threads; part++)
-        for (long m = 0; m < s->members; m++)
-            rows_backward(s, rows_of(s, part, m), z, w, gates, cells, grad, dh, dc, d);
+/* Some rows of d' z over all steps, whole vectors of them, and from them those of the gradients. */
+INLINE void weight_gradients(int low, const struct call *c, const struct sizes *s, long m, struct rows own,
+                             const struct buffers *b, REAL *panel) {
+    long count = own.last - own.first, k = s->all_units;
+    long h = c->hidden, f = c->features, gates = c->kind == RNN ? 1 : c->kind == LSTM ? 4 : 3;
+    struct left left = by_columns(b->d_columns + own.first * k, k);
+    REAL *to = b->product + own.first * s->row;
+    if (!low) multiply_rows(count, s->row / VL, k, left, (const REAL *)b->z, s->row, to, s->row);
+    for (long block = 0, taken; low && block < s->row / VL; block += taken) {
+        taken = s->row / VL - block < VECTORS ? s->row / VL - block : VECTORS;
+        for (long p = 0; p < k; p += PIECE) {
+            long piece = k - p < PIECE ? k - p : PIECE;
+            for (long v = 0; v < taken; v++)
+                for (long q = 0; q < piece; q++) {
+                    long pair = (p + q) % s->units * 2, n = (p + q) / s->units * c->batch + pair;
+                    long at = n * s->row + (block + v) * VL;
+                    vec other = pair + 1 < c->batch ? load_as(low, b->z, at + s->row) : ZERO;
+                    store(panel + (v * piece + q) * VL, side_by_side(low, load_as(low, b->z, at), other));
+                }
+            left.at = (const char *)(b->d_columns + own.first * k + p * VL);
+            multiply(low, p > 0, count, taken, piece, left, panel, piece * VL, to + block * VL, s->row);
+        }
+    }
+    REAL *w_ih = c->gradients, *w_hh = w_ih + c->members * gates * h * f;
+    REAL *b_ih = w_hh + c->members * gates * h * h, *b_hh = b_ih + c->members * gates * h;
+    for (long r = own.first; r < own.last; r++, to += s->row) {
+        if (r % s->hp >= h) continue;
+        for (int state = 0; state < 2; state++) {
+            long group = group_of(c->kind, state, r / s->hp);
+            if (group < 0) continue;
+            long at = (m * gates + group) * h + r % s->hp, columns = state ? h : f;
+            memcpy((state ? w_hh : w_ih) + at * columns, to + (state ? 0 : s->hp), columns * sizeof(REAL));
+            (state ? b_hh : b_ih)[at] = to[s->hp + f];
+        }
+    }
 }
 
-/* c (members, groups * hp, kx + hp): d' z over all steps, the gradients of all weights; not with `low`. A
-thread takes some rows of it, so that here too no sum depends on how many there are. */
-void weight_gradients(const struct shape *s, const char *z, const REAL *d, REAL *c) {
-    long width = (s->kind == RNN ? 1 : 4) * s->hp, row = s->kx + s->hp, rows = s->steps * s->batch;
-    long h_first = s->kind == GRU ? s->hp : 0; /* what the state has no part in is left out */
-#pragma omp parallel for num_threads(s->threads) schedule(static)
-    for (long i = 0; i < s->members * s->threads; i++) {
-        long m = i / s->threads, part = i % s->threads;
-        long first = width * part / s->threads, last = width * (part + 1) / s->threads;
-        const REAL *right = (const REAL *)z + m * (rows + s->batch) * row, *left = d + m * rows * width;
-        REAL *to = c + m * width * row;
-#define PRODUCT(FIRST, VECTORS_OF, COLUMN)                                                         \
-    multiply_strided(last - (FIRST), (VECTORS_OF) / VL, rows, (const char *)(left + (FIRST)), sizeof(REAL), \
-          width * sizeof(REAL), right + (COLUMN), VL, row, to + (FIRST) * row + (COLUMN), row)
-        PRODUCT(first, s->kx, 0);
-        if (first < h_first) first = h_first;
-        PRODUCT(first, s->hp, s->kx);
+INLINE void backward_share(int low, const struct call *c) {
+    struct share own = own_share();
+    struct sizes s = sizes_of(c);
+    struct buffers b;
+    long of_state = s.hp / VL, blocks = of_state + (c->dx ? whole(c->features) / VL : 0);
+    long all = c->members * blocks, k = units_of(low, s.width);
+    for (long i = all * own.part / own.parts; i < all * (own.part + 1) / own.parts; i++) {
+        long m = i / blocks, block = i % blocks;
+        int state = block < of_state;
+        lay_out(c, &s, m, &b);
+        if (!state) block -= of_state;
+        pack_back(low, c, &s, state, m, block, (state ? b.back : b.input_back) + block * k * VL);
     }
+#pragma omp barrier
+    for (long m = 0; m < c->members; m++) {
+        struct rows rows = rows_of(c, own, m);
+        lay_out(c, &s, m, &b);
+        if (c->kind == RNN) rows_backward(RNN, low, c, &s, m, rows, &b);
+        else if (c->kind == LSTM) rows_backward(LSTM, low, c, &s, m, rows, &b);
+        else rows_backward(GRU, low, c, &s, m, rows, &b);
+    }
+#pragma omp barrier
+    all = s.width / VL * c->members;
+    for (long m = 0; m < c->members; m++) {
+        long first = all * own.part / own.parts * VL - m * s.width;
+        long last = all * (own.part + 1) / own.parts * VL - m * s.width;
+        struct rows rows = {first < 0 ? 0 : first, last < s.width ? last : s.width};
+        lay_out(c, &s, m, &b);
+        if (rows.first < rows.last)
+            weight_gradients(low, c, &s, m, rows, &b, b.panel + own.part * VECTORS * PIECE * VL);
+    }
+}
+
+/* The gradients of all weights, and dx. */
+void recurrent_backward(const struct call *c) {
+#pragma omp parallel num_threads(c->threads)
+    if (c->low) backward_share(1, c);
+    else backward_share(0, c);
 }
