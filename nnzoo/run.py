@@ -35,7 +35,7 @@ from nnzoo.models.shared import share_layers
 from nnzoo.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore, sibling
 from nnzoo.training import checkpoint
-from nnzoo.training.device import keep_freed_memory, use_threads
+from nnzoo.training.device import give_back_code, keep_freed_memory, use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from nnzoo.training.tune import resolve
@@ -174,6 +174,7 @@ def start(
             processes.tell(folder.check_writable)
     processes.spread(list(network.state_dict().values()))
     keep_freed_memory()
+    give_back_code()
     if beside:
         splits = beside.trainer.splits
     else:

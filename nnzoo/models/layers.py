@@ -231,9 +231,15 @@ def natively(
 
 
 class Linear(nn.Linear):
-    """nn.Linear with a bias, by `multiplier`: also for what `Stack` leaves to its modules."""
+    """nn.Linear with a bias, in training by native layers, else by `multiplier`: also for what `Stack` leaves to
+    its modules."""
+
+    use_native = True
+    """Whether native layers may be used; the network sets it by `train.kernels`."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.use_native and x.ndim == 2 and takes(x, self.weight):
+            return natively(x, [None], [self.weight, self.bias])
         if not (multiplies(x) and x.ndim == 2):
             return super().forward(x)
         return _dense(x, [None], [self.weight, self.bias])

@@ -15,6 +15,7 @@ from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
 from nnzoo.models import kernels
 from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gates
+from nnzoo.models.layers import Linear
 from nnzoo.native import recurrent as native
 from nnzoo.native.library import product_type, takes
 
@@ -41,12 +42,13 @@ class Recurrent(nn.Module):
         self.rnn = _cell(options, features)
         width = options.hidden_size * (2 if options.bidirectional else 1)
         self.dropout = nn.Dropout(options.dropout)
-        self.head = nn.Linear(width, outputs)
+        self.head = Linear(width, outputs)
         init_layer(self.head, options.init, "linear")
 
     def forward(self, x: Tensor) -> Tensor:
         states, last = self.rnn(self.sequence(x))
-        return self.head(self.dropout(self.read(states, last)))
+        read = self.read(states, last)
+        return self.head(self.dropout(read) if self.dropout.p else read)
 
     def sequence(self, x: Tensor) -> Tensor:
         """The input as `rnn` takes it (batch, time, features)."""
@@ -61,7 +63,10 @@ class Recurrent(nn.Module):
             return states.amax(-2)
         hidden = last[0] if isinstance(last, tuple) else last
         # The backward direction's last state is the one at the first time step.
-        return torch.cat([hidden[-2], hidden[-1]], -1) if self.rnn.bidirectional else hidden[-1]
+        if self.rnn.bidirectional:
+            return torch.cat([hidden[-2], hidden[-1]], -1)
+        # The way back of an index fills a tensor with zeros first.
+        return hidden.squeeze(0) if len(hidden) == 1 else hidden[-1]
 
 
 def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
@@ -120,7 +125,10 @@ def by_hand(
         x = torch.cat(sides, -1) if rnn.bidirectional else sides[0]
         if layer < rnn.num_layers - 1:
             x = dropout(x)
-    return x.movedim(0, -2), *(torch.stack(each) for each in zip(*lasts, strict=True))
+    return x.movedim(0, -2), *(
+        torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
+        for each in zip(*lasts, strict=True)
+    )
 
 
 class _Hand:

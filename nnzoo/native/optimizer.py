@@ -38,7 +38,7 @@ class Parameters:
 
     def __init__(
         self, weights: Sequence[Tensor], decays: Sequence[float], members: int,
-        means: Sequence[Tensor], squares: Sequence[Tensor],
+        means: Sequence[Tensor] = (), squares: Sequence[Tensor] = (),
     ) -> None:  # fmt: skip
         self.held = [*weights, *means, *squares]
         self.members = members

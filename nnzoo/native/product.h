@@ -54,12 +54,16 @@ typedef __typeof__((vec){0} < (vec){0}) bits;
 
 INLINE vec choose(bits where, vec a, vec b) { return (vec)((where & (bits)a) | (~where & (bits)b)); }
 
+/* The last numbers of a row, zeros behind. Not inline: it would be there a hundred times. */
+static __attribute__((noinline, unused)) vec tail(const REAL *row, long count) {
+    REAL some[VL];
+    for (long i = 0; i < VL; i++) some[i] = i < count ? row[i] : 0;
+    return load(some);
+}
+
 /* VL numbers of a row from `at` on, zeros from `count` on. */
 INLINE vec numbers(const REAL *row, long at, long count) {
-    if (at + VL <= count) return load(row + at);
-    REAL some[VL];
-    for (long i = 0; i < VL; i++) some[i] = at + i < count ? row[at + i] : 0;
-    return load(some);
+    return at + VL <= count ? load(row + at) : tail(row + at, count - at);
 }
 
 /* e^x to 2 units in the last place (the polynomial is that of Cephes' expf); nan stays nan. */

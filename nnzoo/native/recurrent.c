@@ -153,16 +153,21 @@ INLINE uint16_t rounded(REAL x) {
     return single != single ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
+/* The last numbers of a row of bfloat16, zeros behind. */
+static __attribute__((noinline)) vec rest_of(const uint16_t *row, long count) {
+    REAL some[VL];
+    for (long i = 0; i < VL; i++) {
+        uint32_t bits = i < count ? (uint32_t)row[i] << 16 : 0;
+        memcpy(some + i, &bits, 4);
+    }
+    return load(some);
+}
+
 /* Numbers of a given row, REAL or bfloat16, from `at` on. */
 INLINE vec given(int low, const void *row, long at, long count) {
     if (!low || DOUBLE) return numbers((const REAL *)row, at, count);
     if (at + VL <= count) return load_as(1, row, at);
-    REAL some[VL];
-    for (long i = 0; i < VL; i++) {
-        uint32_t bits = at + i < count ? (uint32_t)((const uint16_t *)row)[at + i] << 16 : 0;
-        memcpy(some + i, &bits, 4);
-    }
-    return load(some);
+    return rest_of((const uint16_t *)row + at, count - at);
 }
 
 /* A block of VL outputs of the packed weights (width / VL, k, VL): from the row of z to the gates. */
@@ -237,8 +242,9 @@ INLINE void step_forward(int kind, int low, int relu, long hp, REAL *gate, const
     }
 }
 
-INLINE void rows_forward(int kind, int low, const struct call *c, const struct sizes *s, long m,
-                         struct rows own, const struct buffers *b) {
+INLINE void rows_forward(int low, const struct call *c, const struct sizes *s, long m, struct rows own,
+                         const struct buffers *b) {
+    long kind = c->kind;
     long count = own.last - own.first, size = low ? 2 : sizeof(REAL), row = s->row * size;
     long f = c->features, width = s->width, gates_step = c->kept ? c->batch * width : 0;
     long cells_step = c->kept ? c->batch * s->hp : 0, x_size = c->x_low ? 2 : sizeof(REAL);
@@ -268,9 +274,14 @@ INLINE void rows_forward(int kind, int low, const struct call *c, const struct s
         if (t)
             multiply(low, 0, count, blocks - first, s->k, by_row(in, row), b->forward + first * s->k * VL,
                      s->k * VL, gate + first * VL, width);
-        for (long i = 0; i < count; i++)
-            step_forward(kind, low, c->relu, s->hp, gate + i * width, cell + i * s->hp, next + i * s->hp,
-                         out + i * row);
+        for (long i = 0; i < count; i++) {
+#define STEP(KIND)                                                                                 \
+    step_forward(KIND, low, c->relu, s->hp, gate + i * width, cell + i * s->hp, next + i * s->hp, out + i * row)
+            if (kind == RNN) STEP(RNN);
+            else if (kind == LSTM) STEP(LSTM);
+            else STEP(GRU);
+#undef STEP
+        }
     }
     for (long i = own.first; i < own.last; i++) {
         const char *state = b->z + (c->steps * c->batch + i) * row;
@@ -298,9 +309,7 @@ INLINE void forward_share(int low, const struct call *c) {
     for (long m = 0; m < c->members; m++) {
         struct rows rows = rows_of(c, own, m);
         lay_out(c, &s, m, &b);
-        if (c->kind == RNN) rows_forward(RNN, low, c, &s, m, rows, &b);
-        else if (c->kind == LSTM) rows_forward(LSTM, low, c, &s, m, rows, &b);
-        else rows_forward(GRU, low, c, &s, m, rows, &b);
+        rows_forward(low, c, &s, m, rows, &b);
     }
 }
 
@@ -355,8 +364,9 @@ INLINE void spread_step(int low, const struct sizes *s, struct rows own, const c
         }
 }
 
-INLINE void rows_backward(int kind, int low, const struct call *c, const struct sizes *s, long m,
-                          struct rows own, const struct buffers *b) {
+INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, long m, struct rows own,
+                          const struct buffers *b) {
+    long kind = c->kind;
     long count = own.last - own.first, size = low ? 2 : sizeof(REAL), row = s->row * size, hp = s->hp;
     long f = c->features, fp = whole(f), width = s->width, per = low ? 2 : 1, dy_size = c->dy_low ? 2 : sizeof(REAL);
     long back = units_of(low, width), skipped = kind == GRU ? hp / per : 0;
@@ -376,8 +386,13 @@ INLINE void rows_backward(int kind, int low, const struct call *c, const struct 
             const char *dy = c->dy ? (const char *)c->dy
                                          + (t * c->dy_time + m * c->dy_member + i * c->dy_batch) * dy_size
                                    : 0;
-            step_backward(kind, low, c->relu, hp, b->gates + at * width, cell, next, state, c->dy_low, dy,
-                          c->hidden, b->dh + i * hp, b->dc + i * hp, b->d + i * width * size);
+#define STEP(KIND)                                                                                 \
+    step_backward(KIND, low, c->relu, hp, b->gates + at * width, cell, next, state, c->dy_low, dy, c->hidden, \
+                  b->dh + i * hp, b->dc + i * hp, b->d + i * width * size)
+            if (kind == RNN) STEP(RNN);
+            else if (kind == LSTM) STEP(LSTM);
+            else STEP(GRU);
+#undef STEP
         }
         spread_step(low, s, own, b->d, b->d_columns + t * s->units * VL);
         if (t)
@@ -447,9 +462,7 @@ INLINE void backward_share(int low, const struct call *c) {
     for (long m = 0; m < c->members; m++) {
         struct rows rows = rows_of(c, own, m);
         lay_out(c, &s, m, &b);
-        if (c->kind == RNN) rows_backward(RNN, low, c, &s, m, rows, &b);
-        else if (c->kind == LSTM) rows_backward(LSTM, low, c, &s, m, rows, &b);
-        else rows_backward(GRU, low, c, &s, m, rows, &b);
+        rows_backward(low, c, &s, m, rows, &b);
     }
 #pragma omp barrier
     all = s.width / VL * c->members;

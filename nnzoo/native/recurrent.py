@@ -100,7 +100,9 @@ class Recurrent(torch.autograd.Function):
         return None, None, None, dx, *views
 
 
-def _rows(x: Tensor, dtype: torch.dtype, real: torch.dtype) -> tuple[Tensor, int, bool, int, int, int]:
+def _rows(
+    x: Tensor, dtype: torch.dtype, real: torch.dtype
+) -> tuple[Tensor, int, bool, int, int, int]:
     """x (time, [members,] batch, n) of a type that recurrent.c takes; where it is, whether it is bfloat16,
     and how many numbers lie from one time step, member and row to the next."""
     x = x if x.dtype in (dtype, real) else x.to(dtype)

@@ -42,7 +42,7 @@ class Optimizer:
             ([p for p in parameters if p.ndim <= 1], 0.0),
         ]
         self.options = options
-        self.parameters = parameters
+        self.parameters: list[Tensor] = list(parameters)
         self.groups = [
             _Group(chosen, decay, _moments(options)) for chosen, decay in groups if chosen
         ]
@@ -52,8 +52,8 @@ class Optimizer:
         self._table: Parameters | None = None
 
     def gradients(self) -> list[Tensor]:
-        """Of all parameters, in the order of the groups."""
-        return [cast(Tensor, p.grad) for group in self.groups for p in group.parameters]
+        """Of all parameters, in their order."""
+        return [cast(Tensor, p.grad) for p in self.parameters]
 
     def norms(self) -> list[float]:
         """The norm of each member's gradients together; cuts their entries in place where `clip.value` asks
@@ -100,17 +100,14 @@ class Optimizer:
     def table(self) -> Parameters:
         """What native steps work on; made anew where a member's weights have come to lie in a stack."""
         if self._table is None:
-            averages = [
-                [moment for group in self.groups for moment in group.moments.get(name, [])]
-                if isinstance(self.options, AdamOptions)
-                else []
-                for name in ("exp_avg", "exp_avg_sq")
-            ]
-            self._table = Parameters(
-                [weight for group in self.groups for weight in group.weights],
-                [group.decay for group in self.groups for _ in group.weights],
-                self.members, *averages,
-            )  # fmt: skip
+            adam = isinstance(self.options, AdamOptions)
+            kept = {
+                id(p): (group.weights[i], group.decay,
+                        *(group.moments[name][i] for name in _moments(self.options) if adam))
+                for group in self.groups for i, p in enumerate(group.parameters)
+            }  # fmt: skip
+            weights, decays, *averages = zip(*(kept[id(p)] for p in self.parameters), strict=True)
+            self._table = Parameters(weights, decays, self.members, *averages)
         return self._table
 
     def zero_grad(self) -> None:
@@ -127,6 +124,7 @@ class Optimizer:
         """
         joined = copy.copy(optimizers[0])
         joined.groups, joined.members, joined._table = [], len(optimizers), None
+        joined.parameters = list(stacks)
         joined.counts = [each.counts[0] for each in optimizers]
         order = {id(p): i for i, p in enumerate(optimizers[0].parameters)}
         for groups in zip(*(each.groups for each in optimizers), strict=True):
@@ -183,7 +181,7 @@ class _Group:
     """Parameters with one weight decay, and what is remembered of each."""
 
     def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
-        self.parameters = parameters
+        self.parameters: list[Tensor] = list(parameters)
         self.weights = [p.detach() for p in parameters]  # the same memory
         self.decay = decay
         self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
