@@ -39,24 +39,28 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where native code is compiled once for all tests and the processes that they start."""
-    return tmp_path_factory.mktemp("native")
-
-
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each test runs in a folder of its own, with its own cache and data root."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "native").symlink_to(compiled)
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NNZOO_DATA", raising=False)
     # What is chosen by a clock has tests of its own.
     monkeypatch.setattr(tune, "native_bf16", lambda device: False)
     monkeypatch.setattr(tune, "ALL_THREADS", 1)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def native_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("native")
+
+
+@pytest.fixture
+def compiled(own_folder: Path, native_folder: Path) -> None:
+    """Native code is compiled once for all processes that the tests start, not by each."""
+    (own_folder / "cache").mkdir()
+    (own_folder / "cache" / "native").symlink_to(native_folder)
 
 
 @pytest.fixture

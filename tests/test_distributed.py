@@ -30,6 +30,8 @@ from nnzoo.errors import ConfigError, LostError, ToldError, UsageError
 from nnzoo.models.shared import share_layers
 from nnzoo.training import checkpoint, device, folder
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 HERE = Path(__file__).parent
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -17,6 +17,8 @@ from nnzoo.config import OPTIMIZERS, RunConfig
 from nnzoo.config.load import load_config
 from nnzoo.training import checkpoint
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 SCRIPT = SCRIPTS / "kill_campaign.py"
 
 

@@ -28,7 +28,8 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     wanted = request.param == "native"
     if wanted and not library.available():
         pytest.skip("needs a C compiler")
-    monkeypatch.setattr(Stack, "use_native", wanted)
+    for each in (Stack, Linear):
+        monkeypatch.setattr(each, "use_native", wanted)
     return wanted
 
 

@@ -13,6 +13,8 @@ import pytest
 from nnzoo.config import shelf
 from nnzoo.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 PLUGIN = '''
 from typing import Literal
 

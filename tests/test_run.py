@@ -27,6 +27,8 @@ from nnzoo.run import train
 from nnzoo.training import checkpoint
 from nnzoo.training.device import choose_device
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 FAST = ("-s", "train.epochs=2", "-s", "model.channels=[4,8]")
 
 
@@ -167,7 +169,8 @@ def test_dry_run_shows_the_layers_and_writes_nothing(nnzoo: Callable[..., Any]) 
     assert result.code == 0
     assert "features.0   Conv2d" in result.out
     assert "nothing written" in result.out
-    assert [path.name for path in Path().iterdir()] == ["cnn.yaml"]
+    assert sorted(map(str, Path().glob("*"))) == ["cache", "cnn.yaml"]
+    assert list(map(str, Path("cache").iterdir())) == ["cache/native"]
 
 
 def test_dry_run_refuses_what_a_real_run_would_refuse(nnzoo: Callable[..., Any]) -> None:

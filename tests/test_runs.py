@@ -23,6 +23,8 @@ from nnzoo.run import train
 from nnzoo.runs import ordered, scan
 from nnzoo.training.trainer import StepEnd
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 
 def lines(nnzoo: Any, *words: Any) -> dict[str, dict[str, Any]]:
     result = nnzoo("runs", *words, "--json")

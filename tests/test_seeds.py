@@ -29,6 +29,8 @@ from nnzoo.tasks import Outcome
 from nnzoo.training import checkpoint, together
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 CPU = torch.device("cpu")
 SEEDS = 3
 

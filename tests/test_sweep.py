@@ -33,6 +33,8 @@ from nnzoo.sweep.search import TrialEnd, TrialStart, finish, search
 from nnzoo.sweep.study import FINISHED, Row, Study, open_study
 from tests.browser import CHROMIUM, open_page
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 NNZOO = Callable[..., Any]
 CPU = torch.device("cpu")
 

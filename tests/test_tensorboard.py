@@ -17,6 +17,8 @@ from nnzoo.tensorboard import record, scalars
 from nnzoo.training.folder import Folder
 from nnzoo.training.trainer import EpochEnd
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 
 def settings(**train: Any) -> Any:
     return config("mlp", "table_classes", train={"epochs": 3, "tensorboard": True} | train)

@@ -223,6 +223,32 @@ def test_glibc_is_told_to_keep_memory_and_others_are_left_alone(
         assert asked == expected
 
 
+def test_code_that_start_has_touched_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is there again when it is called; nothing but code is dropped."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("needs Linux")
+    asked: list[tuple[int, int]] = []
+    madvise = device.ctypes.CDLL(None).madvise
+
+    class Library:
+        def madvise(self, first: Any, size: Any, advice: int) -> None:
+            asked.append((first.value, size.value))
+            assert advice == 4 and madvise(first, size, advice) == 0
+
+    for library, some in ((Library(), True), (object(), False)):
+        asked.clear()
+        monkeypatch.setattr(device.ctypes, "CDLL", lambda name, library=library: library)
+        device.give_back_code.__wrapped__()
+        assert bool(asked) == some
+        for first, size in asked:
+            line = next(each for each in maps.read_text().splitlines()
+                        if each.startswith(f"{first:x}-{first + size:x} "))  # fmt: skip
+            assert "r-xp" in line and "libtorch" in line
+    x = torch.randn(50, 50)
+    assert torch.allclose(x @ torch.linalg.inv(x), torch.eye(50), atol=1e-2)
+
+
 def test_threads_of_a_run_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", used.append)

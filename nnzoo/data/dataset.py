@@ -236,7 +236,7 @@ class WindowSplit:
 
 def _at(series: Tensor, steps: Tensor) -> Tensor:
     """A series (time, features) at some steps (...): (..., features). As series[steps], in half the time."""
-    return series.index_select(0, steps.flatten()).view(*steps.shape, -1)
+    return series.index_select(0, steps.flatten()).view(*steps.shape, series.shape[1])
 
 
 @dataclass
