@@ -93,6 +93,10 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     # In torch's operations, as where there is no compiler.
     "mlp_torch": ("mlp", "image", {"train": {"epochs": 2, "kernels": "torch"}}),
+    "mlp_clip_norm_torch": (
+        "mlp", "image", {"optim": {"name": "adam", "clip": {"norm": 0.5}},
+                         "train": {"epochs": 2, "kernels": "torch"}},
+    ),
     "rnn_torch": ("rnn", "image", {"train": {"epochs": 2, "kernels": "torch"}}),
     "lstm_torch": ("lstm", "series", {"train": {"epochs": 2, "kernels": "torch"}}),
     "lstm_relu_torch": ("lstm_relu", "series", {"train": {"epochs": 2, "kernels": "torch"}}),
