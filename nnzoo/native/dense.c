@@ -9,9 +9,6 @@ Several members, networks of one shape with a batch each, lie behind each other 
 there are enough of them a thread takes whole members, and need not meet the others. */
 
 #include "product.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 /* What is given of a layer, of the first member. */
 struct given {
@@ -27,7 +24,7 @@ struct call {
     long low, threads, members, batch, count; /* batch: rows of a member; count: of layers */
     const void *x;    /* (rows, in) */
     long x_low, as_is; /* whether x is bfloat16; whether it has the layout of the first layer's x */
-    char *work;       /* `dense_work` bytes, the same forward and back */
+    char *work, *back; /* memory of a call: kept from forward on, and of the way back */
     REAL *y;          /* (rows, out) of the last layer */
     const REAL *dy;   /* (rows, out) gradient of it */
     REAL *gradients;  /* of each layer dweight of all members, then dbias */
@@ -55,10 +52,11 @@ struct layer {
 /* Panels of right matrices, one a thread, lie at the front of `work`. */
 INLINE long panel(void) { return VECTORS * PIECE * VL; }
 
-/* The layers of a member; gives the end of the memory that all members take. */
-static char *lay_out(const struct call *c, const struct given *given, long member, struct layer *to) {
+/* The layers of a member, what the way back needs only where it is asked for; gives the end of that memory,
+else of `work`. */
+static char *lay_out(const struct call *c, const struct given *given, int back, long member, struct layer *to) {
     long size = c->low ? 2 : sizeof(REAL), batch = c->batch;
-    char *work = c->work + c->threads * panel() * (long)sizeof(REAL);
+    char *work = c->work + c->threads * panel() * (long)sizeof(REAL), *later = c->back;
     REAL *gradient = c->gradients;
     for (long l = 0; l < c->count; l++, given++) {
         struct layer at = {given->in, given->out, whole(given->in), whole(given->out)};
@@ -69,31 +67,25 @@ static char *lay_out(const struct call *c, const struct given *given, long membe
         at.x = l || !c->as_is ? take(&work, c->members, member, ins * size)
                               : (char *)c->x + member * ins * size;
         at.y = (REAL *)take(&work, c->members, member, outs * sizeof(REAL));
-        at.dy = (REAL *)take(&work, c->members, member, outs * sizeof(REAL));
-        at.d = c->low ? take(&work, c->members, member, outs * size) : (char *)at.dy;
-        at.d_columns = (REAL *)take(&work, c->members, member,
-                                    at.out_padded * units_of(c->low, batch) * sizeof(REAL));
-        at.dx = l ? to[l - 1].dy : c->dx ? c->dx + member * ins : 0;
-        if (gradient) {
+        if (back) {
+            at.dy = (REAL *)take(&later, c->members, member, outs * sizeof(REAL));
+            at.d = c->low ? take(&later, c->members, member, outs * size) : (char *)at.dy;
+            at.d_columns = (REAL *)take(&later, c->members, member,
+                                        at.out_padded * units_of(c->low, batch) * sizeof(REAL));
+            at.dx = l ? to[l - 1].dy : c->dx ? c->dx + member * ins : 0;
             at.dweight = gradient + member * weights, gradient += c->members * weights;
             at.dbias = gradient + member * at.out_padded, gradient += c->members * at.out_padded;
         }
         to[l] = at;
     }
-    return work;
+    return back ? later : work;
 }
 
-/* How many bytes of `work` a call takes. */
-long dense_work(const struct call *c, const struct given *given) {
+/* How many bytes a call takes of `work`, or of `back`. */
+long dense_work(const struct call *c, const struct given *given, int back) {
     struct layer layers[c->count];
-    return lay_out(c, given, 0, layers) - c->work;
+    return lay_out(c, given, back, 0, layers) - (back ? c->back : c->work);
 }
-
-/* Which part of each product is a thread's, and where it lays out right matrices. */
-struct share {
-    long part, parts;
-    REAL *packed;
-};
 
 /* Wait for the threads that have the other parts. */
 INLINE void meet(struct share own) {
@@ -182,7 +174,7 @@ INLINE void unfollow(int low, const struct layer *at, const struct layer *next, 
 
 /* A thread's share of the columns of a product, panel by panel, each multiplied while it is in the
 caches, and then what comes after it. */
-INLINE void multiply_layer(int low, int product, struct share own, const struct layer *at,
+INLINE void multiply_layer(int low, int product, struct share own, REAL *packed, const struct layer *at,
                            const struct layer *other, long batch, long rows, long k, struct left a,
                            REAL *c, long c_row) {
     long blocks = c_row / VL, last = blocks * (own.part + 1) / own.parts, taken;
@@ -194,9 +186,9 @@ INLINE void multiply_layer(int low, int product, struct share own, const struct 
         }
         for (long p = 0; p < k; p += PIECE) {
             long piece = k - p < PIECE ? k - p : PIECE;
-            pack_panel(low, product, at, batch, block, taken, p, piece, own.packed);
+            pack_panel(low, product, at, batch, block, taken, p, piece, packed);
             struct left from = {a.at + p * a.unit, a.row, a.unit, a.group};
-            multiply(low, product == FORWARD || p, rows, taken, piece, from, own.packed, piece * VL,
+            multiply(low, product == FORWARD || p, rows, taken, piece, from, packed, piece * VL,
                      c + block * VL, c_row);
         }
         if (other && product == FORWARD) follow(low, at, other, batch, block, block + taken);
@@ -221,14 +213,14 @@ INLINE void take_x(int low, const struct call *c, struct share own, long member,
     meet(own);
 }
 
-INLINE void forward_layers(int low, const struct call *c, struct share own, long member,
+INLINE void forward_layers(int low, const struct call *c, struct share own, REAL *packed, long member,
                            const struct layer *layers) {
     long batch = c->batch;
     const struct layer *last = layers + c->count - 1;
     if (!c->as_is) take_x(low, c, own, member, layers);
     for (const struct layer *at = layers; at <= last; at++) {
         long k = units_of(low, at->in_padded);
-        multiply_layer(low, FORWARD, own, at, at < last ? at + 1 : 0, batch, batch, k,
+        multiply_layer(low, FORWARD, own, packed, at, at < last ? at + 1 : 0, batch, batch, k,
                        by_row(at->x, k * sizeof(REAL)), at->y, at->out_padded);
     }
     for (long n = batch * own.part / own.parts; n < batch * (own.part + 1) / own.parts; n++)
@@ -236,7 +228,7 @@ INLINE void forward_layers(int low, const struct call *c, struct share own, long
                last->out * sizeof(REAL));
 }
 
-INLINE void backward_layers(int low, const struct call *c, struct share own, long member,
+INLINE void backward_layers(int low, const struct call *c, struct share own, REAL *packed, long member,
                             const struct layer *layers) {
     long batch = c->batch;
     long k_batch = units_of(low, batch);
@@ -251,29 +243,28 @@ INLINE void backward_layers(int low, const struct call *c, struct share own, lon
     meet(own);
     for (const struct layer *at = last; at >= layers; at--) {
         long k_out = units_of(low, at->out_padded);
-        multiply_layer(low, WEIGHTS, own, at, 0, batch, at->out, k_batch,
+        multiply_layer(low, WEIGHTS, own, packed, at, 0, batch, at->out, k_batch,
                        by_columns(at->d_columns, k_batch), at->dweight, at->in_padded);
         if (at->dx)
-            multiply_layer(low, BACK, own, at, at > layers ? at - 1 : 0, batch, batch, k_out,
+            multiply_layer(low, BACK, own, packed, at, at > layers ? at - 1 : 0, batch, batch, k_out,
                            by_row(at->d, k_out * sizeof(REAL)), at->dx, at->in_padded);
     }
 }
 
 /* What one thread does of all members, forward or back. */
 INLINE void share_layers(int low, int back, const struct call *c, const struct given *given) {
-    struct share own = {0, 1, (REAL *)c->work};
+    struct share own = own_share();
+    REAL *packed = (REAL *)c->work + own.part * panel();
     long first = 0, last = c->members;
-#ifdef _OPENMP
-    long part = omp_get_thread_num(), parts = omp_get_num_threads();
-    own.packed += part * panel();
-    if (last >= parts) first = last * part / parts, last = last * (part + 1) / parts;
-    else own.part = part, own.parts = parts;
-#endif
+    if (last >= own.parts) {
+        first = last * own.part / own.parts, last = last * (own.part + 1) / own.parts;
+        own = (struct share){0, 1};
+    }
     for (long m = first; m < last; m++) {
         struct layer layers[c->count];
-        lay_out(c, given, m, layers);
-        if (back) backward_layers(low, c, own, m, layers);
-        else forward_layers(low, c, own, m, layers);
+        lay_out(c, given, back, m, layers);
+        if (back) backward_layers(low, c, own, packed, m, layers);
+        else forward_layers(low, c, own, packed, m, layers);
     }
 }
 

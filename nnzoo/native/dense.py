@@ -29,7 +29,7 @@ class _Call(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_long) for name in ("low", "threads", "members", "batch", "count")),
         ("x", ctypes.c_void_p), ("x_low", ctypes.c_long), ("as_is", ctypes.c_long),
-        *((name, ctypes.c_void_p) for name in ("work", "y", "dy", "gradients", "dx")),
+        *((name, ctypes.c_void_p) for name in ("work", "back", "y", "dy", "gradients", "dx")),
     )  # fmt: skip
 
 
@@ -67,11 +67,11 @@ class Dense(torch.autograd.Function):
         y = torch.empty(rows, shapes[-1][0], dtype=real)
         call = _Call(low, torch.get_num_threads(), members, rows // members, len(weights),
                      x.data_ptr(), x.dtype == torch.bfloat16, as_is)  # fmt: skip
-        work = torch.empty(_work(real, shapes, *map(int, _sizes(call))), dtype=torch.uint8)
+        work = torch.empty(_work(real, False, shapes, *_sizes(call)), dtype=torch.uint8)
         call.work, call.y = work.data_ptr(), y.data_ptr()
         lib.dense_forward(ctypes.byref(call), given)
         ctx.call, ctx.given, ctx.shapes = call, given, shapes
-        ctx.save_for_backward(x, work, *masks, *parameters)
+        ctx.save_for_backward(x if as_is else None, work, *masks, *parameters)
         return y
 
     @staticmethod
@@ -85,6 +85,8 @@ class Dense(torch.autograd.Function):
         grad = grad.to(real).contiguous()
         views, size = _gradients(ctx.shapes, tuple(parameters[0].shape[:-2]), lanes)
         found = torch.empty(size, dtype=real)
+        back = torch.empty(_work(real, True, ctx.shapes, *_sizes(call)), dtype=torch.uint8)
+        call.back = back.data_ptr()
         call.dy, call.gradients, dx = grad.data_ptr(), found.data_ptr(), None
         if ctx.needs_input_grad[0]:
             ins = ctx.shapes[0][1]
@@ -102,18 +104,15 @@ def _sizes(call: _Call) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _work(real: torch.dtype, shapes: tuple[tuple[int, int], ...], *sizes: int) -> int:
-    """`dense_work`: bytes of a call's own memory."""
+def _work(real: torch.dtype, back: bool, shapes: tuple[tuple[int, int], ...], *sizes: int) -> int:
+    """`dense_work`: bytes of a call's own memory, kept from forward on or of the way back."""
     low, threads, members, batch, as_is = sizes
     given = (_Given * len(shapes))(*(_Given(ins, out) for out, ins in shapes))
     call = _Call(low, threads, members, batch, len(shapes), None, 0, as_is)
-    size: int = _long(library(real).dense_work)(ctypes.byref(call), given)
-    return size
-
-
-def _long(function: Any) -> Any:
+    function = library(real).dense_work
     function.restype = ctypes.c_long
-    return function
+    size: int = function(ctypes.byref(call), given, back)
+    return size
 
 
 @lru_cache(maxsize=256)

@@ -5,8 +5,9 @@ of VL numbers are GNU C's, for any processor that gcc and clang know; widths are
 whole ones. A unit is what a product takes at once of the dimension that it sums over: a number, or
 with `low` a pair of bfloat16; both have the size of REAL.
 
-A product's right matrix is packed, (columns / VL, units, VL), its left one read as it lies. Each sum runs over its units in their order, wherever its row and column stand, so that the
-number of threads and of rows does not change a bit of it. */
+A product's right matrix is packed, (columns / VL, units, VL), its left one read as it lies. Each sum
+runs over its units in their order, wherever its row and column stand, so that the number of threads and
+of rows does not change a bit of it. */
 
 #pragma once
 
@@ -15,6 +16,9 @@ number of threads and of rows does not change a bit of it. */
 #include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
 #endif
 
 #ifndef REAL
@@ -178,6 +182,19 @@ INLINE char *take(char **work, long members, long member, long bytes) {
     char *found = *work + member * bytes;
     *work += (members * bytes + 63) / 64 * 64;
     return found;
+}
+
+/* A thread's part: which of how many. */
+struct share {
+    long part, parts;
+};
+
+INLINE struct share own_share(void) {
+#ifdef _OPENMP
+    return (struct share){omp_get_thread_num(), omp_get_num_threads()};
+#else
+    return (struct share){0, 1};
+#endif
 }
 
 /* A left matrix: from one row, and from one unit, to the next in bytes; where rows come in groups of VL

@@ -13,9 +13,6 @@ Gates are (rnn: one; lstm: i, f, g, o; gru: n, r, z, and U h + b' of n) of hp nu
 state as whole vectors. */
 
 #include "product.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 enum kind { RNN, LSTM, GRU };
 
@@ -27,7 +24,7 @@ struct call {
     long x_low, x_time, x_member, x_batch;
     const REAL *w_ih, *w_hh, *b_ih, *b_hh; /* as torch has them, of all members */
     char *z;                               /* (members, steps + 1, batch, row), see `struct sizes` */
-    char *work;                            /* `recurrent_work` bytes, the same forward and back */
+    char *work, *back;                     /* memory of a call: kept from forward on, and of the way back */
     REAL *last, *cell;                     /* (members, batch, hidden); cell: of an lstm */
     const void *dy;                        /* gradient of all states, or null */
     long dy_low, dy_time, dy_member, dy_batch;
@@ -54,7 +51,10 @@ static struct sizes sizes_of(const struct call *c) {
     return s;
 }
 
-/* Which of torch's groups of rows is a gate's, in the weights of the input and of the state; -1: none. */
+/* How many groups of rows torch's weights have. */
+INLINE long groups_of(long kind) { return kind == RNN ? 1 : kind == LSTM ? 4 : 3; }
+
+/* Which of them is a gate's, in the weights of the input and of the state; -1: none. */
 INLINE long group_of(long kind, int state, long gate) {
     if (kind != GRU) return gate;
     return state ? gate - 1 : gate == 0 ? 2 : gate == 3 ? -1 : gate - 1;
@@ -74,8 +74,8 @@ struct buffers {
     REAL *panel;                       /* of a right matrix: one a thread, not a member */
 };
 
-/* Gives the end of the memory that all members take. */
-static char *lay_out(const struct call *c, const struct sizes *s, long member, struct buffers *to) {
+/* Those of the way back only where it is asked for; gives the end of that memory, else of `work`. */
+static char *lay_out(const struct call *c, const struct sizes *s, int back, long member, struct buffers *to) {
     char *work = c->work;
     long size = sizeof(REAL), m = c->members, batch = c->batch, steps = c->kept ? c->steps : 1;
 #define TAKE(NUMBERS) (REAL *)take(&work, m, member, (NUMBERS) * size)
@@ -83,7 +83,8 @@ static char *lay_out(const struct call *c, const struct sizes *s, long member, s
     to->forward = TAKE(s->width * s->k);
     to->gates = TAKE(steps * batch * s->width);
     to->cells = TAKE(c->kind == RNN ? 0 : (c->kept ? steps + 1 : 1) * batch * s->hp);
-    if (!c->kept) return work;
+    if (!back) return work;
+    work = c->back;
     to->panel = (REAL *)take(&work, c->threads, 0, VECTORS * PIECE * VL * size);
     to->back = TAKE(s->hp * units_of(c->low, s->width));
     to->input_back = TAKE(whole(c->features) * units_of(c->low, s->width));
@@ -96,24 +97,11 @@ static char *lay_out(const struct call *c, const struct sizes *s, long member, s
     return work;
 }
 
-/* How many bytes of `work` a call takes. */
-long recurrent_work(const struct call *c) {
+/* How many bytes a call takes of `work`, or of `back`. */
+long recurrent_work(const struct call *c, int back) {
     struct sizes s = sizes_of(c);
     struct buffers b;
-    return lay_out(c, &s, 0, &b) - c->work;
-}
-
-/* A thread's part: which of how many. */
-struct share {
-    long part, parts;
-};
-
-INLINE struct share own_share(void) {
-    struct share own = {0, 1};
-#ifdef _OPENMP
-    own.part = omp_get_thread_num(), own.parts = omp_get_num_threads();
-#endif
-    return own;
+    return lay_out(c, &s, back, 0, &b) - (back ? c->back : c->work);
 }
 
 /* Some rows of a member. */
@@ -174,7 +162,7 @@ INLINE vec given(int low, const void *row, long at, long count) {
 INLINE void pack_forward(int low, const struct call *c, const struct sizes *s, long m, long block,
                          REAL *to) {
     long gate = block * VL / s->hp, j = block * VL % s->hp, h = c->hidden, f = c->features;
-    long gates = c->kind == RNN ? 1 : c->kind == LSTM ? 4 : 3;
+    long gates = groups_of(c->kind);
     long by_input = group_of(c->kind, 0, gate), by_state = group_of(c->kind, 1, gate);
     for (int state = 0; state < 2; state++) {
         long group = state ? by_state : by_input, count = state ? h : f;
@@ -203,7 +191,7 @@ VL): from the gates back. */
 INLINE void pack_back(int low, const struct call *c, const struct sizes *s, int state, long m, long block,
                       REAL *to) {
     long h = c->hidden, columns = state ? h : c->features, per = low ? 2 : 1;
-    long gates = c->kind == RNN ? 1 : c->kind == LSTM ? 4 : 3;
+    long gates = groups_of(c->kind);
     const REAL *weight = (state ? c->w_hh : c->w_ih) + m * gates * h * columns;
     for (long p = 0; p < units_of(low, s->width); p++) {
         vec row[2] = {ZERO, ZERO};
@@ -302,13 +290,13 @@ INLINE void forward_share(int low, const struct call *c) {
     struct buffers b;
     long blocks = s.width / VL, all = c->members * blocks;
     for (long i = all * own.part / own.parts; i < all * (own.part + 1) / own.parts; i++) {
-        lay_out(c, &s, i / blocks, &b);
+        lay_out(c, &s, 0, i / blocks, &b);
         pack_forward(low, c, &s, i / blocks, i % blocks, b.forward + i % blocks * s.k * VL);
     }
 #pragma omp barrier
     for (long m = 0; m < c->members; m++) {
         struct rows rows = rows_of(c, own, m);
-        lay_out(c, &s, m, &b);
+        lay_out(c, &s, 0, m, &b);
         rows_forward(low, c, &s, m, rows, &b);
     }
 }
@@ -412,7 +400,7 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
 INLINE void weight_gradients(int low, const struct call *c, const struct sizes *s, long m, struct rows own,
                              const struct buffers *b, REAL *panel) {
     long count = own.last - own.first, k = s->all_units;
-    long h = c->hidden, f = c->features, gates = c->kind == RNN ? 1 : c->kind == LSTM ? 4 : 3;
+    long h = c->hidden, f = c->features, gates = groups_of(c->kind);
     struct left left = by_columns(b->d_columns + own.first * k, k);
     REAL *to = b->product + own.first * s->row;
     if (!low) multiply_rows(count, s->row / VL, k, left, (const REAL *)b->z, s->row, to, s->row);
@@ -454,14 +442,14 @@ INLINE void backward_share(int low, const struct call *c) {
     for (long i = all * own.part / own.parts; i < all * (own.part + 1) / own.parts; i++) {
         long m = i / blocks, block = i % blocks;
         int state = block < of_state;
-        lay_out(c, &s, m, &b);
+        lay_out(c, &s, 1, m, &b);
         if (!state) block -= of_state;
         pack_back(low, c, &s, state, m, block, (state ? b.back : b.input_back) + block * k * VL);
     }
 #pragma omp barrier
     for (long m = 0; m < c->members; m++) {
         struct rows rows = rows_of(c, own, m);
-        lay_out(c, &s, m, &b);
+        lay_out(c, &s, 1, m, &b);
         rows_backward(low, c, &s, m, rows, &b);
     }
 #pragma omp barrier
@@ -470,7 +458,7 @@ INLINE void backward_share(int low, const struct call *c) {
         long first = all * own.part / own.parts * VL - m * s.width;
         long last = all * (own.part + 1) / own.parts * VL - m * s.width;
         struct rows rows = {first < 0 ? 0 : first, last < s.width ? last : s.width};
-        lay_out(c, &s, m, &b);
+        lay_out(c, &s, 1, m, &b);
         if (rows.first < rows.last)
             weight_gradients(low, c, &s, m, rows, &b, b.panel + own.part * VECTORS * PIECE * VL);
     }

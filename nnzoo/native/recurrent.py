@@ -26,7 +26,7 @@ class _Call(ctypes.Structure):
         ("x", ctypes.c_void_p),
         *((name, ctypes.c_long) for name in ("x_low", "x_time", "x_member", "x_batch")),
         *((name, ctypes.c_void_p) for name in (
-            "w_ih", "w_hh", "b_ih", "b_hh", "z", "work", "last", "cell", "dy",
+            "w_ih", "w_hh", "b_ih", "b_hh", "z", "work", "back", "last", "cell", "dy",
         )),
         *((name, ctypes.c_long) for name in ("dy_low", "dy_time", "dy_member", "dy_batch")),
         *((name, ctypes.c_void_p) for name in ("dlast", "dcell", "gradients", "dx")),
@@ -62,22 +62,22 @@ class Recurrent(torch.autograd.Function):
         call.w_ih, call.w_hh, call.b_ih, call.b_hh = (each.data_ptr() for each in parameters)
         row = padded(hidden, lanes) + padded(features + 1, lanes)
         z = torch.empty(*stack, steps + 1, batch, row, dtype=dtype)
-        work = torch.empty(_work(real, *_sizes(call)), dtype=torch.uint8)
+        work = torch.empty(_work(real, False, *_sizes(call)), dtype=torch.uint8)
         last = torch.empty(*stack, batch, hidden, dtype=real)
         cell = torch.empty_like(last) if kind == "lstm" else None
         call.z, call.work, call.last = z.data_ptr(), work.data_ptr(), last.data_ptr()
         call.cell = None if cell is None else cell.data_ptr()
         lib.recurrent_forward(ctypes.byref(call))
         states = z[..., 1:, :, :hidden].movedim(-3, 0)
-        ctx.call = call
-        ctx.save_for_backward(x, z, work, *parameters)
+        ctx.call, ctx.x_shape = call, x.shape
+        ctx.save_for_backward(z, work, *parameters)
         ctx.set_materialize_grads(False)
         return (states, last) if cell is None else (states, last, cell)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, *lasts: Tensor | None) -> Any:
-        call, (x, _, _, *parameters) = ctx.call, ctx.saved_tensors
+        call, (_, _, *parameters) = ctx.call, ctx.saved_tensors
         real = parameters[1].dtype
         dtype = torch.bfloat16 if call.low else real
         where = [None, 0, 0, 0, 0]
@@ -89,9 +89,11 @@ class Recurrent(torch.autograd.Function):
         call.dlast, call.dcell = at[:2]
         sizes = [each.numel() for each in parameters]
         found = torch.empty(sum(sizes), dtype=real)
+        back = torch.empty(_work(real, True, *_sizes(call)), dtype=torch.uint8)
+        call.back = back.data_ptr()
         call.gradients, dx = found.data_ptr(), None
         if ctx.needs_input_grad[3]:
-            dx = torch.empty(x.shape, dtype=real)
+            dx = torch.empty(ctx.x_shape, dtype=real)
             call.dx = dx.data_ptr()
         library(real).recurrent_backward(ctypes.byref(call))
         if dx is not None:
@@ -118,9 +120,9 @@ def _sizes(call: _Call) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _work(real: torch.dtype, *sizes: int) -> int:
-    """`recurrent_work`: bytes of a call's own memory."""
+def _work(real: torch.dtype, back: bool, *sizes: int) -> int:
+    """`recurrent_work`: bytes of a call's own memory, kept from forward on or of the way back."""
     function = library(real).recurrent_work
     function.restype = ctypes.c_long
-    size: int = function(ctypes.byref(_Call(*sizes)))
+    size: int = function(ctypes.byref(_Call(*sizes)), back)
     return size
