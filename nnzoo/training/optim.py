@@ -100,10 +100,9 @@ class Optimizer:
     def table(self) -> Parameters:
         """What native steps work on; made anew where a member's weights have come to lie in a stack."""
         if self._table is None:
-            adam = isinstance(self.options, AdamOptions)
+            names = _moments(self.options) if isinstance(self.options, AdamOptions) else []
             kept = {
-                id(p): (group.weights[i], group.decay,
-                        *(group.moments[name][i] for name in _moments(self.options) if adam))
+                id(p): (group.weights[i], group.decay, *(group.moments[name][i] for name in names))
                 for group in self.groups for i, p in enumerate(group.parameters)
             }  # fmt: skip
             weights, decays, *averages = zip(*(kept[id(p)] for p in self.parameters), strict=True)
@@ -111,9 +110,8 @@ class Optimizer:
         return self._table
 
     def zero_grad(self) -> None:
-        for group in self.groups:
-            for parameter in group.parameters:
-                parameter.grad = None
+        for parameter in self.parameters:
+            parameter.grad = None
 
     @classmethod
     def joined(cls, optimizers: Sequence[Optimizer], stacks: Sequence[Tensor]) -> Optimizer:
