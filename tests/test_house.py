@@ -23,12 +23,13 @@ LAYERS = """
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
     nnzoo.native nnzoo.native.library
-    nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
+    nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
     nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.frames nnzoo.data.splitting nnzoo.data.dataset
     nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models
     nnzoo.models.layers nnzoo.models.initialize
+    nnzoo.models.features
     nnzoo.models.kernels nnzoo.models.shared
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
     nnzoo.models.stacked

@@ -79,6 +79,17 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "layer",
          "head": {"hidden": [8], "dropout": 0.2}}, "image", {},
     ),
+    "cnn_native": (
+        {"name": "cnn", "channels": [16, 32, 16], "pool": ["max", "none", "max"], "dropout": 0.1, "norm": "batch",
+         "head": {"hidden": [8], "dropout": 0.2}}, "image", {},
+    ),
+    "cnn_native_bf16": (
+        {"name": "cnn", "channels": [16, 32], "dropout": [0.1, 0.0], "activation": "gelu",
+         "head": {"pooling": "average"}}, "image", {"train": {"epochs": 2, "precision": "bf16"}},
+    ),
+    "cnn_native_residual": (
+        {"name": "cnn", "channels": [16, 32], "dropout": 0.1, "norm": "batch", "residual": True}, "image", {},
+    ),
     "cnn_series": ("cnn", "series", {}),
     "cnn_series_even": (
         {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "kernel_size": 4}, "series", {},
@@ -111,6 +122,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 NATIVE = {
     "mlp", "mlp_without_validation", "mlp_number", "mlp_augment", "mlp_clip_norm", "mlp_clip_value",
     "mlp_plateau", "mlp_accumulate", "mlp_bf16", "rnn", "lstm", "lstm_relu", "gru", "gru_deep",
+    "cnn_native", "cnn_native_bf16", "cnn_native_residual",
 }  # fmt: skip
 
 

@@ -683,8 +683,8 @@ class TrainOptions(Options):
     )
     kernels: Literal["auto", "native", "torch"] = Field(
         "auto",
-        description="of linear and recurrent layers, losses and Adam on a CPU: native, which this machine's C "
-        "compiler compiles once, or torch's; auto: native where there is a compiler",
+        description="of layers, losses and Adam on a CPU: native, which this machine's C compiler compiles "
+        "once, or torch's; auto: native where there is a compiler",
     )
     compile: bool | Literal["auto"] = Field(
         "auto",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nnzoo.config.schema import CnnOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
+from nnzoo.models.features import Conv2d, Features
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer
 
@@ -18,7 +19,7 @@ LP_NORM = 2
 
 # By the number of directions: 1 for a series, 2 for an image.
 _Layers = dict[int, type[nn.Module]]
-_CONVOLUTION: _Layers = {1: nn.Conv1d, 2: nn.Conv2d}
+_CONVOLUTION: _Layers = {1: nn.Conv1d, 2: Conv2d}
 _BATCH_NORM: _Layers = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 _PAD: _Layers = {1: nn.ZeroPad1d, 2: nn.ZeroPad2d}
 _AVERAGE: _Layers = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
@@ -56,7 +57,7 @@ class CNN(nn.Module):
             built, size = layer.build(channels, width, size)
             layers += built
             channels = width
-        self.features = nn.Sequential(*layers)
+        self.features = Features(*layers)
 
         average = options.head.pooling == "average"
         head: list[nn.Module] = []
@@ -207,7 +208,7 @@ class ResidualBlock(nn.Module):
         options = layer.options
         first, middle = layer.convolution(channels, width, size, layer.stride)
         second, self.out_size = layer.convolution(width, width, middle, (1,) * layer.dims)
-        self.body = nn.Sequential(*first, activation_layer(options.activation), *second)
+        self.body = Features(*first, activation_layer(options.activation), *second)
         self.skip: nn.Module = nn.Identity()
         straight = tuple(
             (length - 1) // step + 1 for length, step in zip(size, layer.stride, strict=True)

@@ -16,10 +16,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.func import functional_call
 from torch.nn import functional
 
 from nnzoo.models import kernels
 from nnzoo.models.cnn import CNN, ResidualBlock
+from nnzoo.models.features import Conv2d, Features
 from nnzoo.models.layers import (
     Dropout,
     Linear,
@@ -32,10 +34,15 @@ from nnzoo.models.layers import (
 )  # fmt: skip
 from nnzoo.models.mlp import MLP
 from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
+from nnzoo.native.convolution import has_case
 from nnzoo.native.library import product_type, takes
 from nnzoo.native.recurrent import Recurrent as NativeLayer
 
-_CONVOLUTIONS = {nn.Conv1d: functional.conv1d, nn.Conv2d: functional.conv2d}
+_CONVOLUTIONS = {
+    nn.Conv1d: functional.conv1d,
+    nn.Conv2d: functional.conv2d,
+    Conv2d: functional.conv2d,
+}
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _RECURRENT = (RNN, GRU, LSTM, ReluLSTM)
 # Without weights or draws, and the same for every row and channel.
@@ -45,7 +52,7 @@ _PLAIN = (
     nn.LPPool1d, nn.LPPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d,
 )  # fmt: skip
 _KNOWN = {
-    MLP, CNN, Recurrent, ResidualBlock, Stack, nn.Sequential, nn.Linear, Linear, nn.Flatten,
+    MLP, CNN, Recurrent, ResidualBlock, Features, Stack, nn.Sequential, nn.Linear, Linear, nn.Flatten,
     nn.Dropout, Dropout, nn.LayerNorm, nn.GroupNorm, *_CONVOLUTIONS, *_BATCH_NORMS, *_RECURRENT,
     *_PLAIN,
 }  # fmt: skip
@@ -266,6 +273,8 @@ class Stacked:
             x = x.transpose(1, 2)
         elif x.device.type == "cpu":
             x = x.to(memory_format=torch.channels_last)
+        if self.convolves_natively(model, x):
+            return self.rows(list(cast(Iterable[nn.Module], model.head)), self.one_by_one(model, x))
         self.learn_orders(model, x)
         x = self.wide(x)
         if not model.is_series and x.device.type == "cpu":
@@ -276,6 +285,31 @@ class Stacked:
         x = self.channels(head[:at], x)
         x = x.unflatten(1, (self.members, -1)).transpose(0, 1).flatten(2).flatten(0, 1)
         return self.rows(head[at + 1 :], x)
+
+    def convolves_natively(self, model: CNN, x: Tensor) -> bool:
+        """Whether a single network has native convolutions for x. They use all cores for one member, too."""
+        layers = [each for each in model.features.modules() if isinstance(each, Conv2d)]
+        return any(self.is_native(x, each.weight) and has_case(each) for each in layers)
+
+    def one_by_one(self, model: CNN, x: Tensor) -> Tensor:
+        """What the members' `features` give, each computed and drawing as a single network does."""
+        names = [f"features.{name}" for name, _ in model.features.named_parameters()]
+        parts = zip(*(self.parameters[name].unbind() for name in names), strict=True)
+        names = [name.removeprefix("features.") for name in names]
+        found = []
+        model.features.train(self.training)
+        outer = torch.get_rng_state()
+        for i, (own, rows) in enumerate(zip(parts, x.chunk(self.members), strict=True)):
+            if self.draws and self.training:
+                torch.set_rng_state(self.generators[i].get_state())
+            state: dict[str, Tensor] = dict(zip(names, own, strict=True))
+            for name, _ in model.features.named_buffers():
+                state[name] = self.buffers[f"features.{name}"][i]
+            found.append(functional_call(model.features, state, (rows,)))
+            if self.draws and self.training:
+                self.generators[i].set_state(torch.get_rng_state())
+        torch.set_rng_state(outer)
+        return torch.cat(found)
 
     def learn_orders(self, model: CNN, x: Tensor) -> None:
         """Find `orders` for a batch of this size, by a look at what a single network does."""

@@ -31,7 +31,7 @@ def library(dtype: torch.dtype = torch.float32) -> Any:
     """The C of this folder compiled for float32 or float64; None where there is no compiler, or what it made
     cannot be loaded.
 
-    Kept in the cache folder by source, compiler and processor: compiling takes two seconds.
+    Kept in the cache folder by source, compiler and processor: compiling takes three seconds.
     """
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or platform.system() != "Linux" or not _openmp():

@@ -5,7 +5,7 @@
 /* c = or += a times w, with ROWS x VECTORS sums in registers. */
 INLINE void tile(int low, int add, int rows, int vectors, long k, const char *a, long a_row, long a_unit,
                  const REAL *w, long w_vector, long w_unit, REAL *c, long c_row) {
-    vec sum[ROWS][VECTORS], weight[VECTORS];
+    vec sum[2 * ROWS][VECTORS], weight[VECTORS];
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++) sum[i][v] = add ? load(c + i * c_row + v * VL) : ZERO;
     for (long p = 0; p < k; p++) {
@@ -37,8 +37,9 @@ INLINE void group(int low, int add, long rows, long vectors, long k, const char 
 #define TILES(R, V)                                                                                \
     for (; i + R <= rows; i += R)                                                                  \
         tile(low, add, R, V, k, a + i * a_row, a_row, a_unit, w, w_vector, w_unit, c + i * c_row, c_row)
-    if (vectors > 1) { TILES(ROWS, VECTORS); TILES(4, VECTORS); TILES(2, VECTORS); TILES(1, VECTORS); }
-    else { TILES(ROWS, 1); TILES(4, 1); TILES(2, 1); TILES(1, 1); }
+    if (vectors == VECTORS) { TILES(ROWS, VECTORS); TILES(4, VECTORS); TILES(2, VECTORS); TILES(1, VECTORS); }
+    else if (vectors == HALF) { TILES(2 * ROWS, HALF); TILES(4, HALF); TILES(2, HALF); TILES(1, HALF); }
+    else { TILES(2 * ROWS, 1); TILES(4, 1); TILES(2, 1); TILES(1, 1); }
 #undef TILES
 }
 
@@ -46,7 +47,7 @@ INLINE void group(int low, int add, long rows, long vectors, long k, const char 
 INLINE void multiply_any(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w,
                          long w_vector, long w_unit, REAL *c, long c_row) {
     for (long taken; vectors > 0; vectors -= taken, w += taken * w_vector, c += taken * VL) {
-        taken = vectors >= VECTORS ? VECTORS : 1;
+        taken = vectors >= VECTORS ? VECTORS : vectors >= HALF ? HALF : 1;
         for (long p = 0; p < k; p += PIECE) {
             long part = k - p < PIECE ? k - p : PIECE;
             const char *from = a.at + p * a.unit;
@@ -67,9 +68,10 @@ void multiply(int low, int add, long rows, long vectors, long k, struct left a, 
     else multiply_any(0, add, rows, vectors, k, a, w, w_vector, VL, c, c_row);
 }
 
-void multiply_rows(long rows, long vectors, long k, struct left a, const REAL *w, long w_unit, REAL *c,
-                   long c_row) {
-    multiply_any(0, 0, rows, vectors, k, a, w, VL, w_unit, c, c_row);
+void multiply_rows(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w, long w_unit,
+                   REAL *c, long c_row) {
+    if (low) multiply_any(1, add, rows, vectors, k, a, w, VL, w_unit, c, c_row);
+    else multiply_any(0, add, rows, vectors, k, a, w, VL, w_unit, c, c_row);
 }
 
 long vector_length(void) { return VL; }

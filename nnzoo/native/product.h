@@ -39,6 +39,7 @@ of rows does not change a bit of it. */
 #define ROWS 6
 #define VECTORS 2
 #endif
+#define HALF (VECTORS / 2)
 /* Units of the right matrix that are multiplied together: 128 kB of it. */
 #define PIECE 512
 #define VL ((long)(BYTES / sizeof(REAL)))
@@ -219,6 +220,6 @@ w_vector numbers apart; k counts units. */
 HIDDEN void multiply(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w,
                      long w_vector, REAL *c, long c_row);
 
-/* The same without `low`, from w (k, vectors * VL) as it lies in memory, w_unit numbers a row. */
-HIDDEN void multiply_rows(long rows, long vectors, long k, struct left a, const REAL *w, long w_unit, REAL *c,
-                          long c_row);
+/* The same from w (k, vectors * VL) as it lies in memory, w_unit numbers a row. */
+HIDDEN void multiply_rows(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w,
+                          long w_unit, REAL *c, long c_row);

@@ -403,7 +403,7 @@ INLINE void weight_gradients(int low, const struct call *c, const struct sizes *
     long h = c->hidden, f = c->features, gates = groups_of(c->kind);
     struct left left = by_columns(b->d_columns + own.first * k, k);
     REAL *to = b->product + own.first * s->row;
-    if (!low) multiply_rows(count, s->row / VL, k, left, (const REAL *)b->z, s->row, to, s->row);
+    if (!low) multiply_rows(0, 0, count, s->row / VL, k, left, (const REAL *)b->z, s->row, to, s->row);
     for (long block = 0, taken; low && block < s->row / VL; block += taken) {
         taken = s->row / VL - block < VECTORS ? s->row / VL - block : VECTORS;
         for (long p = 0; p < k; p += PIECE) {
