@@ -81,9 +81,9 @@ def _with_followers(conv: Conv2d, x: Tensor, layers: list[nn.Module]) -> Tensor:
 
 def _normalizes(layer: nn.Module) -> bool:
     """Whether it is torch's batch norm of one process, as it is made unless told otherwise."""
-    return type(layer) is nn.BatchNorm2d and None not in (
-        layer.momentum, layer.running_mean, layer.weight
-    )  # fmt: skip
+    return type(layer) is nn.BatchNorm2d and all(
+        part is not None for part in (layer.momentum, layer.running_mean, layer.weight)
+    )
 
 
 def _halves(layer: nn.Module) -> bool:

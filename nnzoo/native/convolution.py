@@ -109,7 +109,8 @@ class Convolution(torch.autograd.Function):
         stride: tuple[int, ...], padding: tuple[int, ...], behind: Behind,
     ) -> Tensor:  # fmt: skip
         ctx.x_type, low = x.dtype, product_type(weight) == torch.bfloat16
-        real, threads, norm = weight.dtype, torch.get_num_threads(), behind.norm
+        real, norm = weight.dtype, behind.norm
+        threads = min(torch.get_num_threads(), len(x))  # each takes some pictures
         x, weight = _channels_last(x.to(real)), weight.contiguous()
         mask = None if behind.mask is None else _channels_last(behind.mask)
         raw = shape_of(x, weight, stride, padding, False)
