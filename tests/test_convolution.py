@@ -81,7 +81,7 @@ def test_outputs_gradients_and_statistics_are_torchs(
     x = torch.randn(batch, ins, *size, dtype=dtype)
     per = 2 if pool else 1
     assume(all(s + 2 * p >= k for s, p, k in zip(size, padding, kernel, strict=True)))
-    shape = shape_of(x, conv.weight, stride, padding, False)
+    shape = shape_of(x, conv.weight, stride, padding)
     assume(min(shape[2:]) >= per)
     # And of so few values, or of a kernel of one number, that of everything.
     assume(not norm or (batch * shape[2] * shape[3] > 8 and ins * kernel[0] * kernel[1] > 2))
@@ -151,7 +151,8 @@ def test_gradients_are_those_of_differences(ins: int, norm: bool, pool: bool) ->
         return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
     x, weight = draw(2, ins, 5, 4), draw(outs, ins, 3, 3)
-    mask = (torch.rand(shape_of(x, weight, (1, 1), (1, 0), pool)) < 0.7).to(torch.uint8)
+    shape = Behind(pool=pool).shape(shape_of(x, weight, (1, 1), (1, 0)))
+    mask = (torch.rand(shape) < 0.7).to(torch.uint8)
 
     def function(*given: Tensor) -> Any:
         running = Norm(torch.zeros(outs).double(), torch.ones(outs).double(), 0.1, 1e-5)

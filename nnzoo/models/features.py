@@ -60,23 +60,22 @@ def _with_followers(conv: Conv2d, x: Tensor, layers: list[nn.Module]) -> Tensor:
     def take(suits: Callable[[Any], bool]) -> Any:
         return layers.pop(0) if layers and suits(layers[0]) else None
 
-    padding = cast(tuple[int, int], conv.padding)
-    rows, _, *size = shape_of(x, conv.weight, conv.stride, padding, False)
+    given = shape_of(x, conv.weight, conv.stride, cast(tuple[int, int], conv.padding))
     # Of one value a channel batch norm tells what is wrong.
-    module: Any = take(lambda layer: _normalizes(layer) and rows * math.prod(size) > 1)
+    module: Any = take(lambda layer: _normalizes(layer) and math.prod(given) > given[1])
     norm = None
     if module is not None:
         module.num_batches_tracked.add_(1)
         norm = Norm(module.running_mean, module.running_var, module.momentum, module.eps)
     pool = take(_halves) is not None
-    relu = take(lambda layer: isinstance(layer, nn.ReLU)) is not None
-    dropout = take(lambda layer: relu and isinstance(layer, Dropout) and 0 < layer.p < 1)
-    mask, factor = None, 1.0
+    behind = Behind(norm, pool, relu=take(lambda layer: isinstance(layer, nn.ReLU)) is not None)
+    dropout = take(lambda layer: behind.relu and isinstance(layer, Dropout) and 0 < layer.p < 1)
     if dropout is not None:
-        shape = shape_of(x, conv.weight, conv.stride, padding, pool)
+        shape = behind.shape(given)
         like = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
         mask, factor = keep_mask(like, dropout.p)
-    return conv.natively(x, Behind(norm, pool, relu, mask, factor), module)
+        behind = behind._replace(mask=mask, factor=factor)
+    return conv.natively(x, behind, module)
 
 
 def _normalizes(layer: nn.Module) -> bool:

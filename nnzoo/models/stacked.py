@@ -1,9 +1,10 @@
 """Models of one shape as one computation: their weights in stacks, each member's a slice of them.
 
 Rows of all members lie in one batch (members * batch, ...), those of the first member first. Between
-convolutions the members lie side by side as groups of channels (batch, members * channels, ...). What a
-layer does is what the single module does, with a product of stacks for each product; each member draws
-its dropout from a generator of its own, in the order in which the single network draws.
+torch's convolutions the members lie side by side as groups of channels (batch, members * channels, ...);
+native ones, which fill the cores with one member, are computed member by member. What a layer does is what
+the single module does, with a product of stacks for each product; each member draws its dropout from a
+generator of its own, in the order in which the single network draws.
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ class Stacked:
     def __init__(self, models: Sequence[nn.Module]) -> None:
         self.members = len(models)
         self.model = models[0]
+        self.convolutions = [each for each in self.model.modules() if isinstance(each, Conv2d)]
         self.use_native = any(getattr(m, "use_native", False) for m in self.model.modules())
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
@@ -273,7 +275,7 @@ class Stacked:
             x = x.transpose(1, 2)
         elif x.device.type == "cpu":
             x = x.to(memory_format=torch.channels_last)
-        if self.convolves_natively(model, x):
+        if self.convolves_natively(x):
             return self.rows(list(cast(Iterable[nn.Module], model.head)), self.one_by_one(model, x))
         self.learn_orders(model, x)
         x = self.wide(x)
@@ -286,29 +288,28 @@ class Stacked:
         x = x.unflatten(1, (self.members, -1)).transpose(0, 1).flatten(2).flatten(0, 1)
         return self.rows(head[at + 1 :], x)
 
-    def convolves_natively(self, model: CNN, x: Tensor) -> bool:
+    def convolves_natively(self, x: Tensor) -> bool:
         """Whether a single network has native convolutions for x. They use all cores for one member, too."""
-        layers = [each for each in model.features.modules() if isinstance(each, Conv2d)]
-        return any(self.is_native(x, each.weight) and has_case(each) for each in layers)
+        return any(self.is_native(x, each.weight) and has_case(each) for each in self.convolutions)
 
     def one_by_one(self, model: CNN, x: Tensor) -> Tensor:
         """What the members' `features` give, each computed and drawing as a single network does."""
-        names = [f"features.{name}" for name, _ in model.features.named_parameters()]
-        parts = zip(*(self.parameters[name].unbind() for name in names), strict=True)
-        names = [name.removeprefix("features.") for name in names]
+        inside = "features."
+        stacks = {**self.parameters, **self.buffers}
+        parts = {name.removeprefix(inside): stack.unbind()
+                 for name, stack in stacks.items() if name.startswith(inside)}  # fmt: skip
+        draws = self.draws and self.training
+        if model.features.training != self.training:
+            model.features.train(self.training)
         found = []
-        model.features.train(self.training)
-        outer = torch.get_rng_state()
-        for i, (own, rows) in enumerate(zip(parts, x.chunk(self.members), strict=True)):
-            if self.draws and self.training:
-                torch.set_rng_state(self.generators[i].get_state())
-            state: dict[str, Tensor] = dict(zip(names, own, strict=True))
-            for name, _ in model.features.named_buffers():
-                state[name] = self.buffers[f"features.{name}"][i]
-            found.append(functional_call(model.features, state, (rows,)))
-            if self.draws and self.training:
-                self.generators[i].set_state(torch.get_rng_state())
-        torch.set_rng_state(outer)
+        with torch.random.fork_rng(devices=(), enabled=draws):
+            for i, rows in enumerate(x.chunk(self.members)):
+                if draws:
+                    torch.set_rng_state(self.generators[i].get_state())
+                own = {name: part[i] for name, part in parts.items()}
+                found.append(functional_call(model.features, own, (rows,)))
+                if draws:
+                    self.generators[i].set_state(torch.get_rng_state())
         return torch.cat(found)
 
     def learn_orders(self, model: CNN, x: Tensor) -> None:

@@ -21,11 +21,9 @@ struct call {
     const REAL *gamma, *beta;  /* (out) of batch norm */
     REAL *mean_so_far, *variance_so_far; /* (out) its running ones, brought up to date */
     const uint8_t *mask;       /* like y: ones where dropout keeps a value, or null; not without relu */
-    char *work;                /* memory of a call */
-    REAL *sums;                /* (threads, SUMS, out) memory of batch norm, */
-    REAL *mean, *inverse;      /* (out) its mean, and one by its deviation, kept from forward on, */
-    REAL *factors;             /* (3, out) by what its way back multiplies */
-    REAL *z;                   /* (batch, rows, columns, out) what goes into it */
+    char *work;                /* memory of a call: what is here, then what a way of convolving needs */
+    REAL *mean, *inverse;      /* (out) of batch norm, and one by its deviation, kept from forward on */
+    REAL *z;                   /* (batch, rows, columns, out) what goes into batch norm */
     uint8_t *largest;          /* like y: which of a window is the largest, row by row; or null */
     REAL *y;                   /* (batch, rows, columns, out), or pooled (batch, rows / 2, columns / 2, out) */
     const REAL *dy;            /* gradient of it */
@@ -34,11 +32,15 @@ struct call {
     REAL *dx;                  /* gradient of x; null where nobody wants it */
 };
 
-/* A thread's sums for batch norm: the first value of a channel, two sums over some tiles, and, in double, the
-same over all of them: what is summed one by one in float32 loses as many digits as there are numbers. */
+/* A thread's sums for batch norm and biases: the first value of a channel, two sums over some tiles, and, in
+double, the same over all of them: what is summed one by one in float32 loses as many digits as there are
+numbers. In front of them (3, out) by what the way back of batch norm multiplies. */
+#define FACTORS 3
 #define SUMS (3 + 2 * (long)(sizeof(double) / sizeof(REAL)))
 
-INLINE REAL *sums_of(const struct call *c, long part) { return c->sums + part * SUMS * c->out; }
+INLINE REAL *factors_of(const struct call *c) { return (REAL *)c->work; }
+INLINE REAL *sums_of(const struct call *c, long part) { return factors_of(c) + (FACTORS + part * SUMS) * c->out; }
+INLINE char *behind_sums(const struct call *c) { return (char *)sums_of(c, c->threads); }
 INLINE double *totals_of(const struct call *c, long part) { return (double *)(sums_of(c, part) + 3 * c->out); }
 
 INLINE void begin_sums(const struct call *c, long part) {
@@ -151,15 +153,15 @@ INLINE void give_tile(const struct call *c, const struct outputs *at, REAL *sums
     store(sums + c->out + j, sum), store(sums + 2 * c->out + j, square);
 }
 
-/* The gradients of what a convolution gives of a tile. */
-INLINE void take_tile(const struct call *c, const struct outputs *at, long j, vec *d) {
+/* The gradients of what a convolution gives of a tile; where it has a bias, also into a thread's sums. */
+INLINE void take_tile(const struct call *c, const struct outputs *at, REAL *sums, long j, vec *d) {
     take_gradients(c, at, j, d);
-    if (!c->norm) return;
-    const REAL *by = c->factors + j;
-    for (int p = 0; p < 4; p++)
+    const REAL *by = factors_of(c) + j;
+    for (int p = 0; p < 4 && c->norm; p++)
         if (at->z[p] >= 0)
             d[p] = load(by) * (d[p] - load(by + 2 * c->out)) +
                    load(by + c->out) * (load(c->z + at->z[p] + j) - load(c->mean + j));
+    if (c->dbias) store(sums + c->out + j, load(sums + c->out + j) + d[0] + d[1] + d[2] + d[3]);
 }
 
 /* How many numbers of a channel the threads before one have, or all of `parts`. */
@@ -230,9 +232,18 @@ INLINE void merge_gradients(const struct call *c, struct share own) {
         for (long b = 0; b < own.parts; b++) sum += totals_of(c, b)[j], along += totals_of(c, b)[c->out + j];
         c->dbeta[j] = sum;
         c->dgamma[j] = along * inverse;
-        c->factors[j] = scale;
-        c->factors[c->out + j] = -scale * inverse * inverse * along / count;
-        c->factors[2 * c->out + j] = sum / count;
+        REAL *by = factors_of(c) + j;
+        by[0] = scale, by[c->out] = -scale * inverse * inverse * along / count, by[2 * c->out] = sum / count;
+    }
+}
+
+/* Of a thread's share of the channels the gradient of the bias, from all threads' sums. */
+INLINE void merge_bias(const struct call *c, struct share own) {
+    if (!c->dbias) return;
+    for (long j = c->out * own.part / own.parts; j < c->out * (own.part + 1) / own.parts; j++) {
+        double sum = 0;
+        for (long b = 0; b < own.parts; b++) sum += totals_of(c, b)[j];
+        c->dbias[j] = sum;
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,8 +17,6 @@ _SIZES = (
     "low", "threads", "batch", "in", "out", "height", "width", "top", "left", "rows", "columns",
     "kernel_rows", "kernel_columns", "down", "across",
 )  # fmt: skip
-# Sums that a thread keeps of a channel for batch norm.
-_SUMS = 7
 # Pictures have so many channels at most; the first layer's kernels are computed one by one.
 FEW = 4
 
@@ -29,8 +28,8 @@ class _Call(ctypes.Structure):
         *((name, ctypes.c_long) for name in (*_SIZES, "norm", "pool", "relu")),
         *((name, ctypes.c_double) for name in ("factor", "epsilon", "momentum")),
         *((name, ctypes.c_void_p) for name in (
-            "x", "weight", "bias", "gamma", "beta", "mean_so_far", "variance_so_far", "mask", "work", "sums",
-            "mean", "inverse", "factors", "z", "largest", "y", "dy", "dweight", "dbias", "dgamma", "dbeta",
+            "x", "weight", "bias", "gamma", "beta", "mean_so_far", "variance_so_far", "mask", "work",
+            "mean", "inverse", "z", "largest", "y", "dy", "dweight", "dbias", "dgamma", "dbeta",
             "dx",
         )),
     )  # fmt: skip
@@ -55,6 +54,11 @@ class Behind(NamedTuple):
     relu: bool = False
     mask: Tensor | None = None
     factor: float = 1.0
+
+    def shape(self, given: Sequence[int]) -> tuple[int, ...]:
+        """What comes out of a convolution that gives (rows, out, height, width)."""
+        rows, out, height, width = given
+        return (rows, out, height // 2, width // 2) if self.pool else (rows, out, height, width)
 
 
 def has_case(layer: nn.Conv2d) -> bool:
@@ -82,17 +86,16 @@ def _is_direct(channels: int) -> bool:
 
 
 def shape_of(
-    x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...], pool: bool
-) -> tuple[int, int, int, int]:
-    """What comes out of a convolution, and of the pooling behind it."""
+    x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
+) -> tuple[int, ...]:
+    """What a convolution gives (rows, out, height, width)."""
     rows, columns = (
         (size + 2 * side - kernel) // step + 1
         for size, side, kernel, step in zip(
             x.shape[2:], padding, weight.shape[2:], stride, strict=True
         )
     )
-    per = 2 if pool else 1
-    return len(x), len(weight), rows // per, columns // per
+    return len(x), len(weight), rows, columns
 
 
 class Convolution(torch.autograd.Function):
@@ -100,7 +103,7 @@ class Convolution(torch.autograd.Function):
 
     x (rows, in, height, width), weight (out, in, kernel's height and width), bias (out) or None; gamma and
     beta (out) of batch norm or None; stride: down and across; padding: zeros around x, above and below, left
-    and right. Gives `shape_of` with the channels last in memory.
+    and right. Gives `behind.shape(shape_of(...))` with the channels last in memory.
     """
 
     @staticmethod
@@ -113,24 +116,19 @@ class Convolution(torch.autograd.Function):
         threads = min(torch.get_num_threads(), len(x))  # each takes some pictures
         x, weight = _channels_last(x.to(real)), weight.contiguous()
         mask = None if behind.mask is None else _channels_last(behind.mask)
-        raw = shape_of(x, weight, stride, padding, False)
-        shape = shape_of(x, weight, stride, padding, behind.pool)
+        raw = shape_of(x, weight, stride, padding)
+        shape = behind.shape(raw)
         y = _pictures(real, *shape)
         largest = _pictures(torch.uint8, *shape) if behind.pool else None
-        z = sums = found = None
-        if norm:
-            z, sums, found = (
-                _pictures(real, *raw),
-                y.new_empty(threads, _SUMS, raw[1]),
-                y.new_empty(2, raw[1]),
-            )
+        z = _pictures(real, *raw) if norm else None
+        found = y.new_empty(2, raw[1]) if norm else None
         call = _Call(
             low, threads, len(x), x.shape[1], len(weight), *x.shape[2:], *padding, *raw[2:],
             *weight.shape[2:], *stride, norm is not None, behind.pool, behind.relu, behind.factor,
             *((norm.epsilon, norm.momentum) if norm else (0, 0)), *map(_at, (x, weight, bias, gamma, beta)),
             *(map(_at, norm[:2]) if norm else (None, None)), _at(mask),
         )  # fmt: skip
-        call.sums, call.z, call.largest, call.y = map(_at, (sums, z, largest, y))
+        call.z, call.largest, call.y = map(_at, (z, largest, y))
         if found is not None:
             call.mean, call.inverse = map(_at, found)
         _run(call, real, back=False)
@@ -148,14 +146,8 @@ class Convolution(torch.autograd.Function):
         dweight = torch.empty_like(weight)
         dbias, dgamma, dbeta = (None if p is None else torch.empty_like(p) for p in more[:3])
         dx = _pictures(x.dtype, *x.shape) if ctx.needs_input_grad[0] else None
-        sums = factors = None
-        if dgamma is not None:
-            sums, factors = (
-                x.new_empty(call.threads, _SUMS, len(weight)),
-                x.new_empty(3, len(weight)),
-            )
         call.dy, call.dweight, call.dbias, call.dx = map(_at, (grad, dweight, dbias, dx))
-        call.dgamma, call.dbeta, call.sums, call.factors = map(_at, (dgamma, dbeta, sums, factors))
+        call.dgamma, call.dbeta = map(_at, (dgamma, dbeta))
         _run(call, x.dtype, back=True)
         dx = None if dx is None else dx.to(ctx.x_type)
         return dx, dweight, dbias, dgamma, dbeta, None, None, None

@@ -11,22 +11,24 @@ struct block {
     REAL *picture; /* (height + 2 top, width + 2 left, in) with zeros around it */
     REAL *strip;   /* (2, columns, out) two rows of outputs, or their gradients */
     REAL *kernels; /* (kernel_rows, kernel_columns * in, out) sums of gradients */
-    REAL *dbias, *dsome; /* (out) likewise, and those of a picture */
 };
 
 INLINE long line(const struct call *c) { return c->kernel_columns * c->in; }
 INLINE long padded_width(const struct call *c) { return (c->width + 2 * c->left) * c->in; }
 
-/* The memory of each thread, and in front of it the packed kernels, which all of them read; gives its end. */
+/* The packed kernels, which all threads read. */
+INLINE REAL *packed_of(const struct call *c) { return (REAL *)behind_sums(c); }
+
+/* The memory of each thread, behind them; gives its end. */
 static char *lay_out(const struct call *c, int back, struct block *blocks) {
     long kernel = c->kernel_rows * line(c) * c->out;
-    char *work = c->work + kernel * (long)sizeof(REAL);
+    char *work = behind_sums(c) + kernel * (long)sizeof(REAL);
     for (long i = 0; i < c->threads; i++) {
         struct block b = {0};
 #define TAKE(count) (REAL *)take(&work, 1, 0, (count) * (long)sizeof(REAL))
         b.picture = TAKE((c->height + 2 * c->top) * padded_width(c));
         b.strip = TAKE(2 * (c->columns + 1) * c->out);
-        if (back) b.kernels = TAKE(kernel), b.dbias = TAKE(c->out), b.dsome = TAKE(c->out);
+        if (back) b.kernels = TAKE(kernel);
 #undef TAKE
         if (blocks) blocks[i] = b;
     }
@@ -47,23 +49,19 @@ static void pack_kernels(const struct call *c, struct share own) {
     for (long y = own.part; y < c->kernel_rows; y += own.parts)
         for (long o = 0; o < c->out; o++)
             for (long q = 0; q < k; q++)
-                ((REAL *)c->work)[(y * c->out + o / VL * VL) * k + q * VL + o % VL] = c->weight[weight_at(c, o, y, q)];
+                packed_of(c)[(y * c->out + o / VL * VL) * k + q * VL + o % VL] = c->weight[weight_at(c, o, y, q)];
 }
 
 /* A thread's gradients of kernels from the sums of all threads. */
 static void gather_kernels(const struct call *c, const struct block *blocks, struct share own) {
     long k = line(c);
-    for (long o = own.part; o < c->out; o += own.parts) {
+    for (long o = own.part; o < c->out; o += own.parts)
         for (long y = 0; y < c->kernel_rows; y++)
             for (long q = 0; q < k; q++) {
                 REAL sum = 0;
                 for (long b = 0; b < own.parts; b++) sum += blocks[b].kernels[(y * k + q) * c->out + o];
                 c->dweight[weight_at(c, o, y, q)] = sum;
             }
-        REAL sum = 0;
-        for (long b = 0; b < own.parts; b++) sum += blocks[b].dbias[o];
-        if (c->dbias) c->dbias[o] = sum;
-    }
 }
 
 /* The outputs of two rows, and what comes of them. */
@@ -80,14 +78,13 @@ INLINE void give_strip(const struct call *c, const struct block *b, REAL *sums, 
     }
 }
 
-INLINE void take_strip(const struct call *c, const struct block *b, long picture, long row) {
+INLINE void take_strip(const struct call *c, const struct block *b, REAL *sums, long picture, long row) {
     long step = c->columns * c->out;
     for (long column = 0; column < c->columns; column += 2) {
         struct outputs from = outputs_of(c, (struct place){picture, row, column});
         for (long j = 0; j < c->out; j += VL) {
             vec d[4];
-            take_tile(c, &from, j, d);
-            store(b->dsome + j, load(b->dsome + j) + d[0] + d[1] + d[2] + d[3]);
+            take_tile(c, &from, sums, j, d);
             for (int p = 0; p < 4; p++)
                 if (column + p % 2 < c->columns)
                     store(b->strip + p / 2 * step + (column + p % 2) * c->out + j, d[p]);
@@ -99,19 +96,16 @@ INLINE void share_pictures(const struct call *c, int back, const struct block *b
     long k = line(c), wide = padded_width(c), size = c->width * c->in;
     memset(b->picture, 0, (c->height + 2 * c->top) * wide * sizeof(REAL));
     memset(b->strip, 0, 2 * (c->columns + 1) * c->out * sizeof(REAL));
-    if (back) {
-        memset(b->kernels, 0, c->kernel_rows * k * c->out * sizeof(REAL));
-        memset(b->dbias, 0, c->out * sizeof(REAL));
-    }
-    if (c->norm && !back) begin_sums(c, own.part);
+    if (back) memset(b->kernels, 0, c->kernel_rows * k * c->out * sizeof(REAL));
+    REAL *sums = sums_of(c, own.part);
+    begin_sums(c, own.part);
     long first = c->batch * own.part / own.parts;
     for (long n = first; n < c->batch * (own.part + 1) / own.parts; n++) {
         for (long y = 0; y < c->height; y++)
             memcpy(b->picture + (y + c->top) * wide + c->left * c->in, c->x + (n * c->height + y) * size,
                    size * sizeof(REAL));
-        if (back) memset(b->dsome, 0, c->out * sizeof(REAL));
         for (long row = 0; row < c->rows; row += 2) {
-            if (back) take_strip(c, b, n, row);
+            if (back) take_strip(c, b, sums, n, row);
             for (long y = row; y < row + 2 && y < c->rows; y++)
                 for (long i = 0; i < c->kernel_rows; i++) {
                     const REAL *from = b->picture + (y * c->down + i) * wide;
@@ -119,16 +113,15 @@ INLINE void share_pictures(const struct call *c, int back, const struct block *b
                     long next = c->across * c->in * (long)sizeof(REAL);
                     if (!back)
                         multiply(0, i > 0, c->columns, c->out / VL, k, by_row(from, next),
-                                 (const REAL *)c->work + i * k * c->out, k * VL, strip, c->out);
+                                 packed_of(c) + i * k * c->out, k * VL, strip, c->out);
                     else
                         multiply_rows(0, 1, k, c->out / VL, c->columns,
                                       (struct left){(const char *)from, sizeof(REAL), next, 0}, strip, c->out,
                                       b->kernels + i * k * c->out, c->out);
                 }
-            if (!back) give_strip(c, b, sums_of(c, own.part), n == first && !row, n, row);
+            if (!back) give_strip(c, b, sums, n == first && !row, n, row);
         }
-        for (long j = 0; j < c->out && back; j++) b->dbias[j] += b->dsome[j];
-        if (c->norm && !back) add_sums(c, own.part);
+        add_sums(c, own.part);
     }
 }
 
@@ -146,6 +139,7 @@ static void convolve(const struct call *c, int back) {
         else {
             wait_for_all();
             gather_kernels(c, blocks, own);
+            merge_bias(c, own);
         }
     }
 }

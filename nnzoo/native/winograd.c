@@ -27,7 +27,6 @@ struct block {
     char *rows;             /* the gradients of the outputs (tiles, points, out): another form of them, if `low` */
     REAL *patch;            /* (2, points, in) inputs of tiles that reach out of their pictures */
     REAL *kernels;          /* (points, in, out) sums of gradients */
-    REAL *dbias, *dsome;    /* (out) likewise, and those of a block */
 };
 
 INLINE long block_tiles(const struct call *c) {
@@ -38,9 +37,12 @@ INLINE long block_tiles(const struct call *c) {
 /* From one tile to the next: a vector more than its points, or all tiles would share a few sets of the cache. */
 INLINE long span(long channels) { return POINTS * channels + VL; }
 
-/* The memory of each thread, and in front of it the kernels' points, which all of them read; gives its end. */
+/* The kernels' points, which all threads read. */
+INLINE REAL *points_of(const struct call *c) { return (REAL *)behind_sums(c); }
+
+/* The memory of each thread, behind them; gives its end. */
 static char *lay_out(const struct call *c, int back, struct block *blocks) {
-    char *work = c->work + POINTS * c->in * c->out * (long)sizeof(REAL);
+    char *work = behind_sums(c) + POINTS * c->in * c->out * (long)sizeof(REAL);
     long tiles = block_tiles(c);
     for (long i = 0; i < c->threads; i++) {
         struct block b = {.tiles = tiles};
@@ -48,7 +50,7 @@ static char *lay_out(const struct call *c, int back, struct block *blocks) {
         b.inputs = TAKE(tiles * span(c->in)), b.outputs = TAKE(tiles * span(c->out));
         b.patch = TAKE(2 * POINTS * c->in);
         if (back) {
-            b.kernels = TAKE(POINTS * c->in * c->out), b.dbias = TAKE(c->out), b.dsome = TAKE(c->out);
+            b.kernels = TAKE(POINTS * c->in * c->out);
             b.rows = (char *)(c->low ? TAKE(tiles * span(c->out) / 2) : b.outputs);
         }
 #undef TAKE
@@ -111,7 +113,7 @@ units of out, VL). */
 INLINE void transform_kernels(int low, const struct call *c, int back, struct share own) {
     long from = back ? c->out : c->in, to = back ? c->in : c->out, k = units_of(low, from), per = low ? 2 : 1;
     long row = back ? c->in * KERNEL : KERNEL, column = back ? KERNEL : c->in * KERNEL;
-    REAL *points = (REAL *)c->work;
+    REAL *points = points_of(c);
     for (long i = k * own.part / own.parts; i < k * (own.part + 1) / own.parts; i++)
         for (long j = 0; j < to; j += VL) {
             vec t[2][POINTS];
@@ -142,12 +144,6 @@ static void gather_kernels(const struct call *c, const struct block *blocks, str
             for (int y = 0; y < 3; y++)
                 for (int x = 0; x < 3; x++)
                     for (long l = 0; l < VL; l++) to[l * c->in * KERNEL + 3 * y + x] = t[4 * y + x][l];
-        }
-    if (c->dbias)
-        for (long j = VL * own.part; j < c->out; j += VL * own.parts) {
-            vec sum = ZERO;
-            for (long b = 0; b < own.parts; b++) sum += load(blocks[b].dbias + j);
-            store(c->dbias + j, sum);
         }
 }
 
@@ -226,8 +222,9 @@ static void gather_tiles(const struct call *c, const struct block *b, REAL *sums
     }
 }
 
-/* A dy A' of some tiles, and the sum of all dy. */
-INLINE void transform_gradients(int low, const struct call *c, const struct block *b, long first, long count) {
+/* A dy A' of some tiles. */
+INLINE void transform_gradients(int low, const struct call *c, const struct block *b, REAL *sums, long first,
+                                long count) {
     struct place place = place_of(c, first);
     long per = low ? 2 : 1;
     for (long i = 0; i < count; i += per) {
@@ -237,16 +234,14 @@ INLINE void transform_gradients(int low, const struct call *c, const struct bloc
             for (int p = 0; p < 4 && i + h == count; p++) at[h].z[p] = at[h].y[p] = -1;
         }
         for (long j = 0; j < c->out; j += VL) {
-            vec t[2][POINTS], d[4], sum = load(b->dsome + j);
+            vec t[2][POINTS], d[4];
             for (long h = 0; h < per; h++) {
-                take_tile(c, &at[h], j, d);
+                take_tile(c, &at[h], sums, j, d);
                 t[h][0] = d[0], t[h][1] = d[1], t[h][4] = d[2], t[h][5] = d[3];
                 BOTH(spread_outputs, t[h], 2, 4);
-                sum += t[h][5]; /* point (1, 1) is the sum of the four */
                 for (int p = 0; p < POINTS && low; p++)
                     store_as(low, b->rows, (i + h) * span(c->out) + p * c->out + j, t[h][p]);
             }
-            store(b->dsome + j, sum);
             for (int p = 0; p < POINTS; p++)
                 store(b->outputs + i / per * span(c->out) + p * c->out + j,
                       side_by_side(low, t[0][p], t[per - 1][p]));
@@ -282,7 +277,7 @@ INLINE void products(int low, int back, const struct call *c, const struct block
     for (long p = 0; p < POINTS; p++) {
         REAL *outputs = b->outputs + p * c->out;
         char *inputs = (char *)b->inputs + p * c->in * (back ? real : size);
-        const REAL *packed = (const REAL *)c->work + p * (back ? k_out * c->in : k_in * c->out);
+        const REAL *packed = points_of(c) + p * (back ? k_out * c->in : k_in * c->out);
         if (!back) {
             multiply(low, 0, count, c->out / VL, k_in, by_row(inputs, in * size), packed, k_in * VL, outputs, out);
             continue;
@@ -299,24 +294,18 @@ INLINE void products(int low, int back, const struct call *c, const struct block
 INLINE void share_pictures(int low, int back, const struct call *c, const struct block *b, struct share own) {
     long tiles = tiles_of_picture(c);
     long first = c->batch * own.part / own.parts * tiles, last = c->batch * (own.part + 1) / own.parts * tiles;
-    if (back) {
-        memset(b->kernels, 0, POINTS * c->in * c->out * sizeof(REAL));
-        memset(b->dbias, 0, c->out * sizeof(REAL));
-    }
+    if (back) memset(b->kernels, 0, POINTS * c->in * c->out * sizeof(REAL));
+    REAL *sums = sums_of(c, own.part);
+    begin_sums(c, own.part);
     int starts = 1;
-    if (c->norm && !back) begin_sums(c, own.part);
     for (long count; first < last; first += count, starts = 0) {
         count = last - first < b->tiles ? last - first : b->tiles;
         transform_inputs(low, back, c, b, first, count);
-        if (back) {
-            memset(b->dsome, 0, c->out * sizeof(REAL));
-            transform_gradients(low, c, b, first, count);
-            for (long j = 0; j < c->out; j++) b->dbias[j] += b->dsome[j];
-        }
+        if (back) transform_gradients(low, c, b, sums, first, count);
         products(low, back, c, b, count);
-        if (!back) gather_tiles(c, b, sums_of(c, own.part), starts, first, count);
+        if (!back) gather_tiles(c, b, sums, starts, first, count);
         else if (c->dx) add_gradients(c, b, first, count);
-        if (c->norm && !back) add_sums(c, own.part);
+        add_sums(c, own.part);
     }
 }
 
@@ -334,6 +323,7 @@ INLINE void convolve(int low, int back, const struct call *c) {
         else {
             wait_for_all();
             gather_kernels(c, blocks, own);
+            merge_bias(c, own);
         }
     }
 }
