@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 def pytest_configure() -> None:
     # Small networks on two threads of a busy machine wait for each other most of the time.
     torch.set_num_threads(1)
+    # Coverage is of the main thread, where all it counts runs: before 3.12 a thread that sets its
+    # own trace function fails where another is just setting one (python/cpython#98257).
+    threading.settrace(None)  # type: ignore[arg-type]
 
 
 @dataclass
