@@ -43,19 +43,21 @@ INLINE void group(int low, int add, long rows, long vectors, long k, const char 
 #undef TILES
 }
 
-/* Any number of rows and vectors, in pieces of w that stay in the caches. */
+/* Any number of rows and vectors, in pieces of w that stay in the caches, and with each all that a has
+for it. */
 INLINE void multiply_any(int low, int add, long rows, long vectors, long k, struct left a, const REAL *w,
                          long w_vector, long w_unit, REAL *c, long c_row) {
-    for (long taken; vectors > 0; vectors -= taken, w += taken * w_vector, c += taken * VL) {
-        taken = vectors >= VECTORS ? VECTORS : vectors >= HALF ? HALF : 1;
-        for (long p = 0; p < k; p += PIECE) {
-            long part = k - p < PIECE ? k - p : PIECE;
+    for (long p = 0; p < k; p += PIECE) {
+        long part = k - p < PIECE ? k - p : PIECE;
+        for (long v = 0, taken; v < vectors; v += taken) {
+            taken = vectors - v >= VECTORS ? VECTORS : vectors - v >= HALF ? HALF : 1;
+            const REAL *piece = w + v * w_vector + p * w_unit;
             const char *from = a.at + p * a.unit;
             for (long i = 0; i < rows; i += VL, from += a.group) {
                 long some = rows - i < VL ? rows - i : VL;
                 if (!a.group) some = rows;
-                group(low, add || p, some, taken, part, from, a.row, a.unit, w + p * w_unit, w_vector, w_unit,
-                      c + i * c_row, c_row);
+                group(low, add || p, some, taken, part, from, a.row, a.unit, piece, w_vector, w_unit,
+                      c + i * c_row + v * VL, c_row);
                 if (!a.group) break;
             }
         }

@@ -60,6 +60,9 @@ INLINE long group_of(long kind, int state, long gate) {
     return state ? gate - 1 : gate == 0 ? 2 : gate == 3 ? -1 : gate - 1;
 }
 
+/* How many of the gates' numbers, the first ones, the state has no part in. */
+INLINE long stateless(const struct sizes *s, long kind) { return kind == GRU ? s->hp : 0; }
+
 /* The buffers of a member. */
 struct buffers {
     char *z;
@@ -67,11 +70,10 @@ struct buffers {
     REAL *gates;                       /* (steps, batch, width) what the activations gave */
     REAL *cells;                       /* (steps + 1, batch, hp) the cell; GRU: the state, unrounded */
     REAL *dh, *dc;                     /* (batch, hp) */
-    char *d;                           /* (batch, width) gradient before the gates, of one step */
-    REAL *d_columns;                   /* (width / VL, units of all steps, VL) the same of all */
-    REAL *product;                     /* (width, row) d' z */
+    char *d;                           /* (batch, width) gradient before the gates, of one step of bfloat16 */
+    REAL *d_units, *z_units;           /* (units of all steps, width), (…, row): all d, and z, as units */
+    REAL *product;                     /* (row, width) z' d */
     REAL *dx;                          /* (batch, whole(features)) of one step */
-    REAL *panel;                       /* of a right matrix: one a thread, not a member */
 };
 
 /* Those of the way back only where it is asked for; gives the end of that memory, else of `work`. */
@@ -85,13 +87,13 @@ static char *lay_out(const struct call *c, const struct sizes *s, int back, long
     to->cells = TAKE(c->kind == RNN ? 0 : (c->kept ? steps + 1 : 1) * batch * s->hp);
     if (!back) return work;
     work = c->back;
-    to->panel = (REAL *)take(&work, c->threads, 0, VECTORS * PIECE * VL * size);
     to->back = TAKE(s->hp * units_of(c->low, s->width));
     to->input_back = TAKE(whole(c->features) * units_of(c->low, s->width));
     to->dh = TAKE(batch * s->hp), to->dc = TAKE(batch * s->hp);
-    to->d = (char *)TAKE(batch * s->width);
-    to->d_columns = TAKE(s->width * s->all_units);
-    to->product = TAKE(s->width * s->row);
+    to->d = (char *)TAKE(c->low ? s->units * s->width : 0);
+    to->d_units = TAKE(s->all_units * s->width);
+    to->z_units = c->low ? TAKE(s->all_units * s->row) : (REAL *)to->z;
+    to->product = TAKE(s->row * s->width);
     to->dx = TAKE(batch * whole(c->features));
 #undef TAKE
     return work;
@@ -255,7 +257,7 @@ INLINE void rows_forward(int low, const struct call *c, const struct sizes *s, l
             else ((REAL *)to)[f] = 1;
         }
         /* The state is zero at first, and has no part in n of a GRU; the input has none in the last. */
-        long blocks = width / VL, first = kind == GRU && t ? s->hp / VL : 0, of_x = t ? first : blocks;
+        long blocks = width / VL, first = t ? stateless(s, kind) / VL : 0, of_x = t ? first : blocks;
         const char *x = in + s->hp * size;
         const REAL *w_x = b->forward + s->h_units * VL;
         multiply(low, 0, count, of_x, s->x_units, by_row(x, row), w_x, s->k * VL, gate, width);
@@ -342,13 +344,12 @@ INLINE void step_backward(int kind, int low, int relu, long hp, const REAL *gate
     }
 }
 
-/* The rows of a step's d into the place of the step in d_columns. */
-INLINE void spread_step(int low, const struct sizes *s, struct rows own, const char *d, REAL *to) {
-    long per = low ? 2 : 1;
-    for (long n = own.first; n < own.last; n += per)
-        for (long j = 0; j < s->width; j += VL) {
-            vec other = low && n + 1 < own.last ? load_as(low, d, (n + 1) * s->width + j) : ZERO;
-            store(to + j * s->all_units + n / per * VL, side_by_side(low, load_as(low, d, n * s->width + j), other));
+/* Rows of bfloat16 as units: pairs of them side by side. */
+INLINE void pair_rows(int low, struct rows own, long width, const char *from, REAL *to) {
+    for (long n = own.first; n < own.last; n += 2)
+        for (long j = 0; j < width; j += VL) {
+            vec other = n + 1 < own.last ? load_as(low, from, (n + 1) * width + j) : ZERO;
+            store(to + n / 2 * width + j, side_by_side(low, load_as(low, from, n * width + j), other));
         }
 }
 
@@ -356,8 +357,8 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
                           const struct buffers *b) {
     long kind = c->kind;
     long count = own.last - own.first, size = low ? 2 : sizeof(REAL), row = s->row * size, hp = s->hp;
-    long f = c->features, fp = whole(f), width = s->width, per = low ? 2 : 1, dy_size = c->dy_low ? 2 : sizeof(REAL);
-    long back = units_of(low, width), skipped = kind == GRU ? hp / per : 0;
+    long f = c->features, fp = whole(f), width = s->width, dy_size = c->dy_low ? 2 : sizeof(REAL);
+    long back = units_of(low, width), skipped = units_of(low, stateless(s, kind));
     if (count <= 0) return;
     for (long i = own.first; i < own.last; i++)
         for (long j = 0; j < hp; j += VL) {
@@ -365,8 +366,9 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
             store(b->dh + i * hp + j, c->dlast ? numbers(c->dlast + at, j, c->hidden) : ZERO);
             store(b->dc + i * hp + j, c->dcell ? numbers(c->dcell + at, j, c->hidden) : ZERO);
         }
-    char *d = b->d + own.first * width * size;
     for (long t = c->steps - 1; t >= 0; t--) {
+        REAL *d_units = b->d_units + t * s->units * width;
+        char *d = low ? b->d : (char *)d_units, *own_d = d + own.first * width * size;
         for (long i = own.first; i < own.last; i++) {
             long at = t * c->batch + i;
             const REAL *cell = b->cells + at * hp, *next = cell + c->batch * hp;
@@ -376,19 +378,22 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
                                    : 0;
 #define STEP(KIND)                                                                                 \
     step_backward(KIND, low, c->relu, hp, b->gates + at * width, cell, next, state, c->dy_low, dy, c->hidden, \
-                  b->dh + i * hp, b->dc + i * hp, b->d + i * width * size)
+                  b->dh + i * hp, b->dc + i * hp, d + i * width * size)
             if (kind == RNN) STEP(RNN);
             else if (kind == LSTM) STEP(LSTM);
             else STEP(GRU);
 #undef STEP
         }
-        spread_step(low, s, own, b->d, b->d_columns + t * s->units * VL);
+        if (low) {
+            pair_rows(low, own, width, d, d_units);
+            pair_rows(low, own, s->row, b->z + t * c->batch * row, b->z_units + t * s->units * s->row);
+        }
         if (t)
             multiply(low, 1, count, hp / VL, back - skipped,
-                     by_row(d + skipped * (long)sizeof(REAL), width * size), b->back + skipped * VL, back * VL, b->dh + own.first * hp, hp);
+                     by_row(own_d + skipped * (long)sizeof(REAL), width * size), b->back + skipped * VL, back * VL, b->dh + own.first * hp, hp);
         if (c->dx) {
             REAL *dx = b->dx + own.first * fp;
-            multiply(low, 0, count, fp / VL, back, by_row(d, width * size), b->input_back, back * VL, dx, fp);
+            multiply(low, 0, count, fp / VL, back, by_row(own_d, width * size), b->input_back, back * VL, dx, fp);
             for (long i = 0; i < count; i++)
                 memcpy(c->dx + ((t * c->members + m) * c->batch + own.first + i) * f, dx + i * fp,
                        f * sizeof(REAL));
@@ -396,40 +401,33 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
     }
 }
 
-/* Some rows of d' z over all steps, whole vectors of them, and from them those of the gradients. */
-INLINE void weight_gradients(int low, const struct call *c, const struct sizes *s, long m, struct rows own,
-                             const struct buffers *b, REAL *panel) {
-    long count = own.last - own.first, k = s->all_units;
-    long h = c->hidden, f = c->features, gates = groups_of(c->kind);
-    struct left left = by_columns(b->d_columns + own.first * k, k);
-    REAL *to = b->product + own.first * s->row;
-    if (!low) multiply_rows(0, 0, count, s->row / VL, k, left, (const REAL *)b->z, s->row, to, s->row);
-    for (long block = 0, taken; low && block < s->row / VL; block += taken) {
-        taken = s->row / VL - block < VECTORS ? s->row / VL - block : VECTORS;
-        for (long p = 0; p < k; p += PIECE) {
-            long piece = k - p < PIECE ? k - p : PIECE;
-            for (long v = 0; v < taken; v++)
-                for (long q = 0; q < piece; q++) {
-                    long pair = (p + q) % s->units * 2, n = (p + q) / s->units * c->batch + pair;
-                    long at = n * s->row + (block + v) * VL;
-                    vec other = pair + 1 < c->batch ? load_as(low, b->z, at + s->row) : ZERO;
-                    store(panel + (v * piece + q) * VL, side_by_side(low, load_as(low, b->z, at), other));
-                }
-            left.at = (const char *)(b->d_columns + own.first * k + p * VL);
-            multiply(low, p > 0, count, taken, piece, left, panel, piece * VL, to + block * VL, s->row);
-        }
-    }
-    REAL *w_ih = c->gradients, *w_hh = w_ih + c->members * gates * h * f;
+/* Some columns of z' d over all steps, whole vectors of them, of the state's rows or of the input's, and from
+them those gradients. */
+INLINE void weight_gradients(int low, const struct call *c, const struct sizes *s, long m, int state,
+                             struct rows own, const struct buffers *b) {
+    long h = c->hidden, gates = groups_of(c->kind), width = s->width, columns = state ? h : c->features;
+    /* The state is zero at first. */
+    long from = state && c->steps > 1 ? s->units : 0, row = state ? 0 : s->hp;
+    struct left z = {(const char *)(b->z_units + from * s->row + row), sizeof(REAL), s->row * (long)sizeof(REAL), 0};
+    REAL *product = b->product + row * width;
+    multiply_rows(low, 0, state ? h : columns + 1, (own.last - own.first) / VL, s->all_units - from, z,
+                  b->d_units + from * width + own.first, width, product + own.first, width);
+    REAL *w_ih = c->gradients, *w_hh = w_ih + c->members * gates * h * c->features;
     REAL *b_ih = w_hh + c->members * gates * h * h, *b_hh = b_ih + c->members * gates * h;
-    for (long r = own.first; r < own.last; r++, to += s->row) {
-        if (r % s->hp >= h) continue;
-        for (int state = 0; state < 2; state++) {
-            long group = group_of(c->kind, state, r / s->hp);
-            if (group < 0) continue;
-            long at = (m * gates + group) * h + r % s->hp, columns = state ? h : f;
-            memcpy((state ? w_hh : w_ih) + at * columns, to + (state ? 0 : s->hp), columns * sizeof(REAL));
-            (state ? b_hh : b_ih)[at] = to[s->hp + f];
+    for (long r = own.first; r < own.last; r += VL) {
+        long j = r % s->hp, by_input = group_of(c->kind, 0, r / s->hp), by_state = group_of(c->kind, 1, r / s->hp);
+        long group = state ? by_state : by_input;
+        REAL *to = (state ? w_hh : w_ih) + ((m * gates + group) * h + j) * columns;
+        for (long i = 0; group >= 0 && i < columns; i += VL) {
+            vec block[VL];
+            for (long l = 0; l < VL; l++) block[l] = load(product + (i + l) * width + r);
+            turn(block);
+            for (long l = 0; l < VL && j + l < h; l++) store_some(to + l * columns + i, block[l], columns - i);
         }
+        if (state) continue;
+        vec bias = load(product + columns * width + r);
+        if (by_input >= 0) store_some(b_ih + (m * gates + by_input) * h + j, bias, h - j);
+        if (by_state >= 0) store_some(b_hh + (m * gates + by_state) * h + j, bias, h - j);
     }
 }
 
@@ -453,14 +451,16 @@ INLINE void backward_share(int low, const struct call *c) {
         rows_backward(low, c, &s, m, rows, &b);
     }
 #pragma omp barrier
-    all = s.width / VL * c->members;
-    for (long m = 0; m < c->members; m++) {
-        long first = all * own.part / own.parts * VL - m * s.width;
-        long last = all * (own.part + 1) / own.parts * VL - m * s.width;
-        struct rows rows = {first < 0 ? 0 : first, last < s.width ? last : s.width};
-        lay_out(c, &s, 1, m, &b);
-        if (rows.first < rows.last)
-            weight_gradients(low, c, &s, m, rows, &b, b.panel + own.part * VECTORS * PIECE * VL);
+    for (int state = 0; state < 2; state++) {
+        long skipped = state ? stateless(&s, c->kind) : 0, of_one = (s.width - skipped) / VL;
+        all = of_one * c->members;
+        for (long m = 0; m < c->members; m++) {
+            long first = all * own.part / own.parts - m * of_one, last = all * (own.part + 1) / own.parts - m * of_one;
+            first = first < 0 ? 0 : first, last = last < of_one ? last : of_one;
+            lay_out(c, &s, 1, m, &b);
+            struct rows columns = {skipped + first * VL, skipped + last * VL};
+            if (first < last) weight_gradients(low, c, &s, m, state, columns, &b);
+        }
     }
 }
 
