@@ -22,7 +22,7 @@ from nnzoo.errors import DivergedError
 from nnzoo.evaluate import batch_rows
 from nnzoo.models.stacked import Stacked, obstacle
 from nnzoo.training.optim import Optimizer
-from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, settled
 
 Event = StepEnd | EpochEnd | DivergedError
 
@@ -162,25 +162,26 @@ def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Ev
     active = {i: each for i, each in enumerate(trainers) if not each.finished}
     together: Together | None = None
     chosen: list[int] = []
-    while active:
-        places = {i: (each.epoch, each.group) for i, each in active.items()}
-        here = min(places.values())
-        ahead = min((place for place in places.values() if place > here), default=None)
-        before, chosen = chosen, [i for i, place in places.items() if place == here]
-        if chosen != before:
-            several = len(chosen) > 1
-            together = Together([active[i] for i in chosen]) if several else None
-        for happened in _to_end_of_epoch([active[i] for i in chosen], together, ahead):
-            told = dict(zip(chosen, happened, strict=True))
-            yield told
-            over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (
-                gone & set(chosen)
-            )
-            over |= {i for i in chosen if active[i].finished}
-            for i in over:
-                del active[i]
-            if over:
-                break
+    with settled():
+        while active:
+            places = {i: (each.epoch, each.group) for i, each in active.items()}
+            here = min(places.values())
+            ahead = min((place for place in places.values() if place > here), default=None)
+            before, chosen = chosen, [i for i, place in places.items() if place == here]
+            if chosen != before:
+                several = len(chosen) > 1
+                together = Together([active[i] for i in chosen]) if several else None
+            for happened in _to_end_of_epoch([active[i] for i in chosen], together, ahead):
+                told = dict(zip(chosen, happened, strict=True))
+                yield told
+                over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (
+                    gone & set(chosen)
+                )
+                over |= {i for i in chosen if active[i].finished}
+                for i in over:
+                    del active[i]
+                if over:
+                    break
 
 
 def _to_end_of_epoch(
