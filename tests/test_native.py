@@ -98,7 +98,7 @@ def test_outputs_and_gradients_are_torchs(
 def test_at_the_width_of_real_networks_too(name: str) -> None:
     torch.manual_seed(3)
     own, stock = pair(name, 28, 128)
-    x = torch.rand(65, 28, 28)
+    x = torch.rand(77, 28, 28)
     assert difference(results(own, x), results(stock, x)) < 1e-6
 
 
@@ -171,10 +171,18 @@ def test_evaluation_gives_the_numbers_of_training(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in both)
 
 
+# Batch, time and units; the wide one goes back in several stretches of time, the last of one step.
+SMALL, WIDE = (7, 9, 24), (130, 16, 128)
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
 @pytest.mark.parametrize("name", PAIRS)
-def test_states_and_gradients_do_not_depend_on_the_number_of_threads(name: str) -> None:
-    own, _ = pair(name, 6, 24)
-    x = torch.randn(7, 9, 6)
+def test_states_and_gradients_do_not_depend_on_the_number_of_threads(
+    name: str, size: tuple[int, int, int]
+) -> None:
+    batch, time, hidden = size
+    own, _ = pair(name, 6, hidden)
+    x = torch.randn(batch, time, 6)
     before = torch.get_num_threads()
     found = []
     try:
@@ -192,15 +200,18 @@ def test_states_and_gradients_do_not_depend_on_the_number_of_threads(name: str) 
         torch.testing.assert_close(gradient, found[0][1])  # a product of torch's
 
 
+@pytest.mark.parametrize("measures", [(3, *SMALL), (2, *WIDE)])
 @pytest.mark.parametrize("precise", [True, False])
 @pytest.mark.parametrize("kind", ["rnn tanh", "rnn relu", "lstm tanh", "lstm relu", "gru tanh"])
-def test_members_are_what_each_is_alone(kind: str, precise: bool) -> None:
+def test_members_are_what_each_is_alone(
+    kind: str, precise: bool, measures: tuple[int, int, int, int]
+) -> None:
     """To the bit, whichever threads share their rows; but for oneDNN's products in bfloat16."""
     if not precise and not native.supports(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     torch.manual_seed(2)
     name, _, activation = kind.partition(" ")
-    members, time, batch, features, size = 3, 4, 5, 6, 20
+    (members, batch, time, size), features = measures, 6
     rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
     shapes = [(rows, features), (rows, size), (rows,), (rows,)]
     stacks = [torch.randn(members, *shape).mul_(0.3).requires_grad_() for shape in shapes]

@@ -14,6 +14,10 @@ state as whole vectors. */
 
 #include "product.h"
 
+/* Of so many numbers before the gates at once the gradients are kept, until those of the weights have taken
+them in: 1 MB, which the caches hold. */
+#define SPAN (1L << 18)
+
 enum kind { RNN, LSTM, GRU };
 
 /* What is given of a call. Sizes of x and dy are numbers from one time step, member, row to the next. */
@@ -38,7 +42,7 @@ struct sizes {
     long hp, kx, row;        /* numbers: of a state, of the rest, of both */
     long groups, width;      /* how many gates, and how many numbers they are */
     long h_units, x_units, k; /* units of a state, of the input with its one, and of both */
-    long units, all_units;    /* units of a batch, and of all steps */
+    long units, span;         /* units of a batch; how many steps go back at once */
 };
 
 static struct sizes sizes_of(const struct call *c) {
@@ -47,7 +51,9 @@ static struct sizes sizes_of(const struct call *c) {
     s.groups = c->kind == RNN ? 1 : 4, s.width = s.groups * s.hp;
     s.h_units = units_of(c->low, s.hp), s.x_units = units_of(c->low, c->features + 1);
     s.k = s.h_units + s.x_units;
-    s.units = units_of(c->low, c->batch), s.all_units = c->steps * s.units;
+    s.units = units_of(c->low, c->batch);
+    s.span = SPAN / (s.units * s.width);
+    s.span = s.span < 1 ? 1 : s.span < c->steps ? s.span : c->steps;
     return s;
 }
 
@@ -71,7 +77,7 @@ struct buffers {
     REAL *cells;                       /* (steps + 1, batch, hp) the cell; GRU: the state, unrounded */
     REAL *dh, *dc;                     /* (batch, hp) */
     char *d;                           /* (batch, width) gradient before the gates, of one step of bfloat16 */
-    REAL *d_units, *z_units;           /* (units of all steps, width), (…, row): all d, and z, as units */
+    REAL *d_units[2], *z_units[2];     /* (units of span steps, width), (…, row): d and z as units */
     REAL *product;                     /* (row, width) z' d */
     REAL *dx;                          /* (batch, whole(features)) of one step */
 };
@@ -91,8 +97,11 @@ static char *lay_out(const struct call *c, const struct sizes *s, int back, long
     to->input_back = TAKE(whole(c->features) * units_of(c->low, s->width));
     to->dh = TAKE(batch * s->hp), to->dc = TAKE(batch * s->hp);
     to->d = (char *)TAKE(c->low ? s->units * s->width : 0);
-    to->d_units = TAKE(s->all_units * s->width);
-    to->z_units = c->low ? TAKE(s->all_units * s->row) : (REAL *)to->z;
+    for (int i = 0; i < 2; i++) {
+        long numbers = i == 0 || s->span < c->steps ? s->span * s->units : 0;
+        to->d_units[i] = TAKE(numbers * s->width);
+        to->z_units[i] = TAKE(c->low ? numbers * s->row : 0);
+    }
     to->product = TAKE(s->row * s->width);
     to->dx = TAKE(batch * whole(c->features));
 #undef TAKE
@@ -111,15 +120,24 @@ struct rows {
     long first, last;
 };
 
-/* Those of member m that are in a thread's share of the rows of all; pairs stay together. */
+/* Some steps, and which of two buffers is theirs: a thread may still read the other one. */
+struct stretch {
+    long first, last, odd;
+};
+
+/* Of what each member has `of_one` of, those of member m that are in a thread's share of all. */
+INLINE struct rows share_of(struct share own, long members, long of_one, long m) {
+    long all = members * of_one, ends[2];
+    for (int i = 0; i < 2; i++) ends[i] = all * (own.part + i) / own.parts - m * of_one;
+    return (struct rows){ends[0] < 0 ? 0 : ends[0], ends[1] < of_one ? ends[1] : of_one};
+}
+
+/* Rows of the batch likewise; pairs stay together. */
 INLINE struct rows rows_of(const struct call *c, struct share own, long m) {
-    long all = c->members * c->batch, ends[2];
-    for (int i = 0; i < 2; i++) {
-        long at = all * (own.part + i) / own.parts - m * c->batch;
-        at = at < 0 ? 0 : at < c->batch ? at - at % 2 : c->batch;
-        ends[i] = at;
-    }
-    return (struct rows){ends[0], ends[1]};
+    struct rows found = share_of(own, c->members, c->batch, m);
+    found.first -= found.first % 2;
+    if (found.last < c->batch) found.last -= found.last % 2;
+    return found;
 }
 
 INLINE vec sigmoid(vec x) { return 1 / (1 + exponential(-x)); }
@@ -354,20 +372,21 @@ INLINE void pair_rows(int low, struct rows own, long width, const char *from, RE
 }
 
 INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, long m, struct rows own,
-                          const struct buffers *b) {
+                          struct stretch now, const struct buffers *b) {
     long kind = c->kind;
     long count = own.last - own.first, size = low ? 2 : sizeof(REAL), row = s->row * size, hp = s->hp;
     long f = c->features, fp = whole(f), width = s->width, dy_size = c->dy_low ? 2 : sizeof(REAL);
     long back = units_of(low, width), skipped = units_of(low, stateless(s, kind));
     if (count <= 0) return;
-    for (long i = own.first; i < own.last; i++)
+    for (long i = own.first; i < own.last && now.last == c->steps; i++)
         for (long j = 0; j < hp; j += VL) {
             long at = (m * c->batch + i) * c->hidden;
             store(b->dh + i * hp + j, c->dlast ? numbers(c->dlast + at, j, c->hidden) : ZERO);
             store(b->dc + i * hp + j, c->dcell ? numbers(c->dcell + at, j, c->hidden) : ZERO);
         }
-    for (long t = c->steps - 1; t >= 0; t--) {
-        REAL *d_units = b->d_units + t * s->units * width;
+    for (long t = now.last - 1; t >= now.first; t--) {
+        long unit = (t - now.first) * s->units;
+        REAL *d_units = b->d_units[now.odd] + unit * width;
         char *d = low ? b->d : (char *)d_units, *own_d = d + own.first * width * size;
         for (long i = own.first; i < own.last; i++) {
             long at = t * c->batch + i;
@@ -386,7 +405,7 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
         }
         if (low) {
             pair_rows(low, own, width, d, d_units);
-            pair_rows(low, own, s->row, b->z + t * c->batch * row, b->z_units + t * s->units * s->row);
+            pair_rows(low, own, s->row, b->z + t * c->batch * row, b->z_units[now.odd] + unit * s->row);
         }
         if (t)
             multiply(low, 1, count, hp / VL, back - skipped,
@@ -404,14 +423,17 @@ INLINE void rows_backward(int low, const struct call *c, const struct sizes *s, 
 /* Some columns of z' d over all steps, whole vectors of them, of the state's rows or of the input's, and from
 them those gradients. */
 INLINE void weight_gradients(int low, const struct call *c, const struct sizes *s, long m, int state,
-                             struct rows own, const struct buffers *b) {
+                             struct rows own, struct stretch now, const struct buffers *b) {
     long h = c->hidden, gates = groups_of(c->kind), width = s->width, columns = state ? h : c->features;
     /* The state is zero at first. */
-    long from = state && c->steps > 1 ? s->units : 0, row = state ? 0 : s->hp;
-    struct left z = {(const char *)(b->z_units + from * s->row + row), sizeof(REAL), s->row * (long)sizeof(REAL), 0};
+    long from = state && c->steps > 1 && !now.first ? s->units : 0, row = state ? 0 : s->hp;
+    const REAL *z_units = low ? b->z_units[now.odd] : (const REAL *)b->z + now.first * s->units * s->row;
+    struct left z = {(const char *)(z_units + from * s->row + row), sizeof(REAL), s->row * (long)sizeof(REAL), 0};
     REAL *product = b->product + row * width;
-    multiply_rows(low, 0, state ? h : columns + 1, (own.last - own.first) / VL, s->all_units - from, z,
-                  b->d_units + from * width + own.first, width, product + own.first, width);
+    multiply_rows(low, now.last < c->steps, state ? h : columns + 1, (own.last - own.first) / VL,
+                  (now.last - now.first) * s->units - from, z, b->d_units[now.odd] + from * width + own.first, width,
+                  product + own.first, width);
+    if (now.first) return;
     REAL *w_ih = c->gradients, *w_hh = w_ih + c->members * gates * h * c->features;
     REAL *b_ih = w_hh + c->members * gates * h * h, *b_hh = b_ih + c->members * gates * h;
     for (long r = own.first; r < own.last; r += VL) {
@@ -445,21 +467,21 @@ INLINE void backward_share(int low, const struct call *c) {
         pack_back(low, c, &s, state, m, block, (state ? b.back : b.input_back) + block * k * VL);
     }
 #pragma omp barrier
-    for (long m = 0; m < c->members; m++) {
-        struct rows rows = rows_of(c, own, m);
-        lay_out(c, &s, 1, m, &b);
-        rows_backward(low, c, &s, m, rows, &b);
-    }
-#pragma omp barrier
-    for (int state = 0; state < 2; state++) {
-        long skipped = state ? stateless(&s, c->kind) : 0, of_one = (s.width - skipped) / VL;
-        all = of_one * c->members;
+    for (struct stretch now = {0, c->steps, 0}; now.last; now.last = now.first, now.odd = !now.odd) {
+        now.first = now.last > s.span ? now.last - s.span : 0;
         for (long m = 0; m < c->members; m++) {
-            long first = all * own.part / own.parts - m * of_one, last = all * (own.part + 1) / own.parts - m * of_one;
-            first = first < 0 ? 0 : first, last = last < of_one ? last : of_one;
             lay_out(c, &s, 1, m, &b);
-            struct rows columns = {skipped + first * VL, skipped + last * VL};
-            if (first < last) weight_gradients(low, c, &s, m, state, columns, &b);
+            rows_backward(low, c, &s, m, rows_of(c, own, m), now, &b);
+        }
+#pragma omp barrier
+        for (int state = 0; state < 2; state++) {
+            long skipped = state ? stateless(&s, c->kind) : 0;
+            for (long m = 0; m < c->members; m++) {
+                struct rows blocks = share_of(own, c->members, (s.width - skipped) / VL, m);
+                struct rows columns = {skipped + blocks.first * VL, skipped + blocks.last * VL};
+                lay_out(c, &s, 1, m, &b);
+                if (columns.first < columns.last) weight_gradients(low, c, &s, m, state, columns, now, &b);
+            }
         }
     }
 }
