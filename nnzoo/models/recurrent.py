@@ -52,7 +52,9 @@ class Recurrent(nn.Module):
 
     def sequence(self, x: Tensor) -> Tensor:
         """The input as `rnn` takes it (batch, time, features)."""
-        return x.permute(0, 2, 1, 3).flatten(2) if self.is_image else x
+        if not self.is_image:
+            return x
+        return x.squeeze(1) if x.shape[1] == 1 else x.permute(0, 2, 1, 3).flatten(2)
 
     def read(self, states: Tensor, last: Tensor | tuple[Tensor, ...]) -> Tensor:
         """What the output layer sees (..., batch, directions * hidden) of what `rnn` gives, (..., batch,

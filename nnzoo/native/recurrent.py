@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -53,25 +54,28 @@ class Recurrent(torch.autograd.Function):
         steps, batch, features = len(x), x.shape[-2], x.shape[-1]
         ctx.x_type = x.dtype
         parameters = [each.contiguous() for each in (w_ih, w_hh, b_ih, b_hh)]
-        call = _Call(
+        sizes = (
             KINDS.index(kind), dtype == torch.bfloat16, relu, torch.get_num_threads(),
             stack.numel(), steps, batch, features, hidden, any(ctx.needs_input_grad),
         )  # fmt: skip
+        call = _Call(*sizes)
         x, *where = _rows(x, dtype, real)
         call.x, call.x_low, call.x_time, call.x_member, call.x_batch = where
         call.w_ih, call.w_hh, call.b_ih, call.b_hh = (each.data_ptr() for each in parameters)
         row = padded(hidden, lanes) + padded(features + 1, lanes)
         z = torch.empty(*stack, steps + 1, batch, row, dtype=dtype)
-        work = torch.empty(_work(real, False, *_sizes(call)), dtype=torch.uint8)
+        work = torch.empty(_work(real, False, *sizes), dtype=torch.uint8)
         last = torch.empty(*stack, batch, hidden, dtype=real)
         cell = torch.empty_like(last) if kind == "lstm" else None
         call.z, call.work, call.last = z.data_ptr(), work.data_ptr(), last.data_ptr()
         call.cell = None if cell is None else cell.data_ptr()
         lib.recurrent_forward(ctypes.byref(call))
-        states = z[..., 1:, :, :hidden].movedim(-3, 0)
-        ctx.call, ctx.x_shape = call, x.shape
+        ctx.call, ctx.sizes, ctx.x_shape = call, sizes, x.shape
         ctx.save_for_backward(z, work, *parameters)
         ctx.set_materialize_grads(False)
+        # One call of torch's in place of four.
+        *of_member, step, _, _ = z.stride()
+        states = z.as_strided((steps, *stack, batch, hidden), (step, *of_member, row, 1), step)
         return (states, last) if cell is None else (states, last, cell)
 
     @staticmethod
@@ -87,9 +91,9 @@ class Recurrent(torch.autograd.Function):
         given = [None if each is None else each.to(real).contiguous() for each in lasts]
         at = [None if each is None else each.data_ptr() for each in (*given, None)]
         call.dlast, call.dcell = at[:2]
-        sizes = [each.numel() for each in parameters]
-        found = torch.empty(sum(sizes), dtype=real)
-        back = torch.empty(_work(real, True, *_sizes(call)), dtype=torch.uint8)
+        ends = [0, *accumulate(each.numel() for each in parameters)]
+        found = torch.empty(ends[-1], dtype=real)
+        back = torch.empty(_work(real, True, *ctx.sizes), dtype=torch.uint8)
         call.back = back.data_ptr()
         call.gradients, dx = found.data_ptr(), None
         if ctx.needs_input_grad[3]:
@@ -98,7 +102,10 @@ class Recurrent(torch.autograd.Function):
         library(real).recurrent_backward(ctypes.byref(call))
         if dx is not None:
             dx = dx.to(ctx.x_type)
-        views = [p.view_as(of) for p, of in zip(found.split(sizes), parameters, strict=True)]
+        views = [
+            found.as_strided(each.shape, each.stride(), start)
+            for each, start in zip(parameters, ends[:-1], strict=True)
+        ]
         return None, None, None, dx, *views
 
 
@@ -114,14 +121,10 @@ def _rows(
     return x, x.data_ptr(), x.dtype == torch.bfloat16, strides[0], member, strides[-2]
 
 
-def _sizes(call: _Call) -> tuple[int, ...]:
-    """What the memory of a call depends on."""
-    return tuple(getattr(call, name) for name, _ in call._fields_[:10])  # type: ignore[misc]
-
-
 @lru_cache(maxsize=256)
 def _work(real: torch.dtype, back: bool, *sizes: int) -> int:
-    """`recurrent_work`: bytes of a call's own memory, kept from forward on or of the way back."""
+    """`recurrent_work`: bytes of the own memory of a call of such sizes, kept from forward on or of the way
+    back."""
     function = library(real).recurrent_work
     function.restype = ctypes.c_long
     size: int = function(ctypes.byref(_Call(*sizes)), back)
