@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import re
 from itertools import pairwise
@@ -352,6 +353,15 @@ def test_evaluating_between_steps_changes_nothing() -> None:
                 assert run.result() is not None
         weights.append(run.network.model.state_dict())
     assert same(*weights)
+
+
+def test_what_stands_before_training_is_left_to_the_garbage_collector_again() -> None:
+    run = begin(config(train=TINY))
+    events = train(run)
+    next(events)
+    assert gc.get_freeze_count()
+    events.close()
+    assert not gc.get_freeze_count()
 
 
 def test_without_validation_rows_the_last_epoch_is_kept() -> None:
