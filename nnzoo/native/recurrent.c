@@ -15,7 +15,7 @@ state as whole vectors. */
 #include "product.h"
 
 /* Of so many numbers before the gates at once the gradients are kept, until those of the weights have taken
-them in: 1 MB, which the caches hold. */
+them in: 1 MB, which the caches hold. Of wide layers it is PIECE rows: the sums are longer than those. */
 #define SPAN (1L << 18)
 
 enum kind { RNN, LSTM, GRU };
@@ -52,8 +52,9 @@ static struct sizes sizes_of(const struct call *c) {
     s.h_units = units_of(c->low, s.hp), s.x_units = units_of(c->low, c->features + 1);
     s.k = s.h_units + s.x_units;
     s.units = units_of(c->low, c->batch);
-    s.span = SPAN / (s.units * s.width);
-    s.span = s.span < 1 ? 1 : s.span < c->steps ? s.span : c->steps;
+    long rows = s.width * PIECE < SPAN ? SPAN / s.width : PIECE;
+    s.span = rows < s.units ? 1 : rows / s.units;
+    if (s.span > c->steps) s.span = c->steps;
     return s;
 }
 
