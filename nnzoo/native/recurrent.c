@@ -4,7 +4,7 @@ A step of a small recurrent network is a few products that take microseconds eac
 Python for each of them, for its sigmoids and for its sums takes longer than they do. Here a thread
 takes some rows of the batch through all time steps: their states stay in its caches, the weights
 are laid out once for all steps. No sum crosses rows, and those of the weights' gradients run over all rows
-in their order, so the number of threads does not change a bit of what comes out.
+in an order that sizes alone decide, so the number of threads does not change a bit of what comes out.
 
 Several members, layers of one shape with weights and a batch each, lie behind each other in every
 buffer; threads share the rows of all of them.
