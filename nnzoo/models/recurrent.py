@@ -54,6 +54,7 @@ class Recurrent(nn.Module):
         """The input as `rnn` takes it (batch, time, features)."""
         if not self.is_image:
             return x
+        # Of one channel, which most have, in one call of torch's: a step of the lstm has a dozen.
         return x.squeeze(1) if x.shape[1] == 1 else x.permute(0, 2, 1, 3).flatten(2)
 
     def read(self, states: Tensor, last: Tensor | tuple[Tensor, ...]) -> Tensor:
