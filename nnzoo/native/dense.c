@@ -43,7 +43,7 @@ struct layer {
     double factor;
     REAL *dy;            /* (rows, out_padded) gradient of y, or of what is behind it */
     char *d;             /* (rows, out_padded) gradient of y, in the product's type */
-    REAL *d_columns;     /* (out_padded / VL, units of the batch, VL) the same */
+    REAL *d_units;       /* (units of the batch, out_padded) the same, as units */
     REAL *dweight;       /* (out, in_padded) */
     REAL *dbias;         /* (out_padded) */
     REAL *dx;            /* (rows, in_padded) gradient of x; null where nobody wants it */
@@ -70,8 +70,8 @@ static char *lay_out(const struct call *c, const struct given *given, int back, 
         if (back) {
             at.dy = (REAL *)take(&later, c->members, member, outs * sizeof(REAL));
             at.d = c->low ? take(&later, c->members, member, outs * size) : (char *)at.dy;
-            at.d_columns = (REAL *)take(&later, c->members, member,
-                                        at.out_padded * units_of(c->low, batch) * sizeof(REAL));
+            long numbers = at.out_padded * units_of(c->low, batch);
+            at.d_units = c->low ? (REAL *)take(&later, c->members, member, numbers * sizeof(REAL)) : at.dy;
             at.dx = l ? to[l - 1].dy : c->dx ? c->dx + member * ins : 0;
             at.dweight = gradient + member * weights, gradient += c->members * weights;
             at.dbias = gradient + member * at.out_padded, gradient += c->members * at.out_padded;
@@ -149,7 +149,7 @@ INLINE void follow(int low, const struct layer *at, const struct layer *next, lo
 which the products take it; and that of the bias. */
 INLINE void unfollow(int low, const struct layer *at, const struct layer *next, long rows, long first,
                      long last) {
-    long width = at->out_padded, k = units_of(low, rows);
+    long width = at->out_padded;
     for (long j = first * VL; j < last * VL; j += VL) {
         vec sum = ZERO, before = ZERO;
         for (long n = 0; n < rows; n++) {
@@ -158,14 +158,10 @@ INLINE void unfollow(int low, const struct layer *at, const struct layer *next, 
             /* What was dropped or below zero is zero. */
             if (at->relu) g = choose(load_as(low, next->x, i) > 0, g * (REAL)at->factor, ZERO);
             sum += g;
-            if (!low) {
-                store(at->dy + i, g);
-                store(at->d_columns + j * k + n * VL, g);
-                continue;
-            }
             store_as(low, at->d, i, g);
-            if (n % 2) store(at->d_columns + j * k + n / 2 * VL, side_by_side(low, before, g));
-            else if (n + 1 == rows) store(at->d_columns + j * k + n / 2 * VL, side_by_side(low, g, ZERO));
+            if (!low) continue;
+            if (n % 2) store(at->d_units + n / 2 * width + j, side_by_side(low, before, g));
+            else if (n + 1 == rows) store(at->d_units + n / 2 * width + j, side_by_side(low, g, ZERO));
             before = g;
         }
         store(at->dbias + j, sum);
@@ -187,7 +183,7 @@ INLINE void multiply_layer(int low, int product, struct share own, REAL *packed,
         for (long p = 0; p < k; p += PIECE) {
             long piece = k - p < PIECE ? k - p : PIECE;
             pack_panel(low, product, at, batch, block, taken, p, piece, packed);
-            struct left from = {a.at + p * a.unit, a.row, a.unit, a.group};
+            struct left from = {a.at + p * a.unit, a.row, a.unit};
             multiply(low, product == FORWARD || p, rows, taken, piece, from, packed, piece * VL,
                      c + block * VL, c_row);
         }
@@ -244,7 +240,7 @@ INLINE void backward_layers(int low, const struct call *c, struct share own, REA
     for (const struct layer *at = last; at >= layers; at--) {
         long k_out = units_of(low, at->out_padded);
         multiply_layer(low, WEIGHTS, own, packed, at, 0, batch, at->out, k_batch,
-                       by_columns(at->d_columns, k_batch), at->dweight, at->in_padded);
+                       by_column(at->d_units, at->out_padded), at->dweight, at->in_padded);
         if (at->dx)
             multiply_layer(low, BACK, own, packed, at, at > layers ? at - 1 : 0, batch, batch, k_out,
                            by_row(at->d, k_out * sizeof(REAL)), at->dx, at->in_padded);

@@ -116,7 +116,7 @@ INLINE void share_pictures(const struct call *c, int back, const struct block *b
                                  packed_of(c) + i * k * c->out, k * VL, strip, c->out);
                     else
                         multiply_rows(0, 1, k, c->out / VL, c->columns,
-                                      (struct left){(const char *)from, sizeof(REAL), next, 0}, strip, c->out,
+                                      by_column(from, c->across * c->in), strip, c->out,
                                       b->kernels + i * k * c->out, c->out);
                 }
             if (!back) give_strip(c, b, sums, n == first && !row, n, row);

@@ -30,8 +30,8 @@ INLINE void tile(int low, int add, int rows, int vectors, long k, const char *a,
         for (int v = 0; v < vectors; v++) store(c + i * c_row + v * VL, sum[i][v]);
 }
 
-/* Some rows that lie as one group. */
-INLINE void group(int low, int add, long rows, long vectors, long k, const char *a, long a_row, long a_unit,
+/* Any number of rows. */
+INLINE void tiles(int low, int add, long rows, long vectors, long k, const char *a, long a_row, long a_unit,
                   const REAL *w, long w_vector, long w_unit, REAL *c, long c_row) {
     long i = 0;
 #define TILES(R, V)                                                                                \
@@ -52,14 +52,8 @@ INLINE void multiply_any(int low, int add, long rows, long vectors, long k, stru
         for (long v = 0, taken; v < vectors; v += taken) {
             taken = vectors - v >= VECTORS ? VECTORS : vectors - v >= HALF ? HALF : 1;
             const REAL *piece = w + v * w_vector + p * w_unit;
-            const char *from = a.at + p * a.unit;
-            for (long i = 0; i < rows; i += VL, from += a.group) {
-                long some = rows - i < VL ? rows - i : VL;
-                if (!a.group) some = rows;
-                group(low, add || p, some, taken, part, from, a.row, a.unit, piece, w_vector, w_unit,
-                      c + i * c_row + v * VL, c_row);
-                if (!a.group) break;
-            }
+            tiles(low, add || p, rows, taken, part, a.at + p * a.unit, a.row, a.unit, piece, w_vector, w_unit,
+                  c + v * VL, c_row);
         }
     }
 }

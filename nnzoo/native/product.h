@@ -198,21 +198,20 @@ INLINE struct share own_share(void) {
 #endif
 }
 
-/* A left matrix: from one row, and from one unit, to the next in bytes; where rows come in groups of VL
-that lie apart, also from one group to the next, else 0. */
+/* A left matrix: from one row, and from one unit, to the next in bytes. */
 struct left {
     const char *at;
-    long row, unit, group;
+    long row, unit;
 };
 
 /* Row by row. */
 INLINE struct left by_row(const void *at, long row) {
-    return (struct left){(const char *)at, row, sizeof(REAL), 0};
+    return (struct left){(const char *)at, row, sizeof(REAL)};
 }
 
-/* Columns of which VL stand together: (columns / VL, units, VL). */
-INLINE struct left by_columns(const REAL *at, long units) {
-    return (struct left){(const char *)at, sizeof(REAL), VL * (long)sizeof(REAL), units * VL * (long)sizeof(REAL)};
+/* The columns of (units, width) as its rows. */
+INLINE struct left by_column(const void *at, long width) {
+    return (struct left){(const char *)at, sizeof(REAL), width * (long)sizeof(REAL)};
 }
 
 /* c (rows, vectors * VL) = or, with `add`, += a (rows, k) times packed w, whose vectors of columns lie

@@ -429,7 +429,7 @@ INLINE void weight_gradients(int low, const struct call *c, const struct sizes *
     /* The state is zero at first. */
     long from = state && c->steps > 1 && !now.first ? s->units : 0, row = state ? 0 : s->hp;
     const REAL *z_units = low ? b->z_units[now.odd] : (const REAL *)b->z + now.first * s->units * s->row;
-    struct left z = {(const char *)(z_units + from * s->row + row), sizeof(REAL), s->row * (long)sizeof(REAL), 0};
+    struct left z = by_column(z_units + from * s->row + row, s->row);
     REAL *product = b->product + row * width;
     multiply_rows(low, now.last < c->steps, state ? h : columns + 1, (own.last - own.first) / VL,
                   (now.last - now.first) * s->units - from, z, b->d_units[now.odd] + from * width + own.first, width,

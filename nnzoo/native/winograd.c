@@ -272,18 +272,18 @@ static void add_gradients(const struct call *c, const struct block *b, long firs
 
 /* The products of all points of some tiles. */
 INLINE void products(int low, int back, const struct call *c, const struct block *b, long count) {
-    long in = span(c->in), out = span(c->out), size = low ? 2 : sizeof(REAL), real = sizeof(REAL);
+    long in = span(c->in), out = span(c->out), size = low ? 2 : sizeof(REAL);
     long k_in = units_of(low, c->in), k_out = units_of(low, c->out);
     for (long p = 0; p < POINTS; p++) {
         REAL *outputs = b->outputs + p * c->out;
-        char *inputs = (char *)b->inputs + p * c->in * (back ? real : size);
+        char *inputs = (char *)b->inputs + p * c->in * (back ? (long)sizeof(REAL) : size);
         const REAL *packed = points_of(c) + p * (back ? k_out * c->in : k_in * c->out);
         if (!back) {
             multiply(low, 0, count, c->out / VL, k_in, by_row(inputs, in * size), packed, k_in * VL, outputs, out);
             continue;
         }
-        multiply_rows(low, 1, c->in, c->out / VL, units_of(low, count), (struct left){inputs, real, in * real, 0},
-                      outputs, out, b->kernels + p * c->in * c->out, c->out);
+        multiply_rows(low, 1, c->in, c->out / VL, units_of(low, count), by_column(inputs, in), outputs, out,
+                      b->kernels + p * c->in * c->out, c->out);
         if (c->dx)
             multiply(low, 0, count, c->in / VL, k_out, by_row(b->rows + p * c->out * size, out * size), packed,
                      k_out * VL, (REAL *)inputs, in);
