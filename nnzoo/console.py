@@ -6,8 +6,9 @@ import itertools
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -237,16 +238,29 @@ class Searching:
         shown = rows[-room:]
         if best is not None and best not in shown:
             shown = [best, *shown[1:]]
-        names = short_keys(self.study.distributions)
-        title = f"{over} of {self.study.sweep.trials} trials are over"
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title,
-                      title_justify="left", title_style="bold")  # fmt: skip
-        table.add_column("trial", justify="right", no_wrap=True)
+        monitor = self.study.monitor
+        # What is always there, with the widths of its columns; then the keys that there is room for.
+        fixed = {"trial": 5, monitor: max(len(monitor), 8), "state": 10, "epoch": 7}
+        left = self.console.width - sum(width + 2 for width in fixed.values())
+        names = {}
+        for key, name in short_keys(self.study.distributions).items():
+            values = (short_value(row.values[key]) for row in shown if key in row.values)
+            left -= min(max(map(len, (name, *values))), 14) + 2
+            if left < 0:
+                break
+            names[key] = name
+        wanted = max(self.study.sweep.trials, len(rows))
+        title = f"{over} of {wanted} trials are over"
+        missing = len(self.study.distributions) - len(names)
+        if missing:
+            title += f" ({missing} more key{'s' if missing > 1 else ''} in the page)"
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0),
+                      title=Text(title, no_wrap=True, overflow="ellipsis"), title_justify="left", title_style="bold")  # fmt: skip
+        for name, width in fixed.items():
+            side: Literal["left", "right"] = "left" if name == "state" else "right"
+            table.add_column(name, justify=side, no_wrap=True, min_width=width)
         for name in names.values():
             table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
-        table.add_column("state", no_wrap=True)
-        table.add_column("epoch", justify="right", no_wrap=True)
-        table.add_column(self.study.monitor, justify="right", no_wrap=True)
         for row in shown:
             own = row is self.own and row.state == "running"
             score = self.score if own else row.value
@@ -256,8 +270,9 @@ class Searching:
                 row.state
             )
             table.add_row(
-                str(row.number), *(Text(short_value(row.values.get(key, ""))) for key in names), state, epoch,
-                "" if score is None else number(score), style="bold green" if row is best else style,
+                str(row.number), "" if score is None else number(score), state, epoch,
+                *(Text(short_value(row.values.get(key, ""))) for key in names),
+                style="bold green" if row is best else style,
             )  # fmt: skip
         return table
 
@@ -428,7 +443,7 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
     console.print(f"\nruns: {group['run_dir']}", markup=False, soft_wrap=True)
 
 
-STATE_STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow"}
+STATE_STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow", "pruned": "dim"}
 
 
 def runs_table(runs: list[dict[str, Any]], sort: str) -> Table:
@@ -447,7 +462,12 @@ def runs_table(runs: list[dict[str, Any]], sort: str) -> Table:
     for run in runs:
         members = run.get("members", [])
         state = run["state"]
-        if members and state != "complete":
+        if "trial" in run:
+            # Its trials are other networks than the best: they have a list of their own.
+            counts = Counter(each["state"] for each in members)
+            state = ", ".join(f"{count} {name}" for name, count in counts.items())
+            members = []
+        elif members and state != "complete":
             state = f"{run['complete']} of {len(members)} complete, {state}"
         for each, name, shown in [
             (run, run["run"], state),
@@ -479,6 +499,8 @@ def _best(run: dict[str, Any]) -> str:
     if run["best"] is None:
         return ""
     at = f" @{run['best_epoch']}" if run["best_epoch"] is not None else ""
+    if run.get("trial") is not None:
+        at = f" (trial {run['trial']})"
     return f"{run['monitor']} {_measured(run, 'best')}{at}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import statistics
 import time
 from collections.abc import Iterable
@@ -27,22 +28,37 @@ SORTS = ("run", "data", "model", "epoch", "age", "state")
 
 
 def scan(folder: Path) -> list[dict[str, Any]]:
-    """The runs in a folder by name, those of a group (a folder of runs) below it as its `members`.
+    """The runs in a folder by name, those of a group (a folder of runs) or of a sweep below it as its
+    `members`.
 
     A run has `run` (its path below the folder), `data`, `model`, `state` (running, complete, diverged,
-    interrupted, or damaged where its files make no sense), `epoch` and `epochs` (done, asked for),
+    interrupted, pruned, or damaged where its files make no sense), `epoch` and `epochs` (done, asked for),
     `best_epoch`, `monitor`, `best`, `val_<metric>` at the best epoch, `test_<metric>`, `age` (s, since
     it last changed); None for what is not known. Of a group they are means over the members, beside
-    `std` with their standard deviations. Raises UsageError where the folder cannot be read.
+    `std` with their standard deviations; of a sweep those of its best trial, `trial`. Raises UsageError
+    where the folder cannot be read.
     """
     found = []
     for path in _folders(folder, loud=True):
         if _is_run(path):
             found.append(read_run(path, path.name))
-        elif members := [each for each in _folders(path) if _is_run(each)]:
-            runs = [read_run(each, f"{path.name}/{each.name}") for each in members]
-            found.append(_group(path.name, sorted(runs, key=_number)))
-    return found
+        else:
+            found += _several(path, path.name)
+        found += _several(path / "trials", f"{path.name}/trials", trials=True)
+    return sorted(found, key=_number)
+
+
+def _several(path: Path, name: str, trials: bool = False) -> list[dict[str, Any]]:
+    """The group or sweep whose runs lie in a folder; none where there are no runs.
+
+    trials: no other runs than those of a sweep.
+    """
+    members = [each for each in _folders(path) if _is_run(each)]
+    sweep = any(map(_is_trial, members))
+    if not members or (trials and not sweep):
+        return []
+    runs = sorted((read_run(each, f"{name}/{each.name}") for each in members), key=_number)
+    return [_sweep(name, runs) if sweep else _group(name, runs)]
 
 
 def _folders(path: Path, loud: bool = False) -> list[Path]:
@@ -59,10 +75,15 @@ def _is_run(path: Path) -> bool:
     return any(os.path.isfile(path / name) for name in MARKS)
 
 
+def _is_trial(path: Path) -> bool:
+    """Whether it is a run that a sweep made."""
+    return os.path.isfile(path / ".trial")
+
+
 def _number(run: dict[str, Any]) -> tuple[str, int]:
-    """seed-2 before seed-10."""
-    name, _, digits = run["run"].rpartition("-")
-    return (name, int(digits)) if digits.isdecimal() and len(digits) < 20 else (run["run"], -1)
+    """seed-2 before seed-10, and 2 before 10."""
+    found = re.fullmatch("(|.*[-/])([0-9]{1,19})", run["run"])
+    return (found[1], int(found[2])) if found else (run["run"], -1)
 
 
 def read_run(path: Path, name: str) -> dict[str, Any]:
@@ -104,7 +125,11 @@ def _state(path: Path, result: dict[str, Any], epoch: int, epochs: int | None, k
         return str(result["state"])
     if not known:
         return "damaged"
-    return "complete" if epochs is not None and epoch >= epochs else "interrupted"
+    if epochs is not None and epoch >= epochs:
+        return "complete"
+    # Of a trial that was ended early no checkpoint is kept.
+    ended = epoch > 0 and _is_trial(path) and not os.path.exists(path / "last.pt")
+    return "pruned" if ended else "interrupted"
 
 
 def _locked(path: Path) -> bool:
@@ -158,6 +183,19 @@ def _group(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
             found[key] = statistics.fmean(values)
             spread[key] = statistics.stdev(values) if len(values) > 1 else None
     return found | {"std": spread, "members": members}
+
+
+def _sweep(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
+    complete = [each for each in members if each["state"] == "complete"]
+    there = [each for each in complete if each["best"] is not None]
+    sign = -1 if higher_is_better(members[0]["monitor"]) else 1
+    best = min(there, key=lambda each: sign * each["best"], default=members[0])
+    state = "running" if any(each["state"] == "running" for each in members) else "complete"
+    ages = [each["age"] for each in members if each["age"] is not None]
+    found = {key: value for key, value in best.items() if there or not key.startswith("val_")}
+    own = {"run": name, "state": state, "complete": len(complete), "age": min(ages, default=None)}
+    trial = best["run"].rpartition("/")[2] if there else None
+    return found | own | {"trial": trial, "members": members}
 
 
 def ordered(runs: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:

@@ -72,7 +72,12 @@ LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
         ("{train.epochs: {low: 1.0, high: 9}}", ".low", "expected a whole number of at least 1, got 1.0"),
         ("{model.init: [torch, orthogonal, torch]}", "[2]", "given twice; the same as value 1"),
         ("{model: [mlp, cnn], model.norm: [batch, lyer]}", "[1]", "with model 'mlp': expected one of"),
+        ("{train: [{epochs: 2}, {monitor: val_accuracy}]}", "[1]",
+         "train.monitor is 'val_accuracy' here and 'auto' in the file, and cannot be searched"),
+        ("{train: [{loss: mse}, {}]}", "[0]", "train.loss is 'mse' here and 'auto' in the file"),
         # Ranges and lists.
+        ("{train.batch_size: {low: 8, high: 16, step: 0.5}}", ".step",
+         "expected a whole number of at least 1, got 8.5, the second value"),
         ("{optim.lr: 0.1}", "", "expected a section (low, high, log, step) or a list"),
         ("{optim.lr: []}", "", "expected"),
         ("{optim.lr: {low: 0.1}}", ".high", "missing: the largest value"),
@@ -92,6 +97,16 @@ def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told:
         key = "model.norm"
     wanted = reader.dotted(("sweep", "space", key)) + at
     assert [told in message for _, path, message in found if path == wanted] == [True], found
+
+
+def test_a_section_that_is_none_in_some_trials_takes_no_keys() -> None:
+    (fault,) = faults("{optim.clip: [null, {norm: 1}], optim.clip.norm: [0.1, 1]}")
+    assert fault[1] == "sweep.space.optim.clip.norm"
+    assert "lies in optim.clip, which is nothing in some trials; write whole sections" in fault[2]
+
+
+def test_a_section_may_be_tried_where_what_decides_stays_as_it_is() -> None:
+    assert config("{train: [{epochs: 2}, {epochs: 3, batch_size: 8}]}").sweep is not None
 
 
 def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> None:

@@ -120,6 +120,42 @@ def test_the_same_command_again_shows_the_result_and_more_trials_go_on(nnzoo: NN
     assert [each["number"] for each in events if "best" in each and "number" in each] == [3, 4]
 
 
+def test_trials_that_are_there_count_also_where_fewer_are_asked_for(nnzoo: NNZOO) -> None:
+    first = nnzoo("sweep", "flowers.yaml", "--trials", "6")
+    fewer = nnzoo("sweep", "flowers.yaml", "--trials", "1")
+    assert fewer.code == 0 and fewer.out == first.out
+    assert "6 of 6 trials are over" in fewer.err
+
+
+def test_a_run_of_the_same_name_and_the_study_leave_each_other_alone(nnzoo: NNZOO) -> None:
+    nnzoo("sweep", "flowers.yaml", "--trials", "2")
+    assert nnzoo("train", "flowers.yaml").code == 0
+    before = files(Path("checkpoints/flowers/trials"))
+    assert nnzoo("train", "flowers.yaml", "--fresh").code == 0
+    assert files(Path("checkpoints/flowers/trials")) == before
+    (aside,) = Path("checkpoints").glob("flowers.2*")
+    assert {"best.pt", "last.pt", "config.yaml"} <= files(aside) and "trials" not in files(aside)
+    assert "2 of 2 trials are over" in nnzoo("sweep", "flowers.yaml", "--trials", "2").err
+
+
+def test_trials_differ_by_their_values_alone() -> None:
+    study = searched("train.precision=auto", "sweep.trials=1")
+    assert study.rows()[0].resolved["precision"] == "fp32"
+
+
+def test_what_decides_must_be_measured(nnzoo: NNZOO) -> None:
+    result = nnzoo("sweep", "flowers.yaml", "-s", "train.monitor=val_rmse")
+    assert result.code == 2 and "'val_rmse' is not measured here" in result.err
+    assert not Path("checkpoints").exists()
+
+
+def test_a_space_of_fewer_combinations_than_trials_is_pointed_out() -> None:
+    study = open_study(config("sweep.space={optim.lr: [0.1, 0.2]}", "sweep.trials=3"), Path("out"))
+    assert study.notes[0].startswith(
+        "the space has 2 combinations, so some of 3 trials are the same"
+    )
+
+
 def test_json_tells_the_start_each_trial_and_the_end(nnzoo: NNZOO) -> None:
     result = nnzoo("sweep", "flowers.yaml", "--json", "--trials", "2")
     start, *trials, end = result.lines
@@ -277,6 +313,7 @@ def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
         result = nnzoo("sweep", "flowers.yaml", *sets)
         assert result.code == 4
         assert "no trial of 2 came to its end:\n  trial 0: training diverged" in result.err
+        assert "No trial is complete yet." in Path("checkpoints/flowers/sweep.html").read_text()
 
 
 def test_values_that_do_not_go_together_are_told_with_the_reason(nnzoo: NNZOO) -> None:
@@ -410,7 +447,7 @@ def test_what_a_kill_left_behind_is_tidied_up() -> None:
     study = searched("sweep.trials=2")
     left = study.folder_of(1) / "last.pt"
     left.write_bytes(b"")
-    assert finish(study) == []
+    finish(study)
     assert not left.exists()
 
 
@@ -608,10 +645,8 @@ def test_trials_of_a_study_that_is_gone_are_not_written_over(nnzoo: NNZOO) -> No
         left.unlink()
     result = nnzoo("sweep", "flowers.yaml", "--trials", "1")
     assert result.code == 2
-    assert (
-        "checkpoints/flowers/trials holds the trials of another study; --fresh sets them"
-        in result.err
-    )
+    assert "checkpoints/flowers/trials holds the trials of another study; give this" in result.err
+    assert "start over with --fresh" in result.err
     assert nnzoo("sweep", "flowers.yaml", "--trials", "1", "--fresh").code == 0
 
 
@@ -757,11 +792,21 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
     best = study.best()
     assert best is not None
     assert "16 of 18 trials are over" in text
-    assert re.search(rf"^ +{best.number}  .*complete ★ +3 +\d", text, re.M)
-    assert re.search(r"^ +16  .*running +2/4 +0.1235", text, re.M)
+    assert re.search(rf"^ +{best.number} +0\.\d+  complete ★ +3  \d", text, re.M)
+    assert re.search(r"^ +16 +0.1235  running +2/4 ", text, re.M)
     assert " lr " in text and "optim.lr" not in text
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert max(map(len, plain.splitlines())) <= 110
+
+
+def test_a_narrow_live_table_leaves_out_keys_and_nothing_else(study: Study) -> None:
+    stream = io.StringIO()
+    terminal = Console(file=stream, width=60, height=20, force_terminal=True, color_system=None)
+    with console.Searching(terminal, study) as shown:
+        terminal.print(shown.table())
+    text = stream.getvalue()
+    assert "16 of 18 trials are over (1 more key in the page)" in text and "dropout" not in text
+    assert re.search(r"^ +0 +0\.\d+  complete", text, re.M)
 
 
 def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
@@ -827,7 +872,7 @@ def test_a_best_value_at_the_edge_is_pointed_out_unless_there_is_nothing_beyond(
 def test_a_page_of_few_trials_leaves_out_what_they_cannot_tell(nnzoo: NNZOO) -> None:
     assert nnzoo("sweep", "flowers.yaml", "--trials", "1").code == 0
     html = Path("checkpoints/flowers/sweep.html").read_text()
-    assert html.count("<svg") == 1
+    assert html.count("<svg") == 0 and "1 trial of 3 keys" in html
     sets = ("sweep.storage=new.log", "sweep.trials=1")
     empty = open_study(config(*sets), Path("out"))
     claim = empty.claim()

@@ -24,7 +24,8 @@ from nnzoo.cli.common import (
     one_of,
 )
 from nnzoo.cli.train import stopping, without_start_options
-from nnzoo.errors import INTERRUPTED, ConfigError, DivergedError
+from nnzoo.config.show import number
+from nnzoo.errors import INTERRUPTED, DivergedError, NnzooError, UsageError
 from nnzoo.extras import require
 
 if TYPE_CHECKING:
@@ -108,25 +109,35 @@ def sweep(
         words = without_start_options(sys.argv[1:])
         words = [each for i, each in enumerate(words)
                  if not each.startswith("--lost") and words[i - 1] != "--lost"]  # fmt: skip
+        leader = study.best() if verbose else None
+        if leader is not None:
+            say(f"best so far: trial {leader.number}, {study.monitor} {number(leader.value)}")
         say(f"{name}: {saved}go on with:\n  nnzoo {shlex.join(words)}")
         raise typer.Exit(stopped[0])
-    running = search.finish(study)
-    _end(study, running, stdout, say, verbose, json_)
+    search.finish(study)
+    _end(study, stdout, say, verbose, json_)
 
 
-def _end(
-    study: Study, running: list[Row], stdout: Any, say: Any, verbose: int, json_: bool
-) -> None:
+def _failure(rows: list[Row]) -> NnzooError:
+    """Why no trial came to its end."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.reason, []).append(str(row.number))
+    told = [f"trial {', '.join(numbers[:5])}{', …' * (len(numbers) > 5)}: {reason}"
+            for reason, numbers in reasons.items()]  # fmt: skip
+    more = [f"and {len(told) - 10} more reasons"] if len(told) > 10 else []
+    text = "\n  ".join([f"no trial of {len(rows)} came to its end:", *told[:10], *more])
+    return (DivergedError if any(row.state == "diverged" for row in rows) else UsageError)(text)
+
+
+def _end(study: Study, stdout: Any, say: Any, verbose: int, json_: bool) -> None:
     """What came out; raises the errors of the trials where there was no other end."""
     from nnzoo import console
     from nnzoo.sweep.page import write_page
 
-    rows, best = study.rows(), study.best()
-    if best is None and not running:
-        reasons = [f"trial {row.number}: {row.reason}" for row in rows if row.reason]
-        diverged = any(row.state == "diverged" for row in rows)
-        text = f"no trial of {len(rows)} came to its end:\n  " + "\n  ".join(reasons[:10])
-        raise DivergedError(text) if diverged else ConfigError.at("sweep", text)
+    rows = study.rows()
+    running = [row for row in rows if row.state == "running"]
+    best = study.best()
     page = {} if running else {"page": str(study.page)}
     if page:  # else the process that ends last writes it
         write_page(study)
@@ -137,7 +148,9 @@ def _end(
             end["best"] = best.to_dict() | {"monitor": study.monitor}
             end["config"] = str(study.best_file)
         console.print_json(end | page)
-    elif verbose:
+    if best is None and not running:
+        raise _failure(rows)
+    if verbose and not json_:
         if best is not None:
             console.print_best(stdout, study, best)
         if page:

@@ -49,7 +49,7 @@ NOT_SEARCHED = {
 # Values looked at, each in every company; a second's worth.
 MAX_CHECKS = 5000
 # What changes the meaning of val_loss: the loss itself, and the units of a number.
-_MEASURES = ("train.loss", "train.huber_delta", "data.preprocess", "data.preprocess.target")
+_MEASURES = ("train.loss", "train.huber_delta", "data.preprocess.target")
 _OTHER_SECTIONS = {
     "clip": "optim.clip",
     "lr": "optim.lr",
@@ -363,8 +363,7 @@ class _Parser:
         if options is None:
             return None
         base = {key: value for key, value in tree.items() if key not in ("sweep", "environment")}
-        train = tree.get("train")
-        monitor = train.get("monitor", "auto") if isinstance(train, dict) else "auto"
+        fixed = self.fixed_keys(tree)
         sweep = Sweep(options, base, source=self.source)
         if sweep.checks > MAX_CHECKS:
             self.fault(("sweep", "space"), "too many values of keys inside each other")
@@ -373,11 +372,9 @@ class _Parser:
             where: reader.Path = ("sweep", "space", key)
             path = key_path(key)
             reason = _OTHER_ROWS if key == "data" else None
-            for other, why in NOT_SEARCHED.items():
+            for other, why in fixed.items():
                 if f"{key}.".startswith((f"{other}.", f"{other}[")):
                     reason = why
-            if key in _MEASURES and monitor in ("auto", "val_loss"):
-                reason = "it changes what val_loss measures; set train.monitor, as in val_rmse"
             if not path or path[0] not in SECTIONS:
                 near = nearest(str(path[0]), SECTIONS) if path else None
                 meant = f"did you mean '{near}{key[len(str(path[0])) :]}'?" if near else ""
@@ -386,10 +383,45 @@ class _Parser:
             elif reason:
                 self.fault(where, f"cannot be searched: {reason}", at_key=True)
             else:
+                before = len(self.faults)
                 self.check_values(sweep, key, where)
+                for other in fixed if len(self.faults) == before else ():
+                    if other.startswith(f"{key}."):
+                        self.check_same(sweep, key, other, fixed[other])
         if options.sampler == "grid" and not self.faults:
             self.check_grid(sweep)
         return sweep
+
+    def fixed_keys(self, tree: dict[str, Any]) -> dict[str, str]:
+        """What is the same in all trials, and why."""
+        train = tree.get("train")
+        monitor = train.get("monitor", "auto") if isinstance(train, dict) else "auto"
+        if monitor not in ("auto", "val_loss"):
+            return NOT_SEARCHED
+        why = "it changes what val_loss measures; set train.monitor, as in val_rmse"
+        return NOT_SEARCHED | dict.fromkeys(_MEASURES, why)
+
+    def check_same(self, sweep: Sweep, key: str, inner: str, why: str) -> None:
+        """Note the values of a section that is tried as a whole in which a key that all trials have alike
+        is not what the file says it is."""
+        given = sweep.options.space[key]
+        there = self.option_of(sweep.base, inner)
+        for i, value in enumerate(given if isinstance(given, list) else ()):
+            own = self.option_of(sweep.tree({key: value}), inner)
+            if own != there:
+                self.fault(
+                    ("sweep", "space", key, i),
+                    f"{inner} is {_brief(own)} here and {_brief(there)} in the file, and cannot be "
+                    f"searched: {why}",
+                )
+
+    def option_of(self, tree: dict[str, Any], key: str) -> Any:
+        """A key's value in a tree of plain values, defaults included; None where there is none."""
+        first, *others = key.split(".")
+        found = _Parser(Document(value=tree), self.source).section(tree, first)
+        for part in others:
+            found = getattr(found, part, None)
+        return found
 
     def what_holds(self, raw: Any) -> schema.SweepOptions | None:
         """Of a section with faults the keys of its space that have none, so that more is found."""
@@ -424,7 +456,12 @@ class _Parser:
                 seen.append(text)
         else:
             values = {"low": given.low, "high": given.high}
+            if given.step is not None and not float(given.step).is_integer():
+                values["step"] = given.low + given.step
         found = {at: self.misfits(sweep, key, value) for at, value in values.items()}
+        if "step" in found and not found["low"] + found["high"]:
+            # What stands there is not what was looked at.
+            found["step"] = [f"{each}, the second value" for each in found["step"]]
         first = next(iter(found.values()))
         if first and all(each == first for each in found.values()):
             # The key itself is at fault, or there is but one value.
@@ -448,8 +485,15 @@ class _Parser:
         for company in sweep.companies(key):
             tree = sweep.tree(dict(company))
             before = self.faults_of(tree, str(path[0]))
-            if put(tree, path, deepcopy(value)) is None:
+            replaced = put(tree, path, deepcopy(value))
+            if replaced is None:
                 return ["not in the file, so there is no item to replace"]
+            for other, choice in company:
+                if key_path(other) in replaced:
+                    return [
+                        f"lies in {other}, which is {_brief(choice)} in some trials; write whole sections "
+                        f"as the values of {other} instead"
+                    ]
             for at, message in self.faults_of(tree, str(path[0])):
                 if (at, message) not in before:
                     beside = "".join(

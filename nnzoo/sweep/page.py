@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from nnzoo.config.schema import RangeOptions
 from nnzoo.config.show import inline, number
+from nnzoo.config.space import steps_of
 from nnzoo.console import short_keys, short_value
 from nnzoo.data.batches import derive
 from nnzoo.errors import ConfigError
@@ -21,9 +22,12 @@ from nnzoo.report import charts
 from nnzoo.report.page import render
 from nnzoo.sweep.study import Row, Study
 from nnzoo.training import disk
+from nnzoo.training.folder import Folder
 
 # Of fewer complete trials nothing can be said about what decides.
 FEW = 8
+# Fewer lines show nothing that the table does not.
+FEW_LINES = 3
 MAX_ROWS = 300
 
 
@@ -50,6 +54,7 @@ def page(study: Study) -> str:
         "rows": rows,
         "best": best,
         "keys": keys,
+        "names": short_keys(keys),
         "space": [
             (key, short_value(best.values[key]) if best else "", _tried(study, key)) for key in keys
         ],
@@ -74,7 +79,7 @@ def page(study: Study) -> str:
         ],
         "config": study.best_file.read_text(encoding="utf-8") if best else "",
     }
-    if len(complete) > 1 and best is not None:
+    if len(complete) >= FEW_LINES and best is not None:
         parts["parallel"] = _parallel(study, complete, best)
         parts["parallel_width"] = 108 * (len(keys) + 1)
     return render("sweep.html", parts, short=short_value)
@@ -147,7 +152,8 @@ def _at_edge(study: Study, best: Row, key: str) -> bool:
 
 def _place(given: RangeOptions, value: float) -> float:
     """Where in a range a value lies, from 0 to 1."""
-    low, high, at = float(given.low), float(given.high), float(value)
+    end = steps_of(given)[1] if given.step else given.high
+    low, high, at = float(given.low), float(end), float(value)
     if given.log:
         low, high, at = math.log(low), math.log(high), math.log(at)
     return min(1.0, max(0.0, (at - low) / (high - low)))
@@ -160,8 +166,11 @@ def _axis(study: Study, key: str, name: str, complete: list[Row]) -> charts.Axis
         texts = [inline(each) for each in given]
         places = [texts.index(inline(row.values[key])) / spread for row in complete]
         return charts.Axis(name, places, [(i / spread, _cut(text)) for i, text in enumerate(texts)])
-    middle = math.sqrt(given.low * given.high) if given.log else (given.low + given.high) / 2
-    ticks = [(_place(given, value), f"{value:.3g}") for value in (given.low, middle, given.high)]
+    high = float(steps_of(given)[1]) if given.step else given.high
+    middle = math.sqrt(given.low * high) if given.log else (given.low + high) / 2
+    if key in study.sweep.whole:
+        middle = round(middle)
+    ticks = [(_place(given, value), f"{value:.4g}") for value in (given.low, middle, high)]
     return charts.Axis(name, [_place(given, row.values[key]) for row in complete], ticks)
 
 
@@ -218,7 +227,7 @@ def _importance(study: Study, complete: list[Row]) -> Markup | None:
 
 
 def _history(study: Study, complete: list[Row]) -> Markup | None:
-    if not complete:
+    if len(complete) < FEW_LINES:
         return None
     scores, log = _scores(complete)
     points = {row.number: score for row, score in zip(complete, scores, strict=True)}
@@ -232,5 +241,8 @@ def _history(study: Study, complete: list[Row]) -> Markup | None:
 def _commands(study: Study, best: Row | None) -> list[str]:
     if best is None:
         return []
-    return [f"nnzoo train {shlex.quote(str(study.best_file))}",
-            f"nnzoo eval {shlex.quote(str(study.folder_of(best.number)))} --split val"]  # fmt: skip
+    commands = [f"nnzoo train {shlex.quote(str(study.best_file))}"]
+    folder = study.folder_of(best.number)
+    if Folder(folder).best.exists():  # another machine may have made it, in a folder of its own
+        commands.append(f"nnzoo eval {shlex.quote(str(folder))} --split val")
+    return commands

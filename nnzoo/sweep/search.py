@@ -204,14 +204,12 @@ def write_best(study: Study, best: Row) -> None:
             disk.write(study.best_file, text.encode())
 
 
-def finish(study: Study) -> list[Row]:
+def finish(study: Study) -> None:
     """Write what is known when this process has no more to do, and tidy up after those that were
-    killed; the trials that others still make."""
-    rows = study.rows()
-    for row in rows:
+    killed."""
+    for row in study.rows():
         if row.state in FINISHED:
             _tidy(Folder(study.folder_of(row.number)), keep_best=row.state == "complete")
     best = study.best()
     if best is not None:
         write_best(study, best)
-    return [row for row in rows if row.state == "running"]

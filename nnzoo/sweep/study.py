@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import sqlite3
@@ -57,7 +58,9 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.network import read_dataset
+from nnzoo.tasks import build_task
 from nnzoo.training import disk
+from nnzoo.training.folder import STUDY
 
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
 FINISHED = ("complete", "pruned", "diverged", "failed")
@@ -165,6 +168,12 @@ class Study:
         return self.trials / str(number)
 
     @property
+    def or_fresh(self) -> str:
+        """What else one may do about a study of that name, as the end of a sentence."""
+        own = self.sweep.options.storage == "auto"
+        return ", or start over with --fresh (the old one is kept)" if own else ""
+
+    @property
     def monitor(self) -> str:
         """The metric that decides."""
         monitor = self.config.train.monitor
@@ -180,7 +189,9 @@ class Study:
     def claim(self) -> Claim | None:
         """The next trial for this process: one that lost its process, else a new one, else None."""
         while True:
-            found = self._frozen()
+            # Two machines that add one at once may leave one too many: it waits, and is the next where
+            # `trials` is raised.
+            found = self._frozen()[: self.sweep.trials]
             for frozen in found:
                 if frozen.state == TrialState.RUNNING and self._made_here(frozen):
                     lock = self._lock(frozen.number)
@@ -202,10 +213,9 @@ class Study:
             self.storage.create_new_trial(self.id, template_trial=waiting)
 
     def _frozen(self) -> list[FrozenTrial]:
-        """The trials that count, in order. Two machines that add one at once may leave one too many:
-        it waits, and is the next where `trials` is raised."""
+        """All trials, in order."""
         found = self.storage.get_all_trials(self.id, deepcopy=False)
-        return sorted(found, key=lambda each: each.number)[: self.sweep.trials]
+        return sorted(found, key=lambda each: each.number)
 
     def _lock(self, number: int) -> FileLock | None:
         """The lock of a trial's folder, held; None where another process holds it."""
@@ -277,10 +287,15 @@ class Study:
         }
 
     def config_of(self, row: Row, name: str) -> RunConfig:
-        """The config of a trial; raises ConfigError where its values do not go together."""
+        """The config of a trial; raises ConfigError where its values do not go together.
+
+        Trials are to differ by their values alone, not by which precision a moment found the faster: what
+        is 'auto' is float32 here.
+        """
         tree = self.sweep.tree(row.values) | {"name": name}
         config = from_dict(tree, f"trial {row.number}")
-        return replace(config, train=config.train.model_copy(update=row.resolved))
+        chosen = {"precision": "fp32"} if config.train.precision == "auto" else {}
+        return replace(config, train=config.train.model_copy(update=chosen | row.resolved))
 
     def row(self, claim: Claim) -> Row:
         """What is known of a claimed trial."""
@@ -424,6 +439,8 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     dataset = read_dataset(config)
     if "val" not in dataset.splits:
         raise ConfigError.at("sweep", "trials are compared by validation rows; data.split.val is 0")
+    # Whether the metric that decides is one of these targets'.
+    build_task(config.train, dataset.task, dataset.spec, None, None)
     _quiet()
     folder = out / config.name
     trials = folder / "trials"
@@ -445,7 +462,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         }
         stored = _settled(study)
         _refuse_another(study, stored)
-        study.place = _place(trials, stored["id"])
+        study.place = _place(trials, stored["id"], study.or_fresh)
     study.notes += notes
     if stored["nnzoo"] != __version__:
         study.notes.append(
@@ -454,8 +471,15 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     if lost is not None:
         count = study.give_up(lost)
         study.notes.append(f"{count} trial{'s' if count != 1 else ''} of {lost} will be made anew")
-    done = sum(row.state in FINISHED for row in study.rows())
-    wanted = study.sweep.trials
+    rows = study.rows()
+    done = sum(row.state in FINISHED for row in rows)
+    wanted = max(study.sweep.trials, len(rows))
+    combinations = _combinations(study.sweep)
+    if combinations < study.sweep.trials:
+        study.notes.append(
+            f"the space has {combinations:,} combinations, so some of {study.sweep.trials:,} trials are "
+            "the same; sampler: grid makes each once"
+        )
     if study.begun:
         study.notes.append(f"no study in {study.shown}: starting one of {wanted:,} trials")
     else:
@@ -463,6 +487,14 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
             f"joined the study in {study.shown}: {done:,} of {wanted:,} trials are over"
         )
     return study
+
+
+def _combinations(sweep: Sweep) -> float:
+    """How many there are; infinite where a range has any number of values."""
+    space = sweep.options.space.items()
+    if all(isinstance(given, list) or given.step or key in sweep.whole for key, given in space):
+        return sweep.grid_size
+    return math.inf
 
 
 def targets_of(dataset: Dataset) -> str:
@@ -509,7 +541,7 @@ def _connect(config: RunConfig, folder: Path) -> Study:
     given = config.sweep.options.storage
     kind = storage_kind(given)
     path = Path(given) if kind in ("sqlite", "journal") else folder / "sweep.db"
-    shown = _without_password(given) if kind == "server" else str(path)
+    shown = str(path) if kind == "auto" else _shown(given)
     higher = config.train.monitor.removeprefix("val_") in HIGHER_IS_BETTER
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -566,8 +598,11 @@ def _server(url: str) -> RDBStorage:
     raise told
 
 
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
+def _shown(storage: str) -> str:
+    """A storage as it may be said aloud: a URL without its password."""
+    if storage_kind(storage) != "server":
+        return storage
+    scheme, _, rest = storage.partition("://")
     login, at, host = rest.rpartition("@")
     return f"{scheme}://{login.partition(':')[0]}{at}{host}"
 
@@ -610,7 +645,7 @@ def _refuse_another(study: Study, stored: dict[str, Any]) -> None:
     if differing:
         raise UsageError(
             f"{study.shown} holds another study under this name:\n" + "\n".join(differing) + "\n"
-            "Give this one another name (name: …), or start over with --fresh (the old one is kept)."
+            "Give this one another name (name: …)" + study.or_fresh
         )
 
 
@@ -624,7 +659,7 @@ def _identity(facts: dict[str, Any]) -> dict[str, str]:
     return {key: inline(value) for key, value in found.items()}
 
 
-def _place(trials: Path, study: str) -> str:
+def _place(trials: Path, study: str, or_fresh: str) -> str:
     """The name of a folder of trials, given once; raises UsageError where it is another study's."""
     file = trials / ".place"
     if file.exists():
@@ -636,8 +671,7 @@ def _place(trials: Path, study: str) -> str:
         disk.write(file, json.dumps({"study": study, "place": place}).encode())
         return place
     raise UsageError(
-        f"{trials} holds the trials of another study; --fresh sets them aside, or give this one "
-        "another name (name: …)"
+        f"{trials} holds the trials of another study; give this one another name (name: …){or_fresh}"
     )
 
 
@@ -645,7 +679,7 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
     """Move a study and its trials out of the way; raises UsageError where that cannot be done."""
     if storage != "auto":
         raise UsageError(
-            f"--fresh is for a study in its own folder; this one is in {_without_password(storage)}: "
+            f"--fresh is for a study in its own folder; this one is in {_shown(storage)}: "
             "give the new one another name (name: …)"
         )
     trials = folder / "trials"
@@ -659,15 +693,14 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
             raise CheckpointError(
                 f"another process is making trial {each.name} of {folder}"
             ) from None
-    names = ("trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm")
-    there = [name for name in names[1:] if (folder / name).exists()]
+    there = [name for name in STUDY if name != "trials" and (folder / name).exists()]
     if not there and not any(each.name.isdigit() for each in trials.iterdir()):
         return []
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     aside = folder.with_name(f"{folder.name}.sweep.{stamp}")
     try:
         aside.mkdir()
-        for name in names:
+        for name in STUDY:
             if (folder / name).exists():
                 os.replace(folder / name, aside / name)
         trials.mkdir()

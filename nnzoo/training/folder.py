@@ -20,6 +20,11 @@ from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.training import checkpoint, disk
 from nnzoo.training.trainer import Trainer
 
+# What a study (`nnzoo sweep`) keeps in the folder of the run that has its name.
+STUDY = (
+    "trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm", "sweep.db.lock",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -117,15 +122,22 @@ class Folder:
             raise CheckpointError(f"cannot write to {self.path}; choose another folder with --out")
 
     def set_aside(self) -> Path:
-        """Rename the folder out of the way; returns its new path."""
+        """Move the run out of the way; returns its new path. A study of the same name stays."""
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         aside = self.path.with_name(f"{self.path.name}.{stamp}")
         count = 1
         while aside.exists():
             count += 1
             aside = self.path.with_name(f"{self.path.name}.{stamp}-{count}")
+        study = [name for name in STUDY if (self.path / name).exists()]
         try:
-            self.path.rename(aside)
+            if study:
+                aside.mkdir()
+                for each in self.path.iterdir():
+                    if each.name not in study:
+                        each.rename(aside / each.name)
+            else:
+                self.path.rename(aside)
         except OSError as error:
             raise CheckpointError(f"cannot set {self.path} aside: {error.strerror}") from None
         return aside
