@@ -88,7 +88,7 @@ class Network(nn.Module):
 
     def answer(self, x: Tensor) -> Tensor:
         """The model's outputs, float32; with precision bf16 its products are bfloat16."""
-        model = self.compiled or self.model
+        model = self.model if self.compiled is None else self.compiled
         if self.precision != "bf16":
             return cast(Tensor, model(x))
         with torch.autocast(self.device.type, torch.bfloat16):

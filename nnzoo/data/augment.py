@@ -84,6 +84,8 @@ def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
     scale = options.crop + (1 - options.crop) * draws.rand(batch)
     # The part that is seen may lie anywhere inside the picture.
     room = (1 - scale)[:, None] * (draws.rand(batch, 2) * 2 - 1)
+    if not batch:  # of a process that has no row of the batch
+        return x.float()
     cos, sin = angle.cos() * scale, angle.sin() * scale
     ratio = height / width
     theta = torch.stack(

@@ -40,8 +40,10 @@ def activation_layer(name: str) -> nn.Module:
 
 
 def fast(x: Tensor, *types: torch.dtype) -> bool:
-    """The rule: where torch has oneDNN and x is on its CPU, of one of these types."""
-    return x.device.type == "cpu" and x.dtype in types and torch.backends.mkldnn.is_available()
+    """The rule: where torch has oneDNN and x is on its CPU, of one of these types, and nothing compiles the
+    network (`train.compile`), which knows torch's own layers best."""
+    known = x.device.type == "cpu" and x.dtype in types and torch.backends.mkldnn.is_available()
+    return known and not torch.compiler.is_compiling()
 
 
 def multiplies(x: Tensor) -> bool:

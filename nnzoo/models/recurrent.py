@@ -166,7 +166,7 @@ class _Hand:
         time. Training a GRU, or anything in bfloat16, they are ahead from 2^14 on (0.46 to 0.84);
         below, torch has fewer calls to make.
         """
-        if x.device.type != "cpu" or hx is not None or x.ndim != 3:
+        if x.device.type != "cpu" or hx is not None or x.ndim != 3 or torch.compiler.is_compiling():
             return False
         low = torch.is_autocast_enabled("cpu")
         early = torch.is_grad_enabled() and (low or isinstance(self, nn.GRU))
