@@ -446,19 +446,17 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
 STATE_STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow", "pruned": "dim"}
 
 
-def runs_table(runs: list[dict[str, Any]], sort: str) -> Table:
-    """A row a run of `nnzoo.runs.scan`, the members of a group below it; with a column for `sort`."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("run", no_wrap=True)
-    table.add_column("data")
-    table.add_column("model")
-    for name in ("epochs", "best", "test"):
-        table.add_column(name, justify="right", no_wrap=True)
-    extra = sort if sort.startswith(("val_", "test_")) else ""
-    if extra:
-        table.add_column(extra, justify="right")
-    table.add_column("state", no_wrap=True)
-    table.add_column("age", justify="right", no_wrap=True)
+# The columns of `runs`, and in which order they are left out where a terminal is too narrow.
+_RUNS = ("run", "data", "model", "epochs", "best", "test", "state", "age")
+_MISSED = ("data", "age", "model", "epochs", "test", "best")
+_WIDEST = 64
+
+
+def print_runs(console: Console, runs: list[dict[str, Any]], sort: str) -> None:
+    """A row a run of `nnzoo.runs.scan`, the members of a group below it; with a column for `sort` where
+    no other shows it."""
+    measured = sort.startswith(("val_", "test_"))
+    rows = []
     for run in runs:
         members = run.get("members", [])
         state = run["state"]
@@ -468,18 +466,45 @@ def runs_table(runs: list[dict[str, Any]], sort: str) -> Table:
             state = ", ".join(f"{count} {name}" for name, count in counts.items())
             members = []
         elif members and state != "complete":
-            state = f"{run['complete']} of {len(members)} complete, {state}"
+            state = f"{run['complete']} of {run['asked']} complete, {state}"
         for each, name, shown in [
             (run, run["run"], state),
             *((each, "  " + each["run"].rpartition("/")[2], each["state"]) for each in members),
         ]:
-            cells = [_measured(each, extra)] if extra else []
-            table.add_row(
-                Text(name), Text(each["data"] or "?"), Text(each["model"] or "?"), _epochs(each),
-                Text(_best(each)), Text(_test(each)), *map(Text, cells),
-                Text(shown, style=STATE_STYLES.get(each["state"], "red")), Text(_ago(each["age"])),
-            )  # fmt: skip
-    return table
+            cells = (name, each["data"] or "?", each["model"] or "?", _epochs(each), _best(each),
+                     _test(each), shown, _ago(each["age"]), _measured(each, sort) if measured else "")  # fmt: skip
+            style = STATE_STYLES.get(each["state"], "red")
+            row = dict(zip(_RUNS, cells[:-1], strict=True))
+            rows.append((row | {sort: cells[-1]} if measured else row, style))
+    columns = list(_RUNS)
+    if measured:
+        columns.insert(4, sort)
+        shown_as = "test" if sort.startswith("test_") else "best"
+        name = sort.removeprefix("test_")
+        if all(row[shown_as].startswith(f"{name} ") for row, _ in rows if row[sort]):
+            columns.remove(shown_as)
+    width = {
+        name: min(_WIDEST, max(len(name), *(len(row[name]) for row, _ in rows))) for name in columns
+    }
+    if console.is_terminal:
+        # Names may be cut, and a column of which less than that is left says nothing.
+        width["run"] = min(width["run"], max(20, console.width // 3))
+        for name in _MISSED:
+            if sum(width[each] + 2 for each in columns) > console.width + 2 and name in columns:
+                columns.remove(name)
+    else:  # a file or a pipe is as wide as what it is given
+        console.width = sum(width.values()) + 2 * len(width)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        side: Literal["left", "right"] = (
+            "left" if name in ("run", "data", "model", "state") else "right"
+        )
+        table.add_column(name, justify=side, no_wrap=True, width=width[name])
+    for row, style in rows:
+        table.add_row(
+            *(Text(row[name], style=style if name == "state" else "") for name in columns)
+        )
+    console.print(table)
 
 
 def _epochs(run: dict[str, Any]) -> str:

@@ -480,6 +480,11 @@ def load_network(
         file = folder.previous if note else folder.last
         return restore(content, str(file), device), file, note
     if not folder.best.exists():
+        inside = sorted(each.parent for each in path.glob("*/best.pt"))
+        if inside:
+            raise CheckpointError(
+                f"{path} is a folder of {len(inside)} runs; give one of them, as in {inside[0]}"
+            )
         raise CheckpointError(f"{path} holds no best.pt; train first")
     try:
         return restore(checkpoint.load(folder.best), str(folder.best), device), folder.best, ""

@@ -23,6 +23,8 @@ from nnzoo.errors import UsageError
 
 # What a run's folder has one of, and how much of a file is read.
 MARKS = ("config.yaml", "last.pt", "best.pt", "metrics.jsonl")
+# What a group of runs writes of itself.
+SUMMARY = "summary.json"
 MAX_METRICS = 1 << 26
 SORTS = ("run", "data", "model", "epoch", "age", "state")
 
@@ -40,12 +42,12 @@ def scan(folder: Path) -> list[dict[str, Any]]:
     """
     found = []
     for path in _folders(folder, loud=True):
-        if _is_run(path):
+        if is_run(path):
             found.append(read_run(path, path.name))
         else:
             found += _several(path, path.name)
         found += _several(path / "trials", f"{path.name}/trials", trials=True)
-    return sorted(found, key=_number)
+    return found
 
 
 def _several(path: Path, name: str, trials: bool = False) -> list[dict[str, Any]]:
@@ -53,12 +55,22 @@ def _several(path: Path, name: str, trials: bool = False) -> list[dict[str, Any]
 
     trials: no other runs than those of a sweep.
     """
-    members = [each for each in _folders(path) if _is_run(each)]
+    members = [each for each in _folders(path) if is_run(each)]
     sweep = any(map(_is_trial, members))
+    asked = [] if trials or sweep else members_of(path)
+    # Beside them lie those of an earlier command: set aside, or of more seeds.
+    members = [each for each in members if not asked or each.name in asked]
     if not members or (trials and not sweep):
         return []
     runs = sorted((read_run(each, f"{name}/{each.name}") for each in members), key=_number)
-    return [_sweep(name, runs) if sweep else _group(name, runs)]
+    return [_sweep(name, runs) if sweep else _group(name, runs, max(len(asked), len(members)))]
+
+
+def members_of(path: Path) -> list[str]:
+    """The runs that the last command of a group's folder asked for; empty where it is none."""
+    listed = _json(path / SUMMARY).get("members")
+    names = [_dict(each).get("run") for each in listed] if isinstance(listed, list) else []
+    return [name for name in names if isinstance(name, str)]
 
 
 def _folders(path: Path, loud: bool = False) -> list[Path]:
@@ -71,7 +83,8 @@ def _folders(path: Path, loud: bool = False) -> list[Path]:
         return []
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run."""
     return any(os.path.isfile(path / name) for name in MARKS)
 
 
@@ -160,9 +173,9 @@ def higher_is_better(metric: str) -> bool:
     return metric.removeprefix("val_").removeprefix("test_") in HIGHER_IS_BETTER
 
 
-def _group(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
+def _group(name: str, members: list[dict[str, Any]], asked: int) -> dict[str, Any]:
     first = members[0]
-    states = [each["state"] for each in members]
+    states = [each["state"] for each in members] + ["interrupted"] * (asked - len(members))
     state = next(
         (s for s in ("running", "diverged", "damaged", "interrupted") if s in states), "complete"
     )
@@ -171,6 +184,7 @@ def _group(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
         **{key: first[key] for key in ("data", "model", "epochs", "monitor")},
         "state": state,
         "complete": states.count("complete"),
+        "asked": asked,
         "epoch": min(each["epoch"] for each in members),
         "age": min((each["age"] for each in members if each["age"] is not None), default=None),
         "best_epoch": None,
@@ -204,6 +218,8 @@ def ordered(runs: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
     known = [name for name in dict.fromkeys(name for run in runs for name in run) if _sorts(name)]
     if key not in known:
         raise UsageError(f"--sort: no run has '{key}'; there is {', '.join(sorted(known))}")
+    if key == "run":
+        return sorted(runs, key=_number)
     metric = next((run["monitor"] for run in runs), "val_loss") if key == "best" else key
     there = [run for run in runs if run.get(key) is not None]
     there.sort(key=lambda run: run[key], reverse=higher_is_better(metric) or key == "epoch")

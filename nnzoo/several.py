@@ -23,6 +23,7 @@ from nnzoo.config.schema import ValSplit
 from nnzoo.config.show import to_json
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.run import Resume, Run
+from nnzoo.runs import SUMMARY, members_of
 from nnzoo.training import disk, together
 from nnzoo.training.device import use_threads
 from nnzoo.training.folder import Folder, SaveClock
@@ -32,7 +33,6 @@ from nnzoo.training.tune import threads_together
 
 Kind = Literal["seed", "fold"]
 State = Literal["waiting", "complete", "diverged", "interrupted"]
-SUMMARY = "summary.json"
 
 
 @dataclass
@@ -107,6 +107,10 @@ class Group:
         how: Resume = "auto" if resume == "must" else resume
         try:
             first = self._open(0, device, how, fresh, None)
+            # Whoever lists runs learns from it which ones belong to the group.
+            names = [member.folder.path.name for member in self.members]
+            if members_of(self.path) != names:
+                self.write_summary()
             yield {0: Opened(first)}
             beside = first if self.kind == "seed" else None
             self.in_turn = self.in_turn or together.why_not([first.trainer])

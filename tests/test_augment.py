@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nnzoo.config.schema import AugmentOptions
 from nnzoo.data.augment import Draws, augment
+from nnzoo.data.batches import Share
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "shift": {"shift": 2},
@@ -155,3 +156,14 @@ def test_erasing_takes_the_asked_share_of_pictures() -> None:
     x = torch.ones(2000, 1, 8, 8)
     erased = (changed(x, erase=0.3) == 0).any(3).any(2).any(1)
     assert abs(erased.float().mean() - 0.3) < 0.05
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_process_changes_its_rows_as_one_process_does_also_where_it_has_none(name: str) -> None:
+    x = images(3)
+    whole = changed(x, **OPTIONS[name])
+    for start, stop in ((0, 3), (1, 2), (2, 2)):
+        share = Share(start, stop, 3)
+        draws = Draws(torch.Generator().manual_seed(0), share=share)
+        own = augment(share.of(x), AugmentOptions(**OPTIONS[name]), draws)
+        assert torch.equal(own, whole[start:stop]) and own.dtype == whole.dtype

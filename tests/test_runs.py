@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +17,10 @@ import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from zoo import begin, config, finish
 
-from nnzoo import several
+from nnzoo import console, several
 from nnzoo.errors import DivergedError
 from nnzoo.run import train
 from nnzoo.runs import ordered, scan
@@ -96,6 +99,58 @@ def test_a_group_is_one_run_with_its_members_below(nnzoo: Any) -> None:
     Path("checkpoints/mlp-seeds/seed-3/metrics.jsonl").write_text("")
     assert "10 of 11 complete, interrupted" in nnzoo("runs").out
     assert "  seed-3 " in nnzoo("runs").out
+
+
+def test_a_group_has_the_members_that_were_asked_for(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "-v", 0)
+    nnzoo(*words, "--seeds", 2)
+    before = lines(nnzoo)["mlp-seeds"]
+    nnzoo(*words, "--seeds", 2, "--fresh")  # the old ones lie beside the new
+    again = lines(nnzoo)["mlp-seeds"]
+    assert len(list(Path("checkpoints/mlp-seeds").glob("seed-*"))) == 4
+    assert [each["run"] for each in again["members"]] == [f"mlp-seeds/seed-{i}" for i in (0, 1)]
+    assert again["best"] == pytest.approx(before["best"], rel=1e-3)
+    nnzoo(*words, "--seeds", 3)
+    assert len(lines(nnzoo)["mlp-seeds"]["members"]) == 3
+    shutil.rmtree("checkpoints/mlp-seeds/seed-2")  # as if it had been stopped before
+    assert "2 of 3 complete, interrupted" in nnzoo("runs").out
+    refused = nnzoo("eval", "checkpoints/mlp-seeds")
+    assert (
+        refused.code == 5 and "give one of them, as in checkpoints/mlp-seeds/seed-0" in refused.err
+    )
+    assert "it is a run itself" in nnzoo("runs", "checkpoints/mlp-seeds/seed-0").err
+
+
+def test_a_sweep_is_its_best_trial(nnzoo: Any) -> None:
+    pytest.importorskip("optuna")
+    search = "sweep={trials: 12, grace: 1, space: {optim.lr: {low: 1e-5, high: 0.1, log: true}}}"
+    nnzoo("sweep", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=3", "-s", search, "-v", 0)
+    sweep = lines(nnzoo)["mlp/trials"]
+    states = [each["state"] for each in sweep["members"]]
+    assert [each["run"] for each in sweep["members"]] == [f"mlp/trials/{i}" for i in range(12)]
+    assert set(states) == {"complete", "pruned"} and sweep["state"] == "complete"
+    values = [each["best"] for each in sweep["members"] if each["state"] == "complete"]
+    assert sweep["best"] == min(values)
+    shown = nnzoo("runs").out
+    assert f"(trial {sweep['trial']})" in shown and f"{states.count('pruned')} pruned" in shown
+    assert list(lines(nnzoo, "checkpoints/mlp/trials")) == [str(i) for i in range(12)]
+    first = next(iter(lines(nnzoo, "checkpoints/mlp/trials", "--sort", "best")))
+    assert first == sweep["trial"]
+
+
+def test_a_narrow_terminal_shows_the_state_and_a_pipe_everything() -> None:
+    run = {"run": "a" * 30, "data": "d" * 20, "model": "mlp", "epochs": 3, "epoch": 3, "age": 5.0,
+           "state": "complete", "best_epoch": 1, "monitor": "val_loss", "best": 0.5,
+           "test_accuracy": 0.25}  # fmt: skip
+    told = {}
+    for terminal in (True, False):
+        stream = io.StringIO()
+        shown = Console(file=stream, width=60, force_terminal=terminal, color_system=None)
+        console.print_runs(shown, [run], "test_accuracy")
+        told[terminal] = stream.getvalue()
+    assert max(map(len, told[True].splitlines())) <= 60
+    assert "0.2500" in told[True] and "complete" in told[True] and "ddd" not in told[True]
+    assert all(each in told[False] for each in ("a" * 30, "d" * 20, "0.2500", "5 s"))
 
 
 def test_runs_sort_by_any_metric_the_best_first(nnzoo: Any) -> None:

@@ -514,7 +514,8 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
         "'", ""
     ).replace("[8]", "")
     assert "--fresh" not in result.err.split("go on with")[1]
-    assert not Path("checkpoints/mlp-seeds/summary.json").exists()
+    told = json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text())
+    assert told["summary"]["complete"] == 0
     on = nnzoo(*words, "--verbose", 1)
     assert on.code == 0 and on.err.count("resumed") == 2
 

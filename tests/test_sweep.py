@@ -806,7 +806,7 @@ def test_a_narrow_live_table_leaves_out_keys_and_nothing_else(study: Study) -> N
         terminal.print(shown.table())
     text = stream.getvalue()
     assert "16 of 18 trials are over (1 more key in the page)" in text and "dropout" not in text
-    assert re.search(r"^ +0 +0\.\d+  complete", text, re.M)
+    assert re.search(r"^ +\d+ +0\.\d+  complete", text, re.M)
 
 
 def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from zoo import DATA, begin, config, finish, same
+from zoo import DATA, MODELS, begin, config, finish, same
 
 from nnzoo.config.schema import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
@@ -642,3 +642,20 @@ def test_a_last_batch_of_one_row_does_not_break_batch_norm() -> None:
 def test_batch_norm_with_batches_of_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="batch norm needs batches of at least two rows"):
         begin(config({"name": "mlp", "norm": "batch"}, train={"batch_size": 1}))
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "rnn", "lstm", "gru"])
+@pytest.mark.parametrize("kernels", ["auto", "torch"])
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_a_compiled_network_trains_as_one_that_is_not(
+    name: str, kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is traced is what matters; to turn it into C++ takes half a minute.
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compile_(model, backend="aot_eager"))
+    options = {"epochs": 1, "precision": "fp32", "threads": 1, "kernels": kernels}
+    model = MODELS[name] | {"dropout": 0.0}  # compiled, torch's own draws
+    plain = finish(begin(config(model, train=options), "plain"))
+    compiled = begin(config(model, train=options | {"compile": True}), "compiled")
+    assert compiled.network.compiled is not None
+    assert finish(compiled)[-1]["train_loss"] == pytest.approx(plain[-1]["train_loss"], rel=1e-4)

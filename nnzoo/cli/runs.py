@@ -24,7 +24,7 @@ def runs(
 ) -> None:  # fmt: skip
     """Runs with their results and states: running, complete, interrupted, diverged."""
     from nnzoo import console
-    from nnzoo.runs import ordered, scan
+    from nnzoo.runs import is_run, ordered, scan
 
     found = scan(folder)
     if found:
@@ -35,6 +35,7 @@ def runs(
         return
     stdout, stderr = console.make_consoles()
     if found:
-        stdout.print(console.runs_table(found, sort))
+        console.print_runs(stdout, found, sort)
     else:
-        stderr.print(f"no runs in {folder}", markup=False)
+        own = " (it is a run itself)" if is_run(folder) else ""
+        stderr.print(f"no runs in {folder}{own}", markup=False, soft_wrap=True)
