@@ -427,9 +427,11 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
         table.add_row(str(member[kind]), state, *cells)
     spreads = [summary[split][name] for split, name in columns]
     if summary["complete"] > 1:
+        every = summary["complete"] == summary["members"]
+        mean = "mean" if every else f"mean of {summary['complete']}"
         table.add_section()
         rows = {
-            "mean": [number(each["mean"]) for each in spreads],
+            mean: [number(each["mean"]) for each in spreads],
             "spread": [number(each["std"]) for each in spreads],
             "95 % from": [number(each["ci95"][0]) for each in spreads],
             "to": [number(each["ci95"][1]) for each in spreads],

@@ -260,8 +260,8 @@ def folds(config: RunConfig, count: int, out: Path) -> Group:
     split = getattr(config.data, "split", None)
     if not isinstance(split, ValSplit):
         raise UsageError(
-            f"--folds is for tables and images; '{config.data.name}' is a series, whose later rows must "
-            "not train what earlier ones judge, or makes its rows: try --seeds"
+            f"--folds is for tables and images, not for '{config.data.name}': rows of a series must be "
+            "judged by none that come before them, and generated ones can be made anew; try --seeds"
         )
     configs = {}
     for fold in range(1, count + 1):

@@ -73,10 +73,10 @@ def train(
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
     """Train a network, or go on where its run folder stands."""
-    one_of("--resume", resume, ("auto", "must", "never"))
-    one_of("--verbose", verbose, (0, 1, 2))
     processes = joined()
     with processes.together():
+        one_of("--resume", resume, ("auto", "must", "never"))
+        one_of("--verbose", verbose, (0, 1, 2))
         run_config = config_of(source, config, set_, seed)
         if run_config.train.tensorboard:
             require("tensorboard", "train.tensorboard", "tensorboard")

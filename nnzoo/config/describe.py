@@ -178,7 +178,7 @@ def _one(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -
         limits += [f"at most {high:g}"] if high is not None else []
         return " ".join([f"{noun}s" if many else f"a {noun}", " and ".join(limits)]).strip()
     if kind == "object":
-        return f"{'sections' if many else 'a section'} {_keys(node)}"
+        return f"{'sections' if many else 'a section'} {_keys(node)}".strip()
     if kind == "string":
         if "examples" in node:
             return f"text like {_either([repr(example) for example in node['examples']])}"
@@ -190,7 +190,7 @@ def _keys(node: Node) -> str:
     keys = list(node.get("properties", {}))
     if "const" in node.get("properties", {}).get("name", {}):
         return "with a 'name'"
-    return f"({', '.join(keys[:4])}{', …' if len(keys) > 4 else ''})"
+    return f"({', '.join(keys[:4])}{', …' if len(keys) > 4 else ''})" if keys else ""
 
 
 def default_text(value: Any) -> str:
