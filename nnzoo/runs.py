@@ -204,7 +204,8 @@ def _sweep(name: str, members: list[dict[str, Any]]) -> dict[str, Any]:
     there = [each for each in complete if each["best"] is not None]
     sign = -1 if higher_is_better(members[0]["monitor"]) else 1
     best = min(there, key=lambda each: sign * each["best"], default=members[0])
-    state = "running" if any(each["state"] == "running" for each in members) else "complete"
+    states = [each["state"] for each in members]
+    state = next((each for each in ("running", "interrupted") if each in states), "complete")
     ages = [each["age"] for each in members if each["age"] is not None]
     found = {key: value for key, value in best.items() if there or not key.startswith("val_")}
     own = {"run": name, "state": state, "complete": len(complete), "age": min(ages, default=None)}

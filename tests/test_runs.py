@@ -136,6 +136,9 @@ def test_a_sweep_is_its_best_trial(nnzoo: Any) -> None:
     assert list(lines(nnzoo, "checkpoints/mlp/trials")) == [str(i) for i in range(12)]
     first = next(iter(lines(nnzoo, "checkpoints/mlp/trials", "--sort", "best")))
     assert first == sweep["trial"]
+    pruned = states.index("pruned")
+    Path(f"checkpoints/mlp/trials/{pruned}/last.pt").write_bytes(b"")  # as one that was stopped has
+    assert lines(nnzoo)["mlp/trials"]["state"] == "interrupted"
 
 
 def test_a_narrow_terminal_shows_the_state_and_a_pipe_everything() -> None:
