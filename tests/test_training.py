@@ -646,7 +646,7 @@ def test_batch_norm_with_batches_of_one_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "rnn", "lstm", "gru"])
 @pytest.mark.parametrize("kernels", ["auto", "torch"])
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 def test_a_compiled_network_trains_as_one_that_is_not(
     name: str, kernels: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

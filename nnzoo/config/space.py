@@ -87,10 +87,12 @@ class Sweep:
         return tree
 
 
-def steps_of(given: RangeOptions) -> tuple[Decimal, Decimal]:
-    """The first and the last value of a range with a step."""
+def last_of(given: RangeOptions) -> float | Decimal:
+    """The last value of a range: of one with a step the last that a step comes to."""
+    if given.step is None:
+        return given.high
     low, step = Decimal(str(given.low)), Decimal(str(given.step))
-    return low, low + (Decimal(str(given.high)) - low) // step * step
+    return low + (Decimal(str(given.high)) - low) // step * step
 
 
 def storage_kind(storage: str) -> Kind | None:

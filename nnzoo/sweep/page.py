@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from nnzoo.config.schema import RangeOptions
 from nnzoo.config.show import inline, number
-from nnzoo.config.space import steps_of
+from nnzoo.config.space import last_of
 from nnzoo.console import short_keys, short_value
 from nnzoo.data.batches import derive
 from nnzoo.errors import ConfigError
@@ -152,8 +152,7 @@ def _at_edge(study: Study, best: Row, key: str) -> bool:
 
 def _place(given: RangeOptions, value: float) -> float:
     """Where in a range a value lies, from 0 to 1."""
-    end = steps_of(given)[1] if given.step else given.high
-    low, high, at = float(given.low), float(end), float(value)
+    low, high, at = float(given.low), float(last_of(given)), float(value)
     if given.log:
         low, high, at = math.log(low), math.log(high), math.log(at)
     return min(1.0, max(0.0, (at - low) / (high - low)))
@@ -166,7 +165,7 @@ def _axis(study: Study, key: str, name: str, complete: list[Row]) -> charts.Axis
         texts = [inline(each) for each in given]
         places = [texts.index(inline(row.values[key])) / spread for row in complete]
         return charts.Axis(name, places, [(i / spread, _cut(text)) for i, text in enumerate(texts)])
-    high = float(steps_of(given)[1]) if given.step else given.high
+    high = float(last_of(given))
     middle = math.sqrt(given.low * high) if given.log else (given.low + high) / 2
     if key in study.sweep.whole:
         middle = round(middle)

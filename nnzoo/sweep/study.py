@@ -53,7 +53,7 @@ from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict
 from nnzoo.config.schema import HIGHER_IS_BETTER, SweepOptions
 from nnzoo.config.show import inline
-from nnzoo.config.space import Sweep, steps_of, storage_kind
+from nnzoo.config.space import Sweep, last_of, storage_kind
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
@@ -377,14 +377,10 @@ def _distribution(sweep: Sweep, key: str) -> BaseDistribution:
     given = sweep.options.space[key]
     if isinstance(given, list):
         return CategoricalDistribution([inline(each) for each in given])
-    low, high, step = given.low, given.high, given.step
+    low, step = given.low, given.step
     if key in sweep.whole:
-        return IntDistribution(
-            int(low), int(steps_of(given)[1] if step else high), given.log, int(step or 1)
-        )
-    return FloatDistribution(
-        float(low), float(steps_of(given)[1] if step else high), given.log, step
-    )
+        return IntDistribution(int(low), int(last_of(given)), given.log, int(step or 1))
+    return FloatDistribution(float(low), float(last_of(given)), given.log, step)
 
 
 def _value(sweep: Sweep, key: str, stored: Any) -> Any:
