@@ -50,7 +50,9 @@ LAYERS = """
     nnzoo.predict nnzoo.predict.answers
     nnzoo.predict.pictures nnzoo.predict.tables
     nnzoo.predict.series
-    nnzoo.predict.inputs nnzoo.starter nnzoo.console nnzoo.export nnzoo.trained
+    nnzoo.init_config nnzoo.init_config.images nnzoo.init_config.table
+    nnzoo.init_config.series
+    nnzoo.predict.inputs nnzoo.init_config.starter nnzoo.console nnzoo.export nnzoo.trained
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.hidden
     nnzoo.inspect.pictures
     nnzoo.inspect.inspection

@@ -158,7 +158,7 @@ def init(
         target = target / f"{stem}.yaml"
     copies = {}
     if own:
-        from nnzoo.starter import starter_config
+        from nnzoo.init_config.starter import starter_config
 
         text = starter_config(data, target)
     else:

@@ -386,16 +386,41 @@ def _separates(text: str) -> str:
 Delimiter = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separates)]
 
 
-class CsvOptions(TableOptions):
+class FileOptions(DataOptions):
+    """How a file of columns is read: CSV (also packed with gzip or zip), Parquet or Excel."""
+
+    path: str = Field(description="the file")
+    header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
+    delimiter: Literal["auto"] | Delimiter = Field(
+        "auto", description="between values; auto: comma, semicolon, tab or pipe (`|`)"
+    )
+    encoding: str = Field(
+        "auto", description="of the text, such as utf-8 or cp1252; auto: UTF-8, UTF-16 by its mark"
+    )
+    skip_rows: Literal["auto"] | Count = Field(
+        "auto", description="lines above the header; auto: a title or comments are found and named"
+    )
+    decimal: Literal["auto", ".", ","] = Field(
+        "auto", description="decimal separator; auto: by the values of each column"
+    )
+    thousands: Literal["auto", "none", ",", ".", " ", "'"] = Field(
+        "auto", description="thousands separator; auto: by the values of each column"
+    )
+    missing: list[str] = Field(
+        [], description="further words that stand for a missing value, such as unknown"
+    )
+    date_format: str = Field(
+        "auto",
+        description="of dates: day_first, month_first or as in strptime, such as %d.%m.%Y; "
+        "auto: by the values",
+    )
+
+
+class CsvOptions(FileOptions, TableOptions):
     """Your table: CSV or Parquet, one row a sample."""
 
     name: Literal["csv"]
-    path: str = Field(description="the file")
     test_path: str | None = Field(None, description="test rows in a file of their own")
-    header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
-    delimiter: Literal["auto"] | Delimiter = Field(
-        "auto", description="between values; auto: comma, semicolon, tab or bar"
-    )
     target: Column = Field(-1, description="name or position of the column to predict")
     task: Literal["auto", "classification", "regression"] = Field(
         "auto", description="classes or a number; auto looks at the target's training rows"
@@ -409,15 +434,10 @@ class CsvOptions(TableOptions):
     split: RowSplit = Field(RowSplit(), description="val, test, stratify, seed")
 
 
-class SeriesOptions(WindowOptions):
+class SeriesOptions(FileOptions, WindowOptions):
     """Your time series: a CSV or Parquet in order of time, cut into windows."""
 
     name: Literal["series"]
-    path: str = Field(description="the file")
-    header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
-    delimiter: Literal["auto"] | Delimiter = Field(
-        "auto", description="between values; auto: comma, semicolon, tab or bar"
-    )
     time: Column | None = Field(None, description="column of dates; default: found")
     target: Column | Annotated[list[Column], Field(min_length=1)] = Field(
         -1, description="column or columns to predict"
