@@ -121,6 +121,11 @@ class ToldError(NnzooError):
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, or the error's type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether the memory that was asked for was not to be had, on the CPU or on a GPU."""
     if isinstance(error, OSError):  # of a file that is mapped

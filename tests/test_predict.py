@@ -20,7 +20,7 @@ from zoo import begin, config, finish
 
 from nnzoo.config.schema import RowSplit
 from nnzoo.console import number
-from nnzoo.data import frames
+from nnzoo.data import csv_reader
 from nnzoo.data.pictures import EXTENSIONS
 from nnzoo.data.series import next_dates
 from nnzoo.data.splitting import split_rows
@@ -270,7 +270,7 @@ def test_a_csv_streams_and_its_row_numbers_run_on(
     cells = write_table("classification")
     network = train("mlp", TABLE)
     whole = joined(predict(network, "d.csv"))
-    monkeypatch.setattr(frames, "PIECE", 500)
+    monkeypatch.setattr(csv_reader, "PIECE", 500)
     pieces = list(predict(network, "d.csv"))
     assert len(pieces) > 5
     parts = joined(pieces)

@@ -21,10 +21,11 @@ from torch import Tensor
 from zoo import begin, config, finish, same
 
 from nnzoo.config.schema import CsvOptions, RowSplit
+from nnzoo.data import csv_reader, limits
 from nnzoo.data import dataset as dataset_module
-from nnzoo.data import frames
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.splitting import split_rows
+from nnzoo.data.table_io import ReadOptions, read_pieces, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError
 
@@ -682,7 +683,7 @@ def test_equal_rows_of_torch_and_numpy_types() -> None:
 def test_a_csv_beyond_a_limit_is_refused(
     limit: str, value: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, limit, value)
+    monkeypatch.setattr(limits, limit, value)
     assert refused(SMALL) == message
 
 
@@ -726,7 +727,7 @@ def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused(
     assert "d.parquet unpacks to 10,000,000,000 bytes" in refused(path="d.parquet")
     parquet({"t": ["x" * 200_000] * 3, "y": [1, 2, 3]}, compression="zstd")
     assert "column 't' has a value of more than 131,072 characters" in refused(path="d.parquet")
-    monkeypatch.setattr(frames, "MAX_PARQUET_BYTES", 2000)
+    monkeypatch.setattr(limits, "MAX_PARQUET_BYTES", 2000)
     parquet({"t": pyarrow.array([b"x" * 500] * 9, pyarrow.binary(500)), "y": range(9)})
     assert "d.parquet unpacks to 4,500 bytes" in refused(path="d.parquet")
     parquet({"t": np.arange(1000), "y": np.arange(1000)}, compression="zstd", use_dictionary=False)
@@ -758,8 +759,8 @@ def test_columns_set_apart_by_several_spaces_are_read() -> None:
 
 def in_pieces(text: str | bytes, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Any]:
     write(text)
-    monkeypatch.setattr(frames, "PIECE", 40)
-    return list(frames.read_frames("d.csv", options.pop("header", "auto"), **options))
+    monkeypatch.setattr(csv_reader, "PIECE", 40)
+    return [piece.frame for piece in read_pieces("d.csv", ReadOptions(**options))]
 
 
 @given(st.data())
@@ -771,10 +772,10 @@ def test_the_pieces_of_a_csv_are_the_whole(own_folder: Path, data: st.DataObject
     header = data.draw(st.sampled_from(["auto", True, False]))
     write(end.join(["a,b", *(",".join(row) for row in table)]).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frames, "PIECE", data.draw(st.integers(1, 200)))
-        pieces = list(frames.read_frames("d.csv", header))
-        joined = frames.read_frame("d.csv", header)
-    whole = frames.read_frame("d.csv", header)
+        patch.setattr(csv_reader, "PIECE", data.draw(st.integers(1, 200)))
+        pieces = [piece.frame for piece in read_pieces("d.csv", ReadOptions(header))]
+        joined = read_table("d.csv", ReadOptions(header)).frame
+    whole = read_table("d.csv", ReadOptions(header)).frame
     pandas.testing.assert_frame_equal(pandas.concat(pieces), whole, check_index_type=False)
     pandas.testing.assert_frame_equal(joined, whole, check_index_type=False)
     assert list(whole.index) == list(range(len(whole)))
@@ -817,12 +818,12 @@ def test_a_byte_that_is_no_utf8_is_named_wherever_it_stands(bom: bytes, bad: byt
 def test_pieces_have_no_bound_on_the_size_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,b\n" + "1,2\n" * 100
     for limit in ("MAX_CELLS", "MAX_CSV_BYTES"):
-        monkeypatch.setattr(frames, limit, 99)
+        monkeypatch.setattr(limits, limit, 99)
     assert sum(map(len, in_pieces(text, monkeypatch))) == 100
     assert refused() == (
         "d.csv has 404 bytes; a CSV may have 99. Keep fewer rows or columns, or save it as Parquet"
     )
-    monkeypatch.setattr(frames, "MAX_CSV_BYTES", 10**9)
+    monkeypatch.setattr(limits, "MAX_CSV_BYTES", 10**9)
     assert refused() == (
         "d.csv has 101 rows of 2 columns; at most 99 values are read. Keep fewer rows or columns"
     )
@@ -831,7 +832,7 @@ def test_pieces_have_no_bound_on_the_size_of_the_file(monkeypatch: pytest.Monkey
 def test_a_row_that_never_ends_is_refused_before_it_fills_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(frames, "MAX_ROW", 1000)
+    monkeypatch.setattr(limits, "MAX_ROW", 1000)
     assert refused("a,y\n1,u\n" + "x" * 2000) == "d.csv:3: a row of more than 1,000 characters"
     endless = 'a,y\n1,"' + '\n","'.join(["u"] * 500)
     assert refused(endless) == "d.csv:2: a row of more than 1,000 characters"

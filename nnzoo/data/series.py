@@ -11,20 +11,11 @@ import numpy as np
 import torch
 
 from nnzoo.config.schema import SeriesOptions, TimeSplit
+from nnzoo.data.columns import column_name, looks_numeric, refuse_huge, shorten, to_numbers
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
-from nnzoo.data.frames import (
-    SAMPLE,
-    column_name,
-    header_notes,
-    looks_like_dates,
-    looks_numeric,
-    read_frame,
-    refuse_huge,
-    shorten,
-    to_dates,
-    to_numbers,
-)
+from nnzoo.data.dates import looks_like_dates, to_dates
 from nnzoo.data.splitting import split_time
+from nnzoo.data.table_io import ReadOptions, read_table
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -95,7 +86,8 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
 
     Missing covariates keep their last value; a missing target is an error. Raises DataError.
     """
-    frame = read_frame(options.path, options.header, options.delimiter)
+    table = read_table(options.path, ReadOptions.of(options))
+    frame = table.frame
     time = _time_column(frame, options)
     groups = _groups(frame, options)
     group = None if groups is None else groups.name
@@ -122,7 +114,7 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
         horizon=options.horizon, split=options.split, season=season,
         names=list(pieces) if groups is not None else (),
     )  # fmt: skip
-    dataset.notes += header_notes(frame, options.path, options.header)
+    dataset.notes += table.notes
     return dataset
 
 
@@ -192,7 +184,7 @@ def next_dates(past: pandas.Series, steps: int) -> list[str] | None:
     except (OverflowError, ValueError):
         return None
     future = [ahead(step) for step in range(1, steps + 1)]
-    days = not any(each != each.normalize() for each in (*dates.iloc[-SAMPLE:], *future))
+    days = not any(each != each.normalize() for each in (*dates.iloc[-10:], *future))
     zone = "+00:00" if re.search(_OFFSET, str(past.iloc[-1])) else ""
     return [each.strftime("%Y-%m-%d" if days else f"%Y-%m-%d %H:%M:%S{zone}") for each in future]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,19 +11,17 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
-from nnzoo.data.frames import (
+from nnzoo.data.columns import (
     column_name,
-    header_notes,
     looks_numeric,
-    read_frame,
     refuse_huge,
     shorten,
     to_numbers,
     to_text,
-    unnamed,
 )
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
 from nnzoo.data.splitting import split_rows
+from nnzoo.data.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,15 +42,18 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     """
     import pandas
 
-    frame = read_frame(options.path, options.header, options.delimiter)
+    reading = ReadOptions.of(options)
+    table = read_table(options.path, reading)
+    frame, table_notes = table.frame, table.notes
     target = column_name(frame, options.target, "data.target")
     frames, files = {"train": frame}, {"train": options.path, "val": options.path}
     if options.test_path is None:
         files["test"] = options.path
     else:
         # Both files have a header or none has: a few test rows alone would not tell.
-        header = not unnamed(frame) if options.header == "auto" else options.header
-        other = read_frame(options.test_path, header, options.delimiter, "data.test_path")
+        alike = replace(reading, header=table.named)
+        test = read_table(options.test_path, alike, "data.test_path")
+        other, table_notes = test.frame, table_notes + test.notes
         if target not in other.columns:
             raise DataError(f"{options.test_path}: no column '{target}', which is the target")
         frames["test"], files["test"] = other, options.test_path
@@ -80,7 +82,7 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
     notes = [f"columns: {describe_columns(spec['columns'])}"]
     notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
-    notes += header_notes(frame, options.path, options.header)
+    notes += table_notes
     kind = Kind("table", (len(spec["columns"]),))
     return Dataset(kind, spec["task"], splits, spec, notes=notes)
 
@@ -139,7 +141,7 @@ def _describe(
     if not numbers and not categories:
         raise DataError(f"{path} has no column to learn from but the target '{target}'")
     spec: dict[str, Any] = {"columns": numbers + categories, "target": target}
-    if unnamed(train):
+    if numbered(train):
         spec["width"] = len(train.columns)  # tells later whether a file lacks the target
     task = options.task
     if task != "classification":

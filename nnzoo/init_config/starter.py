@@ -43,9 +43,11 @@ def starter_config(data: Path, out: Path) -> str:
 
 def _file(data: Path, path: str) -> tuple[str, str]:
     """(a sentence about the file, the sections) of a table or series."""
-    from nnzoo.data.frames import looks_like_dates, looks_numeric, read_frame
+    from nnzoo.data.columns import looks_numeric
+    from nnzoo.data.dates import looks_like_dates
+    from nnzoo.data.table_io import read_table
 
-    frame = read_frame(str(data), "auto")
+    frame = read_table(str(data)).frame
     dates = [name for name in frame.columns if looks_like_dates(frame[name])]
     numbers = [name for name in frame.columns if looks_numeric(frame[name])]
     others = [name for name in frame.columns if name not in dates and name not in numbers]
@@ -60,7 +62,7 @@ def _file(data: Path, path: str) -> tuple[str, str]:
 
 def _tells_series_apart(frame: pandas.DataFrame, time: str, group: str) -> bool:
     """Whether the dates are in order within each value of a column, but not in the whole file."""
-    from nnzoo.data.frames import to_dates
+    from nnzoo.data.dates import to_dates
 
     def in_order(dates: pandas.Series) -> bool:
         # A few equal times are the hour that a clock is set back.

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def header_line(frame: pandas.DataFrame) -> str:
-    from nnzoo.data.frames import unnamed
+    from nnzoo.data.table_io import numbered
 
-    return "  header: false\n" if unnamed(frame) else ""
+    return "  header: false\n" if numbered(frame) else ""
 
 
 def table_config(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.frames import shorten
+from nnzoo.data.columns import shorten
 from nnzoo.data.pictures import EXTENSIONS, picture_files
 from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network

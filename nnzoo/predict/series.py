@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import SeriesOptions
+from nnzoo.data.columns import shorten
 from nnzoo.data.dataset import WindowSplit
-from nnzoo.data.frames import read_frame, shorten, unnamed
 from nnzoo.data.series import Past, next_dates, read_past
+from nnzoo.data.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network, read_dataset
 from nnzoo.predict.answers import SHOWN, Answers, numbers, reads
-from nnzoo.predict.tables import header_of
+from nnzoo.predict.tables import reading_of
 
 if TYPE_CHECKING:
     import pandas
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 def predict_series(network: Network, paths: list[str], steps: int) -> Answers:
     """The future of each series of each file; of the run's own where there is none."""
     pasts = {}
-    delimiter = getattr(network.config.data, "delimiter", "auto")
+    notes = []
     for path in paths:
-        frame = read_frame(path, header_of(network), delimiter, "INPUT")
-        pasts[path] = pasts_of(network, frame, path)
-    return answer_series(network, pasts or {"": _own_past(network)}, steps)
+        table = read_table(path, reading_of(network), "INPUT")
+        pasts[path] = pasts_of(network, table.frame, path)
+        notes += table.notes
+    answers = answer_series(network, pasts or {"": _own_past(network)}, steps)
+    answers.notes += notes
+    return answers
 
 
 def _own_past(network: Network) -> dict[str, Past]:
@@ -36,7 +40,7 @@ def _own_past(network: Network) -> dict[str, Past]:
     data = network.config.data
     if isinstance(data, SeriesOptions):
         try:
-            frame = read_frame(data.path, data.header, data.delimiter)
+            frame = read_table(data.path, ReadOptions.of(data)).frame
         except DataError as error:
             raise DataError(f"{error}\nIf the data has moved, give its file as INPUT") from None
         return pasts_of(network, frame, data.path)
@@ -50,7 +54,7 @@ def pasts_of(network: Network, frame: pandas.DataFrame, source: str) -> dict[str
     """Each series of a frame, at least as long as the network's window."""
     spec, window = network.facts["spec"], network.facts["shape"][0]
     names = [column["name"] for column in spec["columns"]]
-    if unnamed(frame) and len(frame.columns) == len(names):
+    if numbered(frame) and len(frame.columns) == len(names):
         frame = frame.set_axis(names, axis=1)
     data = network.config.data
     options = data if isinstance(data, SeriesOptions) else SeriesOptions(name="series", path="")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from nnzoo.data.frames import read_frame, read_frames, shorten, to_text, unnamed
+from nnzoo.data.columns import shorten, to_text
+from nnzoo.data.table_io import ReadOptions, numbered, read_pieces, read_table
 from nnzoo.data.tables import encode_columns
 from nnzoo.errors import DataError
 from nnzoo.network import Network
@@ -20,24 +22,27 @@ if TYPE_CHECKING:
 
 
 def predict_tables(network: Network, paths: list[str]) -> Iterator[Answers]:
-    data = network.config.data
     unseen = Unseen()
+    notes: list[str] = []
     for path in paths:
-        header, delimiter = header_of(network), getattr(data, "delimiter", "auto")
-        for frame in read_frames(path, header, delimiter, "INPUT"):
-            answers = answer_rows(network, frame, path, unseen)
+        for table in read_pieces(path, reading_of(network), "INPUT"):
+            answers = answer_rows(network, table.frame, path, unseen)
+            notes += table.notes
             if len(paths) > 1:
                 answers.places = {"file": [path] * len(answers)} | answers.places
             yield answers
-    yield answers.only(unseen.notes())
+    yield answers.only(notes + unseen.notes())
 
 
-def header_of(network: Network) -> bool | Literal["auto"]:
-    """Whether files of new data name their columns: as the training file did, where there is one."""
-    header: bool | Literal["auto"] | None = getattr(network.config.data, "header", None)
-    if header is None:
-        return "auto"
-    return not all(map(str.isdecimal, _names(network))) if header == "auto" else header
+def reading_of(network: Network) -> ReadOptions:
+    """How files of new data are read: as the training file was, where there is one.
+
+    They name their columns if it did; "auto" delimiter, encoding and skip_rows are found anew.
+    """
+    options = ReadOptions.of(network.config.data)
+    if options.header != "auto" or not hasattr(network.config.data, "header"):
+        return options
+    return replace(options, header=not all(map(str.isdecimal, _names(network))))
 
 
 def _names(network: Network) -> list[str]:
@@ -59,7 +64,7 @@ def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
     """Columns that go by their positions, numbered as in the training file: where one is lacking it
     is the target, and what stands behind it moves up."""
     spec, names = network.facts["spec"], _names(network)
-    if "target" not in spec or not unnamed(frame) or not all(map(str.isdecimal, names)):
+    if "target" not in spec or not numbered(frame) or not all(map(str.isdecimal, names)):
         return frame
     width = spec.get("width", max(map(int, names)) + 1)
     if len(frame.columns) != width - 1:
@@ -103,7 +108,7 @@ def predict_sequences(network: Network, paths: list[str]) -> Iterator[Answers]:
     files = iter(paths)
     while batch := list(islice(files, rows_at_once(network))):
         found = [
-            read_sequence(network, read_frame(path, "auto", key="INPUT"), path) for path in batch
+            read_sequence(network, read_table(path, key="INPUT").frame, path) for path in batch
         ]
         yield answer(network, torch.stack(found), {"file": batch})
 
@@ -113,7 +118,7 @@ def read_sequence(network: Network, frame: pandas.DataFrame, source: str) -> Ten
     steps, features = network.facts["shape"]
     names = [column["name"] for column in network.facts["spec"].get("columns", [])]
     names = names or [str(i) for i in range(features)]
-    if unnamed(frame) and len(frame.columns) == len(names):
+    if numbered(frame) and len(frame.columns) == len(names):
         frame = frame.set_axis(names, axis=1)
     raw = encode_columns(frame, [{"name": name} for name in names], source)
     if len(raw) != steps:

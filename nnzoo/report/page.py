@@ -24,8 +24,8 @@ from nnzoo.config import RunConfig
 from nnzoo.config.reader import MAX_BYTES
 from nnzoo.config.schema import HIGHER_IS_BETTER
 from nnzoo.config.show import number, percent
+from nnzoo.data.columns import shorten
 from nnzoo.data.dataset import WindowSplit
-from nnzoo.data.frames import shorten
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures

@@ -1,0 +1,124 @@
+"""Files of columns of any kind as frames of text or numbers, with notes on what was guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nnzoo.data import limits
+from nnzoo.data.columns import mark_missing, shorten
+from nnzoo.data.csv_reader import read_csv
+from nnzoo.data.parquet_reader import read_parquet
+from nnzoo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a file is cut into rows and columns; "auto" is decided for each file.
+
+    What the text of a column means (decimal, thousands, missing, date_format) is no part of it.
+    """
+
+    header: Literal["auto"] | bool = "auto"
+    delimiter: str = "auto"
+    encoding: str = "auto"
+    skip_rows: Literal["auto"] | int = "auto"
+
+    @classmethod
+    def of(cls, data: Any) -> ReadOptions:
+        """Those of a config's `data` section; the defaults where it has no such keys."""
+        return cls(*(getattr(data, name, "auto") for name in cls.__annotations__))
+
+
+@dataclass
+class Table:
+    """A file, or a piece of one, as it was read.
+
+    frame: columns of text, None where a value is missing, or numbers (Parquet); its index counts
+    data rows from 0, through all pieces. Columns without a name are "0", "1", ….
+    named: whether the first row named the columns; notes: what was guessed or left out, a line each.
+    """
+
+    frame: pandas.DataFrame
+    named: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def read_table(path: str, options: ReadOptions = ReadOptions(), key: str = "data.path") -> Table:
+    """A whole file.
+
+    Everything in a CSV is read as text, so that what one row holds never changes how another is
+    parsed. "Data row 1" of an error is the first below the header. key: who named the file.
+    Raises DataError for a missing, empty, ragged, unreadable or too large file.
+    """
+    import pandas
+
+    pieces = list(_pieces(Path(path), options, key, bounded=True))
+    frames = [piece.frame for piece in pieces]
+    return Table(
+        frames[0] if len(frames) == 1 else pandas.concat(frames),
+        pieces[0].named,
+        [note for piece in pieces for note in piece.notes],
+    )
+
+
+def read_pieces(
+    path: str, options: ReadOptions = ReadOptions(), key: str = "data.path"
+) -> Iterator[Table]:
+    """What `read_table` gives, in pieces whose index runs on: a CSV of any size in little memory.
+
+    Each piece has the notes that none before it had. A Parquet file is one piece, within the bounds
+    of `read_table`. Raises DataError as that does, when it comes to the fault.
+    """
+    return _pieces(Path(path), options, key, bounded=False)
+
+
+def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterator[Table]:
+    """The pieces of a file; bounded: where all of them shall be held at once."""
+    if file.is_dir():
+        raise DataError(f"{key}: {file} is a folder, not a file")
+    if not file.is_file():  # a pipe would wait for ever, and a device has no end
+        what = "not a regular file:" if file.exists() else "no file"
+        raise DataError(f"{key}: {what} {file}")
+    try:
+        if file.suffix.lower() in (".parquet", ".pq"):
+            frame = read_parquet(file)
+            _check_columns(file, frame)
+            yield Table(mark_missing(frame), named=True)
+            return
+        notes: list[str] = []
+        for number, (frame, named) in enumerate(
+            read_csv(file, options.header, options.delimiter, bounded)
+        ):
+            if number == 0:
+                _check_columns(file, frame)
+                if options.header == "auto" and not named:
+                    notes.append("no header found: the first row is data (data.header)")
+            yield Table(mark_missing(frame), named, notes)
+            notes = []
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+
+
+def _check_columns(file: Path, frame: pandas.DataFrame) -> None:
+    if not len(frame):
+        raise DataError(f"{file} has no rows")
+    longest = max(map(len, frame.columns), default=0)
+    if longest > limits.MAX_NAME:
+        raise DataError(
+            f"{file}: a column's name has {longest:,} characters; at most {limits.MAX_NAME:,}. Is "
+            "the first row data (data.header: false)?"
+        )
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise DataError(f"{file}: two columns are named '{shorten(repeated[0])}'")
+
+
+def numbered(frame: pandas.DataFrame) -> bool:
+    """Whether the columns go by their positions: "0", "1", …."""
+    return list(frame.columns) == [str(i) for i in range(len(frame.columns))]
