@@ -15,6 +15,7 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError
+from nnzoo.status import status
 from nnzoo.tasks import Regression, Task, build_task
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
@@ -128,7 +129,8 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
     """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
     entry = DATA.get(config.data.name)
     assert entry is not None
-    dataset: Dataset = entry.load()(config.data, None if facts is None else facts["spec"])
+    with status("reading the data"):
+        dataset: Dataset = entry.load()(config.data, None if facts is None else facts["spec"])
     dataset.spec["task"] = dataset.task
     if len(dataset.splits["train"]) < 2:
         raise DataError("one training row is not enough; hold out fewer (data.split)")

@@ -16,7 +16,7 @@ PACKAGE = Path(nnzoo.__file__).parent
 # A module imports only what stands in a line above its own; within a line, nothing.
 LAYERS = """
     nnzoo
-    nnzoo.errors nnzoo.cache
+    nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema
     nnzoo.config.shelf nnzoo.config.space
     nnzoo.config.describe
@@ -61,7 +61,7 @@ LAYERS = """
     nnzoo.report nnzoo.report.answers nnzoo.report.charts
     nnzoo.report.page
     nnzoo.sweep.page
-    nnzoo.api
+    nnzoo.api nnzoo.cli.status
     nnzoo.cli.common nnzoo.cli.several
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep

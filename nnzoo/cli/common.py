@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnzoo.cli.status import StatusDisplay
 from nnzoo.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -20,6 +21,7 @@ from nnzoo.errors import (
     UsageError,
     is_out_of_memory,
 )
+from nnzoo.status import listening
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
@@ -47,8 +49,10 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
+        quiet = kwargs.get("verbose") == 0 or os.environ.get("RANK", "0") != "0"
         try:
-            return function(*args, **kwargs)
+            with listening(None if quiet else StatusDisplay()):
+                return function(*args, **kwargs)
         except ToldError as error:
             raise typer.Exit(error.exit_code) from None
         except NnzooError as error:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.errors import DataError
+from nnzoo.status import status
 
 KindName = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]
@@ -263,6 +264,7 @@ class Dataset:
         """The classes in order of their index; empty where the task has none."""
         return cast(list[str], self.spec.get("labels", []))
 
+    @status("hashing the data")
     def fingerprint(self) -> str:
         """SHA-256 over every split's content and what its columns and labels are, abbreviated."""
         digest = hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode())

@@ -27,6 +27,7 @@ from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
 from nnzoo.native import library as native
 from nnzoo.network import Network
+from nnzoo.status import status
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
 from nnzoo.training.together import Together
@@ -66,7 +67,8 @@ def resolve(
         path = cache_folder() / "tuned" / f"{key}.json"
         chosen = _remembered(path, choices)
         if chosen is None:
-            chosen = _fastest(_timed(config, network, splits, choices, processes))
+            with status("timing threads and precisions, once for this network on this machine"):
+                chosen = _fastest(_timed(config, network, splits, choices, processes))
             _remember(path, chosen)
         precision, count = chosen
     update = {"precision": precision, "threads": count, "kernels": kernels,
@@ -157,9 +159,11 @@ def threads_together(trainers: Sequence[Trainer]) -> int:
     path = cache_folder() / "tuned" / f"{key}.json"
     chosen = _remembered(path, choices)
     if chosen is None:
-        group = Together([Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers])
-        rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
-        chosen = _fastest(_race(choices, lambda choice: group.train_step(rows)))
+        with status("timing threads, once for these networks on this machine"):
+            copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
+            group = Together(copies)
+            rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
+            chosen = _fastest(_race(choices, lambda choice: group.train_step(rows)))
         _remember(path, chosen)
     return chosen[1]
 
