@@ -14,8 +14,9 @@ NnzooError            1   also what nnzoo itself got wrong
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -31,6 +32,12 @@ class NnzooError(Exception):
     """One short message: what is wrong, where, and what to do."""
 
     exit_code = 1
+
+    def locate(self, place: Callable[[str], str]) -> None:
+        """Say where the config key that this error blames is written, once.
+
+        place: from a dotted path to "cnn.yaml:7:3" or "--set".
+        """
 
     def __str__(self) -> str:
         """Names and values come out of files: what would steer a terminal is written out."""
@@ -48,7 +55,8 @@ class UsageError(NnzooError):
 class Fault:
     """One thing wrong with a configuration.
 
-    where: "cnn.yaml:7:3" (line and column from 1) or "--set"; path: "model.channels".
+    where: "cnn.yaml:7:3" (line and column from 1), "--set", or "" while it is not known;
+    path: "model.channels".
     """
 
     where: str
@@ -65,32 +73,55 @@ class ConfigError(NnzooError):
     def __init__(self, source: str, faults: Sequence[Fault]) -> None:
         self.source = source
         self.faults = sorted(faults, key=lambda fault: fault.order)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
         paths = [_cut(fault.path) for fault in self.faults[:MAX_SHOWN]]
         shown = list(zip(self.faults, paths, strict=False))
-        where_width = max(len(fault.where) for fault, _ in shown)
+        where_width = max(len(fault.where or "config") for fault, _ in shown)
         path_width = max(map(len, paths))
         count = f"{len(self.faults)} problem{'s' if len(self.faults) != 1 else ''}"
-        lines = [f"{source}: {count}"]
+        lines = [f"{self.source}: {count}"]
         lines += [
-            f"  {fault.where:<{where_width}}  {path:<{path_width}}  {fault.message}"
+            f"  {fault.where or 'config':<{where_width}}  {path:<{path_width}}  {fault.message}"
             for fault, path in shown
         ]
         if len(self.faults) > MAX_SHOWN:
             lines.append(f"  and {len(self.faults) - MAX_SHOWN:,} more")
-        super().__init__("\n".join(lines))
+        return "\n".join(lines)
+
+    def locate(self, place: Callable[[str], str]) -> None:
+        if any(not fault.where for fault in self.faults):
+            self.source = place("")
+            self.faults = [
+                fault if fault.where else replace(fault, where=place(fault.path))
+                for fault in self.faults
+            ]
+            self.args = (self._text(),)
 
     @classmethod
     def at(cls, path: str, message: str) -> ConfigError:
-        """One fault that shows only when the configuration meets the data."""
-        return cls("configuration", [Fault("config", path, message)])
+        """One fault that shows only when the configuration meets the data; `locates_errors` says where."""
+        return cls("configuration", [Fault("", path, message)])
 
 
 def _cut(path: str) -> str:
     return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
 
 
+_KEY = re.compile(r"(data|model|optim|train)(\.[a-z0-9_]+)+")
+
+
 class DataError(NnzooError):
+    """Something wrong with the data. A message that begins with the config key to blame, as in
+    "data.target: no column 'knd'", gets the place of that key in the file."""
+
     exit_code = 3
+
+    def locate(self, place: Callable[[str], str]) -> None:
+        key, _, message = str(self).partition(": ")
+        if _KEY.fullmatch(key):
+            self.args = (f"{place(key)}  {key}  {message}",)
 
 
 class DivergedError(NnzooError):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config import DATA, MODELS, RunConfig
-from nnzoo.config.load import from_dict
+from nnzoo.config.load import from_dict, locates_errors
 from nnzoo.config.schema import TrainOptions
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
@@ -125,6 +125,7 @@ class Network(nn.Module):
         }
 
 
+@locates_errors
 def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Dataset:
     """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
     entry = DATA.get(config.data.name)
@@ -148,6 +149,7 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
     return dataset
 
 
+@locates_errors
 def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
     """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
     options = getattr(config.data, "preprocess")

@@ -17,7 +17,7 @@ from filelock import FileLock
 from nnzoo import __version__
 from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
-from nnzoo.config.load import PATH_KEYS, from_dict
+from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.distributed import ALONE, RESTART_WAIT, Joined, Processes, launch, restarts
 from nnzoo.errors import (
@@ -115,6 +115,7 @@ def take_over(config: RunConfig, stored: RunConfig) -> RunConfig:
     return replace(config, train=config.train.model_copy(update=resolved))
 
 
+@locates_errors
 def start(
     config: RunConfig,
     out: Path,

@@ -142,7 +142,10 @@ def test_without_the_data_the_rest_is_there(nnzoo: NNZOO) -> None:
     Path("t.csv").rename("elsewhere.csv")
     result = nnzoo("report", folder)
     assert result.code == 0
-    assert "note: run: left out what needs the data: data.path: no file" in result.err
+    assert (
+        "note: run: left out what needs the data: checkpoints/run/best.pt  data.path  no file"
+        in result.err
+    )
     page = (folder / "report.html").read_text()
     assert '<section id="curves">' in page and '<section id="answers">' not in page
     assert nnzoo("report", folder, "--set", "data.path=elsewhere.csv").code == 0

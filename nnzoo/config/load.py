@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from nnzoo.config import reader, schema
 from nnzoo.config.describe import (
@@ -27,8 +28,10 @@ from nnzoo.config.describe import (
 from nnzoo.config.reader import Document
 from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
 from nnzoo.config.space import Sweep, key_path, put, storage_kind
-from nnzoo.errors import ConfigError, Fault, UsageError
+from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 SHELVES: dict[str, Shelf] = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
 SECTIONS = ("name", "seed", "data", "model", "optim", "train", "sweep")
 NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
@@ -91,8 +94,10 @@ class RunConfig:
     model: schema.ModelOptions
     optim: schema.OptimOptions
     train: schema.TrainOptions
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Dotted path -> "cnn.yaml:7" or "--set"; what is not here is a default."""
+    source: str = field(default="configuration", compare=False)
+    """The file it was read from, for messages."""
+    origins: Mapping[str, reader.Position | None] = field(default_factory=dict, compare=False)
+    """Dotted path -> line and column in the file, None for --set; what is not here is a default."""
     sweep: Sweep | None = field(default=None, compare=False)
     """What `nnzoo sweep` searches; no part of the run itself."""
 
@@ -106,6 +111,36 @@ class RunConfig:
     def flat(self) -> dict[str, Any]:
         """Dotted path -> value; a list is one value."""
         return dict(_flatten(self.to_dict(), ""))
+
+    def place(self, path: str) -> str:
+        """Where a key has its value from: "cnn.yaml:7:3", or "--set"; of a default, where the section
+        is that could hold it, else the file."""
+        below = [key for key in self.origins if path and key.startswith((f"{path}.", f"{path}["))]
+        if path not in self.origins and any(self.origins[key] is None for key in below):
+            return "--set"
+        while path:
+            if path in self.origins:
+                position = self.origins[path]
+                return f"{self.source}:{position[0]}:{position[1]}" if position else "--set"
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.source
+
+
+def locates_errors(
+    function: Callable[Concatenate[RunConfig, _P], _T],
+) -> Callable[Concatenate[RunConfig, _P], _T]:
+    """Decorate a function of a configuration whose errors show only when that meets the data: they
+    get the place in the file of the key to blame."""
+
+    @functools.wraps(function)
+    def wrapped(config: RunConfig, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return function(config, *args, **kwargs)
+        except NnzooError as error:
+            error.locate(config.place)
+            raise
+
+    return wrapped
 
 
 def _flatten(value: Any, prefix: str) -> list[tuple[str, Any]]:
@@ -231,7 +266,9 @@ class _Parser:
         if self.faults:
             raise ConfigError(self.source, self.faults)
         assert isinstance(name, str) and isinstance(seed, int)
-        return RunConfig(name=name, seed=seed, **options, origins=self.origins(), sweep=sweep)
+        return RunConfig(
+            name=name, seed=seed, **options, source=self.source, origins=self.origins(), sweep=sweep
+        )
 
     def check_name(self, name: Any, in_file: bool) -> None:
         if isinstance(name, str) and re.fullmatch(schema.NAME_PATTERN, name):
@@ -566,14 +603,36 @@ class _Parser:
         self.fault((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
 
     def unknown(self, where: reader.Path, key: str, known: list[str]) -> None:
+        other = {
+            word: place for word, place in self.other_sections().items()
+            if place != reader.dotted(where)
+        }  # fmt: skip
         near = nearest(key, known)
-        if near:
+        alike = nearest(key, other, cutoff=0.75)
+        if key in other:
+            hint = f"it is {other[key]}"
+        elif alike and (near is None or _likeness(key, alike) > _likeness(key, near)):
+            hint = f"did you mean {other[alike]}?"
+        elif near:
             hint = f"did you mean '{near}'?"
-        elif key in _OTHER_SECTIONS and _OTHER_SECTIONS[key] != reader.dotted(where):
-            hint = f"it is {_OTHER_SECTIONS[key]}"
         else:
             hint = f"known here: {', '.join(known)}"
         self.fault(where, f"unknown key; {hint}", at_key=True)
+
+    def other_sections(self) -> dict[str, str]:
+        """Where keys belong that stand in a wrong section: those of this file's sections, and words
+        that people use for them."""
+        options: list[tuple[str, type[schema.Options]]] = [("train", schema.TrainOptions)]
+        for section, shelf in SHELVES.items():
+            given = self.tree.get(section) if isinstance(self.tree, dict) else None
+            name = given.get("name") if isinstance(given, dict) else given
+            entry = shelf.get(name) if isinstance(name, str) else None
+            options += [(section, entry.options)] if entry else []
+        keys = {
+            key: f"{section}.{key}"
+            for section, each in options for key in each.model_fields if key != "name"
+        }  # fmt: skip
+        return keys | _OTHER_SECTIONS
 
     def fault(self, path: reader.Path, message: str, at_key: bool = False) -> None:
         """Note a fault with the place in the file, or "--set", that is to blame."""
@@ -593,15 +652,11 @@ class _Parser:
         located = f"{self.source}:{position[0]}:{position[1]}" if self.values else self.source
         self.faults.append(Fault(located, reader.dotted(path), message, position))
 
-    def origins(self) -> dict[str, str]:
+    def origins(self) -> dict[str, reader.Position | None]:
         """Dotted path -> where the value came from; a list one item of which is set counts as set."""
-        origins = {
-            reader.dotted(path): f"{self.source}:{position[0]}"
-            for path, position in self.values.items()
-            if path
-        }
+        origins = {reader.dotted(path): place for path, place in self.values.items() if path}
         names = {tuple(takewhile(lambda part: isinstance(part, str), p)) for p in self.set_paths}
-        return origins | {reader.dotted(path): "--set" for path in names}
+        return origins | {reader.dotted(path): None for path in names}
 
 
 def _below_space(path: reader.Path) -> reader.Path:
@@ -624,6 +679,10 @@ def _real_path(raw: Any, error: Any) -> reader.Path:
         elif last and error["type"] == "missing":
             path.append(part)
     return tuple(path)
+
+
+def _likeness(word: str, other: str) -> float:
+    return SequenceMatcher(None, word.casefold(), other.casefold()).ratio()
 
 
 def _value_at(raw: Any, path: reader.Path) -> Any:

@@ -80,11 +80,11 @@ def _lines(tree: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[t
 
 def _origin(config: RunConfig, path: str) -> str:
     """Where a value came from; `optim: adam` is where optim.name came from."""
-    if path in config.origins:
-        return config.origins[path]
     parent, _, key = path.rpartition(".")
-    if key == "name" and parent in config.origins:
-        return config.origins[parent]
+    for place in (path, *([parent] if key == "name" else [])):
+        if place in config.origins:
+            position = config.origins[place]
+            return f"{config.source}:{position[0]}" if position else "--set"
     return "from the file's name" if path == "name" else "default"
 
 

@@ -50,7 +50,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
-from nnzoo.config.load import PATH_KEYS, from_dict
+from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
 from nnzoo.config.schema import HIGHER_IS_BETTER, SweepOptions
 from nnzoo.config.show import inline
 from nnzoo.config.space import Sweep, last_of, storage_kind
@@ -421,6 +421,7 @@ def _draw(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> None
 # Opening.
 
 
+@locates_errors
 def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | None = None) -> Study:
     """Join the study of a config, or begin it.
 

@@ -1,0 +1,113 @@
+"""What is found wrong only against the data names the file, line and column of the key to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nnzoo.config import load_config
+from nnzoo.errors import ConfigError, DataError
+
+Nnzoo = Callable[..., "object"]
+TABLE = """\
+name: t
+data:
+  name: csv
+  path: t.csv
+  target: kind
+model: {name: mlp, hidden: [4]}
+train: {epochs: 1}
+"""
+
+
+@pytest.fixture
+def table(own_folder: Path) -> Path:
+    rows = "".join(f"{i},{i % 7},{'no' if i % 2 else 'yes'}\n" for i in range(40))
+    Path("t.csv").write_text(f"a,b,kind\n{rows}")
+    Path("t.yaml").write_text(TABLE)
+    return own_folder
+
+
+# (change of the file, --set, what is said)
+CASES = {
+    "model": ("name: mlp, hidden: [4]", "name: cnn", (), "t.yaml:6:15  model.name"),
+    "a model by its name alone": ("{name: mlp, hidden: [4]}", "lstm", (), "t.yaml:6:8  model.name"),
+    "loss": ("epochs: 1", "epochs: 1, loss: mse", (), "t.yaml:7:26  train.loss"),
+    "monitor": ("epochs: 1", "epochs: 1, monitor: val_rmse", (), "t.yaml:7:29  train.monitor"),
+    "batch": ("epochs: 1", "epochs: 1, batch_size: 1", ("model.norm=batch",), "t.yaml:7:32  train.b"),
+    "pca": ("kind\n", "kind\n  preprocess:\n    pca: 9\n", (), "t.yaml:7:10  data.preprocess.pca"),
+    "--set": ("", "", ("train.loss=huber",), "--set  train.loss"),
+    "--set of a section": ("", "", ("model={name: gru}",), "--set  model.name"),
+    "a default": ("kind\n", "b\n  relative: true\n", (), "unknown key"),
+    "column": ("target: kind", "target: knid", (), "t.yaml:5:11  data.target  no column 'knid'; did"),
+    "columns": ("kind\n", "kind\n  drop: [a, zz]\n", (), "t.yaml:6:9  data.drop  no column 'zz'"),
+    "path": ("path: t.csv", "path: u.csv", (), "t.yaml:4:9  data.path  no file"),
+    "column by --set": ("", "", ("data.target=KIND",), "--set  data.target  no column 'KIND'; did"),
+    "split": ("kind\n", "kind\n  split:\n    val: 30\n    test: 30\n", (), "t.yaml:7:5  data.split"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_errors_against_the_data_name_file_line_and_column(
+    case: str, table: Path, nnzoo: Nnzoo
+) -> None:
+    old, new, sets, message = CASES[case]
+    Path("t.yaml").write_text(TABLE.replace(old, new) if old else TABLE)
+    result = nnzoo("train", "t.yaml", *(word for each in sets for word in ("-s", each)))
+    assert message in result.err
+    assert result.code == (3 if "data" in message and "pca" not in message else 2)
+
+
+def test_a_default_is_blamed_on_the_section_that_could_hold_it(table: Path, nnzoo: Nnzoo) -> None:
+    Path("t.yaml").write_text(TABLE.replace("  target: kind\n", "  split: {val: 0}\n"))
+    result = nnzoo("train", "t.yaml", "-s", "train.early_stopping.patience=2")
+    assert "--set  train.early_stopping  needs validation rows" in result.err
+    config = load_config("t.yaml")
+    assert config.place("data.target") == "t.yaml:3:3"
+    assert config.place("optim.lr") == config.place("") == "t.yaml"
+    assert config.place("model.hidden[0]") == "t.yaml:6:29"
+
+
+def test_python_sees_the_same_place(table: Path) -> None:
+    import nnzoo
+
+    Path("t.yaml").write_text(TABLE.replace("{name: mlp, hidden: [4]}", "cnn"))
+    with pytest.raises(ConfigError, match=r"t\.yaml:6:8  model\.name"):
+        nnzoo.train("t.yaml")
+    with pytest.raises(DataError, match=r"^the dictionary  data\.target  no column 'x'"):
+        nnzoo.train({"name": "d", "data": {"name": "csv", "path": "t.csv", "target": "x"},
+                     "model": "mlp"})  # fmt: skip
+
+
+def test_groups_and_sweeps_name_the_place_too(table: Path, nnzoo: Nnzoo) -> None:
+    Path("t.yaml").write_text(TABLE.replace("{name: mlp, hidden: [4]}", "rnn"))
+    assert "t.yaml:6:8  model.name" in nnzoo("train", "t.yaml", "--seeds", "2").err
+    Path("t.yaml").write_text(
+        TABLE.replace("kind\n", "kidn\n") + "sweep: {space: {optim.lr: [0.1]}}\n"
+    )
+    result = nnzoo("sweep", "t.yaml")
+    assert (result.code, result.err.startswith("t.yaml:5:11  data.target  no column 'kidn'")) == (
+        3, True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("data.batch_sise", "did you mean train.batch_size?"),
+        ("model.epoch", "did you mean train.epochs?"),
+        ("train.learning_rat", "did you mean optim.lr?"),
+        ("train.traget", "did you mean data.target?"),
+        ("optim.hiden", "did you mean model.hidden?"),
+        ("optim.hidden", "it is model.hidden"),
+        ("model.hiden", "did you mean 'hidden'?"),
+        ("weight_decy", "did you mean optim.weight_decay?"),
+    ],
+)
+def test_a_key_of_another_section_is_known_when_misspelled(
+    key: str, hint: str, table: Path, nnzoo: Nnzoo
+) -> None:
+    result = nnzoo("check", "t.yaml", "-s", f"{key}=1")
+    assert f"{key}  unknown key; {hint}\n" in result.err
