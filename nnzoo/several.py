@@ -234,6 +234,7 @@ class Group:
             "diverged": [m.number for m in self.members if m.state == "diverged"],
             "val": spreads([member.val for member in complete]),
             "test": spreads([member.test or {} for member in complete]),
+            "baselines": baseline_spreads([member.test for member in complete if member.test]),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -278,6 +279,20 @@ def spreads(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         name: spread([each[name] for each in results])
         for name in names if all(type(each.get(name)) is float for each in results)
     }  # fmt: skip
+
+
+def baseline_spreads(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`spreads` of each baseline that all test results have, best first: of folds, each learns from
+    other rows."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for test in tests:
+        for baseline in test.get("baselines") or [test["baseline"]]:
+            by_name.setdefault(baseline["name"], []).append(baseline)
+    return [
+        {"name": name} | spreads(results)
+        for name, results in by_name.items()
+        if len(results) == len(tests)
+    ]
 
 
 def spread(values: list[float]) -> dict[str, Any]:

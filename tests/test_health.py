@@ -13,7 +13,7 @@ from torch import nn
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.console import curve
+from nnzoo.console.progress import sparkline
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.probe import Layer, Look
 from nnzoo.training import health
@@ -327,9 +327,9 @@ def test_a_warning_is_shown_once(nnzoo: NNZOO) -> None:
 
 
 def test_a_curve_is_a_line_of_blocks() -> None:
-    assert curve([], 8) == curve([1.0], 8) == ""
-    assert curve([1000.0, 100.0, 10.0, 1.0], 8) == "█▆▃▁"
-    assert curve([2.0, 2.0], 8) == "▁▁"
-    assert curve([float(i) for i in range(1, 65)], 8)[-1] == "█"
-    assert len(curve([float(i) for i in range(1, 65)], 8)) == 8
-    assert curve([-1.0, math.nan, 0.0, math.inf], 8) == "▁█"
+    assert sparkline([], 8) == sparkline([1.0], 8) == ""
+    assert sparkline([1000.0, 100.0, 10.0, 1.0], 8) == "█▆▃▁"
+    assert sparkline([2.0, 2.0], 8) == "▁▁"
+    assert sparkline([float(i) for i in range(1, 65)], 8)[-1] == "█"
+    assert len(sparkline([float(i) for i in range(1, 65)], 8)) == 8
+    assert sparkline([-1.0, math.nan, 0.0, math.inf], 8) == "▁█"

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from zoo import begin, config, finish
 
-from nnzoo import console, several
+from nnzoo import several
+from nnzoo.console import tables
 from nnzoo.errors import DivergedError
 from nnzoo.run import train
 from nnzoo.runs import ordered, scan
@@ -149,7 +150,7 @@ def test_a_narrow_terminal_shows_the_state_and_a_pipe_everything() -> None:
     for terminal in (True, False):
         stream = io.StringIO()
         shown = Console(file=stream, width=60, force_terminal=terminal, color_system=None)
-        console.print_runs(shown, [run], "test_accuracy")
+        tables.print_runs(shown, [run], "test_accuracy")
         told[terminal] = stream.getvalue()
     assert max(map(len, told[True].splitlines())) <= 60
     assert "0.2500" in told[True] and "complete" in told[True] and "ddd" not in told[True]

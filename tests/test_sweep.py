@@ -23,9 +23,10 @@ from optuna.trial import TrialState
 from rich.console import Console
 from zoo import SCRIPTS
 
-from nnzoo import console, extras, run
+from nnzoo import extras, run
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.show import inline
+from nnzoo.console import trials
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.sweep import search as searching
 from nnzoo.sweep.page import page
@@ -115,7 +116,7 @@ def test_the_same_command_again_shows_the_result_and_more_trials_go_on(nnzoo: NN
     first = nnzoo("sweep", "flowers.yaml", "--trials", "3")
     again = nnzoo("sweep", "flowers.yaml", "--trials", "3")
     assert (again.code, again.out) == (0, first.out)
-    assert "joined the study in checkpoints/flowers/sweep.db: 3 of 3 trials are over" in again.err
+    assert "joined the study in checkpoints/flowers/sweep.db: 3 of 3 trials finished" in again.err
     events = nnzoo("sweep", "flowers.yaml", "--trials", "5", "--json").lines
     assert [each["number"] for each in events if "best" in each and "number" in each] == [3, 4]
 
@@ -124,7 +125,7 @@ def test_trials_that_are_there_count_also_where_fewer_are_asked_for(nnzoo: NNZOO
     first = nnzoo("sweep", "flowers.yaml", "--trials", "6")
     fewer = nnzoo("sweep", "flowers.yaml", "--trials", "1")
     assert fewer.code == 0 and fewer.out == first.out
-    assert "6 of 6 trials are over" in fewer.err
+    assert "6 of 6 trials finished" in fewer.err
 
 
 def test_a_run_of_the_same_name_and_the_study_leave_each_other_alone(nnzoo: NNZOO) -> None:
@@ -135,7 +136,7 @@ def test_a_run_of_the_same_name_and_the_study_leave_each_other_alone(nnzoo: NNZO
     assert files(Path("checkpoints/flowers/trials")) == before
     (aside,) = Path("checkpoints").glob("flowers.2*")
     assert {"best.pt", "last.pt", "config.yaml"} <= files(aside) and "trials" not in files(aside)
-    assert "2 of 2 trials are over" in nnzoo("sweep", "flowers.yaml", "--trials", "2").err
+    assert "2 of 2 trials finished" in nnzoo("sweep", "flowers.yaml", "--trials", "2").err
 
 
 def test_trials_differ_by_their_values_alone() -> None:
@@ -784,14 +785,14 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
     claim = study.claim()
     assert claim is not None
     row = study.row(claim)
-    with console.Searching(terminal, study) as shown:
+    with trials.TrialTable(terminal, study) as shown:
         shown.show(row, epochs=4)
         shown.show(replace(row, epochs=2), score=0.123456)
         terminal.print(shown.table())
     text = stream.getvalue()
     best = study.best()
     assert best is not None
-    assert "16 of 18 trials are over" in text
+    assert "16 of 18 trials finished" in text
     assert re.search(rf"^ +{best.number} +0\.\d+  complete ★ +3  \d", text, re.M)
     assert re.search(r"^ +16 +0.1235  running +2/4 ", text, re.M)
     assert " lr " in text and "optim.lr" not in text
@@ -802,15 +803,15 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
 def test_a_narrow_live_table_leaves_out_keys_and_nothing_else(study: Study) -> None:
     stream = io.StringIO()
     terminal = Console(file=stream, width=60, height=20, force_terminal=True, color_system=None)
-    with console.Searching(terminal, study) as shown:
+    with trials.TrialTable(terminal, study) as shown:
         terminal.print(shown.table())
     text = stream.getvalue()
-    assert "16 of 18 trials are over (1 more key in the page)" in text and "dropout" not in text
+    assert "16 of 18 trials finished (1 more key in the page)" in text and "dropout" not in text
     assert re.search(r"^ +\d+ +0\.\d+  complete", text, re.M)
 
 
 def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
-    lines = [console.trial_line(study, row, row.number == 0) for row in study.rows()]
+    lines = [trials.trial_line(study, row, row.number == 0) for row in study.rows()]
     assert re.fullmatch(
         r"trial  0/18  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
         r"model.dropout 0(\.\d)?  \*", lines[0]
@@ -820,7 +821,7 @@ def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
 
 def test_keys_are_short_where_that_tells_them_apart() -> None:
     keys = ["optim.lr", "data.augment.shift", "model.dropout", "model.head.dropout"]
-    assert list(console.short_keys(keys).values()) == ["lr", "shift", *keys[2:]]
+    assert list(trials.short_keys(keys).values()) == ["lr", "shift", *keys[2:]]
 
 
 def text_of(html: str) -> str:

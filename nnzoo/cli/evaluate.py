@@ -39,6 +39,7 @@ def eval_(
 ) -> None:
     """Exact metrics of a split, beside the trivial baseline."""
     from nnzoo import console
+    from nnzoo.console import tables
 
     one_of("--split", split, SPLITS)
     one_of("--weights", weights, ("best", "last"))
@@ -66,4 +67,4 @@ def eval_(
         return
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
-    console.print_result(stdout, result, detail=True)
+    tables.print_result(stdout, result, detail=True)

@@ -45,6 +45,7 @@ def inspect(
     import torch
 
     from nnzoo import console
+    from nnzoo.console import tables
     from nnzoo.inspect import inspection
     from nnzoo.predict.pictures import read_picture
     from nnzoo.trained import Trained
@@ -81,7 +82,7 @@ def inspect(
         return
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
-    stdout.print(console.layer_table(layers))
+    tables.print_layers(stdout, layers)
     stdout.print()
     for finding in findings:
         stdout.print(str(finding), style="yellow", markup=False, soft_wrap=True)

@@ -24,6 +24,7 @@ def runs(
 ) -> None:  # fmt: skip
     """Runs with their results and states: running, complete, interrupted, diverged."""
     from nnzoo import console
+    from nnzoo.console import tables
     from nnzoo.runs import is_run, ordered, scan
 
     found = scan(folder)
@@ -35,7 +36,7 @@ def runs(
         return
     stdout, stderr = console.make_consoles()
     if found:
-        console.print_runs(stdout, found, sort)
+        tables.print_runs(stdout, found, sort)
     else:
         own = " (it is a run itself)" if is_run(folder) else ""
         stderr.print(f"no runs in {folder}{own}", markup=False, soft_wrap=True)

@@ -46,6 +46,7 @@ def train_several(
     stopping: see `train`; go_on: the command that goes on. Ends with the exit code of a signal, or of
     a member that diverged."""
     from nnzoo import console, several
+    from nnzoo.console import tables
     from nnzoo.training.device import choose_device
     from nnzoo.training.trainer import EpochEnd
 
@@ -116,7 +117,7 @@ def train_several(
     if json_:
         console.print_json({"event": "end", **ended})
     elif verbose:
-        console.print_group(stdout, ended)
+        tables.print_group(stdout, ended)
     if ended["summary"]["diverged"]:
         raise typer.Exit(DivergedError.exit_code)
 
@@ -141,7 +142,7 @@ class _Shown:
 
     def opened(self, i: int, run: Any) -> list[str]:
         """What is to be said of a member's run: of the first what it is, of each how it starts."""
-        from nnzoo import console
+        from nnzoo.console.progress import ProgressBar
 
         trainer, member = run.trainer, self.group.members[i]
         self.epochs = trainer.config.train.epochs
@@ -160,7 +161,7 @@ class _Shown:
         lines += [f"{member}: {note}" for note in notes]
         if self.verbose == 1 and self.bar is None:
             steps = len(trainer.groups) * len(self.group.members)
-            self.bar = console.Progressing(self.stderr, self.epochs, steps, sum(self.steps), [])
+            self.bar = ProgressBar(self.stderr, self.epochs, steps, sum(self.steps), [])
             self.bar.__enter__()
         return lines
 
@@ -176,12 +177,12 @@ class _Shown:
             self.bar.step(sum(self.steps), event.epoch)
 
     def epoch(self, i: int, event: Any) -> None:
-        from nnzoo import console
+        from nnzoo.console.progress import epoch_line
 
         row = event.row
         self.steps[i] = row["step"]
         if self.bar is not None:
             self.bar.epoch(row | {"step": sum(self.steps)}, row["epoch"])
         elif self.verbose == 2:
-            line = console.epoch_line(row, self.epochs, event.best, self.stderr.width)
+            line = epoch_line(row, self.epochs, event.best, self.stderr.width)
             self.stderr.print(f"{self.group.members[i]}  {line}", markup=False, soft_wrap=True)

@@ -66,6 +66,7 @@ def sweep(
     if run_config.train.tensorboard:
         require("tensorboard", "train.tensorboard", "tensorboard")
     from nnzoo import console
+    from nnzoo.console import trials as trial_lines
     from nnzoo.sweep import search
     from nnzoo.sweep.study import open_study
     from nnzoo.training.device import choose_device
@@ -86,7 +87,7 @@ def sweep(
         console.print_json(start)
     last: Row | None = None
     with stopping() as stopped:
-        table = console.Searching(stderr, study) if verbose == 1 else contextlib.nullcontext()
+        table = trial_lines.TrialTable(stderr, study) if verbose == 1 else contextlib.nullcontext()
         with table as shown:
             for event in search.search(study, where, lambda: stopped[0] != 0):
                 last = event.row
@@ -102,7 +103,7 @@ def sweep(
                 if json_:
                     console.print_json({"event": "trial", **last.to_dict(), **best})
                 elif verbose == 2 and best:
-                    say(console.trial_line(study, last, best["best"]))
+                    say(trial_lines.trial_line(study, last, best["best"]))
     if stopped[0]:
         name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
         saved = f"trial {last.number} is saved; " if last and last.state == "running" else ""
@@ -133,6 +134,7 @@ def _failure(rows: list[Row]) -> NnzooError:
 def _end(study: Study, stdout: Any, say: Any, verbose: int, json_: bool) -> None:
     """What came out; raises the errors of the trials where there was no other end."""
     from nnzoo import console
+    from nnzoo.console import trials
     from nnzoo.sweep.page import write_page
 
     rows = study.rows()
@@ -152,7 +154,7 @@ def _end(study: Study, stdout: Any, say: Any, verbose: int, json_: bool) -> None
         raise _failure(rows)
     if verbose and not json_:
         if best is not None:
-            console.print_best(stdout, study, best)
+            trials.print_best(stdout, study, best)
         if page:
             stdout.print(f"page:   {study.page}", markup=False, soft_wrap=True)
         told = ", ".join(f"{count:,} {state}" for state, count in counts.items())

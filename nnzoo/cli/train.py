@@ -89,6 +89,7 @@ def train(
                               json_, stopping, go_on)  # fmt: skip
                 return
         from nnzoo import console, run
+        from nnzoo.console import tables
         from nnzoo.training.device import choose_device
 
         where = choose_device(device, processes)
@@ -128,7 +129,7 @@ def train(
     elif verbose:
         if result is not None:
             stderr.print()
-            console.print_result(stdout, result, detail=False)
+            tables.print_result(stdout, result, detail=False)
         else:
             stderr.print("no test rows (data.split.test), so no result")
         _where(stdout, current)
@@ -170,6 +171,7 @@ def _announce(say: Callable[..., Any], current: Run) -> None:
 def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[[], bool]) -> None:
     """Run the loop to its end, showing its events."""
     from nnzoo import console
+    from nnzoo.console.progress import ProgressBar, epoch_line
     from nnzoo.run import train as events
     from nnzoo.training.trainer import EpochEnd
 
@@ -184,9 +186,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     trained: list[float] = []
     skipped = 0
     if verbose == 1 and not trainer.finished:
-        bar = console.Progressing(
-            stderr, epochs, len(trainer.groups), trainer.step, current.folder.rows()
-        )
+        bar = ProgressBar(stderr, epochs, len(trainer.groups), trainer.step, current.folder.rows())
         bar.__enter__()
     try:
         for event in source:
@@ -196,7 +196,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
                 if json_:
                     console.print_json({"event": "epoch", **event.row})
                 elif verbose == 2:
-                    line = console.epoch_line(event.row, epochs, event.best, stderr.width)
+                    line = epoch_line(event.row, epochs, event.best, stderr.width)
                     stderr.print(line, markup=False, soft_wrap=True)
                 if bar is not None:
                     bar.epoch(event.row, trainer.best_epoch)
@@ -236,6 +236,7 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     import torch
 
     from nnzoo import console, probe
+    from nnzoo.console import tables
     from nnzoo.training import health
 
     trainer, network = current.trainer, current.network
@@ -250,7 +251,7 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     if json_:
         console.print_json({"event": "dry-run", "layers": rows, **steps})
         return
-    stdout.print(console.layer_table(rows))
+    tables.print_layers(stdout, rows)
     stdout.print(f"\none step taken, nothing written; a run has {trainer.total_steps:,} steps "
                  f"({len(trainer.groups):,} an epoch)")  # fmt: skip
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from nnzoo.config.schema import RangeOptions
 from nnzoo.config.show import inline, number
 from nnzoo.config.space import last_of
-from nnzoo.console import short_keys, short_value
+from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
 from nnzoo.errors import ConfigError
 from nnzoo.report import charts

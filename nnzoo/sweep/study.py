@@ -481,7 +481,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         study.notes.append(f"no study in {study.shown}: starting one of {wanted:,} trials")
     else:
         study.notes.append(
-            f"joined the study in {study.shown}: {done:,} of {wanted:,} trials are over"
+            f"joined the study in {study.shown}: {done:,} of {wanted:,} trials finished"
         )
     return study
 

@@ -1,0 +1,93 @@
+"""Everything that is shown in a terminal: results to stdout, the rest to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nnzoo.config.show import to_json
+
+
+class _Console(Console):
+    """rich's console, which does not end the process when the reader of its output has gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
+    """(stdout, stderr). Where the stream is no terminal, lines may be longer than 80."""
+
+    def make(stderr: bool) -> Console:
+        stream = sys.stderr if stderr else sys.stdout
+        width = None if stream.isatty() else plain_width
+        return _Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+    return make(False), make(True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on a line of stdout, at once."""
+    sys.stdout.write(to_json(value) + "\n")
+    sys.stdout.flush()
+
+
+def print_columns(
+    console: Console,
+    columns: Mapping[str, Sequence[str | Text]],
+    drop: Sequence[str] = (),
+    left: Sequence[str] = (),
+    gap: int = 2,
+) -> None:
+    """Print a table that fits a terminal by leaving columns out, and names those; no cell is cut.
+
+    columns: heading -> cells; drop: headings in the order in which they are left out; left: columns
+    aligned to the left. The first column is wrapped where it alone is too wide. A file or a pipe gets
+    every column.
+    """
+    texts = {
+        name: [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+        for name, cells in columns.items()
+    }
+    names = list(texts)
+    heads = {name: name for name in names}
+
+    def width() -> int:
+        widths = (
+            max(
+                *(len(part) for part in heads[name].split("\n")),
+                *(cell.cell_len for cell in texts[name]),
+                0,
+            )
+            for name in names
+        )
+        return sum(each + gap for each in widths) - gap
+
+    if not console.is_terminal:
+        console.width = max(console.width, width())
+    if width() > console.width:
+        heads = {name: name.replace(" ", "\n") for name in names}
+    left_out = []
+    for name in drop:
+        if name in names and width() > console.width:
+            names.remove(name)
+            left_out.append(name)
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    for i, name in enumerate(names):
+        side: Literal["left", "right"] = "left" if name in left else "right"
+        wrapped = i == 0 and width() > console.width
+        table.add_column(Text(heads[name]), justify=side, no_wrap=not wrapped,
+                         overflow="fold", vertical="bottom")  # fmt: skip
+    for row in zip(*(texts[name] for name in names), strict=True):
+        table.add_row(*row)
+    console.print(table)
+    if left_out:
+        console.print(
+            f"no room here for: {', '.join(name for name in texts if name in left_out)}", style="dim",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
