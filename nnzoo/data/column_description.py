@@ -1,0 +1,392 @@
+"""What a column holds, found from its values once for init, train, check and predict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nnzoo.data.column_checks import FEW_ROWS, id_reason, sentinels
+from nnzoo.data.columns import MISSING, ValueOptions, is_missing_word, parse_numbers, to_text
+from nnzoo.data.dates import looks_like_dates
+from nnzoo.data.number_format import (
+    KNOWN_UNITS,
+    MAX_NUMBER,
+    NumberFormat,
+    NumberText,
+    Separators,
+    plain_text,
+    seconds,
+    several_parts,
+    split_number,
+)
+
+if TYPE_CHECKING:
+    import pandas
+
+Role = Literal["number", "duration", "date", "category", "id", "text", "empty"]
+# A column is one of numbers where at least this share of its different texts are: a word that many
+# rows have is one text among many.
+NUMERIC_FRACTION = 0.9
+# A unit that fewer of them have is a slip.
+UNIT_FRACTION = 0.05
+# Separators of plain numbers are looked for in so many of them.
+SAMPLED = 2000
+FREE_TEXT_WORDS, FREE_TEXT_LENGTH = 4, 40
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A text that does not fit its column: how many rows have it, and the first data row from 1."""
+
+    text: str
+    rows: int
+    first: int
+
+
+@dataclass(frozen=True)
+class ColumnDescription:
+    """One column.
+
+    role: what it is read as; rows, missing, distinct: rows with and without a value, different
+    values; shares: of the different values, how many read as number, date or duration; odd: texts
+    that the role does not explain, of which `gaps` are taken for missing values; format: of numbers
+    and durations; example: a text and what it is read as; problem: why it cannot be used as it is;
+    reason: why it is an id or free text; remarks: what is worth a line where the column is used.
+    """
+
+    name: str
+    role: Role
+    rows: int
+    missing: int
+    distinct: int
+    shares: dict[str, float] = field(default_factory=dict)
+    odd: tuple[Odd, ...] = ()
+    gaps: tuple[Odd, ...] = ()
+    format: NumberFormat = field(default_factory=NumberFormat)
+    example: str = ""
+    problem: str = ""
+    reason: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def numeric(self) -> bool:
+        return self.role in ("number", "duration")
+
+
+@dataclass
+class _Texts:
+    """The different texts of a column, how many rows have each, and the first of these."""
+
+    column: pandas.Series
+    texts: list[str]
+    counts: np.ndarray
+    first: np.ndarray  # data rows from 1
+    plain: np.ndarray  # whether a program would read it as a number
+
+    @classmethod
+    def of(cls, column: pandas.Series, options: ValueOptions) -> _Texts:
+        """Those that stand for a value in a column of any role."""
+        import pandas
+
+        text = to_text(column)
+        codes, uniques = pandas.factorize(text)
+        counts = np.bincount(codes[codes >= 0], minlength=len(uniques))
+        _, places = np.unique(codes, return_index=True)
+        places = places[len(places) - len(uniques) :]
+        first = column.index.to_numpy()[places] + 1 if len(uniques) else places
+        always = {*MISSING, *options.missing}
+        kept = np.array([t.strip() not in always for t in uniques], dtype=bool)
+        texts = [t for t, keep in zip(uniques, kept, strict=True) if keep]
+        plain = pandas.to_numeric(pandas.Series(texts, dtype=object), errors="coerce")
+        return cls(column, texts, counts[kept], first[kept], plain.notna().to_numpy(dtype=bool))
+
+    def odd(self, places: Sequence[int]) -> list[Odd]:
+        """Those at some places, the most frequent first."""
+        chosen = sorted(places, key=lambda i: (-self.counts[i], self.first[i]))
+        return [Odd(self.texts[i], int(self.counts[i]), int(self.first[i])) for i in chosen]
+
+
+def describe_columns(
+    frame: pandas.DataFrame, options: ValueOptions = ValueOptions()
+) -> dict[str, ColumnDescription]:
+    """Every column of a frame whose columns hold texts as they were read, or numbers."""
+    texts, forms = {}, {}
+    separators = Separators()
+    for name in frame.columns:
+        column = frame[name]
+        if not _is_numeric(column):
+            texts[name] = _Texts.of(column, options)
+            forms[name] = _Forms.of(texts[name])
+            if forms[name].plausible:
+                separators.merge(forms[name].separators)
+    point, comma = separators.decimal_point, separators.decimal_comma
+    decimal = "," if comma > point else "." if point > comma else ""
+    options = replace(options, file_decimal=options.file_decimal or decimal)
+    return {
+        name: _describe_texts(texts[name], forms[name], options)
+        if name in texts
+        else _describe_numbers(frame[name], options)
+        for name in frame.columns
+    }
+
+
+def describe_column(
+    column: pandas.Series, options: ValueOptions = ValueOptions()
+) -> ColumnDescription:
+    """One column by itself; `describe_columns` knows more where separators are ambiguous."""
+    if _is_numeric(column):
+        return _describe_numbers(column, options)
+    texts = _Texts.of(column, options)
+    return _describe_texts(texts, _Forms.of(texts), options)
+
+
+def _is_numeric(column: pandas.Series) -> bool:
+    import pandas
+
+    return bool(pandas.api.types.is_numeric_dtype(column.dtype)) and column.dtype != bool
+
+
+@dataclass
+class _Forms:
+    """What the texts of a column look like as numbers."""
+
+    numbers: list[NumberText | None]
+    separators: Separators
+    plausible: bool
+
+    @classmethod
+    def of(cls, texts: _Texts) -> _Forms:
+        """Of plain numbers a sample is taken apart, of others all."""
+        numbers: list[NumberText | None] = []
+        separators = Separators()
+        sampled = 0
+        for text, plain in zip(texts.texts, texts.plain, strict=True):
+            sampled += plain
+            number = split_number(text) if not plain or sampled <= SAMPLED else None
+            numbers.append(number)
+            if number is not None:
+                separators.add(number.body)
+        count = sum(n is not None or p for n, p in zip(numbers, texts.plain, strict=True))
+        return cls(numbers, separators, count > 0.5 * len(numbers))
+
+
+def _separators_of(forms: _Forms, options: ValueOptions) -> tuple[str, str, bool]:
+    """The decimal separator, the thousands separators, and whether that was a guess."""
+    found = forms.separators
+    ambiguous = found.ambiguous
+    guessed = False
+    decimal = options.decimal
+    if decimal == "auto" and options.thousands in (",", "."):
+        decimal = "." if options.thousands == "," else ","
+    if decimal == "auto":
+        point, comma = found.decimal_point, found.decimal_comma
+        if point != comma:
+            decimal = "," if comma > point else "."
+        elif options.file_decimal and ambiguous:
+            decimal, guessed = options.file_decimal, True
+        elif ambiguous[","] and not ambiguous["."]:
+            # 1500 beside 1,250: what groups digits would have grouped these.
+            decimal, guessed = ("," if found.long else "."), True
+        elif ambiguous["."] >= 5 and found.bare and not found.long and not ambiguous[","]:
+            # 950 beside 1.250: three digits behind every point, and never a whole thousand.
+            decimal, guessed = ",", True
+        else:
+            decimal = "."
+    if options.thousands == "none":
+        return decimal, "", guessed
+    if options.thousands != "auto":
+        return decimal, options.thousands, guessed
+    seen = found.thousands + ambiguous
+    return decimal, "".join(sorted(s for s in seen if s != decimal)), guessed
+
+
+def _unit_of(texts: _Texts, forms: _Forms) -> tuple[str, str]:
+    """The unit of a column's numbers, and a sentence where it has several."""
+    rows: Counter[str] = Counter()
+    example: dict[str, int] = {}
+    for i, number in enumerate(forms.numbers):
+        if number is not None and number.unit:
+            rows[number.unit] += 1
+            example.setdefault(number.unit, i)
+    if not rows:
+        return "", ""
+    unit, count = rows.most_common(1)[0]
+    if rows.total() < UNIT_FRACTION * len(forms.numbers):
+        return "", ""  # a slip, which is named
+    if len(rows) == 1 or count >= NUMERIC_FRACTION * rows.total():
+        return unit, ""
+    known = sum(n for each, n in rows.items() if each.split()[-1] in KNOWN_UNITS)
+    if known < NUMERIC_FRACTION * rows.total():
+        return "", ""
+    shown = ", ".join(
+        f"'{plain_text(texts.texts[i])}' in data row {texts.first[i]}"
+        for i in list(example.values())[:3]
+    )
+    return unit, f"numbers in several units ({shown})"
+
+
+def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> ColumnDescription:
+    column, count = texts.column, len(texts.texts)
+    rows = int(texts.counts.sum())
+    base = ColumnDescription(str(column.name), "empty", rows, len(column) - rows, count)
+    if not count:
+        return base
+    likely = [i for i, text in enumerate(texts.texts) if is_missing_word(text, options.missing)]
+    decimal, thousands, guessed = _separators_of(forms, options)
+    unit, problem = _unit_of(texts, forms)
+    form = NumberFormat(decimal, thousands, unit, missing=options.missing)
+    usual = decimal == "." and "." not in thousands
+    numeric = np.array(
+        [(usual and plain) or form.value(text) is not None
+         for text, plain in zip(texts.texts, texts.plain, strict=True)], dtype=bool,
+    )  # fmt: skip
+    if problem:
+        numeric = np.array([n is not None for n in forms.numbers]) | texts.plain
+    timed = np.array([several_parts(t) and seconds(t) is not None for t in texts.texts])
+    words = max(1, count - len(likely))
+    of_rows = texts.counts / rows
+    shares = {"number": numeric.sum() / words, "duration": timed.sum() / words}
+    read = numeric if shares["number"] >= shares["duration"] else timed
+    enough = read.any() and (
+        read.sum() / words >= NUMERIC_FRACTION or (read * of_rows).sum() >= 0.9
+    )
+    if enough:
+        duration = read is timed
+        role: Role = "duration" if duration else "number"
+        form = replace(form, duration=duration) if not duration else NumberFormat(
+            duration=True, missing=options.missing
+        )  # fmt: skip
+        return _numbers_of(base, texts, forms, form, (role, read, problem, guessed, shares))
+    shares = {kind: float(share) for kind, share in shares.items() if share}
+    long = any(len(text) > MAX_NUMBER for text in texts.texts)
+    if not long and looks_like_dates(column.where(~column.isin([*MISSING, *options.missing]))):
+        return replace(base, role="date", shares={"date": 1.0}, example=texts.texts[0])
+    role, reason = _kind_of_text(base, texts)
+    odd = texts.odd(np.flatnonzero(numeric)) if shares.get("number", 0) > 0.5 else []
+    return replace(
+        base, role=role, reason=reason, shares=shares, odd=tuple(odd), example=texts.texts[0]
+    )
+
+
+def _numbers_of(
+    base: ColumnDescription,
+    texts: _Texts,
+    forms: _Forms,
+    form: NumberFormat,
+    found: tuple[Role, np.ndarray, str, bool, dict[str, Any]],
+) -> ColumnDescription:
+    """A column of numbers or durations, with the texts that are none."""
+    role, read, problem, guessed, shares = found
+    rest = texts.odd(np.flatnonzero(~read))
+    gaps = [each for each in rest if _is_gap(each, form)]
+    odd = [each for each in rest if each not in gaps]
+    further = [e.text.strip() for e in gaps if not is_missing_word(e.text, form.missing)]
+    if not problem:
+        form = replace(form, missing=(*form.missing, *sorted(set(further))))
+    clothed = [i for i in np.flatnonzero(read) if not texts.plain[i]]
+    if form.decimal != "." or "." in form.thousands:
+        clothed = [i for i in np.flatnonzero(read) if set(texts.texts[i]) & set(".,")] or clothed
+    example = texts.texts[clothed[0]] if len(clothed) else ""
+    if not len(clothed) and not form.missing:
+        form = NumberFormat()
+    lost = sum(each.rows for each in gaps)
+    values, _ = parse_numbers(texts.column, form)
+    reason = "" if len(clothed) else id_reason(texts.column, values)
+    remarks = _remarks(base.name, values, texts, forms, form, guessed)
+    return replace(
+        base, role="id" if reason else role, missing=base.missing + lost, rows=base.rows - lost,
+        shares={kind: float(share) for kind, share in shares.items() if share}, odd=tuple(odd),
+        gaps=tuple(gaps), format=form, example=example, problem=problem, reason=reason,
+        remarks=tuple(remarks),
+    )  # fmt: skip
+
+
+def _is_gap(odd: Odd, form: NumberFormat) -> bool:
+    """Whether a text among numbers stands for a missing value: a listed word, or one without digits
+    that comes again; a text that stands there once may be a slip."""
+    if is_missing_word(odd.text, form.missing):
+        return True
+    return odd.rows > 1 and not any(character.isdecimal() for character in odd.text)
+
+
+def _kind_of_text(base: ColumnDescription, texts: _Texts) -> tuple[Role, str]:
+    """Category, id or free text, and why it is no category."""
+    rows, count = base.rows, base.distinct
+    if rows < FEW_ROWS:
+        return "category", ""
+    sample = texts.texts[:SAMPLED]
+    words = float(np.mean([len(text.split()) for text in sample]))
+    free = words >= FREE_TEXT_WORDS or np.mean([len(text) for text in sample]) > FREE_TEXT_LENGTH
+    if count == rows:
+        return ("text", "a different text in each row") if free else ("id", "different in each row")
+    if count > max(20, 0.5 * rows):
+        what = "free text" if free else "text"
+        return "text", f"{what}, {count:,} different values in {rows:,} rows"
+    if free and np.mean([len(text) for text in sample]) > 2 * FREE_TEXT_LENGTH:
+        return "text", f"free text, {count:,} different values"
+    return "category", ""
+
+
+def _describe_numbers(column: pandas.Series, options: ValueOptions) -> ColumnDescription:
+    form = NumberFormat(missing=options.missing)
+    values, _ = parse_numbers(column, form)
+    present = np.isfinite(values)
+    rows = int(present.sum())
+    distinct = len(np.unique(values[present]))
+    base = ColumnDescription(
+        str(column.name), "number" if rows else "empty", rows, len(column) - rows, distinct,
+        {"number": 1.0} if rows else {}, format=form if form.missing else NumberFormat(),
+    )  # fmt: skip
+    reason = id_reason(column, values)
+    remarks = tuple(sentinels(values))
+    return replace(base, role="id" if reason else base.role, reason=reason, remarks=remarks)
+
+
+def _remarks(
+    name: str,
+    values: np.ndarray,
+    texts: _Texts,
+    forms: _Forms,
+    form: NumberFormat,
+    guessed: bool,
+) -> list[str]:
+    """What is worth a line of a column of numbers, beside its format."""
+    remarks = sentinels(values)
+    numbers = [(i, each) for i, each in enumerate(forms.numbers) if each is not None]
+    if guessed:
+        i = next((i for i, n in numbers if set(n.body) & set(".,")), None)
+        if i is not None:
+            value = form.value(texts.texts[i])
+            remarks.append(
+                f"'{plain_text(texts.texts[i])}' is ambiguous, and read as {value:,.6g}"
+                f" (data.decimal and data.thousands say otherwise)"
+            )
+    bounds = [i for i, n in numbers if n.bound and not texts.plain[i]]
+    if bounds:
+        rows = int(texts.counts[bounds].sum())
+        text = texts.texts[bounds[0]]
+        remarks.append(f"'{text}' counts as {form.value(text):g} (in {rows:,} rows such texts)")
+    notes = [i for i, n in numbers if n.footnote]
+    if notes:
+        text = texts.texts[notes[0]]
+        remarks.append(
+            f"the mark in '{text}' is left out (in {int(texts.counts[notes].sum()):,} rows)"
+        )
+    if form.unit:
+        bare = [i for i, n in numbers if not n.unit]
+        with_unit = [i for i, n in numbers if n.unit]
+        if bare and with_unit:
+            remarks.append(
+                f"{int(texts.counts[bare].sum()):,} rows lack the unit of "
+                f"'{plain_text(texts.texts[with_unit[0]])}'"
+            )
+    zeros = [i for i, t in enumerate(texts.texts) if len(t) > 1 and t[0] == "0" and t.isdecimal()]
+    if len(zeros) > 1:
+        remarks.append(
+            f"codes such as '{texts.texts[zeros[0]]}' are read as numbers (data.categories for codes)"
+        )
+    return remarks
