@@ -17,6 +17,7 @@ import errno
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from unicodedata import category
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -26,6 +27,22 @@ TERMINATED = 143
 # So many faults, and so much of a key, are shown; a file can be nothing but faults.
 MAX_SHOWN = 100
 MAX_PATH = 80
+_UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
+
+
+def visible(text: str) -> str:
+    r"""Text that came out of a file as a terminal may show it: what would steer that (escape sequences,
+    carriage returns, marks that turn the direction of writing) is written out, as in "\x1b[2J".
+
+    Lines stay lines, and spaces of all sorts and what joins letters of Arabic or Hindi stay too.
+    """
+
+    def written_out(match: re.Match[str]) -> str:
+        each = match[0]
+        harmless = each.isprintable() or each in "\u200c\u200d" or category(each) == "Zs"
+        return each if harmless else ascii(each)[1:-1]
+
+    return _UNUSUAL.sub(written_out, text)
 
 
 class NnzooError(Exception):
@@ -41,10 +58,7 @@ class NnzooError(Exception):
 
     def __str__(self) -> str:
         """Names and values come out of files: what would steer a terminal is written out."""
-        text = super().__str__()
-        return "".join(
-            each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-        )
+        return visible(super().__str__())
 
 
 class UsageError(NnzooError):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,20 @@ def test_only_the_terminal_writes_to_stdout_and_only_the_commands_know_typer() -
             assert "import rich" not in text and "from rich" not in text, name
         if not name.startswith("nnzoo.cli"):
             assert "typer" not in text, name
+
+
+def test_a_path_in_a_command_that_is_shown_is_quoted() -> None:
+    command = re.compile(
+        r"\bnnzoo (train|eval|predict|inspect|report|export|sweep|init)( [^\n'\"]*)?$"
+    )
+    for name, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.JoinedStr):
+                continue
+            for before, value in pairwise(node.values):
+                text = before.value if isinstance(before, ast.Constant) else ""
+                if isinstance(value, ast.FormattedValue) and command.search(text.rstrip() or " "):
+                    assert "shell_word(" in ast.unparse(value), f"{name}:{node.lineno}"
 
 
 LIGHT = [

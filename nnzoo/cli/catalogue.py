@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -146,12 +145,19 @@ def init(
     debug: DebugOption = False,
 ) -> None:
     """Copy a bundled config, or write one for your data."""
+    from nnzoo.config.load import bundled_configs, bundled_folder, find_config
+    from nnzoo.config.show import shell_word
+
     data = Path(source)
     own = data.exists() and data.suffix not in (".yaml", ".yml")
+    if own and source in {path.stem for path in bundled_configs()}:
+        # A plain word is what the help calls it; a path, as in ./cnn, can only be a file's.
+        sys.stderr.write(
+            f"'{source}' is a bundled config; for the data of that name: nnzoo init {shell_word(f'./{source}')}\n"
+        )
+        own = False
     if not own and data.suffix in (".csv", ".parquet", ".pq"):
         raise UsageError(f"no file {data}")
-    from nnzoo.config.load import bundled_folder, find_config
-
     stem = data.resolve().stem if own else Path(source).stem
     target = file or Path(f"{stem}.yaml")
     if target.is_dir():
@@ -178,7 +184,7 @@ def init(
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from None
     sys.stdout.write(f"{target}\n")
-    sys.stderr.write(f"next: nnzoo train --config {shlex.quote(str(target))}\n")
+    sys.stderr.write(f"next: nnzoo train --config {shell_word(target)}\n")
 
 
 def schema(debug: DebugOption = False) -> None:

@@ -20,6 +20,7 @@ from nnzoo.errors import (
     ToldError,
     UsageError,
     is_out_of_memory,
+    visible,
 )
 from nnzoo.status import listening
 
@@ -87,6 +88,11 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(1) from None
 
     return wrapped
+
+
+def note(text: str) -> None:
+    """A line on stderr about what should be known."""
+    sys.stderr.write(f"note: {visible(text)}\n")
 
 
 def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:

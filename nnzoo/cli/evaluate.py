@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -18,8 +17,10 @@ from nnzoo.cli.common import (
     SeedOption,
     SetOption,
     config_of,
+    note,
     one_of,
 )
+from nnzoo.config.show import shell_word
 from nnzoo.errors import UsageError
 
 
@@ -52,16 +53,18 @@ def eval_(
         run_config = config_of(None, config, set_, seed)
         path = out / run_config.name
         if not path.is_dir():
-            raise UsageError(f"no run in {path}; train first: nnzoo train --config {config}")
+            raise UsageError(
+                f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}"
+            )
     from nnzoo.trained import Trained
     from nnzoo.training.device import choose_device
 
     trained = Trained.open(path, choose_device(device), cast(Any, weights), set_, run_config)
-    for note in trained.notes:
-        sys.stderr.write(f"note: {note}\n")
+    for text in trained.notes:
+        note(text)
     result = trained.measure(split)
     if trained.data_changed:
-        sys.stderr.write("note: the data has changed since the run was trained\n")
+        note("the data has changed since the run was trained")
     if json_:
         console.print_json(result)
         return

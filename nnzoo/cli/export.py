@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from nnzoo.cli.common import DebugOption, JsonOption, one_of
+from nnzoo.cli.common import DebugOption, JsonOption, note, one_of
 from nnzoo.errors import UsageError
 
 
@@ -42,9 +42,9 @@ def export(
     from nnzoo.export import BATCHES, FORMATS, export
     from nnzoo.run import load_network
 
-    network, file, note = load_network(checkpoint, torch.device("cpu"), cast(Any, weights))
-    if note:
-        sys.stderr.write(f"note: {note}\n")
+    network, file, fallback = load_network(checkpoint, torch.device("cpu"), cast(Any, weights))
+    if fallback:
+        note(fallback)
     path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
     own = out is None and checkpoint.is_dir()  # what an earlier export of this run wrote
     if path.exists() and not (own or force):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from nnzoo.cli.common import SPLITS, DebugOption, DeviceOption, JsonOption, SetOption, one_of
+from nnzoo.cli.common import SPLITS, DebugOption, DeviceOption, JsonOption, SetOption, note, one_of
 from nnzoo.errors import UsageError
 
 
@@ -60,8 +59,8 @@ def inspect(
     shown = inspection.split_to_look_at(dataset, split)
     if shown != split:
         notes.append(f"there is no {split} split; these are training rows")
-    for note in notes:
-        sys.stderr.write(f"note: {note}\n")
+    for text in notes:
+        note(text)
     if inputs:
         raw = torch.stack([read_picture(network, file) for file in inputs]).to(network.device)
         truth = None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, one_of
-from nnzoo.errors import DataError, UsageError
+from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, note, one_of
+from nnzoo.config.show import shell_word
+from nnzoo.errors import DataError, UsageError, visible
 
 if TYPE_CHECKING:
     from nnzoo.predict.answers import Answers
@@ -68,18 +69,19 @@ def predict(
 
     trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights))
     network = trained.network
-    for note in trained.notes:
-        sys.stderr.write(f"note: {note}\n")
+    for text in trained.notes:
+        note(text)
     if not inputs and not forecasts(network):
         example = "photos/" if network.facts["kind"] == "image" else "new.csv"
-        raise UsageError(f"what for? nnzoo predict {checkpoint} {example}")
+        raise UsageError(f"what for? nnzoo predict {shell_word(checkpoint)} {example}")
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     answered = broken = 0
     with _destination(out) as write:
         for i, answers in enumerate(predict_files(network, inputs, steps)):
             write(_json_lines(answers) if as_json else _csv_lines(answers, header=i == 0))
-            sys.stderr.write("".join(f"{error}\n" for error in answers.errors))
-            sys.stderr.write("".join(f"note: {note}\n" for note in answers.notes))
+            sys.stderr.write("".join(f"{visible(error)}\n" for error in answers.errors))
+            for text in answers.notes:
+                note(text)
             answered += len(answers)
             broken += len(answers.errors)
     if broken:
@@ -93,7 +95,8 @@ def _destination(out: Path | None) -> Iterator[Callable[[str], object]]:
         encoding = sys.stdout.encoding or "utf-8"
 
         def write(text: str) -> None:
-            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            shown = visible(text).encode(encoding, "backslashreplace").decode(encoding)
+            sys.stdout.write(shown)
             sys.stdout.flush()
 
         yield write

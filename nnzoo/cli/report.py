@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnzoo.cli.common import DebugOption, DeviceOption, SetOption
+from nnzoo.cli.common import DebugOption, DeviceOption, SetOption, note
 from nnzoo.errors import UsageError
 
 
@@ -32,8 +32,8 @@ def report(
     where = choose_device(device)
     opened = [page.RunFacts.of(path, where, set_) for path in runs]
     for run in opened:
-        for note in run.trained.notes:
-            sys.stderr.write(f"note: {note}\n")
+        for text in run.trained.notes:
+            note(text)
     text = page.one_run(opened[0]) if len(runs) == 1 else page.several_runs(opened)
     file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     try:
@@ -43,5 +43,5 @@ def report(
     disk.write(file, text.encode())
     for run in opened:
         if run.missing:
-            sys.stderr.write(f"note: {run.name}: left out what needs the data: {run.missing}\n")
+            note(f"{run.name}: left out what needs the data: {run.missing}")
     sys.stdout.write(f"{file}\n")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nnzoo.errors import visible
 from nnzoo.status import Advance
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class StatusDisplay:
         self.shown = 0
 
     def notice(self, text: str) -> None:
+        text = visible(text)
         with self.lock:
             if self.progress is not None:
                 self.progress.console.print(text, markup=False, soft_wrap=True)
@@ -36,6 +38,7 @@ class StatusDisplay:
         if not (log or self.terminal):
             yield lambda count: None
             return
+        text = visible(text)
         done = 0
         ended = False
         task = None

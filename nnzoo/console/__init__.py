@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as _RichText
 
 from nnzoo.config.show import to_json
+from nnzoo.errors import visible
 
 
-class _Console(Console):
-    """rich's console, which does not end the process when the reader of its output has gone."""
+class Text(_RichText):
+    """Text of a table's cell, which may come out of a file: as wide as what is shown of it."""
+
+    def __init__(self, text: str = "", style: str = "", **options: Any) -> None:
+        super().__init__(visible(text), style, **options)
+
+
+class SafeConsole(Console):
+    """rich's console. What it prints may come out of files and does not steer the terminal; it does not
+    end the process when the reader of its output has gone."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            shown = segment.text if segment.control else visible(segment.text)
+            yield segment if shown == segment.text else segment._replace(text=shown)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -26,7 +43,7 @@ def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
     def make(stderr: bool) -> Console:
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() else plain_width
-        return _Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+        return SafeConsole(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
     return make(False), make(True)
 
@@ -55,7 +72,7 @@ def print_columns(
         for name, cells in columns.items()
     }
     names = list(texts)
-    heads = {name: name for name in names}
+    heads = {name: visible(name) for name in names}
 
     def width() -> int:
         widths = (
@@ -71,7 +88,7 @@ def print_columns(
     if not console.is_terminal:
         console.width = max(console.width, width())
     if width() > console.width:
-        heads = {name: name.replace(" ", "\n") for name in names}
+        heads = {name: visible(name).replace(" ", "\n") for name in names}
     left_out = []
     for name in drop:
         if name in names and width() > console.width:

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.text import Text
 
 from nnzoo.config.show import number
-from nnzoo.console import print_columns
+from nnzoo.console import Text, print_columns
+from nnzoo.errors import visible
 
 MAX_MATRIX = 26
 HEADLINE = {
@@ -80,7 +80,7 @@ def _print_classes(console: Console, result: dict[str, Any]) -> None:
 def _print_matrix(console: Console, result: dict[str, Any]) -> None:
     """The confusion matrix, one row per actual class, correct predictions highlighted; with numbers in
     place of the names at its head where these are too long."""
-    labels = result["labels"]
+    labels = list(map(visible, result["labels"]))
     head = "actual \\ predicted"
     rows = [
         [

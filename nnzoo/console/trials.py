@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from nnzoo.config.show import inline, number
+from nnzoo.console import Text
 
 if TYPE_CHECKING:
     from nnzoo.sweep.study import Row, Study

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.schema import NAME_PATTERN
-from nnzoo.config.show import quoted
+from nnzoo.config.show import quoted, shell_word
 from nnzoo.init_config.images import images_config
 from nnzoo.init_config.series import series_config
 from nnzoo.init_config.table import table_config
@@ -37,7 +36,7 @@ def starter_config(data: Path, out: Path) -> str:
     if not re.fullmatch(NAME_PATTERN, out.stem):
         plain = re.sub("[^A-Za-z0-9]+", "-", out.stem).strip("-")[:100]
         name = f"name: {quoted(plain or 'mine')}\n"
-    command = f"nnzoo train --config {shlex.quote(out.stem)}"
+    command = f"nnzoo train --config {shell_word(out.stem)}"
     return f"# {about}\n#   {command}\n{name}{sections}"
 
 

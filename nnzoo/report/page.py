@@ -23,7 +23,7 @@ from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.reader import MAX_BYTES
 from nnzoo.config.schema import HIGHER_IS_BETTER
-from nnzoo.config.show import number, percent
+from nnzoo.config.show import number, percent, shell_word
 from nnzoo.data.columns import shorten
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
@@ -246,9 +246,9 @@ def _facts(run: RunFacts) -> list[tuple[str, str]]:
 def _commands(run: RunFacts) -> list[str]:
     path = run.folder.path
     return [
-        f"nnzoo train --config {path / 'config.yaml'} --out elsewhere",
-        f"nnzoo eval {path}",
-        f"nnzoo inspect {path}",
+        f"nnzoo train --config {shell_word(path / 'config.yaml')} --out elsewhere",
+        f"nnzoo eval {shell_word(path)}",
+        f"nnzoo inspect {shell_word(path)}",
     ]
 
 

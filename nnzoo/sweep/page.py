@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +12,7 @@ import optuna
 from markupsafe import Markup
 
 from nnzoo.config.schema import RangeOptions
-from nnzoo.config.show import inline, number
+from nnzoo.config.show import inline, number, shell_word
 from nnzoo.config.space import last_of
 from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
@@ -240,8 +239,8 @@ def _history(study: Study, complete: list[Row]) -> Markup | None:
 def _commands(study: Study, best: Row | None) -> list[str]:
     if best is None:
         return []
-    commands = [f"nnzoo train {shlex.quote(str(study.best_file))}"]
+    commands = [f"nnzoo train {shell_word(study.best_file)}"]
     folder = study.folder_of(best.number)
     if Folder(folder).best.exists():  # another machine may have made it, in a folder of its own
-        commands.append(f"nnzoo eval {shlex.quote(str(folder))} --split val")
+        commands.append(f"nnzoo eval {shell_word(folder)} --split val")
     return commands

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import run
 from nnzoo.config import RunConfig
-from nnzoo.config.show import number, to_yaml
+from nnzoo.config.show import number, shell_word, to_yaml
 from nnzoo.errors import (
     CheckpointError,
     ConfigError,
@@ -195,7 +195,7 @@ def write_best(study: Study, best: Row) -> None:
     head = (
         f"# Trial {best.number} of the sweep '{study.config.name}': {study.monitor} "
         f"{number(best.value)} at epoch {best.epoch}.\n"
-        f"#   nnzoo train {study.best_file}\n"
+        f"#   nnzoo train {shell_word(study.best_file)}\n"
     )
     text = head + to_yaml(best_config(study, best).to_dict())
     with study.writing():

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnzoo.config.show import shell_word
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.training import disk
 
@@ -149,7 +150,9 @@ def _check_seal(data: bytes, path: Path) -> None:
     found = _SEAL.fullmatch(data[-_SEAL_SIZE:])
     if found is None:
         if path.suffix in (".yaml", ".yml"):
-            raise CheckpointError(f"{path} is a config, no checkpoint; nnzoo eval --config {path}")
+            raise CheckpointError(
+                f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}"
+            )
         raise DamagedError(
             f"{path} is cut short, was changed, or is not a checkpoint of nnzoo: no checksum at its "
             "end"
