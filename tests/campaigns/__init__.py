@@ -1,0 +1,1 @@
+"""Campaigns: long searches for faults, whose short forms run as tests."""
