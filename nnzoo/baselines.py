@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnzoo.data.dataset import Dataset, WindowSplit, chunks
 from nnzoo.data.preprocess import fit_rows
-from nnzoo.metrics import RegressionSums, classification_report
+from nnzoo.metrics import RegressionSums, classification_report, ranking_report
 from nnzoo.tasks import Classification, Task
 
 CHUNK = 4096
@@ -52,9 +52,12 @@ def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
     confusion[:, majority] = truth
     report = classification_report(confusion, dataset.labels)
     keys = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
-    return {"name": "majority class", "label": dataset.labels[majority]} | {
-        key: report[key] for key in keys
-    }
+    result: dict[str, Any] = {"name": "majority class", "label": dataset.labels[majority]}
+    result |= {key: report[key] for key in keys}
+    if classes == 2:  # one score for all rows
+        targets = dataset.splits[split].targets()
+        result |= ranking_report(torch.zeros(len(targets)), targets)
+    return result
 
 
 def _linear(train: WindowSplit, rows: WindowSplit, middle: Tensor) -> Tensor | None:

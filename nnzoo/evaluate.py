@@ -48,7 +48,7 @@ def evaluate(
     """The metrics of a prepared split; the network stays in the mode it was in. Of several processes
     each answers its share, and all get the whole."""
     was_training = network.training
-    sums: Any = task.sums(device)
+    sums: Any = task.sums(device, len(split), processes.bounds(len(split))[0])
     for output, target in outputs(network, split, device, processes):
         task.add(sums, output, target)
     processes.add_up(list(sums.tensors.values()))

@@ -66,15 +66,23 @@ class TrainingSums:
 
 
 class ClassificationSums(Sums):
-    """Confusion counts (rows: truth), log loss and top-5 hits."""
+    """Confusion counts (rows: truth), log loss and top-5 hits; of two classes also each row's score.
 
-    def __init__(self, classes: int, device: torch.device) -> None:
+    rows, first: how many rows the split has, and the first of them that is added here. Each row's
+    score has its place, zero until it is added, so that scores of several processes add up too.
+    """
+
+    def __init__(self, classes: int, device: torch.device, rows: int = 0, first: int = 0) -> None:
         self.classes = classes
+        self.next_row = first
+        ranked = rows if classes == 2 else 0
         super().__init__(
             device,
             confusion=torch.zeros(classes, classes, dtype=torch.int64),
             loss=torch.zeros((), dtype=torch.float64),
             top5=torch.zeros((), dtype=torch.int64),
+            scores=torch.zeros(ranked, dtype=torch.float64),
+            positives=torch.zeros(ranked, dtype=torch.int64),
         )
 
     def add(self, output: Tensor, target: Tensor) -> None:
@@ -89,6 +97,11 @@ class ClassificationSums(Sums):
         if self.classes >= TOP5_CLASSES:
             best = output.topk(5, 1).indices
             self.tensors["top5"] += (best == target[:, None]).sum()
+        if len(self.tensors["scores"]):
+            added = slice(self.next_row, self.next_row + len(target))
+            self.tensors["scores"][added] = output.softmax(1)[:, 1].double()
+            self.tensors["positives"][added] = target
+            self.next_row = added.stop
 
     def compute(self, labels: list[str]) -> dict[str, Any]:
         """The metrics of nnzoo's JSON for classification; n = 0 gives nan."""
@@ -101,7 +114,32 @@ class ClassificationSums(Sums):
         result |= classification_report(confusion, labels)
         if self.classes >= TOP5_CLASSES:
             result["top5_accuracy"] = int(self.tensors["top5"]) / n if n else math.nan
+        if len(self.tensors["scores"]):
+            scores, positives = self.tensors["scores"].cpu(), self.tensors["positives"].cpu()
+            result |= ranking_report(scores, positives)
         return result
+
+
+def ranking_report(scores: Tensor, positives: Tensor) -> dict[str, float]:
+    """How well scores (rows,) rank the positive rows (rows,) of 0 and 1 above the others.
+
+    auc: area under the ROC curve; average_precision: mean precision at the rank of each positive.
+    Equal scores share a rank, as in scikit-learn. Of one class alone, auc is nan.
+    """
+    order = scores.argsort(descending=True)
+    ranked = scores[order]
+    # The last of each stretch of equal scores.
+    ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero()[:, 0], torch.tensor([len(ranked) - 1])])
+    hits = positives[order].cumsum(0)[ends]
+    misses = ends + 1 - hits
+    new_hits, new_misses = hits.diff(prepend=hits[:1] * 0), misses.diff(prepend=misses[:1] * 0)
+    total, others = int(hits[-1]), int(misses[-1])
+    area = (new_misses * (2 * hits - new_hits)).sum()
+    precision = hits.double() / (hits + misses)
+    return {
+        "auc": int(area) / (2 * total * others) if total and others else math.nan,
+        "average_precision": float((new_hits * precision).sum()) / total if total else 0.0,
+    }
 
 
 def classification_report(confusion: Tensor, labels: list[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nnzoo.native.loss import judge
 
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
+RANKING_METRICS = ("auc", "average_precision")
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
 
 
@@ -85,7 +86,6 @@ class _Judge(nn.Module):
 class Classification(_Judge):
     """Cross entropy over classes; outputs are logits (batch, classes)."""
 
-    metrics = CLASSIFICATION_METRICS
     classifies = True
     class_weights: Tensor | None
 
@@ -99,6 +99,7 @@ class Classification(_Judge):
             )
         self.labels = labels
         self.outputs = len(labels)
+        self.metrics = CLASSIFICATION_METRICS + (RANKING_METRICS if self.outputs == 2 else ())
         self.label_smoothing = options.label_smoothing
         self.register_buffer("class_weights", class_weights)
 
@@ -123,8 +124,9 @@ class Classification(_Judge):
             return float(len(target))
         return self.class_weights[target].sum()
 
-    def sums(self, device: torch.device) -> ClassificationSums:
-        return ClassificationSums(self.outputs, device)
+    def sums(self, device: torch.device, rows: int = 0, first: int = 0) -> ClassificationSums:
+        """Empty sums for `rows` rows of a split, of which `first` is added first."""
+        return ClassificationSums(self.outputs, device, rows, first)
 
     def add(self, sums: ClassificationSums, output: Tensor, target: Tensor) -> None:
         sums.add(output, target)
@@ -205,7 +207,8 @@ class Regression(_Judge):
         """Outputs as answers: values in the target's own units (batch, outputs), float64."""
         return self.unscaled(output)
 
-    def sums(self, device: torch.device) -> RegressionSums:
+    def sums(self, device: torch.device, rows: int = 0, first: int = 0) -> RegressionSums:
+        """Empty sums; `rows` and `first` make no difference to numbers."""
         return RegressionSums(self.centre, device)
 
     def add(self, sums: RegressionSums, output: Tensor, target: Tensor) -> None:

@@ -142,6 +142,36 @@ def test_metrics_do_not_depend_on_how_rows_are_cut_into_batches(cuts: list[int],
         assert sums.compute(names(12))[key] == pytest.approx(once.compute(names(12))[key], rel=1e-9)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1)), min_size=1, max_size=60),
+    st.integers(1, 7),
+)
+def test_of_two_classes_ranking_is_that_of_scikit_learn(
+    rows: list[tuple[int, int]], batch: int
+) -> None:
+    logits = torch.tensor([[0.0, float(score)] for score, _ in rows])
+    truth = torch.tensor([label for _, label in rows])
+    sums = ClassificationSums(2, CPU, len(rows))
+    for piece in torch.arange(len(rows)).split(batch):
+        sums.add(logits[piece], truth[piece])
+    report = sums.compute(names(2))
+    chances = logits.softmax(1)[:, 1].double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's word on a single class
+        auc = sk.roc_auc_score(truth, chances)
+        precision = sk.average_precision_score(truth, chances)
+    assert report["auc"] == pytest.approx(auc, abs=1e-12, nan_ok=True)
+    assert report["average_precision"] == pytest.approx(precision, abs=1e-12)
+    # Of several processes each adds its rows, in places of its own.
+    half = len(rows) // 2
+    parts = [ClassificationSums(2, CPU, len(rows), first) for first in (0, half)]
+    parts[0].add(logits[:half], truth[:half])
+    parts[1].add(logits[half:], truth[half:])
+    parts[0].merge(parts[1])
+    assert str(parts[0].compute(names(2))) == str(report)
+
+
 def filled(kind: str, part: slice) -> Any:
     generator = torch.Generator().manual_seed(7)
     output = torch.randn(40, 11, generator=generator)[part]
@@ -287,7 +317,7 @@ def test_sums_lie_on_their_device_in_exact_types(make: Any) -> None:
     sums = make(torch.device("meta"))
     for name, tensor in sums.tensors.items():
         assert tensor.device.type == "meta"
-        counts = name in ("n", "confusion", "top5")
+        counts = name in ("n", "confusion", "top5", "positives")
         assert tensor.dtype == (torch.int64 if counts else torch.float64), name
     if isinstance(sums, RegressionSums):
         assert (sums.centre.device.type, sums.centre.dtype) == ("meta", torch.float64)

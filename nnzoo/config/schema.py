@@ -660,11 +660,14 @@ class EarlyStopping(Options):
 Monitor = Literal[
     "auto", "val_loss",
     "val_accuracy", "val_f1_macro", "val_precision_macro", "val_recall_macro",
+    "val_auc", "val_average_precision",
     "val_mse", "val_rmse", "val_mae", "val_r2",
 ]  # fmt: skip
 
 
-HIGHER_IS_BETTER = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "r2")
+HIGHER_IS_BETTER = (
+    "accuracy", "f1_macro", "precision_macro", "recall_macro", "auc", "average_precision", "r2",
+)  # fmt: skip
 
 
 class TrainOptions(Options):

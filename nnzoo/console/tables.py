@@ -40,7 +40,7 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
 def headline(result: dict[str, Any]) -> tuple[str, ...]:
     """The names of the metrics that are shown first."""
     if result["task"] == "classification" and len(result["labels"]) == 2:
-        return ("accuracy", "f1", "precision", "recall", "f1_macro")
+        return ("accuracy", "auc", "average_precision", "f1", "precision", "recall", "f1_macro")
     return HEADLINE[result["task"]]
 
 

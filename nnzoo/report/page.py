@@ -140,7 +140,7 @@ def several_runs(runs: list[RunFacts]) -> str:
         for key, (first, other) in _differing(configs[0], config).items():
             keys.setdefault(key, [first] * len(runs))[i] = other
     results = [None if run.missing else run.result for run in runs]
-    shown = ["accuracy", "f1_macro", "rmse", "mae", "r2", "loss"]
+    shown = ["accuracy", "auc", "f1_macro", "rmse", "mae", "r2", "loss"]
     metrics = [m for m in shown if any(result and m in result for result in results)]
     table = []
     for name, run, result in zip(names, runs, results, strict=True):
@@ -322,6 +322,8 @@ def _metric_rows(result: dict[str, Any]) -> dict[str, Any]:
     trivial = result.get("baselines") or [result["baseline"]]
     names = [
         "accuracy",
+        "auc",
+        "average_precision",
         "f1_macro",
         "precision_macro",
         "recall_macro",

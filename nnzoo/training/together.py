@@ -105,7 +105,7 @@ class Together:
             return [None] * count
         device = self.network.device
         size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
-        sums: list[Any] = [self.task.sums(device) for _ in self.trainers]
+        sums: list[Any] = [self.task.sums(device, len(split)) for _ in self.trainers]
         self.stacked.training = False
         for piece in chunks(len(split), max(1, batch_rows(size) // count)):
             x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
