@@ -15,6 +15,7 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError
+from nnzoo.models.cuda import adapt_layers
 from nnzoo.status import status
 from nnzoo.tasks import Regression, Task, build_task
 
@@ -52,6 +53,8 @@ class Network(nn.Module):
         relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
         self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
         self.to(device)
+        if device.type == "cuda":
+            adapt_layers(model)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.respond(self.preprocess(x) if self.preprocess.in_kind.name == "image" else x)

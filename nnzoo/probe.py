@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnzoo.models.shared import single_layers
 from nnzoo.network import Network
 
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU)
@@ -112,22 +112,14 @@ def outputs_of(network: Network, x: Tensor) -> tuple[dict[str, tuple[nn.Module, 
 
 def _states(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
     """All states of each layer of a recurrent module, which gives those of the top one alone."""
+    if module.num_layers == 1:
+        return [top]
+    # Copies: on CUDA a layer of its own moves its parameters to other memory.
+    copied = x.device.type == "cuda"
     states = []
-    for layer in range(module.num_layers - 1):
-        parameters = layer_parameters(module, layer)
-        with torch.device("meta"):
-            options = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
-            kind: Any = type(module)
-            single = kind(
-                x.shape[-1], module.hidden_size, batch_first=True,
-                bidirectional=module.bidirectional, **options,
-            )  # fmt: skip
-        for name, parameter in parameters.items():
-            setattr(single, name, parameter)  # the same, which also links them for the fused call
-        with warnings.catch_warnings():
-            # On CUDA torch would rather have them in one piece of memory, which is the module's.
-            warnings.simplefilter("ignore")
-            x = single(x)[0]
+    for layer in single_layers(module, copied)[:-1]:
+        layer.train(module.training)
+        x = layer(x)[0]
         states.append(x)
     return [*states, top]
 

@@ -38,7 +38,7 @@ LAYERS = """
     nnzoo.models.features
     nnzoo.models.kernels nnzoo.models.shared
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
-    nnzoo.models.stacked
+    nnzoo.models.stacked nnzoo.models.cuda
     nnzoo.metrics
     nnzoo.tasks
     nnzoo.baselines nnzoo.evaluate nnzoo.network

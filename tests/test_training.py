@@ -6,6 +6,7 @@ import copy
 import gc
 import math
 import re
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,26 @@ def test_optimizers_and_clipping_take_torchs_steps(
             for name, tensor in stock.state[parameter].items():
                 if tensor is not None:
                     assert tensor.shape == (() if name == "step" else parameter.shape)
+
+
+@pytest.mark.parametrize("kernels", ["torch", "auto"])
+@pytest.mark.parametrize("how", ["another tensor", "other memory"])
+def test_a_parameter_that_steps_no_longer_reach_is_an_error(kernels: str, how: str) -> None:
+    """Unless the optimizer, which holds the parameters themselves, reaches it where it now lies."""
+    run = begin(config(train={"epochs": 2, "kernels": kernels}))
+    reached = kernels == "torch" and how == "other memory"
+    message = "'1.weight' is no longer the tensor that the optimizer changes"
+    model: Any = run.network.model
+    with nullcontext() if reached else pytest.raises(RuntimeError, match=message):
+        for event in train(run):
+            if isinstance(event, StepEnd) and event.step == event.groups:
+                layer = model[1]
+                if how == "other memory":
+                    layer.weight.data = layer.weight.data.clone()
+                else:
+                    layer.weight = nn.Parameter(layer.weight.detach().clone())
+                before = layer.weight.detach().clone()
+    assert torch.equal(layer.weight, before) is not reached
 
 
 def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:

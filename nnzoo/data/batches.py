@@ -64,7 +64,9 @@ def seed_all(seed: int, device: torch.device) -> None:
     kind of device first, which takes 50 to 150 µs of a step."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        # By its number: torch.cuda.manual_seed means the current device, which may be another one.
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> Tensor:

@@ -35,18 +35,28 @@ def share_layers(model: nn.Module, processes: Exchange) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.processes = processes  # type: ignore[assignment]
-            _become(module, _BatchNorm)
-        elif isinstance(module, nn.Dropout):
-            _become(module, _Dropout)
-        elif isinstance(module, nn.RNNBase) and module.dropout and module.num_layers > 1:
-            module.__dict__["layers"] = _single_layers(module)  # no submodules: no new names
-            _become(module, _Layers)
+            become(module, _BatchNorm)
+        elif isinstance(module, nn.Dropout) and not isinstance(module, BatchDropout):
+            become(module, BatchDropout)
+        elif isinstance(module, nn.RNNBase) and not isinstance(module, SingleLayers):
+            split_layers(module)
 
 
-def _become(module: nn.Module, kind: type) -> None:
+def split_layers(module: nn.RNNBase) -> None:
+    """Let a recurrent module with dropout between its layers compute them one by one."""
+    if module.dropout and module.num_layers > 1:
+        become(module, SingleLayers)
+        module.flatten_parameters()
+
+
+class Changed:
+    """A class that `become` puts before a module's first one."""
+
+
+def become(module: nn.Module, kind: type[Changed]) -> None:
     """Let a module keep everything it has and take its `forward` from `kind` first."""
-    own = type(module)
-    module.__class__ = type(own.__name__, (kind, own), {})
+    first = type(module)
+    module.__class__ = type(first.__name__, (kind, first), {})
 
 
 def drop(x: Tensor, dropout: float, share: Share) -> Tensor:
@@ -57,9 +67,14 @@ def drop(x: Tensor, dropout: float, share: Share) -> Tensor:
     return x * share.of(noise, -2)
 
 
-class _Dropout:
+class BatchDropout(Changed):
+    """Dropout drawn for the whole batch. On CUDA one process draws so too: torch's own, one kernel there,
+    draws in another order."""
+
     def forward(self: Any, x: Tensor) -> Tensor:
         share = current_share()
+        if share is None and x.device.type == "cuda":
+            share = Share(0, len(x), len(x))
         by_torch = share is None or not self.training or not 0 < self.p < 1
         quick = isinstance(self, Dropout) and fast(x, torch.float32, torch.bfloat16)
         if by_torch or quick or len(x) != cast(Share, share).rows:
@@ -67,16 +82,26 @@ class _Dropout:
         return drop(x.flatten(1), self.p, cast(Share, share)).view_as(x)
 
 
-class _Layers:
-    """Recurrent layers one by one, with the dropout between them drawn for the whole batch."""
+class SingleLayers(Changed):
+    """Recurrent layers one by one, with the dropout between them drawn for the whole batch.
+
+    On CUDA always: cuDNN's own dropout between layers has a state that the host waits for in every step
+    and that is another one in every process.
+    """
 
     def forward(self: Any, x: Tensor, *state: Any) -> Any:
         share = current_share()
-        if share is None or not self.training or state:
+        if not isinstance(x, Tensor) or x.ndim != 3 or state:
             return super().forward(x, *state)  # type: ignore[misc]
+        if share is None and x.device.type == "cuda":
+            rows = len(x) if self.batch_first else x.shape[1]
+            share = Share(0, rows, rows)
+        elif share is None or not self.training:
+            return super().forward(x)  # type: ignore[misc]
         lasts = []
         for i, layer in enumerate(self.layers):
-            if i:
+            layer.training = self.training
+            if i and self.training and self.dropout:
                 # Time first, as torch draws.
                 first = x.transpose(0, 1) if self.batch_first else x
                 dropped = drop(first, self.dropout, share)
@@ -87,28 +112,43 @@ class _Layers:
             return x, tuple(torch.cat(each) for each in zip(*lasts, strict=True))
         return x, torch.cat(lasts)
 
+    def flatten_parameters(self: Any) -> None:
+        """Take the parameters as they are now, those of each layer in one piece of memory where cuDNN
+        wants that; torch calls it after it has moved a module."""
+        self.__dict__["layers"] = single_layers(self)  # no submodules: no new names
 
-def _single_layers(module: nn.RNNBase) -> list[nn.RNNBase]:
-    """Each layer of a recurrent module as one of its kind, with the same parameters."""
+
+def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
+    """Each layer of a recurrent module as one of its kind, with the same parameters or copies of them.
+
+    On CUDA those of a layer come to lie in one piece of memory, which cuDNN wants, and so no longer in
+    that of the module.
+    """
+    kind: Any = next(each for each in type(module).__mro__ if not issubclass(each, Changed))
     directions = 2 if module.bidirectional else 1
     more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
+    if module.proj_size:
+        more["proj_size"] = module.proj_size
     layers = []
     for i in range(module.num_layers):
         width = (module.proj_size or module.hidden_size) * directions if i else module.input_size
-        if module.proj_size:
-            more["proj_size"] = module.proj_size
-        layer: nn.RNNBase = cast(Any, type(module))(
+        layer: nn.RNNBase = kind(
             input_size=width, hidden_size=module.hidden_size, bias=module.bias,
             batch_first=module.batch_first, bidirectional=module.bidirectional, device="meta",
             **more,
         )  # fmt: skip
         for name, _ in list(layer.named_parameters()):
-            setattr(layer, name, getattr(module, name.replace("_l0", f"_l{i}")))
+            parameter = getattr(module, name.replace("_l0", f"_l{i}"))
+            setattr(layer, name, nn.Parameter(parameter.detach().clone()) if copied else parameter)
+        if hasattr(module, "use_native"):
+            layer.use_native = module.use_native
+        # What the first forward would do: it must not move what an optimizer holds by then.
+        layer._update_flat_weights()
         layers.append(layer)
     return layers
 
 
-class _BatchNorm:
+class _BatchNorm(Changed):
     def forward(self: Any, x: Tensor) -> Tensor:
         if current_share() is None or not self.training:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]

@@ -62,13 +62,13 @@ _KNOWN = {
 def obstacle(model: nn.Module, device: torch.device) -> str:
     """Why members like this model are not computed as one; empty where they are."""
     kinds = {type(each) for each in model.modules()}
-    if type(model) not in (MLP, CNN, Recurrent) or kinds - _KNOWN:
-        strange = sorted(each.__name__ for each in kinds - _KNOWN) or [type(model).__name__]
-        return f"no stacked form of {strange[0]} is known"
-    if device.type != "cpu" and kinds & set(_RECURRENT):
+    if device.type != "cpu" and any(isinstance(each, nn.RNNBase) for each in model.modules()):
         return "on a GPU recurrent layers are cuDNN's, which has no stacked form"
     if device.type != "cpu" and any(getattr(each, "p", 0) for each in model.modules()):
         return "on a GPU dropout draws for one network alone"
+    if type(model) not in (MLP, CNN, Recurrent) or kinds - _KNOWN:
+        strange = sorted(each.__name__ for each in kinds - _KNOWN) or [type(model).__name__]
+        return f"no stacked form of {strange[0]} is known"
     return ""
 
 

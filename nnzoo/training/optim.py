@@ -50,6 +50,8 @@ class Optimizer:
         self.counts = [_Count()]
         self.native = native and all(p.dtype == torch.float32 for p in parameters)
         self._table: Parameters | None = None
+        # Addresses that native kernels or the stacks of several members rely on, by parameter.
+        self._fixed: dict[int, int] = {}
 
     def gradients(self) -> list[Tensor]:
         """Of all parameters, in their order."""
@@ -91,10 +93,11 @@ class Optimizer:
                 for gradient in self.gradients():
                     gradient.div_(scale.view(-1, *[1] * (gradient.ndim - 1)))
                 scale = None
-        for group in self.groups:
-            gradients = [cast(Tensor, p.grad) for p in group.parameters]
-            by = None if scale is None else scale.squeeze(0)
-            _STEPS[self.options.name](self.options, group, gradients, rate, by, self.counts[0])
+        with torch.no_grad():
+            for group in self.groups:
+                gradients = [cast(Tensor, p.grad) for p in group.parameters]
+                by = None if scale is None else scale.squeeze(0)
+                _STEPS[self.options.name](self.options, group, gradients, rate, by, self.counts[0])
 
     @property
     def table(self) -> Parameters:
@@ -107,7 +110,18 @@ class Optimizer:
             }  # fmt: skip
             weights, decays, *averages = zip(*(kept[id(p)] for p in self.parameters), strict=True)
             self._table = Parameters(weights, decays, self.members, *averages)
+            self._fixed |= {id(p): p.data_ptr() for p in self.parameters}
         return self._table
+
+    def strays(self, model: nn.Module) -> list[str]:
+        """Names of the parameters of its model that a step does not change: they are other tensors than
+        those that the optimizer was made with, or have come to lie elsewhere in memory."""
+        held = {id(p): self._fixed.get(id(p), p.data_ptr()) for p in self.parameters}
+        return [
+            name
+            for name, p in model.named_parameters()
+            if p.requires_grad and held.get(id(p)) != p.data_ptr()
+        ]
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -128,7 +142,6 @@ class Optimizer:
         for groups in zip(*(each.groups for each in optimizers), strict=True):
             group = copy.copy(groups[0])
             group.parameters = [stacks[order[id(p)]] for p in group.parameters]
-            group.weights = [p.detach() for p in group.parameters]
             group.moments = {
                 name: [
                     torch.stack(parts)
@@ -137,13 +150,14 @@ class Optimizer:
                 for name in group.moments
             }
             for i, each in enumerate(groups):
-                each.weights = [p.detach() for p in each.parameters]
                 each.moments = {
                     name: [m[i] for m in stack] for name, stack in group.moments.items()
                 }
             joined.groups.append(group)
+        joined._fixed = {}
         for optimizer in optimizers:
             optimizer._table = None
+            optimizer._fixed = {id(p): p.data_ptr() for p in optimizer.parameters}
         return joined
 
     def state_dict(self, rate: float) -> dict[str, Any]:
@@ -179,10 +193,16 @@ class _Group:
     """Parameters with one weight decay, and what is remembered of each."""
 
     def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
+        # The parameters themselves: a tensor detached from one would stay behind in the old memory where
+        # torch moves it (flatten_parameters on CUDA), and be stepped on in its place.
         self.parameters: list[Tensor] = list(parameters)
-        self.weights = [p.detach() for p in parameters]  # the same memory
         self.decay = decay
         self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The parameters' memory as it is now, without their gradients' history."""
+        return [p.detach() for p in self.parameters]
 
 
 @dataclass
@@ -204,7 +224,7 @@ def _sgd(
     count: _Count,
 ) -> None:  # fmt: skip
     torch._fused_sgd_(
-        group.weights, gradients, group.moments.get("momentum_buffer", []),
+        group.parameters, gradients, group.moments.get("momentum_buffer", []),
         weight_decay=group.decay, momentum=options.momentum, lr=rate, dampening=0.0,
         nesterov=options.nesterov, maximize=False, is_first_step=False, grad_scale=scale,
     )  # fmt: skip
@@ -217,7 +237,7 @@ def _adam(
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
     steps = torch.full((), float(count.steps), device=gradients[0].device)
     kernel(
-        group.weights, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
+        group.parameters, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
         [steps] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
         weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
     )  # fmt: skip
@@ -230,7 +250,7 @@ def _rmsprop(
     if scale is not None:
         torch._foreach_div_(gradients, scale)
     if group.decay:
-        gradients = list(torch._foreach_add(gradients, group.weights, alpha=group.decay))
+        gradients = list(torch._foreach_add(gradients, group.parameters, alpha=group.decay))
     squares = group.moments["square_avg"]
     torch._foreach_mul_(squares, options.alpha)
     torch._foreach_addcmul_(squares, gradients, gradients, value=1 - options.alpha)
@@ -240,9 +260,9 @@ def _rmsprop(
         buffers = group.moments["momentum_buffer"]
         torch._foreach_mul_(buffers, options.momentum)
         torch._foreach_addcdiv_(buffers, gradients, roots)
-        torch._foreach_add_(group.weights, buffers, alpha=-rate)
+        torch._foreach_add_(group.parameters, buffers, alpha=-rate)
     else:
-        torch._foreach_addcdiv_(group.weights, gradients, roots, value=-rate)
+        torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-rate)
 
 
 _STEPS: dict[str, Callable[..., None]] = {

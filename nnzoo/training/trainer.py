@@ -253,7 +253,13 @@ class Trainer:
         )
 
     def check_weights(self) -> None:
-        """Raise DivergedError where a step has left a weight that is not finite."""
+        """Raise DivergedError where a step has left a weight that is not finite, and RuntimeError where
+        steps no longer reach a weight, which is an internal error."""
+        if strays := self.optimizer.strays(self.model):
+            raise RuntimeError(
+                f"'{strays[0]}' is no longer the tensor that the optimizer changes "
+                f"({len(strays)} of {len(self.parameters)} parameters)"
+            )
         state = {name: t for name, t in self.model.state_dict().items() if t.is_floating_point()}
         # One look at all: of a tensor that is not finite the norm is not.
         if torch.stack(torch._foreach_norm(list(state.values()))).isfinite().all():

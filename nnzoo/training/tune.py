@@ -25,6 +25,7 @@ from nnzoo.cache import cache_folder, processor
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
+from nnzoo.models.cuda import flatten_layers
 from nnzoo.native import library as native
 from nnzoo.network import Network
 from nnzoo.status import status
@@ -103,6 +104,7 @@ def _timed(
 ) -> dict[Choice, float]:  # fmt: skip
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
+    flatten_layers(network.model)
     trainer = Trainer(config, network, splits)
     # Batch norm takes no batch of one row.
     count = min(trainer.groups[0], max(2, trainer.groups[0] // processes))
