@@ -7,6 +7,7 @@ NnzooError            1   also what nnzoo itself got wrong
 ├── DivergedError     4   loss or gradient is no longer a finite number
 ├── CheckpointError   5   a run folder or a .pt file
 │   └── DamagedError  5   a .pt file that does not hold what was written
+├── PluginError       6   another package's network or data source raised it
 ├── LostError         1   another process of a distributed run is gone
 └── ToldError         *   another process tells it; ends with that one's exit code
 """
@@ -22,6 +23,7 @@ from unicodedata import category
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
+HUNG_UP = 129
 
 
 # So many faults, and so much of a key, are shown; a file can be nothing but faults.
@@ -148,6 +150,10 @@ class CheckpointError(NnzooError):
 
 class DamagedError(CheckpointError):
     """A file from before it may still be whole."""
+
+
+class PluginError(NnzooError):
+    exit_code = 6
 
 
 class LostError(NnzooError):

@@ -49,7 +49,7 @@ def export(network: Network, form: str, path: Path) -> dict[str, Any]:
     if not difference <= LIMIT:
         raise NnzooError(
             f"the exported network differs from PyTorch by {difference:.2g}, more than {LIMIT:.0e}; "
-            "nothing was written. This is a fault of nnzoo or of the exporter: report it"
+            "nothing was written. This is a bug in nnzoo or in the exporter: report it"
         )
     disk.write(path, content)
     kind = network.preprocess.in_kind

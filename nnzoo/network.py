@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.load import from_dict, locates_errors
 from nnzoo.config.schema import TrainOptions
+from nnzoo.config.shelf import plugin_error
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
-from nnzoo.errors import CheckpointError, ConfigError, DataError
+from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.models.cuda import adapt_layers
 from nnzoo.status import status
 from nnzoo.tasks import Regression, Task, build_task
@@ -223,9 +224,11 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
         raise CheckpointError(
             f"{source}: its configuration does not hold here: {first.path}: {first.message}"
         ) from None
-    except CheckpointError:
+    except (CheckpointError, PluginError):
         raise
     except Exception as error:
+        if plugin_error(error):
+            raise
         raise CheckpointError(
             f"{source} is not a checkpoint of nnzoo: its parts do not fit together "
             f"({type(error).__name__}: {str(error)[:100]})"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +136,57 @@ def test_an_entry_point_that_fails_or_is_something_else_is_named(
     monkeypatch.setattr(metadata.EntryPoint, "load", lambda self: entry)
     assert shelf.MODELS.get("good") is entry
     assert shelf.MODELS.get("none") is None
+
+
+# (what is changed, the command's words, what stderr names)
+FAULTS = {
+    "in forward": (
+        "return self.head",
+        "return self.haed",
+        "in spiral_zoo.build:Maxout.forward, line",
+    ),
+    "in the constructor": (
+        "32 * options.pieces",
+        "32 * peices",
+        "in spiral_zoo.build:Maxout.__init__",
+    ),
+    "inside torch, called by it": (
+        "unflatten(1, (32,",
+        "unflatten(1, (31,",
+        ":Maxout.forward, line",
+    ),
+    "in load": ("cut = options.rows // 2", "cut = rows // 2", "in spiral_zoo.build:load, line"),
+    "on import": (
+        "import torch\n",
+        "import torch\nnope\n",
+        "in spiral_zoo.build, line 3: NameError",
+    ),
+    "syntax": ("import torch\n", "import torch\n)\n", "in spiral_zoo.build:load: SyntaxError"),
+    "its name": ("def load(", "def laod(", "in spiral_zoo.build:load: AttributeError"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_plugins_own_error_is_called_its_own(
+    case: str, nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old, new, message = FAULTS[case]
+    assert old in BUILD
+    package = tmp_path / "site" / "spiral_zoo"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(PLUGIN)
+    (package / "build.py").write_text(BUILD.replace(old, new))
+    monkeypatch.syspath_prepend(str(package.parent))
+    for name in [each for each in sys.modules if each.partition(".")[0] == "spiral_zoo"]:
+        monkeypatch.delitem(sys.modules, name)
+    points = {group: {name: metadata.EntryPoint(name, f"spiral_zoo:{name}", group)}
+              for group, name in (("nnzoo.models", "maxout"), ("nnzoo.data", "spirals"))}  # fmt: skip
+    monkeypatch.setattr(shelf, "_plugins", lambda group: points.get(group, {}))
+    monkeypatch.setattr(shelf, "LOADED_PLUGINS", set())
+    Path("s.yaml").write_text("data: spirals\nmodel: maxout\ntrain: {epochs: 1}\n")
+    result = nnzoo("train", "s.yaml")
+    assert message in result.err
+    assert result.code == 6
+    assert "nnzoo)" not in result.err and "Traceback" not in result.err
+    for name in [each for each in sys.modules if each.partition(".")[0] == "spiral_zoo"]:
+        del sys.modules[name]

@@ -388,7 +388,7 @@ def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
     monkeypatch.setattr("nnzoo.run.start", broken)
     result = nnzoo("train", "--config", "cnn")
     assert result.code == 1
-    assert "a fault of nnzoo: ZeroDivisionError: deep inside" in result.err
+    assert "internal error (a bug in nnzoo): ZeroDivisionError: deep inside" in result.err
     assert "Traceback" not in result.err
 
 
@@ -431,7 +431,7 @@ def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(
 
     monkeypatch.setattr("nnzoo.run.start", broken)
     result = nnzoo("train", "--config", "cnn")
-    assert (result.code, result.err.partition(":")[0]) == (1, "a fault of nnzoo")
+    assert (result.code, result.err.partition(":")[0]) == (1, "internal error (a bug in nnzoo)")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -81,13 +81,27 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
                     f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})\n"
                 )
                 raise typer.Exit(ConfigError.exit_code) from None
-            sys.stderr.write(
-                f"a fault of nnzoo: {type(error).__name__}: {error}\n"
-                "run again with --debug and report what it shows\n"
-            )
-            raise typer.Exit(1) from None
+            code, text = _unexpected(error)
+            sys.stderr.write(visible(text))
+            raise typer.Exit(code) from None
 
     return wrapped
+
+
+def _unexpected(error: Exception) -> tuple[int, str]:
+    """The exit code and message of an error that nobody foresaw."""
+    from nnzoo.config.shelf import LOADED_PLUGINS, plugin_error
+
+    blamed = plugin_error(error)
+    if blamed is not None:
+        return blamed.exit_code, f"{blamed}\n--debug shows the traceback\n"
+    bug = "a bug in nnzoo"
+    if LOADED_PLUGINS:
+        bug += f", or in what {', '.join(sorted(LOADED_PLUGINS))} returned"
+    return 1, (
+        f"internal error ({bug}): {type(error).__name__}: {error}\n"
+        "run again with --debug and report what it shows\n"
+    )
 
 
 def note(text: str) -> None:

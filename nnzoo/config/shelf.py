@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
+from traceback import walk_tb
 from typing import Any
 
 from nnzoo.config import schema
 from nnzoo.config.schema import Options
-from nnzoo.errors import UsageError
+from nnzoo.errors import NnzooError, PluginError, UsageError
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,42 @@ class Entry:
     target: str
 
     def load(self) -> Any:
+        """What builds it; raises PluginError where another package's cannot be imported."""
         module, _, attribute = self.target.partition(":")
-        return getattr(import_module(module), attribute)
+        if _package(self.target) in ("nnzoo", "torch"):
+            return getattr(import_module(module), attribute)
+        LOADED_PLUGINS.add(self.target)
+        try:
+            return getattr(import_module(module), attribute)
+        except NnzooError:
+            raise
+        except Exception as error:
+            raise plugin_error(error) or PluginError(
+                f"in {self.target}: {type(error).__name__}: {error}"
+            ) from error
+
+
+LOADED_PLUGINS: set[str] = set()
+"""The targets ("package.module:attribute") of other packages that this process uses."""
+
+
+def plugin_error(error: BaseException) -> PluginError | None:
+    """`error` as the error of the other package whose code raised it, or called what did; None where
+    that was nnzoo's own."""
+    packages = set(map(_package, LOADED_PLUGINS))
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        module = frame.f_globals.get("__name__", "")
+        if _package(module) in packages:
+            name = frame.f_code.co_qualname
+            place = module if name == "<module>" else f"{module}:{name}"
+            return PluginError(f"in {place}, line {line}: {type(error).__name__}: {error}")
+        if _package(module) == "nnzoo":
+            return None
+    return None
+
+
+def _package(target: str) -> str:
+    return target.partition(":")[0].partition(".")[0]
 
 
 @dataclass(frozen=True)
