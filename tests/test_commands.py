@@ -481,9 +481,6 @@ def no_class() -> None:
     [
         (disordered, "d.csv", "d.csv: not in order of time: '1950-01' (data row 60) is earlier"),
         (gappy, "d.csv", "d.csv: the target 'passengers' is missing in data row 9; fill it in"),
-        (one_class, "d", "d has 1 class folder(s); a classifier needs at least two"),
-        (empty_class, "d", "class folder without pictures: d/fox"),
-        (no_class, "d", "d has no class folders; put each class's pictures into its own"),
     ],
 )
 def test_init_of_data_that_cannot_train_exits_with_3_and_what_train_would_say(
@@ -494,6 +491,23 @@ def test_init_of_data_that_cannot_train_exits_with_3_and_what_train_would_say(
     assert (result.code, result.out) == (3, "")
     assert " ".join(result.err.split()).startswith(message)
     assert not Path("d.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "comment"),
+    [
+        (one_class, "# this cannot train yet: d has 1 class folder(s); a classifier needs at least two"),
+        (empty_class, "# left out: 1 folder without pictures (d/fox/)"),
+        (no_class, "# this cannot train yet: d has no class folders; put each class's pictures into its own"),
+    ],
+)  # fmt: skip
+def test_init_of_pictures_that_cannot_train_writes_a_config_that_says_why(
+    nnzoo: NNZOO, make: Callable[[], Any], comment: str
+) -> None:
+    make()
+    assert nnzoo("init", "d").code == 0
+    assert comment in Path("d.yaml").read_text().splitlines()
+    assert nnzoo("check", "d").code == 0
 
 
 def test_init_of_pictures_sees_their_size_and_colour(nnzoo: NNZOO) -> None:

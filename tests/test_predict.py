@@ -19,9 +19,9 @@ from PIL import Image
 from zoo import begin, config, finish
 
 from nnzoo.config.schema import RowSplit
-from nnzoo.console import number
+from nnzoo.config.show import number
 from nnzoo.data import csv_reader
-from nnzoo.data.pictures import EXTENSIONS
+from nnzoo.data.picture_tree import EXTENSIONS
 from nnzoo.data.series import next_dates
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import CheckpointError, DataError, UsageError
@@ -244,14 +244,14 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     whole = joined(predict(network, "d"))
     monkeypatch.setattr("nnzoo.evaluate.MAX_ROWS", 7)
     read = 0
-    decode = reading.decode_image
+    decode = reading.decode_in_turn
 
     def counted(*arguments: Any) -> np.ndarray:
         nonlocal read
         read += 1
         return decode(*arguments)
 
-    monkeypatch.setattr(reading, "decode_image", counted)
+    monkeypatch.setattr(reading, "decode_in_turn", counted)
     pieces = predict(network, "d")
     assert (len(next(pieces)), read) == (7, 7)
     rest = list(pieces)

@@ -372,6 +372,14 @@ class ImageFolderOptions(ImageOptions):
     path: str = Field(description="the folder")
     size: Size = Field(64, description="pictures are resized to this, a number or [h, w]")
     color: bool = Field(True, description="three channels, or one (grey)")
+    broken: Literal["stop", "skip"] = Field(
+        "stop",
+        description="where pictures cannot be decoded: name them all and stop, or leave them out",
+    )
+    classes: Annotated[list[str], Field(min_length=2)] | None = Field(
+        None,
+        description="names of the class folders; default: all, unless they look like parts or masks",
+    )
     split: RowSplit = Field(
         RowSplit(), description="val, test, stratify, seed; for the parts that have no folder"
     )

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import importlib
-import json
-import mmap
 import os
 import re
 import socket
 import sys
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.cache import cache_folder
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
-from nnzoo.data.dataset import Dataset, Kind, Pages, TensorSplit, check_memory, row_splits
-from nnzoo.data.pictures import decode_all, picture_files
+from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
+from nnzoo.data.image_cache import DecodedPictures, ImageFormat, decoded_pictures
+from nnzoo.data.image_folder import PARTS, Pictures, describe_folder
+from nnzoo.data.picture_tree import examples, plural
+from nnzoo.data.pictures import BITS
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -175,163 +173,133 @@ def _torchvision_labels(name: str, source: Any) -> list[str]:
 
 
 def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None) -> Dataset:
-    """A folder of class folders, or train/, val/ and test/ (or valid, validation) above them.
+    """A folder of class folders, or of parts (train, val, test) above them; see `describe_folder`.
 
-    Pictures are decoded once, resized, into a cache keyed by every file's name, size and time.
-    Raises DataError: what `find_pictures` refuses, or a broken picture (named).
+    Pictures are decoded once, resized, into a cache. With a spec, labels and the bits of grey pictures
+    are those of the run. Raises DataError: all faults of the folder, or all broken pictures.
     """
-    parts, labels = find_pictures(Path(options.path), list(spec["labels"]) if spec else None)
-    height, width = _size(options)
+    labels = list(spec["labels"]) if spec else None
+    folder = describe_folder(Path(options.path), labels, options.classes)
+    folder.check()
+    bits = None if spec is None else int(spec.get("bits", BITS))
+    height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
     check_memory(  # the cache is mapped; what trains is not
         64 * 4 * (3 if options.color else 1) * height * width,
         f"64 pictures of {height}×{width}, float32,", "set a smaller data.size",
     )  # fmt: skip
-    x, y, pages = {}, {}, {}
-    for part, found in parts.items():
-        files = [file for label in labels for file in found.get(label, [])]
-        x[part], pages[part] = _decoded(files, options)
-        y[part] = torch.tensor(
-            [i for i, label in enumerate(labels) for _ in found.get(label, [])], dtype=torch.int64
-        )
+    parts: dict[str, _Part] = {}
+    for part in PARTS:
+        if part in folder.parts:
+            form = ImageFormat(height, width, options.color, bits)
+            parts[part] = _decode_part(folder.parts[part], folder.labels, form, options.broken)
+            # Of training pictures alone; the others are scaled alike.
+            bits = bits or parts[part].decoded.bits or BITS
+    train = parts["train"]
     split = options.split
     if split.folds is not None and "val" in parts:
         raise DataError("data.split.folds: the validation rows have a folder of their own here")
     held = {"val": split.val if "val" not in parts else 0}
     held["test"] = split.test if "test" not in parts else 0
-    rows = split_rows(len(x["train"]), split.model_copy(update=held), y["train"].numpy())
-    splits = row_splits(x["train"], y["train"], rows, pages["train"])
+    rows = split_rows(len(train.y), split.model_copy(update=held), train.y.numpy())
+    splits = row_splits(train.decoded.x, train.y, rows, train.decoded.pages)
     splits |= {
-        part: TensorSplit(x[part], y[part], pages=pages[part]) for part in parts if part != "train"
+        name: TensorSplit(part.decoded.x, part.y, pages=part.decoded.pages)
+        for name, part in parts.items()
+        if name != "train"
     }
-    shape = tuple(x["train"].shape[1:])
-    return Dataset(Kind("image", shape), "classification", splits, {"labels": labels})
+    result_spec: dict[str, Any] = {"labels": folder.labels}
+    if bits != BITS:
+        result_spec["bits"] = bits
+    notes = folder.notes + _decoding_notes(parts, bits or BITS)
+    places = {name: (train, index) for name, index in rows.items() if len(index)}
+    places |= {
+        name: (part, np.arange(len(part.y))) for name, part in parts.items() if name != "train"
+    }
+    notes += _duplicate_notes(places, folder.labels)
+    kind = Kind("image", tuple(train.decoded.x.shape[1:]))
+    return Dataset(kind, "classification", splits, result_spec, notes=notes)
 
 
-Pictures = dict[str, list[str]]
-"""The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
+@dataclass
+class _Part:
+    """The pictures of a part: their files, classes (rows,) and pixels."""
+
+    files: list[str]
+    y: Tensor
+    decoded: DecodedPictures
+    all_files: list[str]
 
 
-def find_pictures(
-    root: Path, labels: list[str] | None = None
-) -> tuple[dict[str, Pictures], list[str]]:
-    """The pictures of each class of each part that has a folder ("train" always), and the labels.
+def _decode_part(pictures: Pictures, labels: list[str], form: ImageFormat, broken: str) -> _Part:
+    files = [file for label in labels for file in pictures.get(label, [])]
+    classes = [i for i, label in enumerate(labels) for _ in pictures.get(label, [])]
+    decoded = decoded_pictures(files, form, skip=broken == "skip")
+    y = torch.tensor([classes[i] for i in decoded.kept], dtype=torch.int64)
+    return _Part([files[i] for i in decoded.kept], y, decoded, files)
 
-    labels: where they are known from an earlier reading. Raises DataError: no folder, fewer than
-    two classes, a class without pictures, a class that training rows lack.
-    """
-    if not root.is_dir():
-        raise DataError(f"data.path: no folder {root}")
-    # "Test" is "test"; where both are there, the one in small letters counts.
-    below = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()}
-    parts = {}
-    for part, names in (
-        ("train", ("train",)),
-        ("val", ("val", "valid", "validation")),
-        ("test", ("test",)),
-    ):
-        for candidate in names:
-            if candidate in below:
-                parts[part] = below[candidate]
-    if parts and "train" not in parts:
-        raise DataError(
-            f"{root} has {', '.join(p.name + '/' for p in parts.values())} but no train/"
+
+def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
+    """What decoding has left out or guessed, one line each."""
+    notes: list[str] = []
+    broken: list[str] = []
+    animated: list[str] = []
+    deep: list[str] = []
+    dark: list[str] = []
+    bright: list[str] = []
+    for part in parts.values():
+        report, files = part.decoded.report, part.all_files
+        broken += [f"{files[row]}: {reason}" for row, reason in report.broken]
+        animated += [files[row] for row in report.animated]
+        tops = report.largest.items()
+        deep += [files[row] for row, _ in tops]
+        dark += [files[row] for row, top in tops if top and not top >> bits - 8]
+        bright += [files[row] for row, top in tops if top >= 1 << bits]
+        if part.decoded.damaged:
+            notes.append("the picture cache was damaged or incomplete: decoded anew")
+    if broken:
+        count = plural(len(broken), "broken picture")
+        notes.append(f"left out: {count} (data.broken: skip): {examples(broken)}")
+    if animated:
+        count = plural(len(animated), "picture has", "pictures have")
+        notes.append(f"{count} several frames or pages, the first is used ({examples(animated)})")
+    if deep:
+        count = plural(len(deep), "picture has", "pictures have")
+        scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
+        notes.append(f"{count} grey values of more than 8 bits ({examples(deep, 1)}): up to "
+                     f"{(1 << bits) - 1:,}, {scale}")  # fmt: skip
+    if dark:
+        notes.append(f"{plural(len(dark), 'picture')} of these come out black ({examples(dark)})")
+    if bright:
+        notes.append(f"{plural(len(bright), 'picture')} with larger values than training pictures "
+                     f"have, which are cut off ({examples(bright)})")  # fmt: skip
+    return notes
+
+
+def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]], labels: list[str]) -> list[str]:
+    """What equal pictures there are in two splits, or in two classes; places: the rows of each split."""
+    notes = []
+    names: dict[bytes, tuple[str, int]] = {}
+    of_two: list[str] = []
+    for split in (name for name in PARTS if name in places):
+        part, rows = places[split]
+        digests = [part.decoded.digests[row].tobytes() for row in rows.tolist()]
+        known = [names.get(digest) if split != "train" else None for digest in digests]
+        twins = [f"{part.files[row]} and {other[0]}"
+                 for row, other in zip(rows.tolist(), known, strict=True) if other]  # fmt: skip
+        if twins:
+            what = {"val": "validation", "test": "test"}[split]
+            notes.append(f"{len(twins):,} of {len(rows):,} {what} pictures equal a training picture, "
+                         f"as they are decoded ({examples(twins, 1)})")  # fmt: skip
+        for row, digest in zip(rows.tolist(), digests, strict=True):
+            file, label = part.files[row], int(part.y[row])
+            first = names.get(digest)
+            if first is not None and first[1] != label:
+                of_two.append(f"{first[0]} and {file}")
+            elif split == "train":
+                names.setdefault(digest, (file, label))
+    if of_two:
+        count = plural(len(of_two), "picture")
+        notes.append(
+            f"{count} equal one of another class, as they are decoded ({examples(of_two, 2)})"
         )
-    folders = parts or {"train": root}
-    classes = {part: _class_files(folder) for part, folder in folders.items()}
-    labels = sorted(classes["train"]) if labels is None else labels
-    if len(labels) < 2:
-        raise DataError(
-            f"{folders['train']} has {len(labels)} class folder(s); a classifier needs at least two"
-        )
-    for part, found in classes.items():
-        unknown = sorted(set(found) - set(labels))
-        if unknown:
-            raise DataError(f"{folders[part]} has the class '{unknown[0]}' that training never saw")
-    return classes, labels
-
-
-def _class_files(folder: Path) -> Pictures:
-    result = {}
-    for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."):
-        files = list(picture_files(str(class_folder)))
-        if not files:
-            raise DataError(f"class folder without pictures: {class_folder}")
-        result[class_folder.name] = files
-    if not result:
-        raise DataError(f"{folder} has no class folders; put each class's pictures into its own")
-    return result
-
-
-def _size(options: ImageFolderOptions) -> list[int]:
-    """The height and width that pictures get."""
-    return [options.size] * 2 if isinstance(options.size, int) else options.size
-
-
-def _decoded(files: list[str], options: ImageFolderOptions) -> tuple[Tensor, Pages]:
-    """All pictures as uint8 (rows, channels, height, width), from the cache where it is current.
-
-    The cache is memory-mapped: pages that are not in use cost no memory.
-    """
-    height, width = _size(options)
-    channels = 3 if options.color else 1
-    shape = (len(files), channels, height, width)
-    digest, total = hashlib.sha256(json.dumps([shape, 2]).encode()), 0
-    for file in files:
-        stat = os.stat(file)
-        digest.update(json.dumps([file, stat.st_size, stat.st_mtime_ns]).encode())
-        total += stat.st_size
-    key = digest.hexdigest()[:32]
-    path = cache_folder() / f"{key}.npy"
-    cached = _open_cache(path, shape)
-    if cached is None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            try:
-                np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                if hasattr(os, "posix_fallocate"):
-                    # A full disk is an error here; later, in mapped memory, it would be a crash.
-                    with temporary.open("r+b") as space:
-                        os.posix_fallocate(space.fileno(), 0, temporary.stat().st_size)
-                decode_all(files, total, temporary, options.color)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"cannot write the picture cache {path.parent}: {error.strerror or error}; "
-                "NNZOO_CACHE names another folder"
-            ) from None
-        cached = _map(path, shape)
-    return cached
-
-
-def _open_cache(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, Pages] | None:
-    """The pictures of a cache file; None where there is none that is whole."""
-    try:
-        return _map(path, shape)
-    except (OSError, ValueError, EOFError):
-        return None
-
-
-def _map(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, Pages]:
-    """A .npy file of bytes in mapped memory: reads come from the file, and a stray write would stay
-    in memory. Raises ValueError where it does not hold this shape."""
-    with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0) or np.lib.format.read_array_header_1_0(file) != (
-            shape, False, np.dtype(np.uint8),
-        ):  # fmt: skip
-            raise ValueError(f"{path} holds something else")
-        start = file.tell()
-        try:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except OSError as error:
-            if error.errno != errno.ENOMEM:
-                raise
-            # Linux asks for memory behind every byte that could be written.
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where it can only be read
-        x = torch.from_numpy(np.frombuffer(mapped, np.uint8, offset=start).reshape(shape))
-    return x, Pages(mapped)
+    return notes

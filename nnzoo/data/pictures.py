@@ -12,10 +12,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,72 +27,144 @@ import numpy as np
 
 from nnzoo.errors import DataError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 # Pillow knows many more; each is another parser of what strangers send, and one runs Ghostscript.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
 # So many pictures take as long as a process to start; one more for so many bytes of theirs.
 WORTH_A_PROCESS = 500
 BYTES = 8000
+# A picture that takes more memory than this while it is decoded is decoded alone.
+LARGE = 1 << 28
+# Of grey pictures with more than 8 bits a pixel, unless the training pictures hold smaller values.
+BITS = 16
+PROGRESS_INTERVAL = 0.1  # seconds
+STRIP = 1 << 22  # pixels
+
+# What a file that is no picture of these formats begins with: (offset, bytes, name).
+_SIGNATURES = (
+    (4, b"ftyphei", "a HEIC picture"), (4, b"ftypmif1", "a HEIC picture"),
+    (4, b"ftypavi", "an AVIF picture"), (4, b"ftyp", "a video"), (0, b"8BPS", "a Photoshop file"),
+    (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x00\x00\x01\x00", "an icon"), (0, b"<svg", "an SVG drawing"), (0, b"<?xml", "XML"),
+    (0, b"<!doctype html", "a web page"), (0, b"<html", "a web page"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the picture"),
+)  # fmt: skip
 
 
-def picture_files(folder: str) -> Iterator[str]:
-    """The pictures in a folder and those below it, hidden ones left out, in order of their names.
+class BrokenPicture(DataError):
+    """A picture that cannot be decoded; `reason`: why, without the name of the file."""
 
-    Raises DataError where a folder cannot be read.
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class LargePicture(Exception):
+    """A picture that would take more memory than `DecodeFacts.limit`."""
+
+
+@dataclass
+class DecodeFacts:
+    """What decoding one picture shows beside its pixels.
+
+    limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
+    largest value, where its pixels are integers of more than 8 bits.
     """
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror or error}") from None
-    for entry in entries:
-        if entry.name[0] == ".":
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from picture_files(entry.path)
-        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
-            yield entry.path
+
+    limit: int | None = None
+    animated: bool = False
+    largest: int | None = None
 
 
-def decode_image(file: str | Path, height: int, width: int, color: bool) -> np.ndarray:
+@dataclass
+class DecodeReport:
+    """What decoding many pictures shows; pictures are named by their rows.
+
+    broken: (row, reason); largest: by row, of pictures of more than 8 bits; large: left for later.
+    """
+
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    animated: list[int] = field(default_factory=list)
+    largest: dict[int, int] = field(default_factory=dict)
+    large: list[int] = field(default_factory=list)
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Take in another report, as `asdict` and JSON give it."""
+        self.broken += [(int(row), str(reason)) for row, reason in values["broken"]]
+        self.animated += map(int, values["animated"])
+        self.largest |= {int(row): int(value) for row, value in values["largest"].items()}
+        self.large += map(int, values["large"])
+
+
+def decode_image(
+    file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
+    facts: DecodeFacts | None = None,
+) -> np.ndarray:  # fmt: skip
     """One picture as uint8 (channels, height, width), upright and resized.
 
-    Where it is transparent it lies on white; 16 bits a channel are cut to 8. Raises DataError
-    naming the file.
+    Where it is transparent it lies on white; of several frames or pages the first is taken. Grey
+    values of `bits` bits are cut to 8. Raises BrokenPicture, a DataError naming the file.
     """
     from PIL import Image, ImageOps
 
-    too_large = f"{file}: too large a picture; at most {MAX_PIXELS:,} pixels are read"
+    facts = facts or DecodeFacts()
+    too_large = f"too large a picture; at most {MAX_PIXELS:,} pixels are read"
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(too_large)
+                raise Image.DecompressionBombError
+            facts.animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             # A JPEG can be decoded at a half, quarter or eighth of its size, which is far faster;
             # twice the wanted size is left for the resampling.
             image.draft(None, (2 * max(height, width), 2 * max(height, width)))
-            upright = _plain(ImageOps.exif_transpose(image)).convert("RGB" if color else "L")
+            if facts.limit is not None and working_memory(image) > facts.limit:
+                raise LargePicture
+            upright = _plain(ImageOps.exif_transpose(image), bits, facts)
+            upright = upright.convert("RGB" if color else "L")
             if upright.size != (width, height):
                 upright = upright.resize((width, height), Image.Resampling.BILINEAR)
             array = np.asarray(upright)
-    except DataError:
+    except LargePicture:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(too_large) from None
+        raise BrokenPicture(f"{file}: {too_large}", too_large) from None
     except Exception as error:
-        raise DataError(f"broken picture {file}: {error}; repair or remove it") from None
+        reason = _reason(file, error)
+        raise BrokenPicture(
+            f"broken picture {file}: {reason}; repair or remove it", reason
+        ) from None
     return array.transpose(2, 0, 1) if color else array[None]
 
 
-def _plain(image: Any) -> Any:
+def working_memory(image: Any) -> int:
+    """About how many bytes decoding an opened picture takes at its peak."""
+    pixel = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
+    copies = 5 if "A" in image.mode or "transparency" in image.info else 3
+    return image.width * image.height * max(pixel * copies, 4 * copies if copies == 5 else 0)
+
+
+def _reason(file: str | Path, error: Exception) -> str:
+    """Why a picture cannot be decoded, and what the file is instead where it is easy to tell."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        with open(file, "rb") as content:
+            start = content.read(64)
+        kinds = [name for offset, signature, name in _SIGNATURES
+                 if start.lstrip()[offset:].lower().startswith(signature.lower())]  # fmt: skip
+        kind = kinds[0] if kinds else "" if start else "empty"
+        return "cannot identify image file" + (f" (it is {kind})" if kind else "")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _plain(image: Any, bits: int, facts: DecodeFacts) -> Any:
     """A picture without transparency, of 8 bits a channel."""
     from PIL import Image
 
     if image.mode.startswith("I"):
-        # Pillow would cut off all above 255, and leave nearly every picture white.
-        return Image.fromarray(
-            (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        )
+        return _eight_bits(image, bits, facts)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range; save it with 8 bits a channel")
     if image.has_transparency_data:
@@ -97,73 +173,195 @@ def _plain(image: Any) -> Any:
     return image
 
 
-def decode_all(files: list[str], size: int, path: Path, color: bool) -> None:
-    """All pictures, files of `size` bytes together, into the .npy file `path`, which is there: uint8
-    (rows, channels, height, width).
+def _eight_bits(image: Any, bits: int, facts: DecodeFacts) -> Any:
+    """Integer pixels of `bits` bits, as 8: Pillow would cut off all above 255, and leave nearly every
+    picture white. In strips, so that it takes no second copy of the picture."""
+    from PIL import Image
 
-    Raises DataError naming a broken picture; what is not done by then is left.
+    shift = max(0, bits - 8)
+    pixels = np.empty((image.height, image.width), np.uint8)
+    height = max(1, STRIP // image.width)
+    for top in range(0, image.height, height):
+        strip = np.asarray(image.crop((0, top, image.width, min(top + height, image.height))))
+        if strip.min() < 0:
+            raise ValueError(
+                "negative pixel values have no fixed range; save it with 8 bits a pixel"
+            )
+        facts.largest = max(facts.largest or 0, int(strip.max()))
+        pixels[top : top + height] = (strip >> shift).clip(0, 255)
+    return Image.fromarray(pixels)
+
+
+# Many pictures.
+
+
+@dataclass
+class _Job:
+    """Which pictures one process decodes into which rows of the .npy file `path`."""
+
+    path: str
+    rows: list[int]
+    files: list[str]
+    color: bool
+    bits: int
+    limit: int | None
+
+
+def decode_all(
+    files: Sequence[str], path: Path, color: bool, bits: int | None = None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> DecodeReport:  # fmt: skip
+    """Decode all pictures into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
+
+    bits: of grey pictures with more than 8 bits a pixel; None: by their largest value (`bits_of`).
+    advance: called with how many pictures are done. Rows of broken pictures are left as they are.
     """
+    report = _decode(range(len(files)), files, path, color, BITS if bits is None else bits, advance)
+    actual = bits_of(report)
+    if bits is None and actual not in (None, BITS):
+        rows = sorted(report.largest)
+        again = _decode(rows, files, path, color, actual or BITS, lambda done: None)
+        report.broken += again.broken
+    report.broken.sort()
+    return report
+
+
+def bits_of(report: DecodeReport) -> int | None:
+    """The bits that grey pictures of more than 8 bits a pixel need; None where there are none."""
+    if not report.largest:
+        return None
+    return max(8, max(report.largest.values()).bit_length())
+
+
+def _decode(
+    rows: Sequence[int], files: Sequence[str], path: Path, color: bool, bits: int,
+    advance: Callable[[int], None],
+) -> DecodeReport:  # fmt: skip
+    """Decode the pictures of some rows; large ones behind the others, one at a time."""
+    size = sum(os.path.getsize(files[row]) for row in rows)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = min(cores or 1, (len(files) + size // BYTES) // WORTH_A_PROCESS)
-    if count < 2 or not sys.executable:
-        decode_some(files, path, color, 0, 1)
-        return
-    with ThreadPoolExecutor(count) as pool, _workers(count, path, color) as workers:
-        waiting = {
-            pool.submit(worker.communicate, json.dumps(files[i::count])): worker
-            for i, worker in enumerate(workers)
-        }
-        for done in as_completed(waiting):
-            if code := waiting[done].returncode:
-                said = done.result()[1].strip()
-                broken = code == DataError.exit_code
-                raise DataError(said if broken else f"decoding ended with {code}: {said[-500:]}")
+    count = min(cores or 1, (len(rows) + size // BYTES) // WORTH_A_PROCESS)
+    parts = [rows[i::count] for i in range(count)] if count > 1 and sys.executable else [rows]
+    limit = None if len(parts) == 1 else LARGE
+    jobs = [_Job(str(path), list(part), [files[i] for i in part], color, bits, limit)
+            for part in parts]  # fmt: skip
+    if len(jobs) == 1:
+        return decode_some(jobs[0], advance)
+    report = DecodeReport()
+    done = [0] * len(jobs)
+
+    def follow(i: int, worker: subprocess.Popen[str], errors: Any) -> dict[str, Any]:
+        assert worker.stdin is not None and worker.stdout is not None
+        # One that has ended already says why on its stderr.
+        with suppress(BrokenPipeError), worker.stdin as stdin:
+            stdin.write(json.dumps(asdict(jobs[i])))
+        last = ""
+        for last in worker.stdout:
+            if last.strip().isdigit():
+                done[i] = int(last)
+                advance(sum(done))
+        if code := worker.wait():
+            errors.seek(0)
+            raise DataError(f"decoding ended with {code}: {errors.read().strip()[-500:]}")
+        result: dict[str, Any] = json.loads(last)
+        return result
+
+    with ThreadPoolExecutor(len(jobs)) as pool, _workers(len(jobs)) as workers:
+        waiting = [pool.submit(follow, i, *worker) for i, worker in enumerate(workers)]
+        for finished in as_completed(waiting):
+            report.add(finished.result())
+    large, report.large = report.large, []
+    rest = _Job(str(path), large, [files[i] for i in large], color, bits, None)
+    report.add(asdict(decode_some(rest, lambda count: advance(sum(done) + count))))
+    return report
 
 
 @contextmanager
-def _workers(count: int, path: Path, color: bool) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that wait for their share of the files; none is left behind."""
+def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
+    """Processes that wait for their share of the files, and where their errors go; none is left behind."""
     # From where this process imports; -P: never from the folder that it was started in.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    workers: list[subprocess.Popen[str]] = []
+    workers: list[tuple[subprocess.Popen[str], Any]] = []
     try:
-        for i in range(count):
-            words = [sys.executable, "-P", "-m", __name__, str(path), str(int(color))]
-            workers.append(subprocess.Popen(
-                [*words, str(i), str(count)], text=True, env=environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            ))  # fmt: skip
+        for _ in range(count):
+            # Not a pipe, which would fill up: libtiff warns there of each odd picture.
+            errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__], text=True, env=environment,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            )  # fmt: skip
+            workers.append((worker, errors))
         yield workers
     finally:
-        for worker in workers:
+        for worker, errors in workers:
             worker.kill()
             worker.wait()
+            for stream in (worker.stdin, worker.stdout, errors):
+                with suppress(OSError):  # what it no longer reads
+                    stream.close()
 
 
-def decode_some(files: list[str], path: Path, color: bool, first: int, step: int) -> None:
-    """Pictures into every `step`-th row of the file, from `first` on."""
-    out = np.load(path, mmap_mode="r+", allow_pickle=False)
+def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
+    """Decode the pictures of a job in this process."""
+    report = DecodeReport()
+    if not job.rows:
+        return report
+    out = np.load(job.path, mmap_mode="r+", allow_pickle=False)
     parent = os.getppid()
+    told = time.monotonic()
     # Pillow warns of odd metadata and of sizes that are refused.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for i, file in enumerate(files):
-            out[first + i * step] = decode_image(file, out.shape[2], out.shape[3], color)
+        for done, (row, file) in enumerate(zip(job.rows, job.files, strict=True), 1):
+            facts = DecodeFacts(job.limit)
+            size = out.shape[2], out.shape[3]
+            try:
+                out[row] = decode_image(file, *size, job.color, job.bits, facts)
+            except BrokenPicture as error:
+                report.broken.append((row, error.reason))
+            except LargePicture:
+                report.large.append(row)
+            else:
+                report.animated += [row] if facts.animated else []
+                if facts.largest is not None:
+                    report.largest[row] = facts.largest
+            if time.monotonic() - told > PROGRESS_INTERVAL:
+                told = time.monotonic()
+                advance(done - len(report.large))
             if os.getppid() != parent:  # nobody waits any more
-                return
+                break
     out.flush()
+    return report
+
+
+_LARGE_LOCK = threading.Lock()
+
+
+def decode_in_turn(
+    file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
+    facts: DecodeFacts | None = None,
+) -> np.ndarray:  # fmt: skip
+    """`decode_image` for threads: large pictures are decoded one at a time."""
+    facts = facts or DecodeFacts()
+    facts.limit = LARGE
+    try:
+        return decode_image(file, height, width, color, bits, facts)
+    except LargePicture:
+        facts.limit = None
+        with _LARGE_LOCK:
+            return decode_image(file, height, width, color, bits, facts)
 
 
 def main() -> None:
-    """A process of `decode_all`: files as JSON on stdin, what is wrong on stderr."""
+    """Run as a process of `_decode`: a job as JSON on stdin, counts and a report on stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that waits
-    path, *numbers = sys.argv[1:]
-    color, first, step = map(int, numbers)
-    try:
-        decode_some(json.load(sys.stdin), Path(path), bool(color), first, step)
-    except DataError as error:
-        os.write(2, str(error).encode())
-        sys.exit(error.exit_code)
+    job = _Job(**json.load(sys.stdin))
+
+    def say(line: object) -> None:
+        os.write(1, f"{line}\n".encode())
+
+    report = decode_some(job, say)
+    say(json.dumps(asdict(report)))
 
 
 if __name__ == "__main__":

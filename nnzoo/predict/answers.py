@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.columns import shorten
-from nnzoo.data.pictures import EXTENSIONS
+from nnzoo.data.picture_tree import EXTENSIONS
 from nnzoo.evaluate import batch_rows
 from nnzoo.network import Network
 from nnzoo.tasks import Classification

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.columns import shorten
-from nnzoo.data.pictures import EXTENSIONS, picture_files
+from nnzoo.data.picture_tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network
 from nnzoo.predict.answers import Answers, answer, forecasts, reads, rows_at_once
@@ -161,12 +161,16 @@ def _check_files(network: Network, paths: Sequence[str | Path]) -> None:
             raise DataError(f"no file {path}")
         if folder and not images:
             raise DataError(f"{path} is a folder; this network reads {reads(network)}")
-        if folder and next(picture_files(str(path)), None) is None:
-            raise DataError(f"{path} has no pictures; this network reads {reads(network)}")
+        if folder and not (pictures := scan(str(path))).count():
+            unread = pictures.all_left_out().unread
+            but = f" but {by_type(unread)}; {UNREAD[extension(unread[0])]}" if unread else ""
+            raise DataError(f"{path} has no pictures{but}; this network reads {reads(network)}")
         if not folder and not os.path.isfile(path):  # a pipe would wait for ever
             raise DataError(f"not a regular file: {path}")
         if not folder and picture != images:
             what = "is a picture" if picture else "is no picture"
+            if images and extension(str(path)) in UNREAD:
+                what = f"is in a format that is not read ({UNREAD[extension(str(path))]})"
             raise DataError(f"{path} {what}; this network reads {reads(network)}")
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.pictures import decode_image, picture_files
+from nnzoo.data.picture_tree import examples, plural, scan
+from nnzoo.data.pictures import BITS, DecodeFacts, decode_in_turn
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.network import Network
@@ -27,14 +28,15 @@ from nnzoo.predict.answers import Answers, answer, reads, rows_at_once
 DECODERS = min(8, os.cpu_count() or 1)
 
 
-def read_picture(network: Network, file: str | Path) -> Tensor:
-    """A picture file as the network reads it: uint8 (channels, height, width). Raises DataError."""
+def read_picture(network: Network, file: str | Path, facts: DecodeFacts | None = None) -> Tensor:
+    """A picture file as the network reads it: uint8 (channels, height, width); facts: filled by
+    decoding. Raises DataError."""
     if network.facts["kind"] != "image":
         raise DataError(f"{file}: this network reads {reads(network)}")
     channels, height, width = network.facts["shape"]
     if channels not in (1, 3):
         raise DataError(f"pictures have 1 or 3 channels; this network reads {channels}")
-    image = decode_image(file, height, width, channels == 3)
+    image = decode_in_turn(file, height, width, channels == 3, _bits(network), facts)
     top = levels(network)
     if top != 255:
         image = np.round(image * (top / 255)).astype(np.uint8)
@@ -45,13 +47,22 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
     """A picture that cannot be read is an error of its `Answers`; all others are answered."""
 
     def decode(file: str) -> Tensor | str:
+        facts = DecodeFacts()
         try:
-            return read_picture(network, file)
+            image = read_picture(network, file, facts)
         except DataError as error:
             return str(error)
+        if facts.animated:
+            animated.append(file)
+        if facts.largest and not facts.largest >> _bits(network) - 8:
+            dark.append(file)
+        return image
 
+    animated: list[str] = []
+    dark: list[str] = []
+    folders = {path: scan(path) for path in paths if os.path.isdir(path)}
     files = chain.from_iterable(
-        picture_files(path) if os.path.isdir(path) else [path] for path in paths
+        folders[path].walk() if path in folders else [path] for path in paths
     )
     brightness = _Brightness(network)
     with ThreadPoolExecutor(DECODERS) as pool:
@@ -67,7 +78,24 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
             answers = answer(network, raw, {"file": read})
             answers.errors += [reason for reason in found if isinstance(reason, str)]
             yield answers
-    yield answers.only(brightness.notes())
+    notes = [note for folder in folders.values() for note in folder.all_left_out().notes()]
+    if animated:
+        count = plural(len(animated), "picture has", "pictures have")
+        notes.append(
+            f"{count} several frames or pages, the first is used ({examples(sorted(animated))})"
+        )
+    if dark:
+        notes.append(f"{plural(len(dark), 'picture')} with values far below those of training come out "
+                     f"black ({examples(sorted(dark))})")  # fmt: skip
+    yield answers.only(notes + brightness.notes())
+
+
+def _bits(network: Network) -> int:
+    """The bits of grey pictures with more than 8, as training pictures were decoded."""
+    bits = network.facts["spec"].get("bits", BITS)
+    if type(bits) is not int or not 8 <= bits <= 32:
+        raise CheckpointError(f"the checkpoint has grey values of {str(bits)[:40]} bits")
+    return bits
 
 
 def levels(network: Network) -> int:

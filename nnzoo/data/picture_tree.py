@@ -1,0 +1,179 @@
+"""The pictures in a folder and below it, and every file that is left out, by its reason. Nothing is decoded."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from nnzoo.errors import DataError
+
+EXTENSIONS = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+_PICTURES = [
+    "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpx", "raw", "cr2", "cr3", "crw",
+    "nef", "nrw", "arw", "srf", "sr2", "dng", "orf", "rw2", "raf", "pef", "srw", "x3f", "3fr",
+    "psd", "psb", "svg", "svgz", "ico", "icns", "eps", "ai", "tga", "exr", "hdr", "xcf", "dcm",
+    "dicom", "nii", "fits", "pcx", "dds", "emf", "wmf",
+]  # fmt: skip
+_VIDEOS = [
+    "mp4", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "m4v", "3gp", "wmv", "flv", "mts",
+    "m2ts",
+]  # fmt: skip
+_ARCHIVES = [
+    "zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "zst",
+]  # fmt: skip
+UNREAD = dict.fromkeys(_PICTURES, "convert them to JPEG or PNG")
+UNREAD |= dict.fromkeys(_VIDEOS, "videos; save single frames as JPEG or PNG")
+UNREAD |= dict.fromkeys(_ARCHIVES, "archives; unpack them")
+UNREAD |= {"pdf": "documents; save their pages as JPEG or PNG"}
+
+_SYSTEM = {
+    "__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin", "lost+found",
+    "system volume information", "icon\r", "__pycache__",
+}  # fmt: skip
+SHOWN = 3
+
+
+def examples(names: Sequence[str], shown: int = SHOWN) -> str:
+    """The first of some names, and that there are more."""
+    return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
+
+
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """A count with its noun."""
+    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
+
+
+def same_name(name: str) -> str:
+    """The form in which two names of a class are compared: NFC, without blanks around."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+@dataclass
+class LeftOut:
+    """Files and folders that are not used, by why."""
+
+    unread: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+
+    def add(self, other: LeftOut) -> None:
+        for name, values in vars(other).items():
+            getattr(self, name).extend(values)
+
+    def notes(self) -> list[str]:
+        """One line per reason, with counts and examples."""
+        notes = []
+        for advice in dict.fromkeys(UNREAD.values()):
+            files = [file for file in self.unread if UNREAD[extension(file)] == advice]
+            if files:
+                count = plural(len(files), "file")
+                notes.append(f"{count} in formats that are not read ({by_type(files)}): {advice}")
+        if self.other:
+            count = plural(len(self.other), "file that is no picture", "files that are no pictures")
+            notes.append(f"{count} by the name ({by_type(self.other)})")
+        if self.links:
+            count = plural(len(self.links), "link")
+            notes.append(f"{count} to a folder or to nothing ({examples(self.links)})")
+        if self.special:
+            count = plural(len(self.special), "pipe or device", "pipes or devices")
+            notes.append(f"{count} ({examples(self.special)})")
+        if self.system:
+            names = list(dict.fromkeys(map(os.path.basename, self.system)))
+            noun = "hidden or system file or folder", "hidden or system files and folders"
+            notes.append(f"{plural(len(self.system), *noun)} ({examples(names)})")
+        return [f"left out: {note}" for note in notes]
+
+
+def extension(file: str) -> str:
+    """The extension of a file in lower case, without the dot."""
+    return os.path.splitext(file)[1].lower().removeprefix(".")
+
+
+def by_type(files: Sequence[str]) -> str:
+    """Counts by extension and an example: ".heic 12, .mp4 1, such as box/003.heic"."""
+    counts = Counter(os.path.splitext(file)[1] or "without extension" for file in files)
+    shown = [f"{name} {count:,}" for name, count in counts.most_common(5)]
+    return f"{examples(shown, 4)}; such as {files[0]}"
+
+
+@dataclass(eq=False)
+class Folder:
+    """One folder: its pictures (paths, by name), the folders in it, and what is in neither."""
+
+    path: str
+    pictures: list[str] = field(default_factory=list)
+    folders: list[Folder] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)
+
+    def walk(self) -> Iterator[str]:
+        """All pictures in it and below it: folders and files in the order of their names."""
+        yield from (path for _, paths in sorted(
+            [(os.path.basename(picture), [picture]) for picture in self.pictures]
+            + [(folder.name, folder.walk()) for folder in self.folders], key=lambda each: each[0],
+        ) for path in paths)  # fmt: skip
+
+    def all_left_out(self) -> LeftOut:
+        """What is left out in it and below it."""
+        total = LeftOut()
+        total.add(self.left_out)
+        for folder in self.folders:
+            total.add(folder.all_left_out())
+        return total
+
+    def count(self) -> int:
+        """How many pictures are in it and below it."""
+        return len(self.pictures) + sum(folder.count() for folder in self.folders)
+
+    @cached_property
+    def full(self) -> list[Folder]:
+        """The folders in it that have pictures, in a format that is read or not."""
+        return [each for each in self.folders if each.count() or each.all_left_out().unread]
+
+
+def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = None) -> Folder:
+    """Read a folder and those below it.
+
+    links: whether links to folders are followed in this one; below: whether they are in a folder in it
+    of some name; deeper they never are. Raises DataError where a folder cannot be read.
+    """
+    folder = Folder(path)
+    try:
+        with os.scandir(path) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    out = folder.left_out
+    for entry in entries:
+        if entry.name[0] == "." or entry.name.lower() in _SYSTEM:
+            out.system.append(entry.path)
+        elif entry.is_dir(follow_symlinks=links):
+            folder.folders.append(scan(entry.path, below is not None and below(entry.name)))
+        elif entry.is_symlink() and (entry.is_dir() or not os.path.exists(entry.path)):
+            out.links.append(entry.path)
+        elif not entry.is_file():
+            out.special.append(entry.path)
+        elif extension(entry.name) in UNREAD:
+            out.unread.append(entry.path)
+        elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+            folder.pictures.append(entry.path)
+        else:
+            out.other.append(entry.path)
+    return folder
+
+
+def picture_files(folder: str) -> Iterator[str]:
+    """The pictures in a folder and those below it, in order of their names. Raises DataError."""
+    return scan(folder).walk()
