@@ -215,7 +215,9 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     places |= {
         name: (part, np.arange(len(part.y))) for name, part in parts.items() if name != "train"
     }
-    notes += _duplicate_notes(places, folder.labels)
+    notes += _duplicate_notes(places)
+    root = os.path.join(options.path, "")
+    notes = [note.replace(root, "") for note in notes]
     kind = Kind("image", tuple(train.decoded.x.shape[1:]))
     return Dataset(kind, "classification", splits, result_spec, notes=notes)
 
@@ -265,8 +267,8 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
     if deep:
         count = plural(len(deep), "picture has", "pictures have")
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
-        notes.append(f"{count} grey values of more than 8 bits ({examples(deep, 1)}): up to "
-                     f"{(1 << bits) - 1:,}, {scale}")  # fmt: skip
+        notes.append(f"{count} grey values of 16 or 32 bits ({examples(deep, 1)}); all are below "
+                     f"{1 << bits:,} and {scale}")  # fmt: skip
     if dark:
         notes.append(f"{plural(len(dark), 'picture')} of these come out black ({examples(dark)})")
     if bright:
@@ -275,7 +277,7 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
     return notes
 
 
-def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]], labels: list[str]) -> list[str]:
+def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
     """What equal pictures there are in two splits, or in two classes; places: the rows of each split."""
     notes = []
     names: dict[bytes, tuple[str, int]] = {}
