@@ -2,8 +2,7 @@
 
     import nnzoo
 
-    for event in nnzoo.train("cnn.yaml"):
-        ...
+    nnzoo.train("cnn.yaml").fit()
     model = nnzoo.load("checkpoints/cnn")
     model.predict("photos/").labels
 
@@ -14,13 +13,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Training", "__version__", "load", "train"]
+__all__ = ["EpochEnd", "Model", "StepEnd", "Training", "__version__", "load", "train"]
 
 if TYPE_CHECKING:
-    from nnzoo.api import Model, Training, load, train
+    from nnzoo.api import EpochEnd, Model, StepEnd, Training, load, train
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module("nnzoo.api"), name)
     raise AttributeError(f"module 'nnzoo' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """Names for completion, those that are not loaded yet among them."""
+    return sorted({*globals(), *__all__})

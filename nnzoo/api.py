@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from nnzoo import distributed, run
 from nnzoo.config import RunConfig, load_config
@@ -58,7 +58,8 @@ def load(
 
 
 class Training:
-    """A run, ready to train: iterate over its events (StepEnd, EpochEnd), then ask for `result`."""
+    """A run, ready to train: `fit()` trains it to the end; iterating over it does too, and yields its
+    events (StepEnd, EpochEnd). Then `result()`, `history` and `model()` have what came out."""
 
     def __init__(self, current: run.Run) -> None:
         self.run = current
@@ -72,6 +73,33 @@ class Training:
     def notes(self) -> list[str]:
         """How it starts, and what was found in the data."""
         return [*self.run.dataset.notes, *self.run.notes]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dictionary per epoch so far, the lines of metrics.jsonl: epoch, train_loss, val_loss, …
+        A DataFrame of it is `pandas.DataFrame(training.history)`."""
+        return self.run.folder.rows()
+
+    def fit(self, stop: Callable[[], bool] = lambda: False) -> Self:
+        """Train to the end, or until `stop()`, asked after each step, answers True: the run is then
+        saved, and `fit()` resumes it. Raises DivergedError, CheckpointError."""
+        for _ in self.events(stop):
+            pass
+        return self
+
+    def __repr__(self) -> str:
+        trainer = self.run.trainer
+        epochs = f"epoch {trainer.epoch:,} of {trainer.config.train.epochs:,}"
+        hint = "" if trainer.finished else "; .fit() trains it"
+        return f"<Training {self.folder}: {epochs}{hint}>"
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: what it is, and its curves so far."""
+        from nnzoo.report.notebook import training_html
+
+        trainer = self.run.trainer
+        best = trainer.best_epoch if trainer.best_weights else None
+        return training_html(repr(self), self.notes, self.history, best)
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
         """Train to the end; stop: asked after each step, and when it answers True the run is saved and
@@ -112,7 +140,7 @@ def train(
     fresh: bool = False,
     device: str = "auto",
 ) -> Training:
-    """Open a run, new or to go on with, as `nnzoo train` does; it trains while it is iterated over.
+    """Open a run, new or to resume, as `nnzoo train` does; `.fit()` or iterating over it trains it.
 
     config: a YAML file, the name of a bundled one, or the same as a dictionary; sets: as --set.
     Under torchrun every process calls this, iterates and asks for the result; one of them writes.

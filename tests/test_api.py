@@ -53,6 +53,59 @@ def test_training_yields_what_the_terminal_shows(command: NNZOO) -> None:
     assert result["accuracy"] == training.model().evaluate()["accuracy"]
 
 
+def test_fit_trains_to_the_end_and_leaves_a_history(capsys: pytest.CaptureFixture[str]) -> None:
+    opened = nnzoo.train(TINY)
+    assert repr(opened) == "<Training checkpoints/tiny: epoch 0 of 3; .fit() trains it>"
+    assert opened.history == []
+    training = opened.fit()
+    assert training is opened
+    assert repr(training) == "<Training checkpoints/tiny: epoch 3 of 3>"
+    assert [row["epoch"] for row in training.history] == [1, 2, 3]
+    assert training.history[-1]["val_loss"] == training.history[-1]["val_loss"]
+    page = training._repr_html_()
+    assert page.count("<svg") == 2  # loss and accuracy
+    assert "train loss" in page and "val accuracy" in page and "&lt;Training" in page
+    assert not run_left_open(training)
+    assert capsys.readouterr() == ("", "")
+
+
+def run_left_open(training: nnzoo.Training) -> bool:
+    return training.run.lock.is_locked
+
+
+def test_fit_stops_when_asked_and_resumes_with_the_same_bits() -> None:
+    whole = nnzoo.train(TINY, out="whole").fit()
+    cut = nnzoo.train(TINY, out="cut")
+    cut.fit(stop=lambda: cut.run.trainer.step == 2)
+    assert cut.run.trainer.step == 2
+    cut.fit()
+    assert zoo.same(cut.run.trainer.best_weights, whole.run.trainer.best_weights)
+
+
+def test_completion_offers_what_is_not_loaded_yet() -> None:
+    script = (
+        "import sys, nnzoo\n"
+        "assert {'train', 'load', 'EpochEnd', 'Model'} <= {*dir(nnzoo)}\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert nnzoo.EpochEnd.__name__ == 'EpochEnd'\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_predictions_are_a_frame_as_the_command_writes_it(command: NNZOO) -> None:
+    nnzoo.train(TINY).fit()
+    frame = nnzoo.load("checkpoints/tiny").predict([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
+    table = frame.to_frame()
+    assert [*table.columns] == ["row", "prediction", "probability", "p_setosa", "p_versicolor", "p_virginica"]  # fmt: skip
+    assert [*table["prediction"]] == frame.labels
+    assert np.allclose(table["probability"], frame.numbers.max(1))
+    wave = {"name": "wave", "data": {"name": "sine", "length": 200}, "model": {"name": "rnn"},
+            "train": {"epochs": 1}}  # fmt: skip
+    nnzoo.train(wave).fit()
+    series = nnzoo.load("checkpoints/wave").predict(steps=3).to_frame()
+    assert [*series.columns] == ["step", "sine"] and [*series["step"]] == [1, 2, 3]
+
+
 def test_a_stopped_run_goes_on_with_the_same_bits() -> None:
     whole = nnzoo.train(TINY, out="whole")
     list(whole)

@@ -64,7 +64,7 @@ LAYERS = """
     nnzoo.inspect.pictures
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.answers nnzoo.report.charts
-    nnzoo.report.page
+    nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page
     nnzoo.api nnzoo.cli.status
     nnzoo.cli.common nnzoo.cli.several

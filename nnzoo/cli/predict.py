@@ -127,7 +127,7 @@ def _csv_lines(answers: Answers, header: bool) -> str:
         columns |= {"prediction": answers.labels, "probability": best}
         columns |= dict(zip((f"p_{name}" for name in answers.names), numbers, strict=True))
     else:
-        columns |= dict(zip(_targets(answers), numbers, strict=True))
+        columns |= dict(zip(answers.value_columns, numbers, strict=True))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
@@ -149,7 +149,7 @@ def _json_lines(answers: Answers) -> str:
             line |= {"prediction": labels[i], "probability": max(numbers)}
             line["probabilities"] = dict(zip(answers.names, numbers, strict=True))
         else:
-            line |= dict(zip(_targets(answers), numbers, strict=True))
+            line |= dict(zip(answers.value_columns, numbers, strict=True))
         lines.append(to_json(line))
     return "".join(f"{line}\n" for line in lines)
 
@@ -157,8 +157,3 @@ def _json_lines(answers: Answers) -> str:
 def _text(answers: Answers, number: float) -> str:
     """A probability with 6 digits that count; a value with 7, which is what float32 holds."""
     return f"{number:.6g}" if answers.classifies else f"{number:.7g}"
-
-
-def _targets(answers: Answers) -> list[str]:
-    """The names of the values: a target called "row" must not hide the row's number."""
-    return [f"predicted_{name}" if name in answers.places else name for name in answers.names]

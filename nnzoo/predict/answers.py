@@ -18,7 +18,7 @@ from nnzoo.network import Network
 from nnzoo.tasks import Classification
 
 if TYPE_CHECKING:
-    pass
+    import pandas
 
 # So many columns, or values of one, are named in a message.
 SHOWN = 3
@@ -48,6 +48,25 @@ class Answers:
     def labels(self) -> list[str]:
         """The likeliest class of each input; of equal ones the first."""
         return [self.names[i] for i in self.numbers.argmax(1)]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row per input, as in the CSV of `nnzoo predict`: where it is, the likeliest class with
+        its probability and those of all classes (p_NAME), or the values."""
+        import pandas
+
+        columns: dict[str, Any] = dict(self.places)
+        values = self.numbers.T
+        if self.classifies:
+            columns |= {"prediction": self.labels, "probability": self.numbers.max(1, initial=0)}
+            columns |= {f"p_{name}": value for name, value in zip(self.names, values, strict=True)}
+        else:
+            columns |= dict(zip(self.value_columns, values, strict=True))
+        return pandas.DataFrame(columns)
+
+    @property
+    def value_columns(self) -> list[str]:
+        """The columns of values: a target called "row" must not hide the row's number."""
+        return [f"predicted_{name}" if name in self.places else name for name in self.names]
 
     def only(self, notes: list[str]) -> Answers:
         """These notes, and no answers."""

@@ -4,6 +4,7 @@ are light or dark as it is."""
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -97,6 +98,11 @@ def _logarithmic(axes: Any) -> None:
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     else:
         axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def value(value: Any) -> float:
+    """A metric to draw; nan where there is none."""
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def curves(

@@ -154,7 +154,7 @@ def several_runs(runs: list[RunFacts]) -> str:
     for key, label, log in (("val_loss", "validation loss", True), ("val_accuracy", "validation accuracy", False),
                             ("train_loss", "training loss", True)):  # fmt: skip
         lines: dict[str, charts.Line] = {
-            name: (x, [_value(row.get(key)) for row in run.rows])
+            name: (x, [charts.value(row.get(key)) for row in run.rows])
             for name, x, run in zip(names, epochs, runs, strict=True)
             if any(key in row for row in run.rows)
         }
@@ -254,7 +254,9 @@ def _commands(run: RunFacts) -> list[str]:
 
 def _remarks(run: RunFacts) -> list[str]:
     """What the curves say, in words."""
-    pairs = [(_value(row.get("val_loss")), _value(row.get("train_loss"))) for row in run.rows]
+    pairs = [
+        (charts.value(row.get("val_loss")), charts.value(row.get("train_loss"))) for row in run.rows
+    ]
     said = []
     if len(pairs) >= 3 and all(math.isfinite(value) for pair in pairs for value in pair):
         val, train = zip(*pairs, strict=True)
@@ -351,7 +353,7 @@ def _curves(run: RunFacts) -> list[tuple[str, Markup]]:
 
     def lines(*keys: str) -> dict[str, Any]:
         return {
-            key.replace("_", " ").replace("val ", "validation "): (epochs, [_value(r.get(key)) for r in rows])
+            key.replace("_", " ").replace("val ", "validation "): (epochs, [charts.value(r.get(key)) for r in rows])
             for key in keys if any(key in row for row in rows)
         }  # fmt: skip
 
@@ -374,16 +376,12 @@ def _curves(run: RunFacts) -> list[tuple[str, Markup]]:
         layers = list(looked[0]["gradient_norms"])
         # Of many layers the first, the last, and some between.
         few = [layers[i] for i in sorted({round(i * (len(layers) - 1) / 7) for i in range(8)})]
-        got = {name: ([r["epoch"] for r in looked], [_value(r["gradient_norms"].get(name)) for r in looked])
+        got = {name: ([r["epoch"] for r in looked], [charts.value(r["gradient_norms"].get(name)) for r in looked])
                for name in few}  # fmt: skip
         found.append(
             ("Gradient by layer", charts.curves("Gradient norm of each layer", got, "norm", True))
         )
     return found
-
-
-def _value(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _classes(run: RunFacts) -> dict[str, Any]:
