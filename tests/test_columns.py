@@ -29,7 +29,7 @@ def described(values: list[Any], name: str = "c", **options: Any) -> ColumnDescr
 def numbers_of(values: list[Any], **options: Any) -> list[float]:
     """The values of a column that must be read as numbers without a rest."""
     found = described(values, **options)
-    assert found.numeric, found
+    assert found.numbers, found
     assert not found.problem and not found.odd
     values_, unread = parse_numbers(column(values), found.format)
     assert not unread.any()

@@ -73,8 +73,11 @@ class ColumnDescription:
     remarks: tuple[str, ...] = ()
 
     @property
-    def numeric(self) -> bool:
-        return self.role in ("number", "duration")
+    def numbers(self) -> bool:
+        """Whether it can be read as numbers: those of an id can."""
+        return self.role in ("number", "duration") or (
+            self.role == "id" and self.shares.get("number", 0.0) >= NUMERIC_FRACTION
+        )
 
 
 @dataclass
@@ -235,7 +238,11 @@ def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> Colu
     base = ColumnDescription(str(column.name), "empty", rows, len(column) - rows, count)
     if not count:
         return base
-    likely = [i for i, text in enumerate(texts.texts) if is_missing_word(text, options.missing)]
+    likely = sum(
+        is_missing_word(text, options.missing)
+        for text, plain in zip(texts.texts, texts.plain, strict=True)
+        if not plain
+    )
     decimal, thousands, guessed = _separators_of(forms, options)
     unit, problem = _unit_of(texts, forms)
     form = NumberFormat(decimal, thousands, unit, missing=options.missing)
@@ -246,8 +253,14 @@ def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> Colu
     )  # fmt: skip
     if problem:
         numeric = np.array([n is not None for n in forms.numbers]) | texts.plain
-    timed = np.array([several_parts(t) and seconds(t) is not None for t in texts.texts])
-    words = max(1, count - len(likely))
+    timed = np.array(
+        [
+            not plain and several_parts(text) and seconds(text) is not None
+            for text, plain in zip(texts.texts, texts.plain, strict=True)
+        ],
+        dtype=bool,
+    )
+    words = max(1, count - likely)
     of_rows = texts.counts / rows
     shares = {"number": numeric.sum() / words, "duration": timed.sum() / words}
     read = numeric if shares["number"] >= shares["duration"] else timed

@@ -28,7 +28,7 @@ LIKELY_MISSING = frozenset(
         "none", "unknown", "unk", "missing", "undefined", "unspecified", "not available", "not known", "n.a.",
         "n.a", "n. a.", "n/k", "nk", "nd", "n.d.", "no data", "no value", "not applicable", "not reported",
         "not recorded", "not measured", "not specified", "not given", "na", "n/a", "nan", "null", "nil", "empty",
-        "blank", "x", "xx", "xxx", "tbd", "tba", "invalid", "error", "err", "bad", "refused", "declined",
+        "blank",  "tbd", "tba", "invalid", "error", "err", "bad", "refused", "declined",
         "no answer", "no response", "don't know", "dont know", "dk", "unbekannt", "keine angabe", "k.a.", "k. a.",
         "ka", "fehlt", "inconnu", "desconocido", "sconosciuto", "null value", "(null)", "(blank)", "[null]", "(none)",
         "#n/a", "??", "???", "-?-", "varies", "varies with device", "\\n", "/",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnzoo.data import limits
-from nnzoo.data.columns import mark_missing, shorten
+from nnzoo.data.columns import MISSING, mark_missing, shorten
 from nnzoo.data.csv_reader import read_csv
 from nnzoo.data.parquet_reader import read_parquet
 from nnzoo.errors import DataError
@@ -22,17 +22,25 @@ class ReadOptions:
     """How a file is cut into rows and columns; "auto" is decided for each file.
 
     What the text of a column means (decimal, thousands, missing, date_format) is no part of it.
+    keep_words: only an empty cell is a missing value; else the usual words for one are, too.
     """
 
     header: Literal["auto"] | bool = "auto"
     delimiter: str = "auto"
     encoding: str = "auto"
     skip_rows: Literal["auto"] | int = "auto"
+    keep_words: bool = False
 
     @classmethod
-    def of(cls, data: Any) -> ReadOptions:
+    def of(cls, data: Any, keep_words: bool = False) -> ReadOptions:
         """Those of a config's `data` section; the defaults where it has no such keys."""
-        return cls(*(getattr(data, name, "auto") for name in cls.__annotations__))
+        names = ("header", "delimiter", "encoding", "skip_rows")
+        return cls(*(getattr(data, name, "auto") for name in names), keep_words=keep_words)
+
+    @property
+    def words(self) -> list[str]:
+        """Texts that stand for a missing value in any column."""
+        return [""] if self.keep_words else MISSING
 
 
 @dataclass
@@ -89,7 +97,7 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
         if file.suffix.lower() in (".parquet", ".pq"):
             frame = read_parquet(file)
             _check_columns(file, frame)
-            yield Table(mark_missing(frame), named=True)
+            yield Table(mark_missing(frame, options.words), named=True)
             return
         notes: list[str] = []
         for number, (frame, named) in enumerate(
@@ -99,7 +107,7 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
                 _check_columns(file, frame)
                 if options.header == "auto" and not named:
                     notes.append("no header found: the first row is data (data.header)")
-            yield Table(mark_missing(frame), named, notes)
+            yield Table(mark_missing(frame, options.words), named, notes)
             notes = []
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None

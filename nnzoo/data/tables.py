@@ -1,8 +1,7 @@
-"""Your tables: what each column is, found on the training rows alone, and rows as numbers."""
+"""Your tables: rows as numbers, read as the training rows say."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +10,26 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
-from nnzoo.data.columns import (
-    column_name,
-    looks_numeric,
-    refuse_huge,
-    shorten,
-    to_numbers,
-    to_text,
-)
+from nnzoo.data.columns import MISSING, column_name, parse_numbers, refuse_huge, shorten, to_text
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
+from nnzoo.data.labels import LabelIndex
+from nnzoo.data.number_format import NumberFormat
 from nnzoo.data.splitting import split_rows
+from nnzoo.data.table_columns import (
+    imputation_notes,
+    infer_columns,
+    infer_target,
+    looks_like_classes,
+    repeated_rows,
+    target_copies,
+    target_labels,
+    without_target_gaps,
+)
 from nnzoo.data.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
-
-# A whole-number target with at most this many values is taken for classes.
-MAX_AUTO_CLASSES = 20
-# Where at least this share of a column are numbers, the rest is taken for mistakes: a typo must
-# not turn a column of prices into hundreds of categories.
-MOSTLY = 0.9
 
 
 def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset:
@@ -40,11 +38,9 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     spec: what an earlier reading found; columns and labels are then taken from there.
     Raises DataError for whatever is wrong with the file.
     """
-    import pandas
-
-    reading = ReadOptions.of(options)
+    reading = ReadOptions.of(options, keep_words=True)
     table = read_table(options.path, reading)
-    frame, table_notes = table.frame, table.notes
+    frame, notes = table.frame, list(table.notes)
     target = column_name(frame, options.target, "data.target")
     frames, files = {"train": frame}, {"train": options.path, "val": options.path}
     if options.test_path is None:
@@ -53,24 +49,30 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
         # Both files have a header or none has: a few test rows alone would not tell.
         alike = replace(reading, header=table.named)
         test = read_table(options.test_path, alike, "data.test_path")
-        other, table_notes = test.frame, table_notes + test.notes
-        if target not in other.columns:
+        if target not in test.frame.columns:
             raise DataError(f"{options.test_path}: no column '{target}', which is the target")
-        frames["test"], files["test"] = other, options.test_path
-    for part, each in frames.items():
-        _check_target(each, target, files[part])
-
+        frames["test"], files["test"] = test.frame, options.test_path
+        notes += [*test.notes, *_other_columns(frame, test.frame, options)]
     task = spec["task"] if spec else options.task
+    for part, each in list(frames.items()):
+        frames[part], gaps = without_target_gaps(each, target, task, options, files[part])
+        notes += gaps
+    frame = frames["train"]
     # Only for keeping the shares of classes in the split, which needs a look at all rows.
-    stratify = _looks_like_classes(frame[target]) if task == "auto" else task == "classification"
-    classes = pandas.factorize(to_text(frame[target]))[0] if stratify else None
-    rows = split_rows(len(frame), options.split, classes, test="test" not in frames)
+    stratify = (
+        looks_like_classes(frame[target], options) if task == "auto" else task == "classification"
+    )
+    rows = split_rows(
+        len(frame), options.split, _class_codes(frame[target], options) if stratify else None,
+        test="test" not in frames,
+    )  # fmt: skip
     parts = {part: frame.iloc[chosen] for part, chosen in rows.items() if len(chosen)}
     if "test" in frames:
         parts["test"] = frames["test"]
-    empty: list[str] = []
+    column_notes: list[str] = []
+    first = spec is None
     if spec is None:
-        spec, empty = _describe(parts["train"], target, options)
+        spec, column_notes = infer_spec(parts["train"], target, options)
     width = sum(len(column.get("categories", "1")) for column in spec["columns"])
     count = sum(map(len, parts.values()))
     check_memory(
@@ -80,112 +82,48 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     x = {part: encode_columns(each, spec["columns"], files[part]) for part, each in parts.items()}
     y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
-    notes = [f"columns: {describe_columns(spec['columns'])}"]
-    notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
-    notes += table_notes
-    kind = Kind("table", (len(spec["columns"]),))
-    return Dataset(kind, spec["task"], splits, spec, notes=notes)
-
-
-def _check_target(frame: pandas.DataFrame, target: str, path: str) -> None:
-    missing = frame[target].isna().to_numpy()
-    if missing.any():
-        row = int(missing.argmax())
-        raise DataError(
-            f"{path}: the target '{target}' is missing in {int(missing.sum())} row(s), first in "
-            f"data row {row + 1}; remove them or fill them in"
+    if first:
+        inputs = {part: each.numpy() for part, each in x.items()}
+        train, classes = inputs.pop("train"), spec["task"] == "classification"
+        column_notes += target_copies(spec["columns"], train, y["train"].flatten().numpy(), classes)
+        column_notes += repeated_rows(train, inputs)
+        column_notes += imputation_notes(
+            spec["columns"], [train, *inputs.values()], options.preprocess.impute
         )
+    kind = Kind("table", (len(spec["columns"]),))
+    return Dataset(
+        kind, spec["task"], splits, spec, notes=column_notes[:1] + notes + column_notes[1:]
+    )
 
 
-def _looks_like_classes(column: pandas.Series) -> bool:
-    if not looks_numeric(column):
-        return not (looks_numeric(column, MOSTLY) and column.nunique() > MAX_AUTO_CLASSES)
-    values = np.unique(to_numbers(column))
-    return bool(len(values) <= MAX_AUTO_CLASSES and (values == np.round(values)).all())
+def _other_columns(
+    frame: pandas.DataFrame, test: pandas.DataFrame, options: CsvOptions
+) -> list[str]:
+    """A line on columns of the test file that the training file lacks."""
+    extra = [f"'{shorten(str(name))}'" for name in test.columns if name not in frame.columns]
+    return [
+        f"{options.test_path}: not used, the training file lacks them: {', '.join(extra[:6])}"
+    ] * bool(extra)
 
 
-def _describe(
+def _class_codes(column: pandas.Series, options: CsvOptions) -> np.ndarray:
+    """The class of each row, as a code."""
+    import pandas
+
+    merged = target_labels(column, str(column.name), options)
+    return pandas.factorize(to_text(column).map(merged.of))[0]
+
+
+def infer_spec(
     train: pandas.DataFrame, target: str, options: CsvOptions
 ) -> tuple[dict[str, Any], list[str]]:
-    """What the training rows say about every column and the target; and the empty columns."""
-    path = options.path
-    named = {
-        key: {column_name(train, column, f"data.{key}") for column in getattr(options, key)}
-        for key in ("numbers", "categories", "drop")
-    }
-    if target in named["drop"]:
-        raise DataError(f"data.drop: '{target}' is the target")
-    twice = sorted(named["numbers"] & named["categories"])
-    if twice:
-        raise DataError(f"'{twice[0]}' stands in both data.numbers and data.categories")
-    numbers, categories, empty = [], [], []
-    for name in train.columns:
-        if name == target or name in named["drop"]:
-            continue
-        column = train[name]
-        found = name not in named["categories"] and looks_numeric(column, MOSTLY)
-        if name in named["numbers"] or found:
-            numbers.append({"name": name})
-        elif column.notna().any():
-            if name not in named["categories"]:
-                _refuse_decimal_commas(column, path)
-            values = sorted(to_text(column).dropna().unique())
-            if len(values) > options.max_categories and name not in named["categories"]:
-                raise DataError(
-                    f"{path}: column '{name}' is text with {len(values)} different values; leave "
-                    f"it out (data.drop: [{name}]) or raise data.max_categories"
-                )
-            categories.append({"name": name, "categories": values})
-        else:
-            empty.append(name)
-    if not numbers and not categories:
-        raise DataError(f"{path} has no column to learn from but the target '{target}'")
-    spec: dict[str, Any] = {"columns": numbers + categories, "target": target}
+    """What the training rows say about every column and the target; and notes on it."""
+    columns, notes = infer_columns(train, target, options)
+    spec: dict[str, Any] = {"columns": columns, "target": target}
     if numbered(train):
         spec["width"] = len(train.columns)  # tells later whether a file lacks the target
-    task = options.task
-    if task != "classification":
-        _refuse_decimal_commas(train[target], path)
-    if task == "auto":
-        task = "classification" if _looks_like_classes(train[target]) else "regression"
-    spec["task"] = task
-    if task == "classification":
-        labels = to_text(train[target]).unique()
-        spec["labels"] = sorted(labels, key=_natural)
-        if len(labels) < 2:
-            raise DataError(
-                f"{path}: the target '{target}' has one class in the training rows "
-                f"('{shorten(labels[0])}'); nothing can be learned"
-            )
-        if options.task == "auto" and len(labels) > max(MAX_AUTO_CLASSES, len(train) // 2):
-            raise DataError(
-                f"{path}: the target '{target}' has {len(labels)} different values in {len(train)} "
-                "training rows; no class can be learned from so few, is it the right column "
-                "(data.target)?"
-            )
-    else:
-        spec["targets"] = [target]
-    return spec, empty
-
-
-def _refuse_decimal_commas(column: pandas.Series, path: str) -> None:
-    """A decimal comma ("1,5") would silently make a category."""
-    text = to_text(column)
-    if not looks_numeric(column) and looks_numeric(text.str.replace(",", ".", regex=False)):
-        value = text[text.str.contains(",", na=False)].iloc[0]
-        raise DataError(
-            f"{path}: column '{column.name}' has decimal commas ('{shorten(value)}'); write "
-            "decimal points, or name the column in data.categories"
-        )
-
-
-def _natural(label: str) -> tuple[int, float, str]:
-    """Numbers in order of size, then words."""
-    try:
-        number = float(label)
-    except ValueError:
-        return (1, 0.0, label)
-    return (1, 0.0, label) if math.isnan(number) else (0, number, label)
+    of_target, target_notes = infer_target(train[target], options, options.task)
+    return spec | of_target, notes + target_notes
 
 
 def encode_columns(
@@ -203,43 +141,69 @@ def encode_columns(
                 f"{source}: column '{name}' is missing; the network was trained with it"
             )
         if "categories" in column:
-            index = {value: code for code, value in enumerate(column["categories"])}
-            codes = to_text(frame[name]).map(index)
-            arrays.append(codes.fillna(-1).to_numpy(dtype=np.float64))
+            arrays.append(category_codes(frame[name], column)[0])
         else:
-            values = to_numbers(frame[name])
-            _refuse_text(frame[name], values, source)
+            form = NumberFormat.from_spec(column.get("format", {}))
+            values, unread = parse_numbers(frame[name], form)
+            _refuse_text(frame[name], unread, source)
             refuse_huge(frame[name], values, source)
             arrays.append(values)
     return torch.from_numpy(np.stack(arrays, 1))
 
 
-def _refuse_text(column: pandas.Series, values: np.ndarray, source: str) -> None:
-    wrong = np.isnan(values) & column.notna().to_numpy()
-    for row in np.flatnonzero(wrong):
-        value = str(column.iloc[row]).strip()
-        if value.lower().lstrip("+-") not in ("inf", "infinity"):
-            raise DataError(
-                f"{source}: column '{column.name}' holds numbers, but data row "
-                f"{column.index[row] + 1} has '{shorten(value)}'; correct it, or name the column "
-                "in data.categories"
-            )
+def category_codes(column: pandas.Series, spec: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The code of each row as float64, -1 for none; and where there is a text that no training row
+    had."""
+    import pandas
+
+    index = LabelIndex(spec["categories"])
+    missing = {*MISSING, *spec.get("missing", [])}
+    rows, texts = pandas.factorize(to_text(column))
+    codes = [index.code(text) for text in texts]
+    unseen = [
+        code < 0 and text.strip() not in missing for code, text in zip(codes, texts, strict=True)
+    ]
+    codes = [
+        -1 if text.strip() in missing and text not in index.codes else code
+        for code, text in zip(codes, texts, strict=True)
+    ]
+    # Of a missing value, -1, the last one is taken.
+    return np.array([*codes, -1], dtype=np.float64)[rows], np.array([*unseen, False], dtype=bool)[
+        rows
+    ]
+
+
+def _refuse_text(column: pandas.Series, unread: np.ndarray, source: str) -> None:
+    """Raise DataError naming the rows that hold no number."""
+    rows = np.flatnonzero(unread)
+    if len(rows):
+        texts = list(dict.fromkeys(shorten(str(column.iloc[row]).strip()) for row in rows[:1000]))
+        words = ", ".join(f'"{text}"' for text in texts[:5])
+        more = f" and {len(rows) - 1:,} other rows have no number either" if len(rows) > 1 else ""
+        raise DataError(
+            f"{source}: column '{column.name}' holds numbers, but data row "
+            f"{column.index[rows[0]] + 1} has '{texts[0]}'{more}; correct it, or count it as missing "
+            f"(data.missing: [{words}])"
+        )
 
 
 def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "the table") -> Tensor:
     """Classes (rows,) int64 or numbers (rows, 1) float64; raises DataError naming `source`."""
     if spec["task"] == "classification":
-        index = {label: code for code, label in enumerate(spec["labels"])}
-        values = to_text(column)
-        unknown = sorted(set(values.unique()) - set(index))
+        import pandas
+
+        index = LabelIndex(spec["labels"])
+        rows, texts = pandas.factorize(to_text(column))
+        codes = np.array([index.code(text) for text in texts], dtype=np.int64)
+        unknown = sorted(text for text, code in zip(texts, codes, strict=True) if code < 0)
         if unknown:
-            row = column.index[int((values == unknown[0]).to_numpy().argmax())]
+            row = column.index[int((to_text(column) == unknown[0]).to_numpy().argmax())]
             raise DataError(
                 f"{source}: the target '{spec['target']}' has in data row {row + 1} the label "
                 f"'{shorten(unknown[0])}' that no training row has"
             )
-        return torch.from_numpy(values.map(index).to_numpy(dtype=np.int64, copy=True))
-    numbers = to_numbers(column)
+        return torch.from_numpy(codes[rows])
+    numbers, _ = parse_numbers(column, NumberFormat.from_spec(spec.get("target_format", {})))
     if np.isnan(numbers).any():
         row = int(np.isnan(numbers).argmax())
         raise DataError(
@@ -248,12 +212,3 @@ def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "th
         )
     refuse_huge(column, numbers, source)
     return torch.from_numpy(numbers[:, None])
-
-
-def describe_columns(columns: list[dict[str, Any]]) -> str:
-    """How many columns of each sort, in words: "12 numbers, 3 categories"."""
-    categories = sum("categories" in column for column in columns)
-    numbers = len(columns) - categories
-    texts = [f"{numbers} number{'s' * (numbers != 1)}"] if numbers else []
-    texts += [f"{categories} categor{'y' if categories == 1 else 'ies'}"] if categories else []
-    return ", ".join(texts)

@@ -21,7 +21,8 @@ def header_line(frame: pandas.DataFrame) -> str:
 def table_config(
     frame: pandas.DataFrame, data: Path, path: str, dates: list[str]
 ) -> tuple[str, str]:
-    from nnzoo.data.tables import describe_columns, load_csv
+    from nnzoo.data.table_columns import describe_counts
+    from nnzoo.data.tables import load_csv
 
     # A date is no category; the target, the last column, stays whatever it is.
     dropped = [name for name in dates if name != frame.columns[-1]]
@@ -34,7 +35,7 @@ def table_config(
         what = f"{len(spec['labels'])} classes ({labels})"
     else:
         what = "a number"
-    columns = describe_columns(spec["columns"])
+    columns = describe_counts(spec["columns"])
     drop = f"  drop: [{', '.join(map(quoted, dropped))}]    # dates\n" if dropped else ""
     about = f"{data.name}: {len(frame):,} rows, {columns}; the target is {what}."
     return (

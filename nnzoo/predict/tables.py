@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nnzoo.data.columns import shorten, to_text
 from nnzoo.data.table_io import ReadOptions, numbered, read_pieces, read_table
-from nnzoo.data.tables import encode_columns
+from nnzoo.data.tables import category_codes, encode_columns
 from nnzoo.errors import DataError
 from nnzoo.network import Network
 from nnzoo.predict.answers import SHOWN, Answers, answer, rows_at_once
@@ -39,7 +39,7 @@ def reading_of(network: Network) -> ReadOptions:
 
     They name their columns if it did; "auto" delimiter, encoding and skip_rows are found anew.
     """
-    options = ReadOptions.of(network.config.data)
+    options = ReadOptions.of(network.config.data, keep_words=network.facts["kind"] == "table")
     if options.header != "auto" or not hasattr(network.config.data, "header"):
         return options
     return replace(options, header=not all(map(str.isdecimal, _names(network))))
@@ -56,7 +56,7 @@ def answer_rows(network: Network, frame: pandas.DataFrame, source: str, unseen: 
     columns = network.facts["spec"]["columns"]
     frame = _with_target(network, frame)
     raw = encode_columns(frame, columns, source)
-    unseen.add(frame, columns, raw)
+    unseen.add(frame, columns)
     return answer(network, raw, {"row": [int(i) + 1 for i in frame.index]})
 
 
@@ -80,12 +80,12 @@ class Unseen:
         self.counts: dict[str, int] = {}
         self.values: dict[str, list[str]] = {}
 
-    def add(self, frame: pandas.DataFrame, columns: list[dict[str, Any]], raw: Tensor) -> None:
-        for i, column in enumerate(columns):
+    def add(self, frame: pandas.DataFrame, columns: list[dict[str, Any]]) -> None:
+        for column in columns:
             if "categories" not in column:
                 continue
             name = column["name"]
-            new = frame[name][(raw[:, i] < 0).numpy() & frame[name].notna().to_numpy()]
+            new = frame[name][category_codes(frame[name], column)[1]]
             if len(new):
                 self.counts[name] = self.counts.get(name, 0) + len(new)
                 named = self.values.setdefault(name, [])

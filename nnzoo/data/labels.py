@@ -1,0 +1,106 @@
+"""Labels and categories: texts that mean the same are one, however they were typed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?|[+-]?\.\d{1,40}")
+
+
+def clean_label(text: str) -> str:
+    """A text without blanks around it, each character in its one form (NFC)."""
+    if text.isascii():
+        return text.strip()
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).strip()
+
+
+def _number_key(label: str) -> str:
+    """One spelling for a number: 0, 0.0 and 00 are one; empty for other texts."""
+    if not _NUMBER.fullmatch(label) or not label.isascii():
+        return ""
+    number = Decimal(label)
+    return format(number.normalize(), "f") if number else "0"
+
+
+def _word_key(label: str) -> str:
+    """One spelling for a word, whatever its case; empty for a single letter, whose case may be all
+    that tells it from another."""
+    return " ".join(label.casefold().split()) if len(label) > 1 else ""
+
+
+@dataclass
+class MergedLabels:
+    """Texts of a column as the labels that they stand for.
+
+    names: the labels, in no order; of: the label of each text; apart: labels that differ by case
+    alone and yet are not one.
+    """
+
+    names: list[str]
+    of: dict[str, str]
+    apart: list[tuple[str, str]] = field(default_factory=list)
+
+    def changed(self) -> dict[str, list[str]]:
+        """Each label with the other texts that stand for it."""
+        others: dict[str, list[str]] = {}
+        for text, label in self.of.items():
+            if text != label:
+                others.setdefault(label, []).append(text)
+        return others
+
+
+def merge_labels(rows: Mapping[str, int], verbatim: bool = False) -> MergedLabels:
+    """The labels of a column, of each text how many rows have it.
+
+    Blanks around a label and its Unicode form never count; nor do, unless verbatim, the case of words and
+    the form of numbers. The spelling that most rows have names the label.
+    """
+    groups: dict[str, dict[str, int]] = {}
+    cleaned = {text: clean_label(text) for text in rows}
+    for text, label in cleaned.items():
+        key = "" if verbatim else _number_key(label) or _word_key(label)
+        spellings = groups.setdefault(key or f"\0{label}", {})
+        spellings[label] = spellings.get(label, 0) + rows[text]
+    name_of: dict[str, str] = {}
+    for spellings in groups.values():
+        name = min(spellings, key=lambda each: (-spellings[each], each))
+        name_of |= dict.fromkeys(spellings, name)
+    names = list(dict.fromkeys(name_of.values()))
+    folded: dict[str, str] = {}
+    apart = []
+    for name in sorted(names):
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            apart.append((other, name))
+    return MergedLabels(names, {text: name_of[label] for text, label in cleaned.items()}, apart)
+
+
+class LabelIndex:
+    """The code of each label, and of texts that stand for one."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.codes = {name: code for code, name in enumerate(names)}
+        self._loose: dict[str, int] = {}
+        for key_of in (clean_label, _number_key, _word_key):
+            keys: dict[str, set[int]] = {}
+            for name, code in self.codes.items():
+                keys.setdefault(key_of(clean_label(name)), set()).add(code)
+            for key, codes in keys.items():
+                if key and len(codes) == 1:  # else which of them it is cannot be told
+                    self._loose.setdefault(f"{key_of.__name__} {key}", min(codes))
+
+    def code(self, text: str) -> int:
+        """The code of a text; -1 for one that stands for no label."""
+        if text in self.codes:
+            return self.codes[text]
+        label = clean_label(text)
+        for key_of in (clean_label, _number_key, _word_key):
+            code = self._loose.get(f"{key_of.__name__} {key_of(label)}")
+            if code is not None:
+                return code
+        return -1
