@@ -443,9 +443,8 @@ def test_init_of_a_series_without_a_header_takes_its_last_number(nnzoo: NNZOO) -
 def test_init_does_not_take_thousands_for_dates(nnzoo: NNZOO) -> None:
     rows = [f'"1,{200 + i}",{i % 7}.5' for i in range(60)]
     Path("money.csv").write_text("price,y\n" + "\n".join(rows) + "\n")
-    result = nnzoo("init", "money.csv")
-    assert (result.code, result.out) == (3, "")
-    assert "column 'price' has decimal commas ('1,200')" in " ".join(result.err.split())
+    assert nnzoo("init", "money.csv").code == 0
+    assert load_config("money").data.name == "csv"
 
 
 def disordered() -> None:
