@@ -343,7 +343,7 @@ def test_a_date_has_a_year_of_four_digits_or_two_separators(value: str, date: bo
 
 
 def test_a_series_without_a_header_notes_it() -> None:
-    note = "no header found: the first row is data (data.header)"
+    note = "no header found: the first row ('2019', '2020') is data (data.header)"
     text = "".join(f"{i},{i + 1}\n" for i in range(2019, 2080))
     assert load(text).notes == [note]
     assert load(text, header=False).notes == load("a,b\n" + text).notes == []

@@ -14,8 +14,9 @@ MAX_COLUMNS = 50_000
 MAX_NAME = 1000  # characters
 MAX_VALUE = 131_072  # characters; Python's reader of CSV takes no more
 MAX_ROW = 1 << 27  # characters
-# A CSV is read in pieces of so many characters: some 50,000 rows of ten numbers.
-PIECE = 1 << 22
+MAX_ZIP_FILES = 10_000
+MAX_ZIP_DIRECTORY = 1 << 24  # bytes
+MAX_XZ_MEMORY = 1 << 28  # bytes; level 9 takes 65 million
 
 
 def refuse_unpacked(file: Path, size: int) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from nnzoo.data import limits
 from nnzoo.data.columns import MISSING, mark_missing, shorten
 from nnzoo.data.csv_reader import read_csv
+from nnzoo.data.file_kind import find_source
 from nnzoo.data.parquet_reader import read_parquet
+from nnzoo.data.text_lines import find_encoding
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -94,20 +96,20 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
         what = "not a regular file:" if file.exists() else "no file"
         raise DataError(f"{key}: {what} {file}")
     try:
-        if file.suffix.lower() in (".parquet", ".pq"):
+        source = find_source(file, bounded)
+        if source.kind == "parquet":
             frame = read_parquet(file)
             _check_columns(file, frame)
             yield Table(mark_missing(frame, options.words), named=True)
             return
-        notes: list[str] = []
-        for number, (frame, named) in enumerate(
-            read_csv(file, options.header, options.delimiter, bounded)
-        ):
+        codec, notes = find_encoding(source, options.encoding)
+        pieces = read_csv(
+            source, codec, options.delimiter, options.header, options.skip_rows, bounded
+        )
+        for number, (frame, named, new) in enumerate(pieces):
             if number == 0:
                 _check_columns(file, frame)
-                if options.header == "auto" and not named:
-                    notes.append("no header found: the first row is data (data.header)")
-            yield Table(mark_missing(frame, options.words), named, notes)
+            yield Table(mark_missing(frame, options.words), named, notes + new)
             notes = []
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
