@@ -26,14 +26,15 @@ LAYERS = """
     nnzoo.config.show nnzoo.config
     nnzoo.native nnzoo.native.library
     nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
-    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.dataset
-    nnzoo.data.columns
+    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.frequency nnzoo.data.time_index nnzoo.data.date_forms
+    nnzoo.data.columns nnzoo.data.dataset
     nnzoo.data.csv_header nnzoo.data.file_kind nnzoo.data.parquet_reader
     nnzoo.data.csv_layout nnzoo.data.text_lines
     nnzoo.data.csv_reader
-    nnzoo.data.dates nnzoo.data.column_checks
-    nnzoo.data.column_description
-    nnzoo.data.table_columns nnzoo.data.table_io nnzoo.data.image_folder nnzoo.data.image_cache
+    nnzoo.data.dates nnzoo.data.groups nnzoo.data.column_checks
+    nnzoo.data.column_description nnzoo.data.time_numbers
+    nnzoo.data.time_columns nnzoo.data.series_values
+    nnzoo.data.table_columns nnzoo.data.table_io nnzoo.data.time_axis nnzoo.data.image_folder nnzoo.data.image_cache
     nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models

@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from zoo import begin, config, finish
 
-from nnzoo.config.schema import RowSplit
+from nnzoo.config.schema import RowSplit, SeriesOptions
 from nnzoo.config.show import number
 from nnzoo.data import csv_reader
 from nnzoo.data.picture_tree import EXTENSIONS
-from nnzoo.data.series import next_dates
 from nnzoo.data.splitting import split_rows
+from nnzoo.data.time_axis import TimeAxis, describe_time
 from nnzoo.errors import CheckpointError, DataError, UsageError
 from nnzoo.network import Network
 from nnzoo.predict import pictures as reading
@@ -523,24 +523,33 @@ def days(freq: str, rows: int = 30, start: str = "2020-01-31") -> pandas.Series:
         (days("12h", 4), ["2020-02-02 00:00:00", "2020-02-02 12:00:00", "2020-02-03 00:00:00"]),
         (days("D").str[:10].str.replace("-", "/"), ["2020-03-01", "2020-03-02", "2020-03-03"]),
         (days("h") + "+01:00",
-         ["2020-02-01 05:00:00+00:00", "2020-02-01 06:00:00+00:00", "2020-02-01 07:00:00+00:00"]),
+         ["2020-02-01 06:00:00+01:00", "2020-02-01 07:00:00+01:00", "2020-02-01 08:00:00+01:00"]),
+        (pandas.concat([days("h") + "+01:00", days("h", 30, "2020-02-01 05:00") + "+00:00"]),
+         ["2020-02-02 11:00:00+00:00", "2020-02-02 12:00:00+00:00", "2020-02-02 13:00:00+00:00"]),
         (days("D").drop([7, 19]), ["2020-03-01", "2020-03-02", "2020-03-03"]),  # two days are missing
-        (days("B"), None),
+        (days("B"), ["2020-03-13", "2020-03-16", "2020-03-17"]),
         (days("D", 2), None),
         (pandas.Series(["2020-01-01", None, "2020-01-03", "2020-01-04"]), None),
-        (pandas.Series([1, 2, 3, 4]), None),
+        (pandas.Series([1, 2, 3, 4]), ["5", "6", "7"]),
         (days("YS", 280, "1970"), ["2250-01-01", "2251-01-01", "2252-01-01"]),
     ],
 )  # fmt: skip
 def test_the_dates_that_follow_keep_their_distance(
     past: pandas.Series, future: list[str] | None
 ) -> None:
-    assert next_dates(past, 3) == future
+    assert axis_of(past).following("", 3) == future
 
 
-def test_dates_beyond_the_calendar_are_left_out() -> None:
-    assert next_dates(days("YS", 20), 9000) is None
-    assert next_dates(days("W", 20), 10**6) is None
+def axis_of(past: pandas.Series) -> TimeAxis:
+    frame = pandas.DataFrame({"day": past.reset_index(drop=True), "y": 1.0})
+    return describe_time(frame, SeriesOptions(name="series", path="", time="day"), ["y"])
+
+
+@pytest.mark.parametrize(("freq", "steps"), [("YS", 9000), ("W", 10**6)])
+def test_dates_beyond_the_calendar_are_left_out(freq: str, steps: int) -> None:
+    axis = axis_of(days(freq, 20))
+    assert axis.following("", steps) is None
+    assert axis.why_no_dates() == "the dates that follow are beyond the calendar"
 
 
 # Sequences.

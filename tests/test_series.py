@@ -130,15 +130,36 @@ def test_no_window_crosses_from_one_series_into_the_next(shuffled: bool) -> None
 
 
 def test_a_series_that_is_too_short_is_told_by_its_name() -> None:
-    rows = {"g": ["Brest"] * 40 + ["Lyon"] * 5, "y": range(45)}
+    rows = {"g": ["Brest"] * 5 + ["Lyon"] * 5, "y": range(10)}
     assert refused(rows, group="g", window=5) == (
-        "series 'Lyon' has 5 time steps, fewer than window + horizon (5 + 1); use a smaller window"
+        "series 'Brest' has 5 time steps, fewer than window + horizon (5 + 1); use a smaller window"
     )
-    rows = {"g": ["Lyon"] * 20 + ["Brest"] * 40, "y": range(60)}
+    rows = {"g": ["Lyon"] * 20 + ["Brest"] * 5, "y": range(25)}
+    assert refused(rows, group="g", window=15).startswith("series 'Brest' has 5 time steps")
+    rows = {"g": ["Lyon"] * 20, "y": range(20)}
     assert refused(rows, group="g", window=15) == (
         "the train split of series 'Lyon' has 14 time steps, too few for window 15 and horizon 1; "
         "change data.split or data.window"
     )
+
+
+def test_series_that_are_too_short_are_left_out_among_others() -> None:
+    rows = {"g": ["Brest"] * 40 + ["Lyon"] * 5 + ["Paris"] * 16, "y": range(61)}
+    dataset = load(rows, group="g", window=12)
+    assert dataset.notes == [
+        "2 of 3 series are left out, too short to train with window 12 and horizon 1: Lyon (5 time "
+        "steps), Paris (16 time steps)"
+    ]
+    alone = load({"g": ["Brest"] * 40, "y": range(40)}, group="g", window=12)
+    for split in alone.splits:
+        for found, expected in zip(
+            windows_of(dataset, split), windows_of(alone, split), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+    assert load(rows, group="g", window=4, horizon=3).notes == [
+        "1 of 3 series is left out, too short to train with window 4 and horizon 3: Lyon (5 time steps)",
+        "1 of 2 series without val rows (Paris): too few time steps there for window 4 and horizon 3",
+    ]
 
 
 def test_a_series_is_named_where_the_group_is_a_number_and_the_only_one() -> None:
@@ -196,10 +217,28 @@ def test_changing_the_future_changes_no_bit_of_the_trained_network(
 # Gaps and order.
 
 
-def test_a_missing_covariate_keeps_its_last_value_and_is_zero_before_the_first() -> None:
-    x = [None, None, 3.0, None, 5.0, None] + [1.0] * 30
+def test_a_missing_covariate_keeps_its_last_value_and_is_the_training_mean_before_the_first() -> (
+    None
+):
+    x = (
+        [None, None, 3.0, None, 5.0, None] + [1.0] * 19 + [1e6] * 11
+    )  # the last 11 validate and test
     dataset = load({"x": x, "y": range(36)}, covariates="all", window=6)
-    assert windows_of(dataset, "train")[0][0, :, 1].tolist() == [0, 0, 3, 3, 5, 5]
+    mean = (3 + 5 + 19) / 21
+    assert windows_of(dataset, "train")[0][0, :, 1].tolist() == [mean, mean, 3, 3, 5, 5]
+    assert dataset.spec["columns"][1]["fill"] == mean
+    assert dataset.notes[-1] == (
+        f"covariate 'x' is missing in 4 of 36 rows: 2 at the start are the mean of the training steps "
+        f"({mean:.6g}); 2 keep the last value before (one step long)"
+    )
+
+
+def test_a_covariate_without_a_training_value_is_refused() -> None:
+    message = refused({"x": [None] * 30 + [1.0] * 6, "y": range(36)}, covariates="all", window=6)
+    assert message == (
+        "s.csv: the covariate 'x' has no value in the training time steps; leave it out "
+        "(data.covariates)"
+    )
 
 
 def test_gaps_are_not_filled_from_the_series_before() -> None:
@@ -207,7 +246,7 @@ def test_gaps_are_not_filled_from_the_series_before() -> None:
     columns = {"g": ["a"] * 20 + ["b"] * 20, "x": x, "y": range(40)}
     dataset = load(columns, covariates=["x"], group="g", window=3, split=TimeSplit(val=0, test=0))
     first_of_b = windows_of(dataset, "train")[0][17]
-    assert first_of_b[:, 1].tolist() == [0, 1, 1]
+    assert first_of_b[:, 1].tolist() == [(7 * 20 + 19) / 39, 1, 1]
 
 
 ROWS = "".join(f"2020-01-{i:02d},{i},{i}\n" for i in range(1, 29))
@@ -238,9 +277,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "out of order behind a gap": (
         "day,y\n" + "".join(f"{d},1\n" for d in [*days(60), "", "2020-01-05 00:00:00"]), {},
-        "s.csv: not in order of time: '2020-01-05 00:00:00' (data row 62) is earlier than the row "
-        "before; sort the file; or, where it holds several series, name the column that tells them "
-        "apart (data.group)",
+        "s.csv: data row 61: 'day' is missing; correct it (and 1 more)",
     ),
     "a huge target": (
         "day,x,y\n" + ROWS.replace(",7,7\n", ",7,-2e30\n"), {},
@@ -252,7 +289,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "no date": (
         "day,x,y\n" + ROWS.replace("2020-01-05", "soon"), {"time": "day"},
-        "data.time: 'soon' in data row 5 is neither date nor number",
+        "s.csv: data row 5: 'soon' is not a date like the others ('2020-01-01'); correct it",
     ),
     "no such time": (
         "day,x,y\n" + ROWS, {"time": "dya"}, "data.time: no column 'dya'; did you mean 'day'?",
@@ -343,8 +380,9 @@ def test_a_date_has_a_year_of_four_digits_or_two_separators(value: str, date: bo
 
 
 def test_a_series_without_a_header_notes_it() -> None:
-    note = "no header found: the first row ('2019', '2020') is data (data.header)"
-    text = "".join(f"{i},{i + 1}\n" for i in range(2019, 2080))
+    note = "no header found: the first row ('0', '20') is data (data.header)"
+    text = "".join(f"{i % 7},{i}\n" for i in range(20, 120))
+
     assert load(text).notes == [note]
     assert load(text, header=False).notes == load("a,b\n" + text).notes == []
 

@@ -46,6 +46,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rows = Annotated[int, Field(ge=0)]
 Column = str | int
+Columns = Annotated[list[Column], Field(min_length=1)]
 Width = Annotated[PositiveInt, at_most(1_000_000)]
 Depth = at_most(1000, "layers")
 Steps = Annotated[PositiveInt, at_most(10_000_000)]
@@ -394,6 +395,12 @@ def _separates(text: str) -> str:
 Delimiter = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separates)]
 
 
+def _is_date_format(value: str) -> str:
+    if value not in ("auto", "day_first", "month_first") and "%" not in value:
+        raise fault("", "expected auto, day_first, month_first, or a form such as %d.%m.%Y")
+    return value
+
+
 class FileOptions(DataOptions):
     """How a file of columns is read: CSV (also packed with gzip or zip), Parquet or Excel."""
 
@@ -417,7 +424,7 @@ class FileOptions(DataOptions):
     missing: list[str] = Field(
         [], description="further words that stand for a missing value, such as unknown"
     )
-    date_format: str = Field(
+    date_format: Annotated[str, AfterValidator(_is_date_format)] = Field(
         "auto",
         description="of dates: day_first, month_first or as in strptime, such as %d.%m.%Y; "
         "auto: by the values",
@@ -446,14 +453,17 @@ class SeriesOptions(FileOptions, WindowOptions):
     """Your time series: a CSV or Parquet in order of time, cut into windows."""
 
     name: Literal["series"]
-    time: Column | None = Field(None, description="column of dates; default: found")
-    target: Column | Annotated[list[Column], Field(min_length=1)] = Field(
-        -1, description="column or columns to predict"
+    time: Column | Columns | None = Field(
+        None,
+        description="column of dates, or columns: date and time, or year, month, …; default: found",
     )
+    target: Column | Columns = Field(-1, description="column or columns to predict")
     covariates: Literal["none", "all"] | list[Column] = Field(
         "none", description="further columns that the network sees up to the present"
     )
-    group: Column | None = Field(None, description="column that tells several series apart")
+    group: Column | Columns | None = Field(
+        None, description="column, or columns, that identify the series (such as a shop)"
+    )
     window: Steps = Field(24, description="past time steps the network sees")
     horizon: Steps = Field(1, description="future time steps it predicts at once")
     relative: bool = Field(

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnzoo.data.time_index import TimeIndex
 from nnzoo.errors import DataError
 from nnzoo.status import status
 
@@ -250,6 +251,7 @@ class Dataset:
     (rows, channels, height, width), tables as float64 (rows, numbers + categories) with NaN for
     a missing number and -1 for an unknown category, or series as float64.
     spec: plain values that go into the checkpoint: labels, columns, categories.
+    time_index: of windows of series, which series and time each of their time steps has.
     """
 
     kind: Kind
@@ -258,6 +260,7 @@ class Dataset:
     spec: dict[str, Any] = field(default_factory=dict)
     season: int = 0
     notes: list[str] = field(default_factory=list)
+    time_index: TimeIndex | None = None
 
     @property
     def labels(self) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 
 from nnzoo.config.schema import AddingOptions, SineOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
-from nnzoo.data.series import windows
+from nnzoo.data.series import Series, windows
 
 
 def load_sine(options: SineOptions, spec: dict[str, Any] | None = None) -> Dataset:
@@ -18,11 +18,9 @@ def load_sine(options: SineOptions, spec: dict[str, Any] | None = None) -> Datas
     values = options.amplitude * np.sin(2 * np.pi * time / options.period)
     rng = np.random.default_rng([options.seed, 0x51])
     values = values + options.noise * rng.standard_normal(options.length)
-    season = round(options.period)
-    return windows(
-        [values[:, None]], [values[:, None]], features=["sine"], targets=["sine"],
-        window=options.window, horizon=options.horizon, split=options.split, season=season,
-    )  # fmt: skip
+    dataset = windows([Series(values[:, None])], [{"name": "sine"}], ["sine"], options)
+    dataset.season = round(options.period)
+    return dataset
 
 
 def load_adding(options: AddingOptions, spec: dict[str, Any] | None = None) -> Dataset:

@@ -2,52 +2,161 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.schema import SeriesOptions
 from nnzoo.config.show import quoted
+from nnzoo.errors import DataError
 from nnzoo.init_config.table import header_line
 
 if TYPE_CHECKING:
     import pandas
 
+    from nnzoo.data.column_description import ColumnDescription
+    from nnzoo.data.time_axis import TimeAxis
+
+# A shorter table with a column of time stays a table.
+MIN_ROWS = 10
+MIN_GROUP_ROWS = 10  # on average
+MAX_KEYS = 8  # columns that may tell series apart
+HOURS_OF_A_WEEK = 168
+
+
+@dataclass(frozen=True)
+class SeriesPlan:
+    """A table seen as series: what to predict, the columns that tell the series apart, further
+    numbers, columns that cannot be used, and the time axis."""
+
+    target: str
+    groups: list[str]
+    covariates: list[str]
+    unused: list[str]
+    axis: TimeAxis
+    named_time: bool = False
+    doubts: list[str] = field(default_factory=list)
+
+
+def plan_series(
+    frame: pandas.DataFrame, source: str, target: str | None = None, drop: Collection[str] = (),
+    forced: bool = False,
+) -> SeriesPlan | None:  # fmt: skip
+    """What makes a table a series; None where it is none, which `forced` does not accept.
+
+    A series is one column of numbers, or numbers beside a time that is in order, or that sorting
+    brings into even steps, if need be within each value of one or two other columns.
+    """
+    from nnzoo.data.column_description import describe_columns
+    from nnzoo.data.time_columns import find_time, row_number
+
+    kept = frame[[name for name in frame.columns if name not in drop]]
+    alone = len(kept.columns) == 1
+    exclude = [target] if target is not None else list(kept.columns) if alone else []
+    time = find_time(kept, exclude)
+    columns = time.columns if time else []
+    described = describe_columns(kept[[name for name in kept.columns if name not in columns]])
+    numbers = [name for name, column in described.items() if column.role in ("number", "duration")]
+    counting = [name for name in described if row_number(kept, name)]
+    numbers = [name for name in numbers if name not in counting] or numbers
+    if target is None:
+        target = numbers[-1] if numbers else None
+    if target is None or target not in described:
+        return None
+    if not forced and (len(frame) < MIN_ROWS or time is None) and not (alone and len(frame) > 3):
+        return None
+    others = [name for name in numbers if name != target]
+    text = [name for name in described if name not in numbers and name not in counting]
+    text = [name for name in text if name != target and not _is_idle(described[name], len(kept))]
+    groups: list[str] = []
+    axis = _axis(kept, source, target, groups)
+    if axis.disordered:
+        groups = _find_groups(kept, source, target, [*text, *others])
+        axis = _axis(kept, source, target, groups) if groups else axis
+    if not forced and ((axis.disordered and not axis.nearly_ordered) or (text and not groups)):
+        return None
+    covariates = [name for name in others if name not in groups]
+    unused = [name for name in described if name not in (target, *covariates, *groups)]
+    return SeriesPlan(target, groups, covariates, unused, axis)
+
+
+def _is_idle(column: ColumnDescription, rows: int) -> bool:
+    """Whether a column says nothing of a row: one text alone, or hardly any."""
+    return column.distinct <= 1 or column.rows < rows / 2
+
+
+def _axis(frame: pandas.DataFrame, source: str, target: str, groups: list[str]) -> TimeAxis:
+    from nnzoo.data.time_axis import describe_time
+
+    options = SeriesOptions(name="series", path=source, target=target, group=groups or None)  # type: ignore[arg-type]
+    return describe_time(frame, options, [target])
+
+
+def _find_groups(
+    frame: pandas.DataFrame, source: str, target: str, candidates: list[str]
+) -> list[str]:
+    """The one or two columns within whose values the time is in order; the first that will do."""
+    keys = [
+        name for name in candidates
+        if frame[name].notna().all() and 2 <= frame[name].nunique() <= len(frame) / MIN_GROUP_ROWS
+    ][:MAX_KEYS]  # fmt: skip
+    for count in (1, 2):
+        for columns in combinations(keys, count):
+            groups = frame.groupby(list(columns)).ngroups
+            if groups > len(frame) / MIN_GROUP_ROWS:
+                continue
+            if not _axis(frame, source, target, list(columns)).disordered:
+                return list(columns)
+    return []
+
 
 def series_config(
-    frame: pandas.DataFrame,
-    data: Path,
-    path: str,
-    dates: list[str],
-    numbers: list[str],
-    group: str | None = None,
+    plan: SeriesPlan, frame: pandas.DataFrame, data: Path, path: str
 ) -> tuple[str, str]:
-    from nnzoo.data.series import load_series, season_of
-
-    series = [frame] if group is None else [each for _, each in frame.groupby(group)]
-    season = season_of(series[0], dates[0] if dates else None)
-    window = 2 * season if season else SeriesOptions(name="series", path="").window
-    window = max(2, min(window, min(map(len, series)) // 6))
+    """A sentence about the file, and the sections of a configuration."""
+    axis = plan.axis
+    lengths = sorted(map(len, axis.series.values()))
+    rows = sum(lengths)
+    window = _window(axis, lengths)
+    group = [quoted(name) for name in plan.groups]
+    options = SeriesOptions(
+        name="series", path=str(data), target=plan.target, window=window,
+        group=plan.groups or None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    doubts = [*axis.notes, *_refusal(options, axis)]
+    if plan.unused:
+        names = ", ".join(f"'{name}'" for name in plan.unused[:6])
+        doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
+    lines = [f"  {line}" for line in map(_comment, doubts)]
     headless = header_line(frame)
-    last = numbers[-1] == frame.columns[-1]
-    load_series(
-        SeriesOptions(name="series", path=str(data), target=numbers[-1], group=group, window=window)
-    )
-    target = "-1" if headless and last else quoted(numbers[-1])
-    grouped = f"  group: {quoted(group)}    # tells the series apart\n" if group else ""
-    covariates = ""
-    if len(numbers) > 1:
-        named = ", ".join(quoted(name) for name in numbers[:-1])
-        covariates = f"  covariates: none    # or all, or a list: {named}\n"
-    of_series = f" of {len(series):,} series" if group else ""
-    distance = f", a season of {season} by its dates" if season else ""
+    last = plan.target == frame.columns[-1]
+    lines += [f"  target: {-1 if headless and last else quoted(plan.target)}"]
+    if len(axis.columns) > 1:
+        lines.append(f"  time: [{', '.join(map(quoted, axis.columns))}]")
+    if group:
+        names = group[0] if len(group) == 1 else f"[{', '.join(group)}]"
+        lines.append(f"  group: {names}    # tells the series apart")
+    if plan.covariates:
+        named = ", ".join(map(quoted, plan.covariates[:12]))
+        lines.append(f"  covariates: none    # or all, or a list: {named}")
+    lines += [
+        f"  window: {window}    # past time steps the network sees (n_steps)",
+        "  horizon: 1     # future time steps it predicts",
+    ]
+    validates = round(SeriesOptions(name="series", path="").split.val * lengths[-1]) > 0
+    patience = 40 if rows < 2000 else 10
+    stopping = f"  early_stopping: {{patience: {patience}}}\n" if validates else ""
+    of_series = f" of {len(lengths):,} series" if group else ""
+    distance = f", a season of {axis.season} by its dates" if axis.season else ""
+    text = "\n".join(lines)
     return (
-        f"{data.name}: {len(frame):,} time steps{of_series}{distance}.",
+        f"{data.name}: {rows:,} time steps{of_series}{distance}.",
         f"""data:
   name: series
   path: {quoted(path)}
-{headless}  target: {target}
-{grouped}{covariates}  window: {window}    # past time steps the network sees
-  horizon: 1     # future time steps it predicts
+{headless}{text}
 model:
   name: lstm
   hidden_size: 64
@@ -57,8 +166,40 @@ optim:
   schedule: cosine
   clip: {{norm: 1.0}}
 train:
-  epochs: {200 if len(frame) < 2000 else 60 if len(frame) < 8000 else 20}
-  batch_size: {16 if len(frame) < 2000 else 64}
-  early_stopping: {{patience: {40 if len(frame) < 2000 else 10}}}
-""",
+  epochs: {200 if rows < 2000 else 60 if rows < 8000 else 20}
+  batch_size: {16 if rows < 2000 else 64}
+{stopping}""",
     )
+
+
+def _window(axis: TimeAxis, lengths: list[int]) -> int:
+    """Two seasons, or a week of hours, as far as the series that hold nine tenths of the rows are long
+    enough."""
+    season = axis.season
+    window = 2 * season if season else SeriesOptions(name="series", path="").window
+    if season == 24 and axis.frequency is not None and axis.frequency.name() == "hour":
+        window = HOURS_OF_A_WEEK
+    usual, below = lengths[-1], 0
+    for length in lengths:
+        below += length
+        if below > sum(lengths) / 10:
+            usual = length
+            break
+    return max(2, min(window, usual // 6 if usual >= 30 else usual // 3))
+
+
+def _refusal(options: SeriesOptions, axis: TimeAxis) -> list[str]:
+    """What training would refuse, if anything."""
+    from nnzoo.data.series import load_series
+
+    try:
+        axis.check()
+        load_series(options)
+    except DataError as error:
+        return [f"to be corrected before training: {error}"]
+    return []
+
+
+def _comment(text: str) -> str:
+    """A line that names and values from the file cannot end."""
+    return "# " + "".join(each for each in " ".join(text.split()) if each.isprintable())

@@ -5,19 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnzoo.config.schema import NAME_PATTERN
 from nnzoo.config.show import quoted, shell_word
 from nnzoo.init_config.images import images_config
-from nnzoo.init_config.series import series_config
+from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config
-
-if TYPE_CHECKING:
-    import pandas
-
-MIN_SERIES_ROWS = 30
-MIN_GROUP_ROWS = 10  # on average
 
 
 def starter_config(data: Path, out: Path) -> str:
@@ -42,33 +35,15 @@ def starter_config(data: Path, out: Path) -> str:
 
 def _file(data: Path, path: str) -> tuple[str, str]:
     """(a sentence about the file, the sections) of a table or series."""
-    from nnzoo.data.columns import looks_numeric
     from nnzoo.data.dates import looks_like_dates
     from nnzoo.data.table_io import read_table
+    from nnzoo.data.time_axis import time_note
 
     frame = read_table(str(data)).frame
+    plan = plan_series(frame, data.name)
+    if plan is not None:
+        return series_config(plan, frame, data, path)
     dates = [name for name in frame.columns if looks_like_dates(frame[name])]
-    numbers = [name for name in frame.columns if looks_numeric(frame[name])]
-    others = [name for name in frame.columns if name not in dates and name not in numbers]
-    long_enough = len(frame) >= MIN_SERIES_ROWS
-    if numbers and long_enough:
-        if (dates and not others) or len(frame.columns) == 1:
-            return series_config(frame, data, path, dates, numbers)
-        if dates and len(others) == 1 and _tells_series_apart(frame, dates[0], others[0]):
-            return series_config(frame, data, path, dates, numbers, group=others[0])
-    return table_config(frame, data, path, dates)
-
-
-def _tells_series_apart(frame: pandas.DataFrame, time: str, group: str) -> bool:
-    """Whether the dates are in order within each value of a column, but not in the whole file."""
-    from nnzoo.data.dates import to_dates
-
-    def in_order(dates: pandas.Series) -> bool:
-        # A few equal times are the hour that a clock is set back.
-        return bool(dates.is_monotonic_increasing and dates.nunique() >= 0.9 * len(dates))
-
-    dates = to_dates(frame[time])
-    few = frame[group].nunique() <= len(frame) / MIN_GROUP_ROWS
-    if not few or frame[group].isna().any() or dates.isna().any() or in_order(dates):
-        return False
-    return all(in_order(each) for _, each in dates.groupby(frame[group]))
+    about, sections = table_config(frame, data, path, dates)
+    note = time_note(frame, [str(frame.columns[-1])])
+    return about, sections if note is None else f"# {note}\n{sections}"

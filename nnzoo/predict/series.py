@@ -11,7 +11,7 @@ from torch import Tensor
 from nnzoo.config.schema import SeriesOptions
 from nnzoo.data.columns import shorten
 from nnzoo.data.dataset import WindowSplit
-from nnzoo.data.series import Past, next_dates, read_past
+from nnzoo.data.series import Past, Pasts, read_past
 from nnzoo.data.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network, read_dataset
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 def predict_series(network: Network, paths: list[str], steps: int) -> Answers:
     """The future of each series of each file; of the run's own where there is none."""
-    pasts = {}
+    files = {}
     notes = []
     for path in paths:
         table = read_table(path, reading_of(network), "INPUT")
-        pasts[path] = pasts_of(network, table.frame, path)
+        files[path] = pasts_of(network, table.frame, path)
         notes += table.notes
-    answers = answer_series(network, pasts or {"": _own_past(network)}, steps)
-    answers.notes += notes
+    answers = answer_series(network, files or {"": _own_past(network)}, steps)
+    answers.notes[:0] = notes
     return answers
 
 
-def _own_past(network: Network) -> dict[str, Past]:
+def _own_past(network: Network) -> Pasts:
     """The series that the run was trained on."""
     data = network.config.data
     if isinstance(data, SeriesOptions):
@@ -47,11 +47,11 @@ def _own_past(network: Network) -> dict[str, Past]:
     split = read_dataset(network.config, network.facts).splits["train"]
     if not isinstance(split, WindowSplit):
         raise UsageError(f"nothing to continue; this network reads {reads(network)}")
-    return {"": Past(split.values.numpy(), None)}
+    return Pasts({"": Past(split.values.numpy())})
 
 
-def pasts_of(network: Network, frame: pandas.DataFrame, source: str) -> dict[str, Past]:
-    """Each series of a frame, at least as long as the network's window."""
+def pasts_of(network: Network, frame: pandas.DataFrame, source: str) -> Pasts:
+    """The series of a frame that are at least as long as the network's window."""
     spec, window = network.facts["spec"], network.facts["shape"][0]
     names = [column["name"] for column in spec["columns"]]
     if numbered(frame) and len(frame.columns) == len(names):
@@ -59,40 +59,39 @@ def pasts_of(network: Network, frame: pandas.DataFrame, source: str) -> dict[str
     data = network.config.data
     options = data if isinstance(data, SeriesOptions) else SeriesOptions(name="series", path="")
     options = options.model_copy(update={"path": source})
-    pasts = read_past(frame, options, names, len(spec["targets"]))
-    for name, past in pasts.items():
-        if len(past.values) < window:
-            which = f" of '{shorten(name)}'" if name else ""
-            raise DataError(
-                f"{source} has {len(past.values):,} time steps{which}; this network reads the last "
-                f"{window:,}"
-            )
-    return pasts
+    return read_past(frame, options, spec["columns"], len(spec["targets"]), window)
 
 
-def answer_series(network: Network, files: dict[str, dict[str, Past]], steps: int) -> Answers:
+def answer_series(network: Network, files: dict[str, Pasts], steps: int) -> Answers:
     """One answer a step of each series of each file."""
     window, targets = network.facts["shape"][0], network.facts["spec"]["targets"]
-    series = [(file, name, past) for file, pasts in files.items() for name, past in pasts.items()]
-    past = torch.stack(
-        [torch.tensor(each.values[-window:], dtype=torch.float64) for *_, each in series]
+    series = [(file, past) for file, pasts in files.items() for past in pasts.series.values()]
+    raw = torch.stack(
+        [torch.tensor(past.values[-window:], dtype=torch.float64) for _, past in series]
     )
-    values = forecast(network, past, steps)
-    times = [None if each.dates is None else next_dates(each.dates, steps) for *_, each in series]
+    values = forecast(network, raw, steps)
+    notes = [note for pasts in files.values() for note in pasts.notes]
+    times = []
+    for _, past in series:
+        future = past.axis.following(past.name, steps) if past.axis else None
+        why = past.axis.why_no_dates() if past.axis and future is None else None
+        if why is not None and why not in notes:
+            notes.append(why)
+        times.append(future)
     places: dict[str, list[Any]] = {
-        "file": [file for file, _, _ in series for _ in range(steps)],
-        "group": [name for _, name, _ in series for _ in range(steps)],
+        "file": [file for file, _ in series for _ in range(steps)],
+        "group": [past.name for _, past in series for _ in range(steps)],
         "step": list(range(1, steps + 1)) * len(series),
         "time": [None if each is None else each[i] for each in times for i in range(steps)],
     }
-    told = {
+    shown = {
         "file": len(files) > 1,
         "group": getattr(network.config.data, "group", None) is not None,
         "step": True,
         "time": any(times),
     }
-    places = {name: column for name, column in places.items() if told[name]}
-    return Answers(list(targets), False, values.reshape(-1, len(targets)), places)
+    places = {name: column for name, column in places.items() if shown[name]}
+    return Answers(list(targets), False, values.reshape(-1, len(targets)), places, notes=notes)
 
 
 def forecast(network: Network, past: Tensor, steps: int) -> np.ndarray:

@@ -1,0 +1,209 @@
+"""Which column, or columns, of a table hold the time: dates, dates in parts, and numbers that rise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnzoo.data.columns import looks_numeric, to_numbers, to_text
+from nnzoo.data.dates import MIN_DATES, compose_days, read_dates
+from nnzoo.data.frequency import MICROSECONDS
+from nnzoo.data.time_numbers import (
+    INDICES,
+    PARTS,
+    TimeColumns,
+    bare_name,
+    clock_time,
+    is_within,
+    numeric_time,
+    part_of,
+    plain_numbers,
+    seconds_of_day,
+    words_in_order,
+)
+
+if TYPE_CHECKING:
+    import pandas
+
+Array = np.ndarray[Any, Any]
+
+
+def find_time(
+    frame: pandas.DataFrame, exclude: Collection[str] = (), date_format: str = "auto"
+) -> TimeColumns | None:
+    """The time of a table by its values and the names of its columns; None where it has none.
+
+    exclude: columns that are something else, such as the target.
+    """
+    names = [name for name in frame.columns if name not in exclude]
+    dated = next((name for name in names if is_dated(frame[name], date_format)), None)
+    if dated is not None:
+        return _dates_and_clock(frame, dated, names, date_format)
+    parts = _find_parts(frame, names)
+    if parts:
+        return _from_parts(frame, parts)
+    for name in names:
+        first = name == frame.columns[0]
+        found = (
+            numeric_time(frame[name], first)
+            or clock_time(frame[name], first)
+            or words_in_order(frame[name])
+        )
+        if found is not None:
+            return found
+    return None
+
+
+def named_time(
+    frame: pandas.DataFrame, columns: Sequence[str], date_format: str = "auto"
+) -> TimeColumns:
+    """The time of a table where its columns are named: one, a date and a time of day, or the parts
+    of a date, the year first."""
+    if len(columns) == 1:
+        column = frame[columns[0]]
+        if looks_numeric(column, MIN_DATES):
+            return numeric_time(column, True, named=True) or plain_numbers(column)
+        return _of_dates(frame, columns, date_format)
+    if all(looks_numeric(frame[name]) or part_of(name) for name in columns) and looks_numeric(
+        frame[columns[0]]
+    ):
+        order = [part for part in PARTS if part not in ("quarter", "week")]
+        by_name = [part_of(name) for name in columns]
+        known = None not in by_name and len(set(by_name)) == len(by_name)
+        return _from_parts(
+            frame,
+            dict(zip(by_name if known else order, columns, strict=False)),  # type: ignore[arg-type]
+        )
+    return _of_dates(frame, columns, date_format)
+
+
+def row_number(frame: pandas.DataFrame, name: str) -> bool:
+    """Whether a column counts the rows: one by one, under a name for that or none, in first place."""
+    bare = bare_name(name)
+    if bare not in INDICES and not (name == frame.columns[0] and bare in ("", "unnamed")):
+        return False
+    column = frame[name]
+    if not looks_numeric(column) or column.isna().any() or len(column) < 3:
+        return False
+    return bool((np.diff(to_numbers(column)) == 1).all())
+
+
+def is_dated(column: pandas.Series, date_format: str = "auto") -> bool:
+    """Whether a column holds dates, but for a few values."""
+    if looks_numeric(column) or not column.notna().any():
+        return False
+    if read_dates(column.dropna().iloc[:200], date_format).fraction < MIN_DATES / 2:
+        return False
+    return read_dates(column, date_format).fraction >= MIN_DATES
+
+
+def _of_dates(
+    frame: pandas.DataFrame, columns: Sequence[str], date_format: str, notes: Sequence[str] = ()
+) -> TimeColumns:
+    """One column of text, or several joined."""
+    text = to_text(frame[columns[0]])
+    for name in columns[1:]:
+        text = text.str.cat(to_text(frame[name]), sep=" ")
+    dates = read_dates(text, date_format)
+    kind = "months" if dates.monthly else "dates"
+    return TimeColumns(
+        list(columns), dates.times, text.to_numpy(dtype=object), dates.wrong, dates.nearly, kind,
+        dates.offset, [*notes, *dates.notes],
+    )  # fmt: skip
+
+
+def _dates_and_clock(
+    frame: pandas.DataFrame, date: str, names: list[str], date_format: str
+) -> TimeColumns:
+    """A column of dates, with the time of day where that is in a column of its own."""
+    dates = _of_dates(frame, [date], date_format)
+    clock_in_date = (dates.times != dates.times.astype("M8[D]"))[~dates.missing].any()
+    if clock_in_date or len(np.unique(dates.times[~dates.missing])) > 0.9 * len(frame):
+        return dates
+    for name in names:
+        column = frame[name]
+        seconds = seconds_of_day(column)
+        hours = part_of(name) == "hour" and is_within(column, "hour")
+        if name == date or not (hours or np.isfinite(seconds[column.notna().to_numpy()]).all()):
+            continue
+        after = to_numbers(column) * 3600 if hours else seconds
+        filled = np.where(np.isnan(after), 0, after) * MICROSECONDS
+        times = dates.times + filled.round().astype("m8[us]")
+        times[np.isnan(after)] = np.datetime64("NaT")
+        text = to_text(frame[date]).str.cat(to_text(column), sep=" ").to_numpy(dtype=object)
+        note = f"the time is '{date}' and '{name}' together (data.time)"
+        return TimeColumns(
+            [date, name], times, text, dates.wrong, dates.nearly, "dates", dates.offset,
+            [note, *dates.notes],
+        )  # fmt: skip
+    return dates
+
+
+def _find_parts(frame: pandas.DataFrame, names: list[str]) -> dict[str, str]:
+    """Columns that are the parts of a date: a year, then a month, quarter or week, and so on."""
+    found: dict[str, str] = {}
+    for name in names:
+        part = part_of(name)
+        if part is None or part in found:
+            continue
+        words = part == "month" and np.isfinite(_month_numbers(frame[name])).all()
+        if words or is_within(frame[name], part):
+            found[part] = name
+    if "year" not in found or len({"month", "quarter", "week"} & {*found}) != 1:
+        return {}
+    order = ["year", "quarter", "month", "week", "day", "hour", "minute", "second"]
+    used = []
+    for part in order:
+        if part in found:
+            used.append(part)
+        elif part in ("day", "hour", "minute") and not {"quarter", "week"} & {*used}:
+            break  # an hour without its day is something else
+    if {"quarter", "week"} & {*used}:
+        used = used[:2]
+    return {part: found[part] for part in used}
+
+
+def _month_numbers(column: pandas.Series) -> Array:
+    """Months from 1 to 12, in numbers or words; NaN for others."""
+    if looks_numeric(column):
+        return to_numbers(column)
+    words = to_text(column).fillna("").map(lambda word: f"{word} 2000")
+    dates = read_dates(words)
+    months = dates.times.astype("M8[M]").astype(np.float64) % 12 + 1
+    return np.where(np.isnat(dates.times), np.nan, months)
+
+
+def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
+    numbers = {
+        part: _month_numbers(frame[name]) if part == "month" else to_numbers(frame[name])
+        for part, name in parts.items()
+    }
+    there = np.all([np.isfinite(values) for values in numbers.values()], axis=0)
+    whole = {part: np.where(there, values, -1).astype(np.int64) for part, values in numbers.items()}
+    nothing = np.full(len(frame), -1)
+    weekly = np.full(len(frame), "week" in parts)
+    days = compose_days(
+        {name: whole.get(name, nothing) for name in
+         ("year", "month", "day", "quarter", "week", "weekday")},
+        weekly,
+    )  # fmt: skip
+    seconds = sum(
+        whole.get(part, nothing * 0) * size
+        for part, size in (("hour", 3600), ("minute", 60), ("second", 1))
+    )
+    times = days.astype("M8[us]") + (seconds * MICROSECONDS).astype("m8[us]")
+    times[~there] = np.datetime64("NaT")
+    columns = list(parts.values())
+    text = to_text(frame[columns[0]])
+    for name in columns[1:]:
+        text = text.str.cat(to_text(frame[name]), sep="-")
+    present = frame[columns].notna().any(axis=1).to_numpy()
+    shown = " and ".join([", ".join(f"'{n}'" for n in columns[:-1]), f"'{columns[-1]}'"])
+    wrong = np.isnat(times) & present
+    return TimeColumns(
+        columns, times, text.to_numpy(dtype=object), wrong, wrong & there,
+        "dates" if {"day", "week"} & {*parts} else "months", None,
+        [f"the time is {shown} together (data.time)"],
+    )  # fmt: skip

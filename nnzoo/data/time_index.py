@@ -1,0 +1,72 @@
+"""Which series, and which time, each time step of a data set belongs to, for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """How times are written: datetime64[us] as dates, as exact as `unit` ("M", "D", "s", "ms"), or
+    numbers; offset: from UTC, behind a time of day; clock: whether numbers are seconds of a day."""
+
+    unit: str = "D"
+    offset: str = ""
+    clock: bool = False
+
+    def texts(self, times: Array) -> list[str]:
+        if times.dtype.kind != "M":
+            return [_clock(value) if self.clock else f"{value:.10g}" for value in times.tolist()]
+        unit = self.unit
+        micros = times.astype("M8[us]").astype(np.int64)
+        if unit == "D" and (micros % 86_400_000_000).any():
+            unit = "s"
+        offset = "" if unit in ("M", "D") else self.offset
+        texts = np.datetime_as_string(times.astype(f"M8[{unit}]"), unit=unit)
+        return [text.replace("T", " ") + offset for text in texts.tolist()]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}:{rest:02d}"
+
+
+@dataclass(frozen=True)
+class TimeIndex:
+    """names: of each series, [""] for one without a name. starts: (series,) the first time step of
+    each in the data set. times: (time steps,), None where no column holds them."""
+
+    names: list[str]
+    starts: Array
+    times: Array | None = None
+    format: TimeFormat = TimeFormat()
+
+    def series(self, step: int) -> str:
+        """The name of the series of a time step; "" for one without."""
+        return self.names[int(np.searchsorted(self.starts, step, side="right")) - 1]
+
+    def time(self, step: int) -> str | None:
+        """The time of a step as text."""
+        return None if self.times is None else self.format.texts(self.times[step : step + 1])[0]
+
+    def label(self, step: int) -> str:
+        """A time step in words: "Bern, 2021-06-18"; "step 372" where neither is known."""
+        parts = [part for part in (self.series(step), self.time(step)) if part]
+        return ", ".join(parts) or f"step {step + 1}"
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], times: Sequence[Array | None], lengths: Sequence[int],
+        time_format: TimeFormat = TimeFormat(),
+    ) -> TimeIndex:  # fmt: skip
+        """The index of series that lie one behind the other."""
+        starts = np.cumsum([0, *lengths[:-1]])
+        known = [each for each in times if each is not None]
+        joined = np.concatenate(known) if len(known) == len(lengths) else None
+        return cls(list(names), starts, joined, time_format)
