@@ -479,7 +479,7 @@ def test_init_of_a_series_that_cannot_train_says_what_train_would_say(nnzoo: NNZ
     gappy()
     assert nnzoo("init", "d.csv").code == 0
     message = "d.csv: the target 'passengers' is missing in data row 9; fill it in"
-    assert f"# to be corrected before training: {message}" in Path("d.yaml").read_text()
+    assert f"# 'nnzoo train' stops here: {message}" in Path("d.yaml").read_text()
     result = nnzoo("train", "--config", "d")
     assert result.code == 3
     assert message in " ".join(result.err.split())

@@ -380,9 +380,8 @@ def test_a_date_has_a_year_of_four_digits_or_two_separators(value: str, date: bo
 
 
 def test_a_series_without_a_header_notes_it() -> None:
-    note = "no header found: the first row ('0', '20') is data (data.header)"
+    note = "no header found: the first row ('6', '20') is data (data.header)"
     text = "".join(f"{i % 7},{i}\n" for i in range(20, 120))
-
     assert load(text).notes == [note]
     assert load(text, header=False).notes == load("a,b\n" + text).notes == []
 

@@ -18,6 +18,7 @@ from nnzoo.data.columns import (
     shorten,
 )
 from nnzoo.data.number_format import NumberFormat
+from nnzoo.data.table_columns import format_notes, gap_notes
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def read_columns(
         column = frame[name]
         role = "target" if i < targets else "covariate"
         spec = dict(spec)
-        if name in described and described[name].numeric:
+        if name in described and described[name].numbers:
             description = described[name]
             if description.problem:
                 raise DataError(f"{source}: the {role} '{name}' has {description.problem}")
@@ -81,11 +82,8 @@ def read_columns(
         read.specs.append(spec)
         if options is not None:
             remarks = described[name].remarks if name in described else sentinels(values)
-            example = described[name].example if name in described else ""
-            if example and not any(f"'{example}'" in remark for remark in remarks):
-                value = parse_numbers(column[column == example].iloc[:1], form)[0]
-                read.notes.append(f"column '{name}': '{example}' is read as {value[0]:.10g}")
-            read.notes += [f"column '{name}': {remark}" for remark in remarks]
+            read.notes += [f"'{shorten(name)}': {remark}" for remark in remarks]
+    read.notes[:0] = [*format_notes(list(described.values())), *gap_notes(list(described.values()))]
     return read
 
 

@@ -58,7 +58,7 @@ def plan_series(
     time = find_time(kept, exclude)
     columns = time.columns if time else []
     described = describe_columns(kept[[name for name in kept.columns if name not in columns]])
-    numbers = [name for name, column in described.items() if column.role in ("number", "duration")]
+    numbers = [name for name, column in described.items() if column.numbers]
     counting = [name for name in described if row_number(kept, name)]
     numbers = [name for name in numbers if name not in counting] or numbers
     if target is None:
@@ -196,7 +196,7 @@ def _refusal(options: SeriesOptions, axis: TimeAxis) -> list[str]:
         axis.check()
         load_series(options)
     except DataError as error:
-        return [f"to be corrected before training: {error}"]
+        return [f"'nnzoo train' stops here: {error}"]
     return []
 
 
