@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -426,16 +426,20 @@ def epoch_of(path: Path) -> int | None:
         return None
 
 
-def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
+def train(
+    run: Run, stop: Callable[[], bool] = lambda: False
+) -> Generator[StepEnd | EpochEnd, None, None]:
     """Train to the end, saving by `train.save_every`, and yield the trainer's events.
 
-    stop: asked after each step; when it answers True the run is saved and the iteration ends. Of
-    several processes the one that leads writes, and all stop after the same step.
+    stop: asked after each step; when it answers True the run is saved and the iteration ends. So it
+    is where the caller closes the iterator. Of several processes the one that leads writes, and all
+    stop after the same step.
     Raises DivergedError, which names the checkpoint that is left, and CheckpointError.
     """
     trainer = run.trainer
     leads = trainer.processes.leads
     clock = SaveClock(trainer.config.train.save_every, trainer)
+    due = False
     try:
         for event in trainer.events():
             if isinstance(event, EpochEnd) and leads:
@@ -452,6 +456,10 @@ def train(run: Run, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEn
                 if leads and not due:  # else previous.pt would become a copy of last.pt
                     save(run)
                 return
+    except GeneratorExit:  # a `break` in a notebook, or nobody is left to show the events to
+        if leads and not due:
+            save(run)
+        raise
     except DivergedError as error:
         if not leads:
             raise ToldError(error.exit_code) from None

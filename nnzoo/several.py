@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -89,7 +89,7 @@ class Group:
         resume: Resume = "auto",
         fresh: bool = False,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[dict[int, Event | Opened]]:
+    ) -> Generator[dict[int, Event | Opened], None, None]:
         """Train all to their end, and yield what happened at once, by the member's place in `members`.
 
         A member that diverges ends alone. stop: asked after each step; when it answers True what is
@@ -184,7 +184,12 @@ class Group:
                         gone.add(i)
             if due:
                 clock.saved(time.monotonic() - started)
-            yield told
+            try:
+                yield told
+            except GeneratorExit:  # nobody is left to show the events to
+                for i in sorted(unsaved):
+                    run.save(runs[i])
+                raise
             if stopping:
                 break
         for member in self.members:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 FLUSH = 10
 
 
-def record(run: Run, events: Iterable[StepEnd | EpochEnd]) -> Iterator[StepEnd | EpochEnd]:
+def record(
+    run: Run, events: Generator[StepEnd | EpochEnd, None, None]
+) -> Generator[StepEnd | EpochEnd, None, None]:
     """The events of a run, as they are; each epoch's row is written on its way, by `writing`."""
-    with writing(run) as write:
+    with closing(events), writing(run) as write:
         for event in events:
             if isinstance(event, EpochEnd):
                 write(event.row)

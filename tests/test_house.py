@@ -71,7 +71,8 @@ LAYERS = """
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page
     nnzoo.api nnzoo.cli.status
-    nnzoo.cli.common nnzoo.cli.several
+    nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
+    nnzoo.cli.several
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli

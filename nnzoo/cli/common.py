@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,11 +61,9 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except NnzooError as error:
             if debug:
                 raise
-            sys.stderr.write(f"{error}\n")
-            raise typer.Exit(error.exit_code) from None
+            raise _ends(error.exit_code, str(error)) from None
         except KeyboardInterrupt:
-            sys.stderr.write("interrupted\n")
-            raise typer.Exit(INTERRUPTED) from None
+            raise _ends(INTERRUPTED, "interrupted") from None
         except BrokenPipeError:
             # The reader of our output has gone (`nnzoo models | head`): nothing to say.
             null = os.open(os.devnull, os.O_WRONLY)
@@ -75,32 +75,44 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if debug:
                 raise
-            if is_out_of_memory(error):
-                sys.stderr.write(
-                    "out of memory; train.batch_size, data.window, data.size and the model's "
-                    f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})\n"
-                )
-                raise typer.Exit(ConfigError.exit_code) from None
-            code, text = _unexpected(error)
-            sys.stderr.write(visible(text))
-            raise typer.Exit(code) from None
+            raise _ends(*_unexpected(error)) from None
 
     return wrapped
+
+
+def _ends(code: int, message: str) -> typer.Exit:
+    """The end of a command that says why."""
+    with suppress(OSError):  # a full disk: the exit code is all that there is
+        sys.stderr.write(f"{visible(message)}\n")
+        sys.stderr.flush()
+    return typer.Exit(code)
+
+
+# A disk, a quota or a terminal that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def _unexpected(error: Exception) -> tuple[int, str]:
     """The exit code and message of an error that nobody foresaw."""
     from nnzoo.config.shelf import LOADED_PLUGINS, plugin_error
 
+    if is_out_of_memory(error):
+        return ConfigError.exit_code, (
+            "out of memory; train.batch_size, data.window, data.size and the model's "
+            f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})"
+        )
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = f" {error.filename}" if error.filename else " the output"
+        return UsageError.exit_code, f"cannot write{place}: {error.strerror}"
     blamed = plugin_error(error)
     if blamed is not None:
-        return blamed.exit_code, f"{blamed}\n--debug shows the traceback\n"
+        return blamed.exit_code, f"{blamed}\n--debug shows the traceback"
     bug = "a bug in nnzoo"
     if LOADED_PLUGINS:
         bug += f", or in what {', '.join(sorted(LOADED_PLUGINS))} returned"
     return 1, (
         f"internal error ({bug}): {type(error).__name__}: {error}\n"
-        "run again with --debug and report what it shows\n"
+        "run again with --debug and report what it shows"
     )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.config import RunConfig
-from nnzoo.errors import INTERRUPTED, DivergedError, UsageError
+from nnzoo.errors import DivergedError, UsageError
 
 if TYPE_CHECKING:
     from nnzoo.several import Group
@@ -39,11 +40,10 @@ def train_several(
     start: tuple[str, bool],
     verbose: int | None,
     json_: bool,
-    stopping: Callable[[], AbstractContextManager[list[int]]],
     go_on: Callable[[], str],
 ) -> None:
     """Train a group and show it. counts: (seeds, folds); where: (out, device); start: (resume, fresh);
-    stopping: see `train`; go_on: the command that goes on. Ends with the exit code of a signal, or of
+    go_on: the command that goes on. Ends with the exit code of a signal, or of
     a member that diverged."""
     from nnzoo import console, several
     from nnzoo.console import tables
@@ -72,11 +72,13 @@ def train_several(
     shown = _Shown(group, stderr, verbose)
     how = ""
     curves: dict[int, Callable[[dict[str, Any]], None]] = {}
+    resume, fresh = start
     with stopping() as stopped, shown, ExitStack() as open_curves:
-        resume, fresh = start
-        for happened in group.events(
+        events = group.events(
             choose_device(device), cast(Any, resume), fresh, lambda: stopped[0] != 0
-        ):
+        )
+        open_curves.enter_context(closing(events))  # saves where they cannot be shown any more
+        for happened in events:
             for i, event in happened.items():
                 member = group.members[i]
                 named: dict[str, Any] = {member.kind: member.number}
@@ -109,8 +111,7 @@ def train_several(
                 else:
                     shown.step(i, event)
     if not group.ended:
-        name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
-        say(f"{name}: saved; go on with:\n  {go_on()}")
+        say(f"{signal_name(stopped[0])}: saved; go on with:\n  {go_on()}")
         raise typer.Exit(stopped[0])
     group.write_summary()
     ended = group.to_dict()

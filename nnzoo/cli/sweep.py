@@ -23,9 +23,10 @@ from nnzoo.cli.common import (
     config_of,
     one_of,
 )
-from nnzoo.cli.train import stopping, without_start_options
+from nnzoo.cli.signals import signal_name, stopping
+from nnzoo.cli.train import without_start_options
 from nnzoo.config.show import number
-from nnzoo.errors import INTERRUPTED, DivergedError, NnzooError, UsageError
+from nnzoo.errors import DivergedError, NnzooError, UsageError
 from nnzoo.extras import require
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ def sweep(
                 elif verbose == 2 and best:
                     say(trial_lines.trial_line(study, last, best["best"]))
     if stopped[0]:
-        name = "Ctrl-C" if stopped[0] == INTERRUPTED else "SIGTERM"
         saved = f"trial {last.number} is saved; " if last and last.state == "running" else ""
         words = without_start_options(sys.argv[1:])
         words = [each for i, each in enumerate(words)
@@ -113,7 +113,7 @@ def sweep(
         leader = study.best() if verbose else None
         if leader is not None:
             say(f"best so far: trial {leader.number}, {study.monitor} {number(leader.value)}")
-        say(f"{name}: {saved}go on with:\n  nnzoo {shlex.join(words)}")
+        say(f"{signal_name(stopped[0])}: {saved}go on with:\n  nnzoo {shlex.join(words)}")
         raise typer.Exit(stopped[0])
     search.finish(study)
     _end(study, stdout, say, verbose, json_)

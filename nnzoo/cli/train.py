@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
-import signal
-import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -28,8 +23,8 @@ from nnzoo.cli.common import (
     config_of,
     one_of,
 )
-from nnzoo.distributed import joined, launched
-from nnzoo.errors import INTERRUPTED, TERMINATED
+from nnzoo.cli.signals import signal_name, stopping
+from nnzoo.distributed import joined
 from nnzoo.extras import require
 
 if TYPE_CHECKING:
@@ -86,7 +81,7 @@ def train(
             check_counts(seeds, folds, processes.alone)
             if not dry_run:  # else one of them is enough
                 train_several(run_config, (seeds, folds), (out, device), (resume, fresh), verbose,
-                              json_, stopping, go_on)  # fmt: skip
+                              json_, go_on)  # fmt: skip
                 return
         from nnzoo import console, run
         from nnzoo.console import tables
@@ -116,9 +111,8 @@ def train(
         # Of several processes perhaps not all were sent the signal that stops them all.
         code = processes.largest(stopped[0])
         if processes.leads:
-            name = "Ctrl-C" if code == INTERRUPTED else "SIGTERM"
             stderr.print(
-                f"{name}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
+                f"{signal_name(code)}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
                 f"  {go_on(processes.alone)}", markup=False, soft_wrap=True,
             )  # fmt: skip
         raise typer.Exit(code)
@@ -210,6 +204,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
             elif bar is not None:
                 bar.step(event.step, event.epoch)
     finally:
+        source.close()  # where the events cannot be shown any more: the run is saved
         if bar is not None:
             bar.__exit__(None, None, None)
     if verbose and trained:
@@ -254,40 +249,3 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     tables.print_layers(stdout, rows)
     stdout.print(f"\none step taken, nothing written; a run has {trainer.total_steps:,} steps "
                  f"({len(trainer.groups):,} an epoch)")  # fmt: skip
-
-
-@contextmanager
-def stopping() -> Iterator[list[int]]:
-    """A list whose entry is 0, or the exit code to end with after the step.
-
-    The second signal ends the process at once. Python's own handlers wait for the end of a long
-    operation inside torch, so a thread hears of signals through the wakeup descriptor.
-    """
-    stopped = [0]
-    codes = {int(signal.SIGINT): INTERRUPTED, int(signal.SIGTERM): TERMINATED}
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-
-    def listen() -> None:
-        while received := reader.recv(1):
-            code = codes.get(received[0], 0)
-            # torchrun may send more than one, and ends who does not end.
-            if code and stopped[0] and not launched():
-                if sys.stderr.isatty():
-                    os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar hid the cursor
-                os._exit(code)
-            stopped[0] = code or stopped[0]
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    before = {each: signal.signal(each, lambda *_: None) for each in codes}
-    descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        yield stopped
-    finally:
-        signal.set_wakeup_fd(descriptor)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        writer.close()
-        listener.join()
-        reader.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -20,6 +21,32 @@ class Text(_RichText):
 
     def __init__(self, text: str = "", style: str = "", **options: Any) -> None:
         super().__init__(visible(text), style, **options)
+
+
+class _Stream:
+    """sys.stdout or sys.stderr. What cannot be written because a terminal was closed or a disk with a
+    log is full is dropped where it is not a result: a run need not end for it."""
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(getattr(sys, self.name), attribute)
+
+    def write(self, text: str) -> None:
+        self._attempt("write", text)
+
+    def flush(self) -> None:
+        self._attempt("flush")
+
+    def _attempt(self, method: str, *arguments: str) -> None:
+        try:
+            getattr(getattr(sys, self.name), method)(*arguments)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self.name == "stdout" and error.errno != errno.EIO:
+                raise
 
 
 class SafeConsole(Console):
@@ -43,7 +70,8 @@ def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
     def make(stderr: bool) -> Console:
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() else plain_width
-        return SafeConsole(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+        file: Any = _Stream("stderr" if stderr else "stdout")
+        return SafeConsole(file=file, stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
     return make(False), make(True)
 

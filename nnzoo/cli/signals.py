@@ -1,0 +1,81 @@
+"""Ctrl-C, SIGTERM and a closed terminal (SIGHUP): a run is saved after the step it is in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nnzoo.distributed import launched
+from nnzoo.errors import HUNG_UP, INTERRUPTED, TERMINATED
+
+# Where a system has no SIGHUP, closing the terminal ends a process without a word.
+_HANGUP = getattr(signal, "SIGHUP", None)
+_NAMES = {INTERRUPTED: "Ctrl-C", TERMINATED: "SIGTERM", HUNG_UP: "SIGHUP (the terminal was closed)"}
+
+
+def signal_name(code: int) -> str:
+    """What stopped a command, by its exit code."""
+    return _NAMES[code]
+
+
+@contextmanager
+def stopping() -> Iterator[list[int]]:
+    """A list whose entry is 0, or the exit code to end with after the step.
+
+    The second Ctrl-C or SIGTERM ends the process at once. A closed terminal does not count: shell,
+    kernel and terminal may each report it. Under nohup it is ignored, as asked for. Python's own
+    handlers wait for the end of a long operation inside torch, so a thread hears of signals through
+    the wakeup descriptor.
+    """
+    stopped = [0]
+    codes = {int(signal.SIGINT): INTERRUPTED, int(signal.SIGTERM): TERMINATED}
+    if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+        codes[int(_HANGUP)] = HUNG_UP
+    terminals = _terminals()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def listen() -> None:
+        while received := reader.recv(1):
+            code = codes.get(received[0], 0)
+            if code == HUNG_UP:
+                _leave(terminals)
+            # torchrun may send more than one, and ends who does not end.
+            elif code and stopped[0] not in (0, HUNG_UP) and not launched():
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar hid the cursor
+                os._exit(code)
+            stopped[0] = code or stopped[0]
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    before = {each: signal.signal(each, lambda *_: None) for each in codes}
+    descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield stopped
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for each, handler in before.items():
+            hung_up = each == _HANGUP and stopped[0] == HUNG_UP
+            signal.signal(each, signal.SIG_IGN if hung_up else handler)
+        writer.close()
+        listener.join()
+        reader.close()
+
+
+def _terminals() -> list[int]:
+    """Which of stdin, stdout and stderr are a terminal; after a hang-up none says so."""
+    return [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+
+
+def _leave(terminals: list[int]) -> None:
+    """Send what would be written to closed terminals nowhere: writing there fails."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in terminals:
+        os.dup2(null, descriptor)
+    os.close(null)

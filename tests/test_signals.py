@@ -1,0 +1,210 @@
+"""A closed terminal saves a run as SIGTERM does, and streams that are closed or full end nothing wrongly."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnzoo.training import checkpoint
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+TRAIN = ["train", "--config", "cnn", "-s", "train.batch_size=32", "-s", "train.save_every=1000 s",
+         "-s", "train.epochs=400", "-s", "train.precision=fp32", "-s", "train.threads=1",
+         "-s", "train.kernels=torch"]  # fmt: skip
+SWEEP = ["sweep", "--config", "s.yaml"]
+
+
+def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "nnzoo", *words], text=True,
+                            env=os.environ | {"OMP_NUM_THREADS": "1"}, **options)  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[str], beginning: str) -> list[str]:
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if beginning in line:
+            return lines
+    raise AssertionError("".join(lines))
+
+
+@pytest.mark.parametrize("extra", [[], ["--seeds", "2"]], ids=["a run", "a group"])
+def test_a_hangup_saves_and_ends_with_129(extra: list[str]) -> None:
+    with start([*TRAIN, *extra, "--verbose", "2"], stderr=subprocess.PIPE) as process:
+        wait_for(process, "epoch   2/400")
+        # The kernel and the shell may both send it.
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        rest = process.stderr.read()
+        assert process.wait(60) == 129
+    assert "SIGHUP (the terminal was closed): saved" in rest
+    folder = Path("checkpoints/cnn-seeds/seed-0" if extra else "checkpoints/cnn")
+    assert checkpoint.load(folder / "last.pt")["trainer"]["position"]["epoch"] >= 1
+
+
+@pytest.mark.parametrize("verbose", ["1", "2"])
+def test_closing_the_terminal_itself_saves(verbose: str) -> None:
+    """The other end of a pseudo-terminal is closed: the kernel sends SIGHUP, and writing fails."""
+    parent, child = pty.openpty()
+
+    def become_foreground() -> None:
+        os.setsid()
+        import fcntl
+        import termios
+
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    process = start([*TRAIN, "--verbose", verbose], stdin=child, stdout=child, stderr=child,
+                    preexec_fn=become_foreground)  # fmt: skip
+    os.close(child)
+    seen = b""
+    while b"2/400" not in seen:
+        seen += os.read(parent, 1 << 16)
+    os.close(parent)
+    assert process.wait(60) == 129
+    position = checkpoint.load(Path("checkpoints/cnn/last.pt"))["trainer"]["position"]
+    assert position["epoch"] >= 1
+
+
+def test_a_run_under_nohup_goes_on() -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    words = [*TRAIN, "--verbose", "2"]
+    with start(words, stderr=subprocess.PIPE, preexec_fn=ignore) as process:
+        wait_for(process, "epoch   2/400")
+        process.send_signal(signal.SIGHUP)
+        wait_for(process, "epoch  12/400")
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        assert process.returncode == 143
+
+
+def test_a_hangup_does_not_count_as_the_first_of_two_signals() -> None:
+    script = (
+        "import sys, time\n"
+        "from nnzoo.cli import main\n"
+        "from nnzoo.training.trainer import Trainer\n"
+        "def long_step(*_):\n"
+        "    print('in the step', file=sys.stderr, flush=True)\n"
+        "    time.sleep(100)\n"
+        "Trainer.train_step = long_step\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", script, *TRAIN, "--verbose", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, "in the step")
+        for number, ended in ((signal.SIGHUP, None), (signal.SIGHUP, None), (signal.SIGTERM, None),
+                              (signal.SIGTERM, 143)):  # fmt: skip
+            process.send_signal(number)
+            time.sleep(0.3)
+            assert process.poll() == ended
+
+
+def test_a_hangup_saves_the_trial_of_a_sweep() -> None:
+    pytest.importorskip("optuna")
+    Path("s.yaml").write_text(
+        "data: digits\nmodel: {name: mlp, hidden: [256]}\n"
+        "train: {epochs: 2000, precision: fp32, threads: 1, kernels: torch}\n"
+        "sweep: {trials: 2, space: {optim.lr: [0.001, 0.002]}}\n"
+    )
+    with start(SWEEP, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        first = Path("checkpoints/s/trials/0/metrics.jsonl")
+        while not first.exists() or first.read_text().count("\n") < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 129
+    assert "SIGHUP (the terminal was closed): trial 0 is saved" in err
+
+
+# Streams as a caller may have left them.
+
+FAST = ["train", "t.yaml"]
+
+
+@pytest.fixture
+def table(own_folder: Path) -> None:
+    rows = "".join(f"{i},{i % 7},{'nö' if i % 2 else 'já ×'}\n" for i in range(60))
+    Path("t.csv").write_text(f"a,b,kind\n{rows}")
+    Path("t.yaml").write_text(
+        "data: {name: csv, path: t.csv}\nmodel: {name: mlp, hidden: [4]}\n"
+        "train: {epochs: 3, precision: fp32, threads: 1, kernels: torch}\n"
+    )
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = f"{sys.executable} -m nnzoo {line}"
+    return subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=120,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"} | environment)  # fmt: skip
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("train t.yaml >&-", 0),
+        ("train t.yaml 2>&-", 0),
+        ("train t.yaml >&- 2>&- <&-", 0),
+        ("train t.yaml --json >&-", 0),
+        ("train t.yaml 2>/dev/full", 0),
+        ("train t.yaml -v 1 2>/dev/full", 0),
+        ("train t.yaml >/dev/full", 2),
+        ("train t.yaml --json >/dev/full", 2),
+        ("check t.yaml >/dev/full", 2),
+        ("models >/dev/full", 2),
+        ("train none.yaml 2>/dev/full", 2),
+        ("train none.yaml 2>&-", 2),
+    ],
+)
+def test_closed_and_full_streams(line: str, code: int) -> None:
+    result = shell(line)
+    assert b"internal error" not in result.stderr and b"Traceback" not in result.stderr
+    assert b"Exception ignored" not in result.stderr
+    assert result.returncode == code
+    if ">/dev/full" in line.replace("2>", ""):
+        assert b"No space left on device" in result.stderr
+    if line.startswith("train t.yaml") and "--json >/dev/full" not in line:  # its first line
+        assert Path("checkpoints/t/last.pt").exists()
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_an_old_encoding_gets_what_it_lacks_written_out(encoding: str) -> None:
+    for line in ("train t.yaml", "eval checkpoints/t", "predict checkpoints/t t.csv", "runs",
+                 "train missing-×–.yaml"):  # fmt: skip
+        result = shell(line, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
+        assert b"internal error" not in result.stderr and b"Traceback" not in result.stderr
+        assert result.returncode == (2 if "missing" in line else 0), result.stderr
+        result.stdout.decode(encoding)
+
+
+def test_who_stops_iterating_loses_no_step(nnzoo: Callable[..., Any]) -> None:
+    import nnzoo as zoo
+
+    Path("c.yaml").write_text(
+        "data: digits\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: 5, save_every: 1000 s}\n"
+    )
+    training = zoo.train("c.yaml")
+    for event in training:
+        if getattr(event, "step", 0) == 57:
+            break
+    position = checkpoint.load(Path("checkpoints/c/last.pt"))["trainer"]["position"]
+    assert position["step"] == 57
+    assert nnzoo("train", "c.yaml").code == 0
+    assert nnzoo("train", "c.yaml", "--out", "whole").code == 0
+    one, other = (checkpoint.load(Path(out) / "c/last.pt") for out in ("checkpoints", "whole"))
+    assert all(bool((one["model"][name] == other["model"][name]).all()) for name in one["model"])
