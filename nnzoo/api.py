@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,11 +12,21 @@ from nnzoo.config import RunConfig, load_config
 from nnzoo.config.load import parse
 from nnzoo.config.reader import Document
 from nnzoo.extras import require
+from nnzoo.network import Network
 from nnzoo.predict.answers import Answers, joined
 from nnzoo.predict.inputs import predict
 from nnzoo.trained import Trained
-from nnzoo.training.device import choose_device
+from nnzoo.training.device import choose_device, make_exact, process_restored, use_threads
 from nnzoo.training.trainer import EpochEnd, StepEnd
+
+
+@contextmanager
+def computing(network: Network) -> Iterator[None]:
+    """Compute as a network's run does; the process is then as it was before."""
+    with process_restored():
+        use_threads(network.config.train)
+        make_exact(network.device)
+        yield
 
 
 class Model(Trained):
@@ -36,11 +47,13 @@ class Model(Trained):
         classes) probabilities or (rows, targets) values, `.labels` the likeliest classes.
         Raises DataError and UsageError for what the network cannot read.
         """
-        return joined(predict(self.network, x, steps))
+        with computing(self.network):
+            return joined(predict(self.network, x, steps))
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Exact metrics of a split beside the trivial baseline: the object of `nnzoo eval --json`."""
-        return self.measure(split)
+        with computing(self.network):
+            return self.measure(split)
 
 
 def load(
@@ -54,7 +67,8 @@ def load(
 
     sets: as --set, where the data have moved: ["data.path=new.csv"]. Raises CheckpointError.
     """
-    return Model.open(Path(checkpoint), choose_device(device), weights, list(sets))
+    with process_restored():
+        return Model.open(Path(checkpoint), choose_device(device), weights, list(sets))
 
 
 class Training:
@@ -113,7 +127,8 @@ class Training:
 
             events = record(self.run, events)
         try:
-            yield from events
+            with computing(self.run.network):
+                yield from events
         finally:
             self.run.lock.release()
 
@@ -122,13 +137,15 @@ class Training:
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
         """The metrics of the best weights, as `nnzoo eval --json` has them; None without such rows."""
-        if split == "test" and self.run.trainer.finished:
-            return self.run.conclude()
-        return self.run.result(split)
+        with computing(self.run.network):
+            if split == "test" and self.run.trainer.finished:
+                return self.run.conclude()
+            return self.run.result(split)
 
     def model(self) -> Model:
         """The best weights, as `nnzoo.load` gives them."""
-        return Model.open(self.folder, self.run.network.device)
+        with process_restored():
+            return Model.open(self.folder, self.run.network.device)
 
 
 def train(
@@ -147,7 +164,7 @@ def train(
     Raises ConfigError, DataError, CheckpointError and UsageError, whose text says what to do.
     """
     processes = distributed.joined()
-    with processes.together():
+    with process_restored(), processes.together():
         if isinstance(config, RunConfig):
             config = config.to_dict()
         if isinstance(config, dict):

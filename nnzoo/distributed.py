@@ -256,6 +256,9 @@ class Joined(Processes):
         if there:
             torch._foreach_copy_([view for view, _ in there], [grad for _, grad in there])
         numbers.copy_(torch.tensor([*more, float(self.asked)]))
+        if self.flat.device.type == "cuda":
+            # NCCL waits for a process that is gone until its timeout; gloo, on the CPU, tells at once.
+            self._round(0)
         self._call(self.distributed.all_reduce, self.flat)
         for view, p in pairs:
             p.grad = view
@@ -312,6 +315,10 @@ def joined() -> Processes:
     distributed: Any = torch.distributed
     cuda = torch.cuda.is_available() and distributed.is_nccl_available()
     wait = timedelta(seconds=START_TIMEOUT)
+    if cuda:
+        # Else a wait for a process that does not answer ends this one, by torch's watchdog, without a word
+        # of ours; so it raises RuntimeError.
+        os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
     try:
         if not distributed.is_initialized():
             store, rank, size = next(distributed.rendezvous("env://", timeout=wait))

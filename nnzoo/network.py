@@ -8,12 +8,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from nnzoo import gpu
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.load import from_dict, locates_errors
 from nnzoo.config.schema import TrainOptions
 from nnzoo.config.shelf import plugin_error
 from nnzoo.data.batches import derive
-from nnzoo.data.dataset import Dataset, Kind, Split, memory
+from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.models.cuda import adapt_layers
@@ -114,7 +115,12 @@ class Network(nn.Module):
             return self.task.scaled(y) if isinstance(self.task, Regression) else y
 
         self.preprocess.cpu(), self.task.cpu()
-        prepared = split.map(inputs, targets).to(self.device)
+        prepared = split.map(inputs, targets)
+        gpu.check_fits(
+            split_bytes(prepared), self.device, f"a split of {len(prepared):,} rows",
+            "use fewer rows, for pictures a smaller data.size, or --device cpu",
+        )  # fmt: skip
+        prepared = prepared.to(self.device)
         self.preprocess.to(self.device), self.task.to(self.device)
         return prepared
 
@@ -306,11 +312,12 @@ def _build(
         weights_wanted = sum(
             p.numel() for p in build(config.model, preprocess.out_kind, task.outputs).parameters()
         )
-    if weights_wanted * TRAINED_WEIGHT > memory():
+    on_gpu = gpu.memory(device) if device.type == "cuda" else None
+    place, most = ("this machine's", memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
+    if weights_wanted * TRAINED_WEIGHT > most:
         raise ConfigError.at(
             "model",
-            f"has {weights_wanted:,} weights; this machine's memory can train "
-            f"{memory() // TRAINED_WEIGHT:,}",
+            f"has {weights_wanted:,} weights; {place} memory can train {most // TRAINED_WEIGHT:,}",
         )
     model = _model(config, preprocess, task)
     return Network(config, facts, preprocess, model, task, device)

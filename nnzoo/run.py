@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
-from nnzoo import __version__
+from nnzoo import __version__, gpu
 from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
@@ -31,11 +31,12 @@ from nnzoo.errors import (
     UsageError,
 )
 from nnzoo.evaluate import evaluate
+from nnzoo.models.cuda import uses_cudnn
 from nnzoo.models.shared import share_layers
 from nnzoo.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore, sibling
 from nnzoo.training import checkpoint
-from nnzoo.training.device import give_back_code, keep_freed_memory, use_threads
+from nnzoo.training.device import use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from nnzoo.training.tune import resolve
@@ -174,8 +175,6 @@ def start(
         else:
             processes.tell(folder.check_writable)
     processes.spread(list(network.state_dict().values()))
-    keep_freed_memory()
-    give_back_code()
     if beside:
         splits = beside.trainer.splits
     else:
@@ -190,6 +189,8 @@ def start(
             "this run's layers were native, and there is no C compiler here: torch's go on with it, and "
             "the last digits will differ"
         )
+    if config.train.precision == "bf16" and device.type == "cuda":
+        notes += _float32_note(network)
     use_threads(config.train)
     if isinstance(processes, Joined):
         share_layers(network.model, processes)
@@ -198,7 +199,9 @@ def start(
     if going_on:
         trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
         state = "complete" if trainer.finished else "resumed"
-        notes += _schedule_note(content["config"], trainer) if state == "resumed" else []
+        if state == "resumed":
+            notes += _schedule_note(content["config"], trainer)
+            notes += _device_note(content.get("device"), device)
     run = Run(folder, network, dataset, trainer, state, notes, lock)
     if write and processes.leads:
         if going_on and note:
@@ -306,6 +309,26 @@ def _schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
     ]
 
 
+def _float32_note(network: Network) -> list[str]:
+    """What precision bf16 leaves out on a GPU."""
+    if not any(uses_cudnn(each) for each in network.model.modules()):
+        return []
+    return [
+        "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16"
+    ]
+
+
+def _device_note(before: Any, device: torch.device) -> list[str]:
+    """That a run goes on on another device than that of its checkpoint, where that names one."""
+    here = gpu.label(device)
+    if before in (None, here):
+        return []
+    return [
+        f"trained on {before} so far, and goes on on {here}: the last digits will differ from a run "
+        "on one device"
+    ]
+
+
 def _how_it_starts(folder: Folder, trainer: Trainer, state: State) -> str:
     epochs = trainer.config.train.epochs
     if state == "new":
@@ -376,6 +399,7 @@ def environment(network: Network, processes: int = 1) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "device": str(network.device),
+        **gpu.describe(network.device),
         "threads": torch.get_num_threads(),
         "processes": processes,
         "data_fingerprint": network.facts["fingerprint"],
@@ -400,7 +424,7 @@ def save(run: Run) -> None:
     now_best = trainer.best_epoch == trainer.epoch and trainer.group == 0
     best = content["model"] if now_best else trainer.best_weights
     content |= {"trainer": trainer.state(), "best_model": best}
-    content |= {"processes": trainer.processes.size}
+    content |= {"processes": trainer.processes.size, "device": gpu.label(trainer.device)}
     checkpoint.save(run.folder.last, content, keep=run.folder.previous)
     save_best(run)
 

@@ -20,7 +20,7 @@ LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema
-    nnzoo.config.shelf nnzoo.config.space
+    nnzoo.gpu nnzoo.config.shelf nnzoo.config.space
     nnzoo.config.describe
     nnzoo.config.load
     nnzoo.config.show nnzoo.config

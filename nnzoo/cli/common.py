@@ -121,6 +121,15 @@ def note(text: str) -> None:
     sys.stderr.write(f"note: {visible(text)}\n")
 
 
+def settle_process() -> None:
+    """Give this process, which trains and then ends, the memory habits of training; a program that calls
+    nnzoo keeps its own."""
+    from nnzoo.training.device import give_back_code, keep_freed_memory
+
+    keep_freed_memory()
+    give_back_code()
+
+
 def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:
     if value is not None and value not in choices:
         raise UsageError(f"{option}: expected one of {', '.join(map(str, choices))}, got {value}")

@@ -22,6 +22,7 @@ from nnzoo.cli.common import (
     SetOption,
     config_of,
     one_of,
+    settle_process,
 )
 from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.cli.train import without_start_options
@@ -73,6 +74,7 @@ def sweep(
     from nnzoo.training.device import choose_device
 
     where = choose_device(device)
+    settle_process()
     stdout, stderr = console.make_consoles()
     if verbose is None:
         verbose = 1 if stderr.is_terminal and not json_ else 2

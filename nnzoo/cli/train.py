@@ -22,6 +22,7 @@ from nnzoo.cli.common import (
     SetOption,
     config_of,
     one_of,
+    settle_process,
 )
 from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.distributed import joined
@@ -80,6 +81,7 @@ def train(
 
             check_counts(seeds, folds, processes.alone)
             if not dry_run:  # else one of them is enough
+                settle_process()
                 train_several(run_config, (seeds, folds), (out, device), (resume, fresh), verbose,
                               json_, go_on)  # fmt: skip
                 return
@@ -88,6 +90,7 @@ def train(
         from nnzoo.training.device import choose_device
 
         where = choose_device(device, processes)
+        settle_process()
         current = run.start(
             run_config, out, where, cast(Any, resume), fresh, not dry_run, processes
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -136,8 +137,13 @@ class TensorSplit:
     def to(self, device: torch.device) -> TensorSplit:
         if device.type == "cpu":
             return self
-        x, y = (tensor.to(device) for tensor in self.tensors())
-        return TensorSplit(x, y)
+        # In pieces: of a file of pictures there is never a whole copy in the machine's memory.
+        x = torch.empty((len(self), *self.x.shape[1:]), dtype=self.x.dtype, device=device)
+        start = 0
+        for piece in self.inputs():
+            x[start : start + len(piece)].copy_(piece)
+            start += len(piece)
+        return TensorSplit(x, self.y.to(device))
 
     def tensors(self) -> list[Tensor]:
         return [self.x if self.rows is None else self.x.index_select(0, self.rows), self.y]
@@ -153,6 +159,15 @@ class TensorSplit:
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
         yield (len(self), *self.x.shape[1:]), self.inputs()
         yield tuple(self.y.shape), iter([self.y])
+
+
+def split_bytes(split: Split) -> int:
+    """How many bytes a split's tensors take once they are whole; at most one piece of each is read."""
+    total = 0
+    for shape, pieces in split.contents():
+        piece = next(pieces, None)
+        total += 0 if piece is None else math.prod(shape) * piece.element_size()
+    return total
 
 
 def row_splits(

@@ -70,7 +70,7 @@ def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> No
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint as it is saved: without what `state_dict` adds to a dict, tensors
     on the CPU and of their own storage. Raises CheckpointError for what `load` would refuse."""
-    result: dict[str, Any] = _plain(content)
+    result: dict[str, Any] = _plain(content, {})
     try:
         _check_values(result)
     except _Foreign as error:
@@ -78,15 +78,19 @@ def plain(content: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, made: dict[Any, Tensor]) -> Any:
+    """made: what has become of tensors; the same one, which a file holds once, is copied once."""
     if isinstance(value, Tensor):
-        value = value.detach().cpu().contiguous()
-        whole = value.untyped_storage().nbytes() == value.numel() * value.itemsize
-        return value if whole else value.clone()
+        place = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if place not in made:
+            tensor = value.detach().cpu().contiguous()
+            whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.itemsize
+            made[place] = tensor if whole else tensor.clone()
+        return made[place]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, made) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
+        return type(value)(_plain(item, made) for item in value)
     return value
 
 

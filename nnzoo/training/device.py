@@ -1,11 +1,15 @@
-"""Where the run computes."""
+"""Where a run computes, and what it changes of the process for that."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -72,9 +76,68 @@ def use_threads(options: TrainOptions) -> None:
     torch.set_num_threads(ALL_THREADS if options.threads == "auto" else options.threads)
 
 
+def make_exact(device: torch.device) -> None:
+    """Let a CUDA device compute the same bits each time, and in float32 where nothing else is asked for:
+    by default torch takes TF32, of 10 bits, for convolutions and recurrent layers."""
+    if device.type != "cuda":
+        return
+    # Bit-identical repeats need a fixed cuBLAS workspace.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every new tensor is filled with NaN: a kernel for each, and no bit depends on it.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    for place, name, value in _float32_flags():
+        _put(place, name, value)
+
+
+def _float32_flags() -> list[tuple[Any, str, Any]]:
+    """Objects, attributes and values that keep float32 from becoming TF32. torch has two sets, the second
+    since 2.9; where they disagree, to read the first raises RuntimeError."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    flags: list[tuple[Any, str, Any]] = [
+        (cudnn, "allow_tf32", False),
+        (matmul, "allow_tf32", False),
+    ]
+    if hasattr(cudnn, "rnn"):
+        flags += [(each, "fp32_precision", "ieee") for each in (cudnn.conv, cudnn.rnn, matmul)]
+    return flags
+
+
+def _put(place: Any, name: str, value: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of torch deprecate the first set
+        setattr(place, name, value)
+
+
+@contextmanager
+def process_restored() -> Iterator[None]:
+    """Put back at the end what opening, training and asking a network change of the process: the number of
+    threads, the state of torch's generator, and what `make_exact` sets."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    flags = []
+    with suppress(RuntimeError):
+        flags = [(place, name, getattr(place, name)) for place, name, _ in _float32_flags()]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+        for place, name, value in flags:
+            _put(place, name, value)
+        if workspace is None:
+            os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+
+
 def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
     """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here. Of
-    several processes on a machine each takes a CUDA device of its own."""
+    several processes on a machine each takes a CUDA device of its own. The process then computes as
+    `make_exact` says."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -94,9 +157,7 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
             raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
         if not processes.alone:
             torch.cuda.set_device(device)  # where NCCL works
-        # Bit-identical repeats on CUDA need a fixed cuBLAS workspace.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        make_exact(device)
     elif device.type == "mps":
         # Exact sums and own units need float64, which Metal does not have.
         raise UsageError("--device mps: not supported, metrics need float64; use --device cpu")

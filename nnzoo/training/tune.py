@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import torch
 
-from nnzoo import __version__
+from nnzoo import __version__, gpu
 from nnzoo.cache import cache_folder, processor
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
@@ -94,7 +94,7 @@ def _kernels(asked: str, network: Network) -> Kernels:
 def native_bf16(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 itself; elsewhere it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return gpu.native_bf16(device)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
@@ -190,7 +190,7 @@ def _key(
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
         [choices, kernels],
         str(network.device),
-        processor(),
+        gpu.describe(network.device) or processor(),
         [__version__, str(torch.__version__)],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
