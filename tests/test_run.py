@@ -345,15 +345,20 @@ def test_a_device_that_cannot_be_used_is_refused(nnzoo: Callable[..., Any], devi
 
 
 def test_a_cuda_device_is_made_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without one here: what is asked of torch."""
-    asked = []
+    """Without one here: what is asked of torch. And float32 is not TF32."""
+    asked, current = [], []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *a, **k: asked.append((a, k)))
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     assert choose_device("auto") == torch.device("cuda")
     assert choose_device("cuda:1") == torch.device("cuda:1")
     assert asked == [((True,), {"warn_only": True})] * 2
+    assert current == [torch.device("cuda:1")]
+    assert torch.utils.deterministic.fill_uninitialized_memory is False
+    assert not torch.backends.cudnn.allow_tf32
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's own is kept
     with pytest.raises(UsageError, match=r"this machine has 2 CUDA device\(s\); use --device cpu"):
         choose_device("cuda:2")

@@ -81,6 +81,9 @@ def make_exact(device: torch.device) -> None:
     by default torch takes TF32, of 10 bits, for convolutions and recurrent layers."""
     if device.type != "cuda":
         return
+    if device.index is not None:
+        # NCCL works on the current device, and it is the one that autocast asks for bfloat16.
+        torch.cuda.set_device(device)
     # Bit-identical repeats need a fixed cuBLAS workspace.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -118,6 +121,7 @@ def process_restored() -> Iterator[None]:
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    current = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
     flags = []
     with suppress(RuntimeError):
         flags = [(place, name, getattr(place, name)) for place, name, _ in _float32_flags()]
@@ -130,6 +134,8 @@ def process_restored() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = filled
         for place, name, value in flags:
             _put(place, name, value)
+        if torch.cuda.is_initialized():
+            torch.cuda.set_device(current)
         if workspace is None:
             os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
@@ -155,8 +161,6 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
             found = f"{count} CUDA device(s)" if count else "no CUDA device"
             needed = f" for {local_size()} processes" if local_size() > 1 else ""
             raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
-        if not processes.alone:
-            torch.cuda.set_device(device)  # where NCCL works
         make_exact(device)
     elif device.type == "mps":
         # Exact sums and own units need float64, which Metal does not have.

@@ -1,0 +1,323 @@
+"""Runs on a CUDA device that is emulated (emulated_cuda.py): what a GPU's rules and cuDNN's habits ask of
+nnzoo. Speed, memory, NCCL and the digits of real kernels cannot be tested so."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from emulated_cuda import CudaTensor, EmulatedCuda, emulated
+from torch import nn
+from zoo import config, finish, same
+
+import nnzoo
+from nnzoo import gpu, run, several
+from nnzoo.data.batches import Share, sharing
+from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
+from nnzoo.distributed import Joined
+from nnzoo.errors import ConfigError, DataError
+from nnzoo.models.cuda import adapt_layers
+from nnzoo.models.shared import share_layers
+from nnzoo.training import tune
+from nnzoo.training.device import choose_device
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+IMAGES = {"name": "digits", "split": {"val": 64, "test": 1300}}
+AUGMENTED = IMAGES | {
+    "augment": {"shift": 1, "rotate": 10, "flip": "both", "crop": 0.8, "erase": 0.5}
+}
+SERIES = {"name": "sine", "length": 200, "window": 8, "horizon": 2, "noise": 0.1}
+TABLE = {"name": "breast_cancer", "class_weights": "balanced"}
+MLP = {"name": "mlp", "hidden": [16, 8], "norm": "batch", "dropout": 0.3}
+CNN = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.2}
+RNN = {"name": "rnn", "hidden_size": 8, "num_layers": 2, "dropout": 0.2}
+LSTM = RNN | {"name": "lstm", "num_layers": 3, "bidirectional": True}
+GRU = {"name": "gru", "hidden_size": 8, "num_layers": 2, "readout": "mean"}
+RELU = RNN | {"name": "lstm", "activation": "relu"}
+
+# data, model, options of train; how often the host waits in a step, and for how many uploads.
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], int, int]] = {
+    "mlp on images": (AUGMENTED, MLP, {}, 3, 6),
+    "mlp on a table, bf16": (TABLE, MLP, {"precision": "bf16"}, 4, 0),
+    "cnn on images": (IMAGES, CNN, {}, 3, 0),
+    "cnn on images, bf16": (AUGMENTED, CNN, {"precision": "bf16"}, 3, 6),
+    "cnn on series": (SERIES, {"name": "cnn", "channels": [4]}, {}, 2, 0),
+    "cnn, accumulated": (IMAGES, CNN, {"accumulate": 2, "batch_size": 32}, 5, 0),
+    "rnn on images": (IMAGES, RNN, {}, 3, 0),
+    "lstm on series": (SERIES, LSTM, {}, 2, 0),
+    "lstm on images, bf16": (IMAGES, LSTM, {"precision": "bf16"}, 3, 0),
+    "gru on series": (SERIES, GRU, {}, 2, 0),
+    "gru on images, bf16": (IMAGES, GRU, {"precision": "bf16"}, 3, 0),
+    "lstm with relu": (SERIES, RELU, {}, 2, 0),
+}
+
+
+@pytest.fixture
+def cuda(own_folder: Path) -> Iterator[EmulatedCuda]:
+    with emulated() as devices:
+        yield devices
+
+
+def tree(data: dict[str, Any], model: dict[str, Any], **options: Any) -> dict[str, Any]:
+    train = {"epochs": 2, "batch_size": 128, "precision": "fp32", "threads": 1} | options
+    return {"name": "run", "data": data, "model": model, "optim": "adam", "train": train}
+
+
+def trained(settings: dict[str, Any], out: str, device: str, steps: int = 0) -> nnzoo.Training:
+    """A run as nnzoo.train makes it, to its end or stopped after so many steps."""
+    training = nnzoo.train(settings, out=out, device=device)
+    taken = [0]
+
+    def stop() -> bool:
+        taken[0] += 1
+        return taken[0] == steps
+
+    for _ in training.events(stop):
+        assert training.run.trainer.optimizer.strays(training.run.network.model) == []
+    return training
+
+
+def weights(out: str) -> dict[str, torch.Tensor]:
+    content: dict[str, torch.Tensor] = torch.load(Path(out) / "run" / "last.pt")["model"]
+    return content
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
+    case: str, cuda: EmulatedCuda
+) -> None:
+    data, model, options, waits, uploads = CASES[case]
+    settings = tree(data, model, **options)
+    device = "cuda:1" if "lstm" in case or "mlp" in case else "cuda"
+    training = trained(settings, "left alone", device)
+    trainer = training.run.trainer
+    assert {p.device for p in trainer.parameters} == {cuda.device_of(device)}
+    assert isinstance(trainer.parameters[0], CudaTensor)
+    for epoch, stop in enumerate((1, len(trainer.groups) + 1)):
+        out = f"stopped in epoch {epoch + 1}"
+        trained(settings, out, device, stop)
+        cuda.forget()
+        trained(settings, out, device)
+        assert same(weights(out), weights("left alone")), out
+    assert cuda.counts["fill"] == cuda.counts["float16"] == cuda.counts["tf32"] == 0
+    rows = torch.arange(min(trainer.rows, trainer.groups[0])).to(trainer.device)
+    trainer.network.train()
+    cuda.counts.clear()
+    trainer.train_step(rows)
+    assert (cuda.counts["wait"], cuda.counts["upload"]) == (waits, uploads)
+    training.result()
+    answers = []
+    for where in (device, "cpu"):
+        loaded = nnzoo.load("left alone/run", device=where)
+        raw = loaded.raw("test", torch.arange(5))[0].cpu()
+        answers.append((loaded.evaluate("test")["loss"], loaded.predict(raw).numbers))
+    (loss, numbers), (cpu_loss, cpu_numbers) = answers
+    assert loss == pytest.approx(cpu_loss, rel=0.02)
+    assert numbers == pytest.approx(cpu_numbers, rel=0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_all_layers_train_after_diagnostics_and_under_torchrun(
+    shared: bool, cuda: EmulatedCuda
+) -> None:
+    """Diagnostics look at each layer alone, and processes that share a batch compute each alone."""
+    processes: Any = {"processes": Alone()} if shared else {}
+    current = run.start(config(LSTM, SERIES), Path("out"), torch.device("cuda"), **processes)
+    model: Any = current.network.model
+    before = {}
+    for event in run.train(current):
+        if hasattr(event, "row") and event.row["epoch"] == 1:
+            before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        assert not torch.equal(parameter, before[name]), name
+    assert current.trainer.optimizer.strays(model) == []
+
+
+class Alone(Joined):
+    """One process that believes to be one of several: every exchange is with itself."""
+
+    def __init__(self) -> None:
+        self.rank = self.local_rank = self.lead = 0
+        self.size, self.parameters, self.flat, self.views = 1, (), None, []
+        self.asked = self.agreed = False
+        self.group: Any = None
+        self.distributed: Any = type("", (), {"broadcast": None, "all_reduce": None})
+        self.rounds = 0
+
+    def _call(self, function: Any, *arguments: Any, **more: Any) -> None:
+        pass
+
+    def _round(self, code: int, number: int = 0) -> list[tuple[int, int]]:
+        self.rounds += 1
+        return [(code, number)]
+
+    def together(self) -> Any:
+        return nullcontext()
+
+
+def test_before_gradients_go_by_nccl_a_lost_process_is_noticed_by_gloo(cuda: EmulatedCuda) -> None:
+    for device, rounds in (("cpu", 0), ("cuda", 1)):
+        processes = Alone()
+        parameter = nn.Parameter(torch.ones(3).to(device))
+        parameter.grad = torch.ones(3).to(device)
+        assert processes.add_gradients([parameter], 2.0) == [2.0]
+        assert processes.rounds == rounds
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.GRU(4, 5, 2, dropout=0.5, batch_first=True)],
+                         ids=lambda layer: type(layer).__name__)  # fmt: skip
+def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: EmulatedCuda) -> None:
+    layer.to("cuda")
+    adapt_layers(layer)
+    x = torch.randn(6, 6, 4).to("cuda")
+
+    def answer(rows: slice) -> torch.Tensor:
+        cuda.generators[0].manual_seed(3)
+        y = layer(x[rows])
+        return (y if isinstance(y, torch.Tensor) else y[0]).detach()
+
+    whole = answer(slice(None))
+    assert not torch.equal(whole, x)
+    share_layers(layer, Alone())
+    parts = []
+    for start, stop in ((0, 4), (4, 6)):
+        with sharing(Share(start, stop, 6)):
+            parts.append(answer(slice(start, stop)))
+    torch.testing.assert_close(torch.cat(parts).cpu(), whole.cpu())
+
+
+@pytest.mark.parametrize(("model", "together"), [(MLP | {"dropout": 0}, True), (GRU, False)])
+def test_seeds_train_together_where_nothing_stands_against_it(
+    model: dict[str, Any], together: bool, cuda: EmulatedCuda
+) -> None:
+    group = several.seeds(config(model, IMAGES), 2, Path("out"))
+    for _ in group.events(torch.device("cuda")):
+        pass
+    assert [member.state for member in group.members] == ["complete"] * 2
+    assert (group.in_turn == "") == together
+
+
+def test_recurrent_layers_stay_float32_in_bf16_and_that_is_said(cuda: EmulatedCuda) -> None:
+    notes = trained(tree(SERIES, GRU, precision="bf16"), "out", "cuda").notes
+    assert any("recurrent layers stay float32 on a GPU" in note for note in notes)
+    assert not any("float32" in note for note in trained(tree(IMAGES, CNN), "b", "cuda").notes)
+    assert cuda.counts["float16"] == 0
+
+
+def test_the_process_is_as_it_was_after_training_and_asking(cuda: EmulatedCuda) -> None:
+    def state() -> Any:
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        return (
+            torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory, cudnn.allow_tf32, matmul.allow_tf32,
+            cudnn.conv.fp32_precision, torch.get_rng_state().tolist(), cuda.current,
+        )  # fmt: skip
+
+    before = state()
+    training = nnzoo.train(tree(IMAGES, CNN, threads=2), device="cuda:1")
+    assert state() == before
+    inside = []
+    for _ in training:
+        inside = list(state()[:5])
+    assert inside == [2, True, False, False, False]
+    training.result()
+    training.model().evaluate()
+    loaded = nnzoo.load("checkpoints/run", device="cuda")
+    loaded.predict(loaded.raw("test", torch.arange(5))[0].cpu())
+    assert state() == before
+
+
+def test_the_same_tensors_are_written_once_as_on_the_cpu(cuda: EmulatedCuda) -> None:
+    sizes = []
+    for device in ("cuda", "cpu"):
+        trained(tree(SERIES, LSTM, kernels="torch"), device, device)
+        sizes.append((Path(device) / "run" / "last.pt").stat().st_size)
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+def test_what_does_not_fit_the_gpu_is_said_before_it_is_copied(cuda: EmulatedCuda) -> None:
+    cuda.free = 10_000
+    with pytest.raises(DataError, match=r"would take .* memory of cuda.* GB free; use fewer"):
+        nnzoo.train(tree(IMAGES, CNN), device="cuda")
+    cuda.total = 1000
+    with pytest.raises(ConfigError, match="weights; cuda's memory can train 62"):
+        nnzoo.train(tree(IMAGES, CNN), device="cuda")
+
+
+def test_pictures_in_a_file_go_to_the_gpu_in_pieces(cuda: EmulatedCuda) -> None:
+    class Counted(Pages):
+        def __init__(self) -> None:
+            self.pieces: list[int] = []
+
+        def read(self, rows: int, size: int) -> None:
+            self.pieces.append(rows)
+
+    x, pages = torch.arange(4 * 200_000, dtype=torch.uint8).view(4, 200_000), Counted()
+    split = TensorSplit(x, torch.arange(3), torch.tensor([3, 0, 2]), pages)
+    assert split_bytes(split) == 3 * 200_000 + 3 * 8
+    pages.pieces.clear()
+    moved = split.to(torch.device("cuda:1"))
+    assert pages.pieces == [1, 1, 1]
+    assert moved.x.device == torch.device("cuda:1")
+    assert torch.equal(moved.x.cpu(), x[[3, 0, 2]])
+
+
+def test_timing_knows_the_gpu_and_asks_the_chosen_one(
+    cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: cuda.current == 1
+    )
+    assert gpu.native_bf16(torch.device("cuda:1")) and not gpu.native_bf16(torch.device("cuda:0"))
+    assert cuda.current == 0
+    monkeypatch.setattr(tune, "native_bf16", gpu.native_bf16)
+    for name in ("One", "One", "Another"):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None, name=name: name)
+        trained(tree(IMAGES, LSTM, precision="auto"), name, "cuda:1")
+    assert len(list(Path("cache/tuned").iterdir())) == 2
+
+
+def test_a_run_records_its_gpu_and_says_when_it_goes_on_elsewhere(cuda: EmulatedCuda) -> None:
+    settings = tree(IMAGES, CNN)
+    trained(settings, "out", "cuda:1", steps=1)
+    recorded = yaml.safe_load((Path("out") / "run" / "config.yaml").read_text())["environment"]
+    assert (recorded["device"], recorded["gpu"]) == ("cuda:1", "Emulated 1")
+    assert {"cuda", "cudnn"} <= recorded.keys()
+    same_device = trained(settings, "out", "cuda:1", steps=1).notes
+    elsewhere = trained(settings, "out", "cpu").notes
+    note = "trained on cuda (Emulated 1) so far, and goes on on cpu: the last digits will differ"
+    assert any(note in each for each in elsewhere)
+    assert not any("so far" in each for each in same_device)
+
+
+def test_the_emulated_device_refuses_and_notices_what_cuda_does(cuda: EmulatedCuda) -> None:
+    """Else the tests above could not fail."""
+    x, layer = torch.ones(2, 3, 4).to("cuda"), nn.LSTM(4, 5, 2, dropout=0.5, batch_first=True)
+    with pytest.raises(RuntimeError, match="found one on the CPU"):
+        x + torch.ones(4)
+    with pytest.raises(RuntimeError, match="cuda:0 and cuda:1"):
+        x + x.to("cuda:1")
+    with pytest.raises(TypeError, match="can't convert a tensor on cuda:0"):
+        x.numpy()
+    layer.to("cuda")
+    layer(x)
+    assert cuda.counts["wait"] == 1  # for cuDNN's dropout state
+    with torch.autocast("cuda", torch.bfloat16):
+        assert layer(x)[0].dtype == torch.float16
+    held = layer.weight_ih_l0.detach()
+    layer.flatten_parameters()
+    assert held.data_ptr() != layer.weight_ih_l0.data_ptr()
+    with pytest.warns(UserWarning, match="single contiguous chunk"):
+        copy.deepcopy(layer)(x)
+
+
+def test_the_device_that_auto_takes_is_the_gpu(cuda: EmulatedCuda) -> None:
+    assert choose_device("auto") == torch.device("cuda")
+    finish(run.start(config("mlp", IMAGES), Path("out"), choose_device("auto")))
