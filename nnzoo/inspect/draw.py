@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import warnings
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
+
+from nnzoo.status import notice
 
 INK = "#1f2933"
 ACCENT = "#2563eb"
@@ -19,8 +23,15 @@ WRONG = "#c81e1e"
 GATES = ("input", "forget", "output", "reset", "update")  # between 0 and 1
 MAX_CHANNELS = 64
 MAX_FILTERS = 64
+# DejaVu Sans comes with matplotlib and has no Chinese, Japanese or Korean letters.
+FALLBACK_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Heiti SC",
+    "Droid Sans Fallback", "Arial Unicode MS", "Noto Sans",
+)  # fmt: skip
+_INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
 STYLE: Any = {
-    "font.family": "DejaVu Sans",
+    "font.family": ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in _INSTALLED)],
     "font.size": 9,
     "text.parse_math": False,
     "text.color": INK,
@@ -36,12 +47,22 @@ STYLE: Any = {
 
 
 def png(figure: Figure) -> bytes:
-    """A picture's file; the same numbers give the same bytes."""
+    """A PNG file; the same numbers give the same bytes on a machine with the same fonts.
+
+    Letters that no installed font has are reported.
+    """
     file = io.BytesIO()
     options: Any = {"metadata": {"Software": None}, "bbox_inches": "tight", "pad_inches": 0.15}
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that the font lacks
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         figure.savefig(file, format="png", **options)
+    glyphs = [re.search(r"Glyph (\d+) ", str(each.message)) for each in caught]
+    letters = sorted({chr(int(glyph[1])) for glyph in glyphs if glyph})
+    if letters:
+        notice(
+            f"no font on this machine has {' '.join(letters[:6])}{' …' * (len(letters) > 6)}: they are "
+            "drawn as boxes; install a font that has them, such as Noto Sans CJK"
+        )
     return file.getvalue()
 
 
@@ -83,7 +104,7 @@ def sheet(
     """A row an input: the picture, the channels of each layer summed up (by the column's title), and
     what in the picture moves the answer. answers: what stands beside each row, and whether it is right.
     """
-    columns = ["input", *sums, "what moves\nthe answer"]
+    columns = ["input", *sums, "input\ngradient"]
     with matplotlib.rc_context(STYLE):
         figure = _figure(1.25 * len(columns) + 1.6, 1.3 * len(pictures) + 0.4)
         grid = figure.subplots(len(pictures), len(columns), squeeze=False)
@@ -192,7 +213,7 @@ def columns(names: list[str], influence: list[float]) -> Figure:
         axes.barh(range(len(order)), [influence[i] for i in order], color=ACCENT)
         axes.set_yticks(range(len(order)), shown)
         axes.invert_yaxis()
-        axes.set_xlabel("mean size of the gradient of the answer, inputs scaled")
+        axes.set_xlabel("mean absolute gradient of the output w.r.t. the standardized input")
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -47,7 +47,7 @@ def answers_of(
         else:
             text = ", ".join(f"{value:.4g}" for value in row[:3].tolist())
             text += ", …" if len(row) > 3 else ""
-        texts.append((text + (f"\n(is {_short(truth[i])})" if truth else ""), right))
+        texts.append((text + (f"\nactual {_short(truth[i])}" if truth else ""), right))
     return texts
 
 
@@ -90,12 +90,12 @@ def pictures(network: Network, raw: Tensor, truth: list[str] | None = None) -> I
         what = "gates and states" if len(shown) > 1 else "states"
         yield Picture(
             f"gates-{name.replace(' ', '-')}",
-            f"The {what} of recurrent layer {name} over time, for the first input; a row a unit.",
+            f"The {what} of recurrent layer {name} over time, for the first input; one row per unit.",
             draw.over_time(read, shown, f"{network.config.model.name}, {name}"),
         )
     if kind == "table":
         gradient = hidden.input_gradient(network, raw).abs().mean(0).tolist()
-        yield Picture("columns", "How much each column moves the answer, over these rows.",
+        yield Picture("columns", "Mean absolute input gradient (saliency) of each column, over these rows.",
                       draw.columns(_feature_names(network), gradient))  # fmt: skip
 
 
@@ -126,7 +126,9 @@ def _sheet(
         if any(out.ndim == 4 for out in layers.values())
         else "what each hidden layer makes of it, "
     )
-    return Picture("sheet", caption + "and which pixels move the answer.", figure)
+    return Picture(
+        "sheet", caption + "and the input gradient (saliency): which pixels matter most.", figure
+    )
 
 
 def arrays(network: Network, raw: Tensor) -> dict[str, Array]:

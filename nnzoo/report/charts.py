@@ -4,6 +4,7 @@ are light or dark as it is."""
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import warnings
@@ -22,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 # A colour that nothing else has -> the CSS variable in its place.
 INK, LINE, PAPER = "#010101", "#020202", "#030303"
 SERIES = [f"#0{i}0a0{i}" for i in range(1, 9)]
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _VARIABLES = {INK: "var(--ink)", LINE: "var(--line)", PAPER: "var(--paper)"} | {
     colour: f"var(--c{i + 1})" for i, colour in enumerate(SERIES)
 }
@@ -100,6 +102,13 @@ def _logarithmic(axes: Any) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def _legend(axes: Any) -> None:
+    """Names above the axes, where they cover no line."""
+    names = axes.get_legend_handles_labels()[1]
+    columns = 2 if max(map(len, names)) > 14 else min(4, len(names))
+    axes.legend(fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
 def value(value: Any) -> float:
     """A metric to draw; nan where there is none."""
     return float(value) if isinstance(value, int | float) else math.nan
@@ -113,7 +122,11 @@ def curves(
     with _chart(title) as (axes, chart):
         for i, (name, (x, y)) in enumerate(lines.items()):
             dashed = name.startswith("train") and len(lines) > 1
-            axes.plot(x, y, label=name, ls="--" if dashed else "-", marker="o" if len(x) == 1 else None,
+            gaps = (
+                len(x) > 1 and max(b - a for a, b in itertools.pairwise(x)) > 1
+            )  # looked at rarely
+            marker = MARKERS[i % len(MARKERS)] if len(x) == 1 or gaps else None
+            axes.plot(x, y, label=name, ls="--" if dashed else "-", marker=marker, ms=5,
                       color=SERIES[i % len(SERIES)])  # fmt: skip
         positive = all(v > 0 for _, y in lines.values() for v in y if np.isfinite(v))
         if log and positive:
@@ -122,23 +135,27 @@ def curves(
             axes.axvline(mark, color=INK, lw=0.8, ls=":")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if all(len(x) == 1 for x, _ in lines.values()):
-            axes.set_xlim(0, 2)
+            only = next((x[0] for x, _ in lines.values()), 1)
+            axes.set_xticks([only])
+            axes.set_xlim(only - 0.5, only + 0.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         if len(lines) > 1:
-            axes.legend(fontsize=8)
+            _legend(axes)
     return chart.svg
 
 
 def calibration(bins: list[dict[str, Any]]) -> Markup:
-    with _chart("How often answers are right, by how sure they are") as (axes, chart):
+    """Accuracy by confidence. bins: each {sure, right, rows}, means of the bin's rows."""
+    with _chart("Accuracy of predictions by their confidence") as (axes, chart):
         axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
         sizes = [12 + 160 * b["rows"] / max(each["rows"] for each in bins) for b in bins]
         axes.plot([b["sure"] for b in bins], [b["right"] for b in bins], color=SERIES[0], lw=1)
         axes.scatter(
-            [b["sure"] for b in bins], [b["right"] for b in bins], s=sizes, color=SERIES[0]
-        )
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="how sure", ylabel="share that is right")
+            [b["sure"] for b in bins], [b["right"] for b in bins], s=sizes, color=SERIES[0],
+            clip_on=False, zorder=3,
+        )  # fmt: skip
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
     return chart.svg
 
 
@@ -154,22 +171,22 @@ def over_time(truth: Array, answer: Array, name: str) -> Markup:
 
 
 def scatter(truth: Array, answer: Array, name: str) -> Markup:
-    with _chart("Answers against the truth") as (axes, chart):
+    with _chart("Predicted against actual values") as (axes, chart):
         low, high = float(min(truth.min(), answer.min())), float(max(truth.max(), answer.max()))
         axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
         few = slice(None, None, max(1, len(truth) // 1500))
         axes.plot(truth[few], answer[few], "o", color=SERIES[0], ms=3, alpha=0.5, mew=0)
-        axes.set(xlabel=f"true {name}", ylabel="answer")
+        axes.set(xlabel=f"actual {name}", ylabel="predicted")
     return chart.svg
 
 
 def residuals(errors: Array, name: str) -> Markup:
-    with _chart("Errors: answer less truth") as (axes, chart):
+    with _chart("Errors: predicted minus actual") as (axes, chart):
         axes.hist(
             errors, bins=min(40, max(8, int(np.sqrt(len(errors))))), color=SERIES[0], alpha=0.8
         )
         axes.axvline(0, color=INK, lw=0.8, ls=":")
-        axes.set(xlabel=f"answer less truth ({name})", ylabel="rows")
+        axes.set(xlabel=f"predicted minus actual ({name})", ylabel="rows")
     return chart.svg
 
 
@@ -183,7 +200,7 @@ def horizon(rows: list[dict[str, Any]]) -> Markup:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="steps ahead", ylabel="rmse", ylim=(0, None))
         if len({row["target"] for row in rows}) > 1:
-            axes.legend(fontsize=8)
+            _legend(axes)
     return chart.svg
 
 

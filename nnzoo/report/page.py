@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import base64
 import io
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +22,13 @@ from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.reader import MAX_BYTES
 from nnzoo.config.schema import HIGHER_IS_BETTER
-from nnzoo.config.show import number, percent, shell_word
-from nnzoo.data.columns import shorten
+from nnzoo.config.show import inline, number, percent
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures
 from nnzoo.predict.pictures import levels
-from nnzoo.report import charts
+from nnzoo.report import charts, summary
 from nnzoo.report.answers import Compared, answers, calibration, first_steps
 from nnzoo.run import epoch_of
 from nnzoo.trained import Trained
@@ -102,19 +100,21 @@ def one_run(run: RunFacts) -> str:
     parts: dict[str, Any] = {
         "title": run.name,
         "run": run,
-        "facts": _facts(run),
-        "remarks": _remarks(run),
+        "facts": summary.facts(run),
+        "remarks": summary.remarks(run),
         "curves": _curves(run),
         "config": _shown_config(run.folder.config),
-        "commands": _commands(run),
+        "commands": summary.commands(run),
         "missing": run.missing,
+        "date": summary.written_on(run.folder.best),
+        "sentence": "" if run.missing else summary.in_words(run),
     }
     if not run.missing:
         look = health.look_at(network, run.trained.prepared(run.split), inspection.LOOKED)
         parts |= {
             "result": run.result,
-            "headline": _headline(run.result),
-            "metrics": _metric_rows(run.result),
+            "headline": summary.headline(run.result),
+            "metrics": summary.metric_rows(run.result),
             "layers": look.layers,
             "findings": [str(each) for each in health.diagnose(look, network.config)],
             "time": charts.gradient_over_time(look.time) if look.time else None,
@@ -145,7 +145,7 @@ def several_runs(runs: list[RunFacts]) -> str:
     table = []
     for name, run, result in zip(names, runs, results, strict=True):
         row: dict[str, Any] = {"name": name, "folder": str(run.folder.path), "result": result or {}}
-        row["facts"] = dict(_facts(run))
+        row["facts"] = dict(summary.facts(run))
         row["baseline"] = result["baseline"] if result else {}
         table.append(row)
     best = {m: _best([result.get(m) if result else None for result in results], m) for m in metrics}
@@ -185,9 +185,10 @@ def _names(runs: list[RunFacts]) -> list[str]:
 
 
 def _best(values: list[Any], metric: str) -> list[int]:
-    """The places of the best of some values; none where there is nothing to compare."""
+    """The places of the best of some values; none where there is nothing to compare: a loss is in
+    units of its own."""
     there = [value for value in values if isinstance(value, float)]
-    if len(there) < 2:
+    if len(there) < 2 or metric == "loss":
         return []
     best = max(there) if metric in HIGHER_IS_BETTER else min(there)
     return [i for i, value in enumerate(values) if value == best]
@@ -197,152 +198,10 @@ def _differing(first: RunConfig, other: RunConfig) -> dict[str, tuple[str, str]]
     """The keys in which two configurations differ, with both values as text."""
     before, after = first.flat(), other.flat()
     return {
-        key: (str(before.get(key, "–")), str(after.get(key, "–")))
+        key: tuple(inline(each[key]) if key in each else "–" for each in (before, after))
         for key in dict.fromkeys([*before, *after])
         if key != "name" and before.get(key) != after.get(key)
     }
-
-
-def _facts(run: RunFacts) -> list[tuple[str, str]]:
-    """What was trained on what, in lines of a table."""
-    network = run.trained.network
-    config, facts = network.config, network.facts
-    spec = facts["spec"]
-    seconds = sum(row.get("seconds") or 0.0 for row in run.rows)
-    rates = sorted(filter(None, (row.get("samples_per_second") for row in run.rows)))
-    lines = [
-        (
-            "network",
-            f"{config.model.name}, {sum(p.numel() for p in network.model.parameters()):,} parameters",
-        ),
-        ("data", f"{config.data.name}, {network.preprocess.in_kind}"),
-        ("rows", ", ".join(f"{count:,} {name}" for name, count in facts["rows"].items())),
-        ("task", facts["task"]),
-    ]
-    if "labels" in spec:
-        shown = ", ".join(map(shorten, spec["labels"][:12])) + (
-            ", …" if len(spec["labels"]) > 12 else ""
-        )
-        lines.append(("classes", f"{len(spec['labels'])}: {shown}"))
-    else:
-        ahead = f", {spec['horizon']} steps ahead" if spec.get("horizon", 1) > 1 else ""
-        lines.append(("target", ", ".join(spec["targets"]) + ahead))
-    epochs = f"{len(run.rows)} of {config.train.epochs}" if run.rows else "unknown"
-    lines.append(("epochs", f"{epochs}, best weights from epoch {run.best_epoch}"))
-    lines.append(
-        (
-            "optimizer",
-            f"{config.optim.name}, rate {config.optim.lr:g}, {config.optim.schedule.name}",
-        )
-    )
-    lines.append(("computed in", f"{config.train.precision}, {config.train.threads} thread"
-                  f"{'s' if config.train.threads != 1 else ''}, seed {config.seed}"))  # fmt: skip
-    if rates:
-        lines.append(("time", f"{seconds:,.1f} s, {rates[len(rates) // 2]:,.0f} rows a second"))
-    lines.append(("data fingerprint", facts["fingerprint"]))
-    return lines
-
-
-def _commands(run: RunFacts) -> list[str]:
-    path = run.folder.path
-    return [
-        f"nnzoo train --config {shell_word(path / 'config.yaml')} --out elsewhere",
-        f"nnzoo eval {shell_word(path)}",
-        f"nnzoo inspect {shell_word(path)}",
-    ]
-
-
-def _remarks(run: RunFacts) -> list[str]:
-    """What the curves say, in words."""
-    pairs = [
-        (charts.value(row.get("val_loss")), charts.value(row.get("train_loss"))) for row in run.rows
-    ]
-    said = []
-    if len(pairs) >= 3 and all(math.isfinite(value) for pair in pairs for value in pair):
-        val, train = zip(*pairs, strict=True)
-        said += _about_curves(val, train, run.best_epoch)
-    if not run.missing:
-        said += _against_baseline(run.result)
-    return said
-
-
-def _about_curves(val: Sequence[float], train: Sequence[float], best_epoch: int) -> list[str]:
-    """Whether the network over-fits, or is not at its end."""
-    best = min(range(len(val)), key=val.__getitem__)
-    said = []
-    if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
-        said.append(
-            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
-            f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
-            f"epoch {best_epoch}. What usually helps: dropout, augmentation, weight decay, fewer "
-            "units, more data; early stopping saves the time."
-        )
-    late = max(1, len(val) // 10)
-    if best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]:
-        said.append(
-            f"Not at its end: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
-            f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
-        )
-    return said
-
-
-def _against_baseline(result: dict[str, Any]) -> list[str]:
-    base = result["baseline"]
-    if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
-        return [
-            f"No better than the trivial answer: {base['name']} has accuracy {number(base['accuracy'])}."
-        ]
-    if "rmse" in result and result["rmse"] >= base["rmse"]:
-        return [f"No better than a trivial answer: {base['name']} has rmse {number(base['rmse'])}."]
-    return []
-
-
-def _headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The figures to see first: name, value, and what stands below it."""
-    base = result["baseline"]
-    name = base["name"] + (f" '{shorten(base['label'])}'" if "label" in base else "")
-    if "accuracy" in result:
-        low, high = result["accuracy_ci95"]
-        return [
-            (
-                "accuracy",
-                percent(result["accuracy"]),
-                f"95 % interval {percent(low)} to {percent(high)}",
-            ),
-            (name, percent(base["accuracy"]), "the trivial answer"),
-            ("F1 (macro)", number(result["f1_macro"]), f"{result['n']:,} {result['split']} rows"),
-        ]
-    return [
-        ("rmse", number(result["rmse"]), "in the target's own units"),
-        (name, number(base["rmse"]), "the best trivial answer"),
-        ("r²", number(result["r2"]), f"{result['n']:,} {result['split']} rows"),
-    ]
-
-
-def _metric_rows(result: dict[str, Any]) -> dict[str, Any]:
-    """Metrics of the network beside each baseline."""
-    trivial = result.get("baselines") or [result["baseline"]]
-    names = [
-        "accuracy",
-        "auc",
-        "average_precision",
-        "f1_macro",
-        "precision_macro",
-        "recall_macro",
-        "top5_accuracy",
-        "rmse",
-        "mae",
-        "r2",
-        "mse",
-        "loss",
-    ]
-    return {
-        "heads": ["network", *(each["name"] for each in trivial)],
-        "rows": [
-            (name, [result[name], *(each.get(name) for each in trivial)])
-            for name in names if name in result
-        ],
-    }  # fmt: skip
 
 
 def _curves(run: RunFacts) -> list[tuple[str, Markup]]:
@@ -368,9 +227,9 @@ def _curves(run: RunFacts) -> list[tuple[str, Markup]]:
         if got := lines(*keys):
             label = "accuracy" if name == "Accuracy" else "validation rmse"
             found.append((name, charts.curves(f"{name} by epoch", got, label, mark=mark)))
-    found.append(
-        ("Learning rate", charts.curves("Learning rate by epoch", lines("lr"), "learning rate"))
-    )
+    if len({row.get("lr") for row in rows}) > 1:
+        chart = charts.curves("Learning rate by epoch", lines("lr"), "learning rate")
+        found.append(("Learning rate", chart))
     looked = [row for row in rows if row.get("gradient_norms")]
     if looked:
         layers = list(looked[0]["gradient_norms"])

@@ -1,0 +1,185 @@
+"""What a report says about a run in words and in a few figures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnzoo.config import RunConfig
+from nnzoo.config.show import number, percent, shell_word
+from nnzoo.data.columns import shorten
+from nnzoo.report import charts
+
+if TYPE_CHECKING:
+    from nnzoo.report.page import RunFacts
+
+
+def written_on(file: Path) -> str:
+    """The day on which a file was written."""
+    return time.strftime("%Y-%m-%d", time.localtime(file.stat().st_mtime))
+
+
+def in_words(run: RunFacts) -> str:
+    """What the first figure means."""
+    result, spec = run.result, run.trained.network.facts["spec"]
+    target = shorten(str(spec.get("target") or ", ".join(spec.get("targets", [])) or "the class"))
+    rows = f"{result['n']:,} {result['split']} rows that it did not learn from"
+    if "accuracy" in result:
+        right = round(result["accuracy"] * result["n"])
+        return f"It predicts {target} correctly for {right:,} of {rows}."
+    mean = next((each for each in result.get("baselines", []) if each["name"] == "mean"), None)
+    beside = f"; always predicting the mean is off by {number(mean['mae'])}" if mean else ""
+    return f"Its predictions of {target} are off by {number(result['mae'])} on average{beside}, on {rows}."
+
+
+def facts(run: RunFacts) -> list[tuple[str, str]]:
+    """What was trained on what, in lines of a table."""
+    network = run.trained.network
+    config, data = network.config, network.facts
+    spec = data["spec"]
+    seconds = sum(row.get("seconds") or 0.0 for row in run.rows)
+    rates = sorted(filter(None, (row.get("samples_per_second") for row in run.rows)))
+    lines = [
+        (
+            "network",
+            f"{config.model.name}, {sum(p.numel() for p in network.model.parameters()):,} parameters",
+        ),
+        ("data", f"{_source(config)}, {network.preprocess.in_kind}"),
+        ("rows", ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())),
+        ("task", data["task"]),
+    ]
+    if "target" in spec:
+        lines.append(("target", shorten(str(spec["target"]))))
+    if "labels" in spec:
+        shown = ", ".join(map(shorten, spec["labels"][:12])) + (
+            ", …" if len(spec["labels"]) > 12 else ""
+        )
+        lines.append(("classes", f"{len(spec['labels'])}: {shown}"))
+    elif "target" not in spec:
+        ahead = f", {spec['horizon']} steps ahead" if spec.get("horizon", 1) > 1 else ""
+        lines.append(("target", ", ".join(spec["targets"]) + ahead))
+    epochs = f"{len(run.rows)} of {config.train.epochs}" if run.rows else "unknown"
+    lines.append(("epochs", f"{epochs}, best weights from epoch {run.best_epoch}"))
+    lines.append(
+        (
+            "optimizer",
+            f"{config.optim.name}, learning rate {config.optim.lr:g}, {config.optim.schedule.name}",
+        )
+    )
+    lines.append(("computed in", f"{config.train.precision}, {config.train.threads} thread"
+                  f"{'s' if config.train.threads != 1 else ''}, seed {config.seed}"))  # fmt: skip
+    if rates:
+        lines.append(("time", f"{seconds:,.1f} s, {rates[len(rates) // 2]:,.0f} samples/s"))
+    lines.append(("data fingerprint", data["fingerprint"]))
+    return lines
+
+
+def _source(config: RunConfig) -> str:
+    """The data's source, and the name of its file or folder."""
+    path = getattr(config.data, "path", None)
+    return f"{config.data.name} {Path(path).name}" if path else config.data.name
+
+
+def commands(run: RunFacts) -> list[str]:
+    path = run.folder.path
+    return [
+        f"nnzoo train --config {shell_word(path / 'config.yaml')} --out elsewhere",
+        f"nnzoo eval {shell_word(path)}",
+        f"nnzoo inspect {shell_word(path)}",
+    ]
+
+
+def remarks(run: RunFacts) -> list[str]:
+    """What the curves say, in words."""
+    pairs = [
+        (charts.value(row.get("val_loss")), charts.value(row.get("train_loss"))) for row in run.rows
+    ]
+    said = []
+    if len(pairs) >= 3 and all(math.isfinite(value) for pair in pairs for value in pair):
+        val, train = zip(*pairs, strict=True)
+        said += _about_curves(val, train, run.best_epoch)
+    if not run.missing:
+        said += _against_baseline(run.result)
+    return said
+
+
+def _about_curves(val: Sequence[float], train: Sequence[float], best_epoch: int) -> list[str]:
+    """Whether the network over-fits, or is not at its end."""
+    best = min(range(len(val)), key=val.__getitem__)
+    said = []
+    if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
+        said.append(
+            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
+            f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
+            f"epoch {best_epoch}. What usually helps: dropout, augmentation, weight decay, fewer "
+            "units, more data; early stopping saves the time."
+        )
+    late = max(1, len(val) // 10)
+    if best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]:
+        said.append(
+            f"Not converged yet: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
+            f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
+        )
+    return said
+
+
+def _against_baseline(result: dict[str, Any]) -> list[str]:
+    base = result["baseline"]
+    if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
+        return [
+            f"Does not beat the baseline: {base['name']} has accuracy {number(base['accuracy'])}."
+        ]
+    if "rmse" in result and result["rmse"] >= base["rmse"]:
+        return [f"Does not beat the baseline: {base['name']} has rmse {number(base['rmse'])}."]
+    return []
+
+
+def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures to see first: name, value, and what stands below it."""
+    base = result["baseline"]
+    name = base["name"] + (f" '{shorten(base['label'])}'" if "label" in base else "")
+    if "accuracy" in result:
+        low, high = result["accuracy_ci95"]
+        return [
+            (
+                "accuracy",
+                percent(result["accuracy"]),
+                f"95 % interval {percent(low)} to {percent(high)}",
+            ),
+            (name, percent(base["accuracy"]), "baseline"),
+            ("F1 (macro)", number(result["f1_macro"]), f"{result['n']:,} {result['split']} rows"),
+        ]
+    return [
+        ("rmse", number(result["rmse"]), "in the target's own units"),
+        (name, number(base["rmse"]), "best baseline"),
+        ("r²", number(result["r2"]), f"{result['n']:,} {result['split']} rows"),
+    ]
+
+
+def metric_rows(result: dict[str, Any]) -> dict[str, Any]:
+    """Metrics of the network beside each baseline."""
+    trivial = result.get("baselines") or [result["baseline"]]
+    names = [
+        "accuracy",
+        "auc",
+        "average_precision",
+        "f1_macro",
+        "precision_macro",
+        "recall_macro",
+        "top5_accuracy",
+        "rmse",
+        "mae",
+        "r2",
+        "mse",
+        "loss",
+    ]
+    return {
+        "heads": ["network", *(each["name"] for each in trivial)],
+        "rows": [
+            (name, [result[name], *(each.get(name) for each in trivial)])
+            for name in names if name in result
+        ],
+    }  # fmt: skip
