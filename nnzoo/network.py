@@ -204,8 +204,9 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
     try:
         tree = content["config"]
         if isinstance(tree, dict) and isinstance(tree.get("train"), dict):
-            # Of a run from before there were native layers: it goes on with the same bits.
-            tree = tree | {"train": {"kernels": "torch"} | tree["train"]}
+            # Of a run from before there were these keys: it goes on with the same bits.
+            before = {"kernels": "torch", "norm_statistics": "running"}
+            tree = tree | {"train": before | tree["train"]}
         config = from_dict(tree, source)
         facts = content["data"]
         _check_facts(facts)

@@ -110,7 +110,7 @@ def measure(
 
 def take_over(config: RunConfig, stored: RunConfig) -> RunConfig:
     """`config` with what is 'auto' in it as it was resolved when the run began."""
-    keys = ("precision", "threads", "kernels", "compile")
+    keys = ("precision", "threads", "kernels", "compile", "norm_statistics")
     auto = [key for key in keys if getattr(config.train, key) == "auto"]
     resolved = {key: getattr(stored.train, key) for key in auto}
     return replace(config, train=config.train.model_copy(update=resolved))
@@ -279,7 +279,8 @@ def _resolved(
 ) -> dict[str, Any]:
     """What is chosen for the keys that may be 'auto'."""
     train = resolve(config, network, splits, processes).train
-    return train.model_dump(include={"precision", "threads", "kernels", "compile"})
+    keys = {"precision", "threads", "kernels", "compile", "norm_statistics"}
+    return train.model_dump(include=keys)
 
 
 def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:

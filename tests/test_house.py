@@ -49,7 +49,7 @@ LAYERS = """
     nnzoo.probe
     nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk
     nnzoo.training.checkpoint
-    nnzoo.training.health
+    nnzoo.training.health nnzoo.training.norm_statistics
     nnzoo.training.trainer
     nnzoo.training.together
     nnzoo.training.tune

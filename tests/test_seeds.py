@@ -44,6 +44,14 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"}, "image",
         {"optim": {"name": "sgd"}},
     ),
+    "mlp_batch_norm_exact": (
+        {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"}, "image",
+        {"optim": {"name": "sgd"}, "train": {"epochs": 3, "batch_size": 150}},
+    ),
+    "cnn_batch_norm_exact": (
+        {"name": "cnn", "channels": [16, 32], "pool": ["max", "none"], "dropout": 0.1, "norm": "batch"},
+        "image", {"train": {"epochs": 2, "batch_size": 150}},
+    ),
     "mlp_layer_norm": (
         {"name": "mlp", "hidden": [16, 8], "norm": "layer", "activation": "tanh"}, "table_classes", {},
     ),

@@ -731,6 +731,12 @@ class TrainOptions(Options):
         "auto",
         description="torch.compile the model: needs a C++ compiler and some 15 s at start; auto: no",
     )
+    norm_statistics: Literal["auto", "running", "exact"] = Field(
+        "auto",
+        description="batch norm's mean and variance in evaluation: running averages over the steps, or "
+        "taken anew from training rows after each epoch (exact); auto: exact where an epoch has fewer "
+        "than 20 batches",
+    )
     on_nan: Literal["stop", "skip"] = Field(
         "stop",
         description="where loss or gradient is not finite: end the run, or take no step and go on",

@@ -103,6 +103,8 @@ class Together:
         split = self.trainers[0].splits.get("val")
         if not split:
             return [None] * count
+        for trainer in self.trainers:
+            trainer.renew_statistics()
         device = self.network.device
         size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
         sums: list[Any] = [self.task.sums(device, len(split)) for _ in self.trainers]

@@ -30,6 +30,7 @@ from nnzoo.models.stacked import draws
 from nnzoo.native.library import usable
 from nnzoo.network import Network, check_leaves
 from nnzoo.training import health
+from nnzoo.training.norm_statistics import renew_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer, rate_factor
 
 
@@ -90,6 +91,10 @@ class Trainer:
         train = config.train
         self.rows = len(splits["train"])
         self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
+        statistics = resolve_statistics(
+            train.norm_statistics, self.model, self.rows, train.batch_size
+        )
+        self.renews_statistics = statistics == "exact"
         self.augment = getattr(config.data, "augment", None)
         self.sums = TrainingSums(self.task.classifies)
         self.epoch = 0
@@ -277,6 +282,8 @@ class Trainer:
         validated: what `evaluate` gives of the validation rows, where that was done already.
         """
         self.check_weights()
+        if validated is None:
+            self.renew_statistics()
         seconds = self.elapsed
         self.epoch += 1
         self.group = 0
@@ -308,6 +315,15 @@ class Trainer:
         row = self.processes.tell(lambda: row)
         best = self.compare(row)
         return EpochEnd(row, best, findings)
+
+    def renew_statistics(self) -> None:
+        """Give batch norm, where the run does so, statistics of the weights as they are now. They are
+        part of the model, and follow from it: going on from before or behind this is exact."""
+        if self.renews_statistics:
+            rows = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
+            batch_size = self.config.train.batch_size
+            renew_statistics(self.network, self.splits["train"], rows, batch_size)
+            self.processes.spread(list(self.model.buffers()))
 
     def look(self, row: dict[str, Any]) -> list[health.Finding]:
         """What is newly found wrong; where it is time, gradient norms by layer go into the row."""

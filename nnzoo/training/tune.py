@@ -31,6 +31,7 @@ from nnzoo.network import Network
 from nnzoo.status import status
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
+from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.together import Together
 from nnzoo.training.trainer import Trainer
 
@@ -72,8 +73,11 @@ def resolve(
                 chosen = _fastest(_timed(config, network, splits, choices, processes))
             _remember(path, chosen)
         precision, count = chosen
+    statistics = resolve_statistics(
+        train.norm_statistics, network.model, len(splits["train"]), train.batch_size
+    )
     update = {"precision": precision, "threads": count, "kernels": kernels,
-              "compile": train.compile is True}  # fmt: skip
+              "compile": train.compile is True, "norm_statistics": statistics}  # fmt: skip
     return replace(config, train=train.model_copy(update=update))
 
 
