@@ -19,9 +19,10 @@ PACKAGE = Path(nnzoo.__file__).parent
 LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status
-    nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema
+    nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema nnzoo.config.synonyms
     nnzoo.gpu nnzoo.config.shelf nnzoo.config.space
     nnzoo.config.describe
+    nnzoo.config.hints
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
     nnzoo.native nnzoo.native.library
@@ -71,9 +72,8 @@ LAYERS = """
     nnzoo.report.summary
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page
-    nnzoo.api nnzoo.cli.status
-    nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
-    nnzoo.cli.several
+    nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema nnzoo.config.synonyms
+    nnzoo.gpu nnzoo.config.shelf nnzoo.config.space
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnzoo.cli.messages import show_error
 from nnzoo.cli.status import StatusDisplay
 from nnzoo.errors import (
     BROKEN_PIPE,
@@ -83,8 +84,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 def _ends(code: int, message: str) -> typer.Exit:
     """The end of a command that says why."""
     with suppress(OSError):  # a full disk: the exit code is all that there is
-        sys.stderr.write(f"{visible(message)}\n")
-        sys.stderr.flush()
+        show_error(message)
     return typer.Exit(code)
 
 

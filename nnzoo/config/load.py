@@ -6,11 +6,10 @@ import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, field
-from difflib import SequenceMatcher, get_close_matches
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -25,9 +24,12 @@ from nnzoo.config.describe import (
     node_at,
     properties,
 )
+from nnzoo.config.hints import key_hint, nearest, nearest_value, value_hint
 from nnzoo.config.reader import Document
 from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
 from nnzoo.config.space import Sweep, key_path, put, storage_kind
+from nnzoo.config.synonyms import KEYS
+from nnzoo.config.synonyms import SECTIONS as SECTION_WORDS
 from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError
 
 _P = ParamSpec("_P")
@@ -37,6 +39,10 @@ SECTIONS = ("name", "seed", "data", "model", "optim", "train", "sweep")
 NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
 # Relative paths in a file are relative to that file.
 PATH_KEYS = ("path", "test_path", "root")
+_BUNDLED = "bundled "
+_DATA_FILES = (
+    ".csv", ".tsv", ".parquet", ".pq", ".xlsx", ".xls", ".gz", ".zip", ".png", ".jpg", ".jpeg",
+)  # fmt: skip
 # What a sweep does not try, with what lies below it.
 _OTHER_ROWS = "it decides what is learned from what, so trials could not be compared"
 NOT_SEARCHED = {
@@ -53,35 +59,6 @@ NOT_SEARCHED = {
 MAX_CHECKS = 5000
 # What changes the meaning of val_loss: the loss itself, and the units of a number.
 _MEASURES = ("train.loss", "train.huber_delta", "data.preprocess.target")
-_OTHER_SECTIONS = {
-    "clip": "optim.clip",
-    "lr": "optim.lr",
-    "learning_rate": "optim.lr",
-    "schedule": "optim.schedule",
-    "weight_decay": "optim.weight_decay",
-    "momentum": "optim.momentum",
-    "epochs": "train.epochs",
-    "batch_size": "train.batch_size",
-    "loss": "train.loss",
-    "label_smoothing": "train.label_smoothing",
-    "monitor": "train.monitor",
-    "early_stopping": "train.early_stopping",
-    "patience": "train.early_stopping.patience",
-    "save_every": "train.save_every",
-    "augment": "data.augment",
-    "preprocess": "data.preprocess",
-    "split": "data.split",
-    "class_weights": "data.class_weights",
-    "window": "data.window",
-    "horizon": "data.horizon",
-    "dropout": "model.dropout",
-    "init": "model.init",
-    "activation": "model.activation",
-    "seed": "seed, beside the sections",
-    "device": "the option --device",
-    "verbose": "the option --verbose",
-    "out": "the option --out",
-}
 
 
 @dataclass(frozen=True)
@@ -164,7 +141,10 @@ def bundled_configs() -> list[Path]:
 
 
 def find_config(source: str) -> Path:
-    """A path; else a name in ./configs; else a bundled one. `cnn` and `cnn.yaml` mean the same."""
+    """A path; else a name in ./configs; else a bundled one; else that of a run folder. `cnn` and
+    `cnn.yaml` mean the same."""
+    if source.lower().endswith(_DATA_FILES):
+        raise UsageError(f"{source} is data, not a config; write one for it: nnzoo init {source}")
     name = source if source.endswith((".yaml", ".yml")) else f"{source}.yaml"
     candidates = [Path(source), Path(name)]
     if not Path(source).is_absolute():
@@ -173,19 +153,19 @@ def find_config(source: str) -> Path:
         with suppress(OSError, ValueError):  # too long for a file's name, a NUL
             if candidate.is_file():
                 return candidate
+    with suppress(OSError, ValueError):
+        if (Path(source) / "config.yaml").is_file():
+            return Path(source) / "config.yaml"
+        if source and Path(source).is_dir():
+            raise UsageError(
+                f"{source} is a folder, not a config; if it holds your data: nnzoo init {source}"
+            )
     known = [path.stem for path in bundled_configs()]
     near = nearest(Path(name).stem, known)
     hint = f"did you mean '{near}'?" if near else "'nnzoo configs' lists the bundled ones"
     raise UsageError(
         f"no config '{_short(source)}': not a file, not in ./configs, not bundled; {hint}"
     )
-
-
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word that was probably meant: the same in other letters' case, else one alike."""
-    words = list(known)
-    same = [each for each in words if each.casefold() == word.casefold()]
-    return next(iter(same or get_close_matches(word, words, n=1, cutoff=cutoff)), None)
 
 
 def load_config(source: str, sets: Sequence[str] = ()) -> RunConfig:
@@ -223,10 +203,18 @@ def from_dict(value: dict[str, Any], source: str) -> RunConfig:
 
 
 def _shown(path: Path) -> str:
-    try:
+    """A config's path for messages: relative where it is below the working folder, a bundled one by
+    its name."""
+    with suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    return f"{_BUNDLED}{path.name}" if path.parent == bundled_folder() else str(path)
+
+
+def source_file(shown: str) -> Path:
+    """The file that messages call `shown`."""
+    if shown.startswith(_BUNDLED):
+        return bundled_folder() / shown.removeprefix(_BUNDLED)
+    return Path(shown)
 
 
 class _Parser:
@@ -251,9 +239,13 @@ class _Parser:
             raise ConfigError(self.source, self.faults)
         for text in sets:
             self.apply_set(tree, text)
+        misnamed = {}
         for key in tree:
             if key not in (*SECTIONS, "environment"):
-                self.unknown((key,), key, list(SECTIONS))
+                self.unknown((key,), list(SECTIONS))
+                section = SECTION_WORDS.get(key.casefold()) or nearest(key, (*SHELVES, "train"))
+                if section in (*SHELVES, "train") and section not in tree:
+                    misnamed[section] = key
         name, seed = tree.get("name", default_name), tree.get("seed", 0)
         self.check_name(name, in_file="name" in tree)
         if type(seed) is not int or not 0 <= seed < 2**63:
@@ -261,7 +253,11 @@ class _Parser:
             self.fault(("seed",), f"{text}, got {_brief(seed)}")
         if folder is not None:
             self.resolve_paths(tree, folder)
-        options: dict[str, Any] = {key: self.section(tree, key) for key in (*SHELVES, "train")}
+        for section, key in misnamed.items():
+            self.check_misnamed(section, key)
+        options: dict[str, Any] = {
+            key: self.section(tree, key) for key in (*SHELVES, "train") if key not in misnamed
+        }
         sweep = self.sweep_section(tree)
         if self.faults:
             raise ConfigError(self.source, self.faults)
@@ -269,6 +265,22 @@ class _Parser:
         return RunConfig(
             name=name, seed=seed, **options, source=self.source, origins=self.origins(), sweep=sweep
         )
+
+    def check_misnamed(self, section: str, key: str) -> None:
+        """Note the faults inside a section whose name is wrong, so that they are seen at once."""
+
+        def renamed(path: reader.Path) -> reader.Path:
+            return (section, *path[1:]) if path[:1] == (key,) else path
+
+        tree = {section if each == key else each: value for each, value in self.tree.items()}
+        places = [{renamed(path): place for path, place in table.items()}
+                  for table in (self.keys, self.values)]  # fmt: skip
+        probe = _Parser(Document(tree, *places), self.source)
+        probe.set_paths = {renamed(path) for path in self.set_paths}
+        probe.section(tree, section)
+        self.faults += [
+            replace(fault, path=key + fault.path.removeprefix(section)) for fault in probe.faults
+        ]
 
     def check_name(self, name: Any, in_file: bool) -> None:
         if isinstance(name, str) and re.fullmatch(schema.NAME_PATTERN, name):
@@ -358,11 +370,13 @@ class _Parser:
         if not isinstance(name, str):
             missing = "name" not in section
             what = f"missing: one of {names}" if missing else f"expected one of {names}"
-            self.fault((key, "name"), what if missing else f"{what}, got {_brief(name)}")
+            other = next((each for each in section if KEYS.get(each) == ("name",)), None)
+            instead = f"; it is 'name', not '{other}'" if other else ""
+            self.fault((key, "name"), what + instead if missing else f"{what}, got {_brief(name)}")
             return None
         entry = shelf.get(name)
         if entry is None:
-            near = nearest(name, shelf.names())
+            near = nearest_value(name, shelf.names())
             hint = f"did you mean '{near}'?" if near else f"one of {names}"
             self.fault((key, "name"), f"unknown {NOUNS[key]} '{_short(name)}'; {hint}")
             return None
@@ -578,7 +592,7 @@ class _Parser:
             kind = error["type"]
             where = (*prefix, *path)
             if kind == "extra_forbidden":
-                self.unknown(where, str(path[-1]), properties(root, raw, path[:-1]))
+                self.unknown(where, properties(root, raw, path[:-1]))
             elif kind == "missing":
                 self.fault(where, f"missing: {node_at(root, raw, path)['description']}")
             elif kind == "field_fault":
@@ -589,7 +603,7 @@ class _Parser:
             elif not _elsewhere(path, below, root, raw):
                 value, node = _value_at(raw, path), node_at(root, raw, path)
                 text = f"expected {expected(node, value, root)}, got {_brief(value)}"
-                self.fault(where, text + _hint(value, node, root))
+                self.fault(where, text + value_hint(value, node, root))
 
     def named(self, where: reader.Path, raw: Any, path: reader.Path, node: Any, root: Any) -> None:
         """A section inside a section whose `name` is missing or unknown, such as a schedule."""
@@ -599,40 +613,25 @@ class _Parser:
         if "name" not in value:
             self.fault((*where, "name"), f"missing: {names}")
             return
-        hint = _hint(value["name"], node, root)
+        hint = value_hint(value["name"], node, root)
         self.fault((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
 
-    def unknown(self, where: reader.Path, key: str, known: list[str]) -> None:
-        other = {
-            word: place for word, place in self.other_sections().items()
-            if place != reader.dotted(where)
-        }  # fmt: skip
-        near = nearest(key, known)
-        alike = nearest(key, other, cutoff=0.75)
-        if key in other:
-            hint = f"it is {other[key]}"
-        elif alike and (near is None or _likeness(key, alike) > _likeness(key, near)):
-            hint = f"did you mean {other[alike]}?"
-        elif near:
-            hint = f"did you mean '{near}'?"
-        else:
-            hint = f"known here: {', '.join(known)}"
+    def unknown(self, where: reader.Path, known: list[str]) -> None:
+        hint = key_hint(where, known, self.file_keys())
         self.fault(where, f"unknown key; {hint}", at_key=True)
 
-    def other_sections(self) -> dict[str, str]:
-        """Where keys belong that stand in a wrong section: those of this file's sections, and words
-        that people use for them."""
+    def file_keys(self) -> dict[str, str]:
+        """The keys that this file's sections can have, with their dotted paths."""
         options: list[tuple[str, type[schema.Options]]] = [("train", schema.TrainOptions)]
         for section, shelf in SHELVES.items():
             given = self.tree.get(section) if isinstance(self.tree, dict) else None
             name = given.get("name") if isinstance(given, dict) else given
             entry = shelf.get(name) if isinstance(name, str) else None
             options += [(section, entry.options)] if entry else []
-        keys = {
+        return {
             key: f"{section}.{key}"
             for section, each in options for key in each.model_fields if key != "name"
         }  # fmt: skip
-        return keys | _OTHER_SECTIONS
 
     def fault(self, path: reader.Path, message: str, at_key: bool = False) -> None:
         """Note a fault with the place in the file, or "--set", that is to blame."""
@@ -681,10 +680,6 @@ def _real_path(raw: Any, error: Any) -> reader.Path:
     return tuple(path)
 
 
-def _likeness(word: str, other: str) -> float:
-    return SequenceMatcher(None, word.casefold(), other.casefold()).ratio()
-
-
 def _value_at(raw: Any, path: reader.Path) -> Any:
     for part in path:
         raw = raw[part]
@@ -713,24 +708,3 @@ def _brief(value: Any) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _hint(value: Any, node: dict[str, Any], root: dict[str, Any]) -> str:
-    """What may have been meant: a word alike, or the same without or with quotes."""
-    if isinstance(value, str):
-        near = nearest(value, choices(node, root))
-        if near:
-            return f"; did you mean '{near}'?"
-        plain = reader.scalar(value)
-        if not isinstance(plain, str) and plain is not None and accepts(node, plain, root):
-            return "; write it without quotes"
-    elif (
-        isinstance(value, float)
-        and abs(value) < 1e9
-        and value == int(value)
-        and accepts(node, int(value), root)
-    ):
-        return f"; write {int(value)}"
-    elif type(value) in (int, float) and accepts(node, str(value), root):
-        return "; text that looks like a number needs quotes"
-    return ""

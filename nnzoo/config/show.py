@@ -49,6 +49,21 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
 
 
+def wrapped(text: str, width: int) -> str:
+    """Each line of a text broken at words, what follows indented; commands to copy stay on one line."""
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        if len(line) <= width or line.lstrip().startswith(("nnzoo ", "torchrun ")):
+            lines.append(line)
+            continue
+        lines += textwrap.wrap(
+            line, max(width, 20), subsequent_indent=f"{indent}  ", break_long_words=False,
+            break_on_hyphens=False, drop_whitespace=True,
+        )  # fmt: skip
+    return "\n".join(lines)
+
+
 def percent(value: float) -> str:
     """A share with two digits behind the point, "99.44 %"."""
     return f"{100 * value:.2f} %"

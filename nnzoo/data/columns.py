@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.config.load import nearest
+from nnzoo.config.hints import nearest
 from nnzoo.config.schema import LARGEST
 from nnzoo.data.number_format import NumberFormat, plain_text
 from nnzoo.errors import DataError
