@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from nnzoo import __version__
+from nnzoo.cli import COMMANDS
 from nnzoo.config import DATA, MODELS, load_config, reader
 from nnzoo.config.load import bundled_configs
 from nnzoo.config.shelf import TRAINING
@@ -66,7 +67,18 @@ def test_version_is_one_line(nnzoo: NNZOO, option: str) -> None:
     [
         (["bogus"], "No such command 'bogus'"),
         (["train", "--bogus"], "No such option: --bogus"),
-        (["configs", "extra"], "unexpected extra argument(s) (extra)"),
+        (["configs", "cnn", "extra"], "unexpected extra argument(s) (extra)"),
+        (["train", "cnn", "--epochs", "5"], "No such option: --epochs; it is -s train.epochs=5"),
+        (["train", "cnn", "--lr=0.1"], "No such option: --lr; it is -s optim.lr=0.1"),
+        (["train", "cnn", "--batch-size", "32"], "it is -s train.batch_size=32"),
+        (["train", "cnn", "--optim.name", "sgd"], "it is -s optim.name=sgd"),
+        (["train", "cnn", "--overwrite"], "it is --fresh"),
+        (["train", "cnn", "--gpu", "0"], "it is the option --device cuda"),
+        (["train", "cnn", "--set", "train.epochs", "5"], "write it with '=': --set train.epochs=5"),
+        (["train", "cnn", "epochs=5"], "a value is set with -s train.epochs=5"),
+        (["train", "cnn", "--seed", "x"], "'--seed': expected a whole number"),
+        (["train", "--verbose", "cnn"], "expected 0 (silent), 1 (live) or 2 (one line per epoch)"),
+        (["models", "--epochs", "5"], "No such option: --epochs\n"),
         (["init"], "Missing argument 'NAME|DATA'"),
     ],
 )
@@ -79,6 +91,22 @@ def test_a_wrong_command_line_exits_with_2_and_says_so_on_stderr(
     assert fault in result.err
 
 
+def test_verbose_without_a_number_says_which_there_are(nnzoo: NNZOO) -> None:
+    result = nnzoo("train", "cnn", "--verbose")
+    assert (result.code, "expected 0 (silent), 1 (live)" in result.err) == (2, True)
+
+
+def test_help_at_80_columns_has_whole_sentences_and_no_python(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in nnzoo("--help").out.replace("[ARGS]...", "")
+    for command in COMMANDS:
+        out = nnzoo(command, "--help").out
+        assert max(map(len, out.splitlines())) <= 80
+        assert not re.search(r"<(str|int|path|list)", out), command
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -88,7 +116,7 @@ def test_a_wrong_command_line_exits_with_2_and_says_so_on_stderr(
         (["eval", "x", "--split", "dev"], "--split: expected one of train, val, test, got dev\n"),
         (["eval", "x", "--weights", "dev"], "--weights: expected one of best, last, got dev\n"),
         (["train", "cnn", "-c", "mlp"], "give the config once: as CONFIG, or with --config\n"),
-        (["train"], "which config? --config cnn.yaml; 'nnzoo configs' lists the bundled ones\n"),
+        (["train"], "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones\n"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_of_an_option_is_one_message(
@@ -155,6 +183,7 @@ def test_a_listing_names_the_words_that_an_option_takes(nnzoo: NNZOO) -> None:
     ("words", "message"),
     [
         (["models", "lsm"], "no model 'lsm'; did you mean 'lstm'?"),
+        (["models", "CNN"], "no model 'CNN'; did you mean 'cnn'?"),
         (["models", "x"], "no model 'x'; one of mlp, cnn, rnn, lstm, gru"),
         (["datasets", "minst"], "no data source 'minst'; did you mean 'mnist'?"),
         (["training", "admw"], "no entry 'admw'; did you mean 'adamw'?"),
@@ -168,16 +197,26 @@ def test_an_unknown_name_is_told_with_what_was_meant(
         assert (result.code, result.out, result.err) == (2, "", f"{message}\n")
 
 
-def test_configs_lists_every_bundled_config_with_its_opening_comment(nnzoo: NNZOO) -> None:
+def test_configs_lists_every_bundled_config_with_its_purpose(nnzoo: NNZOO) -> None:
     listed = nnzoo("configs", "--json").json
     out = nnzoo("configs").out.splitlines()
     assert list(listed) == [path.stem for path in bundled_configs()]
     for path in bundled_configs():
-        assert path.stem in out
-        comment = list(itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines()))  # fmt: skip
-        assert [line.split() for line in listed[path.stem]] == [
-            line[1:].split() for line in comment
-        ]
+        lines = path.read_text().splitlines()
+        comment = [line[1:].split() for line in itertools.takewhile(lambda line: line.startswith("#"), lines)]  # fmt: skip
+        assert [line.split() for line in listed[path.stem]] == comment
+        line = next(line for line in out if line.split()[:1] == [path.stem])
+        assert line.split()[1:] == comment[0][: len(line.split()) - 1]
+        details = nnzoo("configs", path.stem).out.splitlines()
+        assert [line.split() for line in details] == [[path.stem], *comment]
+
+
+def test_an_unknown_bundled_config_is_suggested(nnzoo: NNZOO) -> None:
+    result = nnzoo("configs", "cnn_mnst")
+    assert (result.code, result.err) == (
+        2,
+        "no bundled config 'cnn_mnst'; did you mean 'cnn_mnist'?\n",
+    )
 
 
 # Schema.
@@ -196,7 +235,7 @@ def test_schema_is_one_json_schema_that_knows_a_typo(nnzoo: NNZOO) -> None:
 
 
 def test_check_prints_a_config_that_means_the_same(nnzoo: NNZOO, first: Path) -> None:
-    result = nnzoo("check", first, "--set", "optim.lr=0.5")
+    result = nnzoo("check", first, "--set", "optim.lr=0.5", "--all")
     assert (result.code, result.err) == (0, "")
     Path("again.yaml").write_text(result.out)
     assert load_config("again.yaml") == load_config("first.yaml", ["optim.lr=0.5"])
@@ -213,13 +252,38 @@ def test_check_as_json_is_the_resolved_config(nnzoo: NNZOO, first: Path) -> None
 
 def test_check_tells_faults_on_stderr_and_exits_with_2(nnzoo: NNZOO) -> None:
     Path("bad.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: [8]}\n")
-    for more in ([], ["--json"]):
-        result = nnzoo("check", "bad.yaml", *more)
-        assert (result.code, result.out) == (2, "")
-        assert result.err == (
-            "bad.yaml: 1 problem\n"
-            "  bad.yaml:2:20  model.chanels  unknown key; did you mean 'channels'?\n"
-        )
+    result = nnzoo("check", "bad.yaml")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "bad.yaml: 1 problem\n"
+        "  bad.yaml:2:20  model.chanels  unknown key; did you mean 'channels'?\n"
+        "      2 | model: {name: cnn, chanels: [8]}\n"
+        "        |                    ^^^^^^^\n"
+    )
+
+
+def test_check_gives_problems_as_json(nnzoo: NNZOO) -> None:
+    Path("bad.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: [8]}\n")
+    result = nnzoo("check", "bad.yaml", "--json", "-s", "optim.lr=-1")
+    assert (result.code, result.err) == (2, "")
+    assert result.json == {
+        "issues": [
+            {"file": None, "line": None, "column": None, "key": "optim.lr",
+             "message": "expected a number above 0, got -1"},
+            {"file": "bad.yaml", "line": 2, "column": 20, "key": "model.chanels",
+             "message": "unknown key; did you mean 'channels'?"},
+        ]
+    }  # fmt: skip
+
+
+def test_check_says_in_short_what_a_config_trains(nnzoo: NNZOO, first: Path) -> None:
+    result = nnzoo("check", first)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == (
+        "first.yaml: ok\n"
+        "  mlp on digits · adam, learning rate 0.001 · 1 epoch of batch size 64 · run folder first\n"
+        "every value, and where it comes from: nnzoo check first.yaml --all\n"
+    )
 
 
 def test_check_needs_no_data_to_be_there(nnzoo: NNZOO) -> None:
@@ -232,7 +296,7 @@ def test_a_command_without_a_config_says_how_to_give_one(nnzoo: NNZOO, command: 
     result = nnzoo(command)
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "which config? --config cnn.yaml; 'nnzoo configs' lists the bundled ones\n"
+        "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones\n"
     )
 
 
@@ -259,7 +323,7 @@ def test_of_two_sets_of_one_key_the_last_one_wins(nnzoo: NNZOO, first: Path) -> 
 
 @pytest.mark.parametrize("name", [path.stem for path in bundled_configs()])
 def test_every_bundled_config_checks_by_its_name(nnzoo: NNZOO, name: str) -> None:
-    result = nnzoo("check", "-c", name)
+    result = nnzoo("check", "-c", name, "--all")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith(f"name: {name} ")
 
@@ -587,13 +651,13 @@ def test_a_file_that_is_not_there_is_a_fault_of_the_data(nnzoo: NNZOO) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ([], 2, "give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn\n"),
+        ([], 2, "give either RUN or --config: nnzoo eval checkpoints/cnn\n"),
         (
             ["a", "-c", "cnn"],
             2,
-            "give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn\n",
+            "give either RUN or --config: nnzoo eval checkpoints/cnn\n",
         ),
-        (["a", "--seed", "1"], 2, "--seed goes with --config: a CHECKPOINT has its seed\n"),
+        (["a", "--seed", "1"], 2, "--seed goes with --config: a RUN has its seed\n"),
         (["-c", "cnn"], 2, "no run in checkpoints/cnn; train first: nnzoo train --config cnn\n"),
         (["-c", "cnm"], 2, "no config 'cnm': not a file"),
         (["nowhere"], 5, "no checkpoint nowhere"),

@@ -67,10 +67,20 @@ def test_five_faults_are_told_in_one_go_each_with_its_place(nnzoo: Callable[...,
     assert result.err == (
         "five.yaml: 5 problems\n"
         "  five.yaml:3:9   model.name        unknown model 'cmn'; did you mean 'cnn'?\n"
+        "      3 |   name: cmn\n"
+        "        |         ^^^\n"
         "  five.yaml:6:7   optim.lr          expected a number above 0, got 'fast'\n"
+        "      6 |   lr: fast\n"
+        "        |       ^^^^\n"
         "  five.yaml:7:13  optim.momentum    expected a number of at least 0 and below 1, got 1.5\n"
+        "      7 |   momentum: 1.5\n"
+        "        |             ^^^\n"
         "  five.yaml:9:3   train.epoks       unknown key; did you mean 'epochs'?\n"
+        "      9 |   epoks: 3\n"
+        "        |   ^^^^^\n"
         "  five.yaml:11:3  train.batch_size  given twice; first on line 10\n"
+        "     11 |   batch_size: 16\n"
+        "        |   ^^^^^^^^^^\n"
     )
 
 
@@ -243,11 +253,11 @@ def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
     [
         ("model: {name: cnn, chanels: [8]}", "did you mean 'channels'?"),
         ("model: {name: cnn, Channels: [8]}", "did you mean 'channels'?"),
-        ("model: {name: lstm, hidden: 8}", "did you mean 'hidden_size'?"),
+        ("model: {name: lstm, hidden: 8}", "it is 'hidden_size'"),
         ("model: {name: cnn, head: {poling: flatten}}", "did you mean 'pooling'?"),
         ("optim: {schedule: {name: step, evry: 1 epoch}}", "did you mean 'every'?"),
-        ("optimizer: adam", "did you mean 'optim'?"),
-        ("training: {epochs: 1}", "did you mean 'train'?"),
+        ("optimizer: adam", "it is 'optim'"),
+        ("training: {epochs: 1}", "it is 'train'"),
         # Keys that live in another section.
         ("train: {clip: 1}", "it is optim.clip"),
         ("train: {learning_rate: 1}", "it is optim.lr"),
@@ -552,7 +562,7 @@ def test_a_config_is_a_path_then_one_of_configs_then_a_bundled_one() -> None:
     assert find_config("odd.txt") == Path("odd.txt")
 
 
-@pytest.mark.parametrize("source", ["", ".", "no\0pe", "x" * 5000, "a/b/c"])
+@pytest.mark.parametrize("source", ["", "no\0pe", "x" * 5000, "a/b/c"])
 def test_a_config_that_is_not_there_is_a_usage_error(source: str) -> None:
     with pytest.raises(UsageError, match=r"not a file, not in \./configs, not bundled"):
         load_config(source)

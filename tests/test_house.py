@@ -72,9 +72,10 @@ LAYERS = """
     nnzoo.report.summary
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page
-    nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema nnzoo.config.synonyms
-    nnzoo.gpu nnzoo.config.shelf nnzoo.config.space
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.catalogue nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
+    nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command
+    nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
+    nnzoo.cli.several
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.catalogue nnzoo.cli.check nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__

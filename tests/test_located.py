@@ -97,7 +97,7 @@ def test_groups_and_sweeps_name_the_place_too(table: Path, nnzoo: Nnzoo) -> None
     ("key", "hint"),
     [
         ("data.batch_sise", "did you mean train.batch_size?"),
-        ("model.epoch", "did you mean train.epochs?"),
+        ("model.epoch", "it is train.epochs"),
         ("train.learning_rat", "did you mean optim.lr?"),
         ("train.traget", "did you mean data.target?"),
         ("optim.hiden", "did you mean model.hidden?"),

@@ -216,7 +216,7 @@ def test_a_broken_picture_is_named_and_all_others_are_answered(nnzoo: Nnzoo) -> 
     Path("d/07.png").write_bytes(data[: len(data) // 2])
     result = nnzoo("predict", RUN, "d", "--out", "answers.csv")
     assert (result.code, result.out) == (3, "")
-    assert result.err.splitlines()[-1] == "2 of 30 pictures could not be read"
+    assert result.err.splitlines()[-1] == "2 of 30 images could not be read"
     assert result.err.count("broken picture d/05.png: cannot identify image file") == 1
     assert result.err.count("broken picture d/07.png: ") == 1
     answered = [row["file"] for row in rows_of(Path("answers.csv").read_text())]
@@ -591,7 +591,7 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
         (["none.png"], 3, "no file none.png\n"),
         (["new.csv"], 3, f"new.csv is no picture; {pictures}"),
         (["empty"], 3, f"empty has no pictures; {pictures}"),
-        ([], 2, f"what for? nnzoo predict {RUN} photos/\n"),
+        ([], 2, f"missing input: nnzoo predict {RUN} photos/\n"),
         (["pipe.png"], 3, "not a regular file: pipe.png\n"),
         (["new.csv", "--steps", "0"], 2, "--steps: expected a whole number of at least 1, got 0\n"),
         (["new.csv", "--json", "--out", "x"], 2,
@@ -604,9 +604,7 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
         assert (result.code, result.out, result.err) == (code, "", message)
     result = nnzoo("predict", RUN, "empty", "--steps", "2")
     assert (result.code, result.err) == (2, f"steps are for forecasts; {pictures[:-1]}, and its answers are classes\n")  # fmt: skip
-    assert (
-        nnzoo("predict").err == "which run, and what for? nnzoo predict checkpoints/cnn photos/\n"
-    )
+    assert nnzoo("predict").err == "missing run and input: nnzoo predict checkpoints/cnn photos/\n"
     assert nnzoo("predict", "empty", "new.csv").code == 5
     assert Path("new.csv").read_text() == "a,b\n1,2\n"
 
@@ -621,7 +619,7 @@ def test_a_picture_or_folder_for_a_table_is_refused(nnzoo: Nnzoo) -> None:
     )
     assert nnzoo("predict", RUN, "x.png").err == f"x.png is a picture; {reads}"
     assert nnzoo("predict", RUN, "f").err == f"f is a folder; {reads}"
-    assert nnzoo("predict", RUN).err == f"what for? nnzoo predict {RUN} new.csv\n"
+    assert nnzoo("predict", RUN).err == f"missing input: nnzoo predict {RUN} new.csv\n"
     Path("new.csv").write_text("sepal length (cm)\n1\n")
     result = nnzoo("predict", RUN, "new.csv")
     assert result.code == 3

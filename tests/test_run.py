@@ -167,7 +167,7 @@ def test_the_resolved_config_of_a_run_trains_the_same_weights(nnzoo: Callable[..
 def test_dry_run_shows_the_layers_and_writes_nothing(nnzoo: Callable[..., Any]) -> None:
     result = nnzoo("train", "--config", "cnn", "--dry-run")
     assert result.code == 0
-    assert "features.0   Conv2d" in result.out
+    assert "features.0  Conv2d" in result.out
     assert "nothing written" in result.out
     assert sorted(map(str, Path().glob("*"))) == ["cache", "cnn.yaml"]
     assert list(map(str, Path("cache").iterdir())) == ["cache/native"]
@@ -317,7 +317,7 @@ def test_eval_of_another_config_is_refused_naming_the_keys(nnzoo: Callable[..., 
 def test_the_table_of_a_binary_task_names_the_positive_class(nnzoo: Callable[..., Any]) -> None:
     Path("b.yaml").write_text("data: breast_cancer\nmodel: mlp\ntrain: {epochs: 2}\n")
     nnzoo("train", "-c", "b.yaml")
-    assert "f1 of 'benign'" in nnzoo("eval", "checkpoints/b").out
+    assert "f1 ('benign')" in nnzoo("eval", "checkpoints/b").out
     result = nnzoo("eval", "checkpoints/b", "--json").json
     positive = result["per_class"][1]
     assert result["positive_label"] == "benign"
@@ -707,7 +707,7 @@ def test_a_reader_that_goes_away_ends_the_command_like_any_tool() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_a_line_an_epoch_fits_the_terminal(width: int) -> None:
-    from nnzoo.console import epoch_line
+    from nnzoo.console.progress import epoch_line
 
     row = {"epoch": 7, "lr": 0.001, "samples_per_second": 12345.6, "seconds": 12.3} | dict.fromkeys(
         ("train_loss", "train_accuracy", "val_loss", "val_accuracy"), 0.12345

@@ -16,6 +16,9 @@ import typer
 
 from nnzoo import __version__
 from nnzoo.cli import catalogue
+from nnzoo.cli.cache import cache
+from nnzoo.cli.check import check
+from nnzoo.cli.command import Command
 from nnzoo.cli.common import guarded
 from nnzoo.cli.evaluate import eval_
 from nnzoo.cli.export import export
@@ -48,7 +51,8 @@ def _version(value: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     pass
@@ -63,16 +67,17 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report,
     "export": export,
     "runs": runs,
-    "check": catalogue.check,
+    "check": check,
     "models": catalogue.models,
     "datasets": catalogue.datasets,
     "training": catalogue.training,
     "configs": catalogue.configs,
     "init": catalogue.init,
     "schema": catalogue.schema,
+    "cache": cache,
 }
 for _name, _function in COMMANDS.items():
-    app.command(_name)(guarded(_function))
+    app.command(_name, cls=Command)(guarded(_function))
 
 
 def main() -> None:

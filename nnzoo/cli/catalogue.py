@@ -5,50 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nnzoo.cli.common import (
-    ConfigOption,
-    DebugOption,
-    JsonOption,
-    SeedOption,
-    SetOption,
-    config_of,
-)
+from nnzoo.cli.common import DebugOption, JsonOption
 from nnzoo.errors import UsageError
-
-
-def check(
-    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
-    config: ConfigOption = None,
-    set_: SetOption = None,
-    seed: SeedOption = None,
-    json_: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Every fault of a file, or each value and its origin."""
-    run_config = config_of(source, config, set_, seed)
-    from nnzoo.config.show import checked, resolved_lines, to_json
-
-    if json_:
-        sys.stdout.write(f"{to_json(checked(run_config))}\n")
-        return
-    sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
 
 
 def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
     """The entries of a shelf with each option, its default and its meaning."""
-    from difflib import get_close_matches
-
+    from nnzoo.config.hints import nearest_value
     from nnzoo.config.show import entry_options, option_lines, summary, to_json
 
     names = shelf.names()
     if only is not None and only not in names:
-        near = get_close_matches(only, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"one of {', '.join(names)}"
+        near = nearest_value(only, names)
+        hint = f"did you mean '{near}'?" if near else f"one of {', '.join(names)}"
         raise UsageError(f"no {noun} '{only}'; {hint}")
     chosen: dict[type, list[str]] = {}
     for name, entry in shelf:
@@ -88,49 +63,76 @@ def _heading(text: str) -> str:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show only this one.", show_default=False)
+    ] = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """The networks: options, defaults, meanings."""
+    """List the models with their options and defaults."""
     from nnzoo.config.shelf import MODELS
 
     _list_shelf(MODELS, name, json_, "model")
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show only this one.", show_default=False)
+    ] = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """The data sources: options, defaults, meanings."""
+    """List the data sources with their options and defaults."""
     from nnzoo.config.shelf import DATA
 
     _list_shelf(DATA, name, json_, "data source")
 
 
 def training(
-    name: Annotated[str | None, typer.Argument(help="One of them.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show only this one.", show_default=False)
+    ] = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """The optimizers, schedules and the loop's options."""
+    """List the optimizers, schedules and options of the training loop."""
     from nnzoo.config.shelf import TRAINING
 
     _list_shelf(TRAINING, name, json_, "entry")
 
 
-def configs(json_: JsonOption = False, debug: DebugOption = False) -> None:
-    """The bundled configs, each with what it reaches."""
+def configs(
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one with its results.", show_default=False)
+    ] = None,
+    json_: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """List the bundled configs, or what one of them reaches."""
+    from nnzoo.config.hints import nearest
     from nnzoo.config.load import bundled_configs
     from nnzoo.config.show import header_lines, to_json
 
-    found = {path.stem: header_lines(path) for path in bundled_configs()}
+    headers = {path.stem: header_lines(path) for path in bundled_configs()}
+    if name is not None:
+        stem = name.removesuffix(".yaml")
+        if stem not in headers:
+            near = nearest(stem, headers)
+            hint = f"did you mean '{near}'?" if near else "'nnzoo configs' lists them"
+            raise UsageError(f"no bundled config '{name}'; {hint}")
+        headers = {stem: headers[stem]}
     if json_:
-        sys.stdout.write(f"{to_json(found)}\n")
-        return
-    for name, lines in found.items():
-        sys.stdout.write("\n".join([_heading(name), *(f"  {line}" for line in lines), ""]))
+        sys.stdout.write(f"{to_json(headers)}\n")
+    elif name is not None:
+        for stem, lines in headers.items():
+            sys.stdout.write("\n".join([_heading(stem), *(f"  {line}" for line in lines), ""]))
+    else:
+        margin = max(map(len, headers)) + 2
+        for stem, lines in headers.items():
+            wrapped = textwrap.wrap(lines[0], max(30, _width() - margin - 1))
+            sys.stdout.write(_heading(stem) + " " * (margin - len(stem)))
+            sys.stdout.write(f"\n{' ' * margin}".join(wrapped) + "\n")
+        sys.stdout.write("\ndetails: nnzoo configs NAME; a copy to change: nnzoo init NAME\n")
 
 
 def init(
@@ -188,7 +190,7 @@ def init(
 
 
 def schema(debug: DebugOption = False) -> None:
-    """JSON Schema of the YAML language, for editors."""
+    """Print the JSON Schema of the YAML language, for editors."""
     import json
 
     from nnzoo.config.describe import json_schema

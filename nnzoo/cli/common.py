@@ -34,17 +34,34 @@ SPLITS = ("train", "val", "test")
 
 ConfigOption = Annotated[
     str | None,
-    typer.Option("--config", "-c", help="A YAML file, a name in ./configs, or a bundled config."),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="A YAML file, a name in ./configs, or a bundled config ('nnzoo configs').",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a value: -s model.dropout=0.5"),
 ]
-OutOption = Annotated[Path, typer.Option("--out", help="Where run folders lie.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Short for -s seed=N.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Parent directory of run folders.")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Short for -s seed=N.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+ConfigArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CONFIG", show_default=False, help="The same as --config, without the option."
+    ),
+]
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,5 +161,7 @@ def config_of(
         raise UsageError("give the config once: as CONFIG, or with --config")
     source = positional if option is None else option
     if source is None:
-        raise UsageError("which config? --config cnn.yaml; 'nnzoo configs' lists the bundled ones")
+        raise UsageError(
+            "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones"
+        )
     return load_config(source, [*(sets or []), *([f"seed={seed}"] if seed is not None else [])])

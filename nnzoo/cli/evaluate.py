@@ -26,28 +26,33 @@ from nnzoo.errors import UsageError
 
 def eval_(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="A run folder, or a .pt file.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    split: Annotated[str, typer.Option(metavar="train|val|test", help="Which rows.")] = "test",
-    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    split: Annotated[
+        str, typer.Option(metavar="train|val|test", help="The rows to evaluate.")
+    ] = "test",
+    weights: Annotated[
+        str, typer.Option(metavar="best|last", help="Which weights of the run.")
+    ] = "best",
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     out: OutOption = Path("checkpoints"),
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Exact metrics of a split, beside the trivial baseline."""
+    """Evaluate on a split and compare with a baseline that needs no network."""
     from nnzoo import console
     from nnzoo.console import tables
 
     one_of("--split", split, SPLITS)
     one_of("--weights", weights, ("best", "last"))
     if (checkpoint is None) == (config is None):
-        raise UsageError("give one of the two, CHECKPOINT or --config: nnzoo eval checkpoints/cnn")
+        raise UsageError("give either RUN or --config: nnzoo eval checkpoints/cnn")
     if checkpoint is not None and seed is not None:
-        raise UsageError("--seed goes with --config: a CHECKPOINT has its seed")
+        raise UsageError("--seed goes with --config: a RUN has its seed")
     path, run_config = checkpoint, None
     if path is None:
         run_config = config_of(None, config, set_, seed)

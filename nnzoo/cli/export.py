@@ -14,24 +14,25 @@ from nnzoo.errors import UsageError
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A run folder, or a .pt file.", show_default=False)
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
     ],
     format_: Annotated[
-        str, typer.Option("--format", metavar="onnx|torch|state-dict", help="What is written.")
+        str, typer.Option("--format", metavar="onnx|torch|state-dict", help="The format.")
     ] = "onnx",
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", show_default=False,
                      help="The file; default: the run's name, beside its checkpoint."),
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    weights: Annotated[str, typer.Option(metavar="best|last", help="Which weights of the run.")] = "best",
     force: Annotated[
-        bool, typer.Option("--force", help="Write over another file.")
+        bool, typer.Option("--force", help="Replace an existing file.")
     ] = False,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """Write a network for other programs, from raw inputs to answers."""
+    """Export the model, preprocessing included, for use in other programs."""
     one_of("--format", format_, ("onnx", "torch", "state-dict"))
     one_of("--weights", weights, ("best", "last"))
     if out is not None and (out.is_dir() or not out.parent.is_dir()):

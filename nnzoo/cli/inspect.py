@@ -13,34 +13,34 @@ from nnzoo.errors import UsageError
 
 
 def inspect(
-    checkpoint: Annotated[Path, typer.Argument(help="A run folder, or a .pt file.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a .pt file.")],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PICTURE]...", help="Pictures to look at; default: rows of a split.",
+        typer.Argument(metavar="IMAGE", help="Images to look at; default: rows of a split.",
                        show_default=False),
     ] = None,
     rows: Annotated[
         list[int] | None,
-        typer.Option("--row", help="A row of the split, from 0; again for more."),
+        typer.Option("--row", metavar="N", help="A row of the split, from 0; may be repeated."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="train|val|test", help="Which rows.")] = "test",
+    split: Annotated[str, typer.Option(metavar="train|val|test", help="The split the rows are from.")] = "test",
     surface: Annotated[
         bool, typer.Option("--surface", help="Also the loss along two random directions.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the pictures.", show_default="RUN/inspect")
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to write the images.", show_default="RUN/inspect")
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    weights: Annotated[str, typer.Option(metavar="best|last", help="Which weights of the run.")] = "best",
     set_: SetOption = None,
     device: DeviceOption = "auto",
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """Pictures of what the network learned, and its layers in numbers."""
+    """Draw what the network learned, and print a table of its layers."""
     one_of("--split", split, SPLITS)
     one_of("--weights", weights, ("best", "last"))
     if inputs and rows:
-        raise UsageError("give pictures or --row, not both")
+        raise UsageError("give images or --row, not both")
     import torch
 
     from nnzoo import console

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 def predict(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="A run folder, or a .pt file.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
     ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="INPUT",
             show_default=False,
-            help="Pictures and folders of them, or CSV and Parquet files, as the network reads them; "
-            "without any, its own series goes on.",
+            help="Images and folders of them, or CSV and Parquet files, as the network reads them; "
+            "without any, its own series is forecast.",
         ),
     ] = None,
     out: Annotated[
@@ -39,22 +40,26 @@ def predict(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Instead of stdout: .json and .jsonl get JSON lines, others CSV.",
+            help="Write to this file instead of stdout: .json and .jsonl get JSON lines, others CSV.",
         ),
     ] = None,
     json_: JsonOption = False,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="Of a forecast: how many; default: the horizon."),
+        typer.Option(
+            "--steps", metavar="N", help="Number of time steps to forecast; default: the horizon."
+        ),
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", help="Of a run folder.")] = "best",
+    weights: Annotated[
+        str, typer.Option(metavar="best|last", help="Which weights of the run.")
+    ] = "best",
     device: DeviceOption = "auto",
     debug: DebugOption = False,
 ) -> None:
-    """Answers for pictures, rows without labels, or the next steps of a series."""
+    """Predict labels or values for images and rows, or forecast a series."""
     one_of("--weights", weights, ("best", "last"))
     if checkpoint is None:
-        raise UsageError("which run, and what for? nnzoo predict checkpoints/cnn photos/")
+        raise UsageError("missing run and input: nnzoo predict checkpoints/cnn photos/")
     if json_ and out is not None:
         raise UsageError("give one of the two: --json writes to stdout, --out to a file")
     if steps is not None and steps < 1:
@@ -73,7 +78,7 @@ def predict(
         note(text)
     if not inputs and not forecasts(network):
         example = "photos/" if network.facts["kind"] == "image" else "new.csv"
-        raise UsageError(f"what for? nnzoo predict {shell_word(checkpoint)} {example}")
+        raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     answered = broken = 0
     with _destination(out) as write:
@@ -85,7 +90,7 @@ def predict(
             answered += len(answers)
             broken += len(answers.errors)
     if broken:
-        raise DataError(f"{broken:,} of {answered + broken:,} pictures could not be read")
+        raise DataError(f"{broken:,} of {answered + broken:,} images could not be read")
 
 
 @contextmanager

@@ -13,16 +13,17 @@ from nnzoo.errors import UsageError
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The file.", show_default="RUN/report.html, of several report.html"),
+        typer.Option("--out", metavar="FILE", help="The file to write.",
+                     show_default="RUN/report.html; for several runs, report.html"),
     ] = None,
     set_: SetOption = None,
     device: DeviceOption = "auto",
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """One self-contained HTML page about a run, or several side by side."""
+    """Write one HTML page about a run, or several runs side by side."""
     if set_ and len(runs) > 1:
         raise UsageError("--set goes with one run: it says where that run's data are")
     from nnzoo.report import page

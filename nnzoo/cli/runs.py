@@ -11,7 +11,7 @@ from nnzoo.cli.common import DebugOption, JsonOption
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where run folders lie.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Parent directory of run folders.")] = Path(
         "checkpoints"
     ),
     sort: Annotated[
@@ -22,7 +22,7 @@ def runs(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """Runs with their results and states: running, complete, interrupted, diverged."""
+    """List runs with their state (running, complete, …) and results."""
     from nnzoo import console
     from nnzoo.console import tables
     from nnzoo.runs import is_run, ordered, scan

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nnzoo.cli.common import (
+    ConfigArgument,
     ConfigOption,
     DebugOption,
     DeviceOption,
@@ -35,19 +36,19 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
+    source: ConfigArgument = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     trials: Annotated[
-        int | None, typer.Option("--trials", help="Short for -s sweep.trials=N.", show_default=False)
+        int | None, typer.Option("--trials", metavar="N", help="Short for -s sweep.trials=N.", show_default=False)
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over; the old study is set aside, not deleted.")
+        bool, typer.Option("--fresh", help="Start over; the old study is renamed, not deleted.")
     ] = False,
     lost: Annotated[
         str | None,
         typer.Option(metavar="HOST", show_default=False,
-                     help="A machine that will not come back: its running trials are made anew."),
+                     help="A machine that will not come back: its running trials are restarted."),
     ] = None,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
@@ -55,12 +56,12 @@ def sweep(
     verbose: Annotated[
         int | None,
         typer.Option("--verbose", "-v", metavar="0|1|2", show_default=False,
-                     help="0 silent, 1 live table, 2 a line a trial [default: 1 on a terminal, else 2]"),
+                     help="0 silent, 1 live table, 2 one line per trial [default: 1 on a terminal, else 2]"),
     ] = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """Search over values of a config's keys; start it as often as you like, all share the work."""
+    """Hyper-parameter search. Run it several times to share the work."""
     one_of("--verbose", verbose, (0, 1, 2))
     sets = [*(set_ or []), *([f"sweep.trials={trials}"] if trials is not None else [])]
     run_config = config_of(source, config, sets, seed)

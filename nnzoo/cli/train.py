@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from nnzoo.cli.common import (
+    ConfigArgument,
     ConfigOption,
     DebugOption,
     DeviceOption,
@@ -33,34 +34,35 @@ if TYPE_CHECKING:
 
 
 def train(
-    source: Annotated[str | None, typer.Argument(metavar="CONFIG", show_default=False)] = None,
+    source: ConfigArgument = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     resume: Annotated[
         str,
         typer.Option(
             metavar="auto|must|never",
-            help="Go on from the run folder: if it holds this run, in any case, in no case.",
+            help="Resume from the run folder: auto = if it matches this config, must = fail otherwise, "
+            "never = refuse.",
         ),
     ] = "auto",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over; the old folder is set aside, not deleted.")
+        bool, typer.Option("--fresh", help="Start over; the old folder is renamed, not deleted.")
     ] = False,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Train N runs, of the config's seed and those that follow it."),
+        typer.Option(metavar="N", help="Train N runs with N consecutive seeds."),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(metavar="K", help="Train K runs, each validating on another K-th of the rows."),
+        typer.Option(metavar="K", help="K-fold cross-validation: K runs, each validating on another K-th of the rows."),
     ] = None,
     out: OutOption = Path("checkpoints"),
     verbose: Annotated[
         int | None,
         typer.Option("--verbose", "-v", metavar="0|1|2", show_default=False,
-                     help="0 silent, 1 live bar, 2 a line an epoch [default: 1 on a terminal, else 2]"),
+                     help="0 silent, 1 live bar, 2 one line per epoch [default: 1 on a terminal, else 2]"),
     ] = None,
     json_: JsonOption = False,
     dry_run: Annotated[
@@ -68,7 +70,7 @@ def train(
     ] = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
-    """Train a network, or go on where its run folder stands."""
+    """Train a network, or resume its run where it was interrupted."""
     processes = joined()
     with processes.together():
         one_of("--resume", resume, ("auto", "must", "never"))

@@ -1,0 +1,116 @@
+"""Commands whose usage errors say what to type instead, and whose help fits 80 columns."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import typer.core
+
+VERBOSE = "expected 0 (silent), 1 (live) or 2 (one line per epoch), as in -v 2"
+
+
+class Command(typer.core.TyperCommand):
+    """A command with hints for options that belong into the config."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if param.param_type_name == "argument":
+                # The name says it; typer adds Python's type, "<list[Path]>".
+                param.display_type_rich = lambda ctx=None: ""  # type: ignore[attr-defined]
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The whole sentence: the listing of commands wraps it, and typer would cut it."""
+        return inspect.cleandoc(self.help or "").partition("\n\n")[0].replace("\n", " ")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # typer has click's exceptions within itself in some versions: told apart by what they hold.
+            if isinstance(getattr(error, "message", None), str):
+                sets = any("--set" in param.opts for param in self.params)
+                _mend(error, words, sets)
+            raise
+
+
+def _mend(error: Any, words: list[str], sets: bool) -> None:
+    """Replace the message of a usage error where there is a better one; sets: whether the command has
+    --set."""
+    option = getattr(error, "option_name", "") or ""
+    message: str = error.message
+    param = getattr(error, "param", None)
+    if "--verbose" in (option, *getattr(param, "opts", ())) or "'--verbose'" in message:
+        error.message = f"--verbose: {VERBOSE}" if param is None else VERBOSE
+    elif message.startswith("Input should be a valid integer"):
+        error.message = "expected a whole number"
+    elif message.startswith("No such option") and option and sets:
+        hint = option_hint(option, words)
+        if hint:
+            error.message = f"No such option: {option}; {hint}"
+            error.possibilities = None
+    elif "extra argument" in message and sets:
+        hint = _argument_hint(words)
+        error.message += f"; {hint}" if hint else ""
+
+
+def option_hint(option: str, words: list[str]) -> str:
+    """How to give what an option of another tool is called: "it is -s train.epochs=5"."""
+    from nnzoo.config.synonyms import REMARKS
+
+    name = option.lstrip("-").casefold().replace("-", "_")
+    value = "…"
+    for i, word in enumerate(words):
+        if word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+        elif word == option and i + 1 < len(words) and not words[i + 1].startswith("--"):
+            value = words[i + 1]
+    key = key_of(name)
+    if key:
+        return f"it is -s {key}={value}"
+    return _OPTIONS.get(name) or REMARKS.get(name, "")
+
+
+_OPTIONS = {
+    **dict.fromkeys(("overwrite", "restart", "reset", "force"), "it is --fresh"),
+    **dict.fromkeys(("output", "output_dir", "outdir", "save_dir", "work_dir", "logdir"), "it is --out"),
+    **dict.fromkeys(("continue", "checkpoint", "from_checkpoint", "ckpt"), "it is --resume must"),
+    "quiet": "it is -v 0",
+}  # fmt: skip
+
+
+def key_of(word: str) -> str | None:
+    """The dotted key that a word stands for: the key itself, its last part, or a synonym."""
+    from nnzoo.config.load import SHELVES
+    from nnzoo.config.schema import TrainOptions
+    from nnzoo.config.synonyms import KEYS
+
+    if word.partition(".")[0] in (*SHELVES, "train") and "." in word:
+        return word
+    options = [("train", TrainOptions)]
+    options += [
+        (section, entry.options) for section, shelf in SHELVES.items() for _, entry in shelf
+    ]
+    keys = {
+        key: f"{section}.{key}" for section, each in reversed(options) for key in each.model_fields
+    }
+    if word == "name":
+        return word
+    if word in KEYS and KEYS[word][0] != "name":
+        return KEYS[word][0]
+    return keys.get(word)
+
+
+def _argument_hint(words: list[str]) -> str:
+    """What an argument too many was meant to be: the value of --set, or a key with its value."""
+    for i, word in enumerate(words[:-2]):
+        if word in ("--set", "-s") and "=" not in words[i + 1]:
+            return f"write it with '=': {word} {words[i + 1]}={words[i + 2]}"
+    for word in words:
+        name, equals, value = word.partition("=")
+        key = key_of(name.casefold()) if equals and not name.startswith("-") else None
+        if key:
+            return f"a value is set with -s {key}={value}"
+    return ""
