@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from unicodedata import category
@@ -166,6 +167,17 @@ class ToldError(NnzooError):
     def __init__(self, exit_code: int) -> None:
         super().__init__("")
         self.exit_code = exit_code
+
+
+def shell_word(path: object) -> str:
+    """A path as one word of a command to be pasted into a shell."""
+    text = str(path)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return shlex.quote(text)
+    # A line break would end a comment that shows the command.
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)}'"
 
 
 # How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.

@@ -13,9 +13,8 @@ import pytest
 import torch
 from rich.table import Table
 
-from nnzoo.config.show import shell_word
 from nnzoo.console import SafeConsole, Text
-from nnzoo.errors import visible
+from nnzoo.errors import shell_word, visible
 from nnzoo.training import checkpoint
 
 NNZOO = Callable[..., Any]

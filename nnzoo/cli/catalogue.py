@@ -148,7 +148,7 @@ def init(
 ) -> None:
     """Copy a bundled config, or write one for your data."""
     from nnzoo.config.load import bundled_configs, bundled_folder, find_config
-    from nnzoo.config.show import shell_word
+    from nnzoo.errors import shell_word
 
     data = Path(source)
     own = data.exists() and data.suffix not in (".yaml", ".yml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +36,7 @@ def check(
 ) -> None:
     """List every error in a config, or show each value and where it comes from."""
     from nnzoo.config.show import checked, resolved_lines, to_json
+    from nnzoo.errors import shell_word
 
     try:
         run_config = config_of(source, config, set_, seed)
@@ -50,7 +50,7 @@ def check(
     elif all_:
         sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
     else:
-        name = shlex.quote(str(source or config))
+        name = shell_word(str(source or config))
         sys.stdout.write(
             f"{run_config.source}: ok\n  {_summary(run_config)}\n"
             f"every value, and where it comes from: nnzoo check {name} --all\n"

@@ -20,8 +20,7 @@ from nnzoo.cli.common import (
     note,
     one_of,
 )
-from nnzoo.config.show import shell_word
-from nnzoo.errors import UsageError
+from nnzoo.errors import UsageError, shell_word
 
 
 def eval_(

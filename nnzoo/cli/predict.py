@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, note, one_of
-from nnzoo.config.show import shell_word
-from nnzoo.errors import DataError, UsageError, visible
+from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
     from nnzoo.predict.answers import Answers

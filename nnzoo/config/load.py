@@ -30,7 +30,7 @@ from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
 from nnzoo.config.space import Sweep, key_path, put, storage_kind
 from nnzoo.config.synonyms import KEYS
 from nnzoo.config.synonyms import SECTIONS as SECTION_WORDS
-from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError
+from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError, shell_word
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -144,7 +144,9 @@ def find_config(source: str) -> Path:
     """A path; else a name in ./configs; else a bundled one; else that of a run folder. `cnn` and
     `cnn.yaml` mean the same."""
     if source.lower().endswith(_DATA_FILES):
-        raise UsageError(f"{source} is data, not a config; write one for it: nnzoo init {source}")
+        raise UsageError(
+            f"{source} is data, not a config; write one for it: nnzoo init {shell_word(source)}"
+        )
     name = source if source.endswith((".yaml", ".yml")) else f"{source}.yaml"
     candidates = [Path(source), Path(name)]
     if not Path(source).is_absolute():
@@ -158,7 +160,8 @@ def find_config(source: str) -> Path:
             return Path(source) / "config.yaml"
         if source and Path(source).is_dir():
             raise UsageError(
-                f"{source} is a folder, not a config; if it holds your data: nnzoo init {source}"
+                f"{source} is a folder, not a config; if it holds your data: "
+                f"nnzoo init {shell_word(source)}"
             )
     known = [path.stem for path in bundled_configs()]
     near = nearest(Path(name).stem, known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,17 +79,6 @@ def to_json(value: Any) -> str:
         return None if isinstance(item, float) and not math.isfinite(item) else item
 
     return json.dumps(finite(value))
-
-
-def shell_word(path: Path | str) -> str:
-    """A path as one word of a command to be pasted into a shell."""
-    text = str(path)
-    text = f"./{text}" if text.startswith("-") else text
-    if text.isprintable():
-        return shlex.quote(text)
-    # A line break would end a comment that shows the command.
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)}'"
 
 
 def _lines(tree: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from nnzoo.config.schema import NAME_PATTERN
-from nnzoo.config.show import quoted, shell_word
+from nnzoo.config.show import quoted
+from nnzoo.errors import shell_word
 from nnzoo.init_config.images import images_config
 from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config

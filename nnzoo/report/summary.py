@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config import RunConfig
-from nnzoo.config.show import number, percent, shell_word
+from nnzoo.config.show import number, percent
 from nnzoo.data.columns import shorten
+from nnzoo.errors import shell_word
 from nnzoo.report import charts
 
 if TYPE_CHECKING:

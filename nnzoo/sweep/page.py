@@ -12,11 +12,11 @@ import optuna
 from markupsafe import Markup
 
 from nnzoo.config.schema import RangeOptions
-from nnzoo.config.show import inline, number, shell_word
+from nnzoo.config.show import inline, number
 from nnzoo.config.space import last_of
 from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
-from nnzoo.errors import ConfigError
+from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
 from nnzoo.report.page import render
 from nnzoo.sweep.study import Row, Study

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import run
 from nnzoo.config import RunConfig
-from nnzoo.config.show import number, shell_word, to_yaml
+from nnzoo.config.show import number, to_yaml
 from nnzoo.errors import (
     CheckpointError,
     ConfigError,
@@ -22,6 +22,7 @@ from nnzoo.errors import (
     DivergedError,
     NnzooError,
     is_out_of_memory,
+    shell_word,
 )
 from nnzoo.sweep.study import FINISHED, Claim, Row, Study, targets_of
 from nnzoo.training import disk

@@ -26,8 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnzoo.config.show import shell_word
-from nnzoo.errors import CheckpointError, DamagedError
+from nnzoo.errors import CheckpointError, DamagedError, shell_word
 from nnzoo.training import disk
 
 FORMAT = 1
