@@ -15,6 +15,8 @@ from torch.nn import functional
 
 # Top-5 of ten classes says little.
 TOP5_CLASSES = 11
+# The confusion matrix has their square: 200 MB, and as much again as JSON.
+MAX_CLASSES = 5000
 ROUNDING = 1e-13
 Z95 = 1.959963984540054
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 from nnzoo.config.schema import TrainOptions
 from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
-from nnzoo.errors import ConfigError
-from nnzoo.metrics import ClassificationSums, RegressionSums
+from nnzoo.errors import ConfigError, DataError
+from nnzoo.metrics import MAX_CLASSES, ClassificationSums, RegressionSums
 from nnzoo.native.library import usable
 from nnzoo.native.loss import judge
 
@@ -96,6 +96,11 @@ class Classification(_Judge):
         if options.loss not in ("auto", "cross_entropy"):
             raise ConfigError.at(
                 "train.loss", f"'{options.loss}' is for numbers, but the target has classes"
+            )
+        if len(labels) > MAX_CLASSES:
+            raise DataError(
+                f"{len(labels):,} classes; at most {MAX_CLASSES:,} are told apart, by a matrix of all "
+                "pairs. Is the target an id (data.target), or a number (data.task: regression)?"
             )
         self.labels = labels
         self.outputs = len(labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -349,3 +350,11 @@ def test_of_many_classes_nothing_seen_is_not_a_number_and_labels_are_named() -> 
     result = ClassificationSums(12, CPU).compute(labels)
     assert math.isnan(result["top5_accuracy"])
     assert [each["label"] for each in result["per_class"]] == labels
+
+
+def test_too_many_classes_are_refused_before_their_matrix_is_made(nnzoo: Any) -> None:
+    Path("t.csv").write_text("a,id\n" + "".join(f"{i},n{i % 6000}\n" for i in range(12_000)))
+    Path("t.yaml").write_text("data: {name: csv, path: t.csv, task: classification}\nmodel: mlp\n")
+    result = nnzoo("train", "t.yaml")
+    assert result.code == 3
+    assert "6,000 classes; at most 5,000 are told apart" in result.err

@@ -84,7 +84,8 @@ def test_what_a_crash_left_behind_the_checkpoint_is_done_again() -> None:
     whole = begin(run_config, "whole")
     rows = finish(whole)
     crashed = begin(run_config, "crashed")
-    for event in train(crashed):  # no save after epoch 3: as if the process had been killed
+    events = train(crashed)  # kept, since closing it would save
+    for event in events:  # no save after epoch 3: as if the process had been killed
         if not isinstance(event, StepEnd) and event.row["epoch"] == 3:
             break
     crashed.lock.release()
@@ -108,7 +109,8 @@ def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> 
     assert len(whole.trainer.groups) == 7
     # Dies after step 9: goes on from step 7, where the first epoch's validation is done again.
     dead = begin(run_config, "dead")
-    for event in train(dead):
+    events = train(dead)  # kept, since closing it would save
+    for event in events:
         if isinstance(event, StepEnd) and event.step == 9:
             break
     dead.lock.release()
@@ -355,6 +357,42 @@ def test_the_monitor_decides_which_epoch_is_best(monitor: str, higher: bool) -> 
         trainer.epoch = epoch
         trainer.compare({monitor: value})
     assert (trainer.best_epoch, trainer.best_value) == ((2, 0.7) if higher else (3, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("values", "stops"),
+    [
+        ((math.nan, 0.9, 0.8, 0.7, 0.6, 0.5), []),  # it improves in every epoch but the first
+        ((math.nan, math.nan, 0.9, 0.8, 0.7, 0.6), []),
+        ((0.9, math.nan, 0.8, math.nan, 0.7, 0.6), []),
+        ((math.nan, 0.9, 1.0, math.nan, 1.1), [5]),
+        ((math.nan, math.nan, math.nan), [3]),
+    ],
+)
+def test_nan_in_an_epoch_is_no_improvement_and_nothing_to_compare_with(
+    values: tuple[float, ...], stops: list[int]
+) -> None:
+    schedule = {"name": "plateau", "patience": 3}
+    trainer = begin(
+        config(
+            train={"early_stopping": {"patience": 3}, "epochs": 99},
+            optim={"name": "sgd", "schedule": schedule},
+        )
+    ).trainer
+    stopped = []
+    for epoch, loss in enumerate(values, start=1):
+        trainer.epoch = epoch
+        trainer.compare({"val_loss": loss})
+        stopped += [epoch] if trainer.stopped_early else []
+    assert stopped == stops
+    assert (trainer.rate_scale < 1.0) == bool(stops)
+
+
+def test_a_run_from_before_that_compared_with_nan_goes_on_to_improve() -> None:
+    trainer = begin(config(train={"early_stopping": {"patience": 2}, "epochs": 99})).trainer
+    trainer.stale_value, trainer.stale_epochs = math.nan, 1
+    trainer.compare({"val_loss": 0.5})
+    assert (trainer.stale_epochs, trainer.stale_value) == (0, 0.5)
 
 
 def test_an_epoch_whose_metric_is_nan_is_never_kept_as_the_best() -> None:

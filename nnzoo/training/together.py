@@ -24,6 +24,8 @@ from nnzoo.models.stacked import Stacked, obstacle
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, settled
 
+# Bytes of the confusion matrices that all members count into at once.
+MATRICES = 1 << 30
 Event = StepEnd | EpochEnd | DivergedError
 
 
@@ -34,6 +36,8 @@ def why_not(trainers: Sequence[Trainer]) -> str:
         return "a compiled model (train.compile) is one network's"
     if len({each.network.precision for each in trainers}) > 1:
         return "some were begun in another precision (train.precision)"
+    if first.task.classifies and 8 * first.task.outputs**2 * len(trainers) > MATRICES:
+        return "the confusion matrices of so many classes do not fit into memory at once"
     return obstacle(first.model, first.device)
 
 

@@ -349,21 +349,24 @@ class Trainer:
             self.keep_best(None)  # nothing validates: the last epoch is what there is
             return True
         better = self.gain(value, self.best_value) > 0
+        measured = not math.isnan(value)
         early = self.config.train.early_stopping
         # Compared with the last value that counted: small gains may add up to one that does.
-        if self.gain(value, self.stale_value) > (early.min_delta if early else 0.0):
+        threshold = early.min_delta if early else 0.0
+        if measured and self.gain(value, self.stale_value) > threshold:
             self.stale_value, self.stale_epochs = value, 0
         else:
             self.stale_epochs += 1
-        self.plateau(better)
+        self.plateau(better and measured)
         if better:
             # Anything is better than nan, which compares with nothing.
-            self.keep_best(None if math.isnan(value) else value)
+            self.keep_best(value if measured else None)
         return better
 
     def gain(self, value: float, before: float | None) -> float:
-        """By how much the monitored value has become better; infinite where there was none."""
-        if before is None:
+        """By how much the monitored value has become better; infinite where there was none, or nan,
+        which compares with nothing."""
+        if before is None or math.isnan(before):
             return math.inf
         higher = self.monitor.removeprefix("val_") in HIGHER_IS_BETTER
         return value - before if higher else before - value
