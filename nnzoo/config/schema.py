@@ -6,6 +6,7 @@ stands here. No torch in this module: checking a file is instant.
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -387,12 +388,26 @@ class ImageFolderOptions(ImageOptions):
 
 
 def _separates(text: str) -> str:
-    if not text.isascii() or text in '"\r\n\0':
-        raise fault("", f"expected one ASCII character, no quote or line end, got {text!r}")
+    if not text.isascii() or any(each in text for each in '"\r\n\0'):
+        raise fault("", f"expected ASCII characters, no quote or line end, got {text!r}")
     return text
 
 
-Delimiter = Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separates)]
+def _is_encoding(name: str) -> str:
+    try:
+        known = name == "auto" or getattr(codecs.lookup(name), "_is_text_encoding", True)
+        codecs.getincrementaldecoder("ascii" if name == "auto" else name)
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise fault(
+            "", f"expected auto or an encoding such as utf-8, cp1252 or utf-16, got {name!r}"
+        )
+    return name
+
+
+Delimiter = Annotated[str, Field(min_length=1, max_length=3), AfterValidator(_separates)]
+Encoding = Annotated[str, Field(max_length=40), AfterValidator(_is_encoding)]
 
 
 def _is_date_format(value: str) -> str:
@@ -407,10 +422,13 @@ class FileOptions(DataOptions):
     path: str = Field(description="the file")
     header: Literal["auto"] | bool = Field("auto", description="does the first row name columns?")
     delimiter: Literal["auto"] | Delimiter = Field(
-        "auto", description="between values; auto: comma, semicolon, tab or pipe (`|`)"
+        "auto",
+        description="between values; ' ' is any run of blanks; auto: comma, semicolon, tab, pipe "
+        "(`|`), or plainly blanks or `::`",
     )
-    encoding: str = Field(
-        "auto", description="of the text, such as utf-8 or cp1252; auto: UTF-8, UTF-16 by its mark"
+    encoding: Encoding = Field(
+        "auto",
+        description="of the text, such as utf-8 or cp1252; auto: UTF-8, or UTF-16 and UTF-32 by their mark",
     )
     skip_rows: Literal["auto"] | Count = Field(
         "auto", description="lines above the header; auto: a title or comments are found and named"

@@ -66,6 +66,16 @@ def words_over_numbers(first: list[str], columns: Columns) -> int:
     )
 
 
+def plainly_names(first: list[str], below: list[list[str]]) -> bool:
+    """Whether a row holds words over numbers, or numbers that count over others that do not."""
+    columns = Columns(below, len(first))
+    numbers = [
+        j for j, cell in enumerate(first)
+        if form_of(cell) == "number" and columns.mostly(j) in ("number", None)
+    ]  # fmt: skip
+    return words_over_numbers(first, columns) > 0 or _counts(first, numbers, columns)
+
+
 def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     """Whether the first row names the columns; and a note, "" where there is no doubt.
 

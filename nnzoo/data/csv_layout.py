@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from pathlib import Path
@@ -17,29 +15,24 @@ from nnzoo.data.csv_header import (
     Columns,
     form_of,
     is_header,
+    plainly_names,
     unique_names,
     words_over_numbers,
 )
-from nnzoo.data.limits import MAX_VALUE, refuse_columns
+from nnzoo.data.csv_rows import (
+    COMMENTS,
+    DELIMITERS,
+    RARE_DELIMITERS,
+    CutError,
+    Row,
+    cut,
+    is_comment,
+    other_delimiter,
+)
 from nnzoo.errors import DataError
 
-# As they are, and as YAML writes them; blanks stand for any run of blanks and tabs.
-DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
-RARE_DELIMITERS = {" ": "' '", "::": "'::'"}
-COMMENTS = ("#", "%", "//", "!")
 MAX_ABOVE = 60  # lines above the header
-# Takes the place of a delimiter of several characters, which Python's reader does not know.
-_UNIT = "\x1f"
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-_FORMULA = re.compile(r'(?<![^,;\t|])="([^"]*)"(?![^,;\t|\r\n])|"=""([^"]*)"""')
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row that is not blank; line: where it begins, from 1."""
-
-    line: int
-    cells: list[str]
 
 
 @dataclass
@@ -59,55 +52,6 @@ class Layout:
     blank: int
     header: list[str] | None
     notes: list[str] = field(default_factory=list)
-
-
-class CutError(Exception):
-    """Quotes that do not match; line: where the row begins, which the message leaves out."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        if "end of data" in reason:
-            reason = "a quote is opened and never closed"
-        elif "field limit" in reason:
-            reason = f"a value of more than {MAX_VALUE:,} characters; an open quote?"
-        elif "expected after" in reason:
-            reason = "there is text behind a closing quote; a quote inside a value is written twice"
-        super().__init__(reason)
-        self.line = line
-
-
-def cut(file: Path, lines: Iterable[str], delimiter: str, above: int = 0) -> Iterator[Row]:
-    """The rows of some lines, of which `above` lie above them.
-
-    Raises CutError where quotes are wrong, DataError before a line is cut into too many values.
-    """
-    single = delimiter if len(delimiter) == 1 else _UNIT
-
-    def checked() -> Iterator[str]:
-        for number, line in enumerate(lines, above + 1):
-            line = prepared(line, delimiter)
-            refuse_columns(file, line.count(single) + 1, number)
-            yield line
-
-    reader = csv.reader(
-        checked(), delimiter=single, skipinitialspace=delimiter != " ", strict=True
-    )  # fmt: skip
-    begin = above + 1
-    try:
-        for cells in reader:
-            if len(cells) >= 2 or "".join(cells).strip():
-                yield Row(begin, cells)
-            begin = above + reader.line_num + 1
-    except csv.Error as error:
-        raise CutError(begin, str(error)) from None
-
-
-def prepared(line: str, delimiter: str) -> str:
-    """A line that Python's reader cuts at one character; Excel's ="00123" is the text in it."""
-    if '="' in line or '"=""' in line:
-        line = _FORMULA.sub(lambda found: f'"{found[1] or found[2] or ""}"', line)
-    if delimiter == " ":
-        return re.sub(r"[ \t]+", " ", line.strip(" \t\r\n")) + "\n" * line.endswith(("\n", "\r"))
-    return line if len(delimiter) == 1 else line.replace(delimiter, _UNIT)
 
 
 def find_layout(
@@ -220,11 +164,6 @@ def _usual_width(rows: list[Row]) -> int:
     return max(counts, key=lambda width: (counts[width], width))
 
 
-def is_comment(row: Row) -> bool:
-    first = row.cells[0].lstrip()
-    return first.startswith(COMMENTS) and first not in COMMENTS
-
-
 def _find_start(rows: list[Row], width: int, header: bool | Literal["auto"]) -> int:
     """The first row of the table: what lies above it are comments and titles, plainly."""
     comments = len(list(takewhile(is_comment, rows)))
@@ -243,30 +182,26 @@ def _find_start(rows: list[Row], width: int, header: bool | Literal["auto"]) -> 
 
 
 def _names_columns(rows: list[Row], place: int) -> bool:
-    """Whether a row holds words over columns of numbers, and is whole."""
+    """Whether a row plainly names the columns of those below."""
     below = [row.cells for row in rows[place + 1 :]]
-    return bool(below) and bool(
-        words_over_numbers(rows[place].cells, Columns(below, len(rows[place].cells)))
-    )
+    return bool(below) and plainly_names(rows[place].cells, below)
 
 
 def _below_titles(rows: list[Row], first: int, width: int) -> int:
     """The header, where it lies below titles that were filled up with delimiters to its width."""
     used = max((_filled_width(row.cells) for row in rows[first:]), default=width)
+    while first < len(rows) - 1 and not _filled_width(rows[first].cells):
+        first += 1
     for place in range(first, min(first + MAX_ABOVE, len(rows))):
         cells = [cell.strip() for cell in rows[place].cells[:used]]
         if len(cells) < used or not all(cells):
             continue
-        if place == first:
-            return first
-        if any(form_of(cell) in ("number", "dressed") for cell in cells) or not _names_columns(
-            rows, place
-        ):
+        if place == first or not _names_columns(rows, place):
             return first
         columns = Columns([row.cells for row in rows[place + 1 :]], used)
         for row in rows[first:place]:
             present = [j for j, cell in enumerate(row.cells[:used]) if cell.strip()]
-            if all(form_of(row.cells[j]) == columns.mostly(j) for j in present):
+            if present and all(form_of(row.cells[j]) == columns.mostly(j) for j in present):
                 return first  # a row of data that lacks some values
         return place
     return first
@@ -401,14 +336,3 @@ def _comment_header(file: Path, found: _Reading, lines: list[str]) -> Row | None
     if not fits or not words_over_numbers(rows[0].cells, Columns(below, len(rows[0].cells))):
         return None
     return Row(line, rows[0].cells)
-
-
-def other_delimiter(sample: list[list[str]], delimiter: str) -> str:
-    """A hint where the first row holds another usual delimiter more often than the one given."""
-    first = sample[0]
-    for other, shown in DELIMITERS.items():
-        times = sum(cell.count(other) for cell in first)
-        rows_agree = all(any(other in cell for cell in row) for row in sample)
-        if other != delimiter and times >= len(first) and rows_agree:
-            return f"; are its values separated by {shown}? Set data.delimiter: {shown}"
-    return ""

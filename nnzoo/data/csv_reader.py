@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from nnzoo.data import limits
 from nnzoo.data.columns import shorten
 from nnzoo.data.csv_header import form_of
-from nnzoo.data.csv_layout import (
-    DELIMITERS,
-    CutError,
-    Layout,
-    Row,
-    cut,
-    find_layout,
-    is_comment,
-    other_delimiter,
-)
+from nnzoo.data.csv_layout import Layout, find_layout
+from nnzoo.data.csv_rows import DELIMITERS, CutError, Row, cut, is_comment, other_delimiter
 from nnzoo.data.file_kind import Source
 from nnzoo.data.text_lines import TextLines, read_head
 from nnzoo.errors import DataError

@@ -1,81 +1,87 @@
-"""Parquet files as frames of numbers and text."""
+"""Parquet files as frames of numbers and text, within bounds."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import Any
 
 from nnzoo.data import limits
-from nnzoo.data.columns import shorten, to_text
+from nnzoo.data.arrow_frame import (
+    Typed,
+    empty_columns,
+    frame_of,
+    is_nested,
+    is_text,
+    nested_note,
+    row_size,
+)
+from nnzoo.data.parquet_pages import PREFIXES, read_pages
 from nnzoo.errors import DataError, first_line
 
-if TYPE_CHECKING:
-    import pandas
+# Bytes of text that are decoded at once where each value may repeat the one before.
+BATCH = 1 << 26
 
 
-def read_parquet(file: Path) -> pandas.DataFrame:
-    """Numbers stay numbers; everything else becomes the text that a CSV would hold."""
-    import pandas
+def read_parquet(file: Path) -> Typed:
+    """Numbers stay numbers; everything else becomes the text that a CSV would hold.
 
+    Columns of lists, maps and structs are not decoded: they are empty, with a note. Raises DataError
+    for a damaged file, and before anything is decoded for one that unfolds beyond the bounds.
+    """
     try:
-        packed = _texts_of(file)
-        # The nullable types keep whole numbers whole beside missing ones; text stays packed.
-        frame = pandas.read_parquet(file, dtype_backend="numpy_nullable", read_dictionary=packed)
+        return _read(file)
     except DataError:
         raise
     except Exception as error:  # pyarrow's errors have no common ground but this
         raise DataError(f"{file} is not a readable Parquet file: {first_line(error)}") from None
-    named_index = any(name is not None for name in frame.index.names)
-    frame = frame.reset_index(drop=not named_index)
-    frame.columns = frame.columns.map(str)
-    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
-    limits.refuse_unpacked(file, sum(_characters(file, column) for column in columns))
-    for i, column in enumerate(columns):
-        if isinstance(column.dtype, pandas.CategoricalDtype):
-            column = column.astype(column.cat.categories.dtype)
-        boolean = pandas.api.types.is_bool_dtype(column.dtype)
-        if boolean or not pandas.api.types.is_numeric_dtype(column.dtype):
-            columns[i] = to_text(column)
-        else:
-            columns[i] = column
-    return pandas.concat(columns, axis=1) if columns else frame
 
 
-def _texts_of(file: Path) -> list[str]:
-    """The columns of text; raises DataError by what the end of the file says of its size."""
-    from pyarrow import parquet, types
+def _read(file: Path) -> Typed:
+    from pyarrow import parquet
 
-    metadata = parquet.read_metadata(file)
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    rows = max(sum(group.num_rows for group in groups), metadata.num_rows)
+    # An element of a list takes at least a byte: what claims more would be made in vain.
+    footer = max(1000, _footer_size(file))
+    safe: dict[str, Any] = {
+        "thrift_string_size_limit": footer,
+        "thrift_container_size_limit": footer,
+    }
+    with parquet.ParquetFile(file, **safe) as opened:
+        metadata, schema = opened.metadata, opened.schema_arrow
     limits.refuse_columns(file, metadata.num_columns)
-    limits.refuse_cells(file, rows, metadata.num_columns)
-    limits.refuse_unpacked(file, sum(group.total_byte_size for group in groups))
-    columns = list(parquet.read_schema(file))
-    for column in columns:
-        if types.is_fixed_size_binary(column.type):
-            limits.refuse_unpacked(file, rows * column.type.byte_width)
-    if any(types.is_nested(column.type) for column in columns):  # many values in a row
-        leaves = [each.column(j) for each in groups for j in range(each.num_columns)]
-        limits.refuse_cells(file, sum(leaf.num_values for leaf in leaves), 1)
-    text = (types.is_string, types.is_large_string, types.is_string_view,
-            types.is_binary, types.is_large_binary, types.is_binary_view)  # fmt: skip
-    return [each.name for each in columns if any(is_text(each.type) for is_text in text)]
+    names = [metadata.schema.column(i).path.split(".")[0] for i in range(metadata.num_columns)]
+    nested = {each.name for each in schema if is_nested(each.type)}
+    flat = [i for i, name in enumerate(names) if name not in nested]
+    pages = read_pages(file, metadata, flat)
+    rows = max([metadata.num_rows, *(column.values for column in pages.values())])
+    limits.refuse_cells(file, rows, len(schema))
+    fields = [each for each in schema if each.name not in nested]
+    limits.refuse_unpacked(file, sum(rows * row_size(each.type) for each in fields))
+    texts = [each.name for each in fields if is_text(each.type)]
+    for i, column in pages.items():
+        if PREFIXES in column.encodings:
+            _refuse_repeated(file, names[i], BATCH // max(1, column.largest), safe)
+    table = parquet.read_table(
+        file, columns=[each.name for each in fields] if nested else None, read_dictionary=texts,
+        partitioning=None, **safe,
+    )  # fmt: skip
+    return Typed(
+        frame_of(file, table, empty_columns(schema, nested)), nested_note(file, schema, nested)
+    )
 
 
-def _characters(file: Path, column: pandas.Series) -> int:
-    """How much text a packed column unpacks to: each row names one of some values."""
-    import pandas
+def _footer_size(file: Path) -> int:
+    with file.open("rb") as binary:
+        size = binary.seek(0, 2)
+        binary.seek(max(0, size - 8))
+        return min(size, int.from_bytes(binary.read(4), "little"))
 
-    if not isinstance(column.dtype, pandas.CategoricalDtype):
-        return 0
-    lengths = np.array([len(v) if isinstance(v, str | bytes) else 8 for v in column.cat.categories])
-    if lengths.max(initial=0) > limits.MAX_VALUE:
-        raise DataError(
-            f"{file}: column '{shorten(str(column.name))}' has a value of more than {limits.MAX_VALUE:,} "
-            "characters; leave the column out of the file"
-        )
-    codes = column.cat.codes.to_numpy()
-    return int(lengths[codes[codes >= 0]].sum())
+
+def _refuse_repeated(file: Path, name: str, batch: int, safe: dict[str, Any]) -> None:
+    """Read a column of text, whose bytes say little of its size, once in small pieces."""
+    from pyarrow import parquet
+
+    size = 0
+    with parquet.ParquetFile(file, **safe) as opened:
+        for each in opened.iter_batches(max(1, min(batch, 65_536)), columns=[name]):
+            size += each.nbytes
+            limits.refuse_unpacked(file, size)

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnzoo.data import limits
-from nnzoo.data.columns import MISSING, mark_missing, shorten
+from nnzoo.data.arrow_frame import read_arrow
+from nnzoo.data.columns import MISSING, mark_missing
+from nnzoo.data.csv_header import unique_names
 from nnzoo.data.csv_reader import read_csv
+from nnzoo.data.excel_reader import excel_as_text
 from nnzoo.data.file_kind import find_source
+from nnzoo.data.json_reader import looks_like_json, read_json
 from nnzoo.data.parquet_reader import read_parquet
-from nnzoo.data.text_lines import find_encoding
+from nnzoo.data.text_kind import refuse_other_text
+from nnzoo.data.text_lines import find_encoding, read_head
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -90,6 +95,8 @@ def read_pieces(
 
 def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterator[Table]:
     """The pieces of a file; bounded: where all of them shall be held at once."""
+    import pandas
+
     if file.is_dir():
         raise DataError(f"{key}: {file} is a folder, not a file")
     if not file.is_file():  # a pipe would wait for ever, and a device has no end
@@ -97,15 +104,27 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
         raise DataError(f"{key}: {what} {file}")
     try:
         source = find_source(file, bounded)
-        if source.kind == "parquet":
-            frame = read_parquet(file)
+        if source.kind in ("parquet", "arrow"):
+            frame, notes = (read_parquet if source.kind == "parquet" else read_arrow)(file)
+            names, changed = unique_names(list(frame.columns))
+            frame.columns = pandas.Index(names)
             _check_columns(file, frame)
-            yield Table(mark_missing(frame, options.words), named=True)
+            yield Table(mark_missing(frame, options.words), True, notes + changed)
             return
-        codec, notes = find_encoding(source, options.encoding)
-        pieces = read_csv(
-            source, codec, options.delimiter, options.header, options.skip_rows, bounded
-        )
+        delimiter, notes = options.delimiter, []
+        if source.kind == "excel":
+            source, notes = excel_as_text(file)
+            delimiter, codec = ",", "utf-8"
+        else:
+            codec, notes = find_encoding(source, options.encoding)
+            head = read_head(source, codec)
+            if looks_like_json(head):
+                frame, notes = read_json(source, codec)
+                _check_columns(file, frame)
+                yield Table(mark_missing(frame, options.words), True, notes)
+                return
+            refuse_other_text(file, head)
+        pieces = read_csv(source, codec, delimiter, options.header, options.skip_rows, bounded)
         for number, (frame, named, new) in enumerate(pieces):
             if number == 0:
                 _check_columns(file, frame)
@@ -124,9 +143,6 @@ def _check_columns(file: Path, frame: pandas.DataFrame) -> None:
             f"{file}: a column's name has {longest:,} characters; at most {limits.MAX_NAME:,}. Is "
             "the first row data (data.header: false)?"
         )
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        raise DataError(f"{file}: two columns are named '{shorten(repeated[0])}'")
 
 
 def numbered(frame: pandas.DataFrame) -> bool:

@@ -1,0 +1,145 @@
+"""What a Parquet file unfolds to, by its pages and not by its footer, before any is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nnzoo.data import limits
+from nnzoo.errors import DataError
+
+MAX_PAGES = 500_000
+MAX_HEADER = 1 << 24  # bytes of a page's header, which may hold its least and largest value
+_DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
+PREFIXES = 7  # DELTA_BYTE_ARRAY: a text is the beginning of the one before and some more
+
+
+@dataclass
+class Column:
+    """What the pages of a column (of the file, not of a nested type) hold, in all row groups.
+
+    unpacked: bytes of its pages; largest: of the largest one; encodings: of its data pages.
+    """
+
+    values: int = 0
+    unpacked: int = 0
+    largest: int = 0
+    encodings: frozenset[int] = frozenset()
+
+
+def read_pages(file: Path, metadata: Any, columns: list[int]) -> dict[int, Column]:
+    """What the pages of some columns hold, by their positions in `metadata` (pyarrow's).
+
+    Raises DataError where they are too many, or unfold beyond the bounds; ValueError where they
+    are damaged.
+    """
+    found = {each: Column() for each in columns}
+    pages = 0
+    with file.open("rb") as binary:
+        for group in range(metadata.num_row_groups):
+            for each in columns:
+                chunk = metadata.row_group(group).column(each)
+                start = chunk.data_page_offset
+                if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                    start = min(start, chunk.dictionary_page_offset)
+                end = start + chunk.total_compressed_size
+                while start < end:
+                    pages += 1
+                    if pages > MAX_PAGES:
+                        raise DataError(f"{file} has more than {MAX_PAGES:,} pages; write it anew")
+                    start = _add_page(binary, start, found[each])
+                limits.refuse_unpacked(file, sum(column.unpacked for column in found.values()))
+    return found
+
+
+def _add_page(binary: BinaryIO, start: int, column: Column) -> int:
+    """Count the page that starts there; gives where it ends. Raises ValueError."""
+    for size in (1 << 12, MAX_HEADER):
+        binary.seek(start)
+        reader = _Compact(binary.read(size))
+        try:
+            header = reader.struct()
+            break
+        except IndexError:
+            continue
+    else:
+        raise ValueError("a page's header does not end")
+    kind, unpacked, packed = (header.get(i, -1) for i in (1, 2, 3))
+    if not all(isinstance(each, int) and each >= 0 for each in (kind, unpacked, packed)):
+        raise ValueError("a page has no size")
+    column.unpacked += unpacked
+    column.largest = max(column.largest, unpacked)
+    content = {_DATA: header.get(5), _DATA_V2: header.get(8)}.get(kind)
+    if isinstance(content, dict):
+        column.values += max(0, content.get(1, 0))
+        encoding = content.get(2 if kind == _DATA else 4, 0)
+        column.encodings |= {encoding}
+    return start + reader.place + packed
+
+
+class _Compact:
+    """Structs of whole numbers and structs in Thrift's compact protocol; the rest is passed over.
+
+    Raises IndexError at the end of the bytes, ValueError for what is no such struct.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.place = 0
+
+    def struct(self, depth: int = 0) -> dict[int, Any]:
+        """The fields by their numbers."""
+        fields: dict[int, Any] = {}
+        number = 0
+        while kind := self._byte():
+            number = number + (kind >> 4) if kind >> 4 else self._whole()
+            fields[number] = self._value(kind & 15, depth + 1)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if depth > 8:
+            raise ValueError("a page's header is nested too deep")
+        if kind in (1, 2):  # true and false have no bytes
+            return kind == 1
+        if kind in (4, 5, 6):
+            return self._whole()
+        if kind == 3:
+            return self._byte()
+        if kind == 7:
+            return self._pass(8)
+        if kind == 8:
+            return self._pass(self._varint())
+        if kind in (9, 10):
+            size = self._byte()
+            count = size >> 4 if size >> 4 < 15 else self._varint()
+            for _ in range(count):
+                self._pass(1) if size & 15 in (1, 2) else self._value(size & 15, depth + 1)
+            return None
+        if kind == 12:
+            return self.struct(depth + 1)
+        raise ValueError("a page's header cannot be read")
+
+    def _pass(self, size: int) -> None:
+        self.place += size
+        if self.place > len(self.data):
+            raise IndexError
+
+    def _byte(self) -> int:
+        self._pass(1)
+        return self.data[self.place - 1]
+
+    def _varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+            if shift > 63:
+                raise ValueError("a page's header cannot be read")
+
+    def _whole(self) -> int:
+        value = self._varint()
+        return (value >> 1) ^ -(value & 1)
