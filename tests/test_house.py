@@ -61,7 +61,8 @@ LAYERS = """
     nnzoo.predict nnzoo.predict.answers
     nnzoo.predict.pictures nnzoo.predict.tables
     nnzoo.predict.series
-    nnzoo.init_config nnzoo.init_config.images nnzoo.init_config.table
+    nnzoo.init_config nnzoo.init_config.images nnzoo.init_config.target
+    nnzoo.init_config.table
     nnzoo.init_config.series
     nnzoo.predict.inputs nnzoo.init_config.starter nnzoo.console nnzoo.export nnzoo.trained
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
@@ -75,7 +76,7 @@ LAYERS = """
     nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command
     nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
     nnzoo.cli.several
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.catalogue nnzoo.cli.check nnzoo.cli.export nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.catalogue nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__

@@ -22,6 +22,7 @@ from nnzoo.cli.command import Command
 from nnzoo.cli.common import guarded
 from nnzoo.cli.evaluate import eval_
 from nnzoo.cli.export import export
+from nnzoo.cli.init import init
 from nnzoo.cli.inspect import inspect
 from nnzoo.cli.predict import predict
 from nnzoo.cli.report import report
@@ -72,7 +73,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "datasets": catalogue.datasets,
     "training": catalogue.training,
     "configs": catalogue.configs,
-    "init": catalogue.init,
+    "init": init,
     "schema": catalogue.schema,
     "cache": cache,
 }

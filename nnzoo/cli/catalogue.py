@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import textwrap
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -133,60 +132,6 @@ def configs(
             sys.stdout.write(_heading(stem) + " " * (margin - len(stem)))
             sys.stdout.write(f"\n{' ' * margin}".join(wrapped) + "\n")
         sys.stdout.write("\ndetails: nnzoo configs NAME; a copy to change: nnzoo init NAME\n")
-
-
-def init(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
-    ],
-    file: Annotated[
-        Path | None, typer.Argument(help="Where to write.", show_default="NAME.yaml")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    debug: DebugOption = False,
-) -> None:
-    """Copy a bundled config, or write one for your data."""
-    from nnzoo.config.load import bundled_configs, bundled_folder, find_config
-    from nnzoo.errors import shell_word
-
-    data = Path(source)
-    own = data.exists() and data.suffix not in (".yaml", ".yml")
-    if own and source in {path.stem for path in bundled_configs()}:
-        # A plain word is what the help calls it; a path, as in ./cnn, can only be a file's.
-        sys.stderr.write(
-            f"'{source}' is a bundled config; for the data of that name: nnzoo init {shell_word(f'./{source}')}\n"
-        )
-        own = False
-    if not own and data.suffix in (".csv", ".parquet", ".pq"):
-        raise UsageError(f"no file {data}")
-    stem = data.resolve().stem if own else Path(source).stem
-    target = file or Path(f"{stem}.yaml")
-    if target.is_dir():
-        target = target / f"{stem}.yaml"
-    copies = {}
-    if own:
-        from nnzoo.init_config.starter import starter_config
-
-        text = starter_config(data, target)
-    else:
-        path = find_config(source)
-        text = path.read_text(encoding="utf-8")
-        companion = path.with_suffix(".csv")
-        if companion.is_file() and path.parent == bundled_folder():
-            copies[companion] = target.with_name(companion.name)
-    for written in (target, *copies.values()):
-        if written.exists() and not force:
-            raise UsageError(f"{written} exists already; name another file, or --force replaces it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        for companion, copy in copies.items():
-            shutil.copyfile(companion, copy)
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}") from None
-    sys.stdout.write(f"{target}\n")
-    sys.stderr.write(f"next: nnzoo train --config {shell_word(target)}\n")
 
 
 def schema(debug: DebugOption = False) -> None:

@@ -32,7 +32,7 @@ def id_reason(column: pandas.Series, values: np.ndarray) -> str:
             return "counts the rows"
     if len(np.unique(values)) < rows:
         return ""
-    words = _name_words(str(column.name))
+    words = name_words(str(column.name))
     low, high = np.abs(values).min(), np.abs(values).max()
     if (words and words[-1] in _ID_NAMES) or words[:1] == ["id"]:
         return "different in each row, and named like an id"
@@ -43,7 +43,7 @@ def id_reason(column: pandas.Series, values: np.ndarray) -> str:
     return ""
 
 
-def _name_words(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
     """The words of a column's name: PassengerId is passenger, id."""
     parts = re.findall(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+", name)
     return [part.casefold() for part in parts]

@@ -201,7 +201,7 @@ def infer_columns(
     notes = [f"columns: {describe_counts(numbers + categories)}"]
     empty = [name for name, each in found.items() if each.role == "empty"]
     notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
-    notes += [*format_notes(used), *gap_notes(used), *merged_notes(merged, "categories")]
+    notes += [*format_notes(used), *gap_notes(used, "training row"), *merged_notes(merged, "categories")]
     notes += [f"{quoted_name(each.name)}: {remark}" for each in used for remark in each.remarks]
     return numbers + categories, notes + _doubt_notes(list(found.values()), stated)
 
@@ -295,10 +295,10 @@ def number_text(value: float) -> str:
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:g}"
 
 
-def gap_notes(found: list[ColumnDescription]) -> list[str]:
-    """A line on words in columns of numbers that count as missing."""
+def gap_notes(found: list[ColumnDescription], rows: str = "row") -> list[str]:
+    """A line on words in columns of numbers that count as missing; rows: what was looked at."""
     listed = [
-        f"'{shorten(gap.text.strip())}' in {gap.rows:,} row{'s' * (gap.rows != 1)} of {quoted_name(each.name)}"
+        f"'{shorten(gap.text.strip())}' in {gap.rows:,} {rows}{'s' * (gap.rows != 1)} of {quoted_name(each.name)}"
         for each in found for gap in each.gaps
     ]  # fmt: skip
     if not listed:

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnzoo.config.schema import NAME_PATTERN
 from nnzoo.config.show import quoted
-from nnzoo.errors import shell_word
+from nnzoo.errors import DataError, shell_word
 from nnzoo.init_config.images import images_config
 from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config
+from nnzoo.init_config.target import Choices, position_or_name
 
 
-def starter_config(data: Path, out: Path) -> str:
-    """The text of a configuration for a table, a series or a folder of pictures.
+@dataclass(frozen=True)
+class Starter:
+    """A configuration as text, and lines on what was decided for the caller."""
 
-    Paths below the folder of `out` are relative to it. Raises DataError where nothing could train
-    on the data as it is.
+    text: str
+    notes: list[str] = field(default_factory=list)
+
+
+def starter_config(
+    data: Path, out: Path, choices: Choices = Choices(), schema: str = ""
+) -> Starter:
+    """A configuration for a table, a series or a folder of pictures.
+
+    Paths below the folder of `out` are relative to it; schema: where an editor finds the language.
+    Raises DataError where a file has no rows that can be read, or lacks a column of `choices`.
     """
     path = os.path.relpath(data.resolve(), out.resolve().parent)
     if path.startswith(".."):
         path = str(data.resolve())
-    about, sections = images_config(data, path) if data.is_dir() else _file(data, path)
+    notes: list[str] = []
+    if data.is_dir():
+        about, sections = images_config(data, path)
+    else:
+        about, sections, notes = _file(data, path, choices)
     # Labels and names of columns come from the data: a line break in one would end the comment.
     about = "".join(each for each in " ".join(about.split()) if each.isprintable())
     name = ""
@@ -31,20 +47,27 @@ def starter_config(data: Path, out: Path) -> str:
         plain = re.sub("[^A-Za-z0-9]+", "-", out.stem).strip("-")[:100]
         name = f"name: {quoted(plain or 'mine')}\n"
     command = f"nnzoo train --config {shell_word(out.stem)}"
-    return f"# {about}\n#   {command}\n{name}{sections}"
+    editor = f"# yaml-language-server: $schema={schema}\n" if schema else ""
+    return Starter(f"{editor}# {about}\n#   {command}\n{name}{sections}", notes)
 
 
-def _file(data: Path, path: str) -> tuple[str, str]:
-    """(a sentence about the file, the sections) of a table or series."""
-    from nnzoo.data.dates import looks_like_dates
-    from nnzoo.data.table_io import read_table
-    from nnzoo.data.time_axis import time_note
+def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]:
+    """(a sentence about the file, the sections, lines for the caller) of a table or series."""
+    from nnzoo.data.column_description import describe_columns
+    from nnzoo.data.columns import column_name, mark_missing
+    from nnzoo.data.table_io import ReadOptions, read_table
 
-    frame = read_table(str(data)).frame
-    plan = plan_series(frame, data.name)
-    if plan is not None:
-        return series_config(plan, frame, data, path)
-    dates = [name for name in frame.columns if looks_like_dates(frame[name])]
-    about, sections = table_config(frame, data, path, dates)
-    note = time_note(frame, [str(frame.columns[-1])])
-    return about, sections if note is None else f"# {note}\n{sections}"
+    table = read_table(str(data), ReadOptions(keep_words=True))
+    frame = mark_missing(table.frame)
+    if choices.kind != "table" and choices.task is None:
+        target = choices.target
+        if target is not None:
+            target = column_name(frame, position_or_name(target), "--target")
+        drop = [column_name(frame, position_or_name(each), "--drop") for each in choices.drop]
+        plan = plan_series(frame, data.name, target, drop, forced=choices.kind == "series")
+        if plan is not None:
+            return (*series_config(plan, frame, data, path), table.notes)
+        if choices.kind == "series":
+            raise DataError(f"{data}: --series: no column of numbers to forecast")
+    about, sections, notes = table_config(table, describe_columns(table.frame), data, path, choices)
+    return about, sections, [*table.notes, *notes]

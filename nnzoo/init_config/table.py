@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.schema import CsvOptions
-from nnzoo.config.show import quoted
+from nnzoo.config.show import inline, quoted
+from nnzoo.errors import DataError
+from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 
 if TYPE_CHECKING:
     import pandas
+
+    from nnzoo.data.column_description import ColumnDescription, Odd
+    from nnzoo.data.table_io import Table
+
+# So many columns that are left out have a line with the reason.
+MAX_REASONS = 30
 
 
 def header_line(frame: pandas.DataFrame) -> str:
@@ -19,42 +27,134 @@ def header_line(frame: pandas.DataFrame) -> str:
 
 
 def table_config(
-    frame: pandas.DataFrame, data: Path, path: str, dates: list[str]
-) -> tuple[str, str]:
-    from nnzoo.data.table_columns import describe_counts
+    table: Table, found: dict[str, ColumnDescription], data: Path, path: str, choices: Choices
+) -> tuple[str, str, list[str]]:
+    """(a sentence about the file, the sections of a config, lines for the terminal); path: how the
+    config names the file.
+
+    Also where it cannot train yet: why is said in comments. Raises DataError where a column that the
+    caller named is not there.
+    """
+    from nnzoo.data.columns import column_name, mark_missing
+    from nnzoo.data.table_io import numbered
+    from nnzoo.data.time_axis import time_note
+
+    frame, columns = table.frame, list(table.frame.columns)
+    dropped = {column_name(frame, position_or_name(each), "--drop"): "" for each in choices.drop}
+    if choices.target is not None:
+        target = column_name(frame, position_or_name(choices.target), "--target")
+        why = ""
+        if target in dropped:
+            raise DataError(f"--drop: '{target}' is the target")
+    else:
+        target, why = choose_target(found, choices, set(dropped))
+    reasons = {
+        name: unfit_reason(each, CsvOptions.model_fields["max_categories"].default)
+        for name, each in found.items() if name not in (target, *dropped)
+    }  # fmt: skip
+    dropped |= {name: reason for name, reason in reasons.items() if reason}
+    inputs = [name for name in columns if name not in (target, *dropped)]
+    if not inputs:  # numbers that count the rows are better than nothing
+        inputs = [name for name, reason in reasons.items() if reason and found[name].numbers]
+        dropped = {name: reason for name, reason in dropped.items() if name not in inputs}
+    odd = [each for name in inputs for each in found[name].odd if found[name].numbers]
+    if found[target].numbers and choices.task != "classification":
+        odd += found[target].odd
+    words = list(dict.fromkeys(each.text.strip() for each in odd))
+    options = CsvOptions(
+        name="csv", path=str(data), target=target, drop=list(dropped), missing=words,
+        task=choices.task or "auto", header=False if numbered(frame) else "auto",
+    )  # fmt: skip
+    spec, notes, obstacle = _tried(options)
+    of_time = time_note(mark_missing(frame), [target])
+    notes = [*([of_time] if of_time else []), *notes]
+    by_position = numbered(frame)
+    shown = {name: name if by_position else quoted(name) for name in columns}
+    if by_position and target == columns[-1]:
+        shown[target] = "-1"
+    comment = f"    # {why}; another column? its name or position" if why else ""
+    lines = ["data:", "  name: csv", f"  path: {quoted(path)}"]
+    lines += header_line(frame).splitlines()
+    lines += [f"  target: {shown[target]}{comment}"]
+    lines += [f"  task: {choices.task}"] * (choices.task is not None)
+    lines += _drop_lines(dropped, shown)
+    if words:
+        lines.append(
+            f"  missing: {inline(words)}    # no numbers: {_places(odd)}; correct them, or count as missing"
+        )
+    if obstacle:
+        lines.append(f"  # 'nnzoo train' stops here: {_comment(obstacle)}")
+    lines += [f"  # {_comment(note)}" for note in notes]
+    about = _about(table, data, spec)
+    terminal = [f"target: '{target}', {why} (--target NAME for another)"] if why else []
+    left_out = [f"{name} ({reason})" if reason else name for name, reason in dropped.items()]
+    if left_out:
+        more = f" and {len(left_out) - 6} more" if len(left_out) > 6 else ""
+        terminal.append(f"left out: {', '.join(left_out[:6])}{more}")
+    terminal += [each for each in (of_time, obstacle) if each]
+    recipe = table_recipe(len(frame), len(inputs), spec.get("task", "classification"))
+    return about, "\n".join(lines) + "\n" + _recipe_lines(recipe), terminal
+
+
+def _recipe_lines(recipe: dict[str, Any]) -> str:
+    lines = []
+    for section, keys in recipe.items():
+        lines += [f"{section}:", *(f"  {key}: {inline(value)}" for key, value in keys.items())]
+    return "\n".join(lines) + "\n"
+
+
+def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
+    """The model and its training for a table of so many rows and input columns."""
+    return {
+        "model": {"name": "mlp", "hidden": [128, 64], "dropout": 0.1},
+        "optim": {"name": "adamw", "lr": 1e-3, "schedule": "cosine", "clip": {"norm": 1.0}},
+        "train": {"epochs": 100, "batch_size": 32},
+    }
+
+
+def _tried(options: CsvOptions) -> tuple[dict[str, Any], list[str], str]:
+    """What reading the file with these options gives: the spec, notes, and why it cannot train."""
     from nnzoo.data.tables import load_csv
 
-    # A date is no category; the target, the last column, stays whatever it is.
-    dropped = [name for name in dates if name != frame.columns[-1]]
-    dataset = load_csv(CsvOptions(name="csv", path=str(data), drop=list(dropped)))
-    spec = dataset.spec
-    headless = header_line(frame)
-    target = "-1" if headless else quoted(spec["target"])
-    if dataset.task == "classification":
+    try:
+        dataset = load_csv(options)
+    except DataError as error:
+        return {}, [], str(error)
+    return dataset.spec, dataset.notes[1:], ""
+
+
+def _drop_lines(dropped: dict[str, str], shown: dict[str, str]) -> list[str]:
+    """The columns that are left out, each with its reason where they are not too many."""
+    if not dropped:
+        return []
+    if len(dropped) > MAX_REASONS or not any(dropped.values()):
+        return [f"  drop: [{', '.join(shown[name] for name in dropped)}]"]
+    width = min(40, max(len(shown[name]) for name in dropped))
+    rows = [
+        f"    - {shown[name]:<{width}}  # {_comment(reason)}" if reason else f"    - {shown[name]}"
+        for name, reason in dropped.items()
+    ]
+    return ["  drop:    # no inputs", *rows]
+
+
+def _places(odd: list[Odd]) -> str:
+    shown = [f"'{_comment(each.text)[:40]}' in data row {each.first}" for each in odd[:3]]
+    return ", ".join(shown) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+
+
+def _comment(text: str) -> str:
+    """A text on one line of a comment: names and values come from the data."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+
+
+def _about(table: Table, data: Path, spec: dict[str, Any]) -> str:
+    from nnzoo.data.table_columns import describe_counts
+
+    rows = f"{data.name}: {len(table.frame):,} rows"
+    if not spec:
+        return f"{rows}, {len(table.frame.columns):,} columns."
+    what = "a number"
+    if spec["task"] == "classification":
         labels = ", ".join(spec["labels"][:6]) + (", …" if len(spec["labels"]) > 6 else "")
         what = f"{len(spec['labels'])} classes ({labels})"
-    else:
-        what = "a number"
-    columns = describe_counts(spec["columns"])
-    drop = f"  drop: [{', '.join(map(quoted, dropped))}]    # dates\n" if dropped else ""
-    about = f"{data.name}: {len(frame):,} rows, {columns}; the target is {what}."
-    return (
-        about,
-        f"""data:
-  name: csv
-  path: {quoted(path)}
-{headless}  target: {target}    # another column? its name or position
-{drop}model:
-  name: mlp
-  hidden: [128, 64]
-  dropout: 0.1
-optim:
-  name: adamw
-  lr: 1e-3
-  schedule: cosine
-  clip: {{norm: 1.0}}
-train:
-  epochs: 100
-  batch_size: 32
-""",
-    )
+    return f"{rows}, {describe_counts(spec['columns'])}; the target is {what}."

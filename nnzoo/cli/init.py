@@ -1,0 +1,140 @@
+"""`nnzoo init`: a configuration to begin with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from nnzoo.cli.common import DebugOption, one_of
+from nnzoo.errors import UsageError
+
+
+def init(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to write.", show_default="NAME.yaml")
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column to predict, by name or position.", show_default=False),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column to leave out; may be given again.", show_default=False),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="classification|regression", help="Of a table; default: by the target.", show_default=False),
+    ] = None,
+    series: Annotated[
+        bool | None,
+        typer.Option("--series/--table", help="What the file is; default: found.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    debug: DebugOption = False,
+) -> None:  # fmt: skip
+    """Copy a bundled config, or write one for your data."""
+    from nnzoo.config.load import bundled_configs, bundled_folder, find_config
+    from nnzoo.errors import shell_word
+
+    one_of("--task", task, ("classification", "regression"))
+    data = Path(source)
+    is_data = data.exists() and data.suffix not in (".yaml", ".yml")
+    if is_data and source in {path.stem for path in bundled_configs()}:
+        # A plain word is what the help calls it; a path, as in ./cnn, can only be a file's.
+        sys.stderr.write(
+            f"'{source}' is a bundled config; for the data of that name: nnzoo init {shell_word(f'./{source}')}\n"
+        )
+        is_data = False
+    if not is_data and data.suffix in (".csv", ".parquet", ".pq"):
+        raise UsageError(f"no file {data}")
+    stem = data.resolve().stem if is_data else Path(source).stem
+    out = file or Path(f"{stem}.yaml")
+    if out.is_dir():
+        out = out / f"{stem}.yaml"
+    copies = {}
+    notes: list[str] = []
+    if is_data:
+        from nnzoo.init_config.starter import starter_config
+        from nnzoo.init_config.target import Choices
+
+        if out.exists() and not force:
+            raise _exists(out)
+        choices = Choices(
+            target, drop or [], cast(Any, task), None if series is None else "series" if series else "table",
+            _ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        )  # fmt: skip
+        if data.is_dir() and (target or drop or task or series is not None):
+            raise UsageError(
+                "--target, --drop, --task, --series and --table are for files, not for folders of images"
+            )
+        starter = starter_config(data, out, choices, _schema_file())
+        text, notes = starter.text, starter.notes
+    else:
+        if target or drop or task or series is not None:
+            raise UsageError(
+                f"--target, --drop, --task, --series and --table are for data files; {source} is a config"
+            )
+        path = find_config(source)
+        text = path.read_text(encoding="utf-8")
+        companion = path.with_suffix(".csv")
+        if companion.is_file() and path.parent == bundled_folder():
+            copies[companion] = out.with_name(companion.name)
+    for written in (out, *copies.values()):
+        if written.exists() and not force:
+            raise _exists(written)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+        for companion, copy in copies.items():
+            shutil.copyfile(companion, copy)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    sys.stdout.write(f"{out}\n")
+    sys.stderr.write("".join(f"{_printable(note)}\n" for note in notes))
+    sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
+
+
+def _exists(path: Path) -> UsageError:
+    return UsageError(f"{path} exists already; name another file, or --force replaces it")
+
+
+def _ask(names: list[str], default: str) -> str:
+    """Ask on the terminal which column is to be predicted."""
+    sys.stderr.write(f"columns: {_printable(', '.join(names))}\n")
+    while True:
+        answer: str = typer.prompt("which one is to be predicted?", default=default, err=True)
+        if answer in names:
+            return answer
+        sys.stderr.write(f"no column '{_printable(answer)}'\n")
+
+
+def _printable(text: str) -> str:
+    """Names and values come out of files: what would steer a terminal is written out."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _schema_file() -> str:
+    """Where an editor finds the JSON Schema of the language: a file of the cache, written anew by each
+    `init`; empty where it cannot be written."""
+    from nnzoo.cache import cache_folder
+    from nnzoo.config.describe import json_schema
+
+    try:
+        folder = cache_folder().resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "schema.json"
+        text = json.dumps(json_schema())
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+        return path.as_uri()
+    except (OSError, RuntimeError):
+        return ""

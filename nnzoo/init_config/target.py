@@ -1,0 +1,82 @@
+"""Which column of a table is to be predicted, and which ones are no inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from nnzoo.data.column_checks import name_words
+
+if TYPE_CHECKING:
+    from nnzoo.data.column_description import ColumnDescription
+
+# Names of what is to be predicted, those that say so first.
+_TARGETS = (
+    frozenset(("target", "label", "labels", "class", "y", "outcome", "response", "dependent", "ziel", "klasse")),
+    frozenset(
+        (
+            "survived", "churn", "churned", "exited", "diagnosis", "species", "default", "defaulted", "price",
+            "saleprice", "preis", "quality", "medv", "result", "salary", "grade", "status", "approved", "fraud",
+            "attrition", "spam", "sentiment", "rating", "score", "category", "type",
+        )
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the caller of `init` has decided; None is left to the data.
+
+    ask: chooses among names where no name says what is to be predicted; given them and the one that is
+    taken otherwise.
+    """
+
+    target: str | None = None
+    drop: Sequence[str] = ()
+    task: Literal["classification", "regression"] | None = None
+    kind: Literal["table", "series"] | None = None
+    ask: Callable[[list[str], str], str] | None = None
+
+
+def choose_target(
+    found: dict[str, ColumnDescription], choices: Choices, dropped: set[str]
+) -> tuple[str, str]:
+    """The column to predict, and why that one."""
+    usable = [name for name, each in found.items() if name not in dropped and is_target(each)] or [
+        name for name in found if name not in dropped
+    ]
+    for names in _TARGETS:
+        for name in reversed(usable):
+            words = name_words(name)
+            if words and (words[-1] in names or name.casefold() in names):
+                return name, "by its name"
+    last = usable[-1]
+    if choices.ask is not None and len(usable) > 1:
+        return choices.ask(usable, last), "as chosen"
+    return last, "the last column" if last == list(found)[-1] else "the last column that can be one"
+
+
+def is_target(found: ColumnDescription) -> bool:
+    """Whether a column can be predicted: it has several values, and they are no ids, dates or texts."""
+    return found.role in ("number", "duration", "category") and found.distinct > 1
+
+
+def unfit_reason(found: ColumnDescription, max_categories: int) -> str:
+    """Why a column is left out of the inputs; empty for one that is used."""
+    if found.problem:
+        return found.problem
+    if found.role == "empty":
+        return "no values"
+    if found.role == "date":
+        return "dates"
+    if found.role in ("id", "text"):
+        return found.reason
+    if found.role == "category" and found.distinct > max_categories:
+        return f"{found.distinct:,} different texts"
+    return ""
+
+
+def position_or_name(column: str) -> str | int:
+    """A column of the command line: a whole number is a position."""
+    return int(column) if column.lstrip("-").isdecimal() and len(column) < 10 else column
