@@ -201,7 +201,11 @@ def infer_columns(
     notes = [f"columns: {describe_counts(numbers + categories)}"]
     empty = [name for name, each in found.items() if each.role == "empty"]
     notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
-    notes += [*format_notes(used), *gap_notes(used, "training row"), *merged_notes(merged, "categories")]
+    notes += [
+        *format_notes(used),
+        *gap_notes(used, "training row"),
+        *merged_notes(merged, "categories"),
+    ]
     notes += [f"{quoted_name(each.name)}: {remark}" for each in used for remark in each.remarks]
     return numbers + categories, notes + _doubt_notes(list(found.values()), stated)
 

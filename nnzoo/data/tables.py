@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
-from nnzoo.data.columns import MISSING, column_name, parse_numbers, refuse_huge, shorten, to_text
+from nnzoo.data.columns import (
+    MISSING,
+    column_name,
+    mark_missing,
+    parse_numbers,
+    refuse_huge,
+    shorten,
+    to_text,
+)
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
 from nnzoo.data.labels import LabelIndex
 from nnzoo.data.number_format import NumberFormat
@@ -26,6 +34,7 @@ from nnzoo.data.table_columns import (
     without_target_gaps,
 )
 from nnzoo.data.table_io import ReadOptions, numbered, read_table
+from nnzoo.data.time_axis import time_note
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -83,6 +92,8 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
     if first:
+        of_time = time_note(mark_missing(frame), [target])
+        column_notes += [of_time] if of_time else []
         inputs = {part: each.numpy() for part, each in x.items()}
         train, classes = inputs.pop("train"), spec["task"] == "classification"
         column_notes += target_copies(spec["columns"], train, y["train"].flatten().numpy(), classes)

@@ -35,9 +35,8 @@ def table_config(
     Also where it cannot train yet: why is said in comments. Raises DataError where a column that the
     caller named is not there.
     """
-    from nnzoo.data.columns import column_name, mark_missing
+    from nnzoo.data.columns import column_name
     from nnzoo.data.table_io import numbered
-    from nnzoo.data.time_axis import time_note
 
     frame, columns = table.frame, list(table.frame.columns)
     dropped = {column_name(frame, position_or_name(each), "--drop"): "" for each in choices.drop}
@@ -66,8 +65,6 @@ def table_config(
         task=choices.task or "auto", header=False if numbered(frame) else "auto",
     )  # fmt: skip
     spec, notes, obstacle = _tried(options)
-    of_time = time_note(mark_missing(frame), [target])
-    notes = [*([of_time] if of_time else []), *notes]
     by_position = numbered(frame)
     shown = {name: name if by_position else quoted(name) for name in columns}
     if by_position and target == columns[-1]:
@@ -91,7 +88,8 @@ def table_config(
     if left_out:
         more = f" and {len(left_out) - 6} more" if len(left_out) > 6 else ""
         terminal.append(f"left out: {', '.join(left_out[:6])}{more}")
-    terminal += [each for each in (of_time, obstacle) if each]
+    if obstacle:
+        terminal.append(obstacle)
     recipe = table_recipe(len(frame), len(inputs), spec.get("task", "classification"))
     return about, "\n".join(lines) + "\n" + _recipe_lines(recipe), terminal
 
