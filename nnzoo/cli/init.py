@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from nnzoo.cli.common import DebugOption, one_of
-from nnzoo.errors import UsageError
+from nnzoo.errors import UsageError, visible
 
 
 def init(
@@ -99,7 +99,7 @@ def init(
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from None
     sys.stdout.write(f"{out}\n")
-    sys.stderr.write("".join(f"{_printable(note)}\n" for note in notes))
+    sys.stderr.write("".join(f"{visible(note)}\n" for note in notes))
     sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
 
 
@@ -109,17 +109,12 @@ def _exists(path: Path) -> UsageError:
 
 def _ask(names: list[str], default: str) -> str:
     """Ask on the terminal which column is to be predicted."""
-    sys.stderr.write(f"columns: {_printable(', '.join(names))}\n")
+    sys.stderr.write(f"columns: {visible(', '.join(names))}\n")
     while True:
         answer: str = typer.prompt("which one is to be predicted?", default=default, err=True)
         if answer in names:
             return answer
-        sys.stderr.write(f"no column '{_printable(answer)}'\n")
-
-
-def _printable(text: str) -> str:
-    """Names and values come out of files: what would steer a terminal is written out."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+        sys.stderr.write(f"no column '{visible(answer)}'\n")
 
 
 def _schema_file() -> str:
