@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import platform
 import shutil
 import time
@@ -370,3 +371,19 @@ def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
     assert [t.step for t in trainers] == [0, 0]
     monkeypatch.setattr(tune, "ALL_THREADS", 1)
     assert tune.threads_together(trainers) == 1
+
+
+def test_older_torch_has_one_set_of_flags_for_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Backend:
+        allow_tf32 = True
+
+    cudnn, matmul = Backend(), Backend()
+    monkeypatch.setattr(torch.backends, "cudnn", cudnn)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    for _ in range(2):
+        with device.process_restored():
+            device.make_exact(torch.device("cuda"))
+            assert not cudnn.allow_tf32 and not matmul.allow_tf32
+        assert cudnn.allow_tf32 and matmul.allow_tf32
+        assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None) in (":16:8", None)
