@@ -217,20 +217,29 @@ def test_changing_the_future_changes_no_bit_of_the_trained_network(
 # Gaps and order.
 
 
-def test_a_missing_covariate_keeps_its_last_value_and_is_the_training_mean_before_the_first() -> (
-    None
-):
-    x = (
-        [None, None, 3.0, None, 5.0, None] + [1.0] * 19 + [1e6] * 11
-    )  # the last 11 validate and test
+def test_a_missing_covariate_keeps_its_last_value_and_rows_before_the_first_are_left_out() -> None:
+    x = [None, None, 3.0, None, 5.0, None] + [1.0] * 30
     dataset = load({"x": x, "y": range(36)}, covariates="all", window=6)
-    mean = (3 + 5 + 19) / 21
-    assert windows_of(dataset, "train")[0][0, :, 1].tolist() == [mean, mean, 3, 3, 5, 5]
-    assert dataset.spec["columns"][1]["fill"] == mean
-    assert dataset.notes[-1] == (
-        f"covariate 'x' is missing in 4 of 36 rows: 2 at the start are the mean of the training steps "
-        f"({mean:.6g}); 2 keep the last value before (one step long)"
-    )
+    assert windows_of(dataset, "train")[0][0, :, 1].tolist() == [3, 3, 5, 5, 1, 1]
+    assert dataset.notes == [
+        "covariate 'x' is missing in the first 2 rows: the 2 rows up to the first with all values are "
+        "left out",
+        "covariate 'x' is missing in 2 of 34 rows: 2 keep the last value before (one step long)",
+    ]
+    write({"x": [3, 3, 5, 5] + [1] * 30, "y": range(2, 36)})
+    same_as = load(covariates="all", window=6)
+    assert dataset.fingerprint() == same_as.fingerprint()
+
+
+def test_a_covariate_that_begins_late_is_the_training_mean_before_it_does() -> None:
+    x = [None] * 20 + [3.0, 5.0] + [1.0] * 3 + [1e6] * 11  # the last 11 validate and test
+    dataset = load({"x": x, "y": range(36)}, covariates="all", window=6)
+    assert set(windows_of(dataset, "train")[0][0, :, 1]) == {2.2}
+    assert dataset.spec["columns"][1]["fill"] == 2.2
+    assert dataset.notes == [
+        "covariate 'x' is missing in 20 of 36 rows: 20 at the start are the mean of the training steps "
+        "(2.2)"
+    ]
 
 
 def test_a_covariate_without_a_training_value_is_refused() -> None:
@@ -246,7 +255,7 @@ def test_gaps_are_not_filled_from_the_series_before() -> None:
     columns = {"g": ["a"] * 20 + ["b"] * 20, "x": x, "y": range(40)}
     dataset = load(columns, covariates=["x"], group="g", window=3, split=TimeSplit(val=0, test=0))
     first_of_b = windows_of(dataset, "train")[0][17]
-    assert first_of_b[:, 1].tolist() == [(7 * 20 + 19) / 39, 1, 1]
+    assert first_of_b.tolist() == [[21, 1], [22, 1], [23, 1]]
 
 
 ROWS = "".join(f"2020-01-{i:02d},{i},{i}\n" for i in range(1, 29))

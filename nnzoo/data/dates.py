@@ -154,7 +154,10 @@ def _read_texts(texts: list[str], date_format: str) -> Dates:
 def _plain_iso(texts: list[str]) -> Array | None:
     """The times of texts that are all as in ISO 8601 without an offset, which takes no regular
     expressions; None where one is not."""
-    if not all(len(text) in (10, 16, 19) and text[4] == text[7] == "-" for text in texts):
+    if set("".join(texts)) - set("0123456789-: T") or not all(
+        len(text) in (10, 16, 19) and text[4] == text[7] == "-" and text[13:14] in ("", ":")
+        for text in texts
+    ):
         return None
     try:
         return np.array(texts, dtype="M8[us]")
@@ -256,7 +259,10 @@ def _ordered(
     open_ = [order for order in orders if np.isnat(read[order]).sum() == fewest]
     if len(open_) > 1:
         different = (read[open_[0]] != read[open_[1]]) & of_main
-        scores = {order: _regularity(read[order][of_main]) for order in open_}
+        clock = (parsed.seconds * 1e6).round().astype("m8[us]")
+        scores = {
+            order: _regularity((read[order].astype("M8[us]") + clock)[of_main]) for order in open_
+        }
         best = max(scores.values())
         winners = [order for order in open_ if scores[order] == best]
         # Dots are the sign of day.month.year; slashes and dashes are read as pandas does.
@@ -279,14 +285,14 @@ def _ordered(
     return read[chosen], notes
 
 
-def _regularity(days: Array) -> tuple[float, float]:
-    """How much speaks for an order of day and month: the fraction of days at equal distances, and of
+def _regularity(times: Array) -> tuple[float, float]:
+    """How much speaks for an order of day and month: the fraction of times at equal distances, and of
     those that are in order."""
-    days = days[~np.isnat(days)]
-    if len(days) < 3:
+    times = times[~np.isnat(times)]
+    if len(times) < 3:
         return (0.0, 0.0)
-    rising = float((np.diff(days) >= np.timedelta64(0)).mean())
-    spacing = describe_spacing([np.unique(days)])
+    rising = float((np.diff(times) >= np.timedelta64(0)).mean())
+    spacing = describe_spacing([np.unique(times)])
     return (round(spacing.neighbours, 6), round(max(rising, 1 - rising), 6))
 
 

@@ -13,7 +13,7 @@ from nnzoo.config.schema import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns import ValueOptions, column_name, shorten
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
 from nnzoo.data.groups import group_columns
-from nnzoo.data.series_values import fill_gaps, read_columns
+from nnzoo.data.series_values import cut_starts, fill_gaps, read_columns
 from nnzoo.data.splitting import split_time
 from nnzoo.data.table_io import ReadOptions, read_table
 from nnzoo.data.time_axis import SEASON_MISSING, TimeAxis, describe_time
@@ -169,15 +169,17 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     values = np.full((len(frame), len(names)), np.nan)
     values[rows] = columns.values
     series = {name: values[chosen] for name, chosen in axis.series.items()}
+    starts, cut = cut_starts(series, columns.specs)
+    series = {name: each[starts[name] :] for name, each in series.items()}
     training = [len(split_time(len(each), options.split)["train"]) for each in series.values()]
     filled = fill_gaps(series, columns.specs, training, options.path)
     dataset = windows(
-        [Series(each, axis.times(name), name) for name, each in series.items()],
+        [Series(each, axis.times(name, starts[name]), name) for name, each in series.items()],
         columns.specs, targets, options, axis.time_format,
     )  # fmt: skip
     dataset.season, about_season = _season(options, axis)
     dataset.notes = [
-        *table.notes, *axis.summary(), *axis.notes, *about_season, *columns.notes, *notes, *filled,
+        *table.notes, *axis.summary(), *axis.notes, *about_season, *columns.notes, *notes, *cut, *filled,
         *dataset.notes,
     ]  # fmt: skip
     return dataset

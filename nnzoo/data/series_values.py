@@ -87,6 +87,30 @@ def read_columns(
     return read
 
 
+def cut_starts(
+    series: dict[str, Array], specs: list[dict[str, Any]]
+) -> tuple[dict[str, int], list[str]]:
+    """From which step on all columns of a series have a value, where that leaves at least half of it, and
+    notes; 0 where it does not, or nothing is missing at the start."""
+    starts = {
+        name: max((_leading(values[:, i]) for i in range(values.shape[1])), default=0)
+        for name, values in series.items()
+    }
+    starts = {name: n if 2 * n <= len(series[name]) else 0 for name, n in starts.items()}
+    notes = []
+    for i, spec in enumerate(specs):
+        cut = [name for name, start in starts.items() if start and np.isnan(series[name][0, i])]
+        if cut:
+            missing = sum(_leading(series[name][:, i]) for name in cut)
+            rows = sum(starts[name] for name in cut)
+            where = f" of {len(cut):,} series" if len(series) > 1 else ""
+            notes.append(
+                f"covariate '{spec['name']}' is missing in the first {missing:,} rows{where}: the "
+                f"{rows:,} rows up to the first with all values are left out"
+            )
+    return starts, notes
+
+
 def fill_gaps(
     series: dict[str, Array], specs: list[dict[str, Any]], training: Sequence[int], source: str
 ) -> list[str]:

@@ -86,9 +86,9 @@ class TimeAxis:
         )
         return bool(ordered >= MOSTLY and distinct >= MOSTLY * rows)
 
-    def times(self, series: str) -> Array | None:
-        """The times of one series, in order."""
-        return None if self.time is None else self.time.times[self.series[series]]
+    def times(self, series: str, start: int = 0) -> Array | None:
+        """The times of one series, in order, from a step on."""
+        return None if self.time is None else self.time.times[self.series[series][start:]]
 
     def check(self) -> None:
         """Raise DataError where something forbids training."""

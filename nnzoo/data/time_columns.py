@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnzoo.data.columns import looks_numeric, to_numbers, to_text
-from nnzoo.data.dates import MIN_DATES, compose_days, read_dates
+from nnzoo.data.dates import MIN_DATES, SAMPLED, compose_days, read_dates
 from nnzoo.data.frequency import MICROSECONDS
 from nnzoo.data.time_numbers import (
     INDICES,
@@ -72,10 +73,8 @@ def named_time(
         order = [part for part in PARTS if part not in ("quarter", "week")]
         by_name = [part_of(name) for name in columns]
         known = None not in by_name and len(set(by_name)) == len(by_name)
-        return _from_parts(
-            frame,
-            dict(zip(by_name if known else order, columns, strict=False)),  # type: ignore[arg-type]
-        )
+        parts = dict(zip(by_name if known else order, columns, strict=False))
+        return replace(_from_parts(frame, parts), notes=[])  # type: ignore[arg-type]
     return _of_dates(frame, columns, date_format)
 
 
@@ -92,9 +91,10 @@ def row_number(frame: pandas.DataFrame, name: str) -> bool:
 
 def is_dated(column: pandas.Series, date_format: str = "auto") -> bool:
     """Whether a column holds dates, but for a few values."""
-    if looks_numeric(column) or not column.notna().any():
+    sample = column.dropna().iloc[:SAMPLED]
+    if not len(sample) or looks_numeric(sample, MIN_DATES):
         return False
-    if read_dates(column.dropna().iloc[:200], date_format).fraction < MIN_DATES / 2:
+    if read_dates(sample, date_format).fraction < MIN_DATES / 2:
         return False
     return read_dates(column, date_format).fraction >= MIN_DATES
 
@@ -105,7 +105,14 @@ def _of_dates(
     """One column of text, or several joined."""
     text = to_text(frame[columns[0]])
     for name in columns[1:]:
-        text = text.str.cat(to_text(frame[name]), sep=" ")
+        column = frame[name]
+        if _is_hour(column):
+            clock = (
+                to_text(column).where(column.notna()).str.replace(r"\.0+$", "", regex=True) + ":00"
+            )
+        else:
+            clock = to_text(column)
+        text = text.str.cat(clock, sep=" ")
     dates = read_dates(text, date_format)
     kind = "months" if dates.monthly else "dates"
     return TimeColumns(
@@ -124,21 +131,22 @@ def _dates_and_clock(
         return dates
     for name in names:
         column = frame[name]
-        seconds = seconds_of_day(column)
-        hours = part_of(name) == "hour" and is_within(column, "hour")
-        if name == date or not (hours or np.isfinite(seconds[column.notna().to_numpy()]).all()):
+        if name == date or not (_is_hour(column) or _is_clock(column)):
             continue
-        after = to_numbers(column) * 3600 if hours else seconds
-        filled = np.where(np.isnan(after), 0, after) * MICROSECONDS
-        times = dates.times + filled.round().astype("m8[us]")
-        times[np.isnan(after)] = np.datetime64("NaT")
-        text = to_text(frame[date]).str.cat(to_text(column), sep=" ").to_numpy(dtype=object)
         note = f"the time is '{date}' and '{name}' together (data.time)"
-        return TimeColumns(
-            [date, name], times, text, dates.wrong, dates.nearly, "dates", dates.offset,
-            [note, *dates.notes],
-        )  # fmt: skip
+        return _of_dates(frame, [date, name], date_format, [note])
     return dates
+
+
+def _is_hour(column: pandas.Series) -> bool:
+    """Whether a column holds hours as numbers, from 0 or 1 to 24, under such a name."""
+    return part_of(str(column.name)) == "hour" and is_within(column, "hour")
+
+
+def _is_clock(column: pandas.Series) -> bool:
+    """Whether a column holds times of day."""
+    present = column.notna().to_numpy()
+    return bool(present.any() and np.isfinite(seconds_of_day(column)[present]).all())
 
 
 def _find_parts(frame: pandas.DataFrame, names: list[str]) -> dict[str, str]:
@@ -200,10 +208,9 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
     for name in columns[1:]:
         text = text.str.cat(to_text(frame[name]), sep="-")
     present = frame[columns].notna().any(axis=1).to_numpy()
-    shown = " and ".join([", ".join(f"'{n}'" for n in columns[:-1]), f"'{columns[-1]}'"])
     wrong = np.isnat(times) & present
-    return TimeColumns(
+    found = TimeColumns(
         columns, times, text.to_numpy(dtype=object), wrong, wrong & there,
-        "dates" if {"day", "week"} & {*parts} else "months", None,
-        [f"the time is {shown} together (data.time)"],
+        "dates" if {"day", "week"} & {*parts} else "months",
     )  # fmt: skip
+    return replace(found, notes=[f"the time is {found.name} together (data.time)"])

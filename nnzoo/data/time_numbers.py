@@ -76,7 +76,8 @@ class TimeColumns:
     @property
     def name(self) -> str:
         """The columns for a message: "'date'", or "'date' and 'time'"."""
-        return " and ".join(f"'{name}'" for name in self.columns)
+        names = [f"'{name}'" for name in self.columns]
+        return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
 
 
 def part_of(name: str) -> str | None:
@@ -104,16 +105,14 @@ def is_within(column: pandas.Series, part: str) -> bool:
 
 def numeric_time(column: pandas.Series, first: bool, named: bool = False) -> TimeColumns | None:
     """Numbers that are times: seconds since 1970, 20200131, 202001, years, or equal steps."""
-    if not looks_numeric(
-        column, MIN_DATES if named or bare_name(str(column.name)) in _TIMES else 1.0
-    ):
+    name = bare_name(str(column.name))
+    timely = named or name in _TIMES or name in PART_OF
+    if not (timely or first) or not looks_numeric(column, MIN_DATES if timely else 1.0):
         return None
     values = to_numbers(column)
     known = ~np.isnan(values)
     if known.sum() < 3:
         return None
-    name = bare_name(str(column.name))
-    timely = named or name in _TIMES or name in PART_OF
     whole = bool((values[known] == np.round(values[known])).all())
     low, high = values[known].min(), values[known].max()
     text = to_text(column).to_numpy(dtype=object)
@@ -135,8 +134,6 @@ def numeric_time(column: pandas.Series, first: bool, named: bool = False) -> Tim
             times[~known] = np.datetime64("NaT")
             if (timely and (whole or per_second == 1)) or (first and _steps(times[known]) >= 0.9):
                 return found(times, "dates", f"{unit} since 1970, in UTC")
-    if not (timely or first):
-        return None
     if not named and not _in_order(values[known], repeats=name in _TIMES or name == "year"):
         return None  # an hour or a day that comes again and again is no time
     steps = _steps(values[known])
