@@ -175,12 +175,16 @@ def start(
         else:
             processes.tell(folder.check_writable)
     processes.spread(list(network.state_dict().values()))
+    step_seconds: float | None = None
     if beside:
         splits = beside.trainer.splits
     else:
         splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
     if not (going_on or beside) or config.train.threads == "auto":
-        chosen = processes.tell(lambda: _resolved(config, network, splits, processes.size))
+        chosen, step_seconds, note = processes.tell(
+            lambda: _resolved(config, network, splits, processes.size)
+        )
+        notes += [note] if note else []
         config = replace(config, train=config.train.model_copy(update=chosen))
         network.config = config
     network.use(config.train)
@@ -195,6 +199,7 @@ def start(
     if isinstance(processes, Joined):
         share_layers(network.model, processes)
     trainer = Trainer(config, network, splits, processes)
+    trainer.timed_step = step_seconds
     state: State = "new"
     if going_on:
         trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
@@ -276,11 +281,13 @@ def _take_up(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any
 
 def _resolved(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int
-) -> dict[str, Any]:
-    """What is chosen for the keys that may be 'auto'."""
-    train = resolve(config, network, splits, processes).train
+) -> tuple[dict[str, Any], float | None, str]:
+    """What is chosen for the keys that may be 'auto', the seconds of a step where they were timed, and a
+    note."""
+    resolved = resolve(config, network, splits, processes)
     keys = {"precision", "threads", "kernels", "compile", "norm_statistics"}
-    return train.model_dump(include=keys)
+    values = resolved.config.train.model_dump(include=keys)
+    return values, resolved.step_seconds, resolved.note
 
 
 def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:

@@ -7,7 +7,9 @@ import os
 import platform
 import shutil
 import time
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.native import library as native
 from nnzoo.network import Network
 from nnzoo.run import train
-from nnzoo.training import checkpoint, device, tune
+from nnzoo.training import checkpoint, device, trainer, tune
 
 CPU = torch.device("cpu")
 
@@ -84,6 +86,63 @@ def test_a_choice_is_remembered_for_runs_of_the_same_kind(
             file.write_text(broken)
         assert chosen(begin(config(), f"again {broken[:3]}")) == ("fp32", 1)
     assert len(asked) == 8
+
+
+@pytest.mark.parametrize("ran", [0.84, 0.86])
+def test_what_was_timed_on_a_busy_machine_is_not_remembered(
+    two_threads_and_bf16: Any, monkeypatch: pytest.MonkeyPatch, ran: float
+) -> None:
+    """ran: for how much of the time the thread that times ran."""
+    times, asked = two_threads_and_bf16
+    times[("fp32", 2)] = 0.5
+    monkeypatch.setattr(tune, "BUSY", 0.85)
+    wall, thread = count(0.0, 1.0), count(0.0, ran)
+    clock = SimpleNamespace(perf_counter=lambda: next(wall), thread_time=lambda: next(thread))
+    monkeypatch.setattr(tune, "time", clock)
+    for out in ("first", "second"):
+        run = begin(config(train={"precision": "fp32"}), out)
+        assert chosen(run) == ("fp32", 2)
+        said = [each for each in run.notes if "another program was busy" in each]
+        assert said == (
+            [] if ran > 0.85 else
+            ["another program was busy while threads were timed: train.threads=2 is this run's, "
+             "and the next one times again"]
+        )  # fmt: skip
+    assert len(asked) == (1 if ran > 0.85 else 2)
+
+
+def test_an_epoch_far_slower_than_timed_is_told_once(
+    two_threads_and_bf16: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, _ = two_threads_and_bf16
+    times.update({("fp32", 1): 0.1, ("fp32", 2): 0.05})
+
+    def findings(out: str, step: float, **options: Any) -> list[str]:
+        """What is told by a run whose steps take so many seconds."""
+        now = [0.0]
+
+        def tick() -> float:
+            now[0] += step
+            return now[0]
+
+        run = begin(config(train={"precision": "fp32", "epochs": 3} | options), out)
+        monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=tick))
+        events = [event for event in train(run) if isinstance(event, trainer.EpochEnd)]
+        run.lock.release()
+        return [each.message for event in events for each in event.findings if each.kind == "slow"]
+
+    assert findings("as timed", 0.05) == []
+    assert findings("remembered", 0.15) == []
+    help_ = "threads wait for each other then, try train.threads=1 in a new run"
+    said = "8 times slower than timed: another program is busy on this machine"
+    assert findings("busy", 0.4) == [f"{said}; {help_}"]
+    times[("fp32", 2)] = 0.2
+    assert findings("one thread", 0.8, batch_size=65) == [said]
+    assert findings("of no account", 0.004, batch_size=65) == []
+    assert findings("not timed", 10.0, threads=1) == []
+    for file in Path("cache/tuned").iterdir():  # as an earlier version wrote it
+        file.write_text('["fp32", 2]')
+    assert findings("not known", 10.0) == []
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(
@@ -291,8 +350,13 @@ def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPa
     if not native.available():
         pytest.skip("needs a C compiler")
     monkeypatch.setattr(tune, "ALL_THREADS", 2)
-    keys = []
-    monkeypatch.setattr(tune, "_remembered", lambda path, choices: keys.append(path) or choices[0])
+    keys: list[Path] = []
+
+    def remembered(path: Path, choices: list[Any]) -> Any:
+        keys.append(path)
+        return tune.Timed(choices[0])
+
+    monkeypatch.setattr(tune, "_remembered", remembered)
     for kernels in ("native", "torch"):
         run = begin(config("mlp", "image", train={"threads": 1, "kernels": kernels}), kernels)
         run.lock.release()

@@ -26,6 +26,8 @@ EXPLODING = 100.0
 # Times the loss at the start, or of an answer that knows nothing where that is larger.
 LOST = 5.0
 DEAD = 1 / 3
+# Times the seconds that an epoch's steps should take, and of how many seconds on it matters.
+SLOW, SLOW_SECONDS = 4.0, 1.0
 ROWS = 64
 TRIVIAL_ROWS = 4096
 # A look costs about a step and a half.
@@ -34,7 +36,7 @@ STEPS_BETWEEN = 400
 
 @dataclass(frozen=True)
 class Finding:
-    """kind: vanishing, exploding or dead; layer: its name, "" for the whole network."""
+    """kind: vanishing, exploding, dead or slow; layer: its name, "" for the whole network."""
 
     kind: str
     layer: str
@@ -100,6 +102,21 @@ def diagnose_epoch(row: dict[str, Any], start: float, config: RunConfig) -> list
     if loss > LOST * start > 0:
         return [_exploding("", f"the loss has grown from {start:.3g} to {loss:.3g}", config)]
     return []
+
+
+def diagnose_speed(seconds: float, timed: float, config: RunConfig) -> list[Finding]:
+    """Whether an epoch's steps took far longer than they were timed for when threads were chosen."""
+    if seconds < SLOW_SECONDS or seconds < SLOW * timed:
+        return []
+    threads = config.train.threads
+    help_ = (
+        ""
+        if threads == 1
+        else "; threads wait for each other then, try train.threads=1 in a new run"
+    )
+    times = seconds / max(timed, 1e-9)
+    message = f"{times:.0f} times slower than timed: another program is busy on this machine{help_}"
+    return [Finding("slow", "", message)]
 
 
 def _dead(layer: Layer, config: RunConfig) -> Finding | None:

@@ -116,6 +116,8 @@ class Trainer:
         self.first_loss: float | None = None
         self.trivial_loss: float | None = None
         self.told: set[tuple[str, str]] = set()
+        # Seconds of a step as it was timed when the run's threads were chosen.
+        self.timed_step: float | None = None
 
     @property
     def total_steps(self) -> int:
@@ -301,7 +303,7 @@ class Trainer:
         if self.skips:
             row["skipped"] = self.skipped
         self.skipped = 0
-        findings = self.look(row)
+        findings = self.look(row, seconds)
         if "val" in self.splits:
             report = validated or evaluate(
                 self.network, self.splits["val"], self.task, self.device, self.processes
@@ -325,12 +327,16 @@ class Trainer:
             renew_statistics(self.network, self.splits["train"], rows, batch_size)
             self.processes.spread(list(self.model.buffers()))
 
-    def look(self, row: dict[str, Any]) -> list[health.Finding]:
-        """What is newly found wrong; where it is time, gradient norms by layer go into the row."""
+    def look(self, row: dict[str, Any], seconds: float) -> list[health.Finding]:
+        """What is newly found wrong; where it is time, gradient norms by layer go into the row. seconds:
+        of the epoch's steps."""
         if self.trivial_loss is None:
             self.trivial_loss = health.trivial_loss(self.network, self.splits["train"])
         start = max(self.trivial_loss, self.first_loss or 0.0)
         found = health.diagnose_epoch(row, start, self.config)
+        if self.timed_step is not None:
+            timed = len(self.groups) * self.timed_step
+            found += health.diagnose_speed(seconds, timed, self.config)
         if health.due(self.epoch, len(self.groups)):
             seen = health.look_at(self.network, self.splits["train"])
             row["gradient_norms"] = seen.gradients()

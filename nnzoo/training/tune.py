@@ -2,7 +2,7 @@
 
 What was chosen decides the last bits of a run, so it must not depend on the mood of a machine: it is
 kept in the cache by network, data, batch and machine, and a second run of the same kind takes it
-from there.
+from there. What was timed while another program was busy is used once and not kept.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -42,14 +42,34 @@ GAIN = 1.05
 # not yet on it) is no verdict, as it was at 1.3.
 SECONDS, ROUNDS, HOPELESS = 0.02, 4, 2.0
 
+# Where the thread that times ran for a smaller part of the time than this, another program was busy.
+BUSY = 0.85
+
 Precision = Literal["fp32", "bf16"]
 Kernels = Literal["torch", "native"]
 Choice = tuple[Precision, int]
 
 
+class Timed(NamedTuple):
+    """A choice, the seconds that a step takes with it (None: not known), and what a user should know."""
+
+    choice: Choice
+    step_seconds: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration without `auto` and, where steps were timed for that, what `Timed` has of them."""
+
+    config: RunConfig
+    step_seconds: float | None = None
+    note: str = ""
+
+
 def resolve(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
-) -> RunConfig:
+) -> Resolved:
     """The configuration with precision and threads chosen; network and splits stay as they are.
 
     processes: how many share each batch; what one of them has of it is timed."""
@@ -63,22 +83,45 @@ def resolve(
     if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
         threads.insert(0, 1)
     choices: list[Choice] = [(p, t) for p in precisions for t in threads]
-    precision, count = choices[0]
+    timed = Timed(choices[0])
     if len(choices) > 1:
-        key = _key(config, network, splits, choices, kernels, processes)
-        path = cache_folder() / "tuned" / f"{key}.json"
-        chosen = _remembered(path, choices)
-        if chosen is None:
-            with status("timing threads and precisions, once for this network on this machine"):
-                chosen = _fastest(_timed(config, network, splits, choices, processes))
-            _remember(path, chosen)
-        precision, count = chosen
+        timed = _choose(
+            _key(config, network, splits, choices, kernels, processes), choices,
+            "timing threads and precisions, once for this network on this machine",
+            lambda: _timed(config, network, splits, choices, processes),
+        )  # fmt: skip
+    precision, count = timed.choice
     statistics = resolve_statistics(
         train.norm_statistics, network.model, len(splits["train"]), train.batch_size
     )
     update = {"precision": precision, "threads": count, "kernels": kernels,
               "compile": train.compile is True, "norm_statistics": statistics}  # fmt: skip
-    return replace(config, train=train.model_copy(update=update))
+    config = replace(config, train=train.model_copy(update=update))
+    return Resolved(config, timed.step_seconds, timed.note)
+
+
+def _choose(
+    key: str, choices: list[Choice], doing: str, times: Callable[[], dict[Choice, float]]
+) -> Timed:
+    """The remembered choice, or the fastest by the seconds of a step that `times` gives; doing: what a
+    user is shown meanwhile."""
+    path = cache_folder() / "tuned" / f"{key}.json"
+    remembered = _remembered(path, choices)
+    if remembered is not None:
+        return remembered
+    started, ran = time.perf_counter(), time.thread_time()
+    with status(doing):
+        seconds = times()
+    share = (time.thread_time() - ran) / max(time.perf_counter() - started, 1e-9)
+    choice = _fastest(seconds)
+    timed = Timed(choice, seconds[choice])
+    if len({threads for _, threads in choices}) > 1 and share < BUSY:
+        return timed._replace(
+            note=f"another program was busy while threads were timed: train.threads={choice[1]} is "
+            "this run's, and the next one times again"
+        )
+    _remember(path, timed)
+    return timed
 
 
 def _kernels(asked: str, network: Network) -> Kernels:
@@ -162,16 +205,15 @@ def threads_together(trainers: Sequence[Trainer]) -> int:
         first.config.train.kernels,
         members=len(trainers),
     )
-    path = cache_folder() / "tuned" / f"{key}.json"
-    chosen = _remembered(path, choices)
-    if chosen is None:
-        with status("timing threads, once for these networks on this machine"):
-            copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
-            group = Together(copies)
-            rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
-            chosen = _fastest(_race(choices, lambda choice: group.train_step(rows)))
-        _remember(path, chosen)
-    return chosen[1]
+
+    def times() -> dict[Choice, float]:
+        copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
+        group = Together(copies)
+        rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
+        return _race(choices, lambda choice: group.train_step(rows))
+
+    doing = "timing threads, once for these networks on this machine"
+    return _choose(key, choices, doing, times).choice[1]
 
 
 def _fastest(seconds: dict[Choice, float]) -> Choice:
@@ -200,17 +242,22 @@ def _key(
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
-def _remembered(path: Path, choices: list[Choice]) -> Choice | None:
+def _remembered(path: Path, choices: list[Choice]) -> Timed | None:
+    """What `_remember` has written; an earlier version wrote a choice alone."""
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-        return next((choice for choice in choices if list(choice) == found), None)
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    if not isinstance(content, list):
+        return None
+    *choice, step_seconds = content if len(content) == 3 else [*content, None]
+    seconds = step_seconds if isinstance(step_seconds, float) else None
+    return next((Timed(each, seconds) for each in choices if list(each) == choice), None)
 
 
-def _remember(path: Path, choice: Choice) -> None:
+def _remember(path: Path, timed: Timed) -> None:
     """Keep it, where that is possible: a cache that cannot be written is no reason to stop."""
     # Two runs that write at once share the temporary file; what one leaves half is timed again.
     with contextlib.suppress(OSError, CheckpointError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        disk.write(path, json.dumps(choice).encode())
+        disk.write(path, json.dumps([*timed.choice, timed.step_seconds]).encode())
