@@ -125,7 +125,9 @@ def test_an_ambiguous_separator_is_decided_by_the_column_then_the_file_and_said(
     )
     assert numbers_of(["1,250", "3,125"], decimal=",") == [1.25, 3.125]
     assert numbers_of(["1.250", "3.125"], thousands=".") == [1250, 3125]
-    assert described(["1,250", "3,125"], thousands="none", decimal=".").role == "category"
+    assert described(["1,250", "3,125"], thousands="none", decimal=".").problem == (
+        "numbers that data.decimal and data.thousands do not read ('1,250' in data row 1)"
+    )
 
 
 def test_a_column_with_both_decimal_separators_names_the_rarer_one() -> None:

@@ -32,10 +32,10 @@ LAYERS = """
     nnzoo.data.csv_header nnzoo.data.csv_rows nnzoo.data.file_kind nnzoo.data.parquet_pages nnzoo.data.arrow_frame
     nnzoo.data.csv_layout nnzoo.data.text_lines nnzoo.data.parquet_reader
     nnzoo.data.csv_reader nnzoo.data.excel_reader nnzoo.data.json_reader nnzoo.data.text_kind
-    nnzoo.data.dates nnzoo.data.groups nnzoo.data.column_checks
+    nnzoo.data.dates nnzoo.data.groups nnzoo.data.column_checks nnzoo.data.column_texts
     nnzoo.data.column_description nnzoo.data.time_numbers
     nnzoo.data.time_columns nnzoo.data.table_columns nnzoo.data.table_io
-    nnzoo.data.series_values nnzoo.data.time_axis nnzoo.data.image_folder nnzoo.data.image_cache
+    nnzoo.data.series_values nnzoo.data.table_checks nnzoo.data.time_axis nnzoo.data.image_folder nnzoo.data.image_cache
     nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models

@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from nnzoo.data.column_checks import FEW_ROWS, id_reason, sentinels
-from nnzoo.data.columns import MISSING, ValueOptions, is_missing_word, parse_numbers, to_text
+from nnzoo.data.column_texts import (
+    NUMERIC_FRACTION,
+    SAMPLED,
+    Forms,
+    Odd,
+    Texts,
+    read_loosely,
+    separators_of,
+    several_ways,
+    unit_of,
+)
+from nnzoo.data.columns import MISSING, ValueOptions, is_missing_word, parse_numbers
 from nnzoo.data.dates import looks_like_dates
 from nnzoo.data.number_format import (
-    KNOWN_UNITS,
     MAX_NUMBER,
     NumberFormat,
-    NumberText,
     Separators,
     plain_text,
     seconds,
     several_parts,
-    split_number,
 )
 
 if TYPE_CHECKING:
     import pandas
 
 Role = Literal["number", "duration", "date", "category", "id", "text", "empty"]
-# A column is one of numbers where at least this share of its different texts are: a word that many
-# rows have is one text among many.
-NUMERIC_FRACTION = 0.9
-# A unit that fewer of them have is a slip.
-UNIT_FRACTION = 0.05
-# Separators of plain numbers are looked for in so many of them.
-SAMPLED = 2000
 FREE_TEXT_WORDS, FREE_TEXT_LENGTH = 4, 40
-
-
-@dataclass(frozen=True)
-class Odd:
-    """A text that does not fit its column: how many rows have it, and the first data row from 1."""
-
-    text: str
-    rows: int
-    first: int
 
 
 @dataclass(frozen=True)
@@ -80,39 +70,6 @@ class ColumnDescription:
         )
 
 
-@dataclass
-class _Texts:
-    """The different texts of a column, how many rows have each, and the first of these."""
-
-    column: pandas.Series
-    texts: list[str]
-    counts: np.ndarray
-    first: np.ndarray  # data rows from 1
-    plain: np.ndarray  # whether a program would read it as a number
-
-    @classmethod
-    def of(cls, column: pandas.Series, options: ValueOptions) -> _Texts:
-        """Those that stand for a value in a column of any role."""
-        import pandas
-
-        text = to_text(column)
-        codes, uniques = pandas.factorize(text)
-        counts = np.bincount(codes[codes >= 0], minlength=len(uniques))
-        _, places = np.unique(codes, return_index=True)
-        places = places[len(places) - len(uniques) :]
-        first = column.index.to_numpy()[places] + 1 if len(uniques) else places
-        always = {*MISSING, *options.missing}
-        kept = np.array([t.strip() not in always for t in uniques], dtype=bool)
-        texts = [t for t, keep in zip(uniques, kept, strict=True) if keep]
-        plain = pandas.to_numeric(pandas.Series(texts, dtype=object), errors="coerce")
-        return cls(column, texts, counts[kept], first[kept], plain.notna().to_numpy(dtype=bool))
-
-    def odd(self, places: Sequence[int]) -> list[Odd]:
-        """Those at some places, the most frequent first."""
-        chosen = sorted(places, key=lambda i: (-self.counts[i], self.first[i]))
-        return [Odd(self.texts[i], int(self.counts[i]), int(self.first[i])) for i in chosen]
-
-
 def describe_columns(
     frame: pandas.DataFrame, options: ValueOptions = ValueOptions()
 ) -> dict[str, ColumnDescription]:
@@ -122,8 +79,8 @@ def describe_columns(
     for name in frame.columns:
         column = frame[name]
         if not _is_numeric(column):
-            texts[name] = _Texts.of(column, options)
-            forms[name] = _Forms.of(texts[name])
+            texts[name] = Texts.of(column, options)
+            forms[name] = Forms.of(texts[name])
             if forms[name].plausible:
                 separators.merge(forms[name].separators)
     point, comma = separators.decimal_point, separators.decimal_comma
@@ -143,8 +100,8 @@ def describe_column(
     """One column by itself; `describe_columns` knows more where separators are ambiguous."""
     if _is_numeric(column):
         return _describe_numbers(column, options)
-    texts = _Texts.of(column, options)
-    return _describe_texts(texts, _Forms.of(texts), options)
+    texts = Texts.of(column, options)
+    return _describe_texts(texts, Forms.of(texts), options)
 
 
 def _is_numeric(column: pandas.Series) -> bool:
@@ -153,86 +110,7 @@ def _is_numeric(column: pandas.Series) -> bool:
     return bool(pandas.api.types.is_numeric_dtype(column.dtype)) and column.dtype != bool
 
 
-@dataclass
-class _Forms:
-    """What the texts of a column look like as numbers."""
-
-    numbers: list[NumberText | None]
-    separators: Separators
-    plausible: bool
-
-    @classmethod
-    def of(cls, texts: _Texts) -> _Forms:
-        """Of plain numbers a sample is taken apart, of others all."""
-        numbers: list[NumberText | None] = []
-        separators = Separators()
-        sampled = 0
-        for text, plain in zip(texts.texts, texts.plain, strict=True):
-            sampled += plain
-            number = split_number(text) if not plain or sampled <= SAMPLED else None
-            numbers.append(number)
-            if number is not None:
-                separators.add(number.body)
-        count = sum(n is not None or p for n, p in zip(numbers, texts.plain, strict=True))
-        return cls(numbers, separators, count > 0.5 * len(numbers))
-
-
-def _separators_of(forms: _Forms, options: ValueOptions) -> tuple[str, str, bool]:
-    """The decimal separator, the thousands separators, and whether that was a guess."""
-    found = forms.separators
-    ambiguous = found.ambiguous
-    guessed = False
-    decimal = options.decimal
-    if decimal == "auto" and options.thousands in (",", "."):
-        decimal = "." if options.thousands == "," else ","
-    if decimal == "auto":
-        point, comma = found.decimal_point, found.decimal_comma
-        if point != comma:
-            decimal = "," if comma > point else "."
-        elif options.file_decimal and ambiguous:
-            decimal, guessed = options.file_decimal, True
-        elif ambiguous[","] and not ambiguous["."]:
-            # 1500 beside 1,250: what groups digits would have grouped these.
-            decimal, guessed = ("," if found.long else "."), True
-        elif ambiguous["."] >= 5 and found.bare and not found.long and not ambiguous[","]:
-            # 950 beside 1.250: three digits behind every point, and never a whole thousand.
-            decimal, guessed = ",", True
-        else:
-            decimal = "."
-    if options.thousands == "none":
-        return decimal, "", guessed
-    if options.thousands != "auto":
-        return decimal, options.thousands, guessed
-    seen = found.thousands + ambiguous
-    return decimal, "".join(sorted(s for s in seen if s != decimal)), guessed
-
-
-def _unit_of(texts: _Texts, forms: _Forms) -> tuple[str, str]:
-    """The unit of a column's numbers, and a sentence where it has several."""
-    rows: Counter[str] = Counter()
-    example: dict[str, int] = {}
-    for i, number in enumerate(forms.numbers):
-        if number is not None and number.unit:
-            rows[number.unit] += 1
-            example.setdefault(number.unit, i)
-    if not rows:
-        return "", ""
-    unit, count = rows.most_common(1)[0]
-    if rows.total() < UNIT_FRACTION * len(forms.numbers):
-        return "", ""  # a slip, which is named
-    if len(rows) == 1 or count >= NUMERIC_FRACTION * rows.total():
-        return unit, ""
-    known = sum(n for each, n in rows.items() if each.split()[-1] in KNOWN_UNITS)
-    if known < NUMERIC_FRACTION * rows.total():
-        return "", ""
-    shown = ", ".join(
-        f"'{plain_text(texts.texts[i])}' in data row {texts.first[i]}"
-        for i in list(example.values())[:3]
-    )
-    return unit, f"numbers in several units ({shown})"
-
-
-def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> ColumnDescription:
+def _describe_texts(texts: Texts, forms: Forms, options: ValueOptions) -> ColumnDescription:
     column, count = texts.column, len(texts.texts)
     rows = int(texts.counts.sum())
     base = ColumnDescription(str(column.name), "empty", rows, len(column) - rows, count)
@@ -243,8 +121,8 @@ def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> Colu
         for text, plain in zip(texts.texts, texts.plain, strict=True)
         if not plain
     )
-    decimal, thousands, guessed = _separators_of(forms, options)
-    unit, problem = _unit_of(texts, forms)
+    decimal, thousands, guessed = separators_of(forms, options)
+    unit, problem = unit_of(texts, forms)
     form = NumberFormat(decimal, thousands, unit, missing=options.missing)
     usual = decimal == "." and "." not in thousands
     numeric = np.array(
@@ -262,17 +140,18 @@ def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> Colu
     )
     words = max(1, count - likely)
     of_rows = texts.counts / rows
+    if not problem and numeric.sum() < NUMERIC_FRACTION * words:
+        loose = read_loosely(texts, forms, unit)
+        if loose.sum() >= NUMERIC_FRACTION * words:
+            numeric, problem = loose, several_ways(texts, numeric, loose)
     shares = {"number": numeric.sum() / words, "duration": timed.sum() / words}
     read = numeric if shares["number"] >= shares["duration"] else timed
-    enough = read.any() and (
-        read.sum() / words >= NUMERIC_FRACTION or (read * of_rows).sum() >= 0.9
-    )
-    if enough:
+    enough = read.sum() / words >= NUMERIC_FRACTION or (read * of_rows).sum() >= NUMERIC_FRACTION
+    if read.any() and enough:
         duration = read is timed
         role: Role = "duration" if duration else "number"
-        form = replace(form, duration=duration) if not duration else NumberFormat(
-            duration=True, missing=options.missing
-        )  # fmt: skip
+        if duration:
+            form = NumberFormat(duration=True, missing=options.missing)
         return _numbers_of(base, texts, forms, form, (role, read, problem, guessed, shares))
     shares = {kind: float(share) for kind, share in shares.items() if share}
     long = any(len(text) > MAX_NUMBER for text in texts.texts)
@@ -287,8 +166,8 @@ def _describe_texts(texts: _Texts, forms: _Forms, options: ValueOptions) -> Colu
 
 def _numbers_of(
     base: ColumnDescription,
-    texts: _Texts,
-    forms: _Forms,
+    texts: Texts,
+    forms: Forms,
     form: NumberFormat,
     found: tuple[Role, np.ndarray, str, bool, dict[str, Any]],
 ) -> ColumnDescription:
@@ -326,7 +205,7 @@ def _is_gap(odd: Odd, form: NumberFormat) -> bool:
     return odd.rows > 1 and not any(character.isdecimal() for character in odd.text)
 
 
-def _kind_of_text(base: ColumnDescription, texts: _Texts) -> tuple[Role, str]:
+def _kind_of_text(base: ColumnDescription, texts: Texts) -> tuple[Role, str]:
     """Category, id or free text, and why it is no category."""
     rows, count = base.rows, base.distinct
     if rows < FEW_ROWS:
@@ -362,8 +241,8 @@ def _describe_numbers(column: pandas.Series, options: ValueOptions) -> ColumnDes
 def _remarks(
     name: str,
     values: np.ndarray,
-    texts: _Texts,
-    forms: _Forms,
+    texts: Texts,
+    forms: Forms,
     form: NumberFormat,
     guessed: bool,
 ) -> list[str]:

@@ -58,7 +58,7 @@ def merge_labels(rows: Mapping[str, int], verbatim: bool = False) -> MergedLabel
     """The labels of a column, of each text how many rows have it.
 
     Blanks around a label and its Unicode form never count; nor do, unless verbatim, the case of words and
-    the form of numbers. The spelling that most rows have names the label.
+    the form of numbers. The spelling that most rows have names the label, of a number the shortest.
     """
     groups: dict[str, dict[str, int]] = {}
     cleaned = {text: clean_label(text) for text in rows}
@@ -67,8 +67,11 @@ def merge_labels(rows: Mapping[str, int], verbatim: bool = False) -> MergedLabel
         spellings = groups.setdefault(key or f"\0{label}", {})
         spellings[label] = spellings.get(label, 0) + rows[text]
     name_of: dict[str, str] = {}
-    for spellings in groups.values():
-        name = min(spellings, key=lambda each: (-spellings[each], each))
+    for key, spellings in groups.items():
+        if _number_key(key):
+            name = min(spellings, key=lambda each: (len(each), each))
+        else:
+            name = min(spellings, key=lambda each: (-spellings[each], each))
         name_of |= dict.fromkeys(spellings, name)
     names = list(dict.fromkeys(name_of.values()))
     folded: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from nnzoo.data.columns import (
     to_text,
 )
 from nnzoo.data.labels import MergedLabels, clean_label, merge_labels
-from nnzoo.data.number_format import NumberFormat, plain_text
+from nnzoo.data.number_format import plain_text
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _number_target(column: pandas.Series, options: CsvOptions) -> tuple[dict[str
     target, path = str(column.name), options.path
     found = describe_target(column, options)
     if found.problem:
-        raise DataError(f"{path}: the target '{target}' has {found.problem}; write them in one")
+        raise DataError(f"{path}: the target '{target}' has {found.problem}; write them in one way")
     spec: dict[str, Any] = {"task": "regression", "targets": [target]}
     notes = format_notes([found])
     notes += [f"target {quoted_name(target)}: {remark}" for remark in found.remarks]
@@ -242,7 +242,7 @@ def refuse_unusable(
         for (name, count), text in zip(many.items(), texts, strict=True)
     ]
     texts += [f"has {each.problem}" for each in mixed]
-    hint = " or raise data.max_categories" if many else ", or write them in one unit"
+    hint = " or raise data.max_categories" if many else ", or write them in one way"
     if len(texts) == 1:
         name = next(iter([*many, *(each.name for each in mixed)]))
         raise DataError(f"{path}: column '{name}' {texts[0]}; leave it out ({line}){hint}")
@@ -343,82 +343,3 @@ def describe_counts(columns: list[dict[str, Any]]) -> str:
     texts = [f"{numbers} number{'s' * (numbers != 1)}"] if numbers else []
     texts += [f"{categories} categor{'y' if categories == 1 else 'ies'}"] if categories else []
     return ", ".join(texts)
-
-
-# What the values say together.
-
-
-def target_copies(
-    columns: list[dict[str, Any]], x: np.ndarray, y: np.ndarray, classes: bool
-) -> list[str]:
-    """A line on columns of training rows that are the target in other words.
-
-    x: (rows, columns), NaN for missing; y: (rows,) codes or numbers.
-    """
-    if len(y) < 10:
-        return []
-    listed = []
-    for i, column in enumerate(columns):
-        values = x[:, i]
-        if not np.isfinite(values).all():
-            continue
-        if classes:
-            kinds, codes = np.unique(values, return_inverse=True)
-            few = 2 <= len(kinds) <= max(2, len(y) // 5)
-            if few and len(np.unique(codes * (int(y.max()) + 1) + y)) == len(kinds):
-                one = len(kinds) == len(np.unique(y))
-                listed.append(
-                    (
-                        column["name"],
-                        "one value for each class" if one else "tells the class of each row",
-                    )
-                )
-        elif values.std() > 0 and y.std() > 0:
-            correlation = abs(np.corrcoef(values, y)[0, 1])
-            if correlation > 1 - 1e-9:
-                listed.append((column["name"], "a straight line of it"))
-    if not listed:
-        return []
-    shown = named_in([f"{quoted_name(name)} ({what})" for name, what in listed])
-    drop = inline([name for name, _ in listed])
-    return [f"the target is among the inputs in other words: {shown}; data.drop: {drop}"]
-
-
-def repeated_rows(train: np.ndarray, others: dict[str, np.ndarray]) -> list[str]:
-    """A line on rows of other splits whose inputs are those of a training row."""
-    known = {row.tobytes() for row in np.ascontiguousarray(train)}
-    counts = {
-        part: sum(row.tobytes() in known for row in np.ascontiguousarray(rows))
-        for part, rows in others.items()
-    }
-    texts = [
-        f"{count:,} of {len(others[part]):,} {part} rows" for part, count in counts.items() if count
-    ]
-    return [f"equal a training row in all inputs: {', '.join(texts)}"] if texts else []
-
-
-def imputation_notes(
-    columns: list[dict[str, Any]], parts: Iterable[np.ndarray], how: str
-) -> list[str]:
-    """A line on how many values are filled in, and how many rows have none of a column's categories."""
-    arrays = list(parts)
-    filled, none = [], []
-    for i, column in enumerate(columns):
-        test: Callable[[np.ndarray], Any] = np.isnan if "categories" not in column else _negative
-        count = sum(int(test(rows[:, i]).sum()) for rows in arrays)
-        if count:
-            (none if "categories" in column else filled).append(
-                f"{count:,} of {quoted_name(column['name'])}"
-            )
-    what = {"mean": "the mean", "median": "the median", "zero": "zero"}[how]
-    notes = [f"missing values filled with {what}: {named_in(filled)}"] if filled else []
-    return notes + ([f"rows without a known category: {named_in(none)}"] if none else [])
-
-
-def _negative(values: np.ndarray) -> np.ndarray:
-    return values < 0
-
-
-def plain_format(column: dict[str, Any]) -> NumberFormat:
-    """How a column of a spec is read as numbers."""
-    return NumberFormat.from_spec(column.get("format", {}))

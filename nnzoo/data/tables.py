@@ -23,13 +23,11 @@ from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
 from nnzoo.data.labels import LabelIndex
 from nnzoo.data.number_format import NumberFormat
 from nnzoo.data.splitting import split_rows
+from nnzoo.data.table_checks import imputation_notes, repeated_rows, target_copies
 from nnzoo.data.table_columns import (
-    imputation_notes,
     infer_columns,
     infer_target,
     looks_like_classes,
-    repeated_rows,
-    target_copies,
     target_labels,
     without_target_gaps,
 )

@@ -46,7 +46,7 @@ def table_config(
         if target in dropped:
             raise DataError(f"--drop: '{target}' is the target")
     else:
-        target, why = choose_target(found, choices, set(dropped))
+        target, why = choose_target(frame, found, choices, set(dropped))
     reasons = {
         name: unfit_reason(each, CsvOptions.model_fields["max_categories"].default)
         for name, each in found.items() if name not in (target, *dropped)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from nnzoo.data.column_checks import name_words
 
 if TYPE_CHECKING:
+    import pandas
+
     from nnzoo.data.column_description import ColumnDescription
 
 # Names of what is to be predicted, those that say so first.
@@ -40,12 +42,15 @@ class Choices:
 
 
 def choose_target(
-    found: dict[str, ColumnDescription], choices: Choices, dropped: set[str]
+    frame: pandas.DataFrame,
+    found: dict[str, ColumnDescription],
+    choices: Choices,
+    dropped: set[str],
 ) -> tuple[str, str]:
     """The column to predict, and why that one."""
-    usable = [name for name, each in found.items() if name not in dropped and is_target(each)] or [
-        name for name in found if name not in dropped
-    ]
+    usable = [
+        name for name, each in found.items() if name not in dropped and is_target(each, frame[name])
+    ] or [name for name in found if name not in dropped]
     for names in _TARGETS:
         for name in reversed(usable):
             words = name_words(name)
@@ -57,9 +62,12 @@ def choose_target(
     return last, "the last column" if last == list(found)[-1] else "the last column that can be one"
 
 
-def is_target(found: ColumnDescription) -> bool:
-    """Whether a column can be predicted: it has several values, and they are no ids, dates or texts."""
-    return found.role in ("number", "duration", "category") and found.distinct > 1
+def is_target(found: ColumnDescription, column: pandas.Series) -> bool:
+    """Whether a column can be predicted: it has several values, and they are no ids, dates or texts.
+
+    Words for a missing value are values there.
+    """
+    return found.role in ("number", "duration", "category", "empty") and column.nunique() > 1
 
 
 def unfit_reason(found: ColumnDescription, max_categories: int) -> str:

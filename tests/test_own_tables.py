@@ -1,0 +1,463 @@
+"""Tables as people have them: each kind of finding is read as the clean table is, or named."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Result
+
+from nnzoo.config.load import load_config
+from nnzoo.config.schema import CsvOptions, RowSplit
+from nnzoo.data.dataset import Dataset
+from nnzoo.data.tables import load_csv
+from nnzoo.errors import DataError
+
+NNZOO = Callable[..., Result]
+ROWS = 120
+Cells = dict[str, list[str]]
+
+
+def clean() -> Cells:
+    """A table of numbers, a category, a number target and a class target."""
+    draw = random.Random(1)
+    size = [draw.randrange(1_000, 4_000_000) for _ in range(ROWS)]
+    rate = [draw.randrange(-500, 5000) / 100 for _ in range(ROWS)]
+    age = [draw.randrange(18, 80) for _ in range(ROWS)]
+    return {
+        "size": [str(each) for each in size],
+        "rate": [f"{each:.2f}" for each in rate],
+        "age": [str(each) for each in age],
+        "town": [draw.choice(["Bern", "Basel", "Genf"]) for _ in range(ROWS)],
+        "price": [f"{each / 7 + 10_000 * i % 997:.2f}" for i, each in enumerate(size)],
+        "bought": [draw.choice(["yes", "no"]) for _ in range(ROWS)],
+    }
+
+
+def text_of(cells: Cells, delimiter: str = ";") -> str:
+    rows = zip(*cells.values(), strict=True)
+    lines = [delimiter.join(cells), *(delimiter.join(map(quoted, row)) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',";\n') else cell
+
+
+def load(cells: Cells, target: str, **options: Any) -> Dataset:
+    Path("t.csv").write_text(text_of(cells))
+    others = [name for name in ("price", "bought") if name in cells and name != target]
+    options = {"path": "t.csv", "target": target, "drop": others} | options
+    return load_csv(CsvOptions(name="csv", **options))
+
+
+def same_data(one: Dataset, other: Dataset) -> bool:
+    """Whether both hold the same rows, in the same splits."""
+    return list(one.splits) == list(other.splits) and all(
+        torch.equal(a.nan_to_num(-7e7), b.nan_to_num(-7e7))
+        for part in one.splits
+        for a, b in zip(one.splits[part].tensors(), other.splits[part].tensors(), strict=True)
+    )
+
+
+def dirtied(**changes: Callable[[int, str], str]) -> Cells:
+    """The clean table with columns written in another way; a change gets the row and the value."""
+    cells = clean()
+    for name, change in changes.items():
+        cells[name] = [change(row, value) for row, value in enumerate(cells[name])]
+    return cells
+
+
+def grouped(separator: str, decimal: str = ".") -> Callable[[int, str], str]:
+    def change(row: int, value: str) -> str:
+        return (
+            f"{float(value):,.2f}".replace(",", "|").replace(".", decimal).replace("|", separator)
+        )
+
+    return change
+
+
+def whole(separator: str) -> Callable[[int, str], str]:
+    return lambda row, value: f"{int(value):,}".replace(",", separator)
+
+
+def comma(row: int, value: str) -> str:
+    return value.replace(".", ",")
+
+
+# F2 and F23: numbers in people's clothes, in inputs and in the target.
+
+CLOTHES: dict[str, dict[str, Callable[[int, str], str]]] = {
+    "thousands commas": {"size": whole(",")},
+    "thousands points": {"size": whole(".")},
+    "thousands blanks": {"size": whole(" ")},
+    "thousands no-break blanks": {"size": whole("\u00a0")},
+    "thousands thin blanks": {"size": whole("\u202f")},
+    "thousands apostrophes": {"size": whole("'")},
+    "dollars": {"price": lambda i, v: f"${float(v):,.2f}"},
+    "minus before dollars": {"rate": lambda i, v: f"-${v[1:]}" if v[0] == "-" else f"${v}"},
+    "euros behind": {"price": lambda i, v: grouped(".", ",")(i, v) + " \u20ac"},
+    "currency code": {"price": lambda i, v: "CHF " + grouped("'")(i, v)},
+    "currency code behind": {"price": lambda i, v: grouped(",")(i, v) + " USD"},
+    "percent": {"rate": lambda i, v: f"{v}%"},
+    "percent with a blank": {"rate": lambda i, v: f"{v} %"},
+    "a unit": {"age": lambda i, v: f"{v} years"},
+    "a unit, singular too": {"age": lambda i, v: f"{v} year{'s' * (i % 2)}"},
+    "a unit without a blank": {"age": lambda i, v: f"{v}kg"},
+    "unicode minus": {"rate": lambda i, v: v.replace("-", "\u2212")},
+    "brackets": {"rate": lambda i, v: f"({v[1:]})" if v[0] == "-" else v},
+    "minus behind": {"rate": lambda i, v: f"{v[1:]}-" if v[0] == "-" else v},
+    "plus": {"rate": lambda i, v: v if v[0] == "-" else f"+{v}"},
+    "footnotes": {"age": lambda i, v: v + ("*" if i % 9 == 0 else "[1]" if i % 11 == 0 else "")},
+    "quotes inside": {"age": lambda i, v: f'"{v}"'},
+    "fullwidth digits": {"age": lambda i, v: "".join(chr(ord(c) + 0xFEE0) for c in v)},
+    "blanks around": {"age": lambda i, v: f" {v} ", "rate": lambda i, v: f"{v} "},
+    "decimal commas": {"rate": comma, "price": comma},
+    "decimal commas and thousands points": {"price": grouped(".", ",")},
+    "decimal commas and thousands blanks": {"price": grouped(" ", ",")},
+    "scientific": {"rate": lambda i, v: f"{float(v):.4e}"},
+}
+
+
+@pytest.mark.parametrize("target", ["price", "bought"])
+@pytest.mark.parametrize("kind", CLOTHES)
+def test_numbers_in_clothes_are_read_as_the_clean_table_and_said(kind: str, target: str) -> None:
+    plain = load(clean(), target)
+    other = load(dirtied(**CLOTHES[kind]), target)
+    assert same_data(other, plain), other.notes
+    changed = [name for name in CLOTHES[kind] if name not in ("price",) or target == "price"]
+    silent = ("plus", "scientific", "blanks around")  # what any program writes or skips
+    if changed and kind not in silent:
+        assert any("read as numbers" in n or "the mark in" in n for n in other.notes), other.notes
+
+
+def test_what_is_read_so_is_read_so_in_new_files_too(nnzoo: NNZOO) -> None:
+    cells = dirtied(
+        size=whole("."), price=lambda i, v: grouped(".", ",")(i, v) + " \u20ac", rate=comma
+    )
+    Path("t.csv").write_text(text_of(cells))
+    assert nnzoo("init", "t.csv", "--target", "price", "--drop", "bought").code == 0
+    result = nnzoo("train", "t", "-s", "train.epochs=2")
+    assert result.code == 0, result.err
+    assert "read as numbers: 'size' (" in result.err
+    few = {name: values[:6] for name, values in cells.items()}
+    Path("new.csv").write_text(text_of(few))
+    german = nnzoo("predict", "checkpoints/t", "new.csv").out
+    few |= {name: clean()[name][:6] for name in ("size", "rate", "price")}
+    few["size"] = [whole(".")(0, each) for each in few["size"]]
+    few["rate"] = [comma(0, each) for each in few["rate"]]
+    Path("new.csv").write_text(text_of(few))
+    assert nnzoo("predict", "checkpoints/t", "new.csv").out == german
+    assert nnzoo("eval", "checkpoints/t", "--json").json["r2"] is not None
+
+
+def test_percent_stays_what_it_says() -> None:
+    other = load(dirtied(rate=lambda i, v: f"{v}%"), "bought")
+    assert any("(in percent)" in note for note in other.notes)
+
+
+def test_units_that_differ_are_refused_by_row_with_the_way_out() -> None:
+    cells = dirtied(age=lambda i, v: f"{v} km" if i % 2 else f"{int(v) * 1000} m")
+    with pytest.raises(DataError) as error:
+        load(cells, "bought")
+    assert "column 'age' has numbers in several units ('" in str(error.value)
+    assert "data.drop: [price, age]" in str(error.value)
+
+
+def test_a_decimal_separator_that_is_stated_holds() -> None:
+    cells = dirtied(size=lambda i, v: f"{1 + int(v) // 9000},{int(v) % 1000:03d}", rate=comma)
+    thousands = load(cells, "bought", thousands=",", decimal=".", drop=["rate", "price"])
+    decimal = load(cells, "bought", thousands="none", decimal=",", drop=["rate", "price"])
+    x, smaller = (each.splits["train"].tensors()[0][:, 0] for each in (thousands, decimal))
+    assert torch.allclose(x, 1000 * smaller)
+
+
+@pytest.mark.parametrize("options", [{"decimal": ","}, {}])
+def test_numbers_that_no_one_separator_reads_are_named_and_never_categories(
+    options: dict[str, Any], nnzoo: NNZOO
+) -> None:
+    cells = clean() if options else dirtied(rate=lambda i, v: comma(i, v) if i % 2 else v)
+    with pytest.raises(DataError, match=r"column 'rate' has numbers .* \('"):
+        load(cells, "bought", **options)
+    if not options:
+        Path("t.csv").write_text(text_of(cells))
+        assert nnzoo("init", "t.csv", "--target", "bought").code == 0
+        assert load_config("t").data.drop == ["rate"]  # type: ignore[attr-defined]
+
+
+# F3: words for a missing value.
+
+WORDS = [
+    "#N/A",
+    "<NA>",
+    ".",
+    "unknown",
+    "n.a.",
+    "Not available",
+    "missing",
+    "#DIV/0!",
+    "tbd",
+    "void",
+]
+
+
+@pytest.mark.parametrize("step", [3, 30])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_among_numbers_is_a_gap_like_an_empty_cell_and_said(word: str, step: int) -> None:
+    empty = load(dirtied(age=lambda i, v: v if i % step else ""), "bought")
+    other = load(dirtied(age=lambda i, v: v if i % step else word), "bought")
+    assert same_data(other, empty), other.notes
+    assert any("missing values filled with the mean" in note for note in other.notes)
+    if word.isalpha():
+        assert any(f"counts as missing: '{word}' in" in note for note in other.notes)
+
+
+def test_one_odd_value_is_named_by_train_and_init_counts_it_as_missing(nnzoo: NNZOO) -> None:
+    cells = dirtied(age=lambda i, v: "3O" if i == 41 else v)
+    with pytest.raises(DataError, match="column 'age' holds numbers, but data row 42 has '3O'"):
+        load(cells, "bought", split=RowSplit(val=0, test=0))
+    Path("t.csv").write_text(text_of(cells))
+    assert nnzoo("init", "t.csv").code == 0
+    line = "  missing: [\"3O\"]    # no numbers: '3O' in data row 42; correct them, or count as missing"
+    assert line.replace('"', "") in Path("t.yaml").read_text().replace('"', "")
+    assert nnzoo("train", "t", "-s", "train.epochs=1").code == 0
+
+
+def test_further_missing_words_hold_for_every_column() -> None:
+    cells = dirtied(
+        age=lambda i, v: "-1" if i % 9 == 0 else v, town=lambda i, v: "-1" if i % 9 == 0 else v
+    )
+    other = load(cells, "bought", missing=["-1"])
+    empty = load(dirtied(age=lambda i, v: "" if i % 9 == 0 else v, town=lambda i, v: "" if i % 9 == 0 else v), "bought")  # fmt: skip
+    assert same_data(other, empty)
+
+
+def test_a_sentinel_is_told() -> None:
+    other = load(dirtied(age=lambda i, v: "-999" if i % 9 == 0 else v), "bought")
+    assert any("'age': -999 stands in" in note for note in other.notes)
+
+
+# F4: what tells rows apart.
+
+IDS: dict[str, tuple[str, Callable[[int], str]]] = {
+    "row numbers without a name": ("", str),
+    "row numbers": ("nr", lambda i: str(i + 1)),
+    "row numbers downwards": ("rank", lambda i: str(500 - i)),
+    "shuffled row numbers": ("key", lambda i: str(i * 7 % ROWS + 1)),
+    "an id of words and digits": ("customer", lambda i: f"{i * 7919 % 9973:04d}-{'QZX'[i % 3]}"),
+    "uuids": ("u", lambda i: f"{random.Random(i).getrandbits(128):032x}"),
+    "large numbers": ("account", lambda i: str(7_000_000_000 + i * 104_729 % 999_983)),
+    "names": ("name", lambda i: f"Ford, Mrs. {'ABCDEFGH'[i % 8]} {i}"),
+    "free text": (
+        "note",
+        lambda i: f"the {i}th customer was {'not ' * (i % 3)}happy with all this",
+    ),
+    "dates": ("when", lambda i: f"20{i * 7 % 23:02d}-0{1 + i % 9}-1{i % 7}"),
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_ids_names_and_dates_are_left_out_by_init_and_told_by_train(
+    nnzoo: NNZOO, kind: str
+) -> None:
+    name, value = IDS[kind]
+    Path("t.csv").write_text(text_of({name: [value(i) for i in range(ROWS)], **clean()}))
+    result = nnzoo("init", "t.csv", "--target", "bought", "--table")
+    assert result.code == 0, result.err
+    shown = name or "0"
+    assert f"left out: {shown} (" in result.err
+    assert shown in [str(each) for each in load_config("t").data.drop]  # type: ignore[attr-defined]
+    try:
+        used = load_csv(CsvOptions(name="csv", path="t.csv", max_categories=ROWS))
+    except DataError as error:
+        pytest.fail(str(error))
+    assert any(f"'{shown}'" in note and "data.drop" in note for note in used.notes), used.notes
+
+
+def test_columns_of_too_many_texts_are_named_at_once_with_the_line_to_paste() -> None:
+    cells = {"a": [f"x{i}" for i in range(300)], "b": [f"y{i * 7}" for i in range(300)],
+             "c": [str(i % 5) for i in range(300)], "y": ["u", "v"] * 150}  # fmt: skip
+    with pytest.raises(DataError) as error:
+        load(cells, "y", drop=["c"])
+    assert str(error.value) == (
+        "t.csv: 2 columns cannot be used as they are: 'a' is text with 210 different values; 'b' is text "
+        "with 210 different values. Leave them out or raise data.max_categories:\n"
+        "  data.drop: [c, a, b]"
+    )
+
+
+# F10 and F33: labels that differ by typing.
+
+LABELS: dict[str, Callable[[int, str], str]] = {
+    "blanks": lambda i, v: v + " " * (i % 3),
+    "no-break blanks": lambda i, v: v + "\u00a0" * (i % 2),
+    "case": lambda i, v: v.upper() if i % 5 == 0 else v.title() if i % 7 == 0 else v,
+    "all of it": lambda i, v: f" {v.title()}" if i % 4 == 0 else f"{v} " if i % 5 == 0 else v,
+    "invisible": lambda i, v: v + "\u200b" * (i % 2),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("column", ["bought", "town"])
+def test_labels_and_categories_that_mean_the_same_are_one_and_said(kind: str, column: str) -> None:
+    plain = load(clean(), "bought")
+    other = load(dirtied(**{column: LABELS[kind]}), "bought")
+    assert same_data(other, plain)
+    assert other.labels == ["no", "yes"]
+    assert any("typed in several ways are read as one" in note for note in other.notes)
+
+
+def test_unicode_forms_of_a_label_are_one() -> None:
+    cells = clean()
+    cells["bought"] = ["Zu\u0308rich" if i % 4 == 0 else "Z\u00fcrich" if i % 2 == 0 else "Genf" for i in range(ROWS)]  # fmt: skip
+    assert load(cells, "bought").labels == ["Genf", "Z\u00fcrich"]
+
+
+@pytest.mark.parametrize(
+    ("forms", "labels"),
+    [(["0", "0.0", "1", "1.0"], ["0", "1"]), (["00", "0", "01", "1"], ["0", "1"]),
+     (["TRUE", "True", "FALSE", "False"], ["FALSE", "TRUE"]), (["1", "2", "3"], ["1", "2", "3"])],
+)  # fmt: skip
+def test_forms_of_a_number_or_truth_value_are_one_label(
+    forms: list[str], labels: list[str]
+) -> None:
+    cells = clean() | {"bought": [forms[i % len(forms)] for i in range(ROWS)]}
+    assert [label.upper() for label in load(cells, "bought").labels] == labels
+
+
+def test_letters_that_differ_by_case_stay_apart_and_are_told() -> None:
+    cells = clean() | {"bought": ["aAbB"[i % 4] for i in range(ROWS)]}
+    other = load(cells, "bought")
+    assert other.labels == ["A", "B", "a", "b"]
+    assert any("differ by case alone, and are not one: 'A' and 'a'" in n for n in other.notes)
+
+
+def test_labels_are_kept_as_they_are_where_the_target_is_named_as_categories() -> None:
+    cells = dirtied(bought=lambda i, v: v.title() if i % 4 == 0 else v)
+    assert load(cells, "bought", categories=["bought"]).labels == ["No", "Yes", "no", "yes"]
+
+
+# F14: words for missing that are labels; rows without a target.
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "null", "-", "?", "N/A", "unknown"])
+def test_a_word_for_missing_is_a_label_of_the_target_and_said(word: str, nnzoo: NNZOO) -> None:
+    cells = clean() | {"bought": [[word, "Apnea", "Insomnia"][i % 3] for i in range(ROWS)]}
+    other = load(cells, "bought")
+    assert word in other.labels and len(other.labels) == 3
+    assert any(f"a class of the target 'bought': '{word}'" in note for note in other.notes)
+    assert load(cells, "bought", missing=[word]).labels == ["Apnea", "Insomnia"]
+
+
+def test_labels_that_are_all_signs_are_found_in_the_last_column(nnzoo: NNZOO) -> None:
+    cells = {"a": clean()["size"], "b": clean()["rate"], "kind": ["+-"[i % 2] for i in range(ROWS)]}
+    Path("t.csv").write_text(text_of(cells))
+    assert nnzoo("init", "t.csv").code == 0
+    assert load_config("t").data.target == "kind"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("target", ["price", "bought"])
+def test_rows_without_a_target_are_left_out_and_counted(target: str) -> None:
+    cells = dirtied(**{target: lambda i, v: "" if i % 10 == 3 else v})
+    other = load(cells, target)
+    assert sum(len(split) for split in other.splits.values()) == ROWS - 12
+    assert (
+        f"t.csv: 12 of 120 rows have no target '{target}' and are left out, first data row 4"
+        in other.notes
+    )
+
+
+def test_words_are_gaps_of_a_number_target() -> None:
+    other = load(dirtied(price=lambda i, v: "n/a" if i % 10 == 3 else v), "price")
+    assert other.task == "regression"
+    assert any("have no target 'price' ('n/a') and are left out" in note for note in other.notes)
+
+
+# F15 and F18: dates and durations in tables.
+
+
+def test_a_table_with_dates_that_are_in_no_order_is_a_table(nnzoo: NNZOO) -> None:
+    draw = random.Random(3)
+    dates = [f"201{draw.randrange(4, 6)}{draw.randrange(1, 13):02d}{draw.randrange(1, 29):02d}T000000" for _ in range(ROWS)]  # fmt: skip
+    cells = {"date": dates, **{name: clean()[name] for name in ("size", "age", "price")}}
+    Path("t.csv").write_text(text_of(cells))
+    result = nnzoo("init", "t.csv")
+    assert (result.code, load_config("t").data.name) == (0, "csv")
+    assert "left out: date (dates)" in result.err
+
+
+@pytest.mark.parametrize(
+    "form", ["{h}:{m:02d}:{s:02d}", "{h:02d}:{m:02d}", "{h}h {m}m", "PT{h}H{m}M"]
+)
+def test_durations_are_numbers_of_a_table(form: str, nnzoo: NNZOO) -> None:
+    texts = [form.format(h=1 + i // 50, m=i * 7 % 60, s=i * 11 % 60) for i in range(ROWS)]
+    Path("t.csv").write_text(
+        text_of({"finish": texts, "age": clean()["age"], "y": clean()["price"]})
+    )
+    assert nnzoo("init", "t.csv").code == 0
+    assert load_config("t").data.name == "csv"
+    other = load_csv(CsvOptions(name="csv", path="t.csv"))
+    assert other.spec["columns"][0] == {"name": "finish", "format": {"duration": True}}
+    assert any("seconds" in note for note in other.notes)
+
+
+# F16 and F22: the answer among the inputs.
+
+
+def test_rows_that_test_and_train_alike_are_counted() -> None:
+    cells = {
+        name: [value for value in values[:40] for _ in range(3)] for name, values in clean().items()
+    }
+    other = load(cells, "bought")
+    assert any(note.startswith("equal a training row in all inputs: ") for note in other.notes)
+    assert not any("equal a training row" in note for note in load(clean(), "bought").notes)
+
+
+@pytest.mark.parametrize(
+    ("copy", "target"),
+    [
+        (lambda cells: cells["bought"], "bought"),
+        (lambda cells: [str(int(each == "yes")) for each in cells["bought"]], "bought"),
+        (lambda cells: [{"yes": f"b{i % 3}", "no": f"n{i % 2}"}[v] for i, v in enumerate(cells["bought"])], "bought"),
+        (lambda cells: [f"{2 * float(each) + 3:.2f}" for each in cells["price"]], "price"),
+        (lambda cells: [f"${float(each):,.2f}" for each in cells["price"]], "price"),
+    ],
+)  # fmt: skip
+def test_the_target_in_other_words_is_told(copy: Callable[[Cells], list[str]], target: str) -> None:
+    cells = {"copy": copy(clean()), **clean()}
+    notes = load(cells, target).notes
+    assert any("the target is among the inputs in other words: 'copy'" in each for each in notes)
+    assert not any("in other words" in each for each in load(clean(), target).notes)
+
+
+def test_constant_columns_are_told() -> None:
+    notes = load({"same": ["7"] * ROWS, **clean()}, "bought").notes
+    assert "the same value in all training rows: 'same'" in notes
+
+
+# Files beside it.
+
+
+def test_columns_that_only_the_test_file_has_are_told() -> None:
+    Path("e.csv").write_text(text_of({"extra": ["1"] * ROWS, **clean()}))
+    other = load(clean(), "bought", test_path="e.csv")
+    assert "e.csv: not used, the training file lacks them: 'extra'" in other.notes
+
+
+def test_parquet_of_texts_is_read_alike() -> None:
+    import pandas
+
+    cells = dirtied(size=whole(","), rate=comma, bought=lambda i, v: v.title() if i % 3 else v)
+    pandas.DataFrame(cells).to_parquet("t.parquet")
+    typed = load_csv(CsvOptions(name="csv", path="t.parquet", target="bought", drop=["price"]))
+    assert same_data(typed, load(cells, "bought"))
+
+
+def test_a_clean_table_says_only_what_its_columns_are() -> None:
+    assert load(clean(), "bought").notes == ["columns: 3 numbers, 1 category"]
+    assert np.isfinite(load(clean(), "price").splits["train"].tensors()[0].numpy()).all()
