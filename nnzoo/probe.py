@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nnzoo.models.shared import single_layers
 from nnzoo.network import Network
 
+RECURRENT = ("RNN", "LSTM", "GRU")
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU)
 
 
@@ -38,6 +39,8 @@ class Layer:
     units: int | None = None
     gradient: float | None = None
     weight: float | None = None
+    inputs: int | None = None
+    """Features or channels it takes; None where it has no such number."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,6 +54,17 @@ class Look:
     layers: list[Layer]
     time: list[float] | None = None
     rows: int = 0
+
+    def label(self, layer: Layer) -> str:
+        """A layer for people: "layer 1 of 9 (Linear 64→32, 'features.0')", counting those that have
+        weights; others by type and name."""
+        weighted = [each for each in self.layers if each.multiply_adds]
+        if layer not in weighted:
+            return f"{layer.type} '{layer.name}'"
+        units = layer.shape[-1] if layer.type in ("Linear", *RECURRENT) else layer.shape[0]
+        size = f" {layer.inputs}→{units}" if layer.inputs else ""
+        number = weighted.index(layer) + 1
+        return f"layer {number} of {len(weighted)} ({layer.type}{size}, '{layer.name}')"
 
     def gradients(self) -> dict[str, float]:
         """The gradient norm of each layer that has weights."""
@@ -195,6 +209,7 @@ def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor
         parameters=sum(p.numel() for p in parameters),
         multiply_adds=_multiply_adds(module, out, parameters),
         weight=math.hypot(*_norms([p.detach() for p in parameters])) if parameters else None,
+        inputs=_inputs(module, parameters),
     )
     if out.device.type == "meta" or not out.numel():
         return layer
@@ -213,6 +228,15 @@ def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor
         low, high = by_unit.amin(1), by_unit.amax(1)
         layer.dead = int(((low == high) & (low == low.sign())).sum())
     return layer
+
+
+def _inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
+    """The features or channels that a layer with weights takes."""
+    if isinstance(module, nn.Conv1d | nn.Conv2d):
+        return module.in_channels
+    if isinstance(module, nn.Linear | nn.RNNBase):
+        return parameters[0].shape[1]
+    return None
 
 
 def _multiply_adds(module: nn.Module, out: Tensor, parameters: list[Tensor]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
+import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -14,10 +16,11 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock
 
-from nnzoo import __version__, gpu
+from nnzoo import __version__, gpu, run_notes
 from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
+from nnzoo.config.show import inline
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.distributed import ALONE, RESTART_WAIT, Joined, Processes, launch, restarts
 from nnzoo.errors import (
@@ -31,7 +34,6 @@ from nnzoo.errors import (
     UsageError,
 )
 from nnzoo.evaluate import evaluate
-from nnzoo.models.cuda import uses_cudnn
 from nnzoo.models.shared import share_layers
 from nnzoo.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore, sibling
@@ -127,8 +129,8 @@ def start(
     processes: Processes = ALONE,
     beside: Run | None = None,
 ) -> Run:
-    """Open a run's folder and go on from what it holds, or begin; without `write` nothing is
-    changed on disk, and training may not follow. Of several processes the one that leads looks and
+    """Open a run's folder and resume what it holds, or begin; without `write` the folder is neither
+    read nor changed, unless it must be resumed, and training may not follow. Of several processes the one that leads looks and
     writes, and tells the others. beside: a run of the same data and configuration but for its seed and
     name, with which it shares what it can.
 
@@ -144,7 +146,7 @@ def start(
         notes.append("--fresh: torchrun has started this run, and starts it again: going on")
     if not fresh:
         processes.follow(lambda: _position(folder, config))
-    going_on = processes.tell(lambda: _goes_on(folder, resume, fresh))
+    going_on = processes.tell(lambda: _goes_on(folder, resume, fresh, write))
     dataset = (
         beside.dataset if beside else processes.one_after_the_other(lambda: read_dataset(config))
     )
@@ -174,6 +176,7 @@ def start(
             notes += processes.tell(lambda: _take_new_folder(folder, lock, fresh))
         else:
             processes.tell(folder.check_writable)
+        notes += [] if beside else run_notes.new_run(network)
     processes.spread(list(network.state_dict().values()))
     step_seconds: float | None = None
     if beside:
@@ -194,7 +197,7 @@ def start(
             "the last digits will differ"
         )
     if config.train.precision == "bf16" and device.type == "cuda":
-        notes += _float32_note(network)
+        notes += run_notes.precision(network)
     use_threads(config.train)
     if isinstance(processes, Joined):
         share_layers(network.model, processes)
@@ -205,8 +208,8 @@ def start(
         trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
         state = "complete" if trainer.finished else "resumed"
         if state == "resumed":
-            notes += _schedule_note(content["config"], trainer)
-            notes += _device_note(content.get("device"), device)
+            notes += run_notes.schedule(content["config"], trainer)
+            notes += run_notes.device(content.get("device"), device)
     run = Run(folder, network, dataset, trainer, state, notes, lock)
     if write and processes.leads:
         if going_on and note:
@@ -217,7 +220,8 @@ def start(
             folder.write_config(config, environment(network, processes.size))
         if going_on:
             save_best(run)
-    notes.append(_how_it_starts(folder, trainer, state))
+    if write:
+        notes.append(run_notes.how_it_starts(folder, trainer, state))
     return run
 
 
@@ -253,15 +257,15 @@ def _position(folder: Folder, config: RunConfig) -> int:
         return -1  # the one that leads will say why, if it is this one
 
 
-def _goes_on(folder: Folder, resume: Resume, fresh: bool) -> bool:
+def _goes_on(folder: Folder, resume: Resume, fresh: bool, write: bool) -> bool:
     """Whether the folder holds a run to go on from; raises CheckpointError where it may not."""
-    going_on = folder.holds_run and not fresh
+    going_on = folder.holds_run and not fresh and (write or resume == "must")
     if resume == "must" and not going_on:
         raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
     if resume == "never" and going_on:
         raise CheckpointError(
-            f"--resume never: {folder.path} holds a run; --fresh sets it aside, or give this run "
-            "another name"
+            f"--resume never: {folder.path} holds a run; use another name "
+            f"(-s name={free_name(folder.path)}), or --fresh to start over (the old folder is kept)"
         )
     return going_on
 
@@ -273,8 +277,8 @@ def _take_up(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any
     content, note = folder.load()
     if "trainer" not in content:
         raise CheckpointError(
-            f"{folder.last} holds weights alone, nothing to go on from; --fresh sets "
-            f"{folder.path} aside and starts over"
+            f"{folder.last} holds weights alone, nothing to resume; --fresh starts over "
+            f"and keeps {folder.path} under another name"
         )
     return content, note
 
@@ -296,72 +300,14 @@ def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
     if fresh and folder.path.exists():
         old = FileLock(folder.path / ".lock")
         folder.acquire(old)
-        notes.append(f"the old run lies in {folder.set_aside()}")
+        notes.append(f"the old run was moved to {folder.set_aside()}")
         old.release()
     folder.acquire(lock, RESTART_WAIT if restarts() else 0)
     if folder.holds_run:
         raise CheckpointError(
-            f"another process has just trained in {folder.path}; run the same command again to go on"
+            f"another process has just trained in {folder.path}; run the same command again to resume"
         )
     return notes
-
-
-def _schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
-    """What the schedule does where `train.epochs` has changed since the checkpoint."""
-    epochs, schedule = trainer.config.train.epochs, trainer.config.optim.schedule
-    if before["train"]["epochs"] == epochs or schedule.name in ("constant", "step", "plateau"):
-        return []
-    return [
-        f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
-        f"{epochs} epochs, and the rate goes on at {trainer.rate_at(trainer.step):.3g}"
-    ]
-
-
-def _float32_note(network: Network) -> list[str]:
-    """What precision bf16 leaves out on a GPU."""
-    if not any(uses_cudnn(each) for each in network.model.modules()):
-        return []
-    return [
-        "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16"
-    ]
-
-
-def _device_note(before: Any, device: torch.device) -> list[str]:
-    """That a run goes on on another device than that of its checkpoint, where that names one."""
-    here = gpu.label(device)
-    if before in (None, here):
-        return []
-    return [
-        f"trained on {before} so far, and goes on on {here}: the last digits will differ from a run "
-        "on one device"
-    ]
-
-
-def _how_it_starts(folder: Folder, trainer: Trainer, state: State) -> str:
-    epochs = trainer.config.train.epochs
-    if state == "new":
-        return f"no checkpoint in {folder.path}: starting new"
-    if state == "resumed":
-        inside = (
-            f", step {trainer.group + 1} of {len(trainer.groups)}"
-            if 0 < trainer.group < len(trainer.groups)
-            else ""
-        )
-        return f"resumed {folder.path} at epoch {trainer.epoch + 1} of {epochs}{inside}"
-    if trainer.epoch < epochs:
-        return (
-            f"{folder.path} is complete: stopped early after epoch {trainer.epoch} of {epochs}; raise "
-            "train.early_stopping.patience to go on, or --fresh to start over"
-        )
-    if trainer.epoch > epochs:
-        return (
-            f"{folder.path} is complete: it has {trainer.epoch} epochs, more than the {epochs} asked "
-            "for; --fresh starts over"
-        )
-    return (
-        f"{folder.path} is complete: {trainer.epoch} of {epochs} epochs; raise train.epochs to go "
-        "on, or --fresh to start over"
-    )
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
@@ -372,10 +318,15 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
     before, after = old.flat(), new.flat()
     ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them
     return [
-        f"  {key}: {before.get(key, 'not set')} there, {after.get(key, 'not set')} here"
+        f"  {key}: {_value(before, key)} there, {_value(after, key)} here"
         for key in dict.fromkeys([*before, *after])
         if not key.startswith(ignored) and before.get(key) != after.get(key)
     ]
+
+
+def _value(values: dict[str, Any], key: str) -> str:
+    """A value as a file has it."""
+    return inline(values[key]) if key in values else "not set"
 
 
 def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
@@ -394,9 +345,18 @@ def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, fold
         differing = ["  data: other rows or values there than here"]
     if differing:
         raise UsageError(
-            f"{folder.path} holds another run:\n" + "\n".join(differing) + "\n"
-            "Give this run another name, or start over with --fresh (the old folder is kept)."
+            f"{folder.path} holds a run of another config. Train this one beside it: "
+            f"-s name={free_name(folder.path)}; or start over: --fresh (the old folder is kept)\n"
+            + "\n".join(differing)
         )
+
+
+def free_name(path: Path) -> str:
+    """The first of name-2, name-3, … that is not taken beside a run's folder."""
+    stem = re.sub(r"-\d{1,3}$", "", path.name)[:95]
+    return next(
+        name for i in itertools.count(2) if not path.with_name(name := f"{stem}-{i}").exists()
+    )
 
 
 def environment(network: Network, processes: int = 1) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def test_files_names_dictionaries_and_sets_are_configs(tmp_path: Path) -> None:
     assert by_config.folder == Path("checkpoints/other")
     with pytest.raises(ConfigError, match="unknown key; did you mean 'epochs'"):
         nnzoo.train(TINY | {"train": {"epoch": 1}})
-    with pytest.raises(UsageError, match="holds another run"):
+    with pytest.raises(UsageError, match="holds a run of another config"):
         list(nnzoo.train(TINY))
         nnzoo.train(TINY, sets=["model.hidden=[9]"])
 
@@ -179,5 +179,5 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(UsageError, match="no config 'nothing'"):
         nnzoo.train("nothing")
     list(nnzoo.train(TINY))
-    with pytest.raises(UsageError, match="holds another run"):
+    with pytest.raises(UsageError, match="holds a run of another config"):
         nnzoo.load("checkpoints/tiny", sets=["seed=4"])

@@ -317,7 +317,7 @@ def test_a_warning_is_shown_once(nnzoo: NNZOO) -> None:
     words = ["train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
              "model.activation=sigmoid", "-s", "train={epochs: 3, batch_size: 8}"]  # fmt: skip
     result = nnzoo(*words)
-    assert result.err.count("vanishing gradient: '1' gets") == 1
+    assert result.err.count("vanishing gradient: layer 1 of") == 1
     words += ["--fresh", "-s", "train.epochs=1"]
     told = [line for line in nnzoo(*words, "--json").lines if line["event"] == "warning"]
     assert [(each["epoch"], each["kind"], each["layer"]) for each in told] == [

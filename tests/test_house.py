@@ -25,6 +25,7 @@ LAYERS = """
     nnzoo.config.hints
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
+    nnzoo.observations
     nnzoo.native nnzoo.native.library
     nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
     nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.frequency nnzoo.data.time_index nnzoo.data.date_forms
@@ -55,6 +56,7 @@ LAYERS = """
     nnzoo.training.together
     nnzoo.training.tune
     nnzoo.training.folder
+    nnzoo.run_notes
     nnzoo.run nnzoo.runs
     nnzoo.several nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.study
     nnzoo.sweep.search

@@ -230,7 +230,7 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
     assert shown.json["files"][0]["file"] == "pictures/sheet.png"
     with np.load("pictures/arrays.npz") as kept:
         assert len(kept["input"]) == 2
-    assert "vanishing gradient: '1' gets" in nnzoo("inspect", "checkpoints/mlp").out
+    assert "vanishing gradient: layer 1 of" in nnzoo("inspect", "checkpoints/mlp").out
 
 
 def test_pictures_of_ones_own_can_be_looked_at(nnzoo: NNZOO) -> None:

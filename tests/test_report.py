@@ -185,7 +185,9 @@ def test_formulas_links_and_gaps_do_no_harm(nnzoo: NNZOO, tmp_path: Path) -> Non
     assert secret.read_text() == "password: 1" and not (folder / "report.html").is_symlink()
     page = (folder / "report.html").read_text()
     assert "password" not in page and "price $x_{ $" in text_of(page)
-    assert nnzoo("report", folder, other, other).code == 0
+    twice = nnzoo("report", folder, other, other)
+    assert (twice.code, twice.err) == (2, f"{other} is given twice; each run once\n")
+    assert nnzoo("report", folder, other).code == 0
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (folder / "inspect").symlink_to(elsewhere)

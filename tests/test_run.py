@@ -74,7 +74,9 @@ def test_a_complete_run_says_so_and_exits_with_0(nnzoo: Callable[..., Any]) -> N
     before = Path("checkpoints/cnn/last.pt").read_bytes()
     result = nnzoo("train", "--config", "cnn", *FAST)
     assert result.code == 0
-    assert "checkpoints/cnn is complete: 2 of 2 epochs; raise train.epochs to go on" in result.err
+    assert (
+        "checkpoints/cnn is complete: 2 of 2 epochs; raise train.epochs to resume it" in result.err
+    )
     assert "accuracy" in result.out
     assert Path("checkpoints/cnn/last.pt").read_bytes() == before
 
@@ -94,7 +96,10 @@ def test_another_network_or_data_under_the_same_name_is_refused_naming_the_keys(
     result = nnzoo("train", "--config", "cnn", *FAST, "-s", "model.channels=[4,16]", "--seed", "5",
                    "-s", "data.split.test=0.3")  # fmt: skip
     assert result.code == 2
-    assert "checkpoints/cnn holds another run:" in result.err
+    assert (
+        "checkpoints/cnn holds a run of another config. Train this one beside it: -s name=cnn-2;"
+        in result.err
+    )
     assert "model.channels: [4, 8] there, [4, 16] here" in result.err
     assert "seed: 0 there, 5 here" in result.err
     assert "data.split.test: 0.2 there, 0.3 here" in result.err
@@ -108,7 +113,7 @@ def test_fresh_sets_the_old_folder_aside_and_deletes_nothing(nnzoo: Callable[...
     result = nnzoo("train", "--config", "cnn", *FAST, "-s", "model.channels=[4,16]", "--fresh")
     assert result.code == 0
     (aside,) = [path for path in Path("checkpoints").iterdir() if path.name != "cnn"]
-    assert f"the old run lies in {aside}" in result.err
+    assert f"the old run was moved to {aside}" in result.err
     assert (aside / "last.pt").read_bytes() == before
 
 
@@ -149,7 +154,7 @@ def test_resume_must_and_never(nnzoo: Callable[..., Any]) -> None:
     assert nnzoo("train", "--config", "cnn", *FAST, "--resume", "never").code == 0
     result = nnzoo("train", "--config", "cnn", *FAST, "--resume", "never")
     assert result.code == 5
-    assert "holds a run; --fresh sets it aside" in result.err
+    assert "holds a run; use another name (-s name=cnn-2), or --fresh" in result.err
 
 
 def test_the_resolved_config_of_a_run_trains_the_same_weights(nnzoo: Callable[..., Any]) -> None:
@@ -176,7 +181,10 @@ def test_dry_run_shows_the_layers_and_writes_nothing(nnzoo: Callable[..., Any]) 
 def test_dry_run_refuses_what_a_real_run_would_refuse(nnzoo: Callable[..., Any]) -> None:
     assert nnzoo("train", "--config", "cnn", "--dry-run", "--out", "cnn.yaml/x").code == 5
     nnzoo("train", "--config", "cnn", *FAST)
-    assert nnzoo("train", "--config", "cnn", "--dry-run", "-s", "model.channels=[9,9]").code == 2
+    before = Path("checkpoints/cnn/last.pt").read_bytes()
+    other = nnzoo("train", "--config", "cnn", "--dry-run", "-s", "model.channels=[9,9]")
+    assert other.code == 0  # it writes nothing, so it disturbs no other run
+    assert Path("checkpoints/cnn/last.pt").read_bytes() == before
     assert nnzoo("train", "--config", "mlp", "--dry-run", "-s", "data=csv").code == 2
     wrong = ("-s", "data={name: csv, path: none.csv}")
     assert nnzoo("train", "--config", "mlp", "--dry-run", *wrong).code == 3
@@ -609,7 +617,7 @@ def test_weights_alone_cannot_go_on_and_are_not_lost(nnzoo: Callable[..., Any]) 
     (folder / "best.pt").replace(folder / "last.pt")
     result = nnzoo("train", "--config", "cnn", *FAST)
     assert result.code == 5
-    assert "holds weights alone, nothing to go on from; --fresh sets" in result.err
+    assert "holds weights alone, nothing to resume; --fresh starts over" in result.err
     (folder / "last.pt").replace(folder / "best.pt")
     result = nnzoo("train", "--config", "cnn", *FAST)
     assert result.code == 5
@@ -653,7 +661,7 @@ def test_a_longer_schedule_is_explained_when_it_goes_on(nnzoo: Callable[..., Any
     nnzoo("train", "--config", "cnn", *FAST, *cosine)
     result = nnzoo("train", "--config", "cnn", *FAST, *cosine, "-s", "train.epochs=4")
     assert (
-        "train.epochs was 2: the cosine schedule now runs over 4 epochs, and the rate goes on at "
+        "train.epochs was 2: the cosine schedule now runs over 4 epochs, and the learning rate continues at "
         "0.0005" in result.err
     )
 
@@ -663,7 +671,7 @@ def test_patience_may_be_raised_after_an_early_stop(nnzoo: Callable[..., Any]) -
     nnzoo("train", "-c", "cnn", *FAST, *early, "-s", "train.early_stopping={patience: 1}")
     result = nnzoo("train", "-c", "cnn", *FAST, *early, "-s", "train.early_stopping={patience: 1}")
     assert "stopped early after epoch" in result.err
-    assert "raise train.early_stopping.patience to go on" in result.err
+    assert "raise train.early_stopping.patience to resume it" in result.err
     result = nnzoo("train", "-c", "cnn", *FAST, *early, "-s", "train.early_stopping={patience: 2}")
     assert "resumed checkpoints/cnn at epoch" in result.err
 

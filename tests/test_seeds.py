@@ -478,7 +478,7 @@ def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
     other = nnzoo(*words, "-s", "optim.lr=0.5")
     assert other.code == 2 and "optim.lr" in other.err
     fresh = nnzoo(*words, "--fresh", "-s", "optim.lr=0.5")
-    assert fresh.code == 0 and "the old run lies in" in fresh.err
+    assert fresh.code == 0 and "the old run was moved to" in fresh.err
     assert len(list(Path("checkpoints/mlp-seeds").glob("seed-0.*"))) == 1
 
 
@@ -521,7 +521,7 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
     assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
         "'", ""
     ).replace("[8]", "")
-    assert "--fresh" not in result.err.split("go on with")[1]
+    assert "--fresh" not in result.err.split("resume with")[1]
     told = json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text())
     assert told["summary"]["complete"] == 0
     on = nnzoo(*words, "--verbose", 1)

@@ -502,7 +502,7 @@ def test_a_signal_saves_the_trial_and_says_how_to_go_on(sign: signal.Signals, co
     assert process.returncode == code, err
     name = "Ctrl-C" if sign == signal.SIGINT else "SIGTERM"
     shown = "nnzoo sweep flowers.yaml --json " + " ".join(words)
-    assert f"{name}: trial 0 is saved; go on with:\n  {shown}\n" in err
+    assert f"{name}: trial 0 is saved; resume with:\n  {shown}\n" in err
     assert "Traceback" not in err and out == ""
     assert Path("checkpoints/flowers/trials/0/last.pt").exists()
 

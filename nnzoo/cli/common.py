@@ -25,11 +25,12 @@ from nnzoo.errors import (
     is_out_of_memory,
     visible,
 )
-from nnzoo.status import listening
+from nnzoo.status import listening, status
 
 if TYPE_CHECKING:
     from nnzoo.config import RunConfig
 
+DEFAULT_OUT = Path("checkpoints")
 SPLITS = ("train", "val", "test")
 
 ConfigOption = Annotated[
@@ -145,6 +146,24 @@ def settle_process() -> None:
 
     keep_freed_memory()
     give_back_code()
+
+
+def load_torch() -> None:
+    """Import torch, which takes a second or, the first time, several."""
+    with status("loading PyTorch", log=False):
+        import torch  # noqa: F401
+
+
+def run_parent(source: str | None, out: Path) -> Path:
+    """Where the run of a command's config is: beside the run folder that the config was named by
+    (`nnzoo train runs/cnn`), else in `out`."""
+    if source is not None and out == DEFAULT_OUT:
+        folder = Path(source)
+        folder = folder.parent if folder.name == "config.yaml" else folder
+        with suppress(OSError, ValueError):
+            if (folder / "last.pt").is_file() and (folder / "config.yaml").is_file():
+                return folder.resolve().parent if folder.parent == folder else folder.parent
+    return out
 
 
 def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:

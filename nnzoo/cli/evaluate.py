@@ -17,6 +17,7 @@ from nnzoo.cli.common import (
     SeedOption,
     SetOption,
     config_of,
+    load_torch,
     note,
     one_of,
 )
@@ -60,6 +61,7 @@ def eval_(
             raise UsageError(
                 f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}"
             )
+    load_torch()
     from nnzoo.trained import Trained
     from nnzoo.training.device import choose_device
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from nnzoo.cli.common import DebugOption, JsonOption, note, one_of
+from nnzoo.cli.common import DebugOption, JsonOption, load_torch, note, one_of
 from nnzoo.errors import UsageError
 
 
@@ -37,6 +37,7 @@ def export(
     one_of("--weights", weights, ("best", "last"))
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"--out: {out} is not a file in a folder that exists")
+    load_torch()
     import torch
 
     from nnzoo import console

@@ -8,7 +8,16 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from nnzoo.cli.common import SPLITS, DebugOption, DeviceOption, JsonOption, SetOption, note, one_of
+from nnzoo.cli.common import (
+    SPLITS,
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    SetOption,
+    load_torch,
+    note,
+    one_of,
+)
 from nnzoo.errors import UsageError
 
 
@@ -41,6 +50,7 @@ def inspect(
     one_of("--weights", weights, ("best", "last"))
     if inputs and rows:
         raise UsageError("give images or --row, not both")
+    load_torch()
     import torch
 
     from nnzoo import console

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, note, one_of
+from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, load_torch, note, one_of
 from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def predict(
     inputs = inputs or []
     if out is not None and any(_same(out, each) for each in inputs):
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
+    load_torch()
     from nnzoo.predict.answers import forecasts
     from nnzoo.predict.inputs import predict_files
     from nnzoo.trained import Trained

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnzoo.cli.common import DebugOption, DeviceOption, SetOption, note
+from nnzoo.cli.common import DebugOption, DeviceOption, SetOption, load_torch, note
 from nnzoo.errors import UsageError
 
 
@@ -26,6 +26,13 @@ def report(
     """Write one HTML page about a run, or several runs side by side."""
     if set_ and len(runs) > 1:
         raise UsageError("--set goes with one run: it says where that run's data are")
+    places = [path.resolve() for path in runs]
+    if len(set(places)) < len(places):
+        twice = next(
+            path for path, place in zip(runs, places, strict=True) if places.count(place) > 1
+        )
+        raise UsageError(f"{twice} is given twice; each run once")
+    load_torch()
     from nnzoo.report import page
     from nnzoo.training import disk
     from nnzoo.training.device import choose_device

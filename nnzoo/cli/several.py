@@ -40,10 +40,10 @@ def train_several(
     start: tuple[str, bool],
     verbose: int | None,
     json_: bool,
-    go_on: Callable[[], str],
+    resume_command: Callable[[], str],
 ) -> None:
     """Train a group and show it. counts: (seeds, folds); where: (out, device); start: (resume, fresh);
-    go_on: the command that goes on. Ends with the exit code of a signal, or of
+    resume_command: what resumes the group. Ends with the exit code of a signal, or of
     a member that diverged."""
     from nnzoo import console, several
     from nnzoo.console import tables
@@ -111,7 +111,7 @@ def train_several(
                 else:
                     shown.step(i, event)
     if not group.ended:
-        say(f"{signal_name(stopped[0])}: saved; go on with:\n  {go_on()}")
+        say(f"{signal_name(stopped[0])}: saved; resume with:\n  {resume_command()}")
         raise typer.Exit(stopped[0])
     group.write_summary()
     ended = group.to_dict()

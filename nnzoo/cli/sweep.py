@@ -22,6 +22,7 @@ from nnzoo.cli.common import (
     SeedOption,
     SetOption,
     config_of,
+    load_torch,
     one_of,
     settle_process,
 )
@@ -68,6 +69,7 @@ def sweep(
     require("sweep", "nnzoo sweep", "optuna")
     if run_config.train.tensorboard:
         require("tensorboard", "train.tensorboard", "tensorboard")
+    load_torch()
     from nnzoo import console
     from nnzoo.console import trials as trial_lines
     from nnzoo.sweep import search
@@ -116,7 +118,7 @@ def sweep(
         leader = study.best() if verbose else None
         if leader is not None:
             say(f"best so far: trial {leader.number}, {study.monitor} {number(leader.value)}")
-        say(f"{signal_name(stopped[0])}: {saved}go on with:\n  nnzoo {shlex.join(words)}")
+        say(f"{signal_name(stopped[0])}: {saved}resume with:\n  nnzoo {shlex.join(words)}")
         raise typer.Exit(stopped[0])
     search.finish(study)
     _end(study, stdout, say, verbose, json_)

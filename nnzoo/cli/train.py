@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,11 +21,14 @@ from nnzoo.cli.common import (
     SeedOption,
     SetOption,
     config_of,
+    load_torch,
     one_of,
+    run_parent,
     settle_process,
 )
 from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.distributed import joined
+from nnzoo.errors import shell_word
 from nnzoo.extras import require
 
 if TYPE_CHECKING:
@@ -84,13 +86,17 @@ def train(
             check_counts(seeds, folds, processes.alone)
             if not dry_run:  # else one of them is enough
                 settle_process()
+                load_torch()
+                out = run_parent(source or config, out)
                 train_several(run_config, (seeds, folds), (out, device), (resume, fresh), verbose,
-                              json_, go_on)  # fmt: skip
+                              json_, resume_command)  # fmt: skip
                 return
+        load_torch()
         from nnzoo import console, run
         from nnzoo.console import tables
         from nnzoo.training.device import choose_device
 
+        out = run_parent(source or config, out)
         where = choose_device(device, processes)
         settle_process()
         current = run.start(
@@ -101,8 +107,8 @@ def train(
         verbose, json_ = 0, False
     if verbose is None:
         verbose = 1 if stderr.is_terminal and not json_ else 2
-    say = functools.partial(stderr.print, soft_wrap=True) if verbose else lambda *a, **k: None
-    _announce(say, current)
+    if verbose:
+        _announce(stderr, current)
     if dry_run:
         _dry_run(stdout, current, json_)
         return
@@ -117,14 +123,15 @@ def train(
         code = processes.largest(stopped[0])
         if processes.leads:
             stderr.print(
-                f"{signal_name(code)}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); go on with:\n"
-                f"  {go_on(processes.alone)}", markup=False, soft_wrap=True,
+                f"{signal_name(code)}: saved at step {trainer.step} (epoch {trainer.epoch + 1}); resume with:\n"
+                f"  {resume_command(processes.alone)}", markup=False, soft_wrap=True,
             )  # fmt: skip
         raise typer.Exit(code)
     result = current.conclude()
     if json_:
         console.print_json({"event": "end", "run_dir": str(current.folder.path),
-                            "best": current.best(), "test": result})  # fmt: skip
+                            "best": current.best(), "test": result,
+                            "remarks": _remarks(current, result)})  # fmt: skip
     elif verbose:
         if result is not None:
             stderr.print()
@@ -132,10 +139,13 @@ def train(
         else:
             stderr.print("no test rows (data.split.test), so no result")
         _where(stdout, current)
+        for remark in _remarks(current, result):
+            console.print_text(stderr, remark, style="yellow")
+        _next_commands(stderr, current)
 
 
-def go_on(alone: bool = True) -> str:
-    """The command that goes on where this one was stopped."""
+def resume_command(alone: bool = True) -> str:
+    """The command that resumes where this one was stopped."""
     command = "nnzoo" if alone else "torchrun … -m nnzoo"
     return f"{command} {shlex.join(without_start_options(sys.argv[1:]))}"
 
@@ -150,21 +160,23 @@ def without_start_options(words: list[str]) -> list[str]:
     return [word for word in kept if not word.startswith("--resume=")]
 
 
-def _announce(say: Callable[..., Any], current: Run) -> None:
-    """What is trained on what, in three lines."""
+def _announce(stderr: Any, current: Run) -> None:
+    """Print what is trained on what, and the notes."""
     from rich.markup import escape
+
+    from nnzoo.console import print_text
 
     network, facts = current.network, current.network.facts
     rows = " · ".join(f"{count:,} {name}" for name, count in facts["rows"].items())
     parameters = sum(p.numel() for p in network.model.parameters())
     config = network.config
-    say(f"[bold]{escape(config.model.name)}[/] ({parameters:,} parameters) on "
-        f"[bold]{escape(config.data.name)}[/], {network.device}")  # fmt: skip
+    stderr.print(f"[bold]{escape(config.model.name)}[/] ({parameters:,} parameters) on "
+                 f"[bold]{escape(config.data.name)}[/], {network.device}", soft_wrap=True)  # fmt: skip
     classes = len(facts["spec"].get("labels", []))
     what = f"{classes} classes" if classes else f"target {', '.join(facts['spec']['targets'])}"
-    say(f"rows: {rows}; {network.preprocess.in_kind}; {what}", markup=False)
+    print_text(stderr, f"rows: {rows}; {network.preprocess.in_kind}; {what}")
     for note in [*current.dataset.notes, *current.notes]:
-        say(note, markup=False)
+        print_text(stderr, note)
 
 
 def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[[], bool]) -> None:
@@ -183,7 +195,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
         source = record(current, source)
     bar = None
     trained: list[float] = []
-    skipped = 0
+    skipped = starred = 0
     if verbose == 1 and not trainer.finished:
         bar = ProgressBar(stderr, epochs, len(trainer.groups), trainer.step, current.folder.rows())
         bar.__enter__()
@@ -197,6 +209,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
                 elif verbose == 2:
                     line = epoch_line(event.row, epochs, event.best, stderr.width)
                     stderr.print(line, markup=False, soft_wrap=True)
+                    starred += event.best
                 if bar is not None:
                     bar.epoch(event.row, trainer.best_epoch)
                 for finding in event.findings:
@@ -204,8 +217,8 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
                         told = {"event": "warning", "epoch": event.row["epoch"]}
                         console.print_json(told | asdict(finding))
                     elif verbose:
-                        stderr.print(f"epoch {event.row['epoch']}: {finding}", style="yellow",
-                                     markup=False, soft_wrap=True)  # fmt: skip
+                        text = f"epoch {event.row['epoch']}: {finding}"
+                        console.print_text(stderr, text, style="yellow")
             elif bar is not None:
                 bar.step(event.step, event.epoch)
     finally:
@@ -219,8 +232,10 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
         early = ", stopped early" if trainer.stopped_early else ""
         steps = "steps" if skipped > 1 else "step"
         lost = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
-        stderr.print(f"trained {count} in {seconds:.1f} s ({rate:,.0f} rows/s){early}{lost}",
-                     soft_wrap=True)  # fmt: skip
+        marked = f"; * = best so far by {trainer.monitor}" if starred else ""
+        console.print_text(
+            stderr, f"trained {count} in {seconds:.1f} s ({rate:,.0f} rows/s){early}{lost}{marked}"
+        )
 
 
 def _where(stdout: Any, current: Run) -> None:
@@ -229,6 +244,35 @@ def _where(stdout: Any, current: Run) -> None:
         f"\nrun: {current.folder.path} (best weights: epoch {trainer.best_epoch} of "
         f"{trainer.epoch})", markup=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _remarks(current: Run, result: dict[str, Any] | None) -> list[str]:
+    """What the curves and the result say, in words."""
+    from nnzoo.observations import about_curves, against_baseline
+
+    rows, trainer = current.folder.rows(), current.trainer
+    remarks = about_curves(rows, trainer.best_epoch, trainer.config)
+    return remarks + (against_baseline(result) if result is not None else [])
+
+
+def _next_commands(stderr: Any, current: Run) -> None:
+    """What to do with a trained network."""
+    from nnzoo.predict.answers import forecasts
+
+    run = current.folder.path
+    inputs = " photos/" if current.network.facts["kind"] == "image" else " new.csv"
+    inputs = "" if forecasts(current.network) else inputs
+    lines = [
+        (f"nnzoo report {shell_word(run)}", "curves, results and mistakes as an HTML page"),
+        (f"nnzoo inspect {shell_word(run)}", "images of what it learned"),
+        (f"nnzoo predict {shell_word(run)}{inputs}", "predictions for new data"),
+    ]
+    width = max(len(command) for command, _ in lines)
+    for i, (command, purpose) in enumerate(lines):
+        line = f"{'next:' if i == 0 else '':<5} {command}"
+        if width + 10 + len(purpose) <= stderr.width:
+            line = f"{line:<{width + 6}}  # {purpose}"
+        stderr.print(line, style="dim", markup=False, soft_wrap=True)
 
 
 def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
@@ -253,4 +297,4 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
         return
     tables.print_layers(stdout, rows)
     stdout.print(f"\none step taken, nothing written; a run has {trainer.total_steps:,} steps "
-                 f"({len(trainer.groups):,} an epoch)")  # fmt: skip
+                 f"({len(trainer.groups):,} per epoch)")  # fmt: skip

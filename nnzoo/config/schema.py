@@ -177,6 +177,16 @@ class CnnOptions(ModelOptions):
                     )
         return self
 
+    def ambiguous_sizes(self) -> list[tuple[str, list[int]]]:
+        """The options of two layers that are two numbers, one per layer, and could be meant as height
+        and width; with their values."""
+        pairs = [(key, getattr(self, key)) for key in ("kernel_size", "stride", "pool_size")]
+        return [
+            (key, pair) for key, pair in pairs
+            if len(self.channels) == 2 and isinstance(pair, list) and pair[0] != pair[1]
+            and all(isinstance(size, int) for size in pair)
+        ]  # fmt: skip
+
     def per_layer(self, key: str) -> list[Any]:
         """The value of an option for each layer of `channels`."""
         value = getattr(self, key)

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text as _RichText
 
-from nnzoo.config.show import to_json
+from nnzoo.config.show import to_json, wrapped
 from nnzoo.errors import visible
 
 
@@ -80,6 +80,13 @@ def print_json(value: Any) -> None:
     """One JSON object on a line of stdout, at once."""
     sys.stdout.write(to_json(value) + "\n")
     sys.stdout.flush()
+
+
+def print_text(console: Console, text: str, style: str = "") -> None:
+    """Print text that may come out of files; a terminal gets it broken at words, with what follows
+    indented."""
+    shown = wrapped(text, console.width) if console.is_terminal else text
+    console.print(shown, style=style, markup=False, soft_wrap=True)
 
 
 def print_columns(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column
 
 from nnzoo.config.show import number
+from nnzoo.status import listening
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,6 +59,8 @@ class ProgressBar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.epochs = epochs
+        # The bar says enough; two live lines would overwrite each other.
+        self.quiet = listening(None)
         wide = console.width >= self.WIDE
         self.losses = [_loss(row) for row in rows]
         self.curve_width = 16 if wide else 6
@@ -87,11 +90,13 @@ class ProgressBar:
         return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"
 
     def __enter__(self) -> ProgressBar:
+        self.quiet.__enter__()
         self.progress.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
         self.progress.__exit__(*details)
+        self.quiet.__exit__(*details)
 
     def new_curve(self) -> str:
         """The curve, drawn anew where the last one is a while old: of 10,000 epochs it takes 1 ms."""

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from nnzoo.config.show import inline, number
 from nnzoo.console import Text
+from nnzoo.status import listening
 
 if TYPE_CHECKING:
     from nnzoo.sweep.study import Row, Study
@@ -56,16 +57,19 @@ class TrialTable:
         self.epochs = 0
         self.score: float | None = None
         self.looked = 0.0
+        self.quiet = listening(None)
         self.rows: list[Row] = []
         self.live = Live(console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrialTable:
+        self.quiet.__enter__()
         self.live.__enter__()
         self.show(None)
         return self
 
     def __exit__(self, *details: Any) -> None:
         self.live.__exit__(*details)
+        self.quiet.__exit__(*details)
 
     def show(self, row: Row | None, epochs: int | None = None, score: float | None = None) -> None:
         """row: this process's trial as it stands; epochs: how many it may take; score: its last."""

@@ -186,6 +186,8 @@ class PCA(nn.Module):
     def __init__(self, features: int, count: int, whiten: bool) -> None:
         super().__init__()
         self.whiten = whiten
+        self.kept_variance: float | None = None
+        """Fraction of the variance that the components keep; None until it is fitted."""
         self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("components", torch.zeros(features, count, dtype=torch.float64))
 
@@ -202,6 +204,9 @@ class PCA(nn.Module):
             centred = rows[piece].double() - self.mean
             covariance.addmm_(centred.T, centred, alpha=1 / max(len(rows) - 1, 1))
         variances, vectors = torch.linalg.eigh(covariance)
+        total_variance = float(variances.sum())
+        if total_variance > 0:
+            self.kept_variance = float(variances[-count:].sum()) / total_variance
         variances, vectors = variances.flip(0)[:count], vectors.flip(1)[:, :count]
         largest = vectors.abs().argmax(0, keepdim=True)
         vectors = vectors * vectors.gather(0, largest).sign()

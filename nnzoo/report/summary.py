@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from nnzoo.config import RunConfig
 from nnzoo.config.show import number, percent
 from nnzoo.data.columns import shorten
 from nnzoo.errors import shell_word
-from nnzoo.report import charts
+from nnzoo.observations import about_curves, against_baseline
 
 if TYPE_CHECKING:
     from nnzoo.report.page import RunFacts
@@ -94,48 +92,9 @@ def commands(run: RunFacts) -> list[str]:
 
 
 def remarks(run: RunFacts) -> list[str]:
-    """What the curves say, in words."""
-    pairs = [
-        (charts.value(row.get("val_loss")), charts.value(row.get("train_loss"))) for row in run.rows
-    ]
-    said = []
-    if len(pairs) >= 3 and all(math.isfinite(value) for pair in pairs for value in pair):
-        val, train = zip(*pairs, strict=True)
-        said += _about_curves(val, train, run.best_epoch)
-    if not run.missing:
-        said += _against_baseline(run.result)
-    return said
-
-
-def _about_curves(val: Sequence[float], train: Sequence[float], best_epoch: int) -> list[str]:
-    """Whether the network over-fits, or is not at its end."""
-    best = min(range(len(val)), key=val.__getitem__)
-    said = []
-    if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
-        said.append(
-            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
-            f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
-            f"epoch {best_epoch}. What usually helps: dropout, augmentation, weight decay, fewer "
-            "units, more data; early stopping saves the time."
-        )
-    late = max(1, len(val) // 10)
-    if best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]:
-        said.append(
-            f"Not converged yet: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
-            f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
-        )
-    return said
-
-
-def _against_baseline(result: dict[str, Any]) -> list[str]:
-    base = result["baseline"]
-    if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
-        return [
-            f"Does not beat the baseline: {base['name']} has accuracy {number(base['accuracy'])}."
-        ]
-    if "rmse" in result and result["rmse"] >= base["rmse"]:
-        return [f"Does not beat the baseline: {base['name']} has rmse {number(base['rmse'])}."]
-    return []
+    """What the curves and the result say, in words."""
+    found = about_curves(run.rows, run.best_epoch, run.trained.network.config)
+    return found if run.missing else found + against_baseline(run.result)
 
 
 def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:

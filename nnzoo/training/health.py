@@ -84,13 +84,16 @@ def diagnose(seen: Look, config: RunConfig) -> list[Finding]:
     """What is wrong with the layers, most telling first; empty where nothing is."""
     # A few rows leave many units silent that others wake.
     enough = seen.rows >= ROWS // 2
-    found = [_dead(each, config) for each in seen.layers] if enough else []
+    found = [_dead(seen, each, config) for each in seen.layers] if enough else []
     found += [_vanishing(seen, config), _vanishing_in_time(seen, config)]
-    infinite = [name for name, norm in seen.gradients().items() if not math.isfinite(norm)]
+    infinite = [
+        each
+        for each in seen.layers
+        if each.gradient is not None and not math.isfinite(each.gradient)
+    ]
     if infinite:
-        found.append(
-            _exploding(infinite[0], f"the gradient of '{infinite[0]}' is not finite", config)
-        )
+        text = f"the gradient of {seen.label(infinite[0])} is not finite"
+        found.append(_exploding(infinite[0].name, text, config))
     return [each for each in found if each is not None]
 
 
@@ -119,7 +122,7 @@ def diagnose_speed(seconds: float, timed: float, config: RunConfig) -> list[Find
     return [Finding("slow", "", message)]
 
 
-def _dead(layer: Layer, config: RunConfig) -> Finding | None:
+def _dead(seen: Look, layer: Layer, config: RunConfig) -> Finding | None:
     if not layer.units or not layer.dead or layer.dead < DEAD * layer.units:
         return None
     activation = getattr(config.model, "activation", getattr(config.model, "nonlinearity", ""))
@@ -128,7 +131,7 @@ def _dead(layer: Layer, config: RunConfig) -> Finding | None:
     help_ += _more_norm(config)
     return Finding(
         "dead", layer.name,
-        f"dead units: {layer.dead:,} of {layer.units:,} in '{layer.name}' give the same answer to "
+        f"dead units: {layer.dead:,} of {layer.units:,} in {seen.label(layer)} give the same output for "
         f"every row and no longer learn; {_helps(help_)}",
     )  # fmt: skip
 
@@ -148,11 +151,11 @@ def _vanishing(seen: Look, config: RunConfig) -> Finding | None:
         help_ += _more_norm(config)
         help_ += ["model.init: xavier_uniform"] if options.init == "torch" else []
         help_ += ["model.residual: true"] if getattr(options, "residual", True) is False else []
-        help_ += ["fewer layers", f"a lower optim.lr (now {config.optim.lr:g})"]
+        help_ += ["fewer layers"]
         return Finding(
             "vanishing", layer.name,
-            f"vanishing gradient: '{layer.name}' gets {layer.gradient:.1e}, '{above.name}' "
-            f"{above.gradient:.1e}; the layers near the input hardly learn; {_helps(help_)}",
+            f"vanishing gradient: {seen.label(layer)} gets {layer.gradient:.1e}, {seen.label(above)} "
+            f"{above.gradient:.1e}; the layers near the input barely train; {_helps(help_)}",
         )  # fmt: skip
     return None
 
@@ -168,7 +171,7 @@ def _vanishing_in_time(seen: Look, config: RunConfig) -> Finding | None:
     return Finding(
         "vanishing", "time",
         f"vanishing gradient over time: the first time steps get {start:.1e}, the strongest "
-        f"{most:.1e}; what lies far back is hardly learned; {_helps(help_)}",
+        f"{most:.1e}; what is far back is barely learned; {_helps(help_)}",
     )  # fmt: skip
 
 

@@ -1,0 +1,59 @@
+"""What the curves and the result of a run say, in words; `train` and `report` share them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nnzoo.config import RunConfig
+from nnzoo.config.show import number
+
+
+def about_curves(rows: Sequence[dict[str, Any]], best_epoch: int, config: RunConfig) -> list[str]:
+    """Whether the network over-fits, or has not converged; rows: of metrics.jsonl."""
+    pairs = [(row.get("val_loss"), row.get("train_loss")) for row in rows]
+    known = all(isinstance(v, int | float) and math.isfinite(v) for pair in pairs for v in pair)
+    if len(pairs) < 3 or not known:
+        return []
+    val: list[float] = [pair[0] for pair in pairs]  # type: ignore[misc]
+    train: list[float] = [pair[1] for pair in pairs]  # type: ignore[misc]
+    best = min(range(len(val)), key=val.__getitem__)
+    remarks = []
+    if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
+        remarks.append(
+            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
+            f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
+            f"epoch {best_epoch}. What usually helps: {', '.join(_against_overfitting(config))}."
+        )
+    late = max(1, len(val) // 10)
+    if best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]:
+        remarks.append(
+            f"Not converged yet: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
+            f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
+        )
+    return remarks
+
+
+def _against_overfitting(config: RunConfig) -> list[str]:
+    """What this config does not do yet against over-fitting."""
+    help_ = ["model.dropout=0.3"] if getattr(config.model, "dropout", None) == 0 else []
+    if hasattr(config.data, "augment") and config.data.augment is None:
+        help_.append("data.augment={shift: 2}")
+    help_ += ["optim.weight_decay"] if config.optim.weight_decay == 0 else []
+    help_ += ["fewer units", "more data"]
+    if config.train.early_stopping is None:
+        help_.append("train.early_stopping={patience: 10}, which saves the time")
+    return help_
+
+
+def against_baseline(result: dict[str, Any]) -> list[str]:
+    """Whether the baseline is as good."""
+    base = result["baseline"]
+    if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
+        return [
+            f"Does not beat the baseline: {base['name']} has accuracy {number(base['accuracy'])}."
+        ]
+    if "rmse" in result and result["rmse"] >= base["rmse"]:
+        return [f"Does not beat the baseline: {base['name']} has rmse {number(base['rmse'])}."]
+    return []
