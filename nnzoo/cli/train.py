@@ -263,14 +263,15 @@ def _next_commands(stderr: Any, current: Run) -> None:
     inputs = " photos/" if current.network.facts["kind"] == "image" else " new.csv"
     inputs = "" if forecasts(current.network) else inputs
     lines = [
-        (f"nnzoo report {shell_word(run)}", "curves, results and mistakes as an HTML page"),
-        (f"nnzoo inspect {shell_word(run)}", "images of what it learned"),
-        (f"nnzoo predict {shell_word(run)}{inputs}", "predictions for new data"),
+        (f"nnzoo report {shell_word(run)}", "HTML page"),
+        (f"nnzoo inspect {shell_word(run)}", "what it learned, as images"),
+        (f"nnzoo predict {shell_word(run)}{inputs}", "new data"),
     ]
     width = max(len(command) for command, _ in lines)
+    fits = width + 10 + max(len(purpose) for _, purpose in lines) <= stderr.width
     for i, (command, purpose) in enumerate(lines):
         line = f"{'next:' if i == 0 else '':<5} {command}"
-        if width + 10 + len(purpose) <= stderr.width:
+        if fits:
             line = f"{line:<{width + 6}}  # {purpose}"
         stderr.print(line, style="dim", markup=False, soft_wrap=True)
 
