@@ -4,6 +4,7 @@ nnzoo. Speed, memory, NCCL and the digits of real kernels cannot be tested so.""
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,8 +21,8 @@ import nnzoo
 from nnzoo import gpu, run, several
 from nnzoo.data.batches import Share, sharing
 from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
-from nnzoo.distributed import Joined
-from nnzoo.errors import ConfigError, DataError
+from nnzoo.distributed import Joined, joined
+from nnzoo.errors import ConfigError, DataError, LostError
 from nnzoo.models.cuda import adapt_layers
 from nnzoo.models.shared import share_layers
 from nnzoo.training import tune
@@ -321,3 +322,26 @@ def test_the_emulated_device_refuses_and_notices_what_cuda_does(cuda: EmulatedCu
 def test_the_device_that_auto_takes_is_the_gpu(cuda: EmulatedCuda) -> None:
     assert choose_device("auto") == torch.device("cuda")
     finish(run.start(config("mlp", IMAGES), Path("out"), choose_device("auto")))
+
+
+def test_a_wait_for_nccl_ends_in_an_error_of_ours(
+    cuda: EmulatedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not by torch's watchdog, which ends the process; unless a user has decided otherwise."""
+
+    def nobody(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("nobody there")
+
+    for name in ("RANK", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "rendezvous", nobody)
+    for before, after in (("0", "0"), ("", "1")):
+        monkeypatch.setenv("TORCH_NCCL_BLOCKING_WAIT", before)
+        if not before:
+            monkeypatch.delenv("TORCH_NCCL_BLOCKING_WAIT")
+        with pytest.raises(LostError, match="do not find each other: nobody there"):
+            joined()
+        assert os.environ["TORCH_NCCL_BLOCKING_WAIT"] == after

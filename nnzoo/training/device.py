@@ -33,6 +33,9 @@ def all_threads() -> int:
 ALL_THREADS = all_threads()
 
 
+# Its attributes are properties that torch's types do not know.
+_deterministic: Any = torch.utils.deterministic
+
 # Numbers of glibc's mallopt (malloc.h).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
@@ -88,7 +91,7 @@ def make_exact(device: torch.device) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Else every new tensor is filled with NaN: a kernel for each, and no bit depends on it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    _deterministic.fill_uninitialized_memory = False
     for place, name, value in _float32_flags():
         _put(place, name, value)
 
@@ -96,7 +99,8 @@ def make_exact(device: torch.device) -> None:
 def _float32_flags() -> list[tuple[Any, str, Any]]:
     """Objects, attributes and values that keep float32 from becoming TF32. torch has two sets, the second
     since 2.9; where they disagree, to read the first raises RuntimeError."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
     flags: list[tuple[Any, str, Any]] = [
         (cudnn, "allow_tf32", False),
         (matmul, "allow_tf32", False),
@@ -119,7 +123,7 @@ def process_restored() -> Iterator[None]:
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    filled = _deterministic.fill_uninitialized_memory
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     current = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
     flags = []
@@ -131,7 +135,7 @@ def process_restored() -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.set_rng_state(state)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        _deterministic.fill_uninitialized_memory = filled
         for place, name, value in flags:
             _put(place, name, value)
         if torch.cuda.is_initialized():
