@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from filelock import FileLock
 
@@ -21,7 +22,7 @@ from nnzoo.baselines import baselines
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
 from nnzoo.config.show import inline
-from nnzoo.data.dataset import Dataset, Split
+from nnzoo.data.dataset import Dataset, Split, WindowSplit
 from nnzoo.distributed import ALONE, RESTART_WAIT, Joined, Processes, launch, restarts
 from nnzoo.errors import (
     CheckpointError,
@@ -107,6 +108,10 @@ def measure(
     result = {"split": split, "task": dataset.task, **report, "baseline": trivial[0]}
     if len(trivial) > 1:
         result["baselines"] = trivial
+    windows = dataset.splits[split]
+    if dataset.time_index is not None and isinstance(windows, WindowSplit):
+        first = windows.starts.numpy() + windows.window
+        result |= dataset.time_index.facts(np.append(first, first + windows.horizon - 1))
     return result
 
 

@@ -72,6 +72,7 @@ LAYERS = """
     nnzoo.inspect.pictures
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.answers nnzoo.report.charts
+    nnzoo.report.forecasts
     nnzoo.report.summary
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page

@@ -6,6 +6,7 @@ The kinds are those of own-files.md; each input is made here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -406,6 +407,16 @@ def test_shops_with_gaps_come_from_init_to_dates_without_an_edit(nnzoo: NNZOO) -
     assert all(np.datetime64(time) > np.datetime64("2024-07-10") for time in times(answers))
     assert not any(pandas.Timestamp(time).day_of_week == 6 for time in times(answers))
     assert "days (Monday to Saturday) are missing" in said
+    facts = nnzoo("eval", RUN, "--json").json
+    assert facts["series"] == ["Basel", "Bern", "Zürich"]
+    assert facts["period"]["from"] > "2024-05-01"
+    assert facts["period"]["to"] >= "2024-07-15"
+    assert nnzoo("report", RUN).code == 0
+    page = Path(RUN, "report.html").read_text()
+    assert "Forecast and truth: Zürich" in page
+    assert f"{facts['period']['from']} to {facts['period']['to']}" in page
+    assert re.search(r"(Basel|Bern|Zürich), 2024-0[67]-\d\d</span>", page)
+    assert ">row " not in page
 
 
 def test_a_group_without_a_target_anywhere_is_refused_by_row(nnzoo: NNZOO) -> None:

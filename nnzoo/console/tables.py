@@ -47,6 +47,8 @@ def headline(result: dict[str, Any]) -> tuple[str, ...]:
 def _print_headline(console: Console, result: dict[str, Any]) -> None:
     names = [name for name in headline(result) if name in result]
     split = f"{result['split']} ({result['n']:,} rows)"
+    if "period" in result:
+        console.print(f"{result['split']}: {result['period']['from']} to {result['period']['to']}", markup=False)  # fmt: skip
     columns: dict[str, list[str | Text]] = {split: [], "network": []}
     for name in names:
         value = number(result[name])

@@ -174,7 +174,8 @@ class Spacing:
 
     frequency: None where no grid holds most of them. steps: neighbours compared; gaps: those that
     are further apart than one step; missing: time steps that lack in them; off: neighbours whose
-    distance is no whole number of steps. shortest, longest: distances, in the unit of the times.
+    distance is no whole number of steps. shortest, longest: distances, in the unit of the times;
+    series: how many there are.
     """
 
     frequency: Frequency | None
@@ -184,6 +185,7 @@ class Spacing:
     off: int
     shortest: Any
     longest: Any
+    series: int = 1
 
     @property
     def neighbours(self) -> float:
@@ -203,7 +205,7 @@ class Spacing:
             return [f"{self.differ()}; they count as equal steps"]
         one, notes = self.frequency.name(), []
         if self.missing:
-            total = self.missing + self.steps + 1
+            total = self.missing + self.steps + self.series
             fraction = self.missing / total
             percent = f"{fraction:.0%}" if fraction >= 0.01 else f"{fraction:.1%}"
             far = f"{self.gaps:,} step{'s' * (self.gaps > 1)} between neighbours "
@@ -246,6 +248,7 @@ def _measure(frequency: Frequency, series: Sequence[Array], distances: Array) ->
         int((~on_grid).sum()),
         distances.min(),
         distances.max(),
+        sum(map(bool, map(len, series))),
     )
 
 

@@ -85,8 +85,10 @@ def looks_like_classes(column: pandas.Series, options: CsvOptions) -> bool:
     if not found.numbers:
         return True
     values = parse_numbers(column, found.format)[0]
-    values = np.unique(values[np.isfinite(values)])
+    known = values[np.isfinite(values)]
+    values = np.unique(known)
     few = len(values) <= MAX_AUTO_CLASSES and bool((values == np.round(values)).all())
+    few = few and not 2 < len(values) == len(known)  # a class is not of one row alone
     return few and (len(values) <= 2 or not found.example)
 
 

@@ -76,8 +76,6 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     parts = {part: frame.iloc[chosen] for part, chosen in rows.items() if len(chosen)}
     if "test" in frames:
         parts["test"] = frames["test"]
-    in_order_of_time = time_note(frame, [target])
-    notes += [in_order_of_time] if in_order_of_time else []
     column_notes: list[str] = []
     first = spec is None
     if spec is None:

@@ -47,9 +47,24 @@ class TimeIndex:
     times: Array | None = None
     format: TimeFormat = TimeFormat()
 
+    def series_numbers(self, steps: Array) -> Array:
+        """Which of `names` each time step belongs to."""
+        return np.asarray(np.searchsorted(self.starts, steps, side="right")) - 1
+
     def series(self, step: int) -> str:
         """The name of the series of a time step; "" for one without."""
-        return self.names[int(np.searchsorted(self.starts, step, side="right")) - 1]
+        return self.names[int(self.series_numbers(np.array([step]))[0])]
+
+    def facts(self, steps: Array) -> dict[str, Any]:
+        """From when to when some time steps are, and of which series, as plain values."""
+        facts: dict[str, Any] = {}
+        if self.times is not None:
+            times = self.times[steps]
+            first, last = self.format.texts(np.array([times.min(), times.max()]))
+            facts["period"] = {"from": first, "to": last}
+        if self.names != [""]:
+            facts["series"] = [self.names[i] for i in np.unique(self.series_numbers(steps))]
+        return facts
 
     def time(self, step: int) -> str | None:
         """The time of a step as text."""

@@ -114,8 +114,8 @@ def _find_groups(
 
 def series_config(
     plan: SeriesPlan, frame: pandas.DataFrame, data: Path, path: str
-) -> tuple[str, str]:
-    """A sentence about the file, and the sections of a configuration."""
+) -> tuple[str, str, list[str]]:
+    """A sentence about the file, the sections of a configuration, and lines for the caller."""
     axis = plan.axis
     lengths = sorted(map(len, axis.series.values()))
     rows = sum(lengths)
@@ -169,6 +169,7 @@ train:
   epochs: {200 if rows < 2000 else 60 if rows < 8000 else 20}
   batch_size: {16 if rows < 2000 else 64}
 {stopping}""",
+        doubts,
     )
 
 

@@ -66,7 +66,8 @@ def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]
         drop = [column_name(frame, position_or_name(each), "--drop") for each in choices.drop]
         plan = plan_series(frame, data.name, target, drop, forced=choices.kind == "series")
         if plan is not None:
-            return (*series_config(plan, frame, data, path), table.notes)
+            about, sections, notes = series_config(plan, frame, data, path)
+            return about, sections, [*table.notes, *notes]
         if choices.kind == "series":
             raise DataError(f"{data}: --series: no column of numbers to forecast")
     about, sections, notes = table_config(table, describe_columns(table.frame), data, path, choices)

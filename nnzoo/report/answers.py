@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnzoo.data.dataset import WindowSplit
 from nnzoo.evaluate import outputs
 from nnzoo.trained import Trained
 
@@ -81,14 +80,3 @@ def calibration(answers: Compared) -> dict[str, Any]:
                          "right": float(right[inside].mean()), "rows": int(inside.sum())})  # fmt: skip
     error = sum(abs(b["sure"] - b["right"]) * b["rows"] for b in bins) / len(right)
     return {"bins": bins, "error": error}
-
-
-def first_steps(trained: Trained, split: str, answers: Compared, most: int = 300) -> Array:
-    """The last rows (int64) of a split of windows, at most so many, that follow each other by one step:
-    their first forecasts are a curve over time."""
-    rows: Any = trained.dataset.splits[split]
-    assert isinstance(rows, WindowSplit)
-    starts = rows.starts.numpy()
-    breaks = np.flatnonzero(np.diff(starts) != 1) + 1
-    last = max(np.split(np.arange(len(starts)), breaks), key=len)
-    return last[-most:]

@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from markupsafe import Markup
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
@@ -159,12 +160,19 @@ def calibration(bins: list[dict[str, Any]]) -> Markup:
     return chart.svg
 
 
-def over_time(truth: Array, answer: Array, name: str) -> Markup:
-    """Forecasts beside the truth over time steps."""
-    with _chart("Forecast and truth over time", width=9.2, height=2.8) as (axes, chart):
-        axes.plot(truth, color=INK, lw=4, alpha=0.25, label="truth")
-        axes.plot(answer, color=SERIES[0], lw=1.4, label="forecast")
-        axes.set_xlabel("time step")
+def over_time(
+    truth: Array, answer: Array, name: str, times: Array | None = None, series: str = ""
+) -> Markup:
+    """Forecasts beside the truth over time: dates (datetime64) or numbers, else time steps."""
+    alt = "Forecast and truth over time" + f": {series}" * bool(series)
+    with _chart(alt, width=9.2, height=2.8) as (axes, chart):
+        x = np.arange(len(truth)) if times is None else times
+        axes.plot(x, truth, color=INK, lw=4, alpha=0.25, label="truth")
+        axes.plot(x, answer, color=SERIES[0], lw=1.4, label="forecast")
+        if x.dtype.kind == "M":
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+        else:
+            axes.set_xlabel("time step" if times is None else "time")
         axes.set_ylabel(name)
         axes.legend(fontsize=8, ncols=2)
     return chart.svg

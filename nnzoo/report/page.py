@@ -29,7 +29,8 @@ from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures
 from nnzoo.predict.pictures import levels
 from nnzoo.report import charts, summary
-from nnzoo.report.answers import Compared, answers, calibration, first_steps
+from nnzoo.report.answers import Compared, answers, calibration
+from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.run import epoch_of
 from nnzoo.trained import Trained
 from nnzoo.training import health
@@ -280,7 +281,7 @@ def _mistake(run: RunFacts, row: int) -> dict[str, Any]:
     assert given.sure is not None
     labels = run.trained.dataset.labels
     return {
-        "row": row,
+        "row": f"row {row}",
         "truth": labels[int(given.truth[row])],
         "answer": labels[int(given.answer[row])],
         "sure": float(given.sure[row]),
@@ -325,10 +326,9 @@ def _numbers(run: RunFacts) -> dict[str, Any]:
     targets = network.facts["spec"]["targets"]
     steps = network.facts["spec"].get("horizon", 1)
     name = targets[0] + (f", {steps} steps at once, the first of them" if steps > 1 else "")
-    parts: dict[str, Any] = {"kind": "numbers", "over_time": None, "horizon": None}
+    parts: dict[str, Any] = {"kind": "numbers", "forecasts": None, "horizon": None}
     if isinstance(run.trained.dataset.splits[run.split], WindowSplit):
-        rows = first_steps(run.trained, run.split, given)
-        parts["over_time"] = charts.over_time(given.truth[rows, 0], given.answer[rows, 0], name)
+        parts["forecasts"] = describe_forecasts(run.trained.dataset, run.split, given, targets[0])
     if steps > 1:
         each = [{"target": output["name"].rpartition("+")[0], "step": int(output["name"].rpartition("+")[2]),
                  "rmse": output["rmse"]} for output in run.result["per_output"]]  # fmt: skip
@@ -338,7 +338,7 @@ def _numbers(run: RunFacts) -> dict[str, Any]:
     parts["residuals"] = charts.residuals(first, targets[0])
     parts["mistakes"] = [
         {
-            "row": row,
+            "row": row_label(run.trained.dataset, run.split, row),
             "truth": number(float(given.truth[row, 0])),
             "answer": number(float(given.answer[row, 0])),
         }
