@@ -32,6 +32,9 @@ LIMIT = 1e-4
 # Neither of them is the batch that was traced, and 1 is the one that exporters take for fixed.
 BATCHES = (1, 7)
 TRACED = 2
+# Of inputs with more numbers seven at once would take seven times what one may take.
+LARGE = 1 << 20
+LARGE_BATCHES = (1, 3)
 
 
 @torch.no_grad()
@@ -267,15 +270,20 @@ def examples(network: Network, count: int) -> Tensor:
     return x
 
 
+def batches(network: Network) -> tuple[int, ...]:
+    """The sizes of the batches on which an exported file is compared."""
+    return BATCHES if network.preprocess.in_kind.size <= LARGE else LARGE_BATCHES
+
+
 @torch.no_grad()
 def unlike(network: Network, answer: Callable[[Tensor], Tensor]) -> float:
-    """By how much answers to raw inputs differ from PyTorch's, at most, over BATCHES.
+    """By how much answers to raw inputs differ from PyTorch's, at most, over `batches`.
 
     Probabilities as they are; values divided by the spread of the training targets, or the range of
     the answers where that is larger.
     """
     largest = 0.0
-    for count in BATCHES:
+    for count in batches(network):
         raw = examples(network, count)
         wanted, given = network.predict(raw), answer(raw)
         unit: Tensor | float = 1.0

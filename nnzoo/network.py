@@ -23,6 +23,9 @@ from nnzoo.tasks import Regression, Task, build_task
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
 TRAINED_WEIGHT = 16
+# Numbers that a layer reads and writes for one sample: 256 MB, of which there are some copies at once.
+MAX_ACTIVATIONS = 1 << 26
+COPIES = 8
 
 
 class Network(nn.Module):
@@ -223,6 +226,7 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
             probe = build(torch.device("meta"))
         for name in _PARTS:
             check_leaves(getattr(probe, name), content[name], f"{source}, {name}")
+            _check_finite(content[name], f"{source}, {name}")
         network = build(device)
         for name in _PARTS:
             getattr(network, name).load_state_dict(content[name])
@@ -281,6 +285,14 @@ def check_leaves(module: nn.Module, state: dict[str, Tensor], what: str) -> None
             )
 
 
+def _check_finite(state: dict[str, Tensor], what: str) -> None:
+    """Raise CheckpointError naming the first leaf that holds nan or an infinity: every answer would be
+    nan, and of classes the first the likeliest."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{what}: '{name}' holds values that are not finite numbers")
+
+
 def _leaf(value: Any) -> str:
     """The shape and type of a tensor; what else a file may hold in its place."""
     if not isinstance(value, Tensor):
@@ -310,9 +322,9 @@ def _build(
     assert entry is not None
     build = entry.load()
     with torch.device("meta"):  # which takes no memory
-        weights_wanted = sum(
-            p.numel() for p in build(config.model, preprocess.out_kind, task.outputs).parameters()
-        )
+        probe = build(config.model, preprocess.out_kind, task.outputs)
+    _check_activations(max(kind.size, getattr(probe, "activations", 0)), kind)
+    weights_wanted = sum(p.numel() for p in probe.parameters())
     on_gpu = gpu.memory(device) if device.type == "cuda" else None
     place, most = ("this machine's", memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
     if weights_wanted * TRAINED_WEIGHT > most:
@@ -322,6 +334,18 @@ def _build(
         )
     model = _model(config, preprocess, task)
     return Network(config, facts, preprocess, model, task, device)
+
+
+def _check_activations(numbers: int, kind: Kind) -> None:
+    """Raise ConfigError where one sample would not fit into memory on its way through a layer; numbers:
+    the most that a layer reads and writes for it."""
+    limit = min(MAX_ACTIVATIONS, memory() // COPIES // 4)
+    if numbers > limit:
+        raise ConfigError.at(
+            "model",
+            f"one input of {'×'.join(map(str, kind.shape))} makes {numbers:,} numbers in one layer; at "
+            f"most {limit:,}. Use smaller inputs (data.size, data.window), fewer channels or units",
+        )
 
 
 def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:

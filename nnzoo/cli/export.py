@@ -41,7 +41,7 @@ def export(
     import torch
 
     from nnzoo import console
-    from nnzoo.export import BATCHES, FORMATS, export
+    from nnzoo.export import FORMATS, batches, export
     from nnzoo.run import load_network
 
     network, file, fallback = load_network(checkpoint, torch.device("cpu"), cast(Any, weights))
@@ -55,8 +55,8 @@ def export(
     if json_:
         console.print_json(result)
         return
-    batches = " and ".join(map(str, BATCHES))
-    checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {batches})"
+    compared = " and ".join(map(str, batches(network)))
+    checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {compared})"
     if format_ == "state-dict":
         checked = "holds the weights, read back unchanged"
     sys.stdout.write(f"{path} {checked}; {result['bytes']:,} bytes\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -52,11 +53,14 @@ class CNN(nn.Module):
         channels = kind.shape[-1] if self.is_series else kind.shape[0]
         size: Sizes = kind.shape[:1] if self.is_series else kind.shape[1:]
         layers: list[nn.Module] = []
+        # The most numbers that one convolution reads and writes for one sample.
+        self.activations = 0
         for i, width in enumerate(options.channels):
             layer = _Layer(options, i, dims)
             built, size = layer.build(channels, width, size)
             layers += built
             channels = width
+            self.activations = max(self.activations, layer.activations)
         self.features = Features(*layers)
 
         average = options.head.pooling == "average"
@@ -103,6 +107,7 @@ class _Layer:
         self.pool = options.per_layer("pool")[index]
         self.pool_size = self.sizes("pool_size")
         self.padding = options.per_layer("padding")[index]
+        self.activations = 0
 
     def sizes(self, key: str) -> Sizes:
         value: Any = self.options.per_layer(key)[self.index]
@@ -161,6 +166,8 @@ class _Layer:
             )
         )
         self.check(out, size, f"kernel_size {_text(self.kernel)}, padding {self.padding}")
+        numbers = channels * math.prod(size) + width * math.prod(out)
+        self.activations = max(self.activations, numbers)
         layers: list[nn.Module] = []
         padding: Sizes = tuple(before)
         if before != after:

@@ -38,6 +38,9 @@ class Recurrent(nn.Module):
             )
         self.is_image = kind.name == "image"
         features = kind.shape[0] * kind.shape[2] if self.is_image else kind.shape[1]
+        # What a layer reads and writes for one sample: states, gates and their inputs.
+        steps = kind.shape[1] if self.is_image else kind.shape[0]
+        self.activations = steps * (features + 8 * options.hidden_size)
         self.readout = options.readout
         self.rnn = _cell(options, features)
         width = options.hidden_size * (2 if options.bidirectional else 1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import wraps
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from nnzoo.tasks import Classification
 if TYPE_CHECKING:
     import pandas
 
+_P = ParamSpec("_P")
 # So many columns, or values of one, are named in a message.
 SHOWN = 3
 
@@ -46,8 +48,11 @@ class Answers:
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest class of each input; of equal ones the first."""
-        return [self.names[i] for i in self.numbers.argmax(1)]
+        """The likeliest class of each input; of equal ones the first, empty where the network's answer
+        is nan."""
+        best = self.numbers.argmax(1)
+        known = ~np.isnan(self.numbers).any(1)
+        return [self.names[i] if ok else "" for i, ok in zip(best, known, strict=True)]
 
     def to_frame(self) -> pandas.DataFrame:
         """One row per input, as in the CSV of `nnzoo predict`: where it is, the likeliest class with
@@ -135,6 +140,34 @@ def numbers(network: Network, raw: Tensor) -> np.ndarray:
             (0, network.task.outputs), np.float32 if network.task.classifies else np.float64
         )
     )
+
+
+def notes_nan(function: Callable[_P, Iterator[Answers]]) -> Callable[_P, Iterator[Answers]]:
+    """Decorate what gives answers: at their end a note says how many are nan."""
+
+    @wraps(function)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Iterator[Answers]:
+        return _with_nan_noted(function(*args, **kwargs))
+
+    return wrapped
+
+
+def _with_nan_noted(pieces: Iterator[Answers]) -> Iterator[Answers]:
+    count, total, places = 0, 0, ""
+    last: Answers | None = None
+    for piece in pieces:
+        yield piece
+        bad = np.isnan(piece.numbers).any(1)
+        if bad.any() and not count:
+            row = int(bad.argmax())
+            places = ", ".join(f"{name} {values[row]}" for name, values in piece.places.items())
+        count, total, last = count + int(bad.sum()), total + len(piece), piece
+    if count and last is not None:
+        note = (
+            f"{count:,} of {total:,} answers are not numbers (nan), the first: {places}; the inputs are "
+            "far from those of training, or the weights are"
+        )
+        yield last.only([note])
 
 
 def answer(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Answers:

@@ -15,7 +15,7 @@ from nnzoo.data.columns import shorten
 from nnzoo.data.picture_tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network
-from nnzoo.predict.answers import Answers, answer, forecasts, reads, rows_at_once
+from nnzoo.predict.answers import Answers, answer, forecasts, notes_nan, reads, rows_at_once
 from nnzoo.predict.pictures import levels, predict_pictures
 from nnzoo.predict.series import answer_series, forecast, horizon_of, pasts_of, predict_series
 from nnzoo.predict.tables import (
@@ -66,6 +66,7 @@ def _nested(x: Sequence[Any]) -> np.ndarray:
         raise DataError(f"expected nested lists of numbers: {error}") from None
 
 
+@notes_nan
 def predict_files(
     network: Network, paths: Sequence[str | Path], steps: int | None = None
 ) -> Iterator[Answers]:
@@ -83,6 +84,7 @@ def predict_files(
         yield from predict_sequences(network, files)
 
 
+@notes_nan
 def predict_frame(
     network: Network, frame: pandas.DataFrame, steps: int | None = None
 ) -> Iterator[Answers]:
@@ -107,6 +109,7 @@ def predict_frame(
         yield answer(network, read_sequence(network, frame, source)[None], {})
 
 
+@notes_nan
 def predict_arrays(
     network: Network, x: np.ndarray | Tensor, steps: int | None = None
 ) -> Iterator[Answers]:

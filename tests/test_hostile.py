@@ -1,0 +1,144 @@
+"""Run folders, checkpoints and configs that a stranger made: bounded, and nothing written elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import nnzoo as zoo
+from nnzoo import network as networks
+from nnzoo.config import MODELS
+from nnzoo.config.load import from_dict
+from nnzoo.data.dataset import Kind
+from nnzoo.errors import ConfigError
+from nnzoo.training import checkpoint
+
+NNZOO = Callable[..., Any]
+AVERAGE = "data: digits\nmodel: {name: cnn, channels: [4], pool: avg, head: {pooling: average}}\n"
+
+
+def trained(nnzoo: NNZOO, text: str) -> Path:
+    Path("r.yaml").write_text(f"{text}train: {{epochs: 1}}\n")
+    assert nnzoo("train", "r.yaml", "-v", "0").code == 0
+    return Path("checkpoints/r/best.pt")
+
+
+def picture() -> None:
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("p.png")
+
+
+def forged(path: Path, shape: list[int], **model: Any) -> None:
+    """The checkpoint with another shape of its inputs, and weights that fit it."""
+    content = checkpoint.load(path)
+    content["data"]["shape"] = shape
+    content["config"]["model"] |= model
+    options = from_dict(content["config"], "forged").model
+    kind = Kind(content["data"]["kind"], tuple(shape))
+    entry = MODELS.get(options.name)
+    assert entry is not None
+    outputs = len(content["data"]["spec"]["labels"])
+    content["model"] = entry.load()(options, kind, outputs).state_dict()
+    checkpoint.save(path, content)
+
+
+# Memory: what a few kB unfold to is known before it is made.
+
+
+def test_a_small_checkpoint_of_large_inputs_is_refused(nnzoo: NNZOO) -> None:
+    path = trained(nnzoo, AVERAGE)
+    forged(path, [1, 8000, 8000], channels=[8])
+    assert path.stat().st_size < 10_000
+    picture()
+    for words in (["predict", path, "p.png"], ["export", path], ["eval", path], ["inspect", path]):
+        result = nnzoo(*words)
+        assert result.code == 5
+        assert "one input of 1×8000×8000 makes 576,000,000 numbers in one layer" in result.err
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ({"name": "cnn", "channels": [2, 4000]}, Kind("image", (3, 300, 300))),
+        ({"name": "cnn", "channels": [128], "kernel_size": 3}, Kind("series", (1_000_000, 2))),
+        ({"name": "cnn", "channels": [900], "residual": True}, Kind("image", (1, 300, 300))),
+        ({"name": "cnn", "channels": [1], "stride": 2000, "padding": "valid", "kernel_size": 1},
+         Kind("image", (1, 9000, 9000))),
+        ({"name": "lstm", "hidden_size": 500}, Kind("series", (1_000_000, 1))),
+        ({"name": "gru", "hidden_size": 4000}, Kind("image", (3, 10_000, 10))),
+        ({"name": "mlp", "hidden": [1]}, Kind("image", (1, 9000, 9000))),
+    ],
+)  # fmt: skip
+def test_what_one_sample_takes_in_a_layer_is_bounded_for_every_network(
+    model: dict[str, Any], kind: Kind
+) -> None:
+    config = from_dict({"name": "x", "data": "digits", "model": model}, "x")
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    with torch.device("meta"):
+        built = entry.load()(config.model, kind, 10)
+    with pytest.raises(ConfigError, match="numbers in one layer; at most"):
+        networks._check_activations(max(kind.size, getattr(built, "activations", 0)), kind)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ({"name": "cnn", "channels": [32, 64, 128]}, Kind("image", (3, 512, 512))),
+        ({"name": "lstm", "hidden_size": 256}, Kind("series", (10_000, 8))),
+        ({"name": "mlp"}, Kind("image", (3, 1024, 1024))),
+    ],
+)
+def test_usual_networks_are_far_from_the_bound(model: dict[str, Any], kind: Kind) -> None:
+    config = from_dict({"name": "x", "data": "digits", "model": model}, "x")
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    with torch.device("meta"):
+        built = entry.load()(config.model, kind, 10)
+    networks._check_activations(max(kind.size, getattr(built, "activations", 0)), kind)
+
+
+def test_an_export_of_large_inputs_is_compared_on_fewer(nnzoo: NNZOO) -> None:
+    from nnzoo.export import batches
+
+    path = trained(nnzoo, AVERAGE)
+    forged(path, [1, 1200, 1200])
+    assert batches(zoo.load(path).network) == (1, 3)
+
+
+# Weights and answers that are no numbers.
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("part", ["model", "preprocess"])
+def test_weights_that_are_no_numbers_are_refused(nnzoo: NNZOO, part: str, value: float) -> None:
+    path = trained(nnzoo, "data: iris\nmodel: {name: mlp, hidden: [4]}\n")
+    content = checkpoint.load(path)
+    name, tensor = next((k, t) for k, t in content[part].items() if t.is_floating_point())
+    tensor.view(-1)[0] = value
+    checkpoint.save(path, content)
+    result = nnzoo("eval", path)
+    assert result.code == 5
+    assert f"{part}: '{name}' holds values that are not finite numbers" in result.err
+
+
+def test_an_answer_of_nan_is_said_and_names_no_class(nnzoo: NNZOO) -> None:
+    rows = "".join(f"{i},{i % 7},{'no' if i % 2 else 'yes'}\n" for i in range(60))
+    Path("t.csv").write_text(f"a,b,kind\n{rows}")
+    path = trained(nnzoo, "data: {name: csv, path: t.csv}\nmodel: {name: mlp, hidden: [4]}\n")
+    content = checkpoint.load(path)
+    for name, tensor in content["model"].items():  # finite, but the sums are not
+        tensor.fill_(1e38 if "head" in name or "bias" in name or tensor.shape[0] == 2 else 0.0)
+    checkpoint.save(path, content)
+    result = nnzoo("predict", path, "t.csv")
+    assert "60 of 60 answers are not numbers (nan), the first: " in result.err
+    assert {line.split(",")[1] for line in result.out.splitlines()[1:]} == {""}
+    answers = zoo.load(path).predict("t.csv")
+    assert answers.labels == [""] * 60
+    assert any("not numbers" in note for note in answers.notes)
