@@ -158,7 +158,7 @@ QUOTES = "text that looks like a number needs quotes"
         ("model: {name: mlp, activation: Relu}", f"{ACTIVATIONS}, got 'Relu'; did you mean 'relu'?"),
         ("model: {name: mlp, activation: rel}", f"{ACTIVATIONS}, got 'rel'; did you mean 'relu'?"),
         ("data: {name: csv, path: x, header: no}", "auto, true or false, got 'no'"),
-        ("data: {name: csv, path: x, delimiter: '||'}", "auto or one character, got '||'"),
+        ("data: {name: csv, path: x, delimiter: ''}", "auto or text, got ''"),
         ("data: {name: csv, path: x, numbers: a}", "a list of text or whole numbers, got 'a'"),
         ("data: {name: csv, path: x, target: [a]}", "text or a whole number, got [a]"),
         ("data: {name: csv, path: x, target: 1.5}", f"a whole number, got 1.5; {QUOTES}"),

@@ -103,7 +103,7 @@ def refused(**sections: Any) -> str:
         ("data", {"name": "image_folder", "path": "x", "size": [8, 10**6]},
          "data.size[1] expected at most 10,000, got 1,000,000"),
         ("data", {"name": "csv", "path": "x", "delimiter": "é"},
-         "data.delimiter expected one ASCII character, no quote or line end, got 'é'"),
+         "data.delimiter expected one to three ASCII characters, no quote or line end, got 'é'"),
         ("optim", {"name": "adam", "clip": {"value": 1e300}},
          "optim.clip.value expected at most 1e+30, got 1e+300"),
         ("train", {"save_every": "0 s"}, "train.save_every a duration above zero, as in '1 epoch'"),

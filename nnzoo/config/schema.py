@@ -398,8 +398,10 @@ class ImageFolderOptions(ImageOptions):
 
 
 def _separates(text: str) -> str:
-    if not text.isascii() or any(each in text for each in '"\r\n\0'):
-        raise fault("", f"expected ASCII characters, no quote or line end, got {text!r}")
+    if len(text) > 3 or not text.isascii() or any(each in text for each in '"\r\n\0'):
+        raise fault(
+            "", f"expected one to three ASCII characters, no quote or line end, got {text!r}"
+        )
     return text
 
 
@@ -416,7 +418,7 @@ def _is_encoding(name: str) -> str:
     return name
 
 
-Delimiter = Annotated[str, Field(min_length=1, max_length=3), AfterValidator(_separates)]
+Delimiter = Annotated[str, Field(min_length=1), AfterValidator(_separates)]
 Encoding = Annotated[str, Field(max_length=40), AfterValidator(_is_encoding)]
 
 

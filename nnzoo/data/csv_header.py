@@ -68,7 +68,7 @@ def words_over_numbers(first: list[str], columns: Columns) -> int:
 
 def plainly_names(first: list[str], below: list[list[str]]) -> bool:
     """Whether a row holds words over numbers, or numbers that count over others that do not."""
-    columns = Columns(below, len(first))
+    columns = Columns([row for row in below if row != first], len(first))
     numbers = [
         j for j, cell in enumerate(first)
         if form_of(cell) == "number" and columns.mostly(j) in ("number", None)
@@ -82,13 +82,15 @@ def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     A name is a word over numbers, or one that does not come again below it. Numbers are names where
     they count (0, 1, 2; 2015, 2016; wavelengths) and the rows below do not.
     """
-    columns = Columns(below, len(first))
+    # Where files were put together, a header comes again as a whole.
+    columns = Columns([row for row in below if row != first], len(first))
+    words = words_over_numbers(first, columns)
+    columns = columns if words else Columns(below, len(first))
     forms = [form_of(cell) for cell in first]
     names = [cell.strip() for cell in first if cell.strip()]
     shown = ", ".join(f"'{shorten(name, 20)}'" for name in names[:3]) + ", …" * (len(names) > 3)
     taken = f"the first row ({shown}) is taken for the header; is it data? (data.header: false)"
     data = f"no header found: the first row ({shown}) is data (data.header)"
-    words = words_over_numbers(first, columns)
     again = sum(
         form == "word" and first[j].strip() in columns.values[j] for j, form in enumerate(forms)
     )
@@ -125,7 +127,7 @@ def _counts(first: list[str], numbers: list[int], columns: Columns) -> bool:
     rising = whole and all(a < b for a, b in pairwise(values))
     if not equal and not rising:
         return False
-    for i in range(min(FEW, len(columns.values[numbers[0]]))):
+    for i in range(min(FEW, len(columns.values[numbers[0]])) if len(values) > 2 else 0):
         row = [_number(columns.values[j][i]) for j in numbers]
         if None not in row and _in_equal_steps([value for value in row if value is not None]):
             return False

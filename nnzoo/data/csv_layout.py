@@ -13,6 +13,7 @@ from nnzoo.data.columns import shorten
 from nnzoo.data.csv_header import (
     MOSTLY,
     Columns,
+    Form,
     form_of,
     is_header,
     plainly_names,
@@ -41,7 +42,8 @@ class Layout:
 
     skip: lines above the first data row; names: of all columns, as many as are kept; named: whether
     the file gave them; width: values in a row of the file; blank: how many columns at the end are
-    empty, and left out; header: the row that gave the names, where it cannot be one of data.
+    empty, and left out; header: the row that gave the names, where it cannot be one of data;
+    forms: what the columns mostly hold.
     """
 
     delimiter: str
@@ -51,6 +53,7 @@ class Layout:
     width: int
     blank: int
     header: list[str] | None
+    forms: list[Form | None]
     notes: list[str] = field(default_factory=list)
 
 
@@ -288,14 +291,17 @@ def _layout(
     unique, changed = unique_names(kept) if named else ([str(i) for i in range(len(kept))], [])
     if skip_rows == "auto":
         notes = _skipped(lines, min(begin or skip + 1, skip + 1) - 1, named) + notes
-    plain = named and words_over_numbers(first.cells, Columns(below, len(first.cells))) > 0
+    others = Columns([row for row in below if row != first.cells], len(first.cells))
+    plain = named and words_over_numbers(first.cells, others) > 0
     header_row = first.cells if plain and begin else None
-    return Layout(delimiter, skip, unique, named, width, blank, header_row, notes + changed)
+    sample = Columns([row.cells for row in data], width)
+    forms = [sample.mostly(j) for j in range(width)]
+    return Layout(delimiter, skip, unique, named, width, blank, header_row, forms, notes + changed)
 
 
 def _skipped(lines: list[str], count: int, named: bool) -> list[str]:
     """A note on the lines above the table that are not blank."""
-    skipped = [line.strip() for line in lines[:count] if line.strip()]
+    skipped = [line.strip() for line in lines[:count] if line.strip(' \t\r\n,;|"')]
     if not skipped:
         return []
     many = "a line" if len(skipped) == 1 else f"{len(skipped):,} lines"

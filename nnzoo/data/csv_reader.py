@@ -135,6 +135,7 @@ class _Rows:
         self.headers: list[Row] = []
         self.empty: list[Row] = []
         self.kept_empty: list[Row] = []
+        self.pending: list[Row] = []  # left out if they turn out to be the last
         self.longer: list[Row] = []
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -152,13 +153,14 @@ class _Rows:
                 if cells == layout.header:
                     self.headers.append(row)
                     continue
-                if not cells[0] and not any(map(str.strip, cells)):
-                    self.empty.append(row)
+                if self._may_end_table(cells):
+                    self.pending.append(row)
                     continue
-                if self.empty:
-                    yield from ([""] * width for _ in self.empty)
-                    self.kept_empty += self.empty
-                    self.empty = []
+                for each in self.pending:
+                    yield each.cells
+                    if not any(map(str.strip, each.cells)):
+                        self.kept_empty.append(each)
+                self.pending = []
                 if layout.blank and any(map(str.strip, cells[-layout.blank :])):
                     raise DataError(
                         f"{file}:{row.line}: a value in a column that has no name and was empty "
@@ -167,8 +169,27 @@ class _Rows:
                 if len(self.sample) < 10:
                     self.sample.append(cells)
                 yield cells
+            for row in self.pending:
+                (self.footer if any(map(str.strip, row.cells)) else self.empty).append(row)
         except CutError as error:
             raise DataError(f"{file}:{error.line}: {error}") from None
+
+    def _may_end_table(self, cells: list[str]) -> bool:
+        """Whether a row is empty, or holds a few words below an empty one or where numbers were."""
+        if cells[0] and cells[-1]:
+            return False
+        present = [j for j, cell in enumerate(cells) if cell.strip()]
+        if not present:
+            return True
+        few = 2 * len(present) <= len(cells) and len(self.pending) < MAX_FOOTER
+        return (
+            few
+            and all(form_of(cells[j]) == "word" for j in present)
+            and (
+                bool(self.pending)
+                or all(self.layout.forms[j] not in (None, "word") for j in present)
+            )
+        )
 
     def _other_width(self, row: Row) -> list[str] | None:
         """The row brought to the width of the table; None where it is left out."""
@@ -185,7 +206,7 @@ class _Rows:
         if width < layout.width and width >= layout.width - layout.blank:
             return cells + [""] * (layout.width - width)
         words = all(form_of(cell) in ("word", "missing") for cell in cells)
-        if width < layout.width and words and len(self.footer) < MAX_FOOTER:
+        if width < layout.width and words and len(self.footer) < MAX_FOOTER and not self._others():
             self.footer.append(row)  # an error, should a row of the table follow
             return None
         raise self._ragged(row)
@@ -193,16 +214,21 @@ class _Rows:
     def _ragged(self, row: Row) -> DataError:
         layout = self.layout
         hint = other_delimiter(self.sample, layout.delimiter) if self.sample else ""
-        others = [
-            shown for other, shown in DELIMITERS.items()
-            if other != layout.delimiter and self.lines.last.count(other) + 1 == layout.width > 1
-        ]  # fmt: skip
-        if not hint and others and not self.footer:
+        others = [] if self.footer else self._others()
+        if not hint and others:
             hint = f"; this line is separated by {others[0]}, unlike those above"
         return DataError(
             f"{self.lines.file}:{row.line}: ragged rows: {len(row.cells)} values where the first row "
             f"has {layout.width}{hint}"
         )
+
+    def _others(self) -> list[str]:
+        """The delimiters, as messages show them, that would cut the last line into a row."""
+        return [
+            shown for other, shown in DELIMITERS.items()
+            if other != self.layout.delimiter
+            and self.lines.last.count(other) + 1 == self.layout.width > 1
+        ]  # fmt: skip
 
     def notes(self) -> list[str]:
         """What was left out or undone so far, a line for each kind."""

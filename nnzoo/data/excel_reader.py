@@ -63,9 +63,9 @@ def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
 
     import openpyxl
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), file.open("rb") as binary:
         warnings.simplefilter("ignore")  # of drawings and rules that no value depends on
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        book = openpyxl.load_workbook(binary, read_only=True, data_only=True, keep_links=False)
         try:
             if not book.worksheets:
                 raise DataError(f"{file} has no sheet of cells")

@@ -42,8 +42,8 @@ _REFUSED = (
     (b"FEA1", "a Feather file of version 1", "write it anew, as version 2 or as Parquet"),
     (b"ORC", "an ORC file", _PANDAS.format("read_orc")),
     (b"Obj\x01", "an Avro file", _CSV),
-    (b"%PDF", "a PDF document", "copy its table into a spreadsheet and save that as CSV"),
-    (b"{\\rtf", "an RTF document", "save its table as CSV"),
+    (b"%PDF-1.", "a PDF document", "copy its table into a spreadsheet and save that as CSV"),
+    (b"{\\rtf1\\", "an RTF document", "save its table as CSV"),
     (b"\x28\xb5\x2f\xfd", "packed by Zstandard", _UNPACK),
     (b"\x04\x22\x4d\x18", "packed by LZ4", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
@@ -86,7 +86,7 @@ def find_source(file: Path, bounded: bool) -> Source:
         head = binary.read(512)
     if file.suffix.lower() in (".parquet", ".pq") or _begins(head, b"PAR1"):
         return Source(file, "parquet", lambda: file.open("rb"))
-    if _begins(head, b"ARROW1") or head.startswith(b"\xff\xff\xff\xff\x10\0\0\0"):
+    if _begins(head, b"ARROW1") or _is_arrow_stream(file, head):
         return Source(file, "arrow", lambda: file.open("rb"))
     if head.startswith(b"PK\x03\x04"):
         return _zipped(file, bounded)
@@ -106,9 +106,15 @@ def find_source(file: Path, bounded: bool) -> Source:
     return Source(file, "text", lambda: file.open("rb"))
 
 
+def _is_arrow_stream(file: Path, head: bytes) -> bool:
+    """Whether a file begins with a message of Arrow: a mark, its size, a schema."""
+    size = int.from_bytes(head[4:8], "little")
+    return head.startswith(b"\xff\xff\xff\xff") and not size % 8 and 0 < size < file.stat().st_size
+
+
 def _begins(head: bytes, magic: bytes) -> bool:
     """Whether a file begins so; where a column could be named so, it also has to be binary."""
-    name = magic.isalnum() and len(magic) <= 6
+    name = len(magic) <= 6 and all(32 < each < 127 for each in magic)
     return head.startswith(magic) and not (name and not _CONTROL.search(head))
 
 
@@ -174,7 +180,8 @@ def _zipped(file: Path, bounded: bool) -> Source:
         raise DataError(f"{file}{inside} is encrypted: {_UNPACK}")
 
     def opener() -> BinaryIO:
-        return zipfile.ZipFile(file).open(member)  # type: ignore[return-value]
+        with zipfile.ZipFile(file) as archive:  # stays open as long as its member
+            return archive.open(member)  # type: ignore[return-value]
 
     limit = limits.MAX_CSV_BYTES
     return _text_in(

@@ -177,6 +177,7 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
         [Series(each, axis.times(name, starts[name]), name) for name, each in series.items()],
         columns.specs, targets, options, axis.time_format,
     )  # fmt: skip
+    dataset.spec |= table.header_spec(ReadOptions.of(options), [*targets, *others])
     dataset.season, about_season = _season(options, axis)
     dataset.notes = [
         *table.notes, *axis.summary(), *axis.notes, *about_season, *columns.notes, *notes, *cut, *filled,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from nnzoo.data.file_kind import find_source
 from nnzoo.data.json_reader import looks_like_json, read_json
 from nnzoo.data.parquet_reader import read_parquet
 from nnzoo.data.text_kind import refuse_other_text
-from nnzoo.data.text_lines import find_encoding, read_head
+from nnzoo.data.text_lines import EncodingError, find_encoding, read_head
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,6 +62,27 @@ class Table:
     frame: pandas.DataFrame
     named: bool
     notes: list[str] = field(default_factory=list)
+
+    def header_spec(self, options: ReadOptions, names: list[str]) -> dict[str, Any]:
+        """What a checkpoint says where the names that a network reads would look like positions."""
+        doubtful = self.named and options.header == "auto" and all(map(str.isdecimal, names))
+        return {"header": True} if doubtful else {}
+
+
+def read_anyhow(path: str, options: ReadOptions = ReadOptions()) -> tuple[Table, ReadOptions]:
+    """A table, also of text in an encoding that has to be guessed, and the options that read it.
+
+    Raises DataError as `read_table` does.
+    """
+    try:
+        return read_table(path, options), options
+    except EncodingError as error:
+        if error.suggested is None:
+            raise
+        guessed = replace(options, encoding=error.suggested)
+        table = read_table(path, guessed)
+        note = f"not UTF-8: read as {error.suggested}, which is a guess (data.encoding)"
+        return replace(table, notes=[note, *table.notes]), guessed
 
 
 def read_table(path: str, options: ReadOptions = ReadOptions(), key: str = "data.path") -> Table:

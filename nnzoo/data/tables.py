@@ -59,7 +59,10 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
         if target not in test.frame.columns:
             raise DataError(f"{options.test_path}: no column '{target}', which is the target")
         frames["test"], files["test"] = test.frame, options.test_path
-        notes += [*test.notes, *_other_columns(frame, test.frame, options)]
+        notes += [
+            *(f"{options.test_path}: {note}" for note in test.notes),
+            *_other_columns(frame, test.frame, options),
+        ]
     task = spec["task"] if spec else options.task
     for part, each in list(frames.items()):
         frames[part], gaps = without_target_gaps(each, target, task, options, files[part])
@@ -80,6 +83,8 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     first = spec is None
     if spec is None:
         spec, column_notes = infer_spec(parts["train"], target, options)
+        names = [target, *(column["name"] for column in spec["columns"])]
+        spec |= table.header_spec(reading, names)
     width = sum(len(column.get("categories", "1")) for column in spec["columns"])
     count = sum(map(len, parts.values()))
     check_memory(

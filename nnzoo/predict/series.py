@@ -29,7 +29,7 @@ def predict_series(network: Network, paths: list[str], steps: int) -> Answers:
     for path in paths:
         table = read_table(path, reading_of(network), "INPUT")
         files[path] = pasts_of(network, table.frame, path)
-        notes += table.notes
+        notes += [f"{path}: {note}" if len(paths) > 1 else note for note in table.notes]
     answers = answer_series(network, files or {"": _own_past(network)}, steps)
     answers.notes[:0] = notes
     return answers

@@ -27,7 +27,7 @@ def predict_tables(network: Network, paths: list[str]) -> Iterator[Answers]:
     for path in paths:
         for table in read_pieces(path, reading_of(network), "INPUT"):
             answers = answer_rows(network, table.frame, path, unseen)
-            notes += table.notes
+            notes += [f"{path}: {note}" if len(paths) > 1 else note for note in table.notes]
             if len(paths) > 1:
                 answers.places = {"file": [path] * len(answers)} | answers.places
             yield answers
@@ -42,7 +42,8 @@ def reading_of(network: Network) -> ReadOptions:
     options = ReadOptions.of(network.config.data, keep_words=network.facts["kind"] == "table")
     if options.header != "auto" or not hasattr(network.config.data, "header"):
         return options
-    return replace(options, header=not all(map(str.isdecimal, _names(network))))
+    named = network.facts["spec"].get("header", not all(map(str.isdecimal, _names(network))))
+    return replace(options, header=named)
 
 
 def _names(network: Network) -> list[str]:
@@ -64,7 +65,8 @@ def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
     """Columns that go by their positions, numbered as in the training file: where one is lacking it
     is the target, and what stands behind it moves up."""
     spec, names = network.facts["spec"], _names(network)
-    if "target" not in spec or not numbered(frame) or not all(map(str.isdecimal, names)):
+    by_position = numbered(frame) and all(map(str.isdecimal, names)) and "header" not in spec
+    if "target" not in spec or not by_position:
         return frame
     width = spec.get("width", max(map(int, names)) + 1)
     if len(frame.columns) != width - 1:
