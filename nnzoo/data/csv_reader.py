@@ -135,6 +135,7 @@ class _Rows:
         self.headers: list[Row] = []
         self.empty: list[Row] = []
         self.kept_empty: list[Row] = []
+        self.any = False
         self.pending: list[Row] = []  # left out if they turn out to be the last
         self.longer: list[Row] = []
 
@@ -168,7 +169,11 @@ class _Rows:
                     )
                 if len(self.sample) < 10:
                     self.sample.append(cells)
+                self.any = True
                 yield cells
+            if not self.any:  # a table of nothing but gaps
+                yield from (row.cells for row in self.pending)
+                return
             for row in self.pending:
                 (self.footer if any(map(str.strip, row.cells)) else self.empty).append(row)
         except CutError as error:
