@@ -25,6 +25,7 @@ LAYERS = """
     nnzoo.config.hints
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
+    nnzoo.config.default_space
     nnzoo.observations
     nnzoo.native nnzoo.native.library
     nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent

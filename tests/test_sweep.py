@@ -25,6 +25,7 @@ from zoo import SCRIPTS
 
 from nnzoo import extras, run
 from nnzoo.config import RunConfig, load_config
+from nnzoo.config.default_space import default_space, section_text
 from nnzoo.config.show import inline
 from nnzoo.console import trials
 from nnzoo.errors import CheckpointError, UsageError
@@ -728,14 +729,41 @@ def test_a_study_of_another_version_is_joined_with_a_word(monkeypatch: pytest.Mo
 def test_a_config_without_a_sweep_or_without_validation_rows_says_what_to_write(
     nnzoo: NNZOO,
 ) -> None:
-    result = nnzoo("sweep", "cnn")
-    assert result.code == 2
-    assert result.err.startswith(
-        "this config has no section 'sweep'; it says what is tried, as in\n"
-    )
+    with pytest.raises(UsageError, match="this config has no 'sweep' section; add one"):
+        open_study(load_config("cnn"), Path("out"))
     result = nnzoo("sweep", "flowers.yaml", "-s", "data.split.val=0")
     assert result.code == 2
     assert "trials are compared by validation rows; data.split.val is 0" in result.err
+
+
+@pytest.mark.parametrize("name", ["cnn", "mlp", "rnn", "lstm", "gru", "mlp_csv", "lstm_sine"])
+def test_a_config_without_a_sweep_gets_a_space_of_its_model(name: str) -> None:
+    plain = load_config(name)
+    space = default_space(plain)
+    found = load_config(name, [f"sweep.space={inline(space)}"])
+    assert found.sweep is not None and list(found.sweep.options.space) == list(space)
+    assert any(key.startswith("model.") for key in space)
+    low, high = space["optim.lr"]["low"], space["optim.lr"]["high"]
+    assert low < plain.optim.lr < high
+    # What is shown can be pasted into the file.
+    Path("pasted.yaml").write_text(
+        f"data: digits\nmodel: {plain.model.name}\n{section_text(space)}\n"
+    )
+    pasted = load_config("pasted.yaml").sweep
+    assert pasted is not None and pasted.options.space == found.sweep.options.space
+
+
+def test_a_sweep_without_a_section_says_what_it_tries_and_what_comes_next(nnzoo: NNZOO) -> None:
+    Path("small.yaml").write_text(
+        "data: digits\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: 1}\n"
+    )
+    result = nnzoo("sweep", "small.yaml", "--trials", "2")
+    assert result.code == 0
+    assert "small.yaml has no section 'sweep', so usual values are tried" in result.err
+    assert "    optim.lr: {low: 0.0001, high: 0.01, log: true}\n" in result.err
+    assert "next: nnzoo train checkpoints/small/best.yaml\n" in result.err
+    again = nnzoo("sweep", "small.yaml", "--trials", "2")
+    assert "2 of 2 trials finished" in again.err
 
 
 def test_without_optuna_the_message_says_what_to_install(

@@ -29,7 +29,7 @@ from nnzoo.cli.common import (
 from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.cli.train import without_start_options
 from nnzoo.config.show import number
-from nnzoo.errors import DivergedError, NnzooError, UsageError
+from nnzoo.errors import DivergedError, NnzooError, UsageError, shell_word
 from nnzoo.extras import require
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def sweep(
     """Hyper-parameter search. Run it several times to share the work."""
     one_of("--verbose", verbose, (0, 1, 2))
     sets = [*(set_ or []), *([f"sweep.trials={trials}"] if trials is not None else [])]
-    run_config = config_of(source, config, sets, seed)
+    default = _default_space(source, config, sets, seed)
+    run_config = config_of(source, config, [*sets, *default[:1]], seed)
     require("sweep", "nnzoo sweep", "optuna")
     if run_config.train.tensorboard:
         require("tensorboard", "train.tensorboard", "tensorboard")
@@ -84,8 +85,10 @@ def sweep(
     say = functools.partial(stderr.print, soft_wrap=True, markup=False)
     study = open_study(run_config, out, fresh, lost)
     if verbose:
-        for note in study.notes:
-            say(note)
+        for text in default[1:]:
+            say(text)
+        for text in study.notes:
+            console.print_text(stderr, text)
     if json_:
         start = {"event": "start", "study": run_config.name, "folder": str(study.folder),
                  "storage": study.shown, "monitor": study.monitor, "trials": study.sweep.trials,
@@ -122,6 +125,28 @@ def sweep(
         raise typer.Exit(stopped[0])
     search.finish(study)
     _end(study, stdout, say, verbose, json_)
+
+
+def _default_space(
+    source: str | None, config: str | None, sets: list[str], seed: int | None
+) -> list[str]:
+    """Of a config without a section `sweep`: the space to search, as --set has it, and what to say of
+    it; else nothing."""
+    from nnzoo.config.default_space import default_space, section_text
+    from nnzoo.config.show import inline
+
+    others = [each for each in sets if not each.lstrip().startswith("sweep")]
+    plain = config_of(source, config, others, seed)
+    if plain.sweep is not None or any(
+        "sweep.space" in each or each.startswith("sweep=") for each in sets
+    ):
+        return []
+    space = default_space(plain)
+    return [
+        f"sweep.space={inline(space)}",
+        f"{plain.source} has no section 'sweep', so usual values are tried; to choose others, add and "
+        f"change:\n{section_text(space)}",
+    ]
 
 
 def _failure(rows: list[Row]) -> NnzooError:
@@ -162,10 +187,12 @@ def _end(study: Study, stdout: Any, say: Any, verbose: int, json_: bool) -> None
             trials.print_best(stdout, study, best)
         if page:
             stdout.print(f"page:   {study.page}", markup=False, soft_wrap=True)
-        told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
-        say(f"{len(rows):,} trials: {told}")
+        states = ", ".join(f"{count:,} {state}" for state, count in counts.items())
+        say(f"{len(rows):,} trials: {states}")
+        if best is not None:
+            say(f"next: nnzoo train {shell_word(study.best_file)}", style="dim")
     if verbose and running:
         hosts = sorted({row.host for row in running})
         numbers = ", ".join(str(row.number) for row in running[:10])
-        say(f"still made by other processes: trial {numbers} ({', '.join(hosts)}); where one has died, "
+        say(f"still running in other processes: trial {numbers} ({', '.join(hosts)}); where one has died, "
             "the same command there takes its trial over (--lost HOST: where the machine is gone)")  # fmt: skip

@@ -430,7 +430,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     """
     if config.sweep is None:
         raise UsageError(
-            "this config has no section 'sweep'; it says what is tried, as in\n"
+            "this config has no 'sweep' section; add one, for example:\n"
             "  sweep: {space: {optim.lr: {low: 1e-4, high: 1e-1, log: true}}}"
         )
     dataset = read_dataset(config)
