@@ -563,7 +563,7 @@ def test_init_of_a_series_in_disorder_says_that_it_is_sorted(nnzoo: NNZOO) -> No
     ("make", "comment"),
     [
         (one_class, "# this cannot train yet: d has 1 class folder(s); a classifier needs at least two"),
-        (empty_class, "# left out: 1 folder without pictures (d/fox/)"),
+        (empty_class, "# left out: 1 folder without pictures (fox/)"),
         (no_class, "# this cannot train yet: d has no class folders; put each class's pictures into its own"),
     ],
 )  # fmt: skip
@@ -573,7 +573,10 @@ def test_init_of_pictures_that_cannot_train_writes_a_config_that_says_why(
     make()
     assert nnzoo("init", "d").code == 0
     assert comment in Path("d.yaml").read_text().splitlines()
-    assert nnzoo("check", "d").code == 0
+    fault = "cannot train" in comment
+    result = nnzoo("check", "d")
+    assert result.code == (3 if fault else 0)
+    assert comment.partition(": ")[2] in " ".join((result.out + result.err).split())
 
 
 def test_init_of_pictures_sees_their_size_and_colour(nnzoo: NNZOO) -> None:

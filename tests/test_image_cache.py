@@ -66,7 +66,9 @@ def test_values_are_scaled_by_the_largest_of_the_folder(
 ) -> None:
     grey(top, dtype, name)
     dataset = load()
-    assert sorted(pixels(dataset)) == sorted(value >> shift for value in (0, top // 4, top // 2, top))
+    assert sorted(pixels(dataset)) == sorted(
+        value >> shift for value in (0, top // 4, top // 2, top)
+    )
     assert ("bits" in dataset.spec) == (shift != 8)
     scale = f"divided by {1 << shift}" if shift else "taken as they are"
     assert dataset.notes == [

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from nnzoo.config.load import load_config
-from nnzoo.data.image_folder import ImageFolder, describe_folder, part_of
+from nnzoo.data.image_folder import ImageFolder, describe_folder
+from nnzoo.data.part_names import part_of
 from nnzoo.data.picture_tree import picture_files
 from nnzoo.errors import DataError
 

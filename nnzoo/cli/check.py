@@ -35,8 +35,9 @@ def check(
     debug: DebugOption = False,
 ) -> None:
     """List every error in a config, or show each value and where it comes from."""
+    from nnzoo.config.shelf import DATA
     from nnzoo.config.show import checked, resolved_lines, to_json
-    from nnzoo.errors import shell_word
+    from nnzoo.errors import shell_word, visible
 
     try:
         run_config = config_of(source, config, set_, seed)
@@ -51,8 +52,11 @@ def check(
         sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
     else:
         name = shell_word(str(source or config))
+        entry = DATA.get(run_config.data.name)
+        lines = [] if entry is None else entry.description(run_config.data)
+        data = "".join(f"  {visible(line)}\n" for line in lines)
         sys.stdout.write(
-            f"{run_config.source}: ok\n  {_summary(run_config)}\n"
+            f"{run_config.source}: ok\n  {_summary(run_config)}\n{data}"
             f"every value, and where it comes from: nnzoo check {name} --all\n"
         )
 

@@ -21,10 +21,23 @@ from nnzoo.errors import NnzooError, PluginError, UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """options: the pydantic class; target: "package.module:attribute", imported when built."""
+    """options: the pydantic class; target: "package.module:attribute", imported when built.
+
+    describe: of a data source, a function in the same form that takes the options and gives lines on
+    the data for `nnzoo check`, without torch; it raises DataError where they cannot train.
+    """
 
     options: type[Options]
     target: str
+    describe: str = ""
+
+    def description(self, options: Options) -> list[str]:
+        """Lines on the data of some options; none where the source does not describe itself."""
+        if not self.describe:
+            return []
+        module, _, attribute = self.describe.partition(":")
+        lines: list[str] = getattr(import_module(module), attribute)(options)
+        return lines
 
     def load(self) -> Any:
         """What builds it; raises PluginError where another package's cannot be imported."""
@@ -131,7 +144,11 @@ DATA = Shelf(
             )
             for name in _TORCHVISION
         },
-        "image_folder": Entry(schema.ImageFolderOptions, "nnzoo.data.images:load_folder"),
+        "image_folder": Entry(
+            schema.ImageFolderOptions,
+            "nnzoo.data.images:load_folder",
+            "nnzoo.data.image_folder:description",
+        ),
         "csv": Entry(schema.CsvOptions, "nnzoo.data.tables:load_csv"),
         "series": Entry(schema.SeriesOptions, "nnzoo.data.series:load_series"),
         "sine": Entry(schema.SineOptions, "nnzoo.data.synthetic:load_sine"),

@@ -6,12 +6,22 @@ same about the others. Nothing is decoded here.
 
 from __future__ import annotations
 
-import re
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nnzoo.config.schema import ImageFolderOptions
+from nnzoo.data.part_names import (
+    IMAGE_WORDS,
+    MASK_WORDS,
+    PART_WORDS,
+    UNLABELLED,
+    part_of,
+    same_name,
+    words_of,
+)
 from nnzoo.data.picture_tree import (
     EXTENSIONS,
     UNREAD,
@@ -21,52 +31,14 @@ from nnzoo.data.picture_tree import (
     examples,
     extension,
     plural,
-    same_name,
     scan,
 )
 from nnzoo.errors import DataError
 
-_PART_WORDS = {
-    "train": "train", "training": "train", "tr": "train", "trn": "train", "learn": "train",
-    "learning": "train",
-    "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val",
-    "devel": "val", "development": "val", "eval": "val", "evaluation": "val",
-    "test": "test", "testing": "test", "tests": "test", "tst": "test", "holdout": "test",
-}  # fmt: skip
-# Beside a word for a part they change nothing: train_set, test-images.
-_FILLERS = {
-    "set", "data", "dataset", "split", "images", "image", "img", "imgs", "pictures", "photos", "pics",
-    "folder", "dir", "files", "the", "my", "final",
-}  # fmt: skip
-_IMAGE_WORDS = {"image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "rgb", "input",
-                "inputs"}  # fmt: skip
-_MASK_WORDS = {
-    "mask", "masks", "label", "labels", "annotation", "annotations", "gt", "groundtruth", "seg",
-    "segmentation", "segmentations", "depth", "edges", "output", "outputs", "target", "targets",
-}  # fmt: skip
-_UNLABELLED = {"unlabelled", "unlabeled", "unknown", "test", "all", "images", "none", "pictures"}
 PARTS = ("train", "val", "test")
 
 Pictures = dict[str, list[str]]
 """The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
-
-
-def part_of(name: str) -> str | None:
-    """The part (train, val, test) that a folder's name stands for, such as "Training_set"; None: none."""
-    parts = [_PART_WORDS[word] for word in _words(name) if word in _PART_WORDS]
-    others = [word for word in _words(name) if word not in _PART_WORDS and word not in _FILLERS]
-    return parts[0] if len(set(parts)) == 1 and not others else None
-
-
-def _words(name: str) -> list[str]:
-    """The words of a name in lower case, without digits: "trainB_set2" gives train, b, set."""
-    name = re.sub(r"(?i)hold[\W_]*out", "holdout", same_name(name))
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W\d_]+", " ", name).lower().split()
-    words = []
-    for word in spaced:
-        stem = re.sub("(dataset|data|set|images|imgs|split)$", "", word)
-        words.append(stem if stem in _PART_WORDS else word)
-    return words
 
 
 @dataclass
@@ -83,6 +55,11 @@ class ImageFolder:
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     suggestion: str | None = None
+
+    def lines(self) -> list[str]:
+        """The notes, with paths relative to the folder."""
+        root = os.path.join(self.root, "")
+        return [note.replace(root, "") for note in self.notes]
 
     def check(self) -> None:
         """Raise DataError with all faults."""
@@ -102,9 +79,22 @@ def describe_folder(
     them. Raises DataError where a folder is missing or cannot be read.
     """
     if not root.is_dir():
-        kind = "is a file, not a folder; unpack an archive first" if root.exists() else ""
-        raise DataError(f"data.path: {root} {kind}" if kind else f"data.path: no folder {root}")
+        if root.exists():
+            raise DataError(f"data.path: {root} is a file, not a folder; unpack an archive first")
+        raise DataError(f"data.path: no folder {root}")
     return _Description(root, labels, classes).result
+
+
+def description(options: ImageFolderOptions) -> list[str]:
+    """Lines on the folder that a config names. Raises DataError where it cannot train."""
+    if not os.path.exists(options.path):
+        return [f"no folder {options.path} here"]
+    folder = describe_folder(Path(options.path), classes=options.classes)
+    folder.check()
+    counts = [
+        f"{sum(map(len, pictures.values())):,} {part}" for part, pictures in folder.parts.items()
+    ]
+    return [f"pictures: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
 
 
 class _Description:
@@ -219,8 +209,8 @@ class _Description:
         if self.classes is not None:
             return
         faults = self.result.faults
-        words = {each.name: set(_words(each.name)) for each in full}
-        kinds = {part: [name for name, each in words.items() if any(_PART_WORDS.get(w) == part for w in each)]
+        words = {each.name: set(words_of(each.name)) for each in full}
+        kinds = {part: [name for name, each in words.items() if any(PART_WORDS.get(w) == part for w in each)]
                  for part in PARTS}  # fmt: skip
         otherwise = "if they are classes, name them in data.classes"
         if kinds["train"] and (kinds["val"] or kinds["test"]):
@@ -235,8 +225,8 @@ class _Description:
             name for each in nested for name in {same_name(f.name).casefold() for f in each.full}
         )
         shared = sorted(name for name, count in inner.items() if count > 1)
-        masks = [each for each in full if words[each.name] & _MASK_WORDS]
-        images = [each for each in full if words[each.name] & _IMAGE_WORDS and each not in masks]
+        masks = [each for each in full if words[each.name] & MASK_WORDS]
+        images = [each for each in full if words[each.name] & IMAGE_WORDS and each not in masks]
         if shared:
             self.result.suggestion = (images or nested)[0].path
             faults.append(
@@ -320,7 +310,7 @@ class _Description:
         for part, classes in found.items():
             if part != "train" and len(classes) == 1 and not {*classes} & {*exact}:
                 (only,) = classes
-                if {*_words(only)} <= _UNLABELLED:
+                if {*words_of(only)} <= UNLABELLED:
                     self._skip(folders[part], f"has no class folders but {only}/ (no labels)")
                     continue
             pictures: Pictures = {}

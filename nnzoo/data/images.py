@@ -210,14 +210,14 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     result_spec: dict[str, Any] = {"labels": folder.labels}
     if bits != BITS:
         result_spec["bits"] = bits
-    notes = folder.notes + _decoding_notes(parts, bits or BITS)
+    notes = _decoding_notes(parts, bits or BITS)
     places = {name: (train, index) for name, index in rows.items() if len(index)}
     places |= {
         name: (part, np.arange(len(part.y))) for name, part in parts.items() if name != "train"
     }
     notes += _duplicate_notes(places)
     root = os.path.join(options.path, "")
-    notes = [note.replace(root, "") for note in notes]
+    notes = [*folder.lines(), *(note.replace(root, "") for note in notes)]
     kind = Kind("image", tuple(train.decoded.x.shape[1:]))
     return Dataset(kind, "classification", splits, result_spec, notes=notes)
 

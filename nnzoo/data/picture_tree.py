@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -48,11 +47,6 @@ def examples(names: Sequence[str], shown: int = SHOWN) -> str:
 def plural(count: int, noun: str, plural_noun: str = "") -> str:
     """A count with its noun."""
     return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
-
-
-def same_name(name: str) -> str:
-    """The form in which two names of a class are compared: NFC, without blanks around."""
-    return unicodedata.normalize("NFC", name).strip()
 
 
 @dataclass

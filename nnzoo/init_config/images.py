@@ -19,10 +19,11 @@ SIZES = (28, 32, 48, 64, 96)
 MAX_SIZE = 128
 
 
-def images_config(folder: Path, path: str) -> tuple[str, str]:
-    """(a sentence about the folder, the sections of a config) for pictures; path: how the config names it.
+def images_config(folder: Path, path: str) -> tuple[str, str, list[str]]:
+    """(a sentence about the folder, the sections of a config, lines for the caller) for pictures.
 
-    Also where it cannot train yet: why is said in comments. Raises DataError where there are no pictures.
+    path: how the config names it. Also where it cannot train yet: why is said in comments. Raises
+    DataError where there are no pictures.
     """
     from nnzoo.data.image_folder import describe_folder
     from nnzoo.data.picture_tree import picture_files
@@ -39,9 +40,9 @@ def images_config(folder: Path, path: str) -> tuple[str, str]:
     if not files:
         described.check()
     about = f"{folder.resolve().name}: {len(files):,} pictures, {len(described.labels)} classes."
-    notes += described.notes
+    notes += described.lines()
     notes += [f"this cannot train yet: {fault}" for fault in described.faults]
-    return about, _sections(path, described, _sample(files), notes)
+    return about, _sections(path, described, _sample(files), notes), notes
 
 
 @dataclass(frozen=True)

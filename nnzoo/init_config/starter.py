@@ -37,7 +37,7 @@ def starter_config(
         path = str(data.resolve())
     notes: list[str] = []
     if data.is_dir():
-        about, sections = images_config(data, path)
+        about, sections, notes = images_config(data, path)
     else:
         about, sections, notes = _file(data, path, choices)
     # Labels and names of columns come from the data: a line break in one would end the comment.

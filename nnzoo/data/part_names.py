@@ -1,0 +1,51 @@
+"""Names of folders: which ones stand for a part (train, val, test), and which for masks or for pictures without
+labels."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+PART_WORDS = {
+    "train": "train", "training": "train", "tr": "train", "trn": "train", "learn": "train",
+    "learning": "train",
+    "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val",
+    "devel": "val", "development": "val", "eval": "val", "evaluation": "val",
+    "test": "test", "testing": "test", "tests": "test", "tst": "test", "holdout": "test",
+}  # fmt: skip
+# Beside a word for a part they change nothing: train_set, test-images.
+_FILLERS = {
+    "set", "data", "dataset", "split", "images", "image", "img", "imgs", "pictures", "photos", "pics",
+    "folder", "dir", "files", "the", "my", "final",
+}  # fmt: skip
+IMAGE_WORDS = {
+    "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "rgb", "input", "inputs",
+}  # fmt: skip
+MASK_WORDS = {
+    "mask", "masks", "label", "labels", "annotation", "annotations", "gt", "groundtruth", "seg",
+    "segmentation", "segmentations", "depth", "edges", "output", "outputs", "target", "targets",
+}  # fmt: skip
+UNLABELLED = {"unlabelled", "unlabeled", "unknown", "test", "all", "images", "none", "pictures"}
+
+
+def same_name(name: str) -> str:
+    """The form in which two names of a class are compared: NFC, without blanks around."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def part_of(name: str) -> str | None:
+    """The part (train, val, test) that a folder's name stands for, such as "Training_set"; None: none."""
+    parts = [PART_WORDS[word] for word in words_of(name) if word in PART_WORDS]
+    others = [word for word in words_of(name) if word not in PART_WORDS and word not in _FILLERS]
+    return parts[0] if len(set(parts)) == 1 and not others else None
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case, without digits: "trainB_set2" gives train, b, set."""
+    name = re.sub(r"(?i)hold[\W_]*out", "holdout", same_name(name))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|[\W\d_]+", " ", name).lower().split()
+    words = []
+    for word in spaced:
+        stem = re.sub("(dataset|data|set|images|imgs|split)$", "", word)
+        words.append(stem if stem in PART_WORDS else word)
+    return words
