@@ -243,7 +243,7 @@ def main() -> None:
         for part in given.parts:
             if part == "alone":
                 continue
-            config = prepared(folder / part, "auto" if part == "sqlite" else "study.log")
+            config = prepared(folder / part, "auto" if part == "sqlite" else "out/study.log")
             counted = several(config, given.processes, given.kills, given.trials, dice)
             print(f"{part}: {counted}", flush=True)
         for pruner in ("median", "halving") if "alone" in given.parts else ():

@@ -142,3 +142,97 @@ def test_an_answer_of_nan_is_said_and_names_no_class(nnzoo: NNZOO) -> None:
     answers = zoo.load(path).predict("t.csv")
     assert answers.labels == [""] * 60
     assert any("not numbers" in note for note in answers.notes)
+
+
+# A config names nothing to write to.
+
+SWEEP = """\
+data: iris
+model: {name: mlp, hidden: [4]}
+train: {epochs: 1, precision: fp32}
+sweep:
+  trials: 1
+  storage: STORAGE
+  space: {optim.lr: [0.1]}
+"""
+
+
+def tree_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "storage",
+    ["../victim.db", "made/here.db", "study.log", "/tmp/nnzoo-never.log", "~/never.db",
+     "sqlite:///victim.db", "postgresql://h/d", "checkpoints/link/x.db", "checkpoints/../x.db"],
+)  # fmt: skip
+def test_a_config_cannot_have_a_study_written_elsewhere(
+    storage: str, nnzoo: NNZOO, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    Path("checkpoints").mkdir()
+    Path("elsewhere").mkdir()
+    Path("checkpoints/link").symlink_to(tmp_path / "elsewhere")
+    Path("s.yaml").write_text(SWEEP.replace("STORAGE", storage))
+    before = tree_of(tmp_path)
+    result = nnzoo("sweep", "s.yaml")
+    assert result.code == 2
+    assert (
+        "s.yaml:6:12  sweep.storage  a config file may keep a study below checkpoints" in result.err
+    )
+    assert "-s sweep.storage=" in result.err
+    made = tree_of(tmp_path) - before
+    assert not any(name for name in made if not name.startswith(("cache", "checkpoints/s")))
+    assert not any(name.endswith((".db", ".log")) for name in made)
+
+
+@pytest.mark.parametrize("storage", ["checkpoints/mine.db", "checkpoints/s/mine.log"])
+def test_a_config_may_keep_its_study_below_the_runs_and_the_command_line_anywhere(
+    storage: str, nnzoo: NNZOO, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    Path("s.yaml").write_text(SWEEP.replace("STORAGE", storage))
+    assert nnzoo("sweep", "s.yaml").code == 0
+    assert Path(storage).is_file()
+    Path("s.yaml").write_text(SWEEP.replace("STORAGE", "/elsewhere/x.db"))
+    other = nnzoo("sweep", "s.yaml", "--out", "o", "-s", f"sweep.storage={tmp_path / 'named.db'}")
+    assert other.code == 0
+    assert Path("named.db").is_file()
+
+
+def test_a_database_or_a_file_of_something_else_stays_as_it_is(nnzoo: NNZOO) -> None:
+    pytest.importorskip("optuna")
+    import os
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect("notes.db")) as connection:
+        connection.execute("CREATE TABLE notes (text TEXT)")
+        connection.commit()
+    Path("app.log").write_text('{"level": "info"}\n{"level": "warn"}\n')
+    Path("text.log").write_text("no JSON\nat all\n")
+    Path("list.log").write_text("[1]\n")
+    Path("bad.log").write_text('{"op_code": 4}\n')
+    os.mkfifo("pipe.db")
+    Path("link.db").symlink_to("notes.db")
+    Path("s.yaml").write_text(SWEEP.replace("STORAGE", "auto"))
+    for name in ("notes.db", "app.log", "text.log", "list.log", "bad.log", "pipe.db", "link.db"):
+        content = Path(name).read_bytes() if Path(name).is_file() else b""
+        result = nnzoo("sweep", "s.yaml", "-s", f"sweep.storage={name}")
+        assert result.code == 2, name
+        assert result.err.startswith("cannot open the study in "), result.err
+        assert "internal error" not in result.err
+        assert not content or Path(name).read_bytes() == content
+
+
+def test_a_link_in_place_of_a_studys_files_is_not_followed(nnzoo: NNZOO, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    Path("s.yaml").write_text(SWEEP.replace("STORAGE", "auto"))
+    Path("elsewhere").mkdir()
+    Path("checkpoints/s").mkdir(parents=True)
+    Path("checkpoints/s/trials").symlink_to(tmp_path / "elsewhere")
+    assert nnzoo("sweep", "s.yaml").code == 5
+    Path("checkpoints/s/trials").unlink()
+    Path("checkpoints/s/sweep.db").symlink_to(tmp_path / "elsewhere" / "x.db")
+    assert "is a link" in nnzoo("sweep", "s.yaml").err
+    assert not list(Path("elsewhere").iterdir())

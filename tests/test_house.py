@@ -59,7 +59,8 @@ LAYERS = """
     nnzoo.training.folder
     nnzoo.run_notes
     nnzoo.run nnzoo.runs
-    nnzoo.several nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.study
+    nnzoo.several nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage
+    nnzoo.sweep.study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.answers
     nnzoo.predict.pictures nnzoo.predict.tables

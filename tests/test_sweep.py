@@ -700,7 +700,7 @@ def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
 ) -> None:
     from sqlalchemy.exc import IntegrityError
 
-    from nnzoo.sweep import study as module
+    from nnzoo.sweep import storage as module
 
     calls = []
 

@@ -43,10 +43,9 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
@@ -58,6 +57,7 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.network import read_dataset
+from nnzoo.sweep.storage import check_place, open_storage, shown
 from nnzoo.tasks import build_task
 from nnzoo.training import disk
 from nnzoo.training.folder import STUDY
@@ -71,13 +71,9 @@ _MAY_CHANGE = (
     "train.tensorboard",
     *(f"data.{key}" for key in PATH_KEYS),
 )
-# Seconds that a process waits for another one's write.
-PATIENCE = 120
 # Seconds, from the birth of a study, in which it is said what it is.
 SAID = 5
 _PLACE = "place "
-# Bytes; no line of a journal is longer.
-_LONGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -440,7 +436,10 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     build_task(config.train, dataset.task, dataset.spec, None, None)
     _quiet()
     folder = out / config.name
+    check_place(config, out)
     trials = folder / "trials"
+    if trials.is_symlink():
+        raise CheckpointError(f"{trials} is a link; remove it")
     try:
         trials.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -513,42 +512,16 @@ def _cannot_write(folder: Path, error: OSError) -> CheckpointError:
     )
 
 
-class _Journal(JournalFileBackend):
-    """A journal that survives a writer which was killed, within a line or holding the lock: Optuna's
-    own lock would be waited for for half a minute."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.lock = path, FileLock(f"{path}.lock")
-        super().__init__(str(path), cast(Any, self.lock))
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with self.lock:  # what is cut short now stays so: nobody else is writing
-            size = self.path.stat().st_size
-            with self.path.open("rb+") as file:
-                file.seek(max(0, size - _LONGEST))
-                tail = file.read()
-                if tail and not tail.endswith(b"\n"):
-                    file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
-            super().append_logs(logs)
-
-
 def _connect(config: RunConfig, folder: Path) -> Study:
     """The study in its storage, made where there is none; raises UsageError."""
     assert config.sweep is not None
     given = config.sweep.options.storage
     kind = storage_kind(given)
     path = Path(given) if kind in ("sqlite", "journal") else folder / "sweep.db"
-    shown = str(path) if kind == "auto" else _shown(given)
+    name = str(path) if kind == "auto" else shown(given)
     higher = config.train.monitor.removeprefix("val_") in HIGHER_IS_BETTER
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        storage: BaseStorage
-        if kind == "journal":
-            storage = JournalStorage(_Journal(path))
-        elif kind == "server":
-            storage = _server(given)
-        else:
-            storage = _sqlite(path)
+        storage = open_storage(given, path)
         pruner, sampler = _pruner(config.sweep.options), optuna.samplers.RandomSampler(0)
         begun = True
         try:
@@ -566,42 +539,14 @@ def _connect(config: RunConfig, folder: Path) -> Study:
             if isinstance(storage, RDBStorage) and kind != "server"
             else None
         )
-        return Study(config, folder, study, shown, lock, begun)
-    except (ImportError, OSError, ValueError, RuntimeError, SQLAlchemyError, sqlite3.Error,
-            optuna.exceptions.OptunaError) as error:  # fmt: skip
+        return Study(config, folder, study, name, lock, begun)
+    except (ImportError, OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError,
+            SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError) as error:  # fmt: skip
+        # What a file holds may be anything, and Optuna reads it as it comes.
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
-        raise UsageError(f"cannot open the study in {shown}: {reason}") from None
-
-
-def _sqlite(path: Path) -> RDBStorage:
-    """SQLite that waits for other processes rather than fail, and lets them read meanwhile."""
-    # One process at a time: tables that two make at once are made twice.
-    with FileLock(f"{path}.lock"):
-        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-        url = f"sqlite:///{path}"
-        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": PATIENCE}})
-
-
-def _server(url: str) -> RDBStorage:
-    """A database server; where another machine makes the same tables at this moment, the next look
-    finds them made."""
-    for _ in range(20):
-        try:
-            return RDBStorage(url)
-        except (IntegrityError, ProgrammingError) as error:
-            told = error
-            time.sleep(0.25)
-    raise told
-
-
-def _shown(storage: str) -> str:
-    """A storage as it may be said aloud: a URL without its password."""
-    if storage_kind(storage) != "server":
-        return storage
-    scheme, _, rest = storage.partition("://")
-    login, at, host = rest.rpartition("@")
-    return f"{scheme}://{login.partition(':')[0]}{at}{host}"
+        if isinstance(error, LookupError | TypeError | AttributeError):
+            reason = f"it is not a study, or was changed ({type(error).__name__}: {reason})"
+        raise UsageError(f"cannot open the study in {name}: {reason}") from None
 
 
 def _pruner(options: SweepOptions) -> optuna.pruners.BasePruner:
@@ -676,7 +621,7 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
     """Move a study and its trials out of the way; raises UsageError where that cannot be done."""
     if storage != "auto":
         raise UsageError(
-            f"--fresh is for a study in its own folder; this one is in {_shown(storage)}: "
+            f"--fresh is for a study in its own folder; this one is in {shown(storage)}: "
             "give the new one another name (name: …)"
         )
     trials = folder / "trials"
