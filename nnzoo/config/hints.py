@@ -8,7 +8,7 @@ from typing import Any
 
 from nnzoo.config import reader
 from nnzoo.config.describe import accepts, choices
-from nnzoo.config.synonyms import KEYS, REMARKS, SECTIONS, VALUE_REMARKS, VALUES
+from nnzoo.config.synonyms import KEYS, PCA_REMARK, REMARKS, SECTIONS, VALUE_REMARKS, VALUES
 
 # Shorter words of other tools resemble too many keys.
 MIN_SYNONYM = 5
@@ -78,8 +78,11 @@ def _place(word: str, where: reader.Path, known: Sequence[str], legal: set[str])
     return next(iter(elsewhere), None)
 
 
-def value_hint(value: Any, node: dict[str, Any], root: dict[str, Any]) -> str:
-    """What may have been meant by a wrong value: a word alike, or the same without or with quotes."""
+def value_hint(value: Any, node: dict[str, Any], root: dict[str, Any], key: str = "") -> str:
+    """What may have been meant by a wrong value of a key: a word alike, or the same without or with
+    quotes."""
+    if key == "pca" and isinstance(value, float):
+        return f"; {PCA_REMARK}"
     if isinstance(value, str):
         if value.casefold() in VALUE_REMARKS:
             return VALUE_REMARKS[value.casefold()]

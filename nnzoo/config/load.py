@@ -606,7 +606,7 @@ class _Parser:
             elif not _elsewhere(path, below, root, raw):
                 value, node = _value_at(raw, path), node_at(root, raw, path)
                 text = f"expected {expected(node, value, root)}, got {_brief(value)}"
-                self.fault(where, text + value_hint(value, node, root))
+                self.fault(where, text + value_hint(value, node, root, str(path[-1])))
 
     def named(self, where: reader.Path, raw: Any, path: reader.Path, node: Any, root: Any) -> None:
         """A section inside a section whose `name` is missing or unknown, such as a schedule."""

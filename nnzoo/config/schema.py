@@ -100,21 +100,22 @@ class ModelOptions(Options):
     name: str
     init: Init = Field(
         "xavier_uniform",
-        description="how weights start; the gain follows the activation, biases start at zero; "
-        "'torch' keeps what PyTorch does",
+        description="weight initialization; the gain is chosen for the activation, biases start at zero; "
+        "'torch' keeps PyTorch's own",
     )
 
 
 class MlpOptions(ModelOptions):
-    """Multilayer perceptron: fully connected layers on a table, a flattened image or window."""
+    """Multilayer perceptron: fully connected layers on a table, a flattened image or window. A classifier's
+    outputs go through softmax."""
 
     name: Literal["mlp"]
     hidden: Annotated[list[Width], Depth] = Field(
         [512, 256], description="width of each hidden layer"
     )
     activation: Activation = Field("relu", description="between the layers")
-    norm: Norm = Field("none", description="normalisation before each activation")
-    dropout: Fraction = Field(0.0, description="share of hidden units dropped in training")
+    norm: Norm = Field("none", description="normalization before each activation")
+    dropout: Fraction = Field(0.0, description="fraction of hidden units dropped in training")
 
 
 Length = Annotated[PositiveInt, at_most(10_000)]
@@ -126,30 +127,36 @@ Pool = Literal["max", "avg", "lp", "none"]
 
 
 class HeadOptions(Options):
-    """What turns the last feature map into the answer."""
+    """Layers between the last feature map and the output."""
 
     pooling: Literal["flatten", "average"] = Field(
-        "flatten", description="keep every position, or the mean of each channel"
+        "flatten", description="flatten, or global average pooling"
     )
     hidden: Annotated[list[Width], Depth] = Field(
         [], description="hidden layers before the output layer"
     )
-    dropout: Fraction = Field(0.0, description="share of units dropped before each of its layers")
+    dropout: Fraction = Field(
+        0.0, description="fraction of units dropped before each of its layers"
+    )
 
 
 class CnnOptions(ModelOptions):
     """Convolutional network: 2-D on images, 1-D on series.
 
     `kernel_size`, `stride`, `padding`, `pool`, `pool_size` and `dropout` take one value, or a list
-    with one value a layer. A size is a number or [height, width]; two numbers in a network of two
-    layers are one a layer (write [[h, w], [h, w]] there).
+    with one value per layer. A size is a number or [height, width]; two numbers in a network of two
+    layers are one per layer (write [[h, w], [h, w]] there). A classifier's outputs go through softmax.
     """
 
     name: Literal["cnn"]
     channels: Annotated[list[Width], Field(min_length=1), Depth] = Field(
         [32, 64], description="output channels of each layer"
     )
-    kernel_size: Size | list[Size] = Field(3, description="a number, one a layer, or [h, w]")
+    kernel_size: Size | list[Size] = Field(
+        3,
+        description="one number, one per layer, or [height, width] (a list as long as `channels` is read as one "
+        "per layer)",
+    )
     stride: Size | list[Size] = Field(1, description="step of the kernel")
     padding: Padding | list[Padding] = Field(
         "same", description="zeros around: same, valid (none), or how many on each side"
@@ -157,7 +164,7 @@ class CnnOptions(ModelOptions):
     pool: Pool | list[Pool] = Field("max", description="max, avg, lp (p = 2) or none")
     pool_size: Size | list[Size] = Field(2, description="window and step of the pooling")
     activation: Activation = Field("relu", description="after each convolution")
-    norm: Norm = Field("none", description="normalisation after each convolution")
+    norm: Norm = Field("none", description="normalization after each convolution")
     dropout: Fraction | list[Fraction] = Field(0.0, description="after each layer")
     residual: bool = Field(
         False, description="each layer becomes two convolutions with a skip around them"
@@ -196,14 +203,14 @@ class CnnOptions(ModelOptions):
 
 
 class RecurrentOptions(ModelOptions):
-    hidden_size: Width = Field(128, description="units of each layer and direction")
+    hidden_size: Width = Field(128, description="units per layer and direction")
     num_layers: Annotated[PositiveInt, at_most(1000)] = Field(
-        1, description="layers, each reading the one below"
+        1, description="stacked layers, each reading the output of the one below"
     )
-    bidirectional: bool = Field(False, description="a second pass from the end to the start")
+    bidirectional: bool = Field(False, description="also run over the sequence backwards")
     dropout: Fraction = Field(0.0, description="between layers and before the output layer")
     readout: Literal["last", "mean", "max"] = Field(
-        "last", description="what the output layer sees: the last state, or all over time"
+        "last", description="which hidden states feed the output layer: last, mean or max over time"
     )
 
 
@@ -211,7 +218,9 @@ class RnnOptions(RecurrentOptions):
     """Elman network (torch.nn.RNN) on a series, or on an image row by row."""
 
     name: Literal["rnn"]
-    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="of the state")
+    nonlinearity: Literal["tanh", "relu"] = Field(
+        "tanh", description="activation of the hidden state"
+    )
 
 
 class LstmOptions(RecurrentOptions):
@@ -219,9 +228,10 @@ class LstmOptions(RecurrentOptions):
 
     name: Literal["lstm"]
     activation: Literal["tanh", "relu"] = Field(
-        "tanh", description="of candidate and output; relu is Keras's LSTM(activation='relu')"
+        "tanh",
+        description="activation of the cell candidate and the cell output; relu is Keras's LSTM(activation='relu')",
     )
-    forget_bias: bool = Field(True, description="the forget gate's bias starts at one")
+    forget_bias: bool = Field(True, description="initialize the forget gate's bias to one")
 
 
 class GruOptions(RecurrentOptions):
@@ -237,15 +247,15 @@ class ValSplit(Options):
     """Rows held out of the training rows, where the source has test rows of its own."""
 
     val: Share | Rows = Field(0.1, description="for validation: a fraction, or a number of rows")
-    stratify: bool = Field(True, description="keep the shares of the classes")
-    seed: Count = Field(0, description="of the split; independent of the run's seed")
+    stratify: bool = Field(True, description="keep the class proportions")
+    seed: Count = Field(0, description="seed of the split; independent of the run's seed")
     folds: Annotated[int, Field(ge=2), at_most(1000)] | None = Field(
         None,
-        description="cut the rows that do not test into so many parts, in place of `val`; 'nnzoo train "
+        description="number of cross-validation folds made of the non-test rows; replaces `val`; 'nnzoo train "
         "--folds' trains a run for each",
     )
     fold: PositiveInt = Field(
-        1, description="with folds: which part validates, from 1; the others train"
+        1, description="with folds: the fold that validates, from 1; the others train"
     )
 
     @model_validator(mode="after")
@@ -266,7 +276,9 @@ class RowSplit(ValSplit):
 class TimeSplit(Options):
     """The earliest time steps train, the next validate, the latest test."""
 
-    train: Share | PositiveInt | None = Field(None, description="default: what the others leave")
+    train: Share | PositiveInt | None = Field(
+        None, description="a fraction, or a number of time steps; default: the rest"
+    )
     val: Share | Rows = Field(0.1, description="a fraction, or a number of time steps")
     test: Share | Rows = Field(0.2, description="a fraction, or a number of time steps")
 
@@ -275,12 +287,13 @@ class ScaleOptions(Options):
     """Fitted on training rows alone and saved with the weights."""
 
     scale: Literal["standardize", "minmax", "none"] = Field(
-        "standardize", description="of numbers: mean 0 and spread 1, or into [0, 1]"
+        "standardize", description="for numeric inputs: zero mean and unit variance, or into [0, 1]"
     )
     pca: PositiveInt | None = Field(
-        None, description="keep this many principal components (an image is flattened first)"
+        None,
+        description="number of principal components to keep (by SVD; an image is flattened first)",
     )
-    whiten: bool = Field(False, description="with pca: spread 1 along each component")
+    whiten: bool = Field(False, description="with pca: unit variance along each component")
 
     @model_validator(mode="after")
     def _whiten_needs_pca(self) -> ScaleOptions:
@@ -291,13 +304,14 @@ class ScaleOptions(Options):
 
 class SeriesPreprocess(ScaleOptions):
     target: Literal["standardize", "minmax", "none"] = Field(
-        "standardize", description="scale of a number target; results are in its own units"
+        "standardize", description="scaling of a numeric target; metrics are in its own units"
     )
 
 
 class TablePreprocess(SeriesPreprocess):
     impute: Literal["mean", "median", "zero"] = Field(
-        "mean", description="for missing numbers; categories are one-hot, missing ones all zero"
+        "mean",
+        description="replaces missing numbers; categories are one-hot, missing ones all zero",
     )
 
 
@@ -312,7 +326,7 @@ class AugmentOptions(Options):
         "none", description="mirror with probability one half"
     )
     crop: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="zoom into a random part with at least this share of each side"
+        1.0, description="zoom into a random part with at least this fraction of each side"
     )
     erase: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="probability of blanking a random rectangle (2 to 20 % of the area)"
@@ -378,11 +392,11 @@ class EmnistOptions(TorchvisionOptions):
 
 
 class ImageFolderOptions(ImageOptions):
-    """Your pictures: a folder a class; train/, val/ and test/ above them where you have them."""
+    """Your images: one folder per class; train/, val/ and test/ above them where you have them."""
 
     name: Literal["image_folder"]
     path: str = Field(description="the folder")
-    size: Size = Field(64, description="pictures are resized to this, a number or [h, w]")
+    size: Size = Field(64, description="images are resized to this, a number or [height, width]")
     color: bool = Field(True, description="three channels, or one (grey)")
     broken: Literal["stop", "skip"] = Field(
         "stop",
@@ -462,7 +476,7 @@ class FileOptions(DataOptions):
 
 
 class CsvOptions(FileOptions, TableOptions):
-    """Your table: CSV or Parquet, one row a sample."""
+    """Your table: CSV or Parquet, one row per sample."""
 
     name: Literal["csv"]
     test_path: str | None = Field(None, description="test rows in a file of their own")
@@ -474,7 +488,8 @@ class CsvOptions(FileOptions, TableOptions):
     categories: list[Column] = Field([], description="columns to read as categories")
     drop: list[Column] = Field([], description="columns to leave out")
     max_categories: PositiveInt = Field(
-        100, description="a text column with more different values is refused, not one-hot"
+        100,
+        description="text columns with more distinct values are rejected instead of one-hot encoded",
     )
     split: RowSplit = Field(RowSplit(), description="val, test, stratify, seed")
 
@@ -494,8 +509,8 @@ class SeriesOptions(FileOptions, WindowOptions):
     group: Column | Columns | None = Field(
         None, description="column, or columns, that identify the series (such as a shop)"
     )
-    window: Steps = Field(24, description="past time steps the network sees")
-    horizon: Steps = Field(1, description="future time steps it predicts at once")
+    window: Steps = Field(24, description="past time steps the network sees (n_steps, look_back)")
+    horizon: Steps = Field(1, description="future time steps it predicts at once (n_steps_out)")
     relative: bool = Field(
         True, description="the network sees and predicts changes from the last value of its window"
     )
@@ -515,9 +530,9 @@ class SineOptions(WindowOptions):
     )
     amplitude: Positive = Field(1.0, description="height")
     noise: NonNegative = Field(0.0, description="standard deviation of added Gaussian noise")
-    seed: Count = Field(0, description="of the noise")
-    window: Steps = Field(20, description="past time steps the network sees")
-    horizon: Steps = Field(1, description="future time steps it predicts at once")
+    seed: Count = Field(0, description="seed of the noise")
+    window: Steps = Field(20, description="past time steps the network sees (n_steps, look_back)")
+    horizon: Steps = Field(1, description="future time steps it predicts at once (n_steps_out)")
     split: TimeSplit = Field(TimeSplit(), description="train, val, test")
 
     @model_validator(mode="after")
@@ -540,7 +555,7 @@ class AddingOptions(DataOptions):
     train: PositiveInt = Field(20000, description="training sequences")
     val: Rows = Field(1000, description="validation sequences")
     test: Rows = Field(1000, description="test sequences")
-    seed: Count = Field(0, description="of the sequences")
+    seed: Count = Field(0, description="seed of the sequences")
     preprocess: SeriesPreprocess = Field(
         SeriesPreprocess(scale="none", target="none"), description="scale, pca, whiten, target"
     )
@@ -564,51 +579,51 @@ class ScheduleOptions(Options):
 
 
 class ConstantOptions(ScheduleOptions):
-    """The rate stays."""
+    """Constant learning rate."""
 
     name: Literal["constant"]
 
 
 class CosineOptions(ScheduleOptions):
-    """Half a cosine from the rate down to `final` times it (Loshchilov & Hutter 2017)."""
+    """Half a cosine from the learning rate down to `final` times it (Loshchilov & Hutter 2017)."""
 
     name: Literal["cosine"]
-    final: Fraction = Field(0.0, description="share of the rate at the end")
+    final: Fraction = Field(0.0, description="fraction of the learning rate at the end")
 
 
 class OneCycleOptions(ScheduleOptions):
-    """Up from `start` to the rate, then down to `final`, by half cosines (Smith & Topin 2018)."""
+    """Up from `start` to the learning rate, then down to `final`, by half cosines (Smith & Topin 2018)."""
 
     name: Literal["one_cycle"]
-    rise: Share = Field(0.3, description="share of the steps that rise")
-    start: Fraction = Field(0.04, description="share of the rate at the start")
-    final: Fraction = Field(0.0001, description="share of the rate at the end")
+    rise: Share = Field(0.3, description="fraction of the steps that rise")
+    start: Fraction = Field(0.04, description="fraction of the learning rate at the start")
+    final: Fraction = Field(0.0001, description="fraction of the learning rate at the end")
 
 
 class StepOptions(ScheduleOptions):
-    """The rate is multiplied by `gamma` at equal distances."""
+    """The learning rate is multiplied by `gamma` at regular intervals."""
 
     name: Literal["step"]
     every: Annotated[StepDuration, AfterValidator(_above_zero)] = Field(
-        "10 epochs", description="distance"
+        "10 epochs", description="interval"
     )
     gamma: Share = Field(0.1, description="factor")
 
 
 class LinearOptions(ScheduleOptions):
-    """A straight line from the rate down to `final` times it."""
+    """A straight line from the learning rate down to `final` times it."""
 
     name: Literal["linear"]
-    final: Fraction = Field(0.0, description="share of the rate at the end")
+    final: Fraction = Field(0.0, description="fraction of the learning rate at the end")
 
 
 class PlateauOptions(ScheduleOptions):
-    """The rate is multiplied by `gamma` when `train.monitor` has not improved for a while."""
+    """The learning rate is multiplied by `gamma` when `train.monitor` has not improved for a while."""
 
     name: Literal["plateau"]
     patience: PositiveInt = Field(5, description="epochs without improvement")
     gamma: Share = Field(0.1, description="factor")
-    floor: Fraction = Field(0.0, description="lowest share of the rate")
+    floor: Fraction = Field(0.0, description="lowest fraction of the learning rate")
 
 
 def _named(value: Any) -> Any:
@@ -632,7 +647,7 @@ Schedule = Annotated[
 
 
 class ClipOptions(Options):
-    """One of the two."""
+    """Gradient clipping, by one of the two."""
 
     norm: Positive | None = Field(None, description="scale the gradient to at most this norm")
     value: Positive | None = Field(None, description="cut every entry into [-value, value]")
@@ -647,10 +662,12 @@ class ClipOptions(Options):
 class OptimOptions(Options):
     name: str
     lr: Positive = Field(0.001, description="learning rate")
-    weight_decay: NonNegative = Field(0.0, description="on weights; not on biases and norms")
+    weight_decay: NonNegative = Field(
+        0.0, description="L2 penalty on weights; not on biases and norms"
+    )
     schedule: Schedule = Field(
         ConstantOptions(name="constant"),
-        description="how the rate changes: constant, cosine, one_cycle, step, linear, plateau; "
+        description="how the learning rate changes: constant, cosine, one_cycle, step, linear, plateau; "
         "its name, or a mapping with its name and options",
     )
     clip: ClipOptions | None = Field(None, description="{norm: 1.0} or {value: 0.5}")
@@ -661,7 +678,9 @@ class SgdOptions(OptimOptions):
 
     name: Literal["sgd"]
     lr: Positive = Field(0.01, description="learning rate")
-    momentum: Fraction = Field(0.9, description="share of the last update that is kept")
+    momentum: Fraction = Field(
+        0.9, description="momentum factor: fraction of the last update that is kept"
+    )
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
     @model_validator(mode="after")
@@ -678,14 +697,16 @@ class AdamOptions(OptimOptions):
     betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = Field(
         [0.9, 0.999], description="decay of the averages of gradient and square"
     )
-    eps: Positive = Field(1e-8, description="added to the root")
+    eps: Positive = Field(1e-8, description="added to the denominator for numerical stability")
 
 
 class AdamWOptions(AdamOptions):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"]  # type: ignore[assignment]
-    weight_decay: NonNegative = Field(0.01, description="on weights; not on biases and norms")
+    weight_decay: NonNegative = Field(
+        0.01, description="decoupled weight decay; not on biases and norms"
+    )
 
 
 class RmspropOptions(OptimOptions):
@@ -693,8 +714,10 @@ class RmspropOptions(OptimOptions):
 
     name: Literal["rmsprop"]
     alpha: Fraction = Field(0.99, description="decay of the average of squares")
-    eps: Positive = Field(1e-8, description="added to the root")
-    momentum: Fraction = Field(0.0, description="share of the last update that is kept")
+    eps: Positive = Field(1e-8, description="added to the denominator for numerical stability")
+    momentum: Fraction = Field(
+        0.0, description="momentum factor: fraction of the last update that is kept"
+    )
 
 
 # Training.
@@ -719,19 +742,22 @@ HIGHER_IS_BETTER = (
 
 
 class TrainOptions(Options):
-    """The loop."""
+    """The training loop."""
 
     epochs: PositiveInt = Field(20, description="passes over the training rows")
-    batch_size: PositiveInt = Field(64, description="rows a batch")
-    accumulate: PositiveInt = Field(1, description="batches a step")
+    batch_size: PositiveInt = Field(64, description="batch size: rows per batch")
+    accumulate: PositiveInt = Field(
+        1, description="gradient accumulation: batches per optimizer step"
+    )
     loss: Literal["auto", "cross_entropy", "mse", "mae", "huber"] = Field(
-        "auto", description="auto: cross_entropy for classes, mse for numbers"
+        "auto", description="auto: cross_entropy (softmax included) for classes, mse for numbers"
     )
     huber_delta: Positive = Field(
-        1.0, description="with huber: where the square turns into a line, in scaled units"
+        1.0,
+        description="with huber: where the loss changes from quadratic to linear, in scaled units",
     )
     label_smoothing: Fraction = Field(
-        0.0, description="with cross_entropy: share given to all classes alike"
+        0.0, description="with cross_entropy: probability mass spread over all classes"
     )
     monitor: Monitor = Field(
         "auto",
@@ -741,21 +767,22 @@ class TrainOptions(Options):
     early_stopping: EarlyStopping | None = Field(None, description="patience, min_delta")
     save_every: Annotated[Cadence, AfterValidator(_above_zero)] = Field(
         "0.5 %",
-        description="checkpoint cadence in epochs, steps, seconds, or the share of time that saving "
+        description="checkpoint interval in epochs, steps or seconds, or the fraction of time that saving "
         "may take; also saved at the end",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="of the network's products; auto: bf16 for classes where the processor has "
+        description="of the matrix products; auto: bf16 for classes where the processor has "
         "instructions for it and a few timed steps are faster, else fp32",
     )
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = Field(
-        "auto", description="on the CPU; auto: one or all, whichever is faster in a few timed steps"
+        "auto",
+        description="CPU threads; auto: one or all, whichever is faster in a few timed steps",
     )
     kernels: Literal["auto", "native", "torch"] = Field(
         "auto",
-        description="of layers, losses and Adam on a CPU: native, which this machine's C compiler compiles "
-        "once, or torch's; auto: native where there is a compiler",
+        description="implementation of layers, losses and Adam on a CPU: native, which this machine's C compiler "
+        "compiles once, or torch's; auto: native where there is a compiler",
     )
     compile: bool | Literal["auto"] = Field(
         "auto",
@@ -769,10 +796,10 @@ class TrainOptions(Options):
     )
     on_nan: Literal["stop", "skip"] = Field(
         "stop",
-        description="where loss or gradient is not finite: end the run, or take no step and go on",
+        description="where loss or gradient is not finite: end the run, or skip the step and continue",
     )
     max_skipped: PositiveInt = Field(
-        10, description="with skip: after how many such steps in a row the run ends"
+        10, description="with skip: the run ends after so many such steps in a row"
     )
     tensorboard: bool = Field(
         False,
@@ -794,7 +821,7 @@ class RangeOptions(Options):
 
     low: Number = Field(description="the smallest value")
     high: Number = Field(description="the largest value")
-    log: bool = Field(False, description="each order of magnitude is as likely as another")
+    log: bool = Field(False, description="sample on a log scale")
     step: Positive | None = Field(None, description="only low, low + step, low + 2 step, …")
 
     @model_validator(mode="after")
@@ -811,7 +838,7 @@ class RangeOptions(Options):
 
 
 class SweepOptions(Options):
-    """A search over values of other keys, by `nnzoo sweep`; `nnzoo train` passes over it."""
+    """Search space for `nnzoo sweep`; ignored by `nnzoo train`."""
 
     trials: Literal["auto"] | Annotated[PositiveInt, at_most(MAX_TRIALS)] = Field(
         "auto",

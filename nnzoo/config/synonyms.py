@@ -136,4 +136,6 @@ VALUES: dict[str, str] = {
 }  # fmt: skip
 # A value that no key takes, and why.
 _SOFTMAX = "; a classifier's outputs always go through softmax (cross-entropy loss)"
+# scikit-learn takes a fraction of the variance.
+PCA_REMARK = "it is the number of components; train prints which fraction of the variance they keep"
 VALUE_REMARKS: dict[str, str] = {"softmax": _SOFTMAX, "log_softmax": _SOFTMAX}

@@ -32,6 +32,7 @@ from nnzoo.training import disk
 FORMAT = 1
 _SEAL = re.compile(rb"nnzoo format ([0-9]{4}) sha256 ([0-9a-f]{64})")
 _SEAL_SIZE = 13 + 4 + 8 + 64
+_FOREIGN = (".pth", ".ckpt", ".h5", ".keras", ".onnx", ".safetensors")
 _DIGITS = 64
 _END = b"PK\x05\x06"  # opens the last record of a zip archive, 22 bytes and the comment
 _END_SIZE = 22
@@ -155,6 +156,11 @@ def _check_seal(data: bytes, path: Path) -> None:
         if path.suffix in (".yaml", ".yml"):
             raise CheckpointError(
                 f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}"
+            )
+        if path.suffix in _FOREIGN:
+            raise CheckpointError(
+                f"{path} is not a checkpoint of nnzoo, which loads none of other programs (torch.save, "
+                "Keras, ONNX); train the network here, or give a run folder or its best.pt"
             )
         raise DamagedError(
             f"{path} is cut short, was changed, or is not a checkpoint of nnzoo: no checksum at its "
