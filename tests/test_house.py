@@ -38,7 +38,7 @@ LAYERS = """
     nnzoo.data.column_description nnzoo.data.time_numbers
     nnzoo.data.time_columns nnzoo.data.table_columns nnzoo.data.table_io
     nnzoo.data.series_values nnzoo.data.table_checks nnzoo.data.time_axis nnzoo.data.image_folder nnzoo.data.image_cache
-    nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
+    nnzoo.data.preview nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
     nnzoo.models
     nnzoo.models.layers nnzoo.models.initialize
@@ -63,6 +63,7 @@ LAYERS = """
     nnzoo.sweep.study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.answers
+    nnzoo.predict.new_values
     nnzoo.predict.pictures nnzoo.predict.tables
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.images nnzoo.init_config.target

@@ -83,7 +83,9 @@ def test_rows_without_their_target_get_the_answers_that_eval_counts(
         csv.writer(file).writerows([["a", "b", "kind"], *(cells[i][:3] for i in test)])
     report = nnzoo("eval", RUN, "--json").json
     result = nnzoo("predict", RUN, "new.csv")
-    assert (result.code, result.err) == (0, "")
+    assert (result.code, result.err) == (
+        0, "note: missing values filled as in training: 3 of 'b'\n",
+    )  # fmt: skip
     answers = rows_of(result.out)
     assert [row["row"] for row in answers] == [str(i + 1) for i in range(len(test))]
     truth = [cells[i][3] for i in test]
@@ -303,6 +305,7 @@ def test_values_that_training_never_saw_are_counted_and_told(nnzoo: Nnzoo) -> No
     assert result.code == 0
     assert (
         result.err == "note: values that training never saw count as missing: 3 of 'kind' (x, z)\n"
+        "note: missing values filled as in training: 1 of 'b'\n"
     )
     answers = [row["y"] for row in rows_of(result.out)]
     assert answers[0] == answers[2] == answers[3]

@@ -34,13 +34,13 @@ def check(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """List every error in a config, or show each value and where it comes from."""
-    from nnzoo.config.shelf import DATA
+    """List every error in a config, also against its data, or show what both hold."""
     from nnzoo.config.show import checked, resolved_lines, to_json
     from nnzoo.errors import shell_word, visible
 
     try:
         run_config = config_of(source, config, set_, seed)
+        description = _describe_data(run_config)
     except ConfigError as error:
         if not json_:
             raise
@@ -52,13 +52,24 @@ def check(
         sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
     else:
         name = shell_word(str(source or config))
-        entry = DATA.get(run_config.data.name)
-        lines = [] if entry is None else entry.description(run_config.data)
-        data = "".join(f"  {visible(line)}\n" for line in lines)
+        data = "".join(f"  {visible(line)}\n" for line in description)
         sys.stdout.write(
             f"{run_config.source}: ok\n  {_summary(run_config)}\n{data}"
             f"every value, and where it comes from: nnzoo check {name} --all\n"
         )
+
+
+def _describe_data(config: RunConfig) -> list[str]:
+    """Lines on the data, as far as they are there; raises ConfigError for keys that do not fit them."""
+    from nnzoo.config.load import locates_errors
+    from nnzoo.config.shelf import DATA
+
+    @locates_errors
+    def describe(config: RunConfig) -> list[str]:
+        entry = DATA.get(config.data.name)
+        return [] if entry is None else entry.description(config.data)
+
+    return describe(config)
 
 
 def _summary(config: RunConfig) -> str:

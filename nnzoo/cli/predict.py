@@ -49,6 +49,15 @@ def predict(
             "--steps", metavar="N", help="Number of time steps to forecast; default: the horizon."
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="COLUMN",
+            show_default=False,
+            help="Carry a column of the table along, such as an id; may be given again.",
+        ),
+    ] = None,
     weights: Annotated[
         str, typer.Option(metavar="best|last", help="Which weights of the run.")
     ] = "best",
@@ -82,7 +91,7 @@ def predict(
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     answered = broken = 0
     with _destination(out) as write:
-        for i, answers in enumerate(predict_files(network, inputs, steps)):
+        for i, answers in enumerate(predict_files(network, inputs, steps, keep or [])):
             write(_json_lines(answers) if as_json else _csv_lines(answers, header=i == 0))
             sys.stderr.write("".join(f"{visible(error)}\n" for error in answers.errors))
             for text in answers.notes:

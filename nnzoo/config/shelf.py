@@ -24,7 +24,8 @@ class Entry:
     """options: the pydantic class; target: "package.module:attribute", imported when built.
 
     describe: of a data source, a function in the same form that takes the options and gives lines on
-    the data for `nnzoo check`, without torch; it raises DataError where they cannot train.
+    the data for `nnzoo check`, without torch; it raises DataError where they cannot train, ConfigError
+    for keys that do not fit them.
     """
 
     options: type[Options]
@@ -149,8 +150,12 @@ DATA = Shelf(
             "nnzoo.data.images:load_folder",
             "nnzoo.data.image_folder:description",
         ),
-        "csv": Entry(schema.CsvOptions, "nnzoo.data.tables:load_csv"),
-        "series": Entry(schema.SeriesOptions, "nnzoo.data.series:load_series"),
+        "csv": Entry(
+            schema.CsvOptions, "nnzoo.data.tables:load_csv", "nnzoo.data.preview:description"
+        ),
+        "series": Entry(
+            schema.SeriesOptions, "nnzoo.data.series:load_series", "nnzoo.data.preview:description"
+        ),
         "sine": Entry(schema.SineOptions, "nnzoo.data.synthetic:load_sine"),
         "adding": Entry(schema.AddingOptions, "nnzoo.data.synthetic:load_adding"),
     },

@@ -191,6 +191,7 @@ def _numbers_of(
     remarks = _remarks(base.name, values, texts, forms, form, guessed)
     return replace(
         base, role="id" if reason else role, missing=base.missing + lost, rows=base.rows - lost,
+        distinct=base.distinct - len(gaps),
         shares={kind: float(share) for kind, share in shares.items() if share}, odd=tuple(odd),
         gaps=tuple(gaps), format=form, example=example, problem=problem, reason=reason,
         remarks=tuple(remarks),

@@ -16,10 +16,10 @@ from nnzoo.data.picture_tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network
 from nnzoo.predict.answers import Answers, answer, forecasts, notes_nan, reads, rows_at_once
+from nnzoo.predict.new_values import NewValues
 from nnzoo.predict.pictures import levels, predict_pictures
 from nnzoo.predict.series import answer_series, forecast, horizon_of, pasts_of, predict_series
 from nnzoo.predict.tables import (
-    Unseen,
     answer_rows,
     predict_sequences,
     predict_tables,
@@ -68,10 +68,18 @@ def _nested(x: Sequence[Any]) -> np.ndarray:
 
 @notes_nan
 def predict_files(
-    network: Network, paths: Sequence[str | Path], steps: int | None = None
+    network: Network,
+    paths: Sequence[str | Path],
+    steps: int | None = None,
+    keep: Sequence[str] = (),
 ) -> Iterator[Answers]:
-    """Answers for files; without any, the future of the run's own series."""
+    """Answers for files; without any, the future of the run's own series.
+
+    keep: columns of tables that are carried along to the answers.
+    """
     steps = _checked_steps(network, steps)
+    if keep and network.facts["kind"] != "table":
+        raise UsageError(f"--keep is for tables; this network reads {reads(network)}")
     _check_files(network, paths)
     files = [str(path) for path in paths]
     if forecasts(network):
@@ -79,7 +87,7 @@ def predict_files(
     elif network.facts["kind"] == "image":
         yield from predict_pictures(network, files)
     elif network.facts["kind"] == "table":
-        yield from predict_tables(network, files)
+        yield from predict_tables(network, files, keep)
     else:
         yield from predict_sequences(network, files)
 
@@ -101,9 +109,9 @@ def predict_frame(
         past = pasts_of(network, frame, source)
         yield answer_series(network, {"": past}, cast(int, steps))
     elif network.facts["kind"] == "table":
-        unseen = Unseen()
-        answers = answer_rows(network, frame, source, unseen)
-        answers.notes += unseen.notes()
+        seen = NewValues()
+        answers = answer_rows(network, frame, source, seen)
+        answers.notes += seen.notes()
         yield answers
     else:
         yield answer(network, read_sequence(network, frame, source)[None], {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,28 +10,34 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns import shorten, to_text
+from nnzoo.data.columns import column_name, shorten, to_text
 from nnzoo.data.table_io import ReadOptions, numbered, read_pieces, read_table
-from nnzoo.data.tables import category_codes, encode_columns
-from nnzoo.errors import DataError
+from nnzoo.data.tables import encode_columns
+from nnzoo.errors import DataError, UsageError
 from nnzoo.network import Network
-from nnzoo.predict.answers import SHOWN, Answers, answer, rows_at_once
+from nnzoo.predict.answers import Answers, answer, rows_at_once
+from nnzoo.predict.new_values import NewValues
 
 if TYPE_CHECKING:
     import pandas
 
+RESERVED = ("file", "row", "prediction", "probability")
 
-def predict_tables(network: Network, paths: list[str]) -> Iterator[Answers]:
-    unseen = Unseen()
+
+def predict_tables(
+    network: Network, paths: list[str], keep: Sequence[str] = ()
+) -> Iterator[Answers]:
+    """Predictions for the rows of some files; keep: columns that are carried along."""
+    seen = NewValues()
     notes: list[str] = []
     for path in paths:
         for table in read_pieces(path, reading_of(network), "INPUT"):
-            answers = answer_rows(network, table.frame, path, unseen)
+            answers = answer_rows(network, table.frame, path, seen, keep)
             notes += [f"{path}: {note}" if len(paths) > 1 else note for note in table.notes]
             if len(paths) > 1:
                 answers.places = {"file": [path] * len(answers)} | answers.places
             yield answers
-    yield answers.only(notes + unseen.notes())
+    yield answers.only(notes + seen.notes())
 
 
 def reading_of(network: Network) -> ReadOptions:
@@ -53,12 +59,24 @@ def _names(network: Network) -> list[str]:
     return [*names, *([spec["target"]] if "target" in spec else [])]
 
 
-def answer_rows(network: Network, frame: pandas.DataFrame, source: str, unseen: Unseen) -> Answers:
+def answer_rows(
+    network: Network, frame: pandas.DataFrame, source: str, seen: NewValues,
+    keep: Sequence[str] = (),
+) -> Answers:  # fmt: skip
+    """Predictions for the rows of a table, whose values are added to `seen`."""
     columns = network.facts["spec"]["columns"]
+    index: dict[str, list[Any]] = {"row": [int(i) + 1 for i in frame.index]}
+    for column in keep:
+        name = column_name(
+            frame, int(column) if column.lstrip("-").isdecimal() else column, "--keep"
+        )
+        if name in RESERVED or name.startswith("p_"):
+            raise UsageError(f"--keep: '{name}' is the name of a column of the predictions")
+        index[name] = [None if value is None else str(value) for value in to_text(frame[name])]
     frame = _with_target(network, frame)
     raw = encode_columns(frame, columns, source)
-    unseen.add(frame, columns)
-    return answer(network, raw, {"row": [int(i) + 1 for i in frame.index]})
+    seen.add(frame, columns, raw)
+    return answer(network, raw, index)
 
 
 def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
@@ -73,37 +91,6 @@ def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
         return frame
     target = int(spec["target"])
     return frame.set_axis([str(i + (i >= target)) for i in range(width - 1)], axis=1)
-
-
-class Unseen:
-    """Values of category columns that no training row had."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.values: dict[str, list[str]] = {}
-
-    def add(self, frame: pandas.DataFrame, columns: list[dict[str, Any]]) -> None:
-        for column in columns:
-            if "categories" not in column:
-                continue
-            name = column["name"]
-            new = frame[name][category_codes(frame[name], column)[1]]
-            if len(new):
-                self.counts[name] = self.counts.get(name, 0) + len(new)
-                named = self.values.setdefault(name, [])
-                more = [value for value in to_text(new).unique() if value not in named]
-                named += more[: SHOWN + 1 - len(named)]
-
-    def notes(self) -> list[str]:
-        if not self.counts:
-            return []
-        texts = [
-            f"{count:,} of '{shorten(name)}' ({', '.join(map(shorten, self.values[name][:SHOWN]))}"
-            f"{', …' if len(self.values[name]) > SHOWN else ''})"
-            for name, count in list(self.counts.items())[:SHOWN]
-        ]
-        more = f", and in {len(self.counts) - SHOWN} more columns" * (len(self.counts) > SHOWN)
-        return [f"values that training never saw count as missing: {', '.join(texts)}{more}"]
 
 
 def predict_sequences(network: Network, paths: list[str]) -> Iterator[Answers]:

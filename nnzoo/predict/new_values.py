@@ -1,0 +1,64 @@
+"""What is worth knowing of the values of new tables: unseen categories, gaps, words for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from nnzoo.data.columns import shorten, to_text
+from nnzoo.data.tables import category_codes
+from nnzoo.predict.answers import SHOWN
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class NewValues:
+    """Counts over all pieces of all files: categories that no training row had, values that are filled
+    in, and words that count as missing."""
+
+    def __init__(self) -> None:
+        self.unseen: dict[str, Counter[str]] = {}
+        self.words: dict[str, Counter[str]] = {}
+        self.filled: Counter[str] = Counter()
+
+    def add(self, frame: pandas.DataFrame, columns: list[dict[str, Any]], raw: Tensor) -> None:
+        """Count those of a piece; raw: its rows as the network reads them."""
+        for i, column in enumerate(columns):
+            name, values = column["name"], frame[column["name"]]
+            if "categories" in column:
+                self._count(self.unseen, name, values[category_codes(values, column)[1]])
+                continue
+            gaps = raw[:, i].isnan().numpy()
+            if gaps.any():
+                self.filled[name] += int(gaps.sum())
+                self._count(self.words, name, values[gaps & values.notna().to_numpy()])
+
+    @staticmethod
+    def _count(counts: dict[str, Counter[str]], name: str, texts: pandas.Series) -> None:
+        if len(texts):
+            counts.setdefault(name, Counter()).update(to_text(texts))
+
+    def notes(self) -> list[str]:
+        notes = []
+        if self.unseen:
+            notes.append(f"values that training never saw count as missing: {_listed(self.unseen)}")
+        if self.words:
+            notes.append(f"words that count as missing: {_listed(self.words)}")
+        if self.filled:
+            texts = [f"{rows:,} of '{shorten(name)}'" for name, rows in self.filled.items()]
+            more = f", and in {len(texts) - SHOWN} more columns" * (len(texts) > SHOWN)
+            notes.append(f"missing values filled as in training: {', '.join(texts[:SHOWN])}{more}")
+        return notes
+
+
+def _listed(counts: dict[str, Counter[str]]) -> str:
+    texts = [
+        f"{rows.total():,} of '{shorten(name)}' ({', '.join(map(shorten, list(rows)[:SHOWN]))}"
+        f"{', …' if len(rows) > SHOWN else ''})"
+        for name, rows in list(counts.items())[:SHOWN]
+    ]
+    more = f", and in {len(counts) - SHOWN} more columns" * (len(counts) > SHOWN)
+    return f"{', '.join(texts)}{more}"
