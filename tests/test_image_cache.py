@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +99,39 @@ def test_a_picture_that_comes_out_black_is_said() -> None:
     grey(60_000, np.uint16)
     save("d/a/dark.tif", np.full((4, 4), 200, np.uint16))
     assert "1 picture of these come out black (a/dark.tif)" in load().notes
+
+
+def deep_png(path: str, value: int) -> None:
+    """A PNG of 16 bits a colour, which Pillow does not write."""
+    row = b"\0" + np.full((4, 3), value, ">u2").tobytes()
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+    Path(path).write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(row * 4)) + chunk(b"IEND", b"")
+    )
+
+
+def test_colours_of_sixteen_bits_are_said_and_refused_where_they_come_out_black() -> None:
+    for label, value in (("a", 3000), ("b", 4095)):
+        deep_png(f"d/{label}/0.png", value)
+    dataset = load()
+    assert pixels(dataset) == [11, 15]
+    assert dataset.notes == [
+        "2 pictures have colours of 16 bits, of which the upper 8 are read (a/0.png, …); the largest "
+        "value is 15 of 255"
+    ]
+    for label in "ab":
+        deep_png(f"d/{label}/1.png", 255)
+    with pytest.raises(
+        Exception, match=r"2 of 4 pictures are broken:\n  d/a/1\.png: its colours have 16"
+    ):
+        load()
 
 
 def test_negative_values_are_no_colours() -> None:

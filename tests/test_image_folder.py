@@ -91,6 +91,30 @@ def test_parts_of_other_names_are_taken_and_said(
     ]
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training_set/training_set", "test_set/test_set"), ("seg_train/seg_train", "seg_test/seg_test"),
+     ("train/images", "test/images"), ("flowers-train", "flowers-test"), ("train/Train", "Test")],
+)  # fmt: skip
+def test_parts_as_archives_hold_them_are_found(train: str, test: str) -> None:
+    tree(f"d/{train}")
+    tree(f"d/{test}")
+    write("d/seg_pred/seg_pred/0.jpg")
+    folder = describe()
+    assert folder.faults == []
+    assert counts(folder) == {"train": THREE, "test": THREE}
+    assert f"{train}/ is taken for the training part" in folder.notes
+    assert (
+        "left out: 1 picture in d/seg_pred/, which is neither train, val nor test" in folder.notes
+    )
+
+
+def test_a_single_class_is_no_folder_of_classes() -> None:
+    tree("d/train/cat", classes=("2019", "2020"))
+    tree("d/test/cat", classes=("2019", "2020"))
+    assert "d/train has 1 class folder(s); a classifier needs at least two" in describe().faults
+
+
 @pytest.mark.parametrize("names", [("val", "validation"), ("dev", "eval"), ("Val", "valid")])
 def test_two_folders_of_one_part_are_an_error_that_names_both(names: tuple[str, str]) -> None:
     tree("d/train")

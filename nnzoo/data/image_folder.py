@@ -18,7 +18,9 @@ from nnzoo.data.part_names import (
     MASK_WORDS,
     PART_WORDS,
     UNLABELLED,
+    is_plain,
     part_of,
+    parts_of,
     same_name,
     words_of,
 )
@@ -119,7 +121,10 @@ class _Description:
         full = top.full
         if self.classes is not None and {same_name(each.name) for each in full} >= {*self.classes}:
             return {"train": top}
-        named = {part: [each for each in full if part_of(each.name) == part] for part in PARTS}
+        parts = parts_of([each.name for each in full])
+        named = {
+            part: [_inner(each) for each in full if parts.get(each.name) == part] for part in PARTS
+        }
         holders = {
             part: [each for each in folders if _holds_classes(each)]
             for part, folders in named.items()
@@ -127,7 +132,7 @@ class _Description:
         if not any(holders.values()):
             return self._only_classes(top, full)
         faults = self.result.faults
-        strangers = [each for each in full if part_of(each.name) is None]
+        strangers = [each for each in full if each.name not in parts]
         classes = [each for each in strangers if each.pictures]
         if len(classes) > 1 and not (holders["val"] or holders["test"]):
             faults.append(
@@ -157,11 +162,12 @@ class _Description:
             self._skip(each, "is neither train, val nor test")
         self._skip_empty(top)
         self._skip_loose(top, "beside the parts")
-        parts = {part: folders[0] for part, folders in holders.items() if folders}
-        for part, folder in parts.items():
-            if folder.name.lower() != part:
-                self.result.notes.append(f"{folder.name}/ is taken for the {_TITLES[part]} part")
-        return parts
+        chosen = {part: folders[0] for part, folders in holders.items() if folders}
+        for part, folder in chosen.items():
+            place = os.path.relpath(folder.path, self.root)
+            if place.lower() != part:
+                self.result.notes.append(f"{place}/ is taken for the {_TITLES[part]} part")
+        return chosen
 
     def _only_classes(self, top: Folder, full: list[Folder]) -> dict[str, Folder]:
         """The root as the one part, unless its folders are no classes."""
@@ -364,6 +370,16 @@ def _holds_classes(folder: Folder) -> bool:
     """Whether a folder looks like a part: folders with pictures in it, more than one beside its own."""
     full = folder.full
     return len(full) > 1 or bool(full and not folder.pictures)
+
+
+def _inner(folder: Folder) -> Folder:
+    """The folder in a part that holds its classes: train itself, or train/train or train/images."""
+    if folder.pictures or len(folder.full) != 1:
+        return folder
+    (inner,) = folder.full
+    repeated = same_name(inner.name).casefold() == same_name(folder.name).casefold()
+    plain = repeated or is_plain(inner.name) or part_of(inner.name) == part_of(folder.name)
+    return _inner(inner) if plain and inner.full else folder
 
 
 def _unwrapped(folder: Folder) -> Folder:

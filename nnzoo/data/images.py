@@ -247,11 +247,15 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
     animated: list[str] = []
     deep: list[str] = []
     dark: list[str] = []
+    colours: list[str] = []
+    brightest = 0
     bright: list[str] = []
     for part in parts.values():
         report, files = part.decoded.report, part.all_files
         broken += [f"{files[row]}: {reason}" for row, reason in report.broken]
         animated += [files[row] for row in report.animated]
+        colours += [files[row] for row in report.deep]
+        brightest = max([brightest, *report.deep.values()])
         tops = report.largest.items()
         deep += [files[row] for row, _ in tops]
         dark += [files[row] for row, top in tops if top and not top >> bits - 8]
@@ -269,6 +273,10 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
         notes.append(f"{count} grey values of 16 or 32 bits ({examples(deep, 1)}); all are below "
                      f"{1 << bits:,} and {scale}")  # fmt: skip
+    if colours:
+        count = plural(len(colours), "picture has", "pictures have")
+        notes.append(f"{count} colours of 16 bits, of which the upper 8 are read ({examples(colours, 1)}); "
+                     f"the largest value is {brightest} of 255")  # fmt: skip
     if dark:
         notes.append(f"{plural(len(dark), 'picture')} of these come out black ({examples(dark)})")
     if bright:

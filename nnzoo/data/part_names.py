@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 PART_WORDS = {
     "train": "train", "training": "train", "tr": "train", "trn": "train", "learn": "train",
@@ -14,7 +15,7 @@ PART_WORDS = {
     "test": "test", "testing": "test", "tests": "test", "tst": "test", "holdout": "test",
 }  # fmt: skip
 # Beside a word for a part they change nothing: train_set, test-images.
-_FILLERS = {
+FILLERS = {
     "set", "data", "dataset", "split", "images", "image", "img", "imgs", "pictures", "photos", "pics",
     "folder", "dir", "files", "the", "my", "final",
 }  # fmt: skip
@@ -36,8 +37,30 @@ def same_name(name: str) -> str:
 def part_of(name: str) -> str | None:
     """The part (train, val, test) that a folder's name stands for, such as "Training_set"; None: none."""
     parts = [PART_WORDS[word] for word in words_of(name) if word in PART_WORDS]
-    others = [word for word in words_of(name) if word not in PART_WORDS and word not in _FILLERS]
+    others = [word for word in words_of(name) if word not in PART_WORDS and word not in FILLERS]
     return parts[0] if len(set(parts)) == 1 and not others else None
+
+
+def parts_of(names: Sequence[str]) -> dict[str, str]:
+    """The parts that some names of folders beside each other stand for; also where all have the same further
+    words, as in seg_train and seg_test, and one is for training."""
+    parts = {name: part for name in names if (part := part_of(name))}
+    alike: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in names:
+        words = words_of(name)
+        known = {PART_WORDS[word] for word in words if word in PART_WORDS}
+        rest = tuple(word for word in words if word not in PART_WORDS)
+        if len(known) == 1 and name not in parts:
+            alike.setdefault(rest, {})[name] = known.pop()
+    for group in alike.values():
+        if len(set(group.values())) == len(group) > 1 and "train" in group.values():
+            parts |= group
+    return parts
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name says nothing of what a folder holds, such as "images" or "data_set"."""
+    return {*words_of(name)} <= FILLERS
 
 
 def words_of(name: str) -> list[str]:

@@ -68,24 +68,27 @@ class DecodeFacts:
     """What decoding one picture shows beside its pixels.
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
-    largest value, where its pixels are integers of more than 8 bits.
+    largest value, where its pixels are integers of more than 8 bits; deep: the largest of the upper 8
+    bits, where its colours have 16, of which Pillow reads no more.
     """
 
     limit: int | None = None
     animated: bool = False
     largest: int | None = None
+    deep: int | None = None
 
 
 @dataclass
 class DecodeReport:
     """What decoding many pictures shows; pictures are named by their rows.
 
-    broken: (row, reason); largest: by row, of pictures of more than 8 bits; large: left for later.
+    broken: (row, reason); largest, deep: by row, as in `DecodeFacts`; large: left for later.
     """
 
     broken: list[tuple[int, str]] = field(default_factory=list)
     animated: list[int] = field(default_factory=list)
     largest: dict[int, int] = field(default_factory=dict)
+    deep: dict[int, int] = field(default_factory=dict)
     large: list[int] = field(default_factory=list)
 
     def add(self, values: dict[str, Any]) -> None:
@@ -93,6 +96,7 @@ class DecodeReport:
         self.broken += [(int(row), str(reason)) for row, reason in values["broken"]]
         self.animated += map(int, values["animated"])
         self.largest |= {int(row): int(value) for row, value in values["largest"].items()}
+        self.deep |= {int(row): int(value) for row, value in values["deep"].items()}
         self.large += map(int, values["large"])
 
 
@@ -119,7 +123,15 @@ def decode_image(
             image.draft(None, (2 * max(height, width), 2 * max(height, width)))
             if facts.limit is not None and working_memory(image) > facts.limit:
                 raise LargePicture
+            is_deep = image.mode != "F" and any(
+                ";16" in str(tile) or "65535" in str(tile) for tile in image.tile
+            )
             upright = _plain(ImageOps.exif_transpose(image), bits, facts)
+            if is_deep and facts.largest is None:
+                facts.deep = max(int(top) for _, top in _ranges(upright))
+                if facts.deep <= 1:
+                    raise ValueError("its colours have 16 bits and small values, and come out black; save "
+                                     "it with 8 bits a colour")  # fmt: skip
             upright = upright.convert("RGB" if color else "L")
             if upright.size != (width, height):
                 upright = upright.resize((width, height), Image.Resampling.BILINEAR)
@@ -134,6 +146,12 @@ def decode_image(
             f"broken picture {file}: {reason}; repair or remove it", reason
         ) from None
     return array.transpose(2, 0, 1) if color else array[None]
+
+
+def _ranges(image: Any) -> list[tuple[int, int]]:
+    """The smallest and largest value of each channel."""
+    extrema = image.getextrema()
+    return list(extrema) if isinstance(extrema[0], tuple) else [extrema]
 
 
 def working_memory(image: Any) -> int:
@@ -325,6 +343,8 @@ def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
                 report.animated += [row] if facts.animated else []
                 if facts.largest is not None:
                     report.largest[row] = facts.largest
+                if facts.deep is not None:
+                    report.deep[row] = facts.deep
             if time.monotonic() - told > PROGRESS_INTERVAL:
                 told = time.monotonic()
                 advance(done - len(report.large))
