@@ -758,3 +758,20 @@ def test_damaged_files_of_columns_end_in_a_message() -> None:
                 outcomes["refused"] += 1
                 assert "\n" not in str(error)
     assert min(outcomes.values()) > 5
+
+
+def test_init_writes_how_a_file_is_read_and_what_it_guessed(nnzoo: Any) -> None:
+    many = [[f"{i}.5", f"{i % 7}.25", "xyz"[i % 3]] for i in range(40)]
+    cp1252 = text_of([NAMES, *many], ";").encode("cp1252")
+    cases: list[tuple[bytes, str]] = [
+        (cp1252, "  encoding: cp1252    # a guess: it is not UTF-8\n"),
+        (text_of(many).encode(), "  header: false    # the first row looks like data"),
+        (text_of([["2015", "2016", "k"], *many]).encode(), "is taken for the header; is it data?"),
+        (("# log\n" + text_of([NAMES, *many])).encode(), "# skipped a line above the header: '# log'"),
+    ]
+    for i, (data, line) in enumerate(cases):
+        Path(f"f{i}.csv").write_bytes(data)
+        result = nnzoo("init", f"f{i}.csv")
+        assert result.code == 0, result.err
+        assert line in Path(f"f{i}.yaml").read_text()
+        assert nnzoo("train", "--config", f"f{i}.yaml", "--dry-run").code == 0

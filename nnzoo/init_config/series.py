@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from nnzoo.config.schema import SeriesOptions
 from nnzoo.config.show import quoted
 from nnzoo.errors import DataError
-from nnzoo.init_config.table import header_line
+from nnzoo.init_config.table import reading_lines
 
 if TYPE_CHECKING:
     import pandas
 
     from nnzoo.data.column_description import ColumnDescription
+    from nnzoo.data.table_io import ReadOptions, Table
     from nnzoo.data.time_axis import TimeAxis
 
 # A shorter table with a column of time stays a table.
@@ -113,7 +114,7 @@ def _find_groups(
 
 
 def series_config(
-    plan: SeriesPlan, frame: pandas.DataFrame, data: Path, path: str
+    plan: SeriesPlan, table: Table, reading: ReadOptions, data: Path, path: str
 ) -> tuple[str, str, list[str]]:
     """A sentence about the file, the sections of a configuration, and lines for the caller."""
     axis = plan.axis
@@ -124,15 +125,15 @@ def series_config(
     options = SeriesOptions(
         name="series", path=str(data), target=plan.target, window=window,
         group=plan.groups or None,  # type: ignore[arg-type]
+        header="auto" if table.named else False, encoding=reading.encoding,
     )  # fmt: skip
     doubts = [*axis.notes, *_refusal(options, axis)]
     if plan.unused:
         names = ", ".join(f"'{name}'" for name in plan.unused[:6])
         doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
     lines = [f"  {line}" for line in map(_comment, doubts)]
-    headless = header_line(frame)
-    last = plan.target == frame.columns[-1]
-    lines += [f"  target: {-1 if headless and last else quoted(plan.target)}"]
+    last = not table.named and plan.target == table.frame.columns[-1]
+    lines += [*reading_lines(table, reading), f"  target: {-1 if last else quoted(plan.target)}"]
     if len(axis.columns) > 1:
         lines.append(f"  time: [{', '.join(map(quoted, axis.columns))}]")
     if group:
@@ -156,7 +157,7 @@ def series_config(
         f"""data:
   name: series
   path: {quoted(path)}
-{headless}{text}
+{text}
 model:
   name: lstm
   hidden_size: 64

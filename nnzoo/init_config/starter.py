@@ -55,9 +55,9 @@ def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]
     """(a sentence about the file, the sections, lines for the caller) of a table or series."""
     from nnzoo.data.column_description import describe_columns
     from nnzoo.data.columns import column_name, mark_missing
-    from nnzoo.data.table_io import ReadOptions, read_table
+    from nnzoo.data.table_io import ReadOptions, read_anyhow
 
-    table = read_table(str(data), ReadOptions(keep_words=True))
+    table, reading = read_anyhow(str(data), ReadOptions(keep_words=True))
     frame = mark_missing(table.frame)
     if choices.kind != "table" and choices.task is None:
         target = choices.target
@@ -66,9 +66,10 @@ def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]
         drop = [column_name(frame, position_or_name(each), "--drop") for each in choices.drop]
         plan = plan_series(frame, data.name, target, drop, forced=choices.kind == "series")
         if plan is not None:
-            about, sections, notes = series_config(plan, frame, data, path)
+            about, sections, notes = series_config(plan, table, reading, data, path)
             return about, sections, [*table.notes, *notes]
         if choices.kind == "series":
             raise DataError(f"{data}: --series: no column of numbers to forecast")
-    about, sections, notes = table_config(table, describe_columns(table.frame), data, path, choices)
+    found = describe_columns(table.frame)
+    about, sections, notes = table_config(table, reading, found, data, path, choices)
     return about, sections, [*table.notes, *notes]

@@ -11,23 +11,36 @@ from nnzoo.errors import DataError
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 
 if TYPE_CHECKING:
-    import pandas
-
     from nnzoo.data.column_description import ColumnDescription, Odd
-    from nnzoo.data.table_io import Table
+    from nnzoo.data.table_io import ReadOptions, Table
 
 # So many columns that are left out have a line with the reason.
 MAX_REASONS = 30
 
 
-def header_line(frame: pandas.DataFrame) -> str:
+def reading_lines(table: Table, reading: ReadOptions) -> list[str]:
+    """How the file is read, where it is not as by default or could be taken otherwise."""
     from nnzoo.data.table_io import numbered
 
-    return "  header: false\n" if numbered(frame) else ""
+    lines = []
+    if reading.encoding != "auto":
+        lines.append(f"  encoding: {reading.encoding}    # a guess: it is not UTF-8")
+    if not table.named:
+        lines.append(
+            "  header: false    # the first row looks like data; does it name columns? true"
+        )
+    elif numbered(table.frame):
+        lines.append("  header: true    # the first row counts; is it data? false")
+    return lines
 
 
 def table_config(
-    table: Table, found: dict[str, ColumnDescription], data: Path, path: str, choices: Choices
+    table: Table,
+    reading: ReadOptions,
+    found: dict[str, ColumnDescription],
+    data: Path,
+    path: str,
+    choices: Choices,
 ) -> tuple[str, str, list[str]]:
     """(a sentence about the file, the sections of a config, lines for the terminal); path: how the
     config names the file.
@@ -36,7 +49,6 @@ def table_config(
     caller named is not there.
     """
     from nnzoo.data.columns import column_name
-    from nnzoo.data.table_io import numbered
 
     frame, columns = table.frame, list(table.frame.columns)
     dropped = {column_name(frame, position_or_name(each), "--drop"): "" for each in choices.drop}
@@ -62,16 +74,16 @@ def table_config(
     words = list(dict.fromkeys(each.text.strip() for each in odd))
     options = CsvOptions(
         name="csv", path=str(data), target=target, drop=list(dropped), missing=words,
-        task=choices.task or "auto", header=False if numbered(frame) else "auto",
+        task=choices.task or "auto", header="auto" if table.named else False, encoding=reading.encoding,
     )  # fmt: skip
     spec, notes, obstacle = _tried(options)
-    by_position = numbered(frame)
+    by_position = not table.named
     shown = {name: name if by_position else quoted(name) for name in columns}
     if by_position and target == columns[-1]:
         shown[target] = "-1"
     comment = f"    # {why}; another column? its name or position" if why else ""
     lines = ["data:", "  name: csv", f"  path: {quoted(path)}"]
-    lines += header_line(frame).splitlines()
+    lines += reading_lines(table, reading)
     lines += [f"  target: {shown[target]}{comment}"]
     lines += [f"  task: {choices.task}"] * (choices.task is not None)
     lines += _drop_lines(dropped, shown)
