@@ -767,7 +767,10 @@ def test_init_writes_how_a_file_is_read_and_what_it_guessed(nnzoo: Any) -> None:
         (cp1252, "  encoding: cp1252    # a guess: it is not UTF-8\n"),
         (text_of(many).encode(), "  header: false    # the first row looks like data"),
         (text_of([["2015", "2016", "k"], *many]).encode(), "is taken for the header; is it data?"),
-        (("# log\n" + text_of([NAMES, *many])).encode(), "# skipped a line above the header: '# log'"),
+        (
+            ("# log\n" + text_of([NAMES, *many])).encode(),
+            "# skipped a line above the header: '# log'",
+        ),
     ]
     for i, (data, line) in enumerate(cases):
         Path(f"f{i}.csv").write_bytes(data)
@@ -775,3 +778,17 @@ def test_init_writes_how_a_file_is_read_and_what_it_guessed(nnzoo: Any) -> None:
         assert result.code == 0, result.err
         assert line in Path(f"f{i}.yaml").read_text()
         assert nnzoo("train", "--config", f"f{i}.yaml", "--dry-run").code == 0
+
+
+def test_a_title_above_one_column_is_no_name() -> None:
+    table = read("Sales 2020\n\nprice\n" + "".join(f"{i}.5\n" for i in range(30)))
+    assert list(table.frame.columns) == ["price"]
+    assert len(table.frame) == 30
+    assert table.notes == ["skipped a line above the header: 'Sales 2020' (data.skip_rows)"]
+
+
+def test_rows_brought_to_the_width_of_the_table_stay_so() -> None:
+    text = text_of([NAMES, *ROWS[:2]]) + ",,,,\n" + text_of(ROWS[2:]) + "Source: x\n,,\n"
+    table = read(text)
+    check(table, [*ROWS[:2], ["", "", ""], *ROWS[2:]])
+    assert any("text below the table, 'Source: x'" in note for note in table.notes)

@@ -109,8 +109,11 @@ class _Reading:
 
     @property
     def even(self) -> float:
-        """The share of rows that are of equal width."""
-        return sum(len(row.cells) == self.width for row in self.table) / max(1, len(self.table))
+        """The share of rows that are of equal width; shorter ones at the end may be a footer."""
+        widths = [len(row.cells) for row in self.table]
+        while len(widths) > 1 and widths[-1] < self.width:
+            widths.pop()
+        return widths.count(self.width) / max(1, len(widths))
 
     @property
     def table(self) -> list[Row]:
@@ -174,6 +177,8 @@ def _find_start(rows: list[Row], width: int, header: bool | Literal["auto"]) -> 
         return 0
     first = next((i for i in range(comments, len(rows)) if len(rows[i].cells) == width), comments)
     named = header is not False and _names_columns(rows, first)
+    if width == 1 and header is not False and _names_columns(rows, first + 1):
+        return first + 1  # a title and a name above numbers
     above = rows[comments:first]
     filled = [sum(bool(cell.strip()) for cell in row.cells) for row in above]
     if len(above) > MAX_ABOVE or any(count > width for count in filled):
@@ -339,6 +344,7 @@ def _comment_header(file: Path, found: _Reading, lines: list[str]) -> Row | None
         return None
     below = [row.cells for row in islice(found.table, 200)]
     fits = len(rows) == 1 and len(rows[0].cells) == len(found.table[0].cells)
+    fits = fits and all(form_of(cell) in ("word", "missing") for cell in rows[0].cells)
     if not fits or not words_over_numbers(rows[0].cells, Columns(below, len(rows[0].cells))):
         return None
     return Row(line, rows[0].cells)

@@ -149,13 +149,13 @@ class _Rows:
                     cells = self._other_width(row)
                     if cells is None:
                         continue
-                if self.footer:
+                if self.footer and any(map(str.strip, cells)):
                     raise self._ragged(self.footer[0])
                 if cells == layout.header:
                     self.headers.append(row)
                     continue
                 if self._may_end_table(cells):
-                    self.pending.append(row)
+                    self.pending.append(Row(row.line, cells))
                     continue
                 for each in self.pending:
                     yield each.cells
