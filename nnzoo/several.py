@@ -100,8 +100,8 @@ class Group:
             raise CheckpointError(f"--resume must: no checkpoint in {self.path}")
         if resume == "never" and going_on:
             raise CheckpointError(
-                f"--resume never: {self.path} holds runs; --fresh sets them aside, or give this config "
-                "another name"
+                f"--resume never: {self.path} holds runs; use another name (-s name=…), or --fresh to "
+                "start over (the old folders are kept)"
             )
         # Of the group: members that had not begun begin now.
         how: Resume = "auto" if resume == "must" else resume

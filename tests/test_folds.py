@@ -63,7 +63,7 @@ def test_folds_are_runs_of_their_own_that_are_told_together(nnzoo: Any) -> None:
     words = ("train", "-c", "mlp_diabetes", "-s", "train.epochs=3", "-s", "model.hidden=[8]")
     result = nnzoo(*words, "--folds", 3, "--json")
     assert result.code == 0
-    assert "3 folds, one after the other: each fold has other rows to train on" in result.err
+    assert "3 folds, trained sequentially: each fold has other rows to train on" in result.err
     end = result.lines[-1]
     assert end["run_dir"] == "checkpoints/mlp_diabetes-3-folds"
     assert [member["fold"] for member in end["members"]] == [1, 2, 3]

@@ -79,7 +79,7 @@ LAYERS = """
     nnzoo.report.summary
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page
-    nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command
+    nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command nnzoo.cli.complete
     nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
     nnzoo.cli.several
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.catalogue nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs

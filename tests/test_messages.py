@@ -188,3 +188,21 @@ def test_cache_shows_what_is_kept_and_clears_it(nnzoo: Nnzoo) -> None:
     assert "1 file: decoded images of folders" in nnzoo("cache").out
     assert nnzoo("cache", "--clear").code == 0
     assert [file.name for file in folder.rglob("*") if file.is_file()] == ["notes.txt"]
+
+
+def test_tab_offers_configs_keys_and_words(nnzoo: Nnzoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("cnn_mine.yaml").write_text("")
+    Path("cnn_runs").mkdir()
+
+    def offered(*typed: str) -> list[str]:
+        monkeypatch.setenv("_NNZOO_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", " ".join(("nnzoo", *typed)))
+        monkeypatch.setenv("COMP_CWORD", str(len(typed)))
+        return nnzoo().out.split()
+
+    assert offered("train", "--config", "cnn_m") == ["cnn_mine.yaml", "cnn_mnist", "cnn_mnist_best", "cnn_mnist_fast"]  # fmt: skip
+    assert offered("check", "cnn_r") == ["cnn_runs/"]
+    assert offered("train", "-s", "model.kern") == ["model.kernel_size="]
+    assert offered("train", "-s", "opt") == ["optim."]
+    assert offered("train", "--resume", "m") == ["must"]
+    assert offered("eval", "x", "--split", "t") == ["train", "test"]

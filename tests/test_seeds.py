@@ -410,10 +410,10 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
 ) -> None:
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--seeds", 2)
     at_once = nnzoo(*words, "--json", "--out", "a")
-    assert "2 seeds, as one computation" in at_once.err
+    assert "2 seeds, trained in one batch" in at_once.err
     monkeypatch.setattr(together, "why_not", lambda trainers: "of a reason")
     in_turn = nnzoo(*words, "--json", "--out", "b")
-    assert "2 seeds, one after the other: of a reason" in in_turn.err
+    assert "2 seeds, trained sequentially: of a reason" in in_turn.err
     a, b = at_once.lines[-1]["summary"], in_turn.lines[-1]["summary"]
     assert far(a, b) < 1e-5 and a["complete"] == 2
 

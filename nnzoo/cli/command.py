@@ -84,12 +84,12 @@ _OPTIONS = {
 def key_of(word: str) -> str | None:
     """The dotted key that a word stands for: the key itself, its last part, or a synonym."""
     from nnzoo.config.load import SHELVES
-    from nnzoo.config.schema import TrainOptions
+    from nnzoo.config.schema import Options, TrainOptions
     from nnzoo.config.synonyms import KEYS
 
     if word.partition(".")[0] in (*SHELVES, "train") and "." in word:
         return word
-    options = [("train", TrainOptions)]
+    options: list[tuple[str, type[Options]]] = [("train", TrainOptions)]
     options += [
         (section, entry.options) for section, shelf in SHELVES.items() for _, entry in shelf
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnzoo.cli import complete
 from nnzoo.cli.messages import show_error
 from nnzoo.cli.status import StatusDisplay
 from nnzoo.errors import (
@@ -39,12 +40,19 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="FILE",
+        autocompletion=complete.configs,
         help="A YAML file, a name in ./configs, or a bundled config ('nnzoo configs').",
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Change a value: -s model.dropout=0.5"),
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="KEY=VALUE",
+        autocompletion=complete.keys,
+        help="Change a value: -s model.dropout=0.5",
+    ),
 ]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Parent directory of run folders.")
@@ -60,7 +68,10 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 ConfigArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="CONFIG", show_default=False, help="The same as --config, without the option."
+        metavar="CONFIG",
+        show_default=False,
+        autocompletion=complete.configs,
+        help="The same as --config, without the option.",
     ),
 ]
 

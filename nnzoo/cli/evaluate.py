@@ -21,6 +21,7 @@ from nnzoo.cli.common import (
     note,
     one_of,
 )
+from nnzoo.cli.complete import words
 from nnzoo.errors import UsageError, shell_word
 
 
@@ -32,10 +33,18 @@ def eval_(
     config: ConfigOption = None,
     set_: SetOption = None,
     split: Annotated[
-        str, typer.Option(metavar="train|val|test", help="The rows to evaluate.")
+        str,
+        typer.Option(
+            metavar="train|val|test", autocompletion=words(*SPLITS), help="The rows to evaluate."
+        ),
     ] = "test",
     weights: Annotated[
-        str, typer.Option(metavar="best|last", help="Which weights of the run.")
+        str,
+        typer.Option(
+            metavar="best|last",
+            autocompletion=words("best", "last"),
+            help="Which weights of the run.",
+        ),
     ] = "best",
     device: DeviceOption = "auto",
     seed: SeedOption = None,

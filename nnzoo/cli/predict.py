@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, load_torch, note, one_of
+from nnzoo.cli.complete import words
 from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ def predict(
         ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(metavar="best|last", help="Which weights of the run.")
+        str,
+        typer.Option(
+            metavar="best|last",
+            autocompletion=words("best", "last"),
+            help="Which weights of the run.",
+        ),
     ] = "best",
     device: DeviceOption = "auto",
     debug: DebugOption = False,

@@ -12,7 +12,7 @@ import typer
 
 from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.config import RunConfig
-from nnzoo.errors import DivergedError, UsageError
+from nnzoo.errors import DivergedError, UsageError, shell_word
 
 if TYPE_CHECKING:
     from nnzoo.several import Group
@@ -63,7 +63,7 @@ def train_several(
 
     def say(text: str, style: str = "") -> None:
         if verbose:
-            stderr.print(text, style=style, markup=False, soft_wrap=True)
+            console.print_text(stderr, text, style)
 
     if json_:
         console.print_json({"event": "start", "run_dir": str(group.path), "kind": group.kind,
@@ -119,6 +119,10 @@ def train_several(
         console.print_json({"event": "end", **ended})
     elif verbose:
         tables.print_group(stdout, ended)
+        member = group.members[0].folder.path
+        say(
+            f"next: nnzoo runs {shell_word(group.path)}  # nnzoo report {shell_word(member)}", "dim"
+        )
     if ended["summary"]["diverged"]:
         raise typer.Exit(DivergedError.exit_code)
 
@@ -170,7 +174,7 @@ class _Shown:
         """How the members train."""
         head = f"{len(self.group.members)} {self.group.kind}s"
         why = self.group.in_turn
-        return f"{head}, one after the other: {why}" if why else f"{head}, as one computation"
+        return f"{head}, trained sequentially: {why}" if why else f"{head}, trained in one batch"
 
     def step(self, i: int, event: Any) -> None:
         self.steps[i] = event.step

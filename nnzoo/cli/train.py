@@ -26,6 +26,7 @@ from nnzoo.cli.common import (
     run_parent,
     settle_process,
 )
+from nnzoo.cli.complete import words
 from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.distributed import joined
 from nnzoo.errors import shell_word
@@ -43,6 +44,7 @@ def train(
         str,
         typer.Option(
             metavar="auto|must|never",
+            autocompletion=words("auto", "must", "never"),
             help="Resume from the run folder: auto = if it matches this config, must = fail otherwise, "
             "never = refuse.",
         ),

@@ -276,9 +276,9 @@ class _Parser:
             return (section, *path[1:]) if path[:1] == (key,) else path
 
         tree = {section if each == key else each: value for each, value in self.tree.items()}
-        places = [{renamed(path): place for path, place in table.items()}
+        keys, values = [{renamed(path): place for path, place in table.items()}
                   for table in (self.keys, self.values)]  # fmt: skip
-        probe = _Parser(Document(tree, *places), self.source)
+        probe = _Parser(Document(tree, keys, values), self.source)
         probe.set_paths = {renamed(path) for path in self.set_paths}
         probe.section(tree, section)
         self.faults += [

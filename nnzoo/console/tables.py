@@ -58,7 +58,7 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
         single = name in ("f1", "precision", "recall")
         columns[split].append(f"{name} ('{result['positive_label']}')" if single else name)
         columns["network"].append(Text(value, style="bold green"))
-    baselines = {}
+    baselines: dict[str, list[str | Text]] = {}
     for each in result.get("baselines") or [result["baseline"]]:
         label = f" ('{each['label']}')" if "label" in each else ""
         cells = [number(each[name]) if name in each else "" for name in names]
