@@ -17,7 +17,7 @@ import torch
 import yaml
 from zoo import begin, config, finish, same
 
-from nnzoo import cache
+from nnzoo import api, cache
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.native import library as native
 from nnzoo.network import Network
@@ -451,3 +451,22 @@ def test_older_torch_has_one_set_of_flags_for_tf32(monkeypatch: pytest.MonkeyPat
             assert not cudnn.allow_tf32 and not matmul.allow_tf32
         assert cudnn.allow_tf32 and matmul.allow_tf32
         assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None) in (":16:8", None)
+
+
+def test_memory_habits_are_changed_by_the_command_alone(
+    nnzoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that calls nnzoo.train keeps its malloc and torch's code pages as they are."""
+    asked: list[str] = []
+    for name in ("keep_freed_memory", "give_back_code"):
+        monkeypatch.setattr(device, name, lambda name=name: asked.append(name))
+    fast = {"epochs": 1, "threads": 1}
+    api.train({"name": "run", "data": "iris", "model": "mlp", "train": fast}).fit()
+    api.load("checkpoints/run").evaluate()
+    assert not asked
+    once = ["keep_freed_memory", "give_back_code"]
+    words = ("train", "--config", "mlp", "--set", "train.epochs=1", "--verbose", "0")
+    for more in ((), ("--seeds", "2")):
+        asked.clear()
+        assert nnzoo(*words, *more).code == 0
+        assert asked == once
