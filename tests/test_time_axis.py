@@ -229,6 +229,7 @@ HOURS = pandas.date_range("2021-01-01", periods=120, freq="h")
         (numbered(range(1700, 1800), "Year"), ["Year"], "1800"),
         (numbered(range(1700, 1800), "Anno"), ["Anno"], "1800"),
         (numbered(range(1, 61), "t"), ["t"], "61"),
+        (numbered(range(44197, 44257), "Date"), ["Date"], "2021-03-02"),
         (numbered(range(1609459200, 1609459200 + 60 * 3600, 3600), "timestamp"), ["timestamp"],
          "2021-01-03 12:00:00"),
         (numbered(range(1609459200000, 1609459200000 + 60 * 60000, 60000), "x"), ["x"],
@@ -273,6 +274,23 @@ def test_the_time_is_found(columns: dict[str, Any], time: list[str], following: 
 def test_other_columns_are_not_taken_for_the_time(columns: dict[str, Any]) -> None:
     axis = axis_of(columns)
     assert (axis.columns, axis.faults) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["time", "x"])
+def test_a_clock_can_be_named_as_the_time(name: str) -> None:
+    clock = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(0, 900, 15)]
+    axis = axis_of(numbered(clock, name), time=name)
+    assert (axis.following("", 1), axis.season) == (["15:00:00"], 96)
+
+
+def test_rows_at_the_ends_without_a_target_are_left_out_and_said() -> None:
+    axis = axis_of(numbered(DAYS))
+    frame = pandas.DataFrame({"when": DAYS, "y": 1.0})
+    missing = np.isin(np.arange(60), [0, 1, 30, 59])
+    cut = axis.without_ends(missing, ["y"], frame)
+    assert cut.series[""].tolist() == [*range(2, 59)]
+    assert cut.notes == ["left out at the ends: 3 rows without a value of 'y', first data row 1"]
+    assert axis.without_ends(missing & False, ["y"], frame) is axis
 
 
 def test_words_that_count_up_put_the_rows_in_order() -> None:

@@ -48,6 +48,11 @@ class Frequency(ABC):
     def name(self, count: int = 1) -> str:
         """One step, or several, in words: "hour", "15 minutes", "hours"."""
 
+    def distance(self) -> str:
+        """The distance from one step to the next, in words: "one hour", "15 minutes"."""
+        name = self.name()
+        return name if name[0].isdecimal() else f"one {name}"
+
 
 @dataclass(frozen=True)
 class Months(Frequency):
@@ -203,20 +208,20 @@ class Spacing:
             return []
         if self.frequency is None:
             return [f"{self.differ()}; they count as equal steps"]
-        one, notes = self.frequency.name(), []
+        one, notes = self.frequency.distance(), []
         if self.missing:
             total = self.missing + self.steps + self.series
             fraction = self.missing / total
             percent = f"{fraction:.0%}" if fraction >= 0.01 else f"{fraction:.1%}"
             far = f"{self.gaps:,} step{'s' * (self.gaps > 1)} between neighbours "
-            far += f"{'are' if self.gaps > 1 else 'is'} longer than one {one}"
+            far += f"{'are' if self.gaps > 1 else 'is'} longer than {one}"
             notes.append(
                 f"{percent} of the {self.frequency.name(2)} are missing ({self.missing:,} of "
                 f"{total:,}): {far}, and count{'s' * (self.gaps == 1)} as neighbours"
             )
         if self.off:
             notes.append(
-                f"{self.off:,} of {self.steps:,} distances between neighbours are not of one {one}; "
+                f"{self.off:,} of {self.steps:,} distances between neighbours are not {one}; "
                 "they count as equal steps"
             )
         return notes
@@ -229,10 +234,11 @@ def describe_spacing(series: Sequence[Array]) -> Spacing:
     if steps < 2:
         return Spacing(None, steps, 0, 0, 0, None, None)
     found = [_measure(each, series, distances) for each in _candidates(series, distances)]
-    # The first of those that hold nearly as many neighbours as the best.
     found = [each for each in found if each.neighbours >= MIN_NEIGHBOURS and each.off <= steps / 10]
     if not found:
         return Spacing(None, steps, 0, 0, 0, distances.min(), distances.max())
+    if isinstance(found[0].frequency, Months):  # 31 days are no grid for them
+        return found[0]
     return min(found, key=lambda each: each.missing + each.off)
 
 

@@ -160,6 +160,7 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     targets = [column_name(frame, column, "data.target") for column in wanted]
     axis = describe_time(frame, options, targets)
     axis.check()
+    axis = axis.without_ends(frame[targets].isna().any(axis=1).to_numpy(), targets, frame)
     others, notes = _covariates(frame, options, axis, targets)
     names = [{"name": name} for name in [*targets, *others]]
     rows = np.sort(np.concatenate(list(axis.series.values())))
@@ -247,8 +248,11 @@ def read_past(
             raise DataError(
                 f"{source}: column '{spec['name']}' is missing; the network was trained with it"
             )
-    axis = describe_time(frame, options, [spec["name"] for spec in features])
+    names = [spec["name"] for spec in features]
+    axis = describe_time(frame, options, names)
     axis.check()
+    missing = frame[names[:targets]].isna().any(axis=1).to_numpy()
+    axis = axis.without_ends(missing, names[:targets], frame)
     rows = np.sort(np.concatenate(list(axis.series.values())))
     columns = read_columns(frame.iloc[rows], features, targets, source)
     values = np.full((len(frame), len(features)), np.nan)

@@ -15,8 +15,9 @@ from nnzoo.config.schema import SeriesOptions
 from nnzoo.data.columns import column_name, shorten, to_numbers
 from nnzoo.data.frequency import DAY, MICROSECONDS, Frequency, Spacing, describe_spacing
 from nnzoo.data.groups import group_columns, split_by_group, without_group
-from nnzoo.data.time_columns import TimeColumns, find_time, named_time
+from nnzoo.data.time_columns import find_time, named_time
 from nnzoo.data.time_index import TimeFormat
+from nnzoo.data.time_numbers import TimeColumns
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -93,8 +94,28 @@ class TimeAxis:
     def check(self) -> None:
         """Raise DataError where something forbids training."""
         if self.faults:
-            more = f" (and {len(self.faults) - 1} more)" * (len(self.faults) > 1)
-            raise DataError(self.faults[0] + more)
+            raise DataError(
+                self.faults[0] + f" (and {len(self.faults) - 1} more)" * (len(self.faults) > 1)
+            )
+
+    def without_ends(
+        self, missing: Array, names: Sequence[str], frame: pandas.DataFrame
+    ) -> TimeAxis:
+        """The same without the rows at the ends of each series that are `missing` (rows,), the values of
+        these columns: a forecast begins after the last value."""
+        series, cut = {}, []
+        for name, rows in self.series.items():
+            known = np.flatnonzero(~missing[rows])
+            series[name] = rows[known[0] : known[-1] + 1] if len(known) else rows
+            cut += sorted({*rows.tolist()} - {*series[name].tolist()})
+        if not cut:
+            return self
+        columns = " and ".join(f"'{shorten(name)}'" for name in names)
+        note = (
+            f"left out at the ends: {len(cut):,} rows without a value of {columns}, first data row "
+            f"{_row(frame, min(cut))}"
+        )
+        return replace(self, series=series, notes=[*self.notes, note])
 
     def following(self, series: str, steps: int) -> list[str] | None:
         """The times after a series, as text; None where they are not known (see `why_no_dates`)."""
@@ -107,7 +128,8 @@ class TimeAxis:
             future = self.frequency.following(times[-1], steps)
         except (OverflowError, ValueError):
             return None
-        if times.dtype.kind == "M" and not _within_calendar(times[-1], future):
+        last = np.datetime64("9999-01-01")
+        if times.dtype.kind == "M" and not times[-1] < future[-1] < last:
             return None
         return self.time_format.texts(future)
 
@@ -134,7 +156,7 @@ class TimeAxis:
         rows = np.concatenate(list(self.series.values()))
         times = self.time.times[rows]
         first, last = self.time_format.texts(np.array([times.min(), times.max()]))
-        step = f", one {self.frequency.name()} apart" if self.frequency else ""
+        step = f", {self.frequency.distance()} apart" if self.frequency else ""
         season = f", a season of {self.season}" if self.season else ""
         return [f"time: {self.time.name} from {first} to {last}{step}{season}"]
 
@@ -168,7 +190,8 @@ def describe_time(
     else:
         time = find_time(frame, {*exclude, *keys}, options.date_format)
     kept = np.ones(len(frame), bool)
-    notes, faults = [], []
+    notes: list[str] = []
+    faults: list[str] = []
     if time is not None:
         kept, notes, faults = _valid_rows(frame, time, options.path)
         notes = [*time.notes, *notes]
@@ -198,7 +221,8 @@ def _valid_rows(
     if not missing.any() or not kept.any():
         text = f"{source}: {time.name} has no date that can be read"
         return kept, [], [] if kept.any() else [text]
-    notes, faults = [], []
+    notes: list[str] = []
+    faults: list[str] = []
     last = int(np.flatnonzero(kept)[-1])
     tail = np.arange(last + 1, len(frame))
     if 0 < len(tail) <= MAX_FOOTER and not time.nearly[tail].any():
@@ -330,10 +354,6 @@ def _unsorted(
         f"{options.path}: not in order of time: {_shown(axis.time, late)} (data row "
         f"{_row(frame, late)}) is earlier than the row before; {remedy}"
     )
-
-
-def _within_calendar(last: Any, future: Array) -> bool:
-    return bool(future[-1] > last and future[-1] < np.datetime64("9999-01-01"))
 
 
 def _noun(time: TimeColumns) -> str:

@@ -66,7 +66,10 @@ def named_time(
         column = frame[columns[0]]
         if looks_numeric(column, MIN_DATES):
             return numeric_time(column, True, named=True) or plain_numbers(column)
-        return _of_dates(frame, columns, date_format)
+        dates = _of_dates(frame, columns, date_format)
+        if dates.missing.all():
+            return clock_time(column, True) or words_in_order(column, named=True) or dates
+        return dates
     if all(looks_numeric(frame[name]) or part_of(name) for name in columns) and looks_numeric(
         frame[columns[0]]
     ):
@@ -197,7 +200,7 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
          ("year", "month", "day", "quarter", "week", "weekday")},
         weekly,
     )  # fmt: skip
-    seconds = sum(
+    seconds: Array = sum(  # type: ignore[assignment]
         whole.get(part, nothing * 0) * size
         for part, size in (("hour", 3600), ("minute", 60), ("second", 1))
     )

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 @dataclass(frozen=True)
 class TimeFormat:
     """How times are written: datetime64[us] as dates, as exact as `unit` ("M", "D", "s", "ms"), or
-    numbers; offset: from UTC, behind a time of day; clock: whether numbers are seconds of a day."""
+    numbers; offset: from UTC, behind a time of day; clock: whether only the time of day is known."""
 
     unit: str = "D"
     offset: str = ""
@@ -22,19 +22,16 @@ class TimeFormat:
 
     def texts(self, times: Array) -> list[str]:
         if times.dtype.kind != "M":
-            return [_clock(value) if self.clock else f"{value:.10g}" for value in times.tolist()]
+            return [f"{value:.10g}" for value in times.tolist()]
+        if self.clock:
+            return [text[11:19] for text in times.astype("M8[s]").astype(str).tolist()]
         unit = self.unit
         micros = times.astype("M8[us]").astype(np.int64)
         if unit == "D" and (micros % 86_400_000_000).any():
             unit = "s"
         offset = "" if unit in ("M", "D") else self.offset
-        texts = np.datetime_as_string(times.astype(f"M8[{unit}]"), unit=unit)
-        return [text.replace("T", " ") + offset for text in texts.tolist()]
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}:{rest:02d}"
+        texts = times.astype(f"M8[{unit}]").astype(str).tolist()
+        return [text.replace("T", " ") + offset for text in texts]
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ INDICES = frozenset(
 # Seconds since 1970 from 1973 to 2100, in seconds, milli-, micro- and nanoseconds.
 _EPOCHS = ((1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds"))
 _EPOCH_RANGE = (1e8, 4.1e9)
+# Names of days, whose numbers from 20,000 to 80,000 are those of a spreadsheet: 1954 to 2119.
+_DATES = frozenset(("date", "dates", "datum", "fecha", "data", "day", "tag", "datetime"))
+_EXCEL_EPOCH = -25_569  # 1899-12-30, in days since 1970
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
 
 
@@ -134,6 +137,17 @@ def numeric_time(column: pandas.Series, first: bool, named: bool = False) -> Tim
             times[~known] = np.datetime64("NaT")
             if (timely and (whole or per_second == 1)) or (first and _steps(times[known]) >= 0.9):
                 return found(times, "dates", f"{unit} since 1970, in UTC")
+    if (
+        whole
+        and name in _DATES
+        and low >= 20_000
+        and high <= 80_000
+        and _steps(values[known]) >= 0.5
+    ):
+        times = (np.where(known, values, 0).astype(np.int64) + _EXCEL_EPOCH).astype("M8[D]")
+        times = times.astype("M8[us]")
+        times[~known] = np.datetime64("NaT")
+        return found(times, "dates", "days as spreadsheets count them, from 1900")
     if not named and not _in_order(values[known], repeats=name in _TIMES or name == "year"):
         return None  # an hour or a day that comes again and again is no time
     steps = _steps(values[known])
@@ -200,16 +214,19 @@ def clock_time(column: pandas.Series, first: bool) -> TimeColumns | None:
     seconds = seconds + DAY // MICROSECONDS * np.append(0, np.cumsum(np.diff(seconds) < 0))
     if _steps(seconds) < 0.9 or len(np.unique(seconds)) < len(seconds):
         return None
+    times = (seconds * MICROSECONDS).round().astype("M8[us]")
     nowhere = np.zeros(len(column), bool)
     text = to_text(column).to_numpy(dtype=object)
-    return TimeColumns([str(column.name)], seconds, text, nowhere, nowhere, "clock")
+    return TimeColumns([str(column.name)], times, text, nowhere, nowhere, "clock")
 
 
-def words_in_order(column: pandas.Series) -> TimeColumns | None:
+def words_in_order(column: pandas.Series, named: bool = False) -> TimeColumns | None:
     """Different words that count up under a name of time, as "Week 1", "Week 2" or "1-01", "1-02": the
     order of the rows, no dates."""
     name = bare_name(str(column.name))
-    if looks_numeric(column) or not (name in _TIMES or name in PART_OF) or column.isna().any():
+    if looks_numeric(column) or column.isna().any():
+        return None
+    if not (named or name in _TIMES or name in PART_OF):
         return None
     text = to_text(column)
     if text.duplicated().any():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # A shorter table with a column of time stays a table.
 MIN_ROWS = 10
 MIN_GROUP_ROWS = 10  # on average
+MIN_PANEL_ROWS = 20  # where the time of several series is a number, such as a year
+MIN_WIDE = 6
 MAX_KEYS = 8  # columns that may tell series apart
 HOURS_OF_A_WEEK = 168
 
@@ -72,11 +74,21 @@ def plan_series(
     text = [name for name in described if name not in numbers and name not in counting]
     text = [name for name in text if name != target and not _is_idle(described[name], len(kept))]
     groups: list[str] = []
-    axis = _axis(kept, source, target, groups)
+    axis = _axis(kept, source, target, groups, columns)
     if axis.disordered:
-        groups = _find_groups(kept, source, target, [*text, *others])
-        axis = _axis(kept, source, target, groups) if groups else axis
-    if not forced and ((axis.disordered and not axis.nearly_ordered) or (text and not groups)):
+        groups = _find_groups(kept, source, target, [*text, *others], columns)
+        axis = _axis(kept, source, target, groups, columns) if groups else axis
+    useful = bool(text or others)  # to a table
+    if not forced and (
+        (axis.disordered and useful and not axis.nearly_ordered) or (text and not groups)
+    ):
+        return None
+    if (
+        time is not None
+        and time.times.dtype.kind == "f"
+        and groups
+        and len(frame) < MIN_PANEL_ROWS * len(axis.series)
+    ):
         return None
     covariates = [name for name in others if name not in groups]
     unused = [name for name in described if name not in (target, *covariates, *groups)]
@@ -88,15 +100,23 @@ def _is_idle(column: ColumnDescription, rows: int) -> bool:
     return column.distinct <= 1 or column.rows < rows / 2
 
 
-def _axis(frame: pandas.DataFrame, source: str, target: str, groups: list[str]) -> TimeAxis:
+def _axis(
+    frame: pandas.DataFrame, source: str, target: str, groups: list[str], time: list[str]
+) -> TimeAxis:
     from nnzoo.data.time_axis import describe_time
 
-    options = SeriesOptions(name="series", path=source, target=target, group=groups or None)  # type: ignore[arg-type]
+    options = SeriesOptions(
+        name="series",
+        path=source,
+        target=target,
+        group=groups or None,
+        time=time or None,  # type: ignore[arg-type]
+    )
     return describe_time(frame, options, [target])
 
 
 def _find_groups(
-    frame: pandas.DataFrame, source: str, target: str, candidates: list[str]
+    frame: pandas.DataFrame, source: str, target: str, candidates: list[str], time: list[str]
 ) -> list[str]:
     """The one or two columns within whose values the time is in order; the first that will do."""
     keys = [
@@ -108,7 +128,7 @@ def _find_groups(
             groups = frame.groupby(list(columns)).ngroups
             if groups > len(frame) / MIN_GROUP_ROWS:
                 continue
-            if not _axis(frame, source, target, list(columns)).disordered:
+            if not _axis(frame, source, target, list(columns), time).disordered:
                 return list(columns)
     return []
 
@@ -127,7 +147,7 @@ def series_config(
         group=plan.groups or None,  # type: ignore[arg-type]
         header="auto" if table.named else False, encoding=reading.encoding,
     )  # fmt: skip
-    doubts = [*axis.notes, *_refusal(options, axis)]
+    doubts = [*axis.notes, *_refusal(options, axis), *_wide(list(frame.columns))]
     if plan.unused:
         names = ", ".join(f"'{name}'" for name in plan.unused[:6])
         doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
@@ -172,6 +192,21 @@ train:
 {stopping}""",
         doubts,
     )
+
+
+def _wide(names: list[str]) -> list[str]:
+    """A line on a table with a column for each month or year, which is a series lying on its side."""
+    from nnzoo.data.date_forms import MONTHS, plain
+
+    months = [name for name in names if plain(name) in MONTHS]
+    years = [name for name in names if name.isdecimal() and len(name) == 4]
+    times = max(months, years, key=len)
+    if len(times) < MIN_WIDE:
+        return []
+    return [
+        f"columns '{times[0]}' to '{times[-1]}' look like the times of one series: it is read where each "
+        "time has a row of its own"
+    ]
 
 
 def _window(axis: TimeAxis, lengths: list[int]) -> int:
