@@ -147,7 +147,7 @@ def series_config(
         group=plan.groups or None,  # type: ignore[arg-type]
         header="auto" if table.named else False, encoding=reading.encoding,
     )  # fmt: skip
-    doubts = [*axis.notes, *_refusal(options, axis), *_wide(list(frame.columns))]
+    doubts = [*axis.notes, *_refusal(options, axis), *_wide(list(table.frame.columns))]
     if plan.unused:
         names = ", ".join(f"'{name}'" for name in plan.unused[:6])
         doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
