@@ -38,7 +38,8 @@ from nnzoo.evaluate import evaluate
 from nnzoo.models.shared import share_layers
 from nnzoo.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore, sibling
-from nnzoo.training import checkpoint
+from nnzoo.plain_files import file_lock
+from nnzoo.training import checkpoint, disk
 from nnzoo.training.device import use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -158,7 +159,7 @@ def start(
     if not processes.alone and dataset.fingerprint() != processes.tell(dataset.fingerprint):
         raise DataError("the data are others than where the run folder lies; copy them from there")
     content: dict[str, Any] = {}
-    lock = FileLock(folder.path / ".lock")
+    lock = file_lock(folder.path / ".lock")
     if going_on:
         content, note = processes.tell(lambda: _take_up(folder, lock, write))
         notes += [note] if note else []
@@ -220,8 +221,9 @@ def start(
         if going_on and note:
             folder.set_damaged_aside()
         if state != "complete":
-            folder.result.unlink(missing_ok=True)
-            folder.cut_metrics(trainer.epoch)
+            disk.remove(folder.result)
+            damaged = folder.cut_metrics(trainer.epoch)
+            notes += [damaged] if damaged else []
             folder.write_config(config, environment(network, processes.size))
         if going_on:
             save_best(run)
@@ -303,7 +305,7 @@ def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
     """Lock the folder of a new run; with `fresh` an old one is set aside, unless it is in use."""
     notes = []
     if fresh and folder.path.exists():
-        old = FileLock(folder.path / ".lock")
+        old = file_lock(folder.path / ".lock")
         folder.acquire(old)
         notes.append(f"the old run was moved to {folder.set_aside()}")
         old.release()

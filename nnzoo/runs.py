@@ -6,7 +6,6 @@ it fail.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -20,12 +19,12 @@ from typing import Any
 from nnzoo.config import reader
 from nnzoo.config.schema import HIGHER_IS_BETTER
 from nnzoo.errors import UsageError
+from nnzoo.plain_files import MAX_METRICS, parse_json, parse_rows, read_plain
 
 # What a run's folder has one of, and how much of a file is read.
 MARKS = ("config.yaml", "last.pt", "best.pt", "metrics.jsonl")
 # What a group of runs writes of itself.
 SUMMARY = "summary.json"
-MAX_METRICS = 1 << 26
 SORTS = ("run", "data", "model", "epoch", "age", "state")
 
 
@@ -150,11 +149,13 @@ def _locked(path: Path) -> bool:
     try:
         import fcntl
 
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
     except (ImportError, OSError):
         pass
     return False
@@ -236,27 +237,21 @@ def _sorts(name: str) -> bool:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return _dict(reader.read(file.read(reader.MAX_BYTES + 1), "config.yaml").value)
+        return _dict(reader.read(read_plain(path, reader.MAX_BYTES + 1), "config.yaml").value)
     except (OSError, ValueError, RecursionError):
         return {}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl that are whole."""
-    rows = []
-    with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
-        for line in file.read(MAX_METRICS).splitlines():
-            row = json.loads(line)
-            if not isinstance(row, dict) or type(row.get("epoch")) is not int:
-                break
-            rows.append(row)
-    return rows
+    with suppress(OSError):
+        return parse_rows(read_plain(path, MAX_METRICS))[0]
+    return []
 
 
 def _json(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
-        return _dict(json.loads(file.read(reader.MAX_BYTES)))
+    with suppress(OSError, ValueError):
+        return _dict(parse_json(read_plain(path, reader.MAX_BYTES)))
     return {}
 
 

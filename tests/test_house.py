@@ -19,6 +19,7 @@ PACKAGE = Path(nnzoo.__file__).parent
 LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status
+    nnzoo.plain_files
     nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema nnzoo.config.synonyms
     nnzoo.gpu nnzoo.config.shelf nnzoo.config.space
     nnzoo.config.describe

@@ -27,6 +27,7 @@ from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.pictures import pictures
+from nnzoo.plain_files import read_plain
 from nnzoo.predict.pictures import levels
 from nnzoo.report import charts, summary
 from nnzoo.report.answers import Compared, answers, calibration
@@ -104,7 +105,7 @@ def one_run(run: RunFacts) -> str:
         "facts": summary.facts(run),
         "remarks": summary.remarks(run),
         "curves": _curves(run),
-        "config": _shown_config(run.folder.config),
+        "config": shown_file(run.folder.config),
         "commands": summary.commands(run),
         "missing": run.missing,
         "date": summary.written_on(run.folder.best),
@@ -125,11 +126,13 @@ def one_run(run: RunFacts) -> str:
     return render("run.html", parts)
 
 
-def _shown_config(path: Path) -> str:
-    """config.yaml as it stands, to be shown and no more; "" where there is none, or a link."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
+def shown_file(path: Path) -> str:
+    """A config as it stands, to be shown and no more; "" where there is none, or a link."""
+    try:
+        data = b"" if path.is_symlink() else read_plain(path, MAX_BYTES + 1)
+    except OSError:
         return ""
-    return path.read_text(encoding="utf-8", errors="replace")
+    return data.decode("utf-8", "replace") if len(data) <= MAX_BYTES else ""
 
 
 def several_runs(runs: list[RunFacts]) -> str:

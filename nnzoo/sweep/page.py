@@ -18,7 +18,7 @@ from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
 from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
-from nnzoo.report.page import render
+from nnzoo.report.page import render, shown_file
 from nnzoo.sweep.study import Row, Study
 from nnzoo.training import disk
 from nnzoo.training.folder import Folder
@@ -76,7 +76,7 @@ def page(study: Study) -> str:
             ("made on", ", ".join(sorted({row.host for row in rows if row.host}))),
             ("data fingerprint", study.facts["fingerprint"]),
         ],
-        "config": study.best_file.read_text(encoding="utf-8") if best else "",
+        "config": shown_file(study.best_file) if best else "",
     }
     if len(complete) >= FEW_LINES and best is not None:
         parts["parallel"] = _parallel(study, complete, best)

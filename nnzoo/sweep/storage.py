@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from nnzoo.config import RunConfig
 from nnzoo.config.space import storage_kind
-from nnzoo.errors import ConfigError, UsageError, shell_word
+from nnzoo.errors import ConfigError, UsageError
+from nnzoo.plain_files import file_lock, shell_word
 
 # Seconds that a process waits for another one's write.
 PATIENCE = 120
@@ -92,7 +92,7 @@ class _Journal(JournalFileBackend):
     own lock would be waited for for half a minute."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.lock = path, FileLock(f"{path}.lock")
+        self.path, self.lock = path, file_lock(Path(f"{path}.lock"))
         super().__init__(str(path), cast(Any, self.lock))
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
@@ -115,7 +115,7 @@ class _Journal(JournalFileBackend):
 def _sqlite(path: Path) -> RDBStorage:
     """SQLite that waits for other processes rather than fail, and lets them read meanwhile."""
     # One process at a time: tables that two make at once are made twice.
-    with FileLock(f"{path}.lock"):
+    with file_lock(Path(f"{path}.lock")):
         _check_tables(path)
         with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")

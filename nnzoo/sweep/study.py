@@ -57,6 +57,7 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.network import read_dataset
+from nnzoo.plain_files import file_lock, parse_json, read_plain
 from nnzoo.sweep.storage import check_place, open_storage, shown
 from nnzoo.tasks import build_task
 from nnzoo.training import disk
@@ -215,7 +216,7 @@ class Study:
 
     def _lock(self, number: int) -> FileLock | None:
         """The lock of a trial's folder, held; None where another process holds it."""
-        lock = FileLock(self.folder_of(number) / ".trial")
+        lock = file_lock(self.folder_of(number) / ".trial")
         try:
             self.folder_of(number).mkdir(exist_ok=True)
             lock.acquire(timeout=0)
@@ -349,7 +350,7 @@ class Study:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """While it writes what all processes of this place write."""
-        with FileLock(self.trials / ".lock"):
+        with file_lock(self.trials / ".lock"):
             yield
 
 
@@ -445,7 +446,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     except OSError as error:
         raise _cannot_write(folder, error) from None
     notes = []
-    with FileLock(trials / ".lock"):
+    with file_lock(trials / ".lock"):
         if fresh:
             notes += _set_aside(folder, config.sweep.options.storage)
         study = _connect(config, folder)
@@ -535,7 +536,7 @@ def _connect(config: RunConfig, folder: Path) -> Study:
                 storage=storage, study_name=config.name, pruner=pruner, sampler=sampler
             )
         lock = (
-            FileLock(f"{path}.lock")
+            file_lock(Path(f"{path}.lock"))
             if isinstance(storage, RDBStorage) and kind != "server"
             else None
         )
@@ -604,10 +605,13 @@ def _identity(facts: dict[str, Any]) -> dict[str, str]:
 def _place(trials: Path, study: str, or_fresh: str) -> str:
     """The name of a folder of trials, given once; raises UsageError where it is another study's."""
     file = trials / ".place"
-    if file.exists():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found["study"] == study:
-            return str(found["place"])
+    if os.path.lexists(file):
+        try:
+            content = parse_json(read_plain(file, 10_000))
+            if content["study"] == study:
+                return str(content["place"])
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # something else in its place
     elif not any(each.name.isdigit() for each in trials.iterdir()):
         place = uuid.uuid4().hex[:12]
         disk.write(file, json.dumps({"study": study, "place": place}).encode())
@@ -626,7 +630,7 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
         )
     trials = folder / "trials"
     for each in trials.iterdir():
-        lock = FileLock(each / ".trial")
+        lock = file_lock(each / ".trial")
         try:
             if (each / ".trial").exists():
                 with lock.acquire(timeout=0):

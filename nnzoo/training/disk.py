@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
@@ -20,6 +21,8 @@ from nnzoo.errors import CheckpointError
 _P = ParamSpec("_P")
 # Windows has no such flag, and needs one to leave line ends alone.
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+# A pipe in the place of a file: it is an error, and not waited for.
+_FLAGS |= getattr(os, "O_NONBLOCK", 0)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -77,9 +80,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@_one_message
+def remove(path: Path) -> None:
+    """Let a file be gone, whether it was there or not."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _write_all(path: Path, flag: int, data: bytes | memoryview, sync: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag | _FLAGS, 0o666)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(descriptor, rest) :]  # a full disk writes a part first

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
-from nnzoo.config import RunConfig
+from nnzoo.config import RunConfig, reader
 from nnzoo.config.schema import parse_duration
 from nnzoo.config.show import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
+from nnzoo.plain_files import MAX_METRICS, parse_rows, read_plain
 from nnzoo.training import checkpoint, disk
 from nnzoo.training.trainer import Trainer
 
@@ -68,6 +68,11 @@ class Folder:
         """Where a damaged last.pt is kept."""
         return self.path / "damaged.pt"
 
+    @property
+    def damaged_metrics(self) -> Path:
+        """Where a metrics.jsonl with lines that cannot be read is kept."""
+        return self.path / "metrics.damaged.jsonl"
+
     def load(self) -> tuple[dict[str, Any], str]:
         """The newest checkpoint that is whole, and a note where that is not last.pt.
 
@@ -101,12 +106,16 @@ class Folder:
         another process holds it for longer than `wait` seconds."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Not at once: `nnzoo runs` holds it for an instant to see whether another does.
-            lock.acquire(timeout=max(wait, 0.2), poll_interval=0.02)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a disk without locks, see below
+                # Not at once: `nnzoo runs` holds it for an instant to see whether another does.
+                lock.acquire(timeout=max(wait, 0.2), poll_interval=0.02)
         except Timeout:
+            # Where a disk has no locks, the file itself is the lock, and stays where a run is killed.
+            left = f"; if none is, a killed one has left {lock.lock_file}: remove it"
             raise CheckpointError(
                 f"another process is training in {self.path}; wait for it, or give this run "
-                "another name"
+                f"another name{left if isinstance(lock, SoftFileLock) else ''}"
             ) from None
         except OSError as error:
             raise CheckpointError(
@@ -144,25 +153,30 @@ class Folder:
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl that are whole."""
-        try:
-            lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            return []
-        rows = []
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                break  # a line that a crash cut short
-            if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
-                break
-            rows.append(row)
-        return rows
+        return parse_rows(self._metrics_data())[0]
 
-    def cut_metrics(self, epoch: int) -> None:
-        """Drop the lines of epochs after `epoch`: they will be written again."""
-        rows = [row for row in self.rows() if row["epoch"] <= epoch]
-        disk.write(self.metrics, "".join(to_json(row) + "\n" for row in rows).encode())
+    def _metrics_data(self) -> bytes:
+        try:
+            return read_plain(self.metrics, MAX_METRICS)
+        except OSError:
+            return b""
+
+    def cut_metrics(self, epoch: int) -> str:
+        """Drop the lines of epochs after `epoch`, which will be written again. Gives a note where there
+        were lines that cannot be read: the file as it was is kept beside it."""
+        data = self._metrics_data()
+        rows, bad = parse_rows(data)
+        if bad:
+            disk.write(self.damaged_metrics, data)
+        kept = [row for row in rows if row["epoch"] <= epoch]
+        disk.write(self.metrics, "".join(to_json(row) + "\n" for row in kept).encode())
+        if not bad:
+            return ""
+        count = f"{len(bad):,} lines" if len(bad) > 1 else "a line"
+        return (
+            f"{self.metrics}: {count} cannot be read (line {bad[0]:,}); left out, and the file as it "
+            f"was is kept as {self.damaged_metrics.name}"
+        )
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         disk.append(self.metrics, f"{to_json(row)}\n".encode())
@@ -175,9 +189,9 @@ class Folder:
     def begun_by(self, launch: str) -> bool:
         """Whether config.yaml says that this launch of torchrun has trained here."""
         try:
-            tree = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-            return str(tree["environment"]["launch"]) == launch
-        except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+            text = read_plain(self.config, reader.MAX_BYTES + 1)
+            return str(reader.read(text, "config.yaml").value["environment"]["launch"]) == launch
+        except (OSError, ValueError, LookupError, TypeError):
             return False
 
     def write_result(

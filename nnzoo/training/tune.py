@@ -28,6 +28,7 @@ from nnzoo.errors import CheckpointError, ConfigError, DivergedError
 from nnzoo.models.cuda import flatten_layers
 from nnzoo.native import library as native
 from nnzoo.network import Network
+from nnzoo.plain_files import parse_json, read_plain
 from nnzoo.status import status
 from nnzoo.training import disk
 from nnzoo.training.device import ALL_THREADS
@@ -245,7 +246,7 @@ def _key(
 def _remembered(path: Path, choices: list[Choice]) -> Timed | None:
     """What `_remember` has written; an earlier version wrote a choice alone."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = parse_json(read_plain(path, 10_000))
     except (OSError, ValueError):
         return None
     if not isinstance(content, list):
