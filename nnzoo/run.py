@@ -40,7 +40,7 @@ from nnzoo.native import library as native
 from nnzoo.network import Network, assemble, read_dataset, restore, sibling
 from nnzoo.plain_files import file_lock
 from nnzoo.training import checkpoint, disk
-from nnzoo.training.device import use_threads
+from nnzoo.training.device import thread_note, use_threads
 from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from nnzoo.training.tune import resolve
@@ -145,6 +145,7 @@ def start(
     """
     folder = Folder(out / config.name)
     notes = []
+    asked = config.train.kernels
     if isinstance(processes, Joined):
         _same_everywhere(config, device, processes)
     if fresh and processes.largest(_begun_by_this_launch(folder)):
@@ -199,12 +200,20 @@ def start(
     network.use(config.train)
     if config.train.kernels == "native" and not native.available():
         notes.append(
-            "this run's layers were native, and there is no C compiler here: torch's go on with it, and "
-            "the last digits will differ"
+            f"this run's layers were native, and here are none ({native.why_not()}): torch's go on with "
+            "it, and the last digits will differ"
+        )
+    elif (
+        asked == "auto" and not (going_on or beside) and device.type == "cpu"
+        and network.native_layers() and native.why_not()
+    ):  # fmt: skip
+        notes.append(
+            f"native layers are off ({native.why_not()}): torch's take up to 5 times as long"
         )
     if config.train.precision == "bf16" and device.type == "cuda":
         notes += run_notes.precision(network)
     use_threads(config.train)
+    notes += thread_note(config.train)
     if isinstance(processes, Joined):
         share_layers(network.model, processes)
     trainer = Trainer(config, network, splits, processes)

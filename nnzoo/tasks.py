@@ -15,8 +15,7 @@ from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.metrics import MAX_CLASSES, ClassificationSums, RegressionSums
-from nnzoo.native.library import usable
-from nnzoo.native.loss import judge
+from nnzoo.native.loss import judge, takes
 
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
@@ -66,11 +65,13 @@ class _Judge(nn.Module):
         """What members lose whose rows follow each other; totals: by what each one's summed loss is
         divided to be its mean."""
         task, members = cast(Task, self), len(totals)
-        if self.use_native and usable(output.device):
-            target = target if self.classifies else target.to(output.dtype)
-            by = [float(total) for total in totals]
-            losses, right, gradient = judge(output.detach(), target, *task.native_loss, by)
-            return Outcome(output, gradient, losses, right)
+        if self.use_native:
+            kind, option, weights = task.native_loss
+            numbers = target if self.classifies else target.to(output.dtype)
+            if takes(output, numbers, kind, weights):
+                by = [float(total) for total in totals]
+                losses, right, gradient = judge(output.detach(), numbers, kind, option, weights, by)
+                return Outcome(output, gradient, losses, right)
         if members == 1:
             each = task.loss(output, target).view(1)
             root = (each / totals[0]).sum()

@@ -28,7 +28,9 @@ LAYERS = """
     nnzoo.config.show nnzoo.config
     nnzoo.config.default_space
     nnzoo.observations
-    nnzoo.native nnzoo.native.library
+    nnzoo.native nnzoo.native.build nnzoo.native.openmp
+    nnzoo.native.library
+    nnzoo.native.tensors
     nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
     nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.part_names nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.frequency nnzoo.data.time_index nnzoo.data.date_forms
     nnzoo.data.columns nnzoo.data.dataset

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zoo import difference
 
 from nnzoo.models.recurrent import GRU, LSTM, RNN, ReluLSTM
+from nnzoo.native import build
 from nnzoo.native import library as native
 from nnzoo.native.dense import Dense
 from nnzoo.native.recurrent import Recurrent
@@ -274,9 +275,9 @@ def test_dropout_between_layers_is_drawn_in_training_alone() -> None:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache folder, and nothing loaded yet."""
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
-    native.library.cache_clear()
+    native.forget()
     yield tmp_path / "native"
-    native.library.cache_clear()
+    native.forget()
 
 
 def test_it_is_compiled_once_and_then_taken_from_the_cache(
@@ -284,8 +285,8 @@ def test_it_is_compiled_once_and_then_taken_from_the_cache(
 ) -> None:
     assert native.available()
     assert len(list(fresh.iterdir())) == 1
-    native.library.cache_clear()
-    monkeypatch.setattr(native, "_compile", None)
+    native.forget()
+    monkeypatch.setattr(build, "compile_sealed", None)
     assert native.available()
 
 
@@ -298,7 +299,7 @@ def test_without_a_compiler_that_works_it_is_torchs(
     elif fault == "fails":
         monkeypatch.setattr(shutil, "which", lambda _: shutil.os.path.realpath("/bin/false"))
     elif fault == "not a library":
-        monkeypatch.setattr(native, "_compile", lambda *a: a[2].parent.mkdir())
+        monkeypatch.setattr(build, "compile_sealed", lambda *a: a[2].write_text("text"))
     else:
         (tmp_path / "native").write_text("a file where the folder should be")
     assert not native.available() and not native.supports(torch.bfloat16)

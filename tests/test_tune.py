@@ -384,8 +384,9 @@ def test_layers_are_native_where_there_is_a_compiler(
 
 def test_native_layers_that_are_not_to_be_had_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = config(train={"kernels": "native"})
-    monkeypatch.setattr(native, "available", lambda: False)
-    with pytest.raises(ConfigError, match=r"train\.kernels.*needs a C compiler"):
+    missing = (None, "there is no C compiler (cc or gcc)")
+    monkeypatch.setattr(native, "_loaded", {torch.float32: missing})
+    with pytest.raises(ConfigError, match=r"train\.kernels.*there is no C compiler"):
         begin(wanted)
     monkeypatch.setattr(Network, "native_layers", lambda _: [])
     with pytest.raises(ConfigError, match=r"train\.kernels.*this network has none on this device"):

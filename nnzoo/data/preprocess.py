@@ -25,8 +25,7 @@ from nnzoo.data.dataset import (
     chunks,
 )
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.native.library import usable
-from nnzoo.native.pictures import scale_bytes
+from nnzoo.native.pictures import scale_bytes, takes
 
 # Statistics are gathered in pieces of this many rows, so that uint8 images never become one
 # float64 copy of themselves.
@@ -151,7 +150,7 @@ class Scale(nn.Module):
         # Tables and series keep float64 up to here, since a large mean eats float32's digits.
         shift, factor = self._terms(x.dtype if x.is_floating_point() else torch.float32, x.ndim)
         count = len(self.shift)
-        if x.dtype == torch.uint8 and self.training and self.use_native and usable(x.device):
+        if self.training and self.use_native and takes(x, shift, factor):
             return scale_bytes(x, shift, factor)
         if x.shape[self.axis] == count:
             return torch.sub(x, shift).mul_(factor)  # also of bytes, in one pass less

@@ -12,8 +12,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nnzoo.models.layers import Dropout, keep_mask
-from nnzoo.native.convolution import Behind, Convolution, Norm, convolves, shape_of
+from nnzoo.models.layers import Dropout, has_hooks, keep_mask
+from nnzoo.native.convolution import (
+    Behind,
+    Convolution,
+    Norm,
+    convolves,
+    normalizes,
+    shape_of,
+)
 
 
 class Conv2d(nn.Conv2d):
@@ -47,10 +54,9 @@ class Features(nn.Sequential):
         layers = list(self)
         while layers:
             layer = layers.pop(0)
-            if self.training and isinstance(layer, Conv2d) and layer.is_native(x):
-                x = _with_followers(layer, x, layers)
-            else:
-                x = layer(x)
+            native = self.training and isinstance(layer, Conv2d) and layer.is_native(x)
+            is_joined = native and not has_hooks(layer)
+            x = _with_followers(layer, x, layers) if is_joined else layer(x)
         return x
 
 
@@ -58,11 +64,12 @@ def _with_followers(conv: Conv2d, x: Tensor, layers: list[nn.Module]) -> Tensor:
     """A native convolution and those of the next layers that stand behind it, which are taken away."""
 
     def take(suits: Callable[[Any], bool]) -> Any:
-        return layers.pop(0) if layers and suits(layers[0]) else None
+        fits = layers and suits(layers[0]) and not has_hooks(layers[0])
+        return layers.pop(0) if fits else None
 
     given = shape_of(x, conv.weight, conv.stride, cast(tuple[int, int], conv.padding))
     # Of one value a channel batch norm tells what is wrong.
-    module: Any = take(lambda layer: _normalizes(layer) and math.prod(given) > given[1])
+    module: Any = take(lambda layer: _normalizes(layer, conv) and math.prod(given) > given[1])
     norm = None
     if module is not None:
         module.num_batches_tracked.add_(1)
@@ -78,11 +85,10 @@ def _with_followers(conv: Conv2d, x: Tensor, layers: list[nn.Module]) -> Tensor:
     return conv.natively(x, behind, module)
 
 
-def _normalizes(layer: nn.Module) -> bool:
-    """Whether it is torch's batch norm of one process, as it is made unless told otherwise."""
-    return type(layer) is nn.BatchNorm2d and all(
-        part is not None for part in (layer.momentum, layer.running_mean, layer.weight)
-    )
+def _normalizes(layer: nn.Module, conv: Conv2d) -> bool:
+    """Whether it is torch's batch norm of one process, with weights and running statistics, that goes with a
+    convolution."""
+    return type(layer) is nn.BatchNorm2d and normalizes(layer, conv.out_channels, conv.weight.dtype)
 
 
 def _halves(layer: nn.Module) -> bool:

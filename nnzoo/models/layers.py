@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnzoo.data.batches import current_share
+from nnzoo.native import dense
 from nnzoo.native.dense import Dense as NativeDense
-from nnzoo.native.library import takes
+from nnzoo.native.openmp import has_full_team
+from nnzoo.native.tensors import is_eager, is_plain
 
 _aten = torch.ops.aten
 
@@ -41,19 +43,27 @@ def activation_layer(name: str) -> nn.Module:
 
 def fast(x: Tensor, *types: torch.dtype) -> bool:
     """The rule: where torch has oneDNN and x is on its CPU, of one of these types, and nothing compiles the
-    network (`train.compile`), which knows torch's own layers best."""
-    known = x.device.type == "cpu" and x.dtype in types and torch.backends.mkldnn.is_available()
-    return known and not torch.compiler.is_compiling()
+    network (`train.compile`), which knows torch's own layers best, or transforms it."""
+    known = is_eager() and is_plain(x) and x.dtype in types
+    return known and torch.backends.mkldnn.is_available()
 
 
-def multiplies(x: Tensor) -> bool:
-    """Whether linear layers behind x are products in float32: in bfloat16 torch's own are oneDNN's
-    already, and autograd in C++ takes 0.05 ms less than in Python."""
-    return fast(x, torch.float32) and x.numel() > 0 and not torch.is_autocast_enabled("cpu")
+def multiplies(x: Tensor, parameters: Iterable[object]) -> bool:
+    """Whether linear layers with these parameters are products in float32 for x: in bfloat16 torch's own are
+    oneDNN's already, and autograd in C++ takes 0.05 ms less than in Python."""
+    if not fast(x, torch.float32) or not x.numel() or torch.is_autocast_enabled("cpu"):
+        return False
+    return all(is_plain(p) and cast(Tensor, p).dtype is torch.float32 for p in parameters)
+
+
+def multiplier(dtype: torch.dtype, device: str, ndim: int = 2) -> Callable[..., Tensor]:
+    """`_multiplier`, or torch's own product where the calling thread gets fewer threads than torch asks
+    for: oneDNN's then computes a part of the result, or never ends."""
+    return _multiplier(dtype, device, ndim, device == "cpu" and has_full_team())
 
 
 @cache
-def multiplier(dtype: torch.dtype, device: str, ndim: int = 2) -> Callable[..., Tensor]:
+def _multiplier(dtype: torch.dtype, device: str, ndim: int, is_full: bool) -> Callable[..., Tensor]:
     """The product of a type on a kind of device: of x (rows, in), weight (out, in), bias (out) or
     None, and what follows, "none", "relu" or "tanh"; it gives (rows, out). With `ndim` 3 that of the
     weights (members, out, in) of several members, whose rows follow each other in x.
@@ -67,7 +77,7 @@ def multiplier(dtype: torch.dtype, device: str, ndim: int = 2) -> Callable[..., 
         return linear_by_member
     operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     at_hand = operator is not None and torch.backends.mkldnn.is_available()
-    if device != "cpu" or dtype not in (torch.float32, torch.bfloat16) or not at_hand:
+    if not is_full or dtype not in (torch.float32, torch.bfloat16) or not at_hand:
         return _linear
     call = cast(Any, operator).default
     return lambda x, weight, bias=None, then="none": call(x, weight, bias, then, [], "")
@@ -240,11 +250,21 @@ class Linear(nn.Linear):
     """Whether native layers may be used; the network sets it by `train.kernels`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and self.use_native and x.ndim == 2 and takes(x, self.weight):
-            return natively(x, [None], [self.weight, self.bias])
-        if not (multiplies(x) and x.ndim == 2):
+        parameters = [self.weight, self.bias]
+        if self.training and self.use_native and dense.takes(x, parameters):
+            return natively(x, [None], parameters)
+        if not (x.ndim == 2 and multiplies(x, parameters)):
             return super().forward(x)
-        return _dense(x, [None], [self.weight, self.bias])
+        return _dense(x, [None], parameters)
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether something wants to know when this module is called, or changes it then (pruning, spectral norm):
+    it is not computed together with others."""
+    return bool(
+        layer._forward_pre_hooks or layer._forward_hooks
+        or layer._backward_pre_hooks or layer._backward_hooks
+    )  # fmt: skip
 
 
 def rows_of(
@@ -255,7 +275,12 @@ def rows_of(
     row: list[nn.Linear] = []
     plan: list[float | None] = []
     for layer in layers:
-        if isinstance(layer, Linear):
+        if has_hooks(layer):
+            if row:
+                yield row, plan
+            yield layer
+            row, plan = [], []
+        elif isinstance(layer, Linear):
             row.append(layer)
             plan.append(None)
         elif row and plan[-1] is None and isinstance(layer, nn.ReLU):
@@ -283,19 +308,23 @@ class Stack(nn.Sequential):
     """Whether native layers may be used; the network sets it by `train.kernels`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        last = next((layer for layer in reversed(self) if isinstance(layer, Linear)), None)
-        if not self.training or last is None:
-            return cast(Tensor, super().forward(x))
-        if self.use_native and takes(x, last.weight):
-            hand: Callable[..., Tensor] = natively
-        elif multiplies(x):
-            hand = _dense
-        else:
+        if not self.training:
             return cast(Tensor, super().forward(x))
         for part in rows_of(self):
-            if isinstance(part, nn.Module):
-                x = part(x)
-            else:
-                row, plan = part
-                x = hand(x, plan, [p for layer in row for p in (layer.weight, layer.bias)])
+            x = part(x) if isinstance(part, nn.Module) else self._row(*part, x)
+        return x
+
+    def _row(self, row: list[nn.Linear], plan: list[float | None], x: Tensor) -> Tensor:
+        """Linear layers, relu and dropout in a row."""
+        parameters = [p for layer in row for p in (layer.weight, layer.bias)]
+        if self.use_native and dense.takes(x, parameters):
+            return natively(x, plan, parameters)
+        if x.ndim == 2 and multiplies(x, parameters):
+            return _dense(x, plan, parameters)
+        for layer, dropout in zip(row, plan, strict=True):
+            x = layer(x)
+            if dropout is not None:
+                x = x.relu()
+            if dropout:
+                x = Dropout(dropout)(x)
         return x

@@ -17,7 +17,10 @@ from nnzoo.models import kernels
 from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gates
 from nnzoo.models.layers import Linear
 from nnzoo.native import recurrent as native
-from nnzoo.native.library import product_type, takes
+from nnzoo.native.library import product_type
+from nnzoo.native.tensors import is_eager, is_plain
+
+_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class Recurrent(nn.Module):
@@ -121,10 +124,7 @@ def by_hand(
     for layer in range(rnn.num_layers):
         sides = []
         for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
-            weights = [
-                parameter(f"{name}_l{layer}{suffix}")
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            ]
+            weights = [parameter(f"{name}_l{layer}{suffix}") for name in _PARAMETERS]
             states, *last = kernel(x.flip(0) if suffix else x, *weights)
             sides.append(states.flip(0) if suffix else states)
             lasts.append(last)
@@ -148,10 +148,17 @@ class _Hand:
 
     def is_native(self: Any, x: Tensor, hx: object = None) -> bool:
         """Whether native layers take the case: a batch of sequences on the CPU, from a zero state."""
-        takes_case = (
-            self.use_native and hx is None and x.ndim == 3 and self.batch_first and self.bias
-        )
-        return bool(takes_case and takes(x, self.weight_hh_l0))
+        if not (self.use_native and hx is None and x.ndim == 3 and self.batch_first and self.bias):
+            return False
+        # Those of the first layer and direction first; a parametrization stands in a parameter's place.
+        weights = [
+            self._parameters[name] if name in self._parameters else getattr(self, name)
+            for name in self._flat_weights_names
+        ]
+        if not native.takes(self.kind, x, *weights[:4]):
+            return False
+        real = weights[0].dtype
+        return all(is_plain(p) and p.dtype is real for p in weights[4:])
 
     def natively(self: Any, x: Tensor) -> Any:
         dtype = product_type(self.weight_hh_l0)
@@ -169,7 +176,7 @@ class _Hand:
         time. Training a GRU, or anything in bfloat16, they are ahead from 2^14 on (0.46 to 0.84);
         below, torch has fewer calls to make.
         """
-        if x.device.type != "cpu" or hx is not None or x.ndim != 3 or torch.compiler.is_compiling():
+        if hx is not None or x.ndim != 3 or not (is_eager() and is_plain(x)):
             return False
         low = torch.is_autocast_enabled("cpu")
         early = torch.is_grad_enabled() and (low or isinstance(self, nn.GRU))

@@ -36,8 +36,9 @@ from nnzoo.models.layers import (
 from nnzoo.models.mlp import MLP
 from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
 from nnzoo.native.convolution import has_case
-from nnzoo.native.library import product_type, takes
+from nnzoo.native.library import product_type
 from nnzoo.native.recurrent import Recurrent as NativeLayer
+from nnzoo.native.tensors import takes
 
 _CONVOLUTIONS = {
     nn.Conv1d: functional.conv1d,

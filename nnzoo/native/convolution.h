@@ -5,13 +5,19 @@ convolution, and relu and dropout behind it, what the convolution itself gives i
 it is: its mean and variance are those of the whole batch. Pictures have their channels last; those that
 come out are whole vectors.
 
-Sums over pictures are added up thread by thread: with another number of threads their last bits are others. */
+Sums over pictures are added up part by part, `threads` parts of the batch. With another number of parts their
+last bits are others; which thread of the team computes a part, and how large the team is, changes nothing.
+
+The caller (convolution.py) has checked: all buffers are of REAL, dense, of the sizes below, and apart from each
+other, but that dy may lie in y's memory or x's; 1 <= threads <= batch; out is a multiple of VL, as is in of
+Winograd's; sizes are those of a convolution that gives at least one output. No buffer need be aligned beyond a
+REAL, `work` beyond a double. Nothing is kept after a call. */
 
 #include "product.h"
 
 /* What is given of a call. */
 struct call {
-    long low, threads, batch, in, out, height, width, top, left, rows, columns;
+    long low, threads, batch, in, out, height, width, top, left, rows, columns; /* threads: also parts */
     long kernel_rows, kernel_columns, down, across; /* the kernel, and from one window to the next */
     long norm, pool, relu; /* whether they stand behind it, in this order */
     double factor;         /* by what dropout multiplies what it keeps */
@@ -32,7 +38,7 @@ struct call {
     REAL *dx;                  /* gradient of x; null where nobody wants it */
 };
 
-/* A thread's sums for batch norm and biases: the first value of a channel, two sums over some tiles, and, in
+/* A part's sums for batch norm and biases: the first value of a channel, two sums over some tiles, and, in
 double, the same over all of them: what is summed one by one in float32 loses as many digits as there are
 numbers. In front of them (3, out) by what the way back of batch norm multiplies. */
 #define FACTORS 3
@@ -59,6 +65,9 @@ typedef uint8_t bytes __attribute__((vector_size(BYTES / sizeof(REAL)), aligned(
 struct place {
     long picture, row, column;
 };
+
+/* The parts of the batch that are a thread's. */
+#define EACH_PART(part, c, team) for (long part = (team).part; part < (c)->threads; part += (team).parts)
 
 INLINE long tiles_of_picture(const struct call *c) { return ((c->rows + 1) / 2) * ((c->columns + 1) / 2); }
 
@@ -169,12 +178,12 @@ INLINE long numbers_of(const struct call *c, long part, long parts) {
     return c->batch * part / parts * c->rows * c->columns;
 }
 
-/* A thread's share of the channels: mean and deviation, merged from all threads' sums (Chan et al. 1979). */
+/* A thread's share of the channels: mean and deviation, merged from the sums of all parts (Chan et al. 1979). */
 INLINE void merge_sums(const struct call *c, struct share own) {
     for (long j = c->out * own.part / own.parts; j < c->out * (own.part + 1) / own.parts; j++) {
         double count = 0, mean = 0, spread = 0;
-        for (long b = 0; b < own.parts; b++) {
-            double some = numbers_of(c, b + 1, own.parts) - numbers_of(c, b, own.parts);
+        for (long b = 0; b < c->threads; b++) {
+            double some = numbers_of(c, b + 1, c->threads) - numbers_of(c, b, c->threads);
             if (!some) continue;
             const double *totals = totals_of(c, b) + j;
             double sum = totals[0], off = sums_of(c, b)[j] + sum / some - mean;
@@ -190,7 +199,7 @@ INLINE void merge_sums(const struct call *c, struct share own) {
     }
 }
 
-/* What comes out of a thread's pictures in z. */
+/* What comes out of a part's pictures in z. */
 INLINE void give_normalized(const struct call *c, struct share own) {
     long tiles = tiles_of_picture(c), last = c->batch * (own.part + 1) / own.parts * tiles;
     struct place place = {c->batch * own.part / own.parts, 0, 0};
@@ -205,7 +214,7 @@ INLINE void give_normalized(const struct call *c, struct share own) {
     }
 }
 
-/* A thread's sums of the gradients of what batch norm gives, and of them times what it normalized. */
+/* A part's sums of the gradients of what batch norm gives, and of them times what it normalized. */
 INLINE void sum_gradients(const struct call *c, struct share own) {
     long tiles = tiles_of_picture(c), last = c->batch * (own.part + 1) / own.parts * tiles;
     REAL *sums = sums_of(c, own.part) + c->out;
@@ -229,7 +238,7 @@ gives, that of z as a (d - c) + b (z - mean): these three. */
 INLINE void merge_gradients(const struct call *c, struct share own) {
     for (long j = c->out * own.part / own.parts; j < c->out * (own.part + 1) / own.parts; j++) {
         double sum = 0, along = 0, count = numbers_of(c, 1, 1), inverse = c->inverse[j], scale = c->gamma[j] * inverse;
-        for (long b = 0; b < own.parts; b++) sum += totals_of(c, b)[j], along += totals_of(c, b)[c->out + j];
+        for (long b = 0; b < c->threads; b++) sum += totals_of(c, b)[j], along += totals_of(c, b)[c->out + j];
         c->dbeta[j] = sum;
         c->dgamma[j] = along * inverse;
         REAL *by = factors_of(c) + j;
@@ -237,12 +246,12 @@ INLINE void merge_gradients(const struct call *c, struct share own) {
     }
 }
 
-/* Of a thread's share of the channels the gradient of the bias, from all threads' sums. */
+/* Of a thread's share of the channels the gradient of the bias, from the sums of all parts. */
 INLINE void merge_bias(const struct call *c, struct share own) {
     if (!c->dbias) return;
     for (long j = c->out * own.part / own.parts; j < c->out * (own.part + 1) / own.parts; j++) {
         double sum = 0;
-        for (long b = 0; b < own.parts; b++) sum += totals_of(c, b)[j];
+        for (long b = 0; b < c->threads; b++) sum += totals_of(c, b)[j];
         c->dbias[j] = sum;
     }
 }
@@ -254,17 +263,17 @@ INLINE void wait_for_all(void) {
 }
 
 /* What batch norm does after a thread's forward, and before its way back. */
-INLINE void finish_norm(const struct call *c, struct share own) {
+INLINE void finish_norm(const struct call *c, struct share team) {
     if (!c->norm) return;
     wait_for_all();
-    merge_sums(c, own);
+    merge_sums(c, team);
     wait_for_all();
-    give_normalized(c, own);
+    EACH_PART(part, c, team) give_normalized(c, (struct share){part, c->threads});
 }
 
-INLINE void begin_norm(const struct call *c, struct share own) {
+INLINE void begin_norm(const struct call *c, struct share team) {
     if (!c->norm) return;
-    sum_gradients(c, own);
+    EACH_PART(part, c, team) sum_gradients(c, (struct share){part, c->threads});
     wait_for_all();
-    merge_gradients(c, own);
+    merge_gradients(c, team);
 }

@@ -6,7 +6,12 @@ columns out itself; after a layer the threads meet. Weights are read as they are
 are laid out, gradients of weights come out as REAL: nothing is cast before or after.
 
 Several members, networks of one shape with a batch each, lie behind each other in every buffer. Where
-there are enough of them a thread takes whole members, and need not meet the others. */
+there are enough of them a thread takes whole members, and need not meet the others.
+
+The caller (dense.py) has checked: all buffers are of REAL, x of REAL or, with x_low, of bfloat16, dense, of the
+sizes below, and apart from each other; every size is at least 1, but that a batch may be of no rows. No buffer need
+be aligned beyond a REAL, `work` and `back` beyond a pointer. The team may have fewer than `threads` threads.
+Nothing is kept after a call: the way back reads the same `work`, wherever it has come to lie. */
 
 #include "product.h"
 
@@ -24,7 +29,7 @@ struct call {
     long low, threads, members, batch, count; /* batch: rows of a member; count: of layers */
     const void *x;    /* (rows, in) */
     long x_low, as_is; /* whether x is bfloat16; whether it has the layout of the first layer's x */
-    char *work, *back; /* memory of a call: kept from forward on, and of the way back */
+    char *work, *back; /* memory of a call: kept from forward on and then only read, and of the way back */
     REAL *y;          /* (rows, out) of the last layer */
     const REAL *dy;   /* (rows, out) gradient of it */
     REAL *gradients;  /* of each layer dweight of all members, then dbias */
@@ -49,17 +54,29 @@ struct layer {
     REAL *dx;            /* (rows, in_padded) gradient of x; null where nobody wants it */
 };
 
-/* Panels of right matrices, one a thread, lie at the front of `work`. */
-INLINE long panel(void) { return VECTORS * PIECE * VL; }
+/* At the front of `work`, and of `back`, each thread has a panel of a right matrix, and the layers of the member
+that it is at. */
+#define PANEL (VECTORS * PIECE * VL)
 
-/* The layers of a member, what the way back needs only where it is asked for; gives the end of that memory,
-else of `work`. */
-static char *lay_out(const struct call *c, const struct given *given, int back, long member, struct layer *to) {
+INLINE long front(const struct call *c) {
+    return (c->threads * (PANEL * (long)sizeof(REAL) + c->count * (long)sizeof(struct layer)) + 63) / 64 * 64;
+}
+
+INLINE REAL *panel_of(char *memory, long thread) { return (REAL *)memory + thread * PANEL; }
+
+INLINE struct layer *layers_of(const struct call *c, char *memory, long thread) {
+    return (struct layer *)panel_of(memory, c->threads) + thread * c->count;
+}
+
+/* The layers of a member, what the way back needs only where it is asked for, into `layers` unless it is null; gives
+the end of that memory, else of `work`. */
+static char *lay_out(const struct call *c, const struct given *given, int back, long member, struct layer *layers) {
     long size = c->low ? 2 : sizeof(REAL), batch = c->batch;
-    char *work = c->work + c->threads * panel() * (long)sizeof(REAL), *later = c->back;
-    REAL *gradient = c->gradients;
+    char *work = c->work + front(c), *later = c->back + front(c);
+    REAL *gradient = c->gradients, *dx = c->dx ? c->dx + member * batch * whole(given->in) : 0;
     for (long l = 0; l < c->count; l++, given++) {
-        struct layer at = {given->in, given->out, whole(given->in), whole(given->out)};
+        struct layer at = {.in = given->in, .out = given->out, .in_padded = whole(given->in),
+                           .out_padded = whole(given->out)};
         long ins = batch * at.in_padded, outs = batch * at.out_padded, weights = at.out * at.in_padded;
         at.weight = given->weight + member * at.out * at.in, at.bias = given->bias + member * at.out;
         at.relu = given->relu, at.factor = given->factor;
@@ -72,19 +89,18 @@ static char *lay_out(const struct call *c, const struct given *given, int back, 
             at.d = c->low ? take(&later, c->members, member, outs * size) : (char *)at.dy;
             long numbers = at.out_padded * units_of(c->low, batch);
             at.d_units = c->low ? (REAL *)take(&later, c->members, member, numbers * sizeof(REAL)) : at.dy;
-            at.dx = l ? to[l - 1].dy : c->dx ? c->dx + member * ins : 0;
+            at.dx = dx, dx = at.dy;
             at.dweight = gradient + member * weights, gradient += c->members * weights;
             at.dbias = gradient + member * at.out_padded, gradient += c->members * at.out_padded;
         }
-        to[l] = at;
+        if (layers) layers[l] = at;
     }
     return back ? later : work;
 }
 
 /* How many bytes a call takes of `work`, or of `back`. */
 long dense_work(const struct call *c, const struct given *given, int back) {
-    struct layer layers[c->count];
-    return lay_out(c, given, back, 0, layers) - (back ? c->back : c->work);
+    return lay_out(c, given, back, 0, 0) - (back ? c->back : c->work);
 }
 
 /* Wait for the threads that have the other parts. */
@@ -250,14 +266,15 @@ INLINE void backward_layers(int low, const struct call *c, struct share own, REA
 /* What one thread does of all members, forward or back. */
 INLINE void share_layers(int low, int back, const struct call *c, const struct given *given) {
     struct share own = own_share();
-    REAL *packed = (REAL *)c->work + own.part * panel();
+    char *memory = back ? c->back : c->work;
+    REAL *packed = panel_of(memory, own.part);
+    struct layer *layers = layers_of(c, memory, own.part);
     long first = 0, last = c->members;
     if (last >= own.parts) {
         first = last * own.part / own.parts, last = last * (own.part + 1) / own.parts;
         own = (struct share){0, 1};
     }
     for (long m = first; m < last; m++) {
-        struct layer layers[c->count];
         lay_out(c, given, back, m, layers);
         if (back) backward_layers(low, c, own, packed, m, layers);
         else forward_layers(low, c, own, packed, m, layers);
@@ -266,14 +283,14 @@ INLINE void share_layers(int low, int back, const struct call *c, const struct g
 
 /* y, and in `work` what the way back needs. */
 void dense_forward(const struct call *c, const struct given *given) {
-#pragma omp parallel num_threads(c->threads)
+#pragma omp parallel num_threads((int)c->threads)
     if (c->low) share_layers(1, 0, c, given);
     else share_layers(0, 0, c, given);
 }
 
 /* The gradients of all weights, and dx. */
 void dense_backward(const struct call *c, const struct given *given) {
-#pragma omp parallel num_threads(c->threads)
+#pragma omp parallel num_threads((int)c->threads)
     if (c->low) share_layers(1, 1, c, given);
     else share_layers(0, 1, c, given);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nnzoo.native import tensors
 from nnzoo.native.library import library, padded, product_type
+from nnzoo.native.tensors import address, compact, is_low, new, new_bytes
 
 
 class _Given(ctypes.Structure):
@@ -33,6 +36,27 @@ class _Call(ctypes.Structure):
     )  # fmt: skip
 
 
+def takes(x: Tensor, parameters: Sequence[Tensor | None]) -> bool:
+    """Whether `Dense` computes these layers: weight and bias of each, for x (rows, in)."""
+    return tensors.takes(x, *parameters) and _is_chain(x, parameters)
+
+
+def _is_chain(x: Tensor, parameters: Sequence[Any]) -> bool:
+    """Whether each layer takes what the one before it gives, and has a bias for each of its outputs."""
+    ins, stack = x.shape[-1], parameters[0].shape[:-2]
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        shape = weight.shape
+        if len(shape) < 2 or shape[-1] != ins or shape[:-2] != stack or bias.shape != shape[:-1]:
+            return False
+        ins = shape[-2]
+        if not ins:
+            return False
+    members = stack.numel()
+    return (
+        x.ndim == 2 and len(stack) < 2 and members > 0 and x.numel() > 0 and len(x) % members == 0
+    )
+
+
 class Dense(torch.autograd.Function):
     """Linear layers in a row, each but the last alone or with relu, or relu and dropout, behind it.
 
@@ -40,78 +64,105 @@ class Dense(torch.autograd.Function):
     (rows, out) of ones where a value is kept, or None, and what the kept ones are multiplied by; then
     weight (out, in) and bias (out) of each, or those of several members, (members, out, in) and
     (members, out), whose rows follow each other. Gives (rows, out of the last) in the weights' type.
+    Raises TypeError or ValueError for tensors that are not such.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, follows: list[tuple[Tensor | None, float] | None], *parameters: Tensor
     ) -> Tensor:
-        weights, biases = parameters[::2], parameters[1::2]
-        real, dtype = weights[0].dtype, product_type(weights[0])
+        if not _is_chain(x, parameters):
+            raise ValueError("each linear layer takes what the one before it gives")
+        real, dtype = parameters[0].dtype, product_type(parameters[0])
+        low = is_low(real, dtype)
         lib = library(real)
         lanes, rows = lib.vector_length(), len(x)
-        members = len(weights[0]) if weights[0].ndim == 3 else 1
-        shapes = tuple(w.shape[-2:] for w in weights)
-        ctx.x_type = x.dtype
-        x = (x if x.dtype in (dtype, real) else x.to(dtype)).contiguous()
+        stack = parameters[0].shape[:-2]
+        shapes = tuple(w.shape[-2:] for w in parameters[::2])
+        x_type = x.dtype
+        x = compact(x if x.dtype in (dtype, real) else x.to(dtype))
         masks = [None if f is None or f[0] is None else _padded_rows(f[0], padded(out, lanes))
                  for f, (out, _) in zip(follows, shapes, strict=True)]  # fmt: skip
-        given = (_Given * len(weights))(*(
-            _Given(ins, out, weight.data_ptr(), bias.data_ptr(), follow is not None,
-                   None if mask is None else mask.data_ptr(), 1.0 if follow is None else follow[1])
-            for (out, ins), weight, bias, follow, mask
-            in zip(shapes, weights, biases, follows, masks, strict=True)
-        ))  # fmt: skip
-        low = dtype == torch.bfloat16
+        plan = tuple((f is not None, 1.0 if f is None else f[1]) for f in follows)
+        held, given = _layers(shapes, stack, plan, parameters)
+        for entry, mask, (out, _) in zip(given, masks, shapes, strict=True):
+            if mask is not None:
+                entry.mask = address(mask, torch.uint8, (rows, padded(out, lanes)))
         as_is = x.dtype == dtype and shapes[0][1] % lanes == 0
-        y = torch.empty(rows, shapes[-1][0], dtype=real)
-        call = _Call(low, torch.get_num_threads(), members, rows // members, len(weights),
-                     x.data_ptr(), x.dtype == torch.bfloat16, as_is)  # fmt: skip
-        work = torch.empty(_work(real, False, shapes, *_sizes(call)), dtype=torch.uint8)
+        members = stack.numel()
+        sizes = (low, torch.get_num_threads(), members, rows // members, as_is)
+        y = new(real, rows, shapes[-1][0])
+        work = new_bytes(_work(real, False, shapes, *sizes))
+        call = _call(sizes, len(shapes))
+        call.x, call.x_low = address(x, x.dtype, (rows, shapes[0][1])), x.dtype == torch.bfloat16
         call.work, call.y = work.data_ptr(), y.data_ptr()
         lib.dense_forward(ctypes.byref(call), given)
-        ctx.call, ctx.given, ctx.shapes = call, given, shapes
-        ctx.save_for_backward(x if as_is else None, work, *masks, *parameters)
+        del held
+        ctx.case = real, shapes, stack, plan, sizes, x_type
+        ctx.save_for_backward(x if as_is else None, work, *parameters)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        call, given = ctx.call, ctx.given
-        parameters = ctx.saved_tensors[-2 * len(given) :]
-        real = parameters[0].dtype
+        real, shapes, stack, plan, sizes, x_type = ctx.case
+        # Asked for once: hooks may make them anew each time, where they like.
+        x, work, *parameters = ctx.saved_tensors
         lib = library(real)
-        lanes = lib.vector_length()
-        grad = grad.to(real).contiguous()
-        views, size = _gradients(ctx.shapes, tuple(parameters[0].shape[:-2]), lanes)
-        found = torch.empty(size, dtype=real)
-        back = torch.empty(_work(real, True, ctx.shapes, *_sizes(call)), dtype=torch.uint8)
-        call.back = back.data_ptr()
-        call.dy, call.gradients, dx = grad.data_ptr(), found.data_ptr(), None
+        lanes, rows = lib.vector_length(), sizes[2] * sizes[3]
+        grad = compact(grad.to(real))
+        held, given = _layers(shapes, stack, plan, parameters)
+        call = _call(sizes, len(shapes))
+        if x is not None:
+            x = compact(x)
+            call.x = address(x, torch.bfloat16 if call.low else real, (rows, shapes[0][1]))
+        work = compact(work)
+        call.work = address(work, torch.uint8, (_work(real, False, shapes, *sizes),))
+        views, size = _gradients(shapes, tuple(stack), lanes)
+        found = new(real, size)
+        back = new_bytes(_work(real, True, shapes, *sizes))
+        call.dy = address(grad, real, (rows, shapes[-1][0]))
+        call.back, call.gradients, dx = back.data_ptr(), found.data_ptr(), None
         if ctx.needs_input_grad[0]:
-            ins = ctx.shapes[0][1]
-            dx = torch.empty(len(grad), padded(ins, lanes), dtype=real)
+            ins = shapes[0][1]
+            dx = new(real, rows, padded(ins, lanes))
             call.dx = dx.data_ptr()
         lib.dense_backward(ctypes.byref(call), given)
+        del held
         if dx is not None:
-            dx = dx[:, :ins].to(ctx.x_type).contiguous()
+            dx = dx[:, :ins].to(x_type).contiguous()
         return dx, None, *(found.as_strided(*view) for view in views)
 
 
-def _sizes(call: _Call) -> tuple[int, ...]:
-    """What the memory of a call depends on, beside the layers."""
-    return call.low, call.threads, call.members, call.batch, call.as_is
+def _layers(
+    shapes: tuple[tuple[int, int], ...],
+    stack: tuple[int, ...],
+    plan: tuple[tuple[bool, float], ...],
+    parameters: Sequence[Tensor],
+) -> tuple[list[Tensor], Any]:
+    """The layers as `struct given`, without masks; valid as long as the tensors beside them are held."""
+    held = [each.contiguous() for each in parameters]
+    real, given = held[0].dtype, (_Given * len(shapes))()
+    for i, ((out, ins), (relu, factor)) in enumerate(zip(shapes, plan, strict=True)):
+        entry = given[i]
+        entry.ins, entry.outs, entry.relu, entry.factor = ins, out, relu, factor
+        entry.weight = address(held[2 * i], real, (*stack, out, ins))
+        entry.bias = address(held[2 * i + 1], real, (*stack, out))
+    return held, given
+
+
+def _call(sizes: tuple[int, ...], count: int) -> _Call:
+    low, threads, members, batch, as_is = sizes
+    return _Call(low, threads, members, batch, count, None, 0, as_is)
 
 
 @lru_cache(maxsize=256)
 def _work(real: torch.dtype, back: bool, shapes: tuple[tuple[int, int], ...], *sizes: int) -> int:
     """`dense_work`: bytes of a call's own memory, kept from forward on or of the way back."""
-    low, threads, members, batch, as_is = sizes
     given = (_Given * len(shapes))(*(_Given(ins, out) for out, ins in shapes))
-    call = _Call(low, threads, members, batch, len(shapes), None, 0, as_is)
     function = library(real).dense_work
     function.restype = ctypes.c_long
-    size: int = function(ctypes.byref(call), given, back)
+    size: int = function(ctypes.byref(_call(sizes, len(shapes))), given, back)
     return size
 
 

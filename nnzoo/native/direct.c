@@ -6,7 +6,7 @@ a left matrix may, so that nothing is copied but the picture, with zeros around 
 
 #include "convolution.h"
 
-/* Memory of a thread. */
+/* Memory of a part. */
 struct block {
     REAL *picture; /* (height + 2 top, width + 2 left, in) with zeros around it */
     REAL *strip;   /* (2, columns, out) two rows of outputs, or their gradients */
@@ -19,24 +19,23 @@ INLINE long padded_width(const struct call *c) { return (c->width + 2 * c->left)
 /* The packed kernels, which all threads read. */
 INLINE REAL *packed_of(const struct call *c) { return (REAL *)behind_sums(c); }
 
-/* The memory of each thread, behind them; gives its end. */
-static char *lay_out(const struct call *c, int back, struct block *blocks) {
+/* The memory of a part, behind them, those of all parts behind each other; gives the end of all. */
+static char *lay_out(const struct call *c, int back, long part, struct block *b) {
     long kernel = c->kernel_rows * line(c) * c->out;
     char *work = behind_sums(c) + kernel * (long)sizeof(REAL);
-    for (long i = 0; i < c->threads; i++) {
-        struct block b = {0};
-#define TAKE(count) (REAL *)take(&work, 1, 0, (count) * (long)sizeof(REAL))
-        b.picture = TAKE((c->height + 2 * c->top) * padded_width(c));
-        b.strip = TAKE(2 * (c->columns + 1) * c->out);
-        if (back) b.kernels = TAKE(kernel);
+#define TAKE(count) (REAL *)take(&work, c->threads, part, (count) * (long)sizeof(REAL))
+    b->picture = TAKE((c->height + 2 * c->top) * padded_width(c));
+    b->strip = TAKE(2 * (c->columns + 1) * c->out);
+    b->kernels = TAKE(back ? kernel : 0);
 #undef TAKE
-        if (blocks) blocks[i] = b;
-    }
     return work;
 }
 
 /* How many bytes a call takes of `work`, forward or back. */
-long direct_work(const struct call *c, int back) { return lay_out(c, back, 0) - c->work; }
+long direct_work(const struct call *c, int back) {
+    struct block b;
+    return lay_out(c, back, 0, &b) - c->work;
+}
 
 /* Number q of a kernel's row y and channel o in `weight`, whose columns and channels lie the other way round. */
 INLINE long weight_at(const struct call *c, long o, long y, long q) {
@@ -52,14 +51,17 @@ static void pack_kernels(const struct call *c, struct share own) {
                 packed_of(c)[(y * c->out + o / VL * VL) * k + q * VL + o % VL] = c->weight[weight_at(c, o, y, q)];
 }
 
-/* A thread's gradients of kernels from the sums of all threads. */
-static void gather_kernels(const struct call *c, const struct block *blocks, struct share own) {
-    long k = line(c);
+/* A thread's gradients of kernels from the sums of all parts. */
+static void gather_kernels(const struct call *c, struct share own) {
+    long k = line(c), kernel = c->kernel_rows * k * c->out;
+    struct block first;
+    lay_out(c, 1, 0, &first);
     for (long o = own.part; o < c->out; o += own.parts)
         for (long y = 0; y < c->kernel_rows; y++)
             for (long q = 0; q < k; q++) {
                 REAL sum = 0;
-                for (long b = 0; b < own.parts; b++) sum += blocks[b].kernels[(y * k + q) * c->out + o];
+                for (long b = 0; b < c->threads; b++)
+                    sum += first.kernels[b * kernel + (y * k + q) * c->out + o];
                 c->dweight[weight_at(c, o, y, q)] = sum;
             }
 }
@@ -126,20 +128,22 @@ INLINE void share_pictures(const struct call *c, int back, const struct block *b
 }
 
 static void convolve(const struct call *c, int back) {
-    struct block blocks[c->threads];
-    lay_out(c, back, blocks);
-#pragma omp parallel num_threads(c->threads)
+#pragma omp parallel num_threads((int)c->threads)
     {
-        struct share own = own_share();
-        if (back) begin_norm(c, own);
-        else pack_kernels(c, own);
+        struct share team = own_share();
+        if (back) begin_norm(c, team);
+        else pack_kernels(c, team);
         wait_for_all();
-        share_pictures(c, back, blocks + own.part, own);
-        if (!back) finish_norm(c, own);
+        EACH_PART(part, c, team) {
+            struct block b;
+            lay_out(c, back, part, &b);
+            share_pictures(c, back, &b, (struct share){part, c->threads});
+        }
+        if (!back) finish_norm(c, team);
         else {
             wait_for_all();
-            gather_kernels(c, blocks, own);
-            merge_bias(c, own);
+            gather_kernels(c, team);
+            merge_bias(c, team);
         }
     }
 }

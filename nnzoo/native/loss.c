@@ -2,7 +2,11 @@
 
 Rows of several members follow each other; a member's loss is summed over its rows in their order, in
 double, so that the number of threads does not change a bit of it. The gradient is that of the sum over
-members of loss / total. */
+members of loss / total.
+
+The caller (loss.py) has checked: output, gradient and numbers as targets are of REAL, classes int64, all dense, of
+the sizes below, and apart from each other; width is at least 1. That a class is one of them is checked here. Nothing
+need be aligned beyond a number of its type, and nothing is kept after a call. */
 
 #include "product.h"
 
@@ -21,6 +25,8 @@ struct call {
     double *each;                              /* (rows) for the loss of each */
 };
 
+/* The class of a row that does not count, as in torch. */
+#define IGNORED (-100)
 /* Below so many numbers threads cost more than they save. */
 #define SMALL 16384
 
@@ -66,17 +72,25 @@ INLINE double distance(const struct call *c, const REAL *x, const REAL *y, doubl
     return loss / n;
 }
 
-/* losses, gradient, and of classes how many are right: the first of the largest outputs is the answer. */
-void losses(const struct call *c) {
-    long rows = c->members * c->batch;
-#pragma omp parallel for num_threads(c->threads) if (rows * c->width > SMALL)
+/* losses, gradient, and of classes how many are right: the first of the largest outputs is the answer. Gives the
+first row whose class is none of 0 to width - 1, nor IGNORED, or -1; then nothing else is meant. */
+long losses(const struct call *c) {
+    long rows = c->members * c->batch, classes = c->kind == CROSS_ENTROPY;
+    const int64_t *class_of = (const int64_t *)c->target;
+    for (long i = 0; classes && i < rows; i++)
+        if ((class_of[i] < 0 || class_of[i] >= c->width) && class_of[i] != IGNORED) return i;
+#pragma omp parallel for num_threads((int)c->threads) if (rows * c->width > SMALL)
     for (long i = 0; i < rows; i++) {
         const REAL *x = c->output + i * c->width;
         REAL *d = c->gradient + i * c->width;
         double scale = 1 / c->totals[i / c->batch];
-        c->each[i] = c->kind == CROSS_ENTROPY
-                         ? cross_entropy(c, x, ((const int64_t *)c->target)[i], scale, d)
-                         : distance(c, x, (const REAL *)c->target + i * c->width, scale, d);
+        if (classes && class_of[i] == IGNORED) {
+            memset(d, 0, c->width * sizeof(REAL));
+            c->each[i] = 0;
+            continue;
+        }
+        c->each[i] = classes ? cross_entropy(c, x, class_of[i], scale, d)
+                             : distance(c, x, (const REAL *)c->target + i * c->width, scale, d);
     }
     for (long m = 0; m < c->members; m++) {
         c->losses[m] = 0, c->right[m] = 0;
@@ -84,9 +98,10 @@ void losses(const struct call *c) {
             c->losses[m] += c->each[i];
             if (c->kind != CROSS_ENTROPY) continue;
             const REAL *x = c->output + i * c->width;
-            long class = ((const int64_t *)c->target)[i], best = 0;
+            long class = class_of[i], best = 0;
             for (long j = 1; j < c->width; j++) best = x[j] > x[best] ? j : best;
             c->right[m] += best == class;
         }
     }
+    return -1;
 }

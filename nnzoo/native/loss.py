@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.native.library import library
+from nnzoo.native.tensors import address, is_eager, is_low, is_plain, new, optional_address
 
 KINDS = ("cross_entropy", "mse", "mae", "huber")
 
@@ -24,6 +25,26 @@ class _Call(ctypes.Structure):
     )
 
 
+def takes(output: Tensor, target: Tensor, kind: str, weights: Tensor | None) -> bool:
+    """Whether `judge` computes the loss; see there."""
+    real = output.dtype
+    return bool(
+        is_eager() and is_plain(output) and is_plain(target) and output.numel()
+        and real in (torch.float32, torch.float64) and library(real) is not None
+        and (weights is None or (is_plain(weights) and weights.dtype is real))
+        and _fits(output, target, kind, weights)
+    )  # fmt: skip
+
+
+def _fits(output: Tensor, target: Tensor, kind: str, weights: Tensor | None) -> bool:
+    """Whether types and shapes of the target, and of the weights, go with the output."""
+    if output.ndim != 2 or (weights is not None and weights.shape != output.shape[1:]):
+        return False
+    if kind == "cross_entropy":
+        return target.dtype is torch.int64 and target.shape == output.shape[:1]
+    return target.dtype is output.dtype and target.shape == output.shape
+
+
 def judge(
     output: Tensor, target: Tensor, kind: str, option: float, weights: Tensor | None,
     totals: Sequence[float],
@@ -34,19 +55,30 @@ def judge(
     like output; kind: one of KINDS, formulas as in torch.nn.functional, of numbers the mean of a row; option:
     the label smoothing, or the delta of Huber's loss; weights: of the classes (width,), or None; totals:
     by what each member's loss is divided to be its mean. Gives each one's loss, summed over its rows; how
-    many of its answers are right; and the gradient of all means for `output`.
+    many of its answers are right; and the gradient of all means for `output`. As in torch a row of class -100
+    loses nothing. Raises IndexError for any other class that there is not, TypeError or ValueError for
+    tensors that are not such.
     """
-    members, (rows, width) = len(totals), output.shape
+    members, real = len(totals), output.dtype
+    if not _fits(output, target, kind, weights) or not output.numel() or len(output) % members:
+        raise ValueError(f"this output, target and weights do not go together ({kind})")
+    is_low(real, real)
+    rows, width = output.shape
     output, target = output.contiguous(), target.contiguous()
-    gradient = torch.empty_like(output)
-    each = torch.empty(rows, dtype=torch.float64)
+    weights = None if weights is None else weights.contiguous()
+    gradient, each = new(real, rows, width), new(torch.float64, rows)
     numbers = ctypes.c_double * members
     by, lost, right = numbers(*totals), numbers(), (ctypes.c_int64 * members)()
     call = _Call(
         KINDS.index(kind), torch.get_num_threads(), members, rows // members, width,
-        output.data_ptr(), target.data_ptr(), None if weights is None else weights.data_ptr(), option,
+        address(output, real, (rows, width)), address(target, target.dtype, target.shape),
+        optional_address(weights, real, (width,)), option,
         *(ctypes.addressof(array) for array in (by, lost, right)), gradient.data_ptr(),
         each.data_ptr(),
     )  # fmt: skip
-    library(output.dtype).losses(ctypes.byref(call))
+    losses = library(real).losses
+    losses.restype = ctypes.c_long
+    wrong = losses(ctypes.byref(call))
+    if wrong >= 0:
+        raise IndexError(f"Target {int(target[wrong])} is out of bounds.")
     return list(lost), list(right), gradient

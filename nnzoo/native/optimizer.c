@@ -1,7 +1,11 @@
 /* Norms of gradients and steps of Adam, over all parameters in one call.
 
 A parameter's numbers, those of all members behind each other, are cut into blocks of the same size,
-which threads share: no number depends on how many there are. */
+which threads share: no number depends on how many there are.
+
+The caller (optimizer.py) has checked: a parameter's weight, gradient and averages are dense, of REAL, of
+members * size numbers, and apart from those of all others. A parameter whose gradient is null has none in this
+step, and stays as it is. No buffer need be aligned beyond a REAL; nothing is kept after a call. */
 
 #include "product.h"
 
@@ -12,17 +16,18 @@ which threads share: no number depends on how many there are. */
 struct parameter {
     long size; /* numbers of a member */
     REAL *weight;
-    const REAL *gradient;
+    const REAL *gradient; /* or null */
     REAL *mean, *square; /* Adam's averages of the gradient and of its square */
     double decay;
+    long missed; /* in how many of the steps before it had no gradient */
 };
 
 struct adam {
-    double rate, beta1, beta2, epsilon, correction1, correction2; /* corrections: 1 - beta^steps */
-    long decoupled;                                               /* AdamW's weight decay */
+    double rate, beta1, beta2, epsilon, correction1, correction2; /* corrections: 1 - beta^step */
+    long decoupled, step;                                         /* AdamW's weight decay; from 1 */
 };
 
-static long blocks_of(const struct parameter *p) { return (p->size + BLOCK - 1) / BLOCK; }
+static long blocks_of(const struct parameter *p) { return p->gradient ? (p->size + BLOCK - 1) / BLOCK : 0; }
 
 /* Which parameter and where in it the block begins. */
 struct place {
@@ -42,17 +47,18 @@ static struct place find(const struct parameter *p, long members, long block) {
     }
 }
 
-static long all_blocks(const struct parameter *p, long count, long members) {
+/* How many blocks all parameters have that have a gradient. */
+long all_blocks(const struct parameter *p, long count, long members) {
     long blocks = 0;
     for (long i = 0; i < count; i++) blocks += members * blocks_of(p + i);
     return blocks;
 }
 
-/* The norm of each member's gradients together. */
-void norms(long threads, long members, long count, const struct parameter *parameters, double *found) {
+/* The norm of each member's gradients together; `squares`: memory for all blocks. */
+void norms(long threads, long members, long count, const struct parameter *parameters, double *squares,
+           double *found) {
     long blocks = all_blocks(parameters, count, members);
-    double squares[blocks];
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads((int)threads) schedule(static)
     for (long b = 0; b < blocks; b++) {
         struct place at = find(parameters, members, b);
         const REAL *g = at.parameter->gradient + at.first;
@@ -78,13 +84,18 @@ void norms(long threads, long members, long count, const struct parameter *param
 void adam(long threads, long members, long count, const struct parameter *parameters,
           const double *scales, const struct adam *o) {
     long blocks = all_blocks(parameters, count, members);
-    REAL size = (REAL)(o->rate / o->correction1), unbiased = (REAL)(1 / o->correction2);
     REAL keep = (REAL)(1 - o->beta1), beta2 = (REAL)o->beta2, fresh = (REAL)(1 - o->beta2);
     REAL epsilon = (REAL)o->epsilon;
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads((int)threads) schedule(static)
     for (long b = 0; b < blocks; b++) {
         struct place at = find(parameters, members, b);
         const struct parameter *p = at.parameter;
+        double correction1 = o->correction1, correction2 = o->correction2;
+        if (p->missed) {
+            correction1 = 1 - pow(o->beta1, (double)(o->step - p->missed));
+            correction2 = 1 - pow(o->beta2, (double)(o->step - p->missed));
+        }
+        REAL size = (REAL)(o->rate / correction1), unbiased = (REAL)(1 / correction2);
         REAL coupled = o->decoupled ? 0 : (REAL)p->decay;
         REAL shrink = o->decoupled ? (REAL)(1 - o->rate * p->decay) : 1;
         REAL scale = (REAL)(1 / scales[at.member]);

@@ -9,6 +9,11 @@ in an order that sizes alone decide, so the number of threads does not change a 
 Several members, layers of one shape with weights and a batch each, lie behind each other in every
 buffer; threads share the rows of all of them.
 
+The caller (recurrent.py) has checked: all buffers are of REAL (z of the product's type, x and dy of either), of the
+sizes below, the numbers of a row beside each other, and apart from each other; every size is at least 1. No buffer
+need be aligned beyond a number of its type. The team may have fewer than `threads` threads. Nothing is kept after
+a call: the way back reads the same `z` and `work`, wherever they have come to lie, and changes neither.
+
 Gates are (rnn: one; lstm: i, f, g, o; gru: n, r, z, and U h + b' of n) of hp numbers each, the width of a
 state as whole vectors. */
 
@@ -136,7 +141,8 @@ INLINE struct rows share_of(struct share own, long members, long of_one, long m)
 /* Rows of the batch likewise; pairs stay together. */
 INLINE struct rows rows_of(const struct call *c, struct share own, long m) {
     struct rows found = share_of(own, c->members, c->batch, m);
-    found.first -= found.first % 2;
+    /* Where a share begins behind the last row, that row is another thread's. */
+    if (found.first < c->batch) found.first -= found.first % 2;
     if (found.last < c->batch) found.last -= found.last % 2;
     return found;
 }
@@ -162,21 +168,27 @@ INLINE uint16_t rounded(REAL x) {
     return single != single ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-/* The last numbers of a row of bfloat16, zeros behind. */
-static __attribute__((noinline)) vec rest_of(const uint16_t *row, long count) {
+/* The last numbers of a row of bfloat16 (not with a REAL of 8 bytes), zeros behind. */
+static __attribute__((noinline)) vec rest_of(const char *row, long count) {
+    uint16_t low[VL];
     REAL some[VL];
+    memset(low, 0, sizeof(low));
+    memcpy(low, row, count * 2);
     for (long i = 0; i < VL; i++) {
-        uint32_t bits = i < count ? (uint32_t)row[i] << 16 : 0;
+        uint32_t bits = (uint32_t)low[i] << 16;
         memcpy(some + i, &bits, 4);
     }
     return load(some);
 }
 
+/* Write a bfloat16 into a buffer of any type. */
+INLINE void put_low(char *base, long at, uint16_t x) { memcpy(base + 2 * at, &x, 2); }
+
 /* Numbers of a given row, REAL or bfloat16, from `at` on. */
 INLINE vec given(int low, const void *row, long at, long count) {
     if (!low || DOUBLE) return numbers((const REAL *)row, at, count);
     if (at + VL <= count) return load_as(1, row, at);
-    return rest_of((const uint16_t *)row + at, count - at);
+    return rest_of((const char *)row + 2 * at, count - at);
 }
 
 /* A block of VL outputs of the packed weights (width / VL, k, VL): from the row of z to the gates. */
@@ -202,7 +214,7 @@ INLINE void pack_forward(int low, const struct call *c, const struct sizes *s, l
     for (long i = 0; i < VL && j + i < h; i++) {
         REAL bias = by_input < 0 ? 0 : c->b_ih[(m * gates + by_input) * h + j + i];
         bias += by_state < 0 ? 0 : c->b_hh[(m * gates + by_state) * h + j + i];
-        if (low) ((uint16_t *)(one + i))[f % 2] = rounded(bias);
+        if (low) put_low((char *)(one + i), f % 2, rounded(bias));
         else one[i] = bias;
     }
 }
@@ -272,7 +284,7 @@ INLINE void rows_forward(int low, const struct call *c, const struct sizes *s, l
             char *to = in + i * row + s->hp * size;
             for (long j = 0; j < s->kx; j += VL)
                 store_as(low, to, j, given(c->x_low, x, j, f));
-            if (low) ((uint16_t *)to)[f] = 0x3f80;
+            if (low) put_low(to, f, 0x3f80);
             else ((REAL *)to)[f] = 1;
         }
         /* The state is zero at first, and has no part in n of a GRU; the input has none in the last. */
@@ -324,7 +336,7 @@ INLINE void forward_share(int low, const struct call *c) {
 
 /* All states in z, the last ones, and in `work` what the way back needs. */
 void recurrent_forward(const struct call *c) {
-#pragma omp parallel num_threads(c->threads)
+#pragma omp parallel num_threads((int)c->threads)
     if (c->low) forward_share(1, c);
     else forward_share(0, c);
 }
@@ -489,7 +501,7 @@ INLINE void backward_share(int low, const struct call *c) {
 
 /* The gradients of all weights, and dx. */
 void recurrent_backward(const struct call *c) {
-#pragma omp parallel num_threads(c->threads)
+#pragma omp parallel num_threads((int)c->threads)
     if (c->low) backward_share(1, c);
     else backward_share(0, c);
 }

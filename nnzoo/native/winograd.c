@@ -19,7 +19,7 @@ A thread has some of the pictures, and takes as many of their tiles at once as s
 #define CACHE (384 * 1024)
 #define STEP (2 * ROWS)
 
-/* Memory of a thread. */
+/* Memory of a part. */
 struct block {
     long tiles;
     REAL *inputs, *outputs; /* (tiles, points, in) and (tiles, points, out), tiles a span apart; on the way
@@ -40,27 +40,25 @@ INLINE long span(long channels) { return POINTS * channels + VL; }
 /* The kernels' points, which all threads read. */
 INLINE REAL *points_of(const struct call *c) { return (REAL *)behind_sums(c); }
 
-/* The memory of each thread, behind them; gives its end. */
-static char *lay_out(const struct call *c, int back, struct block *blocks) {
+/* The memory of a part, behind them, those of all parts behind each other; gives the end of all. */
+static char *lay_out(const struct call *c, int back, long part, struct block *b) {
     char *work = behind_sums(c) + POINTS * c->in * c->out * (long)sizeof(REAL);
     long tiles = block_tiles(c);
-    for (long i = 0; i < c->threads; i++) {
-        struct block b = {.tiles = tiles};
-#define TAKE(count) (REAL *)take(&work, 1, 0, (count) * (long)sizeof(REAL))
-        b.inputs = TAKE(tiles * span(c->in)), b.outputs = TAKE(tiles * span(c->out));
-        b.patch = TAKE(2 * POINTS * c->in);
-        if (back) {
-            b.kernels = TAKE(POINTS * c->in * c->out);
-            b.rows = (char *)(c->low ? TAKE(tiles * span(c->out) / 2) : b.outputs);
-        }
+    *b = (struct block){.tiles = tiles};
+#define TAKE(count) (REAL *)take(&work, c->threads, part, (count) * (long)sizeof(REAL))
+    b->inputs = TAKE(tiles * span(c->in)), b->outputs = TAKE(tiles * span(c->out));
+    b->patch = TAKE(2 * POINTS * c->in);
+    b->kernels = TAKE(back ? POINTS * c->in * c->out : 0);
+    b->rows = (char *)(back && c->low ? TAKE(tiles * span(c->out) / 2) : b->outputs);
 #undef TAKE
-        if (blocks) blocks[i] = b;
-    }
     return work;
 }
 
 /* How many bytes a call takes of `work`, forward or back. */
-long winograd_work(const struct call *c, int back) { return lay_out(c, back, 0) - c->work; }
+long winograd_work(const struct call *c, int back) {
+    struct block b;
+    return lay_out(c, back, 0, &b) - c->work;
+}
 
 /* The matrices of the transforms, in place of four vectors `s` apart. */
 
@@ -129,15 +127,18 @@ INLINE void transform_kernels(int low, const struct call *c, int back, struct sh
         }
 }
 
-/* A thread's gradients of kernels from the sums of all threads. */
-static void gather_kernels(const struct call *c, const struct block *blocks, struct share own) {
+/* A thread's gradients of kernels from the sums of all parts. */
+static void gather_kernels(const struct call *c, struct share own) {
+    struct block first;
+    lay_out(c, 1, 0, &first);
+    long kernels = POINTS * c->in * c->out;
     for (long i = c->in * own.part / own.parts; i < c->in * (own.part + 1) / own.parts; i++)
         for (long j = 0; j < c->out; j += VL) {
             vec t[POINTS];
             for (int p = 0; p < POINTS; p++) {
                 t[p] = ZERO;
-                for (long b = 0; b < own.parts; b++)
-                    t[p] += load(blocks[b].kernels + (p * c->in + i) * c->out + j);
+                for (long b = 0; b < c->threads; b++)
+                    t[p] += load(first.kernels + b * kernels + (p * c->in + i) * c->out + j);
             }
             BOTH(gather_kernel, t, 4, 3);
             REAL *to = c->dweight + (j * c->in + i) * KERNEL;
@@ -290,7 +291,7 @@ INLINE void products(int low, int back, const struct call *c, const struct block
     }
 }
 
-/* What one thread does of a call, between two meetings of all threads. */
+/* What is done of a part, between two meetings of all threads. */
 INLINE void share_pictures(int low, int back, const struct call *c, const struct block *b, struct share own) {
     long tiles = tiles_of_picture(c);
     long first = c->batch * own.part / own.parts * tiles, last = c->batch * (own.part + 1) / own.parts * tiles;
@@ -310,20 +311,22 @@ INLINE void share_pictures(int low, int back, const struct call *c, const struct
 }
 
 INLINE void convolve(int low, int back, const struct call *c) {
-    struct block blocks[c->threads];
-    lay_out(c, back, blocks);
-#pragma omp parallel num_threads(c->threads)
+#pragma omp parallel num_threads((int)c->threads)
     {
-        struct share own = own_share();
-        if (!back || c->dx) transform_kernels(low, c, back, own);
-        if (back) begin_norm(c, own);
+        struct share team = own_share();
+        if (!back || c->dx) transform_kernels(low, c, back, team);
+        if (back) begin_norm(c, team);
         wait_for_all();
-        share_pictures(low, back, c, blocks + own.part, own);
-        if (!back) finish_norm(c, own);
+        EACH_PART(part, c, team) {
+            struct block b;
+            lay_out(c, back, part, &b);
+            share_pictures(low, back, c, &b, (struct share){part, c->threads});
+        }
+        if (!back) finish_norm(c, team);
         else {
             wait_for_all();
-            gather_kernels(c, blocks, own);
-            merge_bias(c, own);
+            gather_kernels(c, team);
+            merge_bias(c, team);
         }
     }
 }

@@ -16,18 +16,20 @@ import torch
 from nnzoo.config.schema import TrainOptions
 from nnzoo.distributed import ALONE, Processes, launched, local_size
 from nnzoo.errors import UsageError
+from nnzoo.native import openmp
 
 
 def all_threads() -> int:
     """As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set; where torchrun
-    has set that to 1, as it does for several processes, this one's share of the processors."""
+    has set that to 1, as it does for several processes, this one's share of the processors. No more than
+    OpenMP gives: OMP_THREAD_LIMIT and others may allow fewer."""
     if not launched() or os.environ.get("OMP_NUM_THREADS") != "1":
-        return torch.get_num_threads()
+        return openmp.team_size(torch.get_num_threads())
     try:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
         processors = os.cpu_count() or 1
-    return max(1, processors // local_size())
+    return openmp.team_size(max(1, processors // local_size()))
 
 
 ALL_THREADS = all_threads()
@@ -63,7 +65,7 @@ def give_back_code() -> None:
     libraries, of which a run needs a fourth again and gets it out of the system's cache of files."""
     try:
         madvise = ctypes.CDLL(None).madvise
-        maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
     except (AttributeError, OSError, TypeError):
         return  # another system
     for line in maps:
@@ -76,7 +78,18 @@ def give_back_code() -> None:
 
 def use_threads(options: TrainOptions) -> None:
     """Compute with as many threads as the run does: the last bits of a sum depend on their number."""
-    torch.set_num_threads(ALL_THREADS if options.threads == "auto" else options.threads)
+    openmp.use_threads(ALL_THREADS if options.threads == "auto" else options.threads)
+
+
+def thread_note(options: TrainOptions) -> list[str]:
+    """A line where OpenMP gives this process fewer threads than the run has; after `use_threads`."""
+    threads = torch.get_num_threads()
+    if options.threads == "auto" or threads >= options.threads:
+        return []
+    return [
+        f"OpenMP gives this process {threads} of the run's {options.threads} threads "
+        "(OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS): it takes longer, and last digits may differ"
+    ]
 
 
 def make_exact(device: torch.device) -> None:

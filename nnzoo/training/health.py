@@ -36,7 +36,7 @@ STEPS_BETWEEN = 400
 
 @dataclass(frozen=True)
 class Finding:
-    """kind: vanishing, exploding, dead or slow; layer: its name, "" for the whole network."""
+    """kind: vanishing, exploding, dead, slow or no gradient; layer: its name, "" for the whole network."""
 
     kind: str
     layer: str
@@ -120,6 +120,20 @@ def diagnose_speed(seconds: float, timed: float, config: RunConfig) -> list[Find
     times = seconds / max(timed, 1e-9)
     message = f"{times:.0f} times slower than timed: another program is busy on this machine{help_}"
     return [Finding("slow", "", message)]
+
+
+def without_gradient(names: list[str]) -> list[Finding]:
+    """Parameters that had no gradient in a step, by name."""
+    if not names:
+        return []
+    shown = ", ".join(f"'{name}'" for name in names[:5]) + (" …" if len(names) > 5 else "")
+    return [
+        Finding(
+            "no gradient", "",
+            f"no gradient: {shown} had none in some step, which left {len(names):,} weight "
+            f"tensor{'s' if len(names) > 1 else ''} as they were; the loss does not depend on them",
+        )
+    ]  # fmt: skip
 
 
 def _dead(seen: Look, layer: Layer, config: RunConfig) -> Finding | None:

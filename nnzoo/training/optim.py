@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from nnzoo.config.schema import (
     StepOptions,
     parse_duration,
 )
-from nnzoo.native.optimizer import Parameters
+from nnzoo.native.optimizer import Parameters, takes
 
 
 class Optimizer:
@@ -36,7 +36,9 @@ class Optimizer:
     """
 
     def __init__(self, options: OptimOptions, model: nn.Module, native: bool = False) -> None:
-        parameters = [p for p in model.parameters() if p.requires_grad]
+        names = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        parameters = list(names.values())
+        self.names = list(names)
         groups = [
             ([p for p in parameters if p.ndim > 1], options.weight_decay),
             ([p for p in parameters if p.ndim <= 1], 0.0),
@@ -48,21 +50,33 @@ class Optimizer:
         ]
         self.members = 1
         self.counts = [_Count()]
-        self.native = native and all(p.dtype == torch.float32 for p in parameters)
+        self.native = native and takes(parameters)
         self._table: Parameters | None = None
         # Addresses that native kernels or the stacks of several members rely on, by parameter.
         self._fixed: dict[int, int] = {}
+        self.without_gradient: set[str] = set()
+        """The parameters that had no gradient in a step: it left them as they were, as torch.optim does."""
 
-    def gradients(self) -> list[Tensor]:
-        """Of all parameters, in their order."""
-        return [cast(Tensor, p.grad) for p in self.parameters]
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_table": None}  # it holds addresses
+
+    def gradients(self) -> list[Tensor | None]:
+        """Of all parameters, in their order; None where there is none. Sparse ones become dense."""
+        gradients = [p.grad for p in self.parameters]
+        for i, gradient in enumerate(gradients):
+            if gradient is not None and gradient.layout is not torch.strided:
+                gradients[i] = self.parameters[i].grad = gradient.to_dense()
+        return gradients
 
     def norms(self) -> list[float]:
         """The norm of each member's gradients together; cuts their entries in place where `clip.value` asks
         for it. A clip by norm is left to `step`."""
-        gradients = self.gradients()
+        every = self.gradients()
+        gradients = [each for each in every if each is not None]
+        if not gradients:
+            return [0.0] * self.members
         if self.native:
-            norms = self.table.norms(gradients)
+            norms = self.table.norms(every)
         elif self.members == 1:
             norms = [torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()]
         else:
@@ -79,25 +93,47 @@ class Optimizer:
         scales = [norm_scale(norm, self.options.clip) for norm in norms]
         for count in self.counts:
             count.steps += 1
+        every = self.gradients()
+        gradients = [each for each in every if each is not None]
+        if len(gradients) < len(every):
+            self._note_missing(every)
+        if not gradients:
+            return
         if self.native and isinstance(self.options, AdamOptions):
+            missed = (
+                [group.missed[i] for group, i in self._places()] if self.without_gradient else []
+            )
             self.table.adam(
-                self.gradients(), rate, self.options.betas, self.options.eps,
+                every, rate, self.options.betas, self.options.eps,
                 self.options.name != "adam", self.counts[0].steps,
-                [scale or 1.0 for scale in scales],
+                [scale or 1.0 for scale in scales], missed,
             )  # fmt: skip
             return
         scale = None
         if any(scales):
-            scale = self.gradients()[0].new_tensor([each or 1.0 for each in scales])
+            scale = gradients[0].new_tensor([each or 1.0 for each in scales])
             if self.members > 1:
-                for gradient in self.gradients():
+                for gradient in gradients:
                     gradient.div_(scale.view(-1, *[1] * (gradient.ndim - 1)))
                 scale = None
         with torch.no_grad():
             for group in self.groups:
-                gradients = [cast(Tensor, p.grad) for p in group.parameters]
-                by = None if scale is None else scale.squeeze(0)
-                _STEPS[self.options.name](self.options, group, gradients, rate, by, self.counts[0])
+                part, its = group.with_gradients()
+                if its:
+                    by = None if scale is None else scale.squeeze(0)
+                    _STEPS[self.options.name](self.options, part, its, rate, by, self.counts[0])
+
+    def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
+        """Count a step without a gradient for each parameter that has none."""
+        for (group, i), name, gradient in zip(self._places(), self.names, gradients, strict=True):
+            if gradient is None:
+                group.missed[i] += 1
+                self.without_gradient.add(name)
+
+    def _places(self) -> list[tuple[_Group, int]]:
+        """The group of each parameter, in their order, and where in it the parameter is."""
+        places = {id(p): (g, i) for g in self.groups for i, p in enumerate(g.parameters)}
+        return [places[id(p)] for p in self.parameters]
 
     @property
     def table(self) -> Parameters:
@@ -169,7 +205,8 @@ class Optimizer:
             for i in range(len(group.parameters)):
                 state[first + i] = {name: moment[i] for name, moment in group.moments.items()}
                 if self.options.name != "sgd":
-                    state[first + i]["step"] = torch.tensor(float(self.counts[0].steps))
+                    steps = self.counts[0].steps - group.missed[i]
+                    state[first + i]["step"] = torch.tensor(float(steps))
             options = self.options.model_dump(exclude={"name", "schedule", "clip"})
             groups.append(
                 options | {"lr": rate, "weight_decay": group.decay,
@@ -179,6 +216,8 @@ class Optimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the moments; the options stay those of this run's configuration."""
+        steps = [int(each["step"]) for each in state["state"].values() if "step" in each]
+        self.counts[0].steps = max(steps, default=self.counts[0].steps)
         moments = iter(state["state"].values())
         for group in self.groups:
             for i in range(len(group.parameters)):
@@ -186,7 +225,11 @@ class Optimizer:
                 for name, moment in group.moments.items():
                     moment[i].copy_(saved[name])
                 if "step" in saved:
-                    self.counts[0].steps = int(saved["step"])
+                    group.missed[i] = self.counts[0].steps - int(saved["step"])
+        self.without_gradient = {
+            name for (group, i), name in zip(self._places(), self.names, strict=True)
+            if group.missed[i]
+        }  # fmt: skip
 
 
 class _Group:
@@ -198,6 +241,20 @@ class _Group:
         self.parameters: list[Tensor] = list(parameters)
         self.decay = decay
         self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
+        self.missed = [0] * len(parameters)
+        """In how many steps each had no gradient."""
+
+    def with_gradients(self) -> tuple[_Group, list[Tensor]]:
+        """Those that have a gradient, and the gradients."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if len(gradients) == len(self.parameters):
+            return self, gradients
+        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        part = copy.copy(self)
+        part.parameters = [self.parameters[i] for i in chosen]
+        part.missed = [self.missed[i] for i in chosen]
+        part.moments = {name: [m[i] for i in chosen] for name, m in self.moments.items()}
+        return part, gradients
 
     @property
     def weights(self) -> list[Tensor]:
@@ -235,10 +292,12 @@ def _adam(
     count: _Count,
 ) -> None:  # fmt: skip
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
-    steps = torch.full((), float(count.steps), device=gradients[0].device)
+    counts = {count.steps - missed for missed in group.missed}
+    tensors = {n: torch.full((), float(n), device=gradients[0].device) for n in counts}
+    steps = [tensors[count.steps - missed] for missed in group.missed]
     kernel(
         group.parameters, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
-        [steps] * len(gradients), lr=rate, beta1=options.betas[0], beta2=options.betas[1],
+        steps, lr=rate, beta1=options.betas[0], beta2=options.betas[1],
         weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
     )  # fmt: skip
 

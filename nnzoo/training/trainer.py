@@ -243,7 +243,8 @@ class Trainer:
         layers: dict[str, float] = {}
         for name, parameter in self.model.named_parameters():
             layer = name.rpartition(".")[0]
-            assert parameter.grad is not None
+            if parameter.grad is None:
+                continue
             layers[layer] = math.hypot(layers.get(layer, 0.0), float(parameter.grad.norm()))
         largest = sorted(layers, key=lambda layer: (math.isfinite(layers[layer]), -layers[layer]))
         shown = ", ".join(f"{layer} {layers[layer]:.3g}" for layer in largest[:3])
@@ -334,6 +335,7 @@ class Trainer:
             self.trivial_loss = health.trivial_loss(self.network, self.splits["train"])
         start = max(self.trivial_loss, self.first_loss or 0.0)
         found = health.diagnose_epoch(row, start, self.config)
+        found += health.without_gradient(sorted(self.optimizer.without_gradient))
         if self.timed_step is not None:
             timed = len(self.groups) * self.timed_step
             found += health.diagnose_speed(seconds, timed, self.config)

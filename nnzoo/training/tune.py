@@ -27,6 +27,7 @@ from nnzoo.data.dataset import Split
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
 from nnzoo.models.cuda import flatten_layers
 from nnzoo.native import library as native
+from nnzoo.native import openmp
 from nnzoo.network import Network
 from nnzoo.plain_files import parse_json, read_plain
 from nnzoo.status import status
@@ -132,9 +133,7 @@ def _kernels(asked: str, network: Network) -> Kernels:
     if wanted and native.available():
         return "native"
     if asked == "native":
-        missing = (
-            "needs a C compiler (cc) on Linux" if wanted else "this network has none on this device"
-        )
+        missing = native.why_not() if wanted else "this network has none on this device"
         raise ConfigError.at("train.kernels", missing)
     return "torch"
 
@@ -181,7 +180,7 @@ def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choic
         for choice in choices:
             if seconds[choice] > HOPELESS * best and best < math.inf:
                 continue
-            torch.set_num_threads(choice[1])
+            openmp.use_threads(choice[1])
             step(choice)  # other threads and other kernels have to be woken first
             spent = 0.0
             while spent < SECONDS:
