@@ -18,6 +18,7 @@ from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.models.cuda import adapt_layers
+from nnzoo.native.openmp import fit_threads
 from nnzoo.status import status
 from nnzoo.tasks import Regression, Task, build_task
 
@@ -97,6 +98,8 @@ class Network(nn.Module):
 
     def answer(self, x: Tensor) -> Tensor:
         """The model's outputs, float32; with precision bf16 its products are bfloat16."""
+        if self.device.type == "cpu":
+            fit_threads()
         model = self.model if self.compiled is None else self.compiled
         if self.precision != "bf16":
             return cast(Tensor, model(x))

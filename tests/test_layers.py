@@ -300,7 +300,7 @@ def test_onednns_product_is_torchs(
     x, weight, bias = torch.randn(5, 7), torch.randn(3, 7), torch.randn(3) if biased else None
     ours = layers.multiplier(torch.float32, "cpu")
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    torchs = layers.multiplier.__wrapped__(torch.float32, "cpu")
+    torchs = layers._multiplier.__wrapped__(torch.float32, "cpu", 2, True)
     assert ours is not torchs
     assert layers.multiplier(torch.float64, "cpu") is torchs
     assert layers.multiplier(torch.float32, "cuda") is torchs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -272,12 +271,11 @@ def test_dropout_between_layers_is_drawn_in_training_alone() -> None:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder, and nothing loaded yet."""
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
-    native.forget()
-    yield tmp_path / "native"
-    native.forget()
+    monkeypatch.setattr(native, "_loaded", {})
+    return tmp_path / "native"
 
 
 def test_it_is_compiled_once_and_then_taken_from_the_cache(
@@ -285,7 +283,7 @@ def test_it_is_compiled_once_and_then_taken_from_the_cache(
 ) -> None:
     assert native.available()
     assert len(list(fresh.iterdir())) == 1
-    native.forget()
+    monkeypatch.setattr(native, "_loaded", {})
     monkeypatch.setattr(build, "compile_sealed", None)
     assert native.available()
 

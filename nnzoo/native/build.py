@@ -45,10 +45,10 @@ def folder_of_mine() -> Path:
         path = base / name
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = path.lstat()
+            found = path.stat()
             if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and _is_open(found):
                 path.chmod(0o700)  # made with an old umask; what lies in it is looked at below
-                found = path.lstat()
+                found = path.stat()
         except OSError as error:
             raise BuildError(f"cannot use {path}: {error.strerror or error}") from None
         if stat.S_ISDIR(found.st_mode) and _is_trusted(found):

@@ -161,6 +161,7 @@ class Convolution(torch.autograd.Function):
         if not min(shape) or (behind.mask is not None and not behind.relu):
             raise ValueError("these layers are not computed behind a convolution")
         x_type, x, weight = x.dtype, _channels_last(x.to(real)), weight.contiguous()
+        bias, gamma, beta = (None if p is None else p.contiguous() for p in (bias, gamma, beta))
         mask = None if behind.mask is None else _channels_last(behind.mask)
         y = _pictures(real, *shape)
         largest = _pictures(torch.uint8, *shape) if behind.pool else None
@@ -198,6 +199,7 @@ class Convolution(torch.autograd.Function):
         call = _Call(*sizes, factor)
         x, grad, weight = _channels_last(x), _channels_last(grad.to(real)), weight.contiguous()
         z, largest, y = (None if each is None else _channels_last(each) for each in (z, largest, y))
+        gamma = None if gamma is None else gamma.contiguous()
         held = _bind(call, real, x, weight, gamma)
         channels = raw[1:2]
         if z is not None:

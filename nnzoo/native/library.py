@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import shutil
-from functools import cache
 from typing import Any
 
 import torch
@@ -16,22 +15,26 @@ from torch import Tensor
 from nnzoo.cache import processor
 from nnzoo.native import build, openmp
 
+# The library of a type, or None and why there is none.
+_loaded: dict[torch.dtype, tuple[Any, str]] = {}
 
-@cache
+
 def library(dtype: torch.dtype = torch.float32) -> Any:
     """The C of this folder compiled for float32 or float64; None where there is none: `why_not` says why.
 
     Kept in the cache folder by source, compiler and processor: compiling takes three seconds.
     """
-    return _load(dtype)[0]
+    if dtype not in _loaded:
+        _loaded[dtype] = _load(dtype)
+    return _loaded[dtype][0]
 
 
 def why_not() -> str:
     """Why there are no native layers here, in one line; empty where there are."""
-    return _load(torch.float32)[1]
+    library()
+    return _loaded[torch.float32][1]
 
 
-@cache
 def _load(dtype: torch.dtype) -> tuple[Any, str]:
     """The library of a type, or None and why there is none."""
     if platform.system() != "Linux":
@@ -59,12 +62,6 @@ def _key(compiler: str, real: str) -> str:
     facts = f"{build.FLAGS} {real} {compiler} {os.stat(compiler).st_mtime} {processor()}"
     key.update(facts.encode())
     return key.hexdigest()[:32]
-
-
-def forget() -> None:
-    """Look for the library anew when it is next asked for."""
-    library.cache_clear()
-    _load.cache_clear()
 
 
 def available() -> bool:

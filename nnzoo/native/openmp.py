@@ -73,6 +73,13 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(_State.used[1])
 
 
+def fit_threads() -> None:
+    """Let torch ask for no more threads than the calling thread gets: also products of its own compute a part of
+    the result else, those of bfloat16."""
+    if not has_full_team():
+        use_threads(torch.get_num_threads())
+
+
 def partitions() -> int:
     """Into how many parts work is divided whose sums depend on that number: as many as `use_threads` was asked
     for, so that a smaller team computes the same bits, in more time."""

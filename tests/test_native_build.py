@@ -1,0 +1,358 @@
+"""How the native library is made, kept and refused, and what it computes with fewer threads than asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nnzoo import status
+from nnzoo.native import build, openmp
+from nnzoo.native import library as native
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
+LIBRARY = native.library()._name if native.available() else ""
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that holds a copy of the library of float32, and nothing loaded yet."""
+    whole = Path(LIBRARY)
+    monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
+    folder = tmp_path / "native"
+    folder.mkdir(mode=0o700)
+    shutil.copy(whole, folder)
+    (folder / whole.name).chmod(0o600)
+    monkeypatch.setattr(native, "_loaded", {})
+    return folder / whole.name
+
+
+class Heard:
+    """A listener that keeps what is reported."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    @contextmanager
+    def status(self, text: str, total: int | None, log: bool) -> Iterator[status.Advance]:
+        self.texts.append(text)
+        yield lambda count: None
+
+    def notice(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def remade(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Ask for the library; which files are compiled. None is, but its place is filled as if."""
+    made: list[Path] = []
+
+    def instead(compiler: str, real: str, to: Path) -> None:
+        made.append(to)
+        raise build.BuildError("not now")
+
+    monkeypatch.setattr(build, "compile_sealed", instead)
+    monkeypatch.setattr(native, "_loaded", {})
+    native.available()
+    return made
+
+
+def test_the_first_compile_is_reported_and_what_is_kept_is_sealed_and_its_users_own(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fresh.read_bytes()
+    fresh.unlink()
+    fresh.parent.rmdir()
+    synced: list[str] = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))
+    )
+    heard = Heard()
+    with status.listening(heard):
+        assert native.available()
+    assert heard.texts == ["compiling native layers, once for this machine"]
+    assert fresh.read_bytes()[-64:] == whole[-64:] or build.is_sound(fresh)
+    assert fresh.stat().st_mode & 0o777 == 0o600 and fresh.parent.stat().st_mode & 0o777 == 0o700
+    assert [Path(each).suffix for each in synced] == [".so", ""]
+    assert list(fresh.parent.iterdir()) == [fresh]
+
+
+@pytest.mark.parametrize(
+    "fault", ["cut", "empty", "one bit", "a link", "a pipe", "others may write"]
+)
+def test_a_damaged_or_foreign_library_is_never_loaded(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    assert remade(fresh, monkeypatch) == [] and native.available()
+    content = bytearray(fresh.read_bytes())
+    fresh.unlink()
+    if fault == "cut":
+        fresh.write_bytes(content[: len(content) // 2])
+    elif fault == "empty":
+        fresh.write_bytes(b"")
+    elif fault == "one bit":
+        content[5000] ^= 1
+        fresh.write_bytes(content)
+    elif fault == "a link":
+        other = fresh.with_suffix(".other")
+        other.write_bytes(content)
+        fresh.symlink_to(other)
+    elif fault == "a pipe":
+        os.mkfifo(fresh)
+    else:
+        fresh.write_bytes(content)
+    if fault in ("cut", "empty", "one bit"):
+        fresh.chmod(0o600)
+    if fault == "others may write":
+        fresh.chmod(0o622)
+    assert remade(fresh, monkeypatch) == [fresh]
+
+
+def test_a_cut_library_is_made_anew(fresh: Path) -> None:
+    fresh.write_bytes(fresh.read_bytes()[:9000])
+    assert native.available() and build.is_sound(fresh)
+
+
+def foreign(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file be another user's."""
+    if os.geteuid() == 0:
+        os.chown(path, 4242, 4242)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+
+def test_another_users_library_is_not_loaded(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign(fresh, monkeypatch)
+    assert not build.is_sound(fresh)
+
+
+def test_in_a_folder_of_others_a_user_has_a_folder_of_his_own(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign(fresh.parent, monkeypatch)
+    mine = build.folder_of_mine()
+    assert mine.name.startswith("native-") and mine.stat().st_mode & 0o777 == 0o700
+    foreign(mine, monkeypatch)
+    if os.geteuid() == 0:
+        with pytest.raises(build.BuildError, match="set NNZOO_CACHE to a folder of your own"):
+            build.folder_of_mine()
+
+
+def test_a_folder_that_a_group_could_write_to_is_closed(fresh: Path) -> None:
+    fresh.parent.chmod(0o775)
+    assert native.available() and fresh.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_failed_compile_is_said_with_the_compilers_first_line(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "gcc"
+    broken.write_text("#!/bin/sh\necho >&2\necho 'dense.c:1: no such instruction' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda _: str(broken))
+    monkeypatch.setattr(native, "_loaded", {})
+    assert not native.available()
+    assert native.why_not() == "gcc: dense.c:1: no such instruction"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    monkeypatch.setattr(native, "_loaded", {})
+    assert native.why_not() == "gcc: ended with 3"
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(native, "_loaded", {})
+    assert native.why_not() == "there is no C compiler (cc or gcc)"
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setattr(shutil, "which", lambda _: str(broken))
+    monkeypatch.delenv("NNZOO_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(native, "_loaded", {})
+    assert "NNZOO_CACHE" in native.why_not()
+
+
+def test_a_run_says_once_that_native_layers_are_off(
+    nnzoo: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(native, "_loaded", {torch.float32: (None, "gcc: no such instruction")})
+    ran = nnzoo("train", "--config", "mlp", "--set", "train.epochs=1", "--out", str(tmp_path))
+    assert (ran.out + ran.err).count("native layers are off (gcc: no such instruction)") == 1
+    ran = nnzoo("eval", str(tmp_path / "mlp"))
+    assert "native layers" not in ran.out + ran.err
+
+
+def test_openmp_is_found_under_a_path_with_spaces(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = openmp._MAPS.read_text(errors="surrogateescape").splitlines()
+    line = next(each for each in lines if os.path.basename(each).startswith("libgomp"))
+    path = "/" + line.partition("/")[2]
+    other = tmp_path / "a b  c" / "libgomp.so.1"
+    other.parent.mkdir()
+    other.symlink_to(path)
+    maps = tmp_path / "maps"
+    maps.write_text(line.replace(path, str(other)) + "\n")
+    monkeypatch.setattr(openmp, "_MAPS", maps)
+    assert openmp.runtime.__wrapped__() is not None
+
+
+# Fewer threads than asked for.
+
+PROGRAM = """
+import json, sys, threading
+import torch
+from torch import nn
+from nnzoo.models.features import Conv2d, Features
+from nnzoo.models.layers import Linear, Stack
+from nnzoo.models.recurrent import GRU, LSTM
+from nnzoo.native import openmp
+from nnzoo.training.device import ALL_THREADS
+
+openmp.use_threads(2)
+torch.manual_seed(0)
+answers, sums = [], []
+models = {
+    "mlp": (Stack(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)),
+    "cnn": (Features(Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), Conv2d(16, 32, 3), nn.MaxPool2d(2)),
+            torch.randn(16, 1, 14, 14)),
+    "lstm": (LSTM(28, 64, batch_first=True), torch.randn(64, 9, 28)),
+    "gru": (GRU(28, 128, batch_first=True), torch.randn(64, 9, 28)),
+}
+
+def answer(name):
+    model, x = models[name]
+    y = model(x)
+    return y[0] if isinstance(y, tuple) else y
+
+for name, (model, x) in models.items():
+    model.train()
+    for _ in range(2):
+        model.zero_grad()
+        answer(name).square().mean().backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                p -= 0.1 * p.grad
+    sums.append([float(p.double().sum()) for p in model.parameters()])
+    model.eval()
+
+def evaluate(to):
+    openmp.fit_threads()  # as a network does
+    for precise in (True, False):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            for name, (model, _) in models.items():
+                if hasattr(model, "use_native"):
+                    for use in (True, False):
+                        model.use_native = use
+                        to += answer(name).flatten()[::97].double().tolist()
+                else:
+                    to += answer(name).flatten()[::97].double().tolist()
+
+evaluate(answers)
+torch.set_num_threads(2)  # as a program around may
+others = [[], []]
+workers = [threading.Thread(target=evaluate, args=(each,)) for each in others]
+[each.start() for each in workers]
+[each.join() for each in workers]
+print(json.dumps({"sums": sums, "answers": answers, "others": others, "all": ALL_THREADS,
+                  "team": openmp.team_size(2)}))
+"""
+
+
+def run(cache: Path, **variables: str) -> dict[str, Any]:
+    variables["NNZOO_CACHE"] = str(cache)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")} | variables
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        check=False,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, native_folder: Path) -> Path:
+    """A cache folder with what other tests have compiled."""
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "native").symlink_to(native_folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def normal(cache: Path) -> dict[str, Any]:
+    return run(cache)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}, {"OMP_MAX_ACTIVE_LEVELS": "0"},
+     {"OMP_NUM_THREADS": "1"}, {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"}],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_smaller_team_trains_to_the_same_bits_and_answers_the_same(
+    variables: dict[str, str], cache: Path, normal: dict[str, Any]
+) -> None:
+    found = run(cache, **variables)
+    assert found["sums"] == normal["sums"]
+    expected = torch.tensor(normal["answers"])
+    for answers in (found["answers"], *found["others"], *normal["others"]):
+        torch.testing.assert_close(torch.tensor(answers), expected, rtol=0.02, atol=0.02)
+    small = "OMP_DYNAMIC" not in variables and "OMP_NUM_THREADS" not in variables
+    if small:
+        assert (found["team"], found["all"]) == (1, 1)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_child_of_a_fork_computes_on_one_thread_and_ends() -> None:
+    program = """
+import os, sys, torch
+from torch import nn
+from nnzoo.models.layers import Linear, Stack
+from nnzoo.native import openmp
+openmp.use_threads(2)
+model, x = Stack(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)
+y = model(x)
+child = os.fork()
+if not child:
+    openmp.use_threads(2)
+    same = torch.equal(model(x), y) and model.eval()(x).isfinite().all()
+    os._exit(0 if same and torch.get_num_threads() == 1 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, timeout=60, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_that_there_are_not_are_said() -> None:
+    from nnzoo.config.schema import TrainOptions
+    from nnzoo.training.device import thread_note
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        (note,) = thread_note(TrainOptions(threads=2))
+        assert "1 of the run's 2 threads" in note
+        assert thread_note(TrainOptions(threads=1)) == thread_note(TrainOptions()) == []
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_without_a_full_team_the_product_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnzoo.models import layers
+
+    full = layers.multiplier(torch.float32, "cpu")
+    monkeypatch.setattr(layers, "has_full_team", lambda: False)
+    assert layers.multiplier(torch.float32, "cpu") is layers._linear is not full
+    x, layer = torch.randn(3, 4), nn.Linear(4, 2)
+    assert torch.equal(layers._linear(x, layer.weight, layer.bias), layer(x))
