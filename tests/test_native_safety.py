@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
@@ -197,7 +197,7 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     name=st.sampled_from(sorted(CASES)), how=st.sampled_from(CHANGES),
     given_x=st.sampled_from(sorted(INPUTS)), low=st.sampled_from([False, False, True]),
@@ -205,6 +205,7 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_odd_weights_and_inputs_end_as_with_torchs_layers(
     name: str, how: str, given_x: str, low: bool
 ) -> None:
+    assume(name != "lstm" or how != "too narrow")  # torch's own reads beyond such weights
     ours, stock, x = pair(name)
     change(ours, how)
     change(stock, how)
