@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from nnzoo import gpu
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.load import from_dict, locates_errors
-from nnzoo.config.schema import TrainOptions
+from nnzoo.config.schema import TorchvisionOptions, TrainOptions
 from nnzoo.config.shelf import plugin_error
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
@@ -146,8 +147,11 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
     """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
     entry = DATA.get(config.data.name)
     assert entry is not None
+    options = config.data
+    if isinstance(options, TorchvisionOptions) and not _may_download(config, options):
+        options = options.reading_only()
     with status("reading the data"):
-        dataset: Dataset = entry.load()(config.data, None if facts is None else facts["spec"])
+        dataset: Dataset = entry.load()(options, None if facts is None else facts["spec"])
     dataset.spec["task"] = dataset.task
     if len(dataset.splits["train"]) < 2:
         raise DataError("one training row is not enough; hold out fewer (data.split)")
@@ -163,6 +167,15 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
                     f"the {name} split has the label '{label}' that no training row has"
                 )
     return dataset
+
+
+def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
+    """Whether the folder of a published set is named by the user, or lies below the working folder or
+    that of the config: a config file may be a stranger's."""
+    if options.root is None or config.origins.get("data.root") is None:
+        return True
+    root = Path(options.root).resolve()
+    return any(root.is_relative_to(base.resolve()) for base in (Path(), Path(config.source).parent))
 
 
 @locates_errors

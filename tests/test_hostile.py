@@ -17,6 +17,7 @@ from nnzoo import network as networks
 from nnzoo.config import MODELS
 from nnzoo.config.load import from_dict
 from nnzoo.data.dataset import Kind
+from nnzoo.data.images import import_torchvision
 from nnzoo.errors import ConfigError
 from nnzoo.training import checkpoint
 
@@ -236,3 +237,95 @@ def test_a_link_in_place_of_a_studys_files_is_not_followed(nnzoo: NNZOO, tmp_pat
     Path("checkpoints/s/sweep.db").symlink_to(tmp_path / "elsewhere" / "x.db")
     assert "is a link" in nnzoo("sweep", "s.yaml").err
     assert not list(Path("elsewhere").iterdir())
+
+
+def test_a_config_file_has_nothing_downloaded_elsewhere(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mnist = import_torchvision("torchvision.datasets").MNIST
+    asked: list[Path] = []
+
+    def fake(self: Any, root: Any, download: bool = False, **_: Any) -> None:
+        if download:
+            asked.append(Path(root))
+        raise RuntimeError("not found")
+
+    monkeypatch.setattr(mnist, "__init__", fake)
+    Path("work").mkdir()
+    Path("configs").mkdir()
+    monkeypatch.chdir("work")
+    config = tmp_path / "configs" / "m.yaml"
+
+    def train(root: str, *more: str) -> Any:
+        config.write_text(f"data: {{name: mnist, root: {root}}}\nmodel: mlp\n")
+        return nnzoo("train", config, *more)
+
+    for root in ("/elsewhere", "../victim", "~/x"):
+        result = train(root)
+        assert result.code == 3 and not asked
+        assert ":1:27  data.root  'mnist' is not in" in result.err
+        assert "-s data.root=" in result.err
+    for root, more in (("data", ()), (str(tmp_path / "work" / "d"), ()),
+                       ("/elsewhere", ("-s", f"data.root={tmp_path / 'named'}"))):  # fmt: skip
+        asked.clear()
+        assert "its download failed" in train(root, *more).err
+        assert asked
+
+
+def test_what_torch_save_once_wrote_for_mnist_is_not_read(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path("data/MNIST/processed")
+    folder.mkdir(parents=True)
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(4, 28, 28, dtype=torch.uint8), torch.arange(4)), folder / name)
+    loaded: list[Any] = []
+    monkeypatch.setattr(torch, "load", lambda *a, **k: loaded.append(a))
+    mnist = import_torchvision("torchvision.datasets").MNIST
+    monkeypatch.setattr(mnist, "download", lambda self: 1 / 0)
+    Path("m.yaml").write_text("data: mnist\nmodel: mlp\n")
+    result = nnzoo("train", "m.yaml")
+    assert (result.code, loaded) == (3, [])
+
+
+# A machine that lacks what one expects.
+
+
+def test_without_a_home_folder_the_cache_is_private(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import os
+    import tempfile
+
+    from nnzoo import cache
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("NNZOO_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cache._without_home.cache_clear()
+    folder = cache.cache_folder()
+    assert folder == tmp_path / f"nnzoo-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    cache._without_home.cache_clear()
+    other = cache.cache_folder()
+    assert other != folder and other.stat().st_mode & 0o777 == 0o700
+    cache._without_home.cache_clear()
+
+
+def test_a_working_folder_that_is_gone_is_one_message(
+    nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    Path("gone").mkdir()
+    os.chdir("gone")
+    os.rmdir("../gone")
+    for words in (["train", "cnn"], ["predict", "x", "y"], ["runs"]):
+        result = nnzoo(*words)
+        assert result.code == 2
+        assert result.err == "the working folder no longer exists; change to another one\n"

@@ -84,6 +84,8 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         debug = bool(kwargs.get("debug"))
         quiet = kwargs.get("verbose") == 0 or os.environ.get("RANK", "0") != "0"
         try:
+            if not _has_folder():
+                raise UsageError("the working folder no longer exists; change to another one")
             with listening(None if quiet else StatusDisplay()):
                 return function(*args, **kwargs)
         except ToldError as error:
@@ -108,6 +110,15 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             raise _ends(*_unexpected(error)) from None
 
     return wrapped
+
+
+def _has_folder() -> bool:
+    """Whether the folder that this process works in is still there: libraries fail without."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _ends(code: int, message: str) -> typer.Exit:

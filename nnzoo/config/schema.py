@@ -10,7 +10,15 @@ import codecs
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -379,6 +387,20 @@ class TorchvisionOptions(ImageOptions):
 
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn", "usps"]
     root: str | None = Field(None, description="folder of the files; default: NNZOO_DATA or ./data")
+    _may_write: bool = PrivateAttr(True)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether files may be downloaded into `root`: not where a config file alone names a folder
+        elsewhere."""
+        return self._may_write
+
+    def reading_only(self) -> Self:
+        """The same, downloading nothing."""
+        copy = self.model_copy()
+        copy._may_write = False
+        return copy
+
     split: ValSplit = Field(ValSplit(), description="val, stratify, seed")
 
 

@@ -24,7 +24,7 @@ from nnzoo.data.image_folder import PARTS, Pictures, describe_folder
 from nnzoo.data.picture_tree import examples, plural
 from nnzoo.data.pictures import BITS
 from nnzoo.data.splitting import split_rows
-from nnzoo.errors import DataError
+from nnzoo.errors import DataError, shell_word
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
@@ -105,14 +105,21 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
     With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
     Raises DataError where a download fails, saying where files can be placed by hand.
     """
-    root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
+    try:
+        root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
+    except RuntimeError:  # "~" where there is no home folder
+        raise DataError(
+            "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
+        ) from None
     name = options.name
     cls = getattr(import_torchvision("torchvision.datasets"), _CLASSES[name])
     extra = {"split": options.subset} if isinstance(options, EmnistOptions) else {}
     parts = {}
     for part in ("train", "test"):
         where = {"split": part} if name == "svhn" else {"train": part == "train"}
-        parts[part] = _read_torchvision(cls, name, root, {**where, **extra}, spec is None)
+        parts[part] = _read_torchvision(
+            cls, name, root, {**where, **extra}, spec is None, options.may_write
+        )
     labels = _torchvision_labels(name, parts["train"])
     x, y = {}, {}
     for part, source in parts.items():
@@ -132,8 +139,11 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
 
 
 def _read_torchvision(
-    cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool
+    cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool, may_write: bool
 ) -> Any:
+    if hasattr(cls, "_check_legacy_exist"):
+        # What torchvision itself once saved with torch.save is not read: it may be anyone's.
+        cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
     try:
         return cls(root, download=False, **arguments)
     except (RuntimeError, FileNotFoundError):
@@ -144,6 +154,11 @@ def _read_torchvision(
         raise DataError(f"data '{name}': the files in {root} cannot be read: {error}") from None
     if not download:
         raise DataError(f"data '{name}' is not in {root}; 'nnzoo train' downloads it")
+    if not may_write:
+        raise DataError(
+            f"data.root: '{name}' is not in {root}, and a config file names no folder to write to but "
+            f"its own and the working one; -s data.root={shell_word(root)} downloads it there"
+        )
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
