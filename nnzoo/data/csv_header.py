@@ -14,6 +14,7 @@ Form = Literal["missing", "number", "dressed", "date", "word"]
 # 1.5, -3, 1e-5, .5, 1,5, 1,250,000.00 and 1 250 000; not 2020_01, which Python would take for one.
 _DIGITS = r"(?:(?:\d{1,3}(?:[ ,.'\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d*)?|[.,]\d+)"
 _NUMBER = rf"[+\-−]?{_DIGITS}(?:[eE][+\-]?\d+)?"
+_IS_PLAIN = re.compile(r"-?\d+(?:\.\d+)?")  # by far the most
 _IS_NUMBER = re.compile(_NUMBER)
 # $105,000; 12.5%; 75 hp; <0.1; (300)
 _IS_DRESSED = re.compile(rf"[^\w\s]{{0,3}}\s*{_NUMBER}\s*[%\w°²³/)\]*]{{0,8}}")
@@ -22,12 +23,14 @@ _IS_DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.: T].*)?|\d{1,2}[-/. ]\w{3,9}
 MOSTLY = 0.9
 LONGEST = 60  # characters of a number or date
 # Rows that are looked at for what a column holds, and for steps like those of the first.
-FORM_ROWS = 200
+FORM_ROWS = 100
 FEW = 20
 
 
 def form_of(cell: str) -> Form:
     """What a value looks like."""
+    if _IS_PLAIN.fullmatch(cell):
+        return "number"
     cell = cell.strip()
     if cell in MISSING:
         return "missing"
@@ -40,16 +43,27 @@ def form_of(cell: str) -> Form:
     return "dressed" if _IS_DRESSED.fullmatch(cell) else "word"
 
 
+def is_words(cells: list[str]) -> bool:
+    """Whether a row holds no number or date."""
+    return all(form_of(cell) in ("word", "missing") for cell in cells)
+
+
 class Columns:
     """The sampled rows below a first row, column by column."""
 
     def __init__(self, rows: list[list[str]], width: int) -> None:
         self.values = [[row[j].strip() for row in rows if j < len(row)] for j in range(width)]
-        self.forms = [Counter(map(form_of, column[:FORM_ROWS])) for column in self.values]
+        self._forms: dict[int, Counter[Form]] = {}
+
+    def forms(self, j: int) -> Counter[Form]:
+        """How many values of a column look like what."""
+        if j not in self._forms:
+            self._forms[j] = Counter(map(form_of, self.values[j][:FORM_ROWS]))
+        return self._forms[j]
 
     def mostly(self, j: int) -> Form | None:
         """What (nearly) all values of a column are that are there; None where it is mixed or empty."""
-        counts = Counter({form: n for form, n in self.forms[j].items() if form != "missing"})
+        counts = Counter({form: n for form, n in self.forms(j).items() if form != "missing"})
         if not counts:
             return None
         form, count = counts.most_common(1)[0]
@@ -106,7 +120,7 @@ def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     # A date or quantity over plain numbers, or a number over words, is no value of its column.
     other = [
         j for j, form in enumerate(forms)
-        if form in ("number", "dressed", "date") and columns.forms[j][form] == 0 and columns.mostly(j)
+        if form in ("number", "dressed", "date") and columns.forms(j)[form] == 0 and columns.mostly(j)
     ]  # fmt: skip
     if other and len(below) > 1:
         return True, taken

@@ -13,9 +13,9 @@ from nnzoo.data.columns import shorten
 from nnzoo.data.csv_header import (
     MOSTLY,
     Columns,
-    Form,
     form_of,
     is_header,
+    is_words,
     plainly_names,
     unique_names,
     words_over_numbers,
@@ -43,7 +43,7 @@ class Layout:
     skip: lines above the first data row; names: of all columns, as many as are kept; named: whether
     the file gave them; width: values in a row of the file; blank: how many columns at the end are
     empty, and left out; header: the row that gave the names, where it cannot be one of data;
-    forms: what the columns mostly hold.
+    sample: the first data rows.
     """
 
     delimiter: str
@@ -53,7 +53,7 @@ class Layout:
     width: int
     blank: int
     header: list[str] | None
-    forms: list[Form | None]
+    sample: Columns
     notes: list[str] = field(default_factory=list)
 
 
@@ -110,10 +110,10 @@ class _Reading:
     @property
     def even(self) -> float:
         """The share of rows that are of equal width; shorter ones at the end may be a footer."""
-        widths = [len(row.cells) for row in self.table]
-        while len(widths) > 1 and widths[-1] < self.width:
-            widths.pop()
-        return widths.count(self.width) / max(1, len(widths))
+        rows = [row.cells for row in self.table]
+        while len(rows) > 1 and len(rows[-1]) < self.width and is_words(rows[-1]):
+            rows.pop()
+        return sum(len(cells) == self.width for cells in rows) / max(1, len(rows))
 
     @property
     def table(self) -> list[Row]:
@@ -131,7 +131,7 @@ class _Reading:
         cells = [cell for row in self.table[:50] for cell in row.cells]
         rivals = [each.delimiter for each in others if each.delimiter != self.delimiter]
         clean = sum(
-            form_of(cell) == "number" or not any(rival in cell for rival in rivals)
+            not any(rival in cell for rival in rivals) or form_of(cell) == "number"
             for cell in cells
         )
         return (self.even >= MOSTLY, clean / max(1, len(cells)), self.even, self.width)
@@ -176,13 +176,13 @@ def _find_start(rows: list[Row], width: int, header: bool | Literal["auto"]) -> 
     if comments == len(rows):
         return 0
     first = next((i for i in range(comments, len(rows)) if len(rows[i].cells) == width), comments)
-    named = header is not False and _names_columns(rows, first)
     if width == 1 and header is not False and _names_columns(rows, first + 1):
         return first + 1  # a title and a name above numbers
     above = rows[comments:first]
     filled = [sum(bool(cell.strip()) for cell in row.cells) for row in above]
     if len(above) > MAX_ABOVE or any(count > width for count in filled):
         return comments
+    named = bool(above) and header is not False and _names_columns(rows, first)
     # One value above a table of many columns is a title; several may be a row that lacks some.
     if not named and any(2 * count > max(2, width) for count in filled):
         return comments
@@ -300,8 +300,9 @@ def _layout(
     plain = named and words_over_numbers(first.cells, others) > 0
     header_row = first.cells if plain and begin else None
     sample = Columns([row.cells for row in data], width)
-    forms = [sample.mostly(j) for j in range(width)]
-    return Layout(delimiter, skip, unique, named, width, blank, header_row, forms, notes + changed)
+    return Layout(
+        delimiter, skip, unique, named, width, blank, header_row, sample, notes + changed
+    )  # fmt: skip
 
 
 def _skipped(lines: list[str], count: int, named: bool) -> list[str]:
@@ -344,7 +345,7 @@ def _comment_header(file: Path, found: _Reading, lines: list[str]) -> Row | None
         return None
     below = [row.cells for row in islice(found.table, 200)]
     fits = len(rows) == 1 and len(rows[0].cells) == len(found.table[0].cells)
-    fits = fits and all(form_of(cell) in ("word", "missing") for cell in rows[0].cells)
+    fits = fits and is_words(rows[0].cells)
     if not fits or not words_over_numbers(rows[0].cells, Columns(below, len(rows[0].cells))):
         return None
     return Row(line, rows[0].cells)

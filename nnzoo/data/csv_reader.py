@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nnzoo.data import limits
 from nnzoo.data.columns import shorten
-from nnzoo.data.csv_header import form_of
+from nnzoo.data.csv_header import form_of, is_words
 from nnzoo.data.csv_layout import Layout, find_layout
 from nnzoo.data.csv_rows import DELIMITERS, CutError, Row, cut, is_comment, other_delimiter
 from nnzoo.data.file_kind import Source
@@ -58,7 +58,8 @@ def read_csv(
             rows.append(cells)
             if lines.size >= PIECE:
                 yield _frame(rows, layout, start), layout.named, notes
-                start, rows, notes, lines.size = count, [], [], 0
+                start, rows, notes = count, [], []
+                lines.start_piece()
         if bounded:
             limits.refuse_cells(file, count, layout.width)
         notes = notes + reader.notes()
@@ -73,7 +74,9 @@ def _frame(rows: list[list[str]], layout: Layout, start: int) -> pandas.DataFram
     columns = list(zip(*rows, strict=True)) or [() for _ in layout.names]
     index = pandas.RangeIndex(start, start + len(rows))
     series = [
-        pandas.Series([cell or None for cell in column], index=index, dtype=str)
+        pandas.Series(
+            column if all(column) else [cell or None for cell in column], index=index, dtype=str
+        )
         for column in columns[: len(layout.names)]
     ]
     frame = pandas.concat(series, axis=1)
@@ -84,7 +87,8 @@ def _frame(rows: list[list[str]], layout: Layout, start: int) -> pandas.DataFram
 class _Lines:
     """The lines below the header.
 
-    size: characters since it was last set to 0; last: the last line. Raises DataError for a row
+    size: characters since the last piece, of which `row_begins` lie above the row that is read;
+    last_row: the line where the row before ends; last: the last line. Raises DataError for a row
     that does not end.
     """
 
@@ -92,28 +96,31 @@ class _Lines:
         self.file = source.file
         self.skip = layout.skip
         self.text = TextLines(source, codec)
-        self.size = self.blank = self.formulas = self._row_size = 0
-        self._row_line = layout.skip + 1
+        self.size = self.row_begins = self.blank = self.formulas = 0
+        self.last_row = layout.skip
         self.last = ""
 
     def __iter__(self) -> Iterator[str]:
-        for line in self.text:
-            if self.text.number <= self.skip:
-                continue
+        lines = iter(self.text)
+        for _ in range(self.skip):
+            next(lines, "")
+        longest = limits.MAX_ROW
+        for line in lines:
             self.size += len(line)
-            self._row_size += len(line)
-            if self._row_size >= limits.MAX_ROW:
+            if self.size - self.row_begins >= longest:
                 raise DataError(
-                    f"{self.file}:{self._row_line}: a row of more than {limits.MAX_ROW:,} characters"
+                    f"{self.file}:{self.last_row + 1}: a row of more than {longest:,} characters"
                 )
-            self.formulas += '="' in line
-            self.blank += line.isspace()
+            if '="' in line:
+                self.formulas += 1
+            elif line.isspace():
+                self.blank += 1
             self.last = line
             yield line
 
-    def row_ends(self) -> None:
-        self._row_size = 0
-        self._row_line = self.text.number + 1
+    def start_piece(self) -> None:
+        """Count characters anew."""
+        self.size = self.row_begins = 0
 
     def close(self) -> None:
         self.text.close()
@@ -128,7 +135,7 @@ class _Rows:
     def __init__(self, lines: _Lines, layout: Layout) -> None:
         self.lines = lines
         self.layout = layout
-        self.sample: list[list[str]] = [layout.names] if layout.named else []
+        self.first = layout.names if layout.named else []
         # Lines that were left out: the first, and how many.
         self.comments: list[Row] = []
         self.footer: list[Row] = []
@@ -140,18 +147,23 @@ class _Rows:
         self.longer: list[Row] = []
 
     def __iter__(self) -> Iterator[list[str]]:
-        layout, width, file = self.layout, self.layout.width, self.lines.file
+        layout, width, file, lines = self.layout, self.layout.width, self.lines.file, self.lines
+        header = layout.header
         try:
-            for row in cut(file, self.lines, layout.delimiter, layout.skip):
-                self.lines.row_ends()
+            for row in cut(file, lines, layout.delimiter, layout.skip):
+                lines.row_begins, lines.last_row = lines.size, lines.text.number
                 cells = row.cells
+                plain = len(cells) == width and cells[0] and cells[-1] and cells != header
+                if plain and self.any and not self.pending and not self.footer and not layout.blank:
+                    yield cells
+                    continue
                 if len(cells) != width:
                     cells = self._other_width(row)
                     if cells is None:
                         continue
                 if self.footer and any(map(str.strip, cells)):
                     raise self._ragged(self.footer[0])
-                if cells == layout.header:
+                if cells == header:
                     self.headers.append(row)
                     continue
                 if self._may_end_table(cells):
@@ -167,9 +179,7 @@ class _Rows:
                         f"{file}:{row.line}: a value in a column that has no name and was empty "
                         "above; name it, or remove the value"
                     )
-                if len(self.sample) < 10:
-                    self.sample.append(cells)
-                self.any = True
+                self.any, self.first = True, self.first or cells
                 yield cells
             if not self.any:  # a table of nothing but gaps
                 yield from (row.cells for row in self.pending)
@@ -192,7 +202,7 @@ class _Rows:
             and all(form_of(cells[j]) == "word" for j in present)
             and (
                 bool(self.pending)
-                or all(self.layout.forms[j] not in (None, "word") for j in present)
+                or all(self.layout.sample.mostly(j) not in (None, "word") for j in present)
             )
         )
 
@@ -210,7 +220,7 @@ class _Rows:
             return cells[:width]
         if width < layout.width and width >= layout.width - layout.blank:
             return cells + [""] * (layout.width - width)
-        words = all(form_of(cell) in ("word", "missing") for cell in cells)
+        words = is_words(cells)
         if width < layout.width and words and len(self.footer) < MAX_FOOTER and not self._others():
             self.footer.append(row)  # an error, should a row of the table follow
             return None
@@ -218,7 +228,7 @@ class _Rows:
 
     def _ragged(self, row: Row) -> DataError:
         layout = self.layout
-        hint = other_delimiter(self.sample, layout.delimiter) if self.sample else ""
+        hint = other_delimiter([self.first], layout.delimiter) if self.first else ""
         others = [] if self.footer else self._others()
         if not hint and others:
             hint = f"; this line is separated by {others[0]}, unlike those above"

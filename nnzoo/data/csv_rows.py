@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from nnzoo.data.limits import MAX_VALUE, refuse_columns
+from nnzoo.data import limits
 
 # As they are, and as YAML writes them; blanks stand for any run of blanks and tabs.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
@@ -19,8 +19,7 @@ _UNIT = "\x1f"
 _FORMULA = re.compile(r'(?<![^,;\t|])="([^"]*)"(?![^,;\t|\r\n])|"=""([^"]*)"""')
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row that is not blank; line: where it begins, from 1."""
 
     line: int
@@ -34,7 +33,7 @@ class CutError(Exception):
         if "end of data" in reason:
             reason = "a quote is opened and never closed"
         elif "field limit" in reason:
-            reason = f"a value of more than {MAX_VALUE:,} characters; an open quote?"
+            reason = f"a value of more than {limits.MAX_VALUE:,} characters; an open quote?"
         elif "expected after" in reason:
             reason = "there is text behind a closing quote; a quote inside a value is written twice"
         super().__init__(reason)
@@ -49,9 +48,12 @@ def cut(file: Path, lines: Iterable[str], delimiter: str, above: int = 0) -> Ite
     single = delimiter if len(delimiter) == 1 else _UNIT
 
     def checked() -> Iterator[str]:
+        plain, most = single == delimiter != " ", limits.MAX_COLUMNS
         for number, line in enumerate(lines, above + 1):
-            line = prepared(line, delimiter)
-            refuse_columns(file, line.count(single) + 1, number)
+            if not plain or '="' in line:
+                line = prepared(line, delimiter)
+            if len(line) >= most:
+                limits.refuse_columns(file, line.count(single) + 1, number)
             yield line
 
     reader = csv.reader(
@@ -69,7 +71,7 @@ def cut(file: Path, lines: Iterable[str], delimiter: str, above: int = 0) -> Ite
 
 def prepared(line: str, delimiter: str) -> str:
     """A line that Python's reader cuts at one character; Excel's ="00123" is the text in it."""
-    if '="' in line or '"=""' in line:
+    if '="' in line:
         line = _FORMULA.sub(lambda found: f'"{found[1] or found[2] or ""}"', line)
     if delimiter == " ":
         return re.sub(r"[ \t]+", " ", line.strip(" \t\r\n")) + "\n" * line.endswith(("\n", "\r"))

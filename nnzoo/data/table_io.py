@@ -149,7 +149,9 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
         for number, (frame, named, new) in enumerate(pieces):
             if number == 0:
                 _check_columns(file, frame)
-            yield Table(mark_missing(frame, options.words), named, notes + new)
+            if not options.keep_words:  # an empty cell is None already
+                frame = mark_missing(frame, options.words)
+            yield Table(frame, named, notes + new)
             notes = []
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
