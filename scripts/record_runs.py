@@ -28,7 +28,7 @@ import torch
 
 FIXED = ["train.precision=fp32", "train.threads=1"]
 # Times, and what a later version may add to without changing what was trained.
-IGNORED = ("samples_per_second", "seconds", "config", "data", "format", "position",
+IGNORED = ("samples_per_second", "seconds", "config", "data", "device", "format", "position",
            "val_auc", "val_average_precision")  # fmt: skip
 
 # name: (bundled config, values set, further arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -132,6 +133,28 @@ def test_colours_of_sixteen_bits_are_said_and_refused_where_they_come_out_black(
         Exception, match=r"2 of 4 pictures are broken:\n  d/a/1\.png: its colours have 16"
     ):
         load()
+
+
+def test_transparent_and_cmyk_pictures_are_said() -> None:
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        save(f"d/{label}/0.png", rng.integers(0, 255, (4, 4, 3), np.uint8))
+        save(f"d/{label}/opaque.png", np.full((4, 4, 4), (9, 9, ord(label), 255), np.uint8))
+    save("d/a/clear.png", np.full((4, 4, 4), (9, 9, 9, 100), np.uint8))
+    Image.new("CMYK", (4, 4), (200, 9, 9, 9)).save("d/b/print.jpg")
+    assert load().notes == [
+        "1 picture is transparent: laid on white (a/clear.png)",
+        "1 picture is CMYK: converted to red, green and blue (b/print.jpg)",
+    ]
+
+
+def test_equal_pictures_are_counted_wherever_they_are() -> None:
+    colours()
+    for name in ("d/a/7.png", "d/a/8.png"):
+        shutil.copy("d/a/0.png", name)
+    assert load().notes == [
+        "2 pictures equal another, as they are decoded (a/0.png and a/7.png, …)"
+    ]
 
 
 def test_negative_values_are_no_colours() -> None:

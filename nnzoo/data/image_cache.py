@@ -37,7 +37,7 @@ try:
 except ImportError:  # Windows: files in use cannot be removed there
     fcntl = None
 
-VERSION = 4
+VERSION = 5
 DIGEST = 16  # bytes per row
 CHUNK = 1 << 22  # bytes that are hashed at once
 SHOWN = 10  # broken pictures

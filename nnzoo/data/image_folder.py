@@ -306,12 +306,12 @@ class _Description:
             )
         exact = {same_name(label): label for label in labels}
         folded: dict[str, list[str]] = {}
-        for label in labels:
-            folded.setdefault(same_name(label).casefold(), []).append(label)
-        alike = [each for each in folded.values() if len(each) > 1]
+        for each in labels:
+            folded.setdefault(same_name(each).casefold(), []).append(each)
+        alike = [names for names in folded.values() if len(names) > 1]
         self.result.notes += [
-            f"classes {' and '.join(map(repr, each))} differ in nothing but capitals"
-            for each in alike
+            f"classes {' and '.join(map(repr, names))} differ in nothing but capitals"
+            for names in alike
         ]
         for part, classes in found.items():
             if part != "train" and len(classes) == 1 and not {*classes} & {*exact}:
@@ -335,12 +335,12 @@ class _Description:
                 files = [file for folder in class_folders for file in folder.walk()]
                 pictures.setdefault(label, []).extend(files)
             self.result.parts[part] = pictures
-            lacking = [label for label in labels if label not in pictures]
+            lacking = [each for each in labels if each not in pictures]
             if lacking and part != "train":
                 self.result.notes.append(
                     f"{folders[part].path} has no pictures of {examples(lacking)}"
                 )
-        self.result.labels = labels
+        self.result.labels = list(labels)
 
     @property
     def root(self) -> Path:

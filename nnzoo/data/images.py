@@ -264,12 +264,15 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
     dark: list[str] = []
     colours: list[str] = []
     brightest = 0
+    converted: dict[str, list[str]] = {}
     bright: list[str] = []
     for part in parts.values():
         report, files = part.decoded.report, part.all_files
         broken += [f"{files[row]}: {reason}" for row, reason in report.broken]
         animated += [files[row] for row in report.animated]
         colours += [files[row] for row in report.deep]
+        for row, mode in report.converted.items():
+            converted.setdefault(mode, []).append(files[row])
         brightest = max([brightest, *report.deep.values()])
         tops = report.largest.items()
         deep += [files[row] for row, _ in tops]
@@ -288,6 +291,10 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
         notes.append(f"{count} grey values of 16 or 32 bits ({examples(deep, 1)}); all are below "
                      f"{1 << bits:,} and {scale}")  # fmt: skip
+    for mode, names in converted.items():
+        how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
+        count = plural(len(names), "picture is", "pictures are")
+        notes.append(f"{count} {mode}: {how} ({examples(names)})")
     if colours:
         count = plural(len(colours), "picture has", "pictures have")
         notes.append(f"{count} colours of 16 bits, of which the upper 8 are read ({examples(colours, 1)}); "
@@ -305,6 +312,8 @@ def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
     notes = []
     names: dict[bytes, tuple[str, int]] = {}
     of_two: list[str] = []
+    seen: dict[bytes, str] = {}
+    equal: list[str] = []
     for split in (name for name in PARTS if name in places):
         part, rows = places[split]
         digests = [part.decoded.digests[row].tobytes() for row in rows.tolist()]
@@ -317,11 +326,17 @@ def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
                          f"as they are decoded ({examples(twins, 1)})")  # fmt: skip
         for row, digest in zip(rows.tolist(), digests, strict=True):
             file, label = part.files[row], int(part.y[row])
+            if digest in seen:
+                equal.append(f"{seen[digest]} and {file}")
+            seen.setdefault(digest, file)
             first = names.get(digest)
             if first is not None and first[1] != label:
                 of_two.append(f"{first[0]} and {file}")
             elif split == "train":
                 names.setdefault(digest, (file, label))
+    if equal:
+        count = plural(len(equal), "picture equals another", "pictures equal another")
+        notes.insert(0, f"{count}, as they are decoded ({examples(equal, 1)})")
     if of_two:
         count = plural(len(of_two), "picture")
         notes.append(

@@ -69,26 +69,29 @@ class DecodeFacts:
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
     largest value, where its pixels are integers of more than 8 bits; deep: the largest of the upper 8
-    bits, where its colours have 16, of which Pillow reads no more.
+    bits, where its colours have 16, of which Pillow reads no more; converted: what else changes its
+    values, "transparent" or a mode such as CMYK.
     """
 
     limit: int | None = None
     animated: bool = False
     largest: int | None = None
     deep: int | None = None
+    converted: str | None = None
 
 
 @dataclass
 class DecodeReport:
     """What decoding many pictures shows; pictures are named by their rows.
 
-    broken: (row, reason); largest, deep: by row, as in `DecodeFacts`; large: left for later.
+    broken: (row, reason); largest, deep, converted: by row, as in `DecodeFacts`; large: left for later.
     """
 
     broken: list[tuple[int, str]] = field(default_factory=list)
     animated: list[int] = field(default_factory=list)
     largest: dict[int, int] = field(default_factory=dict)
     deep: dict[int, int] = field(default_factory=dict)
+    converted: dict[int, str] = field(default_factory=dict)
     large: list[int] = field(default_factory=list)
 
     def add(self, values: dict[str, Any]) -> None:
@@ -97,6 +100,7 @@ class DecodeReport:
         self.animated += map(int, values["animated"])
         self.largest |= {int(row): int(value) for row, value in values["largest"].items()}
         self.deep |= {int(row): int(value) for row, value in values["deep"].items()}
+        self.converted |= {int(row): str(mode) for row, mode in values["converted"].items()}
         self.large += map(int, values["large"])
 
 
@@ -187,7 +191,11 @@ def _plain(image: Any, bits: int, facts: DecodeFacts) -> Any:
         raise ValueError("floating-point pixels have no fixed range; save it with 8 bits a channel")
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        if image.getextrema()[3][0] < 255:
+            facts.converted = "transparent"
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode not in ("1", "L", "P", "RGB"):
+        facts.converted = image.mode
     return image
 
 
@@ -316,7 +324,8 @@ def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
             worker.wait()
             for stream in (worker.stdin, worker.stdout, errors):
                 with suppress(OSError):  # what it no longer reads
-                    stream.close()
+                    if stream is not None:
+                        stream.close()
 
 
 def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
@@ -345,6 +354,8 @@ def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
                     report.largest[row] = facts.largest
                 if facts.deep is not None:
                     report.deep[row] = facts.deep
+                if facts.converted is not None:
+                    report.converted[row] = facts.converted
             if time.monotonic() - told > PROGRESS_INTERVAL:
                 told = time.monotonic()
                 advance(done - len(report.large))

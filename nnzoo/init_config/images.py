@@ -114,7 +114,7 @@ train:
 
 def _epochs(pictures: int) -> tuple[int, int]:
     """Epochs and the patience of early stopping for a number of training pictures."""
-    epochs = 60 if pictures < 400 else 30 if pictures < 4000 else 15 if pictures < 40_000 else 8
+    epochs = 60 if pictures < 100 else 30 if pictures < 4000 else 15 if pictures < 40_000 else 8
     return epochs, max(4, epochs // 3)
 
 
