@@ -148,7 +148,7 @@ class Joined(Processes):
             raise LostError(
                 f"{self.name}: another process of this run is gone or does not answer "
                 f"({str(error).strip().splitlines()[0][:200]}); start the same command again, or have "
-                "torchrun do so (--max-restarts): it goes on from the last checkpoint"
+                "torchrun do so (--max-restarts): it resumes from the last checkpoint"
             ) from None
 
     def _round(self, code: int, number: int = 0) -> list[tuple[int, int]]:

@@ -200,7 +200,7 @@ def start(
     network.use(config.train)
     if config.train.kernels == "native" and not native.available():
         notes.append(
-            f"this run's layers were native, and here are none ({native.why_not()}): torch's go on with "
+            f"this run's layers were native, and here are none ({native.why_not()}): torch's continue "
             "it, and the last digits will differ"
         )
     elif (

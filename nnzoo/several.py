@@ -57,10 +57,10 @@ class Member:
         return f"{self.kind} {self.number}"
 
     def to_dict(self) -> dict[str, Any]:
-        told = {self.kind: self.number, "run": self.folder.path.name, "run_dir": str(self.folder.path),
+        record = {self.kind: self.number, "run": self.folder.path.name, "run_dir": str(self.folder.path),
                 "state": self.state, "epochs": self.epochs, "best": self.best, "val": self.val,
                 "test": self.test}  # fmt: skip
-        return told | ({"error": self.error} if self.error else {})
+        return record | ({"error": self.error} if self.error else {})
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def folds(config: RunConfig, count: int, out: Path) -> Group:
     if not isinstance(split, ValSplit):
         raise UsageError(
             f"--folds is for tables and images, not for '{config.data.name}': rows of a series must be "
-            "judged by none that come before them, and generated ones can be made anew; try --seeds"
+            "judged by none that come before them, and generated ones can be drawn again; try --seeds"
         )
     configs = {}
     for fold in range(1, count + 1):

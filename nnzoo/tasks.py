@@ -100,7 +100,7 @@ class Classification(_Judge):
             )
         if len(labels) > MAX_CLASSES:
             raise DataError(
-                f"{len(labels):,} classes; at most {MAX_CLASSES:,} are told apart, by a matrix of all "
+                f"{len(labels):,} classes; at most {MAX_CLASSES:,} can be told apart, by a matrix of all "
                 "pairs. Is the target an id (data.target), or a number (data.task: regression)?"
             )
         self.labels = labels

@@ -73,7 +73,7 @@ def test_without_scikit_learn_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("nnzoo.data.bundled.find_spec", lambda name: None)
-    with pytest.raises(DataError, match="lies in scikit-learn's wheel: pip install scikit-learn"):
+    with pytest.raises(DataError, match="comes with scikit-learn: pip install scikit-learn"):
         load_table(BundledTableOptions(name="iris"))
 
 

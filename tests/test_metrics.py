@@ -357,4 +357,4 @@ def test_too_many_classes_are_refused_before_their_matrix_is_made(nnzoo: Any) ->
     Path("t.yaml").write_text("data: {name: csv, path: t.csv, task: classification}\nmodel: mlp\n")
     result = nnzoo("train", "t.yaml")
     assert result.code == 3
-    assert "6,000 classes; at most 5,000 are told apart" in result.err
+    assert "6,000 classes; at most 5,000 can be told apart" in result.err

@@ -592,7 +592,7 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     Path("new.csv").write_text("a,b\n1,2\n")
     for words, code, message in (
         (["none.png"], 3, "no file none.png\n"),
-        (["new.csv"], 3, f"new.csv is no picture; {pictures}"),
+        (["new.csv"], 3, f"new.csv is not an image; {pictures}"),
         (["empty"], 3, f"empty has no pictures; {pictures}"),
         ([], 2, f"missing input: nnzoo predict {RUN} photos/\n"),
         (["pipe.png"], 3, "not a regular file: pipe.png\n"),
@@ -620,7 +620,7 @@ def test_a_picture_or_folder_for_a_table_is_refused(nnzoo: Nnzoo) -> None:
         "this network reads tables: CSV or Parquet files with the columns sepal length (cm), "
         "sepal width (cm), petal length (cm), petal width (cm)\n"
     )
-    assert nnzoo("predict", RUN, "x.png").err == f"x.png is a picture; {reads}"
+    assert nnzoo("predict", RUN, "x.png").err == f"x.png is an image; {reads}"
     assert nnzoo("predict", RUN, "f").err == f"f is a folder; {reads}"
     assert nnzoo("predict", RUN).err == f"missing input: nnzoo predict {RUN} new.csv\n"
     Path("new.csv").write_text("sepal length (cm)\n1\n")

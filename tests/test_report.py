@@ -196,7 +196,7 @@ def test_formulas_links_and_gaps_do_no_harm(nnzoo: NNZOO, tmp_path: Path) -> Non
 
 
 def test_what_is_no_run_is_told(nnzoo: NNZOO) -> None:
-    assert "is no run folder; a report is about one" in nnzoo("report", "nothing").err
+    assert "is not a run folder; give one, such as" in nnzoo("report", "nothing").err
     Path("empty").mkdir()
     result = nnzoo("report", "empty")
     assert result.code == 5 and "holds no best.pt; train first" in result.err

@@ -538,7 +538,10 @@ def test_a_damaged_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable
         Path("checkpoints/cnn", name).write_bytes(b"")
     result = nnzoo("train", "--config", "cnn", *FAST)
     assert result.code == 5
-    assert "nothing to go on from: --fresh sets checkpoints/cnn aside and starts over" in result.err
+    assert (
+        "nothing to resume: --fresh starts over and keeps checkpoints/cnn under another name"
+        in result.err
+    )
 
 
 def test_a_missing_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable[..., Any]) -> None:

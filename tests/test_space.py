@@ -102,7 +102,7 @@ def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told:
 def test_a_section_that_is_none_in_some_trials_takes_no_keys() -> None:
     (fault,) = faults("{optim.clip: [null, {norm: 1}], optim.clip.norm: [0.1, 1]}")
     assert fault[1] == "sweep.space.optim.clip.norm"
-    assert "lies in optim.clip, which is nothing in some trials; write whole sections" in fault[2]
+    assert "is in optim.clip, which is nothing in some trials; write whole sections" in fault[2]
 
 
 def test_a_section_may_be_tried_where_what_decides_stays_as_it_is() -> None:

@@ -314,7 +314,7 @@ def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
     for _ in range(2):  # also of a study that is at its end
         result = nnzoo("sweep", "flowers.yaml", *sets)
         assert result.code == 4
-        assert "no trial of 2 came to its end:\n  trial 0: training diverged" in result.err
+        assert "no trial of 2 finished:\n  trial 0: training diverged" in result.err
         assert "No trial is complete yet." in Path("checkpoints/flowers/sweep.html").read_text()
 
 
@@ -468,7 +468,7 @@ def test_a_trial_of_another_machine_is_waited_for_or_given_up(
     assert "still made by other processes: trial 0 (far-away)" in result.err
     assert "--lost HOST" in result.err
     result = nnzoo("sweep", "flowers.yaml", *sets, "--lost", "far-away")
-    assert "1 trial of far-away will be made anew" in result.err
+    assert "1 trial of far-away will be restarted" in result.err
     study = open_study(settings, Path("checkpoints"))
     assert [(row.state, row.host) for row in study.rows()] == [("complete", "here")] * 2
 
@@ -620,7 +620,7 @@ def test_fresh_sets_the_old_study_aside_and_loses_nothing(nnzoo: NNZOO) -> None:
     result = nnzoo("sweep", "flowers.yaml", "--trials", "1", "--seed", "3", "--fresh")
     assert result.code == 0, result.err
     (aside,) = Path("checkpoints").glob("flowers.sweep.*")
-    assert f"the old study lies in {aside}" in result.err
+    assert f"the old study was moved to {aside}" in result.err
     assert (aside / "best.yaml").read_bytes() == before["best.yaml"]
     assert {"0", "1"} <= files(aside / "trials") and (aside / "sweep.db").exists()
     # A run under the same name has nothing to do with it.

@@ -120,9 +120,8 @@ def train_several(
     elif verbose:
         tables.print_group(stdout, ended)
         member = group.members[0].folder.path
-        say(
-            f"next: nnzoo runs {shell_word(group.path)}  # nnzoo report {shell_word(member)}", "dim"
-        )
+        say(f"next: nnzoo runs {shell_word(group.path)}", "dim")
+        say(f"      nnzoo report {shell_word(member)}", "dim")
     if ended["summary"]["diverged"]:
         raise typer.Exit(DivergedError.exit_code)
 

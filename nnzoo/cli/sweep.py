@@ -157,7 +157,7 @@ def _failure(rows: list[Row]) -> NnzooError:
     told = [f"trial {', '.join(numbers[:5])}{', …' * (len(numbers) > 5)}: {reason}"
             for reason, numbers in reasons.items()]  # fmt: skip
     more = [f"and {len(told) - 10} more reasons"] if len(told) > 10 else []
-    text = "\n  ".join([f"no trial of {len(rows)} came to its end:", *told[:10], *more])
+    text = "\n  ".join([f"no trial of {len(rows)} finished:", *told[:10], *more])
     return (DivergedError if any(row.state == "diverged" for row in rows) else UsageError)(text)
 
 

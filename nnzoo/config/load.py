@@ -545,7 +545,7 @@ class _Parser:
             for other, choice in company:
                 if key_path(other) in replaced:
                     return [
-                        f"lies in {other}, which is {_brief(choice)} in some trials; write whole sections "
+                        f"is in {other}, which is {_brief(choice)} in some trials; write whole sections "
                         f"as the values of {other} instead"
                     ]
             for at, message in self.faults_of(tree, str(path[0])):

@@ -43,7 +43,7 @@ _COLUMNS = {
 def _file(name: str) -> Path:
     found = find_spec("sklearn")
     if found is None or found.origin is None:
-        raise DataError("this data set lies in scikit-learn's wheel: pip install scikit-learn")
+        raise DataError("this data set comes with scikit-learn: pip install scikit-learn")
     return Path(found.origin).parent / "datasets" / "data" / name
 
 

@@ -179,7 +179,7 @@ def _check_files(network: Network, paths: Sequence[str | Path]) -> None:
         if not folder and not os.path.isfile(path):  # a pipe would wait for ever
             raise DataError(f"not a regular file: {path}")
         if not folder and picture != images:
-            what = "is a picture" if picture else "is no picture"
+            what = "is an image" if picture else "is not an image"
             if images and extension(str(path)) in UNREAD:
                 what = f"is in a format that is not read ({UNREAD[extension(str(path))]})"
             raise DataError(f"{path} {what}; this network reads {reads(network)}")

@@ -55,9 +55,7 @@ class RunFacts:
     def of(cls, path: Path, device: torch.device, sets: list[str] | None = None) -> RunFacts:
         """Raises CheckpointError where it is no run folder with a best.pt."""
         if not path.is_dir():
-            raise CheckpointError(
-                f"{path} is no run folder; a report is about one: checkpoints/cnn"
-            )
+            raise CheckpointError(f"{path} is not a run folder; give one, such as checkpoints/cnn")
         return cls(Folder(path), Trained.open(path, device, "best", sets))
 
     @property

@@ -81,7 +81,7 @@ def search(
     except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
-            f"the study in {study.shown} cannot be read or written: {reason}; the same command goes on"
+            f"the study in {study.shown} cannot be read or written: {reason}; the same command resumes it"
         ) from None
 
 

@@ -467,7 +467,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         )
     if lost is not None:
         count = study.give_up(lost)
-        study.notes.append(f"{count} trial{'s' if count != 1 else ''} of {lost} will be made anew")
+        study.notes.append(f"{count} trial{'s' if count != 1 else ''} of {lost} will be restarted")
     rows = study.rows()
     done = sum(row.state in FINISHED for row in rows)
     wanted = max(study.sweep.trials, len(rows))
@@ -652,4 +652,4 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
         trials.mkdir()
     except OSError as error:
         raise CheckpointError(f"cannot set {folder} aside: {error.strerror}") from None
-    return [f"the old study lies in {aside}"]
+    return [f"the old study was moved to {aside}"]

@@ -88,7 +88,7 @@ class Folder:
                 content = checkpoint.load(self.previous)
             except CheckpointError:
                 raise CheckpointError(
-                    f"{error}; nothing to go on from: --fresh sets {self.path} aside and starts over"
+                    f"{error}; nothing to resume: --fresh starts over and keeps {self.path} under another name"
                 ) from None
             return content, f"{error}; going back to {self.previous}"
 
