@@ -15,7 +15,7 @@ HEAD = """# The YAML language
 
 Written by `python scripts/reference.py` from `nnzoo/config/schema.py`; `nnzoo models`,
 `nnzoo datasets` and `nnzoo training` print the same in a terminal, and `nnzoo schema` gives it to
-editors as JSON Schema.
+editors as JSON Schema. What textbooks and other tools call it: [words](words.md).
 
 A file has the sections `data` and `model`, and where the defaults do not fit `optim` and `train`;
 `sweep` is for [searching](sweep.md). Beside them `name` (the run's folder below `checkpoints/`; default: the file's name) and `seed`

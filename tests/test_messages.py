@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nnzoo.cli import complete
 from nnzoo.cli.messages import render
 from nnzoo.config.show import wrapped
 from nnzoo.config.synonyms import KEYS
@@ -206,3 +207,33 @@ def test_tab_offers_configs_keys_and_words(nnzoo: Nnzoo, monkeypatch: pytest.Mon
     assert offered("train", "-s", "opt") == ["optim."]
     assert offered("train", "--resume", "m") == ["must"]
     assert offered("eval", "x", "--split", "t") == ["train", "test"]
+
+
+def test_the_page_of_words_names_keys_of_the_language() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "words.md").read_text()
+    named = set(re.findall(r"`((?:data|model|optim|train)\.[a-z_.]+)", page))
+    assert len(named) > 20
+    for key in named:
+        assert complete.keys(key), key
+    for word in ("softmax", "n_steps", "n_features", "SVD", ".pth"):
+        assert word in page
+
+
+def test_colour_is_for_terminals_that_want_it(
+    monkeypatch: pytest.MonkeyPatch, nnzoo: Nnzoo
+) -> None:
+    Path("c.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: [3]}\n")
+    assert "\x1b[" not in nnzoo("check", "c.yaml").err
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[36mc.yaml:2:20\x1b[0m" in nnzoo("check", "c.yaml").err
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in nnzoo("check", "c.yaml").err
+
+
+def test_a_file_of_another_program_is_not_taken_for_a_damaged_checkpoint(nnzoo: Nnzoo) -> None:
+    Path("model.pth").write_bytes(b"PK\x03\x04" + bytes(100))
+    result = nnzoo("eval", "model.pth")
+    assert result.code == 5
+    assert (
+        "model.pth is not a checkpoint of nnzoo, which loads none of other programs" in result.err
+    )

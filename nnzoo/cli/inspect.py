@@ -95,11 +95,11 @@ def inspect(
     tables.print_layers(stdout, layers)
     stdout.print()
     for finding in findings:
-        stdout.print(str(finding), style="yellow", markup=False, soft_wrap=True)
+        console.print_text(stdout, str(finding), style="yellow")
     if not findings:
         stdout.print("no vanishing or exploding gradient, no layer of dead units")
     stdout.print()
     stdout.print(f"{folder}", style="bold", markup=False, soft_wrap=True)
     width = max(len(path.name) for path, _ in written)
     for path, caption in written:
-        stdout.print(f"  {path.name:<{width}}  {caption}", markup=False, soft_wrap=True)
+        console.print_text(stdout, f"  {path.name:<{width}}  {caption}", hang=width + 2)

@@ -48,8 +48,9 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
 
 
-def wrapped(text: str, width: int) -> str:
-    """Each line of a text broken at words, what follows indented; commands to copy stay on one line."""
+def wrapped(text: str, width: int, hang: int = 2) -> str:
+    """Each line of a text broken at words, what follows indented by `hang` more; commands to copy stay
+    on one line."""
     lines = []
     for line in text.split("\n"):
         indent = " " * (len(line) - len(line.lstrip()))
@@ -57,7 +58,7 @@ def wrapped(text: str, width: int) -> str:
             lines.append(line)
             continue
         lines += textwrap.wrap(
-            line, max(width, 20), subsequent_indent=f"{indent}  ", break_long_words=False,
+            line, max(width, 20), subsequent_indent=indent + " " * hang, break_long_words=False,
             break_on_hyphens=False, drop_whitespace=True,
         )  # fmt: skip
     return "\n".join(lines)

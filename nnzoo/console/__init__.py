@@ -82,10 +82,10 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_text(console: Console, text: str, style: str = "") -> None:
+def print_text(console: Console, text: str, style: str = "", hang: int = 2) -> None:
     """Print text that may come out of files; a terminal gets it broken at words, with what follows
-    indented."""
-    shown = wrapped(text, console.width) if console.is_terminal else text
+    indented by `hang` columns."""
+    shown = wrapped(text, console.width, hang) if console.is_terminal else text
     console.print(shown, style=style, markup=False, soft_wrap=True)
 
 
