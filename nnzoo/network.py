@@ -16,6 +16,7 @@ from nnzoo.config.schema import TorchvisionOptions, TrainOptions
 from nnzoo.config.shelf import plugin_error
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
+from nnzoo.data.number_format import NumberFormat
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.models.cuda import adapt_layers
@@ -273,7 +274,9 @@ def _check_facts(facts: Any) -> None:
     texts += [*spec.get("labels", []), *spec.get("targets", [])]
     whole = [*facts["shape"], facts["season"], *facts["rows"].values(), spec.get("horizon", 1)]
     for column in spec.get("columns", []):
-        texts += [column["name"], *column.get("categories", [])]
+        texts += [column["name"], *column.get("categories", []), *column.get("missing", [])]
+        NumberFormat.from_spec(column.get("format", {}))
+    NumberFormat.from_spec(spec.get("target_format", {}))
     lists = [spec.get("labels", []), spec.get("targets", []), spec.get("columns", [])]
     if facts["task"] == "classification" and not spec.get("labels"):
         raise TypeError("classes without labels")

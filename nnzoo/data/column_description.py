@@ -141,7 +141,7 @@ def _describe_texts(texts: Texts, forms: Forms, options: ValueOptions) -> Column
     words = max(1, count - likely)
     of_rows = texts.counts / rows
     if not problem and numeric.sum() < NUMERIC_FRACTION * words:
-        loose = read_loosely(texts, forms, unit)
+        loose = read_loosely(texts, unit)
         if loose.sum() >= NUMERIC_FRACTION * words:
             numeric, problem = loose, several_ways(texts, numeric, loose)
     shares = {"number": numeric.sum() / words, "duration": timed.sum() / words}

@@ -12,6 +12,7 @@ import numpy as np
 from nnzoo.data.columns import MISSING, ValueOptions, to_text
 from nnzoo.data.number_format import (
     KNOWN_UNITS,
+    SIMPLE_NUMBER,
     NumberFormat,
     NumberText,
     Separators,
@@ -83,17 +84,20 @@ class Forms:
 
     @classmethod
     def of(cls, texts: Texts) -> Forms:
-        """Of plain numbers a sample is taken apart, of others all."""
+        """Take texts apart: of simple numbers a sample, of others all."""
         numbers: list[NumberText | None] = []
         separators = Separators()
-        sampled = 0
+        simple = count = 0
         for text, plain in zip(texts.texts, texts.plain, strict=True):
-            sampled += plain
-            number = split_number(text) if not plain or sampled <= SAMPLED else None
+            number = None
+            is_simple = plain or SIMPLE_NUMBER.fullmatch(text) is not None
+            if not is_simple or simple < SAMPLED:
+                number = split_number(text)
             numbers.append(number)
+            simple += is_simple
+            count += is_simple or number is not None
             if number is not None:
                 separators.add(number.body)
-        count = sum(n is not None or p for n, p in zip(numbers, texts.plain, strict=True))
         return cls(numbers, separators, count > 0.5 * len(numbers))
 
 
@@ -152,12 +156,12 @@ def unit_of(texts: Texts, forms: Forms) -> tuple[str, str]:
     return unit, f"numbers in several units ({shown})"
 
 
-def read_loosely(texts: Texts, forms: Forms, unit: str) -> np.ndarray:
+def read_loosely(texts: Texts, unit: str) -> np.ndarray:
     """Which texts are numbers by one decimal separator or the other, of one unit."""
     either = [NumberFormat(".", ",' _", unit), NumberFormat(",", ".' _", unit)]
     return np.array(
-        [plain or (number is not None and any(form.value(text) is not None for form in either))
-         for text, plain, number in zip(texts.texts, texts.plain, forms.numbers, strict=True)],
+        [plain or any(form.value(text) is not None for form in either)
+         for text, plain in zip(texts.texts, texts.plain, strict=True)],
         dtype=bool,
     )  # fmt: skip
 

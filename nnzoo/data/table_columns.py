@@ -293,7 +293,11 @@ def format_notes(found: list[ColumnDescription]) -> list[str]:
             listed.append(
                 f"{quoted_name(each.name)} ('{shorten(plain_text(each.example))}' is {number_text(value)}{unit})"
             )
-    return [f"read as numbers: {named_in(listed)}"] if listed else []
+    if not listed:
+        return []
+    separated = any(each.format.decimal != "." or each.format.thousands for each in found)
+    hint = " (data.decimal and data.thousands say otherwise)" * separated
+    return [f"read as numbers: {named_in(listed)}{hint}"]
 
 
 def number_text(value: float) -> str:
