@@ -35,10 +35,10 @@ def test_check_prints_what_each_column_is_read_as(nnzoo: NNZOO) -> None:
         "counts the rows",
         "sum     number",
         "'1,000' is 1000",
-        "age     number                 12         32",
+        "age     number                  12         32",
         "'unknown' in 12 rows counts as missing",
-        "kind    category                0          3",
-        "answer  target: category        0          2",
+        "kind    category                 0          3",
+        "answer  target: 2 classes        0          2",
     ):
         assert line in result.out, result.out
 

@@ -70,7 +70,7 @@ def init(
             raise _exists(out)
         choices = Choices(
             target, drop or [], cast(Any, task), None if series is None else "series" if series else "table",
-            _ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+            _ask if _is_terminal() else None,
         )  # fmt: skip
         if data.is_dir() and (target or drop or task or series is not None):
             raise UsageError(
@@ -105,6 +105,10 @@ def init(
 
 def _exists(path: Path) -> UsageError:
     return UsageError(f"{path} exists already; name another file, or --force replaces it")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _ask(names: list[str], default: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.schema import CsvOptions, FileOptions, SeriesOptions
-from nnzoo.data.columns import ValueOptions, shorten
+from nnzoo.data.columns import ValueOptions, column_name, shorten
 from nnzoo.errors import ConfigError, DataError, Fault
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def description(data: FileOptions) -> list[str]:
     rows = f"{len(frame):,} rows" if whole else f"the first {len(frame):,} rows"
     notes = [*table.notes]
     if isinstance(data, CsvOptions):
-        notes += _obstacles(frame, data)
+        notes += _try_to_infer(frame, data, roles)
     if isinstance(data, SeriesOptions):
         notes += _time_notes(frame, data)
     return [
@@ -70,8 +70,6 @@ def _table_lines(found: dict[str, ColumnDescription], roles: dict[str, str]) -> 
 
 def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[Fault]) -> dict[str, str]:
     """What the configuration says of each column; keys that name none go to `issues`."""
-    from nnzoo.data.columns import column_name
-
     words = {
         "target": "target", "numbers": "number", "categories": "category", "drop": "dropped",
         "time": "time", "group": "group", "covariates": "covariate",
@@ -90,23 +88,24 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[Fault]) -> d
     return roles
 
 
-def _obstacles(frame: pandas.DataFrame, data: CsvOptions) -> list[str]:
-    """Why training would refuse the columns or the target, if it would."""
-    from nnzoo.data.columns import column_name
+def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, str]) -> list[str]:
+    """Notes on the target, whose role becomes what it is read as; why training would stop, if it would."""
     from nnzoo.data.table_columns import infer_columns, infer_target, without_target_gaps
 
     target = column_name(frame, data.target, "data.target")
     try:
         rows, notes = without_target_gaps(frame, target, data.task, data, data.path)
+        spec, _ = infer_target(rows[target], data, data.task)
+        classes = f"{len(spec.get('labels', [])):,} classes"
+        roles[target] = f"target: {classes if 'labels' in spec else 'a number'}"
         infer_columns(rows, target, data)
-        infer_target(rows[target], data, data.task)
     except DataError as error:
         return [f"training stops here: {error}"]
     return notes
 
 
 def _time_notes(frame: pandas.DataFrame, data: SeriesOptions) -> list[str]:
-    from nnzoo.data.columns import column_name, mark_missing
+    from nnzoo.data.columns import mark_missing
     from nnzoo.data.time_axis import describe_time
 
     targets = data.target if isinstance(data.target, list) else [data.target]
