@@ -39,9 +39,10 @@ def find_time(
     exclude: columns that are something else, such as the target.
     """
     names = [name for name in frame.columns if name not in exclude]
-    dated = next((name for name in names if is_dated(frame[name], date_format)), None)
-    if dated is not None:
-        return _dates_and_clock(frame, dated, names, date_format)
+    for name in names:
+        dates = _dates_of(frame, name, date_format)
+        if dates is not None:
+            return _with_clock(dates, frame, names, date_format)
     parts = _find_parts(frame, names)
     if parts:
         return _from_parts(frame, parts)
@@ -92,14 +93,16 @@ def row_number(frame: pandas.DataFrame, name: str) -> bool:
     return bool((np.diff(to_numbers(column)) == 1).all())
 
 
-def is_dated(column: pandas.Series, date_format: str = "auto") -> bool:
-    """Whether a column holds dates, but for a few values."""
-    sample = column.dropna().iloc[:SAMPLED]
+def _dates_of(frame: pandas.DataFrame, name: str, date_format: str) -> TimeColumns | None:
+    """A column that holds dates, but for a few values; None where it does not."""
+    sample = frame[name].dropna().iloc[:SAMPLED]
     if not len(sample) or looks_numeric(sample, MIN_DATES):
-        return False
+        return None
     if read_dates(sample, date_format).fraction < MIN_DATES / 2:
-        return False
-    return read_dates(column, date_format).fraction >= MIN_DATES
+        return None
+    dates = _of_dates(frame, [name], date_format)
+    right = int((~dates.missing).sum())
+    return dates if right and right >= MIN_DATES * (right + dates.wrong.sum()) else None
 
 
 def _of_dates(
@@ -124,11 +127,11 @@ def _of_dates(
     )  # fmt: skip
 
 
-def _dates_and_clock(
-    frame: pandas.DataFrame, date: str, names: list[str], date_format: str
+def _with_clock(
+    dates: TimeColumns, frame: pandas.DataFrame, names: list[str], date_format: str
 ) -> TimeColumns:
-    """A column of dates, with the time of day where that is in a column of its own."""
-    dates = _of_dates(frame, [date], date_format)
+    """Dates, with the time of day where that is in a column of its own."""
+    (date,) = dates.columns
     clock_in_date = (dates.times != dates.times.astype("M8[D]"))[~dates.missing].any()
     if clock_in_date or len(np.unique(dates.times[~dates.missing])) > 0.9 * len(frame):
         return dates
