@@ -51,7 +51,7 @@ def test_a_notice_that_nobody_hears_is_a_warning() -> None:
 def test_a_log_gets_one_line_for_what_takes_long_and_none_for_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with status.listening(StatusDisplay(delay=(0, 0.05))):
+    with status.listening(StatusDisplay(delays=(0, 0.05))):
         with status.status("compiling"):
             time.sleep(0.3)
         with status.status("hashing"):
@@ -67,7 +67,7 @@ def test_a_terminal_gets_a_line_with_a_bar_that_goes_away(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "80")
-    with status.listening(StatusDisplay(delay=(0, 0))):
+    with status.listening(StatusDisplay(delays=(0, 0))):
         with status.status("decoding images", total=300) as advance:
             advance(120)
             time.sleep(0.4)

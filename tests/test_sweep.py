@@ -583,7 +583,10 @@ def test_another_search_under_the_same_name_is_refused_naming_the_keys(nnzoo: NN
     result = nnzoo("sweep", "flowers.yaml", "-s", "train.epochs=9", "--seed", "4", "-s",
                    "sweep.sampler=random", "-s", "sweep.space.model.hidden=[[4], [9]]")  # fmt: skip
     assert result.code == 2
-    assert "checkpoints/flowers/sweep.db holds another study under this name:" in result.err
+    assert (
+        "checkpoints/flowers/sweep.db holds a study of another config. Search this one beside it: "
+        in result.err
+    )
     assert "  train.epochs: 4 there, 9 here" in result.err
     assert "  seed: 0 there, 4 here" in result.err
     assert "  sweep.sampler: tpe there, random here" in result.err

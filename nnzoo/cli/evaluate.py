@@ -23,6 +23,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.cli.complete import words
 from nnzoo.errors import UsageError, shell_word
+from nnzoo.status import status
 
 
 def eval_(
@@ -77,7 +78,8 @@ def eval_(
     trained = Trained.open(path, choose_device(device), cast(Any, weights), set_, run_config)
     for text in trained.notes:
         note(text)
-    result = trained.measure(split)
+    with status("evaluating", log=False):
+        result = trained.measure(split)
     if trained.data_changed:
         note("the data has changed since the run was trained")
     if json_:

@@ -11,6 +11,7 @@ import typer
 from nnzoo.cli.common import DebugOption, JsonOption, load_torch, note, one_of
 from nnzoo.cli.complete import words
 from nnzoo.errors import UsageError
+from nnzoo.status import status
 
 
 def export(
@@ -53,7 +54,8 @@ def export(
     own = out is None and checkpoint.is_dir()  # what an earlier export of this run wrote
     if path.exists() and not (own or force):
         raise UsageError(f"{path} exists; --force writes over it")
-    result = export(network, format_, path)
+    with status("exporting", log=False):
+        result = export(network, format_, path)
     if json_:
         console.print_json(result)
         return

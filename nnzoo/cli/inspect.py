@@ -20,6 +20,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.cli.complete import words
 from nnzoo.errors import UsageError
+from nnzoo.status import status
 
 
 def inspect(
@@ -79,7 +80,8 @@ def inspect(
         raw, targets = trained.raw(shown, inspection.choose_rows(dataset, shown, rows or []))
         truth = inspection.truth_of(dataset, targets)
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
-    written = inspection.write(trained, raw, truth, folder, "train" if surface else None)
+    with status("drawing", log=False):
+        written = inspection.write(trained, raw, truth, folder, "train" if surface else None)
     look = health.look_at(network, trained.prepared(shown), inspection.LOOKED)
     findings = health.diagnose(look, network.config)
     layers = [layer.to_dict() for layer in look.layers]

@@ -10,6 +10,7 @@ import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, SetOption, load_torch, note
 from nnzoo.errors import UsageError
+from nnzoo.status import status
 
 
 def report(
@@ -38,11 +39,13 @@ def report(
     from nnzoo.training.device import choose_device
 
     where = choose_device(device)
-    opened = [page.RunFacts.of(path, where, set_) for path in runs]
+    with status("evaluating", log=False):
+        opened = [page.RunFacts.of(path, where, set_) for path in runs]
     for run in opened:
         for text in run.trained.notes:
             note(text)
-    text = page.one_run(opened[0]) if len(runs) == 1 else page.several_runs(opened)
+    with status("drawing", log=False):
+        text = page.one_run(opened[0]) if len(runs) == 1 else page.several_runs(opened)
     file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

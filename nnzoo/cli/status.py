@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-class StatusDisplay:
-    """A `nnzoo.status.Listener`. What ends within `delay` seconds (terminal, log) is not shown."""
+# What ends within so many seconds is not shown: on a terminal, in a log.
+DELAYS = (0.3, 1.0)
 
-    def __init__(self, delay: tuple[float, float] = (0.3, 1.0)) -> None:
+
+class StatusDisplay:
+    """A `nnzoo.status.Listener`. delays: in place of DELAYS."""
+
+    def __init__(self, delays: tuple[float, float] | None = None) -> None:
         self.terminal = sys.stderr.isatty()
-        self.delay = delay[0] if self.terminal else delay[1]
+        self.delay = (delays or DELAYS)[0 if self.terminal else 1]
         self.lock = threading.RLock()
         self.progress: Progress | None = None
         self.shown = 0

@@ -31,6 +31,7 @@ from nnzoo.cli.signals import signal_name, stopping
 from nnzoo.distributed import joined
 from nnzoo.errors import shell_word
 from nnzoo.extras import require
+from nnzoo.status import status
 
 if TYPE_CHECKING:
     from nnzoo.run import Run
@@ -129,7 +130,8 @@ def train(
                 f"  {resume_command(processes.alone)}", markup=False, soft_wrap=True,
             )  # fmt: skip
         raise typer.Exit(code)
-    result = current.conclude()
+    with status("evaluating on the test rows", log=False):
+        result = current.conclude()
     if json_:
         console.print_json({"event": "end", "run_dir": str(current.folder.path),
                             "best": current.best(), "test": result,

@@ -22,8 +22,8 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from nnzoo.config import RunConfig
 from nnzoo.config.space import storage_kind
-from nnzoo.errors import ConfigError, UsageError
-from nnzoo.plain_files import file_lock, shell_word
+from nnzoo.errors import ConfigError, UsageError, shell_word
+from nnzoo.plain_files import file_lock
 
 # Seconds that a process waits for another one's write.
 PATIENCE = 120

@@ -58,6 +58,7 @@ from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.network import read_dataset
 from nnzoo.plain_files import file_lock, parse_json, read_plain
+from nnzoo.run import free_name
 from nnzoo.sweep.storage import check_place, open_storage, shown
 from nnzoo.tasks import build_task
 from nnzoo.training import disk
@@ -587,8 +588,8 @@ def _refuse_another(study: Study, stored: dict[str, Any]) -> None:
         differing = ["  data: other rows or values there than here"]
     if differing:
         raise UsageError(
-            f"{study.shown} holds another study under this name:\n" + "\n".join(differing) + "\n"
-            "Give this one another name (name: …)" + study.or_fresh
+            f"{study.shown} holds a study of another config. Search this one beside it: "
+            f"-s name={free_name(study.folder)}{study.or_fresh}\n" + "\n".join(differing)
         )
 
 
