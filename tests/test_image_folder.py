@@ -490,3 +490,43 @@ def test_predict_reads_a_folder_in_the_order_of_its_names() -> None:
     for name in ("b.png", "a/2.png", "a/1.png", "c/x/0.jpg"):
         write(f"d/{name}")
     assert list(picture_files("d")) == ["d/a/1.png", "d/a/2.png", "d/b.png", "d/c/x/0.jpg"]
+
+
+def _add(name: str) -> Any:
+    return lambda: write(name)
+
+
+DIRT: list[Any] = [
+    _add("d/train/bar/.hidden.png"), _add("d/Thumbs.db"), _add("d/__MACOSX/train/._x.png"),
+    _add("d/train/bar/1.heic"), _add("d/val/box/2.mp4"), _add("d/labels.csv"), _add("d/train/loose.png"),
+    _add("d/other/0.png"), _add("d/train/beam/below/9.png"), _add("d/eval/0.png"), _add("d/test.zip"),
+    lambda: Path("d/train/empty").mkdir(exist_ok=True),
+    lambda: Path("d/val/beam/0.png").unlink(missing_ok=True) or shutil.rmtree("d/val/beam", ignore_errors=True),
+    lambda: Path("d/train").exists() and os.rename("d/train", "d/learning_set"),
+    lambda: Path("d/val/bar").exists() and os.rename("d/val/bar", "d/val/BAR"),
+    lambda: Path("d/dev").exists() or shutil.copytree("d/val", "d/dev", symlinks=True),
+    lambda: Path("d/val/new").exists() or tree("d/val", classes=("new",)),
+    lambda: Path("d/val/link").is_symlink() or os.symlink("nowhere", "d/val/link"),
+    lambda: Path("d/train/box").exists() and os.rename("d/train/box", "d/train/Box"),
+    lambda: Path("e").exists() or (os.rename("d", "e"), Path("d").mkdir(), os.rename("e", "d/e")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_done_to_a_clean_folder_is_said(seed: int) -> None:
+    """Each of some changes by itself, and several at once."""
+    tree("d/train")
+    tree("d/val")
+    assert (describe().notes, describe().faults) == ([], [])
+    rng = np.random.default_rng(seed)
+    count = 1 if seed < len(DIRT) else int(rng.integers(2, 6))
+    for i in [seed] if count == 1 else rng.permutation(len(DIRT))[:count]:
+        try:
+            DIRT[i]()
+        except FileNotFoundError:  # an earlier change has moved it
+            continue
+    folder = describe()
+    assert folder.notes or folder.faults
+    if not folder.faults:
+        assert folder.labels
+        assert set(folder.parts["train"]) == set(folder.labels)

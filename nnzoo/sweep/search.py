@@ -160,7 +160,8 @@ def _result(study: Study, row: Row, current: run.Run) -> Row:
         row,
         seconds=round(sum(each["seconds"] or 0.0 for each in current.folder.rows()), 3),
         resolved={
-            key: getattr(train, key) for key in ("precision", "threads", "kernels", "compile")
+            key: getattr(train, key)
+            for key in ("precision", "threads", "kernels", "compile", "norm_statistics")
         },
     )
     if row.state == "pruned":
