@@ -190,6 +190,29 @@ def test_gaps_of_a_covariate_are_counted(nnzoo: NNZOO) -> None:
     )
 
 
+def test_columns_of_words_are_no_covariates_and_said(nnzoo: NNZOO) -> None:
+    write("No,day,sky,empty,x,y", range(1, 101), days(100), ["sun", "rain"] * 50, [""] * 100, wave(100, 1), wave(100))  # fmt: skip
+    dataset = load(covariates="all", window=8)
+    assert [column["name"] for column in dataset.spec["columns"]] == ["y", "x"]
+    assert dataset.notes[1:] == [
+        "column 'No' counts the rows and is left out",
+        "no numbers, and left out of the covariates: 'sky' (category), 'empty' (empty)",
+    ]
+
+
+def test_two_covariates_that_begin_late_cut_at_the_later_one(nnzoo: NNZOO) -> None:
+    first, second = [""] * 10 + wave(90, 1), [""] * 25 + wave(75, 2)
+    write("day,a,b,y", days(100), first, second, wave(100))
+    dataset = load(covariates="all", window=8)
+    assert len(dataset.splits["train"].values) == 75  # type: ignore[attr-defined]
+    assert dataset.notes[1:] == [
+        "covariate 'a' is missing in the first 10 rows: the 25 rows up to the first with all values are "
+        "left out",
+        "covariate 'b' is missing in the first 25 rows: the 25 rows up to the first with all values are "
+        "left out",
+    ]
+
+
 # F11: footers and dates that are none.
 
 

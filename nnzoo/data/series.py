@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from nnzoo.config.schema import SeriesOptions, SineOptions, TimeSplit
-from nnzoo.data.columns import ValueOptions, column_name, shorten
+from nnzoo.data.column_description import describe_columns
+from nnzoo.data.columns import ValueOptions, column_name, looks_numeric, shorten
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
 from nnzoo.data.groups import group_columns
 from nnzoo.data.series_values import cut_starts, fill_gaps, read_columns
@@ -200,7 +201,13 @@ def _covariates(
     others = [name for name in frame.columns if name not in taken]
     counting = [name for name in others if row_number(frame, name)]
     notes = [f"column '{name}' counts the rows and is left out" for name in counting]
-    return [name for name in others if name not in counting], notes
+    odd = [name for name in others if name not in counting and not looks_numeric(frame[name])]
+    found = describe_columns(frame[odd], ValueOptions.of(options)) if odd else {}
+    text = [name for name, column in found.items() if not column.numbers]
+    if text:
+        listed = ", ".join(f"'{shorten(name)}' ({found[name].role})" for name in text)
+        notes.append(f"no numbers, and left out of the covariates: {listed}")
+    return [name for name in others if name not in (*counting, *text)], notes
 
 
 def _season(options: SeriesOptions, axis: TimeAxis) -> tuple[int, list[str]]:

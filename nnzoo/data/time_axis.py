@@ -120,7 +120,7 @@ class TimeAxis:
     def following(self, series: str, steps: int) -> list[str] | None:
         """The times after a series, as text; None where they are not known (see `why_no_dates`)."""
         times = self.times(series)
-        if times is None or self.frequency is None or not len(times) or self.time is None:
+        if times is None or self.frequency is None or self.time is None or self.faults:
             return None
         if times.dtype.kind == "f" and self.time.kind == "words":
             return None
