@@ -42,7 +42,8 @@ class ReadOptions:
     def of(cls, data: Any, keep_words: bool = False) -> ReadOptions:
         """Those of a config's `data` section; the defaults where it has no such keys."""
         names = ("header", "delimiter", "encoding", "skip_rows")
-        return cls(*(getattr(data, name, "auto") for name in names), keep_words=keep_words)
+        found: dict[str, Any] = {name: getattr(data, name, "auto") for name in names}
+        return cls(keep_words=keep_words, **found)
 
     @property
     def words(self) -> list[str]:
