@@ -158,9 +158,10 @@ class _Rows:
                     yield cells
                     continue
                 if len(cells) != width:
-                    cells = self._other_width(row)
-                    if cells is None:
+                    fitted = self._other_width(row)
+                    if fitted is None:
                         continue
+                    cells = fitted
                 if self.footer and any(map(str.strip, cells)):
                     raise self._ragged(self.footer[0])
                 if cells == header:

@@ -133,7 +133,8 @@ def _text_in(file: Path, opener: Callable[[], BinaryIO], limit: int, inside: str
     """A source of packed text, within a bound; raises DataError for what is no text."""
 
     def opened() -> BinaryIO:
-        return io.BufferedReader(_Bounded(file, opener(), limit))
+        stream: Any = _Bounded(file, opener(), limit)
+        return io.BufferedReader(stream)
 
     with opened() as binary:
         _refuse_kind(file, binary.read(512), inside)
