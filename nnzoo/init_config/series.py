@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from nnzoo.config.schema import SeriesOptions
 from nnzoo.config.show import quoted
@@ -109,8 +109,8 @@ def _axis(
         name="series",
         path=source,
         target=target,
-        group=groups or None,
-        time=time or None,  # type: ignore[arg-type]
+        group=cast(Any, groups or None),
+        time=cast(Any, time or None),
     )
     return describe_time(frame, options, [target])
 
@@ -144,7 +144,7 @@ def series_config(
     group = [quoted(name) for name in plan.groups]
     options = SeriesOptions(
         name="series", path=str(data), target=plan.target, window=window,
-        group=plan.groups or None,  # type: ignore[arg-type]
+        group=cast(Any, plan.groups or None),
         header="auto" if table.named else False, encoding=reading.encoding,
     )  # fmt: skip
     doubts = [*axis.notes, *_refusal(options, axis), *_wide(list(table.frame.columns))]
