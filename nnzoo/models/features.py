@@ -54,9 +54,10 @@ class Features(nn.Sequential):
         layers = list(self)
         while layers:
             layer = layers.pop(0)
-            native = self.training and isinstance(layer, Conv2d) and layer.is_native(x)
-            is_joined = native and not has_hooks(layer)
-            x = _with_followers(layer, x, layers) if is_joined else layer(x)
+            if self.training and isinstance(layer, Conv2d) and layer.is_native(x):
+                x = layer(x) if has_hooks(layer) else _with_followers(layer, x, layers)
+            else:
+                x = layer(x)
         return x
 
 

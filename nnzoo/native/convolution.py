@@ -113,7 +113,7 @@ def _fits(x: Tensor, weight: Tensor, *more: Any) -> bool:
 
 def normalizes(norm: nn.BatchNorm2d, channels: int, dtype: torch.dtype) -> bool:
     """Whether `Convolution` computes a batch norm behind so many channels of a type."""
-    parts = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    parts: tuple[Any, ...] = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     return isinstance(norm.momentum, float) and all(
         is_plain(part) and part.dtype is dtype and part.shape == (channels,) and part.is_contiguous()
         for part in parts

@@ -135,7 +135,7 @@ class Dense(torch.autograd.Function):
 
 
 def _layers(
-    shapes: tuple[tuple[int, int], ...],
+    shapes: Sequence[Sequence[int]],
     stack: tuple[int, ...],
     plan: tuple[tuple[bool, float], ...],
     parameters: Sequence[Tensor],

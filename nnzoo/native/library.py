@@ -35,31 +35,36 @@ def why_not() -> str:
     return _loaded[torch.float32][1]
 
 
+def compiler() -> str | None:
+    """The machine's C compiler."""
+    return shutil.which("cc") or shutil.which("gcc")
+
+
 def _load(dtype: torch.dtype) -> tuple[Any, str]:
     """The library of a type, or None and why there is none."""
     if platform.system() != "Linux":
         return None, "they need Linux"
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
+    path_of_compiler = compiler()
+    if path_of_compiler is None:
         return None, "there is no C compiler (cc or gcc)"
     if openmp.runtime() is None:
         return None, "torch's OpenMP (libgomp) was not found"
     real = "double" if dtype == torch.float64 else "float"
     try:
-        path = build.folder_of_mine() / f"{_key(compiler, real)}.so"
+        path = build.folder_of_mine() / f"{_key(path_of_compiler, real)}.so"
         if not build.is_sound(path):
-            build.compile_sealed(compiler, real, path)
+            build.compile_sealed(path_of_compiler, real, path)
         return ctypes.CDLL(str(path)), ""
     except (OSError, build.BuildError) as error:
         return None, str(error)
 
 
-def _key(compiler: str, real: str) -> str:
+def _key(compiler_path: str, real: str) -> str:
     """What decides what compiling gives, as a hash."""
     key = hashlib.sha256()
     for part in sorted(build.FOLDER.glob("*.[ch]")):
         key.update(part.read_bytes())
-    facts = f"{build.FLAGS} {real} {compiler} {os.stat(compiler).st_mtime} {processor()}"
+    facts = f"{build.FLAGS} {real} {compiler_path} {os.stat(compiler_path).st_mtime} {processor()}"
     key.update(facts.encode())
     return key.hexdigest()[:32]
 

@@ -121,8 +121,9 @@ class Recurrent(torch.autograd.Function):
             grad, *where = _rows(grad, dtype, real)
             call.dy, call.dy_low, call.dy_time, call.dy_member, call.dy_batch = where
         ends = [None if each is None else compact(each.to(real)) for each in lasts]
-        where = [optional_address(each, real, (*stack, batch, hidden)) for each in (*ends, None)]
-        call.dlast, call.dcell = where[:2]
+        last, cell = (*ends, None)[:2]
+        call.dlast = optional_address(last, real, (*stack, batch, hidden))
+        call.dcell = optional_address(cell, real, (*stack, batch, hidden))
         offsets = [0, *accumulate(each.numel() for each in held)]
         found = new(real, offsets[-1])
         back = new_bytes(_work(real, True, *sizes))

@@ -1,0 +1,251 @@
+"""Call every entry of the native layers' C under the address and undefined-behaviour sanitizers.
+
+    python scripts/sanitize.py [--seconds 60] [--seed 1]
+
+Compiles the C with -fsanitize=address,undefined into a folder of its own and calls it through the package's own
+functions with random shapes, types, threads, members and followers, forward and back. Memory of torch's tensors
+is the sanitizer's, too, so that one number read or written outside of a buffer ends the run. Exit code 0: nothing
+was found; 1: something was, with the sanitizer's report; 2: there is no compiler with sanitizers here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+SANITIZERS = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Werror")
+REPORTS = {
+    # Python and torch keep what they have to the end.
+    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=1:alloc_dealloc_mismatch=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    if os.environ.get("NNZOO_SANITIZED"):
+        return drive(arguments.seconds, arguments.seed)
+    return start(sys.argv[1:])
+
+
+def start(words: list[str]) -> int:
+    """Compile, and run this file again with the sanitizers' libraries loaded first."""
+    from nnzoo.native import build
+    from nnzoo.native import library as native
+
+    if not native.available():
+        print(f"no native layers here: {native.why_not()}")
+        return 2
+    compiler = native.compiler()
+    runtimes = [
+        subprocess.run(
+            [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    if not all(map(os.path.isabs, runtimes)):
+        print(f"{compiler} has no sanitizers")
+        return 2
+    build.COMPILE_SECONDS = 600
+    with tempfile.TemporaryDirectory() as folder:
+        for real in ("float", "double"):
+            build.compile_sealed(compiler, real, Path(folder) / f"{real}.so", SANITIZERS)
+        env = os.environ | REPORTS | {"LD_PRELOAD": ":".join(runtimes), "NNZOO_SANITIZED": folder}
+        return subprocess.run([sys.executable, __file__, *words], check=False, env=env).returncode
+
+
+def drive(seconds: float, seed: int) -> int:
+    """Call the sanitized library for so long, or until something is found, which ends the process."""
+    import ctypes
+
+    import torch
+
+    from nnzoo.native import library as native
+    from nnzoo.native import openmp
+
+    openmp.runtime()
+    for dtype, real in ((torch.float32, "float"), (torch.float64, "double")):
+        path = Path(os.environ["NNZOO_SANITIZED"]) / f"{real}.so"
+        native._loaded[dtype] = ctypes.CDLL(str(path)), ""
+    torch.manual_seed(seed)
+    draw = random.Random(seed)
+    calls = dict.fromkeys((dense, recurrent, convolution, losses, optimizer, pictures), 0)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        torch.set_num_threads(draw.choice((1, 2, 3, 5)))
+        entry = draw.choice(list(calls))
+        dtype = torch.float64 if draw.random() < 0.3 else torch.float32
+        low = dtype == torch.float32 and draw.random() < 0.4 and native.supports(torch.bfloat16)
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            entry(draw, dtype)
+        calls[entry] += 1
+    print(
+        ", ".join(f"{entry.__name__} {count:,}" for entry, count in calls.items()),
+        "calls; 0 reports",
+    )
+    return 0
+
+
+def tensor(dtype: Any, *shape: int) -> Any:
+    import torch
+
+    return torch.randn(shape, dtype=dtype).mul_(0.3).requires_grad_()
+
+
+def back(outputs: Any, wanted: list[Any]) -> None:
+    """Take gradients of everything that gives some."""
+    import torch
+
+    torch.autograd.grad(
+        [y for y in outputs if y.requires_grad], [t for t in wanted if t is not None],
+        [torch.randn_like(y) for y in outputs if y.requires_grad], allow_unused=True,
+    )  # fmt: skip
+
+
+def dense(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.native.dense import Dense
+
+    members = draw.choice((0, 0, 1, 3))
+    stack = (members,) if members else ()
+    rows = draw.choice((1, 2, 7, 33)) * max(1, members)
+    widths = [draw.choice((1, 3, 15, 16, 17, 40, 64, 530)) for _ in range(draw.randint(2, 4))]
+    parameters, follows = [], []
+    for ins, outs in pairwise(widths):
+        parameters += [tensor(dtype, *stack, outs, ins), tensor(dtype, *stack, outs)]
+        mask = (torch.rand(rows, outs) < 0.7).to(torch.uint8)
+        follows.append(draw.choice((None, (None, 1.0), (mask, 1 / 0.7))))
+    follows[-1] = None
+    x = tensor(dtype, rows, widths[0])
+    if draw.random() < 0.3:
+        x = x.detach()
+    if torch.is_autocast_enabled("cpu") and draw.random() < 0.5:
+        x = x.detach().bfloat16()
+    y = Dense.apply(x, follows, *parameters)
+    back([y], [*parameters, *([x] if x.requires_grad else [])])
+
+
+def recurrent(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.native.recurrent import KINDS, Recurrent
+
+    kind, members = draw.choice(KINDS), draw.choice((0, 0, 1, 3))
+    stack = (members,) if members else ()
+    steps, batch = draw.choice((1, 2, 9)), draw.choice((1, 2, 5, 16))
+    features, hidden = (draw.choice((1, 3, 15, 16, 17, 33)) for _ in "ab")
+    rows = {"rnn": 1, "lstm": 4, "gru": 3}[kind] * hidden
+    shapes = ((rows, features), (rows, hidden), (rows,), (rows,))
+    parameters = [tensor(dtype, *stack, *shape) for shape in shapes]
+    x = tensor(dtype, batch, *stack, steps, features).movedim(-2, 0)
+    if members:
+        x = x.transpose(1, 2)
+    low = torch.is_autocast_enabled("cpu")
+    x = x.detach().bfloat16() if low and draw.random() < 0.5 else x
+    outputs = Recurrent.apply(
+        kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, x, *parameters
+    )
+    back([y for y in outputs if draw.random() < 0.8] or outputs, parameters)
+
+
+def convolution(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.native import library as native
+    from nnzoo.native.convolution import Behind, Convolution, Norm, shape_of
+
+    lanes = native.library(dtype).vector_length()
+    few = draw.random() < 0.5
+    ins, outs = (
+        draw.randint(1, 4) if few else lanes * draw.randint(1, 3),
+        lanes * draw.randint(1, 3),
+    )
+    kernel = (draw.randint(1, 5), draw.randint(1, 5)) if few else (3, 3)
+    stride = (draw.randint(1, 3), draw.randint(1, 3)) if few else (1, 1)
+    padding = (draw.randint(0, 3), draw.randint(0, 3))
+    x = tensor(dtype, draw.randint(1, 5), ins, draw.randint(1, 14), draw.randint(1, 14))
+    x = x.detach() if few else x
+    weight = tensor(dtype, outs, ins, *kernel)
+    raw = shape_of(x, weight, stride, padding)
+    behind = Behind(None, draw.random() < 0.5, draw.random() < 0.7)
+    if min(raw) < 1 or min(behind.shape(raw)) < 1:
+        return
+    mask = (torch.rand(behind.shape(raw)) < 0.7).to(torch.uint8)
+    if behind.relu and draw.random() < 0.5:
+        behind = behind._replace(mask=mask, factor=1 / 0.7)
+    bias, gamma, beta = (tensor(dtype, outs) for _ in "abc")
+    if draw.random() < 0.5:
+        running = Norm(torch.zeros(outs, dtype=dtype), torch.ones(outs, dtype=dtype), 0.1, 1e-5)
+        behind = behind._replace(norm=running)
+    more = [None, gamma, beta] if behind.norm else [draw.choice((None, bias)), None, None]
+    y = Convolution.apply(x, weight, *more, stride, padding, behind)
+    back([y], [weight, *more, *([] if few else [x])])
+
+
+def losses(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.native.loss import KINDS, judge
+
+    members, batch, width = (
+        draw.randint(1, 3),
+        draw.choice((1, 7, 600)),
+        draw.choice((1, 3, 16, 17, 40)),
+    )
+    rows, kind = members * batch, draw.choice(KINDS)
+    output = tensor(dtype, rows, width).detach()
+    target = tensor(dtype, rows, width).detach()
+    weights = torch.rand(width, dtype=dtype) if draw.random() < 0.5 else None
+    if kind == "cross_entropy":
+        target = torch.randint(width, (rows,))
+        target[torch.rand(rows) < 0.1] = -100
+        if draw.random() < 0.2:
+            target[-1] = draw.choice((width, -1, 2**62, -(2**63)))
+    try:
+        judge(
+            output, target, kind, 0.3, weights if kind == "cross_entropy" else None, [1.0] * members
+        )
+    except IndexError:
+        pass
+
+
+def optimizer(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.native.optimizer import Parameters
+
+    members = draw.randint(1, 3)
+    weights = [torch.randn(members, draw.choice((0, 1, 17, 8192, 20001))) for _ in range(3)]
+    averages = ([torch.zeros_like(w) for w in weights] for _ in "ab")
+    table = Parameters(weights, [0.1, 0.0, 0.2], members, *averages)
+    for step in range(1, 4):
+        gradients = [torch.randn_like(w) if draw.random() < 0.8 else None for w in weights]
+        table.norms(gradients)
+        table.adam(gradients, 0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, step, [1.0] * members)
+
+
+def pictures(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.native.pictures import scale_bytes
+
+    channels = draw.randint(1, 4)
+    shape = draw.randint(0, 5), channels, draw.randint(1, 19), draw.randint(1, 19)
+    x = torch.randint(256, shape, dtype=torch.uint8)
+    scale_bytes(x, torch.rand(channels), torch.rand(channels))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
