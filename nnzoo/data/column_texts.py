@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ class Texts:
         plain = pandas.to_numeric(pandas.Series(texts, dtype=object), errors="coerce")
         return cls(column, texts, counts[kept], first[kept], plain.notna().to_numpy(dtype=bool))
 
-    def odd(self, places: Sequence[int]) -> list[Odd]:
+    def odd(self, places: np.ndarray) -> list[Odd]:
         """Those at some places, the most frequent first."""
         chosen = sorted(places, key=lambda i: (-self.counts[i], self.first[i]))
         return [Odd(self.texts[i], int(self.counts[i]), int(self.first[i])) for i in chosen]

@@ -65,7 +65,8 @@ def imputation_notes(
 ) -> list[str]:
     """A line on how many values are filled in, and how many rows have none of a column's categories."""
     arrays = list(parts)
-    filled, none = [], []
+    filled: list[str] = []
+    none: list[str] = []
     for i, column in enumerate(columns):
         test: Callable[[np.ndarray], Any] = np.isnan if "categories" not in column else _negative
         count = sum(int(test(rows[:, i]).sum()) for rows in arrays)

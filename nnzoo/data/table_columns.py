@@ -183,7 +183,8 @@ def infer_columns(
         raise DataError(f"'{twice[0]}' stands in both data.numbers and data.categories")
     inputs = [n for n in train.columns if n != target and n not in stated["drop"]]
     found = describe_columns(train[inputs], ValueOptions.of(options))
-    numbers, categories = [], []
+    numbers: list[dict[str, Any]] = []
+    categories: list[dict[str, Any]] = []
     merged: dict[str, MergedLabels] = {}
     for name, each in found.items():
         if name in stated["numbers"] or (each.numbers and name not in stated["categories"]):
@@ -226,32 +227,30 @@ def refuse_unusable(
     options: CsvOptions,
 ) -> None:
     """Raise DataError that names all columns that cannot be used as they are, and the way out."""
-    path = options.path
-    mixed = [
-        each for each in found.values() if each.problem and each.name not in stated["categories"]
-    ]
-    many = {
-        name: len(each.names) for name, each in merged.items()
-        if len(each.names) > options.max_categories and name not in stated["categories"]
-    }  # fmt: skip
-    if not mixed and not many:
+    reasons = {}
+    for name, each in merged.items():
+        count = len(each.names)
+        if count > options.max_categories and name not in stated["categories"]:
+            dates = found[name].role == "date"
+            reasons[name] = (
+                f"holds dates, {count} different ones" if dates
+                else f"is text with {count} different values"
+            )  # fmt: skip
+    hint = " or raise data.max_categories" if reasons else ", or write them in one way"
+    for column in found.values():
+        if column.problem and column.name not in stated["categories"]:
+            reasons[column.name] = f"has {column.problem}"
+    if not reasons:
         return
-    drop = [*(str(each) for each in options.drop), *many, *(each.name for each in mixed)]
-    line = f"data.drop: {inline(drop)}"
-    texts = [f"is text with {count} different values" for count in many.values()]
-    texts = [
-        f"holds dates, {count} different ones" if found[name].role == "date" else text
-        for (name, count), text in zip(many.items(), texts, strict=True)
-    ]
-    texts += [f"has {each.problem}" for each in mixed]
-    hint = " or raise data.max_categories" if many else ", or write them in one way"
-    if len(texts) == 1:
-        name = next(iter([*many, *(each.name for each in mixed)]))
-        raise DataError(f"{path}: column '{name}' {texts[0]}; leave it out ({line}){hint}")
-    names = [quoted_name(name) for name in [*many, *(each.name for each in mixed)]]
-    listed = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
+    path = options.path
+    line = f"data.drop: {inline([*map(str, options.drop), *reasons])}"
+    if len(reasons) == 1:
+        ((name, reason),) = reasons.items()
+        raise DataError(f"{path}: column '{name}' {reason}; leave it out ({line}){hint}")
+    listed = "; ".join(f"{quoted_name(name)} {reason}" for name, reason in reasons.items())
     raise DataError(
-        f"{path}: {len(texts)} columns cannot be used as they are: {listed}. Leave them out{hint}:\n  {line}"
+        f"{path}: {len(reasons)} columns cannot be used as they are: {listed}. Leave them out{hint}:\n"
+        f"  {line}"
     )
 
 

@@ -11,7 +11,8 @@ from nnzoo.errors import DataError
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 
 if TYPE_CHECKING:
-    from nnzoo.data.column_description import ColumnDescription, Odd
+    from nnzoo.data.column_description import ColumnDescription
+    from nnzoo.data.column_texts import Odd
     from nnzoo.data.table_io import ReadOptions, Table
 
 # So many columns that are left out have a line with the reason.
