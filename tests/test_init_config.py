@@ -33,12 +33,20 @@ def data() -> Any:
     return load_config("t").data
 
 
-@pytest.mark.parametrize("name", ["target", "Label", "is_class", "SalePrice", "y", "hasChurned"])
+@pytest.mark.parametrize("name", ["target", "Label", "Class", "SalePrice", "y", "hasChurned"])
 def test_a_name_that_says_so_is_the_target_wherever_it_stands(nnzoo: NNZOO, name: str) -> None:
     write(**{name: ["a", "b"] * 30, "width": [f"{i * 37 % 100}.{i % 7}" for i in range(60)]})
     result = nnzoo("init", "t.csv")
     assert data().target == name
     assert f"target: '{name}', by its name (--target NAME for another)" in result.err
+
+
+@pytest.mark.parametrize("name", ["salary", "y", "travel_class", "status"])
+def test_a_name_that_may_be_an_inputs_is_not(nnzoo: NNZOO, name: str) -> None:
+    width = [f"{i * 37 % 100}.{i % 7}" for i in range(60)]
+    write(**{"x": width, name: width[::-1], "left": ["a", "b"] * 30})
+    nnzoo("init", "t.csv")
+    assert data().target == "left"
 
 
 def test_else_the_last_column_that_can_be_one_and_it_is_said(nnzoo: NNZOO) -> None:
@@ -96,9 +104,9 @@ def test_on_a_terminal_it_asks_where_no_name_says(
     assert asked == ["which one is to be predicted? pole"] * 2
     assert "columns: width, pole\nno column 'nothing'\n" in result.err
     assert data().target == "width"
-    table()
+    table(label=["a", "b"] * 30)
     assert nnzoo("init", "t.csv", "--force").code == 0
-    assert (len(asked), data().target) == (2, "status")
+    assert (len(asked), data().target) == (2, "label")
 
 
 def test_series_or_table_is_as_stated(nnzoo: NNZOO) -> None:

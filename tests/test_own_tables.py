@@ -158,7 +158,7 @@ def test_what_is_read_so_is_read_so_in_new_files_too(nnzoo: NNZOO) -> None:
 
 def test_percent_stays_what_it_says() -> None:
     other = load(dirtied(rate=lambda i, v: f"{v}%"), "bought")
-    assert any("(in percent)" in note for note in other.notes)
+    assert any(", in percent)" in note for note in other.notes)
 
 
 def test_units_that_differ_are_refused_by_row_with_the_way_out() -> None:
@@ -321,7 +321,7 @@ def test_unicode_forms_of_a_label_are_one() -> None:
 @pytest.mark.parametrize(
     ("forms", "labels"),
     [(["0", "0.0", "1", "1.0"], ["0", "1"]), (["00", "0", "01", "1"], ["0", "1"]),
-     (["TRUE", "True", "FALSE", "False"], ["FALSE", "TRUE"]), (["1", "2", "3"], ["1", "2", "3"])],
+     (["Y", "y", "N", "n"], ["N", "Y"]), (["TRUE", "True", "FALSE", "False"], ["FALSE", "TRUE"]), (["1", "2", "3"], ["1", "2", "3"])],
 )  # fmt: skip
 def test_forms_of_a_number_or_truth_value_are_one_label(
     forms: list[str], labels: list[str]

@@ -33,6 +33,10 @@ def _word_key(label: str) -> str:
     return " ".join(label.casefold().split()) if len(label) > 1 else ""
 
 
+# Letters that stand for two words, whatever their case.
+_PAIRS = (frozenset("yn"), frozenset("tf"), frozenset("mf"), frozenset("jn"), frozenset("mw"))
+
+
 @dataclass
 class MergedLabels:
     """Texts of a column as the labels that they stand for.
@@ -62,8 +66,10 @@ def merge_labels(rows: Mapping[str, int], verbatim: bool = False) -> MergedLabel
     """
     groups: dict[str, dict[str, int]] = {}
     cleaned = {text: clean_label(text) for text in rows}
+    pair = frozenset(label.casefold() for label in cleaned.values()) in _PAIRS
     for text, label in cleaned.items():
-        key = "" if verbatim else _number_key(label) or _word_key(label)
+        key = label.casefold() if pair else _number_key(label) or _word_key(label)
+        key = "" if verbatim else key
         spellings = groups.setdefault(key or f"\0{label}", {})
         spellings[label] = spellings.get(label, 0) + rows[text]
     name_of: dict[str, str] = {}
@@ -88,22 +94,23 @@ class LabelIndex:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.codes = {name: code for code, name in enumerate(names)}
-        self._loose: dict[str, int] = {}
-        for key_of in (clean_label, _number_key, _word_key):
-            keys: dict[str, set[int]] = {}
+        pair = frozenset(map(str.casefold, self.codes)) in _PAIRS
+        self._keys = (clean_label, _number_key, str.casefold if pair else _word_key)
+        self._loose: list[dict[str, int]] = []
+        for key_of in self._keys:
+            codes: dict[str, set[int]] = {}
             for name, code in self.codes.items():
-                keys.setdefault(key_of(clean_label(name)), set()).add(code)
-            for key, codes in keys.items():
-                if key and len(codes) == 1:  # else which of them it is cannot be told
-                    self._loose.setdefault(f"{key_of.__name__} {key}", min(codes))
+                codes.setdefault(key_of(clean_label(name)), set()).add(code)
+            # Where several labels have a key, which of them it is cannot be told.
+            self._loose.append({key: min(c) for key, c in codes.items() if key and len(c) == 1})
 
     def code(self, text: str) -> int:
         """The code of a text; -1 for one that stands for no label."""
         if text in self.codes:
             return self.codes[text]
         label = clean_label(text)
-        for key_of in (clean_label, _number_key, _word_key):
-            code = self._loose.get(f"{key_of.__name__} {key_of(label)}")
+        for key_of, codes in zip(self._keys, self._loose, strict=True):
+            code = codes.get(key_of(label))
             if code is not None:
                 return code
         return -1

@@ -288,7 +288,7 @@ def format_notes(found: list[ColumnDescription]) -> list[str]:
     for each in found:
         if each.example and (value := each.format.value(each.example)) is not None:
             unit = " seconds" if each.format.duration else ""
-            unit = " (in percent)" if each.format.unit == "%" else unit
+            unit = ", in percent" if each.format.unit == "%" else unit
             listed.append(
                 f"{quoted_name(each.name)} ('{shorten(plain_text(each.example))}' is {number_text(value)}{unit})"
             )

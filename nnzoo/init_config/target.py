@@ -13,16 +13,23 @@ if TYPE_CHECKING:
 
     from nnzoo.data.column_description import ColumnDescription
 
-# Names of what is to be predicted, those that say so first.
+# Names of what is to be predicted, those that say so first; the last word of a name counts where it
+# is no usual word for an input.
 _TARGETS = (
-    frozenset(("target", "label", "labels", "class", "y", "outcome", "response", "dependent", "ziel", "klasse")),
-    frozenset(
-        (
-            "survived", "churn", "churned", "exited", "diagnosis", "species", "default", "defaulted", "price",
-            "saleprice", "preis", "quality", "medv", "result", "salary", "grade", "status", "approved", "fraud",
-            "attrition", "spam", "sentiment", "rating", "score", "category", "type",
-        )
+    (
+        frozenset(("target", "label", "labels", "class", "y", "outcome", "response", "dependent", "ziel", "klasse")),
+        frozenset(("target", "label", "outcome")),
     ),
+    (
+        frozenset(
+            (
+                "survived", "churn", "churned", "exited", "diagnosis", "species", "default", "defaulted",
+                "approved", "fraud", "attrition", "spam", "sentiment", "medv",
+            )
+        ),
+        frozenset(("survived", "churn", "churned", "diagnosis", "default", "defaulted", "fraud", "attrition")),
+    ),
+    (frozenset(("price", "saleprice", "preis", "quality")), frozenset(("price", "preis"))),
 )  # fmt: skip
 
 
@@ -51,12 +58,13 @@ def choose_target(
     usable = [
         name for name, each in found.items() if name not in dropped and is_target(each, frame[name])
     ] or [name for name in found if name not in dropped]
-    for names in _TARGETS:
-        for name in reversed(usable):
-            words = name_words(name)
-            if words and (words[-1] in names or name.casefold() in names):
-                return name, "by its name"
     last = usable[-1]
+    for names, last_words in _TARGETS:
+        for name in reversed(usable):
+            if name.casefold() == "y" and name not in (last, next(iter(found))):
+                continue  # a coordinate, between x and z
+            if name.casefold() in names or name_words(name)[-1:] in [[word] for word in last_words]:
+                return name, "by its name"
     if choices.ask is not None and len(usable) > 1:
         return choices.ask(usable, last), "as chosen"
     return last, "the last column" if last == list(found)[-1] else "the last column that can be one"
