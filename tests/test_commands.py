@@ -555,7 +555,7 @@ def test_init_of_a_series_that_cannot_train_says_what_train_would_say(nnzoo: NNZ
 def test_init_of_a_series_in_disorder_says_that_it_is_sorted(nnzoo: NNZOO) -> None:
     disordered()
     assert initialised(nnzoo, "d.csv")["data"]["name"] == "series"
-    note = "1 rows are earlier than the row before: the file is sorted by 'month'"
+    note = "1 row is earlier than the row before: the file is sorted by 'month'"
     assert f"# {note}" in Path("d.yaml").read_text()
 
 

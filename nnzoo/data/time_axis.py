@@ -271,9 +271,9 @@ def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -
             series = {name: rows[::-1] for name, rows in series.items()}
             notes.append("the newest rows come first: they are read in reverse")
         elif (reason := _why_not_sorted(axis, values)) is None:
-            series = ordered
+            series, late = ordered, sum(falls.values())
             notes.append(
-                f"{sum(falls.values()):,} rows are earlier than the row before: the file is sorted "
+                f"{late:,} row{'s are' if late > 1 else ' is'} earlier than the row before: the file is sorted "
                 f"by {time.name}"
             )
         else:
