@@ -88,14 +88,14 @@ def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> Dec
         stat = os.stat(file)
         key.update(json.dumps([file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]).encode())
     path = cache_folder() / f"{key.hexdigest()[:32]}.npy"
-    found = _open(path, form)
-    if found is not None and found.report.largest:
-        bits = form.bits or bits_of(found.report)
-        if bits != found.bits:  # of the same files, decoded for other training pictures
+    decoded = _open(path, form)
+    if decoded is not None and decoded.report.largest:
+        bits = form.bits or bits_of(decoded.report)
+        if bits != decoded.bits:  # of the same files, decoded for other training pictures
             path = path.with_name(f"{path.stem}-{bits}.npy")
-            found = _open(path, form)
-    damaged = found is None and path.exists()
-    if found is None:
+            decoded = _open(path, form)
+    damaged = decoded is None and path.exists()
+    if decoded is None:
         try:
             _write(path, files, form, skip)
         except OSError as error:
@@ -103,11 +103,11 @@ def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> Dec
                 f"cannot write the picture cache {path.parent}: {error.strerror or error}; "
                 "NNZOO_CACHE names another folder"
             ) from None
-        found = _read(path, form, verify=False)
-    if found.report.broken and not skip:
-        raise DataError(broken_message(files, found.report))
-    found.damaged = damaged
-    return found
+        decoded = _read(path, form, verify=False)
+    if decoded.report.broken and not skip:
+        raise DataError(broken_message(files, decoded.report))
+    decoded.damaged = damaged
+    return decoded
 
 
 def broken_message(files: Sequence[str], report: DecodeReport) -> str:

@@ -112,8 +112,10 @@ class _Description:
         self.left_out.add(top.left_out)
         parts = self._parts(top)
         if "train" in parts:
-            found = {part: self._class_folders(part, folder) for part, folder in parts.items()}
-            self._match(found, labels, parts)
+            class_folders = {
+                part: self._class_folders(part, folder) for part, folder in parts.items()
+            }
+            self._match(class_folders, labels, parts)
         self.result.notes += self.left_out.notes()
 
     def _parts(self, top: Folder) -> dict[str, Folder]:
@@ -292,12 +294,12 @@ class _Description:
         return result
 
     def _match(
-        self, found: dict[str, dict[str, list[Folder]]], labels: Sequence[str] | None,
+        self, by_part: dict[str, dict[str, list[Folder]]], labels: Sequence[str] | None,
         folders: dict[str, Folder],
     ) -> None:  # fmt: skip
         """Give each class folder its label, and find classes that training rows lack."""
         faults = self.result.faults
-        train = found["train"]
+        train = by_part["train"]
         if labels is None:
             labels = sorted(each[0].name for each in train.values())
         if len(labels) < 2:
@@ -313,7 +315,7 @@ class _Description:
             f"classes {' and '.join(map(repr, names))} differ in nothing but capitals"
             for names in alike
         ]
-        for part, classes in found.items():
+        for part, classes in by_part.items():
             if part != "train" and len(classes) == 1 and not {*classes} & {*exact}:
                 (only,) = classes
                 if {*words_of(only)} <= UNLABELLED:

@@ -145,8 +145,8 @@ def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = N
     """
     folder = Folder(path)
     try:
-        with os.scandir(path) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(path) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     out = folder.left_out

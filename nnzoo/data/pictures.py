@@ -335,7 +335,7 @@ def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
         return report
     out = np.load(job.path, mmap_mode="r+", allow_pickle=False)
     parent = os.getppid()
-    told = time.monotonic()
+    reported = time.monotonic()
     # Pillow warns of odd metadata and of sizes that are refused.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -356,8 +356,8 @@ def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
                     report.deep[row] = facts.deep
                 if facts.converted is not None:
                     report.converted[row] = facts.converted
-            if time.monotonic() - told > PROGRESS_INTERVAL:
-                told = time.monotonic()
+            if time.monotonic() - reported > PROGRESS_INTERVAL:
+                reported = time.monotonic()
                 advance(done - len(report.large))
             if os.getppid() != parent:  # nobody waits any more
                 break

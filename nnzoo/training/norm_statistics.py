@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +68,7 @@ def _averaging(network: Network) -> Iterator[None]:
     try:
         for module in modules:
             # Counts of their own: those of training stay what they are.
-            module.num_batches_tracked = torch.zeros_like(module.num_batches_tracked)
+            module.num_batches_tracked = torch.zeros_like(cast(Tensor, module.num_batches_tracked))
             module.reset_running_stats()
             module.momentum = None
             module.train()
