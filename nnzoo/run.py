@@ -350,7 +350,7 @@ def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
     config = take_over(config, network.config)
     differing = differences(network.config, config)
     if differing:
-        raise UsageError(f"{source} holds another run:\n" + "\n".join(differing))
+        raise UsageError(f"{source} was trained with another config:\n" + "\n".join(differing))
     return config
 
 

@@ -465,7 +465,7 @@ def test_a_trial_of_another_machine_is_waited_for_or_given_up(
     monkeypatch.setattr("platform.node", lambda: "here")
     result = nnzoo("sweep", "flowers.yaml", *sets)
     assert result.code == 0
-    assert "still made by other processes: trial 0 (far-away)" in result.err
+    assert "still running in other processes: trial 0 (far-away)" in result.err
     assert "--lost HOST" in result.err
     result = nnzoo("sweep", "flowers.yaml", *sets, "--lost", "far-away")
     assert "1 trial of far-away will be restarted" in result.err
