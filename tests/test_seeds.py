@@ -578,3 +578,44 @@ def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     for i in range(3):
         assert far(last(group, i)["model"], last(whole, i)["model"]) < 2e-6
         assert [row["epoch"] for row in group.members[i].folder.rows()] == list(range(1, 9))
+
+
+class _Killed(BaseException):
+    """As if the process had ended at this place."""
+
+
+@pytest.mark.parametrize("kernels", ["auto", "torch"])
+@pytest.mark.parametrize("saves", [1, 4, 5])
+def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
+    saves: int, kernels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The members behind are computed beside as many networks as without the kill."""
+    run_config = config(
+        data={"name": "digits"},
+        model={"name": "cnn", "channels": [6], "norm": "batch"},
+        train={"epochs": 2, "batch_size": 200, "save_every": "3 steps", "kernels": kernels,
+               "precision": "fp32", "threads": 1},
+    )  # fmt: skip
+
+    def weights(out: str) -> list[dict[str, torch.Tensor]]:
+        group = several.seeds(run_config, 3, Path(out))
+        for _ in group.events(CPU):
+            pass
+        return [checkpoint.load(member.folder.last)["model"] for member in group.members]
+
+    whole = weights("whole")
+    real, count = several.run.save, [0]
+
+    def save(each: Any) -> None:
+        real(each)
+        count[0] += 1
+        if count[0] == saves:
+            raise _Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(several.run, "save", save)
+        with pytest.raises(_Killed):
+            weights("killed")
+    again = weights("killed")
+    for one, other in zip(whole, again, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)

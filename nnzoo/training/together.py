@@ -21,6 +21,7 @@ from nnzoo.data.dataset import chunks
 from nnzoo.errors import DivergedError
 from nnzoo.evaluate import batch_rows
 from nnzoo.models.stacked import Stacked, obstacle
+from nnzoo.native.library import usable
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, settled
 
@@ -161,10 +162,14 @@ class Together:
 def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Event]]:
     """Train all to their end: what happened at once, by the trainer's place in `trainers`.
 
-    Those that stand furthest back go first, until they have caught up with the next. A trainer that
-    diverges, or is put into `gone` between events, is left out from then on. Stopping between events
-    loses nothing.
+    Those that stand furthest back go first, until they have caught up with the next: a kill may have
+    come between the saves of two. Of those ahead stand-ins take part meanwhile, since how sums are
+    rounded depends on how many networks are computed at once. A trainer that diverges, or is put into
+    `gone` between events, is left out from then on. Stopping between events loses nothing.
     """
+    lost: set[int] = set()
+    slots: list[int] = []
+    stack: list[Trainer] = []
     active = {i: each for i, each in enumerate(trainers) if not each.finished}
     together: Together | None = None
     chosen: list[int] = []
@@ -173,21 +178,42 @@ def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Ev
             places = {i: (each.epoch, each.group) for i, each in active.items()}
             here = min(places.values())
             ahead = min((place for place in places.values() if place > here), default=None)
-            before, chosen = chosen, [i for i, place in places.items() if place == here]
-            if chosen != before:
-                several = len(chosen) > 1
-                together = Together([active[i] for i in chosen]) if several else None
-            for happened in _to_end_of_epoch([active[i] for i in chosen], together, ahead):
-                told = dict(zip(chosen, happened, strict=True))
+            before = chosen, slots
+            chosen = [i for i, place in places.items() if place == here]
+            passed = {
+                i for i, each in enumerate(trainers) if (each.epoch, each.group) > here
+            } - lost
+            slots = sorted({*chosen, *passed})
+            if (chosen, slots) != before:
+                first = active[chosen[0]]
+                stack = [active[i] if i in chosen else _stand_in(first) for i in slots]
+                together = Together(stack) if len(stack) > 1 else None
+            for happened in _to_end_of_epoch(stack, together, ahead):
+                told = {i: e for i, e in zip(slots, happened, strict=True) if i in chosen}
                 yield told
                 over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (
                     gone & set(chosen)
                 )
                 over |= {i for i in chosen if active[i].finished}
+                lost |= {i for i in over if not active[i].finished}
                 for i in over:
                     del active[i]
                 if over:
                     break
+
+
+def _stand_in(trainer: Trainer) -> Trainer:
+    """A trainer that computes what this one does, and of which nothing is kept."""
+    copied = copy.copy(trainer)
+    copied.model = copy.deepcopy(trainer.model)
+    copied.parameters = list(copied.model.parameters())
+    native = trainer.network.native and usable(trainer.device)
+    copied.optimizer = Optimizer(trainer.config.optim, copied.model, native)
+    rate = trainer.rate_at(trainer.step)
+    copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(rate)))
+    copied.sums = copy.deepcopy(trainer.sums)
+    copied.stands_in = True
+    return copied
 
 
 def _to_end_of_epoch(
@@ -228,6 +254,9 @@ def _alone(trainer: Trainer, rows: Tensor) -> dict[int, DivergedError]:
 
 
 def _finish_epoch(trainer: Trainer, validated: dict[str, Any] | None) -> Event:
+    if trainer.stands_in:
+        trainer.epoch, trainer.group, trainer.elapsed = trainer.epoch + 1, 0, 0.0
+        return EpochEnd({}, False, [])
     try:
         return trainer.finish_epoch(validated)
     except DivergedError as error:

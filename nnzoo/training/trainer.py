@@ -116,6 +116,8 @@ class Trainer:
         self.first_loss: float | None = None
         self.trivial_loss: float | None = None
         self.told: set[tuple[str, str]] = set()
+        self.stands_in = False
+        """Whether nothing of it is kept: see `together.events`."""
         # Seconds of a step as it was timed when the run's threads were chosen.
         self.timed_step: float | None = None
 
