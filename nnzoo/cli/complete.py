@@ -30,11 +30,11 @@ def configs(incomplete: str) -> list[str]:
 def keys(incomplete: str) -> list[str]:
     """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
     from nnzoo.config.load import SHELVES
-    from nnzoo.config.schema import TrainOptions
+    from nnzoo.config.schema import Options, TrainOptions
     from nnzoo.config.show import entry_options
 
     names = {"name=", "seed="}
-    options = [("train", TrainOptions), *(
+    options: list[tuple[str, type[Options]]] = [("train", TrainOptions), *(
         (section, entry.options) for section, shelf in SHELVES.items() for _, entry in shelf
     )]  # fmt: skip
     for section, each in options:

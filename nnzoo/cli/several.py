@@ -119,9 +119,9 @@ def train_several(
         console.print_json({"event": "end", **ended})
     elif verbose:
         tables.print_group(stdout, ended)
-        member = group.members[0].folder.path
+        first = group.members[0].folder.path
         say(f"next: nnzoo runs {shell_word(group.path)}", "dim")
-        say(f"      nnzoo report {shell_word(member)}", "dim")
+        say(f"      nnzoo report {shell_word(first)}", "dim")
     if ended["summary"]["diverged"]:
         raise typer.Exit(DivergedError.exit_code)
 

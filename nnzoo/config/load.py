@@ -110,7 +110,7 @@ def locates_errors(
     get the place in the file of the key to blame."""
 
     @functools.wraps(function)
-    def wrapped(config: RunConfig, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def wrapped(config: RunConfig, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return function(config, *args, **kwargs)
         except NnzooError as error:
