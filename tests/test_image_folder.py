@@ -416,6 +416,21 @@ def test_init_writes_what_it_saw_and_train_and_predict_say_the_same(nnzoo: Any) 
     )
 
 
+def test_init_says_what_size_does_to_pictures_of_another_shape(nnzoo: Any) -> None:
+    for label in CLASSES:
+        for i, size in enumerate(((300, 400), (400, 300))):
+            Path(f"d/{label}").mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", size, (i, 0, 0)).save(f"d/{label}/{i}.png")
+    assert nnzoo("init", "d").code == 0
+    text = Path("d.yaml").read_text()
+    assert (
+        "# widths are 0.75 to 1.3 times the heights: pictures are squeezed into a square;\n" in text
+    )
+    config = load_config("d")
+    assert (config.data.size, config.model.residual) == (64, True)  # type: ignore[attr-defined]
+    assert config.train.early_stopping is not None
+
+
 @pytest.mark.parametrize("inner", ["d/inside", "images"])
 def test_init_gives_the_folder_that_can_train(nnzoo: Any, inner: str) -> None:
     root = Path(inner).parts[0]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SAMPLED_PICTURES = 20
 SIZES = (28, 32, 48, 64, 96)
 MAX_SIZE = 128
+# Of a few hundred pictures a first network is to be had in minutes: twice the size takes four times as long.
+FEW_PICTURES, SIZE_OF_FEW = 1000, 64
 
 
 def images_config(folder: Path, path: str) -> tuple[str, str, list[str]]:
@@ -77,23 +79,25 @@ def _sample(files: Sequence[str]) -> _Sample:
 
 
 def _sections(path: str, described: ImageFolder, sample: _Sample, notes: list[str]) -> str:
+    train = sum(map(len, described.parts.get("train", {}).values())) or 1
     size = next((known for known in SIZES if sample.side <= known), MAX_SIZE)
+    if train < FEW_PICTURES:
+        size = min(size, SIZE_OF_FEW)
     stages = {28: 2, 32: 3, 48: 3, 64: 4, 96: 4, 128: 5}[size]
     channels = [32 * 2**i for i in range(min(stages, 4))] + [256] * max(0, stages - 4)
-    train = sum(map(len, described.parts.get("train", {}).values())) or 1
     epochs, patience = _epochs(train)
     low, high = sample.ratios
     squeezed = (
         "" if high <= 1.02 and low >= 0.98 else
-        f"; widths are {low:.2g} to {high:.2g} times the height: squeezed into a square (a list is\n"
-        "              # [height, width])"
+        f"  # widths are {low:.2g} to {high:.2g} times the heights: pictures are squeezed into a square;\n"
+        "  # size: [height, width] gives them another shape\n"
     )  # fmt: skip
     comments = "".join(f"# {_printable(note)}\n" for note in notes)
     return f"""{comments}data:
   name: image_folder
   path: {quoted(path)}
-  size: {size}    # pictures are resized to this; larger shows more and takes longer{squeezed}
-{"  color: false    # all that were looked at are grey" + chr(10) if sample.grey else ""}  augment: {{shift: {max(1, size // 10)}}}    # flip: horizontal too, where left and right mean nothing
+  size: {size}    # pictures are resized to this; larger shows more and takes longer
+{squeezed}{"  color: false    # all that were looked at are grey" + chr(10) if sample.grey else ""}  augment: {{shift: {max(1, size // 10)}}}    # flip: horizontal too, where left and right mean nothing
 model:
   name: cnn
   channels: {channels}
