@@ -121,11 +121,12 @@ def test_a_column_whose_name_is_a_number_goes_by_that_name() -> None:
 @pytest.mark.parametrize(
     ("values", "task"),
     [
-        (["1", "2", "3"], "classification"),
+        (["1", "2", "3", "1"], "classification"),
+        (["1", "2", "3"], "regression"),  # no class is of one row alone
         (["1.0", "2.0", "1"], "classification"),
         (["1", "2.5", "3"], "regression"),
-        ([str(i) for i in range(20)], "classification"),
-        ([str(i) for i in range(21)], "regression"),
+        ([str(i % 20) for i in range(40)], "classification"),
+        ([str(i % 21) for i in range(42)], "regression"),
         (["low", "high", "low"], "classification"),
         (["True", "False", "True"], "classification"),
     ],
