@@ -198,14 +198,16 @@ ALONE = {"part_names", "wrapper", "masks", "modes", "wide_integers", "unlabelled
          "class_form", "deeper"}  # fmt: skip
 
 
-def images_case(seed: int) -> Case:
-    """A folder of images and the same with one or two faults."""
+def images_case(seed: int, only: str | None = None) -> Case:
+    """A folder of images and the same with one or two faults, or with one that is named."""
     rng = np.random.default_rng(seed)
     files = clean_folder(rng)
     picked = [str(name) for name in rng.choice(list(OPERATIONS), size=2, replace=False)]
     if rng.random() < 0.6 or len(ALONE & {*picked}) > 1:
         picked = picked[:1]
-    picked.sort(key=lambda name: name in ALONE)
+    picked = [only] if only else picked
+    # Pixels are written anew before files are broken or others put beside them, names last.
+    picked.sort(key=lambda name: (name not in ("modes", "wide_integers"), name in ALONE))
     case = Case(clean={f"photos/{name}": content for name, content in files.items()})
     for name in picked:
         case.names[name] = OPERATIONS[name](files, rng)

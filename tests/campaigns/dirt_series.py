@@ -190,11 +190,12 @@ OPERATIONS: dict[str, Operation] = {
 DATES = {"date_form", "month_words", "epoch", "time_apart", "parts_of_dates"}
 
 
-def series_case(seed: int) -> Case:
-    """A series and the same with one or two faults."""
+def series_case(seed: int, only: str | None = None) -> Case:
+    """A series and the same with one or two faults, or with one that is named."""
     rng = np.random.default_rng(seed)
     sheet = clean_series(rng)
     picked = {str(name) for name in rng.choice(list(OPERATIONS), size=int(rng.choice([1, 1, 2])))}
+    picked = {only} if only else picked
     for extra in sorted(picked & DATES)[1:]:
         picked.remove(extra)
     if picked & {"epoch", "time_apart", "parts_of_dates"}:

@@ -332,12 +332,13 @@ LAST = ("repeated_rows", "target_gap", "bad_row", "no_header", "numeric_header",
         "written_otherwise", "trailing_delimiter", "lines_above", "lines_below")  # fmt: skip
 
 
-def table_case(seed: int) -> Case:
-    """A table and the same with one to three faults."""
+def table_case(seed: int, only: str | None = None) -> Case:
+    """A table and the same with one to three faults, or with one that is named."""
     rng = np.random.default_rng(seed)
     sheet = clean_table(rng)
     count = int(rng.choice([1, 1, 2, 3]))
     picked = [str(name) for name in rng.choice(list(OPERATIONS), size=count, replace=False)]
+    picked = [only] if only else picked
     if {"no_header", "numeric_header", "header_blanks"} <= {*picked}:
         picked.remove("no_header")
     picked.sort(key=lambda name: LAST.index(name) if name in LAST else -1)
@@ -357,7 +358,7 @@ def table_case(seed: int) -> Case:
             case.operations.append(name)
             case.names[name] = pattern
     content = dirty.encoded()
-    if rng.random() < 0.1:
+    if only is None and rng.random() < 0.1:
         case.operations.append("gzip")
         case.names["gzip"] = "gz"
         case.dirty["table.csv.gz"] = gzip.compress(content)
