@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -17,86 +19,37 @@ from nnzoo.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-PLUGIN = '''
-from typing import Literal
-
-from pydantic import Field
-
-from nnzoo.config import Entry
-from nnzoo.config.schema import DataOptions, ModelOptions, TablePreprocess
+PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 
-class MaxoutOptions(ModelOptions):
-    """Maxout layer (Goodfellow et al. 2013)."""
-
-    name: Literal["maxout"]
-    pieces: int = Field(3, description="linear pieces")
-
-
-class SpiralOptions(DataOptions):
-    """Two spirals."""
-
-    name: Literal["spirals"]
-    rows: int = 400
-    preprocess: TablePreprocess = TablePreprocess()
+def block(language: str, start: str) -> str:
+    """The block of the page about plugins that starts so."""
+    (text,) = re.findall(rf"```{language}\n({re.escape(start)}.*?)```", PAGE, flags=re.S)
+    return str(text)
 
 
-maxout = Entry(MaxoutOptions, "spiral_zoo.build:Maxout")
-spirals = Entry(SpiralOptions, "spiral_zoo.build:load")
-'''
-
-BUILD = """
-import torch
-from torch import nn
-
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+OPTIONS, BUILD = block("python", "from typing import Literal"), block("python", "import torch")
 
 
-class Maxout(nn.Module):
-    def __init__(self, options, kind, outputs):
-        super().__init__()
-        self.pieces = options.pieces
-        self.hidden = nn.Linear(kind.size, 32 * options.pieces)
-        self.head = nn.Linear(32, outputs)
-
-    def forward(self, x):
-        return self.head(self.hidden(x.flatten(1)).unflatten(1, (32, self.pieces)).amax(2))
-
-
-def load(options, spec=None):
-    generator = torch.Generator().manual_seed(0)
-    t = torch.rand(options.rows, generator=generator, dtype=torch.float64) * 6
-    side = torch.arange(options.rows) % 2
-    angle = t + side * torch.pi
-    x = torch.stack([t * angle.cos(), t * angle.sin()], 1)
-    cut = options.rows // 2
-    splits = {"train": TensorSplit(x[:cut], side[:cut]), "val": TensorSplit(x[cut:], side[cut:])}
-    spec = {"labels": ["in", "out"], "columns": [{"name": "x"}, {"name": "y"}]}
-    return Dataset(Kind("table", (2,)), "classification", splits, spec)
-"""
-
-ENTRY_POINTS = """
-[nnzoo.models]
-maxout = spiral_zoo:maxout
-
-[nnzoo.data]
-spirals = spiral_zoo:spirals
-"""
+def entry_points(project: str) -> str:
+    """The file that pip writes for the entry points of a pyproject.toml."""
+    groups = tomllib.loads(project)["project"]["entry-points"]
+    return "".join(
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items())
+        for group, entries in groups.items()
+    )
 
 
 def test_entry_points_add_a_network_and_a_data_source(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    (site / "spiral_zoo").mkdir(parents=True)
-    (site / "spiral_zoo" / "__init__.py").write_text(PLUGIN)
-    (site / "spiral_zoo" / "build.py").write_text(BUILD)
-    info = site / "spiral_zoo-1.0.dist-info"
+    (site / "my_zoo").mkdir(parents=True)
+    (site / "my_zoo" / "__init__.py").write_text(OPTIONS)
+    (site / "my_zoo" / "build.py").write_text(BUILD)
+    info = site / "my_zoo-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spiral-zoo\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    Path("spirals.yaml").write_text(
-        "data: {name: spirals, rows: 600}\nmodel: {name: maxout, pieces: 4}\n"
-        "optim: {name: adam, lr: 0.02}\ntrain: {epochs: 60}\n"
-    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-zoo\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points(block("toml", "[project]")))
+    Path("spirals.yaml").write_text(block("yaml", "data:"))
     environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
 
     def nnzoo(*words: str) -> subprocess.CompletedProcess[str]:
@@ -143,26 +96,26 @@ FAULTS = {
     "in forward": (
         "return self.head",
         "return self.haed",
-        "in spiral_zoo.build:Maxout.forward, line",
+        "in my_zoo.build:Maxout.forward, line",
     ),
     "in the constructor": (
         "32 * options.pieces",
         "32 * peices",
-        "in spiral_zoo.build:Maxout.__init__",
+        "in my_zoo.build:Maxout.__init__",
     ),
     "inside torch, called by it": (
         "unflatten(1, (32,",
         "unflatten(1, (31,",
         ":Maxout.forward, line",
     ),
-    "in load": ("cut = options.rows // 2", "cut = rows // 2", "in spiral_zoo.build:load, line"),
+    "in load": ("cut = options.rows // 2", "cut = rows // 2", "in my_zoo.build:load, line"),
     "on import": (
         "import torch\n",
         "import torch\nnope\n",
-        "in spiral_zoo.build, line 3: NameError",
+        "in my_zoo.build, line 2: NameError",
     ),
-    "syntax": ("import torch\n", "import torch\n)\n", "in spiral_zoo.build:load: SyntaxError"),
-    "its name": ("def load(", "def laod(", "in spiral_zoo.build:load: AttributeError"),
+    "syntax": ("import torch\n", "import torch\n)\n", "in my_zoo.build:load: SyntaxError"),
+    "its name": ("def load(", "def laod(", "in my_zoo.build:load: AttributeError"),
 }
 
 
@@ -172,14 +125,14 @@ def test_a_plugins_own_error_is_called_its_own(
 ) -> None:
     old, new, message = FAULTS[case]
     assert old in BUILD
-    package = tmp_path / "site" / "spiral_zoo"
+    package = tmp_path / "site" / "my_zoo"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text(PLUGIN)
+    (package / "__init__.py").write_text(OPTIONS)
     (package / "build.py").write_text(BUILD.replace(old, new))
     monkeypatch.syspath_prepend(str(package.parent))
-    for name in [each for each in sys.modules if each.partition(".")[0] == "spiral_zoo"]:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "my_zoo"]:
         monkeypatch.delitem(sys.modules, name)
-    points = {group: {name: metadata.EntryPoint(name, f"spiral_zoo:{name}", group)}
+    points = {group: {name: metadata.EntryPoint(name, f"my_zoo:{name}", group)}
               for group, name in (("nnzoo.models", "maxout"), ("nnzoo.data", "spirals"))}  # fmt: skip
     monkeypatch.setattr(shelf, "_plugins", lambda group: points.get(group, {}))
     monkeypatch.setattr(shelf, "LOADED_PLUGINS", set())
@@ -188,5 +141,5 @@ def test_a_plugins_own_error_is_called_its_own(
     assert message in result.err
     assert result.code == 6
     assert "nnzoo)" not in result.err and "Traceback" not in result.err
-    for name in [each for each in sys.modules if each.partition(".")[0] == "spiral_zoo"]:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "my_zoo"]:
         del sys.modules[name]
