@@ -20,7 +20,7 @@ from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duratio
 from nnzoo.config.shelf import TRAINING
 from nnzoo.config.show import checked, header_lines, number, percent, resolved_lines, to_yaml
 from nnzoo.errors import ConfigError, UsageError
-from nnzoo.tasks import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from nnzoo.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
 
 FIRST = "data: digits\nmodel: cnn\n"
 
@@ -244,7 +244,8 @@ def test_what_is_missing_unknown_or_contradicts_is_told(line: str, expected: str
 
 
 def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
-    measured = [f"val_{name}" for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)]
+    metrics = (*CLASSIFICATION_METRICS, *RANKING_METRICS, *REGRESSION_METRICS)
+    measured = [f"val_{name}" for name in metrics]
     assert set(get_args(Monitor)) == {"auto", *measured}
 
 
