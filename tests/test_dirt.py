@@ -1,0 +1,48 @@
+"""Clean files made dirty: the same weights, or a line that names what differs. In full:
+`python scripts/dirt_campaign.py --cases 5000`."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from tests.campaigns import dirt_images, dirt_series, dirt_tables
+from tests.campaigns.dirt_runner import MAKERS, Outcome, judge
+
+CASES = [
+    (kind, name)
+    for kind, operations in (
+        ("table", dirt_tables.OPERATIONS),
+        ("series", dirt_series.OPERATIONS),
+        ("images", dirt_images.OPERATIONS),
+    )
+    for name in operations
+]
+KNOWN: dict[str, Outcome] = {}
+
+
+@pytest.mark.parametrize("kind, operation", CASES)
+def test_dirt_is_understood_or_named(kind: str, operation: str) -> None:
+    """One case of each operation alone; a seed where the operation applies."""
+    for seed in range(20):
+        if MAKERS[kind](seed, operation).operations:
+            break
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        verdict = judge(kind, seed, KNOWN, operation)
+    assert verdict.kind != "silent", (seed, verdict.unnamed, verdict.dirty.text[-600:])
+    assert verdict.case.dirty != verdict.case.clean
+
+
+def test_a_fault_that_nobody_names_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge itself: other numbers without a word are silent."""
+    operation = dirt_tables.OPERATIONS["constant_column"]
+
+    def swap(sheet: dirt_tables.Sheet, rng: object) -> str:
+        sheet.change("height", lambda cell: cell[::-1].strip("."))
+        return "height"
+
+    monkeypatch.setitem(dirt_tables.OPERATIONS, "constant_column", swap)
+    assert judge("table", 3, KNOWN, "constant_column").kind == "silent"
+    monkeypatch.setitem(dirt_tables.OPERATIONS, "constant_column", operation)
