@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import increment_version
 
 from nnzoo.native import tensors
-from nnzoo.native.library import library, product_type
+from nnzoo.native.library import lanes_of, library, product_type
 from nnzoo.native.openmp import partitions
 from nnzoo.native.tensors import (
     address,
@@ -30,6 +30,7 @@ _SIZES = (
 )  # fmt: skip
 # Pictures have so many channels at most; the first layer's kernels are computed one by one.
 FEW = 4
+_CPU = torch.device("cpu")
 
 
 class _Call(ctypes.Structure):
@@ -77,7 +78,7 @@ def has_case(layer: nn.Conv2d) -> bool:
     goes in otherwise, and what comes out, are whole vectors."""
     if layer.weight.dtype not in (torch.float32, torch.float64):
         return False
-    lanes = library(layer.weight.dtype).vector_length()
+    lanes = lanes_of(layer.weight.dtype)
     if layer.dilation != (1, 1) or layer.groups != 1 or layer.out_channels % lanes:
         return False
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -128,13 +129,18 @@ def shape_of(
     x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
 ) -> tuple[int, ...]:
     """What a convolution gives (rows, out, height, width)."""
+    return _shape_of(x.shape, weight.shape, tuple(stride), tuple(padding))
+
+
+@lru_cache(maxsize=256)
+def _shape_of(
+    x: tuple[int, ...], weight: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...]
+) -> tuple[int, ...]:
     rows, columns = (
         (size + 2 * side - kernel) // step + 1
-        for size, side, kernel, step in zip(
-            x.shape[2:], padding, weight.shape[2:], stride, strict=True
-        )
+        for size, side, kernel, step in zip(x[2:], padding, weight[2:], stride, strict=True)
     )
-    return len(x), len(weight), rows, columns
+    return x[0], weight[0], rows, columns
 
 
 class Convolution(torch.autograd.Function):
@@ -223,7 +229,7 @@ class Convolution(torch.autograd.Function):
 
 def _check_case(weight: Tensor, stride: tuple[int, ...], wants_dx: bool) -> None:
     """Raise ValueError for a shape of kernels that there is no code for; see `has_case`."""
-    lanes = library(weight.dtype).vector_length()
+    lanes = lanes_of(weight.dtype)
     out, channels, *kernel = weight.shape
     direct = _is_direct(channels) and not wants_dx
     small = not _is_direct(channels) and channels % lanes == 0 and tuple(stride) == (1, 1)
@@ -249,12 +255,16 @@ def _channels_last(x: Tensor) -> Tensor:
 
 def _address(x: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
     """`address` of (rows, channels, height, width) with the channels last in memory."""
+    if x.dtype is dtype and x.shape == shape and x.is_cpu:
+        where = x.data_ptr()
+        if where and x.is_contiguous(memory_format=torch.channels_last):
+            return where
     rows, channels, height, width = shape
     return address(x.permute(0, 2, 3, 1), dtype, (rows, height, width, channels))
 
 
 def _pictures(dtype: torch.dtype, *shape: int) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device="cpu", memory_format=torch.channels_last)
+    return torch.empty(shape, dtype=dtype, device=_CPU, memory_format=torch.channels_last)
 
 
 def _at(x: Tensor | None) -> int | None:

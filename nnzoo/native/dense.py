@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nnzoo.native import tensors
-from nnzoo.native.library import library, padded, product_type
+from nnzoo.native.library import lanes_of, library, padded, product_type
 from nnzoo.native.tensors import address, compact, is_low, new, new_bytes
 
 
@@ -76,7 +76,7 @@ class Dense(torch.autograd.Function):
         real, dtype = parameters[0].dtype, product_type(parameters[0])
         low = is_low(real, dtype)
         lib = library(real)
-        lanes, rows = lib.vector_length(), len(x)
+        lanes, rows = lanes_of(real), len(x)
         stack = parameters[0].shape[:-2]
         shapes = tuple(w.shape[-2:] for w in parameters[::2])
         x_type = x.dtype
@@ -85,6 +85,7 @@ class Dense(torch.autograd.Function):
                  for f, (out, _) in zip(follows, shapes, strict=True)]  # fmt: skip
         plan = tuple((f is not None, 1.0 if f is None else f[1]) for f in follows)
         held, given = _layers(shapes, stack, plan, parameters)
+        where = [each.data_ptr() for each in held]
         for entry, mask, (out, _) in zip(given, masks, shapes, strict=True):
             if mask is not None:
                 entry.mask = address(mask, torch.uint8, (rows, padded(out, lanes)))
@@ -98,20 +99,23 @@ class Dense(torch.autograd.Function):
         call.work, call.y = work.data_ptr(), y.data_ptr()
         lib.dense_forward(ctypes.byref(call), given)
         del held
-        ctx.case = real, shapes, stack, plan, sizes, x_type
+        ctx.case = real, shapes, stack, plan, sizes, x_type, given, where
         ctx.save_for_backward(x if as_is else None, work, *parameters)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        real, shapes, stack, plan, sizes, x_type = ctx.case
+        real, shapes, stack, plan, sizes, x_type, given, where = ctx.case
         # Asked for once: hooks may make them anew each time, where they like.
         x, work, *parameters = ctx.saved_tensors
         lib = library(real)
-        lanes, rows = lib.vector_length(), sizes[2] * sizes[3]
+        lanes, rows = lanes_of(real), sizes[2] * sizes[3]
         grad = compact(grad.to(real))
-        held, given = _layers(shapes, stack, plan, parameters)
+        held: list[Tensor] = []
+        # Checked then; what lies at the same address lies in the same memory.
+        if [each.data_ptr() for each in parameters] != where:
+            held, given = _layers(shapes, stack, plan, parameters)
         call = _call(sizes, len(shapes))
         if x is not None:
             x = compact(x)
@@ -142,13 +146,13 @@ def _layers(
 ) -> tuple[list[Tensor], Any]:
     """The layers as `struct given`, without masks; valid as long as the tensors beside them are held."""
     held = [each.contiguous() for each in parameters]
-    real, given = held[0].dtype, (_Given * len(shapes))()
-    for i, ((out, ins), (relu, factor)) in enumerate(zip(shapes, plan, strict=True)):
-        entry = given[i]
-        entry.ins, entry.outs, entry.relu, entry.factor = ins, out, relu, factor
-        entry.weight = address(held[2 * i], real, (*stack, out, ins))
-        entry.bias = address(held[2 * i + 1], real, (*stack, out))
-    return held, given
+    real = held[0].dtype
+    entries = [
+        (ins, out, address(held[2 * i], real, (*stack, out, ins)),
+         address(held[2 * i + 1], real, (*stack, out)), relu, None, factor)
+        for i, ((out, ins), (relu, factor)) in enumerate(zip(shapes, plan, strict=True))
+    ]  # fmt: skip
+    return held, (_Given * len(shapes))(*entries)
 
 
 def _call(sizes: tuple[int, ...], count: int) -> _Call:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import shutil
+from functools import cache
 from typing import Any
 
 import torch
@@ -90,6 +91,12 @@ def product_type(weight: Tensor) -> torch.dtype:
     """What the products of a layer run in: under autocast, its type in place of float32."""
     lower = weight.dtype == torch.float32 and torch.is_autocast_enabled("cpu")
     return torch.get_autocast_dtype("cpu") if lower else weight.dtype
+
+
+@cache
+def lanes_of(dtype: torch.dtype) -> int:
+    """How many numbers of a type a vector of its library has."""
+    return int(library(dtype).vector_length())
 
 
 def padded(count: int, lanes: int) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.native.library import library
-from nnzoo.native.tensors import address, is_eager, is_low, is_plain, new, optional_address
+from nnzoo.native.tensors import address, is_eager, is_plain, new, optional_address
 
 KINDS = ("cross_entropy", "mse", "mae", "huber")
 
@@ -62,7 +62,8 @@ def judge(
     members, real = len(totals), output.dtype
     if not _fits(output, target, kind, weights) or not output.numel() or len(output) % members:
         raise ValueError(f"this output, target and weights do not go together ({kind})")
-    is_low(real, real)
+    if real not in (torch.float32, torch.float64):
+        raise TypeError(f"there is no native loss of {real}")
     rows, width = output.shape
     output, target = output.contiguous(), target.contiguous()
     weights = None if weights is None else weights.contiguous()

@@ -9,7 +9,7 @@ step, and stays as it is. No buffer need be aligned beyond a REAL; nothing is ke
 
 #include "product.h"
 
-#define BLOCK 8192L
+#define BLOCK 8192L /* optimizer.py reckons with it */
 #define ROOT(x) (DOUBLE ? sqrt(x) : sqrtf(x))
 
 /* One parameter of all members. */
@@ -48,7 +48,7 @@ static struct place find(const struct parameter *p, long members, long block) {
 }
 
 /* How many blocks all parameters have that have a gradient. */
-long all_blocks(const struct parameter *p, long count, long members) {
+static long all_blocks(const struct parameter *p, long count, long members) {
     long blocks = 0;
     for (long i = 0; i < count; i++) blocks += members * blocks_of(p + i);
     return blocks;

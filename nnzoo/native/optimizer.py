@@ -12,6 +12,9 @@ from torch.autograd.graph import increment_version
 from nnzoo.native.library import library
 from nnzoo.native.tensors import address, is_plain, new, overlap
 
+# Numbers of a block, as optimizer.c cuts them.
+_BLOCK = 8192
+
 
 class _Parameter(ctypes.Structure):
     """`struct parameter`."""
@@ -67,14 +70,15 @@ class Parameters:
                 entry.mean = address(means[i], torch.float32, shape)
                 entry.square = address(squares[i], torch.float32, shape)
 
+        # For the squares of all blocks, where every weight has a gradient.
+        blocks = sum(members * -(-entry.size // _BLOCK) for entry in self.table)
+        self.squares = new(torch.float64, blocks)
+
     def norms(self, gradients: Sequence[Tensor | None]) -> list[float]:
         """The norm of each member's gradients together; None: of a weight that has none."""
         found, held = self.numbers(), self._point(gradients)
-        sizes = self._sizes()
-        count = library().all_blocks
-        count.restype = ctypes.c_long
-        squares = new(torch.float64, count(self.table, sizes[2], sizes[1]))
-        library().norms(*sizes, self.table, ctypes.c_void_p(squares.data_ptr()), found)
+        where = ctypes.c_void_p(self.squares.data_ptr())
+        library().norms(*self._sizes(), self.table, where, found)
         del held
         return list(found)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nnzoo.native import tensors
-from nnzoo.native.library import library, padded
+from nnzoo.native.library import lanes_of, library, padded
 from nnzoo.native.tensors import address, compact, is_low, new, new_bytes, optional_address
 
 Kind = Literal["rnn", "lstm", "gru"]
@@ -75,7 +75,7 @@ class Recurrent(torch.autograd.Function):
         real, stack, hidden = w_hh.dtype, w_hh.shape[:-2], w_hh.shape[-1]
         low = is_low(real, dtype)
         lib = library(real)
-        lanes = lib.vector_length()
+        lanes = lanes_of(real)
         steps, batch, features = len(x), x.shape[-2], x.shape[-1]
         sizes = (
             KINDS.index(kind), low, relu, torch.get_num_threads(),

@@ -71,11 +71,15 @@ def is_low(real: torch.dtype, product: torch.dtype) -> bool:
     return low
 
 
-def address(x: Tensor, dtype: torch.dtype, shape: Iterable[int]) -> int:
+def address(x: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> int:
     """Where a tensor's numbers are, which lie behind each other; valid as long as the tensor is held.
 
     Raises TypeError where it is of another type or device, ValueError where it has not as many numbers as this
     shape, or not behind each other."""
+    if x.dtype is dtype and x.shape == shape and x.is_cpu and x.is_contiguous():
+        where = x.data_ptr()
+        if where:
+            return where
     if x.dtype is not dtype or not x.is_cpu:
         raise TypeError(f"native code takes {dtype} on the CPU here, not {x.dtype} on {x.device}")
     count = math.prod(shape)
@@ -88,7 +92,7 @@ def address(x: Tensor, dtype: torch.dtype, shape: Iterable[int]) -> int:
     return where
 
 
-def optional_address(x: Tensor | None, dtype: torch.dtype, shape: Iterable[int]) -> int | None:
+def optional_address(x: Tensor | None, dtype: torch.dtype, shape: tuple[int, ...]) -> int | None:
     """`address`, or None of None."""
     return None if x is None else address(x, dtype, shape)
 
