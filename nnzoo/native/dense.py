@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -43,18 +44,22 @@ def takes(x: Tensor, parameters: Sequence[Tensor | None]) -> bool:
 
 def _is_chain(x: Tensor, parameters: Sequence[Any]) -> bool:
     """Whether each layer takes what the one before it gives, and has a bias for each of its outputs."""
-    ins, stack = x.shape[-1], parameters[0].shape[:-2]
+    return _shapes_fit(x.shape, *[each.shape for each in parameters])
+
+
+@lru_cache(maxsize=256)
+def _shapes_fit(x: tuple[int, ...], *parameters: tuple[int, ...]) -> bool:
+    if not x:
+        return False
+    ins, stack = x[-1], parameters[0][:-2]
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
-        shape = weight.shape
-        if len(shape) < 2 or shape[-1] != ins or shape[:-2] != stack or bias.shape != shape[:-1]:
+        if len(weight) < 2 or (weight[-1], weight[:-2], bias) != (ins, stack, weight[:-1]):
             return False
-        ins = shape[-2]
+        ins = weight[-2]
         if not ins:
             return False
-    members = stack.numel()
-    return (
-        x.ndim == 2 and len(stack) < 2 and members > 0 and x.numel() > 0 and len(x) % members == 0
-    )
+    members = math.prod(stack)
+    return len(x) == 2 and len(stack) < 2 and min(members, *x) > 0 and x[0] % members == 0
 
 
 class Dense(torch.autograd.Function):
