@@ -156,6 +156,20 @@ def test_what_is_read_so_is_read_so_in_new_files_too(nnzoo: NNZOO) -> None:
     assert nnzoo("eval", "checkpoints/t", "--json").json["r2"] is not None
 
 
+def test_categories_that_new_files_write_otherwise_are_told(nnzoo: NNZOO) -> None:
+    Path("t.csv").write_text(text_of(clean()))
+    assert nnzoo("init", "t.csv", "--target", "bought").code == 0
+    assert nnzoo("train", "t", "-s", "train.epochs=1").code == 0
+    few = {name: values[:4] for name, values in clean().items()}
+    plain = few | {"town": ["Bern"] * 4}
+    Path("new.csv").write_text(text_of(plain))
+    known = nnzoo("predict", "checkpoints/t", "new.csv").out
+    Path("new.csv").write_text(text_of(plain | {"town": ["BERN", "bern ", "Bern", "Bern"]}))
+    result = nnzoo("predict", "checkpoints/t", "new.csv")
+    assert result.out == known
+    assert "typed otherwise than in training, and read alike: 2 of 'town' (BERN, bern" in result.err
+
+
 def test_percent_stays_what_it_says() -> None:
     other = load(dirtied(rate=lambda i, v: f"{v}%"), "bought")
     assert any(", in percent)" in note for note in other.notes)
@@ -339,7 +353,8 @@ def test_letters_that_differ_by_case_stay_apart_and_are_told() -> None:
 
 def test_labels_are_kept_as_they_are_where_the_target_is_named_as_categories() -> None:
     cells = dirtied(bought=lambda i, v: v.title() if i % 4 == 0 else v)
-    assert load(cells, "bought", categories=["bought"]).labels == ["No", "Yes", "no", "yes"]
+    for name in ("bought", -1):
+        assert load(cells, "bought", categories=[name]).labels == ["No", "Yes", "no", "yes"]
 
 
 # F14: words for missing that are labels; rows without a target.

@@ -49,9 +49,10 @@ def target_copies(
 
 def repeated_rows(train: np.ndarray, others: dict[str, np.ndarray]) -> list[str]:
     """A line on rows of other splits whose inputs are those of a training row."""
-    known = {row.tobytes() for row in np.ascontiguousarray(train)}
+    # Hashes of 64 bits take little memory, and hardly ever fall together.
+    known = {hash(row.tobytes()) for row in np.ascontiguousarray(train)}
     counts = {
-        part: sum(row.tobytes() in known for row in np.ascontiguousarray(rows))
+        part: sum(hash(row.tobytes()) in known for row in np.ascontiguousarray(rows))
         for part, rows in others.items()
     }
     texts = [

@@ -49,6 +49,8 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     table = read_table(options.path, reading)
     frame, notes = table.frame, list(table.notes)
     target = column_name(frame, options.target, "data.target")
+    verbatim = [column_name(frame, column, "data.categories") for column in options.categories]
+    options = options.model_copy(update={"categories": verbatim})
     frames, files = {"train": frame}, {"train": options.path, "val": options.path}
     if options.test_path is None:
         files["test"] = options.path

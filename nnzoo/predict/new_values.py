@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from nnzoo.data.columns import shorten, to_text
+from nnzoo.data.labels import LabelIndex
 from nnzoo.data.tables import category_codes
 from nnzoo.predict.answers import SHOWN
 
@@ -22,6 +23,7 @@ class NewValues:
     def __init__(self) -> None:
         self.unseen: dict[str, Counter[str]] = {}
         self.words: dict[str, Counter[str]] = {}
+        self.alike: dict[str, Counter[str]] = {}
         self.filled: Counter[str] = Counter()
 
     def add(self, frame: pandas.DataFrame, columns: list[dict[str, Any]], raw: Tensor) -> None:
@@ -30,6 +32,13 @@ class NewValues:
             name, values = column["name"], frame[column["name"]]
             if "categories" in column:
                 self._count(self.unseen, name, values[category_codes(values, column)[1]])
+                index = LabelIndex(column["categories"])
+                texts = to_text(values)
+                other = [
+                    text for text in texts.dropna().unique()
+                    if text not in index.codes and index.code(text) >= 0
+                ]  # fmt: skip
+                self._count(self.alike, name, texts[texts.isin(other)])
                 continue
             gaps = raw[:, i].isnan().numpy()
             if gaps.any():
@@ -45,6 +54,8 @@ class NewValues:
         notes = []
         if self.unseen:
             notes.append(f"values that training never saw count as missing: {_listed(self.unseen)}")
+        if self.alike:
+            notes.append(f"typed otherwise than in training, and read alike: {_listed(self.alike)}")
         if self.words:
             notes.append(f"words that count as missing: {_listed(self.words)}")
         if self.filled:
