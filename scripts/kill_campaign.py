@@ -273,6 +273,14 @@ def differences(one: Path, other: Path) -> list[str]:
     return found + [f"{name} was left over" for name in extra]
 
 
+def _unreadable(path: Path) -> str:
+    try:
+        checkpoint.load(path)
+    except Exception as error:
+        return f"after a kill: {error}"
+    return ""
+
+
 class Reference(NamedTuple):
     """A run left alone: its calls, steps, seconds of the start and of the whole."""
 
@@ -280,6 +288,10 @@ class Reference(NamedTuple):
     steps: float
     start: float
     seconds: float
+
+
+# Runs in a row that ended before their kill.
+BARREN = 20
 
 
 class Worker:
@@ -363,16 +375,21 @@ class Worker:
         shutil.rmtree(self.work / name / "killed", ignore_errors=True)
         self.board[SAVED] = 0
         code, phases = KILLED, Counter[str]()
+        lost: list[str] = []
+        saves: set[float] = set()
         while code == KILLED and (left := budget - phases.total()):
             code, phase, point = self.attempt(name, left)
             if code == KILLED:
                 phases[phase] += 1
                 self.tally["killed at"][point] += 1
+                saves |= {self.board[SAVED]} - {0.0}
+                lost += self.lost(name, len(saves))
         if code == KILLED:
             code = exit_code(launch(self.words(name, "killed"), self.board, self.log))
         if not code and not phases:
             return  # it was done before its first kill
         found = [f"exit {code}: {self.log.read_text()}"] if code else self.compare(name, "killed")
+        found += lost
         self.tally["killed in"] += phases
         for what in ("", "identical ") if not found else ("",):
             self.tally[f"{what}runs"][name] += 1
@@ -384,13 +401,26 @@ class Worker:
         sys.stdout.write(f"{name:<12} {phases.total():>3} kills ({listing}): {end}\n")
         sys.stdout.flush()
 
+    def lost(self, name: str, saves: int) -> list[str]:
+        """What a kill has left of the checkpoints; saves: how many different ones were seen at least.
+        Once there was one it is there, whole, under its own name at any instant; of two, both."""
+        folder = self.work / name / "killed" / "run"
+        files = ["last.pt", "previous.pt"][:saves]
+        return [
+            each for each in answer(lambda: [_unreadable(folder / f) for f in files]).recv() if each
+        ]
+
     def work_off(self) -> dict[str, Counter[str]]:
         """Kill until all kills are spent."""
         self.check_command(self.names[0])
         most = max(1, self.kills // 5)
+        barren = 0
         while left := self.kills - self.tally["kills"].total():
             name = self.names[self.tally["runs"].total() % len(self.names)]
             self.kill(name, min(left, most, self.random.randint(8, 20)))
+            barren = barren + 1 if left == self.kills - self.tally["kills"].total() else 0
+            if barren == BARREN:
+                raise RuntimeError(f"{name}: no kill has landed in {BARREN} runs")
         return self.tally
 
 
@@ -429,10 +459,15 @@ def main() -> int:
             worker = Worker(Path(work, str(i)), names[i::count], kills, seed, options.keep)
             answers.append(answer(worker.work_off))
         for part in answers:
-            for key, counter in part.recv().items():
+            try:
+                counters = part.recv()
+            except EOFError:
+                return 1  # it has said why
+            for key, counter in counters.items():
                 tally[key] = tally.get(key, Counter()) + counter
     sys.stdout.write(summary(tally, time.monotonic() - began))
-    return 0 if tally["runs"] == tally["identical runs"] else 1
+    landed = tally["kills"].total() == options.kills
+    return 0 if landed and tally["runs"] == tally["identical runs"] else 1
 
 
 if __name__ == "__main__":

@@ -99,3 +99,30 @@ def test_the_comparison_sees_every_difference(campaign: ModuleType) -> None:
     (damaged.parent / "last.pt.tmp").touch()
     found, left = campaign.differences(alone, damaged.parent)
     assert str(damaged) in found and left == "last.pt.tmp was left over"
+
+
+def test_the_campaign_fails_where_no_kill_lands(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = campaign.Worker(tmp_path / "work", ["mlp_digits"], 5, "0", None)
+    monkeypatch.setattr(worker, "check_command", lambda name: None)
+    monkeypatch.setattr(worker, "kill", lambda name, budget: None)
+    with pytest.raises(RuntimeError, match="mlp_digits: no kill has landed in 20 runs"):
+        worker.work_off()
+
+
+def test_the_campaign_notices_a_checkpoint_that_a_kill_has_lost(
+    campaign: ModuleType, tmp_path: Path
+) -> None:
+    worker = campaign.Worker(tmp_path / "work", ["mlp_digits"], 5, "0", None)
+    folder = tmp_path / "work" / "mlp_digits" / "killed" / "run"
+    folder.mkdir(parents=True)
+    assert worker.lost("mlp_digits", 0) == []
+    checkpoint.save(folder / "last.pt", {"config": {}})
+    assert worker.lost("mlp_digits", 1) == []
+    (missing,) = worker.lost("mlp_digits", 2)
+    assert "previous.pt" in missing
+    checkpoint.save(folder / "last.pt", {"config": {}}, keep=folder / "previous.pt")
+    assert worker.lost("mlp_digits", 3) == []
+    (folder / "last.pt").unlink()
+    assert "last.pt" in worker.lost("mlp_digits", 3)[0]
