@@ -152,7 +152,7 @@ def _layers(
     """The layers as `struct given`, without masks; valid as long as the tensors beside them are held."""
     held = [each.contiguous() for each in parameters]
     real = held[0].dtype
-    entries = [
+    entries: list[Any] = [
         (ins, out, address(held[2 * i], real, (*stack, out, ins)),
          address(held[2 * i + 1], real, (*stack, out)), relu, None, factor)
         for i, ((out, ins), (relu, factor)) in enumerate(zip(shapes, plan, strict=True))
