@@ -37,10 +37,7 @@ class BuildError(Exception):
 def folder_of_mine() -> Path:
     """The folder for libraries, made where it is missing: in the cache, this user's (or root's) own, and for nobody
     else to write to. Raises BuildError where there is none such."""
-    try:
-        base = cache_folder()
-    except RuntimeError:  # no home
-        raise BuildError("there is no home folder; set NNZOO_CACHE to a folder") from None
+    base = cache_folder()
     for name in ("native", f"native-{os.geteuid()}"):
         path = base / name
         try:
