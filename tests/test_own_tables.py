@@ -476,3 +476,47 @@ def test_parquet_of_texts_is_read_alike() -> None:
 def test_a_clean_table_says_only_what_its_columns_are() -> None:
     assert load(clean(), "bought").notes == ["columns: 3 numbers, 1 category"]
     assert np.isfinite(load(clean(), "price").splits["train"].tensors()[0].numpy()).all()
+
+
+# The inputs of the findings themselves, where they are.
+
+TABLES = Path(__file__).parents[2] / "shared" / "findings" / "own-files" / "tables"
+# Of each file: rows, labels ([] for a number), and what must be said, if anything.
+RIGHT: dict[str, tuple[int, int, str]] = {
+    "row_index": (150, 3, "left out: 0 (counts the rows)"),
+    "numeric_header": (120, 2, ""),
+    "years_header": (120, 2, ""),
+    "months_header": (120, 2, ""),
+    "thousands_feature": (200, 0, "'income' ('3,400,000' is 3400000)"),
+    "currency_target": (300, 0, "'price' ('$90,000.00' is 90000)"),
+    "units": (200, 0, "'power' ('89 hp' is 89)"),
+    "percent": (200, 2, "'rate' ('10.1%' is 10.1, in percent)"),
+    "na_excel": (300, 2, "missing values filled with the mean: 56 of 'temp'"),
+    "na_few": (300, 2, "missing values filled with the mean: 8 of 'temp'"),
+    "ages_unknown": (300, 0, "counts as missing: 'unknown' in"),
+    "label_blanks": (200, 2, "classes typed in several ways are read as one"),
+    "int_and_float_labels": (200, 2, "'0.0' as '0'"),
+    "plus_minus": (200, 2, "a class of the target '4': '-'"),
+    "none_label": (200, 3, "a class of the target 'disorder': 'None'"),
+    "passengers": (250, 2, "left out: PassengerId (counts the rows), Name ("),
+    "customers": (200, 2, "left out: customerID (different in each row)"),
+    "target_first": (200, 10, ""),
+    "house_sales": (150, 0, "left out: id (different in each row, and named like an id), date (dates)"),
+    "marathon": (120, 0, "'half' ('1:00:08' is 3608 seconds)"),
+    "tripled_rows": (240, 2, "equal a training row in all inputs: 24 of 24 val rows, 48 of 48 test rows"),
+    "words_no_header": (60, 2, ""),
+    "decimal_comma": (120, 3, "'größe' ('168,60' is 168.6)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_tables_of_the_findings_come_out_right(nnzoo: NNZOO, name: str) -> None:
+    if not TABLES.is_dir():
+        pytest.skip(f"no {TABLES}")
+    rows, labels, said = RIGHT[name]
+    result = nnzoo("init", TABLES / f"{name}.csv", "t.yaml")
+    assert result.code == 0, result.err
+    dataset = load_csv(load_config("t").data)  # type: ignore[arg-type]
+    assert sum(len(split) for split in dataset.splits.values()) == rows
+    assert len(dataset.labels) == labels
+    assert said in "\n".join([result.err, *dataset.notes])
