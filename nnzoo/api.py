@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,6 +12,7 @@ from nnzoo import distributed, run
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.load import parse
 from nnzoo.config.reader import Document
+from nnzoo.errors import CheckpointError
 from nnzoo.extras import require
 from nnzoo.network import Network
 from nnzoo.predict.answers import Answers, joined
@@ -71,12 +73,18 @@ def load(
         return Model.open(Path(checkpoint), choose_device(device), weights, list(sets))
 
 
+_OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()
+"""The trainings of this process by their folders: one is open at a time."""
+
+
 class Training:
     """A run, ready to train: `fit()` trains it to the end; iterating over it does too, and yields its
     events (StepEnd, EpochEnd). Then `result()`, `history` and `model()` have what came out."""
 
     def __init__(self, current: run.Run) -> None:
         self.run = current
+        self._iteration: weakref.ref[Any] | None = None  # not held: a `break` is to close it
+        self._closed = False
 
     @property
     def folder(self) -> Path:
@@ -118,6 +126,28 @@ class Training:
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
         """Train to the end; stop: asked after each step, and when it answers True the run is saved and
         can go on later. Raises DivergedError, CheckpointError."""
+        iteration = self._events(stop)
+        self._iteration = weakref.ref(iteration)
+        return iteration
+
+    def close(self) -> None:
+        """Let go of the run folder; an iteration that is not over ends, and the run is saved."""
+        iteration = self._iteration() if self._iteration is not None else None
+        if iteration is not None:
+            try:
+                iteration.close()
+            except ValueError:  # it is executing
+                raise CheckpointError(
+                    f"{self.folder} is being trained in this process; end that first"
+                ) from None
+        self._closed = True
+        self.run.lock.release()
+
+    def _events(self, stop: Callable[[], bool]) -> Generator[StepEnd | EpochEnd, None, None]:
+        if self._closed:
+            raise CheckpointError(
+                f"{self.folder} was opened anew by a later nnzoo.train(…); go on with that one"
+            )
         leads = self.run.trainer.processes.leads
         if leads and not self.run.lock.is_locked:  # gone on with after a break
             self.run.folder.acquire(self.run.lock)
@@ -174,4 +204,10 @@ def train(
         if config.train.tensorboard:
             require("tensorboard", "train.tensorboard", "tensorboard")
         where = choose_device(device, processes)
-        return Training(run.start(config, Path(out), where, resume, fresh, processes=processes))
+        folder = (Path(out) / config.name).resolve()
+        earlier = _OPEN.get(folder)
+        if earlier is not None:  # a cell of a notebook that is run again
+            earlier.close()
+        training = Training(run.start(config, Path(out), where, resume, fresh, processes=processes))
+        _OPEN[folder] = training
+        return training

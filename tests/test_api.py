@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 import nnzoo
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
@@ -125,9 +126,12 @@ def test_a_run_left_in_the_middle_is_locked_again_when_it_goes_on() -> None:
     training = nnzoo.train(TINY)
     for _ in training:
         break
+    folder = training.run.folder
+    folder.acquire(lock := FileLock(folder.path / ".lock"))  # as another process would
+    lock.release()
     for _ in training:
         with pytest.raises(CheckpointError, match="another process is training"):
-            nnzoo.train(TINY, fresh=True)
+            folder.acquire(FileLock(folder.path / ".lock"))
         break
 
 

@@ -208,3 +208,26 @@ def test_who_stops_iterating_loses_no_step(nnzoo: Callable[..., Any]) -> None:
     assert nnzoo("train", "c.yaml", "--out", "whole").code == 0
     one, other = (checkpoint.load(Path(out) / "c/last.pt") for out in ("checkpoints", "whole"))
     assert all(bool((one["model"][name] == other["model"][name]).all()) for name in one["model"])
+
+
+def test_a_cell_of_a_notebook_can_be_run_again() -> None:
+    import nnzoo as zoo
+    from nnzoo.errors import CheckpointError
+
+    Path("c.yaml").write_text(
+        "data: digits\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: 3, save_every: 1000 s}\n"
+    )
+    first = zoo.train("c.yaml")
+    second = zoo.train("c.yaml")  # never iterated over
+    kept = iter(second)
+    for _ in range(9):
+        next(kept)
+    third = zoo.train("c.yaml")
+    assert third.run.trainer.step == 9  # the iteration that was kept has been closed, and saved
+    for old in (first, second):
+        with pytest.raises(CheckpointError, match=r"opened anew by a later nnzoo\.train"):
+            next(iter(old))
+    with pytest.raises(StopIteration):
+        next(kept)
+    assert len(third.fit().history) == 3
+    assert zoo.train("c.yaml").run.trainer.finished
