@@ -470,6 +470,38 @@ def test_all_broken_pictures_are_named_at_once_or_skipped(nnzoo: Any) -> None:
     assert "rows: 23 train · 3 val · 6 test" in flat(result.err)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "top"),
+    [("png", "uint16", 4000), ("tif", "uint16", 60000), ("tif", "int32", 4000)],
+)
+def test_broken_grey_pictures_of_all_parts_are_named_at_once_or_skipped(
+    suffix: str, dtype: str, top: int, nnzoo: Any
+) -> None:
+    generator = np.random.default_rng(0)
+    for part in ("train", "val", "test"):
+        for label in ("bar", "box"):
+            for i in range(5):
+                path = Path(f"d/{part}/{label}/{i}.{suffix}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels = generator.integers(0, top, (10, 10)).astype(dtype)
+                Image.fromarray(pixels).save(path)
+    broken = [f"train/bar/3.{suffix}", f"val/bar/2.{suffix}", f"test/box/4.{suffix}"]
+    for name in broken:
+        write(f"d/{name}", Path(f"d/{name}").read_bytes()[:60])
+    Path("c.yaml").write_text(
+        "data: {name: image_folder, path: d, size: 8, color: false}\nmodel: mlp\ntrain: {epochs: 1}\n"
+    )
+    result = nnzoo("train", "--config", "c")
+    assert (result.code, "3 of 30 pictures are broken:" in result.err) == (3, True)
+    assert all(f"{name}: " in result.err for name in broken)
+    result = nnzoo("train", "--config", "c", "-s", "data.broken=skip")
+    assert result.code == 0
+    text = flat(result.err)
+    assert "left out: 3 broken pictures (data.broken: skip): " in text
+    assert "27 pictures have grey values of 16 or 32 bits" in text
+    assert "rows: 9 train · 9 val · 9 test" in text
+
+
 def test_wholly_broken_folders_end_also_where_broken_pictures_are_skipped(nnzoo: Any) -> None:
     for label in ("a", "b"):
         for i in range(12):

@@ -45,6 +45,14 @@ MIN_AGE = 60  # seconds: a temporary file that is younger may not be locked yet
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError)
 
 
+class BrokenPictures(DataError):
+    """Broken pictures among `total`; broken: "file: reason" of each."""
+
+    def __init__(self, broken: Sequence[str], total: int) -> None:
+        self.broken = list(broken)
+        super().__init__(_broken_message(self.broken, total))
+
+
 @dataclass
 class DecodedPictures:
     """The pictures of some files.
@@ -81,7 +89,7 @@ def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> Dec
     """All pictures, from the cache where it is current; skip: without broken ones.
 
     The cache goes by every file's name, size and times, among them that of its last change, which no program
-    sets back. Raises DataError naming all broken pictures, or where the cache cannot be written.
+    sets back. Raises BrokenPictures, or DataError where the cache cannot be written.
     """
     key = hashlib.sha256(json.dumps([form.shape(len(files)), VERSION]).encode())
     for file in files:
@@ -105,14 +113,13 @@ def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> Dec
             ) from None
         decoded = _read(path, form, verify=False)
     if decoded.report.broken and not skip:
-        raise DataError(broken_message(files, decoded.report))
+        raise _broken_pictures(files, decoded.report)
     decoded.damaged = damaged
     return decoded
 
 
-def broken_message(files: Sequence[str], report: DecodeReport) -> str:
+def _broken_message(broken: list[str], total: int) -> str:
     """All broken pictures, or the first of many, and what to do."""
-    broken = [f"{files[row]}: {reason}" for row, reason in report.broken]
     if len(broken) == 1:
         return (
             f"broken picture {broken[0]}; repair or remove it, or leave it out by data.broken: skip"
@@ -120,9 +127,13 @@ def broken_message(files: Sequence[str], report: DecodeReport) -> str:
     lines = "".join(f"\n  {each}" for each in broken[:SHOWN])
     lines += f"\n  and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
     return (
-        f"{len(broken):,} of {len(files):,} pictures are broken:{lines}\n"
+        f"{len(broken):,} of {total:,} pictures are broken:{lines}\n"
         "repair or remove them, or leave them out by data.broken: skip"
     )
+
+
+def _broken_pictures(files: Sequence[str], report: DecodeReport) -> BrokenPictures:
+    return BrokenPictures([f"{files[row]}: {reason}" for row, reason in report.broken], len(files))
 
 
 def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> None:
@@ -136,7 +147,7 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
         broken = {row for row, _ in report.broken}
         kept = [i for i in range(len(files)) if i not in broken]
         if broken and (not skip or not kept):
-            raise DataError(broken_message(files, report))
+            raise _broken_pictures(files, report)
         if broken:
             _keep_rows(temporary, kept, form)
         content = {

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
-from nnzoo.data.image_cache import DecodedPictures, ImageFormat, decoded_pictures
+from nnzoo.data.image_cache import BrokenPictures, DecodedPictures, ImageFormat, decoded_pictures
 from nnzoo.data.image_folder import PARTS, Pictures, describe_folder
 from nnzoo.data.picture_tree import examples, plural
 from nnzoo.data.pictures import BITS
@@ -203,12 +203,21 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
         f"64 pictures of {height}×{width}, float32,", "set a smaller data.size",
     )  # fmt: skip
     parts: dict[str, _Part] = {}
+    broken: list[str] = []
     for part in PARTS:
-        if part in folder.parts:
-            form = ImageFormat(height, width, options.color, bits)
+        if part not in folder.parts:
+            continue
+        form = ImageFormat(height, width, options.color, bits)
+        try:
             parts[part] = _decode_part(folder.parts[part], folder.labels, form, options.broken)
-            # Of training pictures alone; the others are scaled alike.
-            bits = bits or parts[part].decoded.bits or BITS
+        except BrokenPictures as error:  # those of the other parts are named with them
+            broken += error.broken
+            continue
+        # Of training pictures alone; the others are scaled alike.
+        bits = bits or parts[part].decoded.bits or BITS
+    if broken:
+        counts = [len(files) for part in folder.parts.values() for files in part.values()]
+        raise BrokenPictures(broken, sum(counts))
     train = parts["train"]
     split = options.split
     if split.folds is not None and "val" in parts:
