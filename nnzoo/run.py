@@ -153,6 +153,8 @@ def start(
         notes.append("--fresh: torchrun has started this run, and starts it again: going on")
     if not fresh:
         processes.follow(lambda: _position(folder, config))
+    if write:
+        notes += processes.tell(lambda: folder.finish_set_aside(file_lock(folder.path / ".lock")))
     going_on = processes.tell(lambda: _goes_on(folder, resume, fresh, write))
     dataset = (
         beside.dataset if beside else processes.one_after_the_other(lambda: read_dataset(config))
@@ -313,7 +315,7 @@ def _resolved(
 def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
     """Lock the folder of a new run; with `fresh` an old one is set aside, unless it is in use."""
     notes = []
-    if fresh and folder.path.exists():
+    if fresh and not folder.is_empty:
         old = file_lock(folder.path / ".lock")
         folder.acquire(old)
         notes.append(f"the old run was moved to {folder.set_aside()}")

@@ -53,7 +53,7 @@ LAYERS = """
     nnzoo.tasks
     nnzoo.baselines nnzoo.evaluate nnzoo.network
     nnzoo.probe
-    nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk
+    nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk nnzoo.training.set_aside
     nnzoo.training.checkpoint
     nnzoo.training.health nnzoo.training.norm_statistics
     nnzoo.training.trainer

@@ -30,7 +30,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -62,7 +61,7 @@ from nnzoo.run import free_name
 from nnzoo.sweep.storage import check_place, open_storage, shown
 from nnzoo.tasks import build_task
 from nnzoo.training import disk
-from nnzoo.training.folder import STUDY
+from nnzoo.training.set_aside import OLD_STUDY, STUDY, set_aside_study
 
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
 FINISHED = ("complete", "pruned", "diverged", "failed")
@@ -448,8 +447,13 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
         raise _cannot_write(folder, error) from None
     notes = []
     with file_lock(trials / ".lock"):
+        interrupted = os.path.lexists(folder / OLD_STUDY)
         if fresh:
-            notes += _set_aside(folder, config.sweep.options.storage)
+            _check_fresh(folder, config.sweep.options.storage)
+        if interrupted or (fresh and _holds_study(folder)):
+            notes.append(_set_aside(folder))
+            if interrupted:
+                notes[-1] = f"an interrupted --fresh is finished: {notes[-1]}"
         study = _connect(config, folder)
         study.facts = {
             "nnzoo": __version__,
@@ -622,15 +626,14 @@ def _place(trials: Path, study: str, or_fresh: str) -> str:
     )
 
 
-def _set_aside(folder: Path, storage: str) -> list[str]:
-    """Move a study and its trials out of the way; raises UsageError where that cannot be done."""
+def _check_fresh(folder: Path, storage: str) -> None:
+    """Raise UsageError where a study is not the folder's own, CheckpointError where a trial is made."""
     if storage != "auto":
         raise UsageError(
             f"--fresh is for a study in its own folder; this one is in {shown(storage)}: "
             "give the new one another name (name: …)"
         )
-    trials = folder / "trials"
-    for each in trials.iterdir():
+    for each in (folder / "trials").iterdir():
         lock = file_lock(each / ".trial")
         try:
             if (each / ".trial").exists():
@@ -640,17 +643,18 @@ def _set_aside(folder: Path, storage: str) -> list[str]:
             raise CheckpointError(
                 f"another process is making trial {each.name} of {folder}"
             ) from None
-    there = [name for name in STUDY if name != "trials" and (folder / name).exists()]
-    if not there and not any(each.name.isdigit() for each in trials.iterdir()):
-        return []
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    aside = folder.with_name(f"{folder.name}.sweep.{stamp}")
+
+
+def _holds_study(folder: Path) -> bool:
+    there = any((folder / name).exists() for name in STUDY if name != "trials")
+    return there or any(each.name.isdigit() for each in (folder / "trials").iterdir())
+
+
+def _set_aside(folder: Path) -> str:
+    """Move a study and its trials out of the way; returns a note."""
     try:
-        aside.mkdir()
-        for name in STUDY:
-            if (folder / name).exists():
-                os.replace(folder / name, aside / name)
-        trials.mkdir()
+        aside = set_aside_study(folder)
+        (folder / "trials").mkdir(exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot set {folder} aside: {error.strerror}") from None
-    return [f"the old study was moved to {aside}"]
+    return f"the old study was moved to {aside}"

@@ -6,7 +6,6 @@ import os
 import time
 import warnings
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +17,8 @@ from nnzoo.config.show import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.plain_files import MAX_METRICS, parse_rows, read_plain
 from nnzoo.training import checkpoint, disk
+from nnzoo.training.set_aside import OLD_RUN, files_of_run, set_aside_run
 from nnzoo.training.trainer import Trainer
-
-# What a study (`nnzoo sweep`) keeps in the folder of the run that has its name.
-STUDY = (
-    "trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm", "sweep.db.lock",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,11 @@ class Folder:
     def holds_run(self) -> bool:
         """Whether there are weights that starting new would lose."""
         return any(path.exists() for path in (self.last, self.previous, self.best))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing of a run that `set_aside` would move."""
+        return not self.path.exists() or files_of_run(self.path) <= {".lock"}
 
     @property
     def damaged(self) -> Path:
@@ -132,24 +132,24 @@ class Folder:
 
     def set_aside(self) -> Path:
         """Move the run out of the way; returns its new path. A study of the same name stays."""
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        aside = self.path.with_name(f"{self.path.name}.{stamp}")
-        count = 1
-        while aside.exists():
-            count += 1
-            aside = self.path.with_name(f"{self.path.name}.{stamp}-{count}")
-        study = [name for name in STUDY if (self.path / name).exists()]
         try:
-            if study:
-                aside.mkdir()
-                for each in self.path.iterdir():
-                    if each.name not in study:
-                        each.rename(aside / each.name)
-            else:
-                self.path.rename(aside)
+            return set_aside_run(self.path)
         except OSError as error:
             raise CheckpointError(f"cannot set {self.path} aside: {error.strerror}") from None
-        return aside
+
+    def finish_set_aside(self, lock: FileLock) -> list[str]:
+        """Finish a `set_aside` that a crash has cut short; a note where there was one."""
+        if not os.path.lexists(self.path / OLD_RUN):
+            return []
+        self.acquire(lock)
+        try:
+            if not os.path.lexists(self.path / OLD_RUN):  # another process was faster
+                return []
+            return [
+                f"an interrupted --fresh is finished: the old run was moved to {self.set_aside()}"
+            ]
+        finally:
+            lock.release()
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl that are whole."""
