@@ -40,7 +40,9 @@ def clean_table(rng: np.random.Generator) -> Sheet:
 
 
 def grouped(text: str, separator: str) -> str:
-    """1234567.5 with a separator between thousands."""
+    """1234567.5 with a separator between thousands; what is no plain number stays."""
+    if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+        return text
     whole, _, rest = text.partition(".")
     sign = "-" if whole.startswith("-") else ""
     digits = f"{int(whole.lstrip('-')):,}".replace(",", separator)
@@ -102,7 +104,7 @@ def odd_number(sheet: Sheet, rng: np.random.Generator) -> str | None:
     rewrite = [
         lambda cell: f"+{cell}",
         lambda cell: f" {cell} ",
-        lambda cell: f"{float(cell):.6e}",
+        lambda cell: f"{float(cell):.6e}" if re.fullmatch(r"-?[\d.]+", cell) else cell,
         lambda cell: f'"{cell}"',
     ][way]
     for i in positions(rng, 20, len(sheet.rows)):
