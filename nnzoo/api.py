@@ -21,6 +21,8 @@ from nnzoo.trained import Trained
 from nnzoo.training.device import choose_device, make_exact, process_restored, use_threads
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
+__all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]
+
 
 @contextmanager
 def computing(network: Network) -> Iterator[None]:

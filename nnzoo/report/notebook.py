@@ -30,7 +30,7 @@ def training_html(
     drawings: list[Markup] = []
     epochs = [row["epoch"] for row in rows]
     for name, keys in _CURVES:
-        lines = {
+        lines: dict[str, charts.Line] = {
             key.replace("_", " "): (epochs, [charts.value(row.get(key)) for row in rows])
             for key in keys
             if any(key in row for row in rows)

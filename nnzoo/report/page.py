@@ -196,11 +196,16 @@ def _best(values: list[Any], metric: str) -> list[int]:
     return [i for i, value in enumerate(values) if value == best]
 
 
+def _shown(values: dict[str, Any], key: str) -> str:
+    """A config's value as a file has it."""
+    return inline(values[key]) if key in values else "–"
+
+
 def _differing(first: RunConfig, other: RunConfig) -> dict[str, tuple[str, str]]:
     """The keys in which two configurations differ, with both values as text."""
     before, after = first.flat(), other.flat()
     return {
-        key: tuple(inline(each[key]) if key in each else "–" for each in (before, after))
+        key: (_shown(before, key), _shown(after, key))
         for key in dict.fromkeys([*before, *after])
         if key != "name" and before.get(key) != after.get(key)
     }
