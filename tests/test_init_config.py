@@ -177,3 +177,15 @@ def test_a_table_of_passengers_goes_from_init_to_predictions_unedited(nnzoo: NNZ
     answers = nnzoo("predict", "checkpoints/t", "new.csv", "--keep", "PassengerId")
     assert answers.code == 0, answers.err
     assert answers.out.splitlines()[1].startswith("1,281,")
+
+
+def test_of_several_names_that_could_be_the_target_the_others_are_said(nnzoo: NNZOO) -> None:
+    """A passenger's class is an input beside whether they survived."""
+    rows = [f"{i % 3 + 1},{i * 7 % 40 + 20},{i % 2},{i * 1.5:.1f}" for i in range(60)]
+    Path("ship.csv").write_text("class,age,survived,fare\n" + "\n".join(rows) + "\n")
+    result = nnzoo("init", "ship.csv")
+    assert "target: 'survived', by its name, which could also be 'class'" in result.err
+    Path("iris.csv").write_text(
+        "a,b,class\n" + "".join(f"{i},{i % 5},{i % 3}\n" for i in range(60))
+    )
+    assert "target: 'class', by its name" in nnzoo("init", "iris.csv").err

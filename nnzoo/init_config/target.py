@@ -33,6 +33,9 @@ _TARGETS = (
 )  # fmt: skip
 
 
+_ALSO_INPUTS = ("class", "klasse")
+
+
 @dataclass(frozen=True)
 class Choices:
     """What the caller of `init` has decided; None is left to the data.
@@ -59,15 +62,26 @@ def choose_target(
         name for name, each in found.items() if name not in dropped and is_target(each, frame[name])
     ] or [name for name in found if name not in dropped]
     last = usable[-1]
-    for names, last_words in _TARGETS:
-        for name in reversed(usable):
-            if name.casefold() == "y" and name not in (last, next(iter(found))):
-                continue  # a coordinate, between x and z
-            if name.casefold() in names or name_words(name)[-1:] in [[word] for word in last_words]:
-                return name, "by its name"
+    named = _named(usable, list(found))
+    if named:
+        others = ", ".join(f"'{name}'" for name in named[1:4])
+        return named[0], "by its name" + (f", which could also be {others}" if others else "")
     if choices.ask is not None and len(usable) > 1:
         return choices.ask(usable, last), "as chosen"
     return last, "the last column" if last == list(found)[-1] else "the last column that can be one"
+
+
+def _named(usable: list[str], columns: list[str]) -> list[str]:
+    """The columns whose names say that they are to be predicted, the likeliest first."""
+    named = [
+        name
+        for names, last_words in _TARGETS
+        for name in reversed(usable)
+        if name.casefold() in names or name_words(name)[-1:] in [[word] for word in last_words]
+    ]
+    named = [name for name in named if name.casefold() != "y" or name in (columns[0], columns[-1])]
+    # Passengers and tickets have a class too: it comes last unless it is the last column.
+    return sorted(named, key=lambda name: name.casefold() in _ALSO_INPUTS and name != columns[-1])
 
 
 def is_target(found: ColumnDescription, column: pandas.Series) -> bool:
