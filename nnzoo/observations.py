@@ -10,6 +10,10 @@ from nnzoo.config import RunConfig
 from nnzoo.config.show import number
 
 
+# Below this fraction of the largest validation loss there is nothing more to gain.
+NOTHING_LEFT = 0.01
+
+
 def about_curves(rows: Sequence[dict[str, Any]], best_epoch: int, config: RunConfig) -> list[str]:
     """Whether the network over-fits, or has not converged; rows: of metrics.jsonl."""
     pairs = [(row.get("val_loss"), row.get("train_loss")) for row in rows]
@@ -27,7 +31,8 @@ def about_curves(rows: Sequence[dict[str, Any]], best_epoch: int, config: RunCon
             f"epoch {best_epoch}. What usually helps: {', '.join(_against_overfitting(config))}."
         )
     late = max(1, len(val) // 10)
-    if best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]:
+    falls = best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]
+    if falls and val[-1] > NOTHING_LEFT * max(val):
         remarks.append(
             f"Not converged yet: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
             f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
