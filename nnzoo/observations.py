@@ -9,7 +9,6 @@ from typing import Any
 from nnzoo.config import RunConfig
 from nnzoo.config.show import number
 
-
 # Below this fraction of the largest validation loss there is nothing more to gain.
 NOTHING_LEFT = 0.01
 

@@ -70,3 +70,23 @@ def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "['setosa', 'virginica']" in shown
     assert "resumed checkpoints/flowers at epoch" in shown
     assert "torch.Size([1, 20, 50])" in shown
+
+
+def test_the_first_hour_runs(nnzoo: Callable[..., Any]) -> None:
+    """Every command of the page, with fewer photographs and epochs, none of which is refused."""
+    subprocess.run(
+        [sys.executable, ROOT / "examples" / "make_data.py", "--photos", "30"], check=True
+    )
+    page = (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    commands = [
+        line.split()[1:] for line in "".join(blocks).splitlines() if line.startswith("nnzoo ")
+    ]
+    assert {words[0] for words in commands} == {"init", "train", "predict", "report", "inspect"}
+    for words in commands:
+        short = ["-s", "train.epochs=2", "-v", "0"] if words[0] == "train" else []
+        result = nnzoo(*words, *short)
+        assert result.code == 0, (words, result.err)
+    config = Path("passengers.yaml").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(data:.*?)  …", page, flags=re.S)
+    assert shown in config
