@@ -4,7 +4,9 @@ runs that were left alone: python scripts/kill_campaign.py --kills 1000 [--proce
 A launch is a fork that calls the command line, so that it starts in a tenth of a second; one in 50
 is the command itself. Half of the kills come from outside, at a random instant. The others a launch
 does to itself before, after or half-way through a call chosen at random: of the system's file
-calls, of a step, of validation, of a line of metrics, of what starts a run or goes on with it.
+calls, of a step, of validation, of a line of metrics, of what starts a run or goes on with it. The first
+kill of each run comes right before the rename that replaces a last.pt: until then the old one must
+be there.
 """
 
 import argparse
@@ -118,6 +120,7 @@ PHASES = ("start", "between", "step", "validation", "metrics line", "checkpoint"
 # Memory that a launch shares with its parent: the index of its phase, when the start was over, and
 # the step of the last checkpoint.
 PHASE, STARTED, SAVED = range(3)
+REPLACED = "replace last.pt"
 WRITING = ("write", "start: write", "metrics line", "checkpoint")  # can be killed half-way
 KILLED, HUNG = -signal.SIGKILL, 124  # exit codes
 PATIENCE = 180.0  # seconds after which a launch hangs
@@ -155,6 +158,8 @@ class Probe:
         def probed(*arguments: Any, **options: Any) -> Any:
             outer = board[PHASE]
             call = f"start: {point}" if owner is os and outer == 0 else point
+            if call == "replace" and Path(arguments[1]).name == "last.pt":
+                call = REPLACED
             self.calls[call] += 1
             aimed = self.aim is not None and self.aim[:2] == (call, self.calls[call])
             when = self.aim.when if self.aim and aimed else ""
@@ -340,14 +345,18 @@ class Worker:
         one, other = (self.work / name / each / "run" for each in ("alone", out))
         return answer(lambda: differences(one, other)).recv()
 
-    def attempt(self, name: str, left: int) -> tuple[int, str, str]:
+    def attempt(self, name: str, left: int, first: bool) -> tuple[int, str, str]:
         """A launch that is to be killed: its exit code, the phase it died in, where it was killed.
 
-        It is the first of `left` instants drawn over what remains of the run.
+        It is the first of `left` instants drawn over what remains of the run; first: of the run's kills.
         """
         reference, words, draw = self.references[name], self.words(name, "killed"), self.random
         share = 1 - draw.random() ** (1 / left)
         share *= 1 - self.board[SAVED] / reference.steps
+        if first and (count := reference.calls.get(REPLACED, 0)) > 1:
+            aim = Aim(REPLACED, max(2, 1 + int(share * count)), "before")
+            code = exit_code(launch(words, self.board, self.log, aim))
+            return code, PHASES[int(self.board[PHASE])], REPLACED
         if draw.random() < 0.5:
             training = share * (reference.seconds - reference.start)
             if draw.random() < 0.04:
@@ -378,7 +387,7 @@ class Worker:
         lost: list[str] = []
         saves: set[float] = set()
         while code == KILLED and (left := budget - phases.total()):
-            code, phase, point = self.attempt(name, left)
+            code, phase, point = self.attempt(name, left, not phases)
             if code == KILLED:
                 phases[phase] += 1
                 self.tally["killed at"][point] += 1
