@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,6 +14,7 @@ from nnzoo.config.load import parse
 from nnzoo.config.reader import Document
 from nnzoo.errors import CheckpointError
 from nnzoo.extras import require
+from nnzoo.interrupts import DeferredInterrupt
 from nnzoo.network import Network
 from nnzoo.predict.answers import Answers, joined
 from nnzoo.predict.inputs import predict
@@ -87,6 +88,9 @@ class Training:
         self.run = current
         self._iteration: weakref.ref[Any] | None = None  # not held: a `break` is to close it
         self._closed = False
+        self._torn = (
+            False  # a step was cut short: what is in memory is neither before nor behind it
+        )
 
     @property
     def folder(self) -> Path:
@@ -106,9 +110,11 @@ class Training:
 
     def fit(self, stop: Callable[[], bool] = lambda: False) -> Self:
         """Train to the end, or until `stop()`, asked after each step, answers True: the run is then
-        saved, and `fit()` resumes it. Raises DivergedError, CheckpointError."""
-        for _ in self.events(stop):
-            pass
+        saved, and `fit()` resumes it. Ctrl-C, or a notebook's stop button, saves it likewise after the
+        step that it is in, and raises KeyboardInterrupt. Raises DivergedError, CheckpointError."""
+        with closing(self._start(stop)) as events:
+            for _ in events:
+                pass
         return self
 
     def __repr__(self) -> str:
@@ -127,7 +133,10 @@ class Training:
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
         """Train to the end; stop: asked after each step, and when it answers True the run is saved and
-        can go on later. Raises DivergedError, CheckpointError."""
+        can go on later. Ctrl-C within a step: as in `fit`. Raises DivergedError, CheckpointError."""
+        return self._start(stop)
+
+    def _start(self, stop: Callable[[], bool]) -> Generator[StepEnd | EpochEnd, None, None]:
         iteration = self._events(stop)
         self._iteration = weakref.ref(iteration)
         return iteration
@@ -150,19 +159,47 @@ class Training:
             raise CheckpointError(
                 f"{self.folder} was opened anew by a later nnzoo.train(…); go on with that one"
             )
+        if self._torn:
+            raise CheckpointError(
+                f"{self.folder}: a step was cut short; nnzoo.train(…) opens it at its last checkpoint"
+            )
         leads = self.run.trainer.processes.leads
         if leads and not self.run.lock.is_locked:  # gone on with after a break
             self.run.folder.acquire(self.run.lock)
-        events = run.train(self.run, stop)
+        interrupt = DeferredInterrupt()
+        events = run.train(self.run, lambda: stop() or interrupt.pending)
         if leads and self.run.trainer.config.train.tensorboard:
             from nnzoo.tensorboard import record
 
             events = record(self.run, events)
         try:
-            with computing(self.run.network):
-                yield from events
+            with computing(self.run.network), closing(events):
+                yield from self._interruptible(events, interrupt)
         finally:
             self.run.lock.release()
+
+    def _interruptible(
+        self, events: Iterator[StepEnd | EpochEnd], interrupt: DeferredInterrupt
+    ) -> Iterator[StepEnd | EpochEnd]:
+        """The events of a run that `interrupt.pending` stops; then raises KeyboardInterrupt."""
+        while True:
+            try:
+                with interrupt:
+                    event = next(events, None)
+                    if interrupt.pending:
+                        for _ in events:  # it saves, and ends
+                            pass
+            except KeyboardInterrupt:  # the second one
+                self._torn = True
+                raise
+            if interrupt.pending:
+                raise KeyboardInterrupt(
+                    f"saved in {self.folder} after step {self.run.trainer.step:,}; fit(), or the same "
+                    "cell, resumes it"
+                )
+            if event is None:
+                return
+            yield event
 
     def __iter__(self) -> Iterator[StepEnd | EpochEnd]:
         return self.events()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from filelock import FileLock
 
 import nnzoo
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
-from nnzoo.training.trainer import EpochEnd, StepEnd
+from nnzoo.training import checkpoint
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from tests import zoo
 
 NNZOO = Callable[..., Any]
@@ -81,6 +83,55 @@ def test_fit_stops_when_asked_and_resumes_with_the_same_bits() -> None:
     assert cut.run.trainer.step == 2
     cut.fit()
     assert zoo.same(cut.run.trainer.best_weights, whole.run.trainer.best_weights)
+
+
+def interrupt_in_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1) -> None:
+    """Let SIGINT come when the weights of a step are changed already, and the step is not counted."""
+    note = Trainer.note
+
+    def interrupted(trainer: Trainer, *arguments: Any) -> None:
+        note(trainer, *arguments)
+        if trainer.step == step:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "note", interrupted)
+
+
+@pytest.mark.parametrize("how", ["fit", "iterate", "open again"])
+def test_an_interrupt_within_a_step_saves_the_run_behind_it(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = nnzoo.train(TINY, out="whole").fit()
+    cut = nnzoo.train(TINY, out="cut")
+    with monkeypatch.context() as patch:
+        interrupt_in_step(patch, 2)
+        with pytest.raises(KeyboardInterrupt, match=r"saved in cut/tiny after step 3; fit\(\)"):
+            cut.fit() if how == "fit" else list(cut)
+    assert not run_left_open(cut)
+    assert checkpoint.load(cut.folder / "last.pt")["trainer"]["position"]["step"] == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if how == "open again":
+        cut = nnzoo.train(TINY, out="cut")
+        assert cut.run.state == "resumed"
+    cut.fit()
+    assert zoo.same(cut.run.trainer.best_weights, whole.run.trainer.best_weights)
+
+
+def test_a_second_interrupt_ends_a_step_at_once_and_the_last_checkpoint_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = TINY | {"train": {"epochs": 3, "save_every": "1 epoch"}}
+    whole = nnzoo.train(config, out="whole").fit()
+    cut = nnzoo.train(config, out="cut")
+    with monkeypatch.context() as patch:
+        interrupt_in_step(patch, 3, times=2)
+        with pytest.raises(KeyboardInterrupt):
+            cut.fit()
+    with pytest.raises(CheckpointError, match=r"a step was cut short; nnzoo\.train\(…\) opens it"):
+        cut.fit()
+    again = nnzoo.train(config, out="cut").fit()
+    assert zoo.same(again.run.trainer.best_weights, whole.run.trainer.best_weights)
 
 
 def test_completion_offers_what_is_not_loaded_yet() -> None:

@@ -82,6 +82,7 @@ LAYERS = """
     nnzoo.report.summary
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.page
+    nnzoo.interrupts
     nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command nnzoo.cli.complete
     nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
     nnzoo.cli.several
