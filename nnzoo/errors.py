@@ -130,13 +130,21 @@ _KEY = re.compile(r"(data|model|optim|train)(\.[a-z0-9_]+)+")
 
 
 class DataError(NnzooError):
-    """Something wrong with the data. A message that begins with the config key to blame, as in
-    "data.target: no column 'knd'", gets the place of that key in the file."""
+    """Something wrong with the data; it gets the place in the file of the config key to blame.
+
+    key: "data.target"; else the one that the message begins with, as in "data.target: no column 'knd'".
+    """
 
     exit_code = 3
 
+    def __init__(self, message: str = "", key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
     def locate(self, place: Callable[[str], str]) -> None:
         key, _, message = str(self).partition(": ")
+        if self.key:
+            key, message, self.key = self.key, str(self), ""
         if _KEY.fullmatch(key):
             self.args = (f"{place(key)}  {key}  {message}",)
 

@@ -93,6 +93,66 @@ def test_groups_and_sweeps_name_the_place_too(table: Path, nnzoo: Nnzoo) -> None
     )  # fmt: skip
 
 
+TEXTS = "a,b,c,kind\n" + "".join(
+    f"{i},{i % 7},t{i},{'no' if i % 2 else 'yes'}\n" for i in range(200)
+)
+SHOP = "date,sales,temp\n" + "".join(
+    f"2024-03-{i % 28 + 1:02},{i % 9},{i % 5}\n" for i in range(28)
+)
+# (data file, what stands below data.path, what is said)
+IN_THE_FILE = {
+    "a column of texts": (TEXTS, "target: kind", "t.yaml:3:3  data.drop  t.csv: column 'c' is text"),
+    "a column of texts beside others": (
+        TEXTS, "target: kind\n  drop: [a]", "t.yaml:6:9  data.drop  t.csv: column 'c' is text with"
+    ),
+    "one class": (
+        TEXTS.replace("yes", "no"), "target: kind\n  drop: [c]", "t.yaml:5:11  data.target  t.csv: the target 'kind'"
+    ),
+    "no target": (
+        "a,kind\n" + "1,\n" * 30, "target: kind", "t.yaml:5:11  data.target  t.csv: the target 'kind' is"
+    ),
+    "no input": (
+        "a,kind\n" + "1,x\n2,y\n" * 30, "target: kind\n  drop: [a]", "t.yaml:6:9  data.drop  t.csv has no"
+    ),
+    "in both": (
+        TEXTS, "target: kind\n  drop: [c]\n  numbers: [a]\n  categories: [a]",
+        "t.yaml:8:15  data.categories  'a' stands in data.numbers, too",
+    ),
+    "a number too large": (
+        TEXTS.replace("\n3,", "\n1e31,"), "target: kind\n  drop: [c]", "t.yaml:4:9  data.path  t.csv: column 'a'"
+    ),
+    "a series without a value": (
+        SHOP.replace(",4,", ",,"), "target: sales", "t.yaml:5:11  data.target  t.csv: the target 'sales' is"
+    ),
+    "a word in a series": (
+        SHOP.replace("04,3,", "04,x1,"), "target: sales", "t.yaml:5:11  data.target  t.csv: the target 'sales'"
+    ),
+    "an odd date": (
+        SHOP.replace("2024-03-09", "sometime"), "target: sales\n  time: date", "t.yaml:6:9  data.time  t.csv: data row"
+    ),
+    "a short series": (
+        SHOP, "target: sales\n  window: 40", "t.yaml:6:11  data.window  series has 28 time steps"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IN_THE_FILE)
+def test_columns_and_targets_of_the_data_file_name_the_key_to_blame(
+    case: str, own_folder: Path, nnzoo: Nnzoo
+) -> None:
+    rows, options, message = IN_THE_FILE[case]
+    Path("t.csv").write_text(rows)
+    series = rows.startswith("date")
+    name = "series" if series else "csv"
+    model = "gru" if series else "mlp"
+    Path("t.yaml").write_text(
+        f"name: t\ndata:\n  name: {name}\n  path: t.csv\n  {options}\nmodel: {model}\n"
+    )
+    result = nnzoo("train", "t.yaml")
+    text = " ".join(result.err.replace(f"{own_folder}/", "").split())
+    assert (result.code, " ".join(message.split()) in text) == (3, True), text
+
+
 @pytest.mark.parametrize(
     ("key", "hint"),
     [

@@ -549,7 +549,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "the target is dropped": (SMALL, {"drop": ["y"]}, "data.drop: 'y' is the target"),
     "number and category": (
         SMALL, {"numbers": ["a"], "categories": [0]},
-        "'a' stands in both data.numbers and data.categories",
+        "data.categories: 'a' stands in data.numbers, too",
     ),
     "nothing left to train on": (
         SMALL, {"split": RowSplit(val=1, test=2)},

@@ -156,7 +156,8 @@ def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
         row = int(huge.argmax())
         raise DataError(
             f"{source}: column '{column.name}': '{shorten(str(column.iloc[row]))}' in data row "
-            f"{column.index[row] + 1} is beyond ±1e30"
+            f"{column.index[row] + 1} is beyond ±1e30",
+            "data.path",
         )
 
 

@@ -63,7 +63,7 @@ def windows(
         else:
             short.append((each, reason))
     if not kept or (len(series) == 1 and short):
-        raise DataError(short[0][1])
+        raise DataError(short[0][1], "data.window")
     starts: dict[str, list[Array]] = {"train": [], "val": [], "test": []}
     without: dict[str, list[tuple[str, str]]] = {"val": [], "test": []}
     offset = 0
@@ -80,7 +80,7 @@ def windows(
         offset += len(each.values)
     for part, reasons in without.items():
         if reasons and not starts[part]:
-            raise DataError(reasons[0][1])
+            raise DataError(reasons[0][1], "data.window")
     rows = sum(len(each) for part in starts.values() for each in part)
     check_memory(
         16 * rows * horizon * len(targets), f"{rows:,} windows with {horizon:,} steps to predict",

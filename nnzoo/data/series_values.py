@@ -57,11 +57,12 @@ def read_columns(
         name = spec["name"]
         column = frame[name]
         role = "target" if i < targets else "covariate"
+        key = "data.target" if i < targets else "data.covariates"
         spec = dict(spec)
         if name in described and described[name].numbers:
             description = described[name]
             if description.problem:
-                raise DataError(f"{source}: the {role} '{name}' has {description.problem}")
+                raise DataError(f"{source}: the {role} '{name}' has {description.problem}", key)
             if format_ := description.format.to_spec():
                 spec["format"] = format_
         form = NumberFormat.from_spec(spec.get("format", {}))
@@ -70,12 +71,14 @@ def read_columns(
             row = int(unread.argmax())
             raise DataError(
                 f"{source}: the {role} '{name}' should be a number, but data row "
-                f"{frame.index[row] + 1} has '{shorten(str(column.iloc[row]))}'"
+                f"{frame.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
+                key,
             )
         if role == "target" and np.isnan(values).any():
             raise DataError(
                 f"{source}: the target '{name}' is missing in data row "
-                f"{frame.index[int(np.isnan(values).argmax())] + 1}; fill it in"
+                f"{frame.index[int(np.isnan(values).argmax())] + 1}; fill it in",
+                key,
             )
         refuse_huge(column, values, source)
         read.values[:, i] = values
@@ -135,7 +138,8 @@ def fill_gaps(
             if not len(seen):
                 raise DataError(
                     f"{source}: the covariate '{spec['name']}' has no value in the training time "
-                    "steps; leave it out (data.covariates)"
+                    "steps; leave it out (data.covariates)",
+                    "data.covariates",
                 )
             spec["fill"] = float(seen.mean())
         missing, longest = 0, 0

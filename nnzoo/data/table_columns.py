@@ -68,7 +68,8 @@ def without_target_gaps(
     if len(rows) == len(frame):
         raise DataError(
             f"{path}: the target '{shorten(target)}' is missing in all rows; is it the right column "
-            "(data.target)?"
+            "(data.target)?",
+            "data.target",
         )
     shown = [quoted_name(word) for word in sorted(words) if clean_label(word)]
     held = f" ({named_in(shown, 3)})" if shown else ""
@@ -116,13 +117,15 @@ def infer_target(
     if len(labels) < 2:
         raise DataError(
             f"{path}: the target '{target}' has one class in the training rows "
-            f"('{shorten(labels[0])}'); nothing can be learned"
+            f"('{shorten(labels[0])}'); nothing can be learned",
+            "data.target",
         )
     if options.task == "auto" and len(labels) > max(MAX_AUTO_CLASSES, len(column) // 2):
         raise DataError(
             f"{path}: the target '{target}' has {len(labels)} different values in {len(column)} "
             "training rows; no class can be learned from so few, is it the right column "
-            "(data.target)?"
+            "(data.target)?",
+            "data.target",
         )
     notes = merged_notes({target: merged}, "classes")
     rows = to_text(column)
@@ -143,7 +146,10 @@ def _number_target(column: pandas.Series, options: CsvOptions) -> tuple[dict[str
     target, path = str(column.name), options.path
     found = describe_target(column, options)
     if found.problem:
-        raise DataError(f"{path}: the target '{target}' has {found.problem}; write them in one way")
+        raise DataError(
+            f"{path}: the target '{target}' has {found.problem}; write them in one way",
+            "data.target",
+        )
     spec: dict[str, Any] = {"task": "regression", "targets": [target]}
     notes = format_notes([found])
     notes += [f"target {quoted_name(target)}: {remark}" for remark in found.remarks]
@@ -180,7 +186,7 @@ def infer_columns(
         raise DataError(f"data.drop: '{target}' is the target")
     twice = sorted(stated["numbers"] & stated["categories"])
     if twice:
-        raise DataError(f"'{twice[0]}' stands in both data.numbers and data.categories")
+        raise DataError(f"data.categories: '{twice[0]}' stands in data.numbers, too")
     inputs = [n for n in train.columns if n != target and n not in stated["drop"]]
     found = describe_columns(train[inputs], ValueOptions.of(options))
     numbers: list[dict[str, Any]] = []
@@ -199,7 +205,10 @@ def infer_columns(
             categories.append(column | further)
     refuse_unusable(found, merged, stated, options)
     if not numbers and not categories:
-        raise DataError(f"{path} has no column to learn from but the target '{target}'")
+        raise DataError(
+            f"{path} has no column to learn from but the target '{target}'",
+            "data.drop" if options.drop else "data.path",
+        )
     used = [found[column["name"]] for column in numbers]
     notes = [f"columns: {describe_counts(numbers + categories)}"]
     empty = [name for name, each in found.items() if each.role == "empty"]
@@ -246,11 +255,14 @@ def refuse_unusable(
     line = f"data.drop: {inline([*map(str, options.drop), *reasons])}"
     if len(reasons) == 1:
         ((name, reason),) = reasons.items()
-        raise DataError(f"{path}: column '{name}' {reason}; leave it out ({line}){hint}")
+        raise DataError(
+            f"{path}: column '{name}' {reason}; leave it out ({line}){hint}", "data.drop"
+        )
     listed = "; ".join(f"{quoted_name(name)} {reason}" for name, reason in reasons.items())
     raise DataError(
         f"{path}: {len(reasons)} columns cannot be used as they are: {listed}. Leave them out{hint}:\n"
-        f"  {line}"
+        f"  {line}",
+        "data.drop",
     )
 
 

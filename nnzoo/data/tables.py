@@ -59,7 +59,9 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
         alike = replace(reading, header=table.named)
         test = read_table(options.test_path, alike, "data.test_path")
         if target not in test.frame.columns:
-            raise DataError(f"{options.test_path}: no column '{target}', which is the target")
+            raise DataError(
+                f"{options.test_path}: no column '{target}', which is the target", "data.test_path"
+            )
         frames["test"], files["test"] = test.frame, options.test_path
         notes += [
             *(f"{options.test_path}: {note}" for note in test.notes),
@@ -154,7 +156,8 @@ def encode_columns(
         name = column["name"]
         if name not in frame.columns:
             raise DataError(
-                f"{source}: column '{name}' is missing; the network was trained with it"
+                f"{source}: column '{name}' is missing; the network was trained with it",
+                "data.test_path",
             )
         if "categories" in column:
             arrays.append(category_codes(frame[name], column)[0])
@@ -199,7 +202,8 @@ def _refuse_text(column: pandas.Series, unread: np.ndarray, source: str) -> None
         raise DataError(
             f"{source}: column '{column.name}' holds numbers, but data row "
             f"{column.index[rows[0]] + 1} has '{texts[0]}'{more}; correct it, or count it as missing "
-            f"(data.missing: [{words}])"
+            f"(data.missing: [{words}])",
+            "data.missing",
         )
 
 
@@ -216,7 +220,8 @@ def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "th
             row = column.index[int((to_text(column) == unknown[0]).to_numpy().argmax())]
             raise DataError(
                 f"{source}: the target '{spec['target']}' has in data row {row + 1} the label "
-                f"'{shorten(unknown[0])}' that no training row has"
+                f"'{shorten(unknown[0])}' that no training row has",
+                "data.target",
             )
         return torch.from_numpy(codes[rows])
     numbers, _ = parse_numbers(column, NumberFormat.from_spec(spec.get("target_format", {})))
@@ -224,7 +229,8 @@ def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "th
         row = int(np.isnan(numbers).argmax())
         raise DataError(
             f"{source}: the target '{spec['target']}' should be a number, but data row "
-            f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'"
+            f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
+            "data.target",
         )
     refuse_huge(column, numbers, source)
     return torch.from_numpy(numbers[:, None])

@@ -94,9 +94,9 @@ class TimeAxis:
     def check(self) -> None:
         """Raise DataError where something forbids training."""
         if self.faults:
-            raise DataError(
-                self.faults[0] + f" (and {len(self.faults) - 1} more)" * (len(self.faults) > 1)
-            )
+            more = f" (and {len(self.faults) - 1} more)" * (len(self.faults) > 1)
+            key = "data.group" if "(data.group)" in self.faults[0] else "data.time"
+            raise DataError(self.faults[0] + more, key)
 
     def without_ends(
         self, missing: Array, names: Sequence[str], frame: pandas.DataFrame
