@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.autograd.graph import increment_version
 
 from nnzoo.native import tensors
@@ -17,6 +16,7 @@ from nnzoo.native.library import lanes_of, library, product_type
 from nnzoo.native.openmp import partitions
 from nnzoo.native.tensors import (
     address,
+    differentiable_once,
     is_low,
     is_plain,
     new,
@@ -197,7 +197,7 @@ class Convolution(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, grad: Tensor) -> Any:
         real, sizes, factor, raw, shape, x_type, has_bias = ctx.case
         # Asked for once: hooks may make them anew each time, where they like.

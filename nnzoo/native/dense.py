@@ -4,51 +4,42 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from nnzoo.native import tensors
 from nnzoo.native.library import lanes_of, library, padded, product_type
-from nnzoo.native.tensors import address, compact, is_low, new, new_bytes
+from nnzoo.native.tensors import (
+    address,
+    addresses,
+    compact,
+    differentiable_once,
+    is_low,
+    new,
+    new_bytes,
+)
 
-
-class _Given(ctypes.Structure):
-    """`struct given`."""
-
-    _fields_ = (
-        ("ins", ctypes.c_long), ("outs", ctypes.c_long), ("weight", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p), ("relu", ctypes.c_long), ("mask", ctypes.c_void_p),
-        ("factor", ctypes.c_double),
-    )  # fmt: skip
-
-
-class _Call(ctypes.Structure):
-    """`struct call`."""
-
-    _fields_ = (
-        *((name, ctypes.c_long) for name in ("low", "threads", "members", "batch", "count")),
-        ("x", ctypes.c_void_p), ("x_low", ctypes.c_long), ("as_is", ctypes.c_long),
-        *((name, ctypes.c_void_p) for name in ("work", "back", "y", "dy", "gradients", "dx")),
-    )  # fmt: skip
+_CALL = struct.Struct("5qP2q6P")
+"""`struct call`."""
+_GIVEN = "qqPPqPd"
+"""`struct given` of a layer."""
 
 
 def takes(x: Tensor, parameters: Sequence[Tensor | None]) -> bool:
     """Whether `Dense` computes these layers: weight and bias of each, for x (rows, in)."""
-    return tensors.takes(x, *parameters) and _is_chain(x, parameters)
-
-
-def _is_chain(x: Tensor, parameters: Sequence[Any]) -> bool:
-    """Whether each layer takes what the one before it gives, and has a bias for each of its outputs."""
-    return _shapes_fit(x.shape, *[each.shape for each in parameters])
+    if not tensors.takes(x, *parameters):
+        return False
+    return _shapes_fit(x.shape, *[each.shape for each in parameters])  # type: ignore[union-attr]
 
 
 @lru_cache(maxsize=256)
 def _shapes_fit(x: tuple[int, ...], *parameters: tuple[int, ...]) -> bool:
+    """Whether each layer takes what the one before it gives, and has a bias for each of its outputs."""
     if not x:
         return False
     ins, stack = x[-1], parameters[0][:-2]
@@ -60,6 +51,66 @@ def _shapes_fit(x: tuple[int, ...], *parameters: tuple[int, ...]) -> bool:
             return False
     members = math.prod(stack)
     return len(x) == 2 and len(stack) < 2 and min(members, *x) > 0 and x[0] % members == 0
+
+
+class _Case(NamedTuple):
+    """What follows from types, shapes and layers alone."""
+
+    real: torch.dtype
+    low: bool
+    x_type: torch.dtype
+    """The type of x as C takes it."""
+    as_is: bool
+    """Whether the first layer's products take x as it is."""
+    shapes: tuple[tuple[int, int], ...]
+    """(out, in) of each layer."""
+    parameters: tuple[tuple[int, ...], ...]
+    rows: int
+    widths: tuple[int, ...]
+    """Whole vectors of a row of each layer's outputs."""
+    sizes: tuple[int, int, int, int, int]
+    """With what a call begins."""
+    layers: list[tuple[int, int, bool, float]]
+    """Of each in, out, whether relu is behind it, and the factor of dropout."""
+    pack: Any
+    """Makes `struct given` of all layers."""
+    work: int
+    back: int
+    """Bytes of a call's own memory, kept from forward on, and of the way back."""
+    views: list[tuple[tuple[int, ...], tuple[int, ...], int]]
+    numbers: int
+    """Gradients in dense.c's memory for all of them, and how many numbers that holds."""
+
+
+@lru_cache(maxsize=256)
+def _case(
+    real: torch.dtype, product: torch.dtype, x_type: torch.dtype, threads: int,
+    plan: tuple[float | None, ...], x: tuple[int, ...], *parameters: tuple[int, ...],
+) -> _Case:  # fmt: skip
+    """The case of these types, threads and shapes; plan: for each layer the factor of the dropout behind its relu,
+    or None where there is no relu. Raises TypeError or ValueError for what is none."""
+    if not _shapes_fit(x, *parameters):
+        raise ValueError("each linear layer takes what the one before it gives")
+    low = is_low(real, product)
+    if x_type not in (product, real):
+        x_type = product
+    lanes = lanes_of(real)
+    rows, stack = x[0], parameters[0][:-2]
+    shapes = tuple((each[-2], each[-1]) for each in parameters[::2])
+    as_is = x_type is product and shapes[0][1] % lanes == 0
+    members = math.prod(stack)
+    sizes = (int(low), threads, members, rows // members, len(shapes))
+    layers = [
+        (ins, out, factor is not None, 1.0 if factor is None else factor)
+        for (out, ins), factor in zip(shapes, plan, strict=True)
+    ]
+    pack = struct.Struct(_GIVEN * len(shapes)).pack
+    work, back = (_work(real, each, shapes, sizes, as_is) for each in (False, True))
+    views, numbers = _gradients(shapes, stack, lanes)
+    return _Case(
+        real, low, x_type, as_is, shapes, parameters, rows, tuple(padded(out, lanes) for out, _ in shapes),
+        sizes, layers, pack, work, back, views, numbers,
+    )  # fmt: skip
 
 
 class Dense(torch.autograd.Function):
@@ -76,106 +127,84 @@ class Dense(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, follows: list[tuple[Tensor | None, float] | None], *parameters: Tensor
     ) -> Tensor:
-        if not _is_chain(x, parameters):
-            raise ValueError("each linear layer takes what the one before it gives")
-        real, dtype = parameters[0].dtype, product_type(parameters[0])
-        low = is_low(real, dtype)
-        lib = library(real)
-        lanes, rows = lanes_of(real), len(x)
-        stack = parameters[0].shape[:-2]
-        shapes = tuple(w.shape[-2:] for w in parameters[::2])
-        x_type = x.dtype
-        x = compact(x if x.dtype in (dtype, real) else x.to(dtype))
-        masks = [None if f is None or f[0] is None else _padded_rows(f[0], padded(out, lanes))
-                 for f, (out, _) in zip(follows, shapes, strict=True)]  # fmt: skip
-        plan = tuple((f is not None, 1.0 if f is None else f[1]) for f in follows)
-        held, given = _layers(shapes, stack, plan, parameters)
-        where = [each.data_ptr() for each in held]
-        for entry, mask, (out, _) in zip(given, masks, shapes, strict=True):
-            if mask is not None:
-                entry.mask = address(mask, torch.uint8, (rows, padded(out, lanes)))
-        as_is = x.dtype == dtype and shapes[0][1] % lanes == 0
-        members = stack.numel()
-        sizes = (low, torch.get_num_threads(), members, rows // members, as_is)
-        y = new(real, rows, shapes[-1][0])
-        work = new_bytes(_work(real, False, shapes, *sizes))
-        call = _call(sizes, len(shapes))
-        call.x, call.x_low = address(x, x.dtype, (rows, shapes[0][1])), x.dtype == torch.bfloat16
-        call.work, call.y = work.data_ptr(), y.data_ptr()
-        lib.dense_forward(ctypes.byref(call), given)
+        real, wants_type = parameters[0].dtype, x.dtype
+        case = _case(
+            real, product_type(parameters[0]), wants_type, torch.get_num_threads(),
+            tuple([None if each is None else each[1] for each in follows]),
+            x.shape, *[each.shape for each in parameters],
+        )  # fmt: skip
+        x = compact(x if wants_type is case.x_type else x.to(case.x_type))
+        held, places = addresses(parameters, real, case.parameters)
+        masks = [None if f is None or f[0] is None else _padded_rows(f[0], width)
+                 for f, width in zip(follows, case.widths, strict=True)]  # fmt: skip
+        layers = _layers(case, places, masks)
+        y = new(real, case.rows, case.shapes[-1][0])
+        work = new_bytes(case.work)
+        call = _CALL.pack(
+            *case.sizes, address(x, case.x_type, (case.rows, case.shapes[0][1])),
+            case.x_type is torch.bfloat16, case.as_is, work.data_ptr(), 0, y.data_ptr(), 0, 0, 0,
+        )  # fmt: skip
+        library(real).dense_forward(call, layers)
         del held
-        ctx.case = real, shapes, stack, plan, sizes, x_type, given, where
-        ctx.save_for_backward(x if as_is else None, work, *parameters)
+        ctx.case = case, wants_type, layers, places
+        ctx.save_for_backward(x if case.as_is else None, work, *parameters)
         return y
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, grad: Tensor) -> Any:
-        real, shapes, stack, plan, sizes, x_type, given, where = ctx.case
+        case, x_type, layers, places = ctx.case
         # Asked for once: hooks may make them anew each time, where they like.
         x, work, *parameters = ctx.saved_tensors
-        lib = library(real)
-        lanes, rows = lanes_of(real), sizes[2] * sizes[3]
-        grad = compact(grad.to(real))
+        real, (out, ins) = case.real, (case.shapes[-1][0], case.shapes[0][1])
+        grad = compact(grad if grad.dtype is real else grad.to(real))
         held: list[Tensor] = []
         # Checked then; what lies at the same address lies in the same memory.
-        if [each.data_ptr() for each in parameters] != where:
-            held, given = _layers(shapes, stack, plan, parameters)
-        call = _call(sizes, len(shapes))
+        if [each.data_ptr() for each in parameters] != places:
+            held, places = addresses(parameters, real, case.parameters)
+            layers = _layers(case, places, [None] * len(case.shapes))
+        at_x = 0
         if x is not None:
             x = compact(x)
-            call.x = address(x, torch.bfloat16 if call.low else real, (rows, shapes[0][1]))
+            at_x = address(x, case.x_type, (case.rows, ins))
         work = compact(work)
-        call.work = address(work, torch.uint8, (_work(real, False, shapes, *sizes),))
-        views, size = _gradients(shapes, tuple(stack), lanes)
-        found = new(real, size)
-        back = new_bytes(_work(real, True, shapes, *sizes))
-        call.dy = address(grad, real, (rows, shapes[-1][0]))
-        call.back, call.gradients, dx = back.data_ptr(), found.data_ptr(), None
-        if ctx.needs_input_grad[0]:
-            ins = shapes[0][1]
-            dx = new(real, rows, padded(ins, lanes))
-            call.dx = dx.data_ptr()
-        lib.dense_backward(ctypes.byref(call), given)
+        found, back = new(real, case.numbers), new_bytes(case.back)
+        dx = new(real, case.rows, padded(ins, lanes_of(real))) if ctx.needs_input_grad[0] else None
+        call = _CALL.pack(
+            *case.sizes, at_x, 0, case.as_is, address(work, torch.uint8, (case.work,)),
+            back.data_ptr(), 0, address(grad, real, (case.rows, out)), found.data_ptr(),
+            0 if dx is None else dx.data_ptr(),
+        )  # fmt: skip
+        library(real).dense_backward(call, layers)
         del held
         if dx is not None:
             dx = dx[:, :ins].to(x_type).contiguous()
-        return dx, None, *(found.as_strided(*view) for view in views)
+        return dx, None, *[found.as_strided(*view) for view in case.views]
 
 
-def _layers(
-    shapes: Sequence[Sequence[int]],
-    stack: tuple[int, ...],
-    plan: tuple[tuple[bool, float], ...],
-    parameters: Sequence[Tensor],
-) -> tuple[list[Tensor], Any]:
-    """The layers as `struct given`, without masks; valid as long as the tensors beside them are held."""
-    held = [each.contiguous() for each in parameters]
-    real = held[0].dtype
-    entries: list[Any] = [
-        (ins, out, address(held[2 * i], real, (*stack, out, ins)),
-         address(held[2 * i + 1], real, (*stack, out)), relu, None, factor)
-        for i, ((out, ins), (relu, factor)) in enumerate(zip(shapes, plan, strict=True))
-    ]  # fmt: skip
-    return held, (_Given * len(shapes))(*entries)
+def _layers(case: _Case, places: Sequence[int], masks: Sequence[Tensor | None]) -> bytes:
+    """The layers as `struct given`, whose parameters lie there; valid as long as those and the masks are held."""
+    values: list[float] = []
+    for i, ((ins, out, relu, factor), mask) in enumerate(zip(case.layers, masks, strict=True)):
+        at_mask = 0
+        if mask is not None:
+            at_mask = address(mask, torch.uint8, (case.rows, case.widths[i]))
+        values += (ins, out, places[2 * i], places[2 * i + 1], relu, at_mask, factor)
+    layers: bytes = case.pack(*values)
+    return layers
 
 
-def _call(sizes: tuple[int, ...], count: int) -> _Call:
-    low, threads, members, batch, as_is = sizes
-    return _Call(low, threads, members, batch, count, None, 0, as_is)
-
-
-@lru_cache(maxsize=256)
-def _work(real: torch.dtype, back: bool, shapes: tuple[tuple[int, int], ...], *sizes: int) -> int:
+def _work(
+    real: torch.dtype, back: bool, shapes: Sequence[tuple[int, int]], sizes: Sequence[int], as_is: bool
+) -> int:  # fmt: skip
     """`dense_work`: bytes of a call's own memory, kept from forward on or of the way back."""
-    given = (_Given * len(shapes))(*(_Given(ins, out) for out, ins in shapes))
+    layers = b"".join(struct.pack(_GIVEN, ins, out, 0, 0, 0, 0, 0) for out, ins in shapes)
     function = library(real).dense_work
     function.restype = ctypes.c_long
-    size: int = function(ctypes.byref(_call(sizes, len(shapes))), given, back)
+    size: int = function(_CALL.pack(*sizes, 0, 0, as_is, 0, 0, 0, 0, 0, 0), layers, back)
     return size
 
 
-@lru_cache(maxsize=256)
 def _gradients(
     shapes: tuple[tuple[int, int], ...], stack: tuple[int, ...], lanes: int
 ) -> tuple[list[tuple[tuple[int, ...], tuple[int, ...], int]], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
 
 import torch
@@ -11,18 +12,12 @@ from torch import Tensor
 from nnzoo.native.library import library
 from nnzoo.native.tensors import address, is_eager, is_plain, new, optional_address
 
+_DOUBLE = ctypes.sizeof(ctypes.c_double)
 KINDS = ("cross_entropy", "mse", "mae", "huber")
 
 
-class _Call(ctypes.Structure):
-    """`struct call`."""
-
-    _fields_ = (
-        *((name, ctypes.c_long) for name in ("kind", "threads", "members", "batch", "width")),
-        *((name, ctypes.c_void_p) for name in ("output", "target", "weights")),
-        ("option", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("totals", "losses", "right", "gradient", "each")),
-    )
+_pack_call = struct.Struct("5q3Pd5P").pack
+"""`struct call`."""
 
 
 def takes(output: Tensor, target: Tensor, kind: str, weights: Tensor | None) -> bool:
@@ -67,19 +62,20 @@ def judge(
     rows, width = output.shape
     output, target = output.contiguous(), target.contiguous()
     weights = None if weights is None else weights.contiguous()
-    gradient, each = new(real, rows, width), new(torch.float64, rows)
-    numbers = ctypes.c_double * members
-    by, lost, right = numbers(*totals), numbers(), (ctypes.c_int64 * members)()
-    call = _Call(
+    gradient = new(real, rows, width)
+    # Totals, each member's loss, and that of each row.
+    numbers = (ctypes.c_double * (2 * members + rows))(*totals)
+    right = (ctypes.c_int64 * members)()
+    place = ctypes.addressof(numbers)
+    call = _pack_call(
         KINDS.index(kind), torch.get_num_threads(), members, rows // members, width,
         address(output, real, (rows, width)), address(target, target.dtype, target.shape),
-        optional_address(weights, real, (width,)), option,
-        *(ctypes.addressof(array) for array in (by, lost, right)), gradient.data_ptr(),
-        each.data_ptr(),
+        optional_address(weights, real, (width,)) or 0, option, place, place + members * _DOUBLE,
+        ctypes.addressof(right), gradient.data_ptr(), place + 2 * members * _DOUBLE,
     )  # fmt: skip
     losses = library(real).losses
     losses.restype = ctypes.c_long
-    wrong = losses(ctypes.byref(call))
+    wrong = losses(call)
     if wrong >= 0:
         raise IndexError(f"Target {int(target[wrong])} is out of bounds.")
-    return list(lost), list(right), gradient
+    return numbers[members : 2 * members], list(right), gradient

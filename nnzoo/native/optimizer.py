@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
 
 import torch
@@ -27,15 +28,8 @@ class _Parameter(ctypes.Structure):
     )
 
 
-class _Adam(ctypes.Structure):
-    """`struct adam`."""
-
-    _fields_ = (
-        *((name, ctypes.c_double) for name in (
-            "rate", "beta1", "beta2", "epsilon", "correction1", "correction2"
-        )),
-        ("decoupled", ctypes.c_long), ("step", ctypes.c_long),
-    )  # fmt: skip
+_pack_adam = struct.Struct("6d2q").pack
+"""`struct adam`."""
 
 
 def takes(weights: Sequence[Tensor]) -> bool:
@@ -55,12 +49,16 @@ class Parameters:
     ) -> None:  # fmt: skip
         self.held = [*weights, *means, *squares]
         self.weights = list(weights)
-        self.members = members
+        self.shapes = [each.shape for each in weights]
         self.numbers = ctypes.c_double * members
         self.table = (_Parameter * len(weights))()
+        self.entries = list(self.table)
+        self.sizes = ctypes.c_long(members), ctypes.c_long(len(weights))
+        # Where the table says that the gradients are.
+        self.places: list[int | None] = [None] * len(weights)
         if overlap(self.held):
             raise ValueError("weights and averages share memory")
-        for i, entry in enumerate(self.table):
+        for i, entry in enumerate(self.entries):
             shape = weights[i].shape
             if weights[i].numel() % members:
                 raise ValueError(f"{tuple(shape)} are not the weights of {members} members")
@@ -71,14 +69,15 @@ class Parameters:
                 entry.square = address(squares[i], torch.float32, shape)
 
         # For the squares of all blocks, where every weight has a gradient.
-        blocks = sum(members * -(-entry.size // _BLOCK) for entry in self.table)
+        blocks = sum(members * -(-entry.size // _BLOCK) for entry in self.entries)
         self.squares = new(torch.float64, blocks)
+        self.squares_at = ctypes.c_void_p(self.squares.data_ptr())
 
     def norms(self, gradients: Sequence[Tensor | None]) -> list[float]:
         """The norm of each member's gradients together; None: of a weight that has none."""
         found, held = self.numbers(), self._point(gradients)
-        where = ctypes.c_void_p(self.squares.data_ptr())
-        library().norms(*self._sizes(), self.table, where, found)
+        threads = ctypes.c_long(torch.get_num_threads())
+        library().norms(threads, *self.sizes, self.table, self.squares_at, found)
         del held
         return list(found)
 
@@ -89,24 +88,36 @@ class Parameters:
         """The step-th (from 1) step of torch.optim.Adam, or with `decoupled` weight decay AdamW; each
         member's gradients are divided by one of `scales`. A weight without a gradient stays as it is; missed: in
         how many steps before this each had none, where any had."""
-        corrections = (1 - beta**step for beta in betas)
-        options = _Adam(rate, *betas, epsilon, *corrections, decoupled, step)
-        for entry, count in zip(self.table, missed, strict=False):
-            entry.missed = count
+        beta1, beta2 = betas
+        options = _pack_adam(
+            rate, beta1, beta2, epsilon, 1 - beta1**step, 1 - beta2**step, decoupled, step
+        )
+        if missed:
+            for entry, count in zip(self.entries, missed, strict=True):
+                entry.missed = count
         held = self._point(gradients)
-        library().adam(*self._sizes(), self.table, self.numbers(*scales), ctypes.byref(options))
+        threads = ctypes.c_long(torch.get_num_threads())
+        library().adam(threads, *self.sizes, self.table, self.numbers(*scales), options)
         increment_version(self.weights)
         del held
 
-    def _point(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    def _point(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Enter them into the table; valid as long as what is returned is held."""
-        held = [None if each is None else each.contiguous() for each in gradients]
-        for entry, weight, gradient in zip(self.table, self.weights, held, strict=True):
-            entry.gradient = (
-                None if gradient is None else address(gradient, torch.float32, weight.shape)
-            )
+        held: list[Tensor | None] = []
+        places: list[int | None] = []
+        for x, shape in zip(gradients, self.shapes, strict=True):
+            # As in `address`, written out: it is asked of every gradient twice a step.
+            if x is None:
+                where = None
+            elif x.dtype is torch.float32 and x.shape == shape and x.is_cpu and x.is_contiguous():
+                where = x.data_ptr() or address(x, torch.float32, shape)
+            else:
+                x = x.contiguous()
+                where = address(x, torch.float32, shape)
+            held.append(x)
+            places.append(where)
+        if places != self.places:
+            for entry, where in zip(self.entries, places, strict=True):
+                entry.gradient = where
+            self.places = places
         return held
-
-    def _sizes(self) -> tuple[ctypes.c_long, ctypes.c_long, ctypes.c_long]:
-        threads, members, count = torch.get_num_threads(), self.members, len(self.table)
-        return ctypes.c_long(threads), ctypes.c_long(members), ctypes.c_long(count)

@@ -10,11 +10,19 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from nnzoo.native import tensors
 from nnzoo.native.library import lanes_of, library, padded
-from nnzoo.native.tensors import address, compact, is_low, new, new_bytes, optional_address
+from nnzoo.native.tensors import (
+    address,
+    addresses,
+    compact,
+    differentiable_once,
+    is_low,
+    new,
+    new_bytes,
+    optional_address,
+)
 
 Kind = Literal["rnn", "lstm", "gru"]
 KINDS: tuple[Kind, ...] = ("rnn", "lstm", "gru")
@@ -104,7 +112,7 @@ class Recurrent(torch.autograd.Function):
         return (states, last) if cell is None else (states, last, cell)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, grad: Tensor | None, *lasts: Tensor | None) -> Any:
         real, dtype, stack, sizes, row, x_shape, x_type = ctx.case
         # Asked for once: hooks may make them anew each time, where they like.

@@ -7,13 +7,16 @@ which raises where a tensor is not what the C of that entry is compiled for, who
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
 from nnzoo.native.library import product_type, supports
@@ -57,8 +60,12 @@ def takes(x: Tensor, *parameters: Tensor | None) -> bool:
         kind is torch.bfloat16 and real is torch.float32 and torch.is_autocast_enabled("cpu")
     ):
         return False
-    for each in parameters:
-        if not is_plain(each) or each.dtype is not real or not each.numel():  # type: ignore[union-attr]
+    strided = torch.strided
+    for each in parameters:  # `is_plain`, written out: a call for each costs as much as what it asks
+        if not (
+            type(each) in _PLAIN and each.dtype is real and each.is_cpu
+            and each.layout is strided and not each.is_neg() and each.numel()
+        ):  # fmt: skip
             return False
     return bool(x.numel()) and supports(product_type(parameters[0]))
 
@@ -103,14 +110,44 @@ def compact(x: Tensor) -> Tensor:
     return x.clone() if x.data_ptr() % x.element_size() else x
 
 
+def addresses(
+    tensors: Iterable[Tensor], dtype: torch.dtype, shapes: Iterable[tuple[int, ...]]
+) -> tuple[list[Tensor], list[int]]:
+    """Tensors with their numbers behind each other, copies where they are not so, and the `address` of each."""
+    held: list[Tensor] = []
+    places: list[int] = []
+    for x, shape in zip(tensors, shapes, strict=True):
+        # As in `address`, written out: it is asked of every weight in every step.
+        if x.dtype is dtype and x.shape == shape and x.is_cpu and x.is_contiguous():
+            where = x.data_ptr() or address(x, dtype, shape)
+        else:
+            x = x.contiguous()
+            where = address(x, dtype, shape)
+        held.append(x)
+        places.append(where)
+    return held, places
+
+
 def new(dtype: torch.dtype, *shape: int) -> Tensor:
     """Memory on the CPU for a tensor, whatever torch's default type and device are."""
-    return torch.empty(shape, dtype=dtype, device=_CPU)
+    return torch.empty(*shape, dtype=dtype, device=_CPU)  # a tuple takes torch half as long again
 
 
 def new_bytes(count: int) -> Tensor:
     """So many bytes of memory on the CPU."""
     return torch.empty(count, dtype=torch.uint8, device=_CPU)
+
+
+def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """torch's `once_differentiable`, which needs two microseconds, only where a gradient of gradients may be asked
+    for."""
+    guarded = once_differentiable(backward)
+
+    @functools.wraps(backward)
+    def run(ctx: Any, *gradients: Tensor | None) -> Any:
+        return (guarded if torch.is_grad_enabled() else backward)(ctx, *gradients)
+
+    return run
 
 
 def overlap(tensors: Iterable[Tensor]) -> bool:
