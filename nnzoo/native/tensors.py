@@ -61,7 +61,9 @@ def takes(x: Tensor, *parameters: Tensor | None) -> bool:
     ):
         return False
     strided = torch.strided
-    for each in parameters:  # `is_plain`, written out: a call for each costs as much as what it asks
+    for (
+        each
+    ) in parameters:  # `is_plain`, written out: a call for each costs as much as what it asks
         if not (
             type(each) in _PLAIN and each.dtype is real and each.is_cpu
             and each.layout is strided and not each.is_neg() and each.numel()
