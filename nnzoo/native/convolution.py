@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -16,35 +17,19 @@ from nnzoo.native.library import lanes_of, library, product_type
 from nnzoo.native.openmp import partitions
 from nnzoo.native.tensors import (
     address,
+    addresses,
     differentiable_once,
     is_low,
     is_plain,
     new,
     new_bytes,
-    optional_address,
 )
 
-_SIZES = (
-    "low", "threads", "batch", "in", "out", "height", "width", "top", "left", "rows", "columns",
-    "kernel_rows", "kernel_columns", "down", "across",
-)  # fmt: skip
+_CALL = struct.Struct("18q3d20P")
+"""`struct call`."""
 # Pictures have so many channels at most; the first layer's kernels are computed one by one.
 FEW = 4
 _CPU = torch.device("cpu")
-
-
-class _Call(ctypes.Structure):
-    """`struct call`."""
-
-    _fields_ = (
-        *((name, ctypes.c_long) for name in (*_SIZES, "norm", "pool", "relu")),
-        *((name, ctypes.c_double) for name in ("factor", "epsilon", "momentum")),
-        *((name, ctypes.c_void_p) for name in (
-            "x", "weight", "bias", "gamma", "beta", "mean_so_far", "variance_so_far", "mask", "work",
-            "mean", "inverse", "z", "largest", "y", "dy", "dweight", "dbias", "dgamma", "dbeta",
-            "dx",
-        )),
-    )  # fmt: skip
 
 
 class Norm(NamedTuple):
@@ -90,35 +75,41 @@ def has_case(layer: nn.Conv2d) -> bool:
 def convolves(layer: nn.Conv2d, x: Tensor) -> bool:
     """Whether `Convolution` computes a layer for x (rows, in, height, width); of few channels it gives no
     gradient of x, which pictures do not need."""
-    parameters = (layer.weight,) if layer.bias is None else (layer.weight, layer.bias)
+    weight, bias = layer.weight, layer.bias
+    parameters = (weight,) if bias is None else (weight, bias)
     if not tensors.takes(x, *parameters) or not has_case(layer):
         return False
     expected = (layer.out_channels, layer.in_channels, *layer.kernel_size)
-    if layer.weight.shape != expected or not _fits(x, *parameters, layer.stride, layer.padding):
+    stride, padding = tuple(layer.stride), cast(tuple[int, int], tuple(layer.padding))
+    shapes = [each.shape for each in parameters]
+    if shapes[0] != expected or not _shapes_fit(stride, padding, x.shape, *shapes):
         return False
     return not (_is_direct(layer.in_channels) and x.requires_grad)
 
 
-def _fits(x: Tensor, weight: Tensor, *more: Any) -> bool:
-    """Whether weight, bias if there is one, stride and padding are those of one layer that gives something for
-    x (rows, in, height, width)."""
-    *bias, stride, padding = more
-    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] or not x.numel():
+@lru_cache(maxsize=256)
+def _shapes_fit(
+    stride: tuple[int, ...], padding: tuple[int, ...], x: tuple[int, ...], weight: tuple[int, ...],
+    *channels: tuple[int, ...] | None,
+) -> bool:  # fmt: skip
+    """Whether weight, what there is for each output channel, stride and padding are those of one layer that gives
+    something for x (rows, in, height, width)."""
+    if len(x) != 4 or len(weight) != 4 or x[1] != weight[1] or not min(x):
         return False
-    if any(each is not None and each.shape != weight.shape[:1] for each in bias):
+    if any(each is not None and each != weight[:1] for each in channels):
         return False
-    if min(weight.numel(), *stride) < 1 or min(padding) < 0:
+    if min(*weight, *stride) < 1 or min(padding) < 0:
         return False
-    return min(shape_of(x, weight, stride, padding)) > 0
+    return min(_shape_of(x, weight, stride, padding)) > 0
 
 
 def normalizes(norm: nn.BatchNorm2d, channels: int, dtype: torch.dtype) -> bool:
     """Whether `Convolution` computes a batch norm behind so many channels of a type."""
     parts: tuple[Any, ...] = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    return isinstance(norm.momentum, float) and all(
+    return isinstance(norm.momentum, float) and all([
         is_plain(part) and part.dtype is dtype and part.shape == (channels,) and part.is_contiguous()
         for part in parts
-    )  # fmt: skip
+    ])  # fmt: skip
 
 
 def _is_direct(channels: int) -> bool:
@@ -143,6 +134,55 @@ def _shape_of(
     return x[0], weight[0], rows, columns
 
 
+class _Case(NamedTuple):
+    """What follows from types, shapes and options alone."""
+
+    real: torch.dtype
+    sizes: tuple[int, ...]
+    """With what a call begins."""
+    way: str
+    """Which C computes it."""
+    x: tuple[int, ...]
+    weight: tuple[int, ...]
+    raw: tuple[int, ...]
+    """What the convolution gives."""
+    shape: tuple[int, ...]
+    """What comes out."""
+    channels: tuple[int]
+    work: int
+    back: int
+    """Bytes of a call's own memory, forward and on the way back."""
+
+
+@lru_cache(maxsize=256)
+def _case(
+    real: torch.dtype, product: torch.dtype, parts: int, options: tuple[Any, ...],
+    x: tuple[int, ...], weight: tuple[int, ...], *channels: tuple[int, ...] | None,
+) -> _Case:  # fmt: skip
+    """The case of these types and shapes; options: stride, padding, whether batch norm, pooling and relu stand
+    behind it, whether the gradient of x is wanted; channels: shapes of bias, gamma and beta. Raises TypeError or
+    ValueError for what is none."""
+    stride, padding, norm, pool, relu, wants_dx = options
+    low = is_low(real, product)
+    _, gamma, beta = channels
+    if not _shapes_fit(stride, padding, x, weight, *channels) or {gamma is None, beta is None} != {
+        not norm
+    }:
+        raise ValueError("these are not an input and the parameters of one convolution")
+    _check_case(real, weight, stride, wants_dx)
+    raw = _shape_of(x, weight, stride, padding)
+    shape = Behind(pool=pool).shape(raw)
+    if not min(shape):
+        raise ValueError("these layers are not computed behind a convolution")
+    sizes = (
+        int(low), min(parts, x[0]), x[0], x[1], weight[0], *x[2:], *padding, *raw[2:], *weight[2:], *stride,
+        int(norm), int(pool), int(relu),
+    )  # fmt: skip
+    way = "direct" if _is_direct(x[1]) else "winograd"
+    work, back = (_work(real, way, each, sizes) for each in (False, True))
+    return _Case(real, sizes, way, x, weight, raw, shape, (weight[0],), work, back)
+
+
 class Convolution(torch.autograd.Function):
     """A convolution that `convolves`, and what stands behind it, of float32 or float64.
 
@@ -157,138 +197,128 @@ class Convolution(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, gamma: Tensor | None, beta: Tensor | None,
         stride: tuple[int, ...], padding: tuple[int, ...], behind: Behind,
     ) -> Tensor:  # fmt: skip
-        real, norm = weight.dtype, behind.norm
-        low = is_low(real, product_type(weight))
-        if not _fits(x, weight, bias, gamma, beta, stride, padding):
-            raise ValueError("these are not an input and the parameters of one convolution")
-        _check_case(weight, stride, ctx.needs_input_grad[0])
-        raw = shape_of(x, weight, stride, padding)
-        shape, channels = behind.shape(raw), raw[1:2]
-        if not min(shape) or (behind.mask is not None and not behind.relu):
-            raise ValueError("these layers are not computed behind a convolution")
-        x_type, x, weight = x.dtype, _channels_last(x.to(real)), weight.contiguous()
-        bias, gamma, beta = (None if p is None else p.contiguous() for p in (bias, gamma, beta))
-        mask = None if behind.mask is None else _channels_last(behind.mask)
-        y = _pictures(real, *shape)
-        largest = _pictures(torch.uint8, *shape) if behind.pool else None
-        z = _pictures(real, *raw) if norm else None
-        found = new(real, 2, raw[1]) if norm else None
-        sizes = (
-            low, min(partitions(), len(x)), len(x), x.shape[1], len(weight), *x.shape[2:], *padding,
-            *raw[2:], *weight.shape[2:], *stride, norm is not None, behind.pool, behind.relu,
+        norm, x_type = behind.norm, x.dtype
+        case = _case(
+            weight.dtype, product_type(weight), partitions(),
+            (tuple(stride), tuple(padding), norm is not None, behind.pool, behind.relu, ctx.needs_input_grad[0]),
+            x.shape, weight.shape, *[None if each is None else each.shape for each in (bias, gamma, beta)],
         )  # fmt: skip
-        call = _Call(*sizes, behind.factor, *((norm.epsilon, norm.momentum) if norm else (0, 0)))
-        held = _bind(call, real, x, weight, gamma)
-        call.bias = optional_address(bias, real, channels)
+        if behind.mask is not None and not behind.relu:
+            raise ValueError("these layers are not computed behind a convolution")
+        real, shape, channels = case.real, case.shape, case.channels
+        x, at_x = _picture(x if x_type is real else x.to(real), real, case.x)
+        held, (at_weight, *places) = addresses(
+            [each for each in (weight, bias, gamma, beta) if each is not None], real,
+            [case.weight, *[channels for each in (bias, gamma, beta) if each is not None]],
+        )  # fmt: skip
+        at_bias = 0 if bias is None else places.pop(0)
+        at_gamma, at_beta = places or (0, 0)
+        at_mean = at_variance = at_mask = at_z = at_found = 0
+        found = z = mask = largest = None
         if norm:
-            call.beta = address(cast(Tensor, beta), real, channels)
-            call.mean_so_far = address(norm.mean, real, channels)
-            call.variance_so_far = address(norm.variance, real, channels)
-        call.mask = None if mask is None else _address(mask, torch.uint8, shape)
-        call.z, call.largest, call.y = map(_at, (z, largest, y))
-        if found is not None:
-            call.mean, call.inverse = map(_at, found)
-        _run(call, real, back=False)
-        del held
+            at_mean = address(norm.mean, real, channels)
+            at_variance = address(norm.variance, real, channels)
+            z, found = _pictures(real, *case.raw), new(real, 2, *channels)
+            at_z, at_found = z.data_ptr(), found.data_ptr()
+        if behind.mask is not None:
+            mask, at_mask = _picture(behind.mask, torch.uint8, shape)
+        if behind.pool:
+            largest = _pictures(torch.uint8, *shape)
+        y, work = _pictures(real, *shape), new_bytes(case.work)
+        call = _CALL.pack(
+            *case.sizes, behind.factor, *((norm.epsilon, norm.momentum) if norm else (0, 0)), at_x,
+            at_weight, at_bias, at_gamma, at_beta, at_mean, at_variance, at_mask, work.data_ptr(),
+            at_found, _second(at_found, found), at_z, _at(largest), y.data_ptr(), 0, 0, 0, 0, 0, 0,
+        )  # fmt: skip
+        getattr(library(real), f"{case.way}_forward")(call)
+        del held, mask
         if norm:
             increment_version((norm.mean, norm.variance))
-        ctx.case = real, sizes, behind.factor, raw, shape, x_type, bias is not None
+        ctx.case = case, behind.factor, x_type, bias is not None
         ctx.save_for_backward(x, weight, gamma, z, found, largest, y if behind.relu else None)
         return y
 
     @staticmethod
     @differentiable_once
     def backward(ctx: Any, grad: Tensor) -> Any:
-        real, sizes, factor, raw, shape, x_type, has_bias = ctx.case
+        case, factor, x_type, has_bias = ctx.case
         # Asked for once: hooks may make them anew each time, where they like.
         x, weight, gamma, z, found, largest, y = ctx.saved_tensors
-        call = _Call(*sizes, factor)
-        x, grad, weight = _channels_last(x), _channels_last(grad.to(real)), weight.contiguous()
-        z, largest, y = (None if each is None else _channels_last(each) for each in (z, largest, y))
-        gamma = None if gamma is None else gamma.contiguous()
-        held = _bind(call, real, x, weight, gamma)
-        channels = raw[1:2]
+        real, shape, channels = case.real, case.shape, case.channels
+        x, at_x = _picture(x, real, case.x)
+        grad, at_grad = _picture(grad if grad.dtype is real else grad.to(real), real, shape)
+        (weight,), (at_weight,) = addresses((weight,), real, (case.weight,))
+        at_z = at_found = at_largest = at_y = at_gamma = 0
+        dgamma = dbeta = None
         if z is not None:
-            found = found.contiguous()
-            call.z = _address(z, real, raw)
-            call.mean, call.inverse = (address(each, real, channels) for each in found)
-        call.largest = None if largest is None else _address(largest, torch.uint8, shape)
-        call.y = None if y is None else _address(y, real, shape)
-        call.dy = _address(grad, real, shape)
-        dweight = new(real, *weight.shape)
+            z, at_z = _picture(z, real, case.raw)
+            (gamma, found), (at_gamma, at_found) = addresses(
+                (gamma, found), real, (channels, (2, *channels))
+            )
+            dgamma, dbeta = new(real, *channels), new(real, *channels)
+        if largest is not None:
+            largest, at_largest = _picture(largest, torch.uint8, shape)
+        if y is not None:
+            y, at_y = _picture(y, real, shape)
+        dweight = new(real, *case.weight)
         dbias = new(real, *channels) if has_bias else None
-        dgamma, dbeta = (new(real, *channels) if gamma is not None else None for _ in "ab")
-        dx = _pictures(real, *x.shape) if ctx.needs_input_grad[0] else None
-        call.dweight, call.dbias, call.dx = map(_at, (dweight, dbias, dx))
-        call.dgamma, call.dbeta = map(_at, (dgamma, dbeta))
-        _run(call, real, back=True)
-        del held
+        dx = _pictures(real, *case.x) if ctx.needs_input_grad[0] else None
+        work = new_bytes(case.back)
+        call = _CALL.pack(
+            *case.sizes, factor, 0, 0, at_x, at_weight, 0, at_gamma, 0, 0, 0, 0, work.data_ptr(),
+            at_found, _second(at_found, found), at_z, at_largest, at_y, at_grad, dweight.data_ptr(),
+            _at(dbias), _at(dgamma), _at(dbeta), _at(dx),
+        )  # fmt: skip
+        getattr(library(real), f"{case.way}_backward")(call)
         dx = None if dx is None else dx.to(x_type)
         return dx, dweight, dbias, dgamma, dbeta, None, None, None
 
 
-def _check_case(weight: Tensor, stride: tuple[int, ...], wants_dx: bool) -> None:
+def _check_case(
+    real: torch.dtype, weight: tuple[int, ...], stride: tuple[int, ...], wants_dx: bool
+) -> None:
     """Raise ValueError for a shape of kernels that there is no code for; see `has_case`."""
-    lanes = lanes_of(weight.dtype)
-    out, channels, *kernel = weight.shape
+    lanes = lanes_of(real)
+    out, channels, *kernel = weight
     direct = _is_direct(channels) and not wants_dx
-    small = not _is_direct(channels) and channels % lanes == 0 and tuple(stride) == (1, 1)
+    small = not _is_direct(channels) and channels % lanes == 0 and stride == (1, 1)
     if out % lanes or not (direct or (small and kernel == [3, 3])):
         raise ValueError("there is no native code for such a convolution")
-
-
-def _bind(
-    call: _Call, real: torch.dtype, x: Tensor, weight: Tensor, gamma: Tensor | None
-) -> list[Tensor | None]:
-    """Enter what both ways read into a call; valid as long as what is returned is held."""
-    held = [x, weight, gamma]
-    pictures = (call.batch, getattr(call, "in"), call.height, call.width)
-    kernels = (call.out, getattr(call, "in"), call.kernel_rows, call.kernel_columns)
-    call.x, call.weight = _address(x, real, pictures), address(weight, real, kernels)
-    call.gamma = address(cast(Tensor, gamma), real, (call.out,)) if call.norm else None
-    return held
 
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _address(x: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> int:
-    """`address` of (rows, channels, height, width) with the channels last in memory."""
+def _picture(x: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> tuple[Tensor, int]:
+    """A tensor (rows, channels, height, width) with the channels last in memory, a copy where it is not so, and its
+    `address`."""
     if x.dtype is dtype and x.shape == shape and x.is_cpu:
         where = x.data_ptr()
         if where and x.is_contiguous(memory_format=torch.channels_last):
-            return where
+            return x, where
+    x = _channels_last(x)
     rows, channels, height, width = shape
-    return address(x.permute(0, 2, 3, 1), dtype, (rows, height, width, channels))
+    return x, address(x.permute(0, 2, 3, 1), dtype, (rows, height, width, channels))
 
 
 def _pictures(dtype: torch.dtype, *shape: int) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device=_CPU, memory_format=torch.channels_last)
+    return torch.empty(*shape, dtype=dtype, device=_CPU, memory_format=torch.channels_last)
 
 
-def _at(x: Tensor | None) -> int | None:
+def _at(x: Tensor | None) -> int:
     """Where memory of this module's own is."""
-    return None if x is None else x.data_ptr()
+    return 0 if x is None else x.data_ptr()
 
 
-def _run(call: _Call, dtype: torch.dtype, back: bool) -> None:
-    sizes = tuple(getattr(call, name) for name in _SIZES)
-    work = new_bytes(_work(dtype, back, *sizes))
-    call.work = work.data_ptr()
-    _function(dtype, call, "backward" if back else "forward")(ctypes.byref(call))
+def _second(where: int, rows: Tensor | None) -> int:
+    """Where the second of two rows is that begin there."""
+    return 0 if rows is None else where + rows.element_size() * rows.shape[1]
 
 
-def _function(dtype: torch.dtype, call: _Call, name: str) -> Any:
-    way = "direct" if _is_direct(getattr(call, "in")) else "winograd"
-    return getattr(library(dtype), f"{way}_{name}")
-
-
-@lru_cache(maxsize=256)
-def _work(dtype: torch.dtype, back: bool, *sizes: int) -> int:
+def _work(real: torch.dtype, way: str, back: bool, sizes: tuple[int, ...]) -> int:
     """Bytes of a call's own memory."""
-    call = _Call(*sizes)
-    function = _function(dtype, call, "work")
+    function = getattr(library(real), f"{way}_work")
     function.restype = ctypes.c_long
-    size: int = function(ctypes.byref(call), back)
+    size: int = function(_CALL.pack(*sizes, 0, 0, 0, *[0] * 20), back)
     return size
