@@ -242,6 +242,16 @@ def natively(
     return cast(Tensor, Drop.apply(y, *mask(y.shape[1], ends))) if ends else y
 
 
+def weights_of(layer: nn.Linear) -> list[Tensor]:
+    """Weight and bias. Asked for by name they cost torch six lookups; what stands in a parameter's place (a
+    parametrization) has only a name."""
+    kept = layer._parameters
+    return [
+        cast(Tensor, kept[name] if name in kept else getattr(layer, name))
+        for name in ("weight", "bias")
+    ]
+
+
 class Linear(nn.Linear):
     """nn.Linear with a bias, in training by native layers, else by `multiplier`: also for what `Stack` leaves to
     its modules."""
@@ -250,7 +260,7 @@ class Linear(nn.Linear):
     """Whether native layers may be used; the network sets it by `train.kernels`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        parameters = [self.weight, self.bias]
+        parameters = weights_of(self)
         if self.training and self.use_native and dense.takes(x, parameters):
             return natively(x, [None], parameters)
         if not (x.ndim == 2 and multiplies(x, parameters)):
@@ -316,7 +326,7 @@ class Stack(nn.Sequential):
 
     def _row(self, row: list[nn.Linear], plan: list[float | None], x: Tensor) -> Tensor:
         """Linear layers, relu and dropout in a row."""
-        parameters = [p for layer in row for p in (layer.weight, layer.bias)]
+        parameters = [p for layer in row for p in weights_of(layer)]
         if self.use_native and dense.takes(x, parameters):
             return natively(x, plan, parameters)
         if x.ndim == 2 and multiplies(x, parameters):

@@ -150,23 +150,26 @@ class _Hand:
         """Whether native layers take the case: a batch of sequences on the CPU, from a zero state."""
         if not (self.use_native and hx is None and x.ndim == 3 and self.batch_first and self.bias):
             return False
-        # Those of the first layer and direction first; a parametrization stands in a parameter's place.
-        weights = [
-            self._parameters[name] if name in self._parameters else getattr(self, name)
-            for name in self._flat_weights_names
-        ]
+        # Those of the first layer and direction first.
+        weights = [self.weight_of(name) for name in self._flat_weights_names]
         if not native.takes(self.kind, x, *weights[:4]):
             return False
         real = weights[0].dtype
         return all(is_plain(p) and p.dtype is real for p in weights[4:])
 
+    def weight_of(self: Any, name: str) -> Any:
+        """A parameter, or what stands in its place (a parametrization), which has only a name; torch takes six
+        lookups for either."""
+        kept = self._parameters
+        return kept[name] if name in kept else getattr(self, name)
+
     def natively(self: Any, x: Tensor) -> Any:
-        dtype = product_type(self.weight_hh_l0)
+        dtype = product_type(self.weight_of("weight_hh_l0"))
 
         def kernel(x: Tensor, *weights: Tensor) -> Any:
             return native.Recurrent.apply(self.kind, self.relu, dtype, x, *weights)
 
-        return by_hand(self, x, kernel)
+        return by_hand(self, x, kernel, self.weight_of)
 
     def hand_runs(self: Any, x: Tensor, hx: object) -> bool:
         """Whether the kernels take the case: as native layers do, and of enough work a step. On CUDA

@@ -158,11 +158,9 @@ class Dense(torch.autograd.Function):
         x, work, *parameters = ctx.saved_tensors
         real, (out, ins) = case.real, (case.shapes[-1][0], case.shapes[0][1])
         grad = compact(grad if grad.dtype is real else grad.to(real))
-        held: list[Tensor] = []
-        # Checked then; what lies at the same address lies in the same memory.
-        if [each.data_ptr() for each in parameters] != places:
-            held, places = addresses(parameters, real, case.parameters)
-            layers = _layers(case, places, [None] * len(case.shapes))
+        held, now = addresses(parameters, real, case.parameters)
+        if now != places:
+            layers = _layers(case, now, [None] * len(case.shapes))
         at_x = 0
         if x is not None:
             x = compact(x)

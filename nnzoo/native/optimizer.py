@@ -103,19 +103,20 @@ class Parameters:
 
     def _point(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Enter them into the table; valid as long as what is returned is held."""
-        held: list[Tensor | None] = []
-        places: list[int | None] = []
-        for x, shape in zip(gradients, self.shapes, strict=True):
-            # As in `address`, written out: it is asked of every gradient twice a step.
-            if x is None:
-                where = None
-            elif x.dtype is torch.float32 and x.shape == shape and x.is_cpu and x.is_contiguous():
-                where = x.data_ptr() or address(x, torch.float32, shape)
-            else:
-                x = x.contiguous()
-                where = address(x, torch.float32, shape)
-            held.append(x)
-            places.append(where)
+        held, kind = gradients, torch.float32
+        # As in `addresses`, of which this is one where every weight has a gradient; 0: see below.
+        places = [
+            None if x is None
+            else x.data_ptr() if x.dtype is kind and x.shape == shape and x.is_cpu and x.is_contiguous()
+            else 0
+            for x, shape in zip(gradients, self.shapes, strict=True)
+        ]  # fmt: skip
+        if 0 in places:
+            held = [None if x is None else x.contiguous() for x in gradients]
+            places = [
+                None if x is None else address(x, kind, shape)
+                for x, shape in zip(held, self.shapes, strict=True)
+            ]
         if places != self.places:
             for entry, where in zip(self.entries, places, strict=True):
                 entry.gradient = where

@@ -151,7 +151,7 @@ class Recurrent(torch.autograd.Function):
         )  # fmt: skip
         library(real).recurrent_forward(call)
         del held
-        ctx.case = case, x_type, places
+        ctx.case = case, x_type
         ctx.save_for_backward(z, work, w_ih, w_hh, b_ih, b_hh)
         ctx.set_materialize_grads(False)
         # One call of torch's in place of four.
@@ -161,14 +161,11 @@ class Recurrent(torch.autograd.Function):
     @staticmethod
     @differentiable_once
     def backward(ctx: Any, grad: Tensor | None, *lasts: Tensor | None) -> Any:
-        case, x_type, places = ctx.case
+        case, x_type = ctx.case
         # Asked for once: hooks may make them anew each time, where they like.
         z, work, *parameters = ctx.saved_tensors
         real = case.real
-        held: list[Tensor] = []
-        # Checked then; what lies at the same address lies in the same memory.
-        if [each.data_ptr() for each in parameters] != places:
-            held, places = addresses(parameters, real, case.parameters)
+        held, places = addresses(parameters, real, case.parameters)
         z, work = compact(z), compact(work)
         where: Any = _NOTHING
         if grad is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -113,21 +113,20 @@ def compact(x: Tensor) -> Tensor:
 
 
 def addresses(
-    tensors: Iterable[Tensor], dtype: torch.dtype, shapes: Iterable[tuple[int, ...]]
-) -> tuple[list[Tensor], list[int]]:
+    tensors: Sequence[Tensor], dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]
+) -> tuple[Sequence[Tensor], list[int]]:
     """Tensors with their numbers behind each other, copies where they are not so, and the `address` of each."""
-    held: list[Tensor] = []
-    places: list[int] = []
-    for x, shape in zip(tensors, shapes, strict=True):
-        # As in `address`, written out: it is asked of every weight in every step.
-        if x.dtype is dtype and x.shape == shape and x.is_cpu and x.is_contiguous():
-            where = x.data_ptr() or address(x, dtype, shape)
-        else:
-            x = x.contiguous()
-            where = address(x, dtype, shape)
-        held.append(x)
-        places.append(where)
-    return held, places
+    # As in `address`, written out: it is asked of every weight on both ways of every step.
+    places = [
+        x.data_ptr()
+        if x.dtype is dtype and x.shape == shape and x.is_cpu and x.is_contiguous()
+        else 0
+        for x, shape in zip(tensors, shapes, strict=True)
+    ]
+    if 0 not in places:
+        return tensors, places
+    held = [x.contiguous() for x in tensors]
+    return held, [address(x, dtype, shape) for x, shape in zip(held, shapes, strict=True)]
 
 
 def new(dtype: torch.dtype, *shape: int) -> Tensor:
