@@ -12,21 +12,22 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
 from nnzoo.baselines import baselines
-from nnzoo.config.schema import TimeSplit, TrainOptions
+from nnzoo.config.schema import SeriesOptions, TrainOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
 from nnzoo.data.preprocess import Scale
-from nnzoo.data.series import windows
+from nnzoo.data.series import Series, windows
 from nnzoo.tasks import build_task
 
 
 def series(
     values: np.ndarray, window: int, horizon: int, season: int = 0, targets: int = 1
 ) -> Dataset:
-    return windows(
-        [values], [values[:, :targets]], features=[f"f{i}" for i in range(values.shape[1])],
-        targets=[f"f{i}" for i in range(targets)], window=window, horizon=horizon,
-        split=TimeSplit(), season=season,
-    )  # fmt: skip
+    names = [f"f{i}" for i in range(values.shape[1])]
+    options = SeriesOptions(name="series", path="", window=window, horizon=horizon)
+    columns = [{"name": name} for name in names]
+    dataset = windows([Series(values)], columns, names[:targets], options)
+    dataset.season = season
+    return dataset
 
 
 def scores(dataset: Dataset, split: str = "test") -> dict[str, dict[str, Any]]:

@@ -13,7 +13,13 @@ from sklearn import decomposition, impute
 from sklearn import preprocessing as sk
 from torch import Tensor
 
-from nnzoo.config.schema import ScaleOptions, SeriesPreprocess, TablePreprocess, TimeSplit
+from nnzoo.config.schema import (
+    ScaleOptions,
+    SeriesOptions,
+    SeriesPreprocess,
+    TablePreprocess,
+    TimeSplit,
+)
 from nnzoo.data.dataset import Dataset, Kind, Split, TensorSplit
 from nnzoo.data.preprocess import (
     PCA,
@@ -24,7 +30,7 @@ from nnzoo.data.preprocess import (
     balanced_weights,
     target_scale,
 )
-from nnzoo.data.series import windows
+from nnzoo.data.series import Series, windows
 from nnzoo.errors import ConfigError, DataError
 
 
@@ -232,10 +238,9 @@ def test_every_step_is_fitted_on_what_the_step_before_gives() -> None:
 @pytest.mark.parametrize("target", ["values", "wanted"])
 def test_series_are_scaled_by_their_training_steps_each_counted_once(target: str) -> None:
     values = numbers(50, 2).numpy() + np.arange(50)[:, None]
-    dataset = windows(
-        [values], [values[:, :1]], features=["a", "b"], targets=["a"], window=4, horizon=2,
-        split=TimeSplit(val=10, test=10), season=0,
-    )  # fmt: skip
+    split = TimeSplit(val=10, test=10)
+    options = SeriesOptions(name="series", path="", window=4, horizon=2, split=split)
+    dataset = windows([Series(values)], [{"name": "a"}, {"name": "b"}], ["a"], options)
     if target == "values":
         preprocess = Preprocess(SeriesPreprocess(), dataset.kind, dataset.spec)
         preprocess.fit(dataset.splits["train"])

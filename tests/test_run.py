@@ -433,7 +433,7 @@ def test_too_little_memory_says_what_decides_how_much_is_needed(
     [
         RuntimeError("unsupported memory format option Preserve"),
         ValueError("out of memory"),
-        OSError(errno.EIO, "not enough memory"),
+        OSError(errno.EPERM, "not enough memory"),
     ],
 )
 def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(

@@ -526,20 +526,19 @@ def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> No
     trainer = run.trainer
     batches = torch.arange(128).split(32)
     trainer.train_step(batches[0])
-    before = checkpoint._plain([run.network.model.state_dict(), trainer.state()])
-    before = [{k: v.clone() for k, v in before[0].items()}, before[1]]
+    before = {k: v.clone() for k, v in run.network.model.state_dict().items()}
     sums = {k: v.clone() for k, v in trainer.sums.state().items()}
     moments = {k: {n: t.clone() for n, t in v.items()}
                for k, v in trainer.optimizer.state_dict(0.1)["state"].items()}  # fmt: skip
     trainer.train_step(batches[1])
     trainer.train_step(batches[2])
-    assert same(dict(run.network.model.state_dict()), before[0])
+    assert same(dict(run.network.model.state_dict()), before)
     assert same(trainer.sums.state(), sums)
     assert same(trainer.optimizer.state_dict(0.1)["state"], moments)
     assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (3, 2, 2)
     trainer.train_step(batches[3])
     assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (4, 2, 0)
-    assert not same(dict(run.network.model.state_dict()), before[0])
+    assert not same(dict(run.network.model.state_dict()), before)
 
 
 def test_skipping_is_counted_by_epoch_and_survives_a_stop() -> None:

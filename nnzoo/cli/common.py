@@ -128,8 +128,8 @@ def _ends(code: int, message: str) -> typer.Exit:
     return typer.Exit(code)
 
 
-# A disk, a quota or a terminal that takes no more.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+# A disk or a quota that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _unexpected(error: Exception) -> tuple[int, str]:
@@ -144,6 +144,9 @@ def _unexpected(error: Exception) -> tuple[int, str]:
     if isinstance(error, OSError) and error.errno in _FULL:
         place = f" {error.filename}" if error.filename else " the output"
         return UsageError.exit_code, f"cannot write{place}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno == errno.EIO:  # reading or writing, or a terminal
+        place = f" with {error.filename}" if error.filename else ": a disk, or the terminal, failed"
+        return UsageError.exit_code, f"input/output error{place}"
     blamed = plugin_error(error)
     if blamed is not None:
         return blamed.exit_code, f"{blamed}\n--debug shows the traceback"
