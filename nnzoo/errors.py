@@ -61,7 +61,7 @@ class NnzooError(Exception):
 
     def __str__(self) -> str:
         """Names and values come out of files: what would steer a terminal is written out."""
-        return visible(super().__str__())
+        return visible(super().__str__()).replace("\t", r"\t")
 
 
 class UsageError(NnzooError):

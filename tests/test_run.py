@@ -576,7 +576,7 @@ def test_setting_aside_never_takes_a_name_that_is_taken(
         def now(cls, tz: Any = None) -> Noon:
             return cls(2026, 1, 1, 12)
 
-    monkeypatch.setattr("nnzoo.training.folder.datetime", Noon)
+    monkeypatch.setattr("nnzoo.training.set_aside.datetime", Noon)
     for _ in range(4):
         assert nnzoo("train", "--config", "cnn", *FAST, "--fresh").code == 0
     names = {path.name for path in Path("checkpoints").iterdir()}
