@@ -124,6 +124,7 @@ def test_packed_text_is_read(pack: Callable[[bytes], bytes], name: str) -> None:
         (b"1 1:0.5 3:2\n-1 2:0.5 4:1\n1 1:0.1 2:3\n1 3:1\n", "LIBSVM"),
         (b"\x01\0\0\x02\0\0\x03", "is not a text file (it holds zero bytes)"),
     ],
+    ids=lambda value: "content" if isinstance(value, bytes) else None,
 )  # fmt: skip
 def test_other_kinds_of_files_are_refused_by_name(content: bytes, message: str) -> None:
     assert message in refused(content)
