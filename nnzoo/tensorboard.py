@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.show import to_yaml
-from nnzoo.errors import CheckpointError
+from nnzoo.errors import CheckpointError, first_line
 from nnzoo.run import Run
+from nnzoo.status import notice
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 if TYPE_CHECKING:
@@ -36,22 +38,73 @@ def writing(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
 
     What metrics.jsonl holds when it starts is written first, in place of all that an earlier process
     wrote: so the curves are those of metrics.jsonl, whatever was lost in a crash or is trained again,
-    and also where TensorBoard was asked for later.
+    and also where TensorBoard was asked for later. Where they cannot be written, a notice says so and
+    training goes on.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     folder = run.folder.path / "tensorboard"
     if folder.is_symlink():
         raise CheckpointError(f"{folder} is a link; remove it")
-    writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH)
+    with _quiet_threads():
+        curves = _Curves(folder)
+        try:
+            config = to_yaml(run.trainer.config.to_dict())
+            text = "".join(f"    {line}\n" for line in config.splitlines())
+            curves.attempt(lambda writer: writer.add_text("config", text))
+            for row in run.folder.rows():
+                curves.write(row)
+            yield curves.write
+        finally:
+            curves.attempt(lambda writer: writer.close())
+
+
+class _Curves:
+    """A folder's curves, written until that fails: a full disk, a folder without permission."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer: SummaryWriter | None = None
+        try:
+            self.writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH)
+        except Exception as error:
+            self._give_up(error)
+
+    def write(self, row: dict[str, Any]) -> None:
+        def add(writer: SummaryWriter) -> None:
+            for tag, value in scalars(row).items():
+                writer.add_scalar(tag, value, row["step"])
+
+        self.attempt(add)
+
+    def attempt(self, action: Callable[[SummaryWriter], None]) -> None:
+        if self.writer is not None:
+            try:
+                action(self.writer)
+            except Exception as error:  # TensorFlow has its own sorts, where it is installed
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.writer = None
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        notice(
+            f"the curves for TensorBoard cannot be written ({reason}): training goes on without them"
+        )
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Keep tracebacks of TensorBoard's own thread off the terminal: its next call raises the error."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if not type(arguments.thread).__module__.startswith("tensorboard."):
+            before(arguments)
+
+    threading.excepthook = hook
     try:
-        config = to_yaml(run.trainer.config.to_dict())
-        writer.add_text("config", "".join(f"    {line}\n" for line in config.splitlines()))
-        for row in run.folder.rows():
-            _write(writer, row)
-        yield partial(_write, writer)
+        yield
     finally:
-        writer.close()
+        threading.excepthook = before
 
 
 def scalars(row: dict[str, Any]) -> dict[str, float]:
@@ -67,8 +120,3 @@ def scalars(row: dict[str, Any]) -> dict[str, float]:
         elif key not in ("epoch", "step"):
             found[key] = value
     return {tag: value for tag, value in found.items() if value is not None}
-
-
-def _write(writer: SummaryWriter, row: dict[str, Any]) -> None:
-    for tag, value in scalars(row).items():
-        writer.add_scalar(tag, value, row["step"])

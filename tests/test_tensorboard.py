@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 from zoo import begin, config
 
 from nnzoo.run import Run, train
@@ -109,6 +112,41 @@ def test_the_command_writes_them_and_says_nothing_of_it(nnzoo: Callable[..., Any
     rows = [line for line in result.lines if line["event"] == "epoch"]
     found = curves(Path("checkpoints/mlp"))["val/loss"]
     assert found == [(row["step"], pytest.approx(row["val_loss"], rel=1e-6)) for row in rows]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 12, 25])
+def test_a_full_disk_ends_the_curves_in_one_line_and_not_the_training(
+    writes: int, nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = RecordWriter.write, [writes]
+
+    def write(writer: RecordWriter, data: bytes) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(writer, data)
+
+    monkeypatch.setattr(RecordWriter, "write", write)
+    hook = threading.excepthook
+    words = ("train", "--config", "mlp", "-s", "model.hidden=[4]", "-s", "train.epochs=3")
+    result = nnzoo(*words, "-s", "train.tensorboard=true")
+    assert result.code == 0, result.err
+    assert left[0] < 0
+    line = "the curves for TensorBoard cannot be written (No space left on device): training goes on without them"  # fmt: skip
+    assert result.err.count("TensorBoard") == 1 and line in " ".join(result.err.split())
+    assert "Traceback" not in result.err
+    assert len(Folder(Path("checkpoints/mlp")).rows()) == 3
+    assert threading.excepthook is hook
+
+
+def test_a_folder_that_cannot_be_made_ends_the_curves_in_one_line(
+    nnzoo: Callable[..., Any],
+) -> None:
+    words = ("train", "--config", "mlp", "-s", "model.hidden=[4]", "-s", "train.epochs=1")
+    Path("checkpoints/mlp").mkdir(parents=True)
+    Path("checkpoints/mlp/tensorboard").write_text("a file")
+    result = nnzoo(*words, "-s", "train.tensorboard=true")
+    assert (result.code, result.err.count("TensorBoard cannot be written (")) == (0, 1), result.err
 
 
 def test_a_missing_package_is_told_before_anything_is_written(
