@@ -6,7 +6,7 @@ import itertools
 import platform
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -45,6 +45,8 @@ from nnzoo.training.folder import Folder, SaveClock
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from nnzoo.training.tune import resolve
 
+# Of the notes on the data in config.yaml: how many, and characters of each.
+MAX_NOTES, MAX_NOTE = 50, 400
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
 MAY_CHANGE = (
     "name", "train.epochs", "train.save_every", "train.early_stopping", "train.on_nan",
@@ -235,7 +237,8 @@ def start(
             disk.remove(folder.result)
             damaged = folder.cut_metrics(trainer.epoch)
             notes += [damaged] if damaged else []
-            folder.write_config(config, environment(network, processes.size))
+            recorded = environment(network, processes.size)
+            folder.write_config(config, recorded | {"data_notes": recorded_notes(dataset.notes)})
         if going_on:
             save_best(run)
     if write:
@@ -375,6 +378,15 @@ def free_name(path: Path) -> str:
     return next(
         name for i in itertools.count(2) if not path.with_name(name := f"{stem}-{i}").exists()
     )
+
+
+def recorded_notes(notes: Sequence[str]) -> list[str]:
+    """Notes on the data as config.yaml keeps them, which is read back with bounds."""
+    cut = [
+        note if len(note) <= MAX_NOTE else f"{note[: MAX_NOTE - 1]}…" for note in notes[:MAX_NOTES]
+    ]
+    more = len(notes) - MAX_NOTES
+    return [*cut, f"and {more:,} more"] if more > 0 else cut
 
 
 def environment(network: Network, processes: int = 1) -> dict[str, Any]:

@@ -65,10 +65,6 @@ def train_several(
         if verbose:
             console.print_text(stderr, text, style)
 
-    if json_:
-        console.print_json({"event": "start", "run_dir": str(group.path), "kind": group.kind,
-                            "runs": [str(each.folder.path) for each in group.members],
-                            "config": config.to_dict()})  # fmt: skip
     shown = _Shown(group, stderr, verbose)
     how = ""
     curves: dict[int, Callable[[dict[str, Any]], None]] = {}
@@ -85,6 +81,11 @@ def train_several(
                 if not how and not isinstance(event, several.Opened):
                     say(how := shown.how())
                 if isinstance(event, several.Opened):
+                    if json_ and i == 0:
+                        start_event = {"event": "start", "run_dir": str(group.path), "kind": group.kind,
+                                       "runs": [str(each.folder.path) for each in group.members]}  # fmt: skip
+                        notes = {"notes": [*event.run.dataset.notes, *event.run.notes]}
+                        console.print_json(start_event | {"config": config.to_dict()} | notes)
                     for note in shown.opened(i, event.run):
                         say(note)
                     if config.train.tensorboard:

@@ -118,7 +118,8 @@ def train(
     trainer = current.trainer
     if json_:
         console.print_json({"event": "start", "run_dir": str(current.folder.path),
-                            "state": current.state, "config": run_config.to_dict()})  # fmt: skip
+                            "state": current.state, "config": run_config.to_dict(),
+                            "notes": [*current.dataset.notes, *current.notes]})  # fmt: skip
     with stopping() as stopped:
         _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
     if not trainer.finished:

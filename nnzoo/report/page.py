@@ -101,6 +101,7 @@ def one_run(run: RunFacts) -> str:
         "title": run.name,
         "run": run,
         "facts": summary.facts(run),
+        "data_notes": summary.data_notes(run),
         "remarks": summary.remarks(run),
         "curves": _curves(run),
         "config": shown_file(run.folder.config),

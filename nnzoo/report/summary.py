@@ -11,6 +11,7 @@ from nnzoo.config.show import number, percent
 from nnzoo.data.columns import shorten
 from nnzoo.errors import shell_word
 from nnzoo.observations import about_curves, against_baseline
+from nnzoo.run import MAX_NOTE, MAX_NOTES
 
 if TYPE_CHECKING:
     from nnzoo.report.page import RunFacts
@@ -74,6 +75,15 @@ def facts(run: RunFacts) -> list[tuple[str, str]]:
         lines.append(("time", f"{seconds:,.1f} s, {rates[len(rates) // 2]:,.0f} samples/s"))
     lines.append(("data fingerprint", data["fingerprint"]))
     return lines
+
+
+def data_notes(run: RunFacts) -> list[str]:
+    """What was guessed, left out or filled in when the run's data were read; of a run that has not
+    recorded it, what reading them now tells."""
+    recorded = run.folder.environment().get("data_notes")
+    if isinstance(recorded, list):
+        return [shorten(str(note), MAX_NOTE) for note in recorded[: MAX_NOTES + 1]]
+    return [] if run.missing else list(run.trained.dataset.notes)
 
 
 def _source(config: RunConfig) -> str:

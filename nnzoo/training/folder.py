@@ -186,13 +186,19 @@ class Folder:
         if self.metrics.exists():
             disk.sync(self.metrics)
 
-    def begun_by(self, launch: str) -> bool:
-        """Whether config.yaml says that this launch of torchrun has trained here."""
+    def environment(self) -> dict[str, Any]:
+        """What config.yaml records beside the configuration; empty where it cannot be read."""
         try:
             text = read_plain(self.config, reader.MAX_BYTES + 1)
-            return str(reader.read(text, "config.yaml").value["environment"]["launch"]) == launch
+            environment = reader.read(text, "config.yaml").value["environment"]
         except (OSError, ValueError, LookupError, TypeError):
-            return False
+            return {}
+        return environment if isinstance(environment, dict) else {}
+
+    def begun_by(self, launch: str) -> bool:
+        """Whether config.yaml says that this launch of torchrun has trained here."""
+        environment = self.environment()
+        return "launch" in environment and str(environment["launch"]) == launch
 
     def write_result(
         self, state: Literal["complete", "diverged"], trainer: Trainer, best: dict[str, Any],
