@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -61,9 +61,8 @@ def takes(x: Tensor, *parameters: Tensor | None) -> bool:
     ):
         return False
     strided = torch.strided
-    for (
-        each
-    ) in parameters:  # `is_plain`, written out: a call for each costs as much as what it asks
+    # `is_plain`, written out: a call for each costs as much as what it asks.
+    for each in cast(tuple[Tensor, ...], parameters):
         if not (
             type(each) in _PLAIN and each.dtype is real and each.is_cpu
             and each.layout is strided and not each.is_neg() and each.numel()
