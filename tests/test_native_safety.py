@@ -298,6 +298,15 @@ def test_what_is_saved_may_move_before_the_way_back(name: str, how: str) -> None
     assert all(map(torch.equal, *gradients))
 
 
+def test_what_hooks_give_back_is_read_by_its_strides_also_where_it_lay_before() -> None:
+    layer, x = Linear(16, 16), torch.randn(4, 16, requires_grad=True)
+    gradients = []
+    for turn in (Tensor.t, lambda t: t.t().contiguous()):
+        run = hooked(lambda t: t, lambda t, turn=turn: turn(t) if t.shape == (16, 16) else t)
+        gradients += torch.autograd.grad(run(layer, x).square().sum(), [x])
+    assert torch.equal(*gradients)
+
+
 @pytest.mark.parametrize("what", [torch.float64, torch.float32])
 def test_what_hooks_give_back_in_another_type_is_refused(what: torch.dtype) -> None:
     ours, _, x = pair("stack")

@@ -21,6 +21,7 @@ from nnzoo.native.convolution import (
     normalizes,
     shape_of,
 )
+from nnzoo.native.tensors import parameter
 
 
 class Conv2d(nn.Conv2d):
@@ -35,8 +36,10 @@ class Conv2d(nn.Conv2d):
 
     def natively(self, x: Tensor, behind: Behind, norm: nn.BatchNorm2d | None = None) -> Tensor:
         """The layer and what stands behind it; norm: the module of `behind.norm`."""
-        scale = (None, None) if norm is None else (norm.weight, norm.bias)
-        y = Convolution.apply(x, self.weight, self.bias, *scale, self.stride, self.padding, behind)
+        weights = [parameter(self, "weight"), parameter(self, "bias"), None, None]
+        if norm is not None:
+            weights[2:] = parameter(norm, "weight"), parameter(norm, "bias")
+        y = Convolution.apply(x, *weights, self.stride, self.padding, behind)
         return cast(Tensor, y)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,9 +71,14 @@ def _with_followers(conv: Conv2d, x: Tensor, layers: list[nn.Module]) -> Tensor:
         fits = layers and suits(layers[0]) and not has_hooks(layers[0])
         return layers.pop(0) if fits else None
 
-    given = shape_of(x, conv.weight, conv.stride, cast(tuple[int, int], conv.padding))
+    weight = parameter(conv, "weight")
+    given = shape_of(x, weight, conv.stride, cast(tuple[int, int], conv.padding))
     # Of one value a channel batch norm tells what is wrong.
-    module: Any = take(lambda layer: _normalizes(layer, conv) and math.prod(given) > given[1])
+    module: Any = take(
+        lambda layer: (
+            _normalizes(layer, conv.out_channels, weight.dtype) and math.prod(given) > given[1]
+        )
+    )
     norm = None
     if module is not None:
         module.num_batches_tracked.add_(1)
@@ -86,10 +94,10 @@ def _with_followers(conv: Conv2d, x: Tensor, layers: list[nn.Module]) -> Tensor:
     return conv.natively(x, behind, module)
 
 
-def _normalizes(layer: nn.Module, conv: Conv2d) -> bool:
-    """Whether it is torch's batch norm of one process, with weights and running statistics, that goes with a
-    convolution."""
-    return type(layer) is nn.BatchNorm2d and normalizes(layer, conv.out_channels, conv.weight.dtype)
+def _normalizes(layer: nn.Module, channels: int, dtype: torch.dtype) -> bool:
+    """Whether it is torch's batch norm of one process, with weights and running statistics, that goes with so many
+    channels of a type."""
+    return type(layer) is nn.BatchNorm2d and normalizes(layer, channels, dtype)
 
 
 def _halves(layer: nn.Module) -> bool:

@@ -20,7 +20,7 @@ from nnzoo.data.batches import current_share
 from nnzoo.native import dense
 from nnzoo.native.dense import Dense as NativeDense
 from nnzoo.native.openmp import has_full_team
-from nnzoo.native.tensors import is_eager, is_plain
+from nnzoo.native.tensors import is_eager, is_plain, parameter
 
 _aten = torch.ops.aten
 
@@ -243,13 +243,8 @@ def natively(
 
 
 def weights_of(layer: nn.Linear) -> list[Tensor]:
-    """Weight and bias. Asked for by name they cost torch six lookups; what stands in a parameter's place (a
-    parametrization) has only a name."""
-    kept = layer._parameters
-    return [
-        cast(Tensor, kept[name] if name in kept else getattr(layer, name))
-        for name in ("weight", "bias")
-    ]
+    """Weight and bias."""
+    return [parameter(layer, "weight"), parameter(layer, "bias")]
 
 
 class Linear(nn.Linear):

@@ -18,7 +18,7 @@ from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gate
 from nnzoo.models.layers import Linear
 from nnzoo.native import recurrent as native
 from nnzoo.native.library import product_type
-from nnzoo.native.tensors import is_eager, is_plain
+from nnzoo.native.tensors import is_eager, is_plain, parameter
 
 _PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -107,24 +107,24 @@ def by_hand(
     rnn: nn.RNNBase,
     x: Tensor,
     kernel: Callable[..., tuple[Tensor, ...]],
-    parameter: Callable[[str], Tensor] | None = None,
+    weight: Callable[[str], Tensor] | None = None,
     dropout: Callable[[Tensor], Tensor] | None = None,
 ) -> Any:
     """x (..., batch, time, features) through the layers and directions of a module, each by `kernel`.
 
     kernel: x (time, ..., batch, features) and four parameters to all states and the last (state, or
-    state and cell); parameter: of a name, where it is not the module's; dropout: between layers,
+    state and cell); weight: of a name, where it is not the module's; dropout: between layers,
     likewise. Gives all states (..., batch, time, directions * hidden) and the last, each (layers *
     directions, ..., batch, hidden), as the modules of torch.nn do.
     """
     x = x.movedim(-2, 0)
-    parameter = parameter or partial(getattr, rnn)
+    weight = weight or partial(parameter, rnn)
     dropout = dropout or partial(functional.dropout, p=rnn.dropout, training=rnn.training)
     lasts = []
     for layer in range(rnn.num_layers):
         sides = []
         for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
-            weights = [parameter(f"{name}_l{layer}{suffix}") for name in _PARAMETERS]
+            weights = [weight(f"{name}_l{layer}{suffix}") for name in _PARAMETERS]
             states, *last = kernel(x.flip(0) if suffix else x, *weights)
             sides.append(states.flip(0) if suffix else states)
             lasts.append(last)
@@ -151,25 +151,19 @@ class _Hand:
         if not (self.use_native and hx is None and x.ndim == 3 and self.batch_first and self.bias):
             return False
         # Those of the first layer and direction first.
-        weights = [self.weight_of(name) for name in self._flat_weights_names]
+        weights = [parameter(self, name) for name in self._flat_weights_names]
         if not native.takes(self.kind, x, *weights[:4]):
             return False
         real = weights[0].dtype
         return all(is_plain(p) and p.dtype is real for p in weights[4:])
 
-    def weight_of(self: Any, name: str) -> Any:
-        """A parameter, or what stands in its place (a parametrization), which has only a name; torch takes six
-        lookups for either."""
-        kept = self._parameters
-        return kept[name] if name in kept else getattr(self, name)
-
     def natively(self: Any, x: Tensor) -> Any:
-        dtype = product_type(self.weight_of("weight_hh_l0"))
+        dtype = product_type(parameter(self, "weight_hh_l0"))
 
         def kernel(x: Tensor, *weights: Tensor) -> Any:
             return native.Recurrent.apply(self.kind, self.relu, dtype, x, *weights)
 
-        return by_hand(self, x, kernel, self.weight_of)
+        return by_hand(self, x, kernel)
 
     def hand_runs(self: Any, x: Tensor, hx: object) -> bool:
         """Whether the kernels take the case: as native layers do, and of enough work a step. On CUDA

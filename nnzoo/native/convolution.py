@@ -23,6 +23,7 @@ from nnzoo.native.tensors import (
     is_plain,
     new,
     new_bytes,
+    parameter,
 )
 
 _CALL = struct.Struct("18q3d20P")
@@ -61,9 +62,10 @@ class Behind(NamedTuple):
 def has_case(layer: nn.Conv2d) -> bool:
     """Whether `Convolution` computes such a layer: with kernels of 3x3 at stride 1, or of few channels; what
     goes in otherwise, and what comes out, are whole vectors."""
-    if layer.weight.dtype not in (torch.float32, torch.float64):
+    real = parameter(layer, "weight").dtype
+    if real not in (torch.float32, torch.float64):
         return False
-    lanes = lanes_of(layer.weight.dtype)
+    lanes = lanes_of(real)
     if layer.dilation != (1, 1) or layer.groups != 1 or layer.out_channels % lanes:
         return False
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
@@ -75,7 +77,7 @@ def has_case(layer: nn.Conv2d) -> bool:
 def convolves(layer: nn.Conv2d, x: Tensor) -> bool:
     """Whether `Convolution` computes a layer for x (rows, in, height, width); of few channels it gives no
     gradient of x, which pictures do not need."""
-    weight, bias = layer.weight, layer.bias
+    weight, bias = parameter(layer, "weight"), parameter(layer, "bias")
     parameters = (weight,) if bias is None else (weight, bias)
     if not tensors.takes(x, *parameters) or not has_case(layer):
         return False
@@ -105,7 +107,9 @@ def _shapes_fit(
 
 def normalizes(norm: nn.BatchNorm2d, channels: int, dtype: torch.dtype) -> bool:
     """Whether `Convolution` computes a batch norm behind so many channels of a type."""
-    parts: tuple[Any, ...] = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    parts: tuple[Any, ...] = (
+        parameter(norm, "weight"), parameter(norm, "bias"), norm.running_mean, norm.running_var,
+    )  # fmt: skip
     return isinstance(norm.momentum, float) and all([
         is_plain(part) and part.dtype is dtype and part.shape == (channels,) and part.is_contiguous()
         for part in parts
