@@ -673,6 +673,17 @@ def test_a_weight_without_a_gradient_is_left_alone_as_by_torch(
     assert copy.deepcopy(optimizer)._table is None
 
 
+def test_steps_that_a_weight_has_missed_are_not_remembered_from_call_to_call() -> None:
+    ends = []
+    for first in ((), (3,)):
+        weight, *averages = torch.ones(4), torch.zeros(4), torch.zeros(4)
+        table = Parameters([weight], [0.0], 1, averages[:1], averages[1:])
+        table.adam([torch.ones(4)], 0.0, (0.9, 0.99), 1e-8, False, 5, [1.0], first)
+        table.adam([torch.ones(4)], 0.1, (0.9, 0.99), 1e-8, False, 6, [1.0])
+        ends.append(weight)
+    assert torch.equal(*ends)
+
+
 def test_weights_that_share_memory_or_lie_otherwise_are_stepped_on_by_torch() -> None:
     whole = torch.randn(4, 4)
     model = nn.Module()

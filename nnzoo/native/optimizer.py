@@ -54,8 +54,9 @@ class Parameters:
         self.table = (_Parameter * len(weights))()
         self.entries = list(self.table)
         self.sizes = ctypes.c_long(members), ctypes.c_long(len(weights))
-        # Where the table says that the gradients are.
+        # What the table says: where the gradients are, and how many steps each weight has missed.
         self.places: list[int | None] = [None] * len(weights)
+        self.missed: list[int] = []
         if overlap(self.held):
             raise ValueError("weights and averages share memory")
         for i, entry in enumerate(self.entries):
@@ -92,9 +93,11 @@ class Parameters:
         options = _pack_adam(
             rate, beta1, beta2, epsilon, 1 - beta1**step, 1 - beta2**step, decoupled, step
         )
-        if missed:
-            for entry, count in zip(self.entries, missed, strict=True):
+        if list(missed) != self.missed:
+            counts = missed or [0] * len(self.entries)
+            for entry, count in zip(self.entries, counts, strict=True):
                 entry.missed = count
+            self.missed = list(missed)
         held = self._point(gradients)
         threads = ctypes.c_long(torch.get_num_threads())
         library().adam(threads, *self.sizes, self.table, self.numbers(*scales), options)
