@@ -39,7 +39,7 @@ LAYERS = """
     nnzoo.data.csv_reader nnzoo.data.excel_reader nnzoo.data.json_reader nnzoo.data.text_kind
     nnzoo.data.dates nnzoo.data.groups nnzoo.data.column_checks nnzoo.data.column_texts
     nnzoo.data.column_description nnzoo.data.time_numbers
-    nnzoo.data.time_columns nnzoo.data.table_columns nnzoo.data.table_io
+    nnzoo.data.stray_rows nnzoo.data.time_columns nnzoo.data.table_columns nnzoo.data.table_io
     nnzoo.data.series_values nnzoo.data.table_checks nnzoo.data.time_axis nnzoo.data.image_folder nnzoo.data.image_cache
     nnzoo.data.preview nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic

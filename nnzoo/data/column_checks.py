@@ -57,13 +57,14 @@ def sentinels(values: np.ndarray) -> list[str]:
     remarks = []
     for extreme in (present.min(), present.max()):
         digits = f"{abs(extreme):.0f}"
-        if extreme != round(extreme) or len(digits) < 2 or set(digits) != {"9"}:
+        if extreme != round(extreme) or set(digits) != {"9"} or extreme == 9:
             continue
         count, others = int((present == extreme).sum()), present[present != extreme]
         if count < 2 or not len(others):
             continue
         distance = np.abs(others - extreme).min()
-        if distance > (others.max() - others.min()):
+        alone = extreme < 0 <= others.min()  # a code below what is counted from 0
+        if alone or distance > (others.max() - others.min()):
             remarks.append(
                 f"{extreme:g} stands in {count:,} rows, far from all others (data.missing: "
                 f'["{extreme:g}"] where it is no value)'

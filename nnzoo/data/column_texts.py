@@ -96,7 +96,7 @@ class Forms:
             simple += is_simple
             count += is_simple or number is not None
             if number is not None:
-                separators.add(number.body)
+                separators.add(number.body, number.exponent)
         return cls(numbers, separators, count > 0.5 * len(numbers))
 
 
@@ -146,7 +146,8 @@ def unit_of(texts: Texts, forms: Forms) -> tuple[str, str]:
     if len(rows) == 1 or count >= NUMERIC_FRACTION * rows.total():
         return unit, ""
     known = sum(n for each, n in rows.items() if each.split()[-1] in KNOWN_UNITS)
-    if known < NUMERIC_FRACTION * rows.total():
+    few = len(rows) <= 4 and rows.total() >= 10 * len(rows) and min(rows.values()) >= 3
+    if known < NUMERIC_FRACTION * rows.total() and not few:
         return "", ""
     shown = ", ".join(
         f"'{plain_text(texts.texts[i])}' in data row {texts.first[i]}"

@@ -61,9 +61,16 @@ _NUMBER = re.compile(
 )
 # Most numbers are no more than this, and read faster.
 SIMPLE_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:[.,][0-9]{1,15})?")
-# Marks that lead to a note below a table: 12*, 12[1], 12 (est.), 12¹.
+_RAISED = str.maketrans(
+    "\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "+-0123456789"
+)
+_POWER = re.compile(
+    r"(.*\d) ?[xX*\u00d7\u22c5] ?10(?:(?:\^|\*\*) ?([+-]?\d{1,3})"
+    r"|([\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}))"
+)
+# Marks that lead to a note below a table: 12*, 12[1], 12 (est.), 12¹; and an error, 12 ± 0.3.
 _FOOTNOTE = re.compile(
-    r" *(?:[*\u2020\u2021\u00a7#^]+|\[[^\[\]]{1,12}\]|\([A-Za-z .]{1,12}\)|[\u00b9\u00b2\u00b3\u2070-\u2079]+)$"
+    r" *(?:(?:\u00b1|\+/-) *\d+(?:[.,]\d+)?|[*\u2020\u2021\u00a7#^]+|\[[^\[\]]{1,12}\]|\([A-Za-z .]{1,12}\)|[\u00b9\u00b2\u00b3\u2070-\u2079]+)$"
 )
 _WORD = re.compile(r"[^\W\d_][^\W\d_]*[\d\u00b2\u00b3]?\.?")
 _SYMBOLS = re.compile(r"[%\u2030\u00b0\"'\u2032\u2033/$\u00a2-\u00a5\u20a0-\u20cf\u2103\u2109]+")
@@ -81,8 +88,11 @@ _AT_LEAST = (
 _SCALES = {
     "k": 1e3, "thousand": 1e3, "tsd": 1e3, "M": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6,
     "mil": 1e6, "B": 1e9, "bn": 1e9, "mrd": 1e9, "billion": 1e9, "T": 1e12, "tn": 1e12,
-    "trillion": 1e12,
+    "trillion": 1e12, "lakh": 1e5, "lakhs": 1e5, "lac": 1e5, "lacs": 1e5, "crore": 1e7, "crores": 1e7,
 }  # fmt: skip
+# Behind a currency alone: $2.5m, ₹ 1.43 Cr; elsewhere metres, and credit beside debit.
+_PRICE_SCALES = {"m": 1e6, "Cr": 1e7, "cr": 1e7, "Cr.": 1e7, "L": 1e5}
+_HAN_SCALES = {"\u4e07": 1e4, "\u842c": 1e4, "\u4ebf": 1e8, "\u5104": 1e8}
 _SAME_UNIT = {
     "$": "usd", "us$": "usd", "\u20ac": "eur", "euro": "eur", "\u00a3": "gbp", "\u00a5": "jpy",
     "\u20b9": "inr", "rs": "inr", "fr": "chf", "sfr": "chf", "percent": "%", "pct": "%", "per cent": "%",
@@ -92,7 +102,7 @@ _SAME_UNIT = {
 KNOWN_UNITS = _words(
     "km m cm mm mi mile yd ft in inch kg g mg t lb oz hp kw mw ps l ml cl dl gal cc % ‰ °c °f "
     "year yr month mo week day hour hr h minute min second sec s ms usd eur gbp chf jpy inr cny th "
-    "km/h mph m/s gb mb kb tb ghz mhz hz kwh wh pa bar hpa kpa mmhg"
+    "lbs cr dr st stone n e s w north east south west km/h mph m/s gb mb kb tb ghz mhz hz kwh wh pa bar hpa kpa mmhg"
 )
 
 
@@ -125,7 +135,7 @@ def split_number(text: str) -> NumberText | None:
     """A text as a number with what stands around it; None where it is none."""
     if len(text) > MAX_NUMBER:
         return None
-    text = plain_text(text)
+    text = _power_of_ten(plain_text(text))
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None
@@ -164,8 +174,10 @@ def split_number(text: str) -> NumberText | None:
             scale, unit = _SCALES[known], tail
             break
     else:
-        if match["prefix"] and head == "m":  # $2.5m
-            scale, unit = 1e6, tail
+        if match["prefix"] and head in _PRICE_SCALES:
+            scale, unit = _PRICE_SCALES[head], tail
+        elif rest[:1] in _HAN_SCALES:  # no blank stands before a unit: 3.2万元
+            scale, unit = _HAN_SCALES[rest[0]], rest[1:]
     slip = match["body"][-1] in ".," and rest == match["rest"]  # 4.l for 4.1
     if unit and (slip or not _is_unit(unit)):
         return None
@@ -174,6 +186,14 @@ def split_number(text: str) -> NumberText | None:
     return NumberText(
         negative, match["body"], match["exponent"] or "", around, scale, bound, footnote
     )
+
+
+def _power_of_ten(text: str) -> str:
+    """1.5 x 10^-5 and 1.5×10⁻⁵ as 1.5e-5."""
+    match = _POWER.fullmatch(text)
+    if match is None:
+        return text
+    return f"{match[1]}e{(match[2] or match[3]).translate(_RAISED)}"
 
 
 def _is_unit(text: str) -> bool:
@@ -211,7 +231,7 @@ class Separators:
     bare: int = 0
     long: int = 0
 
-    def add(self, body: str) -> None:
+    def add(self, body: str, exponent: str = "") -> None:
         separators = re.findall(r"[ .,'_]", body)
         if not separators:
             self.bare += 1
@@ -223,7 +243,12 @@ class Separators:
             if len(separators) > 1 or last in " '_":
                 if _grouped(groups):
                     self.thousands[last] += 1
-            elif len(groups[1]) == 3 and 1 <= len(groups[0]) <= 3 and groups[0][0] != "0":
+            elif (
+                not exponent
+                and len(groups[1]) == 3
+                and 1 <= len(groups[0]) <= 3
+                and groups[0][0] != "0"
+            ):
                 self.ambiguous[last] += 1
             else:
                 self.decimal[last] += 1
@@ -329,6 +354,8 @@ _CLOCK = re.compile(
     r"(?P<minus>-)?(?:(?P<days>\d{1,5}) ?(?:d|days?),? )?(?P<hours>\d{1,5}):(?P<minutes>[0-5]\d)"
     r"(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
 )
+# Of sports: minutes and seconds with a fraction, 2:01.30.
+_LAP = re.compile(r"(?P<minus>-)?(?P<minutes>\d{1,5}):(?P<seconds>[0-5]\d[.,]\d{1,9})")
 _WORDED = re.compile(
     r"(?:(?P<days>\d{1,5}) ?(?:d|days?))?[ ,]*(?:(?P<hours>\d{1,5}) ?(?:h|hrs?|hours?|std))?[ ,]*"
     r"(?:(?P<minutes>\d{1,5}) ?(?:m|mins?|minutes?))?[ ,]*"
@@ -352,15 +379,16 @@ def seconds(text: str) -> float | None:
     if len(text) > MAX_NUMBER:
         return None
     text = plain_text(text)
-    for pattern in (_CLOCK, _WORDED, _ISO):
+    for pattern in (_CLOCK, _LAP, _WORDED, _ISO):
         match = pattern.fullmatch(text)
         if match is None:
             continue
         parts = match.groupdict()
         sizes = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
         values = [
-            float(parts[key].replace(",", ".")) * size for key, size in sizes.items() if parts[key]
-        ]
+            float(parts[key].replace(",", ".")) * size
+            for key, size in sizes.items() if parts.get(key)
+        ]  # fmt: skip
         if values:
             total = sum(values)
             return -total if parts.get("minus") else total

@@ -25,6 +25,7 @@ def description(data: FileOptions) -> list[str]:
     Raises ConfigError for keys that name no column of it, DataError where it cannot be read.
     """
     from nnzoo.data.column_description import describe_columns
+    from nnzoo.data.stray_rows import without_stray_rows
     from nnzoo.data.table_io import ReadOptions, read_pieces
 
     if not Path(data.path).exists():
@@ -37,9 +38,13 @@ def description(data: FileOptions) -> list[str]:
     roles = _roles(frame, data, issues)
     if issues:
         raise ConfigError("configuration", issues)
+    strays: list[str] = []
+    size = len(frame)
+    if isinstance(data, CsvOptions):
+        frame, strays = without_stray_rows(frame, table.named)
     found = describe_columns(frame, ValueOptions.of(data))
-    rows = f"{len(frame):,} rows" if whole else f"the first {len(frame):,} rows"
-    notes = [*table.notes]
+    rows = f"{size:,} rows" if whole else f"the first {size:,} rows"
+    notes = [*table.notes, *strays]
     if isinstance(data, CsvOptions):
         notes += _try_to_infer(frame, data, roles)
     if isinstance(data, SeriesOptions):

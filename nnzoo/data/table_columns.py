@@ -216,6 +216,7 @@ def infer_columns(
     notes += [
         *format_notes(used),
         *gap_notes(used, "training row"),
+        *_word_notes(train, categories, options),
         *merged_notes(merged, "categories"),
     ]
     notes += [f"{quoted_name(each.name)}: {remark}" for each in used for remark in each.remarks]
@@ -227,6 +228,22 @@ def _category_rows(column: pandas.Series, options: CsvOptions) -> dict[str, int]
     rows = to_text(column).dropna().value_counts(sort=False).to_dict()
     missing = {*MISSING, *options.missing}
     return {text: count for text, count in rows.items() if text.strip() not in missing}
+
+
+def _word_notes(
+    train: pandas.DataFrame, columns: list[dict[str, Any]], options: CsvOptions
+) -> list[str]:
+    """A line on words in columns of categories that count as no category."""
+    missing = {*MISSING, *options.missing}
+    listed = []
+    for column in columns:
+        counts = to_text(train[column["name"]]).dropna().value_counts()
+        listed += [
+            f"'{shorten(text.strip())}' in {count:,} training row{'s' * (count != 1)} of "
+            f"{quoted_name(column['name'])}"
+            for text, count in counts.items() if text.strip() and text.strip() in missing
+        ]  # fmt: skip
+    return [f"counts as no category: {named_in(listed)}"] if listed else []
 
 
 def refuse_unusable(

@@ -23,6 +23,7 @@ from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
 from nnzoo.data.labels import LabelIndex
 from nnzoo.data.number_format import NumberFormat
 from nnzoo.data.splitting import split_rows
+from nnzoo.data.stray_rows import without_stray_rows
 from nnzoo.data.table_checks import imputation_notes, repeated_rows, target_copies
 from nnzoo.data.table_columns import (
     infer_columns,
@@ -69,7 +70,9 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
         ]
     task = spec["task"] if spec else options.task
     for part, each in list(frames.items()):
+        each, strays = without_stray_rows(each, table.named)
         frames[part], gaps = without_target_gaps(each, target, task, options, files[part])
+        notes += strays if part == "train" else [f"{files[part]}: {stray}" for stray in strays]
         notes += gaps
     frame = frames["train"]
     # Only for keeping the shares of classes in the split, which needs a look at all rows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnzoo.config.schema import NAME_PATTERN
@@ -55,6 +55,7 @@ def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]
     """(a sentence about the file, the sections, lines for the caller) of a table or series."""
     from nnzoo.data.column_description import describe_columns
     from nnzoo.data.columns import column_name, mark_missing
+    from nnzoo.data.stray_rows import without_stray_rows
     from nnzoo.data.table_io import ReadOptions, read_anyhow
 
     table, reading = read_anyhow(str(data), ReadOptions(keep_words=True))
@@ -70,6 +71,8 @@ def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]
             return about, sections, [*table.notes, *notes]
         if choices.kind == "series":
             raise DataError(f"{data}: --series: no column of numbers to forecast")
+    kept, strays = without_stray_rows(table.frame, table.named)
+    table = replace(table, frame=kept, notes=[*table.notes, *strays])
     found = describe_columns(table.frame)
     about, sections, notes = table_config(table, reading, found, data, path, choices)
     return about, sections, [*table.notes, *notes]

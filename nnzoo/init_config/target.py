@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from nnzoo.data.column_checks import name_words
+from nnzoo.data.columns import shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -68,7 +69,22 @@ def choose_target(
         return named[0], "by its name" + (f", which could also be {others}" if others else "")
     if choices.ask is not None and len(usable) > 1:
         return choices.ask(usable, last), "as chosen"
-    return last, "the last column" if last == list(found)[-1] else "the last column that can be one"
+    columns = list(found)
+    if last == columns[-1]:
+        return last, "the last column"
+    over = columns[columns.index(last) + 1 :]
+    reasons = [f"'{shorten(name)}' {_unusable(found[name], name in dropped)}" for name in over[-3:]]
+    return last, f"the last column that can be one: {', '.join(reasons)}"
+
+
+def _unusable(found: ColumnDescription, dropped: bool) -> str:
+    """Why a column is not taken for the target by itself, behind its name."""
+    if dropped:
+        return "is left out"
+    if found.role in ("number", "duration", "category") and found.distinct <= 1:
+        return "has the same value in all rows"
+    what = {"date": "holds dates", "empty": "is empty", "id": "tells rows apart"}
+    return what.get(found.role, f"is {found.reason}" if found.reason else "is no target")
 
 
 def _named(usable: list[str], columns: list[str]) -> list[str]:
