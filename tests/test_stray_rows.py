@@ -161,3 +161,26 @@ def test_words_that_are_no_category_are_named(nnzoo: Any, write: Write) -> None:
     rows = [f"{'ab?'[i % 3]},{i % 7},{'ud'[i % 2]}" for i in range(60)]
     err = _noted(nnzoo, write(["kind,n,way", *rows]))
     assert "counts as no category: '?' in" in err and "training rows of 'kind'" in err
+
+
+def test_dates_of_two_forms_are_no_text(nnzoo: Any, write: Write) -> None:
+    days = [f"2023-{i // 28 + 1:02}-{i % 28 + 1:02}" for i in range(60)]
+    days[1::2] = [f"{day[5:7]}/{day[8:]}/2023" for day in days[1::2]]
+    result = nnzoo(
+        "init", write(["day,n,y", *[f"{day},{i % 7},{i % 5}" for i, day in enumerate(days)]])
+    )
+    assert (
+        "left out: day (dates written in several ways: '2023-01-01' in data row 1, '01/02/2023' in data "
+        "row 2; write them in one way)"
+    ) in result.err
+
+
+@pytest.mark.parametrize(
+    "texts", [["1/2", "3/4", "x"], ["5-Oct", "10-15", "1-5"], ["may", "june", "will"]]
+)
+def test_sizes_and_fractions_are_no_dates_of_two_forms(texts: list[str]) -> None:
+    import pandas
+
+    from nnzoo.data.column_description import describe_column
+
+    assert describe_column(pandas.Series(texts * 20, name="a")).role == "category"

@@ -20,7 +20,7 @@ from nnzoo.data.column_texts import (
     unit_of,
 )
 from nnzoo.data.columns import MISSING, ValueOptions, is_missing_word, parse_numbers
-from nnzoo.data.dates import looks_like_dates
+from nnzoo.data.dates import looks_like_dates, read_dates
 from nnzoo.data.number_format import (
     MAX_NUMBER,
     NumberFormat,
@@ -158,10 +158,27 @@ def _describe_texts(texts: Texts, forms: Forms, options: ValueOptions) -> Column
     if not long and looks_like_dates(column.where(~column.isin([*MISSING, *options.missing]))):
         return replace(base, role="date", shares={"date": 1.0}, example=texts.texts[0])
     role, reason = _kind_of_text(base, texts)
+    if not long and (ways := _dates_in_several_ways(column)):
+        role, reason = "date", ways
     odd = texts.odd(np.flatnonzero(numeric)) if shares.get("number", 0) > 0.5 else []
     return replace(
         base, role=role, reason=reason, shares=shares, odd=tuple(odd), example=texts.texts[0]
     )
+
+
+def _dates_in_several_ways(column: pandas.Series) -> str:
+    """A reason with an example of either where nearly all values are dates, but not of one form."""
+    sample = column.iloc[:SAMPLED]
+    found = read_dates(sample)
+    dates = ~np.isnat(found.times)
+    present = int((dates | found.wrong).sum())
+    if not dates.any() or not found.nearly.any():
+        return ""
+    if (dates | found.nearly).sum() < 0.95 * present:
+        return ""
+    places = sorted((int(dates.argmax()), int(found.nearly.argmax())))
+    shown = [f"'{sample.iloc[i]}' in data row {sample.index[i] + 1}" for i in places]
+    return f"dates written in several ways: {', '.join(shown)}; write them in one way"
 
 
 def _numbers_of(

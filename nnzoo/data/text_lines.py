@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 
 from nnzoo.data import limits
+from nnzoo.data.encoding_guess import likely_encoding
 from nnzoo.data.file_kind import Source
 from nnzoo.errors import DataError
 
@@ -145,11 +146,14 @@ def _encoding_error(source: Source, codec: str, line: int, place: int) -> Encodi
     where = f"{source.file}:{line}"
     if codec != "utf-8":
         return EncodingError(f"{where}: not {codec} text (byte {place}); correct data.encoding")
+    with source.open() as binary:
+        likely = likely_encoding(binary.read(HEAD_BYTES))
+    tried = [each for each in (likely, FALLBACK) if each and _decodes(source, each)]
     error = EncodingError(
         f"{where}: not UTF-8 text (byte {place}); save the file as UTF-8, or name its encoding "
-        f"(data.encoding: {FALLBACK})"
+        f"(data.encoding: {tried[0] if tried else FALLBACK})"
     )
-    error.suggested = FALLBACK if _decodes(source, FALLBACK) else "latin-1"
+    error.suggested = tried[0] if tried else "latin-1"
     return error
 
 

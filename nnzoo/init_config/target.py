@@ -115,7 +115,7 @@ def unfit_reason(found: ColumnDescription, max_categories: int) -> str:
     if found.role == "empty":
         return "no values"
     if found.role == "date":
-        return "dates"
+        return found.reason or "dates"
     if found.role in ("id", "text"):
         return found.reason
     if found.role == "category" and found.distinct > max_categories:
