@@ -184,3 +184,13 @@ def test_sizes_and_fractions_are_no_dates_of_two_forms(texts: list[str]) -> None
     from nnzoo.data.column_description import describe_column
 
     assert describe_column(pandas.Series(texts * 20, name="a")).role == "category"
+
+
+def test_predict_passes_over_units_and_keeps_row_numbers(nnzoo: Any, write: Write) -> None:
+    file = write(["shop,q1,q2,way", "-,pieces,°C,-", *_rows()])
+    _noted(nnzoo, file)
+    result = nnzoo("predict", "checkpoints/t", file)
+    assert result.code == 0
+    assert "left out above the data: data row 1 ('-', 'pieces', '°C', …)" in result.err
+    rows = result.out.splitlines()
+    assert len(rows) == 61 and rows[1].startswith("2,")

@@ -27,17 +27,17 @@ _TOTALS = frozenset(
 
 
 def without_stray_rows(
-    frame: pandas.DataFrame, named: bool = True
+    frame: pandas.DataFrame, named: bool = True, below: bool = True
 ) -> tuple[pandas.DataFrame, list[str]]:
     """The rows that are data, and a line on those left out at either end; named: whether a row of
-    the file named the columns. The index keeps counting all rows."""
+    the file named the columns; below: whether the last rows are looked at, too. The index keeps counting all rows."""
     import pandas
 
     if len(frame) < 10 or frame.shape[1] < 2:
         return frame, []
     texts = [not pandas.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     top = _count_above(frame) if named and all(texts) else 0
-    end = _count_below(frame)
+    end = _count_below(frame) if below else 0
     notes = []
     for where, rows in (("above", range(top)), ("below", range(len(frame) - end, len(frame)))):
         if rows:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.columns import column_name, shorten, to_text
+from nnzoo.data.stray_rows import without_stray_rows
 from nnzoo.data.table_io import ReadOptions, numbered, read_pieces, read_table
 from nnzoo.data.tables import encode_columns
 from nnzoo.errors import DataError, UsageError
@@ -32,8 +33,13 @@ def predict_tables(
     notes: list[str] = []
     for path in paths:
         for table in read_pieces(path, reading_of(network), "INPUT"):
-            answers = answer_rows(network, table.frame, path, seen, keep)
-            notes += [f"{path}: {note}" if len(paths) > 1 else note for note in table.notes]
+            frame, strays = table.frame, []
+            if len(frame) and frame.index[0] == 0:
+                # A row at the end may be asked for; its words are told as values never seen.
+                frame, strays = without_stray_rows(frame, table.named, below=False)
+            answers = answer_rows(network, frame, path, seen, keep)
+            of_table = [*table.notes, *strays]
+            notes += [f"{path}: {note}" if len(paths) > 1 else note for note in of_table]
             if len(paths) > 1:
                 answers.places = {"file": [path] * len(answers)} | answers.places
             yield answers
