@@ -33,7 +33,8 @@ def predict_tables(
     notes: list[str] = []
     for path in paths:
         for table in read_pieces(path, reading_of(network), "INPUT"):
-            frame, strays = table.frame, []
+            frame = table.frame
+            strays: list[str] = []
             if len(frame) and frame.index[0] == 0:
                 # A row at the end may be asked for; its words are told as values never seen.
                 frame, strays = without_stray_rows(frame, table.named, below=False)
