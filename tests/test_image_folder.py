@@ -112,7 +112,11 @@ def test_parts_as_archives_hold_them_are_found(train: str, test: str) -> None:
 def test_a_single_class_is_no_folder_of_classes() -> None:
     tree("d/train/cat", classes=("2019", "2020"))
     tree("d/test/cat", classes=("2019", "2020"))
-    assert "d/train has 1 class folder(s); a classifier needs at least two" in describe().faults
+    (fault,) = describe().faults
+    assert fault == (
+        "d/train has 1 class folder(s); a classifier needs at least two (labels come from the names of "
+        "folders, not from .txt, .csv or other files)"
+    )
 
 
 @pytest.mark.parametrize("names", [("val", "validation"), ("dev", "eval"), ("Val", "valid")])
@@ -320,7 +324,10 @@ def test_all_faults_of_a_folder_are_in_one_message() -> None:
     assert (first, len(faults)) == ("d: 3 problems", 3)
     assert faults[0].startswith("d has val/ and valid/")
     assert faults[1].startswith("class folder without pictures that can be read: d/train/cone")
-    assert faults[2] == "d/test has the class 'disk' that training never saw"
+    assert faults[2] == (
+        "d/test has the class 'disk' that training never saw; add training pictures of it, move it "
+        "elsewhere, or name the classes in data.classes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -577,3 +584,31 @@ def test_whatever_is_done_to_a_clean_folder_is_said(seed: int) -> None:
     if not folder.faults:
         assert folder.labels
         assert set(folder.parts["train"]) == set(folder.labels)
+
+
+def test_the_one_folder_beside_a_part_that_has_its_classes_is_for_training() -> None:
+    tree("d/fit", 3)
+    tree("d/eval_set", 3)
+    folder = describe()
+    folder.check()
+    assert counts(folder) == {"train": THREE, "val": THREE}
+    assert "fit/ is taken for the training part" in folder.lines()
+
+
+def test_a_folder_below_one_of_the_same_name_keeps_its_name_in_notes() -> None:
+    tree("Train_Data/Train_Data", 3)
+    tree("Train_Data/Test_Data", 3)
+    assert describe("Train_Data").lines() == [
+        "Train_Data/ is taken for the training part", "Test_Data/ is taken for the test part"
+    ]  # fmt: skip
+
+
+def test_a_class_that_a_split_has_no_picture_of_is_said(nnzoo: Any) -> None:
+    for label, count in (("bar", 20), ("box", 20), ("rare", 1)):
+        for i in range(count):
+            Path(f"d/{label}").mkdir(parents=True, exist_ok=True)
+            shade = np.full((8, 8, 3), (len(label) * 20, i, 7), np.uint8)
+            Image.fromarray(shade).save(f"d/{label}/{i}.png")
+    assert nnzoo("init", "d").code == 0
+    result = nnzoo("train", "d.yaml", "-s", "train.epochs=1", "-s", "model.channels=[4]")
+    assert "too few pictures for all splits: test has none of 'rare' (1 in all)" in result.err

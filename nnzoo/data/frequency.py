@@ -12,7 +12,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 MICROSECONDS = 1_000_000
-DAY = 86_400 * MICROSECONDS
+HOUR = 3600 * MICROSECONDS
+DAY = 24 * HOUR
 # Beyond this a season of a day would need a window of its length to be seen.
 MAX_SEASON = 288
 # A time within this fraction of a step from the grid is on it: clocks of sensors are not exact.
@@ -260,7 +261,7 @@ def _measure(frequency: Frequency, series: Sequence[Array], distances: Array) ->
 
 def _candidates(series: Sequence[Array], distances: Array) -> list[Frequency]:
     """The grids that the times may lie on, the simplest first."""
-    usual = _usual(distances)
+    usual = usual_distance(distances)
     if not usual:
         return []
     if distances.dtype.kind != "m":
@@ -274,7 +275,7 @@ def _candidates(series: Sequence[Array], distances: Array) -> list[Frequency]:
     return [*found, opening] if opening else found
 
 
-def _usual(distances: Array) -> Any:
+def usual_distance(distances: Array) -> Any:
     """The distance that comes most often; about the median where hardly one comes twice."""
     values, counts = np.unique(distances, return_counts=True)
     if counts.max() >= 0.3 * len(distances):
@@ -296,7 +297,7 @@ def _monthly(times: Array, series: Sequence[Array]) -> Months | None:
     if len(np.unique(times - days)) > 1:
         return None
     jumps = np.concatenate([np.diff(each.astype("M8[M]").astype(np.int64)) for each in series])
-    usual = int(_usual(jumps))
+    usual = int(usual_distance(jumps))
     months = times.astype("M8[M]")
     day = (days - months.astype("M8[D]")).astype(np.int64) + 1
     lengths = ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)

@@ -32,8 +32,11 @@ from nnzoo.data.picture_tree import (
     by_type,
     examples,
     extension,
+    folder_names,
     plural,
+    relative_paths,
     scan,
+    unwrapped,
 )
 from nnzoo.errors import DataError
 
@@ -60,8 +63,7 @@ class ImageFolder:
 
     def lines(self) -> list[str]:
         """The notes, with paths relative to the folder."""
-        root = os.path.join(self.root, "")
-        return [note.replace(root, "") for note in self.notes]
+        return [relative_paths(note, self.root) for note in self.notes]
 
     def check(self) -> None:
         """Raise DataError with all faults."""
@@ -135,11 +137,14 @@ class _Description:
             return self._only_classes(top, full)
         faults = self.result.faults
         strangers = [each for each in full if each.name not in parts]
+        if not named["train"] and (train := _only_other_part(strangers, holders)):
+            holders["train"] = [_inner(train)]
+            strangers.remove(train)
         classes = [each for each in strangers if each.pictures]
         if len(classes) > 1 and not (holders["val"] or holders["test"]):
             faults.append(
-                f"{self.root}: '{holders['train'][0].name}' holds folders ({_names(holders['train'][0].full)}) "
-                f"as a part does, but beside it {_names(classes)} hold pictures as classes do; move "
+                f"{self.root}: '{holders['train'][0].name}' holds folders ({folder_names(holders['train'][0].full)}) "
+                f"as a part does, but beside it {folder_names(classes)} hold pictures as classes do; move "
                 "what is no class elsewhere, or name the classes in data.classes"
             )
         for part, folders in holders.items():
@@ -194,14 +199,14 @@ class _Description:
                 faults.append(f"{self.root} has no pictures; {', '.join(EXTENSIONS)} are read")
             return {}
         if len(full) == 1 and not full[0].pictures and full[0].full:
-            self.result.suggestion = _unwrapped(full[0]).path
+            self.result.suggestion = unwrapped(full[0]).path
             faults.append(
                 f"{self.root} holds only the folder {full[0].name}/, which holds folders; give "
                 f"{self.result.suggestion}"
             )
         elif parts and len(parts) == len(full):
             faults.append(
-                f"{_names(parts)} of {self.root} hold pictures but no class folders; labels come from "
+                f"{folder_names(parts)} of {self.root} hold pictures but no class folders; labels come from "
                 "folders: one folder per class in each"
             )
         else:
@@ -238,13 +243,13 @@ class _Description:
         if shared:
             self.result.suggestion = (images or nested)[0].path
             faults.append(
-                f"{folder}: {_names(nested)} hold no pictures but folders of the same names "
+                f"{folder}: {folder_names(nested)} hold no pictures but folders of the same names "
                 f"({examples(shared)}): they are parts or kinds of pictures, not classes. Rename parts "
                 f"train/, val/ and test/, or give one of them, as {self.result.suggestion}; {otherwise}"
             )
         elif masks and images:
             faults.append(
-                f"{folder}: {_names([*images, *masks])} look like pictures and their masks or labels, not "
+                f"{folder}: {folder_names([*images, *masks])} look like pictures and their masks or labels, not "
                 f"classes; give a folder with one folder per class; {otherwise}"
             )
 
@@ -304,7 +309,8 @@ class _Description:
             labels = sorted(each[0].name for each in train.values())
         if len(labels) < 2:
             faults.append(
-                f"{folders['train'].path} has {len(labels)} class folder(s); a classifier needs at least two"
+                f"{folders['train'].path} has {len(labels)} class folder(s); a classifier needs at least two "
+                "(labels come from the names of folders, not from .txt, .csv or other files)"
             )
         exact = {same_name(label): label for label in labels}
         folded: dict[str, list[str]] = {}
@@ -327,7 +333,8 @@ class _Description:
                 label = exact.get(name) or (near[0] if len(near) == 1 else None)
                 if label is None:
                     faults.append(
-                        f"{folders[part].path} has the class '{name}' that training never saw"
+                        f"{folders[part].path} has the class '{name}' that training never saw; "
+                        "add training pictures of it, move it elsewhere, or name the classes in data.classes"
                     )
                     continue
                 if name not in exact:
@@ -374,6 +381,13 @@ def _holds_classes(folder: Folder) -> bool:
     return len(full) > 1 or bool(full and not folder.pictures)
 
 
+def _only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
+    """The one folder of another name that has classes of the parts beside it; None where several or none has."""
+    classes = {same_name(each.name) for part in holders.values() for f in part for each in f.full}
+    alike = [each for each in strangers if {same_name(f.name) for f in _inner(each).full} & classes]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _inner(folder: Folder) -> Folder:
     """The folder in a part that holds its classes: train itself, or train/train or train/images."""
     if folder.pictures or len(folder.full) != 1:
@@ -382,15 +396,3 @@ def _inner(folder: Folder) -> Folder:
     repeated = same_name(inner.name).casefold() == same_name(folder.name).casefold()
     plain = repeated or is_plain(inner.name) or part_of(inner.name) == part_of(folder.name)
     return _inner(inner) if plain and inner.full else folder
-
-
-def _unwrapped(folder: Folder) -> Folder:
-    """The first folder below that holds more than one other folder, or pictures."""
-    while len(folder.full) == 1 and not folder.pictures and folder.full[0].full:
-        folder = folder.full[0]
-    return folder
-
-
-def _names(folders: Sequence[Folder]) -> str:
-    names = [f"{each.name}/" for each in folders]
-    return " and ".join(names) if len(names) == 2 else examples(names, 4)

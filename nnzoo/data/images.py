@@ -21,7 +21,7 @@ from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOp
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
 from nnzoo.data.image_cache import BrokenPictures, DecodedPictures, ImageFormat, decoded_pictures
 from nnzoo.data.image_folder import PARTS, Pictures, describe_folder
-from nnzoo.data.picture_tree import examples, plural
+from nnzoo.data.picture_tree import examples, plural, relative_paths
 from nnzoo.data.pictures import BITS
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError, shell_word
@@ -240,10 +240,24 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
         name: (part, np.arange(len(part.y))) for name, part in parts.items() if name != "train"
     }
     notes += _duplicate_notes(places)
-    root = os.path.join(options.path, "")
-    notes = [*folder.lines(), *(note.replace(root, "") for note in notes)]
+    notes = [relative_paths(note, options.path) for note in notes]
+    notes = [*folder.lines(), *_absent_notes(train.y.numpy(), rows, folder.labels), *notes]
     kind = Kind("image", tuple(train.decoded.x.shape[1:]))
     return Dataset(kind, "classification", splits, result_spec, notes=notes)
+
+
+def _absent_notes(
+    y: np.ndarray[Any, Any], rows: dict[str, np.ndarray[Any, Any]], labels: list[str]
+) -> list[str]:
+    """Classes that a split of the training folder has no picture of, in a line for each split."""
+    counts = np.bincount(y, minlength=len(labels))
+    notes = []
+    for split, index in rows.items():
+        absent = np.flatnonzero((np.bincount(y[index], minlength=len(labels)) == 0) & (counts > 0))
+        if len(index) and len(absent):
+            shown = examples([f"'{labels[i]}' ({counts[i]:,} in all)" for i in absent])
+            notes.append(f"too few pictures for all splits: {split} has none of {shown}")
+    return notes
 
 
 @dataclass

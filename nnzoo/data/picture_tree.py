@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -171,3 +172,20 @@ def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = N
 def picture_files(folder: str) -> Iterator[str]:
     """The pictures in a folder and those below it, in order of their names. Raises DataError."""
     return scan(folder).walk()
+
+
+def relative_paths(text: str, root: str | os.PathLike[str]) -> str:
+    """A text with the paths in it relative to a folder; folders of its name below it stay."""
+    return re.sub(rf"(?<![^\s(\"']){re.escape(os.path.join(root, ''))}(?=\S)", "", text)
+
+
+def unwrapped(folder: Folder) -> Folder:
+    """The first folder below that holds more than one other folder, or pictures."""
+    while len(folder.full) == 1 and not folder.pictures and folder.full[0].full:
+        folder = folder.full[0]
+    return folder
+
+
+def folder_names(folders: Sequence[Folder]) -> str:
+    names = [f"{each.name}/" for each in folders]
+    return " and ".join(names) if len(names) == 2 else examples(names, 4)

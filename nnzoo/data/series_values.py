@@ -75,15 +75,21 @@ def read_columns(
                 key,
             )
         if role == "target" and np.isnan(values).any():
+            missing = np.isnan(values)
+            others = f" and {missing.sum() - 1:,} others" * int(missing.sum() > 1)
             raise DataError(
                 f"{source}: the target '{name}' is missing in data row "
-                f"{frame.index[int(np.isnan(values).argmax())] + 1}; fill it in",
+                f"{frame.index[int(missing.argmax())] + 1}{others}; fill it in, or remove such rows",
                 key,
             )
         refuse_huge(column, values, source)
         read.values[:, i] = values
         read.specs.append(spec)
         if options is not None:
+            if role == "target" and len(values) > 1 and (values == values[0]).all():
+                read.notes.append(
+                    f"the target '{shorten(name)}' is {values[0]:g} in all rows: there is nothing to learn"
+                )
             remarks = described[name].remarks if name in described else sentinels(values)
             read.notes += [f"'{shorten(name)}': {remark}" for remark in remarks]
     read.notes[:0] = [*format_notes(list(described.values())), *gap_notes(list(described.values()))]

@@ -13,11 +13,18 @@ import numpy as np
 
 from nnzoo.config.schema import SeriesOptions
 from nnzoo.data.columns import column_name, shorten, to_numbers
-from nnzoo.data.frequency import DAY, MICROSECONDS, Frequency, Spacing, describe_spacing
+from nnzoo.data.frequency import (
+    DAY,
+    MICROSECONDS,
+    Frequency,
+    Spacing,
+    describe_spacing,
+)
 from nnzoo.data.groups import group_columns, split_by_group, without_group
 from nnzoo.data.time_columns import find_time, named_time
 from nnzoo.data.time_index import TimeFormat
 from nnzoo.data.time_numbers import TimeColumns
+from nnzoo.data.time_order import clocks_set_back, falls, ordered_fraction, why_not_sorted
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,8 +35,6 @@ Array = np.ndarray[Any, Any]
 MAX_FOOTER = 10
 # More times than this fraction that come more than once, and the file holds several series.
 MAX_REPEATED = 0.1
-# Neighbours one step apart, where sorting a file shall make a series of it.
-SORTED_NEIGHBOURS = 0.9
 MOSTLY = 0.9
 # The rows of a table are in order of time where so many of the neighbours are.
 IN_ORDER = 0.98
@@ -83,7 +88,7 @@ class TimeAxis:
         times = [self.time.times[rows] for rows in self.series.values()]
         rows, distinct = sum(map(len, times)), sum(len(np.unique(each)) for each in times)
         ordered = np.average(
-            [_ordered_fraction(each) for each in times], weights=list(map(len, times))
+            [ordered_fraction(each) for each in times], weights=list(map(len, times))
         )
         return bool(ordered >= MOSTLY and distinct >= MOSTLY * rows)
 
@@ -254,36 +259,42 @@ def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -
     time = axis.time
     assert time is not None
     values = {name: time.times[rows] for name, rows in axis.series.items()}
-    falls = {
-        name: int((np.diff(v) < np.zeros(1, np.diff(v).dtype)).sum()) for name, v in values.items()
-    }
-    rises = {
-        name: int((np.diff(v) > np.zeros(1, np.diff(v).dtype)).sum()) for name, v in values.items()
-    }
+    earlier = {name: falls(v) for name, v in values.items()}
+    later = {name: falls(v[::-1]) for name, v in values.items()}
     notes, faults = list(axis.notes), list(axis.faults)
     series = dict(axis.series)
-    if any(falls.values()):
+    if any(earlier.values()):
         ordered = {
             name: rows[np.argsort(values[name], kind="stable")] for name, rows in series.items()
         }
-        if not any(rises.values()):
+        if all(count == len(clocks_set_back(values[name][::-1])) for name, count in later.items()):
             # Reversed, so that rows of the same time keep their order in time, too.
             series = {name: rows[::-1] for name, rows in series.items()}
             notes.append("the newest rows come first: they are read in reverse")
-        elif (reason := _why_not_sorted(axis, values)) is None:
-            series, late = ordered, sum(falls.values())
+        elif all(count == len(clocks_set_back(values[name])) for name, count in earlier.items()):
+            pass
+        elif (reason := why_not_sorted(list(values.values()))) is None:
+            series, late = ordered, sum(earlier.values())
             notes.append(
                 f"{late:,} row{'s are' if late > 1 else ' is'} earlier than the row before: the file is sorted "
                 f"by {time.name}"
             )
         else:
-            name = next(name for name, count in falls.items() if count)
+            name = next(name for name, count in earlier.items() if count)
             faults.append(_unsorted(axis, frame, options, name, values[name], reason))
     spacing = None
     if len(faults) == len(axis.faults):
-        distinct = [np.unique(time.times[rows]) for rows in series.values()]
-        spacing = describe_spacing(distinct)
-        repeated = sum(map(len, series.values())) - sum(map(len, distinct))
+        ordered_times = {name: time.times[rows] for name, rows in series.items()}
+        spacing = describe_spacing([np.unique(each) for each in ordered_times.values()])
+        repeated = sum(int((each[1:] == each[:-1]).sum()) for each in ordered_times.values())
+        changes = [
+            series[name][i] for name, each in ordered_times.items() for i in clocks_set_back(each)
+        ]
+        if changes:
+            text = f"{_shown(time, changes[0])} (data row {_row(frame, changes[0])})"
+            notes.append(
+                f"the clock is set back by an hour at {text}: the rows keep the order of the file"
+            )
         if repeated:
             row, crowded = _first_repeated(axis, series)
             text = f"the time {_shown(time, row)} (data row {_row(frame, row)})"
@@ -316,27 +327,6 @@ def _first_repeated(axis: TimeAxis, series: dict[str, Array]) -> tuple[int, bool
             first = int(rows[twice[0]])
         crowded = crowded or here
     return first, crowded
-
-
-def _why_not_sorted(axis: TimeAxis, values: dict[str, Array]) -> str | None:
-    """Why a file is not sorted by nnzoo: "sort" where that would be a guess, "date" where a date seems
-    wrong; None where sorting makes even steps, each time once."""
-    distinct = [np.unique(times) for times in values.values()]
-    if sum(map(len, distinct)) < sum(map(len, values.values())):
-        return "sort"
-    spacing = describe_spacing(distinct)
-    if spacing.frequency is None or spacing.neighbours < SORTED_NEIGHBOURS:
-        return "sort"
-    late = np.concatenate([v < np.maximum.accumulate(v) for v in values.values()])
-    if late.mean() <= 0.05:
-        # A few rows at the wrong place: each has to fit in somewhere, else its date is wrong.
-        for times, ordered in zip(values.values(), distinct, strict=True):
-            jumps = np.diff(spacing.frequency.positions(ordered))
-            alone = np.append(True, jumps > 1.5) & np.append(jumps > 1.5, True)
-            behind = times[times < np.maximum.accumulate(times)]
-            if len(ordered) > 1 and np.isin(behind, ordered[alone]).any():
-                return "date"
-    return None
 
 
 def _unsorted(
@@ -382,19 +372,9 @@ def _has_number(frame: pandas.DataFrame, time: TimeColumns, row: int) -> bool:
 def time_note(frame: pandas.DataFrame, exclude: Sequence[str] = ()) -> str | None:
     """A line on a table whose rows are in order of time, which a random split does not keep."""
     time = find_time(frame, exclude)
-    if time is None or time.missing.mean() > 1 - MOSTLY or _ordered_fraction(time.times) < IN_ORDER:
+    if time is None or time.missing.mean() > 1 - MOSTLY or ordered_fraction(time.times) < IN_ORDER:
         return None
     return (
         f"random split of what looks like time: the rows are in order of {time.name}, and training rows "
         "come later than some that test (nnzoo init --series for a forecast)"
     )
-
-
-def _ordered_fraction(times: Array) -> float:
-    """The fraction of neighbours that rise, or that fall; 0 where all times are the same."""
-    known = times[~np.isnan(times)] if times.dtype.kind == "f" else times[~np.isnat(times)]
-    jumps = np.diff(known)
-    zero = np.zeros(1, jumps.dtype)
-    if not (jumps != zero).any():
-        return 0.0
-    return float(max((jumps >= zero).mean(), (jumps <= zero).mean()))

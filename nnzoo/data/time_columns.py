@@ -98,11 +98,14 @@ def _dates_of(frame: pandas.DataFrame, name: str, date_format: str) -> TimeColum
     sample = frame[name].dropna().iloc[:SAMPLED]
     if not len(sample) or looks_numeric(sample, MIN_DATES):
         return None
-    if read_dates(sample, date_format).fraction < MIN_DATES / 2:
+    if read_dates(sample, date_format).fraction < MIN_DATES / 3:
         return None
     dates = _of_dates(frame, [name], date_format)
-    right = int((~dates.missing).sum())
-    return dates if right and right >= MIN_DATES * (right + dates.wrong.sum()) else None
+    right, total = int((~dates.missing).sum()), int(frame[name].notna().sum())
+    if right < MIN_DATES * total:
+        # Dates of another form are named as wrong; a column of them is one of time all the same.
+        right += int((~np.isnat(read_dates(frame[name][dates.wrong], date_format).times)).sum())
+    return dates if right >= MIN_DATES * total else None
 
 
 def _of_dates(

@@ -53,6 +53,7 @@ def plan_series(
     brings into even steps, if need be within each value of one or two other columns.
     """
     from nnzoo.data.column_description import describe_columns
+    from nnzoo.data.dates import MIN_DATES, looks_like_dates
     from nnzoo.data.time_columns import find_time, row_number
 
     kept = frame[[name for name in frame.columns if name not in drop]]
@@ -64,8 +65,11 @@ def plan_series(
     numbers = [name for name, column in described.items() if column.numbers]
     counting = [name for name in described if row_number(kept, name)]
     numbers = [name for name in numbers if name not in counting] or numbers
+    doubts: list[str] = []
     if target is None:
         target = numbers[-1] if numbers else None
+        if len(numbers) > 1:
+            doubts = [f"target: '{target}', the last column of numbers (--target NAME for another)"]
     if target is None or target not in described:
         return None
     if not forced and (len(frame) < MIN_ROWS or time is None) and not (alone and len(frame) > 3):
@@ -73,6 +77,7 @@ def plan_series(
     others = [name for name in numbers if name != target]
     text = [name for name in described if name not in numbers and name not in counting]
     text = [name for name in text if name != target and not _is_idle(described[name], len(kept))]
+    text = [name for name in text if not looks_like_dates(kept[name], MIN_DATES)]
     groups: list[str] = []
     axis = _axis(kept, source, target, groups, columns)
     if axis.disordered:
@@ -92,7 +97,7 @@ def plan_series(
         return None
     covariates = [name for name in others if name not in groups]
     unused = [name for name in described if name not in (target, *covariates, *groups)]
-    return SeriesPlan(target, groups, covariates, unused, axis)
+    return SeriesPlan(target, groups, covariates, unused, axis, doubts=doubts)
 
 
 def _is_idle(column: ColumnDescription, rows: int) -> bool:
@@ -147,7 +152,12 @@ def series_config(
         group=cast(Any, plan.groups or None),
         header="auto" if table.named else False, encoding=reading.encoding,
     )  # fmt: skip
-    doubts = [*axis.notes, *_refusal(options, axis), *_wide(list(table.frame.columns))]
+    doubts = [
+        *plan.doubts,
+        *axis.notes,
+        *_refusal(options, axis),
+        *_wide(list(table.frame.columns)),
+    ]
     if plan.unused:
         names = ", ".join(f"'{name}'" for name in plan.unused[:6])
         doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
