@@ -144,7 +144,8 @@ def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
         (lambda: paint("pics/a.png"), "pics has no class folders; put each class's pictures into its own"),
         (
             lambda: make_folder(classes=("red",)),
-            "pics has 1 class folder(s); a classifier needs at least two",
+            "pics has 1 class folder(s); a classifier needs at least two (labels come from the names of "
+            "folders, not from .txt, .csv or other files)",
         ),
         (
             lambda: (make_folder(), Path("pics/b").mkdir(), Path("pics/b/1.HEIC").touch()),
@@ -153,7 +154,8 @@ def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
         ),
         (
             lambda: (make_folder("pics/train"), make_folder("pics/test", classes=("green",))),
-            "pics/test has the class 'green' that training never saw",
+            "pics/test has the class 'green' that training never saw; add training pictures of it, move it "
+            "elsewhere, or name the classes in data.classes",
         ),
         (lambda: make_folder("pics/test"), "pics has test/ but no train/"),
         (lambda: make_folder("pics/Test"), "pics has Test/ but no train/"),
