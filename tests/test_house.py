@@ -32,8 +32,8 @@ LAYERS = """
     nnzoo.native.library
     nnzoo.native.tensors
     nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
-    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.part_names nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.encoding_guess nnzoo.data.frequency nnzoo.data.time_order nnzoo.data.time_index nnzoo.data.date_forms
-    nnzoo.data.columns nnzoo.data.dataset
+    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.part_names nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.encoding_guess nnzoo.data.frequency nnzoo.data.time_index nnzoo.data.date_forms
+    nnzoo.data.columns nnzoo.data.dataset nnzoo.data.time_order
     nnzoo.data.csv_header nnzoo.data.csv_rows nnzoo.data.file_kind nnzoo.data.parquet_pages nnzoo.data.arrow_frame
     nnzoo.data.csv_layout nnzoo.data.text_lines nnzoo.data.parquet_reader
     nnzoo.data.csv_reader nnzoo.data.excel_reader nnzoo.data.json_reader nnzoo.data.text_kind
