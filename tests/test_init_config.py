@@ -189,3 +189,11 @@ def test_of_several_names_that_could_be_the_target_the_others_are_said(nnzoo: NN
         "a,b,class\n" + "".join(f"{i},{i % 5},{i % 3}\n" for i in range(60))
     )
     assert "target: 'class', by its name" in nnzoo("init", "iris.csv").err
+
+
+def test_a_table_of_a_few_rows_trains_as_init_writes_it(nnzoo: NNZOO) -> None:
+    """No rows are left for validation, so nothing stops early."""
+    Path("few.csv").write_text("a,b,y\n" + "".join(f"{i},{i * i},{i % 2}\n" for i in range(8)))
+    assert nnzoo("init", "few.csv").code == 0
+    result = nnzoo("train", "few", "-v", "0")
+    assert result.code == 0, result.err

@@ -129,12 +129,13 @@ def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
     batch = 32 if rows < 3_000 else 64 if rows < 8_000 else 128 if rows < 20_000 else 256
     steps_per_epoch = max(1.0, 0.7 * rows / batch)
     epochs = max(EPOCHS[0], min(EPOCHS[1], round(STEPS / steps_per_epoch)))
+    # Of fewer rows none may be left for validation.
+    stop = {"early_stopping": {"patience": max(5, epochs // 4)}} if rows >= 20 else {}
     return {
         "model": {"name": "mlp", "hidden": [128, 64], "dropout": 0.1},
         "optim": {"name": "adamw", "lr": 4e-3, "weight_decay": 0.3, "schedule": "cosine",
                   "clip": {"norm": 1.0}},
-        "train": {"epochs": epochs, "batch_size": batch,
-                  "early_stopping": {"patience": max(5, epochs // 4)}},
+        "train": {"epochs": epochs, "batch_size": batch, **stop},
     }  # fmt: skip
 
 
