@@ -61,6 +61,8 @@ def main() -> None:
                     silent.update(operations)
                     if sum(silent.values()) < SHOWN * 3:
                         print(f"-- {kind} {seed}: {', '.join(operations)}\n{text}\n", flush=True)
+            if sum(counts.values()) % 500 == 0:
+                print(f"{sum(counts.values()):,} cases", flush=True)
     for kind in kinds:
         shares = {name: counts[kind, name] for name in ("equal", "named", "silent")}
         print(kind, shares)
