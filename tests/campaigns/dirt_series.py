@@ -65,7 +65,7 @@ def parts_of_dates(sheet: Sheet, rng: np.random.Generator) -> str | None:
     assert sheet.header is not None
     stamps = [pandas.Timestamp(cell) for cell in sheet.cells("when")]
     hourly = ":" in sheet.rows[0][0]
-    sheet.header = ["year", "month", "day", *(["hour"] if hourly else []), "sales"]
+    sheet.header[:1] = ["year", "month", "day", *(["hour"] if hourly else [])]
     for row, stamp in zip(sheet.rows, stamps, strict=True):
         hour = [str(stamp.hour)] if hourly else []
         row[:1] = [str(stamp.year), str(stamp.month), str(stamp.day), *hour]
