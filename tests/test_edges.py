@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
 from nnzoo.config import shelf
@@ -18,7 +19,9 @@ from nnzoo.config.reader import Document
 from nnzoo.config.schema import AdamOptions
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError, UsageError
 from nnzoo.training import disk, health, together
+from nnzoo.training.folder import Folder
 from nnzoo.training.optim import Optimizer
+from nnzoo.training.set_aside import OLD_RUN
 from tests import zoo
 
 
@@ -63,6 +66,16 @@ def test_an_error_for_the_user_stays_one_when_a_plugin_raises_it_on_import(
 def test_nothing_is_written_into_a_device() -> None:
     with pytest.raises(CheckpointError, match="not a plain file"):
         disk.append(Path(os.devnull), b"x")
+
+
+def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = zoo.begin(zoo.config("mlp", "image")).folder
+    begun = folder.path / OLD_RUN
+    begun.mkdir()
+    monkeypatch.setattr(Folder, "acquire", lambda self, lock: begun.rmdir())
+    assert folder.finish_set_aside(FileLock(folder.path / "other.lock")) == []
 
 
 def test_parameters_without_a_gradient_are_named() -> None:

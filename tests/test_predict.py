@@ -638,7 +638,11 @@ def test_a_series_that_cannot_be_continued_is_refused(nnzoo: Nnzoo) -> None:
     for words, code, message in (
         (["short.csv"], 3, "short.csv has 2 time steps; this network reads the last 8\n"),
         (["other.csv"], 3, "other.csv: column 'y' is missing; the network was trained with it\n"),
-        (["gap.csv"], 3, "gap.csv: the target 'y' is missing in data row 9; fill it in\n"),
+        (
+            ["gap.csv"],
+            3,
+            "gap.csv: the target 'y' is missing in data row 9 and 1 other; fill it in, or remove such rows\n",
+        ),
         (["--steps", "1000001"], 2, "steps: expected 1 to 1,000,000, got 1000001\n"),
     ):
         result = nnzoo("predict", RUN, *words)

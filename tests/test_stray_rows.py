@@ -166,9 +166,8 @@ def test_words_that_are_no_category_are_named(nnzoo: Any, write: Write) -> None:
 def test_dates_of_two_forms_are_no_text(nnzoo: Any, write: Write) -> None:
     days = [f"2023-{i // 28 + 1:02}-{i % 28 + 1:02}" for i in range(60)]
     days[1::2] = [f"{day[5:7]}/{day[8:]}/2023" for day in days[1::2]]
-    result = nnzoo(
-        "init", write(["day,n,y", *[f"{day},{i % 7},{i % 5}" for i, day in enumerate(days)]])
-    )
+    path = write(["day,n,y", *[f"{day},{i % 7},{i % 5}" for i, day in enumerate(days)]])
+    result = nnzoo("init", path, "--table")
     assert (
         "left out: day (dates written in several ways: '2023-01-01' in data row 1, '01/02/2023' in data "
         "row 2; write them in one way)"

@@ -76,7 +76,8 @@ def read_columns(
             )
         if role == "target" and np.isnan(values).any():
             missing = np.isnan(values)
-            others = f" and {missing.sum() - 1:,} others" * int(missing.sum() > 1)
+            count = int(missing.sum()) - 1
+            others = f" and {count:,} other{'s' * (count > 1)}" * (count > 0)
             raise DataError(
                 f"{source}: the target '{name}' is missing in data row "
                 f"{frame.index[int(missing.argmax())] + 1}{others}; fill it in, or remove such rows",

@@ -304,7 +304,8 @@ def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -
                     "holds several series, name the column that tells them apart (data.group)"
                 )
             else:
-                others = f" and {repeated - 1:,} others" if repeated > 1 else ""
+                count = repeated - 1
+                others = f" and {count:,} other{'s' * (count > 1)}" if count else ""
                 verb = "come" if repeated > 1 else "comes"
                 notes.append(f"{text}{others} {verb} more than once: equal times count as steps")
         notes += [] if time.kind == "words" else spacing.notes()
