@@ -23,7 +23,6 @@ MIN_NEIGHBOURS = 0.5
 # A weekday or hour that has less than this fraction of the usual number of rows is closed.
 CLOSED = 0.05
 MIN_WEEKS = 3
-MAX_YEAR = 9999
 
 _UNITS = (
     ("week", 7 * DAY), ("day", DAY), ("hour", 3600 * MICROSECONDS), ("minute", 60 * MICROSECONDS),

@@ -20,7 +20,6 @@ from nnzoo.status import notice
 INK = "#1f2933"
 ACCENT = "#2563eb"
 WRONG = "#c81e1e"
-GATES = ("input", "forget", "output", "reset", "update")  # between 0 and 1
 MAX_CHANNELS = 64
 MAX_FILTERS = 64
 # DejaVu Sans comes with matplotlib and has no Chinese, Japanese or Korean letters.
