@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nnzoo.config import load_config
-from nnzoo.run import start, train
-from nnzoo.training.device import choose_device
+from nnzoo.device import choose_device
+from nnzoo.runs.run import start, train
 from nnzoo.training.trainer import Trainer
 
 CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]

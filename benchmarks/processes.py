@@ -71,7 +71,7 @@ def work(threads: int) -> None:
 
     from nnzoo.config import load_config
     from nnzoo.distributed import joined
-    from nnzoo.run import start
+    from nnzoo.runs.run import start
 
     processes = joined()
     trainers: dict[tuple[str, int], Any] = {}

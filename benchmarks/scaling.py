@@ -23,8 +23,8 @@ import report
 import torch
 
 from nnzoo.config import load_config
-from nnzoo.run import start, train
-from nnzoo.training.device import use_threads
+from nnzoo.device import use_threads
+from nnzoo.runs.run import start, train
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = """

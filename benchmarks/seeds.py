@@ -19,10 +19,9 @@ from typing import Any
 
 import torch
 
-from nnzoo import several
 from nnzoo.config import RunConfig, load_config
-from nnzoo.run import start, train
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint, run_group
+from nnzoo.runs.run import start, train
 from nnzoo.training.trainer import EpochEnd
 
 SMALL = {
@@ -54,7 +53,7 @@ def in_turn(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
 
 def at_once(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
     """The same as a group."""
-    group = several.seeds(config, count, out)
+    group = run_group.seeds(config, count, out)
     began, rows = time.perf_counter(), []
     for happened in group.events(CPU):
         rows += [event.row for event in happened.values() if isinstance(event, EpochEnd)]

@@ -8,18 +8,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from nnzoo import distributed, run
+from nnzoo import distributed
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.load import parse
-from nnzoo.config.reader import Document
+from nnzoo.config.yaml_parser import Document
+from nnzoo.device import choose_device, make_exact, process_restored, use_threads
 from nnzoo.errors import CheckpointError
 from nnzoo.extras import require
 from nnzoo.interrupts import DeferredInterrupt
-from nnzoo.network import Network
-from nnzoo.predict.answers import Answers, joined
+from nnzoo.models.network import Network
 from nnzoo.predict.inputs import predict
-from nnzoo.trained import Trained
-from nnzoo.training.device import choose_device, make_exact, process_restored, use_threads
+from nnzoo.predict.predictions import Answers, joined
+from nnzoo.runs import run
+from nnzoo.runs.loaded_run import Trained
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 __all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]

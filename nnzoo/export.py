@@ -16,16 +16,15 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.nn import functional
 
-from nnzoo import __version__
+from nnzoo import __version__, atomic_io
 from nnzoo.config.show import to_json
 from nnzoo.data.preprocess import OneHot, Scale
 from nnzoo.errors import NnzooError
+from nnzoo.evaluation.tasks import Regression
 from nnzoo.extras import require
 from nnzoo.models.layers import Linear
-from nnzoo.models.recurrent import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
-from nnzoo.network import Network
-from nnzoo.tasks import Regression
-from nnzoo.training import disk
+from nnzoo.models.network import Network
+from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
 
 INPUT = "input"
 LIMIT = 1e-4
@@ -54,7 +53,7 @@ def export(network: Network, form: str, path: Path) -> dict[str, Any]:
             f"the exported network differs from PyTorch by {difference:.2g}, more than {LIMIT:.0e}; "
             "nothing was written. This is a bug in nnzoo or in the exporter: report it"
         )
-    disk.write(path, content)
+    atomic_io.write(path, content)
     kind = network.preprocess.in_kind
     dtype = "uint8" if kind.name == "image" else "float64"
     answer = "float32" if network.task.classifies else "float64"

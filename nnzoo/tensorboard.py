@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.show import to_yaml
 from nnzoo.errors import CheckpointError, first_line
-from nnzoo.run import Run
+from nnzoo.runs.run import Run
 from nnzoo.status import notice
 from nnzoo.training.trainer import EpochEnd, StepEnd
 

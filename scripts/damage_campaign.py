@@ -30,9 +30,9 @@ import torch
 
 from nnzoo.config.load import from_dict
 from nnzoo.errors import CheckpointError
-from nnzoo.network import restore
-from nnzoo.run import start, train
-from nnzoo.training import checkpoint
+from nnzoo.models.network import restore
+from nnzoo.runs import checkpoint
+from nnzoo.runs.run import start, train
 
 CHUNK = 2000
 SECONDS, MEGABYTES = 1.0, 200

@@ -35,9 +35,9 @@ import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from nnzoo.config import RunConfig, load_config, reader
+from nnzoo.config import RunConfig, load_config, yaml_parser
 from nnzoo.config.load import SHELVES, bundled_configs, from_dict
-from nnzoo.config.shelf import TRAINING
+from nnzoo.config.registry import TRAINING
 from nnzoo.config.show import entry_options, to_yaml
 from nnzoo.errors import ConfigError, NnzooError, UsageError
 
@@ -137,7 +137,7 @@ class Language:
 
 def language() -> Language:
     texts = [path.read_bytes() for path in bundled_configs()]
-    trees = [reader.read(text, "").value for text in texts]
+    trees = [yaml_parser.read(text, "").value for text in texts]
     keys = {"name": None, "seed": None, "data": None, "model": None, "optim": None, "train": None}
     for section, shelf in (*SHELVES.items(), ("train", TRAINING)):
         for name, entry in shelf:
@@ -148,7 +148,9 @@ def language() -> Language:
             keys |= {f"{place}.{key}": None for key, _, _ in entry_options(entry.options)}
     flat = [load_config(str(path)).flat() for path in bundled_configs()]
     found = [each.values() for each in flat]
-    values = [reader.scalar(token) for token in TOKENS] + [each for some in found for each in some]
+    values = [yaml_parser.scalar(token) for token in TOKENS] + [
+        each for some in found for each in some
+    ]
     values += [name for shelf in SHELVES.values() for name in shelf.names()]
     values += [
         0,
@@ -440,7 +442,7 @@ def check_config(data: bytes, sets: list[str], through_command: bool) -> tuple[s
 
 
 def check_printed(text: str, config: RunConfig) -> None:
-    document = reader.read(text, "printed")
+    document = yaml_parser.read(text, "printed")
     assert not document.faults, f"what is printed cannot be read: {document.faults[0]}"
     assert from_dict(document.value, "printed") == config, "what is printed reads otherwise"
 
@@ -606,7 +608,7 @@ def check_csv(data: bytes, tree: dict[str, Any]) -> tuple[str, float]:
     """What came out, "trained" or "refused", and in what time; raises where it must not."""
     import torch
 
-    from nnzoo.run import start
+    from nnzoo.runs.run import start
 
     Path("case.csv").write_bytes(data)
     began = time.process_time()
@@ -788,7 +790,7 @@ def main(arguments: list[str] | None = None) -> int:
                     import pandas  # noqa: F401  (before the fork: they take seconds)
                     import torch
 
-                    import nnzoo.run  # noqa: F401
+                    import nnzoo.runs.run  # noqa: F401
 
                     torch.set_num_threads(1)
                 tally = campaign(kind, total, options.seed, keep)

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from nnzoo.config.load import from_dict
-from nnzoo.run import start, train
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
+from nnzoo.runs.run import start, train
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = {

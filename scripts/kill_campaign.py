@@ -34,8 +34,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import torch
 
-from nnzoo import cli, run
-from nnzoo.training import checkpoint, folder, trainer
+from nnzoo import cli
+from nnzoo.runs import checkpoint, run, run_dir
+from nnzoo.training import trainer
 
 if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
@@ -43,7 +44,7 @@ FORK = multiprocessing.get_context("fork")
 # The parent imports what a launch imports later (torch._dynamo, for the optimizers, takes 2 seconds),
 # and never computes: threads would not survive a fork.
 for lazy in ("torch._dynamo", "nnzoo.console", "nnzoo.data.bundled", "nnzoo.data.synthetic",
-             "nnzoo.models.mlp", "nnzoo.models.cnn", "nnzoo.models.recurrent"):  # fmt: skip
+             "nnzoo.models.mlp", "nnzoo.models.cnn", "nnzoo.models.rnn"):  # fmt: skip
     import_module(lazy)
 
 # The networks come first: a short campaign has one run of each.
@@ -147,7 +148,7 @@ class Probe:
         self.wrap(trainer.Trainer, "train_step", "step", "step")
         self.wrap(trainer.Trainer, "finish_epoch", "epoch end", "between")
         self.wrap(trainer, "evaluate", "validation", "validation")
-        self.wrap(folder.Folder, "append_metrics", "metrics line", "metrics line")
+        self.wrap(run_dir.Folder, "append_metrics", "metrics line", "metrics line")
         self.wrap(run, "save", "checkpoint", "checkpoint")
         self.wrap(run.Run, "result", "result", "result")
 

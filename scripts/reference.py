@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nnzoo.config.shelf import DATA, MODELS, TRAINING, Shelf
+from nnzoo.config.registry import DATA, MODELS, TRAINING, Shelf
 from nnzoo.config.show import entry_options, summary
 
 HEAD = """# The YAML language

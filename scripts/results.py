@@ -20,7 +20,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.run import start, train
+from nnzoo.runs.run import start, train
 
 
 def measure(config: str, seed: int, sets: list[str]) -> tuple[dict[str, Any], float]:

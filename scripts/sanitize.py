@@ -41,8 +41,8 @@ def main() -> int:
 
 def start(words: list[str]) -> int:
     """Compile, and run this file again with the sanitizers' libraries loaded first."""
-    from nnzoo.native import build
-    from nnzoo.native import library as native
+    from nnzoo.kernels import build
+    from nnzoo.kernels import library as native
 
     if not native.available():
         print(f"no native layers here: {native.why_not()}")
@@ -71,8 +71,8 @@ def drive(seconds: float, seed: int) -> int:
 
     import torch
 
-    from nnzoo.native import library as native
-    from nnzoo.native import openmp
+    from nnzoo.kernels import library as native
+    from nnzoo.kernels import openmp
 
     openmp.runtime()
     for dtype, real in ((torch.float32, "float"), (torch.float64, "double")):
@@ -116,7 +116,7 @@ def back(outputs: Any, wanted: list[Any]) -> None:
 def dense(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.native.dense import Dense
+    from nnzoo.kernels.dense import Dense
 
     members = draw.choice((0, 0, 1, 3))
     stack = (members,) if members else ()
@@ -140,7 +140,7 @@ def dense(draw: random.Random, dtype: Any) -> None:
 def recurrent(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.native.recurrent import KINDS, Recurrent
+    from nnzoo.kernels.recurrent import KINDS, Recurrent
 
     kind, members = draw.choice(KINDS), draw.choice((0, 0, 1, 3))
     stack = (members,) if members else ()
@@ -163,8 +163,8 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
 def convolution(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.native import library as native
-    from nnzoo.native.convolution import Behind, Convolution, Norm, shape_of
+    from nnzoo.kernels import library as native
+    from nnzoo.kernels.convolution import Behind, Convolution, Norm, shape_of
 
     lanes = native.library(dtype).vector_length()
     few = draw.random() < 0.5
@@ -197,7 +197,7 @@ def convolution(draw: random.Random, dtype: Any) -> None:
 def losses(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.native.loss import KINDS, judge
+    from nnzoo.kernels.loss import KINDS, judge
 
     members, batch, width = (
         draw.randint(1, 3),
@@ -224,7 +224,7 @@ def losses(draw: random.Random, dtype: Any) -> None:
 def optimizer(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.native.optimizer import Parameters
+    from nnzoo.kernels.optimizer import Parameters
 
     members = draw.randint(1, 3)
     weights = [torch.randn(members, draw.choice((0, 1, 17, 8192, 20001))) for _ in range(3)]
@@ -239,7 +239,7 @@ def optimizer(draw: random.Random, dtype: Any) -> None:
 def pictures(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.native.pictures import scale_bytes
+    from nnzoo.kernels.pictures import scale_bytes
 
     channels = draw.randint(1, 4)
     shape = draw.randint(0, 5), channels, draw.randint(1, 19), draw.randint(1, 19)

@@ -31,7 +31,7 @@ import torch
 
 from nnzoo import cli
 from nnzoo.config import load_config
-from nnzoo.run import start, train
+from nnzoo.runs.run import start, train
 from nnzoo.sweep.study import FINISHED, Row, open_study
 
 if not hasattr(os, "fork"):
@@ -39,7 +39,7 @@ if not hasattr(os, "fork"):
 FORK = multiprocessing.get_context("fork")
 # The parent imports what a process imports later, and never computes: threads would not survive a fork.
 for lazy in ("nnzoo.console", "nnzoo.data.bundled", "nnzoo.models.mlp", "nnzoo.sweep.search",
-             "nnzoo.sweep.page"):  # fmt: skip
+             "nnzoo.sweep.report"):  # fmt: skip
     import_module(lazy)
 
 CONFIG = """

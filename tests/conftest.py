@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnzoo.training import tune
+from nnzoo.training import autotune
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -53,10 +53,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NNZOO_DATA", raising=False)
     # What is chosen by a clock has tests of its own.
-    monkeypatch.setattr(tune, "native_bf16", lambda device: False)
-    monkeypatch.setattr(tune, "ALL_THREADS", 1)
+    monkeypatch.setattr(autotune, "native_bf16", lambda device: False)
+    monkeypatch.setattr(autotune, "ALL_THREADS", 1)
     monkeypatch.setattr("nnzoo.cli.status.DELAYS", (60.0, 60.0))
-    monkeypatch.setattr(tune, "BUSY", 0.0)
+    monkeypatch.setattr(autotune, "BUSY", 0.0)
     return tmp_path
 
 

@@ -75,8 +75,8 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
     import torch
 
     from nnzoo.config.load import from_dict
-    from nnzoo.evaluate import evaluate
-    from nnzoo.run import start, train
+    from nnzoo.evaluation.evaluate import evaluate
+    from nnzoo.runs.run import start, train
     from nnzoo.training.trainer import EpochEnd
 
     fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 import nnzoo
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from tests import zoo
 

@@ -11,12 +11,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
-from nnzoo.baselines import baselines
 from nnzoo.config.schema import SeriesOptions, TrainOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.data.series import Series, windows
-from nnzoo.tasks import build_task
+from nnzoo.evaluation.baselines import baselines
+from nnzoo.evaluation.tasks import build_task
 
 
 def series(

@@ -19,8 +19,8 @@ import torch
 from zoo import begin, config, finish, same
 
 from nnzoo.errors import CheckpointError, DamagedError
-from nnzoo.network import check_leaves, restore
-from nnzoo.training import checkpoint
+from nnzoo.models.network import check_leaves, restore
+from nnzoo.runs import checkpoint
 
 CPU = torch.device("cpu")
 FORMATS = Path(__file__).parent / "formats"

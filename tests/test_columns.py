@@ -9,13 +9,13 @@ import numpy as np
 import pandas
 import pytest
 
-from nnzoo.data.column_description import (
+from nnzoo.data.columns.description import (
     ColumnDescription,
     describe_column,
     describe_columns,
 )
-from nnzoo.data.columns import ValueOptions, parse_numbers
-from nnzoo.data.number_format import NumberFormat, seconds
+from nnzoo.data.columns.lookup import ValueOptions, parse_numbers
+from nnzoo.data.columns.number_format import NumberFormat, seconds
 
 
 def column(values: list[Any], name: str = "c") -> pandas.Series:

@@ -22,9 +22,9 @@ from PIL import Image
 
 from nnzoo import __version__
 from nnzoo.cli import COMMANDS
-from nnzoo.config import DATA, MODELS, load_config, reader
+from nnzoo.config import DATA, MODELS, load_config, yaml_parser
 from nnzoo.config.load import bundled_configs
-from nnzoo.config.shelf import TRAINING
+from nnzoo.config.registry import TRAINING
 
 NNZOO = Callable[..., Any]
 FIRST = "data: digits\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: 1}\n"
@@ -227,8 +227,8 @@ def test_schema_is_one_json_schema_that_knows_a_typo(nnzoo: NNZOO) -> None:
     assert (result.code, result.err) == (0, "")
     validator = jsonschema.Draft202012Validator(json.loads(result.out))
     validator.check_schema(validator.schema)
-    assert list(validator.iter_errors(reader.read(FIRST, "f").value)) == []
-    assert len(list(validator.iter_errors(reader.read(FIRST + "sed: 1", "f").value))) == 1
+    assert list(validator.iter_errors(yaml_parser.read(FIRST, "f").value)) == []
+    assert len(list(validator.iter_errors(yaml_parser.read(FIRST + "sed: 1", "f").value))) == 1
 
 
 # Check.

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nnzoo.config import DATA, MODELS, OPTIMIZERS, RunConfig, load_config, reader
+from nnzoo.config import DATA, MODELS, OPTIMIZERS, RunConfig, load_config, yaml_parser
 from nnzoo.config.describe import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
+from nnzoo.config.registry import TRAINING
 from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duration
-from nnzoo.config.shelf import TRAINING
 from nnzoo.config.show import checked, header_lines, number, percent, resolved_lines, to_yaml
 from nnzoo.errors import ConfigError, UsageError
-from nnzoo.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
+from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
 
 FIRST = "data: digits\nmodel: cnn\n"
 
 
 def config(text: str, *sets: str) -> RunConfig:
-    return parse(reader.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
+    return parse(yaml_parser.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
 
 
 def faults(text: str, *sets: str) -> list[tuple[str, str, str]]:
@@ -515,7 +515,7 @@ def test_faults_of_the_file_and_of_set_come_together() -> None:
 
 
 def test_reading_a_document_again_gives_the_file_without_the_sets_before() -> None:
-    document = reader.read(FIRST, "f.yaml")
+    document = yaml_parser.read(FIRST, "f.yaml")
     parse(document, "f.yaml", ["optim.lr=0.5"], default_name="f")
     assert parse(document, "f.yaml", default_name="f").optim.lr == 0.001
 
@@ -585,7 +585,7 @@ def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(
     assert from_dict(found.to_dict(), "again") == found
     shown = ("\n".join(resolved_lines(found)), checked(found))
     for text, tree in (shown, (to_yaml(found.to_dict()), found.to_dict())):
-        document = reader.read(text, "again")
+        document = yaml_parser.read(text, "again")
         assert document.faults == []
         assert document.value == tree
         assert parse(document, "again") == found
@@ -599,7 +599,7 @@ def test_any_text_and_number_survives_being_printed(
     tree = {"name": "f", "data": {"name": "csv", "path": target, "target": target, "drop": drop},
             "model": "mlp", "optim": {"lr": lr}}  # fmt: skip
     found = from_dict(tree, "f")
-    document = reader.read("\n".join(resolved_lines(found)), "again")
+    document = yaml_parser.read("\n".join(resolved_lines(found)), "again")
     assert document.faults == []
     assert parse(document, "again") == found
 
@@ -625,7 +625,7 @@ SCHEMA = json_schema()
 
 
 def schema_faults(text: str) -> list[str]:
-    value = reader.read(text, "f").value
+    value = yaml_parser.read(text, "f").value
     return [each.message for each in jsonschema.Draft202012Validator(SCHEMA).iter_errors(value)]
 
 
@@ -757,7 +757,7 @@ set_texts = st.text(max_size=8) | st.builds(
 )
 @given(mutated(), st.lists(set_texts, max_size=2))
 def test_any_file_with_any_set_gives_a_config_or_its_faults(text: str, sets: list[str]) -> None:
-    document = reader.read(text, "f.yaml")
+    document = yaml_parser.read(text, "f.yaml")
     try:
         found = parse(document, "f.yaml", sets, folder=Path("/tmp"), default_name="f")
     except ConfigError as error:
@@ -808,7 +808,7 @@ def test_set_reaches_into_lists_of_lists() -> None:
     assert config(text, "model.kernel_size.1.0=7").model.kernel_size == [[3, 3], [7, 5]]  # type: ignore[attr-defined]
     for place in ("model.kernel_size.5.0", "model.kernel_size.0.9", "model.kernel_size.0.0.0"):
         assert faults(text, f"{place}=1") == [
-            ("--set", reader.dotted(tuple(int(p) if p.isdigit() else p for p in place.split("."))),
+            ("--set", yaml_parser.dotted(tuple(int(p) if p.isdigit() else p for p in place.split("."))),
              "not in the file, so there is no item to replace; give the whole list: "
              "model.kernel_size=[…]")
         ]  # fmt: skip

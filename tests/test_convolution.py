@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from zoo import difference
 
+from nnzoo.kernels import library as native
+from nnzoo.kernels.convolution import Behind, Convolution, Norm, shape_of
 from nnzoo.models.features import Conv2d, Features
 from nnzoo.models.layers import Dropout
-from nnzoo.native import library as native
-from nnzoo.native.convolution import Behind, Convolution, Norm, shape_of
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
 

@@ -18,15 +18,16 @@ from torch import nn
 from zoo import config, finish, same
 
 import nnzoo
-from nnzoo import gpu, run, several
+from nnzoo import gpu
 from nnzoo.data.batches import Share, sharing
 from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
+from nnzoo.device import choose_device
 from nnzoo.distributed import Joined, joined
 from nnzoo.errors import ConfigError, DataError, LostError
 from nnzoo.models.cuda import adapt_layers
-from nnzoo.models.shared import share_layers
-from nnzoo.training import tune
-from nnzoo.training.device import choose_device
+from nnzoo.models.sync_layers import share_layers
+from nnzoo.runs import run, run_group
+from nnzoo.training import autotune
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -198,7 +199,7 @@ def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: Emulat
 def test_seeds_train_together_where_nothing_stands_against_it(
     model: dict[str, Any], together: bool, cuda: EmulatedCuda
 ) -> None:
-    group = several.seeds(config(model, IMAGES), 2, Path("out"))
+    group = run_group.seeds(config(model, IMAGES), 2, Path("out"))
     for _ in group.events(torch.device("cuda")):
         pass
     assert [member.state for member in group.members] == ["complete"] * 2
@@ -278,7 +279,7 @@ def test_timing_knows_the_gpu_and_asks_the_chosen_one(
     )
     assert gpu.native_bf16(torch.device("cuda:1")) and not gpu.native_bf16(torch.device("cuda:0"))
     assert cuda.current == 0
-    monkeypatch.setattr(tune, "native_bf16", gpu.native_bf16)
+    monkeypatch.setattr(autotune, "native_bf16", gpu.native_bf16)
     for name in ("One", "One", "Another"):
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None, name=name: name)
         trained(tree(IMAGES, LSTM, precision="auto"), name, "cuda:1")

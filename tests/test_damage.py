@@ -12,7 +12,7 @@ import pytest
 import torch
 from zoo import SCRIPTS, load_script
 
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 
 SCRIPT = SCRIPTS / "damage_campaign.py"
 

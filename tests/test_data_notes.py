@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from nnzoo import run
-from nnzoo.config import reader
+from nnzoo.config import yaml_parser
+from nnzoo.runs import run
 
 Nnzoo = Callable[..., Any]
 CONFIG = """
@@ -84,4 +84,4 @@ def test_a_run_that_recorded_none_is_read_again_and_a_strange_record_is_bounded(
 def test_many_and_long_notes_leave_the_config_readable() -> None:
     kept = run.recorded_notes(["é" * 5000] * 1000)
     assert len(kept) == run.MAX_NOTES + 1 and kept[-1] == "and 950 more"
-    assert len("".join(kept).encode()) < reader.MAX_BYTES / 4
+    assert len("".join(kept).encode()) < yaml_parser.MAX_BYTES / 4

@@ -23,12 +23,12 @@ from torch import distributed as dist
 from torch import nn
 from zoo import SCRIPTS, begin, config, finish, load_script, same
 
-from nnzoo import distributed, run
+from nnzoo import device, distributed
 from nnzoo.data.batches import Share, sharing
 from nnzoo.distributed import ALONE, Joined, Processes, joined
 from nnzoo.errors import ConfigError, LostError, ToldError, UsageError
-from nnzoo.models.shared import share_layers
-from nnzoo.training import checkpoint, device, folder
+from nnzoo.models.sync_layers import share_layers
+from nnzoo.runs import checkpoint, run, run_dir
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -492,7 +492,7 @@ def test_each_process_of_a_machine_takes_its_own_cuda_device(
 
 
 def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = folder.Folder(Path("out/run"))
+    place = run_dir.Folder(Path("out/run"))
     assert not place.begun_by("42")
     place.path.mkdir(parents=True)
     for text, known in (("environment: {launch: '42'}", True), ("environment: {launch: 42}", True),

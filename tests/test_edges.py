@@ -12,16 +12,17 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from nnzoo.config import shelf
+from nnzoo import atomic_io
+from nnzoo.config import registry
 from nnzoo.config.default_space import default_space
 from nnzoo.config.load import bundled_folder, from_dict, parse, source_file
-from nnzoo.config.reader import Document
 from nnzoo.config.schema import AdamOptions
+from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError, UsageError
-from nnzoo.training import disk, health, together
-from nnzoo.training.folder import Folder
+from nnzoo.runs.archive import OLD_RUN
+from nnzoo.runs.run_dir import Folder
+from nnzoo.training import diagnostics, ensemble_trainer
 from nnzoo.training.optim import Optimizer
-from nnzoo.training.set_aside import OLD_RUN
 from tests import zoo
 
 
@@ -57,15 +58,15 @@ def test_an_error_for_the_user_stays_one_when_a_plugin_raises_it_on_import(
         "from nnzoo.errors import UsageError\nraise UsageError('polite_zoo needs a licence')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(shelf, "LOADED_PLUGINS", set())
+    monkeypatch.setattr(registry, "LOADED_PLUGINS", set())
     with pytest.raises(UsageError, match="needs a licence"):
-        shelf.Entry(object, "polite_zoo:net").load()  # type: ignore[arg-type]
-    assert shelf.plugin_error(ValueError("of nobody")) is None
+        registry.Entry(object, "polite_zoo:net").load()  # type: ignore[arg-type]
+    assert registry.plugin_error(ValueError("of nobody")) is None
 
 
 def test_nothing_is_written_into_a_device() -> None:
     with pytest.raises(CheckpointError, match="not a plain file"):
-        disk.append(Path(os.devnull), b"x")
+        atomic_io.append(Path(os.devnull), b"x")
 
 
 def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
@@ -79,8 +80,8 @@ def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
 
 
 def test_parameters_without_a_gradient_are_named() -> None:
-    assert health.without_gradient([]) == []
-    (finding,) = health.without_gradient([f"branch.{i}" for i in range(7)])
+    assert diagnostics.without_gradient([]) == []
+    (finding,) = diagnostics.without_gradient([f"branch.{i}" for i in range(7)])
     assert "'branch.0'" in str(finding) and "7 weight tensors" in str(finding)
 
 
@@ -110,15 +111,15 @@ def test_many_classes_of_many_members_are_trained_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
-    monkeypatch.setattr(together, "MATRICES", 1)
-    assert "confusion matrices" in together.why_not([run.trainer])
+    monkeypatch.setattr(ensemble_trainer, "MATRICES", 1)
+    assert "confusion matrices" in ensemble_trainer.why_not([run.trainer])
 
 
 def test_a_member_alone_that_diverges_is_told_as_in_a_group() -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
     with torch.no_grad():
         next(iter(run.network.model.parameters())).fill_(math.nan)
-    (error,) = together._alone(run.trainer, torch.arange(4)).values()
+    (error,) = ensemble_trainer._alone(run.trainer, torch.arange(4)).values()
     assert isinstance(error, DivergedError)
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from nnzoo.console import SafeConsole, Text
 from nnzoo.errors import shell_word, visible
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 
 NNZOO = Callable[..., Any]
 EVIL = "\x1b[31m\x1b]0;owned\x07\x9b2J\u202ered\rgone"

@@ -22,7 +22,7 @@ from zoo import DATA, MODELS, config
 from nnzoo import __version__, export
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import NnzooError, UsageError
-from nnzoo.network import Network, assemble, read_dataset
+from nnzoo.models.network import Network, assemble, read_dataset
 
 MORE_DATA: dict[str, dict[str, Any]] = {
     "table_mixed": {"name": "csv", "path": "mixed.csv", "target": "y"},

@@ -16,7 +16,7 @@ from nnzoo.config import load_config
 from nnzoo.console import print_columns
 from nnzoo.console.progress import ProgressBar
 from nnzoo.console.tables import print_group, print_layers, print_result
-from nnzoo.observations import about_curves, against_baseline
+from nnzoo.evaluation.observations import about_curves, against_baseline
 
 Nnzoo = Callable[..., Any]
 

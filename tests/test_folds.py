@@ -14,7 +14,7 @@ from PIL import Image
 from nnzoo.config.schema import RowSplit, ValSplit
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 
 
 @given(

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 import nnzoo as zoo
-from nnzoo import network as networks
 from nnzoo.config import MODELS
 from nnzoo.config.load import from_dict
 from nnzoo.data.dataset import Kind
 from nnzoo.data.images import import_torchvision
 from nnzoo.errors import ConfigError
-from nnzoo.training import checkpoint
+from nnzoo.models import network as networks
+from nnzoo.runs import checkpoint
 
 NNZOO = Callable[..., Any]
 AVERAGE = "data: digits\nmodel: {name: cnn, channels: [4], pool: avg, head: {pooling: average}}\n"

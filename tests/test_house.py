@@ -20,73 +20,73 @@ LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.plain_files
-    nnzoo.distributed nnzoo.extras nnzoo.config.reader nnzoo.config.schema nnzoo.config.synonyms
-    nnzoo.gpu nnzoo.config.shelf nnzoo.config.space
+    nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.schema nnzoo.config.synonyms
+    nnzoo.gpu nnzoo.config.registry nnzoo.config.sweep_space
     nnzoo.config.describe
     nnzoo.config.hints
     nnzoo.config.load
     nnzoo.config.show nnzoo.config
     nnzoo.config.default_space
-    nnzoo.observations
-    nnzoo.native nnzoo.native.build nnzoo.native.openmp
-    nnzoo.native.library
-    nnzoo.native.tensors
-    nnzoo.native.convolution nnzoo.native.dense nnzoo.native.loss nnzoo.native.optimizer nnzoo.native.pictures nnzoo.native.recurrent
-    nnzoo.data nnzoo.data.batches nnzoo.data.pictures nnzoo.data.picture_tree nnzoo.data.part_names nnzoo.data.number_format nnzoo.data.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.encoding_guess nnzoo.data.frequency nnzoo.data.time_index nnzoo.data.date_forms
-    nnzoo.data.columns nnzoo.data.dataset nnzoo.data.time_order
-    nnzoo.data.csv_header nnzoo.data.csv_rows nnzoo.data.file_kind nnzoo.data.parquet_pages nnzoo.data.arrow_frame
-    nnzoo.data.csv_layout nnzoo.data.text_lines nnzoo.data.parquet_reader
-    nnzoo.data.csv_reader nnzoo.data.excel_reader nnzoo.data.json_reader nnzoo.data.text_kind
-    nnzoo.data.dates nnzoo.data.groups nnzoo.data.column_checks nnzoo.data.column_texts
-    nnzoo.data.column_description nnzoo.data.time_numbers
-    nnzoo.data.stray_rows nnzoo.data.time_columns nnzoo.data.table_columns nnzoo.data.table_io
-    nnzoo.data.series_values nnzoo.data.table_checks nnzoo.data.time_axis nnzoo.data.image_folder nnzoo.data.image_cache
-    nnzoo.data.preview nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
+    nnzoo.evaluation.observations
+    nnzoo.kernels nnzoo.kernels.build nnzoo.kernels.openmp
+    nnzoo.kernels.library
+    nnzoo.kernels.tensors
+    nnzoo.kernels.convolution nnzoo.kernels.dense nnzoo.kernels.loss nnzoo.kernels.optimizer nnzoo.kernels.pictures nnzoo.kernels.recurrent
+    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.batches nnzoo.data.image_files.decoding nnzoo.data.image_files.folder_tree nnzoo.data.image_files.split_names nnzoo.data.columns.number_format nnzoo.data.columns.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.table_files.encoding_guess nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_forms
+    nnzoo.data.columns.lookup nnzoo.data.dataset nnzoo.data.timestamps.order
+    nnzoo.data.table_files.csv_header nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_kind nnzoo.data.table_files.parquet_pages nnzoo.data.table_files.arrow_frame
+    nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_lines nnzoo.data.table_files.parquet_reader
+    nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel_reader nnzoo.data.table_files.json_reader nnzoo.data.table_files.text_kind
+    nnzoo.data.timestamps.dates nnzoo.data.timestamps.groups nnzoo.data.columns.checks nnzoo.data.columns.texts
+    nnzoo.data.columns.description nnzoo.data.timestamps.numbers
+    nnzoo.data.table_files.stray_rows nnzoo.data.timestamps.columns nnzoo.data.columns.inference nnzoo.data.table_files.table_io
+    nnzoo.data.timestamps.series_values nnzoo.data.columns.table_checks nnzoo.data.timestamps.axis nnzoo.data.image_files.image_folder nnzoo.data.image_files.cache
+    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.bundled nnzoo.data.images nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.synthetic
-    nnzoo.models
+    nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.features
-    nnzoo.models.kernels nnzoo.models.shared
-    nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.recurrent
-    nnzoo.models.stacked nnzoo.models.cuda
-    nnzoo.metrics
-    nnzoo.tasks
-    nnzoo.baselines nnzoo.evaluate nnzoo.network
-    nnzoo.probe
-    nnzoo.training nnzoo.training.device nnzoo.training.optim nnzoo.training.disk nnzoo.training.set_aside
-    nnzoo.training.checkpoint
-    nnzoo.training.health nnzoo.training.norm_statistics
+    nnzoo.models.kernels nnzoo.models.sync_layers
+    nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
+    nnzoo.models.ensemble nnzoo.models.cuda
+    nnzoo.evaluation.metrics
+    nnzoo.evaluation.tasks
+    nnzoo.evaluation.baselines nnzoo.evaluation.evaluate nnzoo.models.network
+    nnzoo.evaluation.layer_stats
+    nnzoo.training nnzoo.device nnzoo.training.optim nnzoo.atomic_io nnzoo.runs.archive
+    nnzoo.runs.checkpoint
+    nnzoo.training.diagnostics nnzoo.training.norm_statistics
     nnzoo.training.trainer
-    nnzoo.training.together
-    nnzoo.training.tune
-    nnzoo.training.folder
-    nnzoo.run_notes
-    nnzoo.run nnzoo.runs
-    nnzoo.several nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage
+    nnzoo.training.ensemble_trainer
+    nnzoo.training.autotune
+    nnzoo.runs.run_dir
+    nnzoo.runs.run_notes
+    nnzoo.runs.run nnzoo.runs.run_index
+    nnzoo.runs.run_group nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage
     nnzoo.sweep.study
     nnzoo.sweep.search
-    nnzoo.predict nnzoo.predict.answers
+    nnzoo.predict nnzoo.predict.predictions
     nnzoo.predict.new_values
-    nnzoo.predict.pictures nnzoo.predict.tables
+    nnzoo.predict.images nnzoo.predict.tables
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.images nnzoo.init_config.target
     nnzoo.init_config.table
     nnzoo.init_config.series
-    nnzoo.predict.inputs nnzoo.init_config.starter nnzoo.console nnzoo.export nnzoo.trained
+    nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export nnzoo.runs.loaded_run
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.hidden
-    nnzoo.inspect.pictures
+    nnzoo.inspect.images
     nnzoo.inspect.inspection
-    nnzoo.report nnzoo.report.answers nnzoo.report.charts
+    nnzoo.report nnzoo.report.predictions nnzoo.report.charts
     nnzoo.report.forecasts
     nnzoo.report.summary
     nnzoo.report.page nnzoo.report.notebook
-    nnzoo.sweep.page
+    nnzoo.sweep.report
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command nnzoo.cli.complete
     nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
-    nnzoo.cli.several
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.catalogue nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
+    nnzoo.cli.group_display
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__

@@ -22,11 +22,11 @@ from PIL import Image
 
 from nnzoo.cache import cache_folder
 from nnzoo.config.schema import ImageFolderOptions, RowSplit
-from nnzoo.data import image_cache
-from nnzoo.data import pictures as pictures_module
 from nnzoo.data.dataset import Dataset
+from nnzoo.data.image_files import cache
+from nnzoo.data.image_files import decoding as pictures_module
+from nnzoo.data.image_files.decoding import DecodeFacts, LargePicture, decode_image, decode_in_turn
 from nnzoo.data.images import load_folder
-from nnzoo.data.pictures import DecodeFacts, LargePicture, decode_image, decode_in_turn
 from nnzoo.status import listening
 
 
@@ -221,7 +221,7 @@ def test_a_grey_picture_of_many_pixels_takes_little_more_than_itself(mode: str, 
     """2,200 and 2,600 MB when it was copied as int64."""
     Image.new(mode, (8000, 8000), 100).save("big.tif", compression="tiff_deflate")
     code = (
-        "import resource; from nnzoo.data.pictures import decode_image\n"
+        "import resource; from nnzoo.data.image_files.decoding import decode_image\n"
         "import PIL.Image; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "decode_image('big.tif', 32, 32, False)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)"
@@ -287,7 +287,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_kept() -> N
         path.write_bytes(b"x")
         os.utime(path, None if "young" in name else (old, old))
     with (cache_folder() / "used.3.tmp").open("rb") as file:
-        image_cache.fcntl.flock(file, image_cache.fcntl.LOCK_EX)  # type: ignore[union-attr]
+        cache.fcntl.flock(file, cache.fcntl.LOCK_EX)  # type: ignore[union-attr]
         load()
     left = {path.name for path in cache_folder().glob("*.tmp")}
     assert left == {"young.2.tmp", "used.3.tmp"}

@@ -34,11 +34,12 @@ from nnzoo.config.schema import (
     ValSplit,
 )
 from nnzoo.data import dataset as dataset_module
-from nnzoo.data import image_cache, images
-from nnzoo.data import pictures as pictures_module
+from nnzoo.data import images
 from nnzoo.data.dataset import Dataset, TensorSplit
+from nnzoo.data.image_files import cache
+from nnzoo.data.image_files import decoding as pictures_module
+from nnzoo.data.image_files.decoding import decode_image
 from nnzoo.data.images import import_torchvision, load_folder, load_torchvision
-from nnzoo.data.pictures import decode_image
 from nnzoo.data.preprocess import Preprocess
 from nnzoo.errors import DataError
 
@@ -258,7 +259,7 @@ def test_a_cache_larger_than_memory_is_only_read(monkeypatch: pytest.MonkeyPatch
 
     make_folder()
     before = whole()[0].clone()
-    monkeypatch.setattr(image_cache.mmap, "mmap", Refusing)
+    monkeypatch.setattr(cache.mmap, "mmap", Refusing)
     assert torch.equal(whole()[0], before)
 
 

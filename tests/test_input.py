@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from zoo import SCRIPTS, begin, config, load_script
 
-from nnzoo import network
 from nnzoo.config.load import from_dict
 from nnzoo.errors import MAX_SHOWN, ConfigError
+from nnzoo.models import network
 
 SCRIPT = SCRIPTS / "input_campaign.py"
 

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from nnzoo.inspect import draw, hidden
-from nnzoo.inspect.pictures import arrays, pictures
-from nnzoo.network import Network
+from nnzoo.inspect.images import arrays, pictures
+from nnzoo.models.network import Network
 from tests import zoo
 
 NNZOO = Callable[..., Any]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zoo import difference
 
 from nnzoo.models import kernels
-from nnzoo.models.recurrent import GRU, RNN, ReluLSTM, by_hand
+from nnzoo.models.rnn import GRU, RNN, ReluLSTM, by_hand
 
 
 class Hand:

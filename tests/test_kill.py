@@ -15,7 +15,7 @@ from zoo import SCRIPTS, begin, config, finish, load_script
 
 from nnzoo.config import OPTIMIZERS, RunConfig
 from nnzoo.config.load import load_config
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -43,8 +43,8 @@ def test_25_kills_change_no_bit() -> None:
 def test_a_writer_that_unlinks_before_it_renames_is_found_by_two_kills() -> None:
     mutant = """
 import inspect, runpy, sys
-from nnzoo.training import disk
-source = inspect.getsource(inspect.unwrap(disk.write))
+from nnzoo import atomic_io
+source = inspect.getsource(inspect.unwrap(atomic_io.write))
 rename = "os.replace(temporary, path)"
 assert source.count(rename) == 1
 exec(source.replace(rename, "path.unlink(missing_ok=True); " + rename), vars(disk))

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from nnzoo.config.schema import CnnOptions, MlpOptions
 from nnzoo.data.dataset import Kind
+from nnzoo.kernels import library
 from nnzoo.models import layers
 from nnzoo.models.cnn import CNN
 from nnzoo.models.layers import Dense, Drop, Dropout, Linear, Stack, keep_mask
 from nnzoo.models.mlp import MLP
-from nnzoo.native import library
 
 IMAGE = Kind("image", (3, 12, 10))
 SERIES = Kind("series", (9, 4))

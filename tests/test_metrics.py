@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import Tensor
 
-from nnzoo.metrics import (
+from nnzoo.evaluation.metrics import (
     ClassificationSums,
     RegressionSums,
     Sums,

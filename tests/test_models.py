@@ -16,7 +16,7 @@ from nnzoo.errors import ConfigError
 from nnzoo.models.cnn import CNN
 from nnzoo.models.initialize import gain_of
 from nnzoo.models.mlp import MLP
-from nnzoo.models.recurrent import Recurrent, ReluLSTM
+from nnzoo.models.rnn import Recurrent, ReluLSTM
 
 IMAGE = Kind("image", (3, 12, 10))
 SERIES = Kind("series", (9, 4))

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from zoo import difference
 
-from nnzoo.models.recurrent import GRU, LSTM, RNN, ReluLSTM
-from nnzoo.native import build
-from nnzoo.native import library as native
-from nnzoo.native.dense import Dense
-from nnzoo.native.recurrent import Recurrent
+from nnzoo.kernels import build
+from nnzoo.kernels import library as native
+from nnzoo.kernels.dense import Dense
+from nnzoo.kernels.recurrent import Recurrent
+from nnzoo.models.rnn import GRU, LSTM, RNN, ReluLSTM
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
 

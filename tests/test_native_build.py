@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from nnzoo import status
-from nnzoo.native import build, openmp
-from nnzoo.native import library as native
+from nnzoo.kernels import build, openmp
+from nnzoo.kernels import library as native
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
 LIBRARY = native.library()._name if native.available() else ""
@@ -204,9 +204,9 @@ import torch
 from torch import nn
 from nnzoo.models.features import Conv2d, Features
 from nnzoo.models.layers import Linear, Stack
-from nnzoo.models.recurrent import GRU, LSTM
-from nnzoo.native import openmp
-from nnzoo.training.device import ALL_THREADS
+from nnzoo.models.rnn import GRU, LSTM
+from nnzoo.kernels import openmp
+from nnzoo.device import ALL_THREADS
 
 openmp.use_threads(2)
 torch.manual_seed(0)
@@ -311,7 +311,7 @@ def test_a_child_of_a_fork_computes_on_one_thread_and_ends() -> None:
 import os, sys, torch
 from torch import nn
 from nnzoo.models.layers import Linear, Stack
-from nnzoo.native import openmp
+from nnzoo.kernels import openmp
 openmp.use_threads(2)
 model, x = Stack(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)
 y = model(x)
@@ -330,7 +330,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_threads_that_there_are_not_are_said() -> None:
     from nnzoo.config.schema import TrainOptions
-    from nnzoo.training.device import thread_note
+    from nnzoo.device import thread_note
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)

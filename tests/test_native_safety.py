@@ -21,19 +21,19 @@ from torch.utils.checkpoint import checkpoint
 from zoo import difference
 
 from nnzoo.config.schema import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
+from nnzoo.evaluation.tasks import Regression, build_task
+from nnzoo.kernels import library as native
+from nnzoo.kernels import openmp
+from nnzoo.kernels.convolution import Behind, Convolution, Norm
+from nnzoo.kernels.dense import Dense
+from nnzoo.kernels.loss import judge
+from nnzoo.kernels.loss import takes as takes_loss
+from nnzoo.kernels.optimizer import Parameters
+from nnzoo.kernels.pictures import scale_bytes
+from nnzoo.kernels.recurrent import Recurrent
 from nnzoo.models.features import Conv2d, Features
 from nnzoo.models.layers import Dropout, Linear, Stack
-from nnzoo.models.recurrent import GRU, LSTM, RNN
-from nnzoo.native import library as native
-from nnzoo.native import openmp
-from nnzoo.native.convolution import Behind, Convolution, Norm
-from nnzoo.native.dense import Dense
-from nnzoo.native.loss import judge
-from nnzoo.native.loss import takes as takes_loss
-from nnzoo.native.optimizer import Parameters
-from nnzoo.native.pictures import scale_bytes
-from nnzoo.native.recurrent import Recurrent
-from nnzoo.tasks import Regression, build_task
+from nnzoo.models.rnn import GRU, LSTM, RNN
 from nnzoo.training.optim import Optimizer
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnzoo.data.preprocess import Scale
-from nnzoo.native import library
-from nnzoo.native.loss import KINDS, judge
-from nnzoo.native.optimizer import Parameters
+from nnzoo.kernels import library
+from nnzoo.kernels.loss import KINDS, judge
+from nnzoo.kernels.optimizer import Parameters
 
 pytestmark = pytest.mark.skipif(not library.available(), reason="needs a C compiler")
 

@@ -13,8 +13,9 @@ from zoo import begin, config, finish, same
 
 from nnzoo.config.load import load_config
 from nnzoo.data.batches import batch_sizes, epoch_order
-from nnzoo.run import Run, train
-from nnzoo.training import checkpoint, norm_statistics
+from nnzoo.runs import checkpoint
+from nnzoo.runs.run import Run, train
+from nnzoo.training import norm_statistics
 from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.trainer import EpochEnd
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnzoo.observations import about_curves
+from nnzoo.evaluation.observations import about_curves
 from tests import zoo
 
 

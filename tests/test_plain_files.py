@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nnzoo.plain_files import parse_json, parse_rows, read_plain
-from nnzoo.run import save, start, train
-from nnzoo.training import tune
+from nnzoo.runs.run import save, start, train
+from nnzoo.training import autotune
 from nnzoo.training.trainer import EpochEnd
 
 NNZOO = Callable[..., Any]
@@ -79,7 +79,7 @@ def test_a_group_and_a_cache_of_such_files(
     assert train_to(nnzoo, 1, "--seeds", "2").code == 0
     cached = Path("tuned.json")
     put(cached, what)
-    assert tune._remembered(cached, [("fp32", 1)]) is None
+    assert autotune._remembered(cached, [("fp32", 1)]) is None
 
 
 def test_at_most_what_is_asked_for_is_read() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.config import shelf
+from nnzoo.config import registry
 from nnzoo.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -74,21 +74,21 @@ def test_an_entry_point_that_fails_or_is_something_else_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     points = {
-        "good": metadata.EntryPoint("good", "nnzoo.config.shelf:MODELS.entries", "g"),
+        "good": metadata.EntryPoint("good", "nnzoo.config.registry:MODELS.entries", "g"),
         "broken": metadata.EntryPoint("broken", "no_such_package:x", "g"),
-        "other": metadata.EntryPoint("other", "nnzoo.config.shelf:Entry", "g"),
+        "other": metadata.EntryPoint("other", "nnzoo.config.registry:Entry", "g"),
     }
-    monkeypatch.setattr(shelf, "_plugins", lambda group: points)
+    monkeypatch.setattr(registry, "_plugins", lambda group: points)
     for name, message in (
         ("broken", "'broken' comes from no_such_package:x, which fails: No module named"),
-        ("other", "'other' comes from nnzoo.config.shelf:Entry, which is no nnzoo.config.Entry"),
+        ("other", "'other' comes from nnzoo.config.registry:Entry, which is no nnzoo.config.Entry"),
     ):
         with pytest.raises(UsageError, match=message):
-            shelf.MODELS.get(name)
-    entry = shelf.MODELS.entries["mlp"]
+            registry.MODELS.get(name)
+    entry = registry.MODELS.entries["mlp"]
     monkeypatch.setattr(metadata.EntryPoint, "load", lambda self: entry)
-    assert shelf.MODELS.get("good") is entry
-    assert shelf.MODELS.get("none") is None
+    assert registry.MODELS.get("good") is entry
+    assert registry.MODELS.get("none") is None
 
 
 # (what is changed, the command's words, what stderr names)
@@ -134,8 +134,8 @@ def test_a_plugins_own_error_is_called_its_own(
         monkeypatch.delitem(sys.modules, name)
     points = {group: {name: metadata.EntryPoint(name, f"my_zoo:{name}", group)}
               for group, name in (("nnzoo.models", "maxout"), ("nnzoo.data", "spirals"))}  # fmt: skip
-    monkeypatch.setattr(shelf, "_plugins", lambda group: points.get(group, {}))
-    monkeypatch.setattr(shelf, "LOADED_PLUGINS", set())
+    monkeypatch.setattr(registry, "_plugins", lambda group: points.get(group, {}))
+    monkeypatch.setattr(registry, "LOADED_PLUGINS", set())
     Path("s.yaml").write_text("data: spirals\nmodel: maxout\ntrain: {epochs: 1}\n")
     result = nnzoo("train", "s.yaml")
     assert message in result.err

@@ -20,16 +20,16 @@ from zoo import begin, config, finish
 
 from nnzoo.config.schema import RowSplit, SeriesOptions
 from nnzoo.config.show import number
-from nnzoo.data import csv_reader
-from nnzoo.data.picture_tree import EXTENSIONS
+from nnzoo.data.image_files.folder_tree import EXTENSIONS
 from nnzoo.data.splitting import split_rows
-from nnzoo.data.time_axis import TimeAxis, describe_time
+from nnzoo.data.table_files import csv_reader
+from nnzoo.data.timestamps.axis import TimeAxis, describe_time
 from nnzoo.errors import CheckpointError, DataError, UsageError
-from nnzoo.network import Network
-from nnzoo.predict import pictures as reading
-from nnzoo.predict.answers import joined
+from nnzoo.models.network import Network
+from nnzoo.predict import images as reading
 from nnzoo.predict.inputs import predict
-from nnzoo.run import load_network
+from nnzoo.predict.predictions import joined
+from nnzoo.runs.run import load_network
 
 Nnzoo = Callable[..., Any]
 RUN = Path("out/run")
@@ -244,7 +244,7 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     network = train("mlp", "image")
     save_digits("d")
     whole = joined(predict(network, "d"))
-    monkeypatch.setattr("nnzoo.evaluate.MAX_ROWS", 7)
+    monkeypatch.setattr("nnzoo.evaluation.evaluate.MAX_ROWS", 7)
     read = 0
     decode = reading.decode_in_turn
 

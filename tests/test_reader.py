@@ -11,8 +11,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nnzoo.config import reader
-from nnzoo.config.reader import read
+from nnzoo.config import yaml_parser
+from nnzoo.config.yaml_parser import read
 
 
 def faults(text: str | bytes) -> list[tuple[str, str, str]]:
@@ -107,8 +107,8 @@ def test_each_key_and_value_has_its_line_and_column() -> None:
 
 
 def test_a_path_is_written_with_dots_and_brackets() -> None:
-    assert reader.dotted(("model", "kernel_size", 0, 1)) == "model.kernel_size[0][1]"
-    assert reader.dotted(("model", "")) == "model.''"
+    assert yaml_parser.dotted(("model", "kernel_size", 0, 1)) == "model.kernel_size[0][1]"
+    assert yaml_parser.dotted(("model", "")) == "model.''"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_what_could_hang_a_reader_ends_quickly_with_a_fault(text: str, message: 
 
 
 def test_the_deepest_value_that_is_allowed_is_read() -> None:
-    depth = reader.MAX_DEPTH - 1
+    depth = yaml_parser.MAX_DEPTH - 1
     assert faults("[" * depth + "1" + "]" * depth) == []
 
 
@@ -271,7 +271,9 @@ def test_any_text_gives_a_document(text: str | bytes) -> None:
 
 
 # YAML 1.1 leaves some text bare that YAML 1.2 reads as a number ("1e3", "0o7"): no such text here.
-words = st.text(max_size=8).filter(lambda text: reader.scalar(text) in (text, None, True, False))
+words = st.text(max_size=8).filter(
+    lambda text: yaml_parser.scalar(text) in (text, None, True, False)
+)
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | words | st.floats()
 nested = st.recursive(
     scalars,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from nnzoo.report.answers import Compared, calibration
 from nnzoo.report.page import RunFacts
+from nnzoo.report.predictions import Compared, calibration
 from tests import zoo
 from tests.browser import CHROMIUM, open_page
 

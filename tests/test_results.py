@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.run import start, train
+from nnzoo.runs.run import start, train
 
 SEEDS = (0, 1, 2)
 # config: (metric, bound of the mean, seeds); an accuracy must reach it, an error must not pass it.

@@ -22,10 +22,10 @@ import yaml
 from sklearn import metrics as sk
 from zoo import begin, config, same
 
+from nnzoo.device import choose_device
 from nnzoo.errors import CheckpointError, UsageError
-from nnzoo.run import train
-from nnzoo.training import checkpoint
-from nnzoo.training.device import choose_device
+from nnzoo.runs import checkpoint
+from nnzoo.runs.run import train
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -281,9 +281,9 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     )
     nnzoo("train", "-c", "r.yaml")
     result = nnzoo("eval", "checkpoints/r", "--json").json
-    from nnzoo.evaluate import outputs
-    from nnzoo.network import read_dataset
-    from nnzoo.run import load_network
+    from nnzoo.evaluation.evaluate import outputs
+    from nnzoo.models.network import read_dataset
+    from nnzoo.runs.run import load_network
 
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
     split = read_dataset(network.config, network.facts).splits["test"]
@@ -398,7 +398,7 @@ def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setattr("nnzoo.run.start", broken)
+    monkeypatch.setattr("nnzoo.runs.run.start", broken)
     result = nnzoo("train", "--config", "cnn")
     assert result.code == 1
     assert "internal error (a bug in nnzoo): ZeroDivisionError: deep inside" in result.err
@@ -442,7 +442,7 @@ def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("nnzoo.run.start", broken)
+    monkeypatch.setattr("nnzoo.runs.run.start", broken)
     result = nnzoo("train", "--config", "cnn")
     assert (result.code, result.err.partition(":")[0]) == (1, "internal error (a bug in nnzoo)")
 
@@ -576,7 +576,7 @@ def test_setting_aside_never_takes_a_name_that_is_taken(
         def now(cls, tz: Any = None) -> Noon:
             return cls(2026, 1, 1, 12)
 
-    monkeypatch.setattr("nnzoo.training.set_aside.datetime", Noon)
+    monkeypatch.setattr("nnzoo.runs.archive.datetime", Noon)
     for _ in range(4):
         assert nnzoo("train", "--config", "cnn", *FAST, "--fresh").code == 0
     names = {path.name for path in Path("checkpoints").iterdir()}

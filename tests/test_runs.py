@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from zoo import begin, config, finish
 
-from nnzoo import several
 from nnzoo.console import tables
 from nnzoo.errors import DivergedError
-from nnzoo.run import train
-from nnzoo.runs import ordered, scan
+from nnzoo.runs import run_group
+from nnzoo.runs.run import train
+from nnzoo.runs.run_index import ordered, scan
 from nnzoo.training.trainer import StepEnd
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -238,7 +238,7 @@ def test_it_loads_nothing_heavy() -> None:
 
 
 def test_looking_at_a_lock_does_not_take_it(nnzoo: Any) -> None:
-    group = several.seeds(config("mlp", "table_classes"), 2, Path("checkpoints"))
+    group = run_group.seeds(config("mlp", "table_classes"), 2, Path("checkpoints"))
     for _ in group.events(torch.device("cpu")):
         assert lines(nnzoo)["run-seeds"]["state"] == "running"
     assert lines(nnzoo)["run-seeds"]["state"] == "complete"

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 from zoo import begin, config, finish, same
 
-from nnzoo import several
 from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
-from nnzoo.models.stacked import Stacked, obstacle
-from nnzoo.native import library
-from nnzoo.several import Opened, spread
-from nnzoo.tasks import Outcome
-from nnzoo.training import checkpoint, together
+from nnzoo.evaluation.tasks import Outcome
+from nnzoo.kernels import library
+from nnzoo.models.ensemble import Stacked, obstacle
+from nnzoo.runs import checkpoint, run_group
+from nnzoo.runs.run_group import Opened, spread
+from nnzoo.training import ensemble_trainer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -134,11 +134,11 @@ NATIVE = {
 }  # fmt: skip
 
 
-def group_of(run_config: Any, count: int = SEEDS, out: str = "out") -> several.Group:
-    return several.seeds(run_config, count, Path(out))
+def group_of(run_config: Any, count: int = SEEDS, out: str = "out") -> run_group.Group:
+    return run_group.seeds(run_config, count, Path(out))
 
 
-def train(group: several.Group, **options: Any) -> list[list[dict[str, Any]]]:
+def train(group: run_group.Group, **options: Any) -> list[list[dict[str, Any]]]:
     """To the end; each member's rows without their times."""
     rows: list[list[dict[str, Any]]] = [[] for _ in group.members]
     for happened in group.events(CPU, **options):
@@ -148,7 +148,7 @@ def train(group: several.Group, **options: Any) -> list[list[dict[str, Any]]]:
     return rows
 
 
-def last(group: several.Group, i: int) -> dict[str, Any]:
+def last(group: run_group.Group, i: int) -> dict[str, Any]:
     return checkpoint.load(group.members[i].folder.last)
 
 
@@ -233,7 +233,7 @@ def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -
     one = replace(run_config, seed=1, name="seed-1")
     run = begin(one, out="out/run-seeds")
     assert run.state == "resumed"
-    events = iter(several.run.train(run, lambda: run.trainer.step == 50))
+    events = iter(run_group.run.train(run, lambda: run.trainer.step == 50))
     assert isinstance(
         list(events)[-1], StepEnd
     )  # saved in the middle of another epoch, ahead of the others
@@ -264,9 +264,9 @@ def test_members_stop_early_each_at_its_own_epoch() -> None:
 
 def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
     """The loss of a member becomes nan at one step."""
-    train_step = together.Together.train_step
+    train_step = ensemble_trainer.Together.train_step
 
-    def poisoned(self: together.Together, rows: Tensor) -> Any:
+    def poisoned(self: ensemble_trainer.Together, rows: Tensor) -> Any:
         seeds = [each.config.seed for each in self.trainers]
         if member not in seeds or self.trainers[0].step != step:
             return train_step(self, rows)
@@ -285,7 +285,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
             patch.setattr(self.task, "judge", spoiled)
             return train_step(self, rows)
 
-    monkeypatch.setattr(together.Together, "train_step", poisoned)
+    monkeypatch.setattr(ensemble_trainer.Together, "train_step", poisoned)
 
 
 def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,15 +356,15 @@ def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
 def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    update = together.Together.update
+    update = ensemble_trainer.Together.update
 
-    def spoiled(self: together.Together, *arguments: Any) -> None:
+    def spoiled(self: ensemble_trainer.Together, *arguments: Any) -> None:
         update(self, *arguments)
         for trainer in self.trainers:
             if trainer.config.seed == 2 and trainer.step == 7:
                 spoil(trainer)
 
-    monkeypatch.setattr(together.Together, "update", spoiled)
+    monkeypatch.setattr(ensemble_trainer.Together, "update", spoiled)
     group = group_of(config("mlp", "image", train={"epochs": 1, "save_every": "1 step"}))
     train(group)
     assert [member.state for member in group.members] == ["complete", "complete", "diverged"]
@@ -400,9 +400,9 @@ def test_what_cannot_be_computed_as_one_is_named() -> None:
     assert obstacle(model, CPU) == "no stacked form of Strange is known"
     other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
     other.lock.release()
-    assert "precision" in together.why_not([recurrent.trainer, other.trainer])
+    assert "precision" in ensemble_trainer.why_not([recurrent.trainer, other.trainer])
     other.network.compiled = lambda x: x
-    assert "compile" in together.why_not([other.trainer])
+    assert "compile" in ensemble_trainer.why_not([other.trainer])
 
 
 def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
@@ -411,7 +411,7 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--seeds", 2)
     at_once = nnzoo(*words, "--json", "--out", "a")
     assert "2 seeds, trained in one batch" in at_once.err
-    monkeypatch.setattr(together, "why_not", lambda trainers: "of a reason")
+    monkeypatch.setattr(ensemble_trainer, "why_not", lambda trainers: "of a reason")
     in_turn = nnzoo(*words, "--json", "--out", "b")
     assert "2 seeds, trained sequentially: of a reason" in in_turn.err
     a, b = at_once.lines[-1]["summary"], in_turn.lines[-1]["summary"]
@@ -419,7 +419,7 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
 
 
 def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "why_not", lambda trainers: "of a reason")
+    monkeypatch.setattr(ensemble_trainer, "why_not", lambda trainers: "of a reason")
     group = group_of(config("mlp", "image"))
     for happened in group.events(CPU):
         run = group.members[1].run
@@ -515,7 +515,7 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
 
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
     with monkeypatch.context() as patched:
-        patched.setattr("nnzoo.cli.several.stopping", at_once)
+        patched.setattr("nnzoo.cli.group_display.stopping", at_once)
         result = nnzoo(*words, "--fresh")
     assert result.code == INTERRUPTED
     assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
@@ -555,7 +555,7 @@ def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     for each in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
                  "train.precision=fp32", "data.augment=null"):  # fmt: skip
         words += ["-s", each]
-    environment = os.environ | {"PYTHONPATH": str(Path(several.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[1])}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env=environment, text=True)  # fmt: skip
     assert process.stdout is not None
@@ -567,7 +567,7 @@ def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
             break
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
-    run_config = several.run.load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
+    run_config = run_group.run.load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
     run_config = replace(run_config, name="mlp")
     group = group_of(run_config, out="checkpoints")
     steps = [last(group, i)["trainer"]["position"]["step"] for i in range(3)]
@@ -598,13 +598,13 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
     )  # fmt: skip
 
     def weights(out: str) -> list[dict[str, torch.Tensor]]:
-        group = several.seeds(run_config, 3, Path(out))
+        group = run_group.seeds(run_config, 3, Path(out))
         for _ in group.events(CPU):
             pass
         return [checkpoint.load(member.folder.last)["model"] for member in group.members]
 
     whole = weights("whole")
-    real, count = several.run.save, [0]
+    real, count = run_group.run.save, [0]
 
     def save(each: Any) -> None:
         real(each)
@@ -613,7 +613,7 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
             raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(several.run, "save", save)
+        patched.setattr(run_group.run, "save", save)
         with pytest.raises(_Killed):
             weights("killed")
     again = weights("killed")

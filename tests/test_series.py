@@ -15,8 +15,8 @@ from zoo import begin, config, finish, same
 from nnzoo.config.schema import SeriesOptions, TimeSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, WindowSplit
-from nnzoo.data.dates import looks_like_dates
 from nnzoo.data.series import load_series
+from nnzoo.data.timestamps.dates import looks_like_dates
 from nnzoo.errors import DataError
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nnzoo.config import RunConfig, load_config, reader
+from nnzoo.config import RunConfig, load_config, yaml_parser
 from nnzoo.config.describe import json_schema
 from nnzoo.config.load import from_dict, parse
 from nnzoo.config.show import checked, resolved_lines
-from nnzoo.config.space import Sweep, key_path, put, storage_kind
+from nnzoo.config.sweep_space import Sweep, key_path, put, storage_kind
 from nnzoo.errors import ConfigError
 
 BASE = "data: iris\nmodel: {name: mlp, hidden: [8]}\n"
@@ -22,7 +22,7 @@ BASE = "data: iris\nmodel: {name: mlp, hidden: [8]}\n"
 def config(space: str, *sets: str, base: str = BASE, more: str = "") -> RunConfig:
     """A config whose sweep has a space, written in braces, and more keys."""
     text = f"{base}sweep:\n  space: {space}\n{more}"
-    return parse(reader.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
+    return parse(yaml_parser.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
 
 
 def sweep(space: str, *sets: str, **options: str) -> Sweep:
@@ -95,7 +95,7 @@ def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told:
     key = space[1:].partition(": [")[0].partition(": {")[0].partition(": 0")[0].strip("'")
     if "model: " in space and "model.norm" in space:
         key = "model.norm"
-    wanted = reader.dotted(("sweep", "space", key)) + at
+    wanted = yaml_parser.dotted(("sweep", "space", key)) + at
     assert [told in message for _, path, message in found if path == wanted] == [True], found
 
 
@@ -141,7 +141,7 @@ def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> Non
 )
 def test_a_sweep_that_is_none_is_told(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(reader.read(BASE + text, "f.yaml"), "f.yaml", default_name="f")
+        parse(yaml_parser.read(BASE + text, "f.yaml"), "f.yaml", default_name="f")
     assert told in caught.value.faults[0].message
 
 
@@ -256,7 +256,7 @@ def test_what_check_prints_holds_the_same_search() -> None:
     )
     first = config(space)
     lines = resolved_lines(first)
-    again = parse(reader.read("\n".join(lines), "f.yaml"), "f.yaml")
+    again = parse(yaml_parser.read("\n".join(lines), "f.yaml"), "f.yaml")
     assert again == first
     assert again.sweep is not None and first.sweep is not None
     assert again.sweep.options == first.sweep.options
@@ -276,7 +276,7 @@ def test_what_check_prints_holds_the_same_search() -> None:
     ],
 )
 def test_the_schema_for_editors_knows_the_sweep(text: str, good: bool) -> None:
-    value = reader.read(BASE + text, "f.yaml").value
+    value = yaml_parser.read(BASE + text, "f.yaml").value
     assert jsonschema.Draft202012Validator(json_schema()).is_valid(value) == good
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nnzoo.data.column_checks import sentinels
-from nnzoo.data.number_format import Separators, seconds, split_number
+from nnzoo.data.columns.checks import sentinels
+from nnzoo.data.columns.number_format import Separators, seconds, split_number
 
 Write = Callable[[list[str]], Path]
 
@@ -180,7 +180,7 @@ def test_dates_of_two_forms_are_no_text(nnzoo: Any, write: Write) -> None:
 def test_sizes_and_fractions_are_no_dates_of_two_forms(texts: list[str]) -> None:
     import pandas
 
-    from nnzoo.data.column_description import describe_column
+    from nnzoo.data.columns.description import describe_column
 
     assert describe_column(pandas.Series(texts * 20, name="a")).role == "category"
 

@@ -23,14 +23,15 @@ from optuna.trial import TrialState
 from rich.console import Console
 from zoo import SCRIPTS
 
-from nnzoo import extras, run
+from nnzoo import extras
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.default_space import default_space, section_text
 from nnzoo.config.show import inline
 from nnzoo.console import trials
 from nnzoo.errors import CheckpointError, UsageError
+from nnzoo.runs import run
 from nnzoo.sweep import search as searching
-from nnzoo.sweep.page import page
+from nnzoo.sweep.report import page
 from nnzoo.sweep.search import TrialEnd, TrialStart, finish, search
 from nnzoo.sweep.study import FINISHED, Row, Study, open_study
 from tests.browser import CHROMIUM, open_page
@@ -891,7 +892,7 @@ def test_a_best_value_at_the_edge_is_pointed_out_unless_there_is_nothing_beyond(
 ) -> None:
     best = study.best()
     assert best is not None
-    from nnzoo.sweep.page import _at_edge
+    from nnzoo.sweep.report import _at_edge
 
     def edge(key: str, value: float) -> bool:
         return _at_edge(study, replace(best, values=best.values | {key: value}), key)
@@ -915,7 +916,7 @@ def test_a_page_of_few_trials_leaves_out_what_they_cannot_tell(nnzoo: NNZOO) -> 
 def test_of_very_many_trials_the_best_are_shown(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnzoo.sweep.page.MAX_ROWS", 10)
+    monkeypatch.setattr("nnzoo.sweep.report.MAX_ROWS", 10)
     shown = text_of(page(study))
     assert "The 10 best; 6 more are in the study." in shown
 

@@ -25,8 +25,8 @@ import pytest
 
 from nnzoo.config.schema import CsvOptions, RowSplit
 from nnzoo.data import limits
-from nnzoo.data.csv_header import is_header, unique_names
-from nnzoo.data.table_io import ReadOptions, Table, read_anyhow, read_pieces, read_table
+from nnzoo.data.table_files.csv_header import is_header, unique_names
+from nnzoo.data.table_files.table_io import ReadOptions, Table, read_anyhow, read_pieces, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError, UsageError
 

@@ -21,11 +21,12 @@ from torch import Tensor
 from zoo import begin, config, finish, same
 
 from nnzoo.config.schema import CsvOptions, RowSplit
-from nnzoo.data import csv_reader, limits
 from nnzoo.data import dataset as dataset_module
+from nnzoo.data import limits
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.splitting import split_rows
-from nnzoo.data.table_io import ReadOptions, read_pieces, read_table
+from nnzoo.data.table_files import csv_reader
+from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnzoo.config.schema import SeriesOptions
-from nnzoo.data.dates import looks_like_dates, read_dates
-from nnzoo.data.frequency import describe_spacing
-from nnzoo.data.time_axis import TimeAxis, describe_time, time_note
+from nnzoo.data.timestamps.axis import TimeAxis, describe_time, time_note
+from nnzoo.data.timestamps.dates import looks_like_dates, read_dates
+from nnzoo.data.timestamps.frequency import describe_spacing
 from nnzoo.errors import ConfigError, DataError
 
 
@@ -140,7 +140,7 @@ def test_a_date_format_that_is_none_is_refused() -> None:
     with pytest.raises(DataError, match=r"data.date_format: '%Q'"):
         read_dates(text(["2020"]), "%Q")
     from nnzoo.config.load import parse
-    from nnzoo.config.reader import Document
+    from nnzoo.config.yaml_parser import Document
 
     tree = {"data": {"name": "series", "path": "x", "date_format": "dmy"}, "model": "rnn"}
     with pytest.raises(ConfigError, match="expected auto, day_first, month_first, or a form"):

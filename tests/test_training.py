@@ -19,11 +19,11 @@ from zoo import DATA, MODELS, begin, config, finish, same
 from nnzoo.config.schema import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.native import library
-from nnzoo.run import Run, train
-from nnzoo.run import save as run_save
-from nnzoo.tasks import Outcome
-from nnzoo.training import checkpoint, folder
+from nnzoo.evaluation.tasks import Outcome
+from nnzoo.kernels import library
+from nnzoo.runs import checkpoint, run_dir
+from nnzoo.runs.run import Run, train
+from nnzoo.runs.run import save as run_save
 from nnzoo.training.optim import Optimizer, norm_scale, rate_factor
 from nnzoo.training.trainer import StepEnd
 
@@ -143,7 +143,7 @@ def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
     content = checkpoint.load(run.folder.best)
     assert content["epoch"] == best["epoch"]
     run.network.model.load_state_dict(content["model"])
-    from nnzoo.run import measure
+    from nnzoo.runs.run import measure
 
     assert measure(run.network, run.dataset, "val")["loss"] == best["val_loss"]
 
@@ -570,7 +570,7 @@ def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
 
 
 def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnzoo.tasks import Classification
+    from nnzoo.evaluation.tasks import Classification
 
     judge, calls = Classification.judge, []
 
@@ -626,9 +626,9 @@ class Clock:
 
 
 def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "time", clock := Clock())
+    monkeypatch.setattr(run_dir, "time", clock := Clock())
     trainer = begin(config()).trainer
-    saves = folder.SaveClock("0.5 %", trainer)
+    saves = run_dir.SaveClock("0.5 %", trainer)
     first = saves.cost
     assert 0.005 < first < 0.01  # guessed from the size of the weights
     for cost in (first, 0.02, 0.5):
@@ -652,7 +652,7 @@ def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.Monk
 )
 def test_a_number_of_steps_or_epochs_is_kept_exactly(cadence: str, due: list[int]) -> None:
     run = begin(config(train={"epochs": 9, "batch_size": 315, "save_every": cadence}))
-    trainer, saves, found = run.trainer, folder.SaveClock(cadence, run.trainer), []
+    trainer, saves, found = run.trainer, run_dir.SaveClock(cadence, run.trainer), []
     assert len(trainer.groups) == 4
     for trainer.step in range(1, 10):
         trainer.epoch, trainer.group = divmod(trainer.step, 4)

@@ -17,12 +17,13 @@ import torch
 import yaml
 from zoo import begin, config, finish, same
 
-from nnzoo import api, cache
+from nnzoo import api, cache, device
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.native import library as native
-from nnzoo.network import Network
-from nnzoo.run import train
-from nnzoo.training import checkpoint, device, trainer, tune
+from nnzoo.kernels import library as native
+from nnzoo.models.network import Network
+from nnzoo.runs import checkpoint
+from nnzoo.runs.run import train
+from nnzoo.training import autotune, trainer
 
 CPU = torch.device("cpu")
 
@@ -30,8 +31,8 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A machine with both to choose from, whose times are given by the test."""
-    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
-    monkeypatch.setattr(tune, "ALL_THREADS", 2)
+    monkeypatch.setattr(autotune, "native_bf16", lambda device: True)
+    monkeypatch.setattr(autotune, "ALL_THREADS", 2)
     asked: list[list[Any]] = []
     times: dict[Any, float] = {}
 
@@ -41,7 +42,7 @@ def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
         asked.append(choices)
         return {choice: times.get(choice, 1.0) for choice in choices}
 
-    monkeypatch.setattr(tune, "_timed", timed)
+    monkeypatch.setattr(autotune, "_timed", timed)
     yield times, asked
     torch.set_num_threads(1)
 
@@ -95,10 +96,10 @@ def test_what_was_timed_on_a_busy_machine_is_not_remembered(
     """ran: for how much of the time the thread that times ran."""
     times, asked = two_threads_and_bf16
     times[("fp32", 2)] = 0.5
-    monkeypatch.setattr(tune, "BUSY", 0.85)
+    monkeypatch.setattr(autotune, "BUSY", 0.85)
     wall, thread = count(0.0, 1.0), count(0.0, ran)
     clock = SimpleNamespace(perf_counter=lambda: next(wall), thread_time=lambda: next(thread))
-    monkeypatch.setattr(tune, "time", clock)
+    monkeypatch.setattr(autotune, "time", clock)
     for out in ("first", "second"):
         run = begin(config(train={"precision": "fp32"}), out)
         assert chosen(run) == ("fp32", 2)
@@ -192,20 +193,20 @@ def test_timing_steps_changes_neither_network_nor_threads(monkeypatch: pytest.Mo
     plain = begin(config("cnn"), "plain")
     before = copy.deepcopy(plain.network.state_dict())
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
-    seconds = tune._timed(plain.trainer.config, plain.network, plain.trainer.splits, choices)
+    seconds = autotune._timed(plain.trainer.config, plain.network, plain.trainer.splits, choices)
     assert list(seconds) == choices and all(0 < each < 1 for each in seconds.values())
     assert same(plain.network.state_dict(), before)
     assert torch.get_num_threads() == 1
     # A run that was preceded by timing ends like one that was not.
-    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
-    monkeypatch.setattr(tune, "_fastest", lambda seconds: ("fp32", 1))
+    monkeypatch.setattr(autotune, "native_bf16", lambda device: True)
+    monkeypatch.setattr(autotune, "_fastest", lambda seconds: ("fp32", 1))
     timed = begin(config("cnn"), "timed")
     assert same(finish(timed), finish(plain))
     assert same(timed.network.state_dict(), plain.network.state_dict())
 
 
 def test_what_diverges_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "native_bf16", lambda device: True)
+    monkeypatch.setattr(autotune, "native_bf16", lambda device: True)
     run = begin(config(optim={"name": "sgd", "lr": 1e30, "clip": None}))
     assert chosen(run)[0] in ("fp32", "bf16")
     with pytest.raises(DivergedError):
@@ -220,9 +221,9 @@ def test_a_hopeless_choice_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
         tried.append(trainer.network.precision)
         time.sleep(0.002 if trainer.network.precision == "fp32" else 0.03)
 
-    monkeypatch.setattr(tune.Trainer, "train_step", step)
+    monkeypatch.setattr(autotune.Trainer, "train_step", step)
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
-    seconds = tune._timed(run.trainer.config, run.network, run.trainer.splits, choices)
+    seconds = autotune._timed(run.trainer.config, run.network, run.trainer.splits, choices)
     assert tried.count("bf16") == 2  # once to wake it, and once
     assert tried.count("fp32") > 3 * tried.count("bf16")
     assert seconds[("fp32", 1)] < 0.03 <= seconds[("bf16", 1)]
@@ -322,9 +323,9 @@ def test_only_native_instructions_count(monkeypatch: pytest.MonkeyPatch) -> None
     for avx, amx in ((False, False), (True, False), (False, True)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda avx=avx: avx)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
-        assert tune.native_bf16(CPU) is (avx or amx)
+        assert autotune.native_bf16(CPU) is (avx or amx)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert not tune.native_bf16(torch.device("cuda"))
+    assert not autotune.native_bf16(torch.device("cuda"))
 
 
 def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,18 +350,18 @@ def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.Mon
 def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     if not native.available():
         pytest.skip("needs a C compiler")
-    monkeypatch.setattr(tune, "ALL_THREADS", 2)
+    monkeypatch.setattr(autotune, "ALL_THREADS", 2)
     keys: list[Path] = []
 
     def remembered(path: Path, choices: list[Any]) -> Any:
         keys.append(path)
-        return tune.Timed(choices[0])
+        return autotune.Timed(choices[0])
 
-    monkeypatch.setattr(tune, "_remembered", remembered)
+    monkeypatch.setattr(autotune, "_remembered", remembered)
     for kernels in ("native", "torch"):
         run = begin(config("mlp", "image", train={"threads": 1, "kernels": kernels}), kernels)
         run.lock.release()
-        tune.threads_together([run.trainer, run.trainer])
+        autotune.threads_together([run.trainer, run.trainer])
     assert len(set(keys)) == len(keys) >= 2
 
 
@@ -410,7 +411,7 @@ def test_a_native_run_goes_on_without_a_compiler_and_says_so(
 def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tune, "ALL_THREADS", 2)
+    monkeypatch.setattr(autotune, "ALL_THREADS", 2)
     runs = [
         begin(config("mlp", "image", name=f"r{i}", seed=i, train={"threads": 1})) for i in range(2)
     ]
@@ -425,14 +426,14 @@ def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
         step(choices[0])
         return dict(zip(choices, (2.0, 1.0), strict=True))
 
-    monkeypatch.setattr(tune, "_race", race)
-    assert tune.threads_together(trainers) == 2
-    assert tune.threads_together(trainers) == 2  # remembered
+    monkeypatch.setattr(autotune, "_race", race)
+    assert autotune.threads_together(trainers) == 2
+    assert autotune.threads_together(trainers) == 2  # remembered
     assert raced == [[("fp32", 1), ("fp32", 2)]]
     assert all(same(a, t.model.state_dict()) for a, t in zip(before, trainers, strict=True))
     assert [t.step for t in trainers] == [0, 0]
-    monkeypatch.setattr(tune, "ALL_THREADS", 1)
-    assert tune.threads_together(trainers) == 1
+    monkeypatch.setattr(autotune, "ALL_THREADS", 1)
+    assert autotune.threads_together(trainers) == 1
 
 
 def test_older_torch_has_one_set_of_flags_for_tf32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from zoo import DATA, MODELS, begin, config, finish, same
 
 from nnzoo.errors import ConfigError
-from nnzoo.training import checkpoint
+from nnzoo.runs import checkpoint
 
 TABLES = ("image_pca", "table_classes", "table_number")
 

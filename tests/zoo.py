@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nnzoo.config.load import from_dict
-from nnzoo.run import Run, start, train
+from nnzoo.runs.run import Run, start, train
 from nnzoo.training.trainer import EpochEnd
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from nnzoo.config import load_config
-from nnzoo.run import Run, start
-from nnzoo.run import train as events_of
+from nnzoo.runs.run import Run, start
+from nnzoo.runs.run import train as events_of
 from nnzoo.training.trainer import EpochEnd
 from peers import Job
 

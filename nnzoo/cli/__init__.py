@@ -15,7 +15,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 import typer
 
 from nnzoo import __version__
-from nnzoo.cli import catalogue
+from nnzoo.cli import info
 from nnzoo.cli.cache import cache
 from nnzoo.cli.check import check
 from nnzoo.cli.command import Command
@@ -69,12 +69,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": export,
     "runs": runs,
     "check": check,
-    "models": catalogue.models,
-    "datasets": catalogue.datasets,
-    "training": catalogue.training,
-    "configs": catalogue.configs,
+    "models": info.models,
+    "datasets": info.datasets,
+    "training": info.training,
+    "configs": info.configs,
     "init": init,
-    "schema": catalogue.schema,
+    "schema": info.schema,
     "cache": cache,
 }
 for _name, _function in COMMANDS.items():

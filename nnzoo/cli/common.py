@@ -134,7 +134,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def _unexpected(error: Exception) -> tuple[int, str]:
     """The exit code and message of an error that nobody foresaw."""
-    from nnzoo.config.shelf import LOADED_PLUGINS, plugin_error
+    from nnzoo.config.registry import LOADED_PLUGINS, plugin_error
 
     if is_out_of_memory(error):
         return ConfigError.exit_code, (
@@ -167,7 +167,7 @@ def note(text: str) -> None:
 def settle_process() -> None:
     """Give this process, which trains and then ends, the memory habits of training; a program that calls
     nnzoo keeps its own."""
-    from nnzoo.training.device import give_back_code, keep_freed_memory
+    from nnzoo.device import give_back_code, keep_freed_memory
 
     keep_freed_memory()
     give_back_code()

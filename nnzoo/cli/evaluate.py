@@ -72,8 +72,8 @@ def eval_(
                 f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}"
             )
     load_torch()
-    from nnzoo.trained import Trained
-    from nnzoo.training.device import choose_device
+    from nnzoo.device import choose_device
+    from nnzoo.runs.loaded_run import Trained
 
     trained = Trained.open(path, choose_device(device), cast(Any, weights), set_, run_config)
     for text in trained.notes:

@@ -45,7 +45,7 @@ def export(
 
     from nnzoo import console
     from nnzoo.export import FORMATS, batches, export
-    from nnzoo.run import load_network
+    from nnzoo.runs.run import load_network
 
     network, file, fallback = load_network(checkpoint, torch.device("cpu"), cast(Any, weights))
     if fallback:

@@ -63,7 +63,7 @@ def init(
     copies = {}
     notes: list[str] = []
     if is_data:
-        from nnzoo.init_config.starter import starter_config
+        from nnzoo.init_config.config_file import starter_config
         from nnzoo.init_config.target import Choices
 
         if out.exists() and not force:

@@ -57,11 +57,11 @@ def inspect(
 
     from nnzoo import console
     from nnzoo.console import tables
+    from nnzoo.device import choose_device
     from nnzoo.inspect import inspection
-    from nnzoo.predict.pictures import read_picture
-    from nnzoo.trained import Trained
-    from nnzoo.training import health
-    from nnzoo.training.device import choose_device
+    from nnzoo.predict.images import read_picture
+    from nnzoo.runs.loaded_run import Trained
+    from nnzoo.training import diagnostics
 
     trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights), set_)
     network, dataset = trained.network, trained.dataset
@@ -82,8 +82,8 @@ def inspect(
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
     with status("drawing", log=False):
         written = inspection.write(trained, raw, truth, folder, "train" if surface else None)
-    look = health.look_at(network, trained.prepared(shown), inspection.LOOKED)
-    findings = health.diagnose(look, network.config)
+    look = diagnostics.look_at(network, trained.prepared(shown), inspection.LOOKED)
+    findings = diagnostics.diagnose(look, network.config)
     layers = [layer.to_dict() for layer in look.layers]
     if json_:
         console.print_json({

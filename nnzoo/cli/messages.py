@@ -72,7 +72,7 @@ def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> l
     """A line of a config, at most so many characters of it, with a mark under the word at a position;
     empty where the file cannot be read."""
     from nnzoo.config.load import source_file
-    from nnzoo.config.reader import MAX_BYTES
+    from nnzoo.config.yaml_parser import MAX_BYTES
 
     number, column = position
     try:

@@ -18,7 +18,7 @@ from nnzoo.cli.complete import words
 from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
-    from nnzoo.predict.answers import Answers
+    from nnzoo.predict.predictions import Answers
 
 
 def predict(
@@ -82,10 +82,10 @@ def predict(
     if out is not None and any(_same(out, each) for each in inputs):
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
     load_torch()
-    from nnzoo.predict.answers import forecasts
+    from nnzoo.device import choose_device
     from nnzoo.predict.inputs import predict_files
-    from nnzoo.trained import Trained
-    from nnzoo.training.device import choose_device
+    from nnzoo.predict.predictions import forecasts
+    from nnzoo.runs.loaded_run import Trained
 
     trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights))
     network = trained.network

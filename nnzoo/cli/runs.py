@@ -25,7 +25,7 @@ def runs(
     """List runs with their state (running, complete, …) and results."""
     from nnzoo import console
     from nnzoo.console import tables
-    from nnzoo.runs import is_run, ordered, scan
+    from nnzoo.runs.run_index import is_run, ordered, scan
 
     found = scan(folder)
     if found:

@@ -73,9 +73,9 @@ def sweep(
     load_torch()
     from nnzoo import console
     from nnzoo.console import trials as trial_lines
+    from nnzoo.device import choose_device
     from nnzoo.sweep import search
     from nnzoo.sweep.study import open_study
-    from nnzoo.training.device import choose_device
 
     where = choose_device(device)
     settle_process()
@@ -165,7 +165,7 @@ def _end(study: Study, stdout: Any, say: Any, verbose: int, json_: bool) -> None
     """What came out; raises the errors of the trials where there was no other end."""
     from nnzoo import console
     from nnzoo.console import trials
-    from nnzoo.sweep.page import write_page
+    from nnzoo.sweep.report import write_page
 
     rows = study.rows()
     running = [row for row in rows if row.state == "running"]

@@ -34,7 +34,7 @@ from nnzoo.extras import require
 from nnzoo.status import status
 
 if TYPE_CHECKING:
-    from nnzoo.run import Run
+    from nnzoo.runs.run import Run
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
         if run_config.train.tensorboard:
             require("tensorboard", "train.tensorboard", "tensorboard")
         if seeds is not None or folds is not None:
-            from nnzoo.cli.several import check_counts, train_several
+            from nnzoo.cli.group_display import check_counts, train_several
 
             check_counts(seeds, folds, processes.alone)
             if not dry_run:  # else one of them is enough
@@ -95,9 +95,10 @@ def train(
                               json_, resume_command)  # fmt: skip
                 return
         load_torch()
-        from nnzoo import console, run
+        from nnzoo import console
         from nnzoo.console import tables
-        from nnzoo.training.device import choose_device
+        from nnzoo.device import choose_device
+        from nnzoo.runs import run
 
         out = run_parent(source or config, out)
         where = choose_device(device, processes)
@@ -188,7 +189,7 @@ def _train(current: Run, stderr: Any, verbose: int, json_: bool, stop: Callable[
     """Run the loop to its end, showing its events."""
     from nnzoo import console
     from nnzoo.console.progress import ProgressBar, epoch_line
-    from nnzoo.run import train as events
+    from nnzoo.runs.run import train as events
     from nnzoo.training.trainer import EpochEnd
 
     trainer = current.trainer
@@ -253,7 +254,7 @@ def _where(stdout: Any, current: Run) -> None:
 
 def _remarks(current: Run, result: dict[str, Any] | None) -> list[str]:
     """What the curves and the result say, in words."""
-    from nnzoo.observations import about_curves, against_baseline
+    from nnzoo.evaluation.observations import about_curves, against_baseline
 
     rows, trainer = current.folder.rows(), current.trainer
     remarks = about_curves(rows, trainer.best_epoch, trainer.config)
@@ -262,7 +263,7 @@ def _remarks(current: Run, result: dict[str, Any] | None) -> list[str]:
 
 def _next_commands(stderr: Any, current: Run) -> None:
     """What to do with a trained network."""
-    from nnzoo.predict.answers import forecasts
+    from nnzoo.predict.predictions import forecasts
 
     run = current.folder.path
     inputs = " photos/" if current.network.facts["kind"] == "image" else " new.csv"
@@ -285,15 +286,16 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     """Take one step on the first rows and show the layers."""
     import torch
 
-    from nnzoo import console, probe
+    from nnzoo import console
     from nnzoo.console import tables
-    from nnzoo.training import health
+    from nnzoo.evaluation import layer_stats
+    from nnzoo.training import diagnostics
 
     trainer, network = current.trainer, current.network
-    count = min(trainer.rows, trainer.config.train.batch_size, health.ROWS)
+    count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.ROWS)
     first = torch.arange(count, device=network.device)
     x, _ = trainer.splits["train"].batch(first)
-    rows = [layer.to_dict() for layer in probe.look(network, x).layers]
+    rows = [layer.to_dict() for layer in layer_stats.look(network, x).layers]
     trainer.try_step()
     if not trainer.processes.leads:
         return

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnzoo.config import schema
-from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
+from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Shelf
 
 Node = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
-from nnzoo.config import reader
+from nnzoo.config import yaml_parser
 from nnzoo.config.describe import accepts, choices
 from nnzoo.config.synonyms import KEYS, PCA_REMARK, REMARKS, SECTIONS, VALUE_REMARKS, VALUES
 
@@ -28,13 +28,13 @@ def nearest_value(word: str, known: Iterable[str]) -> str | None:
     return synonym if synonym in words else nearest(word, words)
 
 
-def key_hint(where: reader.Path, known: Sequence[str], keys: Mapping[str, str]) -> str:
+def key_hint(where: yaml_parser.Path, known: Sequence[str], keys: Mapping[str, str]) -> str:
     """A hint for an unknown key.
 
     where: its path; known: the keys that are legal beside it; keys: key -> dotted path of the keys that
     this file's sections can have.
     """
-    key, section = str(where[-1]), reader.dotted(where[:-1])
+    key, section = str(where[-1]), yaml_parser.dotted(where[:-1])
     word = key.casefold().replace("-", "_")
     place = _place(word, where, known, set(keys.values()))
     if place is None and not section and word in SECTIONS:
@@ -42,7 +42,7 @@ def key_hint(where: reader.Path, known: Sequence[str], keys: Mapping[str, str]) 
     if place is not None:
         head, _, last = place.rpartition(".")
         return f"it is '{last}'" if head == section or place == "name" else f"it is {place}"
-    other = {name: each for name, each in keys.items() if each != reader.dotted(where)}
+    other = {name: each for name, each in keys.items() if each != yaml_parser.dotted(where)}
     if key in other:
         return f"it is {other[key]}"
     if word in REMARKS:
@@ -59,9 +59,9 @@ def key_hint(where: reader.Path, known: Sequence[str], keys: Mapping[str, str]) 
     return f"did you mean '{near}'?" if near else f"known here: {', '.join(known)}"
 
 
-def _place(word: str, where: reader.Path, known: Sequence[str], legal: set[str]) -> str | None:
+def _place(word: str, where: yaml_parser.Path, known: Sequence[str], legal: set[str]) -> str | None:
     """Where the key that other tools call `word` belongs; None where it is not known."""
-    here, section = reader.dotted(where), reader.dotted(where[:-1])
+    here, section = yaml_parser.dotted(where), yaml_parser.dotted(where[:-1])
     places = [place for place in KEYS.get(word, ()) if place != here]
     for place in places:
         head, _, last = place.rpartition(".")
@@ -89,7 +89,7 @@ def value_hint(value: Any, node: dict[str, Any], root: dict[str, Any], key: str 
         near = nearest_value(value, choices(node, root))
         if near:
             return f"; did you mean '{near}'?"
-        plain = reader.scalar(value)
+        plain = yaml_parser.scalar(value)
         if not isinstance(plain, str) and plain is not None and accepts(node, plain, root):
             return "; write it without quotes"
     elif (

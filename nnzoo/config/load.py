@@ -14,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from nnzoo.config import reader, schema
+from nnzoo.config import schema, yaml_parser
 from nnzoo.config.describe import (
     accepts,
     choices,
@@ -25,11 +25,11 @@ from nnzoo.config.describe import (
     properties,
 )
 from nnzoo.config.hints import key_hint, nearest, nearest_value, value_hint
-from nnzoo.config.reader import Document
-from nnzoo.config.shelf import DATA, MODELS, OPTIMIZERS, Shelf
-from nnzoo.config.space import Sweep, key_path, put, storage_kind
+from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Shelf
+from nnzoo.config.sweep_space import Sweep, key_path, put, storage_kind
 from nnzoo.config.synonyms import KEYS
 from nnzoo.config.synonyms import SECTIONS as SECTION_WORDS
+from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError, shell_word
 
 _P = ParamSpec("_P")
@@ -73,7 +73,7 @@ class RunConfig:
     train: schema.TrainOptions
     source: str = field(default="configuration", compare=False)
     """The file it was read from, for messages."""
-    origins: Mapping[str, reader.Position | None] = field(default_factory=dict, compare=False)
+    origins: Mapping[str, yaml_parser.Position | None] = field(default_factory=dict, compare=False)
     """Dotted path -> line and column in the file, None for --set; what is not here is a default."""
     sweep: Sweep | None = field(default=None, compare=False)
     """What `nnzoo sweep` searches; no part of the run itself."""
@@ -179,11 +179,11 @@ def load_config(source: str, sets: Sequence[str] = ()) -> RunConfig:
     path = find_config(source)
     try:
         with path.open("rb") as file:
-            text = file.read(reader.MAX_BYTES + 1)
+            text = file.read(yaml_parser.MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     shown = _shown(path)
-    document = reader.read(text, shown)
+    document = yaml_parser.read(text, shown)
     if document.value is None and not document.faults:
         document.faults.append(Fault(shown, "", "the file is empty; 'nnzoo init cnn' writes one"))
     return parse(document, shown, sets, folder=path.parent, default_name=path.stem)
@@ -228,7 +228,7 @@ class _Parser:
         self.tree = deepcopy(document.value)
         self.keys = dict(document.keys)
         self.values = dict(document.values)
-        self.set_paths: set[reader.Path] = set()
+        self.set_paths: set[yaml_parser.Path] = set()
 
     def parse(
         self, sets: Sequence[str], folder: Path | None, default_name: str | None
@@ -272,7 +272,7 @@ class _Parser:
     def check_misnamed(self, section: str, key: str) -> None:
         """Note the faults inside a section whose name is wrong, so that they are seen at once."""
 
-        def renamed(path: reader.Path) -> reader.Path:
+        def renamed(path: yaml_parser.Path) -> yaml_parser.Path:
             return (section, *path[1:]) if path[:1] == (key,) else path
 
         tree = {section if each == key else each: value for each, value in self.tree.items()}
@@ -309,10 +309,10 @@ class _Parser:
         if not equals or not parts:
             self.faults.append(Fault("--set", text, "expected key=value, as in model.dropout=0.5"))
             return
-        if len(parts) > reader.MAX_DEPTH:
-            self.faults.append(Fault("--set", key, f"deeper than {reader.MAX_DEPTH} levels"))
+        if len(parts) > yaml_parser.MAX_DEPTH:
+            self.faults.append(Fault("--set", key, f"deeper than {yaml_parser.MAX_DEPTH} levels"))
             return
-        parsed = reader.read(value_text, "--set")
+        parsed = yaml_parser.read(value_text, "--set")
         if parsed.faults:
             self.faults += [Fault("--set", key, fault.message) for fault in parsed.faults]
             return
@@ -325,16 +325,16 @@ class _Parser:
         message = "not in the file, so there is no item to replace"
         if any(isinstance(part, int) for part in parts):
             names = tuple(takewhile(lambda part: isinstance(part, str), parts))
-            message += f"; give the whole list: {reader.dotted(names)}=[…]"
-        self.faults.append(Fault("--set", reader.dotted(parts), message))
+            message += f"; give the whole list: {yaml_parser.dotted(names)}=[…]"
+        self.faults.append(Fault("--set", yaml_parser.dotted(parts), message))
 
-    def note_set(self, path: reader.Path, parsed: Document) -> None:
+    def note_set(self, path: yaml_parser.Path, parsed: Document) -> None:
         """Remember that --set gave a value, and forget where the file had another."""
         self.forget(path)
         self.set_paths = {old for old in self.set_paths if old[: len(path)] != path}
         self.set_paths |= {path, *(path + inner for inner in parsed.values)}
 
-    def forget(self, path: reader.Path) -> None:
+    def forget(self, path: yaml_parser.Path) -> None:
         for table in (self.keys, self.values):
             for old in [old for old in table if old[: len(path)] == path]:
                 del table[old]
@@ -392,7 +392,7 @@ class _Parser:
         train = tree.get("train")
         return self.validate(schema.TrainOptions, {} if train is None else train, ("train",))
 
-    def validate(self, options: type[schema.Options], raw: Any, prefix: reader.Path) -> Any:
+    def validate(self, options: type[schema.Options], raw: Any, prefix: yaml_parser.Path) -> Any:
         from pydantic import ValidationError
 
         if not isinstance(raw, dict):
@@ -423,7 +423,7 @@ class _Parser:
             self.fault(("sweep", "space"), "too many values of keys inside each other")
             return None
         for key in options.space:
-            where: reader.Path = ("sweep", "space", key)
+            where: yaml_parser.Path = ("sweep", "space", key)
             path = key_path(key)
             reason = _OTHER_ROWS if key == "data" else None
             for other, why in fixed.items():
@@ -495,7 +495,7 @@ class _Parser:
             text = "expected auto, a file *.db or *.log, or a URL (postgresql://…, mysql://…)"
             self.fault(("sweep", "storage"), f"{text}, got {_brief(storage)}")
 
-    def check_values(self, sweep: Sweep, key: str, where: reader.Path) -> None:
+    def check_values(self, sweep: Sweep, key: str, where: yaml_parser.Path) -> None:
         """Note the values of a key that the file could not hold, and find out whether a range is one
         of whole numbers."""
         given = sweep.options.space[key]
@@ -579,10 +579,14 @@ class _Parser:
             )
 
     def translate(
-        self, options: type[schema.Options], raw: Any, prefix: reader.Path, errors: Sequence[Any]
+        self,
+        options: type[schema.Options],
+        raw: Any,
+        prefix: yaml_parser.Path,
+        errors: Sequence[Any],
     ) -> None:
         """pydantic's errors as faults: where in the file, what was expected, what was found."""
-        found: dict[reader.Path, Any] = {}
+        found: dict[yaml_parser.Path, Any] = {}
         for error in errors:
             path = _real_path(raw, error)
             # Of a union's branches, the one that says more than what may stand there.
@@ -608,7 +612,9 @@ class _Parser:
                 text = f"expected {expected(node, value, root)}, got {_brief(value)}"
                 self.fault(where, text + value_hint(value, node, root, str(path[-1])))
 
-    def named(self, where: reader.Path, raw: Any, path: reader.Path, node: Any, root: Any) -> None:
+    def named(
+        self, where: yaml_parser.Path, raw: Any, path: yaml_parser.Path, node: Any, root: Any
+    ) -> None:
         """A section inside a section whose `name` is missing or unknown, such as a schedule."""
         value = _value_at(raw, path)
         value = {"name": value} if isinstance(value, str) else value
@@ -619,7 +625,7 @@ class _Parser:
         hint = value_hint(value["name"], node, root)
         self.fault((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
 
-    def unknown(self, where: reader.Path, known: list[str]) -> None:
+    def unknown(self, where: yaml_parser.Path, known: list[str]) -> None:
         hint = key_hint(where, known, self.file_keys())
         self.fault(where, f"unknown key; {hint}", at_key=True)
 
@@ -636,12 +642,12 @@ class _Parser:
             for section, each in options for key in each.model_fields if key != "name"
         }  # fmt: skip
 
-    def fault(self, path: reader.Path, message: str, at_key: bool = False) -> None:
+    def fault(self, path: yaml_parser.Path, message: str, at_key: bool = False) -> None:
         """Note a fault with the place in the file, or "--set", that is to blame."""
         below = any(path[: len(given)] == given for given in self.set_paths)
         above = any(given[: len(path)] == path for given in self.set_paths)
         if below or (above and path not in self.values):
-            self.faults.append(Fault("--set", reader.dotted(path), message))
+            self.faults.append(Fault("--set", yaml_parser.dotted(path), message))
             return
         tables = [self.keys, self.values] if at_key else [self.values, self.keys]
         position = (1, 1)
@@ -652,24 +658,24 @@ class _Parser:
                 position = hit
                 break
         located = f"{self.source}:{position[0]}:{position[1]}" if self.values else self.source
-        self.faults.append(Fault(located, reader.dotted(path), message, position))
+        self.faults.append(Fault(located, yaml_parser.dotted(path), message, position))
 
-    def origins(self) -> dict[str, reader.Position | None]:
+    def origins(self) -> dict[str, yaml_parser.Position | None]:
         """Dotted path -> where the value came from; a list one item of which is set counts as set."""
-        origins = {reader.dotted(path): place for path, place in self.values.items() if path}
+        origins = {yaml_parser.dotted(path): place for path, place in self.values.items() if path}
         names = {tuple(takewhile(lambda part: isinstance(part, str), p)) for p in self.set_paths}
-        return origins | {reader.dotted(path): None for path in names}
+        return origins | {yaml_parser.dotted(path): None for path in names}
 
 
-def _below_space(path: reader.Path) -> reader.Path:
+def _below_space(path: yaml_parser.Path) -> yaml_parser.Path:
     """A path of --set; in the space of a sweep what follows is one key, and what its range has."""
     if path[:2] != ("sweep", "space") or len(path) == 2:
         return path
     inner = (path[-1],) if path[-1] in schema.RangeOptions.model_fields and len(path) > 3 else ()
-    return (*path[:2], reader.dotted(path[2 : len(path) - len(inner)]), *inner)
+    return (*path[:2], yaml_parser.dotted(path[2 : len(path) - len(inner)]), *inner)
 
 
-def _real_path(raw: Any, error: Any) -> reader.Path:
+def _real_path(raw: Any, error: Any) -> yaml_parser.Path:
     """pydantic's location without the names of union branches, which the file does not hold."""
     path: list[str | int] = []
     here = raw
@@ -683,14 +689,14 @@ def _real_path(raw: Any, error: Any) -> reader.Path:
     return tuple(path)
 
 
-def _value_at(raw: Any, path: reader.Path) -> Any:
+def _value_at(raw: Any, path: yaml_parser.Path) -> Any:
     for part in path:
         raw = raw[part]
     return raw
 
 
 def _elsewhere(
-    path: reader.Path, below: Counter[reader.Path], root: dict[str, Any], raw: Any
+    path: yaml_parser.Path, below: Counter[yaml_parser.Path], root: dict[str, Any], raw: Any
 ) -> bool:
     """Whether an error comes from a branch of a union that was not meant.
 

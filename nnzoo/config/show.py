@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from nnzoo.config import reader
+from nnzoo.config import yaml_parser
 from nnzoo.config.describe import default_text, words_for
 from nnzoo.config.load import RunConfig
 from nnzoo.config.schema import Options
@@ -115,7 +115,7 @@ def inline(value: Any) -> str:
             "{" + ", ".join(f"{inline(key)}: {inline(each)}" for key, each in value.items()) + "}"
         )
     if isinstance(value, str):
-        plain = reader.scalar(value) == value and value == value.strip() and value[0] != "-"
+        plain = yaml_parser.scalar(value) == value and value == value.strip() and value[0] != "-"
         safe = all(character.isalnum() or character in "_./+ -" for character in value)
         return value if plain and safe else quoted(value)
     return default_text(value)

@@ -163,7 +163,7 @@ _DROP_ORDER = ("data", "age", "model", "epochs", "test", "best")
 
 
 def print_runs(console: Console, runs: list[dict[str, Any]], sort: str) -> None:
-    """One row per run of `nnzoo.runs.scan`, the members of a group below it; with a column for `sort`
+    """One row per run of `nnzoo.runs.run_index.scan`, the members of a group below it; with a column for `sort`
     where no other shows it."""
     measured = sort.startswith(("val_", "test_"))
     rows = []

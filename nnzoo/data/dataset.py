@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.time_index import TimeIndex
+from nnzoo.data.timestamps.index import TimeIndex
 from nnzoo.errors import DataError
 from nnzoo.status import status
 

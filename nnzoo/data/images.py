@@ -19,10 +19,15 @@ from torch import Tensor
 
 from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
-from nnzoo.data.image_cache import BrokenPictures, DecodedPictures, ImageFormat, decoded_pictures
-from nnzoo.data.image_folder import PARTS, Pictures, describe_folder
-from nnzoo.data.picture_tree import examples, plural, relative_paths
-from nnzoo.data.pictures import BITS
+from nnzoo.data.image_files.cache import (
+    BrokenPictures,
+    DecodedPictures,
+    ImageFormat,
+    decoded_pictures,
+)
+from nnzoo.data.image_files.decoding import BITS
+from nnzoo.data.image_files.folder_tree import examples, plural, relative_paths
+from nnzoo.data.image_files.image_folder import PARTS, Pictures, describe_folder
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError, shell_word
 

@@ -25,7 +25,7 @@ from nnzoo.data.dataset import (
     chunks,
 )
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.native.pictures import scale_bytes, takes
+from nnzoo.kernels.pictures import scale_bytes, takes
 
 # Statistics are gathered in pieces of this many rows, so that uint8 images never become one
 # float64 copy of themselves.

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from nnzoo.config.schema import SeriesOptions, SineOptions, TimeSplit
-from nnzoo.data.column_description import describe_columns
-from nnzoo.data.columns import ValueOptions, column_name, looks_numeric, shorten
+from nnzoo.data.columns.description import describe_columns
+from nnzoo.data.columns.lookup import ValueOptions, column_name, looks_numeric, shorten
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
-from nnzoo.data.groups import group_columns
-from nnzoo.data.series_values import cut_starts, fill_gaps, read_columns
 from nnzoo.data.splitting import split_time
-from nnzoo.data.table_io import ReadOptions, read_table
-from nnzoo.data.time_axis import SEASON_MISSING, TimeAxis, describe_time
-from nnzoo.data.time_columns import row_number
-from nnzoo.data.time_index import TimeFormat, TimeIndex
+from nnzoo.data.table_files.table_io import ReadOptions, read_table
+from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis, describe_time
+from nnzoo.data.timestamps.columns import row_number
+from nnzoo.data.timestamps.groups import group_columns
+from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
+from nnzoo.data.timestamps.series_values import cut_starts, fill_gaps, read_columns
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:

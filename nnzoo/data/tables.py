@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import CsvOptions
-from nnzoo.data.columns import (
+from nnzoo.data.columns.inference import (
+    infer_columns,
+    infer_target,
+    looks_like_classes,
+    target_labels,
+    without_target_gaps,
+)
+from nnzoo.data.columns.labels import LabelIndex
+from nnzoo.data.columns.lookup import (
     MISSING,
     column_name,
     mark_missing,
@@ -19,21 +27,13 @@ from nnzoo.data.columns import (
     shorten,
     to_text,
 )
+from nnzoo.data.columns.number_format import NumberFormat
+from nnzoo.data.columns.table_checks import imputation_notes, repeated_rows, target_copies
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
-from nnzoo.data.labels import LabelIndex
-from nnzoo.data.number_format import NumberFormat
 from nnzoo.data.splitting import split_rows
-from nnzoo.data.stray_rows import without_stray_rows
-from nnzoo.data.table_checks import imputation_notes, repeated_rows, target_copies
-from nnzoo.data.table_columns import (
-    infer_columns,
-    infer_target,
-    looks_like_classes,
-    target_labels,
-    without_target_gaps,
-)
-from nnzoo.data.table_io import ReadOptions, numbered, read_table
-from nnzoo.data.time_axis import time_note
+from nnzoo.data.table_files.stray_rows import without_stray_rows
+from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
+from nnzoo.data.timestamps.axis import time_note
 from nnzoo.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nnzoo.config.show import quoted
 
 if TYPE_CHECKING:
-    from nnzoo.data.image_folder import ImageFolder
+    from nnzoo.data.image_files.image_folder import ImageFolder
 
 SAMPLED_PICTURES = 20
 SIZES = (28, 32, 48, 64, 96)
@@ -27,8 +27,8 @@ def images_config(folder: Path, path: str) -> tuple[str, str, list[str]]:
     path: how the config names it. Also where it cannot train yet: why is said in comments. Raises
     DataError where there are no pictures.
     """
-    from nnzoo.data.image_folder import describe_folder
-    from nnzoo.data.picture_tree import picture_files
+    from nnzoo.data.image_files.folder_tree import picture_files
+    from nnzoo.data.image_files.image_folder import describe_folder
 
     described = describe_folder(folder)
     notes = []
@@ -60,7 +60,7 @@ class _Sample:
 def _sample(files: Sequence[str]) -> _Sample:
     from PIL import Image
 
-    from nnzoo.data.pictures import FORMATS
+    from nnzoo.data.image_files.decoding import FORMATS
 
     sides, grey, ratios = [], True, []
     for file in files[:: max(1, len(files) // SAMPLED_PICTURES)][:SAMPLED_PICTURES]:

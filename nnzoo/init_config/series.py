@@ -16,9 +16,9 @@ from nnzoo.init_config.table import reading_lines
 if TYPE_CHECKING:
     import pandas
 
-    from nnzoo.data.column_description import ColumnDescription
-    from nnzoo.data.table_io import ReadOptions, Table
-    from nnzoo.data.time_axis import TimeAxis
+    from nnzoo.data.columns.description import ColumnDescription
+    from nnzoo.data.table_files.table_io import ReadOptions, Table
+    from nnzoo.data.timestamps.axis import TimeAxis
 
 # A shorter table with a column of time stays a table.
 MIN_ROWS = 10
@@ -52,9 +52,9 @@ def plan_series(
     A series is one column of numbers, or numbers beside a time that is in order, or that sorting
     brings into even steps, if need be within each value of one or two other columns.
     """
-    from nnzoo.data.column_description import describe_columns
-    from nnzoo.data.dates import MIN_DATES, looks_like_dates
-    from nnzoo.data.time_columns import find_time, row_number
+    from nnzoo.data.columns.description import describe_columns
+    from nnzoo.data.timestamps.columns import find_time, row_number
+    from nnzoo.data.timestamps.dates import MIN_DATES, looks_like_dates
 
     kept = frame[[name for name in frame.columns if name not in drop]]
     alone = len(kept.columns) == 1
@@ -108,7 +108,7 @@ def _is_idle(column: ColumnDescription, rows: int) -> bool:
 def _axis(
     frame: pandas.DataFrame, source: str, target: str, groups: list[str], time: list[str]
 ) -> TimeAxis:
-    from nnzoo.data.time_axis import describe_time
+    from nnzoo.data.timestamps.axis import describe_time
 
     options = SeriesOptions(
         name="series",
@@ -206,7 +206,7 @@ train:
 
 def _wide(names: list[str]) -> list[str]:
     """A line on a table with a column for each month or year, which is a series lying on its side."""
-    from nnzoo.data.date_forms import MONTHS, plain
+    from nnzoo.data.timestamps.date_forms import MONTHS, plain
 
     months = [name for name in names if plain(name) in MONTHS]
     years = [name for name in names if name.isdecimal() and len(name) == 4]

@@ -11,9 +11,9 @@ from nnzoo.errors import DataError
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 
 if TYPE_CHECKING:
-    from nnzoo.data.column_description import ColumnDescription
-    from nnzoo.data.column_texts import Odd
-    from nnzoo.data.table_io import ReadOptions, Table
+    from nnzoo.data.columns.description import ColumnDescription
+    from nnzoo.data.columns.texts import Odd
+    from nnzoo.data.table_files.table_io import ReadOptions, Table
 
 # So many columns that are left out have a line with the reason.
 MAX_REASONS = 30
@@ -21,7 +21,7 @@ MAX_REASONS = 30
 
 def reading_lines(table: Table, reading: ReadOptions) -> list[str]:
     """How the file is read, where it is not as by default or could be taken otherwise."""
-    from nnzoo.data.table_io import numbered
+    from nnzoo.data.table_files.table_io import numbered
 
     lines = []
     if reading.encoding != "auto":
@@ -49,7 +49,7 @@ def table_config(
     Also where it cannot train yet: why is said in comments. Raises DataError where a column that the
     caller named is not there.
     """
-    from nnzoo.data.columns import column_name
+    from nnzoo.data.columns.lookup import column_name
 
     frame, columns = table.frame, list(table.frame.columns)
     dropped = {column_name(frame, position_or_name(each), "--drop"): "" for each in choices.drop}
@@ -175,7 +175,7 @@ def _comment(text: str) -> str:
 
 
 def _about(table: Table, data: Path, spec: dict[str, Any]) -> str:
-    from nnzoo.data.table_columns import describe_counts
+    from nnzoo.data.columns.inference import describe_counts
 
     rows = f"{data.name}: {len(table.frame):,} rows"
     if not spec:

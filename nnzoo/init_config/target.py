@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nnzoo.data.column_checks import name_words
-from nnzoo.data.columns import shorten
+from nnzoo.data.columns.checks import name_words
+from nnzoo.data.columns.lookup import shorten
 
 if TYPE_CHECKING:
     import pandas
 
-    from nnzoo.data.column_description import ColumnDescription
+    from nnzoo.data.columns.description import ColumnDescription
 
 # Names of what is to be predicted, those that say so first; the last word of a name counts where it
 # is no usual word for an input.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Split
-from nnzoo.network import Network
-from nnzoo.probe import ACTIVATIONS, layer_parameters, outputs_of, plainly
+from nnzoo.evaluation.layer_stats import ACTIVATIONS, layer_parameters, outputs_of, plainly
+from nnzoo.models.network import Network
 
 
 @torch.no_grad()

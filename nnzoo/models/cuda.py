@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnzoo.models.recurrent import ReluLSTM
-from nnzoo.models.shared import BatchDropout, Changed, become, split_layers
+from nnzoo.models.rnn import ReluLSTM
+from nnzoo.models.sync_layers import BatchDropout, Changed, become, split_layers
 
 
 def adapt_layers(model: nn.Module) -> None:

@@ -12,8 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nnzoo.models.layers import Dropout, has_hooks, keep_mask
-from nnzoo.native.convolution import (
+from nnzoo.kernels.convolution import (
     Behind,
     Convolution,
     Norm,
@@ -21,7 +20,8 @@ from nnzoo.native.convolution import (
     normalizes,
     shape_of,
 )
-from nnzoo.native.tensors import parameter
+from nnzoo.kernels.tensors import parameter
+from nnzoo.models.layers import Dropout, has_hooks, keep_mask
 
 
 class Conv2d(nn.Conv2d):

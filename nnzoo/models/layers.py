@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnzoo.data.batches import current_share
-from nnzoo.native import dense
-from nnzoo.native.dense import Dense as NativeDense
-from nnzoo.native.openmp import has_full_team
-from nnzoo.native.tensors import is_eager, is_plain, parameter
+from nnzoo.kernels import dense
+from nnzoo.kernels.dense import Dense as NativeDense
+from nnzoo.kernels.openmp import has_full_team
+from nnzoo.kernels.tensors import is_eager, is_plain, parameter
 
 _aten = torch.ops.aten
 

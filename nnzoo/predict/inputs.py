@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns import shorten
-from nnzoo.data.picture_tree import EXTENSIONS, UNREAD, by_type, extension, scan
+from nnzoo.data.columns.lookup import shorten
+from nnzoo.data.image_files.folder_tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
-from nnzoo.network import Network
-from nnzoo.predict.answers import Answers, answer, forecasts, notes_nan, reads, rows_at_once
+from nnzoo.models.network import Network
+from nnzoo.predict.images import levels, predict_pictures
 from nnzoo.predict.new_values import NewValues
-from nnzoo.predict.pictures import levels, predict_pictures
+from nnzoo.predict.predictions import Answers, answer, forecasts, notes_nan, reads, rows_at_once
 from nnzoo.predict.series import answer_series, forecast, horizon_of, pasts_of, predict_series
 from nnzoo.predict.tables import (
     answer_rows,

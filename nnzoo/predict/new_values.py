@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from nnzoo.data.columns import shorten, to_text
-from nnzoo.data.labels import LabelIndex
+from nnzoo.data.columns.labels import LabelIndex
+from nnzoo.data.columns.lookup import shorten, to_text
 from nnzoo.data.tables import category_codes
-from nnzoo.predict.answers import SHOWN
+from nnzoo.predict.predictions import SHOWN
 
 if TYPE_CHECKING:
     import pandas

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.schema import SeriesOptions
-from nnzoo.data.columns import shorten
+from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.data.series import Past, Pasts, read_past
-from nnzoo.data.table_io import ReadOptions, numbered, read_table
+from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
-from nnzoo.network import Network, read_dataset
-from nnzoo.predict.answers import SHOWN, Answers, numbers, reads
+from nnzoo.models.network import Network, read_dataset
+from nnzoo.predict.predictions import SHOWN, Answers, numbers, reads
 from nnzoo.predict.tables import reading_of
 
 if TYPE_CHECKING:

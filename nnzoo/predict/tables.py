@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns import column_name, shorten, to_text
-from nnzoo.data.stray_rows import without_stray_rows
-from nnzoo.data.table_io import ReadOptions, numbered, read_pieces, read_table
+from nnzoo.data.columns.lookup import column_name, shorten, to_text
+from nnzoo.data.table_files.stray_rows import without_stray_rows
+from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_pieces, read_table
 from nnzoo.data.tables import encode_columns
 from nnzoo.errors import DataError, UsageError
-from nnzoo.network import Network
-from nnzoo.predict.answers import Answers, answer, rows_at_once
+from nnzoo.models.network import Network
 from nnzoo.predict.new_values import NewValues
+from nnzoo.predict.predictions import Answers, answer, rows_at_once
 
 if TYPE_CHECKING:
     import pandas

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.report import charts
-from nnzoo.report.answers import Compared
+from nnzoo.report.predictions import Compared
 
 Array = np.ndarray[Any, Any]
 

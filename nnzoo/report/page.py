@@ -20,22 +20,22 @@ from torch import Tensor
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
-from nnzoo.config.reader import MAX_BYTES
 from nnzoo.config.schema import HIGHER_IS_BETTER
 from nnzoo.config.show import inline, number, percent
+from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.inspect import draw, inspection
-from nnzoo.inspect.pictures import pictures
+from nnzoo.inspect.images import pictures
 from nnzoo.plain_files import read_plain
-from nnzoo.predict.pictures import levels
+from nnzoo.predict.images import levels
 from nnzoo.report import charts, summary
-from nnzoo.report.answers import Compared, answers, calibration
 from nnzoo.report.forecasts import describe_forecasts, row_label
-from nnzoo.run import epoch_of
-from nnzoo.trained import Trained
-from nnzoo.training import health
-from nnzoo.training.folder import Folder
+from nnzoo.report.predictions import Compared, answers, calibration
+from nnzoo.runs.loaded_run import Trained
+from nnzoo.runs.run import epoch_of
+from nnzoo.runs.run_dir import Folder
+from nnzoo.training import diagnostics
 
 MAX_MATRIX = 26
 MAX_MISTAKES = 12
@@ -111,13 +111,13 @@ def one_run(run: RunFacts) -> str:
         "sentence": "" if run.missing else summary.in_words(run),
     }
     if not run.missing:
-        look = health.look_at(network, run.trained.prepared(run.split), inspection.LOOKED)
+        look = diagnostics.look_at(network, run.trained.prepared(run.split), inspection.LOOKED)
         parts |= {
             "result": run.result,
             "headline": summary.headline(run.result),
             "metrics": summary.metric_rows(run.result),
             "layers": look.layers,
-            "findings": [str(each) for each in health.diagnose(look, network.config)],
+            "findings": [str(each) for each in diagnostics.diagnose(look, network.config)],
             "time": charts.gradient_over_time(look.time) if look.time else None,
             "pictures": _pictures(run),
         }

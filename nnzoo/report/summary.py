@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from nnzoo.config import RunConfig
 from nnzoo.config.show import number, percent
-from nnzoo.data.columns import shorten
+from nnzoo.data.columns.lookup import shorten
 from nnzoo.errors import shell_word
-from nnzoo.observations import about_curves, against_baseline
-from nnzoo.run import MAX_NOTE, MAX_NOTES
+from nnzoo.evaluation.observations import about_curves, against_baseline
+from nnzoo.runs.run import MAX_NOTE, MAX_NOTES
 
 if TYPE_CHECKING:
     from nnzoo.report.page import RunFacts

@@ -12,7 +12,7 @@ import optuna
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
-from nnzoo import run
+from nnzoo import atomic_io
 from nnzoo.config import RunConfig
 from nnzoo.config.show import number, to_yaml
 from nnzoo.errors import (
@@ -24,9 +24,9 @@ from nnzoo.errors import (
     is_out_of_memory,
     shell_word,
 )
+from nnzoo.runs import run
+from nnzoo.runs.run_dir import Folder
 from nnzoo.sweep.study import FINISHED, Claim, Row, Study, targets_of
-from nnzoo.training import disk
-from nnzoo.training.folder import Folder
 from nnzoo.training.trainer import EpochEnd
 
 
@@ -203,7 +203,7 @@ def write_best(study: Study, best: Row) -> None:
     with study.writing():
         now = study.best()  # another process may have found a better one meanwhile
         if now is not None and now.number == best.number:
-            disk.write(study.best_file, text.encode())
+            atomic_io.write(study.best_file, text.encode())
 
 
 def finish(study: Study) -> None:

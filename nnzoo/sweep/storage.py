@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from nnzoo.config import RunConfig
-from nnzoo.config.space import storage_kind
+from nnzoo.config.sweep_space import storage_kind
 from nnzoo.errors import ConfigError, UsageError, shell_word
 from nnzoo.plain_files import file_lock
 

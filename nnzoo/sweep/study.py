@@ -46,22 +46,21 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from nnzoo import __version__
+from nnzoo import __version__, atomic_io
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
 from nnzoo.config.schema import HIGHER_IS_BETTER, SweepOptions
 from nnzoo.config.show import inline
-from nnzoo.config.space import Sweep, last_of, storage_kind
+from nnzoo.config.sweep_space import Sweep, last_of, storage_kind
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
-from nnzoo.network import read_dataset
+from nnzoo.evaluation.tasks import build_task
+from nnzoo.models.network import read_dataset
 from nnzoo.plain_files import file_lock, parse_json, read_plain
-from nnzoo.run import free_name
+from nnzoo.runs.archive import OLD_STUDY, STUDY, set_aside_study
+from nnzoo.runs.run import free_name
 from nnzoo.sweep.storage import check_place, open_storage, shown
-from nnzoo.tasks import build_task
-from nnzoo.training import disk
-from nnzoo.training.set_aside import OLD_STUDY, STUDY, set_aside_study
 
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
 FINISHED = ("complete", "pruned", "diverged", "failed")
@@ -619,7 +618,7 @@ def _place(trials: Path, study: str, or_fresh: str) -> str:
             pass  # something else in its place
     elif not any(each.name.isdigit() for each in trials.iterdir()):
         place = uuid.uuid4().hex[:12]
-        disk.write(file, json.dumps({"study": study, "place": place}).encode())
+        atomic_io.write(file, json.dumps({"study": study, "place": place}).encode())
         return place
     raise UsageError(
         f"{trials} holds the trials of another study; give this one another name (name: …){or_fresh}"

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnzoo.data.batches import batch_sizes
 from nnzoo.data.dataset import Split
-from nnzoo.network import Network
+from nnzoo.models.network import Network
 
 # So few batches per epoch leave an eighth or more of a running average to weights of earlier epochs.
 FEW_BATCHES = 20

@@ -24,7 +24,7 @@ from nnzoo.config.schema import (
     StepOptions,
     parse_duration,
 )
-from nnzoo.native.optimizer import Parameters, takes
+from nnzoo.kernels.optimizer import Parameters, takes
 
 
 class Optimizer:

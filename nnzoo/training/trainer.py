@@ -24,12 +24,12 @@ from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all
 from nnzoo.data.dataset import Split
 from nnzoo.distributed import ALONE, Joined, Processes
 from nnzoo.errors import CheckpointError, DivergedError
-from nnzoo.evaluate import evaluate
-from nnzoo.metrics import TrainingSums
-from nnzoo.models.stacked import draws
-from nnzoo.native.library import usable
-from nnzoo.network import Network, check_leaves
-from nnzoo.training import health
+from nnzoo.evaluation.evaluate import evaluate
+from nnzoo.evaluation.metrics import TrainingSums
+from nnzoo.kernels.library import usable
+from nnzoo.models.ensemble import draws
+from nnzoo.models.network import Network, check_leaves
+from nnzoo.training import diagnostics
 from nnzoo.training.norm_statistics import renew_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer, rate_factor
 
@@ -51,7 +51,7 @@ class EpochEnd:
 
     row: dict[str, Any]
     best: bool
-    findings: list[health.Finding]
+    findings: list[diagnostics.Finding]
 
 
 @contextmanager
@@ -252,7 +252,7 @@ class Trainer:
         shown = ", ".join(f"{layer} {layers[layer]:.3g}" for layer in largest[:3])
         before = "" if self.norm is None else f" (norm {self.norm:.3g} at the last good step)"
         what = "the gradient" if math.isfinite(loss) else "the loss"
-        exploded = "exploding gradients; " if self.norm_max > health.EXPLODING else ""
+        exploded = "exploding gradients; " if self.norm_max > diagnostics.EXPLODING else ""
         many = f", {self.skipped_in_row} times in a row" if self.skips else ""
         return DivergedError(
             f"training diverged at step {self.step + 1} (epoch {self.epoch + 1}), learning rate "
@@ -330,21 +330,21 @@ class Trainer:
             renew_statistics(self.network, self.splits["train"], rows, batch_size)
             self.processes.spread(list(self.model.buffers()))
 
-    def look(self, row: dict[str, Any], seconds: float) -> list[health.Finding]:
+    def look(self, row: dict[str, Any], seconds: float) -> list[diagnostics.Finding]:
         """What is newly found wrong; where it is time, gradient norms by layer go into the row. seconds:
         of the epoch's steps."""
         if self.trivial_loss is None:
-            self.trivial_loss = health.trivial_loss(self.network, self.splits["train"])
+            self.trivial_loss = diagnostics.trivial_loss(self.network, self.splits["train"])
         start = max(self.trivial_loss, self.first_loss or 0.0)
-        found = health.diagnose_epoch(row, start, self.config)
-        found += health.without_gradient(sorted(self.optimizer.without_gradient))
+        found = diagnostics.diagnose_epoch(row, start, self.config)
+        found += diagnostics.without_gradient(sorted(self.optimizer.without_gradient))
         if self.timed_step is not None:
             timed = len(self.groups) * self.timed_step
-            found += health.diagnose_speed(seconds, timed, self.config)
-        if health.due(self.epoch, len(self.groups)):
-            seen = health.look_at(self.network, self.splits["train"])
+            found += diagnostics.diagnose_speed(seconds, timed, self.config)
+        if diagnostics.due(self.epoch, len(self.groups)):
+            seen = diagnostics.look_at(self.network, self.splits["train"])
             row["gradient_norms"] = seen.gradients()
-            found += health.diagnose(seen, self.config)
+            found += diagnostics.diagnose(seen, self.config)
         if self.epoch == 1 < self.config.train.epochs:
             # A gate that forgets at first learns not to.
             found = [each for each in found if each.layer != "time"]

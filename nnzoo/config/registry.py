@@ -1,0 +1,196 @@
+"""The shelves: which names `model`, `data` and `optim` may take, and what each means.
+
+An entry names its options class and, as text, the function or class that builds it, so that
+listing a shelf never imports torch. Other packages add to `model` and `data` with an entry point
+in the group `nnzoo.models` or `nnzoo.data` whose object is an `Entry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, metadata
+from traceback import walk_tb
+from typing import Any
+
+from nnzoo.config import schema
+from nnzoo.config.schema import Options
+from nnzoo.errors import NnzooError, PluginError, UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """options: the pydantic class; target: "package.module:attribute", imported when built.
+
+    describe: of a data source, a function in the same form that takes the options and gives lines on
+    the data for `nnzoo check`, without torch; it raises DataError where they cannot train, ConfigError
+    for keys that do not fit them.
+    """
+
+    options: type[Options]
+    target: str
+    describe: str = ""
+
+    def description(self, options: Options) -> list[str]:
+        """Lines on the data of some options; none where the source does not describe itself."""
+        if not self.describe:
+            return []
+        module, _, attribute = self.describe.partition(":")
+        lines: list[str] = getattr(import_module(module), attribute)(options)
+        return lines
+
+    def load(self) -> Any:
+        """What builds it; raises PluginError where another package's cannot be imported."""
+        module, _, attribute = self.target.partition(":")
+        if _package(self.target) in ("nnzoo", "torch"):
+            return getattr(import_module(module), attribute)
+        LOADED_PLUGINS.add(self.target)
+        try:
+            return getattr(import_module(module), attribute)
+        except NnzooError:
+            raise
+        except Exception as error:
+            raise plugin_error(error) or PluginError(
+                f"in {self.target}: {type(error).__name__}: {error}"
+            ) from error
+
+
+LOADED_PLUGINS: set[str] = set()
+"""The targets ("package.module:attribute") of other packages that this process uses."""
+
+
+def plugin_error(error: BaseException) -> PluginError | None:
+    """`error` as the error of the other package whose code raised it, or called what did; None where
+    that was nnzoo's own."""
+    packages = set(map(_package, LOADED_PLUGINS))
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        module = frame.f_globals.get("__name__", "")
+        if _package(module) in packages:
+            name = frame.f_code.co_qualname
+            place = module if name == "<module>" else f"{module}:{name}"
+            return PluginError(f"in {place}, line {line}: {type(error).__name__}: {error}")
+        if _package(module) == "nnzoo":
+            return None
+    return None
+
+
+def _package(target: str) -> str:
+    return target.partition(":")[0].partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One family of named entries; `group` is the entry-point group that may add to it."""
+
+    entries: dict[str, Entry]
+    group: str | None = None
+
+    def names(self) -> list[str]:
+        return [*self.entries, *_plugins(self.group)]
+
+    def get(self, name: str) -> Entry | None:
+        """The entry of that name, or None. Plugins are looked up only for unknown names."""
+        if name in self.entries:
+            return self.entries[name]
+        plugin = _plugins(self.group).get(name)
+        if plugin is None:
+            return None
+        try:
+            entry = plugin.load()
+        except Exception as error:
+            raise UsageError(f"'{name}' comes from {plugin.value}, which fails: {error}") from error
+        if not isinstance(entry, Entry):
+            raise UsageError(f"'{name}' comes from {plugin.value}, which is no nnzoo.config.Entry")
+        return entry
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        for name in self.names():
+            entry = self.get(name)
+            assert entry is not None
+            yield name, entry
+
+
+@cache
+def _plugins(group: str | None) -> dict[str, metadata.EntryPoint]:
+    if group is None:
+        return {}
+    return {point.name: point for point in metadata.entry_points(group=group)}
+
+
+_TORCHVISION = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "usps")
+
+MODELS = Shelf(
+    {
+        "mlp": Entry(schema.MlpOptions, "nnzoo.models.mlp:MLP"),
+        "cnn": Entry(schema.CnnOptions, "nnzoo.models.cnn:CNN"),
+        "rnn": Entry(schema.RnnOptions, "nnzoo.models.rnn:Recurrent"),
+        "lstm": Entry(schema.LstmOptions, "nnzoo.models.rnn:Recurrent"),
+        "gru": Entry(schema.GruOptions, "nnzoo.models.rnn:Recurrent"),
+    },
+    group="nnzoo.models",
+)
+
+DATA = Shelf(
+    {
+        "digits": Entry(schema.DigitsOptions, "nnzoo.data.bundled:load_digits"),
+        **{
+            name: Entry(schema.BundledTableOptions, "nnzoo.data.bundled:load_table")
+            for name in ("iris", "wine", "breast_cancer", "diabetes")
+        },
+        **{
+            name: Entry(
+                schema.EmnistOptions if name == "emnist" else schema.TorchvisionOptions,
+                "nnzoo.data.images:load_torchvision",
+            )
+            for name in _TORCHVISION
+        },
+        "image_folder": Entry(
+            schema.ImageFolderOptions,
+            "nnzoo.data.images:load_folder",
+            "nnzoo.data.image_files.image_folder:description",
+        ),
+        "csv": Entry(
+            schema.CsvOptions,
+            "nnzoo.data.tables:load_csv",
+            "nnzoo.data.table_files.preview:description",
+        ),
+        "series": Entry(
+            schema.SeriesOptions,
+            "nnzoo.data.series:load_series",
+            "nnzoo.data.table_files.preview:description",
+        ),
+        "sine": Entry(schema.SineOptions, "nnzoo.data.synthetic:load_sine"),
+        "adding": Entry(schema.AddingOptions, "nnzoo.data.synthetic:load_adding"),
+    },
+    group="nnzoo.data",
+)
+
+OPTIMIZERS = Shelf(
+    {
+        "sgd": Entry(schema.SgdOptions, "torch.optim:SGD"),
+        "adam": Entry(schema.AdamOptions, "torch.optim:Adam"),
+        "adamw": Entry(schema.AdamWOptions, "torch.optim:AdamW"),
+        "rmsprop": Entry(schema.RmspropOptions, "torch.optim:RMSprop"),
+    }
+)
+
+# For listings alone: what stands in `optim.schedule`, `train` and `sweep`.
+TRAINING = Shelf(
+    {
+        **OPTIMIZERS.entries,
+        **{
+            f"schedule {name}": Entry(options, "nnzoo.training.optim:rate_factor")
+            for name, options in (
+                ("constant", schema.ConstantOptions),
+                ("cosine", schema.CosineOptions),
+                ("one_cycle", schema.OneCycleOptions),
+                ("step", schema.StepOptions),
+                ("linear", schema.LinearOptions),
+                ("plateau", schema.PlateauOptions),
+            )
+        },
+        "train": Entry(schema.TrainOptions, "nnzoo.training.trainer:Trainer"),
+        "sweep": Entry(schema.SweepOptions, "nnzoo.sweep.search:search"),
+    }
+)

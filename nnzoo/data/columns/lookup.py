@@ -1,0 +1,185 @@
+"""One column of a table: as numbers, as text, what is missing in it, and its name for messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnzoo.config.hints import nearest
+from nnzoo.config.schema import LARGEST
+from nnzoo.data.columns.number_format import NumberFormat, plain_text
+from nnzoo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+# They stand for a missing value in every input column; the first ones are pandas' own list.
+MISSING = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "?", "-", "na", "NAN", "Null",
+    ".", "..", "...", "--", "---", "*", "NaT", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NAME?", "#NULL!",
+]  # fmt: skip
+# Words that stand for a missing value in a column of numbers, in lower case; among categories they
+# are one.
+LIKELY_MISSING = frozenset(
+    (
+        "none", "unknown", "unk", "missing", "undefined", "unspecified", "not available", "not known", "n.a.",
+        "n.a", "n. a.", "n/k", "nk", "nd", "n.d.", "no data", "no value", "not applicable", "not reported",
+        "not recorded", "not measured", "not specified", "not given", "na", "n/a", "nan", "null", "nil", "empty",
+        "blank",  "tbd", "tba", "invalid", "error", "err", "bad", "refused", "declined",
+        "no answer", "no response", "don't know", "dont know", "dk", "unbekannt", "keine angabe", "k.a.", "k. a.",
+        "ka", "fehlt", "inconnu", "desconocido", "sconosciuto", "null value", "(null)", "(blank)", "[null]", "(none)",
+        "#n/a", "??", "???", "-?-", "varies", "varies with device", "\\n", "/",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ValueOptions:
+    """How texts of a file are read as values: those keys of a config's `data` section.
+
+    file_decimal: what the columns without doubt have, for those where "1,250" may be two numbers.
+    """
+
+    decimal: str = "auto"
+    thousands: str = "auto"
+    missing: tuple[str, ...] = ()
+    file_decimal: str = ""
+
+    @classmethod
+    def of(cls, data: Any) -> ValueOptions:
+        """Those of a config's `data` section; the defaults where it has no such keys."""
+        return cls(
+            getattr(data, "decimal", "auto"),
+            getattr(data, "thousands", "auto"),
+            tuple(getattr(data, "missing", ())),
+        )
+
+
+def mark_missing(frame: pandas.DataFrame, words: list[str] = MISSING) -> pandas.DataFrame:
+    """The same table, with None in place of every text that stands for a missing value."""
+    import pandas
+
+    text = [not pandas.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
+    columns = [
+        column.where(~column.isin(words), None) if is_text else column
+        for column, is_text in zip(columns, text, strict=True)
+    ]
+    return pandas.concat(columns, axis=1) if columns else frame
+
+
+def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
+    """The name of a column given by name or position; raises DataError naming near ones."""
+    names = list(frame.columns)
+    if isinstance(column, str) and column in names:
+        return column
+    if isinstance(column, int):
+        if str(column) in names and column >= 0:
+            return str(column)
+        if -len(names) <= column < len(names):
+            return str(names[column])
+        raise DataError(f"{key}: no column {column}; the file has {len(names)} columns")
+    near = nearest(str(column), names, cutoff=0.5)
+    shown = ", ".join(map(shorten, names[:12])) + (", …" if len(names) > 12 else "")
+    hint = f"did you mean '{near}'?" if near else f"the file has {shown}"
+    raise DataError(f"{key}: no column '{shorten(str(column))}'; {hint}")
+
+
+def to_numbers(column: pandas.Series) -> np.ndarray:
+    """A column as float64; what is no number becomes NaN. Infinite values count as missing."""
+    import pandas
+
+    values = pandas.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def is_missing_word(text: str, further: tuple[str, ...] = ()) -> bool:
+    """Whether a text in a column of numbers stands for no value; further: as in data.missing."""
+    word = plain_text(text[:80])
+    return (
+        text.strip() in MISSING
+        or word in MISSING
+        or word.casefold() in LIKELY_MISSING
+        or word in further
+        or text.strip() in further
+    )
+
+
+def parse_numbers(
+    column: pandas.Series, form: NumberFormat = NumberFormat()
+) -> tuple[np.ndarray, np.ndarray]:
+    """A column's values as float64, and where it holds a text that is neither number nor missing.
+
+    Missing words, infinite values and what cannot be read are NaN.
+    """
+    import pandas
+
+    raw = to_text(column) if column.dtype == bool else column
+    usual = form.decimal == "." and "." not in form.thousands and not form.duration
+    if usual or pandas.api.types.is_numeric_dtype(raw):
+        values = pandas.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    else:
+        values = np.full(len(raw), np.nan)
+    values = np.array(values)
+    open_ = ~np.isfinite(values) & raw.notna().to_numpy()
+    unread = np.zeros(len(raw), dtype=bool)
+    if open_.any():
+        codes, texts = pandas.factorize(raw[open_].map(str))
+        read = [_read_text(text, form) for text in texts]
+        values[open_] = np.array([np.nan if value is None else value for value in read])[codes]
+        unread[open_] = np.array([value is None for value in read])[codes]
+    for word in form.missing:  # also -999 where the file has -999.0
+        number = form.value(word)
+        if number is not None:
+            values[values == number] = np.nan
+    return values, unread
+
+
+_INFINITE = ("inf", "infinity", "\u221e")
+
+
+def _read_text(text: str, form: NumberFormat) -> float | None:
+    """A number, NaN for a missing one, None for what is neither."""
+    if is_missing_word(text, form.missing) or text.strip().lower().lstrip("+-") in _INFINITE:
+        return float("nan")
+    value = form.value(text)
+    return value if value is not None and np.isfinite(value) else None
+
+
+def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
+    """Numbers that would overflow later, far from where they stand; raises DataError."""
+    huge = np.abs(values) > LARGEST
+    if huge.any():
+        row = int(huge.argmax())
+        raise DataError(
+            f"{source}: column '{column.name}': '{shorten(str(column.iloc[row]))}' in data row "
+            f"{column.index[row] + 1} is beyond ±1e30",
+            "data.path",
+        )
+
+
+def shorten(value: str, length: int = 40) -> str:
+    """A value for a message."""
+    return value if len(value) <= length else value[: length - 1] + "…"
+
+
+def to_text(column: pandas.Series) -> pandas.Series:
+    """A column as text, None where a value is missing."""
+    present = column.notna().to_numpy()
+    values = column.astype(object)
+    return values.where(present, None).map(str, na_action="ignore")
+
+
+def looks_numeric(column: pandas.Series, share: float = 1.0) -> bool:
+    """Whether (at least this share of) the values that are there are numbers."""
+    import pandas
+
+    if column.dtype == bool:
+        return False
+    present = column.dropna()
+    if not len(present):
+        return False
+    return bool(pandas.to_numeric(present, errors="coerce").notna().mean() >= share)

@@ -1,0 +1,398 @@
+"""What a folder of pictures holds: parts, classes and pictures, and what is left out or taken for something.
+
+`init`, `train` and `check` share this one description, so that they read the same files and say the
+same about the others. Nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnzoo.config.schema import ImageFolderOptions
+from nnzoo.data.image_files.folder_tree import (
+    EXTENSIONS,
+    UNREAD,
+    Folder,
+    LeftOut,
+    by_type,
+    examples,
+    extension,
+    folder_names,
+    plural,
+    relative_paths,
+    scan,
+    unwrapped,
+)
+from nnzoo.data.image_files.split_names import (
+    IMAGE_WORDS,
+    MASK_WORDS,
+    PART_WORDS,
+    UNLABELLED,
+    is_plain,
+    part_of,
+    parts_of,
+    same_name,
+    words_of,
+)
+from nnzoo.errors import DataError
+
+PARTS = ("train", "val", "test")
+
+Pictures = dict[str, list[str]]
+"""The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
+
+
+@dataclass
+class ImageFolder:
+    """The pictures of each class of each part that has a folder ("train" always).
+
+    notes: one line for whatever is left out or taken for something; faults: why it cannot train.
+    suggestion: the folder below it that holds the parts or classes, where it is another one.
+    """
+
+    root: Path
+    parts: dict[str, Pictures] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    suggestion: str | None = None
+
+    def lines(self) -> list[str]:
+        """The notes, with paths relative to the folder."""
+        return [relative_paths(note, self.root) for note in self.notes]
+
+    def check(self) -> None:
+        """Raise DataError with all faults."""
+        if len(self.faults) == 1:
+            raise DataError(self.faults[0])
+        if self.faults:
+            lines = "".join(f"\n  {fault}" for fault in self.faults)
+            raise DataError(f"{self.root}: {len(self.faults)} problems{lines}")
+
+
+def describe_folder(
+    root: Path, labels: Sequence[str] | None = None, classes: Sequence[str] | None = None
+) -> ImageFolder:
+    """Describe a folder of class folders, or of parts (train, val, test) that hold them.
+
+    labels: known from an earlier reading; classes: names of the class folders, where a user gives
+    them. Raises DataError where a folder is missing or cannot be read.
+    """
+    if not root.is_dir():
+        if root.exists():
+            raise DataError(f"data.path: {root} is a file, not a folder; unpack an archive first")
+        raise DataError(f"data.path: no folder {root}")
+    return _Description(root, labels, classes).result
+
+
+def description(options: ImageFolderOptions) -> list[str]:
+    """Lines on the folder that a config names. Raises DataError where it cannot train."""
+    if not os.path.exists(options.path):
+        return [f"no folder {options.path} here"]
+    folder = describe_folder(Path(options.path), classes=options.classes)
+    folder.check()
+    counts = [
+        f"{sum(map(len, pictures.values())):,} {part}" for part, pictures in folder.parts.items()
+    ]
+    return [f"pictures: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
+
+
+class _Description:
+    """The steps of `describe_folder`."""
+
+    def __init__(
+        self, root: Path, labels: Sequence[str] | None, classes: Sequence[str] | None
+    ) -> None:
+        self.result = ImageFolder(root)
+        self.classes = None if classes is None else [same_name(each) for each in classes]
+        top = scan(str(root), links=True, below=lambda name: part_of(name) is not None)
+        self.left_out = LeftOut()
+        self.left_out.add(top.left_out)
+        parts = self._parts(top)
+        if "train" in parts:
+            class_folders = {
+                part: self._class_folders(part, folder) for part, folder in parts.items()
+            }
+            self._match(class_folders, labels, parts)
+        self.result.notes += self.left_out.notes()
+
+    def _parts(self, top: Folder) -> dict[str, Folder]:
+        """The folder of each part; the root itself where there are only classes."""
+        full = top.full
+        if self.classes is not None and {same_name(each.name) for each in full} >= {*self.classes}:
+            return {"train": top}
+        parts = parts_of([each.name for each in full])
+        named = {
+            part: [_inner(each) for each in full if parts.get(each.name) == part] for part in PARTS
+        }
+        holders = {
+            part: [each for each in folders if _holds_classes(each)]
+            for part, folders in named.items()
+        }
+        if not any(holders.values()):
+            return self._only_classes(top, full)
+        faults = self.result.faults
+        strangers = [each for each in full if each.name not in parts]
+        if not named["train"] and (train := _only_other_part(strangers, holders)):
+            holders["train"] = [_inner(train)]
+            strangers.remove(train)
+        classes = [each for each in strangers if each.pictures]
+        if len(classes) > 1 and not (holders["val"] or holders["test"]):
+            faults.append(
+                f"{self.root}: '{holders['train'][0].name}' holds folders ({folder_names(holders['train'][0].full)}) "
+                f"as a part does, but beside it {folder_names(classes)} hold pictures as classes do; move "
+                "what is no class elsewhere, or name the classes in data.classes"
+            )
+        for part, folders in holders.items():
+            if len(folders) > 1:
+                names = " and ".join(f"{each.name}/" for each in folders)
+                faults.append(
+                    f"{self.root} has {names}, which are both the {_TITLES[part]} part; rename or "
+                    "merge them"
+                )
+        if not holders["train"]:
+            names = ", ".join(f"{each.name}/" for folders in holders.values() for each in folders)
+            flat = [each for each in named["train"] if each.pictures]
+            but = f"{flat[0].name}/ has no class folders" if flat else "no train/"
+            faults.append(f"{self.root} has {names} but {but}")
+        for part, folders in named.items():
+            for each in folders:
+                if each not in holders[part] and part != "train":
+                    self._skip(
+                        each, "has no class folders (no labels); 'nnzoo predict' answers them"
+                    )
+        for each in strangers:
+            self._skip(each, "is neither train, val nor test")
+        self._skip_empty(top)
+        self._skip_loose(top, "beside the parts")
+        chosen = {part: folders[0] for part, folders in holders.items() if folders}
+        for part, folder in chosen.items():
+            place = os.path.relpath(folder.path, self.root)
+            if place.lower() != part:
+                self.result.notes.append(f"{place}/ is taken for the {_TITLES[part]} part")
+        return chosen
+
+    def _only_classes(self, top: Folder, full: list[Folder]) -> dict[str, Folder]:
+        """The root as the one part, unless its folders are no classes."""
+        faults = self.result.faults
+        parts = [each for each in full if part_of(each.name)]
+        if not full:
+            tables = [
+                each for each in top.left_out.other if extension(each) in ("csv", "tsv", "txt")
+            ]
+            unread = top.left_out.unread
+            if top.pictures:
+                but = f" ({examples(tables)} with labels is not read)" if tables else ""
+                faults.append(
+                    f"{self.root} has no class folders; put each class's pictures into its own{but}"
+                )
+            elif unread:
+                faults.append(
+                    f"{self.root} has no pictures that can be read: {by_type(unread)}; "
+                    f"{UNREAD[extension(unread[0])]}"
+                )
+            else:
+                faults.append(f"{self.root} has no pictures; {', '.join(EXTENSIONS)} are read")
+            return {}
+        if len(full) == 1 and not full[0].pictures and full[0].full:
+            self.result.suggestion = unwrapped(full[0]).path
+            faults.append(
+                f"{self.root} holds only the folder {full[0].name}/, which holds folders; give "
+                f"{self.result.suggestion}"
+            )
+        elif parts and len(parts) == len(full):
+            faults.append(
+                f"{folder_names(parts)} of {self.root} hold pictures but no class folders; labels come from "
+                "folders: one folder per class in each"
+            )
+        else:
+            self._check_names(self.root, full)
+            self.result.notes += [
+                f"folder {each.name}/ is taken for a class: it holds pictures and no folders"
+                for each in parts
+            ]
+        return {} if faults else {"train": top}
+
+    def _check_names(self, folder: Path | str, full: list[Folder]) -> None:
+        """Find folders that look like classes but are parts, or kinds of pictures."""
+        if self.classes is not None:
+            return
+        faults = self.result.faults
+        words = {each.name: set(words_of(each.name)) for each in full}
+        kinds = {part: [name for name, each in words.items() if any(PART_WORDS.get(w) == part for w in each)]
+                 for part in PARTS}  # fmt: skip
+        otherwise = "if they are classes, name them in data.classes"
+        if kinds["train"] and (kinds["val"] or kinds["test"]):
+            names = examples([f"{name}/" for part in PARTS for name in kinds[part]], 4)
+            faults.append(
+                f"{folder}: {names} look like parts of each class; make train/ and test/ with one "
+                f"folder per class in each; {otherwise}"
+            )
+            return
+        nested = [each for each in full if not each.pictures]
+        inner = Counter(
+            name for each in nested for name in {same_name(f.name).casefold() for f in each.full}
+        )
+        shared = sorted(name for name, count in inner.items() if count > 1)
+        masks = [each for each in full if words[each.name] & MASK_WORDS]
+        images = [each for each in full if words[each.name] & IMAGE_WORDS and each not in masks]
+        if shared:
+            self.result.suggestion = (images or nested)[0].path
+            faults.append(
+                f"{folder}: {folder_names(nested)} hold no pictures but folders of the same names "
+                f"({examples(shared)}): they are parts or kinds of pictures, not classes. Rename parts "
+                f"train/, val/ and test/, or give one of them, as {self.result.suggestion}; {otherwise}"
+            )
+        elif masks and images:
+            faults.append(
+                f"{folder}: {folder_names([*images, *masks])} look like pictures and their masks or labels, not "
+                f"classes; give a folder with one folder per class; {otherwise}"
+            )
+
+    def _class_folders(self, part: str, folder: Folder) -> dict[str, list[Folder]]:
+        """The folders of each class, by label, of the folder of a part."""
+        faults = self.result.faults
+        full = folder.full
+        chosen = full
+        if self.classes is not None:
+            chosen = [each for each in full if same_name(each.name) in self.classes]
+            for each in full:
+                if each not in chosen:
+                    self._skip(each, "is not among data.classes")
+            missing = {*self.classes} - {same_name(each.name) for each in chosen}
+            if missing and part == "train":
+                faults.append(
+                    f"{folder.path} has no pictures of {examples(sorted(missing))} (data.classes)"
+                )
+        if folder.path != str(self.root):
+            self.left_out.add(folder.left_out)
+            self._check_names(folder.path, chosen)
+            self._skip_empty(folder)
+        elif part == "train":
+            self._skip_empty(folder)
+        self._skip_loose(folder, "beside the class folders")
+        result: dict[str, list[Folder]] = {}
+        for each in chosen:
+            left_out = each.all_left_out()
+            self.left_out.add(left_out)
+            if not each.count():
+                faults.append(
+                    f"class folder without pictures that can be read: {each.path} has "
+                    f"{by_type(left_out.unread)}; {UNREAD[extension(left_out.unread[0])]}"
+                )
+            result.setdefault(same_name(each.name), []).append(each)
+        for label, folders in result.items():
+            if len(folders) > 1:
+                names = " and ".join(repr(each.name) for each in folders)
+                self.result.notes.append(
+                    f"class '{label}' has {len(folders)} folders: {names} are the same name"
+                )
+            inside = [each.name for f in folders for each in f.full]
+            if inside:
+                self.result.notes.append(
+                    f"class '{label}' has pictures in folders below it too: {examples(inside)}"
+                )
+        return result
+
+    def _match(
+        self, by_part: dict[str, dict[str, list[Folder]]], labels: Sequence[str] | None,
+        folders: dict[str, Folder],
+    ) -> None:  # fmt: skip
+        """Give each class folder its label, and find classes that training rows lack."""
+        faults = self.result.faults
+        train = by_part["train"]
+        if labels is None:
+            labels = sorted(each[0].name for each in train.values())
+        if len(labels) < 2:
+            faults.append(
+                f"{folders['train'].path} has {len(labels)} class folder(s); a classifier needs at least two "
+                "(labels come from the names of folders, not from .txt, .csv or other files)"
+            )
+        exact = {same_name(label): label for label in labels}
+        folded: dict[str, list[str]] = {}
+        for each in labels:
+            folded.setdefault(same_name(each).casefold(), []).append(each)
+        alike = [names for names in folded.values() if len(names) > 1]
+        self.result.notes += [
+            f"classes {' and '.join(map(repr, names))} differ in nothing but capitals"
+            for names in alike
+        ]
+        for part, classes in by_part.items():
+            if part != "train" and len(classes) == 1 and not {*classes} & {*exact}:
+                (only,) = classes
+                if {*words_of(only)} <= UNLABELLED:
+                    self._skip(folders[part], f"has no class folders but {only}/ (no labels)")
+                    continue
+            pictures: Pictures = {}
+            for name, class_folders in classes.items():
+                near = folded.get(name.casefold(), [])
+                label = exact.get(name) or (near[0] if len(near) == 1 else None)
+                if label is None:
+                    faults.append(
+                        f"{folders[part].path} has the class '{name}' that training never saw; "
+                        "add training pictures of it, move it elsewhere, or name the classes in data.classes"
+                    )
+                    continue
+                if name not in exact:
+                    self.result.notes.append(
+                        f"{class_folders[0].path} is taken for class '{label}'"
+                    )
+                files = [file for folder in class_folders for file in folder.walk()]
+                pictures.setdefault(label, []).extend(files)
+            self.result.parts[part] = pictures
+            lacking = [each for each in labels if each not in pictures]
+            if lacking and part != "train":
+                self.result.notes.append(
+                    f"{folders[part].path} has no pictures of {examples(lacking)}"
+                )
+        self.result.labels = list(labels)
+
+    @property
+    def root(self) -> Path:
+        return self.result.root
+
+    def _skip(self, folder: Folder, why: str) -> None:
+        count = plural(folder.count() or len(folder.all_left_out().unread), "picture")
+        self.result.notes.append(f"left out: {count} in {folder.path}/, which {why}")
+
+    def _skip_empty(self, folder: Folder) -> None:
+        full = {id(each) for each in folder.full}
+        empty = [f"{each.path}/" for each in folder.folders if id(each) not in full]
+        if empty:
+            count = plural(len(empty), "folder")
+            self.result.notes.append(f"left out: {count} without pictures ({examples(empty)})")
+
+    def _skip_loose(self, folder: Folder, where: str) -> None:
+        if folder.pictures:
+            count = plural(len(folder.pictures), "picture")
+            self.result.notes.append(f"left out: {count} {where} ({examples(folder.pictures)})")
+
+
+_TITLES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def _holds_classes(folder: Folder) -> bool:
+    """Whether a folder looks like a part: folders with pictures in it, more than one beside its own."""
+    full = folder.full
+    return len(full) > 1 or bool(full and not folder.pictures)
+
+
+def _only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
+    """The one folder of another name that has classes of the parts beside it; None where several or none has."""
+    classes = {same_name(each.name) for part in holders.values() for f in part for each in f.full}
+    alike = [each for each in strangers if {same_name(f.name) for f in _inner(each).full} & classes]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _inner(folder: Folder) -> Folder:
+    """The folder in a part that holds its classes: train itself, or train/train or train/images."""
+    if folder.pictures or len(folder.full) != 1:
+        return folder
+    (inner,) = folder.full
+    repeated = same_name(inner.name).casefold() == same_name(folder.name).casefold()
+    plain = repeated or is_plain(inner.name) or part_of(inner.name) == part_of(folder.name)
+    return _inner(inner) if plain and inner.full else folder

@@ -1,0 +1,286 @@
+"""CSV files as frames of text, in pieces, with errors that name the line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal
+
+from nnzoo.data import limits
+from nnzoo.data.columns.lookup import shorten
+from nnzoo.data.table_files.csv_header import form_of, is_words
+from nnzoo.data.table_files.csv_layout import Layout, find_layout
+from nnzoo.data.table_files.csv_rows import (
+    DELIMITERS,
+    CutError,
+    Row,
+    cut,
+    is_comment,
+    other_delimiter,
+)
+from nnzoo.data.table_files.file_kind import Source
+from nnzoo.data.table_files.text_lines import TextLines, read_head
+from nnzoo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+# A CSV is read in pieces of so many characters: some 50,000 rows of ten numbers.
+PIECE = 1 << 22
+MAX_FOOTER = 20  # rows
+
+
+def read_csv(
+    source: Source,
+    codec: str,
+    delimiter: str,
+    header: bool | Literal["auto"],
+    skip_rows: int | Literal["auto"],
+    bounded: bool,
+) -> Iterator[tuple[pandas.DataFrame, bool, list[str]]]:
+    """The pieces of a text: columns of text, whether the file names them, and new notes.
+
+    bounded: where all pieces shall be held at once. Raises DataError, with the line, for what would
+    otherwise be repaired or lost in silence.
+    """
+    file = source.file
+    size = file.stat().st_size
+    if bounded and size > limits.MAX_CSV_BYTES:
+        raise DataError(
+            f"{file} has {size:,} bytes; a CSV may have {limits.MAX_CSV_BYTES:,}. Keep fewer rows or "
+            "columns, or save it as Parquet"
+        )
+    head = read_head(source, codec)
+    layout = find_layout(file, head, delimiter, header, skip_rows)
+    notes = layout.notes
+    start = count = 0
+    rows: list[list[str]] = []
+    with closing(_Lines(source, codec, layout)) as lines:
+        reader = _Rows(lines, layout)
+        for cells in reader:
+            count += 1
+            if bounded and count * layout.width > limits.MAX_CELLS:
+                rows = []  # from here on the rows are counted, for the message below
+                continue
+            rows.append(cells)
+            if lines.size >= PIECE:
+                yield _frame(rows, layout, start), layout.named, notes
+                start, rows, notes = count, [], []
+                lines.start_piece()
+        if bounded:
+            limits.refuse_cells(file, count, layout.width)
+        notes = notes + reader.notes()
+        if rows or notes or not count:
+            yield _frame(rows, layout, start), layout.named, notes
+
+
+def _frame(rows: list[list[str]], layout: Layout, start: int) -> pandas.DataFrame:
+    """Columns of text, None where there is none; start: the number of the first row."""
+    import pandas
+
+    columns = list(zip(*rows, strict=True)) or [() for _ in layout.names]
+    index = pandas.RangeIndex(start, start + len(rows))
+    series = [
+        pandas.Series(
+            column if all(column) else [cell or None for cell in column], index=index, dtype=str
+        )
+        for column in columns[: len(layout.names)]
+    ]
+    frame = pandas.concat(series, axis=1)
+    frame.columns = pandas.Index(layout.names)
+    return frame
+
+
+class _Lines:
+    """The lines below the header.
+
+    size: characters since the last piece, of which `row_begins` lie above the row that is read;
+    last_row: the line where the row before ends; last: the last line. Raises DataError for a row
+    that does not end.
+    """
+
+    def __init__(self, source: Source, codec: str, layout: Layout) -> None:
+        self.file = source.file
+        self.skip = layout.skip
+        self.text = TextLines(source, codec)
+        self.size = self.row_begins = self.blank = self.formulas = 0
+        self.last_row = layout.skip
+        self.last = ""
+
+    def __iter__(self) -> Iterator[str]:
+        lines = iter(self.text)
+        for _ in range(self.skip):
+            next(lines, "")
+        longest = limits.MAX_ROW
+        for line in lines:
+            self.size += len(line)
+            if self.size - self.row_begins >= longest:
+                raise DataError(
+                    f"{self.file}:{self.last_row + 1}: a row of more than {longest:,} characters"
+                )
+            if '="' in line:
+                self.formulas += 1
+            elif line.isspace():
+                self.blank += 1
+            self.last = line
+            yield line
+
+    def start_piece(self) -> None:
+        """Count characters anew."""
+        self.size = self.row_begins = 0
+
+    def close(self) -> None:
+        self.text.close()
+
+
+class _Rows:
+    """The data rows, all of one width; what is left out is counted for `notes`.
+
+    A row of another width is an error, but for comments, and for lines of text at the end.
+    """
+
+    def __init__(self, lines: _Lines, layout: Layout) -> None:
+        self.lines = lines
+        self.layout = layout
+        self.first = layout.names if layout.named else []
+        # Lines that were left out: the first, and how many.
+        self.comments: list[Row] = []
+        self.footer: list[Row] = []
+        self.headers: list[Row] = []
+        self.empty: list[Row] = []
+        self.kept_empty: list[Row] = []
+        self.any = False
+        self.pending: list[Row] = []  # left out if they turn out to be the last
+        self.longer: list[Row] = []
+
+    def __iter__(self) -> Iterator[list[str]]:
+        layout, width, file, lines = self.layout, self.layout.width, self.lines.file, self.lines
+        header = layout.header
+        try:
+            for row in cut(file, lines, layout.delimiter, layout.skip):
+                lines.row_begins, lines.last_row = lines.size, lines.text.number
+                cells = row.cells
+                plain = len(cells) == width and cells[0] and cells[-1] and cells != header
+                if plain and self.any and not self.pending and not self.footer and not layout.blank:
+                    yield cells
+                    continue
+                if len(cells) != width:
+                    fitted = self._other_width(row)
+                    if fitted is None:
+                        continue
+                    cells = fitted
+                if self.footer and any(map(str.strip, cells)):
+                    raise self._ragged(self.footer[0])
+                if cells == header:
+                    self.headers.append(row)
+                    continue
+                if self._may_end_table(cells):
+                    self.pending.append(Row(row.line, cells))
+                    continue
+                for each in self.pending:
+                    yield each.cells
+                    if not any(map(str.strip, each.cells)):
+                        self.kept_empty.append(each)
+                self.pending = []
+                if layout.blank and any(map(str.strip, cells[-layout.blank :])):
+                    raise DataError(
+                        f"{file}:{row.line}: a value in a column that has no name and was empty "
+                        "above; name it, or remove the value"
+                    )
+                self.any, self.first = True, self.first or cells
+                yield cells
+            if not self.any:  # a table of nothing but gaps
+                yield from (row.cells for row in self.pending)
+                return
+            for row in self.pending:
+                (self.footer if any(map(str.strip, row.cells)) else self.empty).append(row)
+        except CutError as error:
+            raise DataError(f"{file}:{error.line}: {error}") from None
+
+    def _may_end_table(self, cells: list[str]) -> bool:
+        """Whether a row is empty, or holds a few words below an empty one or where numbers were."""
+        if cells[0] and cells[-1]:
+            return False
+        present = [j for j, cell in enumerate(cells) if cell.strip()]
+        if not present:
+            return True
+        few = 2 * len(present) <= len(cells) and len(self.pending) < MAX_FOOTER
+        return (
+            few
+            and all(form_of(cells[j]) == "word" for j in present)
+            and (
+                bool(self.pending)
+                or all(self.layout.sample.mostly(j) not in (None, "word") for j in present)
+            )
+        )
+
+    def _other_width(self, row: Row) -> list[str] | None:
+        """The row brought to the width of the table; None where it is left out."""
+        layout, cells = self.layout, row.cells
+        if is_comment(row):
+            self.comments.append(row)
+            return None
+        width = len(cells)
+        while width > layout.width and not cells[width - 1].strip():
+            width -= 1
+        if width == layout.width:  # delimiters at the end of this line
+            self.longer.append(row)
+            return cells[:width]
+        if width < layout.width and width >= layout.width - layout.blank:
+            return cells + [""] * (layout.width - width)
+        words = is_words(cells)
+        if width < layout.width and words and len(self.footer) < MAX_FOOTER and not self._others():
+            self.footer.append(row)  # an error, should a row of the table follow
+            return None
+        raise self._ragged(row)
+
+    def _ragged(self, row: Row) -> DataError:
+        layout = self.layout
+        hint = other_delimiter([self.first], layout.delimiter) if self.first else ""
+        others = [] if self.footer else self._others()
+        if not hint and others:
+            hint = f"; this line is separated by {others[0]}, unlike those above"
+        return DataError(
+            f"{self.lines.file}:{row.line}: ragged rows: {len(row.cells)} values where the first row "
+            f"has {layout.width}{hint}"
+        )
+
+    def _others(self) -> list[str]:
+        """The delimiters, as messages show them, that would cut the last line into a row."""
+        return [
+            shown for other, shown in DELIMITERS.items()
+            if other != self.layout.delimiter
+            and self.lines.last.count(other) + 1 == self.layout.width > 1
+        ]  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """What was left out or undone so far, a line for each kind."""
+        lines = self.lines
+        notes = [
+            f"{_rows(rows)} {what}"
+            for rows, what in (
+                (self.comments, "left out: comments"),
+                (self.headers, "left out: the header again"),
+                (self.kept_empty, "without a value: all missing"),
+                (self.empty, "left out: delimiters without a value at the end of the file"),
+                (self.footer, "left out: text below the table"),
+                (self.longer, "with delimiters at the end, which were left out"),
+            )
+            if rows
+        ]
+        if self.footer:
+            notes[-1 - bool(self.longer)] += f", '{shorten(self.footer[0].cells[0])}'"
+        if lines.blank and self.layout.width == 1:
+            notes.append(f"{lines.blank:,} blank lines left out")
+        if lines.formulas:
+            notes.append(
+                f'in {lines.formulas:,} lines ="…" was read as the text between the quotes'
+            )
+        if lines.text.marks:
+            notes.append(f"{lines.text.marks:,} byte order marks within the text were left out")
+        return notes
+
+
+def _rows(rows: list[Row]) -> str:
+    where = f"line {rows[0].line:,}"
+    return where if len(rows) == 1 else f"{len(rows):,} lines (first: {where})"

@@ -1,0 +1,146 @@
+"""The first sheet of an Excel file as the CSV that Excel would save."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nnzoo.data import limits
+from nnzoo.data.columns.lookup import shorten
+from nnzoo.data.table_files.file_kind import Source
+from nnzoo.errors import DataError, NnzooError, first_line
+from nnzoo.extras import require
+
+# A formula whose result was not stored: the program that wrote the file did not reckon.
+_UNSOLVED = re.compile(
+    rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
+
+
+def excel_as_text(file: Path) -> tuple[Source, list[str]]:
+    """The values of the first sheet as a CSV of UTF-8, and notes on what else the file holds.
+
+    Raises UsageError without the package that reads Excel files, DataError for damaged or too large
+    ones, before they are unpacked.
+    """
+    require("excel", f"{file} is an Excel file, which", "openpyxl")
+    try:
+        _refuse_large(file)
+        rows, notes = _read(file)
+    except NnzooError:
+        raise
+    except Exception as error:  # what openpyxl raises has no common ground but this
+        raise DataError(f"{file} is not a readable Excel file: {first_line(error)}") from None
+    data = _written(file, rows)
+
+    def opened() -> BinaryIO:
+        return io.BytesIO(data)
+
+    return Source(file, "text", opened, packed=True), notes
+
+
+def _refuse_large(file: Path) -> None:
+    """Refuse parts that unpack to more than is read; they cannot unpack to more than they say."""
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            sheet = info.filename.startswith("xl/worksheets/")
+            shared = info.filename == "xl/sharedStrings.xml"
+            limit = limits.MAX_SHEET_BYTES // (1 if sheet else 2 if shared else 8)
+            if info.file_size > limit and info.filename.endswith((".xml", ".rels")):
+                raise DataError(
+                    f"{file} unpacks to {info.file_size:,} bytes ({shorten(info.filename)}); at most "
+                    f"{limit:,}. Save it as CSV or Parquet"
+                )
+
+
+def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
+    import warnings
+
+    import openpyxl
+
+    with warnings.catch_warnings(), file.open("rb") as binary:
+        warnings.simplefilter("ignore")  # of drawings and rules that no value depends on
+        book = openpyxl.load_workbook(binary, read_only=True, data_only=True, keep_links=False)
+        try:
+            if not book.worksheets:
+                raise DataError(f"{file} has no sheet of cells")
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # what the file says of its size may be wrong
+            rows: list[list[Any]] = []
+            count = 0
+            for row in sheet.iter_rows(values_only=True):
+                width = len(row)
+                while width and row[width - 1] is None:
+                    width -= 1
+                count += max(1, width)
+                if count > limits.MAX_EXCEL_CELLS:
+                    raise DataError(
+                        f"{file} has more than {limits.MAX_EXCEL_CELLS:,} cells; save it as CSV or "
+                        "Parquet"
+                    )
+                limits.refuse_columns(file, width, len(rows) + 1)
+                rows.append(list(row[:width]))
+            names = [f"'{shorten(each.title, 20)}'" for each in book.worksheets]
+            part = sheet._worksheet_path
+        finally:
+            book.close()
+    notes = []
+    if len(names) > 1:
+        shown = ", ".join(names[1:5]) + (", …" if len(names) > 5 else "")
+        notes.append(f"sheet {names[0]} is read, the first of {len(names)} (not read: {shown})")
+    unsolved = _count_unsolved(file, part.lstrip("/"))
+    if unsolved:
+        notes.append(
+            f"{unsolved:,} formulas without a stored result count as missing; open and save {file.name} "
+            "in a spreadsheet first"
+        )
+    return rows, notes
+
+
+def _count_unsolved(file: Path, part: str) -> int:
+    count = 0
+    with zipfile.ZipFile(file) as archive, archive.open(part) as sheet:
+        rest = b""
+        while data := sheet.read(1 << 20):
+            data = rest + data
+            cut = data.rfind(b"</row>")
+            whole, rest = (data[: cut + 6], data[cut + 6 :]) if cut >= 0 else (b"", data)
+            count += len(_UNSOLVED.findall(whole))
+    return count
+
+
+def _written(file: Path, rows: list[list[Any]]) -> bytes:
+    """Rows of one width as CSV. Of a column in which a time of day stands all dates have one."""
+    width = max(map(len, rows), default=0)
+    timed = {
+        j for row in rows for j, value in enumerate(row)
+        if isinstance(value, datetime) and value.time() != time()
+    }  # fmt: skip
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        cells = [_cell(value, j in timed) for j, value in enumerate(row)]
+        writer.writerow(cells + [""] * (width - len(cells)))
+        if text.tell() > limits.MAX_CSV_BYTES:
+            raise DataError(f"{file} unpacks to more than {limits.MAX_CSV_BYTES:,} bytes of text")
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: Any, timed: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(" ") if timed else value.date().isoformat()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        seconds = round(value.total_seconds())
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,168 @@
+"""Lines of text files: their encoding, and what would be lost in silence on the way."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+
+from nnzoo.data import limits
+from nnzoo.data.table_files.encoding_guess import likely_encoding
+from nnzoo.data.table_files.file_kind import Source
+from nnzoo.errors import DataError
+
+# So much of a file tells whether it is text, and what its first rows are.
+HEAD_BYTES = 100_000
+HEAD_LINES = 1000
+HEAD_CHARACTERS = 300_000
+# What is tried for text that is no UTF-8: Windows and most of the rest in Western Europe.
+FALLBACK = "cp1252"
+# UTF-32 begins as UTF-16 does.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class EncodingError(DataError):
+    """Text that is not in the expected encoding.
+
+    suggested: one in which it can be read, whether or not it is the right one; None if there is none.
+    """
+
+    suggested: str | None = None
+
+
+def find_encoding(source: Source, encoding: str) -> tuple[str, list[str]]:
+    """The codec of a text, and a note where it was guessed; raises DataError for binary files."""
+    with source.open() as binary:
+        head = binary.read(HEAD_BYTES)
+    mark = next((codec for bytes_, codec in _MARKS if head.startswith(bytes_)), None)
+    if encoding != "auto":
+        stated = codecs.lookup(encoding).name
+        # A mark at the beginning is no part of the first name.
+        return (mark if mark and mark.startswith(stated) else encoding), []
+    if mark:
+        return mark, []
+    if b"\0" not in head:
+        return "utf-8", []
+    even, odd = head[: len(head) // 2 * 2 : 2], head[1::2]
+    for codec, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        # Most letters and digits of UTF-16 have a zero byte, in one place of the two.
+        if zeros.count(0) >= 0.7 * len(zeros) and others.count(0) == 0:
+            return codec, [f"read as {codec.upper()} by its zero bytes (data.encoding)"]
+    raise DataError(
+        f"{source.file} is not a text file (it holds zero bytes); expected CSV in UTF-8"
+    )
+
+
+class TextLines:
+    """The lines of a text with their ends, counted from 1.
+
+    number: of the last line; marks: how many byte order marks were removed within the text, where
+    files were put together. Raises DataError for bytes that are no text in this encoding and for
+    zero characters, which other programs take for an end.
+    """
+
+    def __init__(self, source: Source, codec: str) -> None:
+        self.source = source
+        self.codec = codec
+        # Line ends within quotes stay what they are.
+        self.text = io.TextIOWrapper(source.open(), encoding=codec, newline="")
+        self.number = self.marks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._next():
+            self.number += 1
+            if "\0" in line:
+                raise DataError(f"{self.source.file}:{self.number}: a zero character; not text")
+            if "\ufeff" in line:
+                self.marks += line.count("\ufeff") - (self.number == 1 and line[0] == "\ufeff")
+                line = line.replace("\ufeff", "")
+            yield line
+
+    def _next(self) -> str:
+        try:
+            return self.text.readline(limits.MAX_ROW)
+        except UnicodeError:
+            raise _wrong_encoding(self.source, self.codec) from None
+
+    def close(self) -> None:
+        self.text.close()
+
+
+def read_head(source: Source, codec: str) -> list[str]:
+    """The first lines of a text; a line of endless length ends them."""
+    lines: list[str] = []
+    size = 0
+    text = TextLines(source, codec)
+    try:
+        for line in text:
+            lines.append(line)
+            size += len(line)
+            if len(lines) >= HEAD_LINES or size >= HEAD_CHARACTERS or len(line) >= limits.MAX_ROW:
+                break
+    except EncodingError:
+        if not lines:
+            raise  # else the reader comes to the place, and names it
+    finally:
+        text.close()
+    return lines
+
+
+def _wrong_encoding(source: Source, codec: str) -> EncodingError:
+    """What names the first byte that does not fit; who reads text is told of it some bytes before."""
+    # Without the word for it, a mark at the beginning counts as three bytes of text.
+    codec = codec.removesuffix("-sig")
+    decoder = codecs.getincrementaldecoder(codec)()
+    line, before = 1, 0
+    return_before = False  # a line end of two characters may lie in two blocks
+    with source.open() as binary:
+        while True:
+            data = binary.read(1 << 20)
+            waiting = len(decoder.getstate()[0])  # of the bytes before, an unfinished character
+            try:
+                text = decoder.decode(data, final=not data)
+            except UnicodeError as error:
+                start = getattr(error, "start", 0) - waiting
+                line += _line_ends(data[: max(0, start)].decode(codec, "replace"), return_before)[0]
+                return _encoding_error(source, codec, line, before + start + 1)
+            count, return_before = _line_ends(text, return_before)
+            line += count
+            before += len(data)
+            if not data:
+                return EncodingError(f"{source.file} changed while it was read")
+
+
+def _line_ends(text: str, return_before: bool) -> tuple[int, bool]:
+    count = text.count("\n") + text.count("\r") - text.count("\r\n")
+    return count - (return_before and text.startswith("\n")), text.endswith("\r")
+
+
+def _encoding_error(source: Source, codec: str, line: int, place: int) -> EncodingError:
+    where = f"{source.file}:{line}"
+    if codec != "utf-8":
+        return EncodingError(f"{where}: not {codec} text (byte {place}); correct data.encoding")
+    with source.open() as binary:
+        likely = likely_encoding(binary.read(HEAD_BYTES))
+    tried = [each for each in (likely, FALLBACK) if each and _decodes(source, each)]
+    error = EncodingError(
+        f"{where}: not UTF-8 text (byte {place}); save the file as UTF-8, or name its encoding "
+        f"(data.encoding: {tried[0] if tried else FALLBACK})"
+    )
+    error.suggested = tried[0] if tried else "latin-1"
+    return error
+
+
+def _decodes(source: Source, codec: str) -> bool:
+    decoder = codecs.getincrementaldecoder(codec)()
+    with source.open() as binary:
+        try:
+            while data := binary.read(1 << 20):
+                decoder.decode(data)
+        except UnicodeError:
+            return False
+    return True

@@ -1,0 +1,187 @@
+"""Where a run computes, and what it changes of the process for that."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnzoo.config.schema import TrainOptions
+from nnzoo.distributed import ALONE, Processes, launched, local_size
+from nnzoo.errors import UsageError
+from nnzoo.kernels import openmp
+
+
+def all_threads() -> int:
+    """As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set; where torchrun
+    has set that to 1, as it does for several processes, this one's share of the processors. No more than
+    OpenMP gives: OMP_THREAD_LIMIT and others may allow fewer."""
+    if not launched() or os.environ.get("OMP_NUM_THREADS") != "1":
+        return openmp.team_size(torch.get_num_threads())
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        processors = os.cpu_count() or 1
+    return openmp.team_size(max(1, processors // local_size()))
+
+
+ALL_THREADS = all_threads()
+
+
+# Its attributes are properties that torch's types do not know.
+_deterministic: Any = torch.utils.deterministic
+
+# Numbers of glibc's mallopt (malloc.h).
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Tell glibc not to give memory back to the system between steps: to get it again took 10,000
+    page faults a step of a CNN in bfloat16, and a third of the step. What is larger than 32 MB, as the
+    LSTM of a batch of 1,024 needs it, would go back even so, were it not for the second line."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # another C library
+    mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_MMAP_MAX, 0)
+
+
+# Linux's madvise (bits/mman-linux.h).
+_DONTNEED = 4
+
+
+@cache
+def give_back_code() -> None:
+    """Let the process hold no more of torch's code than it uses: loading it has touched some 60 MB of its
+    libraries, of which a run needs a fourth again and gets it out of the system's cache of files."""
+    try:
+        madvise = ctypes.CDLL(None).madvise
+        maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
+    except (AttributeError, OSError, TypeError):
+        return  # another system
+    for line in maps:
+        where, access, *_, path = line.split(maxsplit=5)
+        # Code is read and never written: what is dropped can only come back as it was.
+        if access == "r-xp" and os.path.basename(path).startswith("libtorch"):
+            first, last = (int(each, 16) for each in where.split("-"))
+            madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)
+
+
+def use_threads(options: TrainOptions) -> None:
+    """Compute with as many threads as the run does: the last bits of a sum depend on their number."""
+    openmp.use_threads(ALL_THREADS if options.threads == "auto" else options.threads)
+
+
+def thread_note(options: TrainOptions) -> list[str]:
+    """A line where OpenMP gives this process fewer threads than the run has; after `use_threads`."""
+    threads = torch.get_num_threads()
+    if options.threads == "auto" or threads >= options.threads:
+        return []
+    return [
+        f"OpenMP gives this process {threads} of the run's {options.threads} threads "
+        "(OMP_THREAD_LIMIT, OMP_MAX_ACTIVE_LEVELS): it takes longer, and last digits may differ"
+    ]
+
+
+def make_exact(device: torch.device) -> None:
+    """Let a CUDA device compute the same bits each time, and in float32 where nothing else is asked for:
+    by default torch takes TF32, of 10 bits, for convolutions and recurrent layers."""
+    if device.type != "cuda":
+        return
+    if device.index is not None:
+        # NCCL works on the current device, and it is the one that autocast asks for bfloat16.
+        torch.cuda.set_device(device)
+    # Bit-identical repeats need a fixed cuBLAS workspace.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every new tensor is filled with NaN: a kernel for each, and no bit depends on it.
+    _deterministic.fill_uninitialized_memory = False
+    for place, name, value in _float32_flags():
+        _put(place, name, value)
+
+
+def _float32_flags() -> list[tuple[Any, str, Any]]:
+    """Objects, attributes and values that keep float32 from becoming TF32. torch has two sets, the second
+    since 2.9; where they disagree, to read the first raises RuntimeError."""
+    cudnn: Any = torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
+    flags: list[tuple[Any, str, Any]] = [
+        (cudnn, "allow_tf32", False),
+        (matmul, "allow_tf32", False),
+    ]
+    if hasattr(cudnn, "rnn"):
+        flags += [(each, "fp32_precision", "ieee") for each in (cudnn.conv, cudnn.rnn, matmul)]
+    return flags
+
+
+def _put(place: Any, name: str, value: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of torch deprecate the first set
+        setattr(place, name, value)
+
+
+@contextmanager
+def process_restored() -> Iterator[None]:
+    """Put back at the end what opening, training and asking a network change of the process: the number of
+    threads, the state of torch's generator, and what `make_exact` sets."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = _deterministic.fill_uninitialized_memory
+    workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    current = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
+    flags = []
+    with suppress(RuntimeError):
+        flags = [(place, name, getattr(place, name)) for place, name, _ in _float32_flags()]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        _deterministic.fill_uninitialized_memory = filled
+        for place, name, value in flags:
+            _put(place, name, value)
+        if torch.cuda.is_initialized():
+            torch.cuda.set_device(current)
+        if workspace is None:
+            os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+
+
+def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here. Of
+    several processes on a machine each takes a CUDA device of its own. The process then computes as
+    `make_exact` says."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not processes.alone:
+            if device.index is not None and local_size() > 1:
+                raise UsageError(f"--device {name}: the processes of a machine need one each; cuda")
+            if device.index is None:
+                device = torch.device("cuda", processes.local_rank)
+        if (device.index or 0) >= count:
+            found = f"{count} CUDA device(s)" if count else "no CUDA device"
+            needed = f" for {local_size()} processes" if local_size() > 1 else ""
+            raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
+        make_exact(device)
+    elif device.type == "mps":
+        # Exact sums and own units need float64, which Metal does not have.
+        raise UsageError("--device mps: not supported, metrics need float64; use --device cpu")
+    elif device.type != "cpu":
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
+    return device

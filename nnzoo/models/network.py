@@ -1,0 +1,376 @@
+"""A configuration to a live network: the only place that builds, for training and for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nnzoo import gpu
+from nnzoo.config import DATA, MODELS, RunConfig
+from nnzoo.config.load import from_dict, locates_errors
+from nnzoo.config.registry import plugin_error
+from nnzoo.config.schema import TorchvisionOptions, TrainOptions
+from nnzoo.data.batches import derive
+from nnzoo.data.columns.number_format import NumberFormat
+from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
+from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
+from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
+from nnzoo.evaluation.tasks import Regression, Task, build_task
+from nnzoo.kernels.openmp import fit_threads
+from nnzoo.models.cuda import adapt_layers
+from nnzoo.status import status
+
+# Bytes: its value, its gradient and the two averages that Adam keeps.
+TRAINED_WEIGHT = 16
+# Numbers that a layer reads and writes for one sample: 256 MB, of which there are some copies at once.
+MAX_ACTIVATIONS = 1 << 26
+COPIES = 8
+
+
+class Network(nn.Module):
+    """A model with everything it needs to answer: what it reads, and what its outputs mean.
+
+    Input: a raw batch of images, or a prepared batch of a table or series; output (batch, outputs)
+    in the task's scaled units.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        facts: dict[str, Any],
+        preprocess: Preprocess,
+        model: nn.Module,
+        task: Task,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.facts = facts
+        self.preprocess = preprocess
+        self.model = model
+        self.task = task
+        self.device = device
+        # Not a module of this one: its weights are the model's.
+        self.compiled: Callable[[Tensor], Any] | None = None
+        self.use(config.train, compiled=False)
+        # Where forecasts are relative: how many leading features are targets.
+        relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
+        self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
+        self.to(device)
+        if device.type == "cuda":
+            adapt_layers(model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.respond(self.preprocess(x) if self.preprocess.in_kind.name == "image" else x)
+
+    def respond(self, x: Tensor) -> Tensor:
+        """Outputs (batch, outputs) in the task's scaled units for what `preprocess` made."""
+        if not self.anchored:
+            return self.answer(x)
+        anchor = x[:, -1:, : self.anchored]
+        x = torch.cat([x[..., : self.anchored] - anchor, x[..., self.anchored :]], -1)
+        steps = self.task.outputs // self.anchored
+        return self.answer(x) + anchor.expand(-1, steps, -1).flatten(1)
+
+    def predict(self, raw: Tensor) -> Tensor:
+        """Answers for raw inputs, whatever their kind: probabilities (batch, classes), or values in
+        the target's own units (batch, outputs) float64.
+
+        raw: uint8 images (batch, channels, height, width); float64 rows of a table as
+        `encode_columns` makes them; float64 windows (batch, time, features) in their own units.
+        """
+        return self.task.interpret(self.respond(self.preprocess(raw)))
+
+    def use(self, options: TrainOptions, compiled: bool = True) -> None:
+        """Compute as these options say; what is 'auto' in them is not decided yet."""
+        self.precision = options.precision
+        self.native = options.kernels != "torch" and bool(self.native_layers())
+        for module in self.modules():
+            if hasattr(module, "use_native"):
+                module.use_native = self.native  # type: ignore[assignment]
+        self.compiled = torch.compile(self.model) if compiled and options.compile is True else None
+
+    def native_layers(self) -> list[Any]:
+        """The modules that native layers can compute."""
+        return [module for module in self.model.modules() if hasattr(module, "use_native")]
+
+    def answer(self, x: Tensor) -> Tensor:
+        """The model's outputs, float32; with precision bf16 its products are bfloat16."""
+        if self.device.type == "cpu":
+            fit_threads()
+        model = self.model if self.compiled is None else self.compiled
+        if self.precision != "bf16":
+            return cast(Tensor, model(x))
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = model(x)
+        return cast(Tensor, output.float())
+
+    def prepare(self, split: Split) -> Split:
+        """A split on the device as `forward` takes it.
+
+        Images stay uint8 and are encoded batch by batch; tables and series are encoded once, on
+        the CPU, where float64 is at hand.
+        """
+
+        def inputs(x: Tensor) -> Tensor:
+            return x if self.preprocess.in_kind.name == "image" else self.preprocess(x)
+
+        def targets(y: Tensor) -> Tensor:
+            return self.task.scaled(y) if isinstance(self.task, Regression) else y
+
+        self.preprocess.cpu(), self.task.cpu()
+        prepared = split.map(inputs, targets)
+        gpu.check_fits(
+            split_bytes(prepared), self.device, f"a split of {len(prepared):,} rows",
+            "use fewer rows, for pictures a smaller data.size, or --device cpu",
+        )  # fmt: skip
+        prepared = prepared.to(self.device)
+        self.preprocess.to(self.device), self.task.to(self.device)
+        return prepared
+
+    def contents(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "config": self.config.to_dict(),
+            "data": self.facts,
+            "model": self.model.state_dict(),
+            "preprocess": self.preprocess.state_dict(),
+            "task": self.task.state_dict(),
+        }
+
+
+@locates_errors
+def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Dataset:
+    """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
+    entry = DATA.get(config.data.name)
+    assert entry is not None
+    options = config.data
+    if isinstance(options, TorchvisionOptions) and not _may_download(config, options):
+        options = options.reading_only()
+    with status("reading the data"):
+        dataset: Dataset = entry.load()(options, None if facts is None else facts["spec"])
+    dataset.spec["task"] = dataset.task
+    if len(dataset.splits["train"]) < 2:
+        raise DataError("one training row is not enough; hold out fewer (data.split)")
+    if dataset.task == "classification":
+        present = torch.bincount(dataset.splits["train"].targets(), minlength=len(dataset.labels))
+        if (present > 0).sum() < 2:
+            raise DataError("the training rows have one class; nothing can be learned")
+        for name, split in dataset.splits.items():
+            unseen = (present[split.targets().unique()] == 0).nonzero()
+            if len(unseen):
+                label = dataset.labels[int(split.targets().unique()[unseen[0]])]
+                raise DataError(
+                    f"the {name} split has the label '{label}' that no training row has"
+                )
+    return dataset
+
+
+def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
+    """Whether the folder of a published set is named by the user, or lies below the working folder or
+    that of the config: a config file may be a stranger's."""
+    if options.root is None or config.origins.get("data.root") is None:
+        return True
+    root = Path(options.root).resolve()
+    return any(root.is_relative_to(base.resolve()) for base in (Path(), Path(config.source).parent))
+
+
+@locates_errors
+def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
+    """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
+    options = getattr(config.data, "preprocess")
+    weights = None
+    if dataset.task == "classification" and getattr(config.data, "class_weights", "") == "balanced":
+        weights = balanced_weights(dataset)
+    facts = {
+        "kind": dataset.kind.name,
+        "shape": list(dataset.kind.shape),
+        "task": dataset.task,
+        "spec": dataset.spec,
+        "season": dataset.season,
+        "balanced": weights is not None,
+        "fingerprint": dataset.fingerprint(),
+        "rows": {name: len(split) for name, split in dataset.splits.items()},
+    }
+    scale = target_scale(options, dataset)
+    network = _build(config, facts, weights, scale, device)
+    monitor = config.train.monitor
+    if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
+        key = "train.monitor" if monitor != "auto" else "train.early_stopping"
+        raise ConfigError.at(key, "needs validation rows; data.split.val is 0")
+    network.preprocess.cpu().fit(dataset.splits["train"])
+    if isinstance(network.task, Regression):
+        network.task.centre = dataset.splits["train"].targets().double().mean(0)
+    return network.to(device)
+
+
+def sibling(network: Network, config: RunConfig) -> Network:
+    """A fresh network of `config`, which differs in seed and name alone: what was learned from the
+    data, and that is all but the model, it shares with `network`."""
+    model = _model(config, network.preprocess, network.task)
+    parts = network.preprocess, model, network.task
+    return Network(config, network.facts, *parts, network.device)
+
+
+def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
+    """The network of a checkpoint, built through the shelf from its plain values.
+
+    Raises CheckpointError where its parts do not fit together: they may be anyone's.
+    """
+    try:
+        tree = content["config"]
+        if isinstance(tree, dict) and isinstance(tree.get("train"), dict):
+            # Of a run from before there were these keys: it goes on with the same bits.
+            before = {"kernels": "torch", "norm_statistics": "running"}
+            tree = tree | {"train": before | tree["train"]}
+        config = from_dict(tree, source)
+        facts = content["data"]
+        _check_facts(facts)
+        weights = content["task"]["class_weights"] if facts["balanced"] else None
+
+        def build(where: torch.device) -> Network:
+            scale = None
+            if facts["task"] != "classification":
+                scale = Scale(len(facts["spec"]["targets"]), "none")
+            return _build(config, facts, weights, scale, where)
+
+        # On the device without memory first: sizes that the file does not hold are never allocated.
+        with torch.device("meta"):
+            probe = build(torch.device("meta"))
+        for name in _PARTS:
+            check_leaves(getattr(probe, name), content[name], f"{source}, {name}")
+            _check_finite(content[name], f"{source}, {name}")
+        network = build(device)
+        for name in _PARTS:
+            getattr(network, name).load_state_dict(content[name])
+    except ConfigError as error:
+        first = error.faults[0]
+        raise CheckpointError(
+            f"{source}: its configuration does not hold here: {first.path}: {first.message}"
+        ) from None
+    except (CheckpointError, PluginError):
+        raise
+    except Exception as error:
+        if plugin_error(error):
+            raise
+        raise CheckpointError(
+            f"{source} is not a checkpoint of nnzoo: its parts do not fit together "
+            f"({type(error).__name__}: {str(error)[:100]})"
+        ) from error
+    return network
+
+
+_PARTS = ("model", "preprocess", "task")
+
+
+def _check_facts(facts: Any) -> None:
+    """Raise TypeError where what a checkpoint says of its data is not of the types that it has."""
+    spec = facts["spec"]
+    texts = [facts["kind"], facts["task"], facts["fingerprint"], *facts["rows"]]
+    texts += [*spec.get("labels", []), *spec.get("targets", [])]
+    whole = [*facts["shape"], facts["season"], *facts["rows"].values(), spec.get("horizon", 1)]
+    for column in spec.get("columns", []):
+        texts += [column["name"], *column.get("categories", []), *column.get("missing", [])]
+        NumberFormat.from_spec(column.get("format", {}))
+    NumberFormat.from_spec(spec.get("target_format", {}))
+    lists = [spec.get("labels", []), spec.get("targets", []), spec.get("columns", [])]
+    if facts["task"] == "classification" and not spec.get("labels"):
+        raise TypeError("classes without labels")
+    wrong = [each for each in texts if not isinstance(each, str)]
+    wrong += [each for each in whole if type(each) is not int or each < 0]
+    wrong += [each for each in lists if not isinstance(each, list)]
+    if wrong:
+        raise TypeError(f"what it says of its data has {str(wrong[0])[:40]!r} in a wrong place")
+
+
+def check_leaves(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Raise CheckpointError naming the first leaf that is missing, extra, or of another shape or
+    type."""
+    own = module.state_dict()
+    for name in own:
+        if name not in state:
+            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
+    for name, tensor in state.items():
+        if name not in own:
+            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
+        there, here = _leaf(tensor), _leaf(own[name])
+        if there != here:
+            raise CheckpointError(
+                f"{what}: '{name}' is {there} in the checkpoint and {here} in the network"
+            )
+
+
+def _check_finite(state: dict[str, Tensor], what: str) -> None:
+    """Raise CheckpointError naming the first leaf that holds nan or an infinity: every answer would be
+    nan, and of classes the first the likeliest."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{what}: '{name}' holds values that are not finite numbers")
+
+
+def _leaf(value: Any) -> str:
+    """The shape and type of a tensor; what else a file may hold in its place."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+
+
+def _build(
+    config: RunConfig, facts: dict[str, Any], weights: Tensor | None, scale: Any,
+    device: torch.device,
+) -> Network:  # fmt: skip
+    kind = Kind(facts["kind"], tuple(facts["shape"]))
+    preprocess = Preprocess(getattr(config.data, "preprocess"), kind, facts["spec"])
+    if getattr(config.data, "augment", None) and kind.name != "image":
+        raise ConfigError.at("data.augment", "is for images")
+    if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
+        raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
+    if getattr(config.data, "relative", False):
+        if preprocess.options.pca is not None:
+            raise ConfigError.at("data.relative", "needs the target among the inputs; not with pca")
+        if preprocess.options.target != preprocess.options.scale:
+            raise ConfigError.at(
+                "data.relative", "needs one scale: data.preprocess.target as data.preprocess.scale"
+            )
+    task = build_task(config.train, facts["task"], facts["spec"], weights, scale)
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    build = entry.load()
+    with torch.device("meta"):  # which takes no memory
+        probe = build(config.model, preprocess.out_kind, task.outputs)
+    _check_activations(max(kind.size, getattr(probe, "activations", 0)), kind)
+    weights_wanted = sum(p.numel() for p in probe.parameters())
+    on_gpu = gpu.memory(device) if device.type == "cuda" else None
+    place, most = ("this machine's", memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
+    if weights_wanted * TRAINED_WEIGHT > most:
+        raise ConfigError.at(
+            "model",
+            f"has {weights_wanted:,} weights; {place} memory can train {most // TRAINED_WEIGHT:,}",
+        )
+    model = _model(config, preprocess, task)
+    return Network(config, facts, preprocess, model, task, device)
+
+
+def _check_activations(numbers: int, kind: Kind) -> None:
+    """Raise ConfigError where one sample would not fit into memory on its way through a layer; numbers:
+    the most that a layer reads and writes for it."""
+    limit = min(MAX_ACTIVATIONS, memory() // COPIES // 4)
+    if numbers > limit:
+        raise ConfigError.at(
+            "model",
+            f"one input of {'×'.join(map(str, kind.shape))} makes {numbers:,} numbers in one layer; at "
+            f"most {limit:,}. Use smaller inputs (data.size, data.window), fewer channels or units",
+        )
+
+
+def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:
+    """The weights follow from the seed alone, whatever was drawn before."""
+    entry = MODELS.get(config.model.name)
+    assert entry is not None
+    torch.manual_seed(derive(config.seed, "init"))
+    model: nn.Module = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    return model

@@ -1,0 +1,230 @@
+"""Checkpoints: plain dictionaries in torch's own file format, verified before they are read.
+
+A file is what `torch.save` writes, and `torch.load(path, weights_only=True)` opens it. It ends with
+a seal, as the comment of the zip archive: the format's number and the SHA-256 of all bytes before
+it. A damaged file fails there, before anything in it is looked at. A sealed file may still come
+from an enemy: its archive, its pickle and what they give are checked against what `save` writes
+before they are used.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import math
+import os
+import pickletools
+import re
+import stat
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnzoo import atomic_io
+from nnzoo.errors import CheckpointError, DamagedError, shell_word
+
+FORMAT = 1
+_SEAL = re.compile(rb"nnzoo format ([0-9]{4}) sha256 ([0-9a-f]{64})")
+_SEAL_SIZE = 13 + 4 + 8 + 64
+_FOREIGN = (".pth", ".ckpt", ".h5", ".keras", ".onnx", ".safetensors")
+_DIGITS = 64
+_END = b"PK\x05\x06"  # opens the last record of a zip archive, 22 bytes and the comment
+_END_SIZE = 22
+
+# What the pickle in a checkpoint consists of. `weights_only` allows more, and has had holes.
+_GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+    f"torch {name}Storage" for name in
+    ("Float", "Double", "Half", "BFloat16", "Byte", "Char", "Short", "Int", "Long", "Bool")
+}  # fmt: skip
+_OPCODES = {
+    "PROTO", "STOP", "GLOBAL", "MARK", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET",
+    "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
+    "BINFLOAT", "BINUNICODE", "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND",
+    "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+}  # fmt: skip
+# Reading as many takes a quarter of a second.
+MAX_OPCODES = 500_000
+MAX_VALUES = 100_000
+MAX_DEPTH = 20
+
+
+def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> None:
+    """Write a checkpoint; afterwards the file is either the old one or the new one, whole.
+
+    content: dict, list, tuple, tensors and plain values; keep: where the old one lives on. Raises
+    CheckpointError (no space, no permission, too many values); the old file is then untouched.
+    """
+    content = plain({"format": FORMAT, **content})
+    # In memory first: torch's own writer hides why a disk refuses.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    atomic_io.write(path, seal(buffer), keep)
+
+
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a checkpoint as it is saved: without what `state_dict` adds to a dict, tensors
+    on the CPU and of their own storage. Raises CheckpointError for what `load` would refuse."""
+    result: dict[str, Any] = _plain(content, {})
+    try:
+        _check_values(result)
+    except _Foreign as error:
+        raise CheckpointError(f"this cannot be saved: {error}") from None
+    return result
+
+
+def _plain(value: Any, made: dict[Any, Tensor]) -> Any:
+    """made: what has become of tensors; the same one, which a file holds once, is copied once."""
+    if isinstance(value, Tensor):
+        place = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if place not in made:
+            tensor = value.detach().cpu().contiguous()
+            whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.itemsize
+            made[place] = tensor if whole else tensor.clone()
+        return made[place]
+    if isinstance(value, Mapping):
+        return {key: _plain(item, made) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item, made) for item in value)
+    return value
+
+
+def seal(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
+    """A zip archive without a comment, with a seal as its comment; a buffer is sealed in place, since
+    every copy of a checkpoint is memory that training could have."""
+    buffer = io.BytesIO(archive) if isinstance(archive, bytes) else archive
+    size = buffer.seek(0, io.SEEK_END)
+    with buffer.getbuffer() as content:
+        assert content[-_END_SIZE:][: len(_END)] == _END
+    buffer.seek(size - 2)
+    buffer.write(_SEAL_SIZE.to_bytes(2, "little"))
+    buffer.write(b"nnzoo format %04d sha256 " % version)
+    digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    buffer.write(digest.encode())
+    return buffer.getbuffer()
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A verified checkpoint, on the CPU.
+
+    Raises DamagedError where the content is not what was written, else CheckpointError (no such
+    file, no permission, a newer format).
+    """
+    data = _read(path)
+    _check_seal(data, path)
+    try:
+        _check_archive(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        _check_values(content, len(data))
+        if type(content) is not dict:
+            raise _Foreign("it holds no dictionary")
+    except Exception as error:  # what torch raises at foreign bytes is written nowhere
+        reason = error if isinstance(error, _Foreign) else "torch cannot read it"
+        raise DamagedError(f"{path} is not a checkpoint of nnzoo: {reason}") from None
+    return content
+
+
+def _read(path: Path) -> bytes:
+    try:
+        # Not to wait for a pipe that nobody writes to.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CheckpointError(f"{path} is not a file, so not a checkpoint")
+            return file.read()
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint {path}") from None
+    except IsADirectoryError:
+        raise CheckpointError(f"{path} is a folder, not a checkpoint") from None
+    except MemoryError:
+        raise CheckpointError(f"{path} is larger than the memory of this machine") from None
+    except OSError as error:  # of a bad disk, or of a user who may not
+        kind = DamagedError if error.errno == errno.EIO else CheckpointError
+        raise kind(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _check_seal(data: bytes, path: Path) -> None:
+    found = _SEAL.fullmatch(data[-_SEAL_SIZE:])
+    if found is None:
+        if path.suffix in (".yaml", ".yml"):
+            raise CheckpointError(
+                f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}"
+            )
+        if path.suffix in _FOREIGN:
+            raise CheckpointError(
+                f"{path} is not a checkpoint of nnzoo, which loads none of other programs (torch.save, "
+                "Keras, ONNX); train the network here, or give a run folder or its best.pt"
+            )
+        raise DamagedError(
+            f"{path} is cut short, was changed, or is not a checkpoint of nnzoo: no checksum at its "
+            "end"
+        )
+    if hashlib.sha256(memoryview(data)[:-_DIGITS]).hexdigest().encode() != found[2]:
+        raise DamagedError(f"{path} is damaged: its content does not match its checksum")
+    if int(found[1]) > FORMAT:
+        raise CheckpointError(
+            f"{path} was written by a newer nnzoo (format {int(found[1])}, this one reads up to "
+            f"{FORMAT}); update nnzoo"
+        )
+
+
+class _Foreign(Exception):
+    """What a checkpoint holds that `save` never writes."""
+
+
+def _check_archive(data: bytes) -> None:
+    """Nothing packed (no bombs), nothing twice, and a pickle of tensors and plain values alone."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type or entry.flag_bits & 1 for entry in entries):
+            raise _Foreign("it is compressed")
+        names = {entry.filename.lower() for entry in entries}
+        if len(names) < len(entries) or sum(entry.file_size for entry in entries) > len(data):
+            raise _Foreign("its entries overlap")
+        pickles = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
+        if len(pickles) != 1:
+            raise _Foreign("it has no list of its content")
+        opcodes = pickletools.genops(archive.read(pickles[0]))
+        for count, (opcode, argument, _) in enumerate(opcodes):
+            if count > MAX_OPCODES:
+                raise _Foreign(f"it holds more than {MAX_VALUES:,} values")
+            if opcode.name not in _OPCODES:
+                raise _Foreign(f"it holds more than tensors and plain values ({opcode.name})")
+            if opcode.name == "GLOBAL" and argument not in _GLOBALS:
+                name = str(argument)[:80].replace(" ", ".")
+                raise _Foreign(f"it names {name}, which is never run")
+
+
+def _check_values(content: Any, size: float = math.inf) -> None:
+    """Plain values, few enough to walk through, and tensors that lie in the file as they are."""
+    level, count = [content], 0
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if type(value) is dict:
+                below += value.keys()
+                below += value.values()
+            elif type(value) in (list, tuple):
+                below += value
+            elif isinstance(value, Tensor):
+                stored = value.untyped_storage().nbytes()
+                own = value.is_contiguous() and stored == value.numel() * value.itemsize
+                if not own or stored > size:
+                    raise _Foreign("a tensor is not stored as one block")
+            elif type(value) is int and not -(2**63) <= value < 2**63:
+                raise _Foreign("a number is too large")
+            elif value is not None and type(value) not in (bool, int, float, str):
+                raise _Foreign(f"it holds a {type(value).__name__}")
+            if count + len(below) > MAX_VALUES:
+                raise _Foreign(f"it holds more than {MAX_VALUES:,} values")
+        count += len(below)
+        level = below
+    if level:
+        raise _Foreign(f"it is deeper than {MAX_DEPTH} levels")

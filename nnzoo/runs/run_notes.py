@@ -1,0 +1,93 @@
+"""Notes about how a run starts: what was chosen, read in one of two ways, or changed since its checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from nnzoo import gpu
+from nnzoo.config.schema import CnnOptions
+from nnzoo.data.preprocess import PCA
+from nnzoo.models.cuda import uses_cudnn
+from nnzoo.models.network import Network
+from nnzoo.runs.run_dir import Folder
+from nnzoo.training.trainer import Trainer
+
+
+def new_run(network: Network) -> list[str]:
+    """What a new network makes of its config that may surprise."""
+    notes = []
+    model = network.config.model
+    if isinstance(model, CnnOptions) and network.preprocess.out_kind.name == "image":
+        notes += [
+            f"model.{key} {pair} is one size per layer: {pair[0]}×{pair[0]}, then {pair[1]}×{pair[1]}; "
+            f"for height {pair[0]} and width {pair[1]} in both write [{pair}, {pair}]"
+            for key, pair in model.ambiguous_sizes()
+        ]
+    pca = getattr(network.preprocess, "pca", None)
+    if isinstance(pca, PCA) and pca.kept_variance is not None:
+        count = pca.components.shape[1]
+        notes.append(
+            f"pca: {count:,} component{'s' if count > 1 else ''} of {pca.components.shape[0]:,} keep "
+            f"{pca.kept_variance:.1%} of the variance of the training rows"
+        )
+    return notes
+
+
+def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
+    """What the schedule does where `train.epochs` has changed since the checkpoint."""
+    epochs, schedule = trainer.config.train.epochs, trainer.config.optim.schedule
+    if before["train"]["epochs"] == epochs or schedule.name in ("constant", "step", "plateau"):
+        return []
+    return [
+        f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
+        f"{epochs} epochs, and the learning rate continues at {trainer.rate_at(trainer.step):.3g}"
+    ]
+
+
+def precision(network: Network) -> list[str]:
+    """What precision bf16 leaves out on a GPU."""
+    if not any(uses_cudnn(each) for each in network.model.modules()):
+        return []
+    return [
+        "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16"
+    ]
+
+
+def device(before: Any, now: torch.device) -> list[str]:
+    """That a run goes on on another device than that of its checkpoint, where that names one."""
+    here = gpu.label(now)
+    if before in (None, here):
+        return []
+    return [
+        f"trained on {before} so far, and resumes on {here}: the last digits will differ from a run "
+        "on one device"
+    ]
+
+
+def how_it_starts(folder: Folder, trainer: Trainer, state: str) -> str:
+    epochs = trainer.config.train.epochs
+    if state == "new":
+        return f"no checkpoint in {folder.path}: starting new"
+    if state == "resumed":
+        inside = (
+            f", step {trainer.group + 1} of {len(trainer.groups)}"
+            if 0 < trainer.group < len(trainer.groups)
+            else ""
+        )
+        return f"resumed {folder.path} at epoch {trainer.epoch + 1} of {epochs}{inside}"
+    if trainer.epoch < epochs:
+        return (
+            f"{folder.path} is complete: stopped early after epoch {trainer.epoch} of {epochs}; raise "
+            "train.early_stopping.patience to resume it, or --fresh to start over"
+        )
+    if trainer.epoch > epochs:
+        return (
+            f"{folder.path} is complete: it has {trainer.epoch} epochs, more than the {epochs} asked "
+            "for; --fresh starts over"
+        )
+    return (
+        f"{folder.path} is complete: {trainer.epoch} of {epochs} epochs; raise train.epochs to "
+        "resume it, or --fresh to start over"
+    )

@@ -1,0 +1,262 @@
+"""`precision`, `threads` and `kernels: auto`, resolved once for a run: looked up, timed, remembered.
+
+What was chosen decides the last bits of a run, so it must not depend on the mood of a machine: it is
+kept in the cache by network, data, batch and machine, and a second run of the same kind takes it
+from there. What was timed while another program was busy is used once and not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from nnzoo import __version__, atomic_io, gpu
+from nnzoo.cache import cache_folder, processor
+from nnzoo.config import RunConfig
+from nnzoo.data.dataset import Split
+from nnzoo.device import ALL_THREADS
+from nnzoo.errors import CheckpointError, ConfigError, DivergedError
+from nnzoo.kernels import library as native
+from nnzoo.kernels import openmp
+from nnzoo.models.cuda import flatten_layers
+from nnzoo.models.network import Network
+from nnzoo.plain_files import parse_json, read_plain
+from nnzoo.status import status
+from nnzoo.training.ensemble_trainer import Together
+from nnzoo.training.norm_statistics import resolve_statistics
+from nnzoo.training.trainer import Trainer
+
+# A choice that is less simple (half precision, more threads) has to be worth it.
+GAIN = 1.05
+# Steps are timed for so long (s) in each round; the fastest of a kind counts. What is that much slower
+# than another is not tried again: so much that a moment's disturbance (the other core busy, a thread
+# not yet on it) is no verdict, as it was at 1.3.
+SECONDS, ROUNDS, HOPELESS = 0.02, 4, 2.0
+
+# Where the thread that times ran for a smaller part of the time than this, another program was busy.
+BUSY = 0.85
+
+Precision = Literal["fp32", "bf16"]
+Kernels = Literal["torch", "native"]
+Choice = tuple[Precision, int]
+
+
+class Timed(NamedTuple):
+    """A choice, the seconds that a step takes with it (None: not known), and what a user should know."""
+
+    choice: Choice
+    step_seconds: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration without `auto` and, where steps were timed for that, what `Timed` has of them."""
+
+    config: RunConfig
+    step_seconds: float | None = None
+    note: str = ""
+
+
+def resolve(
+    config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
+) -> Resolved:
+    """The configuration with precision and threads chosen; network and splits stay as they are.
+
+    processes: how many share each batch; what one of them has of it is timed."""
+    train = config.train
+    kernels = _kernels(train.kernels, network)
+    network.use(train.model_copy(update={"kernels": kernels}), compiled=False)
+    precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
+    if train.precision == "auto" and network.task.classifies and native_bf16(network.device):
+        precisions.append("bf16")
+    threads = [train.threads] if train.threads != "auto" else [ALL_THREADS]
+    if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
+        threads.insert(0, 1)
+    choices: list[Choice] = [(p, t) for p in precisions for t in threads]
+    timed = Timed(choices[0])
+    if len(choices) > 1:
+        timed = _choose(
+            _key(config, network, splits, choices, kernels, processes), choices,
+            "timing threads and precisions, once for this network on this machine",
+            lambda: _timed(config, network, splits, choices, processes),
+        )  # fmt: skip
+    precision, count = timed.choice
+    statistics = resolve_statistics(
+        train.norm_statistics, network.model, len(splits["train"]), train.batch_size
+    )
+    update = {"precision": precision, "threads": count, "kernels": kernels,
+              "compile": train.compile is True, "norm_statistics": statistics}  # fmt: skip
+    config = replace(config, train=train.model_copy(update=update))
+    return Resolved(config, timed.step_seconds, timed.note)
+
+
+def _choose(
+    key: str, choices: list[Choice], doing: str, times: Callable[[], dict[Choice, float]]
+) -> Timed:
+    """The remembered choice, or the fastest by the seconds of a step that `times` gives; doing: what a
+    user is shown meanwhile."""
+    path = cache_folder() / "tuned" / f"{key}.json"
+    remembered = _remembered(path, choices)
+    if remembered is not None:
+        return remembered
+    started, ran = time.perf_counter(), time.thread_time()
+    with status(doing):
+        seconds = times()
+    share = (time.thread_time() - ran) / max(time.perf_counter() - started, 1e-9)
+    choice = _fastest(seconds)
+    timed = Timed(choice, seconds[choice])
+    if len({threads for _, threads in choices}) > 1 and share < BUSY:
+        return timed._replace(
+            note=f"another program was busy while threads were timed: train.threads={choice[1]} is "
+            "this run's, and the next one times again"
+        )
+    _remember(path, timed)
+    return timed
+
+
+def _kernels(asked: str, network: Network) -> Kernels:
+    """Native ones where there are such; raises ConfigError where they were asked for by name and are
+    not to be had."""
+    wanted = asked != "torch" and network.device.type == "cpu" and bool(network.native_layers())
+    if wanted and native.available():
+        return "native"
+    if asked == "native":
+        missing = native.why_not() if wanted else "this network has none on this device"
+        raise ConfigError.at("train.kernels", missing)
+    return "torch"
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return gpu.native_bf16(device)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _timed(
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    processes: int = 1,
+) -> dict[Choice, float]:  # fmt: skip
+    """Seconds of a training step with each choice, on a copy of the network."""
+    network = copy.deepcopy(network)
+    flatten_layers(network.model)
+    trainer = Trainer(config, network, splits)
+    # Batch norm takes no batch of one row.
+    count = min(trainer.groups[0], max(2, trainer.groups[0] // processes))
+    rows = torch.arange(count, device=network.device)
+
+    def step(choice: Choice) -> None:
+        network.precision = choice[0]
+        with contextlib.suppress(DivergedError):  # training will tell
+            trainer.train_step(rows)
+
+    return _race(choices, step)
+
+
+def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choice, float]:
+    """Seconds of a step with each choice."""
+
+    def seconds_of(choice: Choice) -> float:
+        started = time.perf_counter()
+        step(choice)
+        return time.perf_counter() - started
+
+    before = torch.get_num_threads()
+    seconds = dict.fromkeys(choices, math.inf)
+    for _ in range(ROUNDS):  # in turns, so that whatever else the machine does hits all alike
+        best = min(seconds.values())
+        for choice in choices:
+            if seconds[choice] > HOPELESS * best and best < math.inf:
+                continue
+            openmp.use_threads(choice[1])
+            step(choice)  # other threads and other kernels have to be woken first
+            spent = 0.0
+            while spent < SECONDS:
+                spent += (now := seconds_of(choice))
+                seconds[choice] = min(seconds[choice], now)
+    torch.set_num_threads(before)
+    return seconds
+
+
+def threads_together(trainers: Sequence[Trainer]) -> int:
+    """With how many threads several trainers step as one: one or all, whichever was faster; looked up,
+    timed and remembered as `resolve` does. The trainers stay as they are."""
+    first = trainers[0]
+    if ALL_THREADS == 1 or first.device.type != "cpu":
+        return ALL_THREADS
+    choices: list[Choice] = [(first.network.precision, each) for each in (1, ALL_THREADS)]  # type: ignore[misc]
+    key = _key(
+        first.config,
+        first.network,
+        first.splits,
+        choices,
+        first.config.train.kernels,
+        members=len(trainers),
+    )
+
+    def times() -> dict[Choice, float]:
+        copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
+        group = Together(copies)
+        rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
+        return _race(choices, lambda choice: group.train_step(rows))
+
+    doing = "timing threads, once for these networks on this machine"
+    return _choose(key, choices, doing, times).choice[1]
+
+
+def _fastest(seconds: dict[Choice, float]) -> Choice:
+    """The simplest choice (they come in that order) that no other beats by more than GAIN."""
+    best = min(seconds.values())
+    return next(choice for choice, each in seconds.items() if each <= best * GAIN)
+
+
+def _key(
+    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    kernels: str, processes: int = 1, members: int = 1,
+) -> str:  # fmt: skip
+    """What decides how long a step takes, as a hash."""
+    facts = [
+        config.model.model_dump(mode="json"),
+        config.optim.name,
+        str(getattr(config.data, "augment", None)),
+        [config.train.batch_size, config.train.accumulate, len(splits["train"])],
+        [processes, members],
+        [network.facts["kind"], network.facts["shape"], network.task.outputs],
+        [choices, kernels],
+        str(network.device),
+        gpu.describe(network.device) or processor(),
+        [__version__, str(torch.__version__)],
+    ]
+    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
+
+
+def _remembered(path: Path, choices: list[Choice]) -> Timed | None:
+    """What `_remember` has written; an earlier version wrote a choice alone."""
+    try:
+        content: Any = parse_json(read_plain(path, 10_000))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, list):
+        return None
+    *choice, step_seconds = content if len(content) == 3 else [*content, None]
+    seconds = step_seconds if isinstance(step_seconds, float) else None
+    return next((Timed(each, seconds) for each in choices if list(each) == choice), None)
+
+
+def _remember(path: Path, timed: Timed) -> None:
+    """Keep it, where that is possible: a cache that cannot be written is no reason to stop."""
+    # Two runs that write at once share the temporary file; what one leaves half is timed again.
+    with contextlib.suppress(OSError, CheckpointError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_io.write(path, json.dumps([*timed.choice, timed.step_seconds]).encode())
