@@ -104,7 +104,7 @@ def broken(files: Files, rng: np.random.Generator) -> str:
         files[name] = choose(rng, ["cut", "empty", "text"]).encode()
         if rng.random() < 0.5:
             files[name] = b"\x89PNG\r\n\x1a\n" + rng.bytes(40)
-    return chosen[0].rsplit("/", 1)[1]
+    return chosen[0].rsplit("/", 1)[-1]
 
 
 def modes(files: Files, rng: np.random.Generator) -> str:
