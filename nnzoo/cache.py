@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 
-def cache_folder() -> Path:
+def cache_dir() -> Path:
     """NNZOO_CACHE, else the user's cache folder."""
     if named := os.environ.get("NNZOO_CACHE"):
         return Path(named)
@@ -38,7 +38,7 @@ def _without_home() -> Path:
 
 
 @cache
-def processor() -> str:
+def cpu_id() -> str:
     """The processor's name and instructions: what was compiled or timed for one may not suit another."""
     found: dict[str, str] = {}
     with contextlib.suppress(OSError):

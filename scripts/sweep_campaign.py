@@ -32,7 +32,7 @@ import torch
 from nnzoo import cli
 from nnzoo.config import load_config
 from nnzoo.runs.run import start, train
-from nnzoo.sweep.study import FINISHED, Row, open_study
+from nnzoo.sweep.study import FINISHED, TrialRecord, open_study
 
 if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
@@ -123,7 +123,7 @@ def prepared(folder: Path, storage: str, pruner: str = "median") -> Path:
     return config
 
 
-def rows_of(config: Path, trials: int) -> list[Row]:
+def rows_of(config: Path, trials: int) -> list[TrialRecord]:
     """Every trial, as the study has it."""
     settings = load_config(str(config), [f"sweep.trials={trials}"])
     return open_study(settings, config.parent / "out").rows()

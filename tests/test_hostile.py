@@ -307,12 +307,12 @@ def test_without_a_home_folder_the_cache_is_private(
     monkeypatch.setattr(Path, "home", nobody)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     cache._without_home.cache_clear()
-    folder = cache.cache_folder()
+    folder = cache.cache_dir()
     assert folder == tmp_path / f"nnzoo-{os.getuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
     cache._without_home.cache_clear()
-    other = cache.cache_folder()
+    other = cache.cache_dir()
     assert other != folder and other.stat().st_mode & 0o777 == 0o700
     cache._without_home.cache_clear()
 

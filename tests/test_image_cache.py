@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nnzoo.cache import cache_folder
+from nnzoo.cache import cache_dir
 from nnzoo.config.schema import ImageFolderOptions, RowSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_files import cache
@@ -244,8 +244,8 @@ def colours(root: str = "d", count: int = 6) -> None:
 def test_a_cache_that_does_not_hold_what_was_written_is_made_anew_and_said(damage: str) -> None:
     colours()
     before = load().splits["train"].tensors()[0].clone()
-    (path,) = cache_folder().glob("*.npy")
-    (facts,) = cache_folder().glob("*.json")
+    (path,) = cache_dir().glob("*.npy")
+    (facts,) = cache_dir().glob("*.json")
     target = facts if "facts" in damage else path
     content = bytearray(target.read_bytes())
     target.unlink()  # a new file: the old one may still be mapped
@@ -280,16 +280,16 @@ def test_a_picture_replaced_by_one_of_equal_size_and_time_is_seen() -> None:
 
 def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_kept() -> None:
     colours()
-    cache_folder().mkdir()
+    cache_dir().mkdir()
     old = time.time() - 3600
     for name in ("left.1.tmp", "young.2.tmp", "used.3.tmp"):
-        path = cache_folder() / name
+        path = cache_dir() / name
         path.write_bytes(b"x")
         os.utime(path, None if "young" in name else (old, old))
-    with (cache_folder() / "used.3.tmp").open("rb") as file:
+    with (cache_dir() / "used.3.tmp").open("rb") as file:
         cache.fcntl.flock(file, cache.fcntl.LOCK_EX)  # type: ignore[union-attr]
         load()
-    left = {path.name for path in cache_folder().glob("*.tmp")}
+    left = {path.name for path in cache_dir().glob("*.tmp")}
     assert left == {"young.2.tmp", "used.3.tmp"}
 
 
@@ -342,5 +342,5 @@ def test_decoding_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_cache_remembers_is_plain_json() -> None:
     colours()
     load()
-    (facts,) = cache_folder().glob("*.json")
+    (facts,) = cache_dir().glob("*.json")
     assert json.loads(facts.read_text()).keys() == {"report", "kept", "files", "bits", "digests"}

@@ -24,7 +24,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nnzoo.cache import cache_folder
+from nnzoo.cache import cache_dir
 from nnzoo.config.schema import (
     EmnistOptions,
     ImageFolderOptions,
@@ -178,7 +178,7 @@ def test_the_command_names_a_broken_picture_and_ends_with_exit_code_3(nnzoo: Any
     assert "brokenpicture" in text
     assert "pics/red/1.png" in text
     assert "repairorremoveit" in text
-    assert not list(cache_folder().glob("*"))  # nothing half-made stays behind
+    assert not list(cache_dir().glob("*"))  # nothing half-made stays behind
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
@@ -224,7 +224,7 @@ def test_a_broken_picture_is_named_by_a_process(two_processes: None) -> None:
     make_folder()
     Path("pics/red/7.png").write_bytes(b"no picture")
     assert refused().startswith(f"broken picture {Path('pics/red/7.png')}: cannot identify")
-    assert not list(cache_folder().glob("*"))
+    assert not list(cache_dir().glob("*"))
 
 
 def test_a_process_that_fails_is_told(two_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +308,7 @@ def test_the_cache_is_made_anew_where_anything_changed(change: str, decoded: lis
 def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
     make_folder()
     first = whole()[0].clone()
-    (cache,) = cache_folder().glob("*.npy")
+    (cache,) = cache_dir().glob("*.npy")
     cache.unlink()  # a new file: the old one may still be mapped
     cache.write_bytes(content)
     assert torch.equal(whole()[0], first)
@@ -340,17 +340,17 @@ def test_a_full_disk_is_told_before_anything_is_mapped(monkeypatch: pytest.Monke
     make_folder()
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert refused().endswith("No space left on device; NNZOO_CACHE names another folder")
-    assert not list(cache_folder().glob("*"))
+    assert not list(cache_dir().glob("*"))
 
 
 def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NNZOO_CACHE", "mine")
-    assert cache_folder() == Path("mine")
+    assert cache_dir() == Path("mine")
     monkeypatch.delenv("NNZOO_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cache_folder() == Path("/xdg/nnzoo")
+    assert cache_dir() == Path("/xdg/nnzoo")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "nnzoo"
+    assert cache_dir() == Path.home() / ".cache" / "nnzoo"
 
 
 # Pictures of every sort.

@@ -515,7 +515,7 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
 
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
     with monkeypatch.context() as patched:
-        patched.setattr("nnzoo.cli.group_display.stopping", at_once)
+        patched.setattr("nnzoo.cli.group_display.graceful_shutdown", at_once)
         result = nnzoo(*words, "--fresh")
     assert result.code == INTERRUPTED
     assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(

@@ -33,7 +33,7 @@ from nnzoo.runs import run
 from nnzoo.sweep import search as searching
 from nnzoo.sweep.report import page
 from nnzoo.sweep.search import TrialEnd, TrialStart, finish, search
-from nnzoo.sweep.study import FINISHED, Row, Study, open_study
+from nnzoo.sweep.study import FINISHED, Study, TrialRecord, open_study
 from tests.browser import CHROMIUM, open_page
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -946,5 +946,5 @@ def test_rows_say_what_is_known(study: Study) -> None:
     facts = [row.to_dict() for row in study.rows()]
     assert facts[0]["state"] == "complete" and "reason" not in facts[0]
     assert facts[4]["reason"] and facts[4]["value"] is None
-    assert isinstance(study.rows()[0], Row)
+    assert isinstance(study.rows()[0], TrialRecord)
     assert searching.best_config(study, study.rows()[0]).name == "flowers-best"

@@ -340,10 +340,10 @@ def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.Mon
         "arm": lambda *_, **__: "processor\t: 0\nFeatures\t: asimd\n",
         "none": refuse,
     }.items():
-        cache.processor.cache_clear()
+        cache.cpu_id.cache_clear()
         monkeypatch.setattr(Path, "read_text", read)
-        told[name] = cache.processor()
-    cache.processor.cache_clear()
+        told[name] = cache.cpu_id()
+    cache.cpu_id.cache_clear()
     assert told == {"amd": "EPYC avx2 avx512f", "arm": "asimd", "none": platform.processor()}
 
 

@@ -19,7 +19,7 @@ from nnzoo.cli import info
 from nnzoo.cli.cache import cache
 from nnzoo.cli.check import check
 from nnzoo.cli.command import Command
-from nnzoo.cli.common import guarded
+from nnzoo.cli.common import handle_errors
 from nnzoo.cli.evaluate import eval_
 from nnzoo.cli.export import export
 from nnzoo.cli.init import init
@@ -78,7 +78,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "cache": cache,
 }
 for _name, _function in COMMANDS.items():
-    app.command(_name, cls=Command)(guarded(_function))
+    app.command(_name, cls=Command)(handle_errors(_function))
 
 
 def main() -> None:
@@ -89,11 +89,11 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        leave(end.code)
+        fast_exit(end.code)
         raise
 
 
-def leave(code: object) -> None:
+def fast_exit(code: object) -> None:
     """End the process with what was said and registered done, but without taking torch's modules
     apart: 0.4 s, a third of `import torch`."""
     if not isinstance(code, int):

@@ -26,10 +26,10 @@ def cache(
     debug: DebugOption = False,
 ) -> None:
     """Show or clear the cache of decoded images, compiled layers and timings."""
-    from nnzoo.cache import cache_folder
+    from nnzoo.cache import cache_dir
     from nnzoo.config.show import to_json
 
-    folder = cache_folder()
+    folder = cache_dir()
     files = {kind: _files(folder, kind) for kind in KINDS}
     try:
         sizes = {kind: sum(file.stat().st_size for file in found) for kind, found in files.items()}

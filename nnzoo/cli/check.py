@@ -14,7 +14,7 @@ from nnzoo.cli.common import (
     JsonOption,
     SeedOption,
     SetOption,
-    config_of,
+    load_config_option,
 )
 from nnzoo.cli.messages import issues
 from nnzoo.errors import ConfigError
@@ -39,7 +39,7 @@ def check(
     from nnzoo.errors import shell_word, visible
 
     try:
-        run_config = config_of(source, config, set_, seed)
+        run_config = load_config_option(source, config, set_, seed)
         description = _describe_data(run_config)
     except ConfigError as error:
         if not json_:

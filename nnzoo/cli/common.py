@@ -76,7 +76,7 @@ ConfigArgument = Annotated[
 ]
 
 
-def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command whose errors become one message and the right exit code."""
 
     @functools.wraps(function)
@@ -164,7 +164,7 @@ def note(text: str) -> None:
     sys.stderr.write(f"note: {visible(text)}\n")
 
 
-def settle_process() -> None:
+def tune_process_memory() -> None:
     """Give this process, which trains and then ends, the memory habits of training; a program that calls
     nnzoo keeps its own."""
     from nnzoo.device import give_back_code, keep_freed_memory
@@ -196,7 +196,7 @@ def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise UsageError(f"{option}: expected one of {', '.join(map(str, choices))}, got {value}")
 
 
-def config_of(
+def load_config_option(
     positional: str | None, option: str | None, sets: list[str] | None, seed: int | None
 ) -> RunConfig:
     from nnzoo.config import load_config

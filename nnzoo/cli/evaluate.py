@@ -16,7 +16,7 @@ from nnzoo.cli.common import (
     OutOption,
     SeedOption,
     SetOption,
-    config_of,
+    load_config_option,
     load_torch,
     note,
     one_of,
@@ -65,7 +65,7 @@ def eval_(
         raise UsageError("--seed goes with --config: a RUN has its seed")
     path, run_config = checkpoint, None
     if path is None:
-        run_config = config_of(None, config, set_, seed)
+        run_config = load_config_option(None, config, set_, seed)
         path = out / run_config.name
         if not path.is_dir():
             raise UsageError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from nnzoo.cli.signals import signal_name, stopping
+from nnzoo.cli.signals import graceful_shutdown, signal_name
 from nnzoo.config import RunConfig
 from nnzoo.errors import DivergedError, UsageError, shell_word
 
@@ -66,11 +66,11 @@ def train_several(
         if verbose:
             console.print_text(stderr, text, style)
 
-    shown = _Shown(group, stderr, verbose)
+    shown = GroupDisplay(group, stderr, verbose)
     how = ""
     curves: dict[int, Callable[[dict[str, Any]], None]] = {}
     resume, fresh = start
-    with stopping() as stopped, shown, ExitStack() as open_curves:
+    with graceful_shutdown() as stopped, shown, ExitStack() as open_curves:
         events = group.events(
             choose_device(device), cast(Any, resume), fresh, lambda: stopped[0] != 0
         )
@@ -128,7 +128,7 @@ def train_several(
         raise typer.Exit(DivergedError.exit_code)
 
 
-class _Shown:
+class GroupDisplay:
     """The live bar, or a line an epoch; a context manager."""
 
     def __init__(self, group: Group, stderr: Any, verbose: int) -> None:

@@ -124,11 +124,11 @@ def _ask(names: list[str], default: str) -> str:
 def _schema_file() -> str:
     """Where an editor finds the JSON Schema of the language: a file of the cache, written anew by each
     `init`; empty where it cannot be written."""
-    from nnzoo.cache import cache_folder
+    from nnzoo.cache import cache_dir
     from nnzoo.config.describe import json_schema
 
     try:
-        folder = cache_folder().resolve()
+        folder = cache_dir().resolve()
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "schema.json"
         text = json.dumps(json_schema())

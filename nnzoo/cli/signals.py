@@ -24,7 +24,7 @@ def signal_name(code: int) -> str:
 
 
 @contextmanager
-def stopping() -> Iterator[list[int]]:
+def graceful_shutdown() -> Iterator[list[int]]:
     """A list whose entry is 0, or the exit code to end with after the step.
 
     The second Ctrl-C or SIGTERM ends the process at once. A closed terminal does not count: shell,

@@ -21,13 +21,13 @@ from nnzoo.cli.common import (
     OutOption,
     SeedOption,
     SetOption,
-    config_of,
+    load_config_option,
     load_torch,
     one_of,
-    settle_process,
+    tune_process_memory,
 )
-from nnzoo.cli.signals import signal_name, stopping
-from nnzoo.cli.train import without_start_options
+from nnzoo.cli.signals import graceful_shutdown, signal_name
+from nnzoo.cli.train import strip_start_options
 from nnzoo.config.show import number
 from nnzoo.errors import DivergedError, NnzooError, UsageError, shell_word
 from nnzoo.extras import require
@@ -66,7 +66,7 @@ def sweep(
     one_of("--verbose", verbose, (0, 1, 2))
     sets = [*(set_ or []), *([f"sweep.trials={trials}"] if trials is not None else [])]
     default = _default_space(source, config, sets, seed)
-    run_config = config_of(source, config, [*sets, *default[:1]], seed)
+    run_config = load_config_option(source, config, [*sets, *default[:1]], seed)
     require("sweep", "nnzoo sweep", "optuna")
     if run_config.train.tensorboard:
         require("tensorboard", "train.tensorboard", "tensorboard")
@@ -78,7 +78,7 @@ def sweep(
     from nnzoo.sweep.study import open_study
 
     where = choose_device(device)
-    settle_process()
+    tune_process_memory()
     stdout, stderr = console.make_consoles()
     if verbose is None:
         verbose = 1 if stderr.is_terminal and not json_ else 2
@@ -95,7 +95,7 @@ def sweep(
                  "over": sum(row.state not in ("waiting", "running") for row in study.rows())}  # fmt: skip
         console.print_json(start)
     last: Row | None = None
-    with stopping() as stopped:
+    with graceful_shutdown() as stopped:
         table = trial_lines.TrialTable(stderr, study) if verbose == 1 else contextlib.nullcontext()
         with table as shown:
             for event in search.search(study, where, lambda: stopped[0] != 0):
@@ -115,7 +115,7 @@ def sweep(
                     say(trial_lines.trial_line(study, last, best["best"]))
     if stopped[0]:
         saved = f"trial {last.number} is saved; " if last and last.state == "running" else ""
-        words = without_start_options(sys.argv[1:])
+        words = strip_start_options(sys.argv[1:])
         words = [each for i, each in enumerate(words)
                  if not each.startswith("--lost") and words[i - 1] != "--lost"]  # fmt: skip
         leader = study.best() if verbose else None
@@ -136,7 +136,7 @@ def _default_space(
     from nnzoo.config.show import inline
 
     others = [each for each in sets if not each.lstrip().startswith("sweep")]
-    plain = config_of(source, config, others, seed)
+    plain = load_config_option(source, config, others, seed)
     if plain.sweep is not None or any(
         "sweep.space" in each or each.startswith("sweep=") for each in sets
     ):

@@ -20,14 +20,14 @@ from nnzoo.cli.common import (
     OutOption,
     SeedOption,
     SetOption,
-    config_of,
+    load_config_option,
     load_torch,
     one_of,
     run_parent,
-    settle_process,
+    tune_process_memory,
 )
 from nnzoo.cli.complete import words
-from nnzoo.cli.signals import signal_name, stopping
+from nnzoo.cli.signals import graceful_shutdown, signal_name
 from nnzoo.distributed import joined
 from nnzoo.errors import shell_word
 from nnzoo.extras import require
@@ -80,7 +80,7 @@ def train(
     with processes.together():
         one_of("--resume", resume, ("auto", "must", "never"))
         one_of("--verbose", verbose, (0, 1, 2))
-        run_config = config_of(source, config, set_, seed)
+        run_config = load_config_option(source, config, set_, seed)
         if run_config.train.tensorboard:
             require("tensorboard", "train.tensorboard", "tensorboard")
         if seeds is not None or folds is not None:
@@ -88,7 +88,7 @@ def train(
 
             check_counts(seeds, folds, processes.alone)
             if not dry_run:  # else one of them is enough
-                settle_process()
+                tune_process_memory()
                 load_torch()
                 out = run_parent(source or config, out)
                 train_several(run_config, (seeds, folds), (out, device), (resume, fresh), verbose,
@@ -102,7 +102,7 @@ def train(
 
         out = run_parent(source or config, out)
         where = choose_device(device, processes)
-        settle_process()
+        tune_process_memory()
         current = run.start(
             run_config, out, where, cast(Any, resume), fresh, not dry_run, processes
         )
@@ -121,7 +121,7 @@ def train(
         console.print_json({"event": "start", "run_dir": str(current.folder.path),
                             "state": current.state, "config": run_config.to_dict(),
                             "notes": [*current.dataset.notes, *current.notes]})  # fmt: skip
-    with stopping() as stopped:
+    with graceful_shutdown() as stopped:
         _train(current, stderr, verbose, json_, lambda: stopped[0] != 0)
     if not trainer.finished:
         # Of several processes perhaps not all were sent the signal that stops them all.
@@ -153,10 +153,10 @@ def train(
 def resume_command(alone: bool = True) -> str:
     """The command that resumes where this one was stopped."""
     command = "nnzoo" if alone else "torchrun … -m nnzoo"
-    return f"{command} {shlex.join(without_start_options(sys.argv[1:]))}"
+    return f"{command} {shlex.join(strip_start_options(sys.argv[1:]))}"
 
 
-def without_start_options(words: list[str]) -> list[str]:
+def strip_start_options(words: list[str]) -> list[str]:
     """A command line without what decides how a run starts, so that it goes on."""
     kept = []
     for i, word in enumerate(words):

@@ -14,10 +14,10 @@ from nnzoo.console import Text
 from nnzoo.status import listening
 
 if TYPE_CHECKING:
-    from nnzoo.sweep.study import Row, Study
+    from nnzoo.sweep.study import Study, TrialRecord
 
 
-def trial_line(study: Study, row: Row, best: bool) -> str:
+def trial_line(study: Study, row: TrialRecord, best: bool) -> str:
     """One finished trial as a line of text."""
     digits = len(str(study.sweep.trials))
     parts = [f"trial {row.number:>{digits}}/{study.sweep.trials}", f"{row.state:<8}"]
@@ -53,12 +53,12 @@ class TrialTable:
         from rich.live import Live
 
         self.console, self.study = console, study
-        self.own: Row | None = None
+        self.own: TrialRecord | None = None
         self.epochs = 0
         self.score: float | None = None
         self.looked = 0.0
         self.quiet = listening(None)
-        self.rows: list[Row] = []
+        self.rows: list[TrialRecord] = []
         self.live = Live(console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrialTable:
@@ -71,7 +71,9 @@ class TrialTable:
         self.live.__exit__(*details)
         self.quiet.__exit__(*details)
 
-    def show(self, row: Row | None, epochs: int | None = None, score: float | None = None) -> None:
+    def show(
+        self, row: TrialRecord | None, epochs: int | None = None, score: float | None = None
+    ) -> None:
         """row: this process's trial as it stands; epochs: how many it may take; score: its last."""
         now = time.monotonic()
         new = (
@@ -139,7 +141,7 @@ class TrialTable:
         return table
 
 
-def print_best(console: Console, study: Study, best: Row) -> None:
+def print_best(console: Console, study: Study, best: TrialRecord) -> None:
     """The best trial's values, and where its config lies."""
     console.print(f"best: trial {best.number}, {study.monitor} [bold green]{number(best.value)}[/] at "
                   f"epoch {best.epoch}", soft_wrap=True)  # fmt: skip

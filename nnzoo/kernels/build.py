@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nnzoo.cache import cache_folder
+from nnzoo.cache import cache_dir
 from nnzoo.status import status
 
 FOLDER = Path(__file__).parent
@@ -37,7 +37,7 @@ class BuildError(Exception):
 def folder_of_mine() -> Path:
     """The folder for libraries, made where it is missing: in the cache, this user's (or root's) own, and for nobody
     else to write to. Raises BuildError where there is none such."""
-    base = cache_folder()
+    base = cache_dir()
     for name in ("native", f"native-{os.geteuid()}"):
         path = base / name
         try:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnzoo.cache import processor
+from nnzoo.cache import cpu_id
 from nnzoo.kernels import build, openmp
 
 # The library of a type, or None and why there is none.
@@ -65,7 +65,7 @@ def _key(compiler_path: str, real: str) -> str:
     key = hashlib.sha256()
     for part in sorted(build.FOLDER.glob("*.[ch]")):
         key.update(part.read_bytes())
-    facts = f"{build.FLAGS} {real} {compiler_path} {os.stat(compiler_path).st_mtime} {processor()}"
+    facts = f"{build.FLAGS} {real} {compiler_path} {os.stat(compiler_path).st_mtime} {cpu_id()}"
     key.update(facts.encode())
     return key.hexdigest()[:32]
 

@@ -21,7 +21,7 @@ from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
 from nnzoo.report.page import render, shown_file
 from nnzoo.runs.run_dir import Folder
-from nnzoo.sweep.study import Row, Study
+from nnzoo.sweep.study import Study, TrialRecord
 
 # Of fewer complete trials nothing can be said about what decides.
 FEW = 8
@@ -93,7 +93,9 @@ def _tried(study: Study, key: str) -> str:
     return f"{given.low:g} to {given.high:g}{', by orders of magnitude' * given.log}{steps}"
 
 
-def _cards(study: Study, rows: list[Row], best: Row | None) -> list[tuple[str, str, str]]:
+def _cards(
+    study: Study, rows: list[TrialRecord], best: TrialRecord | None
+) -> list[tuple[str, str, str]]:
     """The figures to see first: name, value, and what stands below it."""
     counts = Counter(row.state for row in rows)
     seconds = sum(row.seconds or 0.0 for row in rows)
@@ -107,7 +109,7 @@ def _cards(study: Study, rows: list[Row], best: Row | None) -> list[tuple[str, s
     ]
 
 
-def _remarks(study: Study, complete: list[Row], best: Row | None) -> list[str]:
+def _remarks(study: Study, complete: list[TrialRecord], best: TrialRecord | None) -> list[str]:
     """What should be known of the best value."""
     said = []
     edges = [
@@ -128,7 +130,7 @@ def _remarks(study: Study, complete: list[Row], best: Row | None) -> list[str]:
     return said
 
 
-def _at_edge(study: Study, best: Row, key: str) -> bool:
+def _at_edge(study: Study, best: TrialRecord, key: str) -> bool:
     """Whether the best value of a range lies at its end, and the file could hold one beyond it."""
     given = study.sweep.options.space[key]
     if isinstance(given, list):
@@ -157,7 +159,7 @@ def _place(given: RangeOptions, value: float) -> float:
     return min(1.0, max(0.0, (at - low) / (high - low)))
 
 
-def _axis(study: Study, key: str, name: str, complete: list[Row]) -> charts.Axis:
+def _axis(study: Study, key: str, name: str, complete: list[TrialRecord]) -> charts.Axis:
     given = study.sweep.options.space[key]
     if isinstance(given, list):
         spread = max(1, len(given) - 1)
@@ -176,13 +178,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= 18 else f"{text[:17]}…"
 
 
-def _scores(complete: list[Row]) -> tuple[list[float], bool]:
+def _scores(complete: list[TrialRecord]) -> tuple[list[float], bool]:
     """The scores, and whether they spread over orders of magnitude."""
     scores = [cast(float, row.value) for row in complete]
     return scores, min(scores) > 0 and max(scores) > 20 * min(scores)
 
 
-def _parallel(study: Study, complete: list[Row], best: Row) -> Markup:
+def _parallel(study: Study, complete: list[TrialRecord], best: TrialRecord) -> Markup:
     names = short_keys(study.distributions)
     axes = [_axis(study, key, name, complete) for key, name in names.items()]
     scores, log = _scores(complete)
@@ -201,7 +203,7 @@ def _parallel(study: Study, complete: list[Row], best: Row) -> Markup:
     return charts.parallel(title, axes, [place >= bar for place in up], at)
 
 
-def _importance(study: Study, complete: list[Row]) -> Markup | None:
+def _importance(study: Study, complete: list[TrialRecord]) -> Markup | None:
     """How much of the scores' spread each key explains; None where too little is known."""
     if len(complete) < FEW or len(study.distributions) < 2:
         return None
@@ -224,7 +226,7 @@ def _importance(study: Study, complete: list[Row]) -> Markup | None:
     return charts.bars("Importance of each key", named, label)
 
 
-def _history(study: Study, complete: list[Row]) -> Markup | None:
+def _history(study: Study, complete: list[TrialRecord]) -> Markup | None:
     if len(complete) < FEW_LINES:
         return None
     scores, log = _scores(complete)
@@ -236,7 +238,7 @@ def _history(study: Study, complete: list[Row]) -> Markup | None:
     return charts.progress("Score of each trial", points, best, study.monitor, log)
 
 
-def _commands(study: Study, best: Row | None) -> list[str]:
+def _commands(study: Study, best: TrialRecord | None) -> list[str]:
     if best is None:
         return []
     commands = [f"nnzoo train {shell_word(study.best_file)}"]

@@ -26,7 +26,7 @@ from nnzoo.errors import (
 )
 from nnzoo.runs import run
 from nnzoo.runs.run_dir import Folder
-from nnzoo.sweep.study import FINISHED, Claim, Row, Study, targets_of
+from nnzoo.sweep.study import FINISHED, Claim, Study, TrialRecord, targets_of
 from nnzoo.training.trainer import EpochEnd
 
 
@@ -34,7 +34,7 @@ from nnzoo.training.trainer import EpochEnd
 class TrialStart:
     """A trial begins, or goes on where another process left it. epochs: how many it may take."""
 
-    row: Row
+    row: TrialRecord
     epochs: int
     resumed: bool
 
@@ -43,7 +43,7 @@ class TrialStart:
 class TrialEpoch:
     """One epoch of the running trial is over; `metrics` is its line of metrics.jsonl."""
 
-    row: Row
+    row: TrialRecord
     metrics: dict[str, Any]
 
 
@@ -51,7 +51,7 @@ class TrialEpoch:
 class TrialEnd:
     """A trial is over; `best`: none before it was better."""
 
-    row: Row
+    row: TrialRecord
     best: bool
 
 
@@ -152,7 +152,7 @@ def _refuse_other_rows(study: Study, current: run.Run) -> None:
         )
 
 
-def _result(study: Study, row: Row, current: run.Run) -> Row:
+def _result(study: Study, row: TrialRecord, current: run.Run) -> TrialRecord:
     """What is known of a trial at its end."""
     trainer = current.trainer
     train = trainer.config.train
@@ -186,13 +186,13 @@ def _tidy(folder: Folder, keep_best: bool) -> None:
             path.unlink(missing_ok=True)
 
 
-def best_config(study: Study, best: Row) -> RunConfig:
+def best_config(study: Study, best: TrialRecord) -> RunConfig:
     """The config that trains the best trial again, bit for bit where it is trained on the same
     machine: nothing in it is 'auto' that would be chosen anew."""
     return study.config_of(best, f"{study.config.name[:95]}-best")
 
 
-def write_best(study: Study, best: Row) -> None:
+def write_best(study: Study, best: TrialRecord) -> None:
     """Write best.yaml."""
     head = (
         f"# Trial {best.number} of the sweep '{study.config.name}': {study.monitor} "

@@ -77,7 +77,7 @@ _PLACE = "place "
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRecord:
     """What the study knows of a trial. values: key -> value as it stands in a file; value: its score,
     that of `epoch`; epochs: how many it made; host: where it runs or ran; reason: of a failure."""
 
@@ -282,7 +282,7 @@ class Study:
             key: _value(self.sweep, key, params[key]) for key in self.distributions if key in params
         }
 
-    def config_of(self, row: Row, name: str) -> RunConfig:
+    def config_of(self, row: TrialRecord, name: str) -> RunConfig:
         """The config of a trial; raises ConfigError where its values do not go together.
 
         Trials are to differ by their values alone, not by which precision a moment found the faster: what
@@ -293,24 +293,24 @@ class Study:
         chosen = {"precision": "fp32"} if config.train.precision == "auto" else {}
         return replace(config, train=config.train.model_copy(update=chosen | row.resolved))
 
-    def row(self, claim: Claim) -> Row:
+    def row(self, claim: Claim) -> TrialRecord:
         """What is known of a claimed trial."""
         return self._row(self.storage.get_trial(claim.trial._trial_id))
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TrialRecord]:
         """Every trial that has begun or is over, in order."""
         return [row for row in map(self._row, self._frozen()) if row.state != "waiting"]
 
-    def _row(self, frozen: FrozenTrial) -> Row:
+    def _row(self, frozen: FrozenTrial) -> TrialRecord:
         facts = frozen.user_attrs.get("nnzoo", {})
         state: Any = facts.get("state") if frozen.state.is_finished() else frozen.state.name.lower()
-        return Row(
+        return TrialRecord(
             frozen.number, state, self.values_of(frozen.params), facts.get("value"), facts.get("epoch"),
             facts.get("epochs", 0), facts.get("seconds"), _host(frozen), facts.get("reason", ""),
             facts.get("resolved", {}),
         )  # fmt: skip
 
-    def best(self) -> Row | None:
+    def best(self) -> TrialRecord | None:
         """The complete trial with the best value; of equals the first."""
         complete = [row for row in self.rows() if row.state == "complete" and row.value is not None]
         sign = -1.0 if self.higher else 1.0
@@ -334,7 +334,7 @@ class Study:
             return False  # it was not ended there, before it was interrupted
         return not last and epoch >= self.sweep.options.grace and claim.trial.should_prune()
 
-    def tell(self, claim: Claim, row: Row) -> None:
+    def tell(self, claim: Claim, row: TrialRecord) -> None:
         """Note how a trial ended."""
         facts = {"state": row.state, "value": row.value, "epoch": row.epoch, "epochs": row.epochs,
                  "seconds": row.seconds, "reason": row.reason, "resolved": row.resolved}  # fmt: skip

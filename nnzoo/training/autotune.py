@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from nnzoo import __version__, atomic_io, gpu
-from nnzoo.cache import cache_folder, processor
+from nnzoo.cache import cache_dir, cpu_id
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.device import ALL_THREADS
@@ -106,7 +106,7 @@ def _choose(
 ) -> Timed:
     """The remembered choice, or the fastest by the seconds of a step that `times` gives; doing: what a
     user is shown meanwhile."""
-    path = cache_folder() / "tuned" / f"{key}.json"
+    path = cache_dir() / "tuned" / f"{key}.json"
     remembered = _remembered(path, choices)
     if remembered is not None:
         return remembered
@@ -235,7 +235,7 @@ def _key(
         [network.facts["kind"], network.facts["shape"], network.task.outputs],
         [choices, kernels],
         str(network.device),
-        gpu.describe(network.device) or processor(),
+        gpu.describe(network.device) or cpu_id(),
         [__version__, str(torch.__version__)],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]

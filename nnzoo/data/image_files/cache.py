@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.cache import cache_folder
+from nnzoo.cache import cache_dir
 from nnzoo.data.dataset import Pages
 from nnzoo.data.image_files.decoding import DecodeReport, bits_of, decode_all
 from nnzoo.errors import DataError
@@ -95,7 +95,7 @@ def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> Dec
     for file in files:
         stat = os.stat(file)
         key.update(json.dumps([file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]).encode())
-    path = cache_folder() / f"{key.hexdigest()[:32]}.npy"
+    path = cache_dir() / f"{key.hexdigest()[:32]}.npy"
     decoded = _open(path, form)
     if decoded is not None and decoded.report.largest:
         bits = form.bits or bits_of(decoded.report)
