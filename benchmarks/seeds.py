@@ -36,7 +36,7 @@ SMALL = {
 CPU = torch.device("cpu")
 
 
-def in_turn(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
+def train_sequentially(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
     """Ordinary runs, one after the other."""
     began, training, tests, losses = time.perf_counter(), 0.0, [], []
     for seed in range(count):
@@ -57,7 +57,7 @@ def at_once(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
     began, rows = time.perf_counter(), []
     for happened in group.events(CPU):
         rows += [event.row for event in happened.values() if isinstance(event, EpochEnd)]
-    assert not group.in_turn, group.in_turn
+    assert not group.sequential_reason, group.sequential_reason
     return {"whole": time.perf_counter() - began, "training": sum(row["seconds"] for row in rows),
             "tests": [member.test or {} for member in group.members],
             "losses": [row["train_loss"] for row in rows[-count:]],
@@ -90,7 +90,7 @@ def main() -> None:
         ratios, wholes = [], []
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory() as folder:
-                single = in_turn(config, options.seeds, Path(folder))
+                single = train_sequentially(config, options.seeds, Path(folder))
                 group = at_once(config, options.seeds, Path(folder))
                 ratios.append(single["training"] / group["training"])
                 wholes.append(single["whole"] / group["whole"])

@@ -55,7 +55,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # What is chosen by a clock has tests of its own.
     monkeypatch.setattr(autotune, "native_bf16", lambda device: False)
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
-    monkeypatch.setattr("nnzoo.cli.status.DELAYS", (60.0, 60.0))
+    monkeypatch.setattr("nnzoo.cli.messages.DELAYS", (60.0, 60.0))
     monkeypatch.setattr(autotune, "BUSY", 0.0)
     return tmp_path
 

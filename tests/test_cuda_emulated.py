@@ -203,7 +203,7 @@ def test_seeds_train_together_where_nothing_stands_against_it(
     for _ in group.events(torch.device("cuda")):
         pass
     assert [member.state for member in group.members] == ["complete"] * 2
-    assert (group.in_turn == "") == together
+    assert (group.sequential_reason == "") == together
 
 
 def test_recurrent_layers_stay_float32_in_bf16_and_that_is_said(cuda: EmulatedCuda) -> None:

@@ -83,8 +83,8 @@ LAYERS = """
     nnzoo.report.page nnzoo.report.notebook
     nnzoo.sweep.report
     nnzoo.interrupts
-    nnzoo.api nnzoo.cli.status nnzoo.cli.messages nnzoo.cli.command nnzoo.cli.complete
-    nnzoo.cli.common nnzoo.cli.signals nnzoo.cli.streams
+    nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
+    nnzoo.cli.common nnzoo.cli.process
     nnzoo.cli.group_display
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep

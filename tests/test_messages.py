@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nnzoo.cli import complete
 from nnzoo.cli.messages import render
+from nnzoo.cli.usage import complete_key
 from nnzoo.config.show import wrapped
 from nnzoo.config.synonyms import KEYS
 
@@ -217,7 +217,7 @@ def test_the_page_of_words_names_keys_of_the_language() -> None:
     }
     assert len(named) > 20
     for key in named:
-        assert complete.keys(key), key
+        assert complete_key(key), key
     for word in ("softmax", "n_steps", "n_features", "SVD", ".pth"):
         assert word in page
 

@@ -26,7 +26,7 @@ from nnzoo.evaluation.tasks import Outcome
 from nnzoo.kernels import library
 from nnzoo.models.ensemble import Stacked, obstacle
 from nnzoo.runs import checkpoint, run_group
-from nnzoo.runs.run_group import Opened, spread
+from nnzoo.runs.run_group import MemberOpened, summary_stats
 from nnzoo.training import ensemble_trainer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
@@ -182,7 +182,7 @@ def test_each_member_is_what_it_would_be_alone(case: str) -> None:
     run_config = config(model, data, seed=5, **more)
     group = group_of(run_config)
     rows = train(group)
-    assert group.in_turn == ""
+    assert group.sequential_reason == ""
     for i, member in enumerate(group.members):
         its_rows, content = alone(run_config, member.number)
         assert far(rows[i], its_rows) < 1e-4
@@ -412,9 +412,9 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
     at_once = nnzoo(*words, "--json", "--out", "a")
     assert "2 seeds, trained in one batch" in at_once.err
     monkeypatch.setattr(ensemble_trainer, "why_not", lambda trainers: "of a reason")
-    in_turn = nnzoo(*words, "--json", "--out", "b")
-    assert "2 seeds, trained sequentially: of a reason" in in_turn.err
-    a, b = at_once.lines[-1]["summary"], in_turn.lines[-1]["summary"]
+    sequential = nnzoo(*words, "--json", "--out", "b")
+    assert "2 seeds, trained sequentially: of a reason" in sequential.err
+    a, b = at_once.lines[-1]["summary"], sequential.lines[-1]["summary"]
     assert far(a, b) < 1e-5 and a["complete"] == 2
 
 
@@ -448,7 +448,7 @@ def test_a_group_is_told_with_mean_spread_and_interval(nnzoo: Any) -> None:
         }
         accuracies.append(test["accuracy"])
     told = end["summary"]["test"]["accuracy"]
-    assert told == spread(accuracies)
+    assert told == summary_stats(accuracies)
     assert told["mean"] == pytest.approx(sum(accuracies) / 3)
     again = nnzoo(*words, "--seeds", 3)
     assert again.code == 0 and "is complete" in again.err and "epoch 1/2" not in again.err
@@ -459,12 +459,12 @@ def test_a_group_is_told_with_mean_spread_and_interval(nnzoo: Any) -> None:
 
 
 def test_the_interval_is_students() -> None:
-    found = spread([1.0, 2.0, 3.0, 4.0])
+    found = summary_stats([1.0, 2.0, 3.0, 4.0])
     assert found["mean"] == 2.5 and found["std"] == pytest.approx(1.2909944487)
     # t of 3 degrees of freedom at 0.975 is 3.18244630528.
     assert found["ci95"] == pytest.approx([2.5 - 2.0542602, 2.5 + 2.0542602], abs=1e-6)
     assert (found["n"], found["min"], found["max"]) == (4, 1.0, 4.0)
-    one = spread([0.5])
+    one = summary_stats([0.5])
     assert one["mean"] == 0.5 and one["std"] is None and one["ci95"] is None
 
 
@@ -531,7 +531,7 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
 def test_a_group_locks_its_members(nnzoo: Any) -> None:
     run_config = config("mlp", "image")
     running = group_of(run_config).events(CPU)
-    assert isinstance(next(running)[0], Opened)
+    assert isinstance(next(running)[0], MemberOpened)
     with pytest.raises(CheckpointError, match="another process is training"):
         next(group_of(run_config).events(CPU))
     running.close()

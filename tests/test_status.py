@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from nnzoo import status
-from nnzoo.cli.status import StatusDisplay
+from nnzoo.cli.messages import StatusDisplay
 
 
 class Recorder:

@@ -18,18 +18,18 @@ from nnzoo import __version__
 from nnzoo.cli import info
 from nnzoo.cli.cache import cache
 from nnzoo.cli.check import check
-from nnzoo.cli.command import Command
 from nnzoo.cli.common import handle_errors
 from nnzoo.cli.evaluate import eval_
 from nnzoo.cli.export import export
 from nnzoo.cli.init import init
 from nnzoo.cli.inspect import inspect
 from nnzoo.cli.predict import predict
+from nnzoo.cli.process import close_streams, open_streams
 from nnzoo.cli.report import report
 from nnzoo.cli.runs import runs
-from nnzoo.cli.streams import close_streams, open_streams
 from nnzoo.cli.sweep import sweep
 from nnzoo.cli.train import train
+from nnzoo.cli.usage import Command
 
 app = typer.Typer(
     name="nnzoo",

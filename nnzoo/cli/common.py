@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnzoo.cli import complete
-from nnzoo.cli.messages import show_error
-from nnzoo.cli.status import StatusDisplay
+from nnzoo.cli.messages import StatusDisplay, show_error
+from nnzoo.cli.usage import complete_config, complete_key
 from nnzoo.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -40,7 +39,7 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        autocompletion=complete.configs,
+        autocompletion=complete_config,
         help="A YAML file, a name in ./configs, or a bundled config ('nnzoo configs').",
     ),
 ]
@@ -50,7 +49,7 @@ SetOption = Annotated[
         "--set",
         "-s",
         metavar="KEY=VALUE",
-        autocompletion=complete.keys,
+        autocompletion=complete_key,
         help="Change a value: -s model.dropout=0.5",
     ),
 ]
@@ -70,7 +69,7 @@ ConfigArgument = Annotated[
     typer.Argument(
         metavar="CONFIG",
         show_default=False,
-        autocompletion=complete.configs,
+        autocompletion=complete_config,
         help="The same as --config, without the option.",
     ),
 ]

@@ -21,7 +21,7 @@ from nnzoo.cli.common import (
     note,
     one_of,
 )
-from nnzoo.cli.complete import words
+from nnzoo.cli.usage import complete_words
 from nnzoo.errors import UsageError, shell_word
 from nnzoo.status import status
 
@@ -36,14 +36,16 @@ def eval_(
     split: Annotated[
         str,
         typer.Option(
-            metavar="train|val|test", autocompletion=words(*SPLITS), help="The rows to evaluate."
+            metavar="train|val|test",
+            autocompletion=complete_words(*SPLITS),
+            help="The rows to evaluate.",
         ),
     ] = "test",
     weights: Annotated[
         str,
         typer.Option(
             metavar="best|last",
-            autocompletion=words("best", "last"),
+            autocompletion=complete_words("best", "last"),
             help="Which weights of the run.",
         ),
     ] = "best",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from nnzoo.cli.common import DebugOption, JsonOption, load_torch, note, one_of
-from nnzoo.cli.complete import words
+from nnzoo.cli.usage import complete_words
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 
@@ -21,14 +21,14 @@ def export(
     ],
     format_: Annotated[
         str, typer.Option("--format", metavar="onnx|torch|state-dict",
-            autocompletion=words("onnx", "torch", "state-dict"), help="The format.")
+            autocompletion=complete_words("onnx", "torch", "state-dict"), help="The format.")
     ] = "onnx",
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", show_default=False,
                      help="The file; default: the run's name, beside its checkpoint."),
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", autocompletion=words("best", "last"), help="Which weights of the run.")] = "best",
+    weights: Annotated[str, typer.Option(metavar="best|last", autocompletion=complete_words("best", "last"), help="Which weights of the run.")] = "best",
     force: Annotated[
         bool, typer.Option("--force", help="Replace an existing file.")
     ] = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from nnzoo.cli.signals import graceful_shutdown, signal_name
+from nnzoo.cli.process import graceful_shutdown, signal_name
 from nnzoo.config import RunConfig
 from nnzoo.errors import DivergedError, UsageError, shell_word
 
@@ -79,9 +79,9 @@ def train_several(
             for i, event in happened.items():
                 member = group.members[i]
                 named: dict[str, Any] = {member.kind: member.number}
-                if not how and not isinstance(event, run_group.Opened):
+                if not how and not isinstance(event, run_group.MemberOpened):
                     say(how := shown.how())
-                if isinstance(event, run_group.Opened):
+                if isinstance(event, run_group.MemberOpened):
                     if json_ and i == 0:
                         start_event = {"event": "start", "run_dir": str(group.path), "kind": group.kind,
                                        "runs": [str(each.folder.path) for each in group.members]}  # fmt: skip
@@ -174,7 +174,7 @@ class GroupDisplay:
     def how(self) -> str:
         """How the members train."""
         head = f"{len(self.group.members)} {self.group.kind}s"
-        why = self.group.in_turn
+        why = self.group.sequential_reason
         return f"{head}, trained sequentially: {why}" if why else f"{head}, trained in one batch"
 
     def step(self, i: int, event: Any) -> None:

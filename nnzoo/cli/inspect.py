@@ -18,7 +18,7 @@ from nnzoo.cli.common import (
     note,
     one_of,
 )
-from nnzoo.cli.complete import words
+from nnzoo.cli.usage import complete_words
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 
@@ -34,14 +34,14 @@ def inspect(
         list[int] | None,
         typer.Option("--row", metavar="N", help="A row of the split, from 0; may be repeated."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="train|val|test", autocompletion=words(*SPLITS), help="The split the rows are from.")] = "test",
+    split: Annotated[str, typer.Option(metavar="train|val|test", autocompletion=complete_words(*SPLITS), help="The split the rows are from.")] = "test",
     surface: Annotated[
         bool, typer.Option("--surface", help="Also the loss along two random directions.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where to write the images.", show_default="RUN/inspect")
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", autocompletion=words("best", "last"), help="Which weights of the run.")] = "best",
+    weights: Annotated[str, typer.Option(metavar="best|last", autocompletion=complete_words("best", "last"), help="Which weights of the run.")] = "best",
     set_: SetOption = None,
     device: DeviceOption = "auto",
     json_: JsonOption = False,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, load_torch, note, one_of
-from nnzoo.cli.complete import words
+from nnzoo.cli.usage import complete_words
 from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def predict(
         str,
         typer.Option(
             metavar="best|last",
-            autocompletion=words("best", "last"),
+            autocompletion=complete_words("best", "last"),
             help="Which weights of the run.",
         ),
     ] = "best",

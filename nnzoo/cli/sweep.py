@@ -26,7 +26,7 @@ from nnzoo.cli.common import (
     one_of,
     tune_process_memory,
 )
-from nnzoo.cli.signals import graceful_shutdown, signal_name
+from nnzoo.cli.process import graceful_shutdown, signal_name
 from nnzoo.cli.train import strip_start_options
 from nnzoo.config.show import number
 from nnzoo.errors import DivergedError, NnzooError, UsageError, shell_word

@@ -26,8 +26,8 @@ from nnzoo.cli.common import (
     run_parent,
     tune_process_memory,
 )
-from nnzoo.cli.complete import words
-from nnzoo.cli.signals import graceful_shutdown, signal_name
+from nnzoo.cli.process import graceful_shutdown, signal_name
+from nnzoo.cli.usage import complete_words
 from nnzoo.distributed import joined
 from nnzoo.errors import shell_word
 from nnzoo.extras import require
@@ -45,7 +45,7 @@ def train(
         str,
         typer.Option(
             metavar="auto|must|never",
-            autocompletion=words("auto", "must", "never"),
+            autocompletion=complete_words("auto", "must", "never"),
             help="Resume from the run folder: auto = if it matches this config, must = fail otherwise, "
             "never = refuse.",
         ),

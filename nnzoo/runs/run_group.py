@@ -65,7 +65,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Opened:
+class MemberOpened:
     """A member's run was opened; its notes are in `Run.notes`."""
 
     run: Run
@@ -81,7 +81,7 @@ class Group:
             Member(kind, number, config, Folder(path / config.name))
             for number, config in configs.items()
         ]
-        self.in_turn = "" if kind == "seed" else "each fold has other rows to train on"
+        self.sequential_reason = "" if kind == "seed" else "each fold has other rows to train on"
         """Why they do not train as one; empty where they do, known when the first is open."""
 
     def events(
@@ -90,7 +90,7 @@ class Group:
         resume: Resume = "auto",
         fresh: bool = False,
         stop: Callable[[], bool] = lambda: False,
-    ) -> Generator[dict[int, Event | Opened], None, None]:
+    ) -> Generator[dict[int, Event | MemberOpened], None, None]:
         """Train all to their end, and yield what happened at once, by the member's place in `members`.
 
         A member that diverges ends alone. stop: asked after each step; when it answers True what is
@@ -112,21 +112,23 @@ class Group:
             names = [member.folder.path.name for member in self.members]
             if members_of(self.path) != names:
                 self.write_summary()
-            yield {0: Opened(first)}
+            yield {0: MemberOpened(first)}
             beside = first if self.kind == "seed" else None
-            self.in_turn = self.in_turn or ensemble_trainer.why_not([first.trainer])
-            if not self.in_turn:
+            self.sequential_reason = self.sequential_reason or ensemble_trainer.why_not(
+                [first.trainer]
+            )
+            if not self.sequential_reason:
                 for i in range(1, len(self.members)):
-                    yield {i: Opened(self._open(i, device, how, fresh, beside))}
+                    yield {i: MemberOpened(self._open(i, device, how, fresh, beside))}
                 trainers = [member.run.trainer for member in self.members if member.run]
-                self.in_turn = ensemble_trainer.why_not(trainers)
-            if not self.in_turn:
-                yield from self._at_once(stop)
+                self.sequential_reason = ensemble_trainer.why_not(trainers)
+            if not self.sequential_reason:
+                yield from self._train_together(stop)
                 return
             for i, member in enumerate(self.members):
                 if member.run is None:
-                    yield {i: Opened(self._open(i, device, how, fresh, beside))}
-                for event in self._alone(member, stop):
+                    yield {i: MemberOpened(self._open(i, device, how, fresh, beside))}
+                for event in self._train_member(member, stop):
                     yield {i: event}
                 self._conclude(member)
                 if member.state == "interrupted":
@@ -142,7 +144,7 @@ class Group:
         member.run = run.start(member.config, self.path, device, resume, fresh, beside=beside)
         return member.run
 
-    def _alone(self, member: Member, stop: Callable[[], bool]) -> Iterator[Event]:
+    def _train_member(self, member: Member, stop: Callable[[], bool]) -> Iterator[Event]:
         assert member.run is not None
         use_threads(member.run.network.config.train)
         try:
@@ -151,7 +153,9 @@ class Group:
             member.state, member.error = "diverged", str(error)
             yield error
 
-    def _at_once(self, stop: Callable[[], bool]) -> Iterator[dict[int, Event | Opened]]:
+    def _train_together(
+        self, stop: Callable[[], bool]
+    ) -> Iterator[dict[int, Event | MemberOpened]]:
         """`run.train` for all members at once, saved at the same moments."""
         runs = [member.run for member in self.members if member.run]
         # What was resolved is what one network takes best.
@@ -166,7 +170,7 @@ class Group:
         unsaved: set[int] = set()
         gone: set[int] = set()
         for happened in ensemble_trainer.events([each.trainer for each in runs], gone):
-            told: dict[int, Event | Opened] = {**happened}
+            told: dict[int, Event | MemberOpened] = {**happened}
             for i, event in happened.items():
                 if isinstance(event, DivergedError):
                     told[i] = self._lost(i, event)
@@ -231,16 +235,16 @@ class Group:
         return all(member.state in ("complete", "diverged") for member in self.members)
 
     def summary(self) -> dict[str, Any]:
-        """Mean, spread and interval of every metric over the members that are complete."""
+        """Mean, std and 95 % interval of every metric over the members that are complete."""
         complete = [member for member in self.members if member.state == "complete"]
         return {
             "kind": self.kind,
             "members": len(self.members),
             "complete": len(complete),
             "diverged": [m.number for m in self.members if m.state == "diverged"],
-            "val": spreads([member.val for member in complete]),
-            "test": spreads([member.test or {} for member in complete]),
-            "baselines": baseline_spreads([member.test for member in complete if member.test]),
+            "val": aggregate([member.val for member in complete]),
+            "test": aggregate([member.test or {} for member in complete]),
+            "baselines": aggregate_baselines([member.test for member in complete if member.test]),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -278,30 +282,30 @@ def folds(config: RunConfig, count: int, out: Path) -> Group:
     return Group(out / f"{config.name}-{count}-folds", "fold", configs)
 
 
-def spreads(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """`spread` of each number that all results have."""
+def aggregate(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """`summary_stats` of each number that all results have."""
     names = [name for name, value in (results or [{}])[0].items() if type(value) is float]
     return {
-        name: spread([each[name] for each in results])
+        name: summary_stats([each[name] for each in results])
         for name in names if all(type(each.get(name)) is float for each in results)
     }  # fmt: skip
 
 
-def baseline_spreads(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`spreads` of each baseline that all test results have, best first: of folds, each learns from
+def aggregate_baselines(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`aggregate` of each baseline that all test results have, best first: of folds, each learns from
     other rows."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for test in tests:
         for baseline in test.get("baselines") or [test["baseline"]]:
             by_name.setdefault(baseline["name"], []).append(baseline)
     return [
-        {"name": name} | spreads(results)
+        {"name": name} | aggregate(results)
         for name, results in by_name.items()
         if len(results) == len(tests)
     ]
 
 
-def spread(values: list[float]) -> dict[str, Any]:
+def summary_stats(values: list[float]) -> dict[str, Any]:
     """Mean, standard deviation (n - 1), the mean's 95 % interval by Student's t, and the ends; of one
     value there is neither deviation nor interval."""
     mean = statistics.fmean(values)
