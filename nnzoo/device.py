@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from nnzoo.config.schema import TrainOptions
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.distributed import ALONE, Processes, launched, local_size
 from nnzoo.errors import UsageError
 from nnzoo.kernels import openmp

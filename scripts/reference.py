@@ -13,7 +13,7 @@ from nnzoo.config.show import entry_options, summary
 
 HEAD = """# The YAML language
 
-Written by `python scripts/reference.py` from `nnzoo/config/schema.py`; `nnzoo models`,
+Written by `python scripts/reference.py` from `nnzoo/config/*_options.py`; `nnzoo models`,
 `nnzoo datasets` and `nnzoo training` print the same in a terminal, and `nnzoo schema` gives it to
 editors as JSON Schema. What textbooks and other tools call it: [words](words.md).
 

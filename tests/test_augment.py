@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nnzoo.config.schema import AugmentOptions
+from nnzoo.config.data_options import AugmentOptions
 from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import Share
 

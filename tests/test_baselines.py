@@ -11,7 +11,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
-from nnzoo.config.schema import SeriesOptions, TrainOptions
+from nnzoo.config.data_options import SeriesOptions
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.data.series import Series, windows

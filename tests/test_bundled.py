@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn import datasets
 
-from nnzoo.config.schema import (
+from nnzoo.config.data_options import (
     AddingOptions,
     BundledTableOptions,
     DigitsOptions,
@@ -62,7 +62,7 @@ def test_digits_are_scikit_learns_images() -> None:
 
 def test_bundled_data_is_read_without_importing_scikit_learn() -> None:
     code = (
-        "import sys\nfrom nnzoo.config.schema import *\nfrom nnzoo.data.bundled import *\n"
+        "import sys\nfrom nnzoo.config.data_options import *\nfrom nnzoo.data.bundled import *\n"
         "load_table(BundledTableOptions(name='iris')), load_digits(DigitsOptions(name='digits'))\n"
         "assert not {'sklearn', 'pandas', 'torchvision', 'scipy'} & set(sys.modules)"
     )

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from nnzoo.config import DATA, MODELS, OPTIMIZERS, RunConfig, load_config, yaml_parser
 from nnzoo.config.describe import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
+from nnzoo.config.model_options import Activation
+from nnzoo.config.options import parse_duration
 from nnzoo.config.registry import TRAINING
-from nnzoo.config.schema import Activation, Monitor, TrainOptions, parse_duration
 from nnzoo.config.show import checked, header_lines, number, percent, resolved_lines, to_yaml
+from nnzoo.config.train_options import MonitorName, TrainOptions
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
 
@@ -153,7 +155,7 @@ QUOTES = "text that looks like a number needs quotes"
         ("model: {name: cnn, norm: }", "one of none, batch, layer, got nothing"),
         (
             "train: {monitor: val_acc}",
-            f"one of {', '.join(get_args(Monitor))}, got 'val_acc'; did you mean 'val_accuracy'?",
+            f"one of {', '.join(get_args(MonitorName))}, got 'val_acc'; did you mean 'val_accuracy'?",
         ),
         ("model: {name: mlp, activation: Relu}", f"{ACTIVATIONS}, got 'Relu'; did you mean 'relu'?"),
         ("model: {name: mlp, activation: rel}", f"{ACTIVATIONS}, got 'rel'; did you mean 'relu'?"),
@@ -246,7 +248,7 @@ def test_what_is_missing_unknown_or_contradicts_is_told(line: str, expected: str
 def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
     metrics = (*CLASSIFICATION_METRICS, *RANKING_METRICS, *REGRESSION_METRICS)
     measured = [f"val_{name}" for name in metrics]
-    assert set(get_args(Monitor)) == {"auto", *measured}
+    assert set(get_args(MonitorName)) == {"auto", *measured}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nnzoo import atomic_io
 from nnzoo.config import registry
 from nnzoo.config.default_space import default_space
 from nnzoo.config.load import bundled_folder, from_dict, parse, source_file
-from nnzoo.config.schema import AdamOptions
+from nnzoo.config.optim_options import AdamOptions
 from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError, UsageError
 from nnzoo.runs.archive import OLD_RUN

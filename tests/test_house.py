@@ -20,7 +20,8 @@ LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.plain_files
-    nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.schema nnzoo.config.synonyms
+    nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
+    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options
     nnzoo.gpu nnzoo.config.registry nnzoo.config.sweep_space
     nnzoo.config.describe
     nnzoo.config.hints

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from nnzoo.cache import cache_dir
-from nnzoo.config.schema import ImageFolderOptions, RowSplit
+from nnzoo.config.data_options import ImageFolderOptions, RowSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_files import cache
 from nnzoo.data.image_files import decoding as pictures_module

@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 from nnzoo.cache import cache_dir
-from nnzoo.config.schema import (
+from nnzoo.config.data_options import (
     EmnistOptions,
     ImageFolderOptions,
     RowSplit,

@@ -95,7 +95,7 @@ def refused(**sections: Any) -> str:
         ("data", {"name": "sine", "length": 10**12},
          "data.length expected at most 10,000,000, got 1,000,000,000,000"),
         ("data", {"name": "sine", "period": 1e-300},
-         "data.period too short: of its last oscillations no digit would be left"),
+         "data.period too short: the phase of its last oscillations would be lost to rounding"),
         ("data", {"name": "series", "path": "x", "window": 10**15},
          "data.window expected at most 10,000,000, got 1,000,000,000,000,000"),
         ("data", {"name": "adding", "length": 10**5, "train": 10**5, "val": 0, "test": 0},

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.schema import CnnOptions, MlpOptions
+from nnzoo.config.model_options import CnnOptions, MlpOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.kernels import library
 from nnzoo.models import layers

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from zoo import begin, config, finish
 
-from nnzoo.config.schema import CnnOptions, GruOptions, LstmOptions, MlpOptions, RnnOptions
+from nnzoo.config.model_options import CnnOptions, GruOptions, LstmOptions, MlpOptions, RnnOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
 from nnzoo.models.cnn import CNN

@@ -329,7 +329,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_threads_that_there_are_not_are_said() -> None:
-    from nnzoo.config.schema import TrainOptions
+    from nnzoo.config.train_options import TrainOptions
     from nnzoo.device import thread_note
 
     before = torch.get_num_threads()

@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize, prune
 from torch.utils.checkpoint import checkpoint
 from zoo import difference
 
-from nnzoo.config.schema import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
+from nnzoo.config.optim_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.evaluation.tasks import Regression, build_task
 from nnzoo.kernels import library as native
 from nnzoo.kernels import openmp
@@ -588,7 +588,7 @@ def test_targets_that_are_no_numbers_make_the_loss_none(kind: str) -> None:
 
 
 def test_a_loss_of_odd_tensors_is_torchs() -> None:
-    from nnzoo.config.schema import TrainOptions
+    from nnzoo.config.train_options import TrainOptions
     from nnzoo.data.preprocess import Scale
 
     output = torch.randn(6, 3)

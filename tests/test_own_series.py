@@ -16,7 +16,7 @@ import pandas
 import pytest
 import yaml
 
-from nnzoo.config.schema import SeriesOptions
+from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.series import load_series
 from nnzoo.errors import DataError

@@ -12,8 +12,8 @@ import pytest
 import torch
 from conftest import Result
 
+from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.config.load import load_config
-from nnzoo.config.schema import CsvOptions, RowSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError

@@ -50,7 +50,8 @@ def test_entry_points_add_a_network_and_a_data_source(tmp_path: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-zoo\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(entry_points(block("toml", "[project]")))
     Path("spirals.yaml").write_text(block("yaml", "data:"))
-    environment = os.environ | {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
     def nnzoo(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "nnzoo", *words], check=False, capture_output=True,

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from zoo import begin, config, finish
 
-from nnzoo.config.schema import RowSplit, SeriesOptions
+from nnzoo.config.data_options import RowSplit, SeriesOptions
 from nnzoo.config.show import number
 from nnzoo.data.image_files.folder_tree import EXTENSIONS
 from nnzoo.data.splitting import split_rows

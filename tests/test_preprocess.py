@@ -13,7 +13,7 @@ from sklearn import decomposition, impute
 from sklearn import preprocessing as sk
 from torch import Tensor
 
-from nnzoo.config.schema import (
+from nnzoo.config.data_options import (
     ScaleOptions,
     SeriesOptions,
     SeriesPreprocess,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from zoo import begin, config, finish, same
 
-from nnzoo.config.schema import SeriesOptions, TimeSplit
+from nnzoo.config.data_options import SeriesOptions, TimeSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.series import load_series

@@ -23,7 +23,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from nnzoo.config.schema import CsvOptions, RowSplit
+from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import limits
 from nnzoo.data.table_files.csv_header import is_header, unique_names
 from nnzoo.data.table_files.table_io import ReadOptions, Table, read_anyhow, read_pieces, read_table

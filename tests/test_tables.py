@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from zoo import begin, config, finish, same
 
-from nnzoo.config.schema import CsvOptions, RowSplit
+from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data import limits
 from nnzoo.data.dataset import Dataset

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnzoo.config.schema import SeriesOptions
+from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.timestamps.axis import TimeAxis, describe_time, time_note
 from nnzoo.data.timestamps.dates import looks_like_dates, read_dates
 from nnzoo.data.timestamps.frequency import describe_spacing

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from zoo import DATA, MODELS, begin, config, finish, same
 
-from nnzoo.config.schema import AdamOptions, ClipOptions, OptimOptions
+from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import Outcome

@@ -87,8 +87,9 @@ _OPTIONS = {
 def key_of(word: str) -> str | None:
     """The dotted key that a word stands for: the key itself, its last part, or a synonym."""
     from nnzoo.config.load import SHELVES
-    from nnzoo.config.schema import Options, TrainOptions
+    from nnzoo.config.options import Options
     from nnzoo.config.synonyms import KEYS
+    from nnzoo.config.train_options import TrainOptions
 
     if word.partition(".")[0] in (*SHELVES, "train") and "." in word:
         return word
@@ -142,8 +143,9 @@ def complete_config(incomplete: str) -> list[str]:
 def complete_key(incomplete: str) -> list[str]:
     """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
     from nnzoo.config.load import SHELVES
-    from nnzoo.config.schema import Options, TrainOptions
+    from nnzoo.config.options import Options
     from nnzoo.config.show import entry_options
+    from nnzoo.config.train_options import TrainOptions
 
     names = {"name=", "seed="}
     options: list[tuple[str, type[Options]]] = [("train", TrainOptions), *(

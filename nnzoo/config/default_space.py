@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnzoo.config.load import RunConfig
-from nnzoo.config.schema import CnnOptions, MlpOptions, RecurrentOptions
+from nnzoo.config.model_options import CnnOptions, MlpOptions, RecurrentOptions
 from nnzoo.config.show import inline
 
 

@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nnzoo.config import schema
+from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
+from nnzoo.config.options import NAME_PATTERN, Options
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Shelf
+from nnzoo.config.train_options import SweepOptions, TrainOptions
 
 Node = dict[str, Any]
 
@@ -212,7 +214,7 @@ def json_schema() -> Node:
     """The whole language as one JSON Schema (draft 2020-12)."""
     definitions: Node = {}
 
-    def add(options: type[schema.Options], required: list[str] | None = None) -> Node:
+    def add(options: type[Options], required: list[str] | None = None) -> Node:
         node = options.model_json_schema(ref_template="#/$defs/{model}")
         definitions.update(node.pop("$defs", {}))
         if required is not None:
@@ -221,7 +223,7 @@ def json_schema() -> Node:
 
     def section(shelf: Shelf, default: str | None = None) -> Node:
         """The name alone, or a mapping; which entry it means shows in `name`."""
-        names: dict[type[schema.Options], list[str]] = {}
+        names: dict[type[Options], list[str]] = {}
         for name, entry in shelf:
             names.setdefault(entry.options, []).append(name)
         sections = []
@@ -247,13 +249,13 @@ def json_schema() -> Node:
         "additionalProperties": False,
         "required": ["data", "model"],
         "properties": {
-            "name": {"type": "string", "pattern": schema.NAME_PATTERN},
+            "name": {"type": "string", "pattern": NAME_PATTERN},
             "seed": {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63},
             "data": section(DATA),
             "model": section(MODELS),
-            "optim": {"anyOf": [*section(OPTIMIZERS, schema.DEFAULT_OPTIMIZER)["anyOf"], nothing]},
-            "train": {"anyOf": [add(schema.TrainOptions), nothing]},
-            "sweep": {"anyOf": [add(schema.SweepOptions), nothing]},
+            "optim": {"anyOf": [*section(OPTIMIZERS, DEFAULT_OPTIMIZER)["anyOf"], nothing]},
+            "train": {"anyOf": [add(TrainOptions), nothing]},
+            "sweep": {"anyOf": [add(SweepOptions), nothing]},
             "environment": {"type": "object"},
         },
         "$defs": definitions,

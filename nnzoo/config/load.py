@@ -14,7 +14,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from nnzoo.config import schema, yaml_parser
+from nnzoo.config import yaml_parser
+from nnzoo.config.data_options import DataOptions
 from nnzoo.config.describe import (
     accepts,
     choices,
@@ -25,10 +26,14 @@ from nnzoo.config.describe import (
     properties,
 )
 from nnzoo.config.hints import key_hint, nearest, nearest_value, value_hint
+from nnzoo.config.model_options import ModelOptions
+from nnzoo.config.optim_options import DEFAULT_OPTIMIZER, OptimOptions
+from nnzoo.config.options import NAME_PATTERN, Options
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Shelf
 from nnzoo.config.sweep_space import Sweep, key_path, put, storage_kind
 from nnzoo.config.synonyms import KEYS
 from nnzoo.config.synonyms import SECTIONS as SECTION_WORDS
+from nnzoo.config.train_options import MAX_TRIALS, RangeOptions, SweepOptions, TrainOptions
 from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError, shell_word
 
@@ -67,10 +72,10 @@ class RunConfig:
 
     name: str
     seed: int
-    data: schema.DataOptions
-    model: schema.ModelOptions
-    optim: schema.OptimOptions
-    train: schema.TrainOptions
+    data: DataOptions
+    model: ModelOptions
+    optim: OptimOptions
+    train: TrainOptions
     source: str = field(default="configuration", compare=False)
     """The file it was read from, for messages."""
     origins: Mapping[str, yaml_parser.Position | None] = field(default_factory=dict, compare=False)
@@ -286,7 +291,7 @@ class _Parser:
         ]
 
     def check_name(self, name: Any, in_file: bool) -> None:
-        if isinstance(name, str) and re.fullmatch(schema.NAME_PATTERN, name):
+        if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name):
             return
         rule = "letters, digits, '.', '_', '-', the first a letter or digit, at most 100"
         if in_file:
@@ -358,7 +363,7 @@ class _Parser:
     def shelf_section(self, tree: dict[str, Any], key: str) -> Any:
         """The options of `data`, `model` or `optim`; None after a fault."""
         shelf = SHELVES[key]
-        default = schema.DEFAULT_OPTIMIZER if key == "optim" else None
+        default = DEFAULT_OPTIMIZER if key == "optim" else None
         section = tree.get(key)
         if section is None and default is not None:
             section = {}
@@ -390,9 +395,9 @@ class _Parser:
         if key in SHELVES:
             return self.shelf_section(tree, key)
         train = tree.get("train")
-        return self.validate(schema.TrainOptions, {} if train is None else train, ("train",))
+        return self.validate(TrainOptions, {} if train is None else train, ("train",))
 
-    def validate(self, options: type[schema.Options], raw: Any, prefix: yaml_parser.Path) -> Any:
+    def validate(self, options: type[Options], raw: Any, prefix: yaml_parser.Path) -> Any:
         from pydantic import ValidationError
 
         if not isinstance(raw, dict):
@@ -412,7 +417,7 @@ class _Parser:
         raw = tree.get("sweep")
         if raw is None:
             return None
-        options = self.validate(schema.SweepOptions, raw, ("sweep",)) or self.what_holds(raw)
+        options = self.validate(SweepOptions, raw, ("sweep",)) or self.what_holds(raw)
         self.check_storage(raw)
         if options is None:
             return None
@@ -477,7 +482,7 @@ class _Parser:
             found = getattr(found, part, None)
         return found
 
-    def what_holds(self, raw: Any) -> schema.SweepOptions | None:
+    def what_holds(self, raw: Any) -> SweepOptions | None:
         """Of a section with faults the keys of its space that have none, so that more is found."""
         from pydantic import ValidationError
 
@@ -485,8 +490,8 @@ class _Parser:
         good: dict[str, Any] = {}
         for key, value in space.items() if isinstance(space, dict) else ():
             with suppress(ValidationError):
-                good |= schema.SweepOptions(space={key: value}).space
-        return schema.SweepOptions(space=good) if good else None
+                good |= SweepOptions(space={key: value}).space
+        return SweepOptions(space=good) if good else None
 
     def check_storage(self, raw: Any) -> None:
         """Note a storage of no known kind, as far as its text tells."""
@@ -527,7 +532,7 @@ class _Parser:
         for at, messages in found.items():
             for message in messages[:1]:
                 self.fault((*where, at), message)
-        if isinstance(given, schema.RangeOptions) and not any(found.values()):
+        if isinstance(given, RangeOptions) and not any(found.values()):
             bounds = (given.low, given.high, given.step or 0)
             whole = all(float(bound).is_integer() for bound in bounds)
             if whole and self.misfits(sweep, key, given.low + 0.5):
@@ -567,20 +572,20 @@ class _Parser:
         """Note ranges that no grid has points of, and a grid that nobody could wait for."""
         for key, given in sweep.options.space.items():
             where = ("sweep", "space", key)
-            if isinstance(given, schema.RangeOptions):
+            if isinstance(given, RangeOptions):
                 if given.log:
                     self.fault((*where, "log"), "not with a grid; list the values instead")
                 elif given.step is None and key not in sweep.whole:
                     self.fault(where, "a grid needs a 'step' here, or a list of values")
-        if not self.faults and sweep.grid_size > schema.MAX_TRIALS:
+        if not self.faults and sweep.grid_size > MAX_TRIALS:
             self.fault(
                 ("sweep", "space"),
-                f"{sweep.grid_size:,} combinations; at most {schema.MAX_TRIALS:,}",
+                f"{sweep.grid_size:,} combinations; at most {MAX_TRIALS:,}",
             )
 
     def translate(
         self,
-        options: type[schema.Options],
+        options: type[Options],
         raw: Any,
         prefix: yaml_parser.Path,
         errors: Sequence[Any],
@@ -590,7 +595,7 @@ class _Parser:
         for error in errors:
             path = _real_path(raw, error)
             # Of a union's branches, the one that says more than what may stand there.
-            if path not in found or error["type"] == "field_fault":
+            if path not in found or error["type"] == "field_error":
                 found[path] = error
         # How many errors lie at a path or below it.
         below = Counter(path[:length] for path in found for length in range(len(path) + 1))
@@ -602,7 +607,7 @@ class _Parser:
                 self.unknown(where, properties(root, raw, path[:-1]))
             elif kind == "missing":
                 self.fault(where, f"missing: {node_at(root, raw, path)['description']}")
-            elif kind == "field_fault":
+            elif kind == "field_error":
                 inner = error.get("ctx", {}).get("field", "")
                 self.fault((*where, inner) if inner else where, error["msg"])
             elif kind.startswith("union_tag"):
@@ -631,7 +636,7 @@ class _Parser:
 
     def file_keys(self) -> dict[str, str]:
         """The keys that this file's sections can have, with their dotted paths."""
-        options: list[tuple[str, type[schema.Options]]] = [("train", schema.TrainOptions)]
+        options: list[tuple[str, type[Options]]] = [("train", TrainOptions)]
         for section, shelf in SHELVES.items():
             given = self.tree.get(section) if isinstance(self.tree, dict) else None
             name = given.get("name") if isinstance(given, dict) else given
@@ -671,7 +676,7 @@ def _below_space(path: yaml_parser.Path) -> yaml_parser.Path:
     """A path of --set; in the space of a sweep what follows is one key, and what its range has."""
     if path[:2] != ("sweep", "space") or len(path) == 2:
         return path
-    inner = (path[-1],) if path[-1] in schema.RangeOptions.model_fields and len(path) > 3 else ()
+    inner = (path[-1],) if path[-1] in RangeOptions.model_fields and len(path) > 3 else ()
     return (*path[:2], yaml_parser.dotted(path[2 : len(path) - len(inner)]), *inner)
 
 

@@ -14,8 +14,8 @@ from importlib import import_module, metadata
 from traceback import walk_tb
 from typing import Any
 
-from nnzoo.config import schema
-from nnzoo.config.schema import Options
+from nnzoo.config import data_options, model_options, optim_options, train_options
+from nnzoo.config.options import Options
 from nnzoo.errors import NnzooError, PluginError, UsageError
 
 
@@ -122,56 +122,56 @@ _TORCHVISION = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar1
 
 MODELS = Shelf(
     {
-        "mlp": Entry(schema.MlpOptions, "nnzoo.models.mlp:MLP"),
-        "cnn": Entry(schema.CnnOptions, "nnzoo.models.cnn:CNN"),
-        "rnn": Entry(schema.RnnOptions, "nnzoo.models.rnn:Recurrent"),
-        "lstm": Entry(schema.LstmOptions, "nnzoo.models.rnn:Recurrent"),
-        "gru": Entry(schema.GruOptions, "nnzoo.models.rnn:Recurrent"),
+        "mlp": Entry(model_options.MlpOptions, "nnzoo.models.mlp:MLP"),
+        "cnn": Entry(model_options.CnnOptions, "nnzoo.models.cnn:CNN"),
+        "rnn": Entry(model_options.RnnOptions, "nnzoo.models.rnn:Recurrent"),
+        "lstm": Entry(model_options.LstmOptions, "nnzoo.models.rnn:Recurrent"),
+        "gru": Entry(model_options.GruOptions, "nnzoo.models.rnn:Recurrent"),
     },
     group="nnzoo.models",
 )
 
 DATA = Shelf(
     {
-        "digits": Entry(schema.DigitsOptions, "nnzoo.data.bundled:load_digits"),
+        "digits": Entry(data_options.DigitsOptions, "nnzoo.data.bundled:load_digits"),
         **{
-            name: Entry(schema.BundledTableOptions, "nnzoo.data.bundled:load_table")
+            name: Entry(data_options.BundledTableOptions, "nnzoo.data.bundled:load_table")
             for name in ("iris", "wine", "breast_cancer", "diabetes")
         },
         **{
             name: Entry(
-                schema.EmnistOptions if name == "emnist" else schema.TorchvisionOptions,
+                data_options.EmnistOptions if name == "emnist" else data_options.TorchvisionOptions,
                 "nnzoo.data.images:load_torchvision",
             )
             for name in _TORCHVISION
         },
         "image_folder": Entry(
-            schema.ImageFolderOptions,
+            data_options.ImageFolderOptions,
             "nnzoo.data.images:load_folder",
             "nnzoo.data.image_files.image_folder:description",
         ),
         "csv": Entry(
-            schema.CsvOptions,
+            data_options.CsvOptions,
             "nnzoo.data.tables:load_csv",
             "nnzoo.data.table_files.preview:description",
         ),
         "series": Entry(
-            schema.SeriesOptions,
+            data_options.SeriesOptions,
             "nnzoo.data.series:load_series",
             "nnzoo.data.table_files.preview:description",
         ),
-        "sine": Entry(schema.SineOptions, "nnzoo.data.synthetic:load_sine"),
-        "adding": Entry(schema.AddingOptions, "nnzoo.data.synthetic:load_adding"),
+        "sine": Entry(data_options.SineOptions, "nnzoo.data.synthetic:load_sine"),
+        "adding": Entry(data_options.AddingOptions, "nnzoo.data.synthetic:load_adding"),
     },
     group="nnzoo.data",
 )
 
 OPTIMIZERS = Shelf(
     {
-        "sgd": Entry(schema.SgdOptions, "torch.optim:SGD"),
-        "adam": Entry(schema.AdamOptions, "torch.optim:Adam"),
-        "adamw": Entry(schema.AdamWOptions, "torch.optim:AdamW"),
-        "rmsprop": Entry(schema.RmspropOptions, "torch.optim:RMSprop"),
+        "sgd": Entry(optim_options.SgdOptions, "torch.optim:SGD"),
+        "adam": Entry(optim_options.AdamOptions, "torch.optim:Adam"),
+        "adamw": Entry(optim_options.AdamWOptions, "torch.optim:AdamW"),
+        "rmsprop": Entry(optim_options.RmspropOptions, "torch.optim:RMSprop"),
     }
 )
 
@@ -182,15 +182,15 @@ TRAINING = Shelf(
         **{
             f"schedule {name}": Entry(options, "nnzoo.training.optim:rate_factor")
             for name, options in (
-                ("constant", schema.ConstantOptions),
-                ("cosine", schema.CosineOptions),
-                ("one_cycle", schema.OneCycleOptions),
-                ("step", schema.StepOptions),
-                ("linear", schema.LinearOptions),
-                ("plateau", schema.PlateauOptions),
+                ("constant", optim_options.ConstantOptions),
+                ("cosine", optim_options.CosineOptions),
+                ("one_cycle", optim_options.OneCycleOptions),
+                ("step", optim_options.StepOptions),
+                ("linear", optim_options.LinearOptions),
+                ("plateau", optim_options.PlateauOptions),
             )
         },
-        "train": Entry(schema.TrainOptions, "nnzoo.training.trainer:Trainer"),
-        "sweep": Entry(schema.SweepOptions, "nnzoo.sweep.search:search"),
+        "train": Entry(train_options.TrainOptions, "nnzoo.training.trainer:Trainer"),
+        "sweep": Entry(train_options.SweepOptions, "nnzoo.sweep.search:search"),
     }
 )

@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from nnzoo.config import yaml_parser
 from nnzoo.config.describe import default_text, words_for
 from nnzoo.config.load import RunConfig
-from nnzoo.config.schema import Options
+from nnzoo.config.options import Options
 
 
 def resolved_lines(config: RunConfig) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-from nnzoo.config.schema import RangeOptions, SweepOptions
+from nnzoo.config.train_options import RangeOptions, SweepOptions
 from nnzoo.config.yaml_parser import Path
 
 DEFAULT_TRIALS = 30

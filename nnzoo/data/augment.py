@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnzoo.config.schema import AugmentOptions
+from nnzoo.config.data_options import AugmentOptions
 from nnzoo.data.batches import Share
 
 MIN_ERASE, MAX_ERASE = 0.02, 0.2

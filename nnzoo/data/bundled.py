@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnzoo.config.schema import BundledTableOptions, DigitsOptions
+from nnzoo.config.data_options import BundledTableOptions, DigitsOptions
 from nnzoo.data.dataset import Dataset, Kind, row_splits
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.schema import EmnistOptions, ImageFolderOptions, TorchvisionOptions
+from nnzoo.config.data_options import EmnistOptions, ImageFolderOptions, TorchvisionOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
 from nnzoo.data.image_files.cache import (
     BrokenPictures,

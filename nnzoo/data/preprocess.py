@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.schema import ScaleOptions, TablePreprocess
+from nnzoo.config.data_options import ScaleOptions, TablePreprocess
 from nnzoo.data.dataset import (
     PIECE,
     Dataset,

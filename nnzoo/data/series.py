@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nnzoo.config.schema import SeriesOptions, SineOptions, TimeSplit
+from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.lookup import ValueOptions, column_name, looks_numeric, shorten
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnzoo.config.schema import RowSplit, TimeSplit, ValSplit
+from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.errors import DataError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnzoo.config.schema import AddingOptions, SineOptions
+from nnzoo.config.data_options import AddingOptions, SineOptions
 from nnzoo.data.dataset import Dataset, Kind, TensorSplit
 from nnzoo.data.series import Series, windows
 

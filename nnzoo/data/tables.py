@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.schema import CsvOptions
+from nnzoo.config.data_options import CsvOptions
 from nnzoo.data.columns.inference import (
     infer_columns,
     infer_target,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import Variable
 from torch.nn import functional
 
-from nnzoo.config.schema import TrainOptions
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError, DataError

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nnzoo.config.schema import NAME_PATTERN
+from nnzoo.config.options import NAME_PATTERN
 from nnzoo.config.show import quoted
 from nnzoo.errors import DataError, shell_word
 from nnzoo.init_config.images import images_config

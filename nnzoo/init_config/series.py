@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nnzoo.config.schema import SeriesOptions
+from nnzoo.config.data_options import SeriesOptions
 from nnzoo.config.show import quoted
 from nnzoo.errors import DataError
 from nnzoo.init_config.table import reading_lines

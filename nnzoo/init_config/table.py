@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnzoo.config.schema import CsvOptions
+from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.show import inline, quoted
 from nnzoo.errors import DataError
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason

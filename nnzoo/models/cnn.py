@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.schema import CnnOptions
+from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
 from nnzoo.models.features import Conv2d, Features

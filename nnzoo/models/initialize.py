@@ -10,7 +10,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from nnzoo.config.schema import Init
+from nnzoo.config.model_options import Init
 
 # 1 / sqrt(E[f(z)^2]) for z ~ N(0, 1), where torch.nn.init.calculate_gain has no entry.
 _GAINS = {"gelu": 1.5335, "silu": 1.6768, "elu": 1.2452}

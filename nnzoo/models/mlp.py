@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from nnzoo.config.schema import MlpOptions
+from nnzoo.config.model_options import MlpOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from nnzoo import gpu
 from nnzoo.config import DATA, MODELS, RunConfig
+from nnzoo.config.data_options import TorchvisionOptions
 from nnzoo.config.load import from_dict, locates_errors
 from nnzoo.config.registry import plugin_error
-from nnzoo.config.schema import TorchvisionOptions, TrainOptions
+from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.batches import derive
 from nnzoo.data.columns.number_format import NumberFormat
 from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
@@ -150,7 +151,7 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
     assert entry is not None
     options = config.data
     if isinstance(options, TorchvisionOptions) and not _may_download(config, options):
-        options = options.reading_only()
+        options = options.without_download()
     with status("reading the data"):
         dataset: Dataset = entry.load()(options, None if facts is None else facts["spec"])
     dataset.spec["task"] = dataset.task

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnzoo.config.schema import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
+from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
 from nnzoo.data.dataset import Kind
 from nnzoo.errors import ConfigError
 from nnzoo.kernels import recurrent as native

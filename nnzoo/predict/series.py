@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.schema import SeriesOptions
+from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.data.series import Past, Pasts, read_past

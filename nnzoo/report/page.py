@@ -20,8 +20,8 @@ from torch import Tensor
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
-from nnzoo.config.schema import HIGHER_IS_BETTER
 from nnzoo.config.show import inline, number, percent
+from nnzoo.config.train_options import higher_is_better
 from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
@@ -193,7 +193,7 @@ def _best(values: list[Any], metric: str) -> list[int]:
     there = [value for value in values if isinstance(value, float)]
     if len(there) < 2 or metric == "loss":
         return []
-    best = max(there) if metric in HIGHER_IS_BETTER else min(there)
+    best = max(there) if higher_is_better(metric) else min(there)
     return [i for i, value in enumerate(values) if value == best]
 
 

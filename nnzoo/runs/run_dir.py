@@ -13,7 +13,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from nnzoo import atomic_io
 from nnzoo.config import RunConfig, yaml_parser
-from nnzoo.config.schema import parse_duration
+from nnzoo.config.options import parse_duration
 from nnzoo.config.show import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.plain_files import MAX_METRICS, parse_rows, read_plain

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.schema import HIGHER_IS_BETTER
+from nnzoo.config.train_options import higher_is_better
 from nnzoo.errors import UsageError
 from nnzoo.plain_files import MAX_METRICS, parse_json, parse_rows, read_plain
 
@@ -168,10 +168,6 @@ def _best_epoch(rows: list[dict[str, Any]], monitor: str) -> int | None:
         return rows[-1]["epoch"] if rows else None
     sign = -1 if higher_is_better(monitor) else 1
     return min(there, key=lambda row: sign * row[monitor])["epoch"]
-
-
-def higher_is_better(metric: str) -> bool:
-    return metric.removeprefix("val_").removeprefix("test_") in HIGHER_IS_BETTER
 
 
 def _group(name: str, members: list[dict[str, Any]], asked: int) -> dict[str, Any]:

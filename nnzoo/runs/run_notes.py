@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from nnzoo import gpu
-from nnzoo.config.schema import CnnOptions
+from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.preprocess import PCA
 from nnzoo.models.cuda import uses_cudnn
 from nnzoo.models.network import Network
@@ -23,7 +23,7 @@ def new_run(network: Network) -> list[str]:
         notes += [
             f"model.{key} {pair} is one size per layer: {pair[0]}×{pair[0]}, then {pair[1]}×{pair[1]}; "
             f"for height {pair[0]} and width {pair[1]} in both write [{pair}, {pair}]"
-            for key, pair in model.ambiguous_sizes()
+            for key, pair in model.ambiguous_pairs()
         ]
     pca = getattr(network.preprocess, "pca", None)
     if isinstance(pca, PCA) and pca.kept_variance is not None:

@@ -12,9 +12,9 @@ import optuna
 from markupsafe import Markup
 
 from nnzoo import atomic_io
-from nnzoo.config.schema import RangeOptions
 from nnzoo.config.show import inline, number
 from nnzoo.config.sweep_space import last_of
+from nnzoo.config.train_options import RangeOptions
 from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
 from nnzoo.errors import ConfigError, shell_word

@@ -49,9 +49,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from nnzoo import __version__, atomic_io
 from nnzoo.config import RunConfig
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
-from nnzoo.config.schema import HIGHER_IS_BETTER, SweepOptions
 from nnzoo.config.show import inline
 from nnzoo.config.sweep_space import Sweep, last_of, storage_kind
+from nnzoo.config.train_options import SweepOptions, higher_is_better
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
@@ -178,7 +178,7 @@ class Study:
     @property
     def higher(self) -> bool:
         """Whether more of it is better."""
-        return self.monitor.removeprefix("val_") in HIGHER_IS_BETTER
+        return higher_is_better(self.monitor)
 
     # Which trial next.
 
@@ -524,7 +524,7 @@ def _connect(config: RunConfig, folder: Path) -> Study:
     kind = storage_kind(given)
     path = Path(given) if kind in ("sqlite", "journal") else folder / "sweep.db"
     name = str(path) if kind == "auto" else shown(given)
-    higher = config.train.monitor.removeprefix("val_") in HIGHER_IS_BETTER
+    higher = higher_is_better(config.train.monitor)
     try:
         storage = open_storage(given, path)
         pruner, sampler = _pruner(config.sweep.options), optuna.samplers.RandomSampler(0)

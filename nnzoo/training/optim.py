@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.schema import (
+from nnzoo.config.optim_options import (
     AdamOptions,
     ClipOptions,
     CosineOptions,
@@ -22,8 +22,8 @@ from nnzoo.config.schema import (
     ScheduleOptions,
     SgdOptions,
     StepOptions,
-    parse_duration,
 )
+from nnzoo.config.options import parse_duration
 from nnzoo.kernels.optimizer import Parameters, takes
 
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from nnzoo.config import RunConfig
-from nnzoo.config.schema import HIGHER_IS_BETTER, PlateauOptions
+from nnzoo.config.optim_options import PlateauOptions
+from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all, sharing
 from nnzoo.data.dataset import Split
@@ -378,7 +379,7 @@ class Trainer:
         which compares with nothing."""
         if before is None or math.isnan(before):
             return math.inf
-        higher = self.monitor.removeprefix("val_") in HIGHER_IS_BETTER
+        higher = higher_is_better(self.monitor)
         return value - before if higher else before - value
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.config.schema import CsvOptions
+from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.show import inline
 from nnzoo.data.columns.description import ColumnDescription, describe_columns
 from nnzoo.data.columns.labels import MergedLabels, clean_label, merge_labels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.config.hints import nearest
-from nnzoo.config.schema import LARGEST
+from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.number_format import NumberFormat, plain_text
 from nnzoo.errors import DataError
 
@@ -151,7 +151,7 @@ def _read_text(text: str, form: NumberFormat) -> float | None:
 
 def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
     """Numbers that would overflow later, far from where they stand; raises DataError."""
-    huge = np.abs(values) > LARGEST
+    huge = np.abs(values) > MAX_MAGNITUDE
     if huge.any():
         row = int(huge.argmax())
         raise DataError(

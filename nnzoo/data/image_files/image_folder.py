@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnzoo.config.schema import ImageFolderOptions
+from nnzoo.config.data_options import ImageFolderOptions
 from nnzoo.data.image_files.folder_tree import (
     EXTENSIONS,
     UNREAD,

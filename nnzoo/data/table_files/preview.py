@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnzoo.config.schema import CsvOptions, FileOptions, SeriesOptions
+from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
 from nnzoo.data.columns.lookup import ValueOptions, column_name, shorten
 from nnzoo.errors import ConfigError, DataError, Fault
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.config.schema import SeriesOptions
+from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.columns.lookup import column_name, shorten, to_numbers
 from nnzoo.data.timestamps.columns import find_time, named_time
 from nnzoo.data.timestamps.frequency import (

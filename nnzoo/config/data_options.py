@@ -1,0 +1,351 @@
+"""Options of the section `data`: sources, splits, preprocessing and augmentation."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+
+from nnzoo.config.options import (
+    Count,
+    NonNegative,
+    OpenFraction,
+    Options,
+    PixelCount,
+    Positive,
+    PositiveInt,
+    Size,
+    field_error,
+    option,
+    sanity_limit,
+)
+
+Column = str | int
+Columns = Annotated[list[Column], Field(min_length=1)]
+Steps = Annotated[PositiveInt, sanity_limit(10_000_000)]
+
+
+class ValSplit(Options):
+    """Rows held out of the training rows, where the source has test rows of its own."""
+
+    val: OpenFraction | Count = option(0.1, "for validation: a fraction, or a number of rows")
+    stratify: bool = option(True, "keep the class proportions")
+    seed: Count = option(0, "seed of the split; independent of the run's seed")
+    folds: Annotated[int, Field(ge=2), sanity_limit(1000)] | None = option(
+        None,
+        "number of cross-validation folds made of the non-test rows; replaces `val`; 'nnzoo "
+        "train --folds' trains a run for each",
+    )
+    fold: PositiveInt = option(1, "with folds: the fold that validates, from 1; the others train")
+
+    @model_validator(mode="after")
+    def _check_fold(self) -> Self:
+        if self.folds is None and self.fold > 1:
+            raise field_error("fold", "needs 'folds'")
+        if self.folds is not None and self.fold > self.folds:
+            raise field_error(
+                "fold", f"expected at most {self.folds}, which is 'folds', got {self.fold}"
+            )
+        return self
+
+
+class RowSplit(ValSplit):
+    """Rows held out for validation and test, drawn at random."""
+
+    test: OpenFraction | Count = option(0.2, "for testing: a fraction, or a number of rows")
+
+
+class TimeSplit(Options):
+    """The earliest time steps train, the next validate, the latest test."""
+
+    train: OpenFraction | PositiveInt | None = option(
+        None, "a fraction, or a number of time steps; default: the rest"
+    )
+    val: OpenFraction | Count = option(0.1, "a fraction, or a number of time steps")
+    test: OpenFraction | Count = option(0.2, "a fraction, or a number of time steps")
+
+
+class ScaleOptions(Options):
+    """Fitted on training rows alone and saved with the weights."""
+
+    scale: Literal["standardize", "minmax", "none"] = option(
+        "standardize", "for numeric inputs: zero mean and unit variance, or into [0, 1]"
+    )
+    pca: PositiveInt | None = option(
+        None, "number of principal components to keep (by SVD; an image is flattened first)"
+    )
+    whiten: bool = option(False, "with pca: unit variance along each component")
+
+    @model_validator(mode="after")
+    def _whiten_needs_pca(self) -> ScaleOptions:
+        if self.whiten and self.pca is None:
+            raise field_error("whiten", "needs 'pca'")
+        return self
+
+
+class SeriesPreprocess(ScaleOptions):
+    target: Literal["standardize", "minmax", "none"] = option(
+        "standardize", "scaling of a numeric target; metrics are in its own units"
+    )
+
+
+class TablePreprocess(SeriesPreprocess):
+    impute: Literal["mean", "median", "zero"] = option(
+        "mean", "replaces missing numbers; categories are one-hot, missing ones all zero"
+    )
+
+
+class AugmentOptions(Options):
+    """Random changes of training images, drawn anew for each batch and done on the whole batch."""
+
+    shift: PixelCount = option(0, "up to this many pixels in each direction")
+    rotate: Annotated[float, Field(ge=0, le=180)] = option(0.0, "up to this many degrees")
+    flip: Literal["none", "horizontal", "vertical", "both"] = option(
+        "none", "mirror with probability one half"
+    )
+    crop: Annotated[float, Field(gt=0, le=1)] = option(
+        1.0, "zoom into a random part with at least this fraction of each side"
+    )
+    erase: Annotated[float, Field(ge=0, le=1)] = option(
+        0.0, "probability of blanking a random rectangle (2 to 20 % of the area)"
+    )
+
+
+class DataOptions(Options):
+    name: str
+
+
+class ImageOptions(DataOptions):
+    preprocess: ScaleOptions = option(ScaleOptions(), "scale, pca, whiten")
+    augment: AugmentOptions | None = option(None, "shift, rotate, flip, crop, erase")
+    class_weights: Literal["none", "balanced"] = option(
+        "none", "balanced: rare classes count as much as frequent ones in the loss"
+    )
+
+
+class TableOptions(DataOptions):
+    preprocess: TablePreprocess = option(TablePreprocess(), "impute, scale, pca, whiten, target")
+    class_weights: Literal["none", "balanced"] = option(
+        "none", "balanced: rare classes count as much as frequent ones in the loss"
+    )
+
+
+class WindowOptions(DataOptions):
+    preprocess: SeriesPreprocess = option(SeriesPreprocess(), "scale, pca, whiten, target")
+
+
+class DigitsOptions(ImageOptions):
+    """1,797 handwritten digits of 8x8 grey pixels (UCI, in scikit-learn's wheel)."""
+
+    name: Literal["digits"]
+    split: RowSplit = option(RowSplit(), "val, test, stratify, seed")
+
+
+class BundledTableOptions(TableOptions):
+    """A table from scikit-learn's wheel: iris, wine, breast_cancer (classes), diabetes (number)."""
+
+    name: Literal["iris", "wine", "breast_cancer", "diabetes"]
+    split: RowSplit = option(RowSplit(), "val, test, stratify, seed")
+
+
+class TorchvisionOptions(ImageOptions):
+    """A published image set read by torchvision; downloaded into `root` when missing."""
+
+    name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn", "usps"]
+    root: str | None = option(None, "folder of the files; default: NNZOO_DATA or ./data")
+    split: ValSplit = option(ValSplit(), "val, stratify, seed")
+    _may_write: bool = PrivateAttr(True)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether files may be downloaded into `root`; False if only a config file names a folder elsewhere."""
+        return self._may_write
+
+    def without_download(self) -> Self:
+        """A copy that never downloads."""
+        copy = self.model_copy()
+        copy._may_write = False
+        return copy
+
+
+class EmnistOptions(TorchvisionOptions):
+    """EMNIST: handwritten letters and digits in six arrangements, read by torchvision."""
+
+    name: Literal["emnist"]  # type: ignore[assignment]
+    subset: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"] = option(
+        "balanced", "which arrangement"
+    )
+
+
+class ImageFolderOptions(ImageOptions):
+    """Your images: one folder per class; train/, val/ and test/ above them where you have them."""
+
+    name: Literal["image_folder"]
+    path: str = option(..., "the folder")
+    size: Size = option(64, "images are resized to this, a number or [height, width]")
+    color: bool = option(True, "three channels, or one (grey)")
+    broken: Literal["stop", "skip"] = option(
+        "stop", "where pictures cannot be decoded: name them all and stop, or leave them out"
+    )
+    classes: Annotated[list[str], Field(min_length=2)] | None = option(
+        None, "names of the class folders; default: all, unless they look like parts or masks"
+    )
+    split: RowSplit = option(
+        RowSplit(), "val, test, stratify, seed; for the parts that have no folder"
+    )
+
+
+def _check_delimiter(text: str) -> str:
+    if len(text) > 3 or not text.isascii() or set(text) & set('"\r\n\0'):
+        raise field_error(
+            "", f"expected one to three ASCII characters, no quote or line end, got {text!r}"
+        )
+    return text
+
+
+def _check_encoding(name: str) -> str:
+    try:
+        known = name == "auto" or getattr(codecs.lookup(name), "_is_text_encoding", True)
+        codecs.getincrementaldecoder("ascii" if name == "auto" else name)
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise field_error(
+            "", f"expected auto or an encoding such as utf-8, cp1252 or utf-16, got {name!r}"
+        )
+    return name
+
+
+Delimiter = Annotated[str, Field(min_length=1), AfterValidator(_check_delimiter)]
+Encoding = Annotated[str, Field(max_length=40), AfterValidator(_check_encoding)]
+
+
+def _check_date_format(value: str) -> str:
+    if value not in ("auto", "day_first", "month_first") and "%" not in value:
+        raise field_error("", "expected auto, day_first, month_first, or a form such as %d.%m.%Y")
+    return value
+
+
+class FileOptions(DataOptions):
+    """How a file of columns is read: CSV (also packed with gzip or zip), Parquet or Excel."""
+
+    path: str = option(..., "the file")
+    header: Literal["auto"] | bool = option("auto", "does the first row name columns?")
+    delimiter: Literal["auto"] | Delimiter = option(
+        "auto",
+        "between values; ' ' is any run of blanks; auto: comma, semicolon, tab, pipe (`|`), or "
+        "plainly blanks or `::`",
+    )
+    encoding: Encoding = option(
+        "auto",
+        "of the text, such as utf-8 or cp1252; auto: UTF-8, or UTF-16 and UTF-32 by their mark",
+    )
+    skip_rows: Literal["auto"] | Count = option(
+        "auto", "lines above the header; auto: a title or comments are found and named"
+    )
+    decimal: Literal["auto", ".", ","] = option(
+        "auto", "decimal separator; auto: by the values of each column"
+    )
+    thousands: Literal["auto", "none", ",", ".", " ", "'"] = option(
+        "auto", "thousands separator; auto: by the values of each column"
+    )
+    missing: list[str] = option([], "further words that stand for a missing value, such as unknown")
+    date_format: Annotated[str, AfterValidator(_check_date_format)] = option(
+        "auto",
+        "of dates: day_first, month_first or as in strptime, such as %d.%m.%Y; auto: by the values",
+    )
+
+
+class CsvOptions(FileOptions, TableOptions):
+    """Your table: CSV or Parquet, one row per sample."""
+
+    name: Literal["csv"]
+    test_path: str | None = option(None, "test rows in a file of their own")
+    target: Column = option(-1, "name or position of the column to predict")
+    task: Literal["auto", "classification", "regression"] = option(
+        "auto", "classes or a number; auto looks at the target's training rows"
+    )
+    numbers: list[Column] = option([], "columns to read as numbers; others are found")
+    categories: list[Column] = option([], "columns to read as categories")
+    drop: list[Column] = option([], "columns to leave out")
+    max_categories: PositiveInt = option(
+        100, "text columns with more distinct values are rejected instead of one-hot encoded"
+    )
+    split: RowSplit = option(RowSplit(), "val, test, stratify, seed")
+
+
+class SeriesOptions(FileOptions, WindowOptions):
+    """Your time series: a CSV or Parquet in order of time, cut into windows."""
+
+    name: Literal["series"]
+    time: Column | Columns | None = option(
+        None, "column of dates, or columns: date and time, or year, month, …; default: found"
+    )
+    target: Column | Columns = option(-1, "column or columns to predict")
+    covariates: Literal["none", "all"] | list[Column] = option(
+        "none", "further columns that the network sees up to the present"
+    )
+    group: Column | Columns | None = option(
+        None, "column, or columns, that identify the series (such as a shop)"
+    )
+    window: Steps = option(24, "past time steps the network sees (n_steps, look_back)")
+    horizon: Steps = option(1, "future time steps it predicts at once (n_steps_out)")
+    relative: bool = option(
+        True, "the network sees and predicts changes from the last value of its window"
+    )
+    season: Literal["auto"] | Count = option(
+        "auto", "time steps of a season, for the baseline; auto: by the dates; 0: none"
+    )
+    split: TimeSplit = option(TimeSplit(), "train, val, test")
+
+
+class SineOptions(WindowOptions):
+    """A sine wave, generated: the usual first exercise of forecasting."""
+
+    name: Literal["sine"]
+    length: Steps = option(1000, "time steps")
+    period: Annotated[Positive, sanity_limit(1e9)] = option(40.0, "time steps of one oscillation")
+    amplitude: Positive = option(1.0, "height")
+    noise: NonNegative = option(0.0, "standard deviation of added Gaussian noise")
+    seed: Count = option(0, "seed of the noise")
+    window: Steps = option(20, "past time steps the network sees (n_steps, look_back)")
+    horizon: Steps = option(1, "future time steps it predicts at once (n_steps_out)")
+    split: TimeSplit = option(TimeSplit(), "train, val, test")
+
+    @model_validator(mode="after")
+    def _check_period(self) -> SineOptions:
+        if self.length / self.period > 1e12:
+            raise field_error(
+                "period", "too short: the phase of its last oscillations would be lost to rounding"
+            )
+        return self
+
+
+MAX_TOTAL_STEPS = 100_000_000  # 32 bytes each while they are made
+
+
+class AddingOptions(DataOptions):
+    """The adding problem (Hochreiter & Schmidhuber 1997): add two marked numbers of a sequence."""
+
+    name: Literal["adding"]
+    length: Annotated[int, Field(ge=2), sanity_limit(MAX_TOTAL_STEPS)] = option(
+        100, "time steps of a sequence"
+    )
+    train: PositiveInt = option(20000, "training sequences")
+    val: Count = option(1000, "validation sequences")
+    test: Count = option(1000, "test sequences")
+    seed: Count = option(0, "seed of the sequences")
+    preprocess: SeriesPreprocess = option(
+        SeriesPreprocess(scale="none", target="none"), "scale, pca, whiten, target"
+    )
+
+    @model_validator(mode="after")
+    def _check_total_steps(self) -> AddingOptions:
+        steps = (self.train + self.val + self.test) * self.length
+        if steps > MAX_TOTAL_STEPS:
+            raise field_error(
+                "train",
+                f"{steps:,} time steps in all sequences together; at most {MAX_TOTAL_STEPS:,}",
+            )
+        return self

@@ -1,0 +1,180 @@
+"""Options of the sections `train` (the training loop) and `sweep` (hyperparameter search)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from nnzoo.config.options import (
+    HalfOpenFraction,
+    NonNegative,
+    Options,
+    Positive,
+    PositiveInt,
+    SaveInterval,
+    field_error,
+    option,
+    sanity_limit,
+)
+
+
+class EarlyStopping(Options):
+    patience: PositiveInt = option(10, "epochs without improvement of `monitor`")
+    min_delta: NonNegative = option(0.0, "smaller improvements do not count")
+
+
+MonitorName = Literal[
+    "auto",
+    "val_loss",
+    "val_accuracy",
+    "val_f1_macro",
+    "val_precision_macro",
+    "val_recall_macro",
+    "val_auc",
+    "val_average_precision",
+    "val_mse",
+    "val_rmse",
+    "val_mae",
+    "val_r2",
+]
+
+
+_HIGHER_IS_BETTER = (
+    "accuracy",
+    "f1_macro",
+    "precision_macro",
+    "recall_macro",
+    "auc",
+    "average_precision",
+    "r2",
+)
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether larger values of a metric, such as "val_accuracy" or "r2", are better."""
+    return metric.removeprefix("val_").removeprefix("test_") in _HIGHER_IS_BETTER
+
+
+class TrainOptions(Options):
+    """The training loop."""
+
+    epochs: PositiveInt = option(20, "passes over the training rows")
+    batch_size: PositiveInt = option(64, "batch size: rows per batch")
+    accumulate: PositiveInt = option(1, "gradient accumulation: batches per optimizer step")
+    loss: Literal["auto", "cross_entropy", "mse", "mae", "huber"] = option(
+        "auto", "auto: cross_entropy (softmax included) for classes, mse for numbers"
+    )
+    huber_delta: Positive = option(
+        1.0, "with huber: where the loss changes from quadratic to linear, in scaled units"
+    )
+    label_smoothing: HalfOpenFraction = option(
+        0.0, "with cross_entropy: probability mass spread over all classes"
+    )
+    monitor: MonitorName = option(
+        "auto",
+        "what decides the best epoch; auto: val_loss, or the last epoch where nothing validates",
+    )
+    early_stopping: EarlyStopping | None = option(None, "patience, min_delta")
+    save_every: SaveInterval = option(
+        "0.5 %",
+        "checkpoint interval in epochs, steps or seconds, or the fraction of time that saving "
+        "may take; also saved at the end",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto",
+        "of the matrix products; auto: bf16 for classes where the processor has instructions for "
+        "it and a few timed steps are faster, else fp32",
+    )
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = option(
+        "auto", "CPU threads; auto: one or all, whichever is faster in a few timed steps"
+    )
+    kernels: Literal["auto", "native", "torch"] = option(
+        "auto",
+        "implementation of layers, losses and Adam on a CPU: native, which this machine's C "
+        "compiler compiles once, or torch's; auto: native where there is a compiler",
+    )
+    compile: bool | Literal["auto"] = option(
+        "auto", "torch.compile the model: needs a C++ compiler and some 15 s at start; auto: no"
+    )
+    norm_statistics: Literal["auto", "running", "exact"] = option(
+        "auto",
+        "batch norm's mean and variance in evaluation: running averages over the steps, or taken "
+        "anew from training rows after each epoch (exact); auto: exact where an epoch has fewer "
+        "than 20 batches",
+    )
+    on_nan: Literal["stop", "skip"] = option(
+        "stop", "where loss or gradient is not finite: end the run, or skip the step and continue"
+    )
+    max_skipped: PositiveInt = option(
+        10, "with skip: the run ends after so many such steps in a row"
+    )
+    tensorboard: bool = option(
+        False,
+        "write the curves into tensorboard/ of the run's folder; needs pip install "
+        "'nnzoo[tensorboard]'",
+    )
+
+
+MAX_CHOICES = 100
+MAX_TRIALS = 100_000
+
+Number = Annotated[int | float, Field(allow_inf_nan=False)]
+
+
+class RangeOptions(Options):
+    """The numbers from `low` to `high`."""
+
+    low: Number = option(..., "the smallest value")
+    high: Number = option(..., "the largest value")
+    log: bool = option(False, "sample on a log scale")
+    step: Positive | None = option(None, "only low, low + step, low + 2 step, …")
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> RangeOptions:
+        if self.low >= self.high:
+            raise field_error(
+                "high", f"expected a number above 'low' ({self.low:g}), got {self.high:g}"
+            )
+        if self.log and self.low <= 0:
+            raise field_error("low", f"with 'log': expected a number above 0, got {self.low:g}")
+        if self.step is not None and self.log:
+            raise field_error("step", "not with 'log'; list the values instead")
+        if self.step is not None and self.step > self.high - self.low:
+            raise field_error("step", f"larger than the range ({self.high - self.low:g})")
+        return self
+
+
+class SweepOptions(Options):
+    """Search space for `nnzoo sweep`; ignored by `nnzoo train`."""
+
+    trials: Literal["auto"] | Annotated[PositiveInt, sanity_limit(MAX_TRIALS)] = option(
+        "auto", "runs to be made, by all processes together; auto: 30, or the whole grid"
+    )
+    sampler: Literal["tpe", "random", "grid"] = option(
+        "tpe",
+        "which values come next: tpe learns from those before (Bergstra et al. 2011), random "
+        "does not, grid tries every combination",
+    )
+    pruner: Literal["median", "halving", "none"] = option(
+        "median",
+        "which trials end early: median, those worse than half of the others were at that epoch; "
+        "halving, all but the best quarter at each rung (Li et al. 2020)",
+    )
+    grace: PositiveInt = option(5, "epochs that every trial gets before it may be pruned")
+    storage: str = option(
+        "auto",
+        "where the study is kept; auto: sweep.db in the run's folder (SQLite, processes of one "
+        "machine); a file *.log: a journal, also on a disk that machines share; the URL of a "
+        "database server",
+        min_length=1,
+    )
+    space: dict[
+        str,
+        RangeOptions
+        | Annotated[list[Any], Field(min_length=1), sanity_limit(MAX_CHOICES, "values")],
+    ] = option(
+        ...,
+        "key: [values], or key: {low, high, log, step}, with keys such as optim.lr",
+        min_length=1,
+    )
