@@ -18,9 +18,9 @@ from nnzoo.extras import require
 from nnzoo.interrupts import DeferredInterrupt
 from nnzoo.models.network import Network
 from nnzoo.predict.inputs import predict
-from nnzoo.predict.predictions import Answers, joined
+from nnzoo.predict.predictions import Predictions, joined
 from nnzoo.runs import run
-from nnzoo.runs.loaded_run import Trained
+from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 __all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]
@@ -35,7 +35,7 @@ def computing(network: Network) -> Iterator[None]:
         yield
 
 
-class Model(Trained):
+class Model(LoadedRun):
     """A trained network: `network` is an nn.Module, `network.model` the plain one inside it,
     `network.config` its configuration, `dataset` its data, `notes` what should be known."""
 
@@ -44,12 +44,12 @@ class Model(Trained):
         """The classes in order; empty where the task has none."""
         return list(self.network.facts["spec"].get("labels", []))
 
-    def predict(self, x: Any = None, steps: int | None = None) -> Answers:
-        """Answers for new data, all at once.
+    def predict(self, x: Any = None, steps: int | None = None) -> Predictions:
+        """Predictions for new data, all at once.
 
         x: a path or several; a DataFrame; an array or tensor of raw inputs, uint8 images (rows,
         channels, height, width), rows of numbers, or windows (rows, time, features); None for what
-        follows the run's own series. steps: of a forecast, how many. `Answers.numbers` are (rows,
+        follows the run's own series. steps: of a forecast, how many. `Predictions.numbers` are (rows,
         classes) probabilities or (rows, targets) values, `.labels` the likeliest classes.
         Raises DataError and UsageError for what the network cannot read.
         """

@@ -56,7 +56,7 @@ def export(network: Network, form: str, path: Path) -> dict[str, Any]:
     atomic_io.write(path, content)
     kind = network.preprocess.in_kind
     dtype = "uint8" if kind.name == "image" else "float64"
-    answer = "float32" if network.task.classifies else "float64"
+    answer = "float32" if network.task.is_classification else "float64"
     return {
         "file": str(path), "format": form, "bytes": len(content), "difference": difference,
         "inputs": {INPUT: {"type": dtype, "shape": ["batch", *kind.shape]}},
@@ -65,7 +65,7 @@ def export(network: Network, form: str, path: Path) -> dict[str, Any]:
 
 
 def _output(network: Network) -> str:
-    return "probabilities" if network.task.classifies else "values"
+    return "probabilities" if network.task.is_classification else "values"
 
 
 def description(network: Network) -> dict[str, str]:

@@ -122,7 +122,7 @@ def test_onnxruntime_answers_as_pytorch(model: dict[str, Any], data: str) -> Non
     told = export.export(network, "onnx", Path("n.onnx"))
     assert told["difference"] < 1e-4
     spread = 1.0
-    if not network.task.classifies:
+    if not network.task.is_classification:
         spread = network.predict(raw_inputs(dataset, 40)).detach().std(0)
     for count in (1, 5, 7):
         raw = raw_inputs(dataset, count)

@@ -15,7 +15,7 @@ from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
 from nnzoo.console.progress import sparkline
 from nnzoo.data.dataset import TensorSplit
-from nnzoo.evaluation.layer_stats import Layer, Look
+from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats
 from nnzoo.training import diagnostics
 from nnzoo.training.trainer import EpochEnd
 from tests import zoo
@@ -36,7 +36,7 @@ def findings(config: Any) -> list[diagnostics.Finding]:
     return found
 
 
-def looked(config: Any, rows: int = 32) -> tuple[zoo.Run, Look]:
+def looked(config: Any, rows: int = 32) -> tuple[zoo.Run, NetworkStats]:
     run = zoo.begin(config, write=False)
     return run, diagnostics.look_at(run.network, run.trainer.splits["train"], rows)
 
@@ -53,7 +53,7 @@ def test_gradients_and_weights_are_those_of_a_step(model: str, data: str) -> Non
     network, split = run.network, run.trainer.splits["train"]
     x, y = split.batch(diagnostics.spread_rows(len(split), 32, network.device))
     network.eval()
-    (network.task.loss(network(x), y) / network.task.weight(y)).backward()
+    (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
     gradients = torch.cat([p.grad.flatten() for p in network.model.parameters()])
     assert math.hypot(*seen.gradients().values()) == pytest.approx(
         gradients.norm().item(), rel=1e-5
@@ -134,9 +134,9 @@ def test_the_trivial_loss_is_that_of_equal_probabilities_or_the_mean() -> None:
 
 
 def test_a_gradient_that_is_not_finite_is_exploding_and_nothing_else() -> None:
-    layer = Layer("1", "Linear", [4], 10, 10, gradient=1e-9, weight=1.0)
-    above = Layer("2", "Linear", [4], 10, 10, gradient=math.inf, weight=1.0)
-    found = diagnostics.diagnose(Look([layer, above]), zoo.config())
+    layer = LayerStats("1", "Linear", [4], 10, 10, gradient=1e-9, weight=1.0)
+    above = LayerStats("2", "Linear", [4], 10, 10, gradient=math.inf, weight=1.0)
+    found = diagnostics.diagnose(NetworkStats([layer, above]), zoo.config())
     assert [(each.kind, each.layer) for each in found] == [("exploding", "2")]
 
 
@@ -177,7 +177,7 @@ def test_time_is_the_gradient_at_the_input_of_each_step() -> None:
     x, y = split.batch(diagnostics.spread_rows(len(split), 32, network.device))
     x.requires_grad_()
     network.eval()
-    (network.task.loss(network(x), y) / network.task.weight(y)).backward()
+    (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
     assert seen.time == pytest.approx(x.grad.norm(dim=(0, 2)).tolist(), rel=1e-5)
     assert looked(zoo.config("cnn", "series"))[1].time is None
 

@@ -17,10 +17,10 @@ from sklearn import metrics as sk
 from torch import Tensor
 
 from nnzoo.evaluation.metrics import (
-    ClassificationSums,
-    RegressionSums,
-    Sums,
-    TrainingSums,
+    ClassificationMetrics,
+    MetricState,
+    RegressionMetrics,
+    RunningLoss,
     classification_report,
     wilson_interval,
 )
@@ -33,7 +33,7 @@ def names(classes: int) -> list[str]:
 
 
 def classified(classes: int, *batches: tuple[Tensor, Tensor]) -> dict[str, Any]:
-    sums = ClassificationSums(classes, CPU)
+    sums = ClassificationMetrics(classes, CPU)
     for output, target in batches:
         sums.add(output, target)
     return sums.compute(names(classes))
@@ -117,7 +117,7 @@ def test_nothing_seen_is_not_a_number_instead_of_an_error() -> None:
     for key in ("loss", "accuracy", "f1_macro"):
         assert math.isnan(report[key])
     assert report["accuracy_ci95"] == [0.0, 1.0]
-    numbers = RegressionSums(torch.zeros(1), CPU).compute(["y"])
+    numbers = RegressionMetrics(torch.zeros(1), CPU).compute(["y"])
     assert numbers["n"] == 0
     assert all(math.isnan(numbers[key]) for key in ("loss", "mse", "rmse", "mae", "r2"))
 
@@ -134,10 +134,10 @@ def test_metrics_do_not_depend_on_how_rows_are_cut_into_batches(cuts: list[int],
     parts = classified(12, *[(logits[p], target[p]) for p in pieces])
     assert whole.pop("loss") == pytest.approx(parts.pop("loss"), rel=1e-12)
     assert whole == parts
-    sums = RegressionSums(torch.zeros(12), CPU)
+    sums = RegressionMetrics(torch.zeros(12), CPU)
     for p in pieces:
         sums.add(logits[p], logits.flip(0)[p])
-    once = RegressionSums(torch.zeros(12), CPU)
+    once = RegressionMetrics(torch.zeros(12), CPU)
     once.add(logits, logits.flip(0))
     for key in ("n", "mse", "rmse", "mae", "r2"):
         assert sums.compute(names(12))[key] == pytest.approx(once.compute(names(12))[key], rel=1e-9)
@@ -153,7 +153,7 @@ def test_of_two_classes_ranking_is_that_of_scikit_learn(
 ) -> None:
     logits = torch.tensor([[0.0, float(score)] for score, _ in rows])
     truth = torch.tensor([label for _, label in rows])
-    sums = ClassificationSums(2, CPU, len(rows))
+    sums = ClassificationMetrics(2, CPU, len(rows))
     for piece in torch.arange(len(rows)).split(batch):
         sums.add(logits[piece], truth[piece])
     report = sums.compute(names(2))
@@ -166,7 +166,7 @@ def test_of_two_classes_ranking_is_that_of_scikit_learn(
     assert report["average_precision"] == pytest.approx(precision, abs=1e-12)
     # Of several processes each adds its rows, in places of its own.
     half = len(rows) // 2
-    parts = [ClassificationSums(2, CPU, len(rows), first) for first in (0, half)]
+    parts = [ClassificationMetrics(2, CPU, len(rows), first) for first in (0, half)]
     parts[0].add(logits[:half], truth[:half])
     parts[1].add(logits[half:], truth[half:])
     parts[0].merge(parts[1])
@@ -178,14 +178,14 @@ def filled(kind: str, part: slice) -> Any:
     output = torch.randn(40, 11, generator=generator)[part]
     target = torch.randint(11, (40,), generator=generator)[part]
     if kind == "classification":
-        classes = ClassificationSums(11, CPU)
+        classes = ClassificationMetrics(11, CPU)
         classes.add(output, target)
         return classes
     if kind == "regression":
-        numbers = RegressionSums(torch.ones(11), CPU)
+        numbers = RegressionMetrics(torch.ones(11), CPU)
         numbers.add(output, output.flip(1), float(len(output)))
         return numbers
-    training = TrainingSums(True)
+    training = RunningLoss(True)
     training.add(float(output.double().sum()), float(len(output)), 3.0, len(output))
     return training
 
@@ -209,7 +209,7 @@ def test_sums_survive_saving_and_do_not_share_memory_with_it(kind: str) -> None:
     state = sums.state()
     empty.load(state)
     assert_same(empty, sums)
-    if isinstance(empty, Sums):
+    if isinstance(empty, MetricState):
         empty.merge(sums)
     else:
         empty.add(1.0, 1.0, 1.0, 1)
@@ -218,7 +218,7 @@ def test_sums_survive_saving_and_do_not_share_memory_with_it(kind: str) -> None:
 
 
 def test_training_sums_weigh_batches_by_their_rows() -> None:
-    sums = TrainingSums(True)
+    sums = RunningLoss(True)
     sums.add(6.0, 3.0, 2, 3)
     sums.add(10.0, 1.0, 1, 1)
     assert sums.compute() == {"loss": 4.0, "accuracy": 0.75}
@@ -250,7 +250,7 @@ def test_the_wilson_interval_solves_its_equation(n: int, share: float) -> None:
 def regressed(
     output: Tensor, target: Tensor, centre: Tensor | None = None, batch: int = 7
 ) -> dict[str, Any]:
-    sums = RegressionSums(target[0] if centre is None else centre, CPU)
+    sums = RegressionMetrics(target[0] if centre is None else centre, CPU)
     for x, y in zip(output.split(batch), target.split(batch), strict=True):
         sums.add(x, y)
     return sums.compute([f"y{i}" for i in range(target.shape[1])])
@@ -309,8 +309,8 @@ def test_a_confusion_matrix_alone_gives_the_whole_report() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda device: ClassificationSums(3, device),
-        lambda device: RegressionSums(torch.zeros(2), device),
+        lambda device: ClassificationMetrics(3, device),
+        lambda device: RegressionMetrics(torch.zeros(2), device),
     ],
     ids=["classes", "numbers"],
 )
@@ -320,16 +320,16 @@ def test_sums_lie_on_their_device_in_exact_types(make: Any) -> None:
         assert tensor.device.type == "meta"
         counts = name in ("n", "confusion", "top5", "positives")
         assert tensor.dtype == (torch.int64 if counts else torch.float64), name
-    if isinstance(sums, RegressionSums):
+    if isinstance(sums, RegressionMetrics):
         assert (sums.centre.device.type, sums.centre.dtype) == ("meta", torch.float64)
 
 
 def test_training_sums_of_nothing_are_not_numbers() -> None:
-    assert all(math.isnan(value) for value in TrainingSums(True).compute().values())
+    assert all(math.isnan(value) for value in RunningLoss(True).compute().values())
 
 
 def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() -> None:
-    sums = RegressionSums(torch.zeros(2), CPU)
+    sums = RegressionMetrics(torch.zeros(2), CPU)
     output, target = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([[1.0, 1.0], [2.0, 9.0]])
     sums.add(output, target, torch.tensor(3.0))
     sums.add(output, target, 5.0)
@@ -339,15 +339,15 @@ def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() 
         {"name": "u", "mse": 0.5, "rmse": math.sqrt(0.5), "mae": 0.5, "r2": -1.0},
         {"name": "v", "mse": 8.5, "rmse": math.sqrt(8.5), "mae": 2.5, "r2": 1 - 8.5 / 16},
     ]
-    assert "per_output" not in RegressionSums(torch.zeros(1), CPU).compute(["u"])
-    one = RegressionSums(torch.zeros(1), CPU)
+    assert "per_output" not in RegressionMetrics(torch.zeros(1), CPU).compute(["u"])
+    one = RegressionMetrics(torch.zeros(1), CPU)
     one.add(output[:, :1], target[:, :1])
     assert "per_output" not in one.compute(["u"])
 
 
 def test_of_many_classes_nothing_seen_is_not_a_number_and_labels_are_named() -> None:
     labels = names(12)
-    result = ClassificationSums(12, CPU).compute(labels)
+    result = ClassificationMetrics(12, CPU).compute(labels)
     assert math.isnan(result["top5_accuracy"])
     assert [each["label"] for each in result["per_class"]] == labels
 

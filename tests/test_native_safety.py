@@ -601,13 +601,13 @@ def test_a_loss_of_odd_tensors_is_torchs() -> None:
     task = build_task(TrainOptions(), "classification", {"labels": list("abc")}, None, None)
     task.use_native = True
     with pytest.raises(IndexError):
-        task.judge(output, torch.tensor([0, 1, 2, 3, 0, 1]), [6.0])
-    low = task.judge(output.bfloat16(), torch.zeros(6).long(), [6.0])
-    assert low.gradient is None and math.isfinite(low.numbers()[0][0])
+        task.compute_loss(output, torch.tensor([0, 1, 2, 3, 0, 1]), [6.0])
+    low = task.compute_loss(output.bfloat16(), torch.zeros(6).long(), [6.0])
+    assert low.gradient is None and math.isfinite(low.to_lists()[0][0])
     numbers = Regression(TrainOptions(), ["a", "b", "c"], 1, Scale(3, "standard", -1))
     numbers.use_native = True
     with pytest.raises(RuntimeError), pytest.warns(UserWarning, match="target size"):
-        numbers.judge(output, torch.zeros(6, 2), [6.0])
+        numbers.compute_loss(output, torch.zeros(6, 2), [6.0])
 
 
 # Optimizers.

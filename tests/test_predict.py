@@ -1,4 +1,4 @@
-"""Answers for new data: those that `eval` counts, on every kind of data, in little memory."""
+"""Predictions for new data: those that `eval` counts, on every kind of data, in little memory."""
 
 from __future__ import annotations
 
@@ -151,10 +151,10 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
     network.train()
     answers = joined(predict(network, raw))
     assert network.training
-    expected = network.task.interpret(outputs).numpy()
+    expected = network.task.postprocess(outputs).numpy()
     np.testing.assert_allclose(answers.numbers, expected, rtol=1e-5, atol=1e-6)
     assert answers.places == {"row": list(range(1, len(split) + 1))}
-    if answers.classifies:
+    if answers.is_classification:
         assert answers.labels == [run.dataset.labels[i] for i in outputs.argmax(1)]
     else:
         assert answers.names == network.task.names  # type: ignore[union-attr]

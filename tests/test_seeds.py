@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from zoo import begin, config, finish, same
 
 from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
-from nnzoo.evaluation.tasks import Outcome
+from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import library
 from nnzoo.models.ensemble import Stacked, obstacle
 from nnzoo.runs import checkpoint, run_group
@@ -271,18 +271,18 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
         if member not in seeds or self.trainers[0].step != step:
             return train_step(self, rows)
         place = seeds.index(member)
-        judge = self.task.judge
+        judge = self.task.compute_loss
 
-        def spoiled(*given: Any) -> Outcome:
+        def spoiled(*given: Any) -> LossResult:
             outcome = judge(*given)
-            losses, _ = outcome.numbers()
+            losses, _ = outcome.to_lists()
             losses[place] = math.nan
             if outcome.gradient is not None:
                 outcome.gradient.view(len(losses), -1)[place] = math.nan
-            return outcome._replace(losses=losses)
+            return outcome._replace(loss_sums=losses)
 
         with monkeypatch.context() as patch:
-            patch.setattr(self.task, "judge", spoiled)
+            patch.setattr(self.task, "compute_loss", spoiled)
             return train_step(self, rows)
 
     monkeypatch.setattr(ensemble_trainer.Together, "train_step", poisoned)

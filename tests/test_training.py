@@ -19,7 +19,7 @@ from zoo import DATA, MODELS, begin, config, finish, same
 from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.evaluation.tasks import Outcome
+from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import library
 from nnzoo.runs import checkpoint, run_dir
 from nnzoo.runs.run import Run, train
@@ -317,7 +317,7 @@ def test_label_smoothing_and_class_weights_give_torchs_loss() -> None:
     task, split = run.network.task, run.trainer.splits["train"]
     output, target = torch.randn(200, 10), split.batch(torch.arange(200))[1]
     stock = nn.CrossEntropyLoss(task.class_weights, label_smoothing=0.2)
-    ours = task.loss(output, target) / task.weight(target)
+    ours = task.loss(output, target) / task.denominator(target)
     torch.testing.assert_close(ours, stock(output, target))
     counts = torch.bincount(run.dataset.splits["train"].targets())
     torch.testing.assert_close(task.class_weights, 1258 / (10 * counts.float()))
@@ -332,7 +332,7 @@ def test_number_losses_are_torchs(loss: str, stock: nn.Module) -> None:
     output, target = torch.randn(50, 3), torch.randn(50, 3)
     task = run.network.task
     torch.testing.assert_close(
-        task.loss(output, target) / task.weight(target), stock(output, target)
+        task.loss(output, target) / task.denominator(target), stock(output, target)
     )
 
 
@@ -460,13 +460,13 @@ def test_a_loss_of_another_task_is_refused(data: str, loss: str, message: str) -
 
 def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
     """Make the loss of these steps (from 0) another number, as a broken batch would."""
-    judge = run.network.task.judge
+    judge = run.network.task.compute_loss
 
-    def poisoned(*given: Any) -> Outcome:
+    def poisoned(*given: Any) -> LossResult:
         outcome = judge(*given)
-        return outcome._replace(losses=[value]) if run.trainer.step in steps else outcome
+        return outcome._replace(loss_sums=[value]) if run.trainer.step in steps else outcome
 
-    run.network.task.judge = poisoned
+    run.network.task.compute_loss = poisoned
 
 
 def test_a_diverged_run_stops_before_the_weights_are_touched() -> None:
@@ -572,14 +572,14 @@ def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
 def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnzoo.evaluation.tasks import Classification
 
-    judge, calls = Classification.judge, []
+    judge, calls = Classification.compute_loss, []
 
-    def poisoned(self: Any, *given: Any) -> Outcome:
+    def poisoned(self: Any, *given: Any) -> LossResult:
         calls.append(1)
         outcome = judge(self, *given)
-        return outcome._replace(losses=[math.nan]) if len(calls) == 3 else outcome
+        return outcome._replace(loss_sums=[math.nan]) if len(calls) == 3 else outcome
 
-    monkeypatch.setattr(Classification, "judge", poisoned)
+    monkeypatch.setattr(Classification, "compute_loss", poisoned)
     Path("c.yaml").write_text("data: digits\nmodel: mlp\ntrain: {epochs: 1, on_nan: skip}\n")
     result = nnzoo("train", "-c", "c.yaml")
     assert result.code == 0

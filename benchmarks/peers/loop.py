@@ -14,7 +14,11 @@ from peers import BATCH, RATE, Job, nnzoo
 
 def build(job: Job) -> Callable[[int], float]:
     run = nnzoo.open_run(job)
-    network, optimizer, judge = run.network.train(), run.trainer.optimizer, run.network.task.judge
+    network, optimizer, judge = (
+        run.network.train(),
+        run.trainer.optimizer,
+        run.network.task.compute_loss,
+    )
     images, labels = mnist.read(job.data)
     x = network.preprocess(torch.tensor(images)[:, None])  # float32
     y = torch.tensor(labels).long()
@@ -24,11 +28,11 @@ def build(job: Job) -> Callable[[int], float]:
         for _ in range(epochs):
             loss = hits = 0.0
             for rows in torch.randperm(len(x)).split(BATCH):
-                outcome = judge(network.answer(x[rows]), y[rows], [float(len(rows))])
-                outcome.backward()
+                result = judge(network.answer(x[rows]), y[rows], [float(len(rows))])
+                result.backward()
                 optimizer.step(RATE, optimizer.norms())
                 optimizer.zero_grad()
-                losses, right = outcome.numbers()
+                losses, right = result.to_lists()
                 loss += losses[0]
                 hits += right[0]
         return time.perf_counter() - began

@@ -75,9 +75,9 @@ def eval_(
             )
     load_torch()
     from nnzoo.device import choose_device
-    from nnzoo.runs.loaded_run import Trained
+    from nnzoo.runs.loaded_run import LoadedRun
 
-    trained = Trained.open(path, choose_device(device), cast(Any, weights), set_, run_config)
+    trained = LoadedRun.open(path, choose_device(device), cast(Any, weights), set_, run_config)
     for text in trained.notes:
         note(text)
     with status("evaluating", log=False):

@@ -60,10 +60,10 @@ def inspect(
     from nnzoo.device import choose_device
     from nnzoo.inspect import inspection
     from nnzoo.predict.images import read_picture
-    from nnzoo.runs.loaded_run import Trained
+    from nnzoo.runs.loaded_run import LoadedRun
     from nnzoo.training import diagnostics
 
-    trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights), set_)
+    trained = LoadedRun.open(checkpoint, choose_device(device), cast(Any, weights), set_)
     network, dataset = trained.network, trained.dataset
     notes = list(trained.notes)
     if trained.data_changed:

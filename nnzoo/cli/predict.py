@@ -18,7 +18,7 @@ from nnzoo.cli.usage import complete_words
 from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
-    from nnzoo.predict.predictions import Answers
+    from nnzoo.predict.predictions import Predictions
 
 
 def predict(
@@ -85,9 +85,9 @@ def predict(
     from nnzoo.device import choose_device
     from nnzoo.predict.inputs import predict_files
     from nnzoo.predict.predictions import forecasts
-    from nnzoo.runs.loaded_run import Trained
+    from nnzoo.runs.loaded_run import LoadedRun
 
-    trained = Trained.open(checkpoint, choose_device(device), cast(Any, weights))
+    trained = LoadedRun.open(checkpoint, choose_device(device), cast(Any, weights))
     network = trained.network
     for text in trained.notes:
         note(text)
@@ -138,11 +138,11 @@ def _same(one: Path, other: Path) -> bool:
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
-def _csv_lines(answers: Answers, header: bool) -> str:
+def _csv_lines(answers: Predictions, header: bool) -> str:
     """Rows of a CSV: where, then the class, its probability and those of all, or the values."""
     columns: dict[str, Any] = dict(answers.places)
     numbers = [[_text(answers, each) for each in column] for column in answers.numbers.T.tolist()]
-    if answers.classifies:
+    if answers.is_classification:
         best = [_text(answers, each) for each in answers.numbers.max(1, initial=0).tolist()]
         columns |= {"prediction": answers.labels, "probability": best}
         columns |= dict(zip((f"p_{name}" for name in answers.names), numbers, strict=True))
@@ -156,16 +156,16 @@ def _csv_lines(answers: Answers, header: bool) -> str:
     return text.getvalue()
 
 
-def _json_lines(answers: Answers) -> str:
+def _json_lines(answers: Predictions) -> str:
     """The same, an object a line."""
     from nnzoo.config.show import to_json
 
-    lines, labels = [], answers.labels if answers.classifies else []
+    lines, labels = [], answers.labels if answers.is_classification else []
     places = zip(*answers.places.values(), strict=True)
     for i, (place, row) in enumerate(zip(places, answers.numbers.tolist(), strict=True)):
         numbers = [float(_text(answers, each)) for each in row]
         line = dict(zip(answers.places, place, strict=True))
-        if answers.classifies:
+        if answers.is_classification:
             line |= {"prediction": labels[i], "probability": max(numbers)}
             line["probabilities"] = dict(zip(answers.names, numbers, strict=True))
         else:
@@ -174,6 +174,6 @@ def _json_lines(answers: Answers) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _text(answers: Answers, number: float) -> str:
+def _text(answers: Predictions, number: float) -> str:
     """A probability with 6 digits that count; a value with 7, which is what float32 holds."""
-    return f"{number:.6g}" if answers.classifies else f"{number:.7g}"
+    return f"{number:.6g}" if answers.is_classification else f"{number:.7g}"

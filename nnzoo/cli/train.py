@@ -295,7 +295,7 @@ def _dry_run(stdout: Any, current: Run, json_: bool) -> None:
     count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.ROWS)
     first = torch.arange(count, device=network.device)
     x, _ = trainer.splits["train"].batch(first)
-    rows = [layer.to_dict() for layer in layer_stats.look(network, x).layers]
+    rows = [layer.to_dict() for layer in layer_stats.collect_layer_stats(network, x).layers]
     trainer.try_step()
     if not trainer.processes.leads:
         return

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnzoo.data.dataset import Dataset, WindowSplit, chunks
 from nnzoo.data.preprocess import fit_rows
-from nnzoo.evaluation.metrics import RegressionSums, classification_report, ranking_report
+from nnzoo.evaluation.metrics import RegressionMetrics, classification_report, ranking_report
 from nnzoo.evaluation.tasks import Classification, Task
 
 CHUNK = 4096
@@ -37,7 +37,7 @@ def baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str, Any]]:
             answers["linear"] = linear
     results = []
     for name, answer in answers.items():
-        sums = RegressionSums(answers["mean"][0], torch.device("cpu"))
+        sums = RegressionMetrics(answers["mean"][0], torch.device("cpu"))
         sums.add(answer, rows.targets())
         report = sums.compute(task.names)
         results.append({"name": name} | {key: report[key] for key in ("mse", "rmse", "mae", "r2")})

@@ -48,9 +48,9 @@ def evaluate(
     """The metrics of a prepared split; the network stays in the mode it was in. Of several processes
     each answers its share, and all get the whole."""
     was_training = network.training
-    sums: Any = task.sums(device, len(split), processes.bounds(len(split))[0])
+    sums: Any = task.new_metrics(device, len(split), processes.bounds(len(split))[0])
     for output, target in outputs(network, split, device, processes):
-        task.add(sums, output, target)
+        task.update(sums, output, target)
     processes.add_up(list(sums.tensors.values()))
     network.train(was_training)
-    return task.report(sums)
+    return task.compute_metrics(sums)

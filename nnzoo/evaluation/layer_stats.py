@@ -19,7 +19,7 @@ ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.
 
 
 @dataclass
-class Layer:
+class LayerStats:
     """A layer on some rows.
 
     shape: of its output, without the batch; multiply_adds: for one row; mean, spread: of its output;
@@ -47,15 +47,15 @@ class Layer:
 
 
 @dataclass
-class Look:
+class NetworkStats:
     """Layers from input to output; of sequences also the norm of the loss's gradient at the input
     of each time step."""
 
-    layers: list[Layer]
+    layers: list[LayerStats]
     time: list[float] | None = None
     rows: int = 0
 
-    def label(self, layer: Layer) -> str:
+    def label(self, layer: LayerStats) -> str:
         """A layer for people: "layer 1 of 9 (Linear 64→32, 'features.0')", counting those that have
         weights; others by type and name."""
         weighted = [each for each in self.layers if each.multiply_adds]
@@ -72,7 +72,7 @@ class Look:
 
 
 @contextmanager
-def plainly(network: Network) -> Iterator[None]:
+def eval_in_fp32(network: Network) -> Iterator[None]:
     """The network evaluates in float32, uncompiled, as hooks and gradients need it."""
     state = network.training, network.precision, network.compiled
     network.eval()
@@ -91,7 +91,9 @@ def plainly(network: Network) -> Iterator[None]:
         network.precision, network.compiled = state[1:]
 
 
-def outputs_of(network: Network, x: Tensor) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
+def layer_outputs(
+    network: Network, x: Tensor
+) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
     """Each layer and its output (batch, ...) when the network answers what `preprocess` made, by name
     and in order; and the network's output. Of a layer that gives several tensors it is the first; one
     that gives none is left out.
@@ -148,18 +150,18 @@ def layer_parameters(module: nn.RNNBase, layer: int) -> dict[str, Tensor]:
     }
 
 
-def look(network: Network, x: Tensor, y: Tensor | None = None) -> Look:
+def collect_layer_stats(network: Network, x: Tensor, y: Tensor | None = None) -> NetworkStats:
     """What every layer does with a prepared batch (`Split.batch` of a prepared split).
 
     With targets `y`, their loss is taken back through the network too. Nothing of the network, not
     even `.grad`, is changed.
     """
-    with plainly(network), torch.set_grad_enabled(y is not None):
+    with eval_in_fp32(network), torch.set_grad_enabled(y is not None):
         encoded = network.preprocess(x) if network.preprocess.in_kind.name == "image" else x
         rows = _rows_of_time(network, encoded)
         if y is not None and rows:
             encoded = encoded.detach().requires_grad_()
-        found, output = outputs_of(network, encoded)
+        found, output = layer_outputs(network, encoded)
         layers, weights = [], []
         for name, (module, out) in found.items():
             parameters = _own(module, name)
@@ -168,8 +170,8 @@ def look(network: Network, x: Tensor, y: Tensor | None = None) -> Look:
         inputs = [encoded] if rows else []
         wanted = [p for parameters in weights for p in parameters]
         if y is None or not wanted + inputs:
-            return Look(layers, None, len(x))
-        loss = network.task.loss(output, y) / network.task.weight(y)
+            return NetworkStats(layers, None, len(x))
+        loss = network.task.loss(output, y) / network.task.denominator(y)
         gradients = list(torch.autograd.grad(loss, wanted + inputs, allow_unused=True))
         norms = iter(_norms(gradients[: len(wanted)]))
         for layer, parameters in zip(layers, weights, strict=True):
@@ -178,7 +180,7 @@ def look(network: Network, x: Tensor, y: Tensor | None = None) -> Look:
         time = None
         if rows:
             time = gradients[-1].transpose(0, rows).flatten(1).double().norm(dim=1).tolist()
-        return Look(layers, time, len(x))
+        return NetworkStats(layers, time, len(x))
 
 
 def _rows_of_time(network: Network, x: Tensor) -> int:
@@ -201,8 +203,8 @@ def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
     return [0.0 if t is None else next(found) for t in tensors]
 
 
-def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor]) -> Layer:
-    layer = Layer(
+def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor]) -> LayerStats:
+    layer = LayerStats(
         name=name,
         type=type(module).__name__,
         shape=list(out.shape[1:]),

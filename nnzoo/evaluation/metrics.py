@@ -21,7 +21,7 @@ ROUNDING = 1e-13
 Z95 = 1.959963984540054
 
 
-class Sums:
+class MetricState:
     """Named tensors that add up; `state` and `load` let a run stop in the middle of an epoch."""
 
     def __init__(self, device: torch.device, **tensors: Tensor) -> None:
@@ -34,13 +34,13 @@ class Sums:
         for name, tensor in self.tensors.items():
             tensor.copy_(state[name])
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: MetricState) -> None:
         """Add what another object has seen."""
         for name, tensor in self.tensors.items():
             tensor += other.tensors[name].to(tensor.device)
 
 
-class TrainingSums:
+class RunningLoss:
     """Loss, and for classes the share of right answers, over the batches of an epoch."""
 
     def __init__(self, classify: bool) -> None:
@@ -67,7 +67,7 @@ class TrainingSums:
         return result
 
 
-class ClassificationSums(Sums):
+class ClassificationMetrics(MetricState):
     """Confusion counts (rows: truth), log loss and top-5 hits; of two classes also each row's score.
 
     rows, first: how many rows the split has, and the first of them that is added here. Each row's
@@ -201,7 +201,7 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-class RegressionSums(Sums):
+class RegressionMetrics(MetricState):
     """Squared and absolute errors, and the spread of the truth, a column an output.
 
     centre: (outputs,) a value near the truth's mean; sums of squares around it keep their digits.

@@ -14,7 +14,7 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.evaluation.metrics import MAX_CLASSES, ClassificationSums, RegressionSums
+from nnzoo.evaluation.metrics import MAX_CLASSES, ClassificationMetrics, RegressionMetrics
 from nnzoo.kernels.loss import judge, takes
 
 Reduction = Literal["sum", "none"]
@@ -23,15 +23,15 @@ RANKING_METRICS = ("auc", "average_precision")
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
 
 
-class Outcome(NamedTuple):
+class LossResult(NamedTuple):
     """What a batch of one or several members has lost."""
 
     output: Tensor
     gradient: Tensor | None
     """From where, and with what, to go back: the gradient of the sum of the members' mean losses."""
-    losses: Tensor | list[float]
+    loss_sums: Tensor | list[float]
     """Of each member, summed over its rows."""
-    right: Tensor | list[int]
+    num_correct: Tensor | list[int]
     """Of classes, how many of its answers are."""
 
     def backward(self) -> None:
@@ -45,33 +45,35 @@ class Outcome(NamedTuple):
                 accumulate_grad=True,
             )  # fmt: skip
 
-    def numbers(self) -> tuple[list[float], list[int]]:
+    def to_lists(self) -> tuple[list[float], list[int]]:
         """Losses and right answers; on a GPU a wait for what they come from."""
-        losses, right = self.losses, self.right
+        losses, right = self.loss_sums, self.num_correct
         return (
             losses if isinstance(losses, list) else losses.tolist(),
             right if isinstance(right, list) else right.tolist(),
         )
 
 
-class _Judge(nn.Module):
+class _Task(nn.Module):
     """What both tasks have in common: how a step of training looks at outputs."""
 
-    classifies: bool
+    is_classification: bool
     use_native = False
     """Whether native losses may be used; the network sets it."""
 
-    def judge(self, output: Tensor, target: Tensor, totals: Sequence[Tensor | float]) -> Outcome:
+    def compute_loss(
+        self, output: Tensor, target: Tensor, totals: Sequence[Tensor | float]
+    ) -> LossResult:
         """What members lose whose rows follow each other; totals: by what each one's summed loss is
         divided to be its mean."""
         task, members = cast(Task, self), len(totals)
         if self.use_native:
             kind, option, weights = task.native_loss
-            numbers = target if self.classifies else target.to(output.dtype)
+            numbers = target if self.is_classification else target.to(output.dtype)
             if takes(output, numbers, kind, weights):
                 by = [float(total) for total in totals]
                 losses, right, gradient = judge(output.detach(), numbers, kind, option, weights, by)
-                return Outcome(output, gradient, losses, right)
+                return LossResult(output, gradient, losses, right)
         if members == 1:
             each = task.loss(output, target).view(1)
             root = (each / totals[0]).sum()
@@ -79,15 +81,15 @@ class _Judge(nn.Module):
             each = task.loss(output, target, "none").view(members, -1).sum(1)
             root = torch.stack([a / b for a, b in zip(each, totals, strict=True)]).sum()
         hits: Tensor | list[int] = [0] * members
-        if self.classifies:
+        if self.is_classification:
             hits = (output.detach().argmax(1) == target).view(members, -1).sum(1)
-        return Outcome(root, None, each.detach(), hits)
+        return LossResult(root, None, each.detach(), hits)
 
 
-class Classification(_Judge):
+class Classification(_Task):
     """Cross entropy over classes; outputs are logits (batch, classes)."""
 
-    classifies = True
+    is_classification = True
     class_weights: Tensor | None
 
     def __init__(
@@ -105,12 +107,12 @@ class Classification(_Judge):
             )
         self.labels = labels
         self.outputs = len(labels)
-        self.metrics = CLASSIFICATION_METRICS + (RANKING_METRICS if self.outputs == 2 else ())
+        self.metric_names = CLASSIFICATION_METRICS + (RANKING_METRICS if self.outputs == 2 else ())
         self.label_smoothing = options.label_smoothing
         self.register_buffer("class_weights", class_weights)
 
     def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
-        """Summed over the batch, or of each row; the mean divides by `weight`."""
+        """Summed over the batch, or of each row; the mean divides by `denominator`."""
         return functional.cross_entropy(
             output,
             target,
@@ -124,35 +126,37 @@ class Classification(_Judge):
         """Kind, option and weights of the native loss."""
         return "cross_entropy", self.label_smoothing, self.class_weights
 
-    def weight(self, target: Tensor) -> Tensor | float:
+    def denominator(self, target: Tensor) -> Tensor | float:
         """What the summed loss of these targets is divided by."""
         if self.class_weights is None:
             return float(len(target))
         return self.class_weights[target].sum()
 
-    def sums(self, device: torch.device, rows: int = 0, first: int = 0) -> ClassificationSums:
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0
+    ) -> ClassificationMetrics:
         """Empty sums for `rows` rows of a split, of which `first` is added first."""
-        return ClassificationSums(self.outputs, device, rows, first)
+        return ClassificationMetrics(self.outputs, device, rows, first)
 
-    def add(self, sums: ClassificationSums, output: Tensor, target: Tensor) -> None:
+    def update(self, sums: ClassificationMetrics, output: Tensor, target: Tensor) -> None:
         sums.add(output, target)
 
-    def interpret(self, output: Tensor) -> Tensor:
+    def postprocess(self, output: Tensor) -> Tensor:
         """Outputs as answers: the probability of each class (batch, classes)."""
         return output.softmax(1)
 
-    def report(self, sums: ClassificationSums) -> dict[str, Any]:
+    def compute_metrics(self, sums: ClassificationMetrics) -> dict[str, Any]:
         return sums.compute(self.labels)
 
 
-class Regression(_Judge):
+class Regression(_Task):
     """Numbers; targets are scaled for the network, metrics are in their own units.
 
     Outputs are (batch, horizon * targets), time first; horizon is 1 where nothing is forecast.
     """
 
-    metrics = REGRESSION_METRICS
-    classifies = False
+    metric_names = REGRESSION_METRICS
+    is_classification = False
     centre: Tensor
 
     def __init__(
@@ -179,7 +183,7 @@ class Regression(_Judge):
         self.register_buffer("centre", torch.zeros(self.outputs, dtype=torch.float64))
 
     def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
-        """Summed over the batch, or of each row, in scaled units; the mean divides by `weight`."""
+        """Summed over the batch, or of each row, in scaled units; the mean divides by `denominator`."""
         target = target.to(output.dtype)
         if self.kind == "mse":
             total = functional.mse_loss(output, target, reduction=reduction)
@@ -196,7 +200,7 @@ class Regression(_Judge):
         """Kind, option and weights of the native loss."""
         return self.kind, self.huber_delta, None
 
-    def weight(self, target: Tensor) -> Tensor | float:
+    def denominator(self, target: Tensor) -> Tensor | float:
         """What the summed loss of these targets is divided by."""
         return float(len(target))
 
@@ -209,19 +213,19 @@ class Regression(_Judge):
         steps = output.unflatten(1, (self.horizon, -1))
         return self.scale.inverse(steps).flatten(1)
 
-    def interpret(self, output: Tensor) -> Tensor:
+    def postprocess(self, output: Tensor) -> Tensor:
         """Outputs as answers: values in the target's own units (batch, outputs), float64."""
         return self.unscaled(output)
 
-    def sums(self, device: torch.device, rows: int = 0, first: int = 0) -> RegressionSums:
+    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> RegressionMetrics:
         """Empty sums; `rows` and `first` make no difference to numbers."""
-        return RegressionSums(self.centre, device)
+        return RegressionMetrics(self.centre, device)
 
-    def add(self, sums: RegressionSums, output: Tensor, target: Tensor) -> None:
+    def update(self, sums: RegressionMetrics, output: Tensor, target: Tensor) -> None:
         loss = self.loss(output.float(), target).double()
         sums.add(self.unscaled(output), self.unscaled(target), loss)
 
-    def report(self, sums: RegressionSums) -> dict[str, Any]:
+    def compute_metrics(self, sums: RegressionMetrics) -> dict[str, Any]:
         return sums.compute(self.names)
 
 
@@ -243,9 +247,9 @@ def build_task(
         built = Regression(options, spec["targets"], spec.get("horizon", 1), cast(Scale, scale))
     monitor = options.monitor.removeprefix("val_")
     if options.monitor != "auto" and (
-        monitor not in built.metrics or not options.monitor.startswith("val_")
+        monitor not in built.metric_names or not options.monitor.startswith("val_")
     ):
-        known = ", ".join(f"val_{name}" for name in built.metrics)
+        known = ", ".join(f"val_{name}" for name in built.metric_names)
         raise ConfigError.at(
             "train.monitor", f"'{options.monitor}' is not measured here; one of {known}"
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Split
-from nnzoo.evaluation.layer_stats import ACTIVATIONS, layer_parameters, outputs_of, plainly
+from nnzoo.evaluation.layer_stats import ACTIVATIONS, eval_in_fp32, layer_outputs, layer_parameters
 from nnzoo.models.network import Network
 
 
@@ -19,8 +19,8 @@ def hidden_layers(network: Network, encoded: Tensor) -> dict[str, Tensor]:
     """What each hidden layer gives for what `preprocess` made (batch, ...), by the layer's name: maps
     (batch, channels, height, width) or (batch, channels, time), states (batch, time, units), or
     units (batch, units)."""
-    with plainly(network):
-        found, _ = outputs_of(network, encoded)
+    with eval_in_fp32(network):
+        found, _ = layer_outputs(network, encoded)
     hidden = list(found)[:-1]  # the last is the output layer
     return {name: found[name][1] for name in hidden}
 
@@ -53,12 +53,12 @@ def input_gradient(network: Network, raw: Tensor) -> Tensor:
     rest = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
     for step in steps.values():
         raw = step(raw)
-    with plainly(network), torch.enable_grad():
+    with eval_in_fp32(network), torch.enable_grad():
         x = start = raw.detach().float().requires_grad_()
         for step in rest:
             x = step(x)
         output = network.respond(x)
-        chosen = output.amax(1) if network.task.classifies else output.sum(1)
+        chosen = output.amax(1) if network.task.is_classification else output.sum(1)
         (gradient,) = torch.autograd.grad(chosen.sum(), start)
     return gradient
 
@@ -113,7 +113,7 @@ def sequence(network: Network, encoded: Tensor) -> Tensor:
     module = next(m for m in network.model.modules() if isinstance(m, nn.RNNBase))
     handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
-        with plainly(network):
+        with eval_in_fp32(network):
             network.respond(encoded)
     finally:
         handle.remove()
@@ -180,13 +180,13 @@ def loss_surface(
     at = torch.linspace(-reach, reach, points).tolist()
     x, y = split.batch(rows)
     losses = torch.zeros(points, points, dtype=torch.float64)
-    with plainly(network):
+    with eval_in_fp32(network):
         try:
             for i, a in enumerate(at):
                 for j, b in enumerate(at):
                     for p, start, first, second in zip(weights, before, *directions, strict=True):
                         p.copy_(start + a * first + b * second)
-                    losses[i, j] = network.task.loss(network(x), y) / network.task.weight(y)
+                    losses[i, j] = network.task.loss(network(x), y) / network.task.denominator(y)
         finally:
             for p, start in zip(weights, before, strict=True):
                 p.copy_(start)

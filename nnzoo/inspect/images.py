@@ -39,7 +39,7 @@ def answers_of(
     texts = []
     for i, row in enumerate(answers):
         right = True
-        if network.task.classifies:
+        if network.task.is_classification:
             best = int(row.argmax())
             label = network.facts["spec"]["labels"][best]
             text = f"{_short(label)} {float(row[best]):.0%}"

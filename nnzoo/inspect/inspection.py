@@ -16,7 +16,7 @@ from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.inspect import draw, hidden
 from nnzoo.inspect.images import arrays, pictures
-from nnzoo.runs.loaded_run import Trained
+from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.training.diagnostics import spread_rows
 
 SHOWN = 10
@@ -62,7 +62,11 @@ def truth_of(dataset: Dataset, targets: Tensor) -> list[str]:
 
 
 def write(
-    trained: Trained, raw: Tensor, truth: list[str] | None, folder: Path, surface: str | None = None
+    trained: LoadedRun,
+    raw: Tensor,
+    truth: list[str] | None,
+    folder: Path,
+    surface: str | None = None,
 ) -> list[tuple[Path, str]]:
     """Write every picture of some raw inputs as PNG, and the numbers behind them as arrays.npz; returns
     each file with what it shows.

@@ -84,7 +84,7 @@ class Network(nn.Module):
         raw: uint8 images (batch, channels, height, width); float64 rows of a table as
         `encode_columns` makes them; float64 windows (batch, time, features) in their own units.
         """
-        return self.task.interpret(self.respond(self.preprocess(raw)))
+        return self.task.postprocess(self.respond(self.preprocess(raw)))
 
     def use(self, options: TrainOptions, compiled: bool = True) -> None:
         """Compute as these options say; what is 'auto' in them is not decided yet."""

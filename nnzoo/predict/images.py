@@ -1,4 +1,4 @@
-"""Answers for picture files."""
+"""Predictions for picture files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nnzoo.models.network import Network
 
 if TYPE_CHECKING:
     pass
-from nnzoo.predict.predictions import Answers, answer, reads, rows_at_once
+from nnzoo.predict.predictions import Predictions, answer, reads, rows_at_once
 
 # A picture of a phone is decoded in 0.1 s, most of it without Python's lock.
 DECODERS = min(8, os.cpu_count() or 1)
@@ -43,8 +43,8 @@ def read_picture(network: Network, file: str | Path, facts: DecodeFacts | None =
     return torch.tensor(image)  # a copy: Pillow's own may not be written to
 
 
-def predict_pictures(network: Network, paths: list[str]) -> Iterator[Answers]:
-    """A picture that cannot be read is an error of its `Answers`; all others are answered."""
+def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions]:
+    """A picture that cannot be read is an error of its `Predictions`; all others are answered."""
 
     def decode(file: str) -> Tensor | str:
         facts = DecodeFacts()

@@ -17,7 +17,7 @@ from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.images import levels, predict_pictures
 from nnzoo.predict.new_values import NewValues
-from nnzoo.predict.predictions import Answers, answer, forecasts, notes_nan, reads, rows_at_once
+from nnzoo.predict.predictions import Predictions, answer, forecasts, notes_nan, reads, rows_at_once
 from nnzoo.predict.series import answer_series, forecast, horizon_of, pasts_of, predict_series
 from nnzoo.predict.tables import (
     answer_rows,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 MAX_STEPS = 1_000_000
 
 
-def predict(network: Network, x: Any = None, steps: int | None = None) -> Iterator[Answers]:
-    """Answers for new data, as raw as training saw it.
+def predict(network: Network, x: Any = None, steps: int | None = None) -> Iterator[Predictions]:
+    """Predictions for new data, as raw as training saw it.
 
     x: a path, or several, of what `reads` says; a DataFrame (a table, one sequence, or the past of a
     series); an array or tensor (`predict_arrays`); None for the future of the run's own series.
@@ -72,8 +72,8 @@ def predict_files(
     paths: Sequence[str | Path],
     steps: int | None = None,
     keep: Sequence[str] = (),
-) -> Iterator[Answers]:
-    """Answers for files; without any, the future of the run's own series.
+) -> Iterator[Predictions]:
+    """Predictions for files; without any, the future of the run's own series.
 
     keep: columns of tables that are carried along to the answers.
     """
@@ -95,8 +95,8 @@ def predict_files(
 @notes_nan
 def predict_frame(
     network: Network, frame: pandas.DataFrame, steps: int | None = None
-) -> Iterator[Answers]:
-    """Answers for a table, for one sequence, or for the past of a series."""
+) -> Iterator[Predictions]:
+    """Predictions for a table, for one sequence, or for the past of a series."""
     steps = _checked_steps(network, steps)
     if network.facts["kind"] == "image":
         raise DataError(f"a DataFrame holds no pictures; this network reads {reads(network)}")
@@ -120,8 +120,8 @@ def predict_frame(
 @notes_nan
 def predict_arrays(
     network: Network, x: np.ndarray | Tensor, steps: int | None = None
-) -> Iterator[Answers]:
-    """Answers for raw inputs, or for one of them.
+) -> Iterator[Predictions]:
+    """Predictions for raw inputs, or for one of them.
 
     x: images (rows, channels, height, width) uint8, (channels, height, width), or (height, width)
     where they are grey; rows of a table of numbers (rows, columns), NaN for missing; sequences or
@@ -137,7 +137,7 @@ def predict_arrays(
             targets = network.facts["spec"]["targets"]
             values = forecast(network, piece, steps)
             names = [f"{name}+{step}" for step in range(1, steps + 1) for name in targets]
-            yield Answers(
+            yield Predictions(
                 targets if steps == 1 else names, False, values.reshape(len(piece), -1), places
             )
         else:

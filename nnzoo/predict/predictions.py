@@ -27,7 +27,7 @@ SHOWN = 3
 
 
 @dataclass
-class Answers:
+class Predictions:
     """What the network says of some inputs, in their order.
 
     names: the classes, or the targets. numbers: (inputs, names), probabilities float32 or values in
@@ -37,7 +37,7 @@ class Answers:
     """
 
     names: list[str]
-    classifies: bool
+    is_classification: bool
     numbers: np.ndarray
     places: dict[str, list[Any]]
     errors: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Answers:
 
         columns: dict[str, Any] = dict(self.places)
         values = self.numbers.T
-        if self.classifies:
+        if self.is_classification:
             columns |= {"prediction": self.labels, "probability": self.numbers.max(1, initial=0)}
             columns |= {f"p_{name}": value for name, value in zip(self.names, values, strict=True)}
         else:
@@ -73,22 +73,24 @@ class Answers:
         """The columns of values: a target called "row" must not hide the row's number."""
         return [f"predicted_{name}" if name in self.places else name for name in self.names]
 
-    def only(self, notes: list[str]) -> Answers:
+    def only(self, notes: list[str]) -> Predictions:
         """These notes, and no answers."""
         places: dict[str, list[Any]] = {name: [] for name in self.places}
-        return Answers(self.names, self.classifies, self.numbers[:0], places, notes=notes)
+        return Predictions(
+            self.names, self.is_classification, self.numbers[:0], places, notes=notes
+        )
 
 
-def joined(pieces: Iterable[Answers]) -> Answers:
+def joined(pieces: Iterable[Predictions]) -> Predictions:
     """All of them as one."""
     parts = list(pieces)
     places = {
         name: list(chain.from_iterable(part.places[name] for part in parts))
         for name in parts[0].places
     }
-    return Answers(
+    return Predictions(
         parts[0].names,
-        parts[0].classifies,
+        parts[0].is_classification,
         np.concatenate([part.numbers for part in parts]),
         places,
         [error for part in parts for error in part.errors],
@@ -137,24 +139,24 @@ def numbers(network: Network, raw: Tensor) -> np.ndarray:
         torch.cat(answers).numpy()
         if answers
         else np.zeros(
-            (0, network.task.outputs), np.float32 if network.task.classifies else np.float64
+            (0, network.task.outputs), np.float32 if network.task.is_classification else np.float64
         )
     )
 
 
-def notes_nan(function: Callable[_P, Iterator[Answers]]) -> Callable[_P, Iterator[Answers]]:
+def notes_nan(function: Callable[_P, Iterator[Predictions]]) -> Callable[_P, Iterator[Predictions]]:
     """Decorate what gives answers: at their end a note says how many are nan."""
 
     @wraps(function)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Iterator[Answers]:
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Iterator[Predictions]:
         return _with_nan_noted(function(*args, **kwargs))
 
     return wrapped
 
 
-def _with_nan_noted(pieces: Iterator[Answers]) -> Iterator[Answers]:
+def _with_nan_noted(pieces: Iterator[Predictions]) -> Iterator[Predictions]:
     count, total, places = 0, 0, ""
-    last: Answers | None = None
+    last: Predictions | None = None
     for piece in pieces:
         yield piece
         bad = np.isnan(piece.numbers).any(1)
@@ -170,7 +172,7 @@ def _with_nan_noted(pieces: Iterator[Answers]) -> Iterator[Answers]:
         yield last.only([note])
 
 
-def answer(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Answers:
+def answer(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Predictions:
     task = network.task
     names = task.labels if isinstance(task, Classification) else task.names
-    return Answers(list(names), task.classifies, numbers(network, raw), places)
+    return Predictions(list(names), task.is_classification, numbers(network, raw), places)

@@ -15,14 +15,14 @@ from nnzoo.data.series import Past, Pasts, read_past
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network, read_dataset
-from nnzoo.predict.predictions import SHOWN, Answers, numbers, reads
+from nnzoo.predict.predictions import SHOWN, Predictions, numbers, reads
 from nnzoo.predict.tables import reading_of
 
 if TYPE_CHECKING:
     import pandas
 
 
-def predict_series(network: Network, paths: list[str], steps: int) -> Answers:
+def predict_series(network: Network, paths: list[str], steps: int) -> Predictions:
     """The future of each series of each file; of the run's own where there is none."""
     files = {}
     notes = []
@@ -62,7 +62,7 @@ def pasts_of(network: Network, frame: pandas.DataFrame, source: str) -> Pasts:
     return read_past(frame, options, spec["columns"], len(spec["targets"]), window)
 
 
-def answer_series(network: Network, files: dict[str, Pasts], steps: int) -> Answers:
+def answer_series(network: Network, files: dict[str, Pasts], steps: int) -> Predictions:
     """One answer a step of each series of each file."""
     window, targets = network.facts["shape"][0], network.facts["spec"]["targets"]
     series = [(file, past) for file, pasts in files.items() for past in pasts.series.values()]
@@ -91,7 +91,7 @@ def answer_series(network: Network, files: dict[str, Pasts], steps: int) -> Answ
         "time": any(times),
     }
     places = {name: column for name, column in places.items() if shown[name]}
-    return Answers(list(targets), False, values.reshape(-1, len(targets)), places, notes=notes)
+    return Predictions(list(targets), False, values.reshape(-1, len(targets)), places, notes=notes)
 
 
 def forecast(network: Network, past: Tensor, steps: int) -> np.ndarray:

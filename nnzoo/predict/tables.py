@@ -1,4 +1,4 @@
-"""Answers for rows of tables, and for sequences, each a table of its own."""
+"""Predictions for rows of tables, and for sequences, each a table of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nnzoo.data.tables import encode_columns
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.new_values import NewValues
-from nnzoo.predict.predictions import Answers, answer, rows_at_once
+from nnzoo.predict.predictions import Predictions, answer, rows_at_once
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +27,7 @@ RESERVED = ("file", "row", "prediction", "probability")
 
 def predict_tables(
     network: Network, paths: list[str], keep: Sequence[str] = ()
-) -> Iterator[Answers]:
+) -> Iterator[Predictions]:
     """Predictions for the rows of some files; keep: columns that are carried along."""
     seen = NewValues()
     notes: list[str] = []
@@ -69,7 +69,7 @@ def _names(network: Network) -> list[str]:
 def answer_rows(
     network: Network, frame: pandas.DataFrame, source: str, seen: NewValues,
     keep: Sequence[str] = (),
-) -> Answers:  # fmt: skip
+) -> Predictions:  # fmt: skip
     """Predictions for the rows of a table, whose values are added to `seen`."""
     columns = network.facts["spec"]["columns"]
     index: dict[str, list[Any]] = {"row": [int(i) + 1 for i in frame.index]}
@@ -100,7 +100,7 @@ def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
     return frame.set_axis([str(i + (i >= target)) for i in range(width - 1)], axis=1)
 
 
-def predict_sequences(network: Network, paths: list[str]) -> Iterator[Answers]:
+def predict_sequences(network: Network, paths: list[str]) -> Iterator[Predictions]:
     files = iter(paths)
     while batch := list(islice(files, rows_at_once(network))):
         found = [

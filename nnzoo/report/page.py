@@ -32,7 +32,7 @@ from nnzoo.predict.images import levels
 from nnzoo.report import charts, summary
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.predictions import Compared, answers, calibration
-from nnzoo.runs.loaded_run import Trained
+from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run import epoch_of
 from nnzoo.runs.run_dir import Folder
 from nnzoo.training import diagnostics
@@ -49,14 +49,14 @@ class RunFacts:
     """A run folder, opened; what needs the data is there where they are."""
 
     folder: Folder
-    trained: Trained
+    trained: LoadedRun
 
     @classmethod
     def of(cls, path: Path, device: torch.device, sets: list[str] | None = None) -> RunFacts:
         """Raises CheckpointError where it is no run folder with a best.pt."""
         if not path.is_dir():
             raise CheckpointError(f"{path} is not a run folder; give one, such as checkpoints/cnn")
-        return cls(Folder(path), Trained.open(path, device, "best", sets))
+        return cls(Folder(path), LoadedRun.open(path, device, "best", sets))
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ def one_run(run: RunFacts) -> str:
             "time": charts.gradient_over_time(look.time) if look.time else None,
             "pictures": _pictures(run),
         }
-        parts |= _classes(run) if network.task.classifies else _numbers(run)
+        parts |= _classes(run) if network.task.is_classification else _numbers(run)
     return render("run.html", parts)
 
 

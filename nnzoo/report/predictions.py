@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nnzoo.evaluation.evaluate import outputs
-from nnzoo.runs.loaded_run import Trained
+from nnzoo.runs.loaded_run import LoadedRun
 
 Array = np.ndarray[Any, Any]
 
@@ -40,20 +40,20 @@ class Compared:
 
 
 @torch.no_grad()
-def answers(trained: Trained, split: str) -> Compared:
+def answers(trained: LoadedRun, split: str) -> Compared:
     """The answers of a trained network to every row of a split, in order."""
     network = trained.network
     task: Any = network.task
     truth, answer, sure = [], [], []
     was_training = network.training
     for output, target in outputs(network, trained.prepared(split), network.device):
-        if task.classifies:
-            best = task.interpret(output).max(1)
+        if task.is_classification:
+            best = task.postprocess(output).max(1)
             sure.append(best.values.cpu())
             answer.append(best.indices.cpu())
             truth.append(target.cpu())
         else:
-            answer.append(task.interpret(output).cpu())
+            answer.append(task.postprocess(output).cpu())
             truth.append(task.unscaled(target).cpu())
     network.train(was_training)
     return Compared(

@@ -22,7 +22,7 @@ from nnzoo.runs import run
 
 
 @dataclass
-class Trained:
+class LoadedRun:
     """The network of a checkpoint, the file that its weights came from, and notes for the user; its
     data are read when they are first asked for."""
 

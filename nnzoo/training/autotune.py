@@ -78,7 +78,7 @@ def resolve(
     kernels = _kernels(train.kernels, network)
     network.use(train.model_copy(update={"kernels": kernels}), compiled=False)
     precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
-    if train.precision == "auto" and network.task.classifies and native_bf16(network.device):
+    if train.precision == "auto" and network.task.is_classification and native_bf16(network.device):
         precisions.append("bf16")
     threads = [train.threads] if train.threads != "auto" else [ALL_THREADS]
     if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":

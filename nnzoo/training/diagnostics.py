@@ -17,7 +17,7 @@ import torch
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.evaluation.evaluate import batch_rows
-from nnzoo.evaluation.layer_stats import Layer, Look, look
+from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats, collect_layer_stats
 from nnzoo.models.network import Network
 
 VANISHING = 1e-3
@@ -51,10 +51,10 @@ def due(epoch: int, steps: int) -> bool:
     return epoch == 1 or epoch * steps // STEPS_BETWEEN > (epoch - 1) * steps // STEPS_BETWEEN
 
 
-def look_at(network: Network, split: Split, rows: int = ROWS) -> Look:
+def look_at(network: Network, split: Split, rows: int = ROWS) -> NetworkStats:
     """What the layers do with some rows of a prepared split, evenly from all of it; fewer where they
     are large, as the look holds every layer's output of all of them."""
-    return look(
+    return collect_layer_stats(
         network, *split.batch(spread_rows(len(split), rows_at_once(split, rows), network.device))
     )
 
@@ -72,15 +72,15 @@ def spread_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:
 
 def trivial_loss(network: Network, split: Split) -> float:
     """The training loss of an answer that knows nothing: equal probabilities, or the mean."""
-    if network.task.classifies:
+    if network.task.is_classification:
         return math.log(network.task.outputs)
     rows = rows_at_once(split, TRIVIAL_ROWS)
     y = split.batch(spread_rows(len(split), rows, network.device))[1]
     mean = y.float().mean(0, keepdim=True).expand_as(y)
-    return float(network.task.loss(mean, y) / network.task.weight(y))
+    return float(network.task.loss(mean, y) / network.task.denominator(y))
 
 
-def diagnose(seen: Look, config: RunConfig) -> list[Finding]:
+def diagnose(seen: NetworkStats, config: RunConfig) -> list[Finding]:
     """What is wrong with the layers, most telling first; empty where nothing is."""
     # A few rows leave many units silent that others wake.
     enough = seen.rows >= ROWS // 2
@@ -136,7 +136,7 @@ def without_gradient(names: list[str]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _dead(seen: Look, layer: Layer, config: RunConfig) -> Finding | None:
+def _dead(seen: NetworkStats, layer: LayerStats, config: RunConfig) -> Finding | None:
     if not layer.units or not layer.dead or layer.dead < DEAD * layer.units:
         return None
     activation = getattr(config.model, "activation", getattr(config.model, "nonlinearity", ""))
@@ -150,7 +150,7 @@ def _dead(seen: Look, layer: Layer, config: RunConfig) -> Finding | None:
     )  # fmt: skip
 
 
-def _vanishing(seen: Look, config: RunConfig) -> Finding | None:
+def _vanishing(seen: NetworkStats, config: RunConfig) -> Finding | None:
     """The lowest layer whose gradient is a tiny part of that of a layer above it."""
     # Not the factors of a norm, which are few.
     layers = [each for each in seen.layers if each.multiply_adds and each.gradient is not None]
@@ -174,7 +174,7 @@ def _vanishing(seen: Look, config: RunConfig) -> Finding | None:
     return None
 
 
-def _vanishing_in_time(seen: Look, config: RunConfig) -> Finding | None:
+def _vanishing_in_time(seen: NetworkStats, config: RunConfig) -> Finding | None:
     if not seen.time:
         return None
     start, most = max(seen.time[: max(1, len(seen.time) // 10)]), max(seen.time)

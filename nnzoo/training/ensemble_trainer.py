@@ -37,7 +37,7 @@ def why_not(trainers: Sequence[Trainer]) -> str:
         return "a compiled model (train.compile) is one network's"
     if len({each.network.precision for each in trainers}) > 1:
         return "some were begun in another precision (train.precision)"
-    if first.task.classifies and 8 * first.task.outputs**2 * len(trainers) > MATRICES:
+    if first.task.is_classification and 8 * first.task.outputs**2 * len(trainers) > MATRICES:
         return "the confusion matrices of so many classes do not fit into memory at once"
     return obstacle(first.model, first.device)
 
@@ -73,12 +73,12 @@ class Together:
         totals = [sum(each[i] for each in weights) for i in members]
         skips = self.train.on_nan == "skip"
         buffers = [each.clone() for each in self.stacked.buffers.values()] if skips else []
-        outcomes = []
+        results = []
         for i, (x, y) in enumerate(batches):
-            outcome = self.task.judge(self.network(self.augmented(x, i)), y, totals)
-            outcome.backward()
-            outcomes.append(outcome)
-        lost, hits = zip(*(outcome.numbers() for outcome in outcomes), strict=True)
+            result = self.task.compute_loss(self.network(self.augmented(x, i)), y, totals)
+            result.backward()
+            results.append(result)
+        lost, hits = zip(*(result.to_lists() for result in results), strict=True)
         loss = [sum(each[i] for each in lost) for i in members]
         right = [sum(each[i] for each in hits) for i in members]
         norms = self.optimizer.norms()
@@ -112,15 +112,15 @@ class Together:
             trainer.renew_statistics()
         device = self.network.device
         size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
-        sums: list[Any] = [self.task.sums(device, len(split)) for _ in self.trainers]
+        sums: list[Any] = [self.task.new_metrics(device, len(split)) for _ in self.trainers]
         self.stacked.training = False
         for piece in chunks(len(split), max(1, batch_rows(size) // count)):
             x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
             output = self.network(x.repeat(count, *[1] * (x.ndim - 1)))
             for each, part in zip(sums, output.chunk(count), strict=True):
-                self.task.add(each, part, y)
+                self.task.update(each, part, y)
         self.stacked.training = True
-        return [self.task.report(each) for each in sums]
+        return [self.task.compute_metrics(each) for each in sums]
 
     def seed(self) -> None:
         for trainer, generator in zip(self.trainers, self.stacked.generators, strict=True):
@@ -135,7 +135,7 @@ class Together:
 
     def weights(self, y: Tensor) -> list[Tensor | float]:
         """By what the summed loss of each is divided."""
-        return [self.task.weight(each) for each in y.chunk(len(self.trainers))]
+        return [self.task.denominator(each) for each in y.chunk(len(self.trainers))]
 
     def update(self, norms: list[float], good: list[bool]) -> None:
         """A step of the optimizers of all whose gradient is finite."""

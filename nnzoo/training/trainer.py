@@ -26,7 +26,7 @@ from nnzoo.data.dataset import Split
 from nnzoo.distributed import ALONE, Joined, Processes
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation.evaluate import evaluate
-from nnzoo.evaluation.metrics import TrainingSums
+from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.kernels.library import usable
 from nnzoo.models.ensemble import draws
 from nnzoo.models.network import Network, check_leaves
@@ -97,7 +97,7 @@ class Trainer:
         )
         self.renews_statistics = statistics == "exact"
         self.augment = getattr(config.data, "augment", None)
-        self.sums = TrainingSums(self.task.classifies)
+        self.sums = RunningLoss(self.task.is_classification)
         self.epoch = 0
         self.group = 0
         self.step = 0
@@ -169,7 +169,7 @@ class Trainer:
         shares = [Share(*self.processes.bounds(len(part)), len(part)) for part in parts]
         batches = [self.splits["train"].batch(share.of(part))
                    for share, part in zip(shares, parts, strict=True)]  # fmt: skip
-        weights = [self.task.weight(y) for _, y in batches]
+        weights = [self.task.denominator(y) for _, y in batches]
         total = sum(weights) if self.processes.alone else self.weight(rows)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
         outcomes = []
@@ -181,10 +181,10 @@ class Trainer:
                 x = augment(x, self.augment, Draws(generator, share=share))
             with nullcontext() if self.processes.alone else sharing(shares[i]):
                 output = self.network(x)
-            outcome = self.task.judge(output, y, [total])
+            outcome = self.task.compute_loss(output, y, [total])
             outcome.backward()
             outcomes.append(outcome)
-        numbers = [outcome.numbers() for outcome in outcomes]
+        numbers = [outcome.to_lists() for outcome in outcomes]
         loss: float = sum(losses[0] for losses, _ in numbers)
         right: float = sum(hits[0] for _, hits in numbers)
         if isinstance(self.processes, Joined):
@@ -200,12 +200,12 @@ class Trainer:
 
     def weight(self, rows: Tensor) -> Tensor | float:
         """What the summed loss of some training rows, whoever has them, is divided by."""
-        if not self.task.classifies:
+        if not self.task.is_classification:
             return float(len(rows))
-        return self.task.weight(self.splits["train"].targets().index_select(0, rows))
+        return self.task.denominator(self.splits["train"].targets().index_select(0, rows))
 
     def note(self, norm: float, loss: float, total: float, right: float, rows: int) -> None:
-        """A step was taken on a gradient of this norm; the rest: what `TrainingSums.add` takes of it."""
+        """A step was taken on a gradient of this norm; the rest: what `RunningLoss.add` takes of it."""
         self.sums.add(loss, total, right, rows)
         self.norm, self.skipped_in_row = norm, 0
         self.norm_sum += norm
@@ -224,8 +224,8 @@ class Trainer:
             if name != "train":
                 x, y = split.batch(first)
                 self.network.eval()
-                sums: Any = self.task.sums(self.device)
-                self.task.add(sums, self.network(x), y)
+                sums: Any = self.task.new_metrics(self.device)
+                self.task.update(sums, self.network(x), y)
 
     @property
     def skips(self) -> bool:
@@ -300,7 +300,7 @@ class Trainer:
             "lr": self.rate_at(self.step - 1),
         }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
-        self.sums = TrainingSums(self.task.classifies)
+        self.sums = RunningLoss(self.task.is_classification)
         row["gradient_norm"] = self.norm_sum / max(1, len(self.groups) - self.skipped)
         row["gradient_norm_max"] = self.norm_max
         self.norm_sum = self.norm_max = 0.0
@@ -312,7 +312,7 @@ class Trainer:
             report = validated or evaluate(
                 self.network, self.splits["val"], self.task, self.device, self.processes
             )
-            row |= {f"val_{name}": report[name] for name in self.task.metrics}
+            row |= {f"val_{name}": report[name] for name in self.task.metric_names}
         row |= {
             "samples_per_second": round(self.rows / seconds, 1) if seconds else None,
             "seconds": round(seconds, 4),
