@@ -1,11 +1,11 @@
 """Compare recipes for the config that `nnzoo init` writes for a table.
 
-python benchmarks/starter_tables.py FOLDER --recipes old new [--final] [--seeds 3] [--out results.jsonl]
+python benchmarks/starter_tables.py FOLDER --recipes old now [--final] [--fold 0 1 ...] [--seeds 3] [--out results.jsonl]
 
-FOLDER holds CSV files with a header whose last column is the target. A fifth of each file's rows is
-set aside, by a seed of its own; recipes are compared by splits of the other rows alone (one per
-seed), and with --final once on the rows set aside. Scores are accuracy or r2; seconds are those of
-training, whose ratios count.
+FOLDER holds CSV files with a header whose last column is the target. Fold 0, a fifth of each file's
+rows, is held out; recipes are compared by splits of the other rows alone (one per seed), and with
+--final once on the held-out rows. --fold holds out other fifths, which the choice of a recipe has
+seen. Scores are accuracy or r2; seconds are those of training, whose ratios count.
 """
 
 from __future__ import annotations
@@ -136,46 +136,62 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["old", "now"], choices=list(RECIPES))
     parser.add_argument("--tables", nargs="*", help="names of files, without .csv")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--final", action="store_true", help="score on the rows set aside")
+    parser.add_argument("--final", action="store_true", help="score on the held-out rows")
+    parser.add_argument("--fold", type=int, nargs="+", default=[0], choices=range(5))
     parser.add_argument("--out", type=Path, default=Path("starter_tables.jsonl"))
     options = parser.parse_args()
     done = [json.loads(line) for line in options.out.open()] if options.out.exists() else []
-    known = {(d["table"], d["recipe"], d["seed"], d["final"]): d for d in done}
+    known = {(d["table"], d["recipe"], d["seed"], d["final"], d.get("fold", 0)): d for d in done}
     names = options.tables or sorted(path.stem for path in options.folder.glob("*.csv"))
     for name in names:
         frame = pandas.read_csv(options.folder / f"{name}.csv")
-        order = np.random.default_rng(2024).permutation(len(frame))
-        cut = round(len(frame) * HELD_OUT)
-        folder = Path(tempfile.mkdtemp())
-        frame.iloc[order[cut:]].to_csv(folder / "dev.csv", index=False)
-        frame.iloc[order[:cut]].to_csv(folder / "test.csv", index=False)
-        target = frame.iloc[:, -1]
-        number = pandas.api.types.is_numeric_dtype(target) and target.nunique() > 20
-        task = "regression" if number else "classification"
-        for each in options.recipes:
-            for seed in range(options.seeds):
-                key = (name, each, seed, options.final)
-                if key in known:
-                    continue
-                rows = len(frame) - cut
-                config = RECIPES[each](rows, frame.shape[1] - 1, task)
-                data = {"name": "csv", "path": str(folder / "dev.csv"), "target": -1, "task": task,
-                        "split": {"seed": seed}}  # fmt: skip
-                data |= config.pop("data", {})
-                if options.final:
-                    data |= {"test_path": str(folder / "test.csv"), "split": {}}
-                config = {"seed": seed, "data": data, **config}
-                config["train"] = {**config["train"], "precision": "fp32", "threads": 1}
-                score, seconds, best = train(config, folder)
-                known[key] = {"table": name, "recipe": each, "seed": seed, "final": options.final,
-                              "score": score, "seconds": seconds, "best_epoch": best,
-                              "rows": rows, "task": task}  # fmt: skip
-                with options.out.open("a") as file:
-                    file.write(json.dumps(known[key]) + "\n")
-    report(known, names, options.recipes, options.final)
+        for fold in options.fold:
+            dev, test = held_out(frame, fold)
+            for each in options.recipes:
+                for seed in range(options.seeds):
+                    key = (name, each, seed, options.final, fold)
+                    if key in known:
+                        continue
+                    result = compare(dev, test, each, seed, options.final)
+                    known[key] = {"table": name, "fold": fold, **result}
+                    with options.out.open("a") as file:
+                        file.write(json.dumps(known[key]) + "\n")
+    chosen = [d for k, d in known.items() if k[3] == options.final and k[4] in options.fold]
+    report(chosen, names, options.recipes)
 
 
-def report(known: dict[Any, Any], names: list[str], recipes: list[str], final: bool) -> None:
+def held_out(frame: pandas.DataFrame, fold: int) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+    """(rows to train on, rows held out) of a fold."""
+    order = np.random.default_rng(2024).permutation(len(frame))
+    cut = round(len(frame) * HELD_OUT)
+    start = fold * cut
+    rest = np.concatenate([order[:start], order[start + cut :]])
+    return frame.iloc[rest], frame.iloc[order[start : start + cut]]
+
+
+def compare(
+    dev: pandas.DataFrame, test: pandas.DataFrame, name: str, seed: int, final: bool
+) -> dict[str, Any]:
+    """The result of one run of a recipe."""
+    folder = Path(tempfile.mkdtemp())
+    dev.to_csv(folder / "dev.csv", index=False)
+    test.to_csv(folder / "test.csv", index=False)
+    target = pandas.concat([dev, test]).iloc[:, -1]
+    number = pandas.api.types.is_numeric_dtype(target) and target.nunique() > 20
+    task = "regression" if number else "classification"
+    config = RECIPES[name](len(dev), dev.shape[1] - 1, task)
+    data = {"name": "csv", "path": str(folder / "dev.csv"), "target": -1, "task": task,
+            "split": {"seed": seed}, **config.pop("data", {})}  # fmt: skip
+    if final:
+        data |= {"test_path": str(folder / "test.csv"), "split": {}}
+    config = {"seed": seed, "data": data, **config}
+    config["train"] = {**config["train"], "precision": "fp32", "threads": 1}
+    score, seconds, best = train(config, folder)
+    return {"recipe": name, "seed": seed, "final": final, "score": score, "seconds": seconds,
+            "best_epoch": best, "rows": len(dev), "task": task}  # fmt: skip
+
+
+def report(results: list[dict[str, Any]], names: list[str], recipes: list[str]) -> None:
     """Print a table of mean scores, and of seconds."""
     print("| table | rows | " + " | ".join(recipes) + " |")
     print("|---" * (len(recipes) + 2) + "|")
@@ -184,7 +200,7 @@ def report(known: dict[Any, Any], names: list[str], recipes: list[str], final: b
         cells = []
         runs: list[Any] = []
         for each in recipes:
-            runs = [d for k, d in known.items() if k[0] == name and k[1] == each and k[3] == final]
+            runs = [d for d in results if d["table"] == name and d["recipe"] == each]
             mean = float(np.mean([run["score"] for run in runs]))
             spread = float(np.std([run["score"] for run in runs]))
             seconds = float(np.mean([run["seconds"] for run in runs]))

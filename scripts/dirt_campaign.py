@@ -34,7 +34,11 @@ def work(jobs: tuple[int, list[tuple[str, int]]]) -> list[tuple[str, int, str, l
     known: dict[str, Outcome] = {}
     results = []
     for kind, seed in jobs[1]:
-        verdict = judge(kind, seed, known)
+        try:
+            verdict = judge(kind, seed, known)
+        except Exception as error:  # a fault of the generator must not end the campaign unseen
+            results.append((kind, seed, "failed", [], f"{type(error).__name__}: {error}"))
+            continue
         text = verdict.dirty.text[-700:] if verdict.kind == "silent" else ""
         why = f"unnamed: {', '.join(verdict.unnamed)}"
         results.append((kind, seed, verdict.kind, verdict.case.operations, f"{why}\n{text}"))
@@ -57,14 +61,14 @@ def main() -> None:
         for results in pool.imap_unordered(work, pieces):
             for kind, seed, verdict, operations, text in results:
                 counts[kind, verdict] += 1
-                if verdict == "silent":
-                    silent.update(operations)
+                if verdict in ("silent", "failed"):
+                    silent.update(operations or ["generator"])
                     if sum(silent.values()) < SHOWN * 3:
                         print(f"-- {kind} {seed}: {', '.join(operations)}\n{text}\n", flush=True)
             if sum(counts.values()) % 500 == 0:
                 print(f"{sum(counts.values()):,} cases", flush=True)
     for kind in kinds:
-        shares = {name: counts[kind, name] for name in ("equal", "named", "silent")}
+        shares = {name: counts[kind, name] for name in ("equal", "named", "silent", "failed")}
         print(kind, shares)
     if silent:
         print("in neither, by operation:", dict(silent.most_common()))

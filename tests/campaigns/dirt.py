@@ -68,7 +68,11 @@ class Sheet:
         return '"' + cell.replace('"', '""') + '"' if special or self.quote_all else cell
 
     def encoded(self) -> bytes:
-        return self.text().encode(self.encoding)
+        """In the sheet's encoding; in UTF-8 where a later change wrote what that cannot hold."""
+        try:
+            return self.text().encode(self.encoding)
+        except UnicodeEncodeError:
+            return self.text().encode()
 
 
 Operation = Callable[[Sheet, np.random.Generator], str | None]
