@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
 from nnzoo.config.model_options import Activation
 from nnzoo.config.options import parse_duration
 from nnzoo.config.registry import TRAINING
-from nnzoo.config.show import checked, header_lines, number, percent, resolved_lines, to_yaml
+from nnzoo.config.show import checked, header_lines, resolved_lines, to_yaml
 from nnzoo.config.train_options import MonitorName, TrainOptions
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
@@ -826,9 +825,3 @@ def test_a_name_below_a_list_is_refused() -> None:
 def test_a_header_may_be_all_there_is(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text("# one\n#two\n")
     assert header_lines(tmp_path / "f.yaml") == ["one", "two"]
-
-
-def test_numbers_are_shown_with_the_digits_that_count() -> None:
-    shown = [number(v) for v in (None, math.nan, 12345, 0.12345, 123.456, 1e-4, 0.0, -2.5e7)]
-    assert shown == ["–", "–", "12,345", "0.1235", "123.5", "1.000e-04", "0.0000", "-2.500e+07"]
-    assert percent(0.99436) == "99.44 %"

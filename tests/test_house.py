@@ -18,7 +18,7 @@ PACKAGE = Path(nnzoo.__file__).parent
 # A module imports only what stands in a line above its own; within a line, nothing.
 LAYERS = """
     nnzoo
-    nnzoo.errors nnzoo.cache nnzoo.status
+    nnzoo.errors nnzoo.cache nnzoo.status nnzoo.text
     nnzoo.plain_files
     nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options

@@ -19,7 +19,6 @@ from PIL import Image
 from zoo import begin, config, finish
 
 from nnzoo.config.data_options import RowSplit, SeriesOptions
-from nnzoo.config.show import number
 from nnzoo.data.image_files.folder_tree import EXTENSIONS
 from nnzoo.data.splitting import split_rows
 from nnzoo.data.table_files import csv_reader
@@ -30,6 +29,7 @@ from nnzoo.predict import images as reading
 from nnzoo.predict.inputs import predict
 from nnzoo.predict.predictions import joined
 from nnzoo.runs.run import load_network
+from nnzoo.text import format_metric
 
 Nnzoo = Callable[..., Any]
 RUN = Path("out/run")
@@ -101,8 +101,8 @@ def test_rows_without_their_target_get_the_answers_that_eval_counts(
         assert found.min() > 0 or found.trace() < len(test)
     else:
         errors = np.array([float(row["y"]) for row in answers]) - np.array(truth, float)
-        assert number(float(np.sqrt((errors**2).mean()))) == number(report["rmse"])
-        assert number(float(np.abs(errors).mean())) == number(report["mae"])
+        assert format_metric(float(np.sqrt((errors**2).mean()))) == format_metric(report["rmse"])
+        assert format_metric(float(np.abs(errors).mean())) == format_metric(report["mae"])
 
 
 def write_pictures(folder: str, count: int, seed: int) -> None:

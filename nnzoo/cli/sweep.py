@@ -28,9 +28,9 @@ from nnzoo.cli.common import (
 )
 from nnzoo.cli.process import graceful_shutdown, signal_name
 from nnzoo.cli.train import strip_start_options
-from nnzoo.config.show import number
 from nnzoo.errors import DivergedError, NnzooError, UsageError, shell_word
 from nnzoo.extras import require
+from nnzoo.text import format_metric
 
 if TYPE_CHECKING:
     from nnzoo.sweep.study import Row, Study
@@ -120,7 +120,9 @@ def sweep(
                  if not each.startswith("--lost") and words[i - 1] != "--lost"]  # fmt: skip
         leader = study.best() if verbose else None
         if leader is not None:
-            say(f"best so far: trial {leader.number}, {study.monitor} {number(leader.value)}")
+            say(
+                f"best so far: trial {leader.number}, {study.monitor} {format_metric(leader.value)}"
+            )
         say(f"{signal_name(stopped[0])}: {saved}resume with:\n  nnzoo {shlex.join(words)}")
         raise typer.Exit(stopped[0])
     search.finish(study)

@@ -36,18 +36,6 @@ def to_yaml(tree: dict[str, Any]) -> str:
     return "".join(f"{text}\n" for text, _ in _lines(tree))
 
 
-def number(value: Any) -> str:
-    """A metric with four digits that count."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    size = abs(value)
-    if size >= 1e6 or 0 < size < 1e-3:
-        return f"{value:.3e}"
-    return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
-
-
 def wrapped(text: str, width: int, hang: int = 2) -> str:
     """Each line of a text broken at words, what follows indented by `hang` more; commands to copy stay
     on one line."""
@@ -62,11 +50,6 @@ def wrapped(text: str, width: int, hang: int = 2) -> str:
             break_on_hyphens=False, drop_whitespace=True,
         )  # fmt: skip
     return "\n".join(lines)
-
-
-def percent(value: float) -> str:
-    """A share with two digits behind the point, "99.44 %"."""
-    return f"{100 * value:.2f} %"
 
 
 def to_json(value: Any) -> str:

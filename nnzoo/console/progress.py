@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Column
 
-from nnzoo.config.show import number
 from nnzoo.status import listening
+from nnzoo.text import format_metric
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
     """One epoch as a line of text; what matters least is left out where it would not fit."""
     head = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
-    metrics = [f"{name} {number(row[name])}" for name in shown_metrics(row)]
+    metrics = [f"{name} {format_metric(row[name])}" for name in shown_metrics(row)]
     rate = [f"lr {row['lr']:.2e}"]
     speed = [f"{row['samples_per_second']:,.0f}/s"] if row["samples_per_second"] else []
     time = [f"{row['seconds']:.1f} s"]
@@ -110,7 +110,7 @@ class ProgressBar:
         names = [name for name in shown_metrics(row) if name not in ("train_accuracy", "val_r2")]
         loss = "val_loss" if "val_loss" in row else "train_loss"
         curve = self.new_curve()
-        values = {name: f"{name} {number(row[name])}" for name in names}
+        values = {name: f"{name} {format_metric(row[name])}" for name in names}
         if loss in values:
             values[loss] += curve
         first = [values.pop("train_loss")] if "train_loss" in values else []

@@ -8,9 +8,9 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 
-from nnzoo.config.show import number
 from nnzoo.console import Text, print_columns
 from nnzoo.errors import visible
+from nnzoo.text import format_metric
 
 MAX_MATRIX = 26
 HEADLINE = {
@@ -33,7 +33,7 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
         console.print()
         columns = {"output": [each["name"] for each in result["per_output"]]}
         for name in ("rmse", "mae", "r2"):
-            columns[name] = [number(each[name]) for each in result["per_output"]]
+            columns[name] = [format_metric(each[name]) for each in result["per_output"]]
         print_columns(console, columns, left=("output",), gap=3)
 
 
@@ -51,17 +51,17 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
         console.print(f"{result['split']}: {result['period']['from']} to {result['period']['to']}", markup=False)  # fmt: skip
     columns: dict[str, list[str | Text]] = {split: [], "network": []}
     for name in names:
-        value = number(result[name])
+        value = format_metric(result[name])
         if name == "accuracy":
             low, high = result["accuracy_ci95"]
-            value += f"  [{number(low)}, {number(high)}]"
+            value += f"  [{format_metric(low)}, {format_metric(high)}]"
         single = name in ("f1", "precision", "recall")
         columns[split].append(f"{name} ('{result['positive_label']}')" if single else name)
         columns["network"].append(Text(value, style="bold green"))
     baselines: dict[str, list[str | Text]] = {}
     for each in result.get("baselines") or [result["baseline"]]:
         label = f" ('{each['label']}')" if "label" in each else ""
-        cells = [number(each[name]) if name in each else "" for name in names]
+        cells = [format_metric(each[name]) if name in each else "" for name in names]
         baselines[each["name"] + label] = [Text(cell, style="dim") for cell in cells]
     # The best baseline comes first, and is the last to be left out.
     print_columns(console, columns | baselines, drop=[*baselines][::-1],
@@ -125,7 +125,9 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
     ]
     for split, name in metrics:
         values = [(each[split] or {}).get(name) for each in members]
-        columns[f"{split}_{name}"] = ["" if value is None else number(value) for value in values]
+        columns[f"{split}_{name}"] = [
+            "" if value is None else format_metric(value) for value in values
+        ]
     if summary["complete"] > 1:
         every = summary["complete"] == summary["members"]
         columns[kind] += ["", *(Text(name, style="bold") for name in (
@@ -137,7 +139,7 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
             values = [stats["mean"], stats["std"], *stats["ci95"]]
             columns[f"{split}_{name}"] += [
                 "",
-                *(Text(number(v), style="bold green") for v in values),
+                *(Text(format_metric(v), style="bold green") for v in values),
             ]
     for baseline in summary["baselines"]:
         columns[kind].append(Text(baseline["name"], style="dim"))
@@ -145,7 +147,7 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
         for split, name in metrics:
             stats = baseline.get(name) if split == "test" else None
             columns[f"{split}_{name}"].append(
-                Text(number(stats["mean"]) if stats else "", style="dim")
+                Text(format_metric(stats["mean"]) if stats else "", style="dim")
             )
     console.print()
     # The second metric of each split goes first.
@@ -209,7 +211,7 @@ def _measured(run: dict[str, Any], name: str) -> str:
     if run.get(name) is None:
         return ""
     std = run.get("std", {}).get(name)
-    return number(run[name]) + (f" ± {number(std)}" if std is not None else "")
+    return format_metric(run[name]) + (f" ± {format_metric(std)}" if std is not None else "")
 
 
 def _best(run: dict[str, Any]) -> str:
@@ -244,13 +246,13 @@ def print_layers(console: Console, layers: list[dict[str, Any]]) -> None:
         "output": lambda each: "×".join(map(str, each["shape"])),
         "parameters": lambda each: f"{each['parameters']:,}",
         "multiply-adds": lambda each: f"{each['multiply_adds']:,}" if each["multiply_adds"] else "",
-        "mean": lambda each: number(each["mean"]) if each["mean"] is not None else "",
-        "std": lambda each: number(each["spread"]) if each["spread"] is not None else "",
+        "mean": lambda each: format_metric(each["mean"]) if each["mean"] is not None else "",
+        "std": lambda each: format_metric(each["spread"]) if each["spread"] is not None else "",
         "dead units": lambda each: (
             f"{each['dead']:,} of {each['units']:,}" if each["units"] else ""
         ),
         "gradient": lambda each: f"{each['gradient']:.2e}" if each["gradient"] is not None else "",
-        "weight": lambda each: number(each["weight"]) if each["weight"] is not None else "",
+        "weight": lambda each: format_metric(each["weight"]) if each["weight"] is not None else "",
     }
     cells = {name: [show(each) for each in layers] for name, show in columns.items()}
     shown = {name: column for name, column in cells.items() if any(column)}

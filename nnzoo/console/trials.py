@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from nnzoo.config.show import inline, number
+from nnzoo.config.show import inline
 from nnzoo.console import Text
 from nnzoo.status import listening
+from nnzoo.text import format_metric, shorten
 
 if TYPE_CHECKING:
     from nnzoo.sweep.study import Study, TrialRecord
@@ -22,7 +23,7 @@ def trial_line(study: Study, row: TrialRecord, best: bool) -> str:
     digits = len(str(study.sweep.trials))
     parts = [f"trial {row.number:>{digits}}/{study.sweep.trials}", f"{row.state:<8}"]
     if row.value is not None:
-        parts.append(f"{study.monitor} {number(row.value)} (epoch {row.epoch})")
+        parts.append(f"{study.monitor} {format_metric(row.value)} (epoch {row.epoch})")
     elif row.epochs:
         parts.append(f"after {row.epochs} epoch{'s' if row.epochs > 1 else ''}")
     parts += [f"{key} {short_value(value)}" for key, value in row.values.items()]
@@ -33,8 +34,7 @@ def short_value(value: Any) -> str:
     """A value of a trial, numbers with the digits that count."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = inline(value)
-    return text if len(text) <= 32 else f"{text[:31]}…"
+    return shorten(inline(value), 32)
 
 
 def short_keys(keys: Iterable[str]) -> dict[str, str]:
@@ -134,7 +134,7 @@ class TrialTable:
                 row.state
             )
             table.add_row(
-                str(row.number), "" if score is None else number(score), state, epoch,
+                str(row.number), "" if score is None else format_metric(score), state, epoch,
                 *(Text(short_value(row.values.get(key, ""))) for key in names),
                 style="bold green" if row is best else style,
             )  # fmt: skip
@@ -143,7 +143,7 @@ class TrialTable:
 
 def print_best(console: Console, study: Study, best: TrialRecord) -> None:
     """The best trial's values, and where its config lies."""
-    console.print(f"best: trial {best.number}, {study.monitor} [bold green]{number(best.value)}[/] at "
+    console.print(f"best: trial {best.number}, {study.monitor} [bold green]{format_metric(best.value)}[/] at "
                   f"epoch {best.epoch}", soft_wrap=True)  # fmt: skip
     width = max(map(len, best.values))
     for key, value in best.values.items():

@@ -26,10 +26,11 @@ from nnzoo.data.image_files.cache import (
     decoded_pictures,
 )
 from nnzoo.data.image_files.decoding import BITS
-from nnzoo.data.image_files.folder_tree import examples, plural, relative_paths
+from nnzoo.data.image_files.folder_tree import relative_paths
 from nnzoo.data.image_files.image_folder import PARTS, Pictures, describe_folder
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError, shell_word
+from nnzoo.text import list_some, plural
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
@@ -260,7 +261,7 @@ def _absent_notes(
     for split, index in rows.items():
         absent = np.flatnonzero((np.bincount(y[index], minlength=len(labels)) == 0) & (counts > 0))
         if len(index) and len(absent):
-            shown = examples([f"'{labels[i]}' ({counts[i]:,} in all)" for i in absent])
+            shown = list_some([f"'{labels[i]}' ({counts[i]:,} in all)" for i in absent])
             notes.append(f"too few pictures for all splits: {split} has none of {shown}")
     return notes
 
@@ -310,28 +311,28 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
             notes.append("the picture cache was damaged or incomplete: decoded anew")
     if broken:
         count = plural(len(broken), "broken picture")
-        notes.append(f"left out: {count} (data.broken: skip): {examples(broken)}")
+        notes.append(f"left out: {count} (data.broken: skip): {list_some(broken)}")
     if animated:
         count = plural(len(animated), "picture has", "pictures have")
-        notes.append(f"{count} several frames or pages, the first is used ({examples(animated)})")
+        notes.append(f"{count} several frames or pages, the first is used ({list_some(animated)})")
     if deep:
         count = plural(len(deep), "picture has", "pictures have")
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
-        notes.append(f"{count} grey values of 16 or 32 bits ({examples(deep, 1)}); all are below "
+        notes.append(f"{count} grey values of 16 or 32 bits ({list_some(deep, 1)}); all are below "
                      f"{1 << bits:,} and {scale}")  # fmt: skip
     for mode, names in converted.items():
         how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
         count = plural(len(names), "picture is", "pictures are")
-        notes.append(f"{count} {mode}: {how} ({examples(names)})")
+        notes.append(f"{count} {mode}: {how} ({list_some(names)})")
     if colours:
         count = plural(len(colours), "picture has", "pictures have")
-        notes.append(f"{count} colours of 16 bits, of which the upper 8 are read ({examples(colours, 1)}); "
+        notes.append(f"{count} colours of 16 bits, of which the upper 8 are read ({list_some(colours, 1)}); "
                      f"the largest value is {brightest} of 255")  # fmt: skip
     if dark:
-        notes.append(f"{plural(len(dark), 'picture')} of these come out black ({examples(dark)})")
+        notes.append(f"{plural(len(dark), 'picture')} of these come out black ({list_some(dark)})")
     if bright:
         notes.append(f"{plural(len(bright), 'picture')} with larger values than training pictures "
-                     f"have, which are cut off ({examples(bright)})")  # fmt: skip
+                     f"have, which are cut off ({list_some(bright)})")  # fmt: skip
     return notes
 
 
@@ -351,7 +352,7 @@ def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
         if twins:
             what = {"val": "validation", "test": "test"}[split]
             notes.append(f"{len(twins):,} of {len(rows):,} {what} pictures equal a training picture, "
-                         f"as they are decoded ({examples(twins, 1)})")  # fmt: skip
+                         f"as they are decoded ({list_some(twins, 1)})")  # fmt: skip
         for row, digest in zip(rows.tolist(), digests, strict=True):
             file, label = part.files[row], int(part.y[row])
             if digest in seen:
@@ -364,10 +365,10 @@ def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
                 names.setdefault(digest, (file, label))
     if equal:
         count = plural(len(equal), "picture equals another", "pictures equal another")
-        notes.insert(0, f"{count}, as they are decoded ({examples(equal, 1)})")
+        notes.insert(0, f"{count}, as they are decoded ({list_some(equal, 1)})")
     if of_two:
         count = plural(len(of_two), "picture")
         notes.append(
-            f"{count} equal one of another class, as they are decoded ({examples(of_two, 2)})"
+            f"{count} equal one of another class, as they are decoded ({list_some(of_two, 2)})"
         )
     return notes

@@ -11,7 +11,7 @@ import torch
 
 from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
-from nnzoo.data.columns.lookup import ValueOptions, column_name, looks_numeric, shorten
+from nnzoo.data.columns.lookup import ValueOptions, column_name, looks_numeric
 from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
 from nnzoo.data.splitting import split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
@@ -21,6 +21,7 @@ from nnzoo.data.timestamps.groups import group_columns
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
 from nnzoo.data.timestamps.series_values import cut_starts, fill_gaps, read_columns
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

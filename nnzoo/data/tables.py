@@ -24,7 +24,6 @@ from nnzoo.data.columns.lookup import (
     mark_missing,
     parse_numbers,
     refuse_huge,
-    shorten,
     to_text,
 )
 from nnzoo.data.columns.number_format import NumberFormat
@@ -35,6 +34,7 @@ from nnzoo.data.table_files.stray_rows import without_stray_rows
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
 from nnzoo.data.timestamps.axis import time_note
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnzoo.config import RunConfig
-from nnzoo.config.show import number
+from nnzoo.text import format_metric
 
 # Below this fraction of the largest validation loss there is nothing more to gain.
 NOTHING_LEFT = 0.01
@@ -25,8 +25,8 @@ def about_curves(rows: Sequence[dict[str, Any]], best_epoch: int, config: RunCon
     remarks = []
     if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
         remarks.append(
-            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {number(val[best])} "
-            f"to {number(val[-1])}, while the training loss went on falling. The best weights are from "
+            f"Over-fitting: since epoch {best + 1} the validation loss has risen from {format_metric(val[best])} "
+            f"to {format_metric(val[-1])}, while the training loss went on falling. The best weights are from "
             f"epoch {best_epoch}. What usually helps: {', '.join(_against_overfitting(config))}."
         )
     late = max(1, len(val) // 10)
@@ -56,8 +56,10 @@ def against_baseline(result: dict[str, Any]) -> list[str]:
     base = result["baseline"]
     if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
         return [
-            f"Does not beat the baseline: {base['name']} has accuracy {number(base['accuracy'])}."
+            f"Does not beat the baseline: {base['name']} has accuracy {format_metric(base['accuracy'])}."
         ]
     if "rmse" in result and result["rmse"] >= base["rmse"]:
-        return [f"Does not beat the baseline: {base['name']} has rmse {number(base['rmse'])}."]
+        return [
+            f"Does not beat the baseline: {base['name']} has rmse {format_metric(base['rmse'])}."
+        ]
     return []

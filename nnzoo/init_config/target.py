@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from nnzoo.data.columns.checks import name_words
-from nnzoo.data.columns.lookup import shorten
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.image_files.decoding import BITS, DecodeFacts, decode_in_turn
-from nnzoo.data.image_files.folder_tree import examples, plural, scan
+from nnzoo.data.image_files.folder_tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.models.network import Network
+from nnzoo.text import list_some, plural
 
 if TYPE_CHECKING:
     pass
@@ -82,11 +83,11 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions
     if animated:
         count = plural(len(animated), "picture has", "pictures have")
         notes.append(
-            f"{count} several frames or pages, the first is used ({examples(sorted(animated))})"
+            f"{count} several frames or pages, the first is used ({list_some(sorted(animated))})"
         )
     if dark:
         notes.append(f"{plural(len(dark), 'picture')} with values far below those of training come out "
-                     f"black ({examples(sorted(dark))})")  # fmt: skip
+                     f"black ({list_some(sorted(dark))})")  # fmt: skip
     yield answers.only(notes + brightness.notes())
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.image_files.folder_tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
@@ -25,6 +24,7 @@ from nnzoo.predict.tables import (
     predict_tables,
     read_sequence,
 )
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

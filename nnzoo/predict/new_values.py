@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from nnzoo.data.columns.labels import LabelIndex
-from nnzoo.data.columns.lookup import shorten, to_text
+from nnzoo.data.columns.lookup import to_text
 from nnzoo.data.tables import category_codes
 from nnzoo.predict.predictions import SHOWN
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.image_files.folder_tree import EXTENSIONS
 from nnzoo.evaluation.evaluate import batch_rows
 from nnzoo.evaluation.tasks import Classification
 from nnzoo.models.network import Network
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.data.series import Past, Pasts, read_past
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
@@ -17,6 +16,7 @@ from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network, read_dataset
 from nnzoo.predict.predictions import SHOWN, Predictions, numbers, reads
 from nnzoo.predict.tables import reading_of
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

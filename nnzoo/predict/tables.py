@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns.lookup import column_name, shorten, to_text
+from nnzoo.data.columns.lookup import column_name, to_text
 from nnzoo.data.table_files.stray_rows import without_stray_rows
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_pieces, read_table
 from nnzoo.data.tables import encode_columns
@@ -18,6 +18,7 @@ from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.new_values import NewValues
 from nnzoo.predict.predictions import Predictions, answer, rows_at_once
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

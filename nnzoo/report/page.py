@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
-from nnzoo.config.show import inline, number, percent
+from nnzoo.config.show import inline
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.dataset import WindowSplit
@@ -35,6 +35,7 @@ from nnzoo.report.predictions import Compared, answers, calibration
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run import epoch_of
 from nnzoo.runs.run_dir import Folder
+from nnzoo.text import format_metric, format_percent
 from nnzoo.training import diagnostics
 
 MAX_MATRIX = 26
@@ -176,7 +177,7 @@ def render(template: str, parts: dict[str, Any], **filters: Callable[[Any], str]
         loader=jinja2.PackageLoader("nnzoo.report", "templates"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"number": number, "percent": percent} | filters
+    environment.filters |= {"number": format_metric, "percent": format_percent} | filters
     defaults: dict[str, Any] = {"version": __version__, "result": None}
     return environment.get_template(template).render(defaults | parts)
 
@@ -310,7 +311,7 @@ def _input(run: RunFacts, row: int) -> dict[str, Any]:
             known = 0 <= value < len(column["categories"])
             text = column["categories"][int(value)] if known else "–"
         else:
-            text = number(value)
+            text = format_metric(value)
         values.append((column["name"], text))
     return {"columns": values[:MAX_COLUMNS]}
 
@@ -346,8 +347,8 @@ def _numbers(run: RunFacts) -> dict[str, Any]:
     parts["mistakes"] = [
         {
             "row": row_label(run.trained.dataset, run.split, row),
-            "truth": number(float(given.truth[row, 0])),
-            "answer": number(float(given.answer[row, 0])),
+            "truth": format_metric(float(given.truth[row, 0])),
+            "answer": format_metric(float(given.answer[row, 0])),
         }
         | _input(run, row)
         for row in given.farthest[:MAX_MISTAKES].tolist()

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config import RunConfig
-from nnzoo.config.show import number, percent
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.errors import shell_word
 from nnzoo.evaluation.observations import about_curves, against_baseline
 from nnzoo.runs.run import MAX_NOTE, MAX_NOTES
+from nnzoo.text import format_metric, format_percent, shorten
 
 if TYPE_CHECKING:
     from nnzoo.report.page import RunFacts
@@ -31,8 +30,8 @@ def in_words(run: RunFacts) -> str:
         right = round(result["accuracy"] * result["n"])
         return f"It predicts {target} correctly for {right:,} of {rows}."
     mean = next((each for each in result.get("baselines", []) if each["name"] == "mean"), None)
-    beside = f"; always predicting the mean is off by {number(mean['mae'])}" if mean else ""
-    return f"Its predictions of {target} are off by {number(result['mae'])} on average{beside}, on {rows}."
+    beside = f"; always predicting the mean is off by {format_metric(mean['mae'])}" if mean else ""
+    return f"Its predictions of {target} are off by {format_metric(result['mae'])} on average{beside}, on {rows}."
 
 
 def facts(run: RunFacts) -> list[tuple[str, str]]:
@@ -116,16 +115,20 @@ def headline(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         return [
             (
                 "accuracy",
-                percent(result["accuracy"]),
-                f"95 % interval {percent(low)} to {percent(high)}",
+                format_percent(result["accuracy"]),
+                f"95 % interval {format_percent(low)} to {format_percent(high)}",
             ),
-            (name, percent(base["accuracy"]), "baseline"),
-            ("F1 (macro)", number(result["f1_macro"]), f"{result['n']:,} {result['split']} rows"),
+            (name, format_percent(base["accuracy"]), "baseline"),
+            (
+                "F1 (macro)",
+                format_metric(result["f1_macro"]),
+                f"{result['n']:,} {result['split']} rows",
+            ),
         ]
     return [
-        ("rmse", number(result["rmse"]), "in the target's own units"),
-        (name, number(base["rmse"]), "best baseline"),
-        ("r²", number(result["r2"]), f"{result['n']:,} {result['split']} rows"),
+        ("rmse", format_metric(result["rmse"]), "in the target's own units"),
+        (name, format_metric(base["rmse"]), "best baseline"),
+        ("r²", format_metric(result["r2"]), f"{result['n']:,} {result['split']} rows"),
     ]
 
 

@@ -42,6 +42,7 @@ from nnzoo.models.sync_layers import share_layers
 from nnzoo.plain_files import file_lock
 from nnzoo.runs import checkpoint, run_notes
 from nnzoo.runs.run_dir import Folder, SaveClock
+from nnzoo.text import shorten
 from nnzoo.training.autotune import resolve
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
@@ -382,9 +383,7 @@ def free_name(path: Path) -> str:
 
 def recorded_notes(notes: Sequence[str]) -> list[str]:
     """Notes on the data as config.yaml keeps them, which is read back with bounds."""
-    cut = [
-        note if len(note) <= MAX_NOTE else f"{note[: MAX_NOTE - 1]}…" for note in notes[:MAX_NOTES]
-    ]
+    cut = [shorten(note, MAX_NOTE) for note in notes[:MAX_NOTES]]
     more = len(notes) - MAX_NOTES
     return [*cut, f"and {more:,} more"] if more > 0 else cut
 

@@ -12,7 +12,7 @@ import optuna
 from markupsafe import Markup
 
 from nnzoo import atomic_io
-from nnzoo.config.show import inline, number
+from nnzoo.config.show import inline
 from nnzoo.config.sweep_space import last_of
 from nnzoo.config.train_options import RangeOptions
 from nnzoo.console.trials import short_keys, short_value
@@ -22,6 +22,7 @@ from nnzoo.report import charts
 from nnzoo.report.page import render, shown_file
 from nnzoo.runs.run_dir import Folder
 from nnzoo.sweep.study import Study, TrialRecord
+from nnzoo.text import format_metric, shorten
 
 # Of fewer complete trials nothing can be said about what decides.
 FEW = 8
@@ -101,7 +102,11 @@ def _cards(
     seconds = sum(row.seconds or 0.0 for row in rows)
     others = [f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running")
               if counts[state]]  # fmt: skip
-    first = [(f"best {study.monitor}", number(best.value), f"trial {best.number}")] if best else []
+    first = (
+        [(f"best {study.monitor}", format_metric(best.value), f"trial {best.number}")]
+        if best
+        else []
+    )
     return [
         *first,
         ("complete", f"{counts['complete']:,}", ", ".join(others) or "none ended early"),
@@ -165,17 +170,15 @@ def _axis(study: Study, key: str, name: str, complete: list[TrialRecord]) -> cha
         spread = max(1, len(given) - 1)
         texts = [inline(each) for each in given]
         places = [texts.index(inline(row.values[key])) / spread for row in complete]
-        return charts.Axis(name, places, [(i / spread, _cut(text)) for i, text in enumerate(texts)])
+        return charts.Axis(
+            name, places, [(i / spread, shorten(text, 18)) for i, text in enumerate(texts)]
+        )
     high = float(last_of(given))
     middle = math.sqrt(given.low * high) if given.log else (given.low + high) / 2
     if key in study.sweep.whole:
         middle = round(middle)
     ticks = [(_place(given, value), f"{value:.4g}") for value in (given.low, middle, high)]
     return charts.Axis(name, [_place(given, row.values[key]) for row in complete], ticks)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 18 else f"{text[:17]}…"
 
 
 def _scores(complete: list[TrialRecord]) -> tuple[list[float], bool]:
@@ -195,7 +198,7 @@ def _parallel(study: Study, complete: list[TrialRecord], best: TrialRecord) -> M
     ends = {
         round(place, 6): score for place, score in zip(up, scores, strict=True) if place in (0, 1)
     }
-    ticks = [(place, number(score)) for place, score in ends.items()]
+    ticks = [(place, format_metric(score)) for place, score in ends.items()]
     axes.append(charts.Axis(study.monitor, up, ticks))
     bar = sorted(up, reverse=True)[max(0, len(up) // 4 - 1)]
     at = next(i for i, row in enumerate(complete) if row.number == best.number)

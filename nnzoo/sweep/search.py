@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import atomic_io
 from nnzoo.config import RunConfig
-from nnzoo.config.show import number, to_yaml
+from nnzoo.config.show import to_yaml
 from nnzoo.errors import (
     CheckpointError,
     ConfigError,
@@ -27,6 +27,7 @@ from nnzoo.errors import (
 from nnzoo.runs import run
 from nnzoo.runs.run_dir import Folder
 from nnzoo.sweep.study import FINISHED, Claim, Study, TrialRecord, targets_of
+from nnzoo.text import format_metric
 from nnzoo.training.trainer import EpochEnd
 
 
@@ -196,7 +197,7 @@ def write_best(study: Study, best: TrialRecord) -> None:
     """Write best.yaml."""
     head = (
         f"# Trial {best.number} of the sweep '{study.config.name}': {study.monitor} "
-        f"{number(best.value)} at epoch {best.epoch}.\n"
+        f"{format_metric(best.value)} at epoch {best.epoch}.\n"
         f"#   nnzoo train {shell_word(study.best_file)}\n"
     )
     text = head + to_yaml(best_config(study, best).to_dict())

@@ -18,11 +18,11 @@ from nnzoo.data.columns.lookup import (
     column_name,
     is_missing_word,
     parse_numbers,
-    shorten,
     to_text,
 )
 from nnzoo.data.columns.number_format import plain_text
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

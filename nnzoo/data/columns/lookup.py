@@ -11,6 +11,7 @@ from nnzoo.config.hints import nearest
 from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.number_format import NumberFormat, plain_text
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -159,11 +160,6 @@ def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
             f"{column.index[row] + 1} is beyond ±1e30",
             "data.path",
         )
-
-
-def shorten(value: str, length: int = 40) -> str:
-    """A value for a message."""
-    return value if len(value) <= length else value[: length - 1] + "…"
 
 
 def to_text(column: pandas.Series) -> pandas.Series:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from nnzoo.errors import DataError
+from nnzoo.text import list_some, plural
 
 EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
@@ -37,17 +38,6 @@ _SYSTEM = {
     "__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin", "lost+found",
     "system volume information", "icon\r", "__pycache__",
 }  # fmt: skip
-SHOWN = 3
-
-
-def examples(names: Sequence[str], shown: int = SHOWN) -> str:
-    """The first of some names, and that there are more."""
-    return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
-
-
-def plural(count: int, noun: str, plural_noun: str = "") -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
 
 
 @dataclass
@@ -77,14 +67,14 @@ class LeftOut:
             notes.append(f"{count} by the name ({by_type(self.other)})")
         if self.links:
             count = plural(len(self.links), "link")
-            notes.append(f"{count} to a folder or to nothing ({examples(self.links)})")
+            notes.append(f"{count} to a folder or to nothing ({list_some(self.links)})")
         if self.special:
             count = plural(len(self.special), "pipe or device", "pipes or devices")
-            notes.append(f"{count} ({examples(self.special)})")
+            notes.append(f"{count} ({list_some(self.special)})")
         if self.system:
             names = list(dict.fromkeys(map(os.path.basename, self.system)))
             noun = "hidden or system file or folder", "hidden or system files and folders"
-            notes.append(f"{plural(len(self.system), *noun)} ({examples(names)})")
+            notes.append(f"{plural(len(self.system), *noun)} ({list_some(names)})")
         return [f"left out: {note}" for note in notes]
 
 
@@ -97,7 +87,7 @@ def by_type(files: Sequence[str]) -> str:
     """Counts by extension and an example: ".heic 12, .mp4 1, such as box/003.heic"."""
     counts = Counter(os.path.splitext(file)[1] or "without extension" for file in files)
     shown = [f"{name} {count:,}" for name, count in counts.most_common(5)]
-    return f"{examples(shown, 4)}; such as {files[0]}"
+    return f"{list_some(shown, 4)}; such as {files[0]}"
 
 
 @dataclass(eq=False)
@@ -188,4 +178,4 @@ def unwrapped(folder: Folder) -> Folder:
 
 def folder_names(folders: Sequence[Folder]) -> str:
     names = [f"{each.name}/" for each in folders]
-    return " and ".join(names) if len(names) == 2 else examples(names, 4)
+    return " and ".join(names) if len(names) == 2 else list_some(names, 4)

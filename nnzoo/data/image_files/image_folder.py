@@ -19,10 +19,8 @@ from nnzoo.data.image_files.folder_tree import (
     Folder,
     LeftOut,
     by_type,
-    examples,
     extension,
     folder_names,
-    plural,
     relative_paths,
     scan,
     unwrapped,
@@ -39,6 +37,7 @@ from nnzoo.data.image_files.split_names import (
     words_of,
 )
 from nnzoo.errors import DataError
+from nnzoo.text import list_some, plural
 
 PARTS = ("train", "val", "test")
 
@@ -186,7 +185,7 @@ class _Description:
             ]
             unread = top.left_out.unread
             if top.pictures:
-                but = f" ({examples(tables)} with labels is not read)" if tables else ""
+                but = f" ({list_some(tables)} with labels is not read)" if tables else ""
                 faults.append(
                     f"{self.root} has no class folders; put each class's pictures into its own{but}"
                 )
@@ -227,7 +226,7 @@ class _Description:
                  for part in PARTS}  # fmt: skip
         otherwise = "if they are classes, name them in data.classes"
         if kinds["train"] and (kinds["val"] or kinds["test"]):
-            names = examples([f"{name}/" for part in PARTS for name in kinds[part]], 4)
+            names = list_some([f"{name}/" for part in PARTS for name in kinds[part]], 4)
             faults.append(
                 f"{folder}: {names} look like parts of each class; make train/ and test/ with one "
                 f"folder per class in each; {otherwise}"
@@ -244,7 +243,7 @@ class _Description:
             self.result.suggestion = (images or nested)[0].path
             faults.append(
                 f"{folder}: {folder_names(nested)} hold no pictures but folders of the same names "
-                f"({examples(shared)}): they are parts or kinds of pictures, not classes. Rename parts "
+                f"({list_some(shared)}): they are parts or kinds of pictures, not classes. Rename parts "
                 f"train/, val/ and test/, or give one of them, as {self.result.suggestion}; {otherwise}"
             )
         elif masks and images:
@@ -266,7 +265,7 @@ class _Description:
             missing = {*self.classes} - {same_name(each.name) for each in chosen}
             if missing and part == "train":
                 faults.append(
-                    f"{folder.path} has no pictures of {examples(sorted(missing))} (data.classes)"
+                    f"{folder.path} has no pictures of {list_some(sorted(missing))} (data.classes)"
                 )
         if folder.path != str(self.root):
             self.left_out.add(folder.left_out)
@@ -294,7 +293,7 @@ class _Description:
             inside = [each.name for f in folders for each in f.full]
             if inside:
                 self.result.notes.append(
-                    f"class '{label}' has pictures in folders below it too: {examples(inside)}"
+                    f"class '{label}' has pictures in folders below it too: {list_some(inside)}"
                 )
         return result
 
@@ -347,7 +346,7 @@ class _Description:
             lacking = [each for each in labels if each not in pictures]
             if lacking and part != "train":
                 self.result.notes.append(
-                    f"{folders[part].path} has no pictures of {examples(lacking)}"
+                    f"{folders[part].path} has no pictures of {list_some(lacking)}"
                 )
         self.result.labels = list(labels)
 
@@ -364,12 +363,12 @@ class _Description:
         empty = [f"{each.path}/" for each in folder.folders if id(each) not in full]
         if empty:
             count = plural(len(empty), "folder")
-            self.result.notes.append(f"left out: {count} without pictures ({examples(empty)})")
+            self.result.notes.append(f"left out: {count} without pictures ({list_some(empty)})")
 
     def _skip_loose(self, folder: Folder, where: str) -> None:
         if folder.pictures:
             count = plural(len(folder.pictures), "picture")
-            self.result.notes.append(f"left out: {count} {where} ({examples(folder.pictures)})")
+            self.result.notes.append(f"left out: {count} {where} ({list_some(folder.pictures)})")
 
 
 _TITLES = {"train": "training", "val": "validation", "test": "test"}

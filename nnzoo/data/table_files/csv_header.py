@@ -7,7 +7,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import Literal
 
-from nnzoo.data.columns.lookup import MISSING, shorten
+from nnzoo.data.columns.lookup import MISSING
+from nnzoo.text import shorten
 
 Form = Literal["missing", "number", "dressed", "date", "word"]
 

@@ -9,7 +9,6 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Literal
 
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.table_files.csv_header import (
     MOSTLY,
     Columns,
@@ -31,6 +30,7 @@ from nnzoo.data.table_files.csv_rows import (
     other_delimiter,
 )
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 MAX_ABOVE = 60  # lines above the header
 _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)

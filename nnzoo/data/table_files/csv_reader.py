@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
 from nnzoo.data import limits
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.table_files.csv_header import form_of, is_words
 from nnzoo.data.table_files.csv_layout import Layout, find_layout
 from nnzoo.data.table_files.csv_rows import (
@@ -21,6 +20,7 @@ from nnzoo.data.table_files.csv_rows import (
 from nnzoo.data.table_files.file_kind import Source
 from nnzoo.data.table_files.text_lines import TextLines, read_head
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

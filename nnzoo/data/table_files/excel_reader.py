@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nnzoo.data import limits
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.table_files.file_kind import Source
 from nnzoo.errors import DataError, NnzooError, first_line
 from nnzoo.extras import require
+from nnzoo.text import shorten
 
 # A formula whose result was not stored: the program that wrote the file did not reckon.
 _UNSOLVED = re.compile(

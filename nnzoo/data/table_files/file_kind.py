@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from nnzoo.data import limits
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.errors import DataError, first_line
+from nnzoo.text import shorten
 
 Kind = Literal["text", "parquet", "arrow", "excel"]
 

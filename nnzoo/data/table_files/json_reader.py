@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.data import limits
-from nnzoo.data.columns.lookup import shorten
 from nnzoo.data.table_files.file_kind import Source
 from nnzoo.data.table_files.text_lines import TextLines
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
-from nnzoo.data.columns.lookup import ValueOptions, column_name, shorten
+from nnzoo.data.columns.lookup import ValueOptions, column_name
 from nnzoo.errors import ConfigError, DataError, Fault
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.data.columns.lookup import column_name, shorten, to_numbers
+from nnzoo.data.columns.lookup import column_name, to_numbers
 from nnzoo.data.timestamps.columns import find_time, named_time
 from nnzoo.data.timestamps.frequency import (
     DAY,
@@ -26,6 +26,7 @@ from nnzoo.data.timestamps.index import TimeFormat
 from nnzoo.data.timestamps.numbers import TimeColumns
 from nnzoo.data.timestamps.order import clocks_set_back, falls, ordered_fraction, why_not_sorted
 from nnzoo.errors import DataError
+from nnzoo.text import shorten
 
 if TYPE_CHECKING:
     import pandas

@@ -1,0 +1,39 @@
+"""Text for messages and tables: metrics, percentages, counts with their noun, long values and lists cut short."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def format_metric(value: Any) -> str:
+    """A metric with four significant digits; a dash for None and nan."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.3e}"
+    return f"{value:.4f}" if size < 100 else f"{value:,.1f}"
+
+
+def format_percent(value: float) -> str:
+    """A fraction as a percentage with two decimals, "99.44 %"."""
+    return f"{100 * value:.2f} %"
+
+
+def shorten(text: str, length: int = 40) -> str:
+    """A text cut to `length` characters, the last one an ellipsis."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def list_some(names: Sequence[str], shown: int = 3) -> str:
+    """The first `shown` names, comma-separated, and an ellipsis if there are more."""
+    return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
+
+
+def plural(count: int, noun: str, plural_noun: str = "") -> str:
+    """A count with its noun, "1 row", "1,000 rows"."""
+    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
