@@ -26,7 +26,7 @@ def test_the_reference_is_what_the_classes_say(tmp_path: Path) -> None:
 
 
 def test_links_in_the_documentation_lead_somewhere() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     for page in pages:
         for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in link:
@@ -53,7 +53,7 @@ def test_every_bundled_config_is_in_the_readme_or_the_results() -> None:
 
 
 def test_the_example_of_plain_torch_modules_runs(nnzoo: Callable[..., Any]) -> None:
-    page = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(import torch\n.*?)```", page, flags=re.S)
     nnzoo("train", "--config", "mlp", "-s", "train.epochs=1")
     names: dict[str, Any] = {}
