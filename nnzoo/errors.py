@@ -2,7 +2,7 @@
 
 NnzooError            1   also what nnzoo itself got wrong
 ├── UsageError        2   the command line
-├── ConfigError       2   a YAML file or --set; carries every fault found
+├── ConfigError       2   a YAML file or --set; carries every issue found
 ├── DataError         3   files, columns, labels, pictures
 ├── DivergedError     4   loss or gradient is no longer a finite number
 ├── CheckpointError   5   a run folder or a .pt file
@@ -19,6 +19,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 from unicodedata import category
 
 INTERRUPTED = 130
@@ -31,6 +32,7 @@ HUNG_UP = 129
 MAX_SHOWN = 100
 MAX_PATH = 80
 _UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
+_CONFIG_KEY = re.compile(r"(data|model|optim|train|sweep)\b")
 
 
 def visible(text: str) -> str:
@@ -49,18 +51,37 @@ def visible(text: str) -> str:
 
 
 class NnzooError(Exception):
-    """One short message: what is wrong, where, and what to do."""
+    """One short message: what is wrong, where, and what to do.
+
+    key: the config key to blame, such as "data.target", until `locate` has put its place into the text.
+    """
 
     exit_code = 1
+    key = ""
 
-    def locate(self, place: Callable[[str], str]) -> None:
-        """Say where the config key that this error blames is written, once.
+    @classmethod
+    def at(cls, key: str, message: str) -> Self:
+        """An error that blames a config key, such as "data.target", or an argument, such as "--drop".
 
-        place: from a dotted path to "cnn.yaml:7:3" or "--set".
+        A config key is left out of the text until `locate` names it with its place in the file.
         """
+        if not _CONFIG_KEY.match(key):
+            return cls(f"{key}: {message}")
+        error = cls(message)
+        error.key = key
+        return error
+
+    def locate(self, location: Callable[[str], str]) -> None:
+        """Name the blamed key and its place in the text, once.
+
+        location: maps a dotted path to "cnn.yaml:7:3", "--set" or the file.
+        """
+        if self.key:
+            self.args = (f"{location(self.key)}  {self.key}  {self}",)
+            self.key = ""
 
     def __str__(self) -> str:
-        """Names and values come out of files: what would steer a terminal is written out."""
+        """The message with characters that would steer a terminal written out: names come from files."""
         return visible(super().__str__()).replace("\t", r"\t")
 
 
@@ -69,11 +90,11 @@ class UsageError(NnzooError):
 
 
 @dataclass(frozen=True)
-class Fault:
+class ConfigIssue:
     """One thing wrong with a configuration.
 
-    where: "cnn.yaml:7:3" (line and column from 1), "--set", or "" while it is not known;
-    path: "model.channels".
+    where: "cnn.yaml:7:3" (line and column from 1), "--set", or "" until it is located;
+    path: "model.channels"; order: line and column, by which issues are sorted.
     """
 
     where: str
@@ -83,70 +104,51 @@ class Fault:
 
 
 class ConfigError(NnzooError):
-    """All faults of a configuration at once."""
+    """All issues of a configuration at once."""
 
     exit_code = 2
 
-    def __init__(self, source: str, faults: Sequence[Fault]) -> None:
+    def __init__(self, source: str, issues: Sequence[ConfigIssue]) -> None:
         self.source = source
-        self.faults = sorted(faults, key=lambda fault: fault.order)
+        self.issues = sorted(issues, key=lambda issue: issue.order)
         super().__init__(self._text())
 
+    @classmethod
+    def at(cls, key: str, message: str) -> Self:
+        return cls("configuration", [ConfigIssue("", key, message)])
+
     def _text(self) -> str:
-        paths = [_cut(fault.path) for fault in self.faults[:MAX_SHOWN]]
-        shown = list(zip(self.faults, paths, strict=False))
-        where_width = max(len(fault.where or "config") for fault, _ in shown)
-        path_width = max(map(len, paths))
-        count = f"{len(self.faults)} problem{'s' if len(self.faults) != 1 else ''}"
+        rows = [
+            (issue.where or "config", _cut(issue.path), issue.message)
+            for issue in self.issues[:MAX_SHOWN]
+        ]
+        where_width = max(len(where) for where, _, _ in rows)
+        path_width = max(len(path) for _, path, _ in rows)
+        count = f"{len(self.issues)} problem{'s' if len(self.issues) != 1 else ''}"
         lines = [f"{self.source}: {count}"]
         lines += [
-            f"  {fault.where or 'config':<{where_width}}  {path:<{path_width}}  {fault.message}"
-            for fault, path in shown
+            f"  {where:<{where_width}}  {path:<{path_width}}  {text}" for where, path, text in rows
         ]
-        if len(self.faults) > MAX_SHOWN:
-            lines.append(f"  and {len(self.faults) - MAX_SHOWN:,} more")
+        if len(self.issues) > MAX_SHOWN:
+            lines.append(f"  and {len(self.issues) - MAX_SHOWN:,} more")
         return "\n".join(lines)
 
-    def locate(self, place: Callable[[str], str]) -> None:
-        if any(not fault.where for fault in self.faults):
-            self.source = place("")
-            self.faults = [
-                fault if fault.where else replace(fault, where=place(fault.path))
-                for fault in self.faults
+    def locate(self, location: Callable[[str], str]) -> None:
+        if any(not issue.where for issue in self.issues):
+            self.source = location("")
+            self.issues = [
+                issue if issue.where else replace(issue, where=location(issue.path))
+                for issue in self.issues
             ]
             self.args = (self._text(),)
-
-    @classmethod
-    def at(cls, path: str, message: str) -> ConfigError:
-        """One fault that shows only when the configuration meets the data; `locates_errors` says where."""
-        return cls("configuration", [Fault("", path, message)])
 
 
 def _cut(path: str) -> str:
     return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
 
 
-_KEY = re.compile(r"(data|model|optim|train)(\.[a-z0-9_]+)+")
-
-
 class DataError(NnzooError):
-    """Something wrong with the data; it gets the place in the file of the config key to blame.
-
-    key: "data.target"; else the one that the message begins with, as in "data.target: no column 'knd'".
-    """
-
     exit_code = 3
-
-    def __init__(self, message: str = "", key: str = "") -> None:
-        super().__init__(message)
-        self.key = key
-
-    def locate(self, place: Callable[[str], str]) -> None:
-        key, _, message = str(self).partition(": ")
-        if self.key:
-            key, message, self.key = self.key, str(self), ""
-        if _KEY.fullmatch(key):
-            self.args = (f"{place(key)}  {key}  {message}",)
 
 
 class DivergedError(NnzooError):

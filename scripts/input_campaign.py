@@ -428,13 +428,13 @@ def check_config(data: bytes, sets: list[str], through_command: bool) -> tuple[s
         check_printed(to_yaml(config.to_dict()), config)
         return "accepted", seconds
     assert isinstance(error, ConfigError), f"{type(error).__name__}: {error}"
-    assert error.faults and error.exit_code == 2
+    assert error.issues and error.exit_code == 2
     lines = len(data.decode("utf-8-sig", "replace").splitlines()) + 1
-    for fault in error.faults:
-        place = WHERE.fullmatch(fault.where)
-        assert place, f"not located: {fault}"
-        assert place[1] is None or int(place[1]) <= lines, f"beyond the file: {fault}"
-        assert fault.message.strip(), f"no message: {fault}"
+    for issue in error.issues:
+        place = WHERE.fullmatch(issue.where)
+        assert place, f"not located: {issue}"
+        assert place[1] is None or int(place[1]) <= lines, f"beyond the file: {issue}"
+        assert issue.message.strip(), f"no message: {issue}"
     bad = {c for c in str(error) if c != "\n" and not c.isprintable()}
     assert not bad, f"unprintable in the message: {sorted(bad)!r}"
     assert len(str(error)) < 100_000, f"{len(str(error)):,} characters of message"
@@ -443,7 +443,7 @@ def check_config(data: bytes, sets: list[str], through_command: bool) -> tuple[s
 
 def check_printed(text: str, config: RunConfig) -> None:
     document = yaml_parser.read(text, "printed")
-    assert not document.faults, f"what is printed cannot be read: {document.faults[0]}"
+    assert not document.issues, f"what is printed cannot be read: {document.issues[0]}"
     assert from_dict(document.value, "printed") == config, "what is printed reads otherwise"
 
 

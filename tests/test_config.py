@@ -33,7 +33,7 @@ def config(text: str, *sets: str) -> RunConfig:
 def faults(text: str, *sets: str) -> list[tuple[str, str, str]]:
     with pytest.raises(ConfigError) as caught:
         config(text, *sets)
-    return [(fault.where, fault.path, fault.message) for fault in caught.value.faults]
+    return [(issue.where, issue.path, issue.message) for issue in caught.value.issues]
 
 
 def message(line: str, *sets: str) -> str:
@@ -291,8 +291,8 @@ def test_no_fault_speaks_of_pydantic() -> None:
                     try:
                         from_dict(tree, "f")
                     except ConfigError as error:
-                        for fault in error.faults:
-                            text = fault.message
+                        for issue in error.issues:
+                            text = issue.message
                             told += 1
                             assert not any(
                                 word in text.lower()
@@ -587,7 +587,7 @@ def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(
     shown = ("\n".join(resolved_lines(found)), checked(found))
     for text, tree in (shown, (to_yaml(found.to_dict()), found.to_dict())):
         document = yaml_parser.read(text, "again")
-        assert document.faults == []
+        assert document.issues == []
         assert document.value == tree
         assert parse(document, "again") == found
 
@@ -601,7 +601,7 @@ def test_any_text_and_number_survives_being_printed(
             "model": "mlp", "optim": {"lr": lr}}  # fmt: skip
     found = from_dict(tree, "f")
     document = yaml_parser.read("\n".join(resolved_lines(found)), "again")
-    assert document.faults == []
+    assert document.issues == []
     assert parse(document, "again") == found
 
 
@@ -762,9 +762,9 @@ def test_any_file_with_any_set_gives_a_config_or_its_faults(text: str, sets: lis
     try:
         found = parse(document, "f.yaml", sets, folder=Path("/tmp"), default_name="f")
     except ConfigError as error:
-        assert error.faults
+        assert error.issues
         assert all(
-            fault.message and fault.where.startswith(("f.yaml", "--set")) for fault in error.faults
+            issue.message and issue.where.startswith(("f.yaml", "--set")) for issue in error.issues
         )
     else:
         assert from_dict(found.to_dict(), "again") == found

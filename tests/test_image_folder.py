@@ -333,7 +333,7 @@ def test_all_faults_of_a_folder_are_in_one_message() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: write("d"), "data.path: d is a file, not a folder; unpack an archive first"),
+        (lambda: write("d"), "d is a file, not a folder; unpack an archive first"),
         (lambda: Path("d").mkdir(), "d has no pictures; .png, "),
         (lambda: write("d/a.heic"), "d has no pictures that can be read: .heic 1; such as d/a.heic; convert"),
         (lambda: (write("d/a.png"), write("d/labels.csv")),

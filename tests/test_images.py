@@ -141,7 +141,7 @@ def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda: None, "data.path: no folder pics"),
+        (lambda: None, "no folder pics"),
         (lambda: paint("pics/a.png"), "pics has no class folders; put each class's pictures into its own"),
         (
             lambda: make_folder(classes=("red",)),
@@ -655,7 +655,7 @@ def test_where_a_download_fails_the_place_for_the_files_is_told(
     with pytest.raises(DataError) as error:
         published(name)
     message = str(error.value)
-    assert message.startswith(f"data '{name}' is not in root and its download failed (")
+    assert message.startswith(f"'{name}' is not in root and its download failed (")
     assert "no such host" in message
     assert message.endswith(
         f"). Place the files by hand: {place}; or name their folder with data.root or NNZOO_DATA"
@@ -702,7 +702,7 @@ def test_files_that_cannot_be_read_are_told_apart_from_missing_ones(
     for part in ("train", "t10k"):
         idx(f"root/MNIST/raw/{part}-images-idx3-ubyte", pictures(3, 28, 28))
         Path(f"root/MNIST/raw/{part}-labels-idx1-ubyte").write_bytes(b"\0\0")
-    with pytest.raises(DataError, match="data 'mnist': the files in root cannot be read: "):
+    with pytest.raises(DataError, match="'mnist': the files in root cannot be read: "):
         published("mnist")
     assert not no_internet
 
@@ -776,7 +776,7 @@ def test_nothing_is_downloaded_to_a_root_that_comes_out_of_a_checkpoint(
 ) -> None:
     with pytest.raises(DataError) as error:
         load_torchvision(TorchvisionOptions(name="mnist", root="root"), {"labels": []})
-    assert str(error.value) == "data 'mnist' is not in root; 'nnzoo train' downloads it"
+    assert str(error.value) == "'mnist' is not in root; 'nnzoo train' downloads it"
     assert not no_internet
     assert not Path("root").exists()
 

@@ -73,8 +73,8 @@ def tree(**sections: Any) -> dict[str, Any]:
 def refused(**sections: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         from_dict(tree(**sections), "f")
-    (fault,) = caught.value.faults
-    return f"{fault.path} {fault.message}"
+    (issue,) = caught.value.issues
+    return f"{issue.path} {issue.message}"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nnzoo.config.yaml_parser import read
 
 
 def faults(text: str | bytes) -> list[tuple[str, str, str]]:
-    return [(fault.where, fault.path, fault.message) for fault in read(text, "f.yaml").faults]
+    return [(issue.where, issue.path, issue.message) for issue in read(text, "f.yaml").issues]
 
 
 def only_fault(text: str | bytes) -> tuple[str, str, str]:
@@ -83,7 +83,7 @@ def test_a_whole_number_beyond_64_bits_is_no_whole_number_any_more() -> None:
 
 def test_a_duplicate_key_names_both_lines() -> None:
     document = read("optim:\n  lr: 1\n  name: sgd\n  lr: 2\n", "f.yaml")
-    assert [(f.where, f.path, f.message) for f in document.faults] == [
+    assert [(f.where, f.path, f.message) for f in document.issues] == [
         ("f.yaml:4:3", "optim.lr", "given twice; first on line 2")
     ]
     assert document.value == {"optim": {"lr": 1, "name": "sgd"}}
@@ -267,7 +267,7 @@ def test_windows_line_ends_are_read_alike() -> None:
 @example("\ud800")
 def test_any_text_gives_a_document(text: str | bytes) -> None:
     document = read(text, "f")
-    assert document.faults or document.value is None or () in document.values
+    assert document.issues or document.value is None or () in document.values
 
 
 # YAML 1.1 leaves some text bare that YAML 1.2 reads as a number ("1e3", "0o7"): no such text here.
@@ -289,7 +289,7 @@ nested = st.recursive(
 @given(nested)
 def test_what_yaml_dumps_reads_back_equal(value: Any) -> None:
     document = read(yaml.safe_dump(value), "f")
-    assert document.faults == []
+    assert document.issues == []
     assert repr(document.value) == repr(_sorted(value))
 
 

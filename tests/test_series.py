@@ -301,11 +301,11 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
         "s.csv: data row 5: 'soon' is not a date like the others ('2020-01-01'); correct it",
     ),
     "no such time": (
-        "day,x,y\n" + ROWS, {"time": "dya"}, "data.time: no column 'dya'; did you mean 'day'?",
+        "day,x,y\n" + ROWS, {"time": "dya"}, "no column 'dya'; did you mean 'day'?",
     ),
     "no such covariate": (
         "day,x,y\n" + ROWS, {"covariates": ["z"]},
-        "data.covariates: no column 'z'; the file has day, x, y",
+        "no column 'z'; the file has day, x, y",
     ),
     "too short": (
         "day,x,y\n" + ROWS, {"window": 28},

@@ -34,7 +34,7 @@ def sweep(space: str, *sets: str, **options: str) -> Sweep:
 def faults(space: str, *sets: str, **options: str) -> list[tuple[str, str, str]]:
     with pytest.raises(ConfigError) as caught:
         config(space, *sets, **options)
-    return [(fault.where, fault.path, fault.message) for fault in caught.value.faults]
+    return [(issue.where, issue.path, issue.message) for issue in caught.value.issues]
 
 
 LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
@@ -142,7 +142,7 @@ def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> Non
 def test_a_sweep_that_is_none_is_told(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(yaml_parser.read(BASE + text, "f.yaml"), "f.yaml", default_name="f")
-    assert told in caught.value.faults[0].message
+    assert told in caught.value.issues[0].message
 
 
 def test_a_file_without_a_sweep_has_none() -> None:

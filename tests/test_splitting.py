@@ -93,9 +93,7 @@ def test_holding_out_everything_is_refused(options: RowSplit) -> None:
     with pytest.raises(DataError) as error:
         split_rows(50, options)
     held = f"{portion(options.val, 50)} val + {portion(options.test, 50)} test"
-    assert (
-        str(error.value) == f"data.split: {held} of 50 rows leave none to train on; hold out fewer"
-    )
+    assert str(error.value) == f"{held} of 50 rows leave none to train on; hold out fewer"
 
 
 @given(total=st.integers(20, 500), val=shares, test=shares)
@@ -121,4 +119,4 @@ def test_a_given_training_length_leaves_the_rest_unused() -> None:
 def test_more_time_than_there_is_is_refused(options: TimeSplit, message: str) -> None:
     with pytest.raises(DataError) as error:
         split_time(100, options)
-    assert str(error.value) == f"data.split: {message} of the file"
+    assert str(error.value) == f"{message} of the file"

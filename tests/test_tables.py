@@ -341,7 +341,7 @@ def test_what_is_wrong_with_a_test_file_is_said(test_text: str, message: str) ->
 
 
 def test_a_missing_test_file_is_named() -> None:
-    assert refused(SMALL, test_path="none.csv") == "data.test_path: no file none.csv"
+    assert refused(SMALL, test_path="none.csv") == "no file none.csv"
 
 
 # Nothing leaks out of test rows.
@@ -455,15 +455,15 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "d.csv:4: ragged rows: 3 values where the first row has 2",
     ),
     "no such column": (
-        SMALL, {"target": "knd"}, "data.target: no column 'knd'; did you mean 'kind'?",
+        SMALL, {"target": "knd"}, "no column 'knd'; did you mean 'kind'?",
     ),
     "no such column, in other letters' case": (
-        SMALL, {"target": "KIND"}, "data.target: no column 'KIND'; did you mean 'kind'?",
+        SMALL, {"target": "KIND"}, "no column 'KIND'; did you mean 'kind'?",
     ),
     "no such column, nothing near": (
-        SMALL, {"drop": ["zzz"]}, "data.drop: no column 'zzz'; the file has a, b, kind, y",
+        SMALL, {"drop": ["zzz"]}, "no column 'zzz'; the file has a, b, kind, y",
     ),
-    "no such position": (SMALL, {"target": 4}, "data.target: no column 4; the file has 4 columns"),
+    "no such position": (SMALL, {"target": 4}, "no column 4; the file has 4 columns"),
     "one class": (
         "a,y\n1,u\n2,u\n", {},
         "d.csv: the target 'y' has one class in the training rows ('u'); nothing can be learned",
@@ -547,14 +547,14 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "d.csv: the target 'y' has 40 different values in 40 training rows; no class can be "
         "learned from so few, is it the right column (data.target)?",
     ),
-    "the target is dropped": (SMALL, {"drop": ["y"]}, "data.drop: 'y' is the target"),
+    "the target is dropped": (SMALL, {"drop": ["y"]}, "'y' is the target"),
     "number and category": (
         SMALL, {"numbers": ["a"], "categories": [0]},
-        "data.categories: 'a' stands in data.numbers, too",
+        "'a' stands in data.numbers, too",
     ),
     "nothing left to train on": (
         SMALL, {"split": RowSplit(val=1, test=2)},
-        "data.split: 1 val + 2 test of 3 rows leave none to train on; hold out fewer",
+        "1 val + 2 test of 3 rows leave none to train on; hold out fewer",
     ),
 }  # fmt: skip
 
@@ -595,8 +595,8 @@ def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str
 
 def test_a_missing_file_and_a_folder_are_named(nnzoo: Any) -> None:
     Path("folder.csv").mkdir()
-    assert refused(path="none.csv") == "data.path: no file none.csv"
-    assert refused(path="folder.csv") == "data.path: folder.csv is a folder, not a file"
+    assert refused(path="none.csv") == "no file none.csv"
+    assert refused(path="folder.csv") == "folder.csv is a folder, not a file"
     Path("c.yaml").write_text("data: {name: csv, path: none.csv}\nmodel: mlp\n")
     result = nnzoo("train", "--config", "c.yaml")
     assert (result.code, result.out) == (3, "")
@@ -691,7 +691,7 @@ def test_a_line_of_millions_of_delimiters_is_not_cut_up() -> None:
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(name: str) -> None:
     if name[0] == "p":
         os.mkfifo(name)
-    assert refused(path=name) == f"data.path: not a regular file: {name}"
+    assert refused(path=name) == f"not a regular file: {name}"
 
 
 def parquet(columns: dict[str, Any], **options: Any) -> None:

@@ -137,7 +137,7 @@ def test_years_of_two_digits_are_said() -> None:
 
 
 def test_a_date_format_that_is_none_is_refused() -> None:
-    with pytest.raises(DataError, match=r"data.date_format: '%Q'"):
+    with pytest.raises(DataError, match=r"^'%Q': "):
         read_dates(text(["2020"]), "%Q")
     from nnzoo.config.load import parse
     from nnzoo.config.yaml_parser import Document

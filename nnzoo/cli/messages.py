@@ -47,7 +47,7 @@ def _terminal() -> tuple[int | None, bool]:
 
 def render(text: str, width: int | None = None, color: bool = False) -> str:
     """A message; below a line that begins with a place in a config the line of the file, with a mark
-    under what is at fault. width: where lines are wrapped."""
+    under the word to blame. width: where lines are wrapped."""
     lines = []
     for line in text.split("\n"):
         place = _PLACED.fullmatch(line)
@@ -99,14 +99,14 @@ def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> l
 def issues(error: ConfigError) -> list[dict[str, Any]]:
     """The problems of a configuration as plain values, for `nnzoo check --json`."""
     found = []
-    for fault in error.faults:
-        place = re.fullmatch(r"(.*):(\d+):(\d+)", fault.where)
+    for issue in error.issues:
+        place = re.fullmatch(r"(.*):(\d+):(\d+)", issue.where)
         found.append({
-            "file": place[1] if place else None if fault.where == "--set" else fault.where,
+            "file": place[1] if place else None if issue.where == "--set" else issue.where,
             "line": int(place[2]) if place else None,
             "column": int(place[3]) if place else None,
-            "key": fault.path,
-            "message": fault.message,
+            "key": issue.path,
+            "message": issue.message,
         })  # fmt: skip
     return found
 

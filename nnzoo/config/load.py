@@ -35,7 +35,7 @@ from nnzoo.config.synonyms import KEYS
 from nnzoo.config.synonyms import SECTIONS as SECTION_WORDS
 from nnzoo.config.train_options import MAX_TRIALS, RangeOptions, SweepOptions, TrainOptions
 from nnzoo.config.yaml_parser import Document
-from nnzoo.errors import ConfigError, Fault, NnzooError, UsageError, shell_word
+from nnzoo.errors import ConfigError, ConfigIssue, NnzooError, UsageError, shell_word
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -79,7 +79,7 @@ class RunConfig:
     source: str = field(default="configuration", compare=False)
     """The file it was read from, for messages."""
     origins: Mapping[str, yaml_parser.Position | None] = field(default_factory=dict, compare=False)
-    """Dotted path -> line and column in the file, None for --set; what is not here is a default."""
+    """Dotted path -> line and column in the file, None for --set; what is not here is a deissue."""
     sweep: Sweep | None = field(default=None, compare=False)
     """What `nnzoo sweep` searches; no part of the run itself."""
 
@@ -189,8 +189,10 @@ def load_config(source: str, sets: Sequence[str] = ()) -> RunConfig:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     shown = _shown(path)
     document = yaml_parser.read(text, shown)
-    if document.value is None and not document.faults:
-        document.faults.append(Fault(shown, "", "the file is empty; 'nnzoo init cnn' writes one"))
+    if document.value is None and not document.issues:
+        document.issues.append(
+            ConfigIssue(shown, "", "the file is empty; 'nnzoo init cnn' writes one")
+        )
     return parse(document, shown, sets, folder=path.parent, default_name=path.stem)
 
 
@@ -201,7 +203,7 @@ def parse(
     folder: Path | None = None,
     default_name: str | None = None,
 ) -> RunConfig:
-    """The configuration in a parsed document; raises ConfigError with every fault."""
+    """The configuration in a parsed document; raises ConfigError with every issue."""
     return _Parser(document, source).parse(sets, folder, default_name)
 
 
@@ -228,7 +230,7 @@ def source_file(shown: str) -> Path:
 class _Parser:
     def __init__(self, document: Document, source: str) -> None:
         self.source = source
-        self.faults = list(document.faults)
+        self.issues = list(document.issues)
         # Copies, in which --set replaces values and forgets the places of what it replaced.
         self.tree = deepcopy(document.value)
         self.keys = dict(document.keys)
@@ -240,11 +242,11 @@ class _Parser:
     ) -> RunConfig:
         tree = {} if self.tree is None else self.tree
         if not isinstance(tree, dict):
-            if not self.faults:
-                self.fault((), "expected sections (data, model, optim, train) with their keys")
-            raise ConfigError(self.source, self.faults)
-        if not tree and self.faults:
-            raise ConfigError(self.source, self.faults)
+            if not self.issues:
+                self.issue((), "expected sections (data, model, optim, train) with their keys")
+            raise ConfigError(self.source, self.issues)
+        if not tree and self.issues:
+            raise ConfigError(self.source, self.issues)
         for text in sets:
             self.apply_set(tree, text)
         misnamed = {}
@@ -258,7 +260,7 @@ class _Parser:
         self.check_name(name, in_file="name" in tree)
         if type(seed) is not int or not 0 <= seed < 2**63:
             text = "expected a whole number of at least 0 and below 2^63"
-            self.fault(("seed",), f"{text}, got {_brief(seed)}")
+            self.issue(("seed",), f"{text}, got {_brief(seed)}")
         if folder is not None:
             self.resolve_paths(tree, folder)
         for section, key in misnamed.items():
@@ -267,8 +269,8 @@ class _Parser:
             key: self.section(tree, key) for key in (*SHELVES, "train") if key not in misnamed
         }
         sweep = self.sweep_section(tree)
-        if self.faults:
-            raise ConfigError(self.source, self.faults)
+        if self.issues:
+            raise ConfigError(self.source, self.issues)
         assert isinstance(name, str) and isinstance(seed, int)
         return RunConfig(
             name=name, seed=seed, **options, source=self.source, origins=self.origins(), sweep=sweep
@@ -286,8 +288,8 @@ class _Parser:
         probe = _Parser(Document(tree, keys, values), self.source)
         probe.set_paths = {renamed(path) for path in self.set_paths}
         probe.section(tree, section)
-        self.faults += [
-            replace(fault, path=key + fault.path.removeprefix(section)) for fault in probe.faults
+        self.issues += [
+            replace(issue, path=key + issue.path.removeprefix(section)) for issue in probe.issues
         ]
 
     def check_name(self, name: Any, in_file: bool) -> None:
@@ -296,14 +298,14 @@ class _Parser:
         rule = "letters, digits, '.', '_', '-', the first a letter or digit, at most 100"
         if in_file:
             quotes = f"; in quotes: '{name}'" if type(name) is int else ""
-            self.fault(("name",), f"expected a folder's name ({rule}), got {_brief(name)}{quotes}")
+            self.issue(("name",), f"expected a folder's name ({rule}), got {_brief(name)}{quotes}")
         elif name is None:
-            self.fault(("name",), f"missing: the name of the run's folder ({rule})")
+            self.issue(("name",), f"missing: the name of the run's folder ({rule})")
         else:
             message = (
                 f"the file's name cannot name the run's folder ({rule}); write 'name: …' in it"
             )
-            self.fault(("name",), message)
+            self.issue(("name",), message)
 
     # Command line values.
 
@@ -312,14 +314,18 @@ class _Parser:
         key, equals, value_text = text.partition("=")
         parts = _below_space(key_path(key.strip()))
         if not equals or not parts:
-            self.faults.append(Fault("--set", text, "expected key=value, as in model.dropout=0.5"))
+            self.issues.append(
+                ConfigIssue("--set", text, "expected key=value, as in model.dropout=0.5")
+            )
             return
         if len(parts) > yaml_parser.MAX_DEPTH:
-            self.faults.append(Fault("--set", key, f"deeper than {yaml_parser.MAX_DEPTH} levels"))
+            self.issues.append(
+                ConfigIssue("--set", key, f"deeper than {yaml_parser.MAX_DEPTH} levels")
+            )
             return
         parsed = yaml_parser.read(value_text, "--set")
-        if parsed.faults:
-            self.faults += [Fault("--set", key, fault.message) for fault in parsed.faults]
+        if parsed.issues:
+            self.issues += [ConfigIssue("--set", key, issue.message) for issue in parsed.issues]
             return
         replaced = put(tree, parts, parsed.value)
         if replaced is not None:
@@ -331,7 +337,7 @@ class _Parser:
         if any(isinstance(part, int) for part in parts):
             names = tuple(takewhile(lambda part: isinstance(part, str), parts))
             message += f"; give the whole list: {yaml_parser.dotted(names)}=[…]"
-        self.faults.append(Fault("--set", yaml_parser.dotted(parts), message))
+        self.issues.append(ConfigIssue("--set", yaml_parser.dotted(parts), message))
 
     def note_set(self, path: yaml_parser.Path, parsed: Document) -> None:
         """Remember that --set gave a value, and forget where the file had another."""
@@ -356,12 +362,12 @@ class _Parser:
                 try:
                     section[place[1]] = str((base / Path(value).expanduser()).resolve())
                 except (RuntimeError, ValueError):  # "~stranger/x", a NUL
-                    self.fault(place, f"cannot be a path: {_brief(value)}")
+                    self.issue(place, f"cannot be a path: {_brief(value)}")
 
     # Validation.
 
     def shelf_section(self, tree: dict[str, Any], key: str) -> Any:
-        """The options of `data`, `model` or `optim`; None after a fault."""
+        """The options of `data`, `model` or `optim`; None after a issue."""
         shelf = SHELVES[key]
         default = DEFAULT_OPTIMIZER if key == "optim" else None
         section = tree.get(key)
@@ -372,7 +378,7 @@ class _Parser:
         names = ", ".join(shelf.names())
         if not isinstance(section, dict):
             got = "" if section is None else f", got {_brief(section)}"
-            self.fault((key,), f"expected a section with a 'name' ({names}){got}")
+            self.issue((key,), f"expected a section with a 'name' ({names}){got}")
             return None
         name = section.get("name", default)
         if not isinstance(name, str):
@@ -380,18 +386,18 @@ class _Parser:
             what = f"missing: one of {names}" if missing else f"expected one of {names}"
             other = next((each for each in section if KEYS.get(each) == ("name",)), None)
             instead = f"; it is 'name', not '{other}'" if other else ""
-            self.fault((key, "name"), what + instead if missing else f"{what}, got {_brief(name)}")
+            self.issue((key, "name"), what + instead if missing else f"{what}, got {_brief(name)}")
             return None
         entry = shelf.get(name)
         if entry is None:
             near = nearest_value(name, shelf.names())
             hint = f"did you mean '{near}'?" if near else f"one of {names}"
-            self.fault((key, "name"), f"unknown {NOUNS[key]} '{_short(name)}'; {hint}")
+            self.issue((key, "name"), f"unknown {NOUNS[key]} '{_short(name)}'; {hint}")
             return None
         return self.validate(entry.options, {"name": name, **section}, (key,))
 
     def section(self, tree: dict[str, Any], key: str) -> Any:
-        """The options of one of the sections that a run has; None after a fault."""
+        """The options of one of the sections that a run has; None after a issue."""
         if key in SHELVES:
             return self.shelf_section(tree, key)
         train = tree.get("train")
@@ -402,7 +408,7 @@ class _Parser:
 
         if not isinstance(raw, dict):
             keys = ", ".join([*options.model_fields][:4])
-            self.fault(prefix, f"expected a section ({keys}, …), got {_brief(raw)}")
+            self.issue(prefix, f"expected a section ({keys}, …), got {_brief(raw)}")
             return None
         try:
             return options.model_validate(raw)
@@ -413,7 +419,7 @@ class _Parser:
     # What a sweep tries: each value of each key must be one that the file could hold.
 
     def sweep_section(self, tree: dict[str, Any]) -> Sweep | None:
-        """The search of the section `sweep`; None without one, or after a fault."""
+        """The search of the section `sweep`; None without one, or after a issue."""
         raw = tree.get("sweep")
         if raw is None:
             return None
@@ -425,7 +431,7 @@ class _Parser:
         fixed = self.fixed_keys(tree)
         sweep = Sweep(options, base, source=self.source)
         if sweep.checks > MAX_CHECKS:
-            self.fault(("sweep", "space"), "too many values of keys inside each other")
+            self.issue(("sweep", "space"), "too many values of keys inside each other")
             return None
         for key in options.space:
             where: yaml_parser.Path = ("sweep", "space", key)
@@ -438,16 +444,16 @@ class _Parser:
                 near = nearest(str(path[0]), SECTIONS) if path else None
                 meant = f"did you mean '{near}{key[len(str(path[0])) :]}'?" if near else ""
                 hint = meant or "expected a key of the file, as in optim.lr"
-                self.fault(where, f"unknown key; {hint}", at_key=True)
+                self.issue(where, f"unknown key; {hint}", at_key=True)
             elif reason:
-                self.fault(where, f"cannot be searched: {reason}", at_key=True)
+                self.issue(where, f"cannot be searched: {reason}", at_key=True)
             else:
-                before = len(self.faults)
+                before = len(self.issues)
                 self.check_values(sweep, key, where)
-                for other in fixed if len(self.faults) == before else ():
+                for other in fixed if len(self.issues) == before else ():
                     if other.startswith(f"{key}."):
                         self.check_same(sweep, key, other, fixed[other])
-        if options.sampler == "grid" and not self.faults:
+        if options.sampler == "grid" and not self.issues:
             self.check_grid(sweep)
         return sweep
 
@@ -468,7 +474,7 @@ class _Parser:
         for i, value in enumerate(given if isinstance(given, list) else ()):
             own = self.option_of(sweep.tree({key: value}), inner)
             if own != there:
-                self.fault(
+                self.issue(
                     ("sweep", "space", key, i),
                     f"{inner} is {_brief(own)} here and {_brief(there)} in the file, and cannot be "
                     f"searched: {why}",
@@ -498,7 +504,7 @@ class _Parser:
         storage = raw.get("storage", "auto") if isinstance(raw, dict) else "auto"
         if isinstance(storage, str) and storage and not storage_kind(storage):
             text = "expected auto, a file *.db or *.log, or a URL (postgresql://…, mysql://…)"
-            self.fault(("sweep", "storage"), f"{text}, got {_brief(storage)}")
+            self.issue(("sweep", "storage"), f"{text}, got {_brief(storage)}")
 
     def check_values(self, sweep: Sweep, key: str, where: yaml_parser.Path) -> None:
         """Note the values of a key that the file could not hold, and find out whether a range is one
@@ -509,7 +515,7 @@ class _Parser:
             seen: list[str] = []
             for i, text in enumerate(json.dumps(value, sort_keys=True) for value in given):
                 if text in seen:
-                    self.fault(
+                    self.issue(
                         (*where, i), f"given twice; the same as value {seen.index(text) + 1}"
                     )
                 seen.append(text)
@@ -525,13 +531,13 @@ class _Parser:
         if first and all(each == first for each in found.values()):
             # The key itself is at fault, or there is but one value.
             at_key = first[0].startswith("unknown key")
-            self.fault(
+            self.issue(
                 where if at_key or len(found) > 1 else (*where, next(iter(found))), first[0], at_key
             )
             return
         for at, messages in found.items():
             for message in messages[:1]:
-                self.fault((*where, at), message)
+                self.issue((*where, at), message)
         if isinstance(given, RangeOptions) and not any(found.values()):
             bounds = (given.low, given.high, given.step or 0)
             whole = all(float(bound).is_integer() for bound in bounds)
@@ -543,7 +549,7 @@ class _Parser:
         path, found = key_path(key), []
         for company in sweep.companies(key):
             tree = sweep.tree(dict(company))
-            before = self.faults_of(tree, str(path[0]))
+            before = self.issues_of(tree, str(path[0]))
             replaced = put(tree, path, deepcopy(value))
             if replaced is None:
                 return ["not in the file, so there is no item to replace"]
@@ -553,7 +559,7 @@ class _Parser:
                         f"is in {other}, which is {_brief(choice)} in some trials; write whole sections "
                         f"as the values of {other} instead"
                     ]
-            for at, message in self.faults_of(tree, str(path[0])):
+            for at, message in self.issues_of(tree, str(path[0])):
                 if (at, message) not in before:
                     beside = "".join(
                         f"with {other} {_brief(choice)}: " for other, choice in company
@@ -562,11 +568,11 @@ class _Parser:
                     found.append(beside + inner + message)
         return found
 
-    def faults_of(self, tree: dict[str, Any], section: str) -> list[tuple[str, str]]:
+    def issues_of(self, tree: dict[str, Any], section: str) -> list[tuple[str, str]]:
         """What is wrong with one section of a tree: dotted path and message."""
         probe = _Parser(Document(value=tree), self.source)
         probe.section(tree, section)
-        return [(fault.path, fault.message) for fault in probe.faults]
+        return [(issue.path, issue.message) for issue in probe.issues]
 
     def check_grid(self, sweep: Sweep) -> None:
         """Note ranges that no grid has points of, and a grid that nobody could wait for."""
@@ -574,11 +580,11 @@ class _Parser:
             where = ("sweep", "space", key)
             if isinstance(given, RangeOptions):
                 if given.log:
-                    self.fault((*where, "log"), "not with a grid; list the values instead")
+                    self.issue((*where, "log"), "not with a grid; list the values instead")
                 elif given.step is None and key not in sweep.whole:
-                    self.fault(where, "a grid needs a 'step' here, or a list of values")
-        if not self.faults and sweep.grid_size > MAX_TRIALS:
-            self.fault(
+                    self.issue(where, "a grid needs a 'step' here, or a list of values")
+        if not self.issues and sweep.grid_size > MAX_TRIALS:
+            self.issue(
                 ("sweep", "space"),
                 f"{sweep.grid_size:,} combinations; at most {MAX_TRIALS:,}",
             )
@@ -606,16 +612,16 @@ class _Parser:
             if kind == "extra_forbidden":
                 self.unknown(where, properties(root, raw, path[:-1]))
             elif kind == "missing":
-                self.fault(where, f"missing: {node_at(root, raw, path)['description']}")
+                self.issue(where, f"missing: {node_at(root, raw, path)['description']}")
             elif kind == "field_error":
                 inner = error.get("ctx", {}).get("field", "")
-                self.fault((*where, inner) if inner else where, error["msg"])
+                self.issue((*where, inner) if inner else where, error["msg"])
             elif kind.startswith("union_tag"):
                 self.named(where, raw, path, node_at(root, raw, path), root)
             elif not _elsewhere(path, below, root, raw):
                 value, node = _value_at(raw, path), node_at(root, raw, path)
                 text = f"expected {expected(node, value, root)}, got {_brief(value)}"
-                self.fault(where, text + value_hint(value, node, root, str(path[-1])))
+                self.issue(where, text + value_hint(value, node, root, str(path[-1])))
 
     def named(
         self, where: yaml_parser.Path, raw: Any, path: yaml_parser.Path, node: Any, root: Any
@@ -625,14 +631,14 @@ class _Parser:
         value = {"name": value} if isinstance(value, str) else value
         names = f"one of {', '.join(dict.fromkeys(choices(node, root)))}"
         if "name" not in value:
-            self.fault((*where, "name"), f"missing: {names}")
+            self.issue((*where, "name"), f"missing: {names}")
             return
         hint = value_hint(value["name"], node, root)
-        self.fault((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
+        self.issue((*where, "name"), f"expected {names}, got {_brief(value['name'])}{hint}")
 
     def unknown(self, where: yaml_parser.Path, known: list[str]) -> None:
         hint = key_hint(where, known, self.file_keys())
-        self.fault(where, f"unknown key; {hint}", at_key=True)
+        self.issue(where, f"unknown key; {hint}", at_key=True)
 
     def file_keys(self) -> dict[str, str]:
         """The keys that this file's sections can have, with their dotted paths."""
@@ -647,12 +653,12 @@ class _Parser:
             for section, each in options for key in each.model_fields if key != "name"
         }  # fmt: skip
 
-    def fault(self, path: yaml_parser.Path, message: str, at_key: bool = False) -> None:
+    def issue(self, path: yaml_parser.Path, message: str, at_key: bool = False) -> None:
         """Note a fault with the place in the file, or "--set", that is to blame."""
         below = any(path[: len(given)] == given for given in self.set_paths)
         above = any(given[: len(path)] == path for given in self.set_paths)
         if below or (above and path not in self.values):
-            self.faults.append(Fault("--set", yaml_parser.dotted(path), message))
+            self.issues.append(ConfigIssue("--set", yaml_parser.dotted(path), message))
             return
         tables = [self.keys, self.values] if at_key else [self.values, self.keys]
         position = (1, 1)
@@ -663,7 +669,7 @@ class _Parser:
                 position = hit
                 break
         located = f"{self.source}:{position[0]}:{position[1]}" if self.values else self.source
-        self.faults.append(Fault(located, yaml_parser.dotted(path), message, position))
+        self.issues.append(ConfigIssue(located, yaml_parser.dotted(path), message, position))
 
     def origins(self) -> dict[str, yaml_parser.Position | None]:
         """Dotted path -> where the value came from; a list one item of which is set counts as set."""

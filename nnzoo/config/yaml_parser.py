@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from nnzoo.errors import Fault
+from nnzoo.errors import ConfigIssue
 
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
@@ -58,7 +58,7 @@ class Document:
     value: Any = None
     keys: dict[Path, Position] = field(default_factory=dict)
     values: dict[Path, Position] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    issues: list[ConfigIssue] = field(default_factory=list)
 
 
 def dotted(path: Path) -> str:
@@ -83,12 +83,12 @@ def scalar(text: str) -> Any:
 
 
 def read(text: str | bytes, source: str) -> Document:
-    """Parse one YAML document; problems of the text are in `faults`, never raised."""
+    """Parse one YAML document; problems of the text are in `issues`, never raised."""
     document = Document()
     data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
     if len(data) > MAX_BYTES:
         message = f"larger than {MAX_BYTES:,} bytes; that is no config"
-        document.faults.append(Fault(source, "", message))
+        document.issues.append(ConfigIssue(source, "", message))
         return document
     try:
         composer = _Composer(data.decode("utf-8-sig"))
@@ -96,34 +96,34 @@ def read(text: str | bytes, source: str) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"not UTF-8 text (byte {error.start + 1}); save the file as UTF-8"
-        document.faults.append(_fault(source, (line, 1), (), message))
+        document.issues.append(_issue(source, (line, 1), (), message))
     except yaml.MarkedYAMLError as error:
-        document.faults.append(_marked_fault(source, error))
+        document.issues.append(_marked_issue(source, error))
     except yaml.reader.ReaderError as error:
         before = data.decode("utf-8-sig")[: error.position]
         position = (before.count("\n") + 1, len(before) - before.rfind("\n"))
         message = f"not valid YAML: a control character (U+{int(error.character):04X})"
-        document.faults.append(_fault(source, position, (), message))
+        document.issues.append(_issue(source, position, (), message))
     except (ValueError, OverflowError):
         # An escape such as "\\UFFFFFFFF", which PyYAML hands to chr() unchecked.
         position = (composer.line + 1, composer.column + 1)
         message = "not valid YAML: a number here is too large"
-        document.faults.append(_fault(source, position, (), message))
+        document.issues.append(_issue(source, position, (), message))
     else:
         for mark, tag in composer.tags:
             message = f"the tag '{tag[:60]}' is not allowed"
             position = (mark.line + 1, mark.column + 1)
-            document.faults.append(_fault(source, position, (), message))
+            document.issues.append(_issue(source, position, (), message))
         if root is not None:
             document.value = _Builder(document, source).build(root, ())
     return document
 
 
-def _fault(source: str, position: Position, path: Path, message: str) -> Fault:
-    return Fault(f"{source}:{position[0]}:{position[1]}", dotted(path), message, position)
+def _issue(source: str, position: Position, path: Path, message: str) -> ConfigIssue:
+    return ConfigIssue(f"{source}:{position[0]}:{position[1]}", dotted(path), message, position)
 
 
-def _marked_fault(source: str, error: yaml.MarkedYAMLError) -> Fault:
+def _marked_issue(source: str, error: yaml.MarkedYAMLError) -> ConfigIssue:
     problem = error.problem or ""
     plain = next((text for known, text in _PLAINLY.items() if problem.startswith(known)), None)
     mark = error.problem_mark or error.context_mark
@@ -131,7 +131,7 @@ def _marked_fault(source: str, error: yaml.MarkedYAMLError) -> Fault:
         # The problem shows only further down; what is to be mended is where it began.
         mark = error.context_mark or mark
     position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return _fault(source, position, (), f"not valid YAML: {plain or problem}")
+    return _issue(source, position, (), f"not valid YAML: {plain or problem}")
 
 
 class _Composer(yaml.SafeLoader):
@@ -159,7 +159,7 @@ class _Composer(yaml.SafeLoader):
 
 
 class _Builder:
-    """Walks a node tree into plain values, noting positions and faults in the document."""
+    """Walks a node tree into plain values, noting positions and issues in the document."""
 
     def __init__(self, document: Document, source: str) -> None:
         self.document = document
@@ -167,20 +167,20 @@ class _Builder:
         self.count = 0
         self.open: list[yaml.Node] = []
 
-    def fault(self, node: yaml.Node, path: Path, message: str) -> None:
-        self.document.faults.append(_fault(self.source, _position(node), path, message))
+    def issue(self, node: yaml.Node, path: Path, message: str) -> None:
+        self.document.issues.append(_issue(self.source, _position(node), path, message))
 
     def build(self, node: yaml.Node, path: Path) -> Any:
         self.count += 1
         if self.count == MAX_NODES:
-            self.fault(node, path, "aliases expand to too many values")
+            self.issue(node, path, "aliases expand to too many values")
         if self.count >= MAX_NODES:
             return None
         if any(node is outer for outer in self.open):
-            self.fault(node, path, "an alias that contains itself")
+            self.issue(node, path, "an alias that contains itself")
             return None
         if len(self.open) == MAX_DEPTH:
-            self.fault(node, path, f"aliases expand deeper than {MAX_DEPTH} levels")
+            self.issue(node, path, f"aliases expand deeper than {MAX_DEPTH} levels")
             return None
         self.document.values[path] = _position(node)
         self.open.append(node)
@@ -198,16 +198,16 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self.fault(key_node, path, "a key must be a word")
+                self.issue(key_node, path, "a key must be a word")
                 continue
             key = key_node.value
             if key == "<<" and key_node.style is None:
-                self.fault(key_node, path, "merge keys ('<<') are not part of YAML 1.2")
+                self.issue(key_node, path, "merge keys ('<<') are not part of YAML 1.2")
                 continue
             where = (*path, key)
             if key in result:
                 line = self.document.keys[where][0]
-                self.fault(key_node, where, f"given twice; first on line {line}")
+                self.issue(key_node, where, f"given twice; first on line {line}")
                 continue
             self.document.keys[where] = _position(key_node)
             result[key] = self.build(value_node, where)

@@ -296,12 +296,14 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def check_memory(size: int, what: str, hint: str) -> None:
-    """Raise DataError, before anything is read, where so many bytes are more than there can be."""
+def check_memory(size: int, what: str, key: str, hint: str) -> None:
+    """Raise DataError that blames `key`, before anything is read, where so many bytes are more than there
+    can be."""
     if size > memory():
-        raise DataError(
+        raise DataError.at(
+            key,
             f"{what} would take {size / 1e9:,.1f} GB, and this machine has {memory() / 1e9:,.1f} GB; "
-            f"{hint}"
+            f"{hint}",
         )
 
 

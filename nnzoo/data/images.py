@@ -155,15 +155,18 @@ def _read_torchvision(
     except (RuntimeError, FileNotFoundError):
         pass
     except ImportError as error:
-        raise DataError(f"data '{name}' needs another package: {error}") from None
+        raise DataError.at("data.name", f"'{name}' needs another package: {error}") from None
     except Exception as error:
-        raise DataError(f"data '{name}': the files in {root} cannot be read: {error}") from None
+        raise DataError.at(
+            "data.root", f"'{name}': the files in {root} cannot be read: {error}"
+        ) from None
     if not download:
-        raise DataError(f"data '{name}' is not in {root}; 'nnzoo train' downloads it")
+        raise DataError.at("data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it")
     if not may_write:
-        raise DataError(
-            f"data.root: '{name}' is not in {root}, and a config file names no folder to write to but "
-            f"its own and the working one; -s data.root={shell_word(root)} downloads it there"
+        raise DataError.at(
+            "data.root",
+            f"'{name}' is not in {root}, and a config file names no folder to write to but "
+            f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
         )
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
     patience = socket.getdefaulttimeout()
@@ -172,12 +175,15 @@ def _read_torchvision(
         with contextlib.redirect_stdout(sys.stderr):  # stdout holds results alone
             return cls(root, download=True, **arguments)
     except PermissionError as error:
-        raise DataError(f"data '{name}': cannot write to {root}: {error.strerror}") from None
+        raise DataError.at(
+            "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
+        ) from None
     except Exception as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
-        raise DataError(
-            f"data '{name}' is not in {root} and its download failed ({reason}). Place the files "
-            f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA"
+        raise DataError.at(
+            "data.root",
+            f"'{name}' is not in {root} and its download failed ({reason}). Place the files "
+            f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA",
         ) from None
     finally:
         socket.setdefaulttimeout(patience)
@@ -206,7 +212,7 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
     check_memory(  # the cache is mapped; what trains is not
         64 * 4 * (3 if options.color else 1) * height * width,
-        f"64 pictures of {height}×{width}, float32,", "set a smaller data.size",
+        f"64 pictures of {height}×{width}, float32,", "data.size", "set a smaller data.size",
     )  # fmt: skip
     parts: dict[str, _Part] = {}
     broken: list[str] = []
@@ -227,7 +233,9 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     train = parts["train"]
     split = options.split
     if split.folds is not None and "val" in parts:
-        raise DataError("data.split.folds: the validation rows have a folder of their own here")
+        raise DataError.at(
+            "data.split.folds", "the validation rows have a folder of their own here"
+        )
     held = {"val": split.val if "val" not in parts else 0}
     held["test"] = split.test if "test" not in parts else 0
     rows = split_rows(len(train.y), split.model_copy(update=held), train.y.numpy())

@@ -312,5 +312,5 @@ def balanced_weights(dataset: Dataset) -> Tensor:
     counts = torch.bincount(classes, minlength=len(dataset.labels))
     if (counts == 0).any():
         missing = dataset.labels[int((counts == 0).nonzero()[0])]
-        raise DataError(f"data.class_weights: no training row has the label '{missing}'")
+        raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
     return len(classes) / (len(counts) * counts.float())

@@ -64,7 +64,7 @@ def windows(
         else:
             short.append((each, reason))
     if not kept or (len(series) == 1 and short):
-        raise DataError(short[0][1], "data.window")
+        raise DataError.at("data.window", short[0][1])
     starts: dict[str, list[Array]] = {"train": [], "val": [], "test": []}
     without: dict[str, list[tuple[str, str]]] = {"val": [], "test": []}
     offset = 0
@@ -81,11 +81,11 @@ def windows(
         offset += len(each.values)
     for part, reasons in without.items():
         if reasons and not starts[part]:
-            raise DataError(reasons[0][1], "data.window")
+            raise DataError.at("data.window", reasons[0][1])
     rows = sum(len(each) for part in starts.values() for each in part)
     check_memory(
         16 * rows * horizon * len(targets), f"{rows:,} windows with {horizon:,} steps to predict",
-        "set a smaller data.horizon",
+        "data.horizon", "set a smaller data.horizon",
     )  # fmt: skip
     whole = np.concatenate([each.values for each in kept])
     values = torch.from_numpy(whole)

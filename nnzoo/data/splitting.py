@@ -30,8 +30,8 @@ def split_rows(
         wanted["test"] = portion(options.test, total)
     if sum(wanted.values()) >= total:
         held = " + ".join(f"{count} {name}" for name, count in wanted.items())
-        raise DataError(
-            f"data.split: {held} of {total} rows leave none to train on; hold out fewer"
+        raise DataError.at(
+            "data.split", f"{held} of {total} rows leave none to train on; hold out fewer"
         )
     rng = np.random.default_rng([options.seed, 0x5917])
     order = rng.permutation(total)
@@ -44,8 +44,8 @@ def split_rows(
         # Neighbours in this order hold each class in its share, so each part does too.
         cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
         if len(np.unique(cuts)) < len(cuts):
-            raise DataError(
-                f"data.split.folds: {total - start} rows do not fill {options.folds} parts"
+            raise DataError.at(
+                "data.split.folds", f"{total - start} rows do not fill {options.folds} parts"
             )
         start, end = cuts[options.fold - 1], cuts[options.fold]
     parts["val"] = order[start:end]
@@ -69,8 +69,9 @@ def split_time(total: int, options: TimeSplit) -> dict[str, range]:
     val, test = portion(options.val, total), portion(options.test, total)
     train = total - val - test if options.train is None else portion(options.train, total)
     if train < 1 or train + val + test > total:
-        raise DataError(
-            f"data.split: {train} + {val} + {test} time steps do not fit into the {total} of the file"
+        raise DataError.at(
+            "data.split",
+            f"{train} + {val} + {test} time steps do not fit into the {total} of the file",
         )
     return {
         "train": range(train),

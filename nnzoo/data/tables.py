@@ -60,8 +60,8 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
         alike = replace(reading, header=table.named)
         test = read_table(options.test_path, alike, "data.test_path")
         if target not in test.frame.columns:
-            raise DataError(
-                f"{options.test_path}: no column '{target}', which is the target", "data.test_path"
+            raise DataError.at(
+                "data.test_path", f"{options.test_path}: no column '{target}', which is the target"
             )
         frames["test"], files["test"] = test.frame, options.test_path
         notes += [
@@ -96,7 +96,7 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     count = sum(map(len, parts.values()))
     check_memory(
         16 * count * width, f"{options.path}: {count:,} rows of {width:,} inputs, a category each",
-        "leave out what has many values (data.drop)",
+        "data.drop", "leave out what has many values (data.drop)",
     )  # fmt: skip
     x = {part: encode_columns(each, spec["columns"], files[part]) for part, each in parts.items()}
     y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
@@ -158,9 +158,9 @@ def encode_columns(
     for column in columns:
         name = column["name"]
         if name not in frame.columns:
-            raise DataError(
-                f"{source}: column '{name}' is missing; the network was trained with it",
+            raise DataError.at(
                 "data.test_path",
+                f"{source}: column '{name}' is missing; the network was trained with it",
             )
         if "categories" in column:
             arrays.append(category_codes(frame[name], column)[0])
@@ -202,11 +202,11 @@ def _refuse_text(column: pandas.Series, unread: np.ndarray, source: str) -> None
         texts = list(dict.fromkeys(shorten(str(column.iloc[row]).strip()) for row in rows[:1000]))
         words = ", ".join(f'"{text}"' for text in texts[:5])
         more = f" and {len(rows) - 1:,} other rows have no number either" if len(rows) > 1 else ""
-        raise DataError(
+        raise DataError.at(
+            "data.missing",
             f"{source}: column '{column.name}' holds numbers, but data row "
             f"{column.index[rows[0]] + 1} has '{texts[0]}'{more}; correct it, or count it as missing "
             f"(data.missing: [{words}])",
-            "data.missing",
         )
 
 
@@ -221,19 +221,19 @@ def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "th
         unknown = sorted(text for text, code in zip(texts, codes, strict=True) if code < 0)
         if unknown:
             row = column.index[int((to_text(column) == unknown[0]).to_numpy().argmax())]
-            raise DataError(
+            raise DataError.at(
+                "data.target",
                 f"{source}: the target '{spec['target']}' has in data row {row + 1} the label "
                 f"'{shorten(unknown[0])}' that no training row has",
-                "data.target",
             )
         return torch.from_numpy(codes[rows])
     numbers, _ = parse_numbers(column, NumberFormat.from_spec(spec.get("target_format", {})))
     if np.isnan(numbers).any():
         row = int(np.isnan(numbers).argmax())
-        raise DataError(
+        raise DataError.at(
+            "data.target",
             f"{source}: the target '{spec['target']}' should be a number, but data row "
             f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
-            "data.target",
         )
     refuse_huge(column, numbers, source)
     return torch.from_numpy(numbers[:, None])

@@ -101,9 +101,10 @@ class Classification(_Task):
                 "train.loss", f"'{options.loss}' is for numbers, but the target has classes"
             )
         if len(labels) > MAX_CLASSES:
-            raise DataError(
+            raise DataError.at(
+                "data.target",
                 f"{len(labels):,} classes; at most {MAX_CLASSES:,} can be told apart, by a matrix of all "
-                "pairs. Is the target an id (data.target), or a number (data.task: regression)?"
+                "pairs. Is the target an id, or a number (data.task: regression)?",
             )
         self.labels = labels
         self.outputs = len(labels)

@@ -156,19 +156,28 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
         dataset: Dataset = entry.load()(options, None if facts is None else facts["spec"])
     dataset.spec["task"] = dataset.task
     if len(dataset.splits["train"]) < 2:
-        raise DataError("one training row is not enough; hold out fewer (data.split)")
+        raise DataError.at("data.split", "one training row is not enough; hold out fewer")
     if dataset.task == "classification":
         present = torch.bincount(dataset.splits["train"].targets(), minlength=len(dataset.labels))
         if (present > 0).sum() < 2:
-            raise DataError("the training rows have one class; nothing can be learned")
+            raise DataError.at(
+                _target_key(config), "the training rows have one class; nothing can be learned"
+            )
         for name, split in dataset.splits.items():
             unseen = (present[split.targets().unique()] == 0).nonzero()
             if len(unseen):
                 label = dataset.labels[int(split.targets().unique()[unseen[0]])]
-                raise DataError(
-                    f"the {name} split has the label '{label}' that no training row has"
+                raise DataError.at(
+                    "data.split",
+                    f"the {name} split has the label '{label}' that no training row has",
                 )
     return dataset
+
+
+def _target_key(config: RunConfig) -> str:
+    """The key that decides which classes there are."""
+    keys = [key for key in ("target", "path") if hasattr(config.data, key)]
+    return f"data.{keys[0] if keys else 'name'}"
 
 
 def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
@@ -249,7 +258,7 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
         for name in _PARTS:
             getattr(network, name).load_state_dict(content[name])
     except ConfigError as error:
-        first = error.faults[0]
+        first = error.issues[0]
         raise CheckpointError(
             f"{source}: its configuration does not hold here: {first.path}: {first.message}"
         ) from None

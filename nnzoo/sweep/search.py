@@ -173,10 +173,10 @@ def _result(study: Study, row: TrialRecord, current: run.Run) -> TrialRecord:
 
 
 def _short(error: NnzooError) -> str:
-    """The first line of a message; of a config's faults the first."""
+    """The first line of a message; of a config's issues the first."""
     if isinstance(error, ConfigError):
-        fault = error.faults[0]
-        return f"{fault.path}: {fault.message}"[:300]
+        issue = error.issues[0]
+        return f"{issue.path}: {issue.message}"[:300]
     return str(error).split("\n")[0][:300]
 
 

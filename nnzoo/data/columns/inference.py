@@ -66,10 +66,10 @@ def without_target_gaps(
         return frame, []
     rows = np.flatnonzero(empty)
     if len(rows) == len(frame):
-        raise DataError(
+        raise DataError.at(
+            "data.target",
             f"{path}: the target '{shorten(target)}' is missing in all rows; is it the right column "
             "(data.target)?",
-            "data.target",
         )
     shown = [quoted_name(word) for word in sorted(words) if clean_label(word)]
     held = f" ({named_in(shown, 3)})" if shown else ""
@@ -115,17 +115,17 @@ def infer_target(
     merged = target_labels(column, target, options)
     labels = sorted(merged.names, key=natural_key)
     if len(labels) < 2:
-        raise DataError(
+        raise DataError.at(
+            "data.target",
             f"{path}: the target '{target}' has one class in the training rows "
             f"('{shorten(labels[0])}'); nothing can be learned",
-            "data.target",
         )
     if options.task == "auto" and len(labels) > max(MAX_AUTO_CLASSES, len(column) // 2):
-        raise DataError(
+        raise DataError.at(
+            "data.target",
             f"{path}: the target '{target}' has {len(labels)} different values in {len(column)} "
             "training rows; no class can be learned from so few, is it the right column "
             "(data.target)?",
-            "data.target",
         )
     notes = merged_notes({target: merged}, "classes")
     rows = to_text(column)
@@ -146,9 +146,9 @@ def _number_target(column: pandas.Series, options: CsvOptions) -> tuple[dict[str
     target, path = str(column.name), options.path
     found = describe_target(column, options)
     if found.problem:
-        raise DataError(
-            f"{path}: the target '{target}' has {found.problem}; write them in one way",
+        raise DataError.at(
             "data.target",
+            f"{path}: the target '{target}' has {found.problem}; write them in one way",
         )
     spec: dict[str, Any] = {"task": "regression", "targets": [target]}
     notes = format_notes([found])
@@ -183,10 +183,10 @@ def infer_columns(
         for key in ("numbers", "categories", "drop")
     }
     if target in stated["drop"]:
-        raise DataError(f"data.drop: '{target}' is the target")
+        raise DataError.at("data.drop", f"'{target}' is the target")
     twice = sorted(stated["numbers"] & stated["categories"])
     if twice:
-        raise DataError(f"data.categories: '{twice[0]}' stands in data.numbers, too")
+        raise DataError.at("data.categories", f"'{twice[0]}' stands in data.numbers, too")
     inputs = [n for n in train.columns if n != target and n not in stated["drop"]]
     found = describe_columns(train[inputs], ValueOptions.of(options))
     numbers: list[dict[str, Any]] = []
@@ -205,9 +205,9 @@ def infer_columns(
             categories.append(column | further)
     refuse_unusable(found, merged, stated, options)
     if not numbers and not categories:
-        raise DataError(
-            f"{path} has no column to learn from but the target '{target}'",
+        raise DataError.at(
             "data.drop" if options.drop else "data.path",
+            f"{path} has no column to learn from but the target '{target}'",
         )
     used = [found[column["name"]] for column in numbers]
     notes = [f"columns: {describe_counts(numbers + categories)}"]
@@ -272,14 +272,14 @@ def refuse_unusable(
     line = f"data.drop: {inline([*map(str, options.drop), *reasons])}"
     if len(reasons) == 1:
         ((name, reason),) = reasons.items()
-        raise DataError(
-            f"{path}: column '{name}' {reason}; leave it out ({line}){hint}", "data.drop"
+        raise DataError.at(
+            "data.drop", f"{path}: column '{name}' {reason}; leave it out ({line}){hint}"
         )
     listed = "; ".join(f"{quoted_name(name)} {reason}" for name, reason in reasons.items())
-    raise DataError(
+    raise DataError.at(
+        "data.drop",
         f"{path}: {len(reasons)} columns cannot be used as they are: {listed}. Leave them out{hint}:\n"
         f"  {line}",
-        "data.drop",
     )
 
 

@@ -82,11 +82,11 @@ def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
             return str(column)
         if -len(names) <= column < len(names):
             return str(names[column])
-        raise DataError(f"{key}: no column {column}; the file has {len(names)} columns")
+        raise DataError.at(key, f"no column {column}; the file has {len(names)} columns")
     near = nearest(str(column), names, cutoff=0.5)
     shown = ", ".join(map(shorten, names[:12])) + (", …" if len(names) > 12 else "")
     hint = f"did you mean '{near}'?" if near else f"the file has {shown}"
-    raise DataError(f"{key}: no column '{shorten(str(column))}'; {hint}")
+    raise DataError.at(key, f"no column '{shorten(str(column))}'; {hint}")
 
 
 def to_numbers(column: pandas.Series) -> np.ndarray:
@@ -155,10 +155,10 @@ def refuse_huge(column: pandas.Series, values: np.ndarray, source: str) -> None:
     huge = np.abs(values) > MAX_MAGNITUDE
     if huge.any():
         row = int(huge.argmax())
-        raise DataError(
+        raise DataError.at(
+            "data.path",
             f"{source}: column '{column.name}': '{shorten(str(column.iloc[row]))}' in data row "
             f"{column.index[row] + 1} is beyond ±1e30",
-            "data.path",
         )
 
 

@@ -83,8 +83,10 @@ def describe_folder(
     """
     if not root.is_dir():
         if root.exists():
-            raise DataError(f"data.path: {root} is a file, not a folder; unpack an archive first")
-        raise DataError(f"data.path: no folder {root}")
+            raise DataError.at(
+                "data.path", f"{root} is a file, not a folder; unpack an archive first"
+            )
+        raise DataError.at("data.path", f"no folder {root}")
     return _Description(root, labels, classes).result
 
 

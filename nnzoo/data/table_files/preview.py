@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
 from nnzoo.data.columns.lookup import ValueOptions, column_name
-from nnzoo.errors import ConfigError, DataError, Fault
+from nnzoo.errors import ConfigError, ConfigIssue, DataError
 from nnzoo.text import shorten
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def description(data: FileOptions) -> list[str]:
     table = next(iter(pieces))
     frame = table.frame.iloc[:MAX_ROWS]
     whole = len(frame) == len(table.frame) and next(iter(pieces), None) is None
-    issues: list[Fault] = []
+    issues: list[ConfigIssue] = []
     roles = _roles(frame, data, issues)
     if issues:
         raise ConfigError("configuration", issues)
@@ -74,7 +74,7 @@ def _table_lines(found: dict[str, ColumnDescription], roles: dict[str, str]) -> 
     return lines
 
 
-def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[Fault]) -> dict[str, str]:
+def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]) -> dict[str, str]:
     """What the configuration says of each column; keys that name none go to `issues`."""
     words = {
         "target": "target", "numbers": "number", "categories": "category", "drop": "dropped",
@@ -90,7 +90,7 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[Fault]) -> d
             try:
                 roles[column_name(frame, column, path)] = word
             except DataError as error:
-                issues.append(Fault("", path, str(error).removeprefix(f"{path}: ")))
+                issues.append(ConfigIssue("", path, str(error)))
     return roles
 
 

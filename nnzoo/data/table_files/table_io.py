@@ -120,10 +120,10 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
     import pandas
 
     if file.is_dir():
-        raise DataError(f"{key}: {file} is a folder, not a file")
+        raise DataError.at(key, f"{file} is a folder, not a file")
     if not file.is_file():  # a pipe would wait for ever, and a device has no end
         what = "not a regular file:" if file.exists() else "no file"
-        raise DataError(f"{key}: {what} {file}")
+        raise DataError.at(key, f"{what} {file}")
     try:
         source = find_source(file, bounded)
         if source.kind in ("parquet", "arrow"):

@@ -102,7 +102,7 @@ class TimeAxis:
         if self.faults:
             more = f" (and {len(self.faults) - 1} more)" * (len(self.faults) > 1)
             key = "data.group" if "(data.group)" in self.faults[0] else "data.time"
-            raise DataError(self.faults[0] + more, key)
+            raise DataError.at(key, self.faults[0] + more)
 
     def without_ends(
         self, missing: Array, names: Sequence[str], frame: pandas.DataFrame

@@ -103,7 +103,7 @@ def _strptime(texts: list[str], date_format: str) -> Dates:
             pandas.Series(texts, dtype=object), format=date_format, errors="coerce", utc=True
         )
     except ValueError as error:
-        raise DataError(f"data.date_format: '{date_format}': {error}") from None
+        raise DataError.at("data.date_format", f"'{date_format}': {error}") from None
     times = dates.dt.tz_localize(None).to_numpy().astype("M8[us]")
     shaped = np.array([any(letter.isdigit() for letter in text) for text in texts])
     return Dates(times, np.isnat(times), shaped)

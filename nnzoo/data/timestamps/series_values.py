@@ -57,26 +57,26 @@ def read_columns(
         if name in described and described[name].numbers:
             description = described[name]
             if description.problem:
-                raise DataError(f"{source}: the {role} '{name}' has {description.problem}", key)
+                raise DataError.at(key, f"{source}: the {role} '{name}' has {description.problem}")
             if format_ := description.format.to_spec():
                 spec["format"] = format_
         form = NumberFormat.from_spec(spec.get("format", {}))
         values, unread = parse_numbers(column, form)
         if unread.any():
             row = int(unread.argmax())
-            raise DataError(
+            raise DataError.at(
+                key,
                 f"{source}: the {role} '{name}' should be a number, but data row "
                 f"{frame.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
-                key,
             )
         if role == "target" and np.isnan(values).any():
             missing = np.isnan(values)
             count = int(missing.sum()) - 1
             others = f" and {count:,} other{'s' * (count > 1)}" * (count > 0)
-            raise DataError(
+            raise DataError.at(
+                key,
                 f"{source}: the target '{name}' is missing in data row "
                 f"{frame.index[int(missing.argmax())] + 1}{others}; fill it in, or remove such rows",
-                key,
             )
         refuse_huge(column, values, source)
         read.values[:, i] = values
@@ -138,10 +138,10 @@ def fill_gaps(
             )
             seen = seen[~np.isnan(seen)]
             if not len(seen):
-                raise DataError(
+                raise DataError.at(
+                    "data.covariates",
                     f"{source}: the covariate '{spec['name']}' has no value in the training time "
                     "steps; leave it out (data.covariates)",
-                    "data.covariates",
                 )
             spec["fill"] = float(seen.mean())
         missing, longest = 0, 0
