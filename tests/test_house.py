@@ -86,7 +86,7 @@ LAYERS = """
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
     nnzoo.cli.common nnzoo.cli.process
-    nnzoo.cli.group_display
+    nnzoo.cli.train_display
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli

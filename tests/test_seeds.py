@@ -494,8 +494,7 @@ def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], told: str) 
 
 def test_torchrun_is_refused(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     several_processes = SimpleNamespace(alone=False, together=nullcontext)
-    # By its module: in the package the name is the command's.
-    monkeypatch.setattr(sys.modules["nnzoo.cli.train"], "joined", lambda: several_processes)
+    monkeypatch.setattr("nnzoo.cli.train.joined", lambda: several_processes)
     result = nnzoo("train", "-c", "mlp", "--seeds", 2)
     assert result.code == 2 and "without torchrun" in result.err
 
@@ -515,7 +514,7 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
 
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
     with monkeypatch.context() as patched:
-        patched.setattr("nnzoo.cli.group_display.graceful_shutdown", at_once)
+        patched.setattr("nnzoo.cli.train.graceful_shutdown", at_once)
         result = nnzoo(*words, "--fresh")
     assert result.code == INTERRUPTED
     assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
@@ -555,7 +554,7 @@ def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     for each in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
                  "train.precision=fp32", "data.augment=null"):  # fmt: skip
         words += ["-s", each]
-    environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[2])}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env=environment, text=True)  # fmt: skip
     assert process.stdout is not None

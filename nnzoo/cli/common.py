@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from nnzoo.config import RunConfig
 
 DEFAULT_OUT = Path("checkpoints")
-SPLITS = ("train", "val", "test")
+
+# Options and arguments that several commands have.
 
 ConfigOption = Annotated[
     str | None,
@@ -41,6 +42,15 @@ ConfigOption = Annotated[
         metavar="FILE",
         autocompletion=complete_config,
         help="A YAML file, a name in ./configs, or a bundled config ('nnzoo configs').",
+    ),
+]
+ConfigArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CONFIG",
+        show_default=False,
+        autocompletion=complete_config,
+        help="The same as --config, without the option.",
     ),
 ]
 SetOption = Annotated[
@@ -53,25 +63,49 @@ SetOption = Annotated[
         help="Change a value: -s model.dropout=0.5",
     ),
 ]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Short for -s seed=N.", show_default=False)
+]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Parent directory of run folders.")
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
 ]
-SeedOption = Annotated[
-    int | None, typer.Option("--seed", metavar="N", help="Short for -s seed=N.", show_default=False)
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Start over; the old folder is renamed, not deleted.")
+]
+VerboseOption = Annotated[
+    int | None,
+    typer.Option(
+        "--verbose",
+        "-v",
+        metavar="0|1|2",
+        min=0,
+        max=2,
+        show_default=False,
+        help="0 silent, 1 live display, 2 one line per epoch or trial [default: 1 on a terminal, else 2]",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-ConfigArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="CONFIG",
-        show_default=False,
-        autocompletion=complete_config,
-        help="The same as --config, without the option.",
-    ),
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False)
+]
+OptionalRunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
+]
+Weights = Literal["best", "last"]
+WeightsOption = Annotated[
+    Weights, typer.Option("--weights", metavar="best|last", help="Which weights of the run.")
+]
+SplitOption = Annotated[
+    Literal["train", "val", "test"],
+    typer.Option("--split", metavar="train|val|test", help="Which rows of the data."),
+]
+NameArgument = Annotated[
+    str | None, typer.Argument(help="Show only this one, in detail.", show_default=False)
 ]
 
 
@@ -163,15 +197,6 @@ def note(text: str) -> None:
     sys.stderr.write(f"note: {visible(text)}\n")
 
 
-def tune_process_memory() -> None:
-    """Give this process, which trains and then ends, the memory habits of training; a program that calls
-    nnzoo keeps its own."""
-    from nnzoo.device import give_back_code, keep_freed_memory
-
-    keep_freed_memory()
-    give_back_code()
-
-
 def load_torch() -> None:
     """Import torch, which takes a second or, the first time, several."""
     with status("loading PyTorch", log=False):
@@ -188,11 +213,6 @@ def run_parent(source: str | None, out: Path) -> Path:
             if (folder / "last.pt").is_file() and (folder / "config.yaml").is_file():
                 return folder.resolve().parent if folder.parent == folder else folder.parent
     return out
-
-
-def one_of(option: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value is not None and value not in choices:
-        raise UsageError(f"{option}: expected one of {', '.join(map(str, choices))}, got {value}")
 
 
 def load_config_option(

@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, cast
-
-import typer
-
 from nnzoo.cli.common import (
-    SPLITS,
+    DEFAULT_OUT,
     ConfigOption,
     DebugOption,
     DeviceOption,
     JsonOption,
+    OptionalRunArgument,
     OutOption,
     SeedOption,
     SetOption,
+    SplitOption,
+    WeightsOption,
     load_config_option,
     load_torch,
     note,
-    one_of,
 )
-from nnzoo.cli.usage import complete_words
 from nnzoo.errors import UsageError, shell_word
 from nnzoo.status import status
 
 
 def eval_(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
-    ] = None,
+    checkpoint: OptionalRunArgument = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            metavar="train|val|test",
-            autocompletion=complete_words(*SPLITS),
-            help="The rows to evaluate.",
-        ),
-    ] = "test",
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="best|last",
-            autocompletion=complete_words("best", "last"),
-            help="Which weights of the run.",
-        ),
-    ] = "best",
+    split: SplitOption = "test",
+    weights: WeightsOption = "best",
     device: DeviceOption = "auto",
     seed: SeedOption = None,
-    out: OutOption = Path("checkpoints"),
+    out: OutOption = DEFAULT_OUT,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -59,8 +38,6 @@ def eval_(
     from nnzoo import console
     from nnzoo.console import tables
 
-    one_of("--split", split, SPLITS)
-    one_of("--weights", weights, ("best", "last"))
     if (checkpoint is None) == (config is None):
         raise UsageError("give either RUN or --config: nnzoo eval checkpoints/cnn")
     if checkpoint is not None and seed is not None:
@@ -77,7 +54,7 @@ def eval_(
     from nnzoo.device import choose_device
     from nnzoo.runs.loaded_run import LoadedRun
 
-    trained = LoadedRun.open(path, choose_device(device), cast(Any, weights), set_, run_config)
+    trained = LoadedRun.open(path, choose_device(device), weights, set_, run_config)
     for text in trained.notes:
         note(text)
     with status("evaluating", log=False):

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Literal
 
 import typer
 
-from nnzoo.cli.common import DebugOption, JsonOption, load_torch, note, one_of
-from nnzoo.cli.usage import complete_words
+from nnzoo.cli.common import DebugOption, JsonOption, RunArgument, WeightsOption, load_torch, note
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 
 
 def export(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
-    ],
+    checkpoint: RunArgument,
     format_: Annotated[
-        str, typer.Option("--format", metavar="onnx|torch|state-dict",
-            autocompletion=complete_words("onnx", "torch", "state-dict"), help="The format.")
+        Literal["onnx", "torch", "state-dict"],
+        typer.Option("--format", metavar="onnx|torch|state-dict", help="The file format."),
     ] = "onnx",
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", show_default=False,
                      help="The file; default: the run's name, beside its checkpoint."),
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", autocompletion=complete_words("best", "last"), help="Which weights of the run.")] = "best",
+    weights: WeightsOption = "best",
     force: Annotated[
         bool, typer.Option("--force", help="Replace an existing file.")
     ] = False,
@@ -36,8 +32,6 @@ def export(
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
     """Export the model, preprocessing included, for use in other programs."""
-    one_of("--format", format_, ("onnx", "torch", "state-dict"))
-    one_of("--weights", weights, ("best", "last"))
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"--out: {out} is not a file in a folder that exists")
     load_torch()
@@ -47,7 +41,7 @@ def export(
     from nnzoo.export import FORMATS, batches, export
     from nnzoo.runs.run import load_network
 
-    network, file, fallback = load_network(checkpoint, torch.device("cpu"), cast(Any, weights))
+    network, file, fallback = load_network(checkpoint, torch.device("cpu"), weights)
     if fallback:
         note(fallback)
     path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")

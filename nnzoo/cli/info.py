@@ -6,11 +6,9 @@ import os
 import shutil
 import sys
 import textwrap
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from nnzoo.cli.common import DebugOption, JsonOption
+from nnzoo.cli.common import DebugOption, JsonOption, NameArgument
 from nnzoo.errors import UsageError
 
 
@@ -62,9 +60,7 @@ def _heading(text: str) -> str:
 
 
 def models(
-    name: Annotated[
-        str | None, typer.Argument(help="Show only this one.", show_default=False)
-    ] = None,
+    name: NameArgument = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -75,9 +71,7 @@ def models(
 
 
 def datasets(
-    name: Annotated[
-        str | None, typer.Argument(help="Show only this one.", show_default=False)
-    ] = None,
+    name: NameArgument = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -88,9 +82,7 @@ def datasets(
 
 
 def training(
-    name: Annotated[
-        str | None, typer.Argument(help="Show only this one.", show_default=False)
-    ] = None,
+    name: NameArgument = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -101,9 +93,7 @@ def training(
 
 
 def configs(
-    name: Annotated[
-        str | None, typer.Argument(help="Show this one with its results.", show_default=False)
-    ] = None,
+    name: NameArgument = None,
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:

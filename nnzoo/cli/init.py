@@ -6,11 +6,11 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Literal
 
 import typer
 
-from nnzoo.cli.common import DebugOption, one_of
+from nnzoo.cli.common import DebugOption
 from nnzoo.errors import UsageError, visible
 
 
@@ -31,8 +31,12 @@ def init(
         typer.Option(metavar="COLUMN", help="A column to leave out; may be given again.", show_default=False),
     ] = None,
     task: Annotated[
-        str | None,
-        typer.Option(metavar="classification|regression", help="Of a table; default: by the target.", show_default=False),
+        Literal["classification", "regression"] | None,
+        typer.Option(
+            metavar="classification|regression",
+            help="The task of a table [default: chosen by the target]",
+            show_default=False,
+        ),
     ] = None,
     series: Annotated[
         bool | None,
@@ -45,7 +49,6 @@ def init(
     from nnzoo.config.load import bundled_configs, bundled_folder, find_config
     from nnzoo.errors import shell_word
 
-    one_of("--task", task, ("classification", "regression"))
     data = Path(source)
     is_data = data.exists() and data.suffix not in (".yaml", ".yml")
     if is_data and source in {path.stem for path in bundled_configs()}:
@@ -69,7 +72,7 @@ def init(
         if out.exists() and not force:
             raise _exists(out)
         choices = Choices(
-            target, drop or [], cast(Any, task), None if series is None else "series" if series else "table",
+            target, drop or [], task, None if series is None else "series" if series else "table",
             _ask if _is_terminal() else None,
         )  # fmt: skip
         if data.is_dir() and (target or drop or task or series is not None):

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
 from nnzoo.cli.common import (
-    SPLITS,
     DebugOption,
     DeviceOption,
     JsonOption,
+    RunArgument,
     SetOption,
+    SplitOption,
+    WeightsOption,
     load_torch,
     note,
-    one_of,
 )
-from nnzoo.cli.usage import complete_words
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 
 
 def inspect(
-    checkpoint: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a .pt file.")],
+    checkpoint: RunArgument,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(metavar="IMAGE", help="Images to look at; default: rows of a split.",
@@ -34,22 +34,20 @@ def inspect(
         list[int] | None,
         typer.Option("--row", metavar="N", help="A row of the split, from 0; may be repeated."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="train|val|test", autocompletion=complete_words(*SPLITS), help="The split the rows are from.")] = "test",
+    split: SplitOption = "test",
     surface: Annotated[
         bool, typer.Option("--surface", help="Also the loss along two random directions.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where to write the images.", show_default="RUN/inspect")
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="best|last", autocompletion=complete_words("best", "last"), help="Which weights of the run.")] = "best",
+    weights: WeightsOption = "best",
     set_: SetOption = None,
     device: DeviceOption = "auto",
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:  # fmt: skip
     """Draw what the network learned, and print a table of its layers."""
-    one_of("--split", split, SPLITS)
-    one_of("--weights", weights, ("best", "last"))
     if inputs and rows:
         raise UsageError("give images or --row, not both")
     load_torch()
@@ -63,7 +61,7 @@ def inspect(
     from nnzoo.runs.loaded_run import LoadedRun
     from nnzoo.training import diagnostics
 
-    trained = LoadedRun.open(checkpoint, choose_device(device), cast(Any, weights), set_)
+    trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
     network, dataset = trained.network, trained.dataset
     notes = list(trained.notes)
     if trained.data_changed:

@@ -9,12 +9,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnzoo.cli.common import DebugOption, DeviceOption, JsonOption, load_torch, note, one_of
-from nnzoo.cli.usage import complete_words
+from nnzoo.cli.common import (
+    DebugOption,
+    DeviceOption,
+    JsonOption,
+    OptionalRunArgument,
+    WeightsOption,
+    load_torch,
+    note,
+)
 from nnzoo.errors import DataError, UsageError, shell_word, visible
 
 if TYPE_CHECKING:
@@ -22,10 +29,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
-    ] = None,
+    checkpoint: OptionalRunArgument = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -59,19 +63,11 @@ def predict(
             help="Carry a column of the table along, such as an id; may be given again.",
         ),
     ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="best|last",
-            autocompletion=complete_words("best", "last"),
-            help="Which weights of the run.",
-        ),
-    ] = "best",
+    weights: WeightsOption = "best",
     device: DeviceOption = "auto",
     debug: DebugOption = False,
 ) -> None:
     """Predict labels or values for images and rows, or forecast a series."""
-    one_of("--weights", weights, ("best", "last"))
     if checkpoint is None:
         raise UsageError("missing run and input: nnzoo predict checkpoints/cnn photos/")
     if json_ and out is not None:
@@ -87,7 +83,7 @@ def predict(
     from nnzoo.predict.predictions import forecasts
     from nnzoo.runs.loaded_run import LoadedRun
 
-    trained = LoadedRun.open(checkpoint, choose_device(device), cast(Any, weights))
+    trained = LoadedRun.open(checkpoint, choose_device(device), weights)
     network = trained.network
     for text in trained.notes:
         note(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ def _mend(error: Any, words: list[str], sets: bool) -> None:
     param = getattr(error, "param", None)
     if "--verbose" in (option, *getattr(param, "opts", ())) or "'--verbose'" in message:
         error.message = f"--verbose: {VERBOSE}" if param is None else VERBOSE
+    elif message.startswith("Value error, "):
+        error.message = message.removeprefix("Value error, ")
     elif message.startswith("Input should be a valid integer"):
         error.message = "expected a whole number"
     elif message.startswith("No such option") and option and sets:
@@ -118,11 +119,6 @@ def _argument_hint(words: list[str]) -> str:
         if key:
             return f"a value is set with -s {key}={value}"
     return ""
-
-
-def complete_words(*choices: str) -> Callable[[str], list[str]]:
-    """Offer those of some words that begin as typed."""
-    return lambda incomplete: [word for word in choices if word.startswith(incomplete)]
 
 
 def complete_config(incomplete: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -74,6 +75,42 @@ def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
         return SafeConsole(file=file, stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
     return make(False), make(True)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command that takes a while writes to: results to stdout, the rest to stderr.
+
+    verbose: 0 silent, 1 live display, 2 lines; json: events as JSON lines on stdout.
+    """
+
+    stdout: Console
+    stderr: Console
+    verbose: int
+    json: bool
+
+    @classmethod
+    def open(cls, verbose: int | None, json: bool) -> Output:
+        """verbose None: live on a terminal, else lines."""
+        stdout, stderr = make_consoles()
+        if verbose is None:
+            verbose = 1 if stderr.is_terminal and not json else 2
+        return cls(stdout, stderr, verbose, json)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print text on stderr, wrapped at words, unless silent."""
+        if self.verbose:
+            print_text(self.stderr, text, style)
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print text that may be a command on stderr as it is, unless silent."""
+        if self.verbose:
+            self.stderr.print(text, style=style, markup=False, soft_wrap=True)
+
+    def event(self, name: str, **values: Any) -> None:
+        """Write an event as a line of JSON, where JSON is asked for."""
+        if self.json:
+            print_json({"event": name, **values})
 
 
 def print_json(value: Any) -> None:
