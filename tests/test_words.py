@@ -212,6 +212,11 @@ C_NAMES = {
     "pictures": "images",
     "whole": "round_up",
 }
+PLURALS = (
+    "rows|samples|lines|numbers|values|calls|steps|images|bytes|microseconds|milliseconds|seconds|"
+    "times|products|messages|passes|files|tables|objects|tiles|folders"
+)
+UNITS = "second|minute|row|sample|step|epoch|unit|file|column|class|layer|batch|window|trial|thread"
 # Phrases in comments, docstrings, messages, templates and docs.
 PHRASES = {
     r"trivial (answer|guess|forecast)s?": "baseline",
@@ -227,9 +232,8 @@ PHRASES = {
     r"(kernels?|loops?|written|done|layers?|gradients?) by hand": "manual, hand-written",
     r"as one computation": "in one batch",
     r"one after the other|in turn": "sequentially",
-    r"\w+s an? (second|minute|row|sample|step|epoch|unit|file|column|class|batch)\b(?! of)": "per",
-    r"an? \w+ an? (row|sample|epoch|step|second|unit|file|column|class|layer|window|batch|trial)"
-    r"\b(?! of)": "per",
+    rf"({PLURALS}) an? ({UNITS})\b(?! of)": "per",
+    rf"an? ({PLURALS[:-1].replace('s|', '|')}) an? ({UNITS})\b(?! of)": "per",
     r"the surest|how sure|surely|is sure|are sure": "confidence, confident",
     r"what moves the answer": "saliency",
     r"flat end": "saturated",

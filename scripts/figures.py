@@ -1,4 +1,4 @@
-"""The pictures of README and docs, made anew by real runs: `python scripts/pictures.py`.
+"""Remake the figures of README and docs by real runs: `python scripts/figures.py`.
 
 Needs tmux, Chromium, and MNIST where NNZOO_DATA says; takes two minutes.
 """
@@ -21,12 +21,18 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
-PICTURES = ROOT / "docs" / "pictures"
+IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT))
 
 from tests.browser import open_page  # noqa: E402
 
 COLUMNS, LINES = 96, 40
+FIGURES = {
+    "cnn_mnist/inspect/sheet.png": "sheet.png",
+    "lstm_sine/inspect/gates-l0.png": "gates.png",
+    "cnn_mnist/inspect/layer-features.3.png": "layer.png",
+    "cnn_mnist/inspect/filters.png": "filters.png",
+}
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 18px; background: #12161b; width: max-content; }}
 pre {{ margin: 0; color: #e6eaee; font: 14px/1.35 "DejaVu Sans Mono", monospace; }}
@@ -38,8 +44,8 @@ def nnzoo(*words: str) -> None:
 
 
 def screen(folder: Path, command: str, until: str, patience: float = 60) -> str:
-    """What a terminal shows, with its colours, once `until`, a pattern, is on it."""
-    tmux = ["tmux", "-L", f"pictures{time.monotonic_ns()}"]  # a server of its own
+    """Run a command in a terminal; returns the screen with its colours once the pattern `until` matches."""
+    tmux = ["tmux", "-L", f"figures{time.monotonic_ns()}"]  # a server of its own
     size = ["-x", str(COLUMNS), "-y", str(LINES)]
     subprocess.run(
         [*tmux, "new-session", "-d", *size, "env PS1='$ ' bash --norc"], check=True, cwd=folder
@@ -51,8 +57,9 @@ def screen(folder: Path, command: str, until: str, patience: float = 60) -> str:
         subprocess.run([*tmux, "send-keys", command, "Enter"], check=True)
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            shown = subprocess.run([*tmux, "capture-pane", "-p", "-e"], check=True, capture_output=True,
-                                   text=True).stdout  # fmt: skip
+            shown = subprocess.run(
+                [*tmux, "capture-pane", "-p", "-e"], check=True, capture_output=True, text=True
+            ).stdout
             if re.search(until, shown):
                 return shown.rstrip().removesuffix("$").rstrip()
             time.sleep(0.05)
@@ -62,15 +69,15 @@ def screen(folder: Path, command: str, until: str, patience: float = 60) -> str:
 
 
 def terminal(folder: Path, screens: list[str]) -> None:
-    """Screens below each other as one picture."""
+    """Write several screens as one image."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    for each in screens:
+    for text in screens:
         # The terminal's own background is the page's.
-        console.print(Text.from_ansi(each.replace("\x1b[49m", "")))
+        console.print(Text.from_ansi(text.replace("\x1b[49m", "")))
         console.print()
     page = folder / "terminal.html"
     page.write_text(console.export_html(theme=MONOKAI, inline_styles=True, code_format=PAGE))
-    shot(page, folder, PICTURES / "terminal.png", 10, 10, fit=True)
+    shot(page, folder, IMAGES / "terminal.png", 10, 10, fit=True)
 
 
 def shot(
@@ -82,7 +89,7 @@ def shot(
     dark: bool = False,
     fit: bool = False,
 ) -> None:
-    """A page as a picture; fit: as large as what is on it."""
+    """Take a screenshot of a page; fit: in the size of its content."""
     if fit:
         with open_page(page, folder / "browser", 1400, 1000) as opened:
             width = opened.evaluate("Math.ceil(document.body.getBoundingClientRect().width)")
@@ -92,10 +99,10 @@ def shot(
 
 
 def main() -> None:
-    """Train, look, report, and put the pictures into docs/pictures."""
-    PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
-        folder = Path(name)
+    """Train, inspect, report, and copy the figures into docs/images."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary, contextlib.chdir(temporary):
+        folder = Path(temporary)
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         live = screen(folder, "nnzoo train --config lstm_sine", r"epoch 1[2-5]\d/200")
         nnzoo("train", "--config", "lstm_sine", "--verbose", "0")
@@ -107,17 +114,13 @@ def main() -> None:
             nnzoo("inspect", f"checkpoints/{run}", "--json")
             nnzoo("report", f"checkpoints/{run}")
         nnzoo("report", "checkpoints/cnn_mnist", "checkpoints/mlp")
-        for made, wanted in (
-            ("cnn_mnist/inspect/sheet.png", "sheet.png"), ("lstm_sine/inspect/gates-l0.png", "gates.png"),
-            ("cnn_mnist/inspect/layer-features.3.png", "layer.png"),
-            ("cnn_mnist/inspect/filters.png", "filters.png"),
-        ):  # fmt: skip
-            shutil.copy(folder / "checkpoints" / made, PICTURES / wanted)
+        for figure, name in FIGURES.items():
+            shutil.copy(folder / "checkpoints" / figure, IMAGES / name)
         page = folder / "checkpoints" / "cnn_mnist" / "report.html"
-        shot(page, folder, PICTURES / "report.png", 1120, 1500)
-        shot(page, folder, PICTURES / "report-phone.png", 390, 1400, dark=True)
-        shot(folder / "checkpoints" / "lstm_sine" / "report.html", folder, PICTURES / "report-dark.png", 1120, 1500,
-             dark=True)  # fmt: skip
+        shot(page, folder, IMAGES / "report.png", 1120, 1500)
+        shot(page, folder, IMAGES / "report-phone.png", 390, 1400, dark=True)
+        page = folder / "checkpoints" / "lstm_sine" / "report.html"
+        shot(page, folder, IMAGES / "report-dark.png", 1120, 1500, dark=True)
 
 
 if __name__ == "__main__":
