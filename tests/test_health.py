@@ -161,7 +161,7 @@ def test_each_layer_of_a_stack_is_told_apart() -> None:
     x, _ = split.batch(diagnostics.spread_rows(len(split), 32, run.network.device))
     states, _ = first(run.network.preprocess(x).flatten(1, 2))
     assert seen.layers[0].mean == pytest.approx(states.mean().item(), abs=1e-6)
-    assert seen.layers[0].spread == pytest.approx(states.std(correction=0).item(), rel=1e-5)
+    assert seen.layers[0].std == pytest.approx(states.std(correction=0).item(), rel=1e-5)
 
 
 def test_multiply_adds_of_convolutions_and_linear_layers() -> None:
@@ -178,8 +178,8 @@ def test_time_is_the_gradient_at_the_input_of_each_step() -> None:
     x.requires_grad_()
     network.eval()
     (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
-    assert seen.time == pytest.approx(x.grad.norm(dim=(0, 2)).tolist(), rel=1e-5)
-    assert looked(zoo.config("cnn", "series"))[1].time is None
+    assert seen.time_gradients == pytest.approx(x.grad.norm(dim=(0, 2)).tolist(), rel=1e-5)
+    assert looked(zoo.config("cnn", "series"))[1].time_gradients is None
 
 
 def test_dead_units_are_those_that_nothing_goes_back_through() -> None:

@@ -35,7 +35,7 @@ def names(classes: int) -> list[str]:
 def classified(classes: int, *batches: tuple[Tensor, Tensor]) -> dict[str, Any]:
     sums = ClassificationMetrics(classes, CPU)
     for output, target in batches:
-        sums.add(output, target)
+        sums.update(output, target)
     return sums.compute(names(classes))
 
 
@@ -136,9 +136,9 @@ def test_metrics_do_not_depend_on_how_rows_are_cut_into_batches(cuts: list[int],
     assert whole == parts
     sums = RegressionMetrics(torch.zeros(12), CPU)
     for p in pieces:
-        sums.add(logits[p], logits.flip(0)[p])
+        sums.update(logits[p], logits.flip(0)[p])
     once = RegressionMetrics(torch.zeros(12), CPU)
-    once.add(logits, logits.flip(0))
+    once.update(logits, logits.flip(0))
     for key in ("n", "mse", "rmse", "mae", "r2"):
         assert sums.compute(names(12))[key] == pytest.approx(once.compute(names(12))[key], rel=1e-9)
 
@@ -155,7 +155,7 @@ def test_of_two_classes_ranking_is_that_of_scikit_learn(
     truth = torch.tensor([label for _, label in rows])
     sums = ClassificationMetrics(2, CPU, len(rows))
     for piece in torch.arange(len(rows)).split(batch):
-        sums.add(logits[piece], truth[piece])
+        sums.update(logits[piece], truth[piece])
     report = sums.compute(names(2))
     chances = logits.softmax(1)[:, 1].double()
     with warnings.catch_warnings():
@@ -167,10 +167,16 @@ def test_of_two_classes_ranking_is_that_of_scikit_learn(
     # Of several processes each adds its rows, in places of its own.
     half = len(rows) // 2
     parts = [ClassificationMetrics(2, CPU, len(rows), first) for first in (0, half)]
-    parts[0].add(logits[:half], truth[:half])
-    parts[1].add(logits[half:], truth[half:])
-    parts[0].merge(parts[1])
+    parts[0].update(logits[:half], truth[:half])
+    parts[1].update(logits[half:], truth[half:])
+    add_up(parts[0], parts[1])
     assert str(parts[0].compute(names(2))) == str(report)
+
+
+def add_up(metrics: MetricState, other: MetricState) -> None:
+    """Add up the tensors of two processes, as all_reduce does."""
+    for name, tensor in metrics.tensors.items():
+        tensor += other.tensors[name]
 
 
 def filled(kind: str, part: slice) -> Any:
@@ -179,14 +185,14 @@ def filled(kind: str, part: slice) -> Any:
     target = torch.randint(11, (40,), generator=generator)[part]
     if kind == "classification":
         classes = ClassificationMetrics(11, CPU)
-        classes.add(output, target)
+        classes.update(output, target)
         return classes
     if kind == "regression":
         numbers = RegressionMetrics(torch.ones(11), CPU)
-        numbers.add(output, output.flip(1), float(len(output)))
+        numbers.update(output, output.flip(1), float(len(output)))
         return numbers
     training = RunningLoss(True)
-    training.add(float(output.double().sum()), float(len(output)), 3.0, len(output))
+    training.update(float(output.double().sum()), float(len(output)), 3.0, len(output))
     return training
 
 
@@ -199,7 +205,7 @@ def assert_same(a: Any, b: Any) -> None:
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_merging_two_halves_is_one_pass(kind: str) -> None:
     first, second = filled(kind, slice(0, 13)), filled(kind, slice(13, 40))
-    first.merge(second)
+    add_up(first, second)
     assert_same(first, filled(kind, slice(0, 40)))
 
 
@@ -210,17 +216,17 @@ def test_sums_survive_saving_and_do_not_share_memory_with_it(kind: str) -> None:
     empty.load(state)
     assert_same(empty, sums)
     if isinstance(empty, MetricState):
-        empty.merge(sums)
+        add_up(empty, sums)
     else:
-        empty.add(1.0, 1.0, 1.0, 1)
+        empty.update(1.0, 1.0, 1.0, 1)
     for name, tensor in sums.state().items():
         assert torch.equal(tensor, state[name]), name
 
 
 def test_training_sums_weigh_batches_by_their_rows() -> None:
     sums = RunningLoss(True)
-    sums.add(6.0, 3.0, 2, 3)
-    sums.add(10.0, 1.0, 1, 1)
+    sums.update(6.0, 3.0, 2, 3)
+    sums.update(10.0, 1.0, 1, 1)
     assert sums.compute() == {"loss": 4.0, "accuracy": 0.75}
 
 
@@ -252,7 +258,7 @@ def regressed(
 ) -> dict[str, Any]:
     sums = RegressionMetrics(target[0] if centre is None else centre, CPU)
     for x, y in zip(output.split(batch), target.split(batch), strict=True):
-        sums.add(x, y)
+        sums.update(x, y)
     return sums.compute([f"y{i}" for i in range(target.shape[1])])
 
 
@@ -321,7 +327,7 @@ def test_sums_lie_on_their_device_in_exact_types(make: Any) -> None:
         counts = name in ("n", "confusion", "top5", "positives")
         assert tensor.dtype == (torch.int64 if counts else torch.float64), name
     if isinstance(sums, RegressionMetrics):
-        assert (sums.centre.device.type, sums.centre.dtype) == ("meta", torch.float64)
+        assert (sums.offset.device.type, sums.offset.dtype) == ("meta", torch.float64)
 
 
 def test_training_sums_of_nothing_are_not_numbers() -> None:
@@ -331,8 +337,8 @@ def test_training_sums_of_nothing_are_not_numbers() -> None:
 def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() -> None:
     sums = RegressionMetrics(torch.zeros(2), CPU)
     output, target = torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([[1.0, 1.0], [2.0, 9.0]])
-    sums.add(output, target, torch.tensor(3.0))
-    sums.add(output, target, 5.0)
+    sums.update(output, target, torch.tensor(3.0))
+    sums.update(output, target, 5.0)
     result = sums.compute(["u", "v"])
     assert (result["n"], result["loss"]) == (4, 2.0)
     assert result["per_output"] == [
@@ -341,7 +347,7 @@ def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() 
     ]
     assert "per_output" not in RegressionMetrics(torch.zeros(1), CPU).compute(["u"])
     one = RegressionMetrics(torch.zeros(1), CPU)
-    one.add(output[:, :1], target[:, :1])
+    one.update(output[:, :1], target[:, :1])
     assert "per_output" not in one.compute(["u"])
 
 

@@ -244,7 +244,7 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     network = train("mlp", "image")
     save_digits("d")
     whole = joined(predict(network, "d"))
-    monkeypatch.setattr("nnzoo.evaluation.evaluate.MAX_ROWS", 7)
+    monkeypatch.setattr("nnzoo.evaluation.evaluate.MAX_BATCH_ROWS", 7)
     read = 0
     decode = reading.decode_in_turn
 

@@ -281,13 +281,13 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     )
     nnzoo("train", "-c", "r.yaml")
     result = nnzoo("eval", "checkpoints/r", "--json").json
-    from nnzoo.evaluation.evaluate import outputs
+    from nnzoo.evaluation.evaluate import iter_outputs
     from nnzoo.models.network import read_dataset
     from nnzoo.runs.run import load_network
 
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
     split = read_dataset(network.config, network.facts).splits["test"]
-    pairs = list(outputs(network, network.prepare(split), torch.device("cpu")))
+    pairs = list(iter_outputs(network, network.prepare(split), torch.device("cpu")))
     answer = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
     truth = split.targets().numpy()
     assert result["n"] == len(truth)

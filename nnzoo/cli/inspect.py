@@ -86,7 +86,7 @@ def inspect(
     if json_:
         console.print_json({
             "checkpoint": str(trained.file), "split": shown, "layers": layers,
-            "gradient_over_time": look.time, "findings": [asdict(each) for each in findings],
+            "gradient_over_time": look.time_gradients, "findings": [asdict(each) for each in findings],
             "files": [{"file": str(path), "shows": caption} for path, caption in written],
         })  # fmt: skip
         return

@@ -1,4 +1,4 @@
-"""One pass forward and back, looked at from inside: what each layer gives and what the loss asks of it."""
+"""Statistics of every layer in one forward and backward pass: activations, dead units, gradient norms."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.
 
 @dataclass
 class LayerStats:
-    """A layer on some rows.
+    """Statistics of one layer on a batch.
 
-    shape: of its output, without the batch; multiply_adds: for one row; mean, spread: of its output;
-    dead: of an activation or recurrent layer, how many of its `units` (channels, features, states)
-    stand at a flat end, -1, 0 or 1, for every row, so that nothing goes back through them; gradient,
-    weight: norms of its parameters. None where there is none.
+    shape: of the output, without the batch dimension. multiply_adds: per sample. mean, std: of the
+    output. units, dead: of an activation or recurrent layer, how many channels, features or states it
+    has, and how many of them are saturated (-1, 0 or 1) for every sample, hence have zero gradient.
+    gradient, weight: norms over its parameters. inputs: input features or channels. None where a layer
+    has no such value.
     """
 
     name: str
@@ -34,31 +35,33 @@ class LayerStats:
     parameters: int
     multiply_adds: int
     mean: float | None = None
-    spread: float | None = None
+    std: float | None = None
     dead: int | None = None
     units: int | None = None
     gradient: float | None = None
     weight: float | None = None
     inputs: int | None = None
-    """Features or channels it takes; None where it has no such number."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the object of `nnzoo inspect --json`, which calls the standard deviation "spread"."""
+        return {"spread" if key == "std" else key: value for key, value in asdict(self).items()}
 
 
 @dataclass
 class NetworkStats:
-    """Layers from input to output; of sequences also the norm of the loss's gradient at the input
-    of each time step."""
+    """Statistics of the layers from input to output on a batch of `samples`.
+
+    time_gradients: for sequences, the norm of the loss's gradient at the input of each time step.
+    """
 
     layers: list[LayerStats]
-    time: list[float] | None = None
-    rows: int = 0
+    time_gradients: list[float] | None = None
+    samples: int = 0
 
-    def label(self, layer: LayerStats) -> str:
-        """A layer for people: "layer 1 of 9 (Linear 64→32, 'features.0')", counting those that have
-        weights; others by type and name."""
-        weighted = [each for each in self.layers if each.multiply_adds]
+    def describe(self, layer: LayerStats) -> str:
+        """Name a layer for people: "layer 1 of 9 (Linear 64→32, 'features.0')", counting layers that
+        have weights; others by type and name."""
+        weighted = [stats for stats in self.layers if stats.multiply_adds]
         if layer not in weighted:
             return f"{layer.type} '{layer.name}'"
         units = layer.shape[-1] if layer.type in ("Linear", *RECURRENT) else layer.shape[0]
@@ -67,26 +70,26 @@ class NetworkStats:
         return f"layer {number} of {len(weighted)} ({layer.type}{size}, '{layer.name}')"
 
     def gradients(self) -> dict[str, float]:
-        """The gradient norm of each layer that has weights."""
-        return {each.name: each.gradient for each in self.layers if each.gradient is not None}
+        """Return the gradient norm of each layer that has weights."""
+        return {stats.name: stats.gradient for stats in self.layers if stats.gradient is not None}
 
 
 @contextmanager
 def eval_in_fp32(network: Network) -> Iterator[None]:
-    """The network evaluates in float32, uncompiled, as hooks and gradients need it."""
+    """Put the network in evaluation mode, float32 and uncompiled, as hooks and gradients need it."""
     state = network.training, network.precision, network.compiled
     network.eval()
     network.precision, network.compiled = "fp32", None
-    recurrent = [each for each in network.model.modules() if isinstance(each, nn.RNNBase)]
-    dropout = [each.dropout for each in recurrent]
-    for each in recurrent:  # cuDNN goes back through what it did in training alone
-        each.train()
-        each.dropout = 0.0
+    recurrent = [module for module in network.model.modules() if isinstance(module, nn.RNNBase)]
+    dropout = [module.dropout for module in recurrent]
+    for module in recurrent:  # cuDNN can only backpropagate in training mode
+        module.train()
+        module.dropout = 0.0
     try:
         yield
     finally:
-        for each, rate in zip(recurrent, dropout, strict=True):
-            each.dropout = rate
+        for module, probability in zip(recurrent, dropout, strict=True):
+            module.dropout = probability
         network.train(state[0])
         network.precision, network.compiled = state[1:]
 
@@ -94,43 +97,43 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
 def layer_outputs(
     network: Network, x: Tensor
 ) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
-    """Each layer and its output (batch, ...) when the network answers what `preprocess` made, by name
-    and in order; and the network's output. Of a layer that gives several tensors it is the first; one
-    that gives none is left out.
+    """Run the network on a preprocessed batch; return each layer with its output (batch, ...), by name
+    in order, and the network's output.
 
-    A recurrent module counts as one layer for each of its layers, `rnn.l0` first, with all states
-    (batch, time, directions * hidden).
+    A layer that returns several tensors counts with the first one; one without a tensor is left out. A
+    recurrent module counts as its layers, `rnn.l0` first, with all states (batch, time, directions *
+    hidden).
     """
-    found: dict[str, tuple[nn.Module, Tensor]] = {}
+    outputs: dict[str, tuple[nn.Module, Tensor]] = {}
 
-    def note(name: str) -> Callable[..., None]:
+    def make_hook(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(layer, nn.RNNBase):
-                for i, states in enumerate(_states(layer, inputs[0], output[0])):
-                    found[f"{name}.l{i}"] = layer, states
+                for i, states in enumerate(_states_by_layer(layer, inputs[0], output[0])):
+                    outputs[f"{name}.l{i}"] = layer, states
                 return
             while isinstance(output, tuple | list) and output:
                 output = output[0]
             if isinstance(output, Tensor) and output.ndim > 1:
-                found[name or type(layer).__name__] = layer, output
+                outputs[name or type(layer).__name__] = layer, output
 
         return hook
 
     leaves = [(name, m) for name, m in network.model.named_modules() if not list(m.children())]
-    handles = [layer.register_forward_hook(note(name)) for name, layer in leaves]
+    handles = [layer.register_forward_hook(make_hook(name)) for name, layer in leaves]
     try:
         output = network.respond(x)
     finally:
         for handle in handles:
             handle.remove()
-    return found, output
+    return outputs, output
 
 
-def _states(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
-    """All states of each layer of a recurrent module, which gives those of the top one alone."""
+def _states_by_layer(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
+    """Return all states of each layer; the module itself returns those of the top layer only."""
     if module.num_layers == 1:
         return [top]
-    # Copies: on CUDA a layer of its own moves its parameters to other memory.
+    # On CUDA, a layer that shares parameters would move them to other memory.
     copied = x.device.type == "cuda"
     states = []
     for layer in single_layers(module, copied)[:-1]:
@@ -141,7 +144,7 @@ def _states(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
 
 
 def layer_parameters(module: nn.RNNBase, layer: int) -> dict[str, Tensor]:
-    """The parameters of one layer of a recurrent module, named as those of a first layer."""
+    """Return the parameters of one layer of a recurrent module, named as those of layer 0."""
     mark = f"_l{layer}"
     return {
         name.replace(mark, "_l0"): p
@@ -151,56 +154,57 @@ def layer_parameters(module: nn.RNNBase, layer: int) -> dict[str, Tensor]:
 
 
 def collect_layer_stats(network: Network, x: Tensor, y: Tensor | None = None) -> NetworkStats:
-    """What every layer does with a prepared batch (`Split.batch` of a prepared split).
+    """Collect the statistics of every layer on a prepared batch (`Split.batch` of a prepared split).
 
-    With targets `y`, their loss is taken back through the network too. Nothing of the network, not
-    even `.grad`, is changed.
+    With targets `y` their loss is also backpropagated. The network is left unchanged, `.grad` included.
     """
     with eval_in_fp32(network), torch.set_grad_enabled(y is not None):
         encoded = network.preprocess(x) if network.preprocess.in_kind.name == "image" else x
-        rows = _rows_of_time(network, encoded)
-        if y is not None and rows:
+        time_dim = _time_dim(network, encoded)
+        if y is not None and time_dim:
             encoded = encoded.detach().requires_grad_()
-        found, output = layer_outputs(network, encoded)
-        layers, weights = [], []
-        for name, (module, out) in found.items():
-            parameters = _own(module, name)
-            layers.append(_describe(name, module, out.detach(), parameters))
-            weights.append(parameters)
-        inputs = [encoded] if rows else []
-        wanted = [p for parameters in weights for p in parameters]
-        if y is None or not wanted + inputs:
+        outputs, output = layer_outputs(network, encoded)
+        parameters = [_parameters(module, name) for name, (module, _) in outputs.items()]
+        layers = [
+            _describe(name, module, out.detach(), params)
+            for (name, (module, out)), params in zip(outputs.items(), parameters, strict=True)
+        ]
+        inputs = [encoded] if time_dim else []
+        variables = [p for params in parameters for p in params] + inputs
+        if y is None or not variables:
             return NetworkStats(layers, None, len(x))
         loss = network.task.loss(output, y) / network.task.denominator(y)
-        gradients = list(torch.autograd.grad(loss, wanted + inputs, allow_unused=True))
-        norms = iter(_norms(gradients[: len(wanted)]))
-        for layer, parameters in zip(layers, weights, strict=True):
-            if parameters:
-                layer.gradient = math.hypot(*(next(norms) for _ in parameters))
-        time = None
-        if rows:
-            time = gradients[-1].transpose(0, rows).flatten(1).double().norm(dim=1).tolist()
-        return NetworkStats(layers, time, len(x))
+        gradients = list(torch.autograd.grad(loss, variables, allow_unused=True))
+        norms = iter(_norms(gradients[: len(variables) - len(inputs)]))
+        for layer, params in zip(layers, parameters, strict=True):
+            if params:
+                layer.gradient = math.hypot(*(next(norms) for _ in params))
+        time_gradients = None
+        if time_dim:
+            by_step = gradients[-1].transpose(0, time_dim).flatten(1)
+            time_gradients = by_step.double().norm(dim=1).tolist()
+        return NetworkStats(layers, time_gradients, len(x))
 
 
-def _rows_of_time(network: Network, x: Tensor) -> int:
-    """Which dimension of an input is time: an image is read row by row; 0 where nothing is."""
-    recurrent = any(isinstance(each, nn.RNNBase) for each in network.model.modules())
+def _time_dim(network: Network, x: Tensor) -> int:
+    """Return the dimension of a recurrent network's input that is time (an image is read row by row);
+    0 if there is none."""
+    recurrent = any(isinstance(module, nn.RNNBase) for module in network.model.modules())
     return (2 if x.ndim == 4 else 1) if recurrent and x.ndim > 2 else 0
 
 
-def _own(module: nn.Module, name: str) -> list[Tensor]:
-    """The parameters of a layer; of a recurrent module those of one of its layers."""
+def _parameters(module: nn.Module, name: str) -> list[Tensor]:
+    """Return the parameters of a layer, named as in `layer_outputs`."""
     if isinstance(module, nn.RNNBase):
         return list(layer_parameters(module, int(name.rpartition(".l")[2])).values())
     return list(module.parameters())
 
 
 def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
-    """The norm of each tensor; 0 for None."""
-    there = [t for t in tensors if t is not None]
-    found = iter(torch.stack(torch._foreach_norm(there)).tolist() if there else [])
-    return [0.0 if t is None else next(found) for t in tensors]
+    """Return the norm of each tensor; 0 for None."""
+    present = [t for t in tensors if t is not None]
+    norms = iter(torch.stack(torch._foreach_norm(present)).tolist() if present else [])
+    return [0.0 if t is None else next(norms) for t in tensors]
 
 
 def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor]) -> LayerStats:
@@ -211,29 +215,25 @@ def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor
         parameters=sum(p.numel() for p in parameters),
         multiply_adds=_multiply_adds(module, out, parameters),
         weight=math.hypot(*_norms([p.detach() for p in parameters])) if parameters else None,
-        inputs=_inputs(module, parameters),
+        inputs=_num_inputs(module, parameters),
     )
     if out.device.type == "meta" or not out.numel():
         return layer
     values = out.float()
     layer.mean = float(values.mean())
-    layer.spread = float(values.std(correction=0))
+    layer.std = float(values.std(correction=0))
     if isinstance(module, (*ACTIVATIONS, nn.RNNBase)) and len(out) > 1:
         # Units are the channels of a map (batch, channels, ...), the last dimension of states.
-        axis = (
-            1
-            if values.ndim == 4 or (values.ndim == 3 and not isinstance(module, nn.RNNBase))
-            else -1
-        )
-        by_unit = values.movedim(axis, 0).flatten(1)
+        is_map = values.ndim > 2 and not isinstance(module, nn.RNNBase)
+        by_unit = values.movedim(1 if is_map else -1, 0).flatten(1)
         layer.units = len(by_unit)
         low, high = by_unit.amin(1), by_unit.amax(1)
         layer.dead = int(((low == high) & (low == low.sign())).sum())
     return layer
 
 
-def _inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
-    """The features or channels that a layer with weights takes."""
+def _num_inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
+    """Return the input features or channels of a layer with weights."""
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return module.in_channels
     if isinstance(module, nn.Linear | nn.RNNBase):
@@ -242,9 +242,8 @@ def _inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
 
 
 def _multiply_adds(module: nn.Module, out: Tensor, parameters: list[Tensor]) -> int:
-    """Of one row: every weight once for each place where it is applied."""
-    weights = [p for p in parameters if p.ndim > 1]
-    count = sum(p.numel() for p in weights)
+    """Count the multiply-adds per sample: each weight once per position where it is applied."""
+    count = sum(p.numel() for p in parameters if p.ndim > 1)
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return count * out[0, 0].numel()
     if isinstance(module, nn.RNNBase):

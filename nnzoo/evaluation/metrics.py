@@ -1,7 +1,7 @@
-"""Counts and sums that merge across batches and processes; every metric is computed from them once.
+"""Metrics accumulated over batches and processes: confusion matrix, ranking metrics, regression errors.
 
-Definitions are scikit-learn's: a ratio without a denominator is 0, macro averages run over the
-classes that occur in truth or predictions, several outputs are averaged with equal weight.
+Definitions are scikit-learn's: a ratio with denominator 0 is 0, macro averages run over the classes
+that occur in targets or predictions, and several outputs are averaged with equal weight.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Top-5 of ten classes says little.
+# Top-5 accuracy of fewer classes says little.
 TOP5_CLASSES = 11
-# The confusion matrix has their square: 200 MB, and as much again as JSON.
+# A confusion matrix of 5000² counts takes 200 MB, and as much again as JSON.
 MAX_CLASSES = 5000
+# A variance below this fraction of the mean square is rounding error.
 ROUNDING = 1e-13
-Z95 = 1.959963984540054
+Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 class MetricState:
-    """Named tensors that add up; `state` and `load` let a run stop in the middle of an epoch."""
+    """Named tensors that are summed over batches and processes; `state` and `load` are for checkpoints
+    within an epoch."""
 
     def __init__(self, device: torch.device, **tensors: Tensor) -> None:
         self.tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
@@ -34,44 +36,45 @@ class MetricState:
         for name, tensor in self.tensors.items():
             tensor.copy_(state[name])
 
-    def merge(self, other: MetricState) -> None:
-        """Add what another object has seen."""
-        for name, tensor in self.tensors.items():
-            tensor += other.tensors[name].to(tensor.device)
+    def compute(self, names: list[str]) -> dict[str, Any]:
+        """Return the metrics. names: one per output."""
+        raise NotImplementedError
 
 
 class RunningLoss:
-    """Loss, and for classes the share of right answers, over the batches of an epoch."""
+    """Training loss, and accuracy for classes, over the batches of an epoch."""
 
-    def __init__(self, classify: bool) -> None:
-        self.classify = classify
-        self.numbers = dict.fromkeys(("loss", "weight", "right", "rows"), 0.0)
+    def __init__(self, is_classification: bool) -> None:
+        self.is_classification = is_classification
+        # The names are those of checkpoints.
+        self.sums = dict.fromkeys(("loss", "weight", "right", "rows"), 0.0)
 
-    def add(self, loss: float, weight: float, right: float, rows: int) -> None:
-        """loss: summed over the rows of a batch; weight: what its mean is divided by; right: answers
-        that are."""
-        for name, number in zip(self.numbers, (loss, weight, right, rows), strict=True):
-            self.numbers[name] += number
+    def update(self, loss_sum: float, denominator: float, num_correct: float, rows: int) -> None:
+        """Add a batch: its summed loss, the denominator of its mean loss, its correct predictions."""
+        batch = (loss_sum, denominator, num_correct, rows)
+        self.sums = {
+            name: total + x for (name, total), x in zip(self.sums.items(), batch, strict=True)
+        }
 
     def state(self) -> dict[str, Tensor]:
-        return {name: torch.tensor(n, dtype=torch.float64) for name, n in self.numbers.items()}
+        return {name: torch.tensor(x, dtype=torch.float64) for name, x in self.sums.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        self.numbers = {name: state[name].item() for name in self.numbers}
+        self.sums = {name: state[name].item() for name in self.sums}
 
     def compute(self) -> dict[str, float]:
-        loss, weight, right, rows = self.numbers.values()
-        result = {"loss": loss / weight if weight else math.nan}
-        if self.classify:
-            result["accuracy"] = right / rows if rows else math.nan
+        loss_sum, denominator, num_correct, rows = self.sums.values()
+        result = {"loss": loss_sum / denominator if denominator else math.nan}
+        if self.is_classification:
+            result["accuracy"] = num_correct / rows if rows else math.nan
         return result
 
 
 class ClassificationMetrics(MetricState):
-    """Confusion counts (rows: truth), log loss and top-5 hits; of two classes also each row's score.
+    """Confusion matrix (rows: targets), log loss and top-5 hits; for two classes also each row's score.
 
-    rows, first: how many rows the split has, and the first of them that is added here. Each row's
-    score has its place, zero until it is added, so that scores of several processes add up too.
+    rows, first: the number of rows of the split and the first one that is added here. Each row has its
+    own element of `scores`, zero until it is added, so that the scores of several processes add up.
     """
 
     def __init__(self, classes: int, device: torch.device, rows: int = 0, first: int = 0) -> None:
@@ -87,8 +90,8 @@ class ClassificationMetrics(MetricState):
             positives=torch.zeros(ranked, dtype=torch.int64),
         )
 
-    def add(self, output: Tensor, target: Tensor) -> None:
-        """output: logits (batch, classes); target: classes (batch,) int64."""
+    def update(self, output: Tensor, target: Tensor) -> None:
+        """Add a batch. output: logits (batch, classes); target: class indices (batch,) int64."""
         output = output.float()
         pairs = target * self.classes + output.argmax(1)
         counts = torch.bincount(pairs, minlength=self.classes**2)
@@ -105,15 +108,15 @@ class ClassificationMetrics(MetricState):
             self.tensors["positives"][added] = target
             self.next_row = added.stop
 
-    def compute(self, labels: list[str]) -> dict[str, Any]:
-        """The metrics of nnzoo's JSON for classification; n = 0 gives nan."""
+    def compute(self, names: list[str]) -> dict[str, Any]:
+        """Return the metrics of `nnzoo eval --json`; nan without rows. names: the classes."""
         confusion = self.tensors["confusion"].cpu()
         n = int(confusion.sum())
         result: dict[str, Any] = {
             "n": n,
             "loss": self.tensors["loss"].item() / n if n else math.nan,
         }
-        result |= classification_report(confusion, labels)
+        result |= classification_report(confusion, names)
         if self.classes >= TOP5_CLASSES:
             result["top5_accuracy"] = int(self.tensors["top5"]) / n if n else math.nan
         if len(self.tensors["scores"]):
@@ -123,14 +126,14 @@ class ClassificationMetrics(MetricState):
 
 
 def ranking_report(scores: Tensor, positives: Tensor) -> dict[str, float]:
-    """How well scores (rows,) rank the positive rows (rows,) of 0 and 1 above the others.
+    """Return the area under the ROC curve and the average precision.
 
-    auc: area under the ROC curve; average_precision: mean precision at the rank of each positive.
-    Equal scores share a rank, as in scikit-learn. Of one class alone, auc is nan.
+    scores: (rows,) of the positive class; positives: (rows,) of 0 and 1. Equal scores share a rank, as
+    in scikit-learn. With rows of only one class `auc` is nan.
     """
     order = scores.argsort(descending=True)
     ranked = scores[order]
-    # The last of each stretch of equal scores.
+    # The last row of each group of equal scores.
     ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero()[:, 0], torch.tensor([len(ranked) - 1])])
     hits = positives[order].cumsum(0)[ends]
     misses = ends + 1 - hits
@@ -145,9 +148,9 @@ def ranking_report(scores: Tensor, positives: Tensor) -> dict[str, float]:
 
 
 def classification_report(confusion: Tensor, labels: list[str]) -> dict[str, Any]:
-    """Everything that follows from a confusion matrix (classes, classes), rows: truth."""
+    """Return every metric of a confusion matrix (classes, classes), rows: targets."""
     n = int(confusion.sum())
-    right = int(confusion.diagonal().sum())
+    correct = int(confusion.diagonal().sum())
     support = confusion.sum(1).tolist()
     predicted = confusion.sum(0).tolist()
     per_class = []
@@ -169,8 +172,8 @@ def classification_report(confusion: Tensor, labels: list[str]) -> dict[str, Any
         )
     occurring = [c for i, c in enumerate(per_class) if support[i] or predicted[i]]
     result: dict[str, Any] = {
-        "accuracy": right / n if n else math.nan,
-        "accuracy_ci95": list(wilson_interval(right, n)),
+        "accuracy": correct / n if n else math.nan,
+        "accuracy_ci95": list(wilson_interval(correct, n)),
     }
     for key in ("precision", "recall", "f1"):
         values = [c[key] for c in occurring]
@@ -186,30 +189,31 @@ def classification_report(confusion: Tensor, labels: list[str]) -> dict[str, Any
     return result
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _ratio(part: float, total: float) -> float:
+    return part / total if total else 0.0
 
 
-def wilson_interval(right: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); (0, 1) where nothing was seen."""
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a proportion (Wilson 1927); (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
-    share = right / n
-    centre = share + Z95**2 / (2 * n)
-    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
+    fraction = correct / n
+    center = fraction + Z95**2 / (2 * n)
+    half_width = Z95 * math.sqrt(fraction * (1 - fraction) / n + Z95**2 / (4 * n * n))
     scale = 1 + Z95**2 / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    return max(0.0, (center - half_width) / scale), min(1.0, (center + half_width) / scale)
 
 
 class RegressionMetrics(MetricState):
-    """Squared and absolute errors, and the spread of the truth, a column an output.
+    """Squared and absolute errors and the variance of the targets, per output.
 
-    centre: (outputs,) a value near the truth's mean; sums of squares around it keep their digits.
+    offset: (outputs,) values near the means of the targets; subtracting them first keeps the digits of
+    the sum of squares.
     """
 
-    def __init__(self, centre: Tensor, device: torch.device) -> None:
-        zeros = torch.zeros(len(centre), dtype=torch.float64)
-        self.centre = centre.double().to(device)
+    def __init__(self, offset: Tensor, device: torch.device) -> None:
+        zeros = torch.zeros(len(offset), dtype=torch.float64)
+        self.offset = offset.double().to(device)
         super().__init__(
             device,
             n=torch.zeros((), dtype=torch.int64),
@@ -220,11 +224,11 @@ class RegressionMetrics(MetricState):
             loss=torch.zeros((), dtype=torch.float64),
         )
 
-    def add(self, output: Tensor, target: Tensor, loss: Tensor | float = 0.0) -> None:
-        """output, target: (batch, outputs) in the target's own units; loss: summed over the batch."""
+    def update(self, output: Tensor, target: Tensor, loss: Tensor | float = 0.0) -> None:
+        """Add a batch. output, target: (batch, outputs) in original units; loss: summed over the batch."""
         output, target = output.double(), target.double()
         error = output - target
-        shifted = target - self.centre
+        shifted = target - self.offset
         self.tensors["n"] += len(target)
         self.tensors["squared"] += (error**2).sum(0)
         self.tensors["absolute"] += error.abs().sum(0)
@@ -233,17 +237,16 @@ class RegressionMetrics(MetricState):
         self.tensors["loss"] += loss
 
     def compute(self, names: list[str]) -> dict[str, Any]:
-        """The metrics of nnzoo's JSON for numbers; names: one an output."""
+        """Return the metrics of `nnzoo eval --json`. names: one per output."""
         n = int(self.tensors["n"])
         if n == 0:
             return {"n": 0, **dict.fromkeys(("loss", "mse", "rmse", "mae", "r2"), math.nan)}
         mse = (self.tensors["squared"] / n).tolist()
         mae = (self.tensors["absolute"] / n).tolist()
-        around = self.tensors["truth_squared"] / n
-        spread = around - (self.tensors["truth"] / n) ** 2
-        # What is left of a truth that never changes is rounding.
-        spread = torch.where(spread > ROUNDING * around, spread, 0.0)
-        r2 = [_r2(error, variance) for error, variance in zip(mse, spread.tolist(), strict=True)]
+        mean_square = self.tensors["truth_squared"] / n
+        variance = mean_square - (self.tensors["truth"] / n) ** 2
+        variance = torch.where(variance > ROUNDING * mean_square, variance, 0.0)
+        r2 = [_r2(error, v) for error, v in zip(mse, variance.tolist(), strict=True)]
         outputs = [
             {"name": name, "mse": mse[i], "rmse": math.sqrt(mse[i]), "mae": mae[i], "r2": r2[i]}
             for i, name in enumerate(names)
@@ -257,7 +260,7 @@ class RegressionMetrics(MetricState):
 
 
 def _r2(mse: float, variance: float) -> float:
-    """Coefficient of determination; scikit-learn's convention where the truth never changes."""
+    """Return the coefficient of determination; constant targets follow scikit-learn's convention."""
     if variance > 0:
         return 1 - mse / variance
     return 1.0 if mse == 0 else 0.0

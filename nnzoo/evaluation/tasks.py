@@ -1,4 +1,4 @@
-"""What the network's outputs mean: the loss, the metrics, and answers in the target's own units."""
+"""Tasks: loss, metrics and postprocessing of the outputs of classification, regression and forecasting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import TaskName
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.evaluation.metrics import MAX_CLASSES, ClassificationMetrics, RegressionMetrics
+from nnzoo.evaluation.metrics import (
+    MAX_CLASSES,
+    ClassificationMetrics,
+    MetricState,
+    RegressionMetrics,
+)
 from nnzoo.kernels.loss import judge, takes
 
 Reduction = Literal["sum", "none"]
@@ -24,69 +29,121 @@ REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
 
 
 class LossResult(NamedTuple):
-    """What a batch of one or several members has lost."""
+    """Loss of a batch of one or several members, and where backpropagation starts."""
 
     output: Tensor
+    """The network's outputs if `gradient` is given, else the sum of the members' mean losses."""
     gradient: Tensor | None
-    """From where, and with what, to go back: the gradient of the sum of the members' mean losses."""
+    """Gradient of the sum of the members' mean losses with respect to `output`."""
     loss_sums: Tensor | list[float]
-    """Of each member, summed over its rows."""
+    """(members,) losses summed over the rows."""
     num_correct: Tensor | list[int]
-    """Of classes, how many of its answers are."""
+    """(members,) correct predictions; zeros for regression."""
 
     def backward(self) -> None:
-        """Add to the gradients of all weights."""
+        """Accumulate the gradients of all weights."""
         if self.gradient is None:
             self.output.backward()
         else:
-            # Tensor.backward with a gradient loads sympy to check its shape: 0.3 s and 25 MB.
+            # Tensor.backward with a gradient imports sympy to check its shape: 0.3 s and 25 MB.
             Variable._execution_engine.run_backward(
-                (self.output,), (self.gradient,), False, False, (), allow_unreachable=True,
+                (self.output,),
+                (self.gradient,),
+                False,
+                False,
+                (),
+                allow_unreachable=True,
                 accumulate_grad=True,
-            )  # fmt: skip
+            )
 
     def to_lists(self) -> tuple[list[float], list[int]]:
-        """Losses and right answers; on a GPU a wait for what they come from."""
-        losses, right = self.loss_sums, self.num_correct
+        """Return `loss_sums` and `num_correct` as lists; on a GPU this synchronizes."""
+        loss_sums, num_correct = self.loss_sums, self.num_correct
         return (
-            losses if isinstance(losses, list) else losses.tolist(),
-            right if isinstance(right, list) else right.tolist(),
+            loss_sums if isinstance(loss_sums, list) else loss_sums.tolist(),
+            num_correct if isinstance(num_correct, list) else num_correct.tolist(),
         )
 
 
-class _Task(nn.Module):
-    """What both tasks have in common: how a step of training looks at outputs."""
+class Task(nn.Module):
+    """Meaning of a network's outputs (batch, outputs): loss, metrics and predictions.
+
+    names: the class or the target of each output. metric_names: the metrics of an epoch that can be
+    monitored. A batch's mean loss is `loss` divided by `denominator`.
+    """
 
     is_classification: bool
+    names: list[str]
+    metric_names: tuple[str, ...]
     use_native = False
-    """Whether native losses may be used; the network sets it."""
+    """Whether native losses may be used; set by the network."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs per row."""
+        return len(self.names)
+
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        """Return the loss summed over the batch, or of each row (batch,)."""
+        raise NotImplementedError
+
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        """Name, option and class weights of the native kernel's loss."""
+        raise NotImplementedError
+
+    def denominator(self, target: Tensor) -> Tensor | float:
+        """Return the divisor that makes the summed loss of these targets a mean."""
+        return float(len(target))
+
+    def postprocess(self, output: Tensor) -> Tensor:
+        """Convert outputs to predictions (batch, outputs): probabilities, or values in original units."""
+        raise NotImplementedError
+
+    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
+        """Return empty metrics for a split of `rows` rows, of which `first` is added first."""
+        raise NotImplementedError
+
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        """Add a batch to metrics."""
+        raise NotImplementedError
+
+    def compute_metrics(self, metrics: MetricState) -> dict[str, Any]:
+        """Return the metrics of `nnzoo eval --json`."""
+        return metrics.compute(self.names)
 
     def compute_loss(
-        self, output: Tensor, target: Tensor, totals: Sequence[Tensor | float]
+        self, output: Tensor, target: Tensor, denominators: Sequence[Tensor | float]
     ) -> LossResult:
-        """What members lose whose rows follow each other; totals: by what each one's summed loss is
-        divided to be its mean."""
-        task, members = cast(Task, self), len(totals)
+        """Compute the loss of a batch of members, whose rows (members * rows, …) follow one another.
+
+        denominators: per member, the divisor of its summed loss.
+        """
+        members = len(denominators)
         if self.use_native:
-            kind, option, weights = task.native_loss
-            numbers = target if self.is_classification else target.to(output.dtype)
-            if takes(output, numbers, kind, weights):
-                by = [float(total) for total in totals]
-                losses, right, gradient = judge(output.detach(), numbers, kind, option, weights, by)
-                return LossResult(output, gradient, losses, right)
+            name, option, weights = self.native_loss
+            targets = target if self.is_classification else target.to(output.dtype)
+            if takes(output, targets, name, weights):
+                divisors = [float(divisor) for divisor in denominators]
+                loss_sums, num_correct, gradient = judge(
+                    output.detach(), targets, name, option, weights, divisors
+                )
+                return LossResult(output, gradient, loss_sums, num_correct)
         if members == 1:
-            each = task.loss(output, target).view(1)
-            root = (each / totals[0]).sum()
+            losses = self.loss(output, target).view(1)
+            mean_loss = (losses / denominators[0]).sum()
         else:
-            each = task.loss(output, target, "none").view(members, -1).sum(1)
-            root = torch.stack([a / b for a, b in zip(each, totals, strict=True)]).sum()
-        hits: Tensor | list[int] = [0] * members
+            losses = self.loss(output, target, "none").view(members, -1).sum(1)
+            mean_loss = torch.stack(
+                [a / b for a, b in zip(losses, denominators, strict=True)]
+            ).sum()
+        correct: Tensor | list[int] = [0] * members
         if self.is_classification:
-            hits = (output.detach().argmax(1) == target).view(members, -1).sum(1)
-        return LossResult(root, None, each.detach(), hits)
+            correct = (output.detach().argmax(1) == target).view(members, -1).sum(1)
+        return LossResult(mean_loss, None, losses.detach(), correct)
 
 
-class Classification(_Task):
+class Classification(Task):
     """Cross entropy over classes; outputs are logits (batch, classes)."""
 
     is_classification = True
@@ -106,14 +163,12 @@ class Classification(_Task):
                 f"{len(labels):,} classes; at most {MAX_CLASSES:,} can be told apart, by a matrix of all "
                 "pairs. Is the target an id, or a number (data.task: regression)?",
             )
-        self.labels = labels
-        self.outputs = len(labels)
-        self.metric_names = CLASSIFICATION_METRICS + (RANKING_METRICS if self.outputs == 2 else ())
+        self.names = labels
+        self.metric_names = CLASSIFICATION_METRICS + (RANKING_METRICS if len(labels) == 2 else ())
         self.label_smoothing = options.label_smoothing
         self.register_buffer("class_weights", class_weights)
 
     def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
-        """Summed over the batch, or of each row; the mean divides by `denominator`."""
         return functional.cross_entropy(
             output,
             target,
@@ -124,36 +179,27 @@ class Classification(_Task):
 
     @property
     def native_loss(self) -> tuple[str, float, Tensor | None]:
-        """Kind, option and weights of the native loss."""
         return "cross_entropy", self.label_smoothing, self.class_weights
 
     def denominator(self, target: Tensor) -> Tensor | float:
-        """What the summed loss of these targets is divided by."""
         if self.class_weights is None:
-            return float(len(target))
+            return super().denominator(target)
         return self.class_weights[target].sum()
 
-    def new_metrics(
-        self, device: torch.device, rows: int = 0, first: int = 0
-    ) -> ClassificationMetrics:
-        """Empty sums for `rows` rows of a split, of which `first` is added first."""
-        return ClassificationMetrics(self.outputs, device, rows, first)
-
-    def update(self, sums: ClassificationMetrics, output: Tensor, target: Tensor) -> None:
-        sums.add(output, target)
-
     def postprocess(self, output: Tensor) -> Tensor:
-        """Outputs as answers: the probability of each class (batch, classes)."""
         return output.softmax(1)
 
-    def compute_metrics(self, sums: ClassificationMetrics) -> dict[str, Any]:
-        return sums.compute(self.labels)
+    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
+        return ClassificationMetrics(self.outputs, device, rows, first)
+
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        cast(ClassificationMetrics, metrics).update(output, target)
 
 
-class Regression(_Task):
-    """Numbers; targets are scaled for the network, metrics are in their own units.
+class Regression(Task):
+    """Regression and forecasting: targets are scaled for the network, metrics are in original units.
 
-    Outputs are (batch, horizon * targets), time first; horizon is 1 where nothing is forecast.
+    Outputs are (batch, horizon * targets), time first; horizon is 1 unless a series is forecast.
     """
 
     metric_names = REGRESSION_METRICS
@@ -172,23 +218,22 @@ class Regression(_Task):
             raise ConfigError.at(
                 "train.label_smoothing", "is for classes, but the target is a number"
             )
-        self.kind = "mse" if options.loss == "auto" else options.loss
+        self.loss_name = "mse" if options.loss == "auto" else options.loss
         self.huber_delta = options.huber_delta
         self.horizon = horizon
-        self.outputs = horizon * len(targets)
         self.names = list(targets)
         if horizon > 1:
             self.names = [f"{name}+{h}" for h in range(1, horizon + 1) for name in targets]
         self.scale = scale
-        # Near the mean of each output, so that the variance of the truth keeps its digits.
+        # Means of the training targets, the offset of RegressionMetrics; checkpoints know it as "centre".
         self.register_buffer("centre", torch.zeros(self.outputs, dtype=torch.float64))
 
     def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
-        """Summed over the batch, or of each row, in scaled units; the mean divides by `denominator`."""
+        """Return the loss in scaled units, averaged over the outputs."""
         target = target.to(output.dtype)
-        if self.kind == "mse":
+        if self.loss_name == "mse":
             total = functional.mse_loss(output, target, reduction=reduction)
-        elif self.kind == "mae":
+        elif self.loss_name == "mae":
             total = functional.l1_loss(output, target, reduction=reduction)
         else:
             total = functional.huber_loss(
@@ -198,39 +243,27 @@ class Regression(_Task):
 
     @property
     def native_loss(self) -> tuple[str, float, Tensor | None]:
-        """Kind, option and weights of the native loss."""
-        return self.kind, self.huber_delta, None
-
-    def denominator(self, target: Tensor) -> Tensor | float:
-        """What the summed loss of these targets is divided by."""
-        return float(len(target))
+        return self.loss_name, self.huber_delta, None
 
     def scaled(self, target: Tensor) -> Tensor:
-        """Targets (..., targets) in the network's units, float64: metrics see them unrounded."""
+        """Scale targets (..., targets) for the network, in float64: metrics see them unrounded."""
         return self.scale(target.double())
 
     def unscaled(self, output: Tensor) -> Tensor:
-        """Outputs (batch, outputs) in the target's own units, float64."""
+        """Convert outputs (batch, outputs) to original units, float64."""
         steps = output.unflatten(1, (self.horizon, -1))
         return self.scale.inverse(steps).flatten(1)
 
     def postprocess(self, output: Tensor) -> Tensor:
-        """Outputs as answers: values in the target's own units (batch, outputs), float64."""
         return self.unscaled(output)
 
-    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> RegressionMetrics:
-        """Empty sums; `rows` and `first` make no difference to numbers."""
+    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
         return RegressionMetrics(self.centre, device)
 
-    def update(self, sums: RegressionMetrics, output: Tensor, target: Tensor) -> None:
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
         loss = self.loss(output.float(), target).double()
-        sums.add(self.unscaled(output), self.unscaled(target), loss)
-
-    def compute_metrics(self, sums: RegressionMetrics) -> dict[str, Any]:
-        return sums.compute(self.names)
-
-
-Task = Classification | Regression
+        output, target = self.unscaled(output), self.unscaled(target)
+        cast(RegressionMetrics, metrics).update(output, target, loss)
 
 
 def build_task(
@@ -240,7 +273,7 @@ def build_task(
     class_weights: Tensor | None,
     scale: Scale | None,
 ) -> Task:
-    """The task of a data set; raises ConfigError where `train` asks for what it cannot have."""
+    """Build the task of a data set; raises ConfigError if `train` has options of another task."""
     built: Task
     if task == "classification":
         built = Classification(options, spec["labels"], class_weights)

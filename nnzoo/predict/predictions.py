@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.image_files.folder_tree import EXTENSIONS
-from nnzoo.evaluation.evaluate import batch_rows
-from nnzoo.evaluation.tasks import Classification
+from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.models.network import Network
 from nnzoo.text import shorten
 
@@ -122,7 +121,7 @@ def rows_at_once(network: Network) -> int:
     """As many as `evaluate` takes, so that sums are rounded alike."""
     preprocess = network.preprocess
     kind = preprocess.in_kind if preprocess.in_kind.name == "image" else preprocess.out_kind
-    return batch_rows(kind.size)
+    return eval_batch_size(kind.size)
 
 
 @torch.no_grad()
@@ -174,5 +173,4 @@ def _with_nan_noted(pieces: Iterator[Predictions]) -> Iterator[Predictions]:
 
 def answer(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Predictions:
     task = network.task
-    names = task.labels if isinstance(task, Classification) else task.names
-    return Predictions(list(names), task.is_classification, numbers(network, raw), places)
+    return Predictions(list(task.names), task.is_classification, numbers(network, raw), places)

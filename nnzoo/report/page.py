@@ -119,7 +119,7 @@ def one_run(run: RunFacts) -> str:
             "metrics": summary.metric_rows(run.result),
             "layers": look.layers,
             "findings": [str(each) for each in diagnostics.diagnose(look, network.config)],
-            "time": charts.gradient_over_time(look.time) if look.time else None,
+            "time": charts.gradient_over_time(look.time_gradients) if look.time_gradients else None,
             "pictures": _pictures(run),
         }
         parts |= _classes(run) if network.task.is_classification else _numbers(run)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnzoo.evaluation.evaluate import outputs
+from nnzoo.evaluation.evaluate import iter_outputs
 from nnzoo.runs.loaded_run import LoadedRun
 
 Array = np.ndarray[Any, Any]
@@ -46,7 +46,7 @@ def answers(trained: LoadedRun, split: str) -> Compared:
     task: Any = network.task
     truth, answer, sure = [], [], []
     was_training = network.training
-    for output, target in outputs(network, trained.prepared(split), network.device):
+    for output, target in iter_outputs(network, trained.prepared(split), network.device):
         if task.is_classification:
             best = task.postprocess(output).max(1)
             sure.append(best.values.cpu())

@@ -16,7 +16,7 @@ import torch
 
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.evaluation.evaluate import batch_rows
+from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats, collect_layer_stats
 from nnzoo.models.network import Network
 
@@ -62,7 +62,7 @@ def look_at(network: Network, split: Split, rows: int = ROWS) -> NetworkStats:
 def rows_at_once(split: Split, rows: int) -> int:
     """So many rows, or as many as `evaluate` takes at once."""
     x, _ = split.batch(torch.zeros(1, dtype=torch.int64, device=split.targets().device))
-    return min(rows, batch_rows(x.numel()))
+    return min(rows, eval_batch_size(x.numel()))
 
 
 def spread_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:
@@ -83,7 +83,7 @@ def trivial_loss(network: Network, split: Split) -> float:
 def diagnose(seen: NetworkStats, config: RunConfig) -> list[Finding]:
     """What is wrong with the layers, most telling first; empty where nothing is."""
     # A few rows leave many units silent that others wake.
-    enough = seen.rows >= ROWS // 2
+    enough = seen.samples >= ROWS // 2
     found = [_dead(seen, each, config) for each in seen.layers] if enough else []
     found += [_vanishing(seen, config), _vanishing_in_time(seen, config)]
     infinite = [
@@ -92,7 +92,7 @@ def diagnose(seen: NetworkStats, config: RunConfig) -> list[Finding]:
         if each.gradient is not None and not math.isfinite(each.gradient)
     ]
     if infinite:
-        text = f"the gradient of {seen.label(infinite[0])} is not finite"
+        text = f"the gradient of {seen.describe(infinite[0])} is not finite"
         found.append(_exploding(infinite[0].name, text, config))
     return [each for each in found if each is not None]
 
@@ -145,7 +145,7 @@ def _dead(seen: NetworkStats, layer: LayerStats, config: RunConfig) -> Finding |
     help_ += _more_norm(config)
     return Finding(
         "dead", layer.name,
-        f"dead units: {layer.dead:,} of {layer.units:,} in {seen.label(layer)} give the same output for "
+        f"dead units: {layer.dead:,} of {layer.units:,} in {seen.describe(layer)} give the same output for "
         f"every row and no longer learn; {_helps(help_)}",
     )  # fmt: skip
 
@@ -168,16 +168,19 @@ def _vanishing(seen: NetworkStats, config: RunConfig) -> Finding | None:
         help_ += ["fewer layers"]
         return Finding(
             "vanishing", layer.name,
-            f"vanishing gradient: {seen.label(layer)} gets {layer.gradient:.1e}, {seen.label(above)} "
+            f"vanishing gradient: {seen.describe(layer)} gets {layer.gradient:.1e}, {seen.describe(above)} "
             f"{above.gradient:.1e}; the layers near the input barely train; {_helps(help_)}",
         )  # fmt: skip
     return None
 
 
 def _vanishing_in_time(seen: NetworkStats, config: RunConfig) -> Finding | None:
-    if not seen.time:
+    if not seen.time_gradients:
         return None
-    start, most = max(seen.time[: max(1, len(seen.time) // 10)]), max(seen.time)
+    start, most = (
+        max(seen.time_gradients[: max(1, len(seen.time_gradients) // 10)]),
+        max(seen.time_gradients),
+    )
     if not start < VANISHING_IN_TIME * most:
         return None
     help_ = ["model.name: lstm or gru"] if config.model.name == "rnn" else []

@@ -19,7 +19,7 @@ from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.data.dataset import chunks
 from nnzoo.errors import DivergedError
-from nnzoo.evaluation.evaluate import batch_rows
+from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.library import usable
 from nnzoo.models.ensemble import Stacked, obstacle
 from nnzoo.training.optim import Optimizer
@@ -114,7 +114,7 @@ class Together:
         size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
         sums: list[Any] = [self.task.new_metrics(device, len(split)) for _ in self.trainers]
         self.stacked.training = False
-        for piece in chunks(len(split), max(1, batch_rows(size) // count)):
+        for piece in chunks(len(split), max(1, eval_batch_size(size) // count)):
             x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
             output = self.network(x.repeat(count, *[1] * (x.ndim - 1)))
             for each, part in zip(sums, output.chunk(count), strict=True):

@@ -206,7 +206,7 @@ class Trainer:
 
     def note(self, norm: float, loss: float, total: float, right: float, rows: int) -> None:
         """A step was taken on a gradient of this norm; the rest: what `RunningLoss.add` takes of it."""
-        self.sums.add(loss, total, right, rows)
+        self.sums.update(loss, total, right, rows)
         self.norm, self.skipped_in_row = norm, 0
         self.norm_sum += norm
         self.norm_max = max(self.norm_max, norm)
