@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 from torch.nn import functional
 
 from nnzoo import __version__, atomic_io
-from nnzoo.config.show import to_json
+from nnzoo.config.formatting import to_json
 from nnzoo.data.preprocess import OneHot, Scale
 from nnzoo.errors import NnzooError
 from nnzoo.evaluation.tasks import Regression

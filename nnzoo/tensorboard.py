@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnzoo.config.show import to_yaml
+from nnzoo.config.formatting import to_yaml
 from nnzoo.errors import CheckpointError, first_line
 from nnzoo.runs.run import Run
 from nnzoo.status import notice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,3 +38,22 @@ def list_some(names: Sequence[str], shown: int = 3) -> str:
 def plural(count: int, noun: str, plural_noun: str = "") -> str:
     """A count with its noun, "1 row", "1,000 rows"."""
     return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
+
+
+def wrap_text(text: str, width: int, hang: int = 2) -> str:
+    """A text with its lines broken at words; continuations are indented by `hang` more, commands to copy
+    stay on one line."""
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        if len(line) <= width or line.lstrip().startswith(("nnzoo ", "torchrun ")):
+            lines.append(line)
+            continue
+        lines += textwrap.wrap(
+            line,
+            max(width, 20),
+            subsequent_indent=indent + " " * hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)

@@ -36,9 +36,9 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from nnzoo.config import RunConfig, load_config, yaml_parser
-from nnzoo.config.load import SHELVES, bundled_configs, from_dict
-from nnzoo.config.registry import TRAINING
-from nnzoo.config.show import entry_options, to_yaml
+from nnzoo.config.formatting import option_table, to_yaml
+from nnzoo.config.load import REGISTRIES, bundled_configs, from_dict
+from nnzoo.config.registry import DOCUMENTED_OPTIONS
 from nnzoo.errors import ConfigError, NnzooError, UsageError
 
 BLOCK = 250  # cases of one forked process
@@ -137,21 +137,21 @@ class Language:
 
 def language() -> Language:
     texts = [path.read_bytes() for path in bundled_configs()]
-    trees = [yaml_parser.read(text, "").value for text in texts]
+    trees = [yaml_parser.parse_yaml(text, "").value for text in texts]
     keys = {"name": None, "seed": None, "data": None, "model": None, "optim": None, "train": None}
-    for section, shelf in (*SHELVES.items(), ("train", TRAINING)):
-        for name, entry in shelf:
+    for section, registry in (*REGISTRIES.items(), ("train", DOCUMENTED_OPTIONS)):
+        for name, entry in registry:
             place = (
                 section if section != "train" else "train" if name == "train" else "optim.schedule"
             )
             keys |= {f"{place}.name": None}
-            keys |= {f"{place}.{key}": None for key, _, _ in entry_options(entry.options)}
+            keys |= {f"{place}.{key}": None for key, _, _ in option_table(entry.options)}
     flat = [load_config(str(path)).flat() for path in bundled_configs()]
     found = [each.values() for each in flat]
     values = [yaml_parser.scalar(token) for token in TOKENS] + [
         each for some in found for each in some
     ]
-    values += [name for shelf in SHELVES.values() for name in shelf.names()]
+    values += [name for registry in REGISTRIES.values() for name in registry.names()]
     values += [
         0,
         1,
@@ -442,7 +442,7 @@ def check_config(data: bytes, sets: list[str], through_command: bool) -> tuple[s
 
 
 def check_printed(text: str, config: RunConfig) -> None:
-    document = yaml_parser.read(text, "printed")
+    document = yaml_parser.parse_yaml(text, "printed")
     assert not document.issues, f"what is printed cannot be read: {document.issues[0]}"
     assert from_dict(document.value, "printed") == config, "what is printed reads otherwise"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nnzoo.config.registry import DATA, MODELS, TRAINING, Shelf
-from nnzoo.config.show import entry_options, summary
+from nnzoo.config.formatting import first_paragraph, option_table
+from nnzoo.config.registry import DATA, DOCUMENTED_OPTIONS, MODELS, Registry
 
 HEAD = """# The YAML language
 
@@ -25,15 +25,15 @@ paths are relative to the file; durations are written `1 epoch`, `500 steps` or 
 """
 
 
-def shelf_text(title: str, shelf: Shelf) -> str:
+def registry_text(title: str, registry: Registry) -> str:
     """One family as Markdown tables; entries with the same options share one."""
     groups: dict[type, list[str]] = {}
-    for name, entry in shelf:
+    for name, entry in registry:
         groups.setdefault(entry.options, []).append(name)
     parts = [f"\n## {title}\n"]
     for options, names in groups.items():
-        parts.append(f"\n### {', '.join(names)}\n\n{summary(options)}\n")
-        rows = entry_options(options)
+        parts.append(f"\n### {', '.join(names)}\n\n{first_paragraph(options)}\n")
+        rows = option_table(options)
         if rows:
             parts.append("\n| key | default | meaning |\n|---|---|---|\n")
             parts += [
@@ -47,9 +47,9 @@ def reference() -> str:
     """The whole page."""
     return (
         HEAD
-        + shelf_text("`model`", MODELS)
-        + shelf_text("`data`", DATA)
-        + shelf_text("`optim`, `optim.schedule`, `train` and `sweep`", TRAINING)
+        + registry_text("`model`", MODELS)
+        + registry_text("`data`", DATA)
+        + registry_text("`optim`, `optim.schedule`, `train` and `sweep`", DOCUMENTED_OPTIONS)
     )
 
 

@@ -24,7 +24,7 @@ from nnzoo import __version__
 from nnzoo.cli import COMMANDS
 from nnzoo.config import DATA, MODELS, load_config, yaml_parser
 from nnzoo.config.load import bundled_configs
-from nnzoo.config.registry import TRAINING
+from nnzoo.config.registry import DOCUMENTED_OPTIONS
 
 NNZOO = Callable[..., Any]
 FIRST = "data: digits\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: 1}\n"
@@ -132,17 +132,18 @@ def test_a_wrong_value_of_an_option_is_one_message(
 
 
 @pytest.mark.parametrize(
-    ("command", "shelf"), [("models", MODELS), ("datasets", DATA), ("training", TRAINING)]
+    ("command", "registry"),
+    [("models", MODELS), ("datasets", DATA), ("training", DOCUMENTED_OPTIONS)],
 )
 def test_a_listing_shows_each_entry_and_each_of_its_options(
-    nnzoo: NNZOO, command: str, shelf: Any
+    nnzoo: NNZOO, command: str, registry: Any
 ) -> None:
     result = nnzoo(command, "--json")
     assert (result.code, result.err) == (0, "")
     listed = result.json
-    assert set(listed) == {name for name, _ in shelf}
+    assert set(listed) == {name for name, _ in registry}
     text = nnzoo(command).out
-    for name, entry in shelf:
+    for name, entry in registry:
         assert name in text
         summary, options = listed[name]["summary"], listed[name]["options"]
         assert summary and summary.split(",")[0] in text
@@ -229,8 +230,10 @@ def test_schema_is_one_json_schema_that_knows_a_typo(nnzoo: NNZOO) -> None:
     assert (result.code, result.err) == (0, "")
     validator = jsonschema.Draft202012Validator(json.loads(result.out))
     validator.check_schema(validator.schema)
-    assert list(validator.iter_errors(yaml_parser.read(FIRST, "f").value)) == []
-    assert len(list(validator.iter_errors(yaml_parser.read(FIRST + "sed: 1", "f").value))) == 1
+    assert list(validator.iter_errors(yaml_parser.parse_yaml(FIRST, "f").value)) == []
+    assert (
+        len(list(validator.iter_errors(yaml_parser.parse_yaml(FIRST + "sed: 1", "f").value))) == 1
+    )
 
 
 # Check.

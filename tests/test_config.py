@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnzoo.config import DATA, MODELS, OPTIMIZERS, RunConfig, load_config, yaml_parser
-from nnzoo.config.describe import accepts, json_schema, node_at
+from nnzoo.config.formatting import config_with_sweep, header_comment, resolved_lines, to_yaml
+from nnzoo.config.json_schema import accepts, json_schema, node_at
 from nnzoo.config.load import bundled_configs, find_config, from_dict, parse
 from nnzoo.config.model_options import Activation
 from nnzoo.config.options import parse_duration
-from nnzoo.config.registry import TRAINING
-from nnzoo.config.show import checked, header_lines, resolved_lines, to_yaml
+from nnzoo.config.registry import DOCUMENTED_OPTIONS
 from nnzoo.config.train_options import MonitorName, TrainOptions
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
@@ -27,7 +27,7 @@ FIRST = "data: digits\nmodel: cnn\n"
 
 
 def config(text: str, *sets: str) -> RunConfig:
-    return parse(yaml_parser.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
+    return parse(yaml_parser.parse_yaml(text, "f.yaml"), "f.yaml", sets, default_name="f")
 
 
 def faults(text: str, *sets: str) -> list[tuple[str, str, str]]:
@@ -282,8 +282,8 @@ def test_an_unknown_key_says_what_was_meant_or_what_is_known(line: str, hint: st
 def test_no_fault_speaks_of_pydantic() -> None:
     told = 0
     wrong: list[Any] = [None, True, -1, 1.5, "x", [], ["x"], {}, {"x": 1}, [[1]], {"name": "x"}]
-    for section, shelf in (("data", DATA), ("model", MODELS), ("optim", OPTIMIZERS)):
-        for name, entry in {entry.options: (name, entry) for name, entry in shelf}.values():
+    for section, registry in (("data", DATA), ("model", MODELS), ("optim", OPTIMIZERS)):
+        for name, entry in {entry.options: (name, entry) for name, entry in registry}.values():
             for key in entry.options.model_fields:
                 for value in wrong:
                     tree = {"name": "f", "data": "digits", "model": "mlp"}
@@ -516,7 +516,7 @@ def test_faults_of_the_file_and_of_set_come_together() -> None:
 
 
 def test_reading_a_document_again_gives_the_file_without_the_sets_before() -> None:
-    document = yaml_parser.read(FIRST, "f.yaml")
+    document = yaml_parser.parse_yaml(FIRST, "f.yaml")
     parse(document, "f.yaml", ["optim.lr=0.5"], default_name="f")
     assert parse(document, "f.yaml", default_name="f").optim.lr == 0.001
 
@@ -584,9 +584,9 @@ BUNDLED = bundled_configs()
 def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(path: Path) -> None:
     found = load_config(str(path))
     assert from_dict(found.to_dict(), "again") == found
-    shown = ("\n".join(resolved_lines(found)), checked(found))
+    shown = ("\n".join(resolved_lines(found)), config_with_sweep(found))
     for text, tree in (shown, (to_yaml(found.to_dict()), found.to_dict())):
-        document = yaml_parser.read(text, "again")
+        document = yaml_parser.parse_yaml(text, "again")
         assert document.issues == []
         assert document.value == tree
         assert parse(document, "again") == found
@@ -600,7 +600,7 @@ def test_any_text_and_number_survives_being_printed(
     tree = {"name": "f", "data": {"name": "csv", "path": target, "target": target, "drop": drop},
             "model": "mlp", "optim": {"lr": lr}}  # fmt: skip
     found = from_dict(tree, "f")
-    document = yaml_parser.read("\n".join(resolved_lines(found)), "again")
+    document = yaml_parser.parse_yaml("\n".join(resolved_lines(found)), "again")
     assert document.issues == []
     assert parse(document, "again") == found
 
@@ -626,7 +626,7 @@ SCHEMA = json_schema()
 
 
 def schema_faults(text: str) -> list[str]:
-    value = yaml_parser.read(text, "f").value
+    value = yaml_parser.parse_yaml(text, "f").value
     return [each.message for each in jsonschema.Draft202012Validator(SCHEMA).iter_errors(value)]
 
 
@@ -676,7 +676,7 @@ def test_the_schema_and_check_agree_on_what_is_right(text: str, good: bool) -> N
 
 
 def test_every_default_fits_its_own_schema() -> None:
-    for name, entry in [*DATA, *MODELS, *TRAINING]:
+    for name, entry in [*DATA, *MODELS, *DOCUMENTED_OPTIONS]:
         space = {"optim.lr": [0.1]}
         known: Any = {"name": name.removeprefix("schedule "), "path": "p", "space": space}
         given_ = {key: known[key] for key in known if key in entry.options.model_fields}
@@ -709,7 +709,7 @@ TEXTS = [path.read_text() for path in BUNDLED] + [
     "data:\n  name: image_folder\n  path: x\n  augment: {shift: 2, flip: both}\n  size: [8, 9]\n"
     "model:\n  name: cnn\n  channels: [4, 8]\n  padding: [same, 1]\n  head: {hidden: [4]}\n",
 ]
-KEYS = sorted({key for shelf in (DATA, MODELS, TRAINING) for _, entry in shelf
+KEYS = sorted({key for registry in (DATA, MODELS, DOCUMENTED_OPTIONS) for _, entry in registry
                for key in entry.options.model_fields} | {"data", "model", "optim", "train"})  # fmt: skip
 VALUES = [
     "", "null", "true", "-1", "0", "1", "1.5", "1e400", ".nan", "9" * 30, "x", "''", "no", "[]", "{}", "[1]",
@@ -758,7 +758,7 @@ set_texts = st.text(max_size=8) | st.builds(
 )
 @given(mutated(), st.lists(set_texts, max_size=2))
 def test_any_file_with_any_set_gives_a_config_or_its_faults(text: str, sets: list[str]) -> None:
-    document = yaml_parser.read(text, "f.yaml")
+    document = yaml_parser.parse_yaml(text, "f.yaml")
     try:
         found = parse(document, "f.yaml", sets, folder=Path("/tmp"), default_name="f")
     except ConfigError as error:
@@ -824,4 +824,4 @@ def test_a_name_below_a_list_is_refused() -> None:
 
 def test_a_header_may_be_all_there_is(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text("# one\n#two\n")
-    assert header_lines(tmp_path / "f.yaml") == ["one", "two"]
+    assert header_comment(tmp_path / "f.yaml") == ["one", "two"]

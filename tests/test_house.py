@@ -23,10 +23,10 @@ LAYERS = """
     nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options
     nnzoo.gpu nnzoo.config.registry nnzoo.config.sweep_space
-    nnzoo.config.describe
+    nnzoo.config.json_schema
     nnzoo.config.hints
     nnzoo.config.load
-    nnzoo.config.show nnzoo.config
+    nnzoo.config.formatting nnzoo.config
     nnzoo.config.default_space
     nnzoo.evaluation.observations
     nnzoo.kernels nnzoo.kernels.build nnzoo.kernels.openmp

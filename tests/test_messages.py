@@ -12,8 +12,8 @@ import pytest
 
 from nnzoo.cli.messages import render
 from nnzoo.cli.usage import complete_key
-from nnzoo.config.show import wrapped
 from nnzoo.config.synonyms import KEYS
+from nnzoo.text import wrap_text
 
 Nnzoo = Callable[..., Any]
 
@@ -66,9 +66,9 @@ def test_a_long_line_is_quoted_around_the_place() -> None:
 
 def test_wrapping_keeps_paths_and_commands_whole() -> None:
     path = "/a" * 60
-    assert path in wrapped(f"cannot read {path} now", 80).split("\n")[1]
+    assert path in wrap_text(f"cannot read {path} now", 80).split("\n")[1]
     command = f"  nnzoo train --config {path}"
-    assert wrapped(f"resume with:\n{command}", 40) == f"resume with:\n{command}"
+    assert wrap_text(f"resume with:\n{command}", 40) == f"resume with:\n{command}"
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.yaml_parser import read
+from nnzoo.config.yaml_parser import parse_yaml
 
 
 def faults(text: str | bytes) -> list[tuple[str, str, str]]:
-    return [(issue.where, issue.path, issue.message) for issue in read(text, "f.yaml").issues]
+    return [(issue.where, issue.path, issue.message) for issue in parse_yaml(text, "f.yaml").issues]
 
 
 def only_fault(text: str | bytes) -> tuple[str, str, str]:
@@ -66,23 +66,23 @@ def only_fault(text: str | bytes) -> tuple[str, str, str]:
     ],
 )
 def test_a_scalar_has_the_value_and_type_that_yaml_1_2_gives_it(text: str, value: Any) -> None:
-    found = read(f"a: {text}", "f").value["a"]
+    found = parse_yaml(f"a: {text}", "f").value["a"]
     assert (found, type(found)) == (value, type(value))
 
 
 def test_nan_is_read() -> None:
-    assert math.isnan(read(".nan", "f").value)
+    assert math.isnan(parse_yaml(".nan", "f").value)
 
 
 def test_a_whole_number_beyond_64_bits_is_no_whole_number_any_more() -> None:
-    assert read(str(2**63 - 1), "f").value == 2**63 - 1
-    assert read(str(-(2**63)), "f").value == -(2**63)
+    assert parse_yaml(str(2**63 - 1), "f").value == 2**63 - 1
+    assert parse_yaml(str(-(2**63)), "f").value == -(2**63)
     for text in (str(2**63), "1" * 500, "9" * 10_000):
-        assert type(read(text, "f").value) is float
+        assert type(parse_yaml(text, "f").value) is float
 
 
 def test_a_duplicate_key_names_both_lines() -> None:
-    document = read("optim:\n  lr: 1\n  name: sgd\n  lr: 2\n", "f.yaml")
+    document = parse_yaml("optim:\n  lr: 1\n  name: sgd\n  lr: 2\n", "f.yaml")
     assert [(f.where, f.path, f.message) for f in document.issues] == [
         ("f.yaml:4:3", "optim.lr", "given twice; first on line 2")
     ]
@@ -94,7 +94,7 @@ def test_equal_keys_in_different_sections_are_no_duplicates() -> None:
 
 
 def test_each_key_and_value_has_its_line_and_column() -> None:
-    document = read("model:\n  name: cnn\n  channels: [8,\n    16]\n", "f")
+    document = parse_yaml("model:\n  name: cnn\n  channels: [8,\n    16]\n", "f")
     assert document.keys == {
         ("model",): (1, 1),
         ("model", "name"): (2, 3),
@@ -134,11 +134,11 @@ def test_every_tag_of_a_file_is_reported() -> None:
 def test_merge_keys_are_refused_and_quoted_ones_are_keys() -> None:
     where, _, message = only_fault("a: &a {x: 1}\nb:\n  <<: *a\n")
     assert (where, message) == ("f.yaml:3:3", "merge keys ('<<') are not part of YAML 1.2")
-    assert read("'<<': 1", "f").value == {"<<": 1}
+    assert parse_yaml("'<<': 1", "f").value == {"<<": 1}
 
 
 def test_an_alias_stands_for_the_anchored_value() -> None:
-    assert read("a: &x [1, {b: 2}]\nc: *x\n", "f").value["c"] == [1, {"b": 2}]
+    assert parse_yaml("a: &x [1, {b: 2}]\nc: *x\n", "f").value["c"] == [1, {"b": 2}]
 
 
 def laughs() -> str:
@@ -245,18 +245,18 @@ def test_a_mistake_is_named_plainly_and_where_it_is(
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
-    document = read(b"\xef\xbb\xbfa: 1\n", "f")
+    document = parse_yaml(b"\xef\xbb\xbfa: 1\n", "f")
     assert document.value == {"a": 1}
     assert document.keys == {("a",): (1, 1)}
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n", b"", b"\xef\xbb\xbf"])
 def test_an_empty_file_is_nothing_and_no_fault(text: str | bytes) -> None:
-    assert (read(text, "f").value, faults(text)) == (None, [])
+    assert (parse_yaml(text, "f").value, faults(text)) == (None, [])
 
 
 def test_windows_line_ends_are_read_alike() -> None:
-    assert read("a: 1\r\nb:\r\n  c: 2\r\n", "f").value == {"a": 1, "b": {"c": 2}}
+    assert parse_yaml("a: 1\r\nb:\r\n  c: 2\r\n", "f").value == {"a": 1, "b": {"c": 2}}
 
 
 @settings(max_examples=300, deadline=None)
@@ -266,7 +266,7 @@ def test_windows_line_ends_are_read_alike() -> None:
 @example("&a [*a]")
 @example("\ud800")
 def test_any_text_gives_a_document(text: str | bytes) -> None:
-    document = read(text, "f")
+    document = parse_yaml(text, "f")
     assert document.issues or document.value is None or () in document.values
 
 
@@ -288,7 +288,7 @@ nested = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(nested)
 def test_what_yaml_dumps_reads_back_equal(value: Any) -> None:
-    document = read(yaml.safe_dump(value), "f")
+    document = parse_yaml(yaml.safe_dump(value), "f")
     assert document.issues == []
     assert repr(document.value) == repr(_sorted(value))
 

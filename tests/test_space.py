@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 
 from nnzoo.config import RunConfig, load_config, yaml_parser
-from nnzoo.config.describe import json_schema
+from nnzoo.config.formatting import config_with_sweep, resolved_lines
+from nnzoo.config.json_schema import json_schema
 from nnzoo.config.load import from_dict, parse
-from nnzoo.config.show import checked, resolved_lines
-from nnzoo.config.sweep_space import Sweep, key_path, put, storage_kind
+from nnzoo.config.sweep_space import Sweep, key_path, set_at_path, storage_kind
 from nnzoo.errors import ConfigError
 
 BASE = "data: iris\nmodel: {name: mlp, hidden: [8]}\n"
@@ -22,7 +22,7 @@ BASE = "data: iris\nmodel: {name: mlp, hidden: [8]}\n"
 def config(space: str, *sets: str, base: str = BASE, more: str = "") -> RunConfig:
     """A config whose sweep has a space, written in braces, and more keys."""
     text = f"{base}sweep:\n  space: {space}\n{more}"
-    return parse(yaml_parser.read(text, "f.yaml"), "f.yaml", sets, default_name="f")
+    return parse(yaml_parser.parse_yaml(text, "f.yaml"), "f.yaml", sets, default_name="f")
 
 
 def sweep(space: str, *sets: str, **options: str) -> Sweep:
@@ -141,7 +141,7 @@ def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> Non
 )
 def test_a_sweep_that_is_none_is_told(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(yaml_parser.read(BASE + text, "f.yaml"), "f.yaml", default_name="f")
+        parse(yaml_parser.parse_yaml(BASE + text, "f.yaml"), "f.yaml", default_name="f")
     assert told in caught.value.issues[0].message
 
 
@@ -229,12 +229,12 @@ def test_values_are_put_into_the_file_as_it_was_written() -> None:
 
 def test_put_says_what_gave_way_and_where_nothing_can_be_put() -> None:
     tree: dict[str, Any] = {"a": 1, "b": [1, {"c": 2}], "d": "name"}
-    assert put(tree, ("a", "x", "y"), 1) == [("a",), ("a", "x")]
-    assert put(tree, ("b", 1, "c"), 3) == []
-    assert put(tree, ("d", "x"), 1) == []
+    assert set_at_path(tree, ("a", "x", "y"), 1) == [("a",), ("a", "x")]
+    assert set_at_path(tree, ("b", 1, "c"), 3) == []
+    assert set_at_path(tree, ("d", "x"), 1) == []
     assert tree == {"a": {"x": {"y": 1}}, "b": [1, {"c": 3}], "d": {"name": "name", "x": 1}}
     for path in (("b", 2), ("b", "x"), ("b", 5, "x"), ("e", 0)):
-        assert put(tree, path, 1) is None
+        assert set_at_path(tree, path, 1) is None
     assert key_path("model.hidden[0]") == ("model", "hidden", 0)
 
 
@@ -256,7 +256,7 @@ def test_what_check_prints_holds_the_same_search() -> None:
     )
     first = config(space)
     lines = resolved_lines(first)
-    again = parse(yaml_parser.read("\n".join(lines), "f.yaml"), "f.yaml")
+    again = parse(yaml_parser.parse_yaml("\n".join(lines), "f.yaml"), "f.yaml")
     assert again == first
     assert again.sweep is not None and first.sweep is not None
     assert again.sweep.options == first.sweep.options
@@ -276,7 +276,7 @@ def test_what_check_prints_holds_the_same_search() -> None:
     ],
 )
 def test_the_schema_for_editors_knows_the_sweep(text: str, good: bool) -> None:
-    value = yaml_parser.read(BASE + text, "f.yaml").value
+    value = yaml_parser.parse_yaml(BASE + text, "f.yaml").value
     assert jsonschema.Draft202012Validator(json_schema()).is_valid(value) == good
 
 
@@ -331,4 +331,4 @@ def test_set_reaches_into_the_sweep(nnzoo: Callable[..., Any]) -> None:
 
 
 def test_checked_is_the_run_and_its_search() -> None:
-    assert set(checked(config(LR))) - set(config(LR).to_dict()) == {"sweep"}
+    assert set(config_with_sweep(config(LR))) - set(config(LR).to_dict()) == {"sweep"}

@@ -26,7 +26,7 @@ from zoo import SCRIPTS
 from nnzoo import extras
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.default_space import default_space, section_text
-from nnzoo.config.show import inline
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.console import trials
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import run
@@ -216,7 +216,7 @@ def test_two_sweeps_of_one_process_are_the_same_to_the_bit(sampler: str) -> None
         sets += ["sweep.space={model.hidden: [[4], [8]], optim.lr: [0.1, 0.01, 0.001]}"]
     one, other = searched(*sets, out="one"), searched(*sets, out="other")
     assert told(one) == told(other)
-    assert len({inline(row.values) for row in one.rows()}) == (6 if sampler == "grid" else 12)
+    assert len({flow_yaml(row.values) for row in one.rows()}) == (6 if sampler == "grid" else 12)
     if sampler != "grid":
         third = searched(*sets, "seed=1", "sweep.trials=1", out="third")
         assert third.rows()[0].values != one.rows()[0].values
@@ -744,7 +744,7 @@ def test_a_config_without_a_sweep_or_without_validation_rows_says_what_to_write(
 def test_a_config_without_a_sweep_gets_a_space_of_its_model(name: str) -> None:
     plain = load_config(name)
     space = default_space(plain)
-    found = load_config(name, [f"sweep.space={inline(space)}"])
+    found = load_config(name, [f"sweep.space={flow_yaml(space)}"])
     assert found.sweep is not None and list(found.sweep.options.space) == list(space)
     assert any(key.startswith("model.") for key in space)
     low, high = space["optim.lr"]["low"], space["optim.lr"]["high"]

@@ -27,7 +27,7 @@ def cache(
 ) -> None:
     """Show or clear the cache of decoded images, compiled layers and timings."""
     from nnzoo.cache import cache_dir
-    from nnzoo.config.show import to_json
+    from nnzoo.config.formatting import to_json
 
     folder = cache_dir()
     files = {kind: _files(folder, kind) for kind in KINDS}

@@ -35,7 +35,7 @@ def check(
     debug: DebugOption = False,
 ) -> None:
     """List every error in a config, also against its data, or show what both hold."""
-    from nnzoo.config.show import checked, resolved_lines, to_json
+    from nnzoo.config.formatting import config_with_sweep, resolved_lines, to_json
     from nnzoo.errors import shell_word, visible
 
     try:
@@ -47,7 +47,7 @@ def check(
         sys.stdout.write(f"{to_json({'issues': issues(error)})}\n")
         raise typer.Exit(error.exit_code) from None
     if json_:
-        sys.stdout.write(f"{to_json(checked(run_config))}\n")
+        sys.stdout.write(f"{to_json(config_with_sweep(run_config))}\n")
     elif all_:
         sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
     else:

@@ -12,28 +12,28 @@ from nnzoo.cli.common import DebugOption, JsonOption, NameArgument
 from nnzoo.errors import UsageError
 
 
-def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
-    """The entries of a shelf with each option, its default and its meaning."""
+def _print_registry(registry: Any, only: str | None, json_: bool, noun: str) -> None:
+    """The entries of a registry with each option, its default and its meaning."""
+    from nnzoo.config.formatting import align_options, first_paragraph, option_table, to_json
     from nnzoo.config.hints import nearest_value
-    from nnzoo.config.show import entry_options, option_lines, summary, to_json
 
-    names = shelf.names()
+    names = registry.names()
     if only is not None and only not in names:
         near = nearest_value(only, names)
         hint = f"did you mean '{near}'?" if near else f"one of {', '.join(names)}"
         raise UsageError(f"no {noun} '{only}'; {hint}")
     chosen: dict[type, list[str]] = {}
-    for name, entry in shelf:
+    for name, entry in registry:
         if only in (None, name):
             chosen.setdefault(entry.options, []).append(name)
     if json_:
         listing = to_json(
             {
                 name: {
-                    "summary": summary(options),
+                    "summary": first_paragraph(options),
                     "options": [
                         dict(zip(("key", "default", "meaning"), row, strict=True))
-                        for row in entry_options(options)
+                        for row in option_table(options)
                     ],
                 }
                 for options, group in chosen.items()
@@ -43,7 +43,7 @@ def _list_shelf(shelf: Any, only: str | None, json_: bool, noun: str) -> None:
         sys.stdout.write(f"{listing}\n")
         return
     for options, group in chosen.items():
-        lines = [f"  {summary(options)}", *option_lines(entry_options(options), _width())]
+        lines = [f"  {first_paragraph(options)}", *align_options(option_table(options), _width())]
         sys.stdout.write("\n".join([_heading(", ".join(group)), *lines, "", ""]))
 
 
@@ -67,7 +67,7 @@ def models(
     """List the models with their options and defaults."""
     from nnzoo.config.registry import MODELS
 
-    _list_shelf(MODELS, name, json_, "model")
+    _print_registry(MODELS, name, json_, "model")
 
 
 def datasets(
@@ -78,7 +78,7 @@ def datasets(
     """List the data sources with their options and defaults."""
     from nnzoo.config.registry import DATA
 
-    _list_shelf(DATA, name, json_, "data source")
+    _print_registry(DATA, name, json_, "data source")
 
 
 def training(
@@ -87,9 +87,9 @@ def training(
     debug: DebugOption = False,
 ) -> None:
     """List the optimizers, schedules and options of the training loop."""
-    from nnzoo.config.registry import TRAINING
+    from nnzoo.config.registry import DOCUMENTED_OPTIONS
 
-    _list_shelf(TRAINING, name, json_, "entry")
+    _print_registry(DOCUMENTED_OPTIONS, name, json_, "entry")
 
 
 def configs(
@@ -98,11 +98,11 @@ def configs(
     debug: DebugOption = False,
 ) -> None:
     """List the bundled configs, or what one of them reaches."""
+    from nnzoo.config.formatting import header_comment, to_json
     from nnzoo.config.hints import nearest
     from nnzoo.config.load import bundled_configs
-    from nnzoo.config.show import header_lines, to_json
 
-    headers = {path.stem: header_lines(path) for path in bundled_configs()}
+    headers = {path.stem: header_comment(path) for path in bundled_configs()}
     if name is not None:
         stem = name.removesuffix(".yaml")
         if stem not in headers:
@@ -128,6 +128,6 @@ def schema(debug: DebugOption = False) -> None:
     """Print the JSON Schema of the YAML language, for editors."""
     import json
 
-    from nnzoo.config.describe import json_schema
+    from nnzoo.config.json_schema import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

@@ -128,7 +128,7 @@ def _schema_file() -> str:
     """Where an editor finds the JSON Schema of the language: a file of the cache, written anew by each
     `init`; empty where it cannot be written."""
     from nnzoo.cache import cache_dir
-    from nnzoo.config.describe import json_schema
+    from nnzoo.config.json_schema import json_schema
 
     try:
         folder = cache_dir().resolve()

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnzoo.config.show import wrapped
 from nnzoo.errors import visible
 from nnzoo.status import Advance
+from nnzoo.text import wrap_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -52,12 +52,12 @@ def render(text: str, width: int | None = None, color: bool = False) -> str:
     for line in text.split("\n"):
         place = _PLACED.fullmatch(line)
         if place is None:
-            lines.append(line if width is None else wrapped(line, width))
+            lines.append(line if width is None else wrap_text(line, width))
             continue
         file, key = f"{place[2]}:{place[3]}:{place[4]}", place[6]
         body = line
         if width is not None:  # columns would leave little room beside them
-            body = wrapped(f"{place[1]}{file}  {key}{'  ' * bool(key)}{place[8]}", width)
+            body = wrap_text(f"{place[1]}{file}  {key}{'  ' * bool(key)}{place[8]}", width)
         if color:
             body = body.replace(file, _paint(file, CYAN), 1)
             body = body.replace(f"  {key}", f"  {_paint(key, BOLD)}", 1) if key else body

@@ -154,7 +154,7 @@ def _csv_lines(answers: Predictions, header: bool) -> str:
 
 def _json_lines(answers: Predictions) -> str:
     """The same, an object a line."""
-    from nnzoo.config.show import to_json
+    from nnzoo.config.formatting import to_json
 
     lines, labels = [], answers.labels if answers.is_classification else []
     places = zip(*answers.places.values(), strict=True)

@@ -126,7 +126,7 @@ def _default_space(
     """For a config without a section `sweep`: the space to search, as --set takes it, and a note; else
     two empty lists."""
     from nnzoo.config.default_space import default_space, section_text
-    from nnzoo.config.show import inline
+    from nnzoo.config.formatting import flow_yaml
 
     others = [text for text in sets if not text.lstrip().startswith("sweep")]
     plain = load_config_option(source, config, others, seed)
@@ -138,7 +138,7 @@ def _default_space(
         f"{plain.source} has no section 'sweep', so usual values are tried; to choose others, add and "
         f"change:\n{section_text(space)}"
     )
-    return [f"sweep.space={inline(space)}"], [note]
+    return [f"sweep.space={flow_yaml(space)}"], [note]
 
 
 def _failure(rows: list[TrialRecord]) -> NnzooError:

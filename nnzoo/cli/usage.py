@@ -87,16 +87,18 @@ _OPTIONS = {
 
 def key_of(word: str) -> str | None:
     """The dotted key that a word stands for: the key itself, its last part, or a synonym."""
-    from nnzoo.config.load import SHELVES
+    from nnzoo.config.load import REGISTRIES
     from nnzoo.config.options import Options
     from nnzoo.config.synonyms import KEYS
     from nnzoo.config.train_options import TrainOptions
 
-    if word.partition(".")[0] in (*SHELVES, "train") and "." in word:
+    if word.partition(".")[0] in (*REGISTRIES, "train") and "." in word:
         return word
     options: list[tuple[str, type[Options]]] = [("train", TrainOptions)]
     options += [
-        (section, entry.options) for section, shelf in SHELVES.items() for _, entry in shelf
+        (section, entry.options)
+        for section, registry in REGISTRIES.items()
+        for _, entry in registry
     ]
     keys = {
         key: f"{section}.{key}" for section, each in reversed(options) for key in each.model_fields
@@ -138,18 +140,18 @@ def complete_config(incomplete: str) -> list[str]:
 
 def complete_key(incomplete: str) -> list[str]:
     """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
-    from nnzoo.config.load import SHELVES
+    from nnzoo.config.formatting import option_table
+    from nnzoo.config.load import REGISTRIES
     from nnzoo.config.options import Options
-    from nnzoo.config.show import entry_options
     from nnzoo.config.train_options import TrainOptions
 
     names = {"name=", "seed="}
     options: list[tuple[str, type[Options]]] = [("train", TrainOptions), *(
-        (section, entry.options) for section, shelf in SHELVES.items() for _, entry in shelf
+        (section, entry.options) for section, registry in REGISTRIES.items() for _, entry in registry
     )]  # fmt: skip
     for section, each in options:
         if section.startswith(incomplete.partition(".")[0]) or incomplete.startswith(section):
-            names |= {f"{section}.{key}=" for key, _, _ in entry_options(each)}
+            names |= {f"{section}.{key}=" for key, _, _ in option_table(each)}
             names |= {f"{section}.name="} if section != "train" else set()
     depth = incomplete.count(".") + 1
     offered = set()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.load import RunConfig
 from nnzoo.config.model_options import CnnOptions, MlpOptions, RecurrentOptions
-from nnzoo.config.show import inline
 
 
 def default_space(config: RunConfig) -> dict[str, Any]:
@@ -37,4 +37,6 @@ def default_space(config: RunConfig) -> dict[str, Any]:
 
 def section_text(space: dict[str, Any]) -> str:
     """The section `sweep` as it can be pasted into a file."""
-    return "\n".join(["sweep:", "  space:", *(f"    {key}: {inline(space[key])}" for key in space)])
+    return "\n".join(
+        ["sweep:", "  space:", *(f"    {key}: {flow_yaml(space[key])}" for key in space)]
+    )

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.describe import accepts, choices
+from nnzoo.config.json_schema import accepts, choices
 from nnzoo.config.synonyms import KEYS, PCA_REMARK, REMARKS, SECTIONS, VALUE_REMARKS, VALUES
 
 # Shorter words of other tools resemble too many keys.

@@ -16,21 +16,21 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from nnzoo.config import yaml_parser
 from nnzoo.config.data_options import DataOptions
-from nnzoo.config.describe import (
+from nnzoo.config.hints import key_hint, nearest, nearest_value, value_hint
+from nnzoo.config.json_schema import (
     accepts,
     choices,
     default_text,
-    expected,
-    holds,
+    describe_expected,
+    has_key,
     node_at,
     properties,
 )
-from nnzoo.config.hints import key_hint, nearest, nearest_value, value_hint
 from nnzoo.config.model_options import ModelOptions
 from nnzoo.config.optim_options import DEFAULT_OPTIMIZER, OptimOptions
 from nnzoo.config.options import NAME_PATTERN, Options
-from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Shelf
-from nnzoo.config.sweep_space import Sweep, key_path, put, storage_kind
+from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Registry
+from nnzoo.config.sweep_space import Sweep, key_path, set_at_path, storage_kind
 from nnzoo.config.synonyms import KEYS
 from nnzoo.config.synonyms import SECTIONS as SECTION_WORDS
 from nnzoo.config.train_options import MAX_TRIALS, RangeOptions, SweepOptions, TrainOptions
@@ -39,7 +39,7 @@ from nnzoo.errors import ConfigError, ConfigIssue, NnzooError, UsageError, shell
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-SHELVES: dict[str, Shelf] = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
+REGISTRIES: dict[str, Registry] = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
 SECTIONS = ("name", "seed", "data", "model", "optim", "train", "sweep")
 NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
 # Relative paths in a file are relative to that file.
@@ -188,7 +188,7 @@ def load_config(source: str, sets: Sequence[str] = ()) -> RunConfig:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     shown = _shown(path)
-    document = yaml_parser.read(text, shown)
+    document = yaml_parser.parse_yaml(text, shown)
     if document.value is None and not document.issues:
         document.issues.append(
             ConfigIssue(shown, "", "the file is empty; 'nnzoo init cnn' writes one")
@@ -253,8 +253,8 @@ class _Parser:
         for key in tree:
             if key not in (*SECTIONS, "environment"):
                 self.unknown((key,), list(SECTIONS))
-                section = SECTION_WORDS.get(key.casefold()) or nearest(key, (*SHELVES, "train"))
-                if section in (*SHELVES, "train") and section not in tree:
+                section = SECTION_WORDS.get(key.casefold()) or nearest(key, (*REGISTRIES, "train"))
+                if section in (*REGISTRIES, "train") and section not in tree:
                     misnamed[section] = key
         name, seed = tree.get("name", default_name), tree.get("seed", 0)
         self.check_name(name, in_file="name" in tree)
@@ -266,7 +266,7 @@ class _Parser:
         for section, key in misnamed.items():
             self.check_misnamed(section, key)
         options: dict[str, Any] = {
-            key: self.section(tree, key) for key in (*SHELVES, "train") if key not in misnamed
+            key: self.section(tree, key) for key in (*REGISTRIES, "train") if key not in misnamed
         }
         sweep = self.sweep_section(tree)
         if self.issues:
@@ -323,11 +323,11 @@ class _Parser:
                 ConfigIssue("--set", key, f"deeper than {yaml_parser.MAX_DEPTH} levels")
             )
             return
-        parsed = yaml_parser.read(value_text, "--set")
+        parsed = yaml_parser.parse_yaml(value_text, "--set")
         if parsed.issues:
             self.issues += [ConfigIssue("--set", key, issue.message) for issue in parsed.issues]
             return
-        replaced = put(tree, parts, parsed.value)
+        replaced = set_at_path(tree, parts, parsed.value)
         if replaced is not None:
             for path in replaced:
                 self.forget(path)
@@ -366,16 +366,16 @@ class _Parser:
 
     # Validation.
 
-    def shelf_section(self, tree: dict[str, Any], key: str) -> Any:
+    def registry_section(self, tree: dict[str, Any], key: str) -> Any:
         """The options of `data`, `model` or `optim`; None after a issue."""
-        shelf = SHELVES[key]
+        registry = REGISTRIES[key]
         default = DEFAULT_OPTIMIZER if key == "optim" else None
         section = tree.get(key)
         if section is None and default is not None:
             section = {}
         if isinstance(section, str):
             section = {"name": section}
-        names = ", ".join(shelf.names())
+        names = ", ".join(registry.names())
         if not isinstance(section, dict):
             got = "" if section is None else f", got {_brief(section)}"
             self.issue((key,), f"expected a section with a 'name' ({names}){got}")
@@ -388,9 +388,9 @@ class _Parser:
             instead = f"; it is 'name', not '{other}'" if other else ""
             self.issue((key, "name"), what + instead if missing else f"{what}, got {_brief(name)}")
             return None
-        entry = shelf.get(name)
+        entry = registry.get(name)
         if entry is None:
-            near = nearest_value(name, shelf.names())
+            near = nearest_value(name, registry.names())
             hint = f"did you mean '{near}'?" if near else f"one of {names}"
             self.issue((key, "name"), f"unknown {NOUNS[key]} '{_short(name)}'; {hint}")
             return None
@@ -398,8 +398,8 @@ class _Parser:
 
     def section(self, tree: dict[str, Any], key: str) -> Any:
         """The options of one of the sections that a run has; None after a issue."""
-        if key in SHELVES:
-            return self.shelf_section(tree, key)
+        if key in REGISTRIES:
+            return self.registry_section(tree, key)
         train = tree.get("train")
         return self.validate(TrainOptions, {} if train is None else train, ("train",))
 
@@ -550,7 +550,7 @@ class _Parser:
         for company in sweep.companies(key):
             tree = sweep.tree(dict(company))
             before = self.issues_of(tree, str(path[0]))
-            replaced = put(tree, path, deepcopy(value))
+            replaced = set_at_path(tree, path, deepcopy(value))
             if replaced is None:
                 return ["not in the file, so there is no item to replace"]
             for other, choice in company:
@@ -620,7 +620,7 @@ class _Parser:
                 self.named(where, raw, path, node_at(root, raw, path), root)
             elif not _elsewhere(path, below, root, raw):
                 value, node = _value_at(raw, path), node_at(root, raw, path)
-                text = f"expected {expected(node, value, root)}, got {_brief(value)}"
+                text = f"expected {describe_expected(node, value, root)}, got {_brief(value)}"
                 self.issue(where, text + value_hint(value, node, root, str(path[-1])))
 
     def named(
@@ -643,10 +643,10 @@ class _Parser:
     def file_keys(self) -> dict[str, str]:
         """The keys that this file's sections can have, with their dotted paths."""
         options: list[tuple[str, type[Options]]] = [("train", TrainOptions)]
-        for section, shelf in SHELVES.items():
+        for section, registry in REGISTRIES.items():
             given = self.tree.get(section) if isinstance(self.tree, dict) else None
             name = given.get("name") if isinstance(given, dict) else given
-            entry = shelf.get(name) if isinstance(name, str) else None
+            entry = registry.get(name) if isinstance(name, str) else None
             options += [(section, entry.options)] if entry else []
         return {
             key: f"{section}.{key}"
@@ -692,7 +692,7 @@ def _real_path(raw: Any, error: Any) -> yaml_parser.Path:
     here = raw
     for i, part in enumerate(error["loc"]):
         last = i == len(error["loc"]) - 1
-        if holds(here, part):
+        if has_key(here, part):
             here = here[part]
             path.append(part)
         elif last and error["type"] == "missing":

@@ -80,7 +80,7 @@ def _package(target: str) -> str:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Registry:
     """One family of named entries; `group` is the entry-point group that may add to it."""
 
     entries: dict[str, Entry]
@@ -120,7 +120,7 @@ def _plugins(group: str | None) -> dict[str, metadata.EntryPoint]:
 
 _TORCHVISION = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "usps")
 
-MODELS = Shelf(
+MODELS = Registry(
     {
         "mlp": Entry(model_options.MlpOptions, "nnzoo.models.mlp:MLP"),
         "cnn": Entry(model_options.CnnOptions, "nnzoo.models.cnn:CNN"),
@@ -131,7 +131,7 @@ MODELS = Shelf(
     group="nnzoo.models",
 )
 
-DATA = Shelf(
+DATA = Registry(
     {
         "digits": Entry(data_options.DigitsOptions, "nnzoo.data.bundled:load_digits"),
         **{
@@ -166,7 +166,7 @@ DATA = Shelf(
     group="nnzoo.data",
 )
 
-OPTIMIZERS = Shelf(
+OPTIMIZERS = Registry(
     {
         "sgd": Entry(optim_options.SgdOptions, "torch.optim:SGD"),
         "adam": Entry(optim_options.AdamOptions, "torch.optim:Adam"),
@@ -176,7 +176,7 @@ OPTIMIZERS = Shelf(
 )
 
 # For listings alone: what stands in `optim.schedule`, `train` and `sweep`.
-TRAINING = Shelf(
+DOCUMENTED_OPTIONS = Registry(
     {
         **OPTIMIZERS.entries,
         **{

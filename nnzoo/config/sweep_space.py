@@ -15,7 +15,7 @@ from nnzoo.config.train_options import RangeOptions, SweepOptions
 from nnzoo.config.yaml_parser import Path
 
 DEFAULT_TRIALS = 30
-Kind = Literal["auto", "sqlite", "journal", "server"]
+StorageType = Literal["auto", "sqlite", "journal", "server"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ class Sweep:
         """The base with a value for each key, of whole sections first."""
         tree = deepcopy(self.base)
         for key in sorted(values, key=lambda key: len(key_path(key))):
-            put(tree, key_path(key), deepcopy(values[key]))
+            set_at_path(tree, key_path(key), deepcopy(values[key]))
         return tree
 
 
-def last_of(given: RangeOptions) -> float | Decimal:
+def range_end(given: RangeOptions) -> float | Decimal:
     """The last value of a range: of one with a step the last that a step comes to."""
     if given.step is None:
         return given.high
@@ -95,7 +95,7 @@ def last_of(given: RangeOptions) -> float | Decimal:
     return low + (Decimal(str(given.high)) - low) // step * step
 
 
-def storage_kind(storage: str) -> Kind | None:
+def storage_kind(storage: str) -> StorageType | None:
     """What a storage is, by its text; None where that cannot be told."""
     if storage == "auto":
         return "auto"
@@ -114,7 +114,7 @@ def key_path(key: str) -> Path:
     return (first, *(int(part) if re.fullmatch("[0-9]{1,6}", part) else part for part in others))
 
 
-def put(tree: dict[str, Any], path: Path, value: Any) -> list[Path] | None:
+def set_at_path(tree: dict[str, Any], path: Path, value: Any) -> list[Path] | None:
     """Put a value into a tree of plain values, making the sections that it lies in.
 
     Returns the paths of what gave way to a section; None where there is no such place, which is so

@@ -33,7 +33,7 @@ _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL
 _WORDS |= {word: True for word in ("true", "True", "TRUE")}
 _WORDS |= {word: False for word in ("false", "False", "FALSE")}
 # PyYAML's words, where they would not help who wrote the file.
-_PLAINLY = {
+FRIENDLY_MESSAGES = {
     "found character '\\t' that cannot start any token": "a tab; indent with spaces",
     "but found another document": "a second document ('---'); a config is one",
     "mapping values are not allowed here": "a ':' that does not belong here: wrong indentation, "
@@ -82,7 +82,7 @@ def scalar(text: str) -> Any:
     return float(text) if _FLOAT.match(text) else _SPECIAL.get(text.lower(), text)
 
 
-def read(text: str | bytes, source: str) -> Document:
+def parse_yaml(text: str | bytes, source: str) -> Document:
     """Parse one YAML document; problems of the text are in `issues`, never raised."""
     document = Document()
     data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
@@ -125,7 +125,9 @@ def _issue(source: str, position: Position, path: Path, message: str) -> ConfigI
 
 def _marked_issue(source: str, error: yaml.MarkedYAMLError) -> ConfigIssue:
     problem = error.problem or ""
-    plain = next((text for known, text in _PLAINLY.items() if problem.startswith(known)), None)
+    plain = next(
+        (text for known, text in FRIENDLY_MESSAGES.items() if problem.startswith(known)), None
+    )
     mark = error.problem_mark or error.context_mark
     if problem.startswith(("could not find", "found unexpected end", "expected ','")):
         # The problem shows only further down; what is to be mended is where it began.

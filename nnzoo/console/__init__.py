@@ -13,8 +13,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text as _RichText
 
-from nnzoo.config.show import to_json, wrapped
+from nnzoo.config.formatting import to_json
 from nnzoo.errors import visible
+from nnzoo.text import wrap_text
 
 
 class Text(_RichText):
@@ -122,7 +123,7 @@ def print_json(value: Any) -> None:
 def print_text(console: Console, text: str, style: str = "", hang: int = 2) -> None:
     """Print text that may come out of files; a terminal gets it broken at words, with what follows
     indented by `hang` columns."""
-    shown = wrapped(text, console.width, hang) if console.is_terminal else text
+    shown = wrap_text(text, console.width, hang) if console.is_terminal else text
     console.print(shown, style=style, markup=False, soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from nnzoo.config.show import inline
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.console import Text
 from nnzoo.status import listening
 from nnzoo.text import format_metric, shorten
@@ -34,7 +34,7 @@ def short_value(value: Any) -> str:
     """A value of a trial, numbers with the digits that count."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return shorten(inline(value), 32)
+    return shorten(flow_yaml(value), 32)
 
 
 def short_keys(keys: Iterable[str]) -> dict[str, str]:
@@ -147,6 +147,6 @@ def print_best(console: Console, study: Study, best: TrialRecord) -> None:
                   f"epoch {best.epoch}", soft_wrap=True)  # fmt: skip
     width = max(map(len, best.values))
     for key, value in best.values.items():
-        text = f"{value:.6g}" if isinstance(value, float) else inline(value)
+        text = f"{value:.6g}" if isinstance(value, float) else flow_yaml(value)
         console.print(f"  {key:<{width}}  {text}", markup=False, soft_wrap=True)
     console.print(f"\nconfig: {study.best_file}", markup=False, soft_wrap=True)

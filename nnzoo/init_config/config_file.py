@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nnzoo.config.formatting import quote_yaml
 from nnzoo.config.options import NAME_PATTERN
-from nnzoo.config.show import quoted
 from nnzoo.errors import DataError, shell_word
 from nnzoo.init_config.images import images_config
 from nnzoo.init_config.series import plan_series, series_config
@@ -45,7 +45,7 @@ def starter_config(
     name = ""
     if not re.fullmatch(NAME_PATTERN, out.stem):
         plain = re.sub("[^A-Za-z0-9]+", "-", out.stem).strip("-")[:100]
-        name = f"name: {quoted(plain or 'mine')}\n"
+        name = f"name: {quote_yaml(plain or 'mine')}\n"
     command = f"nnzoo train --config {shell_word(out.stem)}"
     editor = f"# yaml-language-server: $schema={schema}\n" if schema else ""
     return Starter(f"{editor}# {about}\n#   {command}\n{name}{sections}", notes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnzoo.config.show import quoted
+from nnzoo.config.formatting import quote_yaml
 
 if TYPE_CHECKING:
     from nnzoo.data.image_files.image_folder import ImageFolder
@@ -95,7 +95,7 @@ def _sections(path: str, described: ImageFolder, sample: _Sample, notes: list[st
     comments = "".join(f"# {_printable(note)}\n" for note in notes)
     return f"""{comments}data:
   name: image_folder
-  path: {quoted(path)}
+  path: {quote_yaml(path)}
   size: {size}    # pictures are resized to this; larger shows more and takes longer
 {squeezed}{"  color: false    # all that were looked at are grey" + chr(10) if sample.grey else ""}  augment: {{shift: {max(1, size // 10)}}}    # flip: horizontal too, where left and right mean nothing
 model:

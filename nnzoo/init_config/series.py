@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.config.show import quoted
+from nnzoo.config.formatting import quote_yaml
 from nnzoo.errors import DataError
 from nnzoo.init_config.table import reading_lines
 
@@ -146,7 +146,7 @@ def series_config(
     lengths = sorted(map(len, axis.series.values()))
     rows = sum(lengths)
     window = _window(axis, lengths)
-    group = [quoted(name) for name in plan.groups]
+    group = [quote_yaml(name) for name in plan.groups]
     options = SeriesOptions(
         name="series", path=str(data), target=plan.target, window=window,
         group=cast(Any, plan.groups or None),
@@ -163,14 +163,17 @@ def series_config(
         doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
     lines = [f"  {line}" for line in map(_comment, doubts)]
     last = not table.named and plan.target == table.frame.columns[-1]
-    lines += [*reading_lines(table, reading), f"  target: {-1 if last else quoted(plan.target)}"]
+    lines += [
+        *reading_lines(table, reading),
+        f"  target: {-1 if last else quote_yaml(plan.target)}",
+    ]
     if len(axis.columns) > 1:
-        lines.append(f"  time: [{', '.join(map(quoted, axis.columns))}]")
+        lines.append(f"  time: [{', '.join(map(quote_yaml, axis.columns))}]")
     if group:
         names = group[0] if len(group) == 1 else f"[{', '.join(group)}]"
         lines.append(f"  group: {names}    # tells the series apart")
     if plan.covariates:
-        named = ", ".join(map(quoted, plan.covariates[:12]))
+        named = ", ".join(map(quote_yaml, plan.covariates[:12]))
         lines.append(f"  covariates: none    # or all, or a list: {named}")
     lines += [
         f"  window: {window}    # past time steps the network sees (n_steps)",
@@ -186,7 +189,7 @@ def series_config(
         f"{data.name}: {rows:,} time steps{of_series}{distance}.",
         f"""data:
   name: series
-  path: {quoted(path)}
+  path: {quote_yaml(path)}
 {text}
 model:
   name: lstm

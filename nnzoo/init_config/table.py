@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.data_options import CsvOptions
-from nnzoo.config.show import inline, quoted
+from nnzoo.config.formatting import flow_yaml, quote_yaml
 from nnzoo.errors import DataError
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 
@@ -79,18 +79,18 @@ def table_config(
     )  # fmt: skip
     spec, notes, obstacle = _tried(options)
     by_position = not table.named
-    shown = {name: name if by_position else quoted(name) for name in columns}
+    shown = {name: name if by_position else quote_yaml(name) for name in columns}
     if by_position and target == columns[-1]:
         shown[target] = "-1"
     comment = f"    # {why}; another column? its name or position" if why else ""
-    lines = ["data:", "  name: csv", f"  path: {quoted(path)}"]
+    lines = ["data:", "  name: csv", f"  path: {quote_yaml(path)}"]
     lines += reading_lines(table, reading)
     lines += [f"  target: {shown[target]}{comment}"]
     lines += [f"  task: {choices.task}"] * (choices.task is not None)
     lines += _drop_lines(dropped, shown)
     if words:
         lines.append(
-            f"  missing: {inline(words)}    # no numbers: {_places(odd)}; correct them, or count as missing"
+            f"  missing: {flow_yaml(words)}    # no numbers: {_places(odd)}; correct them, or count as missing"
         )
     if obstacle:
         lines.append(f"  # 'nnzoo train' stops here: {_comment(obstacle)}")
@@ -110,7 +110,7 @@ def table_config(
 def _recipe_lines(recipe: dict[str, Any]) -> str:
     lines = []
     for section, keys in recipe.items():
-        lines += [f"{section}:", *(f"  {key}: {inline(value)}" for key, value in keys.items())]
+        lines += [f"{section}:", *(f"  {key}: {flow_yaml(value)}" for key, value in keys.items())]
     return "\n".join(lines) + "\n"
 
 

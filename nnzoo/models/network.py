@@ -227,7 +227,7 @@ def sibling(network: Network, config: RunConfig) -> Network:
 
 
 def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
-    """The network of a checkpoint, built through the shelf from its plain values.
+    """The network of a checkpoint, built through the registry from its plain values.
 
     Raises CheckpointError where its parts do not fit together: they may be anyone's.
     """

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nnzoo import __version__
 from nnzoo.config import RunConfig
-from nnzoo.config.show import inline
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.dataset import WindowSplit
@@ -200,7 +200,7 @@ def _best(values: list[Any], metric: str) -> list[int]:
 
 def _shown(values: dict[str, Any], key: str) -> str:
     """A config's value as a file has it."""
-    return inline(values[key]) if key in values else "–"
+    return flow_yaml(values[key]) if key in values else "–"
 
 
 def _differing(first: RunConfig, other: RunConfig) -> dict[str, tuple[str, str]]:

@@ -19,8 +19,8 @@ from filelock import FileLock
 
 from nnzoo import __version__, atomic_io, gpu
 from nnzoo.config import RunConfig
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
-from nnzoo.config.show import inline
 from nnzoo.data.dataset import Dataset, Split, WindowSplit
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import ALONE, RESTART_WAIT, Joined, Processes, launch, restarts
@@ -348,7 +348,7 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
 
 def _value(values: dict[str, Any], key: str) -> str:
     """A value as a file has it."""
-    return inline(values[key]) if key in values else "not set"
+    return flow_yaml(values[key]) if key in values else "not set"
 
 
 def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:

@@ -13,8 +13,8 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from nnzoo import atomic_io
 from nnzoo.config import RunConfig, yaml_parser
+from nnzoo.config.formatting import to_json, to_yaml
 from nnzoo.config.options import parse_duration
-from nnzoo.config.show import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.plain_files import MAX_METRICS, parse_rows, read_plain
 from nnzoo.runs import checkpoint
@@ -191,7 +191,7 @@ class Folder:
         """What config.yaml records beside the configuration; empty where it cannot be read."""
         try:
             text = read_plain(self.config, yaml_parser.MAX_BYTES + 1)
-            environment = yaml_parser.read(text, "config.yaml").value["environment"]
+            environment = yaml_parser.parse_yaml(text, "config.yaml").value["environment"]
         except (OSError, ValueError, LookupError, TypeError):
             return {}
         return environment if isinstance(environment, dict) else {}

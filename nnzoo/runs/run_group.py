@@ -20,7 +20,7 @@ import torch
 from nnzoo import atomic_io
 from nnzoo.config import RunConfig
 from nnzoo.config.data_options import ValSplit
-from nnzoo.config.show import to_json
+from nnzoo.config.formatting import to_json
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.runs import run

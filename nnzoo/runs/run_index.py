@@ -234,7 +234,7 @@ def _sorts(name: str) -> bool:
 def _config(path: Path) -> dict[str, Any]:
     try:
         return _dict(
-            yaml_parser.read(read_plain(path, yaml_parser.MAX_BYTES + 1), "config.yaml").value
+            yaml_parser.parse_yaml(read_plain(path, yaml_parser.MAX_BYTES + 1), "config.yaml").value
         )
     except (OSError, ValueError, RecursionError):
         return {}

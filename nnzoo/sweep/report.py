@@ -12,8 +12,8 @@ import optuna
 from markupsafe import Markup
 
 from nnzoo import atomic_io
-from nnzoo.config.show import inline
-from nnzoo.config.sweep_space import last_of
+from nnzoo.config.formatting import flow_yaml
+from nnzoo.config.sweep_space import range_end
 from nnzoo.config.train_options import RangeOptions
 from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
@@ -89,7 +89,7 @@ def _tried(study: Study, key: str) -> str:
     """What a key was given to choose from."""
     given = study.sweep.options.space[key]
     if isinstance(given, list):
-        return ", ".join(map(inline, given))
+        return ", ".join(map(flow_yaml, given))
     steps = f", in steps of {given.step:g}" if given.step else ""
     return f"{given.low:g} to {given.high:g}{', by orders of magnitude' * given.log}{steps}"
 
@@ -158,7 +158,7 @@ def _at_edge(study: Study, best: TrialRecord, key: str) -> bool:
 
 def _place(given: RangeOptions, value: float) -> float:
     """Where in a range a value lies, from 0 to 1."""
-    low, high, at = float(given.low), float(last_of(given)), float(value)
+    low, high, at = float(given.low), float(range_end(given)), float(value)
     if given.log:
         low, high, at = math.log(low), math.log(high), math.log(at)
     return min(1.0, max(0.0, (at - low) / (high - low)))
@@ -168,12 +168,12 @@ def _axis(study: Study, key: str, name: str, complete: list[TrialRecord]) -> cha
     given = study.sweep.options.space[key]
     if isinstance(given, list):
         spread = max(1, len(given) - 1)
-        texts = [inline(each) for each in given]
-        places = [texts.index(inline(row.values[key])) / spread for row in complete]
+        texts = [flow_yaml(each) for each in given]
+        places = [texts.index(flow_yaml(row.values[key])) / spread for row in complete]
         return charts.Axis(
             name, places, [(i / spread, shorten(text, 18)) for i, text in enumerate(texts)]
         )
-    high = float(last_of(given))
+    high = float(range_end(given))
     middle = math.sqrt(given.low * high) if given.log else (given.low + high) / 2
     if key in study.sweep.whole:
         middle = round(middle)

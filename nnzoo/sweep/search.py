@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import atomic_io
 from nnzoo.config import RunConfig
-from nnzoo.config.show import to_yaml
+from nnzoo.config.formatting import to_yaml
 from nnzoo.errors import (
     CheckpointError,
     ConfigError,

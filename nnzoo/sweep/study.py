@@ -48,9 +48,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import __version__, atomic_io
 from nnzoo.config import RunConfig
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
-from nnzoo.config.show import inline
-from nnzoo.config.sweep_space import Sweep, last_of, storage_kind
+from nnzoo.config.sweep_space import Sweep, range_end, storage_kind
 from nnzoo.config.train_options import SweepOptions, higher_is_better
 from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
@@ -372,18 +372,18 @@ def _distribution(sweep: Sweep, key: str) -> BaseDistribution:
     """A range, or a choice, as Optuna has it: of choices their texts, which any storage keeps."""
     given = sweep.options.space[key]
     if isinstance(given, list):
-        return CategoricalDistribution([inline(each) for each in given])
+        return CategoricalDistribution([flow_yaml(each) for each in given])
     low, step = given.low, given.step
     if key in sweep.whole:
-        return IntDistribution(int(low), int(last_of(given)), given.log, int(step or 1))
-    return FloatDistribution(float(low), float(last_of(given)), given.log, step)
+        return IntDistribution(int(low), int(range_end(given)), given.log, int(step or 1))
+    return FloatDistribution(float(low), float(range_end(given)), given.log, step)
 
 
 def _value(sweep: Sweep, key: str, stored: Any) -> Any:
     """What stands in a file, of what Optuna keeps."""
     given = sweep.options.space[key]
     if isinstance(given, list):
-        return next(each for each in given if inline(each) == stored)
+        return next(each for each in given if flow_yaml(each) == stored)
     if given.step is not None and key not in sweep.whole:
         # 0.1 + 2 × 0.1 is 0.3 to whoever wrote the file.
         low, step = Decimal(str(given.low)), Decimal(str(given.step))
@@ -395,7 +395,7 @@ def _point(sweep: Sweep, key: str, place: int) -> Any:
     """A value of a grid, as Optuna keeps it."""
     given = sweep.options.space[key]
     if isinstance(given, list):
-        return inline(given[place])
+        return flow_yaml(given[place])
     value = Decimal(str(given.low)) + place * Decimal(str(given.step or 1))
     return int(value) if key in sweep.whole else float(value)
 
@@ -603,7 +603,7 @@ def _identity(facts: dict[str, Any]) -> dict[str, str]:
     run = from_dict(facts["config"], "the study").flat()
     kept = {key: value for key, value in run.items() if not key.startswith(_MAY_CHANGE)}
     found = kept | {f"sweep.{key}": value for key, value in search.items()} | space
-    return {key: inline(value) for key, value in found.items()}
+    return {key: flow_yaml(value) for key, value in found.items()}
 
 
 def _place(trials: Path, study: str, or_fresh: str) -> str:

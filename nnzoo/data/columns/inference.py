@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.config.data_options import CsvOptions
-from nnzoo.config.show import inline
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.columns.description import ColumnDescription, describe_columns
 from nnzoo.data.columns.labels import MergedLabels, clean_label, merge_labels
 from nnzoo.data.columns.lookup import (
@@ -134,7 +134,7 @@ def infer_target(
         counts = [f"'{shorten(w)}' ({int((rows == w).sum()):,} rows)" for w in words]
         notes.append(
             f"a class of the target '{shorten(target)}': {named_in(counts)}; data.missing: "
-            f"{inline(words)} leaves such rows out"
+            f"{flow_yaml(words)} leaves such rows out"
         )
     return {"task": task, "labels": labels}, notes
 
@@ -269,7 +269,7 @@ def refuse_unusable(
     if not reasons:
         return
     path = options.path
-    line = f"data.drop: {inline([*map(str, options.drop), *reasons])}"
+    line = f"data.drop: {flow_yaml([*map(str, options.drop), *reasons])}"
     if len(reasons) == 1:
         ((name, reason),) = reasons.items()
         raise DataError.at(
@@ -291,14 +291,14 @@ def _doubt_notes(found: list[ColumnDescription], stated: dict[str, set[str]]) ->
     notes = []
     if ids:
         listed = named_in([f"{quoted_name(each.name)} ({each.reason})" for each in ids])
-        drop = inline([each.name for each in ids])
+        drop = flow_yaml([each.name for each in ids])
         notes.append(
             f"used as an input though it tells rows apart, and little else: {listed}; data.drop: {drop}"
         )
     dates = [each for each in doubtful if each.role == "date"]
     if dates:
         listed = named_in([quoted_name(each.name) for each in dates])
-        drop = inline([each.name for each in dates])
+        drop = flow_yaml([each.name for each in dates])
         notes.append(
             f"dates used as categories, each a value of its own: {listed}; data.drop: {drop}"
         )
@@ -358,7 +358,9 @@ def merged_notes(merged: dict[str, MergedLabels], what: str) -> list[str]:
     notes = []
     if changed:
         hint = (
-            "" if what == "categories" else f" (data.categories: {inline(list(merged))} keeps them)"
+            ""
+            if what == "categories"
+            else f" (data.categories: {flow_yaml(list(merged))} keeps them)"
         )
         notes.append(f"{what} typed in several ways are read as one: {named_in(changed, 4)}{hint}")
     apart = [

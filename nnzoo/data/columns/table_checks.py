@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnzoo.config.show import inline
+from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.columns.inference import named_in, quoted_name
 
 
@@ -43,7 +43,7 @@ def target_copies(
     if not listed:
         return []
     shown = named_in([f"{quoted_name(name)} ({what})" for name, what in listed])
-    drop = inline([name for name, _ in listed])
+    drop = flow_yaml([name for name, _ in listed])
     return [f"the target is among the inputs in other words: {shown}; data.drop: {drop}"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import NAME_PATTERN, Options
-from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Shelf
+from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Registry
 from nnzoo.config.train_options import SweepOptions, TrainOptions
 
 Node = dict[str, Any]
@@ -49,13 +49,13 @@ def node_at(root: Node, raw: Any, path: tuple[str | int, ...]) -> Node:
                 elif "items" in branch:
                     following.append(branch["items"])
         nodes = following
-        here = here[part] if holds(here, part) else None
+        here = here[part] if has_key(here, part) else None
     if not nodes:
         return {}
     return nodes[0] if len(nodes) == 1 else {"anyOf": nodes}
 
 
-def holds(value: Any, part: str | int) -> bool:
+def has_key(value: Any, part: str | int) -> bool:
     """Whether a mapping has that key, or a list that index."""
     if isinstance(part, str):
         return isinstance(value, dict) and part in value
@@ -72,7 +72,7 @@ def properties(root: Node, raw: Any, path: tuple[str | int, ...]) -> list[str]:
     """The keys that are legal at a place."""
     value = raw
     for part in path:
-        value = value[part] if holds(value, part) else None
+        value = value[part] if has_key(value, part) else None
     names: dict[str, None] = {}
     for branch in branches(node_at(root, raw, path) if path else root, root):
         if _fits(branch, value, root):
@@ -122,15 +122,15 @@ def _within(node: Node, length: int, what: str) -> bool:
     return node.get(f"min{what}", 0) <= length <= node.get(f"max{what}", length)
 
 
-def expected(node: Node, value: Any, root: Node) -> str:
+def describe_expected(node: Node, value: Any, root: Node) -> str:
     """What may stand at a node, in words; where a wrong number was found, which numbers may."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         found = [each for each in branches(node, root) if each.get("type") in ("integer", "number")]
         node = {"anyOf": found} if found else node
-    return words_for(node, root)
+    return describe_type(node, root)
 
 
-def words_for(node: Node, root: Node) -> str:
+def describe_type(node: Node, root: Node) -> str:
     """A node in words: "a whole number of at least 1", "one of max, avg"."""
     texts = _alternatives(node, root)
     if len(texts) > 1 and len(texts) == len(set(choices(node, root))):
@@ -147,7 +147,7 @@ def _alternatives(node: Node, root: Node) -> list[str]:
         if branch.get("type") == "boolean":
             texts += ["true", "false"]
         else:
-            text = _one(branch, root, said=texts)
+            text = _describe_branch(branch, root, said=texts)
             texts += [text] if text and text not in texts else []
     return texts
 
@@ -156,7 +156,7 @@ def _either(texts: list[str]) -> str:
     return " or ".join(part for part in (", ".join(texts[:-1]), *texts[-1:]) if part)
 
 
-def _one(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -> str:
+def _describe_branch(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -> str:
     """One kind of value in words; `said` are those named before it, `many` asks for the plural."""
     kind = node.get("type")
     if kind == "array":
@@ -166,7 +166,7 @@ def _one(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -
         if said and set(_alternatives(inner, root)) <= set(said):
             items = f"{count and count + 'of '}these"
         else:
-            plural = [_one(each, root, many=True) for each in branches(inner, root)]
+            plural = [_describe_branch(each, root, many=True) for each in branches(inner, root)]
             items = count + _either([*choices(inner, root), *(text for text in plural if text)])
         return f"{'lists' if many else 'a list'} of {items}"
     if kind in ("integer", "number"):
@@ -221,10 +221,10 @@ def json_schema() -> Node:
             node["required"] = list(dict.fromkeys([*required, *node.get("required", [])]))
         return node
 
-    def section(shelf: Shelf, default: str | None = None) -> Node:
+    def section(registry: Registry, default: str | None = None) -> Node:
         """The name alone, or a mapping; which entry it means shows in `name`."""
         names: dict[type[Options], list[str]] = {}
-        for name, entry in shelf:
+        for name, entry in registry:
             names.setdefault(entry.options, []).append(name)
         sections = []
         for options, group in names.items():

@@ -12,19 +12,21 @@ from typing import Any, get_args
 from pydantic_core import PydanticUndefined
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.describe import default_text, words_for
+from nnzoo.config.json_schema import default_text, describe_type
 from nnzoo.config.load import RunConfig
 from nnzoo.config.options import Options
 
 
 def resolved_lines(config: RunConfig) -> list[str]:
     """The configuration as YAML, with a comment on each line that says where the value came from."""
-    pairs = [(text, path and _origin(config, path)) for text, path in _lines(checked(config))]
+    pairs = [
+        (text, path and _origin(config, path)) for text, path in _lines(config_with_sweep(config))
+    ]
     width = min(60, max(len(text) for text, _ in pairs))
     return [f"{text:<{width}}  # {origin}" if origin else text for text, origin in pairs]
 
 
-def checked(config: RunConfig) -> dict[str, Any]:
+def config_with_sweep(config: RunConfig) -> dict[str, Any]:
     """Every value of a file: those of the run, and the search over them where there is one."""
     sweep = config.sweep
     search = {} if sweep is None else {"sweep": sweep.options.model_dump(exclude_none=True)}
@@ -34,22 +36,6 @@ def checked(config: RunConfig) -> dict[str, Any]:
 def to_yaml(tree: dict[str, Any]) -> str:
     """Plain values as YAML that the reader reads back: sections as blocks, lists on one line."""
     return "".join(f"{text}\n" for text, _ in _lines(tree))
-
-
-def wrapped(text: str, width: int, hang: int = 2) -> str:
-    """Each line of a text broken at words, what follows indented by `hang` more; commands to copy stay
-    on one line."""
-    lines = []
-    for line in text.split("\n"):
-        indent = " " * (len(line) - len(line.lstrip()))
-        if len(line) <= width or line.lstrip().startswith(("nnzoo ", "torchrun ")):
-            lines.append(line)
-            continue
-        lines += textwrap.wrap(
-            line, max(width, 20), subsequent_indent=indent + " " * hang, break_long_words=False,
-            break_on_hyphens=False, drop_whitespace=True,
-        )  # fmt: skip
-    return "\n".join(lines)
 
 
 def to_json(value: Any) -> str:
@@ -71,10 +57,10 @@ def _lines(tree: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[t
         path = f"{prefix}{key}"
         indent = "  " * depth
         if isinstance(value, dict) and value:
-            yield f"{indent}{inline(key)}:", ""
+            yield f"{indent}{flow_yaml(key)}:", ""
             yield from _lines(value, f"{path}.", depth + 1)
         else:
-            yield f"{indent}{inline(key)}: {inline(value)}", path
+            yield f"{indent}{flow_yaml(key)}: {flow_yaml(value)}", path
 
 
 def _origin(config: RunConfig, path: str) -> str:
@@ -87,24 +73,26 @@ def _origin(config: RunConfig, path: str) -> str:
     return "from the file's name" if path == "name" else "default"
 
 
-def inline(value: Any) -> str:
+def flow_yaml(value: Any) -> str:
     """A value as it stands in a file, on one line."""
     if value is None:
         return "null"
     if isinstance(value, list):
-        return "[" + ", ".join(inline(item) for item in value) + "]"
+        return "[" + ", ".join(flow_yaml(item) for item in value) + "]"
     if isinstance(value, dict):
         return (
-            "{" + ", ".join(f"{inline(key)}: {inline(each)}" for key, each in value.items()) + "}"
+            "{"
+            + ", ".join(f"{flow_yaml(key)}: {flow_yaml(each)}" for key, each in value.items())
+            + "}"
         )
     if isinstance(value, str):
         plain = yaml_parser.scalar(value) == value and value == value.strip() and value[0] != "-"
         safe = all(character.isalnum() or character in "_./+ -" for character in value)
-        return value if plain and safe else quoted(value)
+        return value if plain and safe else quote_yaml(value)
     return default_text(value)
 
 
-def quoted(text: str) -> str:
+def quote_yaml(text: str) -> str:
     """Text in double quotes that every YAML reader takes back as it was."""
     characters = []
     for character in text:
@@ -116,12 +104,12 @@ def quoted(text: str) -> str:
     return f'"{"".join(characters)}"'
 
 
-def summary(options: type[Options]) -> str:
+def first_paragraph(options: type[Options]) -> str:
     """The first paragraph of a class's docstring on one line."""
     return " ".join((options.__doc__ or "").strip().split("\n\n")[0].split())
 
 
-def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, str, str]]:
+def option_table(options: type[Options], prefix: str = "") -> list[tuple[str, str, str]]:
     """(key, default, meaning) of each option, sections inside it with dotted keys."""
     rows = []
     root = options.model_json_schema()
@@ -133,7 +121,7 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
         if inner is not None and prefix.count(".") < 2:
             if info.default is None:
                 rows.append((f"{prefix}{key}", "null", info.description or ""))
-            nested = entry_options(inner, f"{prefix}{key}.")
+            nested = option_table(inner, f"{prefix}{key}.")
             instance = info.default
             if isinstance(instance, Options):
                 values = instance.model_dump()
@@ -147,7 +135,7 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
             continue
         required = info.default is PydanticUndefined
         default = "required" if required else default_text(_plain(info.default))
-        words = words_for(node, root)
+        words = describe_type(node, root)
         meaning = info.description or ""
         if words.startswith("one of ") and words.removeprefix("one of ") not in meaning:
             meaning += f" ({words})"
@@ -155,7 +143,7 @@ def entry_options(options: type[Options], prefix: str = "") -> list[tuple[str, s
     return rows
 
 
-def option_lines(rows: list[tuple[str, str, str]], width: int) -> list[str]:
+def align_options(rows: list[tuple[str, str, str]], width: int) -> list[str]:
     """`entry_options` as aligned columns, the meanings wrapped to the width of the terminal."""
     keys = max((len(key) for key, _, _ in rows), default=0)
     defaults = max((len(default) for _, default, _ in rows), default=0)
@@ -182,7 +170,7 @@ def _section(annotation: Any) -> type[Options] | None:
     return found[0] if len(found) == 1 else None
 
 
-def header_lines(path: Path) -> list[str]:
+def header_comment(path: Path) -> list[str]:
     """The comment that a config opens with."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
