@@ -42,7 +42,7 @@ class Model(LoadedRun):
     @property
     def labels(self) -> list[str]:
         """The classes in order; empty where the task has none."""
-        return list(self.network.facts["spec"].get("labels", []))
+        return list(self.network.data_spec.labels)
 
     def predict(self, x: Any = None, steps: int | None = None) -> Predictions:
         """Predictions for new data, all at once.

@@ -54,12 +54,12 @@ def export(network: Network, form: str, path: Path) -> dict[str, Any]:
             "nothing was written. This is a bug in nnzoo or in the exporter: report it"
         )
     atomic_io.write(path, content)
-    kind = network.preprocess.in_kind
-    dtype = "uint8" if kind.name == "image" else "float64"
+    input_spec = network.preprocess.input_spec
+    dtype = "uint8" if input_spec.kind == "image" else "float64"
     answer = "float32" if network.task.is_classification else "float64"
     return {
         "file": str(path), "format": form, "bytes": len(content), "difference": difference,
-        "inputs": {INPUT: {"type": dtype, "shape": ["batch", *kind.shape]}},
+        "inputs": {INPUT: {"type": dtype, "shape": ["batch", *input_spec.shape]}},
         "outputs": {_output(network): {"type": answer, "shape": ["batch", network.task.outputs]}},
     }  # fmt: skip
 
@@ -70,12 +70,16 @@ def _output(network: Network) -> str:
 
 def description(network: Network) -> dict[str, str]:
     """What a program needs to know to use the network; lists as JSON."""
-    spec, kind = network.facts["spec"], network.preprocess.in_kind
-    facts = {"kind": kind.name, "shape": to_json(kind.shape), "task": network.facts["task"]}
-    for key in ("labels", "targets", "horizon", "columns"):
-        if key in spec:
-            facts[key] = to_json(spec[key])
-    return {"nnzoo": __version__, "run": network.config.name, **facts}
+    spec = network.data_spec
+    texts = {
+        "kind": spec.input.kind, "shape": to_json(list(spec.input.shape)), "task": spec.task
+    }  # fmt: skip
+    stored = spec.source_dict()
+    texts |= {
+        key: to_json(stored[key])
+        for key in ("labels", "targets", "horizon", "columns") if key in stored
+    }  # fmt: skip
+    return {"nnzoo": __version__, "run": network.config.name, **texts}
 
 
 # A type of module, and what makes the `forward` of one that an exporter can trace.
@@ -249,19 +253,19 @@ FORMATS: dict[str, tuple[str, Callable[[Network], tuple[bytes, float]]]] = {
 def examples(network: Network, count: int) -> Tensor:
     """Raw inputs like the data's: pixels and numbers of the mean and spread of the training rows
     (any pixels where these were not measured), in tables one in five missing, any category or none."""
-    kind = network.preprocess.in_kind
+    input_spec = network.preprocess.input_spec
     draw = torch.Generator().manual_seed(count)
-    shape = (count, *kind.shape)
+    shape = (count, *input_spec.shape)
     scale = cast(Scale, network.preprocess.get_submodule("scale"))
-    if kind.name == "image" and scale.how == "none":
+    if input_spec.kind == "image" and scale.how == "none":
         return torch.randint(0, 256, shape, generator=draw, dtype=torch.uint8)
     x = torch.randn(shape, generator=draw, dtype=torch.float64)
-    if kind.name == "image":
+    if input_spec.kind == "image":
         pixels = x * scale.spread.view(-1, 1, 1) + scale.shift.view(-1, 1, 1)
         return pixels.round().clamp(0, 255).to(torch.uint8)
     numbers = x[..., : len(scale.shift)]
     numbers.mul_(scale.spread).add_(scale.shift)
-    if kind.name == "table":
+    if input_spec.kind == "table":
         numbers[torch.rand(numbers.shape, generator=draw) < 0.2] = torch.nan
         sizes = cast(OneHot, network.preprocess.get_submodule("one_hot")).sizes
         for i, size in enumerate(sizes, start=len(scale.shift)):
@@ -271,7 +275,7 @@ def examples(network: Network, count: int) -> Tensor:
 
 def batches(network: Network) -> tuple[int, ...]:
     """The sizes of the batches on which an exported file is compared."""
-    return BATCHES if network.preprocess.in_kind.size <= LARGE else LARGE_BATCHES
+    return BATCHES if network.preprocess.input_spec.size <= LARGE else LARGE_BATCHES
 
 
 @torch.no_grad()

@@ -211,7 +211,7 @@ def test_answers_to_arrays_frames_and_files(command: NNZOO) -> None:
     answers = model.predict(x.numpy())
     assert answers.numbers.shape == (30, 3)
     assert np.allclose(answers.numbers.sum(1), 1, atol=1e-6)
-    names = [column["name"] for column in model.network.facts["spec"]["columns"]]
+    names = model.network.data_spec.column_names
     frame = pandas.DataFrame(x.numpy(), columns=names)
     frame.to_csv("new.csv", index=False)
     for same in (frame, "new.csv", Path("new.csv"), x):

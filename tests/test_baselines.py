@@ -13,7 +13,8 @@ from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r
 
 from nnzoo.config.data_options import SeriesOptions
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.data.series import Series, windows
 from nnzoo.evaluation.baselines import baselines
@@ -25,19 +26,17 @@ def series(
 ) -> Dataset:
     names = [f"f{i}" for i in range(values.shape[1])]
     options = SeriesOptions(name="series", path="", window=window, horizon=horizon)
-    columns = [{"name": name} for name in names]
-    dataset = windows([Series(values)], columns, names[:targets], options)
-    dataset.season = season
-    return dataset
+    columns = [ColumnSpec(name) for name in names]
+    return windows([Series(values)], columns, names[:targets], options, season)
 
 
 def scores(dataset: Dataset, split: str = "test") -> dict[str, dict[str, Any]]:
     scale = None
-    if dataset.task != "classification":
-        scale = Scale(len(dataset.spec["targets"]), "none")
-    task = build_task(TrainOptions(), dataset.task, dataset.spec, None, scale)
+    if dataset.spec.task != "classification":
+        scale = Scale(len(dataset.spec.targets), "none")
+    task = build_task(TrainOptions(), dataset.spec, None, scale)
     results = baselines(dataset, split, task)
-    if dataset.task != "classification":
+    if dataset.spec.task != "classification":
         assert results == sorted(results, key=lambda result: result["mse"])
     return {result["name"]: result for result in results}
 
@@ -56,7 +55,7 @@ def test_the_majority_class_is_that_of_the_training_rows() -> None:
     x = torch.zeros(9, 1)
     train, test = torch.tensor([0, 1, 1, 1, 2, 0]), torch.tensor([0, 0, 1, 2, 2, 2, 0, 0, 0])
     splits: Any = {"train": TensorSplit(x[:6], train), "test": TensorSplit(x, test)}
-    dataset = Dataset(Kind("table", (1,)), "classification", splits, {"labels": ["a", "b", "c"]})
+    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b", "c"]), splits)
     result = scores(dataset)["majority class"]
     dummy = DummyClassifier(strategy="most_frequent").fit(x[:6], train)
     assert result["label"] == "b"
@@ -69,7 +68,7 @@ def test_the_mean_is_that_of_the_training_rows_for_each_target() -> None:
     x = torch.zeros(5, 1)
     train, test = torch.tensor([[1.0], [2.0], [6.0]]), torch.tensor([[0.0], [5.0]])
     splits: Any = {"train": TensorSplit(x[:3], train), "test": TensorSplit(x[:2], test)}
-    dataset = Dataset(Kind("table", (1,)), "regression", splits, {"targets": ["y"]})
+    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "regression", targets=["y"]), splits)
     result = scores(dataset)
     assert list(result) == ["mean"]
     assert result["mean"]["mse"] == (9 + 4) / 2

@@ -40,22 +40,22 @@ def test_a_bundled_table_is_what_scikit_learn_loads(name: Any) -> None:
     bunch = getattr(datasets, f"load_{name}")()
     dataset = load_table(BundledTableOptions(name=name))
     assert_rows(dataset, bunch.data, bunch.target, True)
-    assert dataset.labels == list(bunch.target_names)
-    assert [column["name"] for column in dataset.spec["columns"]] == list(bunch.feature_names)
+    assert dataset.spec.labels == list(bunch.target_names)
+    assert dataset.spec.column_names == list(bunch.feature_names)
 
 
 def test_diabetes_is_scikit_learns_in_its_own_units() -> None:
     bunch = datasets.load_diabetes(scaled=False)
     dataset = load_table(BundledTableOptions(name="diabetes"))
-    assert dataset.task == "regression"
+    assert dataset.spec.task == "regression"
     assert_rows(dataset, bunch.data, bunch.target[:, None], False)
-    assert [column["name"] for column in dataset.spec["columns"]] == list(bunch.feature_names)
+    assert dataset.spec.column_names == list(bunch.feature_names)
 
 
 def test_digits_are_scikit_learns_images() -> None:
     bunch = datasets.load_digits()
     dataset = load_digits(DigitsOptions(name="digits"))
-    assert str(dataset.kind) == "image 1×8×8"
+    assert str(dataset.spec.input) == "image 1×8×8"
     assert dataset.splits["train"].tensors()[0].dtype == torch.uint8
     assert_rows(dataset, bunch.images[:, None].astype(np.uint8), bunch.target, True)
 
@@ -93,7 +93,7 @@ def test_the_sine_wave_is_a_sine_wave() -> None:
     wave = 3 * np.sin(2 * np.pi * np.arange(200) / 25)
     np.testing.assert_allclose(x[:, :, 0], [wave[:10], wave[7:17]], atol=1e-12)
     np.testing.assert_allclose(y, [wave[10:12], wave[17:19]], atol=1e-12)
-    assert dataset.season == 25
+    assert dataset.spec.seasonal_period == 25
 
 
 def test_noise_on_the_sine_wave_has_the_asked_spread_and_follows_its_seed() -> None:

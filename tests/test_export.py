@@ -104,10 +104,10 @@ def build(model: str | dict[str, Any], data: str, **more: Any) -> tuple[Network,
 def raw_inputs(dataset: Dataset, count: int) -> Tensor:
     """Rows of the data, and in a table also a missing number and an unknown category."""
     raw = dataset.splits["train"].batch(torch.arange(count))[0].clone()
-    if dataset.kind.name == "table":
+    if dataset.spec.input.kind == "table":
         raw[0, 0] = torch.nan
-        columns = dataset.spec["columns"]
-        raw[0, [i for i, column in enumerate(columns) if "categories" in column]] = -1
+        columns = dataset.spec.columns
+        raw[0, [i for i, column in enumerate(columns) if column.categories is not None]] = -1
     return raw
 
 

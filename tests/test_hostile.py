@@ -15,7 +15,7 @@ from PIL import Image
 import nnzoo as zoo
 from nnzoo.config import MODELS
 from nnzoo.config.load import from_dict
-from nnzoo.data.dataset import Kind
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.images import import_torchvision
 from nnzoo.errors import ConfigError
 from nnzoo.models import network as networks
@@ -41,7 +41,7 @@ def forged(path: Path, shape: list[int], **model: Any) -> None:
     content["data"]["shape"] = shape
     content["config"]["model"] |= model
     options = from_dict(content["config"], "forged").model
-    kind = Kind(content["data"]["kind"], tuple(shape))
+    kind = InputSpec(content["data"]["kind"], tuple(shape))
     entry = MODELS.get(options.name)
     assert entry is not None
     outputs = len(content["data"]["spec"]["labels"])
@@ -66,18 +66,18 @@ def test_a_small_checkpoint_of_large_inputs_is_refused(nnzoo: NNZOO) -> None:
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        ({"name": "cnn", "channels": [2, 4000]}, Kind("image", (3, 300, 300))),
-        ({"name": "cnn", "channels": [128], "kernel_size": 3}, Kind("series", (1_000_000, 2))),
-        ({"name": "cnn", "channels": [900], "residual": True}, Kind("image", (1, 300, 300))),
+        ({"name": "cnn", "channels": [2, 4000]}, InputSpec("image", (3, 300, 300))),
+        ({"name": "cnn", "channels": [128], "kernel_size": 3}, InputSpec("series", (1_000_000, 2))),
+        ({"name": "cnn", "channels": [900], "residual": True}, InputSpec("image", (1, 300, 300))),
         ({"name": "cnn", "channels": [1], "stride": 2000, "padding": "valid", "kernel_size": 1},
-         Kind("image", (1, 9000, 9000))),
-        ({"name": "lstm", "hidden_size": 500}, Kind("series", (1_000_000, 1))),
-        ({"name": "gru", "hidden_size": 4000}, Kind("image", (3, 10_000, 10))),
-        ({"name": "mlp", "hidden": [1]}, Kind("image", (1, 9000, 9000))),
+         InputSpec("image", (1, 9000, 9000))),
+        ({"name": "lstm", "hidden_size": 500}, InputSpec("series", (1_000_000, 1))),
+        ({"name": "gru", "hidden_size": 4000}, InputSpec("image", (3, 10_000, 10))),
+        ({"name": "mlp", "hidden": [1]}, InputSpec("image", (1, 9000, 9000))),
     ],
 )  # fmt: skip
 def test_what_one_sample_takes_in_a_layer_is_bounded_for_every_network(
-    model: dict[str, Any], kind: Kind
+    model: dict[str, Any], kind: InputSpec
 ) -> None:
     config = from_dict({"name": "x", "data": "digits", "model": model}, "x")
     entry = MODELS.get(config.model.name)
@@ -91,12 +91,12 @@ def test_what_one_sample_takes_in_a_layer_is_bounded_for_every_network(
 @pytest.mark.parametrize(
     ("model", "kind"),
     [
-        ({"name": "cnn", "channels": [32, 64, 128]}, Kind("image", (3, 512, 512))),
-        ({"name": "lstm", "hidden_size": 256}, Kind("series", (10_000, 8))),
-        ({"name": "mlp"}, Kind("image", (3, 1024, 1024))),
+        ({"name": "cnn", "channels": [32, 64, 128]}, InputSpec("image", (3, 512, 512))),
+        ({"name": "lstm", "hidden_size": 256}, InputSpec("series", (10_000, 8))),
+        ({"name": "mlp"}, InputSpec("image", (3, 1024, 1024))),
     ],
 )
-def test_usual_networks_are_far_from_the_bound(model: dict[str, Any], kind: Kind) -> None:
+def test_usual_networks_are_far_from_the_bound(model: dict[str, Any], kind: InputSpec) -> None:
     config = from_dict({"name": "x", "data": "digits", "model": model}, "x")
     entry = MODELS.get(config.model.name)
     assert entry is not None

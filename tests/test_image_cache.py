@@ -22,6 +22,7 @@ from PIL import Image
 
 from nnzoo.cache import cache_dir
 from nnzoo.config.data_options import ImageFolderOptions, RowSplit
+from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_files import cache
 from nnzoo.data.image_files import decoding as pictures_module
@@ -35,7 +36,7 @@ def save(path: str, pixels: Any, **options: Any) -> None:
     Image.fromarray(pixels).save(path, **options)
 
 
-def load(path: str = "d", spec: dict[str, Any] | None = None, **options: Any) -> Dataset:
+def load(path: str = "d", spec: DataSpec | None = None, **options: Any) -> Dataset:
     values: dict[str, Any] = {"size": 4, "split": RowSplit(val=0, test=0)}
     return load_folder(ImageFolderOptions(name="image_folder", path=path, **values | options), spec)
 
@@ -72,7 +73,7 @@ def test_values_are_scaled_by_the_largest_of_the_folder(
     assert sorted(pixels(dataset)) == sorted(
         value >> shift for value in (0, top // 4, top // 2, top)
     )
-    assert ("bits" in dataset.spec) == (shift != 8)
+    assert (dataset.spec.bits != 16) == (shift != 8)
     scale = f"divided by {1 << shift}" if shift else "taken as they are"
     assert dataset.notes == [
         f"4 pictures have grey values of 16 or 32 bits (a/0.{name}, …); all are below "
@@ -87,11 +88,11 @@ def test_test_pictures_are_scaled_as_training_ones_and_cut_where_brighter() -> N
     grey(1000, np.uint16, root="d/train")
     grey(3000, np.uint16, root="d/test")
     dataset = load()
-    assert dataset.spec["bits"] == 10
+    assert dataset.spec.bits == 10
     assert pixels(dataset, "test") == [0, 750 >> 2, 255, 255]
     assert any("with larger values than training pictures have" in note for note in dataset.notes)
     # The same files in another place of the run: the cache of one is not taken for the other's.
-    assert load("d/test").spec["bits"] == 12
+    assert load("d/test").spec.bits == 12
     assert pixels(load("d/test")) == [0, 750 >> 4, 1500 >> 4, 3000 >> 4]
     assert pixels(load(), "test") == [0, 750 >> 2, 255, 255]
 

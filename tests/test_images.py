@@ -90,7 +90,10 @@ def whole(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
 def test_each_class_folder_is_a_class_and_each_picture_a_row() -> None:
     make_folder(classes=("red", "blue", "green"))
     dataset = load(split=RowSplit(val=0, test=0))
-    assert (dataset.labels, str(dataset.kind)) == (["blue", "green", "red"], "image 3×4×4")
+    assert (dataset.spec.labels, str(dataset.spec.input)) == (
+        ["blue", "green", "red"],
+        "image 3×4×4",
+    )
     x, y = dataset.splits["train"].tensors()
     assert (x.dtype, y.tolist()) == (torch.uint8, [0] * 4 + [1] * 4 + [2] * 4)
     for label, rows in (("blue", x[:4]), ("green", x[4:8]), ("red", x[8:])):
@@ -363,8 +366,8 @@ def decode(image: Any, name: str = "p.png", color: bool = True, **save: Any) -> 
 
 def test_size_is_height_then_width() -> None:
     make_folder()
-    assert str(load(size=[3, 5]).kind) == "image 3×3×5"
-    assert str(load(size=[3, 5], color=False).kind) == "image 1×3×5"
+    assert str(load(size=[3, 5]).spec.input) == "image 3×3×5"
+    assert str(load(size=[3, 5], color=False).spec.input) == "image 1×3×5"
 
 
 def test_a_grey_picture_has_three_equal_channels_in_colour() -> None:
@@ -457,7 +460,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
 
 def test_real_pictures_are_read(shared_data: Path) -> None:
     dataset = load(shared_data / "images", size=32)
-    assert dataset.labels == ["airplane", "cat", "ship"]
+    assert dataset.spec.labels == ["airplane", "cat", "ship"]
     assert sizes(dataset) == {"train": 540, "val": 60, "test": 150}
 
 
@@ -512,7 +515,10 @@ def test_mnist_is_the_original(shared_data: Path) -> None:
     assert sizes(dataset) == {"train": 60_000, "test": 10_000}
     assert dataset.splits["train"].targets()[:5].tolist() == [5, 0, 4, 1, 9]
     assert dataset.splits["test"].targets()[:5].tolist() == [7, 2, 1, 0, 4]
-    assert (dataset.labels, str(dataset.kind)) == ([str(i) for i in range(10)], "image 1×28×28")
+    assert (dataset.spec.labels, str(dataset.spec.input)) == (
+        [str(i) for i in range(10)],
+        "image 1×28×28",
+    )
     x = dataset.splits["train"].tensors()[0]
     assert (x.dtype, int(x[0].long().sum())) == (torch.uint8, 27525)
     held = published("mnist", root=str(shared_data), split=ValSplit())
@@ -541,7 +547,7 @@ def test_sets_in_idx_files_keep_their_pictures_and_labels(
         idx(f"root/{folder}/raw/{part}-images-idx3-ubyte", pictures(rows, 28, 28))
         idx(f"root/{folder}/raw/{part}-labels-idx1-ubyte", np.arange(rows) % 10)
     dataset = published(name)
-    assert dataset.labels[:2] == labels
+    assert dataset.spec.labels[:2] == labels
     for part, rows in (("train", 12), ("test", 7)):
         x, y = dataset.splits[part].tensors()
         np.testing.assert_array_equal(x[:, 0], pictures(rows, 28, 28))
@@ -560,7 +566,7 @@ def test_emnist_stands_upright_and_letters_count_from_zero(
         idx(f"{start}-images-idx3-ubyte", pictures(rows, 28, 28))
         idx(f"{start}-labels-idx1-ubyte", np.arange(rows) % 10 + first)
     dataset = published("emnist", subset=subset)
-    assert dataset.labels[:2] == labels
+    assert dataset.spec.labels[:2] == labels
     x, y = dataset.splits["test"].tensors()
     # The files hold every picture mirrored along its diagonal.
     np.testing.assert_array_equal(x[:, 0], pictures(7, 28, 28).transpose(0, 2, 1))
@@ -580,7 +586,7 @@ def test_usps_keeps_its_pictures_and_labels() -> None:
     dataset = published("usps")
     x, y = dataset.splits["train"].tensors()
     assert np.abs(x[:, 0].numpy().astype(int) - grey).max() <= 1
-    assert (y.tolist(), dataset.labels[0]) == ([0, 1, 2, 3], "0")
+    assert (y.tolist(), dataset.spec.labels[0]) == ([0, 1, 2, 3], "0")
 
 
 def test_svhn_keeps_its_pictures_and_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -616,7 +622,7 @@ def test_cifar_keeps_its_pictures_and_labels(name: str, monkeypatch: pytest.Monk
     dataset = published(name)
     x, y = dataset.splits["test"].tensors()
     np.testing.assert_array_equal(x, colour)
-    assert (y.tolist(), dataset.labels) == ([3, 1, 4, 1, 5, 9], words)
+    assert (y.tolist(), dataset.spec.labels) == ([3, 1, 4, 1, 5, 9], words)
     assert len(dataset.splits["train"]) == 6 * len(cls.train_list)
 
 
@@ -814,7 +820,7 @@ def test_splits_of_a_folder_share_the_mapped_cache() -> None:
                     ScaleOptions(pca=3)):  # fmt: skip
         fitted = []
         for train in (splits[0], TensorSplit(*splits[0].tensors())):
-            preprocess = Preprocess(options, dataset.kind, {})
+            preprocess = Preprocess(options, dataset.spec)
             preprocess.fit(train)
             fitted.append(preprocess.state_dict())
         for name, tensor in fitted[0].items():

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config.model_options import CnnOptions, MlpOptions
-from nnzoo.data.dataset import Kind
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.kernels import library
 from nnzoo.models import layers
 from nnzoo.models.cnn import CNN
 from nnzoo.models.layers import Dense, Drop, Dropout, Linear, Stack, keep_mask
 from nnzoo.models.mlp import MLP
 
-IMAGE = Kind("image", (3, 12, 10))
-SERIES = Kind("series", (9, 4))
+IMAGE = InputSpec("image", (3, 12, 10))
+SERIES = InputSpec("series", (9, 4))
 
 
 @pytest.fixture(autouse=True, params=["native", "hand"])
@@ -66,7 +66,7 @@ def mlp(**options: Any) -> MLP:
     return MLP(MlpOptions.model_validate({"name": "mlp", "hidden": [40, 24], **options}), IMAGE, 5)
 
 
-def cnn(kind: Kind = IMAGE, **options: Any) -> CNN:
+def cnn(kind: InputSpec = IMAGE, **options: Any) -> CNN:
     return CNN(CnnOptions.model_validate({"name": "cnn", "channels": [6, 8], **options}), kind, 5)
 
 
@@ -160,14 +160,14 @@ def test_the_hand_written_gradients_are_those_of_the_function() -> None:
         (IMAGE, {"pool": "avg", "activation": "gelu", "norm": "layer"}),
         (IMAGE, {"pool": "lp", "norm": "batch", "head": {"pooling": "average", "hidden": [16]}}),
         (IMAGE, {"pool_size": [[3, 2], 2], "activation": "tanh"}),
-        (Kind("image", (1, 9, 9)), {}),
+        (InputSpec("image", (1, 9, 9)), {}),
         (SERIES, {"head": {"hidden": [16]}}),
         (SERIES, {"pool": "avg", "norm": "batch"}),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])
 def test_a_cnn_gives_torchs_outputs_and_gradients(
-    training: bool, kind: Kind, options: dict[str, Any]
+    training: bool, kind: InputSpec, options: dict[str, Any]
 ) -> None:
     model = cnn(kind, **options).train(training)
     plain = StockCnn(model).train(training)
@@ -181,7 +181,9 @@ def test_a_cnn_gives_torchs_outputs_and_gradients(
 def test_images_are_computed_channels_last_also_with_one_channel() -> None:
     seen: list[Tensor] = []
     for channels in (1, 3):
-        model = cnn(Kind("image", (channels, 12, 10)), dropout=0.3, residual=True, norm="batch")
+        model = cnn(
+            InputSpec("image", (channels, 12, 10)), dropout=0.3, residual=True, norm="batch"
+        )
         for layer in model.features:
             layer.register_forward_hook(lambda _, __, y: seen.append(y))
         model(torch.randn(4, channels, 12, 10))

@@ -11,18 +11,18 @@ from torch import nn
 from zoo import begin, config, finish
 
 from nnzoo.config.model_options import CnnOptions, GruOptions, LstmOptions, MlpOptions, RnnOptions
-from nnzoo.data.dataset import Kind
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
 from nnzoo.models.cnn import CNN
 from nnzoo.models.initialize import gain_of
 from nnzoo.models.mlp import MLP
 from nnzoo.models.rnn import Recurrent, ReluLSTM
 
-IMAGE = Kind("image", (3, 12, 10))
-SERIES = Kind("series", (9, 4))
+IMAGE = InputSpec("image", (3, 12, 10))
+SERIES = InputSpec("series", (9, 4))
 
 
-def cnn(kind: Kind = IMAGE, **options: Any) -> CNN:
+def cnn(kind: InputSpec = IMAGE, **options: Any) -> CNN:
     return CNN(CnnOptions.model_validate({"name": "cnn", **options}), kind, 5)
 
 
@@ -267,13 +267,13 @@ def test_two_sizes_on_a_series_are_refused() -> None:
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 def test_the_mlp_flattens_images_and_windows(norm: Any) -> None:
-    for kind in (IMAGE, SERIES, Kind("table", (6,))):
+    for kind in (IMAGE, SERIES, InputSpec("table", (6,))):
         model = MLP(MlpOptions(name="mlp", hidden=[8, 4], norm=norm), kind, 3)
         assert model(torch.randn(5, *kind.shape)).shape == (5, 3)
 
 
 def test_an_mlp_without_hidden_layers_is_a_linear_model() -> None:
-    model = MLP(MlpOptions(name="mlp", hidden=[]), Kind("table", (6,)), 3)
+    model = MLP(MlpOptions(name="mlp", hidden=[]), InputSpec("table", (6,)), 3)
     assert [type(layer).__name__ for layer in model] == ["Flatten", "Linear"]
 
 
@@ -296,7 +296,7 @@ def test_starts_have_the_spread_of_their_formula_and_zero_biases(
     torch.manual_seed(0)
     model = MLP(
         MlpOptions(name="mlp", hidden=[300], init=init, activation=activation),
-        Kind("table", (500,)), 100,
+        InputSpec("table", (500,)), 100,
     )  # fmt: skip
     for layer, gain in ((model[1], gain_of(activation)), (model[3], 1.0)):
         fan_out, fan_in = layer.weight.shape
@@ -315,7 +315,7 @@ def test_starts_have_the_spread_of_their_formula_and_zero_biases(
 
 def test_recurrent_starts_are_drawn_gate_by_gate() -> None:
     torch.manual_seed(0)
-    model = Recurrent(LstmOptions(name="lstm", hidden_size=200), Kind("series", (5, 100)), 1)
+    model = Recurrent(LstmOptions(name="lstm", hidden_size=200), InputSpec("series", (5, 100)), 1)
     for gate in model.rnn.weight_hh_l0.split(200):
         assert gate.std().item() == pytest.approx((1 / 200) ** 0.5, rel=0.03)
     model = Recurrent(LstmOptions(name="lstm", hidden_size=64, init="orthogonal"), SERIES, 1)
@@ -325,7 +325,7 @@ def test_recurrent_starts_are_drawn_gate_by_gate() -> None:
 
 def test_torch_starts_are_torchs_own() -> None:
     torch.manual_seed(3)
-    model = MLP(MlpOptions(name="mlp", hidden=[8], init="torch"), Kind("table", (6,)), 3)
+    model = MLP(MlpOptions(name="mlp", hidden=[8], init="torch"), InputSpec("table", (6,)), 3)
     torch.manual_seed(3)
     stock = nn.Linear(6, 8)
     assert torch.equal(model[1].weight, stock.weight)

@@ -123,9 +123,9 @@ def test_the_first_of_each_month_is_not_a_day_of_january(nnzoo: NNZOO) -> None:
 def test_an_order_of_day_and_month_can_be_stated(nnzoo: NNZOO) -> None:
     write("day,sales", days(12, "%d/%m/%Y", "MS", "2005-01-01"), wave(12))
     assert any("(a guess)" in note for note in load(window=2).notes)
-    assert load(window=2, date_format="day_first").season == 12
-    assert load(window=2, date_format="month_first").season == 7
-    assert load(window=2, date_format="%d/%m/%Y").season == 12
+    assert load(window=2, date_format="day_first").spec.seasonal_period == 12
+    assert load(window=2, date_format="month_first").spec.seasonal_period == 7
+    assert load(window=2, date_format="%d/%m/%Y").spec.seasonal_period == 12
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_dates_in_other_forms_are_dates(nnzoo: NNZOO, form: str, freq: str, seas
     write("when,sales", days(150, form, freq, "2001-01-01"), wave(150))
     data, _ = initialised(nnzoo)
     assert data["name"] == "series"
-    assert load().season == season
+    assert load().spec.seasonal_period == season
 
 
 @pytest.mark.parametrize("quarter", ["{}Q{}", "{}-Q{}", "Q{1} {0}"])
@@ -193,7 +193,7 @@ def test_gaps_of_a_covariate_are_counted(nnzoo: NNZOO) -> None:
 def test_columns_of_words_are_no_covariates_and_said(nnzoo: NNZOO) -> None:
     write("No,day,sky,empty,x,y", range(1, 101), days(100), ["sun", "rain"] * 50, [""] * 100, wave(100, 1), wave(100))  # fmt: skip
     dataset = load(covariates="all", window=8)
-    assert [column["name"] for column in dataset.spec["columns"]] == ["y", "x"]
+    assert dataset.spec.column_names == ["y", "x"]
     assert dataset.notes[1:] == [
         "column 'No' counts the rows and is left out",
         "no numbers, and left out of the covariates: 'sky' (category), 'empty' (empty)",

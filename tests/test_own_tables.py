@@ -322,14 +322,14 @@ def test_labels_and_categories_that_mean_the_same_are_one_and_said(kind: str, co
     plain = load(clean(), "bought")
     other = load(dirtied(**{column: LABELS[kind]}), "bought")
     assert same_data(other, plain)
-    assert other.labels == ["no", "yes"]
+    assert other.spec.labels == ["no", "yes"]
     assert any("typed in several ways are read as one" in note for note in other.notes)
 
 
 def test_unicode_forms_of_a_label_are_one() -> None:
     cells = clean()
     cells["bought"] = ["Zu\u0308rich" if i % 4 == 0 else "Z\u00fcrich" if i % 2 == 0 else "Genf" for i in range(ROWS)]  # fmt: skip
-    assert load(cells, "bought").labels == ["Genf", "Z\u00fcrich"]
+    assert load(cells, "bought").spec.labels == ["Genf", "Z\u00fcrich"]
 
 
 @pytest.mark.parametrize(
@@ -341,20 +341,20 @@ def test_forms_of_a_number_or_truth_value_are_one_label(
     forms: list[str], labels: list[str]
 ) -> None:
     cells = clean() | {"bought": [forms[i % len(forms)] for i in range(ROWS)]}
-    assert [label.upper() for label in load(cells, "bought").labels] == labels
+    assert [label.upper() for label in load(cells, "bought").spec.labels] == labels
 
 
 def test_letters_that_differ_by_case_stay_apart_and_are_told() -> None:
     cells = clean() | {"bought": ["aAbB"[i % 4] for i in range(ROWS)]}
     other = load(cells, "bought")
-    assert other.labels == ["A", "B", "a", "b"]
+    assert other.spec.labels == ["A", "B", "a", "b"]
     assert any("differ by case alone, and are not one: 'A' and 'a'" in n for n in other.notes)
 
 
 def test_labels_are_kept_as_they_are_where_the_target_is_named_as_categories() -> None:
     cells = dirtied(bought=lambda i, v: v.title() if i % 4 == 0 else v)
     for name in ("bought", -1):
-        assert load(cells, "bought", categories=[name]).labels == ["No", "Yes", "no", "yes"]
+        assert load(cells, "bought", categories=[name]).spec.labels == ["No", "Yes", "no", "yes"]
 
 
 # F14: words for missing that are labels; rows without a target.
@@ -364,9 +364,9 @@ def test_labels_are_kept_as_they_are_where_the_target_is_named_as_categories() -
 def test_a_word_for_missing_is_a_label_of_the_target_and_said(word: str, nnzoo: NNZOO) -> None:
     cells = clean() | {"bought": [[word, "Apnea", "Insomnia"][i % 3] for i in range(ROWS)]}
     other = load(cells, "bought")
-    assert word in other.labels and len(other.labels) == 3
+    assert word in other.spec.labels and len(other.spec.labels) == 3
     assert any(f"a class of the target 'bought': '{word}'" in note for note in other.notes)
-    assert load(cells, "bought", missing=[word]).labels == ["Apnea", "Insomnia"]
+    assert load(cells, "bought", missing=[word]).spec.labels == ["Apnea", "Insomnia"]
 
 
 def test_labels_that_are_all_signs_are_found_in_the_last_column(nnzoo: NNZOO) -> None:
@@ -389,7 +389,7 @@ def test_rows_without_a_target_are_left_out_and_counted(target: str) -> None:
 
 def test_words_are_gaps_of_a_number_target() -> None:
     other = load(dirtied(price=lambda i, v: "n/a" if i % 10 == 3 else v), "price")
-    assert other.task == "regression"
+    assert other.spec.task == "regression"
     assert any("have no target 'price' ('n/a') and are left out" in note for note in other.notes)
 
 
@@ -417,7 +417,7 @@ def test_durations_are_numbers_of_a_table(form: str, nnzoo: NNZOO) -> None:
     assert nnzoo("init", "t.csv").code == 0
     assert load_config("t").data.name == "csv"
     other = load_csv(CsvOptions(name="csv", path="t.csv"))
-    assert other.spec["columns"][0] == {"name": "finish", "format": {"duration": True}}
+    assert other.spec.columns[0].to_dict() == {"name": "finish", "format": {"duration": True}}
     assert any("seconds" in note for note in other.notes)
 
 
@@ -518,5 +518,5 @@ def test_the_tables_of_the_findings_come_out_right(nnzoo: NNZOO, name: str) -> N
     assert result.code == 0, result.err
     dataset = load_csv(load_config("t").data)  # type: ignore[arg-type]
     assert sum(len(split) for split in dataset.splits.values()) == rows
-    assert len(dataset.labels) == labels
+    assert len(dataset.spec.labels) == labels
     assert said in "\n".join([result.err, *dataset.notes])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
     np.testing.assert_allclose(answers.numbers, expected, rtol=1e-5, atol=1e-6)
     assert answers.places == {"row": list(range(1, len(split) + 1))}
     if answers.is_classification:
-        assert answers.labels == [run.dataset.labels[i] for i in outputs.argmax(1)]
+        assert answers.labels == [run.dataset.spec.labels[i] for i in outputs.argmax(1)]
     else:
         assert answers.names == network.task.names  # type: ignore[union-attr]
 
@@ -375,7 +376,7 @@ def test_a_file_has_a_header_where_the_training_file_had_one() -> None:
 def test_a_bundled_table_reads_files_with_its_column_names(nnzoo: Nnzoo) -> None:
     network = train("mlp", "table_classes", epochs=5)
     raw, _ = network_data("mlp", "table_classes")
-    names = [column["name"] for column in network.facts["spec"]["columns"]]
+    names = network.data_spec.column_names
     pandas.DataFrame(raw.numpy(), columns=names)[names[::-1]].to_csv("new.csv", index=False)
     answers = rows_of(nnzoo("predict", RUN, "new.csv").out)
     expected = joined(predict(network, raw))
@@ -413,8 +414,8 @@ SERIES = {"name": "series", "path": "s.csv", "target": "y", "window": 8}
 
 def by_hand(network: Network, past: np.ndarray, steps: int) -> np.ndarray:
     """Forecasts one horizon after the other, on what was known and forecast before."""
-    horizon = network.facts["spec"].get("horizon", 1)
-    targets = len(network.facts["spec"]["targets"])
+    horizon = network.data_spec.horizon
+    targets = len(network.data_spec.targets)
     network.eval()
     values = past
     for _ in range(-(-steps // horizon)):
@@ -692,7 +693,7 @@ def test_one_picture_one_window_and_one_row_are_answered() -> None:
             x = np.ones(shape, np.uint8 if data == "image" else np.float32)
             alone = joined(predict(network, x))
             assert len(alone) == 1
-            whole = torch.from_numpy(x).reshape(1, *network.facts["shape"])
+            whole = torch.from_numpy(x).reshape(1, *network.data_spec.input.shape)
             np.testing.assert_array_equal(alone.numbers, joined(predict(network, whole)).numbers)
 
 
@@ -713,7 +714,7 @@ def test_an_array_for_categories_is_refused() -> None:
 def test_levels_out_of_a_strange_checkpoint_are_refused() -> None:
     network = train("mlp", "image")
     for levels in ("16", 0, 10**9, None, 1.5):
-        network.facts["spec"]["levels"] = levels
+        network.data_spec = replace(network.data_spec, max_pixel_value=levels)
         assert refused(CheckpointError, network, np.zeros((8, 8), np.uint8)) == (
             f"the checkpoint has images of {levels} levels"
         )

@@ -20,7 +20,8 @@ from nnzoo.config.data_options import (
     TablePreprocess,
     TimeSplit,
 )
-from nnzoo.data.dataset import Dataset, Kind, Split, TensorSplit
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, Split, TensorSplit
 from nnzoo.data.preprocess import (
     PCA,
     Impute,
@@ -178,12 +179,16 @@ def test_categories_become_columns_and_unknown_ones_all_zero() -> None:
     ]
 
 
-def table(rows: int = 40) -> tuple[Kind, dict[str, Any], Tensor]:
+def table(rows: int = 40) -> tuple[DataSpec, Tensor]:
     x = numbers(rows, 3)
     x[:, 2] = torch.arange(rows) % 4 - 1
     x[0, 0] = torch.nan
-    spec = {"columns": [{"name": "a"}, {"name": "b"}, {"name": "c", "categories": ["u", "v", "w"]}]}
-    return Kind("table", (3,)), spec, x
+    columns = [ColumnSpec("a"), ColumnSpec("b"), ColumnSpec("c", ["u", "v", "w"])]
+    return DataSpec(InputSpec("table", (3,)), "regression", columns=columns), x
+
+
+def image_spec(*shape: int) -> DataSpec:
+    return DataSpec(InputSpec("image", shape), "classification")
 
 
 def split_of(x: Tensor) -> Split:
@@ -193,15 +198,15 @@ def split_of(x: Tensor) -> Split:
 CASES = {
     "table": (TablePreprocess(), *table()),
     "table pca": (TablePreprocess(pca=2, whiten=True, scale="minmax"), *table()),
-    "image": (ScaleOptions(), Kind("image", (3, 4, 5)), {}, numbers(9, 3, 4, 5).mul(60).byte()),
-    "image pca": (ScaleOptions(pca=4), Kind("image", (1, 4, 5)), {}, numbers(9, 1, 4, 5).mul(60).byte()),
+    "image": (ScaleOptions(), image_spec(3, 4, 5), numbers(9, 3, 4, 5).mul(60).byte()),
+    "image pca": (ScaleOptions(pca=4), image_spec(1, 4, 5), numbers(9, 1, 4, 5).mul(60).byte()),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_state_dict_fills_a_preprocess_that_never_saw_data(case: str) -> None:
-    options, kind, spec, x = CASES[case]
-    preprocess, fresh = Preprocess(options, kind, spec), Preprocess(options, kind, spec)
+    options, spec, x = CASES[case]
+    preprocess, fresh = Preprocess(options, spec), Preprocess(options, spec)
     preprocess.fit(split_of(x))
     assert not torch.equal(fresh(x), preprocess(x))
     fresh.load_state_dict(preprocess.state_dict())
@@ -209,19 +214,19 @@ def test_a_state_dict_fills_a_preprocess_that_never_saw_data(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_out_kind_is_the_shape_and_type_of_what_comes_out(case: str) -> None:
-    options, kind, spec, x = CASES[case]
-    preprocess = Preprocess(options, kind, spec)
+def test_output_spec_is_the_shape_and_type_of_what_comes_out(case: str) -> None:
+    options, spec, x = CASES[case]
+    preprocess = Preprocess(options, spec)
     preprocess.fit(split_of(x))
     y = preprocess(x)
-    assert y.shape == (len(x), *preprocess.out_kind.shape)
+    assert y.shape == (len(x), *preprocess.output_spec.shape)
     assert y.dtype == torch.float32
     assert y.isfinite().all()
 
 
 def test_every_step_is_fitted_on_what_the_step_before_gives() -> None:
-    kind, spec, x = table()
-    preprocess = Preprocess(TablePreprocess(pca=2), kind, spec)
+    spec, x = table()
+    preprocess = Preprocess(TablePreprocess(pca=2), spec)
     preprocess.fit(split_of(x))
     raw = x.numpy()
     filled = np.where(np.isnan(raw[:, :2]), np.nanmean(raw[:, :2], 0), raw[:, :2])
@@ -240,9 +245,9 @@ def test_series_are_scaled_by_their_training_steps_each_counted_once(target: str
     values = numbers(50, 2).numpy() + np.arange(50)[:, None]
     split = TimeSplit(val=10, test=10)
     options = SeriesOptions(name="series", path="", window=4, horizon=2, split=split)
-    dataset = windows([Series(values)], [{"name": "a"}, {"name": "b"}], ["a"], options)
+    dataset = windows([Series(values)], [ColumnSpec("a"), ColumnSpec("b")], ["a"], options)
     if target == "values":
-        preprocess = Preprocess(SeriesPreprocess(), dataset.kind, dataset.spec)
+        preprocess = Preprocess(SeriesPreprocess(), dataset.spec)
         preprocess.fit(dataset.splits["train"])
         scale: Any = preprocess.get_submodule("scale")
     else:
@@ -254,7 +259,7 @@ def test_series_are_scaled_by_their_training_steps_each_counted_once(target: str
 
 def test_classes_have_no_target_scale() -> None:
     splits: Any = {"train": split_of(numbers(3, 1))}
-    dataset = Dataset(Kind("table", (1,)), "classification", splits, {"labels": ["a", "b"]})
+    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b"]), splits)
     assert target_scale(TablePreprocess(), dataset) is None
 
 
@@ -263,16 +268,16 @@ def test_balanced_weights_are_scikit_learns() -> None:
 
     y = torch.tensor([0, 0, 0, 1, 2, 2])
     splits: Any = {"train": TensorSplit(numbers(6, 1), y)}
-    dataset = Dataset(Kind("table", (1,)), "classification", splits, {"labels": ["a", "b", "c"]})
+    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b", "c"]), splits)
     expected = compute_class_weight("balanced", classes=np.arange(3), y=y.numpy())
     torch.testing.assert_close(balanced_weights(dataset), torch.from_numpy(expected).float())
     splits["train"] = TensorSplit(numbers(5, 1), y[:5] % 2)
-    with pytest.raises(DataError, match="class_weights: no training row has the label 'c'"):
+    with pytest.raises(DataError, match="no training row has the label 'c'"):
         balanced_weights(dataset)
 
 
 def test_more_components_than_features_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"data\.preprocess\.pca +21 components of 20 features"):
-        Preprocess(ScaleOptions(pca=21), Kind("image", (1, 4, 5)), {})
+        Preprocess(ScaleOptions(pca=21), image_spec(1, 4, 5))
     with pytest.raises(ConfigError, match="30000 features are too many"):
-        Preprocess(ScaleOptions(pca=2), Kind("image", (3, 100, 100)), {})
+        Preprocess(ScaleOptions(pca=2), image_spec(3, 100, 100))

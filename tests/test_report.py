@@ -81,7 +81,7 @@ def test_what_is_shown_as_wrong_is_wrong(nnzoo: NNZOO) -> None:
     assert (np.diff(given.sure[given.wrong]) <= 0).all()  # type: ignore[index]
     nnzoo("report", folder)
     shown = text_of((folder / "report.html").read_text())
-    labels = run.trained.dataset.labels
+    labels = run.trained.dataset.spec.labels
     row = int(given.wrong[0])
     assert f"predicted: {labels[given.answer[row]]} {100 * given.sure[row]:.2f} %" in shown  # type: ignore[index]
     assert f"actual: {labels[given.truth[row]]} row {row}" in shown

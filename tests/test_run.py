@@ -286,7 +286,7 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     from nnzoo.runs.run import load_network
 
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
-    split = read_dataset(network.config, network.facts).splits["test"]
+    split = read_dataset(network.config, network.data_spec).splits["test"]
     pairs = list(iter_outputs(network, network.prepare(split), torch.device("cpu")))
     answer = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
     truth = split.targets().numpy()

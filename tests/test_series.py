@@ -54,7 +54,7 @@ def days(rows: int, freq: str = "D") -> list[str]:
 
 def test_windows_are_slices_and_their_targets_the_steps_behind() -> None:
     dataset = load({"y": range(100)}, window=5, horizon=1, split=TimeSplit(val=10, test=20))
-    assert str(dataset.kind) == "series 5×1"
+    assert str(dataset.spec.input) == "series 5×1"
     for split, first in (("train", range(5, 70)), ("val", range(70, 80)), ("test", range(80, 100))):
         x, y = windows_of(dataset, split)
         assert x[:, :, 0].tolist() == [list(range(t - 5, t)) for t in first]
@@ -67,8 +67,8 @@ def test_a_horizon_spreads_over_time_first_and_targets_second() -> None:
         {"a": a, "b": b, "c": c}, target=["c", "a"], covariates=["b"], window=3, horizon=2,
         split=TimeSplit(val=6, test=10),
     )  # fmt: skip
-    assert [column["name"] for column in dataset.spec["columns"]] == ["c", "a", "b"]
-    assert (dataset.spec["targets"], dataset.spec["horizon"]) == (["c", "a"], 2)
+    assert dataset.spec.column_names == ["c", "a", "b"]
+    assert (dataset.spec.targets, dataset.spec.horizon) == (["c", "a"], 2)
     for split, first in (("train", range(3, 43)), ("val", range(44, 49)), ("test", range(50, 59))):
         x, y = windows_of(dataset, split)
         assert x.tolist() == [[[c[s], a[s], b[s]] for s in range(t - 3, t)] for t in first]
@@ -102,7 +102,7 @@ def test_targets_and_past_targets_agree_with_the_batches() -> None:
 def test_covariates_are_seen_beside_the_target(covariates: Any, seen: list[str]) -> None:
     columns = {"day": days(60), "a": range(60), "b": range(60), "y": range(60)}
     dataset = load(columns, covariates=covariates, window=5)
-    assert [column["name"] for column in dataset.spec["columns"]] == seen
+    assert dataset.spec.column_names == seen
 
 
 # Several series.
@@ -235,7 +235,7 @@ def test_a_covariate_that_begins_late_is_the_training_mean_before_it_does() -> N
     x = [None] * 20 + [3.0, 5.0] + [1.0] * 3 + [1e6] * 11  # the last 11 validate and test
     dataset = load({"x": x, "y": range(36)}, covariates="all", window=6)
     assert set(windows_of(dataset, "train")[0][0, :, 1]) == {2.2}
-    assert dataset.spec["columns"][1]["fill"] == 2.2
+    assert dataset.spec.columns[1].fill == 2.2
     assert dataset.notes == [
         "covariate 'x' is missing in 20 of 36 rows: 20 at the start are the mean of the training steps "
         "(2.2)"
@@ -346,7 +346,10 @@ def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str
 
 def test_a_clock_that_is_set_back_is_no_fault() -> None:
     hours = days(100, "h")
-    assert load({"day": [*hours[:50], hours[49], *hours[50:]], "y": range(101)}).season == 24
+    assert (
+        load({"day": [*hours[:50], hours[49], *hours[50:]], "y": range(101)}).spec.seasonal_period
+        == 24
+    )
 
 
 # Dates.
@@ -358,13 +361,13 @@ def test_a_clock_that_is_set_back_is_no_fault() -> None:
      ("15min", 96), ("6h", 4), ("min", 0), ("YS", 0)],
 )  # fmt: skip
 def test_the_season_follows_from_the_distance_of_the_dates(freq: str, season: int) -> None:
-    assert load({"day": days(120, freq), "y": range(120)}).season == season
+    assert load({"day": days(120, freq), "y": range(120)}).spec.seasonal_period == season
 
 
 def test_a_season_can_be_stated_and_is_unknown_without_dates() -> None:
-    assert load({"y": range(60)}).season == 0
-    assert load({"t": range(60), "y": range(60)}, time="t").season == 0
-    assert load({"day": days(60), "y": range(60)}, season=5).season == 5
+    assert load({"y": range(60)}).spec.seasonal_period == 0
+    assert load({"t": range(60), "y": range(60)}, time="t").spec.seasonal_period == 0
+    assert load({"day": days(60), "y": range(60)}, season=5).spec.seasonal_period == 5
 
 
 @pytest.mark.parametrize(
@@ -374,8 +377,8 @@ def test_a_season_can_be_stated_and_is_unknown_without_dates() -> None:
 def test_dates_are_found_in_the_usual_forms(write_day: str) -> None:
     dates = pandas.date_range("2020-02-01", periods=90).strftime(write_day)
     dataset = load({"y": range(90), "x": range(90), "when": dates}, target="y", covariates="all")
-    assert [column["name"] for column in dataset.spec["columns"]] == ["y", "x"]
-    assert dataset.season == 7
+    assert dataset.spec.column_names == ["y", "x"]
+    assert dataset.spec.seasonal_period == 7
 
 
 @pytest.mark.parametrize(
@@ -407,17 +410,17 @@ def test_parquet_dates_are_read_as_in_a_csv() -> None:
     frame.to_csv("s.csv", index=False)
     frame.to_parquet("s.parquet")
     text, typed = load(), load(path="s.parquet")
-    assert (typed.season, typed.fingerprint()) == (24, text.fingerprint())
+    assert (typed.spec.seasonal_period, typed.fingerprint()) == (24, text.fingerprint())
 
 
 def test_real_series_are_read(shared_data: Path) -> None:
     folder = shared_data / "series"
     monthly = load(path=str(folder / "airline-passengers.csv"))
-    assert (monthly.season, monthly.kind.shape) == (12, (24, 1))
+    assert (monthly.spec.seasonal_period, monthly.spec.input.shape) == (12, (24, 1))
     daily = load(path=str(folder / "daily-min-temperatures.csv"))
-    assert daily.season == 7
+    assert daily.spec.seasonal_period == 7
     hourly = load(path=str(folder / "ETTh1.csv"), covariates="all", window=96, horizon=24)
-    assert (hourly.season, hourly.kind.shape) == (24, (96, 7))
+    assert (hourly.spec.seasonal_period, hourly.spec.input.shape) == (24, (96, 7))
     steps = sum(len(split) + 23 for split in hourly.splits.values())
     assert steps == 17_420 - 96
 

@@ -56,7 +56,7 @@ def refused(text: str | bytes | None = None, **options: Any) -> str:
 
 
 def names(dataset: Dataset) -> list[str]:
-    return [column["name"] for column in dataset.spec["columns"]]
+    return dataset.spec.column_names
 
 
 SMALL = "a,b,kind,y\n1,2.5,u,no\n3,4.5,v,yes\n-1,0.5,u,yes\n"
@@ -67,10 +67,13 @@ SMALL = "a,b,kind,y\n1,2.5,u,no\n3,4.5,v,yes\n-1,0.5,u,yes\n"
 
 def test_numbers_come_first_then_category_codes_then_classes_by_name() -> None:
     dataset = load("kind,a,y\nv,1,no\nu,3,yes\nv,-1,yes\n")
-    assert dataset.spec["columns"] == [{"name": "a"}, {"name": "kind", "categories": ["u", "v"]}]
+    assert [each.to_dict() for each in dataset.spec.columns] == [
+        {"name": "a"},
+        {"name": "kind", "categories": ["u", "v"]},
+    ]
     assert rows(dataset) == ([[1, 1], [3, 0], [-1, 1]], [0, 1, 1])
-    assert dataset.labels == ["no", "yes"]
-    assert dataset.task == "classification"
+    assert dataset.spec.labels == ["no", "yes"]
+    assert dataset.spec.task == "classification"
     assert dataset.notes == ["columns: 1 number, 1 category"]
 
 
@@ -111,7 +114,7 @@ def test_a_header_of_numbers_that_is_read_as_data_is_noted() -> None:
 def test_the_target_is_named_by_name_or_position(target: str | int) -> None:
     dataset = load(SMALL, target=target)
     assert names(dataset) == ["a", "b", "y"]
-    assert dataset.labels == ["u", "v"]
+    assert dataset.spec.labels == ["u", "v"]
 
 
 def test_a_column_whose_name_is_a_number_goes_by_that_name() -> None:
@@ -134,20 +137,20 @@ def test_a_column_whose_name_is_a_number_goes_by_that_name() -> None:
 )
 def test_the_task_is_told_by_the_target(values: list[str], task: str) -> None:
     text = "a,y\n" + "".join(f"{i},{value}\n" for i, value in enumerate(values))
-    assert load(text).task == task
+    assert load(text).spec.task == task
 
 
 def test_the_task_can_be_stated() -> None:
     text = "a,y\n1,1\n2,2\n3,10\n"
     dataset = load(text, task="regression")
     assert rows(dataset)[1] == [[1], [2], [10]]
-    assert dataset.spec["targets"] == ["y"]
-    assert load(text, task="classification").labels == ["1", "2", "10"]  # in order of size
+    assert dataset.spec.targets == ["y"]
+    assert load(text, task="classification").spec.labels == ["1", "2", "10"]  # in order of size
 
 
 def test_columns_can_be_stated_and_dropped() -> None:
     dataset = load("zip,n,note,y\n10,1,hello,a\n20,2,world,b\n", categories=["zip"], drop=[-2])
-    assert dataset.spec["columns"] == [
+    assert [each.to_dict() for each in dataset.spec.columns] == [
         {"name": "n"}, {"name": "zip", "categories": ["10", "20"]},
     ]  # fmt: skip
     forced = load("n,y\nNA,a\n1,b\n", numbers=["n"])
@@ -197,7 +200,7 @@ def test_the_same_table_in_another_dress(change: Callable[[str], str], what: str
 
 def test_quoted_values_may_hold_line_ends_delimiters_and_quotes() -> None:
     dataset = load('a,note,y\n1,"two\nlines, ""quoted""",u\n2,plain,v\n')
-    assert dataset.spec["columns"][1]["categories"] == ["plain", 'two\nlines, "quoted"']
+    assert dataset.spec.columns[1].categories == ["plain", 'two\nlines, "quoted"']
 
 
 def test_other_delimiters_are_read() -> None:
@@ -208,7 +211,9 @@ def test_other_delimiters_are_read() -> None:
 
 def test_true_and_false_are_categories() -> None:
     dataset = load("flag,y\nTrue,0\nFalse,1\n")
-    assert dataset.spec["columns"] == [{"name": "flag", "categories": ["False", "True"]}]
+    assert [each.to_dict() for each in dataset.spec.columns] == [
+        {"name": "flag", "categories": ["False", "True"]}
+    ]
 
 
 def test_an_empty_column_is_left_out_and_said_so() -> None:
@@ -229,11 +234,11 @@ def test_a_column_without_a_name_goes_by_its_position() -> None:
 
 def test_real_files_without_a_header_are_read(shared_data: Path) -> None:
     housing = load(path=str(shared_data / "tables" / "housing.csv"))
-    assert (housing.task, housing.kind.shape, len(housing.splits["train"])) == (
+    assert (housing.spec.task, housing.spec.input.shape, len(housing.splits["train"])) == (
         "regression", (13,), 506,
     )  # fmt: skip
     sonar = load(path=str(shared_data / "tables" / "sonar.csv"))
-    assert (sonar.labels, sonar.kind.shape) == (["M", "R"], (60,))
+    assert (sonar.spec.labels, sonar.spec.input.shape) == (["M", "R"], (60,))
 
 
 # Parquet.
@@ -258,7 +263,7 @@ def test_parquet_and_csv_of_the_same_frame_are_the_same_data() -> None:
     options: Any = {"categories": ["code"], "drop": ["day"]}
     text, typed = load(**options), load(path="d.parquet", **options)
     assert names(text) == ["whole", "part", "flag", "gap", "code", "text", "kind"]
-    assert dict(zip(names(text), text.spec["columns"], strict=True))["code"] == {
+    assert text.spec.columns[names(text).index("code")].to_dict() == {
         "name": "code", "categories": ["10", "20"],
     }  # fmt: skip
     assert typed.spec == text.spec
@@ -652,7 +657,7 @@ def test_reading_back_uses_the_columns_and_labels_of_the_first_reading() -> None
     dataset = load(SMALL)
     write("b,kind,a,y\n2.5,w,1,yes\n4.5,v,3,yes\n")
     options = CsvOptions(name="csv", path="d.csv", split=RowSplit(val=0, test=0))
-    again = load_csv(options, dataset.spec | {"task": dataset.task})
+    again = load_csv(options, dataset.spec)
     assert rows(again) == ([[1, 2.5, -1], [3, 4.5, 1]], [1, 1])
 
 
@@ -736,7 +741,7 @@ def test_packed_text_of_parquet_reads_as_text() -> None:
 
 def test_categories_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "id,y\n" + "".join(f"u{i},{i % 2}\n" for i in range(1000))
-    assert load(text, categories=["id"]).kind.shape == (1,)
+    assert load(text, categories=["id"]).spec.input.shape == (1,)
     monkeypatch.setattr(dataset_module, "memory", lambda: 10_000_000)
     assert "1,000 rows of 1,000 inputs, a category each would take 0.0 GB" in refused(
         text, categories=["id"]

@@ -88,7 +88,7 @@ def predict(
     for text in trained.notes:
         note(text)
     if not inputs and not forecasts(network):
-        example = "photos/" if network.facts["kind"] == "image" else "new.csv"
+        example = "photos/" if network.data_spec.input.kind == "image" else "new.csv"
         raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     answered = broken = 0

@@ -190,8 +190,8 @@ def announce(output: Output, run: Run) -> None:
     """Print what is trained on what, and the notes on the data."""
     if not output.verbose:
         return
-    network, facts = run.network, run.network.facts
-    rows = " · ".join(f"{count:,} {name}" for name, count in facts["rows"].items())
+    network, spec = run.network, run.network.data_spec
+    rows = " · ".join(f"{count:,} {name}" for name, count in spec.num_rows.items())
     parameters = sum(p.numel() for p in network.model.parameters())
     config = network.config
     output.stderr.print(
@@ -199,9 +199,9 @@ def announce(output: Output, run: Run) -> None:
         f"[bold]{escape(config.data.name)}[/], {network.device}",
         soft_wrap=True,
     )
-    classes = len(facts["spec"].get("labels", []))
-    targets = f"{classes} classes" if classes else f"target {', '.join(facts['spec']['targets'])}"
-    output.say(f"rows: {rows}; {network.preprocess.in_kind}; {targets}")
+    classes = len(spec.labels)
+    targets = f"{classes} classes" if classes else f"target {', '.join(spec.targets)}"
+    output.say(f"rows: {rows}; {network.preprocess.input_spec}; {targets}")
     for note in run.dataset.notes:
         output.say(note)
 
@@ -209,7 +209,7 @@ def announce(output: Output, run: Run) -> None:
 def _print_next_commands(output: Output, run: Run) -> None:
     """Print what to do with a trained network."""
     folder = run.folder.path
-    inputs = " photos/" if run.network.facts["kind"] == "image" else " new.csv"
+    inputs = " photos/" if run.network.data_spec.input.kind == "image" else " new.csv"
     inputs = "" if forecasts(run.network) else inputs
     lines = [
         (f"nnzoo report {shell_word(folder)}", "HTML page"),

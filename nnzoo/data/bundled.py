@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from nnzoo.config.data_options import BundledTableOptions, DigitsOptions
-from nnzoo.data.dataset import Dataset, Kind, row_splits
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, row_splits
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError
 
@@ -53,19 +53,19 @@ def _gzip_table(name: str) -> np.ndarray:
         return np.loadtxt(file, delimiter=delimiter, ndmin=2)
 
 
-def load_digits(options: DigitsOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_digits(options: DigitsOptions, spec: DataSpec | None = None) -> Dataset:
     """Images (1, 8, 8) with values 0 to 16."""
     table = _gzip_table("digits.csv.gz")
     x = torch.from_numpy(table[:, :-1].astype(np.uint8).reshape(-1, 1, 8, 8))
     y = torch.from_numpy(table[:, -1].astype(np.int64))
     rows = split_rows(len(x), options.split, y.numpy())
     splits = row_splits(x, y, rows)
-    # Others have 0 to 255: pictures that are to be answered are scaled to this.
-    spec = {"labels": [str(digit) for digit in range(10)], "levels": 16}
-    return Dataset(Kind("image", (1, 8, 8)), "classification", splits, spec)
+    labels = [str(digit) for digit in range(10)]
+    spec = DataSpec(InputSpec("image", (1, 8, 8)), "classification", labels, max_pixel_value=16)
+    return Dataset(spec, splits)
 
 
-def load_table(options: BundledTableOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_table(options: BundledTableOptions, spec: DataSpec | None = None) -> Dataset:
     """iris, wine, breast_cancer: classes; diabetes: disease progression as a number."""
     name = options.name
     if name == "diabetes":
@@ -83,8 +83,12 @@ def load_table(options: BundledTableOptions, spec: dict[str, Any] | None = None)
     inputs = torch.from_numpy(np.ascontiguousarray(x))
     rows = split_rows(len(x), options.split, y.numpy() if labels else None)
     splits = row_splits(inputs, y, rows)
-    columns = [{"name": column} for column in _COLUMNS[name].split("|")]
-    spec = {"columns": columns}
-    spec |= {"labels": labels} if labels else {"targets": ["progression"]}
-    task = "classification" if labels else "regression"
-    return Dataset(Kind("table", (len(columns),)), task, splits, spec)  # type: ignore[arg-type]
+    columns = [ColumnSpec(column) for column in _COLUMNS[name].split("|")]
+    spec = DataSpec(
+        InputSpec("table", (len(columns),)),
+        "classification" if labels else "regression",
+        labels,
+        [] if labels else ["progression"],
+        columns,
+    )
+    return Dataset(spec, splits)

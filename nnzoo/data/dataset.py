@@ -1,7 +1,6 @@
-"""What every source gives: a kind, a task, and splits that hold whole tensors on the device.
+"""Data sets and their splits: whole tensors on the device, batched by row numbers.
 
-A split answers one question: the inputs and targets of these rows, as one batch. Small data lives
-on the device in compact form (images as uint8), so that a batch is one gather and no copy.
+Small data is kept in compact form (images as uint8), so that a batch is one gather and no copy.
 """
 
 from __future__ import annotations
@@ -13,38 +12,20 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.timestamps.index import TimeIndex
 from nnzoo.errors import DataError
 from nnzoo.status import status
 
-KindName = Literal["image", "table", "series"]
-TaskName = Literal["classification", "regression", "forecasting"]
 SPLITS = ("train", "val", "test")
 # Bytes of pictures that are looked at together.
 PIECE = 1 << 18
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The shape of one sample: image (channels, height, width), table (features,) or series
-    (time steps, features)."""
-
-    name: KindName
-    shape: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} {'×'.join(map(str, self.shape))}"
-
-    @property
-    def size(self) -> int:
-        """How many numbers one sample has."""
-        return int(np.prod(self.shape))
 
 
 class Split(Protocol):
@@ -260,32 +241,25 @@ def _stretches(series: Tensor, length: int) -> Tensor:
 
 @dataclass
 class Dataset:
-    """A source, read: splits in their own units, and what is needed to read more of the same.
+    """A source's splits in their original units, and the description that a checkpoint keeps.
 
     splits: train always, val and test where there are rows for them; inputs are uint8 images
     (rows, channels, height, width), tables as float64 (rows, numbers + categories) with NaN for
     a missing number and -1 for an unknown category, or series as float64.
-    spec: plain values that go into the checkpoint: labels, columns, categories.
-    time_index: of windows of series, which series and time each of their time steps has.
+    notes: lines for the user on everything that was guessed, left out or filled.
+    time_index: for windows of series, the series and the time of each time step.
     """
 
-    kind: Kind
-    task: TaskName
+    spec: DataSpec
     splits: dict[str, Split]
-    spec: dict[str, Any] = field(default_factory=dict)
-    season: int = 0
     notes: list[str] = field(default_factory=list)
     time_index: TimeIndex | None = None
 
-    @property
-    def labels(self) -> list[str]:
-        """The classes in order of their index; empty where the task has none."""
-        return cast(list[str], self.spec.get("labels", []))
-
     @status("hashing the data")
     def fingerprint(self) -> str:
-        """SHA-256 over every split's content and what its columns and labels are, abbreviated."""
-        digest = hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode())
+        """SHA-256 over the content of every split, the columns and the labels, abbreviated."""
+        stored = json.dumps(self.spec.source_dict(), sort_keys=True)
+        digest = hashlib.sha256(stored.encode())
         for name in SPLITS:
             if name in self.splits:
                 digest.update(f"{name} {len(self.splits[name])}".encode())

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.data_options import EmnistOptions, ImageFolderOptions, TorchvisionOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory, row_splits
+from nnzoo.data.data_spec import DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, row_splits
 from nnzoo.data.image_files.cache import (
     BrokenPictures,
     DecodedPictures,
@@ -105,7 +106,7 @@ def images_to_tensor(images: Any) -> Tensor:
     return array if array.shape[1] in (1, 3) else array.permute(0, 3, 1, 2).contiguous()
 
 
-def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) -> Dataset:
     """A published set, downloaded into its root when missing; its own test rows are the test split.
 
     With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
@@ -140,8 +141,8 @@ def load_torchvision(options: TorchvisionOptions, spec: dict[str, Any] | None = 
     rows = split_rows(len(x["train"]), options.split, y["train"].numpy(), test=False)
     splits = row_splits(x["train"], y["train"], rows)
     splits["test"] = TensorSplit(x["test"], y["test"])
-    kind = Kind("image", tuple(x["train"].shape[1:]))
-    return Dataset(kind, "classification", splits, {"labels": labels})
+    input_spec = InputSpec("image", tuple(x["train"].shape[1:]))
+    return Dataset(DataSpec(input_spec, "classification", labels), splits)
 
 
 def _read_torchvision(
@@ -199,16 +200,16 @@ def _torchvision_labels(name: str, source: Any) -> list[str]:
 # Your own pictures.
 
 
-def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Dataset:
     """A folder of class folders, or of parts (train, val, test) above them; see `describe_folder`.
 
     Pictures are decoded once, resized, into a cache. With a spec, labels and the bits of grey pictures
     are those of the run. Raises DataError: all faults of the folder, or all broken pictures.
     """
-    labels = list(spec["labels"]) if spec else None
+    labels = spec.labels if spec else None
     folder = describe_folder(Path(options.path), labels, options.classes)
     folder.check()
-    bits = None if spec is None else int(spec.get("bits", BITS))
+    bits = None if spec is None else spec.bits
     height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
     check_memory(  # the cache is mapped; what trains is not
         64 * 4 * (3 if options.color else 1) * height * width,
@@ -245,9 +246,6 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
         for name, part in parts.items()
         if name != "train"
     }
-    result_spec: dict[str, Any] = {"labels": folder.labels}
-    if bits != BITS:
-        result_spec["bits"] = bits
     notes = _decoding_notes(parts, bits or BITS)
     places = {name: (train, index) for name, index in rows.items() if len(index)}
     places |= {
@@ -256,8 +254,9 @@ def load_folder(options: ImageFolderOptions, spec: dict[str, Any] | None = None)
     notes += _duplicate_notes(places)
     notes = [relative_paths(note, options.path) for note in notes]
     notes = [*folder.lines(), *_absent_notes(train.y.numpy(), rows, folder.labels), *notes]
-    kind = Kind("image", tuple(train.decoded.x.shape[1:]))
-    return Dataset(kind, "classification", splits, result_spec, notes=notes)
+    input_spec = InputSpec("image", tuple(train.decoded.x.shape[1:]))
+    result_spec = DataSpec(input_spec, "classification", folder.labels, bits=bits or BITS)
+    return Dataset(result_spec, splits, notes)
 
 
 def _absent_notes(

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config.data_options import ScaleOptions, TablePreprocess
+from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import (
     PIECE,
     Dataset,
-    Kind,
     Split,
     TensorSplit,
     WindowSplit,
@@ -225,30 +225,28 @@ class Flatten(nn.Flatten):
 
 
 class Preprocess(nn.Sequential):
-    """Raw inputs to the network's float32 inputs of kind `out_kind`."""
+    """Raw inputs, as `input_spec` says, to the network's float32 inputs (`output_spec`)."""
 
-    def __init__(self, options: ScaleOptions, kind: Kind, spec: dict[str, Any]) -> None:
+    def __init__(self, options: ScaleOptions, spec: DataSpec) -> None:
         steps: list[tuple[str, nn.Module]] = []
-        in_kind = kind
-        features = kind.shape[0] if kind.name == "image" else kind.shape[-1]
+        shape = spec.input
+        features = shape.shape[0] if shape.kind == "image" else shape.shape[-1]
         scaled = features
-        if kind.name == "table":
-            sizes = [
-                len(column["categories"]) for column in spec["columns"] if "categories" in column
-            ]
+        if shape.kind == "table":
+            sizes = spec.category_sizes
             scaled = features - len(sizes)
             assert isinstance(options, TablePreprocess)
             steps.append(("impute", Impute(scaled, options.impute)))
             steps.append(("one_hot", OneHot(scaled, sizes)))
             features = scaled + sum(sizes)
-            kind = Kind("table", (features,))
-        axis = 1 if kind.name == "image" else -1
+            shape = InputSpec("table", (features,))
+        axis = 1 if shape.kind == "image" else -1
         steps.append(("scale", Scale(scaled, options.scale, axis)))
         if options.pca is not None:
-            if kind.name == "image":
+            if shape.kind == "image":
                 steps.append(("flatten", Flatten()))
-                kind = Kind("table", (kind.size,))
-            features = kind.shape[-1]
+                shape = InputSpec("table", (shape.size,))
+            features = shape.shape[-1]
             if options.pca > features:
                 raise ConfigError.at(
                     "data.preprocess.pca", f"{options.pca} components of {features} features"
@@ -259,11 +257,11 @@ class Preprocess(nn.Sequential):
                     f"{features} features are too many (at most {MAX_PCA_INPUTS}); use smaller images",
                 )
             steps.append(("pca", PCA(features, options.pca, options.whiten)))
-            kind = Kind(kind.name, (*kind.shape[:-1], options.pca))
+            shape = InputSpec(shape.kind, (*shape.shape[:-1], options.pca))
         super().__init__()
         self.options: Any = options
-        self.in_kind = in_kind
-        self.out_kind = kind
+        self.input_spec = spec.input
+        self.output_spec = shape
         for name, module in steps:
             self.add_module(name, module)
 
@@ -294,10 +292,10 @@ def fit_rows(split: Split) -> Tensor:
 
 def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     """The scale of a number target, fitted on training rows; None for classes."""
-    if dataset.task == "classification":
+    if dataset.spec.is_classification:
         return None
     how = getattr(options, "target", "none")
-    scale = Scale(len(dataset.spec["targets"]), how)
+    scale = Scale(len(dataset.spec.targets), how)
     train = dataset.splits["train"]
     if isinstance(train, WindowSplit):
         scale.fit(fit_rows(train.map(lambda _: train.wanted, lambda wanted: wanted)))
@@ -309,8 +307,8 @@ def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
 def balanced_weights(dataset: Dataset) -> Tensor:
     """Weight of each class: rows / (classes * rows of the class), from training rows."""
     classes = dataset.splits["train"].targets()
-    counts = torch.bincount(classes, minlength=len(dataset.labels))
+    counts = torch.bincount(classes, minlength=len(dataset.spec.labels))
     if (counts == 0).any():
-        missing = dataset.labels[int((counts == 0).nonzero()[0])]
+        missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
         raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
     return len(classes) / (len(counts) * counts.float())

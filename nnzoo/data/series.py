@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import torch
 from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.lookup import ValueOptions, column_name, looks_numeric
-from nnzoo.data.dataset import Dataset, Kind, WindowSplit, check_memory
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, WindowSplit, check_memory
 from nnzoo.data.splitting import split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis, describe_time
@@ -43,14 +44,15 @@ class Series:
 
 def windows(
     series: Sequence[Series],
-    features: Sequence[dict[str, Any]],
-    targets: Sequence[str],
+    columns: list[ColumnSpec],
+    targets: list[str],
     options: SeriesOptions | SineOptions,
+    seasonal_period: int = 0,
     time_format: TimeFormat = TimeFormat(),
 ) -> Dataset:
-    """Series as a dataset of windows.
+    """Build a dataset of windows from series.
 
-    features: a spec of each column, with its name; targets: the names of the first of them.
+    columns: those of the series, of which the first are the targets.
     A window belongs to the split in which all of its target time steps lie; its past may reach
     back into the split before, as it would in use. A series that is too short to train is left out
     with a note; raises DataError where all are.
@@ -95,8 +97,11 @@ def windows(
         for part, each in starts.items()
         if each
     }
-    spec = {"columns": list(features), "targets": list(targets), "horizon": horizon}
-    dataset = Dataset(Kind("series", (window, whole.shape[1])), "forecasting", splits, spec)
+    spec = DataSpec(
+        InputSpec("series", (window, whole.shape[1])), "forecasting", targets=targets,
+        columns=columns, horizon=horizon, seasonal_period=seasonal_period,
+    )  # fmt: skip
+    dataset = Dataset(spec, splits)
     dataset.time_index = TimeIndex.of(
         [each.name for each in kept], [each.times for each in kept],
         [len(each.values) for each in kept], time_format,
@@ -151,7 +156,7 @@ def _names(names: list[str]) -> str:
     return shown + f" and {len(names) - NAMED:,} more" * (len(names) > NAMED)
 
 
-def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset:
     """One or several series of a file. Targets are always among what the network sees.
 
     A missing target is an error; missing covariates are filled (`fill_gaps`). Raises DataError.
@@ -164,7 +169,7 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     axis.check()
     axis = axis.without_ends(frame[targets].isna().any(axis=1).to_numpy(), targets, frame)
     others, notes = _covariates(frame, options, axis, targets)
-    names = [{"name": name} for name in [*targets, *others]]
+    names = [ColumnSpec(name) for name in [*targets, *others]]
     rows = np.sort(np.concatenate(list(axis.series.values())))
     columns = read_columns(
         frame.iloc[rows], names, len(targets), options.path, ValueOptions.of(options)
@@ -176,12 +181,13 @@ def load_series(options: SeriesOptions, spec: dict[str, Any] | None = None) -> D
     series = {name: each[starts[name] :] for name, each in series.items()}
     training = [len(split_time(len(each), options.split)["train"]) for each in series.values()]
     filled = fill_gaps(series, columns.specs, training, options.path)
+    seasonal_period, about_season = _season(options, axis)
     dataset = windows(
         [Series(each, axis.times(name, starts[name]), name) for name, each in series.items()],
-        columns.specs, targets, options, axis.time_format,
+        columns.specs, targets, options, seasonal_period, axis.time_format,
     )  # fmt: skip
-    dataset.spec |= table.header_spec(ReadOptions.of(options), [*targets, *others])
-    dataset.season, about_season = _season(options, axis)
+    header = table.keeps_header(ReadOptions.of(options), [*targets, *others])
+    dataset.spec = replace(dataset.spec, header=header)
     dataset.notes = [
         *table.notes, *axis.summary(), *axis.notes, *about_season, *columns.notes, *notes, *cut, *filled,
         *dataset.notes,
@@ -241,7 +247,7 @@ class Pasts:
 
 
 def read_past(
-    frame: pandas.DataFrame, options: SeriesOptions, features: list[dict[str, Any]], targets: int,
+    frame: pandas.DataFrame, options: SeriesOptions, features: list[ColumnSpec], targets: int,
     window: int,
 ) -> Pasts:  # fmt: skip
     """Each series of a frame by its name, which is "" where there is no data.group.
@@ -252,11 +258,11 @@ def read_past(
     """
     source = options.path
     for spec in features:
-        if spec["name"] not in frame.columns:
+        if spec.name not in frame.columns:
             raise DataError(
-                f"{source}: column '{spec['name']}' is missing; the network was trained with it"
+                f"{source}: column '{spec.name}' is missing; the network was trained with it"
             )
-    names = [spec["name"] for spec in features]
+    names = [spec.name for spec in features]
     axis = describe_time(frame, options, names)
     axis.check()
     missing = frame[names[:targets]].isna().any(axis=1).to_numpy()
@@ -284,16 +290,16 @@ def read_past(
         gaps = sum(int(np.isnan(each[-window:, i]).sum()) for each in series.values())
         if gaps:
             notes.append(
-                f"covariate '{spec['name']}' is missing in {gaps:,} of the last rows: they keep the "
+                f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
                 "last value before"
             )
-    specs = [{"fill": np.nan} | spec for spec in features]
+    specs = [each if each.fill is not None else replace(each, fill=np.nan) for each in features]
     fill_gaps(series, specs, [0] * len(series), source)
     for each in series.values():
         unknown = np.isnan(each[-window:]).any(0)
         if unknown.any():
             raise DataError(
-                f"{source}: the covariate '{features[int(unknown.argmax())]['name']}' has no value "
+                f"{source}: the covariate '{features[int(unknown.argmax())].name}' has no value "
                 "before the rows where it is missing; fill it in"
             )
     return Pasts({name: Past(each, name, axis) for name, each in series.items()}, notes)

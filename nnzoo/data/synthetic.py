@@ -8,22 +8,22 @@ import numpy as np
 import torch
 
 from nnzoo.config.data_options import AddingOptions, SineOptions
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.series import Series, windows
 
 
-def load_sine(options: SineOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_sine(options: SineOptions, spec: DataSpec | None = None) -> Dataset:
     """amplitude * sin(2 pi t / period) + noise, cut into windows."""
     time = np.arange(options.length)
     values = options.amplitude * np.sin(2 * np.pi * time / options.period)
     rng = np.random.default_rng([options.seed, 0x51])
     values = values + options.noise * rng.standard_normal(options.length)
-    dataset = windows([Series(values[:, None])], [{"name": "sine"}], ["sine"], options)
-    dataset.season = round(options.period)
-    return dataset
+    period = round(options.period)
+    return windows([Series(values[:, None])], [ColumnSpec("sine")], ["sine"], options, period)
 
 
-def load_adding(options: AddingOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_adding(options: AddingOptions, spec: DataSpec | None = None) -> Dataset:
     """Two features a time step: a number from [0, 1) and a mark; exactly two steps are marked, one
     in each half, and the target is the sum of the two marked numbers.
 
@@ -46,5 +46,7 @@ def load_adding(options: AddingOptions, spec: dict[str, Any] | None = None) -> D
         target = numbers[rows, first] + numbers[rows, second]
         x = torch.from_numpy(np.stack([numbers, marks], 2))
         splits[part] = TensorSplit(x, torch.from_numpy(target[:, None]))
-    spec = {"targets": ["sum"], "columns": [{"name": "number"}, {"name": "mark"}]}
-    return Dataset(Kind("series", (options.length, 2)), "regression", splits, spec)
+    columns = [ColumnSpec("number"), ColumnSpec("mark")]
+    shape = (options.length, 2)
+    spec = DataSpec(InputSpec("series", shape), "regression", [], ["sum"], columns)
+    return Dataset(spec, splits)

@@ -26,9 +26,9 @@ from nnzoo.data.columns.lookup import (
     refuse_huge,
     to_text,
 )
-from nnzoo.data.columns.number_format import NumberFormat
 from nnzoo.data.columns.table_checks import imputation_notes, repeated_rows, target_copies
-from nnzoo.data.dataset import Dataset, Kind, TensorSplit, check_memory
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
 from nnzoo.data.splitting import split_rows
 from nnzoo.data.table_files.stray_rows import without_stray_rows
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset:
+def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
     """A table as float64 rows: number columns first (NaN for missing), then category codes.
 
     spec: what an earlier reading found; columns and labels are then taken from there.
@@ -68,7 +68,7 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
             *(f"{options.test_path}: {note}" for note in test.notes),
             *_other_columns(frame, test.frame, options),
         ]
-    task = spec["task"] if spec else options.task
+    task = spec.task if spec else options.task
     for part, each in list(frames.items()):
         each, strays = without_stray_rows(each, table.named)
         frames[part], gaps = without_target_gaps(each, target, task, options, files[part])
@@ -90,31 +90,28 @@ def load_csv(options: CsvOptions, spec: dict[str, Any] | None = None) -> Dataset
     first = spec is None
     if spec is None:
         spec, column_notes = infer_spec(parts["train"], target, options)
-        names = [target, *(column["name"] for column in spec["columns"])]
-        spec |= table.header_spec(reading, names)
-    width = sum(len(column.get("categories", "1")) for column in spec["columns"])
+        header = table.keeps_header(reading, [target, *spec.column_names])
+        spec = replace(spec, header=header)
+    width = sum(1 if each.categories is None else len(each.categories) for each in spec.columns)
     count = sum(map(len, parts.values()))
     check_memory(
         16 * count * width, f"{options.path}: {count:,} rows of {width:,} inputs, a category each",
         "data.drop", "leave out what has many values (data.drop)",
     )  # fmt: skip
-    x = {part: encode_columns(each, spec["columns"], files[part]) for part, each in parts.items()}
+    x = {part: encode_columns(each, spec.columns, files[part]) for part, each in parts.items()}
     y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
     splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
     if first:
         of_time = time_note(mark_missing(frame), [target])
         column_notes += [of_time] if of_time else []
         inputs = {part: each.numpy() for part, each in x.items()}
-        train, classes = inputs.pop("train"), spec["task"] == "classification"
-        column_notes += target_copies(spec["columns"], train, y["train"].flatten().numpy(), classes)
+        train, classes = inputs.pop("train"), spec.is_classification
+        column_notes += target_copies(spec.columns, train, y["train"].flatten().numpy(), classes)
         column_notes += repeated_rows(train, inputs)
         column_notes += imputation_notes(
-            spec["columns"], [train, *inputs.values()], options.preprocess.impute
+            spec.columns, [train, *inputs.values()], options.preprocess.impute
         )
-    kind = Kind("table", (len(spec["columns"]),))
-    return Dataset(
-        kind, spec["task"], splits, spec, notes=column_notes[:1] + notes + column_notes[1:]
-    )
+    return Dataset(spec, splits, column_notes[:1] + notes + column_notes[1:])
 
 
 def _other_columns(
@@ -137,18 +134,26 @@ def _class_codes(column: pandas.Series, options: CsvOptions) -> np.ndarray:
 
 def infer_spec(
     train: pandas.DataFrame, target: str, options: CsvOptions
-) -> tuple[dict[str, Any], list[str]]:
-    """What the training rows say about every column and the target; and notes on it."""
+) -> tuple[DataSpec, list[str]]:
+    """Describe every column and the target by the training rows, with notes."""
     columns, notes = infer_columns(train, target, options)
-    spec: dict[str, Any] = {"columns": columns, "target": target}
-    if numbered(train):
-        spec["width"] = len(train.columns)  # tells later whether a file lacks the target
-    of_target, target_notes = infer_target(train[target], options, options.task)
-    return spec | of_target, notes + target_notes
+    described, target_notes = infer_target(train[target], options, options.task)
+    spec = DataSpec(
+        InputSpec("table", (len(columns),)),
+        described.task,
+        described.labels,
+        [] if described.labels else [target],
+        columns,
+        target=target,
+        target_format=described.format,
+        # The width shows later whether a file lacks the target.
+        width=len(train.columns) if numbered(train) else None,
+    )
+    return spec, notes + target_notes
 
 
 def encode_columns(
-    frame: pandas.DataFrame, columns: list[dict[str, Any]], source: str = "the table"
+    frame: pandas.DataFrame, columns: list[ColumnSpec], source: str = "the table"
 ) -> Tensor:
     """Rows as float64 (rows, columns) in the order of `columns`; raises DataError naming `source`.
 
@@ -156,30 +161,29 @@ def encode_columns(
     """
     arrays = []
     for column in columns:
-        name = column["name"]
+        name = column.name
         if name not in frame.columns:
             raise DataError.at(
                 "data.test_path",
                 f"{source}: column '{name}' is missing; the network was trained with it",
             )
-        if "categories" in column:
+        if column.categories is not None:
             arrays.append(category_codes(frame[name], column)[0])
         else:
-            form = NumberFormat.from_spec(column.get("format", {}))
-            values, unread = parse_numbers(frame[name], form)
+            values, unread = parse_numbers(frame[name], column.format)
             _refuse_text(frame[name], unread, source)
             refuse_huge(frame[name], values, source)
             arrays.append(values)
     return torch.from_numpy(np.stack(arrays, 1))
 
 
-def category_codes(column: pandas.Series, spec: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def category_codes(column: pandas.Series, spec: ColumnSpec) -> tuple[np.ndarray, np.ndarray]:
     """The code of each row as float64, -1 for none; and where there is a text that no training row
     had."""
     import pandas
 
-    index = LabelIndex(spec["categories"])
-    missing = {*MISSING, *spec.get("missing", [])}
+    index = LabelIndex(spec.categories or [])
+    missing = {*MISSING, *spec.missing}
     rows, texts = pandas.factorize(to_text(column))
     codes = [index.code(text) for text in texts]
     unseen = [
@@ -210,12 +214,12 @@ def _refuse_text(column: pandas.Series, unread: np.ndarray, source: str) -> None
         )
 
 
-def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "the table") -> Tensor:
+def encode_target(column: pandas.Series, spec: DataSpec, source: str = "the table") -> Tensor:
     """Classes (rows,) int64 or numbers (rows, 1) float64; raises DataError naming `source`."""
-    if spec["task"] == "classification":
+    if spec.is_classification:
         import pandas
 
-        index = LabelIndex(spec["labels"])
+        index = LabelIndex(spec.labels)
         rows, texts = pandas.factorize(to_text(column))
         codes = np.array([index.code(text) for text in texts], dtype=np.int64)
         unknown = sorted(text for text, code in zip(texts, codes, strict=True) if code < 0)
@@ -223,16 +227,16 @@ def encode_target(column: pandas.Series, spec: dict[str, Any], source: str = "th
             row = column.index[int((to_text(column) == unknown[0]).to_numpy().argmax())]
             raise DataError.at(
                 "data.target",
-                f"{source}: the target '{spec['target']}' has in data row {row + 1} the label "
+                f"{source}: the target '{spec.target}' has in data row {row + 1} the label "
                 f"'{shorten(unknown[0])}' that no training row has",
             )
         return torch.from_numpy(codes[rows])
-    numbers, _ = parse_numbers(column, NumberFormat.from_spec(spec.get("target_format", {})))
+    numbers, _ = parse_numbers(column, spec.target_format)
     if np.isnan(numbers).any():
         row = int(np.isnan(numbers).argmax())
         raise DataError.at(
             "data.target",
-            f"{source}: the target '{spec['target']}' should be a number, but data row "
+            f"{source}: the target '{spec.target}' should be a number, but data row "
             f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
         )
     refuse_huge(column, numbers, source)

@@ -30,8 +30,9 @@ def baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str, Any]]:
     if isinstance(rows, WindowSplit) and isinstance(train, WindowSplit):
         last = rows.past_targets(torch.tensor([rows.window - 1]))
         predictions["last value"] = last.repeat(1, rows.horizon, 1).flatten(1)
-        if 1 < dataset.season <= rows.window:
-            steps = rows.window - dataset.season + torch.arange(rows.horizon) % dataset.season
+        period = dataset.spec.seasonal_period
+        if 1 < period <= rows.window:
+            steps = rows.window - period + torch.arange(rows.horizon) % period
             predictions["last season"] = rows.past_targets(steps).flatten(1)
         linear = _linear(train, rows, mean)
         if linear is not None:
@@ -46,14 +47,14 @@ def baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str, Any]]:
 
 
 def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
-    classes = len(dataset.labels)
+    classes = len(dataset.spec.labels)
     majority = int(torch.bincount(dataset.splits["train"].targets(), minlength=classes).argmax())
     support = torch.bincount(dataset.splits[split].targets(), minlength=classes)
     confusion = torch.zeros(classes, classes, dtype=torch.int64)
     confusion[:, majority] = support
-    report = classification_report(confusion, dataset.labels)
+    report = classification_report(confusion, dataset.spec.labels)
     keys = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
-    result: dict[str, Any] = {"name": "majority class", "label": dataset.labels[majority]}
+    result: dict[str, Any] = {"name": "majority class", "label": dataset.spec.labels[majority]}
     result |= {key: report[key] for key in keys}
     if classes == 2:  # the same score for all rows
         targets = dataset.splits[split].targets()

@@ -159,7 +159,7 @@ def collect_layer_stats(network: Network, x: Tensor, y: Tensor | None = None) ->
     With targets `y` their loss is also backpropagated. The network is left unchanged, `.grad` included.
     """
     with eval_in_fp32(network), torch.set_grad_enabled(y is not None):
-        encoded = network.preprocess(x) if network.preprocess.in_kind.name == "image" else x
+        encoded = network.preprocess(x) if network.preprocess.input_spec.kind == "image" else x
         time_dim = _time_dim(network, encoded)
         if y is not None and time_dim:
             encoded = encoded.detach().requires_grad_()

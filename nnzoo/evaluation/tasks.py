@@ -11,7 +11,7 @@ from torch.autograd import Variable
 from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.data.dataset import TaskName
+from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.evaluation.metrics import (
@@ -268,17 +268,16 @@ class Regression(Task):
 
 def build_task(
     options: TrainOptions,
-    task: TaskName,
-    spec: dict[str, Any],
+    spec: DataSpec,
     class_weights: Tensor | None,
     scale: Scale | None,
 ) -> Task:
     """Build the task of a data set; raises ConfigError if `train` has options of another task."""
     built: Task
-    if task == "classification":
-        built = Classification(options, spec["labels"], class_weights)
+    if spec.is_classification:
+        built = Classification(options, spec.labels, class_weights)
     else:
-        built = Regression(options, spec["targets"], spec.get("horizon", 1), cast(Scale, scale))
+        built = Regression(options, spec.targets, spec.horizon, cast(Scale, scale))
     monitor = options.monitor.removeprefix("val_")
     if options.monitor != "auto" and (
         monitor not in built.metric_names or not options.monitor.startswith("val_")

@@ -13,6 +13,7 @@ from nnzoo.init_config.target import Choices, choose_target, position_or_name, u
 if TYPE_CHECKING:
     from nnzoo.data.columns.description import ColumnDescription
     from nnzoo.data.columns.texts import Odd
+    from nnzoo.data.data_spec import DataSpec
     from nnzoo.data.table_files.table_io import ReadOptions, Table
 
 # So many columns that are left out have a line with the reason.
@@ -103,7 +104,7 @@ def table_config(
         terminal.append(f"left out: {', '.join(left_out[:6])}{more}")
     if obstacle:
         terminal.append(obstacle)
-    recipe = table_recipe(len(frame), len(inputs), spec.get("task", "classification"))
+    recipe = table_recipe(len(frame), len(inputs), spec.task if spec else "classification")
     return about, "\n".join(lines) + "\n" + _recipe_lines(recipe), terminal
 
 
@@ -139,14 +140,14 @@ def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tried(options: CsvOptions) -> tuple[dict[str, Any], list[str], str]:
+def _tried(options: CsvOptions) -> tuple[DataSpec | None, list[str], str]:
     """What reading the file with these options gives: the spec, notes, and why it cannot train."""
     from nnzoo.data.tables import load_csv
 
     try:
         dataset = load_csv(options)
     except DataError as error:
-        return {}, [], str(error)
+        return None, [], str(error)
     return dataset.spec, dataset.notes[1:], ""
 
 
@@ -174,14 +175,14 @@ def _comment(text: str) -> str:
     return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
-def _about(table: Table, data: Path, spec: dict[str, Any]) -> str:
+def _about(table: Table, data: Path, spec: DataSpec | None) -> str:
     from nnzoo.data.columns.inference import describe_counts
 
     rows = f"{data.name}: {len(table.frame):,} rows"
     if not spec:
         return f"{rows}, {len(table.frame.columns):,} columns."
     what = "a number"
-    if spec["task"] == "classification":
-        labels = ", ".join(spec["labels"][:6]) + (", …" if len(spec["labels"]) > 6 else "")
-        what = f"{len(spec['labels'])} classes ({labels})"
-    return f"{rows}, {describe_counts(spec['columns'])}; the target is {what}."
+    if spec.is_classification:
+        labels = ", ".join(spec.labels[:6]) + (", …" if len(spec.labels) > 6 else "")
+        what = f"{len(spec.labels)} classes ({labels})"
+    return f"{rows}, {describe_counts(spec.columns)}; the target is {what}."

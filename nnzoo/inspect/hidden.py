@@ -66,13 +66,13 @@ def input_gradient(network: Network, raw: Tensor) -> Tensor:
 def first_filters(network: Network) -> Tensor | None:
     """The weights of the first layer as pictures (units, channels, height, width); None where its
     inputs are no picture."""
-    kind = network.preprocess.out_kind
+    input_spec = network.preprocess.output_spec
     for module in network.model.modules():
         if isinstance(module, nn.Conv2d):
             return module.weight.detach()
         if isinstance(module, nn.Linear):
-            fits = kind.name == "image" and module.in_features == kind.size
-            return module.weight.detach().unflatten(1, kind.shape) if fits else None
+            fits = input_spec.kind == "image" and module.in_features == input_spec.size
+            return module.weight.detach().unflatten(1, input_spec.shape) if fits else None
     return None
 
 

@@ -41,7 +41,7 @@ def answers_of(
         right = True
         if network.task.is_classification:
             best = int(row.argmax())
-            label = network.facts["spec"]["labels"][best]
+            label = network.data_spec.labels[best]
             text = f"{_short(label)} {float(row[best]):.0%}"
             right = truth is None or truth[i] == label
         else:
@@ -64,7 +64,7 @@ def pictures(network: Network, raw: Tensor, truth: list[str] | None = None) -> I
     with torch.no_grad():
         encoded = network.preprocess(raw)
     layers = hidden.hidden_layers(network, encoded)
-    kind = network.preprocess.in_kind.name
+    kind = network.preprocess.input_spec.kind
     if kind == "image":
         yield _sheet(network, raw[:MAX_ROWS], layers, truth)
     filters = hidden.first_filters(network)
@@ -147,10 +147,10 @@ def arrays(network: Network, raw: Tensor) -> dict[str, Array]:
 
 def _feature_names(network: Network) -> list[str]:
     """The columns that the network sees: numbers, then a column a category."""
-    columns = network.facts["spec"]["columns"]
-    names = [each["name"] for each in columns if "categories" not in each]
+    columns = network.data_spec.columns
+    names = [each.name for each in columns if each.categories is None]
     for each in columns:
-        names += [f"{each['name']} = {category}" for category in each.get("categories", [])]
+        names += [f"{each.name} = {category}" for category in each.categories or []]
     return names
 
 

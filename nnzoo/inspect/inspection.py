@@ -34,11 +34,11 @@ def telling_rows(dataset: Dataset, split: str) -> Tensor:
     """Rows of a split (int64) that show what there is: the first of each class, or evenly spaced; of a
     table many, since one row tells little."""
     rows = dataset.splits[split]
-    if dataset.kind.name == "table":
+    if dataset.spec.input.kind == "table":
         return spread_rows(len(rows), LOOKED, torch.device("cpu"))
-    if dataset.task == "classification":
+    if dataset.spec.is_classification:
         targets = rows.targets()
-        found = [(targets == label).nonzero()[:1, 0] for label in range(len(dataset.labels))]
+        found = [(targets == label).nonzero()[:1, 0] for label in range(len(dataset.spec.labels))]
         return torch.cat(found)[:SHOWN]
     return spread_rows(len(rows), SHOWN, torch.device("cpu"))
 
@@ -56,8 +56,8 @@ def choose_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
 
 def truth_of(dataset: Dataset, targets: Tensor) -> list[str]:
     """Targets as text: labels, or the first numbers."""
-    if dataset.task == "classification":
-        return [dataset.labels[int(label)] for label in targets]
+    if dataset.spec.is_classification:
+        return [dataset.spec.labels[int(label)] for label in targets]
     return [", ".join(f"{value:.4g}" for value in row[:3].tolist()) for row in targets]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config.model_options import CnnOptions
-from nnzoo.data.dataset import Kind
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
 from nnzoo.models.features import Conv2d, Features
 from nnzoo.models.initialize import init_layer
@@ -40,18 +40,18 @@ class CNN(nn.Module):
     never falls where its input rises, so the numbers are the same at a quarter of the work.
     """
 
-    def __init__(self, options: CnnOptions, kind: Kind, outputs: int) -> None:
+    def __init__(self, options: CnnOptions, input_spec: InputSpec, outputs: int) -> None:
         super().__init__()
-        if kind.name == "table":
+        if input_spec.kind == "table":
             raise ConfigError.at(
                 "model.name",
                 "a cnn needs neighbours: images or series, but the data is a table whose columns "
                 "have no order; use mlp",
             )
-        self.is_series = kind.name == "series"
+        self.is_series = input_spec.kind == "series"
         dims = 1 if self.is_series else 2
-        channels = kind.shape[-1] if self.is_series else kind.shape[0]
-        size: Sizes = kind.shape[:1] if self.is_series else kind.shape[1:]
+        channels = input_spec.shape[-1] if self.is_series else input_spec.shape[0]
+        size: Sizes = input_spec.shape[:1] if self.is_series else input_spec.shape[1:]
         layers: list[nn.Module] = []
         # The most numbers that one convolution reads and writes for one sample.
         self.activations = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from nnzoo.config.model_options import MlpOptions
-from nnzoo.data.dataset import Kind
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer
 
@@ -13,13 +13,13 @@ from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer
 class MLP(Stack):
     """Flatten, then (linear, norm, activation, dropout) a hidden layer, then linear.
 
-    Input (batch, *kind.shape), output (batch, outputs). The state_dict fits an nn.Sequential of
+    Input (batch, *input_spec.shape), output (batch, outputs). The state_dict fits an nn.Sequential of
     the same layers.
     """
 
-    def __init__(self, options: MlpOptions, kind: Kind, outputs: int) -> None:
+    def __init__(self, options: MlpOptions, input_spec: InputSpec, outputs: int) -> None:
         layers: list[nn.Module] = [nn.Flatten()]
-        features = kind.size
+        features = input_spec.size
         for width in options.hidden:
             linear = Linear(features, width)
             init_layer(linear, options.init, options.activation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,8 @@ from nnzoo.config.load import from_dict, locates_errors
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.batches import derive
-from nnzoo.data.columns.number_format import NumberFormat
-from nnzoo.data.dataset import Dataset, Kind, Split, memory, split_bytes
+from nnzoo.data.data_spec import DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, Split, memory, split_bytes
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, build_task
@@ -42,7 +43,7 @@ class Network(nn.Module):
     def __init__(
         self,
         config: RunConfig,
-        facts: dict[str, Any],
+        data_spec: DataSpec,
         preprocess: Preprocess,
         model: nn.Module,
         task: Task,
@@ -50,7 +51,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.facts = facts
+        self.data_spec = data_spec
         self.preprocess = preprocess
         self.model = model
         self.task = task
@@ -66,7 +67,7 @@ class Network(nn.Module):
             adapt_layers(model)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.respond(self.preprocess(x) if self.preprocess.in_kind.name == "image" else x)
+        return self.respond(self.preprocess(x) if self.preprocess.input_spec.kind == "image" else x)
 
     def respond(self, x: Tensor) -> Tensor:
         """Outputs (batch, outputs) in the task's scaled units for what `preprocess` made."""
@@ -118,7 +119,7 @@ class Network(nn.Module):
         """
 
         def inputs(x: Tensor) -> Tensor:
-            return x if self.preprocess.in_kind.name == "image" else self.preprocess(x)
+            return x if self.preprocess.input_spec.kind == "image" else self.preprocess(x)
 
         def targets(y: Tensor) -> Tensor:
             return self.task.scaled(y) if isinstance(self.task, Regression) else y
@@ -137,7 +138,7 @@ class Network(nn.Module):
         """What a checkpoint keeps of it."""
         return {
             "config": self.config.to_dict(),
-            "data": self.facts,
+            "data": self.data_spec.to_dict(),
             "model": self.model.state_dict(),
             "preprocess": self.preprocess.state_dict(),
             "task": self.task.state_dict(),
@@ -145,20 +146,20 @@ class Network(nn.Module):
 
 
 @locates_errors
-def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Dataset:
-    """The data set of a configuration; facts: what an earlier reading found, from a checkpoint."""
+def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
+    """Read the data set of a configuration; spec: that of an earlier reading, from a checkpoint."""
     entry = DATA.get(config.data.name)
     assert entry is not None
     options = config.data
     if isinstance(options, TorchvisionOptions) and not _may_download(config, options):
         options = options.without_download()
     with status("reading the data"):
-        dataset: Dataset = entry.load()(options, None if facts is None else facts["spec"])
-    dataset.spec["task"] = dataset.task
+        dataset: Dataset = entry.load()(options, spec)
     if len(dataset.splits["train"]) < 2:
         raise DataError.at("data.split", "one training row is not enough; hold out fewer")
-    if dataset.task == "classification":
-        present = torch.bincount(dataset.splits["train"].targets(), minlength=len(dataset.labels))
+    if dataset.spec.is_classification:
+        labels = dataset.spec.labels
+        present = torch.bincount(dataset.splits["train"].targets(), minlength=len(labels))
         if (present > 0).sum() < 2:
             raise DataError.at(
                 _target_key(config), "the training rows have one class; nothing can be learned"
@@ -166,7 +167,7 @@ def read_dataset(config: RunConfig, facts: dict[str, Any] | None = None) -> Data
         for name, split in dataset.splits.items():
             unseen = (present[split.targets().unique()] == 0).nonzero()
             if len(unseen):
-                label = dataset.labels[int(split.targets().unique()[unseen[0]])]
+                label = labels[int(split.targets().unique()[unseen[0]])]
                 raise DataError.at(
                     "data.split",
                     f"the {name} split has the label '{label}' that no training row has",
@@ -194,20 +195,16 @@ def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Netwo
     """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
     options = getattr(config.data, "preprocess")
     weights = None
-    if dataset.task == "classification" and getattr(config.data, "class_weights", "") == "balanced":
+    if dataset.spec.is_classification and getattr(config.data, "class_weights", "") == "balanced":
         weights = balanced_weights(dataset)
-    facts = {
-        "kind": dataset.kind.name,
-        "shape": list(dataset.kind.shape),
-        "task": dataset.task,
-        "spec": dataset.spec,
-        "season": dataset.season,
-        "balanced": weights is not None,
-        "fingerprint": dataset.fingerprint(),
-        "rows": {name: len(split) for name, split in dataset.splits.items()},
-    }
+    spec = replace(
+        dataset.spec,
+        balanced=weights is not None,
+        fingerprint=dataset.fingerprint(),
+        num_rows={name: len(split) for name, split in dataset.splits.items()},
+    )
     scale = target_scale(options, dataset)
-    network = _build(config, facts, weights, scale, device)
+    network = _build(config, spec, weights, scale, device)
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
         key = "train.monitor" if monitor != "auto" else "train.early_stopping"
@@ -223,7 +220,7 @@ def sibling(network: Network, config: RunConfig) -> Network:
     data, and that is all but the model, it shares with `network`."""
     model = _model(config, network.preprocess, network.task)
     parts = network.preprocess, model, network.task
-    return Network(config, network.facts, *parts, network.device)
+    return Network(config, network.data_spec, *parts, network.device)
 
 
 def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
@@ -238,15 +235,14 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
             before = {"kernels": "torch", "norm_statistics": "running"}
             tree = tree | {"train": before | tree["train"]}
         config = from_dict(tree, source)
-        facts = content["data"]
-        _check_facts(facts)
-        weights = content["task"]["class_weights"] if facts["balanced"] else None
+        spec = DataSpec.from_dict(content["data"])
+        weights = content["task"]["class_weights"] if spec.balanced else None
 
         def build(where: torch.device) -> Network:
             scale = None
-            if facts["task"] != "classification":
-                scale = Scale(len(facts["spec"]["targets"]), "none")
-            return _build(config, facts, weights, scale, where)
+            if not spec.is_classification:
+                scale = Scale(len(spec.targets), "none")
+            return _build(config, spec, weights, scale, where)
 
         # On the device without memory first: sizes that the file does not hold are never allocated.
         with torch.device("meta"):
@@ -275,26 +271,6 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
 
 
 _PARTS = ("model", "preprocess", "task")
-
-
-def _check_facts(facts: Any) -> None:
-    """Raise TypeError where what a checkpoint says of its data is not of the types that it has."""
-    spec = facts["spec"]
-    texts = [facts["kind"], facts["task"], facts["fingerprint"], *facts["rows"]]
-    texts += [*spec.get("labels", []), *spec.get("targets", [])]
-    whole = [*facts["shape"], facts["season"], *facts["rows"].values(), spec.get("horizon", 1)]
-    for column in spec.get("columns", []):
-        texts += [column["name"], *column.get("categories", []), *column.get("missing", [])]
-        NumberFormat.from_spec(column.get("format", {}))
-    NumberFormat.from_spec(spec.get("target_format", {}))
-    lists = [spec.get("labels", []), spec.get("targets", []), spec.get("columns", [])]
-    if facts["task"] == "classification" and not spec.get("labels"):
-        raise TypeError("classes without labels")
-    wrong = [each for each in texts if not isinstance(each, str)]
-    wrong += [each for each in whole if type(each) is not int or each < 0]
-    wrong += [each for each in lists if not isinstance(each, list)]
-    if wrong:
-        raise TypeError(f"what it says of its data has {str(wrong[0])[:40]!r} in a wrong place")
 
 
 def check_leaves(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
@@ -330,12 +306,10 @@ def _leaf(value: Any) -> str:
 
 
 def _build(
-    config: RunConfig, facts: dict[str, Any], weights: Tensor | None, scale: Any,
-    device: torch.device,
-) -> Network:  # fmt: skip
-    kind = Kind(facts["kind"], tuple(facts["shape"]))
-    preprocess = Preprocess(getattr(config.data, "preprocess"), kind, facts["spec"])
-    if getattr(config.data, "augment", None) and kind.name != "image":
+    config: RunConfig, spec: DataSpec, weights: Tensor | None, scale: Any, device: torch.device
+) -> Network:
+    preprocess = Preprocess(getattr(config.data, "preprocess"), spec)
+    if getattr(config.data, "augment", None) and spec.input.kind != "image":
         raise ConfigError.at("data.augment", "is for images")
     if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
         raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
@@ -346,13 +320,13 @@ def _build(
             raise ConfigError.at(
                 "data.relative", "needs one scale: data.preprocess.target as data.preprocess.scale"
             )
-    task = build_task(config.train, facts["task"], facts["spec"], weights, scale)
+    task = build_task(config.train, spec, weights, scale)
     entry = MODELS.get(config.model.name)
     assert entry is not None
     build = entry.load()
     with torch.device("meta"):  # which takes no memory
-        probe = build(config.model, preprocess.out_kind, task.outputs)
-    _check_activations(max(kind.size, getattr(probe, "activations", 0)), kind)
+        probe = build(config.model, preprocess.output_spec, task.outputs)
+    _check_activations(max(spec.input.size, getattr(probe, "activations", 0)), spec.input)
     weights_wanted = sum(p.numel() for p in probe.parameters())
     on_gpu = gpu.memory(device) if device.type == "cuda" else None
     place, most = ("this machine's", memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
@@ -362,17 +336,17 @@ def _build(
             f"has {weights_wanted:,} weights; {place} memory can train {most // TRAINED_WEIGHT:,}",
         )
     model = _model(config, preprocess, task)
-    return Network(config, facts, preprocess, model, task, device)
+    return Network(config, spec, preprocess, model, task, device)
 
 
-def _check_activations(numbers: int, kind: Kind) -> None:
+def _check_activations(numbers: int, input_spec: InputSpec) -> None:
     """Raise ConfigError where one sample would not fit into memory on its way through a layer; numbers:
     the most that a layer reads and writes for it."""
     limit = min(MAX_ACTIVATIONS, memory() // COPIES // 4)
     if numbers > limit:
         raise ConfigError.at(
             "model",
-            f"one input of {'×'.join(map(str, kind.shape))} makes {numbers:,} numbers in one layer; at "
+            f"one input of {'×'.join(map(str, input_spec.shape))} makes {numbers:,} numbers in one layer; at "
             f"most {limit:,}. Use smaller inputs (data.size, data.window), fewer channels or units",
         )
 
@@ -382,5 +356,5 @@ def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:
     entry = MODELS.get(config.model.name)
     assert entry is not None
     torch.manual_seed(derive(config.seed, "init"))
-    model: nn.Module = entry.load()(config.model, preprocess.out_kind, task.outputs)
+    model: nn.Module = entry.load()(config.model, preprocess.output_spec, task.outputs)
     return model

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
-from nnzoo.data.dataset import Kind
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
 from nnzoo.kernels import recurrent as native
 from nnzoo.kernels.library import product_type
@@ -31,18 +31,20 @@ class Recurrent(nn.Module):
     the parameters of, torch.nn.RNN, LSTM or GRU.
     """
 
-    def __init__(self, options: RecurrentOptions, kind: Kind, outputs: int) -> None:
+    def __init__(self, options: RecurrentOptions, input_spec: InputSpec, outputs: int) -> None:
         super().__init__()
-        if kind.name == "table":
+        if input_spec.kind == "table":
             raise ConfigError.at(
                 "model.name",
                 f"{options.name} reads a sequence: a series, or an image row by row, but the data "
                 "is a table whose columns have no order; use mlp",
             )
-        self.is_image = kind.name == "image"
-        features = kind.shape[0] * kind.shape[2] if self.is_image else kind.shape[1]
+        self.is_image = input_spec.kind == "image"
+        features = (
+            input_spec.shape[0] * input_spec.shape[2] if self.is_image else input_spec.shape[1]
+        )
         # What a layer reads and writes for one sample: states, gates and their inputs.
-        steps = kind.shape[1] if self.is_image else kind.shape[0]
+        steps = input_spec.shape[1] if self.is_image else input_spec.shape[0]
         self.activations = steps * (features + 8 * options.hidden_size)
         self.readout = options.readout
         self.rnn = _cell(options, features)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.image_files.decoding import BITS, DecodeFacts, decode_in_turn
+from nnzoo.data.image_files.decoding import DecodeFacts, decode_in_turn
 from nnzoo.data.image_files.folder_tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
@@ -32,9 +32,9 @@ DECODERS = min(8, os.cpu_count() or 1)
 def read_picture(network: Network, file: str | Path, facts: DecodeFacts | None = None) -> Tensor:
     """A picture file as the network reads it: uint8 (channels, height, width); facts: filled by
     decoding. Raises DataError."""
-    if network.facts["kind"] != "image":
+    if network.data_spec.input.kind != "image":
         raise DataError(f"{file}: this network reads {reads(network)}")
-    channels, height, width = network.facts["shape"]
+    channels, height, width = network.data_spec.input.shape
     if channels not in (1, 3):
         raise DataError(f"pictures have 1 or 3 channels; this network reads {channels}")
     image = decode_in_turn(file, height, width, channels == 3, _bits(network), facts)
@@ -93,17 +93,17 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions
 
 def _bits(network: Network) -> int:
     """The bits of grey pictures with more than 8, as training pictures were decoded."""
-    bits = network.facts["spec"].get("bits", BITS)
-    if type(bits) is not int or not 8 <= bits <= 32:
-        raise CheckpointError(f"the checkpoint has grey values of {str(bits)[:40]} bits")
+    bits = network.data_spec.bits
+    if not 8 <= bits <= 32:
+        raise CheckpointError(f"the checkpoint has grey values of {bits} bits")
     return bits
 
 
 def levels(network: Network) -> int:
     """What a white pixel of the network's images is; black is 0."""
-    top = network.facts["spec"].get("levels", 255)
-    if not isinstance(top, int) or not 1 <= top <= 255:
-        raise CheckpointError(f"the checkpoint has images of {str(top)[:40]} levels")
+    top = network.data_spec.max_pixel_value
+    if not 1 <= top <= 255:
+        raise CheckpointError(f"the checkpoint has images of {top} levels")
     return top
 
 

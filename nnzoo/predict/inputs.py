@@ -17,7 +17,7 @@ from nnzoo.models.network import Network
 from nnzoo.predict.images import levels, predict_pictures
 from nnzoo.predict.new_values import NewValues
 from nnzoo.predict.predictions import Predictions, answer, forecasts, notes_nan, reads, rows_at_once
-from nnzoo.predict.series import answer_series, forecast, horizon_of, pasts_of, predict_series
+from nnzoo.predict.series import answer_series, forecast, pasts_of, predict_series
 from nnzoo.predict.tables import (
     answer_rows,
     predict_sequences,
@@ -78,15 +78,15 @@ def predict_files(
     keep: columns of tables that are carried along to the answers.
     """
     steps = _checked_steps(network, steps)
-    if keep and network.facts["kind"] != "table":
+    if keep and network.data_spec.input.kind != "table":
         raise UsageError(f"--keep is for tables; this network reads {reads(network)}")
     _check_files(network, paths)
     files = [str(path) for path in paths]
     if forecasts(network):
         yield predict_series(network, files, cast(int, steps))
-    elif network.facts["kind"] == "image":
+    elif network.data_spec.input.kind == "image":
         yield from predict_pictures(network, files)
-    elif network.facts["kind"] == "table":
+    elif network.data_spec.input.kind == "table":
         yield from predict_tables(network, files, keep)
     else:
         yield from predict_sequences(network, files)
@@ -98,7 +98,7 @@ def predict_frame(
 ) -> Iterator[Predictions]:
     """Predictions for a table, for one sequence, or for the past of a series."""
     steps = _checked_steps(network, steps)
-    if network.facts["kind"] == "image":
+    if network.data_spec.input.kind == "image":
         raise DataError(f"a DataFrame holds no pictures; this network reads {reads(network)}")
     if not len(frame):
         raise DataError("the table has no rows")
@@ -108,7 +108,7 @@ def predict_frame(
     if forecasts(network):
         past = pasts_of(network, frame, source)
         yield answer_series(network, {"": past}, cast(int, steps))
-    elif network.facts["kind"] == "table":
+    elif network.data_spec.input.kind == "table":
         seen = NewValues()
         answers = answer_rows(network, frame, source, seen)
         answers.notes += seen.notes()
@@ -134,7 +134,7 @@ def predict_arrays(
         first = i * rows_at_once(network)
         places = {"row": list(range(first + 1, first + len(piece) + 1))}
         if forecasts(network) and steps is not None:
-            targets = network.facts["spec"]["targets"]
+            targets = network.data_spec.targets
             values = forecast(network, piece, steps)
             names = [f"{name}+{step}" for step in range(1, steps + 1) for name in targets]
             yield Predictions(
@@ -150,11 +150,11 @@ def _checked_steps(network: Network, steps: int | None) -> int | None:
         if steps is not None:
             raise UsageError(
                 f"steps are for forecasts; this network reads {reads(network)}, and its answers are "
-                f"{'classes' if network.facts['task'] == 'classification' else 'numbers'}"
+                f"{'classes' if network.data_spec.is_classification else 'numbers'}"
             )
         return None
     if steps is None:
-        return horizon_of(network)
+        return network.data_spec.horizon
     if not 1 <= steps <= MAX_STEPS:
         raise UsageError(f"steps: expected 1 to {MAX_STEPS:,}, got {steps}")
     return steps
@@ -164,7 +164,7 @@ def _check_files(network: Network, paths: Sequence[str | Path]) -> None:
     """Refuse what cannot be an input, before anything is answered."""
     if not paths and not forecasts(network):
         raise UsageError(f"nothing to answer; this network reads {reads(network)}")
-    images = network.facts["kind"] == "image"
+    images = network.data_spec.input.kind == "image"
     for path in map(Path, paths):
         picture = path.suffix.lower() in EXTENSIONS
         folder = os.path.isdir(path)
@@ -187,7 +187,7 @@ def _check_files(network: Network, paths: Sequence[str | Path]) -> None:
 
 def _checked_array(network: Network, x: np.ndarray | Tensor) -> Tensor:
     """Raw inputs as the network reads them: (rows, *shape), on the CPU."""
-    kind, shape = network.facts["kind"], tuple(network.facts["shape"])
+    kind, shape = network.data_spec.input.kind, network.data_spec.input.shape
     if isinstance(x, np.ndarray):
         try:
             x = torch.from_numpy(np.array(x, order="C"))  # also of what may not be written to
@@ -216,7 +216,7 @@ def _checked_array(network: Network, x: np.ndarray | Tensor) -> Tensor:
     if x.is_complex() or x.dtype == torch.bool:
         raise DataError(f"expected numbers, got {_type(x)}")
     if kind == "table":
-        text = [each["name"] for each in network.facts["spec"]["columns"] if "categories" in each]
+        text = [each.name for each in network.data_spec.columns if each.categories is not None]
         if text:
             raise DataError(
                 f"column '{shorten(text[0])}' holds categories; give the rows as a DataFrame"

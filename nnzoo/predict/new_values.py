@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from nnzoo.data.columns.labels import LabelIndex
 from nnzoo.data.columns.lookup import to_text
+from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.data.tables import category_codes
 from nnzoo.predict.predictions import SHOWN
 from nnzoo.text import shorten
@@ -27,13 +28,13 @@ class NewValues:
         self.alike: dict[str, Counter[str]] = {}
         self.filled: Counter[str] = Counter()
 
-    def add(self, frame: pandas.DataFrame, columns: list[dict[str, Any]], raw: Tensor) -> None:
+    def add(self, frame: pandas.DataFrame, columns: list[ColumnSpec], raw: Tensor) -> None:
         """Count those of a piece; raw: its rows as the network reads them."""
         for i, column in enumerate(columns):
-            name, values = column["name"], frame[column["name"]]
-            if "categories" in column:
+            name, values = column.name, frame[column.name]
+            if column.categories is not None:
                 self._count(self.unseen, name, values[category_codes(values, column)[1]])
-                index = LabelIndex(column["categories"])
+                index = LabelIndex(column.categories)
                 texts = to_text(values)
                 other = [
                     text for text in texts.dropna().unique()

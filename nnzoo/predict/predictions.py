@@ -99,15 +99,15 @@ def joined(pieces: Iterable[Predictions]) -> Predictions:
 
 def forecasts(network: Network) -> bool:
     """Whether it continues series."""
-    return bool(network.facts["task"] == "forecasting")
+    return network.data_spec.task == "forecasting"
 
 
 def reads(network: Network) -> str:
     """What files the network reads, in words."""
-    kind, shape = network.facts["kind"], network.facts["shape"]
+    kind, shape = network.data_spec.input.kind, network.data_spec.input.shape
     if kind == "image":
         return f"pictures ({', '.join(each[1:] for each in EXTENSIONS)}) and folders of them"
-    names = [column["name"] for column in network.facts["spec"].get("columns", [])]
+    names = network.data_spec.column_names
     shown = ", ".join(map(shorten, names[:8])) + (", …" if len(names) > 8 else "")
     columns = f" with the column{'s' * (len(names) != 1)} {shown}" if names else ""
     if kind == "table":
@@ -120,8 +120,8 @@ def reads(network: Network) -> str:
 def rows_at_once(network: Network) -> int:
     """As many as `evaluate` takes, so that sums are rounded alike."""
     preprocess = network.preprocess
-    kind = preprocess.in_kind if preprocess.in_kind.name == "image" else preprocess.out_kind
-    return eval_batch_size(kind.size)
+    is_image = preprocess.input_spec.kind == "image"
+    return eval_batch_size((preprocess.input_spec if is_image else preprocess.output_spec).size)
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ def _own_past(network: Network) -> Pasts:
         except DataError as error:
             raise DataError(f"{error}\nIf the data has moved, give its file as INPUT") from None
         return pasts_of(network, frame, data.path)
-    split = read_dataset(network.config, network.facts).splits["train"]
+    split = read_dataset(network.config, network.data_spec).splits["train"]
     if not isinstance(split, WindowSplit):
         raise UsageError(f"nothing to continue; this network reads {reads(network)}")
     return Pasts({"": Past(split.values.numpy())})
@@ -52,19 +52,19 @@ def _own_past(network: Network) -> Pasts:
 
 def pasts_of(network: Network, frame: pandas.DataFrame, source: str) -> Pasts:
     """The series of a frame that are at least as long as the network's window."""
-    spec, window = network.facts["spec"], network.facts["shape"][0]
-    names = [column["name"] for column in spec["columns"]]
+    spec, window = network.data_spec, network.data_spec.input.shape[0]
+    names = spec.column_names
     if numbered(frame) and len(frame.columns) == len(names):
         frame = frame.set_axis(names, axis=1)
     data = network.config.data
     options = data if isinstance(data, SeriesOptions) else SeriesOptions(name="series", path="")
     options = options.model_copy(update={"path": source})
-    return read_past(frame, options, spec["columns"], len(spec["targets"]), window)
+    return read_past(frame, options, spec.columns, len(spec.targets), window)
 
 
 def answer_series(network: Network, files: dict[str, Pasts], steps: int) -> Predictions:
     """One answer a step of each series of each file."""
-    window, targets = network.facts["shape"][0], network.facts["spec"]["targets"]
+    window, targets = network.data_spec.input.shape[0], network.data_spec.targets
     series = [(file, past) for file, pasts in files.items() for past in pasts.series.values()]
     raw = torch.stack(
         [torch.tensor(past.values[-window:], dtype=torch.float64) for _, past in series]
@@ -100,9 +100,9 @@ def forecast(network: Network, past: Tensor, steps: int) -> np.ndarray:
     past: (series, window, features) float64. Beyond the horizon the network reads its own forecasts,
     which needs that it sees nothing but the targets; else raises UsageError.
     """
-    targets, horizon = len(network.facts["spec"]["targets"]), horizon_of(network)
+    targets, horizon = len(network.data_spec.targets), network.data_spec.horizon
     if steps > horizon and past.shape[2] > targets:
-        names = [column["name"] for column in network.facts["spec"]["columns"][targets:]]
+        names = network.data_spec.column_names[targets:]
         shown = ", ".join(map(shorten, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
         raise UsageError(
             f"{steps} steps: this network forecasts {horizon} from covariates ({shown}), which are "
@@ -117,7 +117,3 @@ def forecast(network: Network, past: Tensor, steps: int) -> np.ndarray:
         known += horizon
         past = torch.cat([past[..., :targets], answer], 1)[:, -window:] if known < steps else past
     return torch.cat(future, 1)[:, :steps].numpy()
-
-
-def horizon_of(network: Network) -> int:
-    return int(network.facts["spec"].get("horizon", 1))

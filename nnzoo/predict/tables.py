@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.columns.lookup import column_name, to_text
+from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.data.table_files.stray_rows import without_stray_rows
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_pieces, read_table
 from nnzoo.data.tables import encode_columns
@@ -53,18 +54,21 @@ def reading_of(network: Network) -> ReadOptions:
 
     They name their columns if it did; "auto" delimiter, encoding and skip_rows are found anew.
     """
-    options = ReadOptions.of(network.config.data, keep_words=network.facts["kind"] == "table")
+    options = ReadOptions.of(
+        network.config.data, keep_words=network.data_spec.input.kind == "table"
+    )
     if options.header != "auto" or not hasattr(network.config.data, "header"):
         return options
-    named = network.facts["spec"].get("header", not all(map(str.isdecimal, _names(network))))
+    named = network.data_spec.header
+    if named is None:
+        named = not all(map(str.isdecimal, _names(network)))
     return replace(options, header=named)
 
 
 def _names(network: Network) -> list[str]:
     """The columns that the network reads, and the target's where it is in the same file."""
-    spec = network.facts["spec"]
-    names = [column["name"] for column in spec.get("columns", [])]
-    return [*names, *([spec["target"]] if "target" in spec else [])]
+    spec = network.data_spec
+    return [*spec.column_names, *([] if spec.target is None else [spec.target])]
 
 
 def answer_rows(
@@ -72,7 +76,7 @@ def answer_rows(
     keep: Sequence[str] = (),
 ) -> Predictions:  # fmt: skip
     """Predictions for the rows of a table, whose values are added to `seen`."""
-    columns = network.facts["spec"]["columns"]
+    columns = network.data_spec.columns
     index: dict[str, list[Any]] = {"row": [int(i) + 1 for i in frame.index]}
     for column in keep:
         name = column_name(
@@ -90,14 +94,14 @@ def answer_rows(
 def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
     """Columns that go by their positions, numbered as in the training file: where one is lacking it
     is the target, and what stands behind it moves up."""
-    spec, names = network.facts["spec"], _names(network)
-    by_position = numbered(frame) and all(map(str.isdecimal, names)) and "header" not in spec
-    if "target" not in spec or not by_position:
+    spec, names = network.data_spec, _names(network)
+    by_position = numbered(frame) and all(map(str.isdecimal, names)) and spec.header is None
+    if spec.target is None or not by_position:
         return frame
-    width = spec.get("width", max(map(int, names)) + 1)
+    width = max(map(int, names)) + 1 if spec.width is None else spec.width
     if len(frame.columns) != width - 1:
         return frame
-    target = int(spec["target"])
+    target = int(spec.target)
     return frame.set_axis([str(i + (i >= target)) for i in range(width - 1)], axis=1)
 
 
@@ -112,12 +116,12 @@ def predict_sequences(network: Network, paths: list[str]) -> Iterator[Prediction
 
 def read_sequence(network: Network, frame: pandas.DataFrame, source: str) -> Tensor:
     """One sequence, (time, features) float64."""
-    steps, features = network.facts["shape"]
-    names = [column["name"] for column in network.facts["spec"].get("columns", [])]
+    steps, features = network.data_spec.input.shape
+    names = network.data_spec.column_names
     names = names or [str(i) for i in range(features)]
     if numbered(frame) and len(frame.columns) == len(names):
         frame = frame.set_axis(names, axis=1)
-    raw = encode_columns(frame, [{"name": name} for name in names], source)
+    raw = encode_columns(frame, [ColumnSpec(name) for name in names], source)
     if len(raw) != steps:
         raise DataError(f"{source} has {len(raw):,} time steps; this network reads {steps:,}")
     if raw.isnan().any():

@@ -287,7 +287,7 @@ def _confusions(result: dict[str, Any]) -> list[tuple[int, str, str]]:
 def _mistake(run: RunFacts, row: int) -> dict[str, Any]:
     given = run.answers
     assert given.sure is not None
-    labels = run.trained.dataset.labels
+    labels = run.trained.dataset.spec.labels
     return {
         "row": f"row {row}",
         "truth": labels[int(given.truth[row])],
@@ -300,19 +300,19 @@ def _input(run: RunFacts, row: int) -> dict[str, Any]:
     """One input as what a page can show: "picture", "curve", or "columns" with their values."""
     network = run.trained.network
     raw, _ = run.trained.raw(run.split, torch.tensor([row]))
-    kind = network.preprocess.in_kind.name
+    kind = network.preprocess.input_spec.kind
     if kind == "image":
         return {"picture": _pixels(raw[0], levels(network))}
     if kind == "series":
         return {"curve": charts.spark(raw[0, :, 0].cpu().numpy())}
     values = []
-    for column, value in zip(network.facts["spec"]["columns"], raw[0].tolist(), strict=True):
-        if "categories" in column:
-            known = 0 <= value < len(column["categories"])
-            text = column["categories"][int(value)] if known else "–"
+    for column, value in zip(network.data_spec.columns, raw[0].tolist(), strict=True):
+        if column.categories is not None:
+            known = 0 <= value < len(column.categories)
+            text = column.categories[int(value)] if known else "–"
         else:
             text = format_metric(value)
-        values.append((column["name"], text))
+        values.append((column.name, text))
     return {"columns": values[:MAX_COLUMNS]}
 
 
@@ -331,8 +331,8 @@ def _data_url(png: bytes) -> str:
 def _numbers(run: RunFacts) -> dict[str, Any]:
     """What there is to say of numbers."""
     given, network = run.answers, run.trained.network
-    targets = network.facts["spec"]["targets"]
-    steps = network.facts["spec"].get("horizon", 1)
+    targets = network.data_spec.targets
+    steps = network.data_spec.horizon
     name = targets[0] + (f", {steps} steps at once, the first of them" if steps > 1 else "")
     parts: dict[str, Any] = {"kind": "numbers", "forecasts": None, "horizon": None}
     if isinstance(run.trained.dataset.splits[run.split], WindowSplit):

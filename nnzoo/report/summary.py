@@ -23,8 +23,8 @@ def written_on(file: Path) -> str:
 
 def in_words(run: RunFacts) -> str:
     """What the first figure means."""
-    result, spec = run.result, run.trained.network.facts["spec"]
-    target = shorten(str(spec.get("target") or ", ".join(spec.get("targets", [])) or "the class"))
+    result, spec = run.result, run.trained.network.data_spec
+    target = shorten(spec.target or ", ".join(spec.targets) or "the class")
     rows = f"{result['n']:,} {result['split']} rows that it did not learn from"
     if "accuracy" in result:
         right = round(result["accuracy"] * result["n"])
@@ -37,8 +37,7 @@ def in_words(run: RunFacts) -> str:
 def facts(run: RunFacts) -> list[tuple[str, str]]:
     """What was trained on what, in lines of a table."""
     network = run.trained.network
-    config, data = network.config, network.facts
-    spec = data["spec"]
+    config, spec = network.config, network.data_spec
     seconds = sum(row.get("seconds") or 0.0 for row in run.rows)
     rates = sorted(filter(None, (row.get("samples_per_second") for row in run.rows)))
     lines = [
@@ -46,20 +45,18 @@ def facts(run: RunFacts) -> list[tuple[str, str]]:
             "network",
             f"{config.model.name}, {sum(p.numel() for p in network.model.parameters()):,} parameters",
         ),
-        ("data", f"{_source(config)}, {network.preprocess.in_kind}"),
-        ("rows", ", ".join(f"{count:,} {name}" for name, count in data["rows"].items())),
-        ("task", data["task"]),
+        ("data", f"{_source(config)}, {network.preprocess.input_spec}"),
+        ("rows", ", ".join(f"{count:,} {name}" for name, count in spec.num_rows.items())),
+        ("task", spec.task),
     ]
-    if "target" in spec:
-        lines.append(("target", shorten(str(spec["target"]))))
-    if "labels" in spec:
-        shown = ", ".join(map(shorten, spec["labels"][:12])) + (
-            ", …" if len(spec["labels"]) > 12 else ""
-        )
-        lines.append(("classes", f"{len(spec['labels'])}: {shown}"))
-    elif "target" not in spec:
-        ahead = f", {spec['horizon']} steps ahead" if spec.get("horizon", 1) > 1 else ""
-        lines.append(("target", ", ".join(spec["targets"]) + ahead))
+    if spec.target is not None:
+        lines.append(("target", shorten(spec.target)))
+    if spec.labels:
+        shown = ", ".join(map(shorten, spec.labels[:12])) + ", …" * (len(spec.labels) > 12)
+        lines.append(("classes", f"{len(spec.labels)}: {shown}"))
+    elif spec.target is None:
+        ahead = f", {spec.horizon} steps ahead" if spec.horizon > 1 else ""
+        lines.append(("target", ", ".join(spec.targets) + ahead))
     epochs = f"{len(run.rows)} of {config.train.epochs}" if run.rows else "unknown"
     lines.append(("epochs", f"{epochs}, best weights from epoch {run.best_epoch}"))
     lines.append(
@@ -72,7 +69,7 @@ def facts(run: RunFacts) -> list[tuple[str, str]]:
                   f"{'s' if config.train.threads != 1 else ''}, seed {config.seed}"))  # fmt: skip
     if rates:
         lines.append(("time", f"{seconds:,.1f} s, {rates[len(rates) // 2]:,.0f} samples/s"))
-    lines.append(("data fingerprint", data["fingerprint"]))
+    lines.append(("data fingerprint", spec.fingerprint))
     return lines
 
 

@@ -55,7 +55,7 @@ class LoadedRun:
         """The run's data as they are now; raises DataError where they are not to be had."""
         config = self.network.config
         try:
-            return read_dataset(config, self.network.facts)
+            return read_dataset(config, self.network.data_spec)
         except DataError as error:
             where = next((key for key in ("path", "root") if hasattr(config.data, key)), None)
             hint = f"\nIf the data has moved: --set data.{where}=…" if where else ""
@@ -68,7 +68,7 @@ class LoadedRun:
     @cached_property
     def data_changed(self) -> bool:
         """Whether the data are others than those that the run was trained on."""
-        return self.dataset.fingerprint() != self.network.facts["fingerprint"]
+        return self.dataset.fingerprint() != self.network.data_spec.fingerprint
 
     @cached_property
     def _prepared(self) -> dict[str, Split]:

@@ -109,13 +109,13 @@ def measure(
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
     report = evaluate(network, rows, network.task, network.device, processes)
     trivial = baselines(dataset, split, network.task)
-    result = {"split": split, "task": dataset.task, **report, "baseline": trivial[0]}
+    result = {"split": split, "task": dataset.spec.task, **report, "baseline": trivial[0]}
     if len(trivial) > 1:
         result["baselines"] = trivial
     windows = dataset.splits[split]
     if dataset.time_index is not None and isinstance(windows, WindowSplit):
         first = windows.starts.numpy() + windows.window
-        result |= dataset.time_index.facts(np.append(first, first + windows.horizon - 1))
+        result |= dataset.time_index.describe(np.append(first, first + windows.horizon - 1))
     return result
 
 
@@ -363,7 +363,7 @@ def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
 def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, folder: Folder) -> None:
     """Raise UsageError naming the keys in which the folder's run, of `network`, is another one."""
     differing = differences(network.config, config)
-    if not differing and dataset.fingerprint() != network.facts["fingerprint"]:
+    if not differing and dataset.fingerprint() != network.data_spec.fingerprint:
         differing = ["  data: other rows or values there than here"]
     if differing:
         raise UsageError(
@@ -399,8 +399,8 @@ def environment(network: Network, processes: int = 1) -> dict[str, Any]:
         **gpu.describe(network.device),
         "threads": torch.get_num_threads(),
         "processes": processes,
-        "data_fingerprint": network.facts["fingerprint"],
-        "rows": network.facts["rows"],
+        "data_fingerprint": network.data_spec.fingerprint,
+        "rows": network.data_spec.num_rows,
         "parameters": sum(p.numel() for p in network.model.parameters()),
         "started": datetime.now().isoformat(timespec="seconds"),
         **by,

@@ -19,7 +19,7 @@ def new_run(network: Network) -> list[str]:
     """What a new network makes of its config that may surprise."""
     notes = []
     model = network.config.model
-    if isinstance(model, CnnOptions) and network.preprocess.out_kind.name == "image":
+    if isinstance(model, CnnOptions) and network.preprocess.output_spec.kind == "image":
         notes += [
             f"model.{key} {pair} is one size per layer: {pair[0]}×{pair[0]}, then {pair[1]}×{pair[1]}; "
             f"for height {pair[0]} and width {pair[1]} in both write [{pair}, {pair}]"

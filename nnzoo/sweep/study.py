@@ -433,7 +433,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     if "val" not in dataset.splits:
         raise ConfigError.at("sweep", "trials are compared by validation rows; data.split.val is 0")
     # Whether the metric that decides is one of these targets'.
-    build_task(config.train, dataset.task, dataset.spec, None, None)
+    build_task(config.train, dataset.spec, None, None)
     _quiet()
     folder = out / config.name
     check_place(config, out)

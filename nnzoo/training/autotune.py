@@ -226,13 +226,14 @@ def _key(
     kernels: str, processes: int = 1, members: int = 1,
 ) -> str:  # fmt: skip
     """What decides how long a step takes, as a hash."""
+    spec = network.data_spec.input
     facts = [
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
         [config.train.batch_size, config.train.accumulate, len(splits["train"])],
         [processes, members],
-        [network.facts["kind"], network.facts["shape"], network.task.outputs],
+        [spec.kind, list(spec.shape), network.task.outputs],
         [choices, kernels],
         str(network.device),
         gpu.describe(network.device) or cpu_id(),

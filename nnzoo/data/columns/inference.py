@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from nnzoo.data.columns.lookup import (
     parse_numbers,
     to_text,
 )
-from nnzoo.data.columns.number_format import plain_text
+from nnzoo.data.columns.number_format import NumberFormat, plain_text
+from nnzoo.data.data_spec import ColumnSpec, TaskName
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
@@ -44,6 +46,15 @@ def quoted_name(name: str) -> str:
 
 
 # The target.
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """The target of a table: its labels in order, or the format of its numbers."""
+
+    task: TaskName
+    labels: list[str] = field(default_factory=list)
+    format: NumberFormat = field(default_factory=NumberFormat)
 
 
 def without_target_gaps(
@@ -105,8 +116,8 @@ def target_labels(column: pandas.Series, target: str, options: CsvOptions) -> Me
 
 def infer_target(
     column: pandas.Series, options: CsvOptions, task: str
-) -> tuple[dict[str, Any], list[str]]:
-    """What goes into the spec about a target, of training rows; and notes. Raises DataError."""
+) -> tuple[TargetSpec, list[str]]:
+    """Describe a target by its training rows, with notes. Raises DataError."""
     target, path = str(column.name), options.path
     if task == "auto":
         task = "classification" if looks_like_classes(column, options) else "regression"
@@ -136,13 +147,13 @@ def infer_target(
             f"a class of the target '{shorten(target)}': {named_in(counts)}; data.missing: "
             f"{flow_yaml(words)} leaves such rows out"
         )
-    return {"task": task, "labels": labels}, notes
+    return TargetSpec("classification", labels), notes
 
 
 _WORDS_TO_TELL = ("unknown", "missing", "not available", "n.a.", "no data", "blank", "none")
 
 
-def _number_target(column: pandas.Series, options: CsvOptions) -> tuple[dict[str, Any], list[str]]:
+def _number_target(column: pandas.Series, options: CsvOptions) -> tuple[TargetSpec, list[str]]:
     target, path = str(column.name), options.path
     found = describe_target(column, options)
     if found.problem:
@@ -150,12 +161,9 @@ def _number_target(column: pandas.Series, options: CsvOptions) -> tuple[dict[str
             "data.target",
             f"{path}: the target '{target}' has {found.problem}; write them in one way",
         )
-    spec: dict[str, Any] = {"task": "regression", "targets": [target]}
     notes = format_notes([found])
     notes += [f"target {quoted_name(target)}: {remark}" for remark in found.remarks]
-    if found.format.to_spec():
-        spec["target_format"] = found.format.to_spec()
-    return spec, notes
+    return TargetSpec("regression", format=found.format), notes
 
 
 def natural_key(label: str) -> tuple[int, float, str]:
@@ -172,7 +180,7 @@ def natural_key(label: str) -> tuple[int, float, str]:
 
 def infer_columns(
     train: pandas.DataFrame, target: str, options: CsvOptions
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> tuple[list[ColumnSpec], list[str]]:
     """The columns that the network reads, numbers first, and what is worth telling of them.
 
     Raises DataError that names every column that cannot be used as it is.
@@ -189,27 +197,25 @@ def infer_columns(
         raise DataError.at("data.categories", f"'{twice[0]}' stands in data.numbers, too")
     inputs = [n for n in train.columns if n != target and n not in stated["drop"]]
     found = describe_columns(train[inputs], ValueOptions.of(options))
-    numbers: list[dict[str, Any]] = []
-    categories: list[dict[str, Any]] = []
+    numbers: list[ColumnSpec] = []
+    categories: list[ColumnSpec] = []
     merged: dict[str, MergedLabels] = {}
     for name, each in found.items():
         if name in stated["numbers"] or (each.numbers and name not in stated["categories"]):
-            form = each.format.to_spec()
-            numbers.append({"name": name, **({"format": form} if form else {})})
+            numbers.append(ColumnSpec(name, format=each.format))
         elif each.role != "empty":
             merged[name] = merge_labels(
                 _category_rows(train[name], options), name in stated["categories"]
             )
-            column = {"name": name, "categories": sorted(merged[name].names)}
-            further = {"missing": list(options.missing)} if options.missing else {}
-            categories.append(column | further)
+            names = sorted(merged[name].names)
+            categories.append(ColumnSpec(name, names, list(options.missing)))
     refuse_unusable(found, merged, stated, options)
     if not numbers and not categories:
         raise DataError.at(
             "data.drop" if options.drop else "data.path",
             f"{path} has no column to learn from but the target '{target}'",
         )
-    used = [found[column["name"]] for column in numbers]
+    used = [found[column.name] for column in numbers]
     notes = [f"columns: {describe_counts(numbers + categories)}"]
     empty = [name for name, each in found.items() if each.role == "empty"]
     notes += [f"column '{name}' is empty in the training rows and left out" for name in empty]
@@ -231,16 +237,16 @@ def _category_rows(column: pandas.Series, options: CsvOptions) -> dict[str, int]
 
 
 def _word_notes(
-    train: pandas.DataFrame, columns: list[dict[str, Any]], options: CsvOptions
+    train: pandas.DataFrame, columns: list[ColumnSpec], options: CsvOptions
 ) -> list[str]:
     """A line on words in columns of categories that count as no category."""
     missing = {*MISSING, *options.missing}
     listed = []
     for column in columns:
-        counts = to_text(train[column["name"]]).dropna().value_counts()
+        counts = to_text(train[column.name]).dropna().value_counts()
         listed += [
             f"'{shorten(text.strip())}' in {count:,} training row{'s' * (count != 1)} of "
-            f"{quoted_name(column['name'])}"
+            f"{quoted_name(column.name)}"
             for text, count in counts.items() if text.strip() and text.strip() in missing
         ]  # fmt: skip
     return [f"counts as no category: {named_in(listed)}"] if listed else []
@@ -372,9 +378,9 @@ def merged_notes(merged: dict[str, MergedLabels], what: str) -> list[str]:
     return notes
 
 
-def describe_counts(columns: list[dict[str, Any]]) -> str:
+def describe_counts(columns: list[ColumnSpec]) -> str:
     """How many columns of each sort, in words: "12 numbers, 3 categories"."""
-    categories = sum("categories" in column for column in columns)
+    categories = sum(column.categories is not None for column in columns)
     numbers = len(columns) - categories
     texts = [f"{numbers} number{'s' * (numbers != 1)}"] if numbers else []
     texts += [f"{categories} categor{'y' if categories == 1 else 'ies'}"] if categories else []

@@ -9,10 +9,11 @@ import numpy as np
 
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.columns.inference import named_in, quoted_name
+from nnzoo.data.data_spec import ColumnSpec
 
 
 def target_copies(
-    columns: list[dict[str, Any]], x: np.ndarray, y: np.ndarray, classes: bool
+    columns: list[ColumnSpec], x: np.ndarray, y: np.ndarray, classes: bool
 ) -> list[str]:
     """A line on columns of training rows that are the target in other words.
 
@@ -32,14 +33,14 @@ def target_copies(
                 one = len(kinds) == len(np.unique(y))
                 listed.append(
                     (
-                        column["name"],
+                        column.name,
                         "one value for each class" if one else "tells the class of each row",
                     )
                 )
         elif values.std() > 0 and y.std() > 0:
             correlation = abs(np.corrcoef(values, y)[0, 1])
             if correlation > 1 - 1e-9:
-                listed.append((column["name"], "a straight line of it"))
+                listed.append((column.name, "a straight line of it"))
     if not listed:
         return []
     shown = named_in([f"{quoted_name(name)} ({what})" for name, what in listed])
@@ -61,19 +62,17 @@ def repeated_rows(train: np.ndarray, others: dict[str, np.ndarray]) -> list[str]
     return [f"equal a training row in all inputs: {', '.join(texts)}"] if texts else []
 
 
-def imputation_notes(
-    columns: list[dict[str, Any]], parts: Iterable[np.ndarray], how: str
-) -> list[str]:
+def imputation_notes(columns: list[ColumnSpec], parts: Iterable[np.ndarray], how: str) -> list[str]:
     """A line on how many values are filled in, and how many rows have none of a column's categories."""
     arrays = list(parts)
     filled: list[str] = []
     none: list[str] = []
     for i, column in enumerate(columns):
-        test: Callable[[np.ndarray], Any] = np.isnan if "categories" not in column else _negative
+        test: Callable[[np.ndarray], Any] = np.isnan if column.categories is None else _negative
         count = sum(int(test(rows[:, i]).sum()) for rows in arrays)
         if count:
-            (none if "categories" in column else filled).append(
-                f"{count:,} of {quoted_name(column['name'])}"
+            (none if column.categories is not None else filled).append(
+                f"{count:,} of {quoted_name(column.name)}"
             )
     what = {"mean": "the mean", "median": "the median", "zero": "zero"}[how]
     notes = [f"missing values filled with {what}: {named_in(filled)}"] if filled else []

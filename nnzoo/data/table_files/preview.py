@@ -102,8 +102,8 @@ def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, st
     try:
         rows, notes = without_target_gaps(frame, target, data.task, data, data.path)
         spec, _ = infer_target(rows[target], data, data.task)
-        classes = f"{len(spec.get('labels', [])):,} classes"
-        roles[target] = f"target: {classes if 'labels' in spec else 'a number'}"
+        classes = f"{len(spec.labels):,} classes"
+        roles[target] = f"target: {classes if spec.labels else 'a number'}"
         infer_columns(rows, target, data)
     except DataError as error:
         return [f"training stops here: {error}"]

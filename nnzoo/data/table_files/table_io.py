@@ -64,10 +64,10 @@ class Table:
     named: bool
     notes: list[str] = field(default_factory=list)
 
-    def header_spec(self, options: ReadOptions, names: list[str]) -> dict[str, Any]:
-        """What a checkpoint says where the names that a network reads would look like positions."""
+    def keeps_header(self, options: ReadOptions, names: list[str]) -> bool | None:
+        """True where the names that a network reads would look like positions without a header."""
         doubtful = self.named and options.header == "auto" and all(map(str.isdecimal, names))
-        return {"header": True} if doubtful else {}
+        return True if doubtful else None
 
 
 def read_anyhow(path: str, options: ReadOptions = ReadOptions()) -> tuple[Table, ReadOptions]:

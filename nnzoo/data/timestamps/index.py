@@ -52,16 +52,16 @@ class TimeIndex:
         """The name of the series of a time step; "" for one without."""
         return self.names[int(self.series_numbers(np.array([step]))[0])]
 
-    def facts(self, steps: Array) -> dict[str, Any]:
+    def describe(self, steps: Array) -> dict[str, Any]:
         """From when to when some time steps are, and of which series, as plain values."""
-        facts: dict[str, Any] = {}
+        described: dict[str, Any] = {}
         if self.times is not None:
             times = self.times[steps]
             first, last = self.format.texts(np.array([times.min(), times.max()]))
-            facts["period"] = {"from": first, "to": last}
+            described["period"] = {"from": first, "to": last}
         if self.names != [""]:
-            facts["series"] = [self.names[i] for i in np.unique(self.series_numbers(steps))]
-        return facts
+            described["series"] = [self.names[i] for i in np.unique(self.series_numbers(steps))]
+        return described
 
     def time(self, step: int) -> str | None:
         """The time of a step as text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from nnzoo.data.columns.checks import sentinels
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.inference import format_notes, gap_notes
 from nnzoo.data.columns.lookup import ValueOptions, looks_numeric, parse_numbers, refuse_huge
-from nnzoo.data.columns.number_format import NumberFormat
+from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
@@ -32,12 +32,12 @@ class Columns:
     """
 
     values: Array
-    specs: list[dict[str, Any]]
+    specs: list[ColumnSpec]
     notes: list[str] = field(default_factory=list)
 
 
 def read_columns(
-    frame: pandas.DataFrame, specs: list[dict[str, Any]], targets: int, source: str,
+    frame: pandas.DataFrame, specs: list[ColumnSpec], targets: int, source: str,
     options: ValueOptions | None = None,
 ) -> Columns:  # fmt: skip
     """Columns as numbers; the first `targets` may miss no value.
@@ -45,23 +45,20 @@ def read_columns(
     specs: of each column its name, and its format where it is known. options: how texts are read;
     None to read all as the specs say. Raises DataError naming the row.
     """
-    odd = [spec["name"] for spec in specs if not looks_numeric(frame[spec["name"]])]
+    odd = [spec.name for spec in specs if not looks_numeric(frame[spec.name])]
     described = {} if options is None or not odd else describe_columns(frame[odd], options)
     read = Columns(np.empty((len(frame), len(specs))), [], [])
     for i, spec in enumerate(specs):
-        name = spec["name"]
+        name = spec.name
         column = frame[name]
         role = "target" if i < targets else "covariate"
         key = "data.target" if i < targets else "data.covariates"
-        spec = dict(spec)
         if name in described and described[name].numbers:
             description = described[name]
             if description.problem:
                 raise DataError.at(key, f"{source}: the {role} '{name}' has {description.problem}")
-            if format_ := description.format.to_spec():
-                spec["format"] = format_
-        form = NumberFormat.from_spec(spec.get("format", {}))
-        values, unread = parse_numbers(column, form)
+            spec = replace(spec, format=description.format)
+        values, unread = parse_numbers(column, spec.format)
         if unread.any():
             row = int(unread.argmax())
             raise DataError.at(
@@ -93,7 +90,7 @@ def read_columns(
 
 
 def cut_starts(
-    series: dict[str, Array], specs: list[dict[str, Any]]
+    series: dict[str, Array], specs: list[ColumnSpec]
 ) -> tuple[dict[str, int], list[str]]:
     """From which step on all columns of a series have a value, where that leaves at least half of it, and
     notes; 0 where it does not, or nothing is missing at the start."""
@@ -110,17 +107,17 @@ def cut_starts(
             rows = sum(starts[name] for name in cut)
             where = f" of {len(cut):,} series" if len(series) > 1 else ""
             notes.append(
-                f"covariate '{spec['name']}' is missing in the first {missing:,} rows{where}: the "
+                f"covariate '{spec.name}' is missing in the first {missing:,} rows{where}: the "
                 f"{rows:,} rows up to the first with all values are left out"
             )
     return starts, notes
 
 
 def fill_gaps(
-    series: dict[str, Array], specs: list[dict[str, Any]], training: Sequence[int], source: str
+    series: dict[str, Array], specs: list[ColumnSpec], training: Sequence[int], source: str
 ) -> list[str]:
     """Fill what a covariate misses, in place: with the last value before, and where there is none,
-    with the mean of its training steps, which becomes `fill` in its spec. Gives notes.
+    with the mean of its training steps, which becomes `fill` of its spec, replaced in `specs`. Gives notes.
 
     series: (time, columns) of each series in order of time; training: its number of training steps.
     A later value is never used: that would be a look into the future. Raises DataError for a
@@ -132,7 +129,7 @@ def fill_gaps(
         if not any(np.isnan(column).any() for column in columns):
             continue
         leading = sum(_leading(column) for column in columns)
-        if leading and "fill" not in spec:
+        if leading and spec.fill is None:
             seen = np.concatenate(
                 [column[:count] for column, count in zip(columns, training, strict=True)]
             )
@@ -140,25 +137,25 @@ def fill_gaps(
             if not len(seen):
                 raise DataError.at(
                     "data.covariates",
-                    f"{source}: the covariate '{spec['name']}' has no value in the training time "
+                    f"{source}: the covariate '{spec.name}' has no value in the training time "
                     "steps; leave it out (data.covariates)",
                 )
-            spec["fill"] = float(seen.mean())
+            spec = specs[i] = replace(spec, fill=float(seen.mean()))
         missing, longest = 0, 0
         for column in columns:
             missing += int(np.isnan(column).sum())
-            longest = max(longest, _fill(column, spec.get("fill", np.nan)))
+            longest = max(longest, _fill(column, np.nan if spec.fill is None else spec.fill))
         parts = []
         if leading:
             parts.append(
-                f"{leading:,} at the start are the mean of the training steps ({spec['fill']:.6g})"
+                f"{leading:,} at the start are the mean of the training steps ({spec.fill:.6g})"
             )
         if missing > leading:
             steps = f"up to {longest:,} steps" if longest > 1 else "one step"
             parts.append(f"{missing - leading:,} keep the last value before ({steps} long)")
         total = sum(map(len, columns))
         notes.append(
-            f"covariate '{spec['name']}' is missing in {missing:,} of {total:,} rows: "
+            f"covariate '{spec.name}' is missing in {missing:,} of {total:,} rows: "
             + "; ".join(parts)
         )
     return notes

@@ -1,0 +1,213 @@
+"""The description of a data set that a network keeps: its inputs, columns, labels and targets.
+
+A checkpoint stores it as plain values (`DataSpec.to_dict`), from which new data is read as the
+training rows were. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from nnzoo.data.columns.number_format import NumberFormat
+
+InputKind = Literal["image", "table", "series"]
+TaskName = Literal["classification", "regression", "forecasting"]
+# Grey values of more than 8 bits are read as of so many, where the training images say no less.
+GRAY_BITS = 16
+MAX_UINT8 = 255
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The shape of one sample: image (channels, height, width), table (features,) or series
+    (time steps, features)."""
+
+    kind: InputKind
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'×'.join(map(str, self.shape))}"
+
+    @property
+    def size(self) -> int:
+        """The number of values in one sample."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """An input column of a table or series.
+
+    categories: the known ones, sorted; None for a column of numbers. missing: further words that
+    count as missing in a column of categories. format: how numbers are written. fill: the value
+    before the first known one of a series.
+    """
+
+    name: str
+    categories: list[str] | None = None
+    missing: list[str] = field(default_factory=list)
+    format: NumberFormat = field(default_factory=NumberFormat)
+    fill: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"name": self.name}
+        if self.categories is not None:
+            values["categories"] = list(self.categories)
+        optional = {"missing": list(self.missing), "format": self.format.to_spec()}
+        values |= {key: value for key, value in optional.items() if value}
+        return values if self.fill is None else values | {"fill": self.fill}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> ColumnSpec:
+        """The column of stored values; raises TypeError where they have wrong types."""
+        categories, fill = values.get("categories"), values.get("fill")
+        return cls(
+            _text(values["name"]),
+            None if categories is None else _texts(categories),
+            _texts(values.get("missing", [])),
+            NumberFormat.from_spec(values.get("format", {})),
+            None if fill is None else float(fill),
+        )
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Everything that a network keeps of the data it is trained on.
+
+    labels: the classes in order of their index; targets: the names of numeric targets, of which
+    `horizon` time steps are predicted. columns: of tables and series. target, target_format: the
+    target column of a table and how its numbers are written; header: True where a file has a
+    header although its names look like positions; width: the number of columns of a table without
+    names. bits: of gray values, max_pixel_value: of images that do not reach 255. extra: further
+    plain values of a plugin. seasonal_period: time steps of a season, 0 for none.
+    balanced, fingerprint, num_rows (by split) are those of the training data, once it is read.
+    """
+
+    input: InputSpec
+    task: TaskName
+    labels: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    columns: list[ColumnSpec] = field(default_factory=list)
+    horizon: int = 1
+    target: str | None = None
+    target_format: NumberFormat = field(default_factory=NumberFormat)
+    header: bool | None = None
+    width: int | None = None
+    bits: int = GRAY_BITS
+    max_pixel_value: int = MAX_UINT8
+    extra: dict[str, Any] = field(default_factory=dict)
+    seasonal_period: int = 0
+    balanced: bool = False
+    fingerprint: str = ""
+    num_rows: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_classification(self) -> bool:
+        return self.task == "classification"
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def category_sizes(self) -> list[int]:
+        """The number of categories of each column that has some, in order."""
+        return [len(each.categories) for each in self.columns if each.categories is not None]
+
+    def source_dict(self) -> dict[str, Any]:
+        """What the source has found out, as plain values; what is at its default is left out."""
+        values = {
+            "labels": list(self.labels),
+            "targets": list(self.targets),
+            "columns": [column.to_dict() for column in self.columns],
+            "target_format": self.target_format.to_spec(),
+        }
+        values = {key: value for key, value in values.items() if value}
+        optional = {"target": self.target, "header": self.header, "width": self.width}
+        values |= {key: value for key, value in optional.items() if value is not None}
+        if self.task == "forecasting" or self.horizon > 1:
+            values["horizon"] = self.horizon
+        if self.bits != GRAY_BITS:
+            values["bits"] = self.bits
+        if self.max_pixel_value != MAX_UINT8:
+            values["levels"] = self.max_pixel_value
+        return self.extra | values | {"task": self.task}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in the form that checkpoints have had since the first version."""
+        return {
+            "kind": self.input.kind,
+            "shape": list(self.input.shape),
+            "task": self.task,
+            "spec": self.source_dict(),
+            "season": self.seasonal_period,
+            "balanced": self.balanced,
+            "fingerprint": self.fingerprint,
+            "rows": dict(self.num_rows),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any) -> DataSpec:
+        """The description that a checkpoint stores, which may be anyone's.
+
+        Raises TypeError or KeyError where a value is missing or of a wrong type.
+        """
+        spec = dict(values["spec"])
+        spec.pop("task", None)
+        task = cast(TaskName, _text(values["task"]))
+        target, width = spec.pop("target", None), spec.pop("width", None)
+        built = cls(
+            InputSpec(cast(InputKind, _text(values["kind"])), tuple(_counts(values["shape"]))),
+            task,
+            _texts(spec.pop("labels", [])),
+            _texts(spec.pop("targets", [])),
+            [ColumnSpec.from_dict(column) for column in _list(spec.pop("columns", []))],
+            _count(spec.pop("horizon", 1)),
+            None if target is None else _text(target),
+            NumberFormat.from_spec(spec.pop("target_format", {})),
+            spec.pop("header", None),
+            None if width is None else _count(width),
+            _count(spec.pop("bits", GRAY_BITS)),
+            _count(spec.pop("levels", MAX_UINT8)),
+            spec,
+            _count(values["season"]),
+            bool(values["balanced"]),
+            _text(values["fingerprint"]),
+            {_text(split): _count(rows) for split, rows in values["rows"].items()},
+        )
+        if built.is_classification and not built.labels:
+            raise TypeError("classes without labels")
+        return built
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _type_error(value)
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise _type_error(value)
+    return value
+
+
+def _list(value: Any) -> Sequence[Any]:
+    if not isinstance(value, list):
+        raise _type_error(value)
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    return [_text(each) for each in _list(value)]
+
+
+def _counts(value: Any) -> list[int]:
+    return [_count(each) for each in value]
+
+
+def _type_error(value: Any) -> TypeError:
+    return TypeError(f"the description of its data has {str(value)[:40]!r} in a wrong place")
