@@ -15,7 +15,7 @@ from typing import Any
 
 from nnzoo.config import load_config
 from nnzoo.device import choose_device
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 from nnzoo.training.trainer import Trainer
 
 CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]
@@ -37,7 +37,7 @@ def seconds(name: str) -> tuple[float, float, int]:
         return found
 
     with tempfile.TemporaryDirectory() as folder:
-        run = start(load_config(name, sets), Path(folder), choose_device("cpu"))
+        run = open_run(load_config(name, sets), Path(folder), choose_device("cpu"))
         Trainer.look = look  # type: ignore[method-assign]
         began = time.perf_counter()
         for _ in train(run):

@@ -70,10 +70,10 @@ def work(threads: int) -> None:
     import torch
 
     from nnzoo.config import load_config
-    from nnzoo.distributed import joined
-    from nnzoo.runs.run import start
+    from nnzoo.distributed import init_process_group
+    from nnzoo.runs.run import open_run
 
-    processes = joined()
+    processes = init_process_group()
     trainers: dict[tuple[str, int], Any] = {}
     for line in sys.stdin:
         row, batch, steps = line.split()
@@ -81,15 +81,15 @@ def work(threads: int) -> None:
         if key not in trainers:
             sets = [f"train.batch_size={batch}", "train.precision=fp32", f"train.threads={threads}"]
             config = load_config(str(HERE / "configs" / f"{row}.yaml"), sets)
-            with processes.together(), tempfile.TemporaryDirectory() as folder:
-                run = start(
+            with processes.error_barrier(), tempfile.TemporaryDirectory() as folder:
+                run = open_run(
                     config, Path(folder), torch.device("cpu"), write=False, processes=processes
                 )
             trainers = {key: run.trainer}  # one at a time
             run.trainer.train_step(torch.arange(int(batch)))
         trainer = trainers[key]
         rows = torch.arange(int(batch))
-        processes.largest(0)
+        processes.all_reduce_max(0)
         began = time.perf_counter()
         for _ in range(int(steps)):
             trainer.train_step(rows)

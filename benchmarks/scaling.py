@@ -24,7 +24,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.device import use_threads
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = """
@@ -52,7 +52,7 @@ class Subject:
         sets = [f"data.length={rows + 20}", f"train.batch_size={batch}", "train.epochs=1000000"]
         began = time.perf_counter()
         config = load_config(str(file), sets)
-        self.run = start(config, folder / f"{rows} {batch}", torch.device("cpu"))
+        self.run = open_run(config, folder / f"{rows} {batch}", torch.device("cpu"))
         self.events = train(self.run)
         next(self.events)
         self.ready = time.perf_counter() - began
@@ -71,7 +71,7 @@ class Subject:
                 if spent > seconds:
                     break
             else:
-                samples += trainer.groups[event.group - 1]
+                samples += trainer.step_sizes[event.step_in_epoch - 1]
                 if spent > seconds and not ended:
                     break
         self.turns.append((time.perf_counter() - began) / samples * 1e6)

@@ -21,7 +21,7 @@ import torch
 
 from nnzoo.config import RunConfig, load_config
 from nnzoo.runs import checkpoint, run_group
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 from nnzoo.training.trainer import EpochEnd
 
 SMALL = {
@@ -40,11 +40,11 @@ def train_sequentially(config: RunConfig, count: int, out: Path) -> dict[str, An
     """Ordinary runs, one after the other."""
     began, training, tests, losses = time.perf_counter(), 0.0, [], []
     for seed in range(count):
-        run = start(replace(config, seed=seed, name=f"seed-{seed}"), out, CPU)
+        run = open_run(replace(config, seed=seed, name=f"seed-{seed}"), out, CPU)
         rows = [event.row for event in train(run) if isinstance(event, EpochEnd)]
         training += sum(row["seconds"] for row in rows)
         losses.append(rows[-1]["train_loss"])
-        tests.append(run.conclude() or {})
+        tests.append(run.finish() or {})
         run.lock.release()
     took = run.network.config.train
     return {"whole": time.perf_counter() - began, "training": training, "tests": tests,

@@ -164,7 +164,7 @@ class Training:
             raise CheckpointError(
                 f"{self.folder}: a step was cut short; nnzoo.train(…) opens it at its last checkpoint"
             )
-        leads = self.run.trainer.processes.leads
+        leads = self.run.trainer.processes.is_main_process
         if leads and not self.run.lock.is_locked:  # gone on with after a break
             self.run.folder.acquire(self.run.lock)
         interrupt = DeferredInterrupt()
@@ -209,7 +209,7 @@ class Training:
         """The metrics of the best weights, as `nnzoo eval --json` has them; None without such rows."""
         with computing(self.run.network):
             if split == "test" and self.run.trainer.finished:
-                return self.run.conclude()
+                return self.run.finish()
             return self.run.result(split)
 
     def model(self) -> Model:
@@ -233,8 +233,8 @@ def train(
     Under torchrun every process calls this, iterates and asks for the result; one of them writes.
     Raises ConfigError, DataError, CheckpointError and UsageError, whose text says what to do.
     """
-    processes = distributed.joined()
-    with process_restored(), processes.together():
+    processes = distributed.init_process_group()
+    with process_restored(), processes.error_barrier():
         if isinstance(config, RunConfig):
             config = config.to_dict()
         if isinstance(config, dict):
@@ -248,6 +248,8 @@ def train(
         earlier = _OPEN.get(folder)
         if earlier is not None:  # a cell of a notebook that is run again
             earlier.close()
-        training = Training(run.start(config, Path(out), where, resume, fresh, processes=processes))
+        training = Training(
+            run.open_run(config, Path(out), where, resume, fresh, processes=processes)
+        )
         _OPEN[folder] = training
         return training

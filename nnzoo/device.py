@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.distributed import ALONE, Processes, launched, local_size
+from nnzoo.distributed import SINGLE, SingleProcess, local_world_size, under_torchrun
 from nnzoo.errors import UsageError
 from nnzoo.kernels import openmp
 
@@ -23,13 +23,13 @@ def all_threads() -> int:
     """As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set; where torchrun
     has set that to 1, as it does for several processes, this one's share of the processors. No more than
     OpenMP gives: OMP_THREAD_LIMIT and others may allow fewer."""
-    if not launched() or os.environ.get("OMP_NUM_THREADS") != "1":
+    if not under_torchrun() or os.environ.get("OMP_NUM_THREADS") != "1":
         return openmp.team_size(torch.get_num_threads())
     try:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
         processors = os.cpu_count() or 1
-    return openmp.team_size(max(1, processors // local_size()))
+    return openmp.team_size(max(1, processors // local_world_size()))
 
 
 ALL_THREADS = all_threads()
@@ -43,7 +43,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 @cache
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Tell glibc not to give memory back to the system between steps: to get it again took 10,000
     page faults a step of a CNN in bfloat16, and a third of the step. What is larger than 32 MB, as the
     LSTM of a batch of 1,024 needs it, would go back even so, were it not for the second line."""
@@ -60,7 +60,7 @@ _DONTNEED = 4
 
 
 @cache
-def give_back_code() -> None:
+def drop_torch_code_pages() -> None:
     """Let the process hold no more of torch's code than it uses: loading it has touched some 60 MB of its
     libraries, of which a run needs a fourth again and gets it out of the system's cache of files."""
     try:
@@ -157,7 +157,7 @@ def process_restored() -> Iterator[None]:
             os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
-def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
     """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here. Of
     several processes on a machine each takes a CUDA device of its own. The process then computes as
     `make_exact` says."""
@@ -169,14 +169,14 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
         raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if not processes.alone:
-            if device.index is not None and local_size() > 1:
+        if processes.is_distributed:
+            if device.index is not None and local_world_size() > 1:
                 raise UsageError(f"--device {name}: the processes of a machine need one each; cuda")
             if device.index is None:
                 device = torch.device("cuda", processes.local_rank)
         if (device.index or 0) >= count:
             found = f"{count} CUDA device(s)" if count else "no CUDA device"
-            needed = f" for {local_size()} processes" if local_size() > 1 else ""
+            needed = f" for {local_world_size()} processes" if local_world_size() > 1 else ""
             raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
         make_exact(device)
     elif device.type == "mps":

@@ -8,8 +8,8 @@ NnzooError            1   also what nnzoo itself got wrong
 ├── CheckpointError   5   a run folder or a .pt file
 │   └── DamagedError  5   a .pt file that does not hold what was written
 ├── PluginError       6   another package's network or data source raised it
-├── LostError         1   another process of a distributed run is gone
-└── ToldError         *   another process tells it; ends with that one's exit code
+├── PeerLostError         1   another process of a distributed run is gone
+└── PeerFailedError         *   another process tells it; ends with that one's exit code
 """
 
 from __future__ import annotations
@@ -167,11 +167,11 @@ class PluginError(NnzooError):
     exit_code = 6
 
 
-class LostError(NnzooError):
+class PeerLostError(NnzooError):
     exit_code = 1
 
 
-class ToldError(NnzooError):
+class PeerFailedError(NnzooError):
     """Another process of this run has failed and says why: this one ends as it does, in silence."""
 
     def __init__(self, exit_code: int) -> None:

@@ -30,9 +30,9 @@ import torch
 
 from nnzoo.config.load import from_dict
 from nnzoo.errors import CheckpointError
-from nnzoo.models.network import restore
+from nnzoo.models.network import network_from_checkpoint
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 
 CHUNK = 2000
 SECONDS, MEGABYTES = 1.0, 200
@@ -52,7 +52,7 @@ def make_runs(folder: Path) -> dict[str, bytes]:
     files = {}
     for name, model, data in (("small", small, "iris"), ("large", large, "digits")):
         tree = {"name": name, "data": {"name": data}, "model": model, "train": {"epochs": 2}}
-        run = start(from_dict(tree, "campaign"), folder, CPU)
+        run = open_run(from_dict(tree, "campaign"), folder, CPU)
         for _ in train(run):
             pass
         run.lock.release()
@@ -351,7 +351,7 @@ def attempt(path: Path, good: list[Any]) -> str:
         content = checkpoint.load(path)
         outcome = "whole" if any(same(content, each) for each in good) else "other"
         if outcome == "other":
-            restore(content, str(path), CPU)
+            network_from_checkpoint(content, str(path), CPU)
     except CheckpointError as error:
         text = str(error)
         assert text and len(text) < 600 and "\n" not in text, f"message: {text[:1000]}"

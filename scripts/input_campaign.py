@@ -608,12 +608,12 @@ def check_csv(data: bytes, tree: dict[str, Any]) -> tuple[str, float]:
     """What came out, "trained" or "refused", and in what time; raises where it must not."""
     import torch
 
-    from nnzoo.runs.run import start
+    from nnzoo.runs.run import open_run
 
     Path("case.csv").write_bytes(data)
     began = time.process_time()
     try:
-        run = start(from_dict(tree, "case"), Path("out"), torch.device("cpu"), write=False)
+        run = open_run(from_dict(tree, "case"), Path("out"), torch.device("cpu"), write=False)
         run.trainer.try_step()
         outcome = "trained"
     except NnzooError as error:

@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config.load import from_dict
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = {
@@ -38,7 +38,7 @@ def main() -> None:
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         config, device = from_dict(CONFIG, "keep_format"), torch.device("cpu")
-        cut = start(config, Path(folder, "cut"), device)
+        cut = open_run(config, Path(folder, "cut"), device)
         for _ in train(cut, stop=lambda: cut.trainer.step == STEP):
             pass
         cut.lock.release()
@@ -46,7 +46,7 @@ def main() -> None:
         kept.mkdir()
         for name in ("last.pt", "best.pt", "metrics.jsonl"):
             shutil.copy(cut.folder.path / name, kept)
-        whole = start(config, Path(folder, "whole"), device)
+        whole = open_run(config, Path(folder, "whole"), device)
         rows = [event.row for event in train(whole) if isinstance(event, EpochEnd)]
         trainer = whole.trainer.state()
         trainer["position"].pop("elapsed")

@@ -20,14 +20,16 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 
 
 def measure(config: str, seed: int, sets: list[str]) -> tuple[dict[str, Any], float]:
     """The test result of one run, in the form of `nnzoo eval --json`, and its seconds."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run = start(load_config(config, [*sets, f"seed={seed}"]), Path(folder), torch.device("cpu"))
+        run = open_run(
+            load_config(config, [*sets, f"seed={seed}"]), Path(folder), torch.device("cpu")
+        )
         for _ in train(run):
             pass
         result = run.result()

@@ -31,7 +31,7 @@ import torch
 
 from nnzoo import cli
 from nnzoo.config import load_config
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 from nnzoo.sweep.study import FINISHED, TrialRecord, open_study
 
 if not hasattr(os, "fork"):
@@ -189,7 +189,7 @@ def several(
 def retrained(folder: Path) -> float | None:
     """The score of best.yaml, trained anew."""
     config = load_config(str(folder / "out/campaign/best.yaml"))
-    again = start(config, folder / "again", torch.device("cpu"))
+    again = open_run(config, folder / "again", torch.device("cpu"))
     for _ in train(again):
         pass
     again.lock.release()

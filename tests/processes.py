@@ -76,13 +76,13 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
 
     from nnzoo.config.load import from_dict
     from nnzoo.evaluation.evaluate import evaluate
-    from nnzoo.runs.run import start, train
+    from nnzoo.runs.run import open_run, train
     from nnzoo.training.trainer import EpochEnd
 
     fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}
     tree = CASES[case] | {"name": case, "train": CASES[case]["train"] | fixed}
-    with processes.together():
-        run = start(from_dict(tree, case), out, torch.device("cpu"), processes=processes)
+    with processes.error_barrier():
+        run = open_run(from_dict(tree, case), out, torch.device("cpu"), processes=processes)
     rows = []
     trainer = run.trainer
     for event in train(run):
@@ -108,7 +108,7 @@ def main(out: Path) -> None:
     from nnzoo import distributed
 
     torch.set_num_threads(1)
-    processes = distributed.joined()
+    processes = distributed.init_process_group()
     seen = {case: course(case, processes, out / "runs") for case in CASES}
     torch.save(seen, out / f"{processes.rank}.pt")
 

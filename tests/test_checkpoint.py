@@ -19,7 +19,7 @@ import torch
 from zoo import begin, config, finish, same
 
 from nnzoo.errors import CheckpointError, DamagedError
-from nnzoo.models.network import check_leaves, restore
+from nnzoo.models.network import check_state_dict, network_from_checkpoint
 from nnzoo.runs import checkpoint
 
 CPU = torch.device("cpu")
@@ -359,7 +359,7 @@ def test_a_network_larger_than_its_file_is_never_built() -> None:
     with pytest.raises(
         CheckpointError, match=r"is \(16, 64\) float32 in the checkpoint and \(60000,"
     ):
-        restore(content, "x.pt", CPU)
+        network_from_checkpoint(content, "x.pt", CPU)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_parts_that_do_not_fit_together_are_one_message(change: Any, message: st
     run = begin(config())
     finish(run)
     with pytest.raises(CheckpointError, match=message):
-        restore(checkpoint.load(run.folder.best) | change, "x.pt", CPU)
+        network_from_checkpoint(checkpoint.load(run.folder.best) | change, "x.pt", CPU)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_what_a_checkpoint_says_of_its_data_has_the_right_types(change: dict[str
     spec = content["data"]["spec"] | change.get("spec", {}) if change.get("spec") != {} else {}
     content["data"] = content["data"] | change | {"spec": spec}
     with pytest.raises(CheckpointError, match="its parts do not fit together"):
-        restore(content, "x.pt", CPU)
+        network_from_checkpoint(content, "x.pt", CPU)
 
 
 @pytest.mark.parametrize("part", ["config", "data", "model"])
@@ -439,6 +439,6 @@ def test_a_leaf_that_does_not_fit_is_named_with_both_shapes() -> None:
         ({"extra": torch.zeros(1)}, "the checkpoint has 'extra', which the network has not"),
     ):
         with pytest.raises(CheckpointError, match=message):
-            check_leaves(model, state | change, "x")
+            check_state_dict(model, state | change, "x")
     with pytest.raises(CheckpointError, match="the checkpoint has no 'bias'"):
-        check_leaves(model, {"weight": state["weight"]}, "x")
+        check_state_dict(model, {"weight": state["weight"]}, "x")

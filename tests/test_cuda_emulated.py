@@ -22,8 +22,8 @@ from nnzoo import gpu
 from nnzoo.data.batches import Share, sharing
 from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
 from nnzoo.device import choose_device
-from nnzoo.distributed import Joined, joined
-from nnzoo.errors import ConfigError, DataError, LostError
+from nnzoo.distributed import ProcessGroup, init_process_group
+from nnzoo.errors import ConfigError, DataError, PeerLostError
 from nnzoo.models.cuda import adapt_layers
 from nnzoo.models.sync_layers import share_layers
 from nnzoo.runs import run, run_group
@@ -102,14 +102,14 @@ def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
     trainer = training.run.trainer
     assert {p.device for p in trainer.parameters} == {cuda.device_of(device)}
     assert isinstance(trainer.parameters[0], CudaTensor)
-    for epoch, stop in enumerate((1, len(trainer.groups) + 1)):
+    for epoch, stop in enumerate((1, len(trainer.step_sizes) + 1)):
         out = f"stopped in epoch {epoch + 1}"
         trained(settings, out, device, stop)
         cuda.forget()
         trained(settings, out, device)
         assert same(weights(out), weights("left alone")), out
     assert cuda.counts["fill"] == cuda.counts["float16"] == cuda.counts["tf32"] == 0
-    rows = torch.arange(min(trainer.rows, trainer.groups[0])).to(trainer.device)
+    rows = torch.arange(min(trainer.rows, trainer.step_sizes[0])).to(trainer.device)
     trainer.network.train()
     cuda.counts.clear()
     trainer.train_step(rows)
@@ -131,7 +131,7 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
 ) -> None:
     """Diagnostics look at each layer alone, and processes that share a batch compute each alone."""
     processes: Any = {"processes": Alone()} if shared else {}
-    current = run.start(config(LSTM, SERIES), Path("out"), torch.device("cuda"), **processes)
+    current = run.open_run(config(LSTM, SERIES), Path("out"), torch.device("cuda"), **processes)
     model: Any = current.network.model
     before = {}
     for event in run.train(current):
@@ -142,12 +142,12 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
     assert current.trainer.optimizer.strays(model) == []
 
 
-class Alone(Joined):
+class Alone(ProcessGroup):
     """One process that believes to be one of several: every exchange is with itself."""
 
     def __init__(self) -> None:
-        self.rank = self.local_rank = self.lead = 0
-        self.size, self.parameters, self.flat, self.views = 1, (), None, []
+        self.rank = self.local_rank = self.main_rank = 0
+        self.world_size, self.parameters, self.flat, self.views = 1, (), None, []
         self.asked = self.agreed = False
         self.group: Any = None
         self.distributed: Any = type("", (), {"broadcast": None, "all_reduce": None})
@@ -156,11 +156,11 @@ class Alone(Joined):
     def _call(self, function: Any, *arguments: Any, **more: Any) -> None:
         pass
 
-    def _round(self, code: int, number: int = 0) -> list[tuple[int, int]]:
+    def exchange_status(self, code: int, number: int = 0) -> list[tuple[int, int]]:
         self.rounds += 1
         return [(code, number)]
 
-    def together(self) -> Any:
+    def error_barrier(self) -> Any:
         return nullcontext()
 
 
@@ -322,7 +322,7 @@ def test_the_emulated_device_refuses_and_notices_what_cuda_does(cuda: EmulatedCu
 
 def test_the_device_that_auto_takes_is_the_gpu(cuda: EmulatedCuda) -> None:
     assert choose_device("auto") == torch.device("cuda")
-    finish(run.start(config("mlp", IMAGES), Path("out"), choose_device("auto")))
+    finish(run.open_run(config("mlp", IMAGES), Path("out"), choose_device("auto")))
 
 
 def test_a_wait_for_nccl_ends_in_an_error_of_ours(
@@ -343,6 +343,6 @@ def test_a_wait_for_nccl_ends_in_an_error_of_ours(
         monkeypatch.setenv("TORCH_NCCL_BLOCKING_WAIT", before)
         if not before:
             monkeypatch.delenv("TORCH_NCCL_BLOCKING_WAIT")
-        with pytest.raises(LostError, match="do not find each other: nobody there"):
-            joined()
+        with pytest.raises(PeerLostError, match="do not find each other: nobody there"):
+            init_process_group()
         assert os.environ["TORCH_NCCL_BLOCKING_WAIT"] == after

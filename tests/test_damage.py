@@ -53,7 +53,7 @@ def test_a_loader_that_believes_any_bytes_would_be_caught(
     whole = Path("x.pt").read_bytes()
     good = [checkpoint.load(Path("x.pt"))]
     monkeypatch.setattr(checkpoint, "_check_seal", lambda data, path: None)
-    monkeypatch.setattr(campaign, "restore", lambda *arguments: None)
+    monkeypatch.setattr(campaign, "network_from_checkpoint", lambda *arguments: None)
     report = io.StringIO()
     campaign.work(list(campaign.bits(whole))[::5], True, good, campaign.Watch(), report)
     assert "loaded with other numbers" in report.getvalue()

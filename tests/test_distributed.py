@@ -25,8 +25,8 @@ from zoo import SCRIPTS, begin, config, finish, load_script, same
 
 from nnzoo import device, distributed
 from nnzoo.data.batches import Share, sharing
-from nnzoo.distributed import ALONE, Joined, Processes, joined
-from nnzoo.errors import ConfigError, LostError, ToldError, UsageError
+from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess, init_process_group
+from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
 from nnzoo.models.sync_layers import share_layers
 from nnzoo.runs import checkpoint, run, run_dir
 
@@ -93,7 +93,7 @@ def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
 def by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Each course in one process."""
     out = tmp_path_factory.mktemp("one")
-    return {case: courses.course(case, ALONE, out) for case in courses.CASES}
+    return {case: courses.course(case, SINGLE, out) for case in courses.CASES}
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow), 4])
@@ -293,15 +293,17 @@ def test_two_hosts_one_of_which_is_cut_off_end_with_the_same_bits() -> None:
 
 
 @pytest.fixture
-def one_of_one() -> Iterator[Joined]:
+def one_of_one() -> Iterator[ProcessGroup]:
     """A group of one process, which takes the way of several."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield Joined(0, 1, 0)
+    yield ProcessGroup(0, 1, 0)
     dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn", "lstm"])
-def test_a_group_of_one_process_trains_as_one_process_does(one_of_one: Joined, model: str) -> None:
+def test_a_group_of_one_process_trains_as_one_process_does(
+    one_of_one: ProcessGroup, model: str
+) -> None:
     data = {"name": "digits", "augment": {"shift": 1}, "class_weights": "balanced"}
     run_config = config(model, data, train={"epochs": 2, "batch_size": 100, "on_nan": "skip"})
     whole, parts = begin(run_config, "whole"), begin(run_config, "parts", processes=one_of_one)
@@ -313,67 +315,67 @@ def test_a_group_of_one_process_trains_as_one_process_does(one_of_one: Joined, m
     assert whole.result()["accuracy"] == parts.result()["accuracy"]  # type: ignore[index]
 
 
-def test_a_regression_of_several_processes_counts_its_rows(one_of_one: Joined) -> None:
+def test_a_regression_of_several_processes_counts_its_rows(one_of_one: ProcessGroup) -> None:
     run_config = config("mlp", "table_number")
     assert finish(begin(run_config, "parts", processes=one_of_one))[-1][
         "train_loss"
     ] == pytest.approx(finish(begin(run_config, "whole"))[-1]["train_loss"], rel=1e-5)
 
 
-def test_a_run_that_diverges_is_told_by_the_process_that_leads(one_of_one: Joined) -> None:
+def test_a_run_that_diverges_is_told_by_the_process_that_leads(one_of_one: ProcessGroup) -> None:
     current = begin(config(optim={"name": "sgd", "lr": 1e30}), processes=one_of_one)
-    one_of_one.lead = 1  # elsewhere
-    with pytest.raises(ToldError) as told:
+    one_of_one.main_rank = 1  # elsewhere
+    with pytest.raises(PeerFailedError) as told:
         finish(current)
     assert told.value.exit_code == 4
     current.lock.release()
 
 
-def test_compiling_is_refused(one_of_one: Joined) -> None:
+def test_compiling_is_refused(one_of_one: ProcessGroup) -> None:
     with pytest.raises(ConfigError, match="does not go with several processes"):
         begin(config(train={"compile": True}), processes=one_of_one)
 
 
-def test_an_error_of_one_process_is_told_and_others_are_silent(one_of_one: Joined) -> None:
-    with pytest.raises(UsageError, match=r"^no such thing$"), one_of_one.together():
+def test_an_error_of_one_process_is_told_and_others_are_silent(one_of_one: ProcessGroup) -> None:
+    with pytest.raises(UsageError, match=r"^no such thing$"), one_of_one.error_barrier():
         raise UsageError("no such thing")  # all processes, so without a name
-    with pytest.raises(KeyError), one_of_one.together():
+    with pytest.raises(KeyError), one_of_one.error_barrier():
         raise KeyError("a fault of nnzoo")
 
 
-def test_a_lost_process_is_named_on_each_machine_once(one_of_one: Joined) -> None:
+def test_a_lost_process_is_named_on_each_machine_once(one_of_one: ProcessGroup) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("[pair.cc:1] Connection closed by peer\nmore")
 
     one_of_one.distributed = type("Broken", (), {"all_reduce": staticmethod(broken)})
-    with pytest.raises(LostError, match=r"rank 0 on .* Connection closed by peer\)"):
-        one_of_one.largest(3)
+    with pytest.raises(PeerLostError, match=r"rank 0 on .* Connection closed by peer\)"):
+        one_of_one.all_reduce_max(3)
     one_of_one.local_rank = 1
-    with pytest.raises(ToldError), one_of_one.together():
+    with pytest.raises(PeerFailedError), one_of_one.error_barrier():
         pass
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert joined() is ALONE
-    assert distributed.launch() is None and distributed.restarts() == 0
+    assert init_process_group() is SINGLE
+    assert distributed.torchrun_id() is None and distributed.restart_count() == 0
     for name, value in environments(1)[0].items():
         monkeypatch.setenv(name, value)
-    assert joined() is ALONE  # torchrun --nproc-per-node 1
+    assert init_process_group() is SINGLE  # torchrun --nproc-per-node 1
 
 
 def test_a_timeout_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environments(2, NNZOO_TIMEOUT="soon")[0].items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="NNZOO_TIMEOUT: expected whole seconds"):
-        joined()
+        init_process_group()
 
 
 def test_processes_that_do_not_find_each_other_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environments(2)[1].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "START_TIMEOUT", 0.1)
-    with pytest.raises(LostError, match="do not find each other"):
-        joined()
+    with pytest.raises(PeerLostError, match="do not find each other"):
+        init_process_group()
 
 
 def test_shares_cover_every_row_once_and_differ_by_one() -> None:
@@ -381,9 +383,9 @@ def test_shares_cover_every_row_once_and_differ_by_one() -> None:
         for rows in range(20):
             bounds = []
             for rank in range(size):
-                processes = Processes()
-                processes.rank, processes.size = rank, size
-                bounds.append(processes.bounds(rows))
+                processes = SingleProcess()
+                processes.rank, processes.world_size = rank, size
+                bounds.append(processes.shard_range(rows))
             assert bounds[0][0] == 0 and bounds[-1][1] == rows
             assert all(a[1] == b[0] for a, b in pairwise(bounds))
             sizes = [stop - start for start, stop in bounds]
@@ -391,12 +393,12 @@ def test_shares_cover_every_row_once_and_differ_by_one() -> None:
 
 
 class Nobody:
-    """Processes of which only this one has rows."""
+    """SingleProcess of which only this one has rows."""
 
-    def gather(self, numbers: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, numbers: torch.Tensor) -> torch.Tensor:
         return numbers[None].clone()
 
-    def sum(self, numbers: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, numbers: torch.Tensor) -> torch.Tensor:
         return numbers
 
 
@@ -472,8 +474,8 @@ def test_each_process_of_a_machine_takes_its_own_cuda_device(
 ) -> None:
     for name, value in environments(2)[1].items():
         monkeypatch.setenv(name, value)
-    processes = Processes()
-    processes.alone, processes.local_rank = False, 1
+    processes = SingleProcess()
+    processes.is_distributed, processes.local_rank = True, 1
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -493,12 +495,12 @@ def test_each_process_of_a_machine_takes_its_own_cuda_device(
 
 def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     place = run_dir.Folder(Path("out/run"))
-    assert not place.begun_by("42")
+    assert not place.was_started_by("42")
     place.path.mkdir(parents=True)
     for text, known in (("environment: {launch: '42'}", True), ("environment: {launch: 42}", True),
                         ("environment: {}", False), ("[", False), ("", False)):  # fmt: skip
         place.config.write_text(text)
-        assert place.begun_by("42") == known, text
+        assert place.was_started_by("42") == known, text
     place.config.write_text("environment: {launch: none}")
     for name, value in (environments(1)[0] | {"TORCHELASTIC_RUN_ID": "none"}).items():
         monkeypatch.setenv(name, value)
@@ -509,7 +511,7 @@ def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None
     assert not run._begun_by_this_launch(place)
 
 
-def test_threads_are_chosen_anew_for_another_number_of_processes(one_of_one: Joined) -> None:
+def test_threads_are_chosen_anew_for_another_number_of_processes(one_of_one: ProcessGroup) -> None:
     current = begin(config())
     finish(current)
     content = checkpoint.load(current.folder.last)

@@ -76,7 +76,7 @@ def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
     begun = folder.path / OLD_RUN
     begun.mkdir()
     monkeypatch.setattr(Folder, "acquire", lambda self, lock: begun.rmdir())
-    assert folder.finish_set_aside(FileLock(folder.path / "other.lock")) == []
+    assert folder.finish_archive(FileLock(folder.path / "other.lock")) == []
 
 
 def test_parameters_without_a_gradient_are_named() -> None:
@@ -112,7 +112,7 @@ def test_many_classes_of_many_members_are_trained_one_by_one(
 ) -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
     monkeypatch.setattr(ensemble_trainer, "MATRICES", 1)
-    assert "confusion matrices" in ensemble_trainer.why_not([run.trainer])
+    assert "confusion matrices" in ensemble_trainer.unsupported_reason([run.trainer])
 
 
 def test_a_member_alone_that_diverges_is_told_as_in_a_group() -> None:

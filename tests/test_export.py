@@ -22,7 +22,7 @@ from zoo import DATA, MODELS, config
 from nnzoo import __version__, export
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import NnzooError, UsageError
-from nnzoo.models.network import Network, assemble, read_dataset
+from nnzoo.models.network import Network, build_network, read_dataset
 
 MORE_DATA: dict[str, dict[str, Any]] = {
     "table_mixed": {"name": "csv", "path": "mixed.csv", "target": "y"},
@@ -89,7 +89,7 @@ def build(model: str | dict[str, Any], data: str, **more: Any) -> tuple[Network,
         Path("many.csv").write_text("\n".join(["a,b,c", *lines]))
     run_config = config(model, MORE_DATA.get(data, data), **more)
     dataset = read_dataset(run_config)
-    network = assemble(run_config, dataset, torch.device("cpu"))
+    network = build_network(run_config, dataset, torch.device("cpu"))
     torch.manual_seed(2)
     for parameter in network.model.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.2)

@@ -307,8 +307,8 @@ def test_a_mean_norm_is_over_the_steps_that_were_taken() -> None:
     config = zoo.config(train={"epochs": 3, "on_nan": "skip"})
     run = zoo.begin(config, write=False)
     trainer = run.trainer
-    trainer.step = len(trainer.groups)
-    trainer.skipped, trainer.norm_sum, trainer.norm_max = 3, float(len(trainer.groups) - 3), 1.0
+    trainer.step = len(trainer.step_sizes)
+    trainer.skipped, trainer.norm_sum, trainer.norm_max = 3, float(len(trainer.step_sizes) - 3), 1.0
     assert trainer.finish_epoch().row["gradient_norm"] == 1.0
     assert trainer.skipped == 0
 

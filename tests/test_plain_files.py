@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nnzoo.plain_files import parse_json, parse_rows, read_plain
-from nnzoo.runs.run import save, start, train
+from nnzoo.runs.run import open_run, save, train
 from nnzoo.training import autotune
 from nnzoo.training.trainer import EpochEnd
 
@@ -157,7 +157,7 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     from nnzoo.config import load_config
 
     Path("r.yaml").write_text(TEXT.replace("EPOCHS", "3"))
-    run = start(load_config("r.yaml"), Path("checkpoints"), torch.device("cpu"))
+    run = open_run(load_config("r.yaml"), Path("checkpoints"), torch.device("cpu"))
     calls: list[str] = []
     fsync, replace, write = os.fsync, os.replace, os.write
 

@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.runs.run import start, train
+from nnzoo.runs.run import open_run, train
 
 SEEDS = (0, 1, 2)
 # config: (metric, bound of the mean, seeds); an accuracy must reach it, an error must not pass it.
@@ -47,7 +47,7 @@ SLOW = {
 def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, float]]:
     found = []
     for seed in seeds:
-        run = start(load_config(name, [f"seed={seed}"]), Path(f"out{seed}"), torch.device("cpu"))
+        run = open_run(load_config(name, [f"seed={seed}"]), Path(f"out{seed}"), torch.device("cpu"))
         for _ in train(run):
             pass
         result = run.result()

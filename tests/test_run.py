@@ -398,7 +398,7 @@ def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setattr("nnzoo.runs.run.start", broken)
+    monkeypatch.setattr("nnzoo.runs.run.open_run", broken)
     result = nnzoo("train", "--config", "cnn")
     assert result.code == 1
     assert "internal error (a bug in nnzoo): ZeroDivisionError: deep inside" in result.err
@@ -442,7 +442,7 @@ def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("nnzoo.runs.run.start", broken)
+    monkeypatch.setattr("nnzoo.runs.run.open_run", broken)
     result = nnzoo("train", "--config", "cnn")
     assert (result.code, result.err.partition(":")[0]) == (1, "internal error (a bug in nnzoo)")
 

@@ -264,9 +264,9 @@ def test_members_stop_early_each_at_its_own_epoch() -> None:
 
 def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
     """The loss of a member becomes nan at one step."""
-    train_step = ensemble_trainer.Together.train_step
+    train_step = ensemble_trainer.EnsembleTrainer.train_step
 
-    def poisoned(self: ensemble_trainer.Together, rows: Tensor) -> Any:
+    def poisoned(self: ensemble_trainer.EnsembleTrainer, rows: Tensor) -> Any:
         seeds = [each.config.seed for each in self.trainers]
         if member not in seeds or self.trainers[0].step != step:
             return train_step(self, rows)
@@ -285,7 +285,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
             patch.setattr(self.task, "compute_loss", spoiled)
             return train_step(self, rows)
 
-    monkeypatch.setattr(ensemble_trainer.Together, "train_step", poisoned)
+    monkeypatch.setattr(ensemble_trainer.EnsembleTrainer, "train_step", poisoned)
 
 
 def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
             if isinstance(event, StepEnd) and event.step == step and i == 1:
                 assert run is not None
                 if step == 20:
-                    assert event.group == event.groups
+                    assert event.step_in_epoch == event.steps_per_epoch
                 spoil(run.trainer)
     assert (list(errors) == [1] and "not finite" in errors[1]) or "not a finite" in errors[1]
     assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
@@ -356,15 +356,15 @@ def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
 def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    update = ensemble_trainer.Together.update
+    update = ensemble_trainer.EnsembleTrainer.update
 
-    def spoiled(self: ensemble_trainer.Together, *arguments: Any) -> None:
+    def spoiled(self: ensemble_trainer.EnsembleTrainer, *arguments: Any) -> None:
         update(self, *arguments)
         for trainer in self.trainers:
             if trainer.config.seed == 2 and trainer.step == 7:
                 spoil(trainer)
 
-    monkeypatch.setattr(ensemble_trainer.Together, "update", spoiled)
+    monkeypatch.setattr(ensemble_trainer.EnsembleTrainer, "update", spoiled)
     group = group_of(config("mlp", "image", train={"epochs": 1, "save_every": "1 step"}))
     train(group)
     assert [member.state for member in group.members] == ["complete", "complete", "diverged"]
@@ -400,9 +400,9 @@ def test_what_cannot_be_computed_as_one_is_named() -> None:
     assert obstacle(model, CPU) == "no stacked form of Strange is known"
     other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
     other.lock.release()
-    assert "precision" in ensemble_trainer.why_not([recurrent.trainer, other.trainer])
+    assert "precision" in ensemble_trainer.unsupported_reason([recurrent.trainer, other.trainer])
     other.network.compiled = lambda x: x
-    assert "compile" in ensemble_trainer.why_not([other.trainer])
+    assert "compile" in ensemble_trainer.unsupported_reason([other.trainer])
 
 
 def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
@@ -411,7 +411,7 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--seeds", 2)
     at_once = nnzoo(*words, "--json", "--out", "a")
     assert "2 seeds, trained in one batch" in at_once.err
-    monkeypatch.setattr(ensemble_trainer, "why_not", lambda trainers: "of a reason")
+    monkeypatch.setattr(ensemble_trainer, "unsupported_reason", lambda trainers: "of a reason")
     sequential = nnzoo(*words, "--json", "--out", "b")
     assert "2 seeds, trained sequentially: of a reason" in sequential.err
     a, b = at_once.lines[-1]["summary"], sequential.lines[-1]["summary"]
@@ -419,7 +419,7 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
 
 
 def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ensemble_trainer, "why_not", lambda trainers: "of a reason")
+    monkeypatch.setattr(ensemble_trainer, "unsupported_reason", lambda trainers: "of a reason")
     group = group_of(config("mlp", "image"))
     for happened in group.events(CPU):
         run = group.members[1].run
@@ -493,7 +493,7 @@ def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], told: str) 
 
 
 def test_torchrun_is_refused(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    several_processes = SimpleNamespace(alone=False, together=nullcontext)
+    several_processes = SimpleNamespace(is_distributed=True, error_barrier=nullcontext)
     monkeypatch.setattr("nnzoo.cli.train.joined", lambda: several_processes)
     result = nnzoo("train", "-c", "mlp", "--seeds", 2)
     assert result.code == 2 and "without torchrun" in result.err

@@ -61,11 +61,11 @@ def run_and_study(folder: Path) -> None:
         (folder / name).write_text(f"old {name}")
 
 
-@pytest.mark.parametrize("move", [archive.set_aside_run, archive.set_aside_study])
+@pytest.mark.parametrize("move", [archive.archive_run, archive.archive_study])
 def test_a_move_that_was_killed_ends_in_one_folder(
     move: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    moved, kept = (RUN, STUDY) if move is archive.set_aside_run else (STUDY, RUN)
+    moved, kept = (RUN, STUDY) if move is archive.archive_run else (STUDY, RUN)
     for number in itertools.count():
         folder = tmp_path / str(number) / "flowers"
         run_and_study(folder)
@@ -106,7 +106,7 @@ def test_an_interrupted_fresh_of_a_run_is_finished_by_the_next_start(nnzoo: Nnzo
         assert Path(OUT, target, "last.pt").read_bytes() == weights
         assert names(OUT / "flowers") >= RUN | STUDY
         weights = Path(OUT, "flowers/last.pt").read_bytes()
-    assert Folder(OUT / "flowers").finish_set_aside(None) == []  # type: ignore[arg-type]
+    assert Folder(OUT / "flowers").finish_archive(None) == []  # type: ignore[arg-type]
 
 
 def test_an_interrupted_fresh_of_a_study_is_finished_by_the_next_start(nnzoo: Nnzoo) -> None:
@@ -130,8 +130,8 @@ def test_an_interrupted_fresh_of_a_study_is_finished_by_the_next_start(nnzoo: Nn
 def test_a_link_in_place_of_the_collecting_folder_is_not_followed(tmp_path: Path) -> None:
     run_and_study(tmp_path / "flowers")
     (tmp_path / "elsewhere").mkdir()
-    for name, move in ((archive.OLD_RUN, archive.set_aside_run),
-                       (archive.OLD_STUDY, archive.set_aside_study)):  # fmt: skip
+    for name, move in ((archive.OLD_RUN, archive.archive_run),
+                       (archive.OLD_STUDY, archive.archive_study)):  # fmt: skip
         (tmp_path / "flowers" / name).symlink_to(tmp_path / "elsewhere")
         with pytest.raises(OSError, match="is a link"):
             move(tmp_path / "flowers")

@@ -339,7 +339,7 @@ def test_combinations_that_the_language_refuses_fail_as_trials() -> None:
 
 
 def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = run.start
+    real = run.open_run
 
     def start(wanted: RunConfig, *more: Any) -> Any:
         if wanted.name == "1":

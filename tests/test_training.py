@@ -24,7 +24,7 @@ from nnzoo.kernels import library
 from nnzoo.runs import checkpoint, run_dir
 from nnzoo.runs.run import Run, train
 from nnzoo.runs.run import save as run_save
-from nnzoo.training.optim import Optimizer, norm_scale, rate_factor
+from nnzoo.training.optim import Optimizer, clip_divisor, lr_factor
 from nnzoo.training.trainer import StepEnd
 
 TINY = {"epochs": 3, "batch_size": 64, "accumulate": 2}
@@ -106,7 +106,7 @@ def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> 
     )
     whole = begin(run_config, "whole")
     rows = finish(whole)
-    assert len(whole.trainer.groups) == 7
+    assert len(whole.trainer.step_sizes) == 7
     # Dies after step 9: goes on from step 7, where the first epoch's validation is done again.
     dead = begin(run_config, "dead")
     events = train(dead)  # kept, since closing it would save
@@ -115,7 +115,7 @@ def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> 
             break
     dead.lock.release()
     run = begin(run_config, "dead")
-    assert (run.trainer.epoch, run.trainer.group) == (0, 7)
+    assert (run.trainer.epoch, run.trainer.step_in_epoch) == (0, 7)
     assert same(finish(run), rows)
     assert [row["epoch"] for row in run.folder.rows()] == [1, 2, 3]
 
@@ -143,9 +143,9 @@ def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
     content = checkpoint.load(run.folder.best)
     assert content["epoch"] == best["epoch"]
     run.network.model.load_state_dict(content["model"])
-    from nnzoo.runs.run import measure
+    from nnzoo.runs.run import evaluate_split
 
-    assert measure(run.network, run.dataset, "val")["loss"] == best["val_loss"]
+    assert evaluate_split(run.network, run.dataset, "val")["loss"] == best["val_loss"]
 
 
 def test_a_finished_run_goes_on_when_epochs_are_raised() -> None:
@@ -165,7 +165,7 @@ def test_a_finished_run_goes_on_when_epochs_are_raised() -> None:
 
 def factors(options: dict[str, Any], total: int = 100, per_epoch: int = 10) -> list[float]:
     optim = OptimOptions.model_validate({"name": "adam", "schedule": options})
-    return [rate_factor(optim.schedule, step, total, per_epoch) for step in range(total)]
+    return [lr_factor(optim.schedule, step, total, per_epoch) for step in range(total)]
 
 
 def test_schedules_follow_their_formulas() -> None:
@@ -200,7 +200,7 @@ def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> 
     rates = []
     for loss in (1.0, 0.9, 0.95, 0.95, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9):
         trainer.compare({"val_loss": loss})
-        rates.append(round(trainer.rate_at(0), 6))
+        rates.append(round(trainer.lr_at(0), 6))
     assert rates == [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005]
 
 
@@ -214,7 +214,7 @@ def test_accumulation_takes_the_step_of_one_large_batch() -> None:
         data = DATA["image"] | {"class_weights": "balanced"}
         run = begin(config(model, data, train=train_options | {"epochs": 1},
                            optim={"name": "sgd", "lr": 0.1}), f"out{len(weights)}")  # fmt: skip
-        assert len(run.trainer.groups) == 7  # 1,258 rows: the last group has 58
+        assert len(run.trainer.step_sizes) == 7  # 1,258 rows: the last group has 58
         (row,) = finish(run)
         weights.append((run.network.model.state_dict(), row["train_loss"]))
     for name, tensor in weights[0][0].items():
@@ -285,7 +285,7 @@ def test_a_parameter_that_steps_no_longer_reach_is_an_error(kernels: str, how: s
     model: Any = run.network.model
     with nullcontext() if reached else pytest.raises(RuntimeError, match=message):
         for event in train(run):
-            if isinstance(event, StepEnd) and event.step == event.groups:
+            if isinstance(event, StepEnd) and event.step == event.steps_per_epoch:
                 layer = model[1]
                 if how == "other memory":
                     layer.weight.data = layer.weight.data.clone()
@@ -305,10 +305,10 @@ def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
             options = AdamOptions(name="adam", lr=0.1, clip=clip)
             (norm,) = Optimizer(options, model, native).norms()
             assert norm == pytest.approx(float(whole.norm()))
-    assert norm_scale(3.0, None) is None
-    assert norm_scale(3.0, ClipOptions(value=1.0)) is None
-    assert norm_scale(0.5, ClipOptions(norm=0.5)) is None
-    assert norm_scale(3.0, ClipOptions(norm=0.5)) == pytest.approx(6.0, rel=1e-5)
+    assert clip_divisor(3.0, None) is None
+    assert clip_divisor(3.0, ClipOptions(value=1.0)) is None
+    assert clip_divisor(0.5, ClipOptions(norm=0.5)) is None
+    assert clip_divisor(3.0, ClipOptions(norm=0.5)) == pytest.approx(6.0, rel=1e-5)
 
 
 def test_label_smoothing_and_class_weights_give_torchs_loss() -> None:
@@ -385,14 +385,14 @@ def test_nan_in_an_epoch_is_no_improvement_and_nothing_to_compare_with(
         trainer.compare({"val_loss": loss})
         stopped += [epoch] if trainer.stopped_early else []
     assert stopped == stops
-    assert (trainer.rate_scale < 1.0) == bool(stops)
+    assert (trainer.lr_scale < 1.0) == bool(stops)
 
 
 def test_a_run_from_before_that_compared_with_nan_goes_on_to_improve() -> None:
     trainer = begin(config(train={"early_stopping": {"patience": 2}, "epochs": 99})).trainer
-    trainer.stale_value, trainer.stale_epochs = math.nan, 1
+    trainer.reference_value, trainer.epochs_without_improvement = math.nan, 1
     trainer.compare({"val_loss": 0.5})
-    assert (trainer.stale_epochs, trainer.stale_value) == (0, 0.5)
+    assert (trainer.epochs_without_improvement, trainer.reference_value) == (0, 0.5)
 
 
 def test_an_epoch_whose_metric_is_nan_is_never_kept_as_the_best() -> None:
@@ -628,7 +628,7 @@ class Clock:
 def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_dir, "time", clock := Clock())
     trainer = begin(config()).trainer
-    saves = run_dir.SaveClock("0.5 %", trainer)
+    saves = run_dir.SaveSchedule("0.5 %", trainer)
     first = saves.cost
     assert 0.005 < first < 0.01  # guessed from the size of the weights
     for cost in (first, 0.02, 0.5):
@@ -640,10 +640,10 @@ def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.Monk
     saves.saved(0.04)
     trainer.epoch = 1
     assert saves.due()  # the end of the first epoch
-    trainer.group = 1
+    trainer.step_in_epoch = 1
     assert not saves.due()
     saves.saved(0.06)
-    trainer.group = 0
+    trainer.step_in_epoch = 0
     assert not saves.due()
 
 
@@ -652,10 +652,10 @@ def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.Monk
 )
 def test_a_number_of_steps_or_epochs_is_kept_exactly(cadence: str, due: list[int]) -> None:
     run = begin(config(train={"epochs": 9, "batch_size": 315, "save_every": cadence}))
-    trainer, saves, found = run.trainer, run_dir.SaveClock(cadence, run.trainer), []
-    assert len(trainer.groups) == 4
+    trainer, saves, found = run.trainer, run_dir.SaveSchedule(cadence, run.trainer), []
+    assert len(trainer.step_sizes) == 4
     for trainer.step in range(1, 10):
-        trainer.epoch, trainer.group = divmod(trainer.step, 4)
+        trainer.epoch, trainer.step_in_epoch = divmod(trainer.step, 4)
         if saves.due():
             saves.saved(0.01)
             found.append(trainer.step)
@@ -693,7 +693,7 @@ def test_a_last_batch_of_one_row_does_not_break_batch_norm() -> None:
     data = {"name": "iris", "split": {"val": 0, "test": 29}}  # 121 rows: 7 * 16 + 9, 5 * 24 + 1
     model = {"name": "mlp", "hidden": [8], "norm": "batch"}
     run = begin(config(model, data, train={"batch_size": 24, "epochs": 1}))
-    assert run.trainer.groups == [24, 24, 24, 24, 25]
+    assert run.trainer.step_sizes == [24, 24, 24, 24, 25]
     finish(run)
 
 

@@ -280,7 +280,7 @@ def test_glibc_is_told_to_keep_memory_and_others_are_left_alone(
     for library, expected in ((Library(), [(-1, 2**31 - 1), (-4, 0)]), (object(), [])):
         monkeypatch.setattr(device.ctypes, "CDLL", lambda name, library=library: library)
         asked.clear()
-        device.keep_freed_memory.__wrapped__()
+        device.disable_malloc_trim.__wrapped__()
         assert asked == expected
 
 
@@ -300,7 +300,7 @@ def test_code_that_start_has_touched_goes_back(monkeypatch: pytest.MonkeyPatch) 
     for library, some in ((Library(), True), (object(), False)):
         asked.clear()
         monkeypatch.setattr(device.ctypes, "CDLL", lambda name, library=library: library)
-        device.give_back_code.__wrapped__()
+        device.drop_torch_code_pages.__wrapped__()
         assert bool(asked) == some
         for first, size in asked:
             line = next(each for each in maps.read_text().splitlines()
@@ -361,7 +361,7 @@ def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPa
     for kernels in ("native", "torch"):
         run = begin(config("mlp", "image", train={"threads": 1, "kernels": kernels}), kernels)
         run.lock.release()
-        autotune.threads_together([run.trainer, run.trainer])
+        autotune.ensemble_threads([run.trainer, run.trainer])
     assert len(set(keys)) == len(keys) >= 2
 
 
@@ -427,13 +427,13 @@ def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
         return dict(zip(choices, (2.0, 1.0), strict=True))
 
     monkeypatch.setattr(autotune, "_race", race)
-    assert autotune.threads_together(trainers) == 2
-    assert autotune.threads_together(trainers) == 2  # remembered
+    assert autotune.ensemble_threads(trainers) == 2
+    assert autotune.ensemble_threads(trainers) == 2  # remembered
     assert raced == [[("fp32", 1), ("fp32", 2)]]
     assert all(same(a, t.model.state_dict()) for a, t in zip(before, trainers, strict=True))
     assert [t.step for t in trainers] == [0, 0]
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
-    assert autotune.threads_together(trainers) == 1
+    assert autotune.ensemble_threads(trainers) == 1
 
 
 def test_older_torch_has_one_set_of_flags_for_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,13 +457,13 @@ def test_memory_habits_are_changed_by_the_command_alone(
 ) -> None:
     """A program that calls nnzoo.train keeps its malloc and torch's code pages as they are."""
     asked: list[str] = []
-    for name in ("keep_freed_memory", "give_back_code"):
+    for name in ("disable_malloc_trim", "drop_torch_code_pages"):
         monkeypatch.setattr(device, name, lambda name=name: asked.append(name))
     fast = {"epochs": 1, "threads": 1}
     api.train({"name": "run", "data": "iris", "model": "mlp", "train": fast}).fit()
     api.load("checkpoints/run").evaluate()
     assert not asked
-    once = ["keep_freed_memory", "give_back_code"]
+    once = ["disable_malloc_trim", "drop_torch_code_pages"]
     words = ("train", "--config", "mlp", "--set", "train.epochs=1", "--verbose", "0")
     for more in ((), ("--seeds", "2")):
         asked.clear()

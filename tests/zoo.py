@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nnzoo.config.load import from_dict
-from nnzoo.runs.run import Run, start, train
+from nnzoo.runs.run import Run, open_run, train
 from nnzoo.training.trainer import EpochEnd
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -49,7 +49,7 @@ def config(
 
 def begin(run_config: Any, out: Path | str = "out", **options: Any) -> Run:
     """A run on the CPU, ready to train."""
-    return start(run_config, Path(out), torch.device("cpu"), **options)
+    return open_run(run_config, Path(out), torch.device("cpu"), **options)
 
 
 def finish(run: Run) -> list[dict[str, Any]]:

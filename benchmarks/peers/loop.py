@@ -28,7 +28,7 @@ def build(job: Job) -> Callable[[int], float]:
         for _ in range(epochs):
             loss = hits = 0.0
             for rows in torch.randperm(len(x)).split(BATCH):
-                result = judge(network.answer(x[rows]), y[rows], [float(len(rows))])
+                result = judge(network._run_model(x[rows]), y[rows], [float(len(rows))])
                 result.backward()
                 optimizer.step(RATE, optimizer.norms())
                 optimizer.zero_grad()

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from nnzoo.config import load_config
-from nnzoo.runs.run import Run, start
+from nnzoo.runs.run import Run
+from nnzoo.runs.run import open_run as open_nnzoo_run
 from nnzoo.runs.run import train as events_of
 from nnzoo.training.trainer import EpochEnd
 from peers import Job
@@ -21,7 +22,7 @@ def open_run(job: Job) -> Run:
     """A run of the row's configuration in the scratch folder; `job.chosen` tells what it chose."""
     precision = job.variant if job.variant in ("fp32", "bf16") else "auto"
     sets = [f"data.root={job.data}", "train.epochs=1000000", f"train.precision={precision}"]
-    run = start(
+    run = open_nnzoo_run(
         load_config(str(CONFIGS / f"{job.row}.yaml"), sets), job.scratch, torch.device("cpu")
     )
     job.chosen["precision"] = run.network.config.train.precision

@@ -20,7 +20,7 @@ from nnzoo.errors import (
     INTERRUPTED,
     ConfigError,
     NnzooError,
-    ToldError,
+    PeerFailedError,
     UsageError,
     is_out_of_memory,
     visible,
@@ -121,7 +121,7 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
                 raise UsageError("the working folder no longer exists; change to another one")
             with listening(None if quiet else StatusDisplay()):
                 return function(*args, **kwargs)
-        except ToldError as error:
+        except PeerFailedError as error:
             raise typer.Exit(error.exit_code) from None
         except NnzooError as error:
             if debug:

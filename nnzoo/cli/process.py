@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 import typer
 
-from nnzoo.distributed import ALONE, Processes, launched
+from nnzoo.distributed import SINGLE, SingleProcess, under_torchrun
 from nnzoo.errors import HUNG_UP, INTERRUPTED, TERMINATED, UsageError, visible
 
 # Where a system has no SIGHUP, closing the terminal ends a process without a word.
@@ -22,13 +22,13 @@ _HANGUP = getattr(signal, "SIGHUP", None)
 _NAMES = {INTERRUPTED: "Ctrl-C", TERMINATED: "SIGTERM", HUNG_UP: "SIGHUP (the terminal was closed)"}
 
 
-def interrupted(code: int, saved: str, processes: Processes = ALONE) -> typer.Exit:
+def interrupted(code: int, saved: str, processes: SingleProcess = SINGLE) -> typer.Exit:
     """Print that a signal has stopped a command and what resumes it; returns the exception to raise.
 
     code: the signal's exit code; saved: what is saved.
     """
-    if processes.leads:
-        command = "nnzoo" if processes.alone else "torchrun … -m nnzoo"
+    if processes.is_main_process:
+        command = "nnzoo" if not processes.is_distributed else "torchrun … -m nnzoo"
         words = shlex.join(strip_start_options(sys.argv[1:]))
         with suppress(OSError):
             sys.stderr.write(
@@ -73,7 +73,7 @@ def graceful_shutdown() -> Iterator[list[int]]:
             if code == HUNG_UP:
                 _leave(terminals)
             # torchrun may send more than one, and ends who does not end.
-            elif code and stopped[0] not in (0, HUNG_UP) and not launched():
+            elif code and stopped[0] not in (0, HUNG_UP) and not under_torchrun():
                 if sys.stderr.isatty():
                     os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the live bar hid the cursor
                 os._exit(code)
@@ -144,10 +144,10 @@ def close_streams(code: int) -> int:
 def tune_process_memory() -> None:
     """Give this process, which trains and then ends, the memory habits of training; a program that calls
     nnzoo keeps its own."""
-    from nnzoo.device import give_back_code, keep_freed_memory
+    from nnzoo.device import disable_malloc_trim, drop_torch_code_pages
 
-    keep_freed_memory()
-    give_back_code()
+    disable_malloc_trim()
+    drop_torch_code_pages()
 
 
 def fast_exit(code: object) -> None:

@@ -26,7 +26,7 @@ from nnzoo.cli.common import (
     run_parent,
 )
 from nnzoo.cli.process import graceful_shutdown, interrupted, tune_process_memory
-from nnzoo.distributed import joined
+from nnzoo.distributed import init_process_group
 from nnzoo.errors import DivergedError, UsageError
 from nnzoo.extras import require
 
@@ -74,12 +74,12 @@ def train(
     debug: DebugOption = False,
 ) -> None:
     """Train a network, or resume its run where it was interrupted."""
-    processes = joined()
-    with processes.together():
+    processes = init_process_group()
+    with processes.error_barrier():
         run_config = load_config_option(source, config, set_, seed)
         if run_config.train.tensorboard:
             require("tensorboard", "train.tensorboard", "tensorboard")
-        _check_group_options(seeds, folds, processes.alone)
+        _check_group_options(seeds, folds, not processes.is_distributed)
         load_torch()
         from nnzoo.cli import train_display
         from nnzoo.console import Output
@@ -91,8 +91,8 @@ def train(
         tune_process_memory()
         group = None if dry_run else _open_group(run_config, seeds, folds, out)
         if group is None:
-            current = run.start(run_config, out, where, resume, fresh, not dry_run, processes)
-    output = Output.open(verbose, json_) if processes.leads else Output.open(0, False)
+            current = run.open_run(run_config, out, where, resume, fresh, not dry_run, processes)
+    output = Output.open(verbose, json_) if processes.is_main_process else Output.open(0, False)
     display = train_display.TrainDisplay(output, run_config, group)
     if dry_run:
         train_display.announce(output, current)
@@ -154,7 +154,7 @@ def _train_run(current: Run, display: TrainDisplay) -> None:
     code = _run_events(display, events)
     trainer = current.trainer
     if not trainer.finished:
-        code = trainer.processes.largest(code)  # perhaps another process was sent the signal
+        code = trainer.processes.all_reduce_max(code)  # perhaps another process was sent the signal
         saved = f"saved at step {trainer.step} (epoch {trainer.epoch + 1})"
         raise interrupted(code, saved, trainer.processes)
     display.report_run(current)

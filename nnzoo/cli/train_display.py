@@ -80,7 +80,7 @@ class TrainDisplay:
         notes = run.notes[:-1] if i and run.state == "new" else run.notes
         for note in notes:
             self.output.say(f"{self._prefix(i, ': ')}{note}")
-        if run.trainer.config.train.tensorboard and run.trainer.processes.leads:
+        if run.trainer.config.train.tensorboard and run.trainer.processes.is_main_process:
             self._curves[i] = self._contexts.enter_context(writing(run))
         if self.output.verbose == 1 and (self.group or not run.trainer.finished):
             self._open_bar(run)
@@ -100,7 +100,7 @@ class TrainDisplay:
         trainer = run.trainer
         members = len(self.group.members) if self.group else 1
         rows = [] if self.group else run.folder.rows()
-        steps = len(trainer.groups) * members
+        steps = len(trainer.step_sizes) * members
         self.bar = ProgressBar(
             self.output.stderr, trainer.config.train.epochs, steps, sum(self.steps.values()), rows
         )
@@ -141,7 +141,7 @@ class TrainDisplay:
         output, trainer = self.output, run.trainer
         self._print_speed(run)
         with status("evaluating on the test rows", log=False):
-            result = run.conclude()
+            result = run.finish()
         remarks = about_curves(run.folder.rows(), trainer.best_epoch, trainer.config)
         remarks += against_baseline(result) if result is not None else []
         output.event(
@@ -235,9 +235,9 @@ def show_dry_run(output: Output, run: Run) -> None:
     x, _ = trainer.splits["train"].batch(torch.arange(count, device=network.device))
     layers = [layer.to_dict() for layer in layer_stats.collect_layer_stats(network, x).layers]
     trainer.try_step()
-    if not trainer.processes.leads:
+    if not trainer.processes.is_main_process:
         return
-    per_epoch = len(trainer.groups)
+    per_epoch = len(trainer.step_sizes)
     output.event("dry-run", layers=layers, steps_per_epoch=per_epoch, steps=trainer.total_steps)
     if not output.json:
         tables.print_layers(output.stdout, layers)

@@ -180,7 +180,7 @@ DOCUMENTED_OPTIONS = Registry(
     {
         **OPTIMIZERS.entries,
         **{
-            f"schedule {name}": Entry(options, "nnzoo.training.optim:rate_factor")
+            f"schedule {name}": Entry(options, "nnzoo.training.optim:lr_factor")
             for name, options in (
                 ("constant", optim_options.ConstantOptions),
                 ("cosine", optim_options.CosineOptions),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.data.dataset import Split, chunks
-from nnzoo.distributed import ALONE, Processes
+from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.evaluation.tasks import Task
 
 # Limits of a batch: rows, and input values, since feature maps of large images would fill the memory.
@@ -24,13 +24,13 @@ def eval_batch_size(size: int) -> int:
 
 @torch.no_grad()
 def iter_outputs(
-    network: nn.Module, split: Split, device: torch.device, processes: Processes = ALONE
+    network: nn.Module, split: Split, device: torch.device, processes: SingleProcess = SINGLE
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield outputs and targets of a prepared split batch by batch, in order; each of several processes
     has its shard of the rows. Leaves the network in evaluation mode.
     """
     network.eval()
-    start, stop = processes.bounds(len(split))
+    start, stop = processes.shard_range(len(split))
     if start == stop:
         return
     size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
@@ -41,14 +41,14 @@ def iter_outputs(
 
 def evaluate(
     network: nn.Module, split: Split, task: Task, device: torch.device,
-    processes: Processes = ALONE,
+    processes: SingleProcess = SINGLE,
 ) -> dict[str, Any]:  # fmt: skip
     """Compute the metrics of a prepared split; the network stays in the mode that it was in. Each of
     several processes computes its shard, and all get the metrics of the whole split."""
     was_training = network.training
-    metrics = task.new_metrics(device, len(split), processes.bounds(len(split))[0])
+    metrics = task.new_metrics(device, len(split), processes.shard_range(len(split))[0])
     for output, target in iter_outputs(network, split, device, processes):
         task.update(metrics, output, target)
-    processes.add_up(list(metrics.tensors.values()))
+    processes.all_reduce_float64(list(metrics.tensors.values()))
     network.train(was_training)
     return task.compute_metrics(metrics)

@@ -122,7 +122,7 @@ def layer_outputs(
     leaves = [(name, m) for name, m in network.model.named_modules() if not list(m.children())]
     handles = [layer.register_forward_hook(make_hook(name)) for name, layer in leaves]
     try:
-        output = network.respond(x)
+        output = network._forward_preprocessed(x)
     finally:
         for handle in handles:
             handle.remove()

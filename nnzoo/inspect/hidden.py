@@ -57,7 +57,7 @@ def input_gradient(network: Network, raw: Tensor) -> Tensor:
         x = start = raw.detach().float().requires_grad_()
         for step in rest:
             x = step(x)
-        output = network.respond(x)
+        output = network._forward_preprocessed(x)
         chosen = output.amax(1) if network.task.is_classification else output.sum(1)
         (gradient,) = torch.autograd.grad(chosen.sum(), start)
     return gradient
@@ -114,7 +114,7 @@ def sequence(network: Network, encoded: Tensor) -> Tensor:
     handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         with eval_in_fp32(network):
-            network.respond(encoded)
+            network._forward_preprocessed(encoded)
     finally:
         handle.remove()
     return seen[0]

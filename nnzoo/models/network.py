@@ -58,25 +58,29 @@ class Network(nn.Module):
         self.device = device
         # Not a module of this one: its weights are the model's.
         self.compiled: Callable[[Tensor], Any] | None = None
-        self.use(config.train, compiled=False)
+        self.configure(config.train, compiled=False)
         # Where forecasts are relative: how many leading features are targets.
         relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
-        self.anchored = len(cast(Regression, task).scale.shift) if relative else 0
+        self.num_anchor_features = len(cast(Regression, task).scale.shift) if relative else 0
         self.to(device)
         if device.type == "cuda":
             adapt_layers(model)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.respond(self.preprocess(x) if self.preprocess.input_spec.kind == "image" else x)
+        return self._forward_preprocessed(
+            self.preprocess(x) if self.preprocess.input_spec.kind == "image" else x
+        )
 
-    def respond(self, x: Tensor) -> Tensor:
+    def _forward_preprocessed(self, x: Tensor) -> Tensor:
         """Outputs (batch, outputs) in the task's scaled units for what `preprocess` made."""
-        if not self.anchored:
-            return self.answer(x)
-        anchor = x[:, -1:, : self.anchored]
-        x = torch.cat([x[..., : self.anchored] - anchor, x[..., self.anchored :]], -1)
-        steps = self.task.outputs // self.anchored
-        return self.answer(x) + anchor.expand(-1, steps, -1).flatten(1)
+        if not self.num_anchor_features:
+            return self._run_model(x)
+        anchor = x[:, -1:, : self.num_anchor_features]
+        x = torch.cat(
+            [x[..., : self.num_anchor_features] - anchor, x[..., self.num_anchor_features :]], -1
+        )
+        steps = self.task.outputs // self.num_anchor_features
+        return self._run_model(x) + anchor.expand(-1, steps, -1).flatten(1)
 
     def predict(self, raw: Tensor) -> Tensor:
         """Answers for raw inputs, whatever their kind: probabilities (batch, classes), or values in
@@ -85,9 +89,9 @@ class Network(nn.Module):
         raw: uint8 images (batch, channels, height, width); float64 rows of a table as
         `encode_columns` makes them; float64 windows (batch, time, features) in their own units.
         """
-        return self.task.postprocess(self.respond(self.preprocess(raw)))
+        return self.task.postprocess(self._forward_preprocessed(self.preprocess(raw)))
 
-    def use(self, options: TrainOptions, compiled: bool = True) -> None:
+    def configure(self, options: TrainOptions, compiled: bool = True) -> None:
         """Compute as these options say; what is 'auto' in them is not decided yet."""
         self.precision = options.precision
         self.native = options.kernels != "torch" and bool(self.native_layers())
@@ -100,7 +104,7 @@ class Network(nn.Module):
         """The modules that native layers can compute."""
         return [module for module in self.model.modules() if hasattr(module, "use_native")]
 
-    def answer(self, x: Tensor) -> Tensor:
+    def _run_model(self, x: Tensor) -> Tensor:
         """The model's outputs, float32; with precision bf16 its products are bfloat16."""
         if self.device.type == "cpu":
             fit_threads()
@@ -134,7 +138,7 @@ class Network(nn.Module):
         self.preprocess.to(self.device), self.task.to(self.device)
         return prepared
 
-    def contents(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         return {
             "config": self.config.to_dict(),
@@ -191,7 +195,7 @@ def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
 
 
 @locates_errors
-def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
+def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
     """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
     options = getattr(config.data, "preprocess")
     weights = None
@@ -215,7 +219,7 @@ def assemble(config: RunConfig, dataset: Dataset, device: torch.device) -> Netwo
     return network.to(device)
 
 
-def sibling(network: Network, config: RunConfig) -> Network:
+def reseeded(network: Network, config: RunConfig) -> Network:
     """A fresh network of `config`, which differs in seed and name alone: what was learned from the
     data, and that is all but the model, it shares with `network`."""
     model = _model(config, network.preprocess, network.task)
@@ -223,7 +227,7 @@ def sibling(network: Network, config: RunConfig) -> Network:
     return Network(config, network.data_spec, *parts, network.device)
 
 
-def restore(content: dict[str, Any], source: str, device: torch.device) -> Network:
+def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.device) -> Network:
     """The network of a checkpoint, built through the registry from its plain values.
 
     Raises CheckpointError where its parts do not fit together: they may be anyone's.
@@ -248,7 +252,7 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
         with torch.device("meta"):
             probe = build(torch.device("meta"))
         for name in _PARTS:
-            check_leaves(getattr(probe, name), content[name], f"{source}, {name}")
+            check_state_dict(getattr(probe, name), content[name], f"{source}, {name}")
             _check_finite(content[name], f"{source}, {name}")
         network = build(device)
         for name in _PARTS:
@@ -273,7 +277,7 @@ def restore(content: dict[str, Any], source: str, device: torch.device) -> Netwo
 _PARTS = ("model", "preprocess", "task")
 
 
-def check_leaves(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+def check_state_dict(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
     """Raise CheckpointError naming the first leaf that is missing, extra, or of another shape or
     type."""
     own = module.state_dict()

@@ -21,11 +21,11 @@ from nnzoo.models.layers import Dropout, fast
 class Exchange(Protocol):
     """What batch norm asks of the processes."""
 
-    def gather(self, numbers: Tensor) -> Tensor:
+    def all_gather(self, numbers: Tensor) -> Tensor:
         """The numbers (...) of all processes: (processes, ...)."""
         ...
 
-    def sum(self, numbers: Tensor) -> Tensor:
+    def all_reduce(self, numbers: Tensor) -> Tensor:
         """The sum of all processes' numbers, in place."""
         ...
 
@@ -188,7 +188,7 @@ class _Normalize(torch.autograd.Function):
             else (x.new_zeros(channels).float(), x.new_zeros(channels).float())
         )
         sizes = torch.full_like(mean, own)
-        means, variances, counts = processes.gather(
+        means, variances, counts = processes.all_gather(
             torch.stack([mean, variance, sizes]).double()
         ).unbind(1)
         count = counts.sum(0)
@@ -213,7 +213,7 @@ class _Normalize(torch.autograd.Function):
             )
         else:
             gradient, along, over = grad, torch.zeros_like(mean), torch.zeros_like(mean)
-        sums = ctx.processes.sum(torch.stack([over, along]).float()) / ctx.count
+        sums = ctx.processes.all_reduce(torch.stack([over, along]).float()) / ctx.count
         factor = scale if weight is None else scale * weight
         shape = (1, -1) + (1,) * (x.ndim - 2)
         around = (x - mean.view(shape)).mul_((factor * scale * sums[1]).view(shape))

@@ -33,7 +33,7 @@ def files_of_run(folder: Path) -> set[str]:
     return {each.name for each in folder.iterdir()} - {*STUDY, OLD_RUN, OLD_STUDY}
 
 
-def set_aside_run(folder: Path) -> Path:
+def archive_run(folder: Path) -> Path:
     """Move a run out of the way; returns its new path. A study of the same name stays. Raises OSError."""
     target = free_path(folder)
     if any(os.path.lexists(folder / name) for name in (*STUDY, OLD_STUDY)):
@@ -43,7 +43,7 @@ def set_aside_run(folder: Path) -> Path:
     return target
 
 
-def set_aside_study(folder: Path) -> Path:
+def archive_study(folder: Path) -> Path:
     """Move a study out of the way; returns its new path. A run of the same name stays. Raises OSError."""
     target = free_path(folder, ".sweep")
     names = [name for name in STUDY if os.path.lexists(folder / name)]

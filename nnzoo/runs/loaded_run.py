@@ -89,6 +89,6 @@ class LoadedRun:
     def measure(self, split: str = "test") -> dict[str, Any]:
         """The object of `nnzoo eval --json`; raises DataError where there is no such split."""
         ready = self.prepared(split) if split in self.dataset.splits else None
-        report = run.measure(self.network, self.dataset, split, ready)
+        report = run.evaluate_split(self.network, self.dataset, split, ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
         return result | ({"data_changed": True} if self.data_changed else {})

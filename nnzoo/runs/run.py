@@ -23,7 +23,14 @@ from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
 from nnzoo.data.dataset import Dataset, Split, WindowSplit
 from nnzoo.device import thread_note, use_threads
-from nnzoo.distributed import ALONE, RESTART_WAIT, Joined, Processes, launch, restarts
+from nnzoo.distributed import (
+    RESTART_WAIT,
+    SINGLE,
+    ProcessGroup,
+    SingleProcess,
+    restart_count,
+    torchrun_id,
+)
 from nnzoo.errors import (
     CheckpointError,
     ConfigError,
@@ -31,17 +38,23 @@ from nnzoo.errors import (
     DataError,
     DivergedError,
     NnzooError,
-    ToldError,
+    PeerFailedError,
     UsageError,
 )
 from nnzoo.evaluation.baselines import baselines
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.kernels import library as native
-from nnzoo.models.network import Network, assemble, read_dataset, restore, sibling
+from nnzoo.models.network import (
+    Network,
+    build_network,
+    network_from_checkpoint,
+    read_dataset,
+    reseeded,
+)
 from nnzoo.models.sync_layers import share_layers
 from nnzoo.plain_files import file_lock
 from nnzoo.runs import checkpoint, run_notes
-from nnzoo.runs.run_dir import Folder, SaveClock
+from nnzoo.runs.run_dir import Folder, SaveSchedule
 from nnzoo.text import shorten
 from nnzoo.training.autotune import resolve
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -49,7 +62,7 @@ from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 # Of the notes on the data in config.yaml: how many, and characters of each.
 MAX_NOTES, MAX_NOTE = 50, 400
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
-MAY_CHANGE = (
+RESUMABLE_KEYS = (
     "name", "train.epochs", "train.save_every", "train.early_stopping", "train.on_nan",
     "train.max_skipped", "train.tensorboard",
 )  # fmt: skip
@@ -91,19 +104,19 @@ class Run:
             "epoch": trainer.best_epoch, "monitor": trainer.monitor, "value": trainer.best_value,
         }  # fmt: skip
 
-    def conclude(self) -> dict[str, Any] | None:
+    def finish(self) -> dict[str, Any] | None:
         """The test metrics of a run that is complete, which its folder then tells too."""
         result = self.result()
-        if self.trainer.processes.leads:
+        if self.trainer.processes.is_main_process:
             self.folder.write_result("complete", self.trainer, self.best(), result)
         return result
 
 
 def measure(
     network: Network, dataset: Dataset, split: str, prepared: Split | None = None,
-    processes: Processes = ALONE,
+    processes: SingleProcess = SINGLE,
 ) -> dict[str, Any]:  # fmt: skip
-    """Exact metrics of one split beside its baseline; raises DataError where it has no rows."""
+    """Exact metrics of one split share_with its baseline; raises DataError where it has no rows."""
     if split not in dataset.splits:
         raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
@@ -119,7 +132,7 @@ def measure(
     return result
 
 
-def take_over(config: RunConfig, stored: RunConfig) -> RunConfig:
+def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
     """`config` with what is 'auto' in it as it was resolved when the run began."""
     keys = ("precision", "threads", "kernels", "compile", "norm_statistics")
     auto = [key for key in keys if getattr(config.train, key) == "auto"]
@@ -135,12 +148,12 @@ def start(
     resume: Resume = "auto",
     fresh: bool = False,
     write: bool = True,
-    processes: Processes = ALONE,
-    beside: Run | None = None,
+    processes: SingleProcess = SINGLE,
+    share_with: Run | None = None,
 ) -> Run:
     """Open a run's folder and resume what it holds, or begin; without `write` the folder is neither
     read nor changed, unless it must be resumed, and training may not follow. Of several processes the one that leads looks and
-    writes, and tells the others. beside: a run of the same data and configuration but for its seed and
+    writes, and tells the others. share_with: a run of the same data and configuration but for its seed and
     name, with which it shares what it can.
 
     Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
@@ -149,67 +162,75 @@ def start(
     folder = Folder(out / config.name)
     notes = []
     asked = config.train.kernels
-    if isinstance(processes, Joined):
+    if isinstance(processes, ProcessGroup):
         _same_everywhere(config, device, processes)
-    if fresh and processes.largest(_begun_by_this_launch(folder)):
+    if fresh and processes.all_reduce_max(_begun_by_this_launch(folder)):
         fresh = False
         notes.append("--fresh: torchrun has started this run, and starts it again: going on")
     if not fresh:
-        processes.follow(lambda: _position(folder, config))
+        processes.elect_main(lambda: _position(folder, config))
     if write:
-        notes += processes.tell(lambda: folder.finish_set_aside(file_lock(folder.path / ".lock")))
-    going_on = processes.tell(lambda: _goes_on(folder, resume, fresh, write))
+        notes += processes.broadcast_object(
+            lambda: folder.finish_archive(file_lock(folder.path / ".lock"))
+        )
+    resuming = processes.broadcast_object(lambda: _goes_on(folder, resume, fresh, write))
     dataset = (
-        beside.dataset if beside else processes.one_after_the_other(lambda: read_dataset(config))
+        share_with.dataset
+        if share_with
+        else processes.local_main_first(lambda: read_dataset(config))
     )
-    if not processes.alone and dataset.fingerprint() != processes.tell(dataset.fingerprint):
+    if processes.is_distributed and dataset.fingerprint() != processes.broadcast_object(
+        dataset.fingerprint
+    ):
         raise DataError("the data are others than where the run folder lies; copy them from there")
     content: dict[str, Any] = {}
     lock = file_lock(folder.path / ".lock")
-    if going_on:
-        content, note = processes.tell(lambda: _take_up(folder, lock, write))
+    if resuming:
+        content, note = processes.broadcast_object(lambda: load_for_resume(folder, lock, write))
         notes += [note] if note else []
-        network = restore(content, str(folder.last), device)
+        network = network_from_checkpoint(content, str(folder.last), device)
         auto = config.train.threads == "auto"
-        config = take_over(config, network.config)
+        config = inherit_auto_values(config, network.config)
         refuse_other_run(config, network, dataset, folder)
-        if auto and content.get("processes", 1) != processes.size:
+        if auto and content.get("processes", 1) != processes.world_size:
             # Other sums anyway, and other processors for each.
             config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
         network.config = config
     else:
-        if beside:
-            config = take_over(config, beside.network.config)
-            network = sibling(beside.network, config)
+        if share_with:
+            config = inherit_auto_values(config, share_with.network.config)
+            network = reseeded(share_with.network, config)
         else:
-            network = assemble(config, dataset, device)  # may refuse: nothing is touched before
-        checkpoint.plain(network.contents())  # likewise
+            network = build_network(
+                config, dataset, device
+            )  # may refuse: nothing is touched before
+        checkpoint.plain(network.state())  # likewise
         if write:
-            notes += processes.tell(lambda: _take_new_folder(folder, lock, fresh))
+            notes += processes.broadcast_object(lambda: _take_new_folder(folder, lock, fresh))
         else:
-            processes.tell(folder.check_writable)
-        notes += [] if beside else run_notes.new_run(network)
-    processes.spread(list(network.state_dict().values()))
+            processes.broadcast_object(folder.check_writable)
+        notes += [] if share_with else run_notes.new_run(network)
+    processes.broadcast(list(network.state_dict().values()))
     step_seconds: float | None = None
-    if beside:
-        splits = beside.trainer.splits
+    if share_with:
+        splits = share_with.trainer.splits
     else:
         splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-    if not (going_on or beside) or config.train.threads == "auto":
-        chosen, step_seconds, note = processes.tell(
-            lambda: _resolved(config, network, splits, processes.size)
+    if not (resuming or share_with) or config.train.threads == "auto":
+        chosen, step_seconds, note = processes.broadcast_object(
+            lambda: _resolved(config, network, splits, processes.world_size)
         )
         notes += [note] if note else []
         config = replace(config, train=config.train.model_copy(update=chosen))
         network.config = config
-    network.use(config.train)
+    network.configure(config.train)
     if config.train.kernels == "native" and not native.available():
         notes.append(
             f"this run's layers were native, and here are none ({native.why_not()}): torch's continue "
             "it, and the last digits will differ"
         )
     elif (
-        asked == "auto" and not (going_on or beside) and device.type == "cpu"
+        asked == "auto" and not (resuming or share_with) and device.type == "cpu"
         and network.native_layers() and native.why_not()
     ):  # fmt: skip
         notes.append(
@@ -219,53 +240,55 @@ def start(
         notes += run_notes.precision(network)
     use_threads(config.train)
     notes += thread_note(config.train)
-    if isinstance(processes, Joined):
+    if isinstance(processes, ProcessGroup):
         share_layers(network.model, processes)
     trainer = Trainer(config, network, splits, processes)
     trainer.timed_step = step_seconds
     state: State = "new"
-    if going_on:
+    if resuming:
         trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
         state = "complete" if trainer.finished else "resumed"
         if state == "resumed":
             notes += run_notes.schedule(content["config"], trainer)
             notes += run_notes.device(content.get("device"), device)
     run = Run(folder, network, dataset, trainer, state, notes, lock)
-    if write and processes.leads:
-        if going_on and note:
-            folder.set_damaged_aside()
+    if write and processes.is_main_process:
+        if resuming and note:
+            folder.archive_damaged()
         if state != "complete":
             atomic_io.remove(folder.result)
-            damaged = folder.cut_metrics(trainer.epoch)
+            damaged = folder.truncate_metrics(trainer.epoch)
             notes += [damaged] if damaged else []
-            recorded = environment(network, processes.size)
+            recorded = environment(network, processes.world_size)
             folder.write_config(config, recorded | {"data_notes": recorded_notes(dataset.notes)})
-        if going_on:
+        if resuming:
             save_best(run)
     if write:
         notes.append(run_notes.how_it_starts(folder, trainer, state))
     return run
 
 
-def _same_everywhere(config: RunConfig, device: torch.device, processes: Processes) -> None:
+def _same_everywhere(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
     """Raise where another process was started with another configuration, or cannot take part."""
     if config.train.compile is True:
         raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
     own = {key: str(value) for key, value in (*config.flat().items(), ("--device", device.type))
            if not key.startswith(tuple(f"data.{each}" for each in PATH_KEYS))}  # fmt: skip
-    theirs = processes.tell(lambda: own)
+    theirs = processes.broadcast_object(lambda: own)
     differing = [key for key in dict.fromkeys([*theirs, *own]) if theirs.get(key) != own.get(key)]
     if differing:
         raise UsageError(
-            f"another configuration than in rank {processes.lead}: {', '.join(differing)}; start the "
+            f"another configuration than in rank {processes.main_rank}: {', '.join(differing)}; start the "
             "same command with the same file on every machine"
         )
 
 
 def _begun_by_this_launch(folder: Folder) -> bool:
     """Whether torchrun starts anew what it has begun; where it has no name by its own count."""
-    name = launch()
-    return name is not None and (name != "none" or restarts() > 0) and folder.begun_by(name)
+    name = torchrun_id()
+    return (
+        name is not None and (name != "none" or restart_count() > 0) and folder.was_started_by(name)
+    )
 
 
 def _position(folder: Folder, config: RunConfig) -> int:
@@ -273,7 +296,7 @@ def _position(folder: Folder, config: RunConfig) -> int:
     try:
         content, _ = folder.load()
         stored = from_dict(content["config"], str(folder.last))
-        other = differences(stored, take_over(config, stored))
+        other = differences(stored, inherit_auto_values(config, stored))
         return -1 if other else int(content["trainer"]["position"]["step"])
     except (NnzooError, LookupError, TypeError, ValueError):
         return -1  # the one that leads will say why, if it is this one
@@ -281,21 +304,21 @@ def _position(folder: Folder, config: RunConfig) -> int:
 
 def _goes_on(folder: Folder, resume: Resume, fresh: bool, write: bool) -> bool:
     """Whether the folder holds a run to go on from; raises CheckpointError where it may not."""
-    going_on = folder.holds_run and not fresh and (write or resume == "must")
-    if resume == "must" and not going_on:
+    resuming = folder.holds_run and not fresh and (write or resume == "must")
+    if resume == "must" and not resuming:
         raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
-    if resume == "never" and going_on:
+    if resume == "never" and resuming:
         raise CheckpointError(
             f"--resume never: {folder.path} holds a run; use another name "
             f"(-s name={free_name(folder.path)}), or --fresh to start over (the old folder is kept)"
         )
-    return going_on
+    return resuming
 
 
-def _take_up(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
+def load_for_resume(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
     """The newest checkpoint of a folder, locked if it is written to, and a note as `load` gives it."""
     if write:
-        folder.acquire(lock, RESTART_WAIT if restarts() else 0)
+        folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
     content, note = folder.load()
     if "trainer" not in content:
         raise CheckpointError(
@@ -322,9 +345,9 @@ def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
     if fresh and not folder.is_empty:
         old = file_lock(folder.path / ".lock")
         folder.acquire(old)
-        notes.append(f"the old run was moved to {folder.set_aside()}")
+        notes.append(f"the old run was moved to {folder.archive()}")
         old.release()
-    folder.acquire(lock, RESTART_WAIT if restarts() else 0)
+    folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
     if folder.holds_run:
         raise CheckpointError(
             f"another process has just trained in {folder.path}; run the same command again to resume"
@@ -338,7 +361,7 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
     Where the data lies is left out: its fingerprint tells whether it is the same.
     """
     before, after = old.flat(), new.flat()
-    ignored = (*MAY_CHANGE, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them
+    ignored = (*RESUMABLE_KEYS, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them
     return [
         f"  {key}: {_value(before, key)} there, {_value(after, key)} here"
         for key in dict.fromkeys([*before, *after])
@@ -353,7 +376,7 @@ def _value(values: dict[str, Any], key: str) -> str:
 
 def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
     """`config`, if it is the one the network was trained with; raises UsageError."""
-    config = take_over(config, network.config)
+    config = inherit_auto_values(config, network.config)
     differing = differences(network.config, config)
     if differing:
         raise UsageError(f"{source} was trained with another config:\n" + "\n".join(differing))
@@ -367,14 +390,14 @@ def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, fold
         differing = ["  data: other rows or values there than here"]
     if differing:
         raise UsageError(
-            f"{folder.path} holds a run of another config. Train this one beside it: "
+            f"{folder.path} holds a run of another config. Train this one share_with it: "
             f"-s name={free_name(folder.path)}; or start over: --fresh (the old folder is kept)\n"
             + "\n".join(differing)
         )
 
 
 def free_name(path: Path) -> str:
-    """The first of name-2, name-3, … that is not taken beside a run's folder."""
+    """The first of name-2, name-3, … that is not taken share_with a run's folder."""
     stem = re.sub(r"-\d{1,3}$", "", path.name)[:95]
     return next(
         name for i in itertools.count(2) if not path.with_name(name := f"{stem}-{i}").exists()
@@ -389,8 +412,8 @@ def recorded_notes(notes: Sequence[str]) -> list[str]:
 
 
 def environment(network: Network, processes: int = 1) -> dict[str, Any]:
-    """What a run's config.yaml records beside the configuration."""
-    by = {"launch": launch()} if launch() else {}
+    """What a run's config.yaml records share_with the configuration."""
+    by = {"launch": torchrun_id()} if torchrun_id() else {}
     return {
         "nnzoo": __version__,
         "torch": str(torch.__version__),
@@ -416,12 +439,12 @@ def save(run: Run) -> None:
     trainer = run.trainer
     trainer.check_weights()
     run.folder.sync_metrics()
-    content = run.network.contents()
+    content = run.network.state()
     # The same tensors are written once.
-    now_best = trainer.best_epoch == trainer.epoch and trainer.group == 0
+    now_best = trainer.best_epoch == trainer.epoch and trainer.step_in_epoch == 0
     best = content["model"] if now_best else trainer.best_weights
     content |= {"trainer": trainer.state(), "best_model": best}
-    content |= {"processes": trainer.processes.size, "device": gpu.label(trainer.device)}
+    content |= {"processes": trainer.processes.world_size, "device": gpu.label(trainer.device)}
     checkpoint.save(run.folder.last, content, keep=run.folder.previous)
     save_best(run)
 
@@ -435,7 +458,7 @@ def save_best(run: Run) -> None:
         run.saved_best = trainer.best_epoch
         return
     best = {"model": trainer.best_weights, "epoch": trainer.best_epoch}
-    checkpoint.save(run.folder.best, run.network.contents() | best)
+    checkpoint.save(run.folder.best, run.network.state() | best)
     run.saved_best = trainer.best_epoch
 
 
@@ -458,8 +481,8 @@ def train(
     Raises DivergedError, which names the checkpoint that is left, and CheckpointError.
     """
     trainer = run.trainer
-    leads = trainer.processes.leads
-    clock = SaveClock(trainer.config.train.save_every, trainer)
+    leads = trainer.processes.is_main_process
+    clock = SaveSchedule(trainer.config.train.save_every, trainer)
     due = False
     try:
         for event in trainer.events():
@@ -473,7 +496,7 @@ def train(
             if trainer.finished and leads:
                 run.folder.write_result("complete", trainer, run.best(), None)
             yield event
-            if trainer.processes.stops(stop()):
+            if trainer.processes.all_agree_to_stop(stop()):
                 if leads and not due:  # else previous.pt would become a copy of last.pt
                     save(run)
                 return
@@ -483,7 +506,7 @@ def train(
         raise
     except DivergedError as error:
         if not leads:
-            raise ToldError(error.exit_code) from None
+            raise PeerFailedError(error.exit_code) from None
         raise diverged(run, error) from None
 
 
@@ -503,12 +526,12 @@ def load_network(
     """The network of a run folder (its best or last weights) or of a .pt file; the file, and a note
     where that is not the one asked for."""
     if not path.is_dir():
-        return restore(checkpoint.load(path), str(path), device), path, ""
+        return network_from_checkpoint(checkpoint.load(path), str(path), device), path, ""
     folder = Folder(path)
     if which == "last":
         content, note = folder.load()
         file = folder.previous if note else folder.last
-        return restore(content, str(file), device), file, note
+        return network_from_checkpoint(content, str(file), device), file, note
     if not folder.best.exists():
         inside = sorted(each.parent for each in path.glob("*/best.pt"))
         if inside:
@@ -517,11 +540,17 @@ def load_network(
             )
         raise CheckpointError(f"{path} holds no best.pt; train first")
     try:
-        return restore(checkpoint.load(folder.best), str(folder.best), device), folder.best, ""
+        return (
+            network_from_checkpoint(checkpoint.load(folder.best), str(folder.best), device),
+            folder.best,
+            "",
+        )
     except DamagedError as error:
         content, note = folder.load()  # holds the best weights too
         file = folder.previous if note else folder.last
         if not content.get("best_model"):
             raise
-        network = restore(content | {"model": content["best_model"]}, str(file), device)
+        network = network_from_checkpoint(
+            content | {"model": content["best_model"]}, str(file), device
+        )
         return network, file, f"{error}; the best weights come from {file}"

@@ -18,7 +18,7 @@ from nnzoo.config.options import parse_duration
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.plain_files import MAX_METRICS, parse_rows, read_plain
 from nnzoo.runs import checkpoint
-from nnzoo.runs.archive import OLD_RUN, files_of_run, set_aside_run
+from nnzoo.runs.archive import OLD_RUN, archive_run, files_of_run
 from nnzoo.training.trainer import Trainer
 
 
@@ -61,7 +61,7 @@ class Folder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing of a run that `set_aside` would move."""
+        """Whether there is nothing of a run that `archive` would move."""
         return not self.path.exists() or files_of_run(self.path) <= {".lock"}
 
     @property
@@ -93,7 +93,7 @@ class Folder:
                 ) from None
             return content, f"{error}; going back to {self.previous}"
 
-    def set_damaged_aside(self) -> None:
+    def archive_damaged(self) -> None:
         """Take a last.pt that `load` found damaged out of the way: else the next save would make it
         the previous one, which is all there is."""
         try:
@@ -131,15 +131,15 @@ class Folder:
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise CheckpointError(f"cannot write to {self.path}; choose another folder with --out")
 
-    def set_aside(self) -> Path:
+    def archive(self) -> Path:
         """Move the run out of the way; returns its new path. A study of the same name stays."""
         try:
-            return set_aside_run(self.path)
+            return archive_run(self.path)
         except OSError as error:
             raise CheckpointError(f"cannot set {self.path} aside: {error.strerror}") from None
 
-    def finish_set_aside(self, lock: FileLock) -> list[str]:
-        """Finish a `set_aside` that a crash has cut short; a note where there was one."""
+    def finish_archive(self, lock: FileLock) -> list[str]:
+        """Finish a `archive` that a crash has cut short; a note where there was one."""
         if not os.path.lexists(self.path / OLD_RUN):
             return []
         self.acquire(lock)
@@ -147,7 +147,7 @@ class Folder:
             if not os.path.lexists(self.path / OLD_RUN):  # another process was faster
                 return []
             return [
-                f"an interrupted --fresh is finished: the old run was moved to {self.set_aside()}"
+                f"an interrupted --fresh is finished: the old run was moved to {self.archive()}"
             ]
         finally:
             lock.release()
@@ -162,7 +162,7 @@ class Folder:
         except OSError:
             return b""
 
-    def cut_metrics(self, epoch: int) -> str:
+    def truncate_metrics(self, epoch: int) -> str:
         """Drop the lines of epochs after `epoch`, which will be written again. Gives a note where there
         were lines that cannot be read: the file as it was is kept beside it."""
         data = self._metrics_data()
@@ -196,7 +196,7 @@ class Folder:
             return {}
         return environment if isinstance(environment, dict) else {}
 
-    def begun_by(self, launch: str) -> bool:
+    def was_started_by(self, launch: str) -> bool:
         """Whether config.yaml says that this launch of torchrun has trained here."""
         environment = self.environment()
         return "launch" in environment and str(environment["launch"]) == launch
@@ -222,7 +222,7 @@ class Folder:
 CHEAP = 0.05
 
 
-class SaveClock:
+class SaveSchedule:
     """When the next checkpoint is due, by `train.save_every`."""
 
     def __init__(self, duration: str, trainer: Trainer) -> None:
@@ -239,16 +239,18 @@ class SaveClock:
         if self.unit == "step":
             return self.trainer.step
         # Behind the last step the epoch is not over yet: its end is a better place to save.
-        groups = len(self.trainer.groups)
-        return self.trainer.epoch + self.trainer.group % groups / groups
+        groups = len(self.trainer.step_sizes)
+        return self.trainer.epoch + self.trainer.step_in_epoch % groups / groups
 
     def due(self) -> bool:
         if self.unit == "%":
             # Where it costs next to nothing, there is something to go back to after one epoch.
-            first = self.trainer.epoch == 1 and self.trainer.group == 0 and self.cost < CHEAP
+            first = (
+                self.trainer.epoch == 1 and self.trainer.step_in_epoch == 0 and self.cost < CHEAP
+            )
             return first or (self.now() - self.last) * self.number / 100 >= self.cost
         # Fractions of an epoch are rounded to steps: half a step is neither here nor there.
-        slack = 0.5 / len(self.trainer.groups) if self.unit == "epoch" else 0.0
+        slack = 0.5 / len(self.trainer.step_sizes) if self.unit == "epoch" else 0.0
         return self.now() - self.last >= self.number - slack
 
     def saved(self, seconds: float) -> None:

@@ -25,10 +25,10 @@ from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.runs import run
 from nnzoo.runs.run import Resume, Run
-from nnzoo.runs.run_dir import Folder, SaveClock
+from nnzoo.runs.run_dir import Folder, SaveSchedule
 from nnzoo.runs.run_index import SUMMARY, members_of
 from nnzoo.training import ensemble_trainer
-from nnzoo.training.autotune import threads_together
+from nnzoo.training.autotune import ensemble_threads
 from nnzoo.training.ensemble_trainer import Event
 from nnzoo.training.trainer import EpochEnd
 
@@ -94,12 +94,12 @@ class Group:
         """Train all to their end, and yield what happened at once, by the member's place in `members`.
 
         A member that diverges ends alone. stop: asked after each step; when it answers True what is
-        training is saved and the iteration ends. Raises what `run.start` and `run.train` raise.
+        training is saved and the iteration ends. Raises what `run.open_run` and `run.train` raise.
         """
-        going_on = any(member.folder.holds_run for member in self.members) and not fresh
-        if resume == "must" and not going_on:
+        resuming = any(member.folder.holds_run for member in self.members) and not fresh
+        if resume == "must" and not resuming:
             raise CheckpointError(f"--resume must: no checkpoint in {self.path}")
-        if resume == "never" and going_on:
+        if resume == "never" and resuming:
             raise CheckpointError(
                 f"--resume never: {self.path} holds runs; use another name (-s name=…), or --fresh to "
                 "start over (the old folders are kept)"
@@ -113,24 +113,24 @@ class Group:
             if members_of(self.path) != names:
                 self.write_summary()
             yield {0: MemberOpened(first)}
-            beside = first if self.kind == "seed" else None
-            self.sequential_reason = self.sequential_reason or ensemble_trainer.why_not(
+            share_with = first if self.kind == "seed" else None
+            self.sequential_reason = self.sequential_reason or ensemble_trainer.unsupported_reason(
                 [first.trainer]
             )
             if not self.sequential_reason:
                 for i in range(1, len(self.members)):
-                    yield {i: MemberOpened(self._open(i, device, how, fresh, beside))}
+                    yield {i: MemberOpened(self._open(i, device, how, fresh, share_with))}
                 trainers = [member.run.trainer for member in self.members if member.run]
-                self.sequential_reason = ensemble_trainer.why_not(trainers)
+                self.sequential_reason = ensemble_trainer.unsupported_reason(trainers)
             if not self.sequential_reason:
                 yield from self._train_together(stop)
                 return
             for i, member in enumerate(self.members):
                 if member.run is None:
-                    yield {i: MemberOpened(self._open(i, device, how, fresh, beside))}
+                    yield {i: MemberOpened(self._open(i, device, how, fresh, share_with))}
                 for event in self._train_member(member, stop):
                     yield {i: event}
-                self._conclude(member)
+                self._finish(member)
                 if member.state == "interrupted":
                     return
         finally:
@@ -138,10 +138,12 @@ class Group:
                 self._close(member)
 
     def _open(
-        self, i: int, device: torch.device, resume: Resume, fresh: bool, beside: Run | None
+        self, i: int, device: torch.device, resume: Resume, fresh: bool, share_with: Run | None
     ) -> Run:
         member = self.members[i]
-        member.run = run.start(member.config, self.path, device, resume, fresh, beside=beside)
+        member.run = run.open_run(
+            member.config, self.path, device, resume, fresh, share_with=share_with
+        )
         return member.run
 
     def _train_member(self, member: Member, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -162,10 +164,10 @@ class Group:
         train = self.members[0].config.train
         if train.threads == "auto":
             active = [each.trainer for each in runs if not each.trainer.finished]
-            count = threads_together(active) if len(active) > 1 else 1
+            count = ensemble_threads(active) if len(active) > 1 else 1
             train = train.model_copy(update={"threads": count})
         use_threads(train)
-        clock = SaveClock(runs[0].trainer.config.train.save_every, runs[0].trainer)
+        clock = SaveSchedule(runs[0].trainer.config.train.save_every, runs[0].trainer)
         clock.cost *= len(runs)
         unsaved: set[int] = set()
         gone: set[int] = set()
@@ -198,7 +200,7 @@ class Group:
             if stopping:
                 break
         for member in self.members:
-            self._conclude(member)
+            self._finish(member)
 
     def _lost(self, i: int, error: DivergedError) -> DivergedError:
         """A member's training has diverged: what is known of it."""
@@ -208,7 +210,7 @@ class Group:
         member.state, member.error = "diverged", str(error)
         return error
 
-    def _conclude(self, member: Member) -> None:
+    def _finish(self, member: Member) -> None:
         """Take the results of a member that is complete, and close its run."""
         assert member.run is not None
         trainer = member.run.trainer
@@ -221,7 +223,7 @@ class Group:
         if member.state == "waiting":
             member.state = "complete" if trainer.finished else "interrupted"
         if member.state == "complete":
-            member.test = member.run.conclude()
+            member.test = member.run.finish()
         self._close(member)
 
     def _close(self, member: Member) -> None:

@@ -42,7 +42,7 @@ def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
         return []
     return [
         f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
-        f"{epochs} epochs, and the learning rate continues at {trainer.rate_at(trainer.step):.3g}"
+        f"{epochs} epochs, and the learning rate continues at {trainer.lr_at(trainer.step):.3g}"
     ]
 
 
@@ -72,8 +72,8 @@ def how_it_starts(folder: Folder, trainer: Trainer, state: str) -> str:
         return f"no checkpoint in {folder.path}: starting new"
     if state == "resumed":
         inside = (
-            f", step {trainer.group + 1} of {len(trainer.groups)}"
-            if 0 < trainer.group < len(trainer.groups)
+            f", step {trainer.step_in_epoch + 1} of {len(trainer.step_sizes)}"
+            if 0 < trainer.step_in_epoch < len(trainer.step_sizes)
             else ""
         )
         return f"resumed {folder.path} at epoch {trainer.epoch + 1} of {epochs}{inside}"

@@ -95,7 +95,7 @@ def _trial(
     try:
         config = study.config_of(row, str(claim.number))
         yield TrialStart(row, config.train.epochs, claim.resumed)
-        current = run.start(config, study.trials, device)
+        current = run.open_run(config, study.trials, device)
         try:
             _refuse_other_rows(study, current)
             for metrics in _rows(current, stop):

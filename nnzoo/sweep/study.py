@@ -58,7 +58,7 @@ from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.evaluation.tasks import build_task
 from nnzoo.models.network import read_dataset
 from nnzoo.plain_files import file_lock, parse_json, read_plain
-from nnzoo.runs.archive import OLD_STUDY, STUDY, set_aside_study
+from nnzoo.runs.archive import OLD_STUDY, STUDY, archive_study
 from nnzoo.runs.run import free_name
 from nnzoo.sweep.storage import check_place, open_storage, shown
 
@@ -652,7 +652,7 @@ def _holds_study(folder: Path) -> bool:
 def _set_aside(folder: Path) -> str:
     """Move a study and its trials out of the way; returns a note."""
     try:
-        aside = set_aside_study(folder)
+        aside = archive_study(folder)
         (folder / "trials").mkdir(exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot set {folder} aside: {error.strerror}") from None

@@ -32,7 +32,7 @@ from nnzoo.models.cuda import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.plain_files import parse_json, read_plain
 from nnzoo.status import status
-from nnzoo.training.ensemble_trainer import Together
+from nnzoo.training.ensemble_trainer import EnsembleTrainer
 from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.trainer import Trainer
 
@@ -76,7 +76,7 @@ def resolve(
     processes: how many share each batch; what one of them has of it is timed."""
     train = config.train
     kernels = _kernels(train.kernels, network)
-    network.use(train.model_copy(update={"kernels": kernels}), compiled=False)
+    network.configure(train.model_copy(update={"kernels": kernels}), compiled=False)
     precisions: list[Precision] = [train.precision] if train.precision != "auto" else ["fp32"]
     if train.precision == "auto" and network.task.is_classification and native_bf16(network.device):
         precisions.append("bf16")
@@ -153,7 +153,7 @@ def _timed(
     flatten_layers(network.model)
     trainer = Trainer(config, network, splits)
     # Batch norm takes no batch of one row.
-    count = min(trainer.groups[0], max(2, trainer.groups[0] // processes))
+    count = min(trainer.step_sizes[0], max(2, trainer.step_sizes[0] // processes))
     rows = torch.arange(count, device=network.device)
 
     def step(choice: Choice) -> None:
@@ -189,7 +189,7 @@ def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choic
     return seconds
 
 
-def threads_together(trainers: Sequence[Trainer]) -> int:
+def ensemble_threads(trainers: Sequence[Trainer]) -> int:
     """With how many threads several trainers step as one: one or all, whichever was faster; looked up,
     timed and remembered as `resolve` does. The trainers stay as they are."""
     first = trainers[0]
@@ -207,8 +207,8 @@ def threads_together(trainers: Sequence[Trainer]) -> int:
 
     def times() -> dict[Choice, float]:
         copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
-        group = Together(copies)
-        rows = torch.arange(first.groups[0], device=first.device).repeat(len(trainers), 1)
+        group = EnsembleTrainer(copies)
+        rows = torch.arange(first.step_sizes[0], device=first.device).repeat(len(trainers), 1)
         return _race(choices, lambda choice: group.train_step(rows))
 
     doing = "timing threads, once for these networks on this machine"

@@ -23,14 +23,14 @@ from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.library import usable
 from nnzoo.models.ensemble import Stacked, obstacle
 from nnzoo.training.optim import Optimizer
-from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, settled
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, gc_frozen
 
 # Bytes of the confusion matrices that all members count into at once.
 MATRICES = 1 << 30
 Event = StepEnd | EpochEnd | DivergedError
 
 
-def why_not(trainers: Sequence[Trainer]) -> str:
+def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     """Why these trainers do not step as one; empty where they do."""
     first = trainers[0]
     if first.network.compiled is not None:
@@ -42,7 +42,7 @@ def why_not(trainers: Sequence[Trainer]) -> str:
     return obstacle(first.model, first.device)
 
 
-class Together:
+class EnsembleTrainer:
     """Trainers that stand at the same step of the same epoch."""
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
@@ -53,12 +53,12 @@ class Together:
         self.rows = first.splits["train"]
         self.stacked = Stacked([each.model for each in trainers])
         self.stacks = list(self.stacked.parameters.values())
-        self.optimizer = Optimizer.joined([each.optimizer for each in trainers], self.stacks)
+        self.optimizer = Optimizer.stacked([each.optimizer for each in trainers], self.stacks)
         # What is between a batch and the model, and behind it, is the same for all.
         self.network = copy.copy(first.network)
         self.network.compiled = self.stacked
         # Whether all have taken as many steps: a skipped one is not counted.
-        self.even = len({count.steps for count in self.optimizer.counts}) == 1
+        self.in_lockstep = len({count.steps for count in self.optimizer.counts}) == 1
 
     def train_step(self, rows: Tensor) -> dict[int, DivergedError]:
         """One step of each on its rows (members, n) int64, as `Trainer.train_step`; gives the errors
@@ -89,16 +89,16 @@ class Together:
             if good[i]:
                 trainer.note(norms[i], loss[i], float(totals[i]), right[i], rows.shape[1])
             else:
-                self.even = False
+                self.in_lockstep = False
                 try:
-                    self.lend(i)
-                    rate = trainer.rate_at(trainer.step)
+                    self.scatter_gradients(i)
+                    rate = trainer.lr_at(trainer.step)
                     trainer.skip(rate, loss[i], [each[i] for each in buffers])
                 except DivergedError as error:
                     diverged[i] = error
                     continue
             trainer.step += 1
-            trainer.group += 1
+            trainer.step_in_epoch += 1
         return diverged
 
     @torch.no_grad()
@@ -141,19 +141,19 @@ class Together:
         """A step of the optimizers of all whose gradient is finite."""
         known: dict[tuple[int, float], float] = {}
         for each in self.trainers:  # of one config: only a plateau makes a difference
-            if (place := (each.step, each.rate_scale)) not in known:
-                known[place] = each.rate_at(each.step)
-        rates = [known[each.step, each.rate_scale] for each in self.trainers]
-        if self.even and all(good) and len(set(rates)) == 1:
+            if (place := (each.step, each.lr_scale)) not in known:
+                known[place] = each.lr_at(each.step)
+        rates = [known[each.step, each.lr_scale] for each in self.trainers]
+        if self.in_lockstep and all(good) and len(set(rates)) == 1:
             self.optimizer.step(rates[0], norms)
             return
         for i, trainer in enumerate(self.trainers):
             if good[i]:
-                self.lend(i)
+                self.scatter_gradients(i)
                 trainer.optimizer.step(rates[i], [norms[i]])
                 trainer.optimizer.zero_grad()
 
-    def lend(self, i: int) -> None:
+    def scatter_gradients(self, i: int) -> None:
         """Give a trainer's parameters their gradients."""
         for parameter, stack in zip(self.trainers[i].parameters, self.stacks, strict=True):
             parameter.grad = cast(Tensor, stack.grad)[i]
@@ -171,23 +171,23 @@ def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Ev
     slots: list[int] = []
     stack: list[Trainer] = []
     active = {i: each for i, each in enumerate(trainers) if not each.finished}
-    together: Together | None = None
+    together: EnsembleTrainer | None = None
     chosen: list[int] = []
-    with settled():
+    with gc_frozen():
         while active:
-            places = {i: (each.epoch, each.group) for i, each in active.items()}
+            places = {i: (each.epoch, each.step_in_epoch) for i, each in active.items()}
             here = min(places.values())
             ahead = min((place for place in places.values() if place > here), default=None)
             before = chosen, slots
             chosen = [i for i, place in places.items() if place == here]
             passed = {
-                i for i, each in enumerate(trainers) if (each.epoch, each.group) > here
+                i for i, each in enumerate(trainers) if (each.epoch, each.step_in_epoch) > here
             } - lost
             slots = sorted({*chosen, *passed})
             if (chosen, slots) != before:
                 first = active[chosen[0]]
-                stack = [active[i] if i in chosen else _stand_in(first) for i in slots]
-                together = Together(stack) if len(stack) > 1 else None
+                stack = [active[i] if i in chosen else _placeholder(first) for i in slots]
+                together = EnsembleTrainer(stack) if len(stack) > 1 else None
             for happened in _to_end_of_epoch(stack, together, ahead):
                 told = {i: e for i, e in zip(slots, happened, strict=True) if i in chosen}
                 yield told
@@ -202,45 +202,45 @@ def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Ev
                     break
 
 
-def _stand_in(trainer: Trainer) -> Trainer:
+def _placeholder(trainer: Trainer) -> Trainer:
     """A trainer that computes what this one does, and of which nothing is kept."""
     copied = copy.copy(trainer)
     copied.model = copy.deepcopy(trainer.model)
     copied.parameters = list(copied.model.parameters())
     native = trainer.network.native and usable(trainer.device)
     copied.optimizer = Optimizer(trainer.config.optim, copied.model, native)
-    rate = trainer.rate_at(trainer.step)
+    rate = trainer.lr_at(trainer.step)
     copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(rate)))
     copied.sums = copy.deepcopy(trainer.sums)
-    copied.stands_in = True
+    copied.is_placeholder = True
     return copied
 
 
 def _to_end_of_epoch(
-    trainers: list[Trainer], together: Together | None, ahead: tuple[int, int] | None
+    trainers: list[Trainer], together: EnsembleTrainer | None, ahead: tuple[int, int] | None
 ) -> Iterator[list[Event]]:
     """The steps of trainers that stand at the same place, as far as others stand (epoch, group), and
     the end of the epoch; an event each."""
     first = trainers[0]
-    count = len(first.groups)
+    count = len(first.step_sizes)
     orders = [epoch_order(each.rows, each.config.seed, each.epoch) for each in trainers]
-    parts = torch.stack(orders).to(first.device).split(first.groups, 1)
+    parts = torch.stack(orders).to(first.device).split(first.step_sizes, 1)
     for trainer in trainers:
         trainer.network.train()
     last = time.perf_counter()
-    while first.group < count and (first.epoch, first.group) != ahead:
-        rows = parts[first.group]
+    while first.step_in_epoch < count and (first.epoch, first.step_in_epoch) != ahead:
+        rows = parts[first.step_in_epoch]
         diverged = together.train_step(rows) if together else _alone(first, rows[0])
         # Each has its share of the time, so that those of all add up to what has passed.
         now = time.perf_counter()
         happened: list[Event] = []
         for i, trainer in enumerate(trainers):
             trainer.elapsed += (now - last) / len(trainers)
-            step = StepEnd(trainer.epoch + 1, trainer.group, count, trainer.step)
+            step = StepEnd(trainer.epoch + 1, trainer.step_in_epoch, count, trainer.step)
             happened.append(diverged.get(i, step))
         last = now
         yield happened
-    if first.group == count:
+    if first.step_in_epoch == count:
         validated = together.validate() if together else [None]
         yield [_finish_epoch(each, val) for each, val in zip(trainers, validated, strict=True)]
 
@@ -254,8 +254,8 @@ def _alone(trainer: Trainer, rows: Tensor) -> dict[int, DivergedError]:
 
 
 def _finish_epoch(trainer: Trainer, validated: dict[str, Any] | None) -> Event:
-    if trainer.stands_in:
-        trainer.epoch, trainer.group, trainer.elapsed = trainer.epoch + 1, 0, 0.0
+    if trainer.is_placeholder:
+        trainer.epoch, trainer.step_in_epoch, trainer.elapsed = trainer.epoch + 1, 0, 0.0
         return EpochEnd({}, False, [])
     try:
         return trainer.finish_epoch(validated)

@@ -90,7 +90,7 @@ class Optimizer:
 
     def step(self, rate: float, norms: Sequence[float]) -> None:
         """One step on the gradients in `.grad`, whose norms these are, clipped to `clip.norm`."""
-        scales = [norm_scale(norm, self.options.clip) for norm in norms]
+        scales = [clip_divisor(norm, self.options.clip) for norm in norms]
         for count in self.counts:
             count.steps += 1
         every = self.gradients()
@@ -164,7 +164,7 @@ class Optimizer:
             parameter.grad = None
 
     @classmethod
-    def joined(cls, optimizers: Sequence[Optimizer], stacks: Sequence[Tensor]) -> Optimizer:
+    def stacked(cls, optimizers: Sequence[Optimizer], stacks: Sequence[Tensor]) -> Optimizer:
         """One optimizer for several members at once; what theirs remember becomes a part of it.
 
         stacks: (members, *shape) of each parameter, in the order of the model's. A step of it is a step
@@ -373,9 +373,7 @@ _SHAPES: dict[str, Callable[[Any, float, int, int], float]] = {
 }
 
 
-def rate_factor(
-    options: ScheduleOptions, step: int, total_steps: int, steps_per_epoch: int
-) -> float:
+def lr_factor(options: ScheduleOptions, step: int, total_steps: int, steps_per_epoch: int) -> float:
     """By what the learning rate is multiplied in a step (from 0) of `total_steps`.
 
     The warm-up comes first; the schedule's shape runs over the steps that follow it.
@@ -387,7 +385,7 @@ def rate_factor(
     return _SHAPES[options.name](options, progress, step - warmup, steps_per_epoch)
 
 
-def norm_scale(norm: float, clip: ClipOptions | None) -> float | None:
+def clip_divisor(norm: float, clip: ClipOptions | None) -> float | None:
     """By what gradients of this norm are divided to be clipped; None where they stay."""
     if clip is None or clip.norm is None or norm <= clip.norm:
         return None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,25 +23,25 @@ from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.augment import Draws, augment
 from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all, sharing
 from nnzoo.data.dataset import Split
-from nnzoo.distributed import ALONE, Joined, Processes
+from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.kernels.library import usable
 from nnzoo.models.ensemble import draws
-from nnzoo.models.network import Network, check_leaves
+from nnzoo.models.network import Network, check_state_dict
 from nnzoo.training import diagnostics
 from nnzoo.training.norm_statistics import renew_statistics, resolve_statistics
-from nnzoo.training.optim import Optimizer, rate_factor
+from nnzoo.training.optim import Optimizer, lr_factor
 
 
 @dataclass(frozen=True)
 class StepEnd:
-    """One optimizer step was taken. `step` counts from 1 over the run, `group` within the epoch."""
+    """One optimizer step was taken. `step` counts from 1 over the run, `step_in_epoch` within the epoch."""
 
     epoch: int
-    group: int
-    groups: int
+    step_in_epoch: int
+    steps_per_epoch: int
     step: int
 
 
@@ -56,7 +56,7 @@ class EpochEnd:
 
 
 @contextmanager
-def settled() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """What stands before training is left out of Python's searches for unreachable objects, each of which
     takes 50 ms where torch is loaded: 1 % of an LSTM's steps."""
     gc.freeze()
@@ -76,7 +76,7 @@ class Trainer:
 
     def __init__(
         self, config: RunConfig, network: Network, splits: dict[str, Split],
-        processes: Processes = ALONE,
+        processes: SingleProcess = SINGLE,
     ) -> None:  # fmt: skip
         self.config = config
         self.processes = processes
@@ -91,7 +91,7 @@ class Trainer:
         self.optimizer = Optimizer(config.optim, self.model, native)
         train = config.train
         self.rows = len(splits["train"])
-        self.groups = batch_sizes(self.rows, train.batch_size * train.accumulate)
+        self.step_sizes = batch_sizes(self.rows, train.batch_size * train.accumulate)
         statistics = resolve_statistics(
             train.norm_statistics, self.model, self.rows, train.batch_size
         )
@@ -99,16 +99,16 @@ class Trainer:
         self.augment = getattr(config.data, "augment", None)
         self.sums = RunningLoss(self.task.is_classification)
         self.epoch = 0
-        self.group = 0
+        self.step_in_epoch = 0
         self.step = 0
         self.elapsed = 0.0
-        self.rate_scale = 1.0
-        self.flat_epochs = 0
+        self.lr_scale = 1.0
+        self.plateau_epochs = 0
         self.best_epoch = 0
         self.best_value: float | None = None
         self.best_weights: dict[str, Tensor] = {}
-        self.stale_epochs = 0
-        self.stale_value: float | None = None
+        self.epochs_without_improvement = 0
+        self.reference_value: float | None = None
         self.skipped = 0
         self.skipped_in_row = 0
         self.norm: float | None = None
@@ -116,43 +116,43 @@ class Trainer:
         self.norm_max = 0.0
         self.first_loss: float | None = None
         self.trivial_loss: float | None = None
-        self.told: set[tuple[str, str]] = set()
-        self.stands_in = False
+        self.reported: set[tuple[str, str]] = set()
+        self.is_placeholder = False
         """Whether nothing of it is kept: see `together.events`."""
         # Seconds of a step as it was timed when the run's threads were chosen.
         self.timed_step: float | None = None
 
     @property
     def total_steps(self) -> int:
-        return self.config.train.epochs * len(self.groups)
+        return self.config.train.epochs * len(self.step_sizes)
 
     @property
     def stopped_early(self) -> bool:
         early = self.config.train.early_stopping
-        return early is not None and self.stale_epochs >= early.patience
+        return early is not None and self.epochs_without_improvement >= early.patience
 
     @property
     def finished(self) -> bool:
         return self.epoch >= self.config.train.epochs or self.stopped_early
 
-    def rate_at(self, step: int) -> float:
+    def lr_at(self, step: int) -> float:
         """The learning rate of a step, from 0."""
         optim = self.config.optim
-        factor = rate_factor(optim.schedule, step, self.total_steps, len(self.groups))
-        return optim.lr * factor * self.rate_scale
+        factor = lr_factor(optim.schedule, step, self.total_steps, len(self.step_sizes))
+        return optim.lr * factor * self.lr_scale
 
     def events(self) -> Iterator[StepEnd | EpochEnd]:
         """Train from the current position to the end. Stopping between events loses nothing."""
-        with settled():
+        with gc_frozen():
             while not self.finished:
                 started = time.perf_counter() - self.elapsed
                 order = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
-                groups = order.split(self.groups)
+                groups = order.split(self.step_sizes)
                 self.network.train()
-                while self.group < len(groups):
-                    self.train_step(groups[self.group])
+                while self.step_in_epoch < len(groups):
+                    self.train_step(groups[self.step_in_epoch])
                     self.elapsed = time.perf_counter() - started
-                    yield StepEnd(self.epoch + 1, self.group, len(groups), self.step)
+                    yield StepEnd(self.epoch + 1, self.step_in_epoch, len(groups), self.step)
                 yield self.finish_epoch()
 
     def train_step(self, rows: Tensor) -> None:
@@ -163,23 +163,23 @@ class Trainer:
         """
         if self.draws:
             seed_all(derive(self.config.seed, "step", self.step), self.device)
-        rate = self.rate_at(self.step)
+        rate = self.lr_at(self.step)
         self.optimizer.zero_grad()
         parts = rows.split(batch_sizes(len(rows), self.config.train.batch_size))
-        shares = [Share(*self.processes.bounds(len(part)), len(part)) for part in parts]
+        shares = [Share(*self.processes.shard_range(len(part)), len(part)) for part in parts]
         batches = [self.splits["train"].batch(share.of(part))
                    for share, part in zip(shares, parts, strict=True)]  # fmt: skip
         weights = [self.task.denominator(y) for _, y in batches]
-        total = sum(weights) if self.processes.alone else self.weight(rows)
+        total = sum(weights) if not self.processes.is_distributed else self.weight(rows)
         buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skips else []
         outcomes = []
         for i, (x, y) in enumerate(batches):
             if self.augment is not None:
                 seed = derive(self.config.seed, "augment", self.step, i)
                 generator = torch.Generator().manual_seed(seed)
-                share = None if self.processes.alone else shares[i]
+                share = None if not self.processes.is_distributed else shares[i]
                 x = augment(x, self.augment, Draws(generator, share=share))
-            with nullcontext() if self.processes.alone else sharing(shares[i]):
+            with nullcontext() if not self.processes.is_distributed else sharing(shares[i]):
                 output = self.network(x)
             outcome = self.task.compute_loss(output, y, [total])
             outcome.backward()
@@ -187,7 +187,7 @@ class Trainer:
         numbers = [outcome.to_lists() for outcome in outcomes]
         loss: float = sum(losses[0] for losses, _ in numbers)
         right: float = sum(hits[0] for _, hits in numbers)
-        if isinstance(self.processes, Joined):
+        if isinstance(self.processes, ProcessGroup):
             loss, right = self.processes.add_gradients(self.parameters, loss, right)
         (norm,) = self.optimizer.norms()
         if math.isfinite(norm) and math.isfinite(loss):
@@ -196,7 +196,7 @@ class Trainer:
         else:
             self.skip(rate, loss, buffers)
         self.step += 1
-        self.group += 1
+        self.step_in_epoch += 1
 
     def weight(self, rows: Tensor) -> Tensor | float:
         """What the summed loss of some training rows, whoever has them, is divided by."""
@@ -218,7 +218,7 @@ class Trainer:
         splits: whatever fails in a run fails here."""
         order = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
         self.network.train()
-        self.train_step(order.split(self.groups)[0])
+        self.train_step(order.split(self.step_sizes)[0])
         first = torch.zeros(1, dtype=torch.int64, device=self.device)
         for name, split in self.splits.items():
             if name != "train":
@@ -292,16 +292,16 @@ class Trainer:
             self.renew_statistics()
         seconds = self.elapsed
         self.epoch += 1
-        self.group = 0
+        self.step_in_epoch = 0
         self.elapsed = 0.0
         row: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
-            "lr": self.rate_at(self.step - 1),
+            "lr": self.lr_at(self.step - 1),
         }
         row |= {f"train_{name}": value for name, value in self.sums.compute().items()}
         self.sums = RunningLoss(self.task.is_classification)
-        row["gradient_norm"] = self.norm_sum / max(1, len(self.groups) - self.skipped)
+        row["gradient_norm"] = self.norm_sum / max(1, len(self.step_sizes) - self.skipped)
         row["gradient_norm_max"] = self.norm_max
         self.norm_sum = self.norm_max = 0.0
         if self.skips:
@@ -318,7 +318,7 @@ class Trainer:
             "seconds": round(seconds, 4),
         }
         # What follows from it is decided alike, also where processors round otherwise.
-        row = self.processes.tell(lambda: row)
+        row = self.processes.broadcast_object(lambda: row)
         best = self.compare(row)
         return EpochEnd(row, best, findings)
 
@@ -329,7 +329,7 @@ class Trainer:
             rows = epoch_order(self.rows, self.config.seed, self.epoch).to(self.device)
             batch_size = self.config.train.batch_size
             renew_statistics(self.network, self.splits["train"], rows, batch_size)
-            self.processes.spread(list(self.model.buffers()))
+            self.processes.broadcast(list(self.model.buffers()))
 
     def look(self, row: dict[str, Any], seconds: float) -> list[diagnostics.Finding]:
         """What is newly found wrong; where it is time, gradient norms by layer go into the row. seconds:
@@ -340,17 +340,17 @@ class Trainer:
         found = diagnostics.diagnose_epoch(row, start, self.config)
         found += diagnostics.without_gradient(sorted(self.optimizer.without_gradient))
         if self.timed_step is not None:
-            timed = len(self.groups) * self.timed_step
+            timed = len(self.step_sizes) * self.timed_step
             found += diagnostics.diagnose_speed(seconds, timed, self.config)
-        if diagnostics.due(self.epoch, len(self.groups)):
+        if diagnostics.due(self.epoch, len(self.step_sizes)):
             seen = diagnostics.look_at(self.network, self.splits["train"])
             row["gradient_norms"] = seen.gradients()
             found += diagnostics.diagnose(seen, self.config)
         if self.epoch == 1 < self.config.train.epochs:
             # A gate that forgets at first learns not to.
             found = [each for each in found if each.layer != "time"]
-        found = [each for each in found if (each.kind, each.layer) not in self.told]
-        self.told |= {(each.kind, each.layer) for each in found}
+        found = [each for each in found if (each.kind, each.layer) not in self.reported]
+        self.reported |= {(each.kind, each.layer) for each in found}
         return found
 
     def compare(self, row: dict[str, Any]) -> bool:
@@ -364,10 +364,10 @@ class Trainer:
         early = self.config.train.early_stopping
         # Compared with the last value that counted: small gains may add up to one that does.
         threshold = early.min_delta if early else 0.0
-        if measured and self.gain(value, self.stale_value) > threshold:
-            self.stale_value, self.stale_epochs = value, 0
+        if measured and self.gain(value, self.reference_value) > threshold:
+            self.reference_value, self.epochs_without_improvement = value, 0
         else:
-            self.stale_epochs += 1
+            self.epochs_without_improvement += 1
         self.plateau(better and measured)
         if better:
             # Anything is better than nan, which compares with nothing.
@@ -398,24 +398,37 @@ class Trainer:
         schedule = self.config.optim.schedule
         if not isinstance(schedule, PlateauOptions):
             return
-        self.flat_epochs = 0 if better else self.flat_epochs + 1
-        if self.flat_epochs >= schedule.patience:
-            self.rate_scale = max(self.rate_scale * schedule.gamma, schedule.floor)
-            self.flat_epochs = 0
+        self.plateau_epochs = 0 if better else self.plateau_epochs + 1
+        if self.plateau_epochs >= schedule.patience:
+            self.lr_scale = max(self.lr_scale * schedule.gamma, schedule.floor)
+            self.plateau_epochs = 0
 
     # Position, for checkpoints.
 
-    _POSITION = (
-        "epoch", "group", "step", "elapsed", "rate_scale", "flat_epochs", "best_epoch",
-        "best_value", "stale_epochs", "stale_value", "skipped", "skipped_in_row",
-        "norm_sum", "norm_max", "first_loss",
-    )  # fmt: skip
+    _POSITION: ClassVar = {
+        "epoch": "epoch",
+        "group": "step_in_epoch",
+        "step": "step",
+        "elapsed": "elapsed",
+        "lr_scale": "lr_scale",
+        "plateau_epochs": "plateau_epochs",
+        "best_epoch": "best_epoch",
+        "best_value": "best_value",
+        "epochs_without_improvement": "epochs_without_improvement",
+        "reference_value": "reference_value",
+        "skipped": "skipped",
+        "skipped_in_row": "skipped_in_row",
+        "norm_sum": "norm_sum",
+        "norm_max": "norm_max",
+        "first_loss": "first_loss",
+    }
+    """The checkpoint's key of each attribute."""
 
     def state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, but the weights."""
         return {
-            "position": {name: getattr(self, name) for name in self._POSITION},
-            "optimizer": self.optimizer.state_dict(self.rate_at(self.step)),
+            "position": {key: getattr(self, name) for key, name in self._POSITION.items()},
+            "optimizer": self.optimizer.state_dict(self.lr_at(self.step)),
             "sums": self.sums.state(),
         }
 
@@ -427,30 +440,30 @@ class Trainer:
         state = state if isinstance(state, dict) else {}
         position, sums = state.get("position"), state.get("sums")
         optimizer = state.get("optimizer")
-        own = {name: getattr(self, name) for name in self._POSITION}
-        if not _alike(position, own) or not 0 <= position["group"] <= len(self.groups):
+        own = {key: getattr(self, name) for key, name in self._POSITION.items()}
+        if not same_structure(position, own) or not 0 <= position["group"] <= len(self.step_sizes):
             raise CheckpointError(f"{source}: its position does not fit this run")
-        if not _alike(optimizer, self.optimizer.state_dict(self.config.optim.lr)):
+        if not same_structure(optimizer, self.optimizer.state_dict(self.config.optim.lr)):
             raise CheckpointError(f"{source}: the optimizer's state does not fit this run")
-        if not _alike(sums, self.sums.state()):
+        if not same_structure(sums, self.sums.state()):
             raise CheckpointError(f"{source}: its running sums do not fit this run")
         best_weights = best_weights if isinstance(best_weights, dict) else {}
         if best_weights or position["best_epoch"]:
-            check_leaves(self.model, best_weights, f"{source}, best_model")
-        for name in self._POSITION:
-            setattr(self, name, position[name])
+            check_state_dict(self.model, best_weights, f"{source}, best_model")
+        for key, name in self._POSITION.items():
+            setattr(self, name, position[key])
         self.optimizer.load_state_dict(optimizer)
         self.sums.load(state["sums"])
         self.best_weights = {name: t.to(self.device) for name, t in best_weights.items()}
 
 
-def _alike(value: Any, pattern: Any) -> bool:
+def same_structure(value: Any, pattern: Any) -> bool:
     """Whether two trees have the same keys, and tensors and numbers of the same shape and type."""
     if isinstance(pattern, dict):
         return (
             isinstance(value, dict)
             and value.keys() == pattern.keys()
-            and all(_alike(value[key], pattern[key]) for key in pattern)
+            and all(same_structure(value[key], pattern[key]) for key in pattern)
         )
     if isinstance(pattern, Tensor):
         return isinstance(value, Tensor) and (value.shape, value.dtype) == (

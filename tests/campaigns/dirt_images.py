@@ -194,7 +194,7 @@ OPERATIONS: dict[str, Callable[[Files, np.random.Generator], str]] = {
                  two_validation_folders, deeper, repeated, table_beside)
 }  # fmt: skip
 # These move what the others look for, so each is a case of its own.
-ALONE = {"part_names", "wrapper", "masks", "modes", "wide_integers", "unlabelled_test", "upper_case",
+SINGLE = {"part_names", "wrapper", "masks", "modes", "wide_integers", "unlabelled_test", "upper_case",
          "class_form", "deeper"}  # fmt: skip
 
 
@@ -203,11 +203,11 @@ def images_case(seed: int, only: str | None = None) -> Case:
     rng = np.random.default_rng(seed)
     files = clean_folder(rng)
     picked = [str(name) for name in rng.choice(list(OPERATIONS), size=2, replace=False)]
-    if rng.random() < 0.6 or len(ALONE & {*picked}) > 1:
+    if rng.random() < 0.6 or len(SINGLE & {*picked}) > 1:
         picked = picked[:1]
     picked = [only] if only else picked
     # Pixels are written anew before files are broken or others put beside them, names last.
-    picked.sort(key=lambda name: (name not in ("modes", "wide_integers"), name in ALONE))
+    picked.sort(key=lambda name: (name not in ("modes", "wide_integers"), name in SINGLE))
     case = Case(clean={f"photos/{name}": content for name, content in files.items()})
     for name in picked:
         case.names[name] = OPERATIONS[name](files, rng)

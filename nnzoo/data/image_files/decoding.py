@@ -304,7 +304,7 @@ def _decode(
 
 @contextmanager
 def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
-    """Processes that wait for their share of the files, and where their errors go; none is left behind."""
+    """SingleProcess that wait for their share of the files, and where their errors go; none is left behind."""
     # From where this process imports; -P: never from the folder that it was started in.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     workers: list[tuple[subprocess.Popen[str], Any]] = []
