@@ -93,7 +93,7 @@ class Run:
         current = {name: t.clone() for name, t in self.network.model.state_dict().items()}
         self.network.model.load_state_dict(self.trainer.best_weights)
         prepared = self.trainer.splits.get(split)
-        report = measure(self.network, self.dataset, split, prepared, self.trainer.processes)
+        report = evaluate_split(self.network, self.dataset, split, prepared, self.trainer.processes)
         self.network.model.load_state_dict(current)
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
@@ -112,11 +112,11 @@ class Run:
         return result
 
 
-def measure(
+def evaluate_split(
     network: Network, dataset: Dataset, split: str, prepared: Split | None = None,
     processes: SingleProcess = SINGLE,
 ) -> dict[str, Any]:  # fmt: skip
-    """Exact metrics of one split share_with its baseline; raises DataError where it has no rows."""
+    """Exact metrics of one split beside its baseline; raises DataError where it has no rows."""
     if split not in dataset.splits:
         raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
@@ -141,7 +141,7 @@ def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
 
 
 @locates_errors
-def start(
+def open_run(
     config: RunConfig,
     out: Path,
     device: torch.device,
@@ -296,7 +296,7 @@ def _position(folder: Folder, config: RunConfig) -> int:
     try:
         content, _ = folder.load()
         stored = from_dict(content["config"], str(folder.last))
-        other = differences(stored, inherit_auto_values(config, stored))
+        other = config_diff(stored, inherit_auto_values(config, stored))
         return -1 if other else int(content["trainer"]["position"]["step"])
     except (NnzooError, LookupError, TypeError, ValueError):
         return -1  # the one that leads will say why, if it is this one
@@ -355,7 +355,7 @@ def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
     return notes
 
 
-def differences(old: RunConfig, new: RunConfig) -> list[str]:
+def config_diff(old: RunConfig, new: RunConfig) -> list[str]:
     """A line for each key that makes two configurations two runs.
 
     Where the data lies is left out: its fingerprint tells whether it is the same.
@@ -377,7 +377,7 @@ def _value(values: dict[str, Any], key: str) -> str:
 def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
     """`config`, if it is the one the network was trained with; raises UsageError."""
     config = inherit_auto_values(config, network.config)
-    differing = differences(network.config, config)
+    differing = config_diff(network.config, config)
     if differing:
         raise UsageError(f"{source} was trained with another config:\n" + "\n".join(differing))
     return config
@@ -385,19 +385,19 @@ def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
 
 def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, folder: Folder) -> None:
     """Raise UsageError naming the keys in which the folder's run, of `network`, is another one."""
-    differing = differences(network.config, config)
+    differing = config_diff(network.config, config)
     if not differing and dataset.fingerprint() != network.data_spec.fingerprint:
         differing = ["  data: other rows or values there than here"]
     if differing:
         raise UsageError(
-            f"{folder.path} holds a run of another config. Train this one share_with it: "
+            f"{folder.path} holds a run of another config. Train this one beside it: "
             f"-s name={free_name(folder.path)}; or start over: --fresh (the old folder is kept)\n"
             + "\n".join(differing)
         )
 
 
 def free_name(path: Path) -> str:
-    """The first of name-2, name-3, … that is not taken share_with a run's folder."""
+    """The first of name-2, name-3, … that is not taken beside a run's folder."""
     stem = re.sub(r"-\d{1,3}$", "", path.name)[:95]
     return next(
         name for i in itertools.count(2) if not path.with_name(name := f"{stem}-{i}").exists()
@@ -412,7 +412,7 @@ def recorded_notes(notes: Sequence[str]) -> list[str]:
 
 
 def environment(network: Network, processes: int = 1) -> dict[str, Any]:
-    """What a run's config.yaml records share_with the configuration."""
+    """What a run's config.yaml records beside the configuration."""
     by = {"launch": torchrun_id()} if torchrun_id() else {}
     return {
         "nnzoo": __version__,
@@ -433,7 +433,7 @@ def environment(network: Network, processes: int = 1) -> dict[str, Any]:
 def save(run: Run) -> None:
     """Write last.pt, and then best.pt where there is a better one.
 
-    last.pt holds the best weights too: where a crash comes in between, `start` writes best.pt.
+    last.pt holds the best weights too: where a crash comes in between, `open_run` writes best.pt.
     Raises CheckpointError, or DivergedError rather than to save weights that are no numbers.
     """
     trainer = run.trainer
