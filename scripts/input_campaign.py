@@ -37,8 +37,8 @@ from hypothesis import strategies as st
 
 from nnzoo.config import RunConfig, load_config, yaml_parser
 from nnzoo.config.formatting import option_table, to_yaml
-from nnzoo.config.load import REGISTRIES, bundled_configs, from_dict
-from nnzoo.config.registry import DOCUMENTED_OPTIONS
+from nnzoo.config.load import bundled_configs, from_dict
+from nnzoo.config.registry import DOCUMENTED_OPTIONS, REGISTRIES
 from nnzoo.errors import ConfigError, NnzooError, UsageError
 
 BLOCK = 250  # cases of one forked process

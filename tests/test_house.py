@@ -20,13 +20,15 @@ LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status nnzoo.text
     nnzoo.plain_files
-    nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
+    nnzoo.distributed nnzoo.extras nnzoo.gpu nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options
-    nnzoo.gpu nnzoo.config.registry nnzoo.config.sweep_space
-    nnzoo.config.json_schema
+    nnzoo.config.registry nnzoo.config.source_map
+    nnzoo.config.renamed_keys nnzoo.config.json_schema
     nnzoo.config.hints
-    nnzoo.config.load
-    nnzoo.config.formatting nnzoo.config
+    nnzoo.config.sections
+    nnzoo.config.sweep_space
+    nnzoo.config.run_config
+    nnzoo.config.load nnzoo.config.formatting nnzoo.config
     nnzoo.config.default_space
     nnzoo.evaluation.observations
     nnzoo.kernels nnzoo.kernels.build nnzoo.kernels.openmp

@@ -65,9 +65,9 @@ def test_a_default_is_blamed_on_the_section_that_could_hold_it(table: Path, nnzo
     result = nnzoo("train", "t.yaml", "-s", "train.early_stopping.patience=2")
     assert "--set  train.early_stopping  needs validation rows" in result.err
     config = load_config("t.yaml")
-    assert config.place("data.target") == "t.yaml:3:3"
-    assert config.place("optim.lr") == config.place("") == "t.yaml"
-    assert config.place("model.hidden[0]") == "t.yaml:6:29"
+    assert config.location("data.target") == "t.yaml:3:3"
+    assert config.location("optim.lr") == config.location("") == "t.yaml"
+    assert config.location("model.hidden[0]") == "t.yaml:6:29"
 
 
 def test_python_sees_the_same_place(table: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_file_without_a_sweep_has_none() -> None:
 
 def test_keys_inside_each_other_are_checked_in_every_company() -> None:
     space = "{model: [mlp, {name: mlp, norm: batch}], model.dropout: [0.1]}"
-    found = list(sweep(space).companies("model.dropout"))
+    found = list(sweep(space).parent_choices("model.dropout"))
     assert found == [(("model", "mlp"),), (("model", {"name": "mlp", "norm": "batch"}),)]
     ((where, path, message),) = faults("{model: [mlp, cnn], model.hidden: [[3], [4]]}")
     assert (where, path) == ("f.yaml:4:44", "sweep.space.model.hidden")
@@ -175,7 +175,7 @@ def test_a_range_is_of_whole_numbers_where_the_language_takes_no_others() -> Non
         "{train.batch_size: {low: 8, high: 64, log: true}, optim.lr: {low: 1, high: 2},"
         " model.dropout: {low: 0, high: 0.5}, train.epochs: {low: 1, high: 2}}"
     )
-    assert found.whole == {"train.batch_size", "train.epochs"}
+    assert found.integer_keys == {"train.batch_size", "train.epochs"}
 
 
 def test_a_grid_has_every_combination_once() -> None:
@@ -184,7 +184,7 @@ def test_a_grid_has_every_combination_once() -> None:
         " model.norm: [none, batch]}", more="  sampler: grid\n",
     )  # fmt: skip
     assert (found.grid_size, found.trials) == (4 * 3 * 2, 24)
-    places = [tuple(found.grid(i).values()) for i in range(24)]
+    places = [tuple(found.grid_point(i).values()) for i in range(24)]
     assert len(set(places)) == 24
     assert all(0 <= a < 2 and 0 <= b < 3 and 0 <= c < 4 for a, b, c in places)
 

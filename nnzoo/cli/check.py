@@ -61,8 +61,8 @@ def check(
 
 def _describe_data(config: RunConfig) -> list[str]:
     """Lines on the data, as far as they are there; raises ConfigError for keys that do not fit them."""
-    from nnzoo.config.load import locates_errors
     from nnzoo.config.registry import DATA
+    from nnzoo.config.run_config import locates_errors
 
     @locates_errors
     def describe(config: RunConfig) -> list[str]:

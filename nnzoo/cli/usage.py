@@ -87,8 +87,8 @@ _OPTIONS = {
 
 def key_of(word: str) -> str | None:
     """The dotted key that a word stands for: the key itself, its last part, or a synonym."""
-    from nnzoo.config.load import REGISTRIES
     from nnzoo.config.options import Options
+    from nnzoo.config.registry import REGISTRIES
     from nnzoo.config.synonyms import KEYS
     from nnzoo.config.train_options import TrainOptions
 
@@ -141,8 +141,8 @@ def complete_config(incomplete: str) -> list[str]:
 def complete_key(incomplete: str) -> list[str]:
     """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
     from nnzoo.config.formatting import option_table
-    from nnzoo.config.load import REGISTRIES
     from nnzoo.config.options import Options
+    from nnzoo.config.registry import REGISTRIES
     from nnzoo.config.train_options import TrainOptions
 
     names = {"name=", "seed="}

@@ -21,6 +21,9 @@ from nnzoo.config.options import (
     sanity_limit,
 )
 
+# Keys of `data` that are paths; relative ones are relative to the config file.
+PATH_KEYS = ("path", "test_path", "root")
+
 Column = str | int
 Columns = Annotated[list[Column], Field(min_length=1)]
 Steps = Annotated[PositiveInt, sanity_limit(10_000_000)]

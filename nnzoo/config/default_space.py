@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.config.load import RunConfig
 from nnzoo.config.model_options import CnnOptions, MlpOptions, RecurrentOptions
+from nnzoo.config.run_config import RunConfig
 
 
 def default_space(config: RunConfig) -> dict[str, Any]:

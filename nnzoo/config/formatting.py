@@ -13,8 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from nnzoo.config import yaml_parser
 from nnzoo.config.json_schema import default_text, describe_type
-from nnzoo.config.load import RunConfig
 from nnzoo.config.options import Options
+from nnzoo.config.run_config import RunConfig
 
 
 def resolved_lines(config: RunConfig) -> list[str]:

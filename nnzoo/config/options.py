@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -15,9 +15,20 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
-def option(default: Any, description: str, **constraints: Any) -> Any:
-    """A field with its documented meaning; `...` as default makes the key required."""
-    return Field(default, description=description, **constraints)
+def option(default: Any, description: str, formerly: str = "", **constraints: Any) -> Any:
+    """A field with its documented meaning; `...` as default makes the key required.
+
+    formerly: the key's name before it was renamed; files may keep that name (see renamed_keys.py).
+    """
+    extra: Any = {"formerly": formerly} if formerly else None
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
+
+
+def nested_options(annotation: Any) -> list[type[Options]]:
+    """The option classes inside a field's annotation, such as `X | None` or a union of schedules."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Options) else []
+    return [options for part in get_args(annotation) for options in nested_options(part)]
 
 
 def field_error(field: str, message: str) -> PydanticCustomError:

@@ -1,13 +1,13 @@
-"""The shelves: which names `model`, `data` and `optim` may take, and what each means.
+"""Registries of models, data sources and optimizers: name -> options class and builder.
 
-An entry names its options class and, as text, the function or class that builds it, so that
-listing a shelf never imports torch. Other packages add to `model` and `data` with an entry point
-in the group `nnzoo.models` or `nnzoo.data` whose object is an `Entry`.
+An entry names its builder as text, "package.module:attribute", so that listing a registry never
+imports torch. Other packages add to `model` and `data` with an entry point in the group
+`nnzoo.models` or `nnzoo.data` whose object is an `Entry`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
@@ -23,9 +23,8 @@ from nnzoo.errors import NnzooError, PluginError, UsageError
 class Entry:
     """options: the pydantic class; target: "package.module:attribute", imported when built.
 
-    describe: of a data source, a function in the same form that takes the options and gives lines on
-    the data for `nnzoo check`, without torch; it raises DataError where they cannot train, ConfigError
-    for keys that do not fit them.
+    describe: for a data source, a function in the same form that maps options to lines about the data
+    for `nnzoo check`, without torch; it raises DataError or ConfigError if the data cannot train.
     """
 
     options: type[Options]
@@ -33,7 +32,7 @@ class Entry:
     describe: str = ""
 
     def description(self, options: Options) -> list[str]:
-        """Lines on the data of some options; none where the source does not describe itself."""
+        """Lines about the data for `nnzoo check`; none if the source does not describe itself."""
         if not self.describe:
             return []
         module, _, attribute = self.describe.partition(":")
@@ -41,7 +40,7 @@ class Entry:
         return lines
 
     def load(self) -> Any:
-        """What builds it; raises PluginError where another package's cannot be imported."""
+        """Import the builder; raises PluginError if another package's cannot be imported."""
         module, _, attribute = self.target.partition(":")
         if _package(self.target) in ("nnzoo", "torch"):
             return getattr(import_module(module), attribute)
@@ -57,19 +56,18 @@ class Entry:
 
 
 LOADED_PLUGINS: set[str] = set()
-"""The targets ("package.module:attribute") of other packages that this process uses."""
+"""Targets ("package.module:attribute") of other packages that this process has imported."""
 
 
 def plugin_error(error: BaseException) -> PluginError | None:
-    """`error` as the error of the other package whose code raised it, or called what did; None where
-    that was nnzoo's own."""
+    """Wrap an error that was raised in, or called from, another package's code; None for nnzoo's own."""
     packages = set(map(_package, LOADED_PLUGINS))
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         module = frame.f_globals.get("__name__", "")
         if _package(module) in packages:
             name = frame.f_code.co_qualname
-            place = module if name == "<module>" else f"{module}:{name}"
-            return PluginError(f"in {place}, line {line}: {type(error).__name__}: {error}")
+            function = module if name == "<module>" else f"{module}:{name}"
+            return PluginError(f"in {function}, line {line}: {type(error).__name__}: {error}")
         if _package(module) == "nnzoo":
             return None
     return None
@@ -81,7 +79,7 @@ def _package(target: str) -> str:
 
 @dataclass(frozen=True)
 class Registry:
-    """One family of named entries; `group` is the entry-point group that may add to it."""
+    """A family of named entries; `group` is the entry-point group that may add to it."""
 
     entries: dict[str, Entry]
     group: str | None = None
@@ -175,7 +173,7 @@ OPTIMIZERS = Registry(
     }
 )
 
-# For listings alone: what stands in `optim.schedule`, `train` and `sweep`.
+# For listings only: the options of `optim`, `optim.schedule`, `train` and `sweep`.
 DOCUMENTED_OPTIONS = Registry(
     {
         **OPTIMIZERS.entries,
@@ -194,3 +192,20 @@ DOCUMENTED_OPTIONS = Registry(
         "sweep": Entry(train_options.SweepOptions, "nnzoo.sweep.search:search"),
     }
 )
+
+REGISTRIES = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
+"""The sections of a config whose `name` chooses an entry."""
+
+
+def options_class(tree: Mapping[str, Any], section: str) -> type[Options] | None:
+    """The options class of a section in a config's plain values; None if its `name` is missing or unknown."""
+    if section in ("train", "sweep"):
+        return DOCUMENTED_OPTIONS.entries[section].options
+    if section not in REGISTRIES:
+        return None
+    value = tree.get(section)
+    name = value.get("name") if isinstance(value, dict) else value
+    if name is None and section == "optim":
+        name = optim_options.DEFAULT_OPTIMIZER
+    entry = REGISTRIES[section].get(name) if isinstance(name, str) else None
+    return entry.options if entry else None

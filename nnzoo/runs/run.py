@@ -19,8 +19,10 @@ from filelock import FileLock
 
 from nnzoo import __version__, atomic_io, gpu
 from nnzoo.config import RunConfig
+from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
+from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import locates_errors
 from nnzoo.data.dataset import Dataset, Split, WindowSplit
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (

@@ -148,7 +148,7 @@ def _at_edge(study: Study, best: TrialRecord, key: str) -> bool:
     else:
         width = given.high - given.low
         beyond = given.low - width / 4 if place < 0.5 else given.high + width / 4
-    value = round(beyond) if key in study.sweep.whole else beyond
+    value = round(beyond) if key in study.sweep.integer_keys else beyond
     try:
         study.config_of(replace(best, values=best.values | {key: value}), "beyond")
     except ConfigError:
@@ -175,7 +175,7 @@ def _axis(study: Study, key: str, name: str, complete: list[TrialRecord]) -> cha
         )
     high = float(range_end(given))
     middle = math.sqrt(given.low * high) if given.log else (given.low + high) / 2
-    if key in study.sweep.whole:
+    if key in study.sweep.integer_keys:
         middle = round(middle)
     ticks = [(_place(given, value), f"{value:.4g}") for value in (given.low, middle, high)]
     return charts.Axis(name, [_place(given, row.values[key]) for row in complete], ticks)

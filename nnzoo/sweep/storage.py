@@ -38,7 +38,7 @@ def check_place(config: RunConfig, out: Path) -> None:
     written outside of `out`."""
     assert config.sweep is not None
     storage = config.sweep.options.storage
-    if storage == "auto" or config.place("sweep.storage") == "--set":
+    if storage == "auto" or config.location("sweep.storage") == "--set":
         return
     inside = storage_kind(storage) != "server" and Path(storage).resolve().is_relative_to(
         out.resolve()

@@ -48,8 +48,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nnzoo import __version__, atomic_io
 from nnzoo.config import RunConfig
+from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.config.load import PATH_KEYS, from_dict, locates_errors
+from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import locates_errors
 from nnzoo.config.sweep_space import Sweep, range_end, storage_kind
 from nnzoo.config.train_options import SweepOptions, higher_is_better
 from nnzoo.data.batches import derive
@@ -249,7 +251,7 @@ class Study:
         """A trial with its values drawn, or as they were drawn before."""
         number = frozen.number
         if self.sweep.options.sampler == "grid" and not resumed:
-            places = self.sweep.grid(number)
+            places = self.sweep.grid_point(number)
             fixed = {key: _point(self.sweep, key, at) for key, at in places.items()}
             self.storage.set_trial_system_attr(frozen._trial_id, "fixed_params", fixed)
         self.study.sampler = self._sampler(number)
@@ -374,7 +376,7 @@ def _distribution(sweep: Sweep, key: str) -> BaseDistribution:
     if isinstance(given, list):
         return CategoricalDistribution([flow_yaml(each) for each in given])
     low, step = given.low, given.step
-    if key in sweep.whole:
+    if key in sweep.integer_keys:
         return IntDistribution(int(low), int(range_end(given)), given.log, int(step or 1))
     return FloatDistribution(float(low), float(range_end(given)), given.log, step)
 
@@ -384,7 +386,7 @@ def _value(sweep: Sweep, key: str, stored: Any) -> Any:
     given = sweep.options.space[key]
     if isinstance(given, list):
         return next(each for each in given if flow_yaml(each) == stored)
-    if given.step is not None and key not in sweep.whole:
+    if given.step is not None and key not in sweep.integer_keys:
         # 0.1 + 2 × 0.1 is 0.3 to whoever wrote the file.
         low, step = Decimal(str(given.low)), Decimal(str(given.step))
         return float(low + round((Decimal(str(stored)) - low) / step) * step)
@@ -397,7 +399,7 @@ def _point(sweep: Sweep, key: str, place: int) -> Any:
     if isinstance(given, list):
         return flow_yaml(given[place])
     value = Decimal(str(given.low)) + place * Decimal(str(given.step or 1))
-    return int(value) if key in sweep.whole else float(value)
+    return int(value) if key in sweep.integer_keys else float(value)
 
 
 def _draw(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> None:
@@ -493,7 +495,9 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
 def _combinations(sweep: Sweep) -> float:
     """How many there are; infinite where a range has any number of values."""
     space = sweep.options.space.items()
-    if all(isinstance(given, list) or given.step or key in sweep.whole for key, given in space):
+    if all(
+        isinstance(given, list) or given.step or key in sweep.integer_keys for key, given in space
+    ):
         return sweep.grid_size
     return math.inf
 

@@ -1,0 +1,205 @@
+"""Validation of one section of a configuration: plain values to options, or all its issues with hints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nnzoo.config.hints import key_hint, nearest_value, value_hint
+from nnzoo.config.json_schema import (
+    accepts,
+    choices,
+    default_text,
+    describe_expected,
+    has_key,
+    node_at,
+    properties,
+)
+from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
+from nnzoo.config.options import Options
+from nnzoo.config.registry import REGISTRIES, options_class
+from nnzoo.config.renamed_keys import former_keys, nested_class, rename_former_keys
+from nnzoo.config.synonyms import KEYS
+from nnzoo.config.yaml_parser import Path
+from nnzoo.text import shorten
+
+RUN_SECTIONS = (*REGISTRIES, "train")
+SECTIONS = ("name", "seed", *RUN_SECTIONS, "sweep")
+_NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
+
+
+class Issue(NamedTuple):
+    """An issue whose place is not known yet. at_key: the key is to blame, not its value."""
+
+    path: Path
+    message: str
+    at_key: bool = False
+
+
+def validate_section(tree: Mapping[str, Any], section: str) -> tuple[Any, list[Issue]]:
+    """The options of `data`, `model`, `optim`, `train` or `sweep`, or None and the issues.
+
+    tree: plain values of the whole file; former names in the section are replaced in place.
+    """
+    rename_former_keys(tree, section)
+    raw = tree.get(section)
+    if section in REGISTRIES:
+        raw, issues = _with_name(raw, section)
+        if issues:
+            return None, issues
+    options = options_class(tree, section)
+    assert options is not None
+    return _validate(options, {} if raw is None else raw, section, tree)
+
+
+def keys_of_file(tree: Mapping[str, Any]) -> dict[str, str]:
+    """The keys that the sections of this file can have -> their dotted paths."""
+    classes = {section: options_class(tree, section) for section in ("train", *REGISTRIES)}
+    return {
+        key: f"{section}.{key}"
+        for section, options in classes.items()
+        if options is not None
+        for key in options.model_fields
+        if key != "name"
+    }
+
+
+def preview(value: Any) -> str:
+    """A value as it stands in a file, cut to fit on a line."""
+    if value is None:
+        return "nothing"
+    return shorten(repr(value) if isinstance(value, str) else default_text(value), 60)
+
+
+def _with_name(raw: Any, section: str) -> tuple[Any, list[Issue]]:
+    """A section as a mapping with a known `name`, or the issue that forbids it."""
+    registry = REGISTRIES[section]
+    default = DEFAULT_OPTIMIZER if section == "optim" else None
+    names = ", ".join(registry.names())
+    if isinstance(raw, str):
+        raw = {"name": raw}
+    elif raw is None and default:
+        raw = {}
+    if not isinstance(raw, dict):
+        got = "" if raw is None else f", got {preview(raw)}"
+        return raw, [Issue((section,), f"expected a section with a 'name' ({names}){got}")]
+    name = raw.get("name", default)
+    if isinstance(name, str) and registry.get(name) is not None:
+        return {"name": name, **raw}, []
+    if isinstance(name, str):
+        near = nearest_value(name, registry.names())
+        hint = f"did you mean '{near}'?" if near else f"one of {names}"
+        message = f"unknown {_NOUNS[section]} '{shorten(name, 60)}'; {hint}"
+    elif "name" in raw:
+        message = f"expected one of {names}, got {preview(name)}"
+    else:
+        synonym = next((key for key in raw if KEYS.get(key) == ("name",)), None)
+        message = f"missing: one of {names}"
+        message += f"; it is 'name', not '{synonym}'" if synonym else ""
+    return raw, [Issue((section, "name"), message)]
+
+
+def _validate(
+    options: type[Options], raw: Any, section: str, tree: Mapping[str, Any]
+) -> tuple[Any, list[Issue]]:
+    from pydantic import ValidationError
+
+    if not isinstance(raw, dict):
+        keys = ", ".join([*options.model_fields][:4])
+        return None, [Issue((section,), f"expected a section ({keys}, …), got {preview(raw)}")]
+    try:
+        return options.model_validate(raw), []
+    except ValidationError as error:
+        translator = _ErrorTranslator(options, raw, section, tree)
+        return None, list(translator.issues(error.errors(include_url=False)))
+
+
+class _ErrorTranslator:
+    """Turns pydantic's errors into issues: what was expected, what is there, what may have been meant."""
+
+    def __init__(
+        self, options: type[Options], raw: Any, section: str, tree: Mapping[str, Any]
+    ) -> None:
+        self.options, self.raw, self.section, self.tree = options, raw, section, tree
+        self.schema = options.model_json_schema()
+
+    def issues(self, errors: Sequence[Any]) -> Iterator[Issue]:
+        by_path: dict[Path, Any] = {}
+        for error in errors:
+            path = self.strip_union_tags(error)
+            # Among the branches of a union a validator's message says more than a list of types.
+            if path not in by_path or error["type"] == "field_error":
+                by_path[path] = error
+        # The number of errors at a path or below it.
+        counts = Counter(path[:length] for path in by_path for length in range(len(path) + 1))
+        for path, error in by_path.items():
+            error_type = error["type"]
+            if error_type == "extra_forbidden":
+                yield self.unknown_key(path)
+            elif error_type == "missing":
+                text = node_at(self.schema, self.raw, path)["description"]
+                yield Issue((self.section, *path), f"missing: {text}")
+            elif error_type == "field_error":
+                field = error.get("ctx", {}).get("field", "")
+                yield Issue((self.section, *path, *([field] if field else [])), error["msg"])
+            elif error_type.startswith("union_tag"):
+                yield self.bad_discriminator(path)
+            elif not self.from_other_union_branch(path, counts):
+                yield self.wrong_value(path)
+
+    def strip_union_tags(self, error: Any) -> Path:
+        """pydantic's location without the names of union branches, which the file does not hold."""
+        path: list[str | int] = []
+        value = self.raw
+        for i, part in enumerate(error["loc"]):
+            if has_key(value, part):
+                value = value[part]
+                path.append(part)
+            elif i == len(error["loc"]) - 1 and error["type"] == "missing":
+                path.append(part)
+        return tuple(path)
+
+    def value_at(self, path: Path) -> Any:
+        value = self.raw
+        for part in path:
+            value = value[part]
+        return value
+
+    def from_other_union_branch(self, path: Path, counts: Counter[Path]) -> bool:
+        """Whether an error comes from a branch of a union that was not meant: if another error is deeper,
+        or if the value is right and a sibling is wrong."""
+        if counts[path] > 1:
+            return True
+        node = node_at(self.schema, self.raw, path)
+        return counts[path[:-1]] > 1 and accepts(node, self.value_at(path), self.schema)
+
+    def unknown_key(self, path: Path) -> Issue:
+        where = (self.section, *path)
+        options: type[Options] | None = self.options
+        for i, part in enumerate(path[:-1]):
+            options = nested_class(options, part, self.value_at(path[: i + 1])) if options else None
+        if options and path[-1] in former_keys(options):
+            hint = f"'{former_keys(options)[path[-1]]}', its new name, is given, too"
+        else:
+            known = properties(self.schema, self.raw, path[:-1])
+            hint = f"unknown key; {key_hint(where, known, keys_of_file(self.tree))}"
+        return Issue(where, hint, at_key=True)
+
+    def bad_discriminator(self, path: Path) -> Issue:
+        """A section inside a section, such as a schedule, whose `name` is missing or unknown."""
+        node, value = node_at(self.schema, self.raw, path), self.value_at(path)
+        value = {"name": value} if isinstance(value, str) else value
+        message = f"one of {', '.join(dict.fromkeys(choices(node, self.schema)))}"
+        if "name" not in value:
+            message = f"missing: {message}"
+        else:
+            hint = value_hint(value["name"], node, self.schema)
+            message = f"expected {message}, got {preview(value['name'])}{hint}"
+        return Issue((self.section, *path, "name"), message)
+
+    def wrong_value(self, path: Path) -> Issue:
+        value, node = self.value_at(path), node_at(self.schema, self.raw, path)
+        expected = describe_expected(node, value, self.schema)
+        hint = value_hint(value, node, self.schema, str(path[-1]))
+        return Issue((self.section, *path), f"expected {expected}, got {preview(value)}{hint}")
