@@ -15,7 +15,8 @@ from typing import Any
 
 from nnzoo.config import load_config
 from nnzoo.device import choose_device
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import Trainer
 
 CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]

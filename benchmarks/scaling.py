@@ -24,7 +24,8 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.device import use_threads
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = """

@@ -21,7 +21,8 @@ import torch
 
 from nnzoo.config import RunConfig, load_config
 from nnzoo.runs import checkpoint, run_group
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
 SMALL = {

@@ -21,6 +21,7 @@ from nnzoo.predict.inputs import predict
 from nnzoo.predict.predictions import Predictions, joined
 from nnzoo.runs import run
 from nnzoo.runs.loaded_run import LoadedRun
+from nnzoo.runs.train import train as train_run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 __all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]
@@ -168,7 +169,7 @@ class Training:
         if leads and not self.run.lock.is_locked:  # gone on with after a break
             self.run.folder.acquire(self.run.lock)
         interrupt = DeferredInterrupt()
-        events = run.train(self.run, lambda: stop() or interrupt.pending)
+        events = train_run(self.run, lambda: stop() or interrupt.pending)
         if leads and self.run.trainer.config.train.tensorboard:
             from nnzoo.tensorboard import record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.distributed import SINGLE, SingleProcess, local_world_size, under_torchrun
-from nnzoo.errors import UsageError
+from nnzoo.errors import DataError, UsageError
 from nnzoo.kernels import openmp
 
 
@@ -185,3 +185,57 @@ def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
     elif device.type != "cpu":
         raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
     return device
+
+
+def describe_gpu(device: torch.device) -> dict[str, str]:
+    """What decides the last digits of a run on a CUDA device: the GPU, and the versions of CUDA and cuDNN;
+    empty for a CPU."""
+    if device.type != "cuda":
+        return {}
+    name = _query_driver(lambda: torch.cuda.get_device_name(device))
+    return {
+        "gpu": "unknown" if name is None else str(name),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),
+    }
+
+
+def device_label(device: torch.device) -> str:
+    """The device for a message: cpu, or cuda with the name of the GPU."""
+    return f"cuda ({describe_gpu(device)['gpu']})" if device.type == "cuda" else device.type
+
+
+def gpu_multiplies_bf16(device: torch.device) -> bool:
+    """Whether this CUDA device, which need not be the current one, multiplies bfloat16 itself."""
+    before = torch.cuda.current_device() if device.index is not None else None
+    if before is not None:
+        torch.cuda.set_device(device)
+    try:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    finally:
+        if before is not None:
+            torch.cuda.set_device(before)
+
+
+def gpu_memory(device: torch.device) -> tuple[int, int] | None:
+    """Bytes of a CUDA device that are free, and all it has; None where the driver does not tell."""
+    answer: tuple[int, int] | None = _query_driver(lambda: torch.cuda.mem_get_info(device))
+    return answer
+
+
+def check_fits(size: int, device: torch.device, what: str, hint: str) -> None:
+    """Raise DataError where so many bytes are more than is free on a CUDA device."""
+    free = gpu_memory(device) if device.type == "cuda" else None
+    if free is not None and size > free[0]:
+        raise DataError(
+            f"{what} would take {size / 1e9:,.1f} GB of the memory of {device}, which has "
+            f"{free[0] / 1e9:,.1f} of {free[1] / 1e9:,.1f} GB free; {hint}"
+        )
+
+
+def _query_driver(question: Callable[[], Any]) -> Any:
+    """The driver's answer; None where there is none: of a build without CUDA torch raises the last two."""
+    try:
+        return question()
+    except (RuntimeError, AssertionError, AttributeError, NameError):
+        return None

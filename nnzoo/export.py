@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.nn import functional
 
-from nnzoo import __version__, atomic_io
+from nnzoo import __version__, file_io
 from nnzoo.config.formatting import to_json
 from nnzoo.data.preprocess import OneHot, Scale
 from nnzoo.errors import NnzooError
@@ -53,7 +53,7 @@ def export(network: Network, form: str, path: Path) -> dict[str, Any]:
             f"the exported network differs from PyTorch by {difference:.2g}, more than {LIMIT:.0e}; "
             "nothing was written. This is a bug in nnzoo or in the exporter: report it"
         )
-    atomic_io.write(path, content)
+    file_io.write(path, content)
     input_spec = network.preprocess.input_spec
     dtype = "uint8" if input_spec.kind == "image" else "float64"
     answer = "float32" if network.task.is_classification else "float64"

@@ -32,7 +32,8 @@ from nnzoo.config.load import from_dict
 from nnzoo.errors import CheckpointError
 from nnzoo.models.network import network_from_checkpoint
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 
 CHUNK = 2000
 SECONDS, MEGABYTES = 1.0, 200

@@ -15,7 +15,8 @@ import torch
 
 from nnzoo.config.load import from_dict
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
 CONFIG = {

@@ -20,7 +20,8 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 
 
 def measure(config: str, seed: int, sets: list[str]) -> tuple[dict[str, Any], float]:

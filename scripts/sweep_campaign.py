@@ -31,7 +31,8 @@ import torch
 
 from nnzoo import cli
 from nnzoo.config import load_config
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 from nnzoo.sweep.study import FINISHED, TrialRecord, open_study
 
 if not hasattr(os, "fork"):

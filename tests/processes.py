@@ -76,7 +76,8 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
 
     from nnzoo.config.load import from_dict
     from nnzoo.evaluation.evaluate import evaluate
-    from nnzoo.runs.run import open_run, train
+    from nnzoo.runs.run import open_run
+    from nnzoo.runs.train import train
     from nnzoo.training.trainer import EpochEnd
 
     fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}

@@ -18,15 +18,14 @@ from torch import nn
 from zoo import config, finish, same
 
 import nnzoo
-from nnzoo import gpu
 from nnzoo.data.batches import Share, sharing
 from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
-from nnzoo.device import choose_device
+from nnzoo.device import choose_device, gpu_multiplies_bf16
 from nnzoo.distributed import ProcessGroup, init_process_group
 from nnzoo.errors import ConfigError, DataError, PeerLostError
 from nnzoo.models.cuda import adapt_layers
 from nnzoo.models.sync_layers import share_layers
-from nnzoo.runs import run, run_group
+from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -134,7 +133,7 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
     current = run.open_run(config(LSTM, SERIES), Path("out"), torch.device("cuda"), **processes)
     model: Any = current.network.model
     before = {}
-    for event in run.train(current):
+    for event in train.train(current):
         if hasattr(event, "row") and event.row["epoch"] == 1:
             before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for name, parameter in model.named_parameters():
@@ -277,9 +276,11 @@ def test_timing_knows_the_gpu_and_asks_the_chosen_one(
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: cuda.current == 1
     )
-    assert gpu.native_bf16(torch.device("cuda:1")) and not gpu.native_bf16(torch.device("cuda:0"))
+    assert gpu_multiplies_bf16(torch.device("cuda:1")) and not gpu_multiplies_bf16(
+        torch.device("cuda:0")
+    )
     assert cuda.current == 0
-    monkeypatch.setattr(autotune, "native_bf16", gpu.native_bf16)
+    monkeypatch.setattr(autotune, "native_bf16", gpu_multiplies_bf16)
     for name in ("One", "One", "Another"):
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None, name=name: name)
         trained(tree(IMAGES, LSTM, precision="auto"), name, "cuda:1")

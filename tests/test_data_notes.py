@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from nnzoo.config import yaml_parser
-from nnzoo.runs import run
+from nnzoo.runs import run_dir
 
 Nnzoo = Callable[..., Any]
 CONFIG = """
@@ -77,11 +77,11 @@ def test_a_run_that_recorded_none_is_read_again_and_a_strange_record_is_bounded(
     assert nnzoo("report", "checkpoints/t", "--out", "page.html").code == 0
     text = Path("page.html").read_text()
     listed = text.partition("What was read")[2].partition("</ul>")[0]
-    assert listed.count("<li>") == run.MAX_NOTES + 1
-    assert "<script>" not in listed and "x" * run.MAX_NOTE not in listed
+    assert listed.count("<li>") == run_dir.MAX_NOTES + 1
+    assert "<script>" not in listed and "x" * run_dir.MAX_NOTE not in listed
 
 
 def test_many_and_long_notes_leave_the_config_readable() -> None:
-    kept = run.recorded_notes(["é" * 5000] * 1000)
-    assert len(kept) == run.MAX_NOTES + 1 and kept[-1] == "and 950 more"
+    kept = run_dir.recorded_notes(["é" * 5000] * 1000)
+    assert len(kept) == run_dir.MAX_NOTES + 1 and kept[-1] == "and 950 more"
     assert len("".join(kept).encode()) < yaml_parser.MAX_BYTES / 4

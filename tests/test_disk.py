@@ -13,7 +13,7 @@ import pytest
 import torch
 from zoo import same
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.errors import CheckpointError
 from nnzoo.runs import checkpoint
 
@@ -22,7 +22,7 @@ CALLS = ("open", "write", "fsync", "close", "link", "replace", "unlink")
 
 
 class Faulty:
-    """`os` as nnzoo.atomic_io sees it: the calls are noted, and one of them fails.
+    """`os` as nnzoo.file_io sees it: the calls are noted, and one of them fails.
 
     fail: its place in the order, from 0; error: its errno, or None for a write that takes half.
     """
@@ -79,7 +79,7 @@ def test_whatever_call_fails_the_old_or_the_new_checkpoint_is_there(
     before, after, command = runs
     begin_again()
     with monkeypatch.context() as patched:
-        patched.setattr(atomic_io, "os", faulty := Faulty())
+        patched.setattr(file_io, "os", faulty := Faulty())
         assert nnzoo(*command).code == 0
     calls = faulty.calls
     assert set(calls) == set(CALLS)
@@ -87,7 +87,7 @@ def test_whatever_call_fails_the_old_or_the_new_checkpoint_is_there(
         for error in ERRORS:
             folder = begin_again()
             with monkeypatch.context() as patched:
-                patched.setattr(atomic_io, "os", Faulty(place, error))
+                patched.setattr(file_io, "os", Faulty(place, error))
                 result = nnzoo(*command)
             what = f"{name} {place}: {os.strerror(error)}"
             assert result.code == 5, what
@@ -111,13 +111,13 @@ def test_a_write_that_takes_a_part_goes_on_with_the_rest(
     _, after, command = runs
     begin_again()
     with monkeypatch.context() as patched:
-        patched.setattr(atomic_io, "os", faulty := Faulty())
+        patched.setattr(file_io, "os", faulty := Faulty())
         nnzoo(*command)
     for place, name in enumerate(faulty.calls):
         if name == "write":
             folder = begin_again()
             with monkeypatch.context() as patched:
-                patched.setattr(atomic_io, "os", Faulty(place, None))
+                patched.setattr(file_io, "os", Faulty(place, None))
                 assert nnzoo(*command).code == 0
             assert same(positions(folder), after)
             rows = (folder / "metrics.jsonl").read_text().splitlines()
@@ -128,14 +128,14 @@ def test_a_file_system_without_links_or_folder_sync_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, kept = tmp_path / "x.pt", tmp_path / "y.pt"
-    atomic_io.write(path, b"one")
+    file_io.write(path, b"one")
     calls = Faulty()
-    monkeypatch.setattr(atomic_io, "os", calls)
-    atomic_io.write(path, b"two", keep=kept)
+    monkeypatch.setattr(file_io, "os", calls)
+    file_io.write(path, b"two", keep=kept)
     for name, error in (("link", errno.EPERM), ("fsync", errno.EINVAL)):
         place = len(calls.calls) - 1 - calls.calls[::-1].index(name)
-        monkeypatch.setattr(atomic_io, "os", Faulty(place, error))
-        atomic_io.write(path, name.encode(), keep=kept)
+        monkeypatch.setattr(file_io, "os", Faulty(place, error))
+        file_io.write(path, name.encode(), keep=kept)
         assert path.read_bytes() == name.encode()
     assert kept.read_bytes() == b"link"
     assert {each.name for each in tmp_path.iterdir()} >= {"x.pt", "y.pt"}
@@ -147,7 +147,7 @@ def test_everything_is_synced_before_it_is_renamed(
 ) -> None:
     path = tmp_path / "x.pt"
     checkpoint.save(path, {"a": torch.arange(3)})
-    monkeypatch.setattr(atomic_io, "os", faulty := Faulty())
+    monkeypatch.setattr(file_io, "os", faulty := Faulty())
     checkpoint.save(path, {"a": torch.arange(4)}, keep=tmp_path / "y.pt")
     assert faulty.calls == ["unlink", "open", "write", "fsync", "close",
                             "unlink", "link", "replace", "replace", "open", "fsync", "close"]  # fmt: skip
@@ -162,11 +162,11 @@ def test_no_symbolic_link_leads_a_write_out_of_the_folder(tmp_path: Path, name: 
     (folder / name).symlink_to(outside)
     if name == "metrics.jsonl":
         with pytest.raises(CheckpointError, match=r"metrics\.jsonl: Too many levels"):
-            atomic_io.append(folder / name, b"x\n")
+            file_io.append(folder / name, b"x\n")
         with pytest.raises(CheckpointError, match=r"cannot write .*metrics"):
-            atomic_io.sync(folder / name)
-    atomic_io.write(folder / name.removesuffix(".tmp"), b"new", keep=folder / "previous.pt")
-    atomic_io.write(folder / "last.pt", b"newer", keep=folder / "previous.pt")
+            file_io.sync(folder / name)
+    file_io.write(folder / name.removesuffix(".tmp"), b"new", keep=folder / "previous.pt")
+    file_io.write(folder / "last.pt", b"newer", keep=folder / "previous.pt")
     assert outside.read_bytes() == b"precious"
     assert not (folder / name.removesuffix(".tmp")).is_symlink()
 
@@ -176,7 +176,7 @@ def test_a_system_that_cannot_open_folders_does_without_their_sync(
 ) -> None:
     windows = Faulty()
     windows.name = "nt"  # type: ignore[attr-defined]
-    monkeypatch.setattr(atomic_io, "os", windows)
-    atomic_io.write(tmp_path / "x.pt", b"new")
+    monkeypatch.setattr(file_io, "os", windows)
+    file_io.write(tmp_path / "x.pt", b"new")
     assert windows.calls == ["unlink", "open", "write", "fsync", "close", "replace"]
     assert (tmp_path / "x.pt").read_bytes() == b"new"

@@ -12,16 +12,15 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.config import registry
 from nnzoo.config.default_space import default_space
 from nnzoo.config.load import bundled_folder, from_dict, parse, source_file
 from nnzoo.config.optim_options import AdamOptions
 from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError, UsageError
-from nnzoo.runs.archive import OLD_RUN
-from nnzoo.runs.run_dir import Folder
-from nnzoo.training import diagnostics, ensemble_trainer
+from nnzoo.evaluation import diagnostics, ensemble_trainer
+from nnzoo.runs.run_dir import OLD_RUN, Folder
 from nnzoo.training.optim import Optimizer
 from tests import zoo
 
@@ -66,7 +65,7 @@ def test_an_error_for_the_user_stays_one_when_a_plugin_raises_it_on_import(
 
 def test_nothing_is_written_into_a_device() -> None:
     with pytest.raises(CheckpointError, match="not a plain file"):
-        atomic_io.append(Path(os.devnull), b"x")
+        file_io.append(Path(os.devnull), b"x")
 
 
 def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(

@@ -15,8 +15,8 @@ from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
 from nnzoo.console.progress import sparkline
 from nnzoo.data.dataset import TensorSplit
+from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats
-from nnzoo.training import diagnostics
 from nnzoo.training.trainer import EpochEnd
 from tests import zoo
 

@@ -19,8 +19,8 @@ PACKAGE = Path(nnzoo.__file__).parent
 LAYERS = """
     nnzoo
     nnzoo.errors nnzoo.cache nnzoo.status nnzoo.text
-    nnzoo.plain_files
-    nnzoo.distributed nnzoo.extras nnzoo.gpu nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
+    nnzoo.file_io
+    nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options
     nnzoo.config.registry nnzoo.config.source_map
     nnzoo.config.renamed_keys nnzoo.config.json_schema
@@ -54,16 +54,17 @@ LAYERS = """
     nnzoo.models.ensemble nnzoo.models.cuda
     nnzoo.evaluation.metrics
     nnzoo.evaluation.tasks
-    nnzoo.evaluation.baselines nnzoo.evaluation.evaluate nnzoo.models.network
-    nnzoo.evaluation.layer_stats
-    nnzoo.training nnzoo.device nnzoo.training.optim nnzoo.atomic_io nnzoo.runs.archive
+    nnzoo.device
+    nnzoo.evaluation.baselines nnzoo.models.network
+    nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
+    nnzoo.training nnzoo.training.optim
     nnzoo.runs.checkpoint
-    nnzoo.training.diagnostics nnzoo.training.norm_statistics
+    nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics
     nnzoo.training.trainer
     nnzoo.training.ensemble_trainer
     nnzoo.training.autotune
     nnzoo.runs.run_dir
-    nnzoo.runs.run_notes
+    nnzoo.runs.config_diff nnzoo.runs.run_notes nnzoo.runs.train
     nnzoo.runs.run nnzoo.runs.run_index
     nnzoo.runs.run_group nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage
     nnzoo.sweep.study

@@ -43,8 +43,8 @@ def test_25_kills_change_no_bit() -> None:
 def test_a_writer_that_unlinks_before_it_renames_is_found_by_two_kills() -> None:
     mutant = """
 import inspect, runpy, sys
-from nnzoo import atomic_io
-source = inspect.getsource(inspect.unwrap(atomic_io.write))
+from nnzoo import file_io
+source = inspect.getsource(inspect.unwrap(file_io.write))
 rename = "os.replace(temporary, path)"
 assert source.count(rename) == 1
 exec(source.replace(rename, "path.unlink(missing_ok=True); " + rename), vars(disk))

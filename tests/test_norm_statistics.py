@@ -14,7 +14,8 @@ from zoo import begin, config, finish, same
 from nnzoo.config.load import load_config
 from nnzoo.data.batches import batch_sizes, epoch_order
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import Run, train
+from nnzoo.runs.run import Run
+from nnzoo.runs.train import train
 from nnzoo.training import norm_statistics
 from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.trainer import EpochEnd

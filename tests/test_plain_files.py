@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from nnzoo.plain_files import parse_json, parse_rows, read_plain
-from nnzoo.runs.run import open_run, save, train
+from nnzoo.file_io import parse_json, parse_rows, read_plain
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import save, train
 from nnzoo.training import autotune
 from nnzoo.training.trainer import EpochEnd
 

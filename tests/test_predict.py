@@ -29,7 +29,7 @@ from nnzoo.models.network import Network
 from nnzoo.predict import images as reading
 from nnzoo.predict.inputs import predict
 from nnzoo.predict.predictions import joined
-from nnzoo.runs.run import load_network
+from nnzoo.runs.loaded_run import load_network
 from nnzoo.text import format_metric
 
 Nnzoo = Callable[..., Any]

@@ -15,7 +15,8 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.runs.run import open_run, train
+from nnzoo.runs.run import open_run
+from nnzoo.runs.train import train
 
 SEEDS = (0, 1, 2)
 # config: (metric, bound of the mean, seeds); an accuracy must reach it, an error must not pass it.

@@ -25,7 +25,7 @@ from zoo import begin, config, same
 from nnzoo.device import choose_device
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import train
+from nnzoo.runs.train import train
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -283,7 +283,7 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     result = nnzoo("eval", "checkpoints/r", "--json").json
     from nnzoo.evaluation.evaluate import iter_outputs
     from nnzoo.models.network import read_dataset
-    from nnzoo.runs.run import load_network
+    from nnzoo.runs.loaded_run import load_network
 
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
     split = read_dataset(network.config, network.data_spec).splits["test"]
@@ -576,7 +576,7 @@ def test_setting_aside_never_takes_a_name_that_is_taken(
         def now(cls, tz: Any = None) -> Noon:
             return cls(2026, 1, 1, 12)
 
-    monkeypatch.setattr("nnzoo.runs.archive.datetime", Noon)
+    monkeypatch.setattr("nnzoo.runs.run_dir.datetime", Noon)
     for _ in range(4):
         assert nnzoo("train", "--config", "cnn", *FAST, "--fresh").code == 0
     names = {path.name for path in Path("checkpoints").iterdir()}

@@ -23,8 +23,8 @@ from zoo import begin, config, finish
 from nnzoo.console import tables
 from nnzoo.errors import DivergedError
 from nnzoo.runs import run_group
-from nnzoo.runs.run import train
 from nnzoo.runs.run_index import ordered, scan
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import StepEnd
 
 pytestmark = pytest.mark.usefixtures("compiled")

@@ -26,6 +26,7 @@ from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import library
 from nnzoo.models.ensemble import Stacked, obstacle
 from nnzoo.runs import checkpoint, run_group
+from nnzoo.runs.loaded_run import load_network
 from nnzoo.runs.run_group import MemberOpened, summary_stats
 from nnzoo.training import ensemble_trainer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -233,7 +234,7 @@ def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -
     one = replace(run_config, seed=1, name="seed-1")
     run = begin(one, out="out/run-seeds")
     assert run.state == "resumed"
-    events = iter(run_group.run.train(run, lambda: run.trainer.step == 50))
+    events = iter(run_group.train(run, lambda: run.trainer.step == 50))
     assert isinstance(
         list(events)[-1], StepEnd
     )  # saved in the middle of another epoch, ahead of the others
@@ -566,7 +567,7 @@ def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
             break
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
-    run_config = run_group.run.load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
+    run_config = load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
     run_config = replace(run_config, name="mlp")
     group = group_of(run_config, out="checkpoints")
     steps = [last(group, i)["trainer"]["position"]["step"] for i in range(3)]
@@ -603,7 +604,7 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
         return [checkpoint.load(member.folder.last)["model"] for member in group.members]
 
     whole = weights("whole")
-    real, count = run_group.run.save, [0]
+    real, count = run_group.save, [0]
 
     def save(each: Any) -> None:
         real(each)
@@ -612,7 +613,7 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
             raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(run_group.run, "save", save)
+        patched.setattr(run_group, "save", save)
         with pytest.raises(_Killed):
             weights("killed")
     again = weights("killed")

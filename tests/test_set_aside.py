@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.runs import archive
+from nnzoo.runs import run_dir
 from nnzoo.runs.run_dir import Folder
 
 Nnzoo = Callable[..., Any]
@@ -61,11 +61,11 @@ def run_and_study(folder: Path) -> None:
         (folder / name).write_text(f"old {name}")
 
 
-@pytest.mark.parametrize("move", [archive.archive_run, archive.archive_study])
+@pytest.mark.parametrize("move", [run_dir.archive_run, run_dir.archive_study])
 def test_a_move_that_was_killed_ends_in_one_folder(
     move: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    moved, kept = (RUN, STUDY) if move is archive.archive_run else (STUDY, RUN)
+    moved, kept = (RUN, STUDY) if move is run_dir.archive_run else (STUDY, RUN)
     for number in itertools.count():
         folder = tmp_path / str(number) / "flowers"
         run_and_study(folder)
@@ -91,7 +91,7 @@ def test_an_interrupted_fresh_of_a_run_is_finished_by_the_next_start(nnzoo: Nnzo
     assert nnzoo("train", "flowers.yaml").code == 0
     weights = Path(OUT, "flowers/last.pt").read_bytes()
     for fresh in ((), ("--fresh",)):
-        old = OUT / "flowers" / archive.OLD_RUN
+        old = OUT / "flowers" / run_dir.OLD_RUN
         old.mkdir()
         for name in ("best.pt", ".lock", "config.yaml"):  # killed before the others
             os.replace(OUT / "flowers" / name, old / name)
@@ -113,7 +113,7 @@ def test_an_interrupted_fresh_of_a_study_is_finished_by_the_next_start(nnzoo: Nn
     Path("flowers.yaml").write_text(CONFIG)
     assert nnzoo("sweep", "flowers.yaml").code == 0
     for fresh in ((), ("--fresh",)):
-        old = OUT / "flowers" / archive.OLD_STUDY
+        old = OUT / "flowers" / run_dir.OLD_STUDY
         old.mkdir()
         for name in ("trials", "best.yaml"):  # killed before sweep.db
             os.replace(OUT / "flowers" / name, old / name)
@@ -130,8 +130,8 @@ def test_an_interrupted_fresh_of_a_study_is_finished_by_the_next_start(nnzoo: Nn
 def test_a_link_in_place_of_the_collecting_folder_is_not_followed(tmp_path: Path) -> None:
     run_and_study(tmp_path / "flowers")
     (tmp_path / "elsewhere").mkdir()
-    for name, move in ((archive.OLD_RUN, archive.archive_run),
-                       (archive.OLD_STUDY, archive.archive_study)):  # fmt: skip
+    for name, move in ((run_dir.OLD_RUN, run_dir.archive_run),
+                       (run_dir.OLD_STUDY, run_dir.archive_study)):  # fmt: skip
         (tmp_path / "flowers" / name).symlink_to(tmp_path / "elsewhere")
         with pytest.raises(OSError, match="is a link"):
             move(tmp_path / "flowers")

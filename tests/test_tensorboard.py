@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer.record_writer import RecordWriter
 from zoo import begin, config
 
-from nnzoo.runs.run import Run, train
+from nnzoo.runs.run import Run
 from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.train import train
 from nnzoo.tensorboard import record, scalars
 from nnzoo.training.trainer import EpochEnd
 

@@ -22,8 +22,9 @@ from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import library
 from nnzoo.runs import checkpoint, run_dir
-from nnzoo.runs.run import Run, train
-from nnzoo.runs.run import save as run_save
+from nnzoo.runs.run import Run
+from nnzoo.runs.train import save as run_save
+from nnzoo.runs.train import train
 from nnzoo.training.optim import Optimizer, clip_divisor, lr_factor
 from nnzoo.training.trainer import StepEnd
 
@@ -143,7 +144,7 @@ def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
     content = checkpoint.load(run.folder.best)
     assert content["epoch"] == best["epoch"]
     run.network.model.load_state_dict(content["model"])
-    from nnzoo.runs.run import evaluate_split
+    from nnzoo.evaluation.evaluate import evaluate_split
 
     assert evaluate_split(run.network, run.dataset, "val")["loss"] == best["val_loss"]
 

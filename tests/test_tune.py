@@ -22,7 +22,7 @@ from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.kernels import library as native
 from nnzoo.models.network import Network
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import train
+from nnzoo.runs.train import train
 from nnzoo.training import autotune, trainer
 
 CPU = torch.device("cpu")

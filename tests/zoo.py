@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from nnzoo.config.load import from_dict
-from nnzoo.runs.run import Run, open_run, train
+from nnzoo.runs.run import Run, open_run
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

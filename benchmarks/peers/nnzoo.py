@@ -11,7 +11,7 @@ import torch
 from nnzoo.config import load_config
 from nnzoo.runs.run import Run
 from nnzoo.runs.run import open_run as open_nnzoo_run
-from nnzoo.runs.run import train as events_of
+from nnzoo.runs.train import train as events_of
 from nnzoo.training.trainer import EpochEnd
 from peers import Job
 

@@ -39,7 +39,7 @@ def export(
 
     from nnzoo import console
     from nnzoo.export import FORMATS, batches, export
-    from nnzoo.runs.run import load_network
+    from nnzoo.runs.loaded_run import load_network
 
     network, file, fallback = load_network(checkpoint, torch.device("cpu"), weights)
     if fallback:

@@ -56,10 +56,10 @@ def inspect(
     from nnzoo import console
     from nnzoo.console import tables
     from nnzoo.device import choose_device
+    from nnzoo.evaluation import diagnostics
     from nnzoo.inspect import inspection
     from nnzoo.predict.images import read_picture
     from nnzoo.runs.loaded_run import LoadedRun
-    from nnzoo.training import diagnostics
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
     network, dataset = trained.network, trained.dataset

@@ -34,7 +34,7 @@ def report(
         )
         raise UsageError(f"{twice} is given twice; each run once")
     load_torch()
-    from nnzoo import atomic_io
+    from nnzoo import file_io
     from nnzoo.device import choose_device
     from nnzoo.report import page
 
@@ -51,7 +51,7 @@ def report(
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
-    atomic_io.write(file, text.encode())
+    file_io.write(file, text.encode())
     for run in opened:
         if run.missing:
             note(f"{run.name}: left out what needs the data: {run.missing}")

@@ -142,12 +142,12 @@ def _train_group(group: Group, display: TrainDisplay, events: Events) -> None:
 
 def _train_run(current: Run, display: TrainDisplay) -> None:
     """Train a run and print its results."""
-    from nnzoo.runs import run
+    from nnzoo.runs import train
     from nnzoo.runs.run_group import MemberOpened
 
     def events(stop: Callable[[], bool]) -> Generator[dict[int, Any], None, None]:
         yield {0: MemberOpened(current)}
-        with closing(run.train(current, stop)) as source:
+        with closing(train.train(current, stop)) as source:
             for event in source:
                 yield {0: event}
 

@@ -227,8 +227,7 @@ def show_dry_run(output: Output, run: Run) -> None:
     """Take one step on the first rows and show the layers."""
     import torch
 
-    from nnzoo.evaluation import layer_stats
-    from nnzoo.training import diagnostics
+    from nnzoo.evaluation import diagnostics, layer_stats
 
     trainer, network = run.trainer, run.network
     count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.ROWS)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnzoo.data.dataset import Split, chunks
+from nnzoo.data.dataset import Split, WindowSplit, chunks
 from nnzoo.distributed import SINGLE, SingleProcess
+from nnzoo.errors import DataError
+from nnzoo.evaluation.baselines import baselines
 from nnzoo.evaluation.tasks import Task
+
+if TYPE_CHECKING:
+    from nnzoo.data.dataset import Dataset
+    from nnzoo.models.network import Network
 
 # Limits of a batch: rows, and input values, since feature maps of large images would fill the memory.
 MAX_BATCH_ROWS = 512
@@ -52,3 +59,23 @@ def evaluate(
     processes.all_reduce_float64(list(metrics.tensors.values()))
     network.train(was_training)
     return task.compute_metrics(metrics)
+
+
+def evaluate_split(
+    network: Network, dataset: Dataset, split: str, prepared: Split | None = None,
+    processes: SingleProcess = SINGLE,
+) -> dict[str, Any]:  # fmt: skip
+    """Exact metrics of one split beside its baseline; raises DataError where it has no rows."""
+    if split not in dataset.splits:
+        raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
+    rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
+    report = evaluate(network, rows, network.task, network.device, processes)
+    trivial = baselines(dataset, split, network.task)
+    result = {"split": split, "task": dataset.spec.task, **report, "baseline": trivial[0]}
+    if len(trivial) > 1:
+        result["baselines"] = trivial
+    windows = dataset.splits[split]
+    if dataset.time_index is not None and isinstance(windows, WindowSplit):
+        first = windows.starts.numpy() + windows.window
+        result |= dataset.time_index.describe(np.append(first, first + windows.horizon - 1))
+    return result

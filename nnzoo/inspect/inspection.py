@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, UsageError
+from nnzoo.evaluation.diagnostics import spread_rows
 from nnzoo.inspect import draw, hidden
 from nnzoo.inspect.images import arrays, pictures
 from nnzoo.runs.loaded_run import LoadedRun
-from nnzoo.training.diagnostics import spread_rows
 
 SHOWN = 10
 # Rows that averages over rows are about; of the loss surface, which takes 289 evaluations.
@@ -82,20 +82,20 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         for picture in pictures(network, raw, truth):
             path = folder / f"{picture.stem}.png"
-            atomic_io.write(path, draw.png(picture.figure))
+            file_io.write(path, draw.png(picture.figure))
             written.append((path, picture.caption))
         if surface is not None:
             split = trained.prepared(surface)
             rows = spread_rows(len(split), SURFACE_ROWS, network.device)
             at, losses = hidden.loss_surface(network, split, rows)
             path = folder / "surface.png"
-            atomic_io.write(path, draw.png(draw.surface(at, losses.cpu().numpy())))
+            file_io.write(path, draw.png(draw.surface(at, losses.cpu().numpy())))
             written.append((path, "The loss along two random directions around the weights."))
         path = folder / "arrays.npz"
         values: dict[str, Any] = arrays(network, raw)
         file = io.BytesIO()
         np.savez_compressed(file, **values)
-        atomic_io.write(path, file.getvalue())
+        file_io.write(path, file.getvalue())
         written.append((path, "The numbers behind the pictures."))
     except OSError as error:
         raise CheckpointError(

@@ -10,7 +10,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nnzoo import gpu
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.data_options import TorchvisionOptions
 from nnzoo.config.load import from_dict
@@ -21,6 +20,7 @@ from nnzoo.data.batches import derive
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, memory, split_bytes
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
+from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, build_task
 from nnzoo.kernels.openmp import fit_threads
@@ -131,7 +131,7 @@ class Network(nn.Module):
 
         self.preprocess.cpu(), self.task.cpu()
         prepared = split.map(inputs, targets)
-        gpu.check_fits(
+        check_fits(
             split_bytes(prepared), self.device, f"a split of {len(prepared):,} rows",
             "use fewer rows, for pictures a smaller data.size, or --device cpu",
         )  # fmt: skip
@@ -333,7 +333,7 @@ def _build(
         probe = build(config.model, preprocess.output_spec, task.outputs)
     _check_activations(max(spec.input.size, getattr(probe, "activations", 0)), spec.input)
     weights_wanted = sum(p.numel() for p in probe.parameters())
-    on_gpu = gpu.memory(device) if device.type == "cuda" else None
+    on_gpu = gpu_memory(device) if device.type == "cuda" else None
     place, most = ("this machine's", memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
     if weights_wanted * TRAINED_WEIGHT > most:
         raise ConfigError.at(

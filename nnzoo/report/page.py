@@ -25,18 +25,17 @@ from nnzoo.config.train_options import higher_is_better
 from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.dataset import WindowSplit
 from nnzoo.errors import CheckpointError, DataError
+from nnzoo.evaluation import diagnostics
+from nnzoo.file_io import read_plain
 from nnzoo.inspect import draw, inspection
 from nnzoo.inspect.images import pictures
-from nnzoo.plain_files import read_plain
 from nnzoo.predict.images import levels
 from nnzoo.report import charts, summary
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.predictions import Compared, answers, calibration
 from nnzoo.runs.loaded_run import LoadedRun
-from nnzoo.runs.run import epoch_of
 from nnzoo.runs.run_dir import Folder
 from nnzoo.text import format_metric, format_percent
-from nnzoo.training import diagnostics
 
 MAX_MATRIX = 26
 MAX_MISTAKES = 12
@@ -92,7 +91,7 @@ class RunFacts:
     @cached_property
     def best_epoch(self) -> int:
         """The epoch of the weights in best.pt."""
-        return epoch_of(self.folder.best) or 0
+        return self.folder.best_epoch() or 0
 
 
 def one_run(run: RunFacts) -> str:

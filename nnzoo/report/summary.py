@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nnzoo.config import RunConfig
 from nnzoo.errors import shell_word
 from nnzoo.evaluation.observations import about_curves, against_baseline
-from nnzoo.runs.run import MAX_NOTE, MAX_NOTES
+from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES
 from nnzoo.text import format_metric, format_percent, shorten
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.errors import CheckpointError, DamagedError, shell_word
 
 FORMAT = 1
@@ -64,7 +64,7 @@ def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> No
     # In memory first: torch's own writer hides why a disk refuses.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    atomic_io.write(path, seal(buffer), keep)
+    file_io.write(path, seal(buffer), keep)
 
 
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,12 @@ from nnzoo.config.load import parse
 from nnzoo.config.yaml_parser import Document
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.device import use_threads
-from nnzoo.errors import DataError
-from nnzoo.models.network import Network, read_dataset
-from nnzoo.runs import run
+from nnzoo.errors import CheckpointError, DamagedError, DataError
+from nnzoo.evaluation.evaluate import evaluate_split
+from nnzoo.models.network import Network, network_from_checkpoint, read_dataset
+from nnzoo.runs import checkpoint
+from nnzoo.runs.config_diff import same_run
+from nnzoo.runs.run_dir import Folder
 
 
 @dataclass
@@ -41,11 +44,11 @@ class LoadedRun:
     ) -> Self:
         """A run folder or a .pt file. sets: KEY=VALUE, where the data have moved; config: the run's,
         where it comes from elsewhere. Raises CheckpointError, and UsageError for another run's."""
-        network, file, note = run.load_network(checkpoint, device, weights)
+        network, file, note = load_network(checkpoint, device, weights)
         if config is None:
             stored = Document(value=network.config.to_dict())
             config = parse(stored, str(file), sets or [], Path.cwd())
-        network.config = run.same_run(config, network, file)
+        network.config = same_run(config, network, file)
         use_threads(network.config.train)
         network.eval()
         return cls(network, file, [note] if note else [])
@@ -89,6 +92,42 @@ class LoadedRun:
     def measure(self, split: str = "test") -> dict[str, Any]:
         """The object of `nnzoo eval --json`; raises DataError where there is no such split."""
         ready = self.prepared(split) if split in self.dataset.splits else None
-        report = run.evaluate_split(self.network, self.dataset, split, ready)
+        report = evaluate_split(self.network, self.dataset, split, ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
         return result | ({"data_changed": True} if self.data_changed else {})
+
+
+def load_network(
+    path: Path, device: torch.device, which: Literal["best", "last"] = "best"
+) -> tuple[Network, Path, str]:
+    """The network of a run folder (its best or last weights) or of a .pt file; the file, and a note
+    where that is not the one asked for."""
+    if not path.is_dir():
+        return network_from_checkpoint(checkpoint.load(path), str(path), device), path, ""
+    folder = Folder(path)
+    if which == "last":
+        content, note = folder.load()
+        file = folder.previous if note else folder.last
+        return network_from_checkpoint(content, str(file), device), file, note
+    if not folder.best.exists():
+        inside = sorted(each.parent for each in path.glob("*/best.pt"))
+        if inside:
+            raise CheckpointError(
+                f"{path} is a folder of {len(inside)} runs; give one of them, as in {inside[0]}"
+            )
+        raise CheckpointError(f"{path} holds no best.pt; train first")
+    try:
+        return (
+            network_from_checkpoint(checkpoint.load(folder.best), str(folder.best), device),
+            folder.best,
+            "",
+        )
+    except DamagedError as error:
+        content, note = folder.load()  # holds the best weights too
+        file = folder.previous if note else folder.last
+        if not content.get("best_model"):
+            raise
+        network = network_from_checkpoint(
+            content | {"model": content["best_model"]}, str(file), device
+        )
+        return network, file, f"{error}; the best weights come from {file}"

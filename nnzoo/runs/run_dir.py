@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import time
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, SoftFileLock, Timeout
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.config import RunConfig, yaml_parser
 from nnzoo.config.formatting import to_json, to_yaml
-from nnzoo.config.options import parse_duration
 from nnzoo.errors import CheckpointError, DamagedError
-from nnzoo.plain_files import MAX_METRICS, parse_rows, read_plain
+from nnzoo.file_io import MAX_METRICS, parse_rows, read_plain
 from nnzoo.runs import checkpoint
-from nnzoo.runs.archive import OLD_RUN, archive_run, files_of_run
-from nnzoo.training.trainer import Trainer
+from nnzoo.text import shorten
+
+# Of the notes on the data in config.yaml: how many, and characters of each.
+MAX_NOTES, MAX_NOTE = 50, 400
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,13 @@ class Folder:
                     f"{error}; nothing to resume: --fresh starts over and keeps {self.path} under another name"
                 ) from None
             return content, f"{error}; going back to {self.previous}"
+
+    def best_epoch(self) -> int | None:
+        """The epoch of the weights in best.pt; None where it is missing or damaged."""
+        try:
+            return checkpoint.load(self.best).get("epoch")
+        except CheckpointError:
+            return None
 
     def archive_damaged(self) -> None:
         """Take a last.pt that `load` found damaged out of the way: else the next save would make it
@@ -168,9 +178,9 @@ class Folder:
         data = self._metrics_data()
         rows, bad = parse_rows(data)
         if bad:
-            atomic_io.write(self.damaged_metrics, data)
+            file_io.write(self.damaged_metrics, data)
         kept = [row for row in rows if row["epoch"] <= epoch]
-        atomic_io.write(self.metrics, "".join(to_json(row) + "\n" for row in kept).encode())
+        file_io.write(self.metrics, "".join(to_json(row) + "\n" for row in kept).encode())
         if not bad:
             return ""
         count = f"{len(bad):,} lines" if len(bad) > 1 else "a line"
@@ -180,12 +190,12 @@ class Folder:
         )
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        atomic_io.append(self.metrics, f"{to_json(row)}\n".encode())
+        file_io.append(self.metrics, f"{to_json(row)}\n".encode())
 
     def sync_metrics(self) -> None:
         """Before a checkpoint: it must not outlive the lines of its epochs."""
         if self.metrics.exists():
-            atomic_io.sync(self.metrics)
+            file_io.sync(self.metrics)
 
     def environment(self) -> dict[str, Any]:
         """What config.yaml records beside the configuration; empty where it cannot be read."""
@@ -201,58 +211,69 @@ class Folder:
         environment = self.environment()
         return "launch" in environment and str(environment["launch"]) == launch
 
-    def write_result(
-        self, state: Literal["complete", "diverged"], trainer: Trainer, best: dict[str, Any],
-        test: dict[str, Any] | None,
-    ) -> None:  # fmt: skip
-        """best: `Run.best`; test: the metrics of the test rows, of which the single numbers are kept."""
-        numbers = {
-            name: value for name, value in (test or {}).items() if type(value) in (int, float)
-        }
-        ended = {"state": state, "epoch": trainer.epoch, "step": trainer.step, "best": best}
-        atomic_io.write(self.result, f"{to_json(ended | {'test': numbers})}\n".encode())
+    def write_result(self, result: dict[str, Any]) -> None:
+        file_io.write(self.result, f"{to_json(result)}\n".encode())
 
     def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
         tree = config.to_dict() | {"environment": environment}
         head = "# Written by nnzoo: every value of this run, defaults and 'auto' filled in.\n"
-        atomic_io.write(self.config, (head + to_yaml(tree)).encode())
+        file_io.write(self.config, (head + to_yaml(tree)).encode())
 
 
-# Seconds, against the start of a process.
-CHEAP = 0.05
+def recorded_notes(notes: Sequence[str]) -> list[str]:
+    """Notes on the data as config.yaml keeps them, which is read back with bounds."""
+    cut = [shorten(note, MAX_NOTE) for note in notes[:MAX_NOTES]]
+    more = len(notes) - MAX_NOTES
+    return [*cut, f"and {more:,} more"] if more > 0 else cut
 
 
-class SaveSchedule:
-    """When the next checkpoint is due, by `train.save_every`."""
+# What a study (`nnzoo sweep`) keeps in the folder of the run that has its name.
+STUDY = (
+    "trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm", "sweep.db.lock",
+)  # fmt: skip
+OLD_RUN, OLD_STUDY = ".old-run", ".old-study"
 
-    def __init__(self, duration: str, trainer: Trainer) -> None:
-        self.number, self.unit = parse_duration(duration)
-        self.trainer = trainer
-        self.last = self.now()
-        # Until a first one has been timed: weights, best weights and the optimizer's two averages.
-        size = sum(p.numel() * p.itemsize for p in trainer.parameters)
-        self.cost = 0.005 + 4 * size / 200e6
 
-    def now(self) -> float:
-        if self.unit in ("s", "%"):
-            return time.monotonic()
-        if self.unit == "step":
-            return self.trainer.step
-        # Behind the last step the epoch is not over yet: its end is a better place to save.
-        groups = len(self.trainer.step_sizes)
-        return self.trainer.epoch + self.trainer.step_in_epoch % groups / groups
+def free_path(folder: Path, infix: str = "") -> Path:
+    """A path beside a folder that is not taken: its name, `infix` and the time."""
+    stem = f"{folder.name}{infix}.{datetime.now():%Y%m%d-%H%M%S}"
+    path, count = folder.with_name(stem), 1
+    while os.path.lexists(path):
+        count += 1
+        path = folder.with_name(f"{stem}-{count}")
+    return path
 
-    def due(self) -> bool:
-        if self.unit == "%":
-            # Where it costs next to nothing, there is something to go back to after one epoch.
-            first = (
-                self.trainer.epoch == 1 and self.trainer.step_in_epoch == 0 and self.cost < CHEAP
-            )
-            return first or (self.now() - self.last) * self.number / 100 >= self.cost
-        # Fractions of an epoch are rounded to steps: half a step is neither here nor there.
-        slack = 0.5 / len(self.trainer.step_sizes) if self.unit == "epoch" else 0.0
-        return self.now() - self.last >= self.number - slack
 
-    def saved(self, seconds: float) -> None:
-        """A checkpoint was written, which took so long."""
-        self.last, self.cost = self.now(), seconds
+def files_of_run(folder: Path) -> set[str]:
+    """What lies in a folder, but for a study."""
+    return {each.name for each in folder.iterdir()} - {*STUDY, OLD_RUN, OLD_STUDY}
+
+
+def archive_run(folder: Path) -> Path:
+    """Move a run out of the way; returns its new path. A study of the same name stays. Raises OSError."""
+    target = free_path(folder)
+    if any(os.path.lexists(folder / name) for name in (*STUDY, OLD_STUDY)):
+        _move(folder, sorted(files_of_run(folder)), OLD_RUN, target)
+    else:
+        folder.rename(target)
+    return target
+
+
+def archive_study(folder: Path) -> Path:
+    """Move a study out of the way; returns its new path. A run of the same name stays. Raises OSError."""
+    target = free_path(folder, ".sweep")
+    names = [name for name in STUDY if os.path.lexists(folder / name)]
+    _move(folder, names, OLD_STUDY, target)
+    return target
+
+
+def _move(folder: Path, names: Iterable[str], hidden: str, target: Path) -> None:
+    collected = folder / hidden
+    if collected.is_symlink():
+        raise OSError(errno.ELOOP, f"{collected} is a link")
+    collected.mkdir(exist_ok=True)
+    for name in names:
+        # One that is there already was moved before a crash; its namesake is newer.
+        if not os.path.lexists(collected / name):
+            os.replace(folder / name, collected / name)
+    collected.rename(target)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.config import RunConfig
 from nnzoo.config.data_options import ValSplit
 from nnzoo.config.formatting import to_json
@@ -25,8 +25,9 @@ from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.runs import run
 from nnzoo.runs.run import Resume, Run
-from nnzoo.runs.run_dir import Folder, SaveSchedule
+from nnzoo.runs.run_dir import Folder
 from nnzoo.runs.run_index import SUMMARY, members_of
+from nnzoo.runs.train import SaveSchedule, diverged, save, train
 from nnzoo.training import ensemble_trainer
 from nnzoo.training.autotune import ensemble_threads
 from nnzoo.training.ensemble_trainer import Event
@@ -150,7 +151,7 @@ class Group:
         assert member.run is not None
         use_threads(member.run.network.config.train)
         try:
-            yield from run.train(member.run, stop)
+            yield from train(member.run, stop)
         except DivergedError as error:
             member.state, member.error = "diverged", str(error)
             yield error
@@ -161,12 +162,12 @@ class Group:
         """`run.train` for all members at once, saved at the same moments."""
         runs = [member.run for member in self.members if member.run]
         # What was resolved is what one network takes best.
-        train = self.members[0].config.train
-        if train.threads == "auto":
+        options = self.members[0].config.train
+        if options.threads == "auto":
             active = [each.trainer for each in runs if not each.trainer.finished]
             count = ensemble_threads(active) if len(active) > 1 else 1
-            train = train.model_copy(update={"threads": count})
-        use_threads(train)
+            options = options.model_copy(update={"threads": count})
+        use_threads(options)
         clock = SaveSchedule(runs[0].trainer.config.train.save_every, runs[0].trainer)
         clock.cost *= len(runs)
         unsaved: set[int] = set()
@@ -185,7 +186,7 @@ class Group:
                 if due or stopping or runs[i].trainer.finished:
                     unsaved.discard(i)
                     try:
-                        run.save(runs[i])
+                        save(runs[i])
                     except DivergedError as error:
                         told[i] = self._lost(i, error)
                         gone.add(i)
@@ -195,7 +196,7 @@ class Group:
                 yield told
             except GeneratorExit:  # nobody is left to show the events to
                 for i in sorted(unsaved):
-                    run.save(runs[i])
+                    save(runs[i])
                 raise
             if stopping:
                 break
@@ -206,7 +207,7 @@ class Group:
         """A member's training has diverged: what is known of it."""
         member = self.members[i]
         assert member.run is not None
-        error = run.diverged(member.run, error)
+        error = diverged(member.run, error)
         member.state, member.error = "diverged", str(error)
         return error
 
@@ -255,7 +256,7 @@ class Group:
         return {"run_dir": str(self.path), "summary": self.summary(), "members": members}
 
     def write_summary(self) -> None:
-        atomic_io.write(self.path / SUMMARY, f"{to_json(self.to_dict())}\n".encode())
+        file_io.write(self.path / SUMMARY, f"{to_json(self.to_dict())}\n".encode())
 
 
 def seeds(config: RunConfig, count: int, out: Path) -> Group:

@@ -19,7 +19,7 @@ from typing import Any
 from nnzoo.config import yaml_parser
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.errors import UsageError
-from nnzoo.plain_files import MAX_METRICS, parse_json, parse_rows, read_plain
+from nnzoo.file_io import MAX_METRICS, parse_json, parse_rows, read_plain
 
 # What a run's folder has one of, and how much of a file is read.
 MARKS = ("config.yaml", "last.pt", "best.pt", "metrics.jsonl")

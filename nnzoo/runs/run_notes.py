@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import platform
+from datetime import datetime
 from typing import Any
 
 import torch
 
-from nnzoo import gpu
+from nnzoo import __version__
 from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.preprocess import PCA
+from nnzoo.device import describe_gpu, device_label
+from nnzoo.distributed import torchrun_id
 from nnzoo.models.cuda import uses_cudnn
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import Folder
@@ -57,7 +61,7 @@ def precision(network: Network) -> list[str]:
 
 def device(before: Any, now: torch.device) -> list[str]:
     """That a run goes on on another device than that of its checkpoint, where that names one."""
-    here = gpu.label(now)
+    here = device_label(now)
     if before in (None, here):
         return []
     return [
@@ -91,3 +95,22 @@ def how_it_starts(folder: Folder, trainer: Trainer, state: str) -> str:
         f"{folder.path} is complete: {trainer.epoch} of {epochs} epochs; raise train.epochs to "
         "resume it, or --fresh to start over"
     )
+
+
+def environment(network: Network, processes: int = 1) -> dict[str, Any]:
+    """What a run's config.yaml records beside the configuration."""
+    by = {"launch": torchrun_id()} if torchrun_id() else {}
+    return {
+        "nnzoo": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "device": str(network.device),
+        **describe_gpu(network.device),
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "data_fingerprint": network.data_spec.fingerprint,
+        "rows": network.data_spec.num_rows,
+        "parameters": sum(p.numel() for p in network.model.parameters()),
+        "started": datetime.now().isoformat(timespec="seconds"),
+        **by,
+    }

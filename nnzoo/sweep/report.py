@@ -11,7 +11,7 @@ from typing import Any, cast
 import optuna
 from markupsafe import Markup
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.sweep_space import range_end
 from nnzoo.config.train_options import RangeOptions
@@ -34,7 +34,7 @@ MAX_ROWS = 300
 def write_page(study: Study) -> None:
     """Write sweep.html."""
     with study.writing():
-        atomic_io.write(study.page, page(study).encode())
+        file_io.write(study.page, page(study).encode())
 
 
 def page(study: Study) -> str:

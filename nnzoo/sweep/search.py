@@ -12,7 +12,7 @@ import optuna
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
-from nnzoo import atomic_io
+from nnzoo import file_io
 from nnzoo.config import RunConfig
 from nnzoo.config.formatting import to_yaml
 from nnzoo.errors import (
@@ -26,6 +26,7 @@ from nnzoo.errors import (
 )
 from nnzoo.runs import run
 from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.train import train
 from nnzoo.sweep.study import FINISHED, Claim, Study, TrialRecord, targets_of
 from nnzoo.text import format_metric
 from nnzoo.training.trainer import EpochEnd
@@ -129,7 +130,7 @@ def _trial(
 def _rows(current: run.Run, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
     """The lines of metrics.jsonl: those that are there already, then one for each epoch."""
     yield from current.folder.rows()
-    events = run.train(current, stop)
+    events = train(current, stop)
     if current.trainer.config.train.tensorboard:
         from nnzoo.tensorboard import record
 
@@ -204,7 +205,7 @@ def write_best(study: Study, best: TrialRecord) -> None:
     with study.writing():
         now = study.best()  # another process may have found a better one meanwhile
         if now is not None and now.number == best.number:
-            atomic_io.write(study.best_file, text.encode())
+            file_io.write(study.best_file, text.encode())
 
 
 def finish(study: Study) -> None:

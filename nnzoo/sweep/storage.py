@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from nnzoo.config import RunConfig
 from nnzoo.config.sweep_space import storage_kind
 from nnzoo.errors import ConfigError, UsageError, shell_word
-from nnzoo.plain_files import file_lock
+from nnzoo.file_io import file_lock
 
 # Seconds that a process waits for another one's write.
 PATIENCE = 120

@@ -46,7 +46,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from nnzoo import __version__, atomic_io
+from nnzoo import __version__, file_io
 from nnzoo.config import RunConfig
 from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
@@ -58,10 +58,10 @@ from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.evaluation.tasks import build_task
+from nnzoo.file_io import file_lock, parse_json, read_plain
 from nnzoo.models.network import read_dataset
-from nnzoo.plain_files import file_lock, parse_json, read_plain
-from nnzoo.runs.archive import OLD_STUDY, STUDY, archive_study
-from nnzoo.runs.run import free_name
+from nnzoo.runs.config_diff import free_name
+from nnzoo.runs.run_dir import OLD_STUDY, STUDY, archive_study
 from nnzoo.sweep.storage import check_place, open_storage, shown
 
 State = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
@@ -622,7 +622,7 @@ def _place(trials: Path, study: str, or_fresh: str) -> str:
             pass  # something else in its place
     elif not any(each.name.isdigit() for each in trials.iterdir()):
         place = uuid.uuid4().hex[:12]
-        atomic_io.write(file, json.dumps({"study": study, "place": place}).encode())
+        file_io.write(file, json.dumps({"study": study, "place": place}).encode())
         return place
     raise UsageError(
         f"{trials} holds the trials of another study; give this one another name (name: …){or_fresh}"

@@ -20,17 +20,17 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from nnzoo import __version__, atomic_io, gpu
+from nnzoo import __version__, file_io
 from nnzoo.cache import cache_dir, cpu_id
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.device import ALL_THREADS
+from nnzoo.device import ALL_THREADS, describe_gpu, gpu_multiplies_bf16
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
+from nnzoo.file_io import parse_json, read_plain
 from nnzoo.kernels import library as native
 from nnzoo.kernels import openmp
 from nnzoo.models.cuda import flatten_layers
 from nnzoo.models.network import Network
-from nnzoo.plain_files import parse_json, read_plain
 from nnzoo.status import status
 from nnzoo.training.ensemble_trainer import EnsembleTrainer
 from nnzoo.training.norm_statistics import resolve_statistics
@@ -140,7 +140,7 @@ def _kernels(asked: str, network: Network) -> Kernels:
 def native_bf16(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 itself; elsewhere it is slower than float32."""
     if device.type == "cuda":
-        return gpu.native_bf16(device)
+        return gpu_multiplies_bf16(device)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
@@ -236,7 +236,7 @@ def _key(
         [spec.kind, list(spec.shape), network.task.outputs],
         [choices, kernels],
         str(network.device),
-        gpu.describe(network.device) or cpu_id(),
+        describe_gpu(network.device) or cpu_id(),
         [__version__, str(torch.__version__)],
     ]
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
@@ -260,4 +260,4 @@ def _remember(path: Path, timed: Timed) -> None:
     # Two runs that write at once share the temporary file; what one leaves half is timed again.
     with contextlib.suppress(OSError, CheckpointError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_io.write(path, json.dumps([*timed.choice, timed.step_seconds]).encode())
+        file_io.write(path, json.dumps([*timed.choice, timed.step_seconds]).encode())

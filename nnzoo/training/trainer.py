@@ -25,12 +25,12 @@ from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all
 from nnzoo.data.dataset import Split
 from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
+from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.kernels.library import usable
 from nnzoo.models.ensemble import draws
 from nnzoo.models.network import Network, check_state_dict
-from nnzoo.training import diagnostics
 from nnzoo.training.norm_statistics import renew_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer, lr_factor
 

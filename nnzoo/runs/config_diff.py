@@ -1,0 +1,80 @@
+"""Comparison of a run's stored config with the one that is to resume or evaluate it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nnzoo.config import RunConfig
+from nnzoo.config.data_options import PATH_KEYS
+from nnzoo.config.formatting import flow_yaml
+from nnzoo.data.dataset import Dataset
+from nnzoo.errors import UsageError
+from nnzoo.models.network import Network
+from nnzoo.runs.run_dir import Folder
+
+# Keys that may change when a run goes on: they move its end or its habits, not what it is.
+RESUMABLE_KEYS = (
+    "name", "train.epochs", "train.save_every", "train.early_stopping", "train.on_nan",
+    "train.max_skipped", "train.tensorboard",
+)  # fmt: skip
+
+
+def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
+    """`config` with what is 'auto' in it as it was resolved when the run began."""
+    keys = ("precision", "threads", "kernels", "compile", "norm_statistics")
+    auto = [key for key in keys if getattr(config.train, key) == "auto"]
+    resolved = {key: getattr(stored.train, key) for key in auto}
+    return replace(config, train=config.train.model_copy(update=resolved))
+
+
+def config_diff(old: RunConfig, new: RunConfig) -> list[str]:
+    """A line for each key that makes two configurations two runs.
+
+    Where the data lies is left out: its fingerprint tells whether it is the same.
+    """
+    before, after = old.flat(), new.flat()
+    ignored = (*RESUMABLE_KEYS, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them
+    return [
+        f"  {key}: {_value(before, key)} there, {_value(after, key)} here"
+        for key in dict.fromkeys([*before, *after])
+        if not key.startswith(ignored) and before.get(key) != after.get(key)
+    ]
+
+
+def _value(values: dict[str, Any], key: str) -> str:
+    """A value as a file has it."""
+    return flow_yaml(values[key]) if key in values else "not set"
+
+
+def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
+    """`config`, if it is the one the network was trained with; raises UsageError."""
+    config = inherit_auto_values(config, network.config)
+    differing = config_diff(network.config, config)
+    if differing:
+        raise UsageError(f"{source} was trained with another config:\n" + "\n".join(differing))
+    return config
+
+
+def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, folder: Folder) -> None:
+    """Raise UsageError naming the keys in which the folder's run, of `network`, is another one."""
+    differing = config_diff(network.config, config)
+    if not differing and dataset.fingerprint() != network.data_spec.fingerprint:
+        differing = ["  data: other rows or values there than here"]
+    if differing:
+        raise UsageError(
+            f"{folder.path} holds a run of another config. Train this one beside it: "
+            f"-s name={free_name(folder.path)}; or start over: --fresh (the old folder is kept)\n"
+            + "\n".join(differing)
+        )
+
+
+def free_name(path: Path) -> str:
+    """The first of name-2, name-3, … that is not taken beside a run's folder."""
+    stem = re.sub(r"-\d{1,3}$", "", path.name)[:95]
+    return next(
+        name for i in itertools.count(2) if not path.with_name(name := f"{stem}-{i}").exists()
+    )
