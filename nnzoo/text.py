@@ -30,9 +30,15 @@ def shorten(text: str, length: int = 40) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def list_some(names: Sequence[str], shown: int = 3) -> str:
-    """The first `shown` names, comma-separated, and an ellipsis if there are more."""
-    return ", ".join(names[:shown]) + (", …" if len(names) > shown else "")
+def quoted_name(name: str) -> str:
+    """The name of a column for a message."""
+    return f"'{shorten(name)}'"
+
+
+def list_some(names: Sequence[str], shown: int = 3, counted: bool = False) -> str:
+    """The first `shown` names, comma-separated, and an ellipsis, or the count, if there are more."""
+    rest = f" and {len(names) - shown:,} more" if counted else ", …"
+    return ", ".join(names[:shown]) + (rest if len(names) > shown else "")
 
 
 def plural(count: int, noun: str, plural_noun: str = "") -> str:

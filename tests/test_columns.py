@@ -9,21 +9,21 @@ import numpy as np
 import pandas
 import pytest
 
-from nnzoo.data.columns.description import (
-    ColumnDescription,
-    describe_column,
-    describe_columns,
-)
-from nnzoo.data.columns.lookup import ValueOptions, parse_numbers
-from nnzoo.data.columns.number_format import NumberFormat, seconds
+from nnzoo.data.columns.description import ColumnDescription, describe_columns
+from nnzoo.data.columns.number_text import compound_value
+from nnzoo.data.columns.values import NumberFormat, ValueOptions, parse_numbers
 
 
 def column(values: list[Any], name: str = "c") -> pandas.Series:
     return pandas.Series(values, name=name, dtype=object)
 
 
+def describe_column(column: pandas.Series, **options: Any) -> ColumnDescription:
+    return describe_columns(column.to_frame(), ValueOptions(**options))[str(column.name)]
+
+
 def described(values: list[Any], name: str = "c", **options: Any) -> ColumnDescription:
-    return describe_column(column(values, name), ValueOptions(**options))
+    return describe_column(column(values, name), **options)
 
 
 def numbers_of(values: list[Any], **options: Any) -> list[float]:
@@ -176,6 +176,28 @@ def test_a_sentinel_far_from_all_other_values_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("codes", "listed"),
+    [
+        (["-9", "-99"], '["-99", "-9"]'),
+        (["-9", "-8", "-7"], '["-9", "-8", "-7"]'),
+        (["-999", "-9999"], '["-9999", "-999"]'),
+        (["99", "999"], '["999", "99"]'),
+        (["-99", "999"], '["-99", "999"]'),
+        (["-3", "-9", "-99"], None),
+    ],
+)
+def test_all_sentinels_of_a_column_are_named(codes: list[str], listed: str | None) -> None:
+    texts = [f"{i % 8}" for i in range(120)]
+    for i, code in enumerate(codes):
+        texts[7 * i + 3] = texts[5 * i + 60] = code
+    remarks = described(texts).remarks
+    if listed is None:
+        assert '"-3"' not in " ".join(remarks)
+    else:
+        assert f"data.missing: {listed} where they are no values" in " ".join(remarks)
+
+
+@pytest.mark.parametrize(
     ("values", "name", "reason"),
     [
         ([str(i) for i in range(1, 51)], "0", "counts the rows"),
@@ -221,13 +243,13 @@ def test_free_text_and_names_are_no_categories() -> None:
     ],
 )  # fmt: skip
 def test_durations_are_seconds(text: str, value: float | None) -> None:
-    assert seconds(text) == value
+    assert compound_value(text, "seconds") == value
 
 
 def test_a_column_of_durations_is_numbers_of_seconds() -> None:
     texts = [f"{1 + i // 60}:{i % 60:02d}:{i * 7 % 60:02d}" for i in range(100)]
     found = described(texts)
-    assert (found.role, found.format) == ("duration", NumberFormat(duration=True))
+    assert (found.role, found.format) == ("duration", NumberFormat(compound="seconds"))
     assert parse_numbers(column(texts), found.format)[0][1] == 3667
 
 
@@ -251,3 +273,41 @@ def test_a_long_value_takes_no_time(piece: str) -> None:
     began = time.process_time()
     describe_column(column([long, "1", "2", "3", long + "x"]))
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit", "values"),
+    [
+        (["6'9\"", "5'11\"", "6'", "5′7″", "6’ 2”"], "inches", [81, 71, 72, 67, 74]),
+        (["6 ft 9 in", "5ft 11in", "6 feet 1 inch", "5 ft"], "inches", [81, 71, 73, 60]),
+        (["11 st 4 lb", "9 stone 13 lbs", "12st"], "pounds", [158, 139, 168]),
+        (["7 lb 3 oz", "6 lbs 15 oz", "8 lb"], "ounces", [115, 111, 128]),
+        (["51°30'N", "0°7'30\"W", "33° 51' S"], "degrees", [51.5, -0.125, -33.85]),
+        (["1980/81", "1999/00", "2003/04", "1999-2000"], "first year", [1980, 1999, 2003, 1999]),
+    ],
+)
+def test_values_of_several_parts_are_one_number(
+    texts: list[str], unit: str, values: list[float]
+) -> None:
+    found = described(texts * 5)
+    assert (found.role, found.format.compound) == ("number", unit)
+    assert numbers_of(texts * 5)[: len(values)] == pytest.approx(values)
+    assert NumberFormat.from_spec(found.format.to_spec()) == found.format
+
+
+@pytest.mark.parametrize(
+    "texts", [["2001/02", "2005/06"], ["1980/83", "1981/85", "1982/90"], ["6'13\"", "5'20\""]]
+)
+def test_what_only_resembles_several_parts_is_no_number(texts: list[str]) -> None:
+    assert described(texts * 9).role in ("category", "date")
+
+
+@pytest.mark.parametrize(
+    "form", ["{}-{}", "{} - {}", "{}–{}", "{} to {}", "${}-${}", "{}-{} kg", "{:,}-{:,}", "{}..{}"]
+)
+def test_ranges_are_said_to_be_ranges(form: str) -> None:
+    texts = [form.format(i * 10, i * 10 + 7 + i % 5) for i in range(60)]
+    found = described([*texts, *texts[:-1], "700+"])
+    assert found.role == "text"
+    assert found.reason.startswith(f"ranges such as '{texts[0].replace('–', '-')}', 61 different")
+    assert not described([f"{i}-{i - 9}" for i in range(10, 70)] * 2).reason.startswith("ranges")

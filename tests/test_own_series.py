@@ -105,7 +105,7 @@ def test_a_table_that_is_in_order_of_time_says_so_when_it_trains(nnzoo: NNZOO) -
     Path("t.yaml").write_text("data: {name: csv, path: s.csv}\nmodel: mlp\ntrain: {epochs: 1}\n")
     result = nnzoo("train", "--config", "t")
     assert result.code == 0, result.err
-    note = "random split of what looks like time: the rows are in order of 'Year'"
+    note = "random split, though the rows are in order of 'Year'"
     assert note in " ".join(result.err.split())
 
 

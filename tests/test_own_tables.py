@@ -172,7 +172,7 @@ def test_categories_that_new_files_write_otherwise_are_told(nnzoo: NNZOO) -> Non
 
 def test_percent_stays_what_it_says() -> None:
     other = load(dirtied(rate=lambda i, v: f"{v}%"), "bought")
-    assert any(", in percent)" in note for note in other.notes)
+    assert any(" %)" in note for note in other.notes)
 
 
 def test_units_that_differ_are_refused_by_row_with_the_way_out() -> None:
@@ -254,6 +254,65 @@ def test_further_missing_words_hold_for_every_column() -> None:
 def test_a_sentinel_is_told() -> None:
     other = load(dirtied(age=lambda i, v: "-999" if i % 9 == 0 else v), "bought")
     assert any("'age': -999 stands in" in note for note in other.notes)
+
+
+def test_ranges_that_are_left_out_are_said_with_the_way_out(nnzoo: NNZOO) -> None:
+    cells = dirtied(age=lambda i, v: f"{v}-{int(v) + 1 + i}")
+    Path("t.csv").write_text(text_of(cells))
+    result = nnzoo("init", "t.csv", "--target", "bought")
+    assert "age (ranges such as '" in result.err
+    assert "one number each, such as the middle, can be used" in Path("t.yaml").read_text()
+    with pytest.raises(DataError, match="'age' holds ranges such as '"):
+        load(cells, "bought", max_categories=20)
+
+
+def test_a_duration_in_order_is_read_and_its_order_said_without_contradiction() -> None:
+    clock = dirtied(age=lambda i, v: f"{i // 60}:{i % 60:02d}:00")
+    cells = {"age": clock.pop("age"), **clock}
+    notes = load(cells, "bought").notes
+    assert any("'age' ('0:00:00' is 0 seconds)" in note for note in notes)
+    assert any("random split, though the rows are in order of 'age'" in note for note in notes)
+    assert not any("looks like time" in note for note in notes)
+
+
+def test_a_time_column_with_ties_has_the_note_on_the_random_split() -> None:
+    cells = {"Time": [str(i * i // 50) for i in range(ROWS)], **clean()}
+    notes = load(cells, "bought").notes
+    assert any("random split, though the rows are in order of 'Time'" in note for note in notes)
+
+
+def test_an_empty_column_is_said_to_be_unused_with_the_reason(nnzoo: NNZOO) -> None:
+    cells = {**dirtied(age=lambda i, v: ""), "day": [f"2020-{1 + i // 28:02d}-{1 + i % 28:02d}" for i in range(ROWS)]}  # fmt: skip
+    assert "column 'age' is empty in the training rows and left out" in load(cells, "bought").notes
+    Path("t.yaml").write_text("data: {name: csv, path: t.csv, target: bought}\nmodel: mlp\n")
+    assert "not used: no values" in nnzoo("check", "t.yaml").out
+    Path("s.csv").write_text(text_of({key: cells[key] for key in ("day", "age", "price")}))
+    result = nnzoo("init", "s.csv", "--series")
+    assert "not used: 'age' (no values)" in result.err, result.err
+
+
+@pytest.mark.parametrize("kind", ["doubled", "rows doubled", "aligned"])
+def test_runs_of_tabs_are_one_delimiter_and_said(kind: str) -> None:
+    cells = clean()
+    plain = load(cells, "bought")
+    names, *rows = [line.split(";") for line in text_of(cells).splitlines()]
+    between = {"doubled": lambda i: "\t\t", "rows doubled": lambda i: "\t\t"}.get(
+        kind, lambda i: "\t" * (1 + i % 2)
+    )
+    lines = [("\t" if kind == "rows doubled" else "\t\t").join(names)]
+    for n, row in enumerate(rows):
+        lines.append("".join(cell + between(n + j) for j, cell in enumerate(row[:-1])) + row[-1])
+    Path("t.tsv").write_text("\n".join(lines) + "\n")
+    options: dict[str, Any] = {
+        "name": "csv",
+        "path": "t.tsv",
+        "target": "bought",
+        "drop": ["price"],
+    }
+    tabs = load_csv(CsvOptions(**options))
+    assert same_data(plain, tabs)
+    assert "columns are set apart by runs of tabs (data.delimiter)" in tabs.notes
+    assert same_data(plain, load_csv(CsvOptions(**options, delimiter="\t+")))
 
 
 # F4: what tells rows apart.
@@ -490,7 +549,7 @@ RIGHT: dict[str, tuple[int, int, str]] = {
     "thousands_feature": (200, 0, "'income' ('3,400,000' is 3400000)"),
     "currency_target": (300, 0, "'price' ('$90,000.00' is 90000)"),
     "units": (200, 0, "'power' ('89 hp' is 89)"),
-    "percent": (200, 2, "'rate' ('10.1%' is 10.1, in percent)"),
+    "percent": (200, 2, "'rate' ('10.1%' is 10.1 %)"),
     "na_excel": (300, 2, "missing values filled with the mean: 56 of 'temp'"),
     "na_few": (300, 2, "missing values filled with the mean: 8 of 'temp'"),
     "ages_unknown": (300, 0, "counts as missing: 'unknown' in"),

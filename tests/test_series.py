@@ -286,7 +286,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "out of order behind a gap": (
         "day,y\n" + "".join(f"{d},1\n" for d in [*days(60), "", "2020-01-05 00:00:00"]), {},
-        "s.csv: data row 61: 'day' is missing; correct it (and 1 more)",
+        "s.csv: data row 61: 'day' is missing; correct it, or delete the row (and 1 more)",
     ),
     "a huge target": (
         "day,x,y\n" + ROWS.replace(",7,7\n", ",7,-2e30\n"), {},
@@ -298,7 +298,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "no date": (
         "day,x,y\n" + ROWS.replace("2020-01-05", "soon"), {"time": "day"},
-        "s.csv: data row 5: 'soon' is not a date like the others ('2020-01-01'); correct it",
+        "s.csv: data row 5: 'soon' is not a date like the others ('2020-01-01'); correct it, or delete the row",
     ),
     "no such time": (
         "day,x,y\n" + ROWS, {"time": "dya"}, "no column 'dya'; did you mean 'day'?",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nnzoo.data.columns.checks import sentinels
-from nnzoo.data.columns.number_format import Separators, seconds, split_number
+from nnzoo.data.columns.number_format import Separators
+from nnzoo.data.columns.number_text import compound_value, split_number
 
 Write = Callable[[list[str]], Path]
 
@@ -119,9 +120,9 @@ def test_scales_of_india_and_china(text: str, scale: float, unit: str) -> None:
 
 
 def test_laps_are_durations() -> None:
-    assert seconds("2:01.30") == pytest.approx(121.3)
-    assert seconds("0:57,89") == pytest.approx(57.89)
-    assert seconds("2:01") == 7260
+    assert compound_value("2:01.30", "seconds") == pytest.approx(121.3)
+    assert compound_value("0:57,89", "seconds") == pytest.approx(57.89)
+    assert compound_value("2:01", "seconds") == 7260
 
 
 def test_three_decimals_before_an_exponent_are_not_ambiguous() -> None:
@@ -180,9 +181,9 @@ def test_dates_of_two_forms_are_no_text(nnzoo: Any, write: Write) -> None:
 def test_sizes_and_fractions_are_no_dates_of_two_forms(texts: list[str]) -> None:
     import pandas
 
-    from nnzoo.data.columns.description import describe_column
+    from nnzoo.data.columns.description import describe_columns
 
-    assert describe_column(pandas.Series(texts * 20, name="a")).role == "category"
+    assert describe_columns(pandas.DataFrame({"a": texts * 20}))["a"].role == "category"
 
 
 def test_predict_passes_over_units_and_keeps_row_numbers(nnzoo: Any, write: Write) -> None:

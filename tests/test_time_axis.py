@@ -133,7 +133,11 @@ def test_an_order_of_day_and_month_is_guessed_by_equal_distances_and_said() -> N
 
 def test_years_of_two_digits_are_said() -> None:
     dates = read_dates(text(["Jan-49", "Feb-49", "Mar-60"]))
-    assert dates.notes == ["years of two digits are read as 1949 to 1960"]
+    known = "(00 to 39 as 20.., 40 to 99 as 19..)"
+    assert dates.notes == [f"two-digit years are read as 1949 to 1960 {known}"]
+    assert read_dates(text(["Jan-21", "Feb-21", "Mar-21"])).notes == [
+        f"two-digit years are read as 2021 {known}"
+    ]
 
 
 def test_a_date_format_that_is_none_is_refused() -> None:
@@ -333,14 +337,17 @@ def test_a_date_that_is_wrong_blames_its_row_wherever_it_is() -> None:
         example = days[1] if row == 0 else days[0]
         assert axis.faults == [
             f"s.csv: data row {row + 1}: '31.02.2021' is not a date like the others ('{example}'); correct "
-            "it, or see data.date_format"
+            "it, or delete the row, or see data.date_format"
         ]
 
 
-def test_a_subtotal_between_the_rows_is_refused() -> None:
+def test_subtotals_between_the_rows_are_refused_with_the_ways_out() -> None:
     days = [*DAYS[:31], "Subtotal", *DAYS[31:]]
-    assert axis_of(numbered(days)).faults == [
-        "s.csv: data row 32: 'Subtotal' is not a date like the others ('2021-01-04'); correct it"
+    text = "s.csv: data row 32: 'Subtotal' is not a date like the others ('2021-01-04')"
+    assert axis_of(numbered(days)).faults == [f"{text}; correct it, or delete the row"]
+    twice = [*days[:40], "Subtotal", *days[40:]]
+    assert axis_of(numbered(twice)).faults == [
+        f"{text}; 2 rows have none; correct it, or delete those rows"
     ]
 
 
@@ -415,10 +422,7 @@ def test_a_table_in_order_of_time_has_a_note(columns: dict[str, Any], ordered: b
     note = time_note(frame, ["y"])
     assert (note is not None) == ordered
     if note is not None:
-        assert (
-            f"random split of what looks like time: the rows are in order of '{frame.columns[0]}'"
-            in note
-        )
+        assert f"random split, though the rows are in order of '{frame.columns[0]}'" in note
 
 
 def stamp_texts(times: pandas.DatetimeIndex) -> list[str]:

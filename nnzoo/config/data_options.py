@@ -237,8 +237,8 @@ class FileOptions(DataOptions):
     header: Literal["auto"] | bool = option("auto", "does the first row name columns?")
     delimiter: Literal["auto"] | Delimiter = option(
         "auto",
-        "between values; ' ' is any run of blanks; auto: comma, semicolon, tab, pipe (`|`), or "
-        "plainly blanks or `::`",
+        "between values; ' ' is any run of blanks, '\\t+' one of tabs; auto: comma, semicolon, tab, "
+        "pipe (`|`), or plainly blanks, runs of tabs or `::`",
     )
     encoding: Encoding = option(
         "auto",

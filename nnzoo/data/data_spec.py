@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from nnzoo.data.columns.number_format import NumberFormat
+from nnzoo.data.columns.values import NumberFormat
 
 InputKind = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]

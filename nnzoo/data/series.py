@@ -11,7 +11,7 @@ import torch
 
 from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
-from nnzoo.data.columns.lookup import ValueOptions, column_name, looks_numeric
+from nnzoo.data.columns.values import ValueOptions, column_name, looks_numeric
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, WindowSplit, check_memory
 from nnzoo.data.splitting import split_time

@@ -18,7 +18,8 @@ from nnzoo.data.columns.inference import (
     without_target_gaps,
 )
 from nnzoo.data.columns.labels import LabelIndex
-from nnzoo.data.columns.lookup import (
+from nnzoo.data.columns.table_checks import imputation_notes, repeated_rows, target_copies
+from nnzoo.data.columns.values import (
     MISSING,
     column_name,
     mark_missing,
@@ -26,7 +27,6 @@ from nnzoo.data.columns.lookup import (
     refuse_huge,
     to_text,
 )
-from nnzoo.data.columns.table_checks import imputation_notes, repeated_rows, target_copies
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
 from nnzoo.data.splitting import split_rows

@@ -12,6 +12,7 @@ from nnzoo.config.data_options import SeriesOptions
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.errors import DataError
 from nnzoo.init_config.table import reading_lines
+from nnzoo.text import list_some
 
 if TYPE_CHECKING:
     import pandas
@@ -96,8 +97,19 @@ def plan_series(
     ):
         return None
     covariates = [name for name in others if name not in groups]
-    unused = [name for name in described if name not in (target, *covariates, *groups)]
+    unused = [
+        f"'{name}' ({'counts the rows' if name in counting else _unused_reason(column)})"
+        for name, column in described.items()
+        if name not in (target, *covariates, *groups)
+    ]
     return SeriesPlan(target, groups, covariates, unused, axis, doubts=doubts)
+
+
+def _unused_reason(column: ColumnDescription) -> str:
+    """Why a column is no covariate."""
+    if column.role == "empty":
+        return "no values"
+    return column.reason or {"date": "dates", "category": "text"}.get(column.role, column.role)
 
 
 def _is_idle(column: ColumnDescription, rows: int) -> bool:
@@ -159,8 +171,7 @@ def series_config(
         *_wide(list(table.frame.columns)),
     ]
     if plan.unused:
-        names = ", ".join(f"'{name}'" for name in plan.unused[:6])
-        doubts.append(f"not used: {names}" + ", …" * (len(plan.unused) > 6))
+        doubts.append(f"not used: {list_some(plan.unused, 6, counted=True)}")
     lines = [f"  {line}" for line in map(_comment, doubts)]
     last = not table.named and plan.target == table.frame.columns[-1]
     lines += [

@@ -12,7 +12,7 @@ from nnzoo.init_config.target import Choices, choose_target, position_or_name, u
 
 if TYPE_CHECKING:
     from nnzoo.data.columns.description import ColumnDescription
-    from nnzoo.data.columns.texts import Odd
+    from nnzoo.data.columns.number_format import Odd
     from nnzoo.data.data_spec import DataSpec
     from nnzoo.data.table_files.table_io import ReadOptions, Table
 
@@ -50,7 +50,7 @@ def table_config(
     Also where it cannot train yet: why is said in comments. Raises DataError where a column that the
     caller named is not there.
     """
-    from nnzoo.data.columns.lookup import column_name
+    from nnzoo.data.columns.values import column_name
 
     frame, columns = table.frame, list(table.frame.columns)
     dropped = {column_name(frame, position_or_name(each), "--drop"): "" for each in choices.drop}

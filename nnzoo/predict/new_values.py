@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from nnzoo.data.columns.labels import LabelIndex
-from nnzoo.data.columns.lookup import to_text
+from nnzoo.data.columns.values import to_text
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.data.tables import category_codes
 from nnzoo.predict.predictions import SHOWN

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from nnzoo.data.columns.lookup import column_name, to_text
+from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.data.table_files.stray_rows import without_stray_rows
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_pieces, read_table

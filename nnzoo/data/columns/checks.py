@@ -50,23 +50,51 @@ def name_words(name: str) -> list[str]:
 
 
 def sentinels(values: np.ndarray) -> list[str]:
-    """A line on a value such as -999 that many rows have, far beyond all others."""
+    """A line on values such as -999, or -9 beside -99, that many rows have, far beyond all others."""
     present = values[np.isfinite(values)]
     if len(present) < FEW_ROWS:
         return []
-    remarks = []
-    for extreme in (present.min(), present.max()):
-        digits = f"{abs(extreme):.0f}"
-        if extreme != round(extreme) or set(digits) != {"9"} or extreme == 9:
+    codes = _negative_codes(present)
+    rest = present[~np.isin(present, codes)]
+    while (code := _far_code(rest)) is not None:
+        codes.append(code)
+        rest = rest[rest != code]
+    if not codes:
+        return []
+    words = ", ".join(f'"{code:g}"' for code in codes)
+    several = len(codes) > 1
+    return [
+        f"{' and '.join(f'{code:g}' for code in codes)} {'stand' if several else 'stands'} in "
+        f"{len(present) - len(rest):,} rows, far from all others (data.missing: [{words}] where "
+        f"{'they are no values' if several else 'it is no value'})"
+    ]
+
+
+def _is_nines(value: float) -> bool:
+    return np.isfinite(value) and value == round(value) and set(f"{abs(value):.0f}") == {"9"}
+
+
+def _negative_codes(values: np.ndarray) -> list[float]:
+    """The values below 0 where all are codes, of nines or next to one (-9, -8, -7), in several rows
+    each, and most values are from 0 on."""
+    below, rows = np.unique(values[values < 0], return_counts=True)
+    if not 0 < len(below) <= 4 or rows.min() < 2 or 2 * rows.sum() > len(values):
+        return []
+    codes: list[float] = []
+    for value in below.tolist():
+        beside_code = len(codes) > 0 and value == codes[-1] + 1
+        if not _is_nines(value) and not beside_code:
+            return []
+        codes.append(value)
+    return codes
+
+
+def _far_code(values: np.ndarray) -> float | None:
+    """The least or largest value where it is one of nines in several rows, and far from all others."""
+    for extreme in (values.min(initial=np.inf), values.max(initial=-np.inf)):
+        others = values[values != extreme]
+        if extreme == 9 or not _is_nines(extreme) or not 0 < len(others) <= len(values) - 2:
             continue
-        count, others = int((present == extreme).sum()), present[present != extreme]
-        if count < 2 or not len(others):
-            continue
-        distance = np.abs(others - extreme).min()
-        alone = extreme < 0 <= others.min()  # a code below what is counted from 0
-        if alone or distance > (others.max() - others.min()):
-            remarks.append(
-                f"{extreme:g} stands in {count:,} rows, far from all others (data.missing: "
-                f'["{extreme:g}"] where it is no value)'
-            )
-    return remarks
+        if np.abs(others - extreme).min() > others.max() - others.min():
+            return float(extreme)
+    return None

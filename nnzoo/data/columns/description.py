@@ -8,25 +8,33 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nnzoo.data.columns.checks import FEW_ROWS, id_reason, sentinels
-from nnzoo.data.columns.lookup import MISSING, ValueOptions, is_missing_word, parse_numbers
 from nnzoo.data.columns.number_format import (
-    MAX_NUMBER,
-    NumberFormat,
-    Separators,
-    plain_text,
-    seconds,
-    several_parts,
-)
-from nnzoo.data.columns.texts import (
     NUMERIC_FRACTION,
     SAMPLED,
     Forms,
     Odd,
+    Separators,
     Texts,
+    plain_numbers,
     read_loosely,
     separators_of,
     several_ways,
     unit_of,
+)
+from nnzoo.data.columns.number_text import (
+    COMPOUND_UNITS,
+    MAX_NUMBER,
+    compound_value,
+    has_several_parts,
+    is_range,
+    plain_text,
+)
+from nnzoo.data.columns.values import (
+    MISSING,
+    NumberFormat,
+    ValueOptions,
+    is_missing_word,
+    parse_numbers,
 )
 from nnzoo.data.timestamps.dates import looks_like_dates, read_dates
 
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 
 Role = Literal["number", "duration", "date", "category", "id", "text", "empty"]
 FREE_TEXT_WORDS, FREE_TEXT_LENGTH = 4, 40
+MIN_SEASONS = 3
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,16 @@ def describe_columns(
     frame: pandas.DataFrame, options: ValueOptions = ValueOptions()
 ) -> dict[str, ColumnDescription]:
     """Every column of a frame whose columns hold texts as they were read, or numbers."""
-    texts, forms = {}, {}
+    texts, forms, numbers = {}, {}, {}
     separators = Separators()
     for name in frame.columns:
         column = frame[name]
-        if not _is_numeric(column):
+        if _is_numeric(column):
+            numbers[name] = column
+        elif (plain := plain_numbers(column, options)) is not None:
+            numbers[name], sampled = plain
+            separators.merge(sampled)
+        else:
             texts[name] = Texts.of(column, options)
             forms[name] = Forms.of(texts[name])
             if forms[name].plausible:
@@ -89,19 +103,9 @@ def describe_columns(
     return {
         name: _describe_texts(texts[name], forms[name], options)
         if name in texts
-        else _describe_numbers(frame[name], options)
+        else _describe_numbers(frame[name], numbers[name], options)
         for name in frame.columns
     }
-
-
-def describe_column(
-    column: pandas.Series, options: ValueOptions = ValueOptions()
-) -> ColumnDescription:
-    """One column by itself; `describe_columns` knows more where separators are ambiguous."""
-    if _is_numeric(column):
-        return _describe_numbers(column, options)
-    texts = Texts.of(column, options)
-    return _describe_texts(texts, Forms.of(texts), options)
 
 
 def _is_numeric(column: pandas.Series) -> bool:
@@ -116,42 +120,35 @@ def _describe_texts(texts: Texts, forms: Forms, options: ValueOptions) -> Column
     base = ColumnDescription(str(column.name), "empty", rows, len(column) - rows, count)
     if not count:
         return base
-    likely = sum(
-        is_missing_word(text, options.missing)
-        for text, plain in zip(texts.texts, texts.plain, strict=True)
-        if not plain
-    )
+    others = [texts.texts[i] for i in np.flatnonzero(~texts.plain)]
+    likely = sum(is_missing_word(text, options.missing) for text in others)
     decimal, thousands, guessed = separators_of(forms, options)
     unit, problem = unit_of(texts, forms)
     form = NumberFormat(decimal, thousands, unit, missing=options.missing)
     usual = decimal == "." and "." not in thousands
-    numeric = np.array(
+    read = np.array(
         [(usual and plain) or form.value(text) is not None
          for text, plain in zip(texts.texts, texts.plain, strict=True)], dtype=bool,
     )  # fmt: skip
     if problem:
-        numeric = np.array([n is not None for n in forms.numbers]) | texts.plain
-    timed = np.array(
-        [
-            not plain and several_parts(text) and seconds(text) is not None
-            for text, plain in zip(texts.texts, texts.plain, strict=True)
-        ],
-        dtype=bool,
-    )
-    words = max(1, count - likely)
-    of_rows = texts.counts / rows
-    if not problem and numeric.sum() < NUMERIC_FRACTION * words:
+        read = np.array([n is not None for n in forms.numbers]) | texts.plain
+    words, share_of_rows = max(1, count - likely), texts.counts / rows
+    if not problem and read.sum() < NUMERIC_FRACTION * words:
         loose = read_loosely(texts, unit)
         if loose.sum() >= NUMERIC_FRACTION * words:
-            numeric, problem = loose, several_ways(texts, numeric, loose)
-    shares = {"number": numeric.sum() / words, "duration": timed.sum() / words}
-    read = numeric if shares["number"] >= shares["duration"] else timed
-    enough = read.sum() / words >= NUMERIC_FRACTION or (read * of_rows).sum() >= NUMERIC_FRACTION
+            read, problem = loose, several_ways(texts, read, loose)
+    shares = {"number": read.sum() / words}
+    role: Role = "number"
+    if shares["number"] < NUMERIC_FRACTION:
+        compound, of_parts = _compound_unit(texts)
+        shares["duration" if compound == "seconds" else "parts"] = of_parts.sum() / words
+        if of_parts.sum() > read.sum():
+            read, form = of_parts, NumberFormat(compound=compound, missing=options.missing)
+            role = "duration" if compound == "seconds" else "number"
+    enough = read.sum() >= NUMERIC_FRACTION * words or (
+        (read * share_of_rows).sum() >= NUMERIC_FRACTION
+    )
     if read.any() and enough:
-        duration = read is timed
-        role: Role = "duration" if duration else "number"
-        if duration:
-            form = NumberFormat(duration=True, missing=options.missing)
         return _numbers_of(base, texts, forms, form, (role, read, problem, guessed, shares))
     shares = {kind: float(share) for kind, share in shares.items() if share}
     long = any(len(text) > MAX_NUMBER for text in texts.texts)
@@ -160,10 +157,29 @@ def _describe_texts(texts: Texts, forms: Forms, options: ValueOptions) -> Column
     role, reason = _kind_of_text(base, texts)
     if not long and (ways := _dates_in_several_ways(column)):
         role, reason = "date", ways
-    odd = texts.odd(np.flatnonzero(numeric)) if shares.get("number", 0) > 0.5 else []
+    odd = texts.odd(np.flatnonzero(read)) if shares.get("number", 0) > 0.5 else []
     return replace(
         base, role=role, reason=reason, shares=shares, odd=tuple(odd), example=texts.texts[0]
     )
+
+
+def _compound_unit(texts: Texts) -> tuple[str, np.ndarray]:
+    """The unit that most values of several parts can be read in, and which texts those are."""
+    unknown = np.flatnonzero(~texts.plain)
+    best, most = "", np.zeros(len(texts.texts), dtype=bool)
+    for unit in COMPOUND_UNITS:
+        read = np.zeros(len(texts.texts), dtype=bool)
+        read[unknown] = [
+            compound_value(texts.texts[i], unit) is not None
+            and (unit != "seconds" or has_several_parts(texts.texts[i]))
+            for i in unknown
+        ]
+        if read.sum() > most.sum():
+            best, most = unit, read
+    # 2001/02 may be a month: it takes 2000/01, 2012/13 or several in a row to be a season.
+    if best == "first year" and most.sum() < MIN_SEASONS:
+        return "", np.zeros(len(texts.texts), dtype=bool)
+    return best, most
 
 
 def _dates_in_several_ways(column: pandas.Series) -> str:
@@ -229,6 +245,11 @@ def _kind_of_text(base: ColumnDescription, texts: Texts) -> tuple[Role, str]:
     if rows < FEW_ROWS:
         return "category", ""
     sample = texts.texts[:SAMPLED]
+    if count > 20 and np.mean([is_range(text) for text in sample]) >= NUMERIC_FRACTION:
+        return "text", (
+            f"ranges such as '{plain_text(sample[0])}', {count:,} different values; one number each, such as "
+            "the middle, can be used"
+        )
     words = float(np.mean([len(text.split()) for text in sample]))
     free = words >= FREE_TEXT_WORDS or np.mean([len(text) for text in sample]) > FREE_TEXT_LENGTH
     if count == rows:
@@ -241,9 +262,12 @@ def _kind_of_text(base: ColumnDescription, texts: Texts) -> tuple[Role, str]:
     return "category", ""
 
 
-def _describe_numbers(column: pandas.Series, options: ValueOptions) -> ColumnDescription:
+def _describe_numbers(
+    column: pandas.Series, numbers: pandas.Series, options: ValueOptions
+) -> ColumnDescription:
+    """A column that a program reads as numbers, which are `numbers`."""
     form = NumberFormat(missing=options.missing)
-    values, _ = parse_numbers(column, form)
+    values, _ = parse_numbers(numbers, form)
     present = np.isfinite(values)
     rows = int(present.sum())
     distinct = len(np.unique(values[present]))
@@ -252,8 +276,19 @@ def _describe_numbers(column: pandas.Series, options: ValueOptions) -> ColumnDes
         {"number": 1.0} if rows else {}, format=form if form.missing else NumberFormat(),
     )  # fmt: skip
     reason = id_reason(column, values)
-    remarks = tuple(sentinels(values))
-    return replace(base, role="id" if reason else base.role, reason=reason, remarks=remarks)
+    remarks = sentinels(values)
+    if not _is_numeric(column):
+        padded = column[column.str.startswith("0").fillna(False).astype(bool)]
+        remarks += _code_remark(padded.unique().tolist())
+    return replace(base, role="id" if reason else base.role, reason=reason, remarks=tuple(remarks))
+
+
+def _code_remark(texts: list[str]) -> list[str]:
+    """A line on whole numbers that are written with zeros before them, as codes are."""
+    padded = [text for text in texts if text[:1] == "0" and len(text) > 1 and text.isdecimal()]
+    if len(padded) < 2:
+        return []
+    return [f"codes such as '{padded[0]}' are read as numbers (data.categories for codes)"]
 
 
 def _remarks(
@@ -294,9 +329,4 @@ def _remarks(
                 f"{int(texts.counts[bare].sum()):,} rows lack the unit of "
                 f"'{plain_text(texts.texts[with_unit[0]])}'"
             )
-    zeros = [i for i, t in enumerate(texts.texts) if len(t) > 1 and t[0] == "0" and t.isdecimal()]
-    if len(zeros) > 1:
-        remarks.append(
-            f"codes such as '{texts.texts[zeros[0]]}' are read as numbers (data.categories for codes)"
-        )
-    return remarks
+    return remarks + _code_remark(texts.texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,38 +12,24 @@ from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.columns.description import ColumnDescription, describe_columns
 from nnzoo.data.columns.labels import MergedLabels, clean_label, merge_labels
-from nnzoo.data.columns.lookup import (
+from nnzoo.data.columns.values import (
     MISSING,
+    NumberFormat,
     ValueOptions,
     column_name,
     is_missing_word,
     parse_numbers,
     to_text,
 )
-from nnzoo.data.columns.number_format import NumberFormat, plain_text
 from nnzoo.data.data_spec import ColumnSpec, TaskName
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import list_some, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
 
 # A whole-number target with at most this many values is taken for classes.
 MAX_AUTO_CLASSES = 20
-# So many columns are named in a note.
-SHOWN = 6
-
-
-def named_in(items: Sequence[str], shown: int = SHOWN) -> str:
-    """Some of these, and how many more there are."""
-    more = f" and {len(items) - shown:,} more" if len(items) > shown else ""
-    return ", ".join(items[:shown]) + more
-
-
-def quoted_name(name: str) -> str:
-    return f"'{shorten(name)}'"
-
-
 # The target.
 
 
@@ -83,7 +68,7 @@ def without_target_gaps(
             "(data.target)?",
         )
     shown = [quoted_name(word) for word in sorted(words) if clean_label(word)]
-    held = f" ({named_in(shown, 3)})" if shown else ""
+    held = f" ({list_some(shown, 3, counted=True)})" if shown else ""
     note = (
         f"{path}: {len(rows):,} of {len(frame):,} rows have no target '{shorten(target)}'{held} and are "
         f"left out, first data row {frame.index[rows[0]] + 1}"
@@ -144,7 +129,7 @@ def infer_target(
     if words:
         counts = [f"'{shorten(w)}' ({int((rows == w).sum()):,} rows)" for w in words]
         notes.append(
-            f"a class of the target '{shorten(target)}': {named_in(counts)}; data.missing: "
+            f"a class of the target '{shorten(target)}': {list_some(counts, 6, counted=True)}; data.missing: "
             f"{flow_yaml(words)} leaves such rows out"
         )
     return TargetSpec("classification", labels), notes
@@ -249,7 +234,7 @@ def _word_notes(
             f"{quoted_name(column.name)}"
             for text, count in counts.items() if text.strip() and text.strip() in missing
         ]  # fmt: skip
-    return [f"counts as no category: {named_in(listed)}"] if listed else []
+    return [f"counts as no category: {list_some(listed, 6, counted=True)}"] if listed else []
 
 
 def refuse_unusable(
@@ -263,11 +248,13 @@ def refuse_unusable(
     for name, each in merged.items():
         count = len(each.names)
         if count > options.max_categories and name not in stated["categories"]:
-            dates = found[name].role == "date"
-            reasons[name] = (
-                f"holds dates, {count} different ones" if dates
-                else f"is text with {count} different values"
-            )  # fmt: skip
+            described = found[name]
+            if described.role == "date":
+                reasons[name] = f"holds dates, {count} different ones"
+            elif described.reason.startswith("ranges"):
+                reasons[name] = f"holds {described.reason}"
+            else:
+                reasons[name] = f"is text with {count} different values"
     hint = " or raise data.max_categories" if reasons else ", or write them in one way"
     for column in found.values():
         if column.problem and column.name not in stated["categories"]:
@@ -296,14 +283,16 @@ def _doubt_notes(found: list[ColumnDescription], stated: dict[str, set[str]]) ->
     ids = [each for each in doubtful if each.role in ("id", "text") and each.reason]
     notes = []
     if ids:
-        listed = named_in([f"{quoted_name(each.name)} ({each.reason})" for each in ids])
+        listed = list_some(
+            [f"{quoted_name(each.name)} ({each.reason})" for each in ids], 6, counted=True
+        )
         drop = flow_yaml([each.name for each in ids])
         notes.append(
             f"used as an input though it tells rows apart, and little else: {listed}; data.drop: {drop}"
         )
     dates = [each for each in doubtful if each.role == "date"]
     if dates:
-        listed = named_in([quoted_name(each.name) for each in dates])
+        listed = list_some([quoted_name(each.name) for each in dates], 6, counted=True)
         drop = flow_yaml([each.name for each in dates])
         notes.append(
             f"dates used as categories, each a value of its own: {listed}; data.drop: {drop}"
@@ -312,31 +301,23 @@ def _doubt_notes(found: list[ColumnDescription], stated: dict[str, set[str]]) ->
         each for each in found if each.distinct == 1 and not each.missing and each.role != "empty"
     ]
     if constant:
-        listed = named_in([quoted_name(each.name) for each in constant])
+        listed = list_some([quoted_name(each.name) for each in constant], 6, counted=True)
         notes.append(f"the same value in all training rows: {listed}")
     return notes
 
 
 def format_notes(found: list[ColumnDescription]) -> list[str]:
     """A line on columns whose texts are numbers only when what stands around them is taken away."""
-    listed = []
-    for each in found:
-        if each.example and (value := each.format.value(each.example)) is not None:
-            unit = " seconds" if each.format.duration else ""
-            unit = ", in percent" if each.format.unit == "%" else unit
-            listed.append(
-                f"{quoted_name(each.name)} ('{shorten(plain_text(each.example))}' is {number_text(value)}{unit})"
-            )
+    listed = [
+        f"{quoted_name(each.name)} ({value})"
+        for each in found
+        if each.example and (value := each.format.describe_value(each.example))
+    ]
     if not listed:
         return []
     separated = any(each.format.decimal != "." or each.format.thousands for each in found)
     hint = " (data.decimal and data.thousands say otherwise)" * separated
-    return [f"read as numbers: {named_in(listed)}{hint}"]
-
-
-def number_text(value: float) -> str:
-    """A number of a message: whole ones in full."""
-    return f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:g}"
+    return [f"read as numbers: {list_some(listed, 6, counted=True)}{hint}"]
 
 
 def gap_notes(found: list[ColumnDescription], rows: str = "row") -> list[str]:
@@ -348,7 +329,7 @@ def gap_notes(found: list[ColumnDescription], rows: str = "row") -> list[str]:
     if not listed:
         return []
     return [
-        f"counts as missing: {named_in(listed)} (data.missing lists such words; data.categories makes them "
+        f"counts as missing: {list_some(listed, 6, counted=True)} (data.missing lists such words; data.categories makes them "
         "categories)"
     ]
 
@@ -356,7 +337,7 @@ def gap_notes(found: list[ColumnDescription], rows: str = "row") -> list[str]:
 def merged_notes(merged: dict[str, MergedLabels], what: str) -> list[str]:
     """Lines on labels that were typed in several ways, and on those that differ by case alone."""
     changed = [
-        f"{named_in([repr(text) for text in others], 3)} as '{shorten(label)}'"
+        f"{list_some([repr(text) for text in others], 3, counted=True)} as '{shorten(label)}'"
         + (f" in {quoted_name(name)}" if what == "categories" else "")
         for name, each in merged.items()
         for label, others in each.changed().items()
@@ -368,13 +349,15 @@ def merged_notes(merged: dict[str, MergedLabels], what: str) -> list[str]:
             if what == "categories"
             else f" (data.categories: {flow_yaml(list(merged))} keeps them)"
         )
-        notes.append(f"{what} typed in several ways are read as one: {named_in(changed, 4)}{hint}")
+        notes.append(
+            f"{what} typed in several ways are read as one: {list_some(changed, 4, counted=True)}{hint}"
+        )
     apart = [
         f"'{shorten(one)}' and '{shorten(other)}' in {quoted_name(name)}"
         for name, each in merged.items() for one, other in each.apart
     ]  # fmt: skip
     if apart:
-        notes.append(f"differ by case alone, and are not one: {named_in(apart)}")
+        notes.append(f"differ by case alone, and are not one: {list_some(apart, 6, counted=True)}")
     return notes
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.data.columns.inference import named_in, quoted_name
 from nnzoo.data.data_spec import ColumnSpec
+from nnzoo.text import list_some, quoted_name
 
 
 def target_copies(
@@ -43,7 +43,7 @@ def target_copies(
                 listed.append((column.name, "a straight line of it"))
     if not listed:
         return []
-    shown = named_in([f"{quoted_name(name)} ({what})" for name, what in listed])
+    shown = list_some([f"{quoted_name(name)} ({what})" for name, what in listed], 6, counted=True)
     drop = flow_yaml([name for name, _ in listed])
     return [f"the target is among the inputs in other words: {shown}; data.drop: {drop}"]
 
@@ -75,8 +75,14 @@ def imputation_notes(columns: list[ColumnSpec], parts: Iterable[np.ndarray], how
                 f"{count:,} of {quoted_name(column.name)}"
             )
     what = {"mean": "the mean", "median": "the median", "zero": "zero"}[how]
-    notes = [f"missing values filled with {what}: {named_in(filled)}"] if filled else []
-    return notes + ([f"rows without a known category: {named_in(none)}"] if none else [])
+    notes = (
+        [f"missing values filled with {what}: {list_some(filled, 6, counted=True)}"]
+        if filled
+        else []
+    )
+    return notes + (
+        [f"rows without a known category: {list_some(none, 6, counted=True)}"] if none else []
+    )
 
 
 def _negative(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nnzoo.data import limits
-from nnzoo.data.columns.lookup import to_text
+from nnzoo.data.columns.values import to_text
 from nnzoo.errors import DataError, first_line
 from nnzoo.text import shorten
 

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Literal
 
-from nnzoo.data.columns.lookup import MISSING
+from nnzoo.data.columns.values import MISSING
 from nnzoo.text import shorten
 
 Form = Literal["missing", "number", "dressed", "date", "word"]

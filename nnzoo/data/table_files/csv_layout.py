@@ -23,6 +23,7 @@ from nnzoo.data.table_files.csv_rows import (
     COMMENTS,
     DELIMITERS,
     RARE_DELIMITERS,
+    TAB_RUNS,
     CutError,
     Row,
     cut,
@@ -89,9 +90,19 @@ def find_layout(
         each for each in readings if each.width > 1 and each.even == 1 and each.has_numbers
     ]
     found = max(cut_up or readings[:1], key=lambda each: each.quality(cut_up), default=None)
+    runs = next((each for each in readings if each.delimiter == TAB_RUNS), None)
+    if found and runs and len(candidates) > 1 and found.delimiter == "\t" and _aligned(found, runs):
+        found = runs
     if found is None:
         raise DataError(f"{file} is empty" + (f" below line {skip}" if skip else ""))
     return _layout(file, lines, found, header, skip_rows, said=delimiter != "auto")
+
+
+def _aligned(tabs: _Reading, runs: _Reading) -> bool:
+    """Whether runs of tabs align columns, rather than leave values out between single ones."""
+    if runs.even < 1 or runs.width < 2:
+        return False
+    return tabs.even < 1 or all("" in row.cells[:-1] for row in tabs.table)
 
 
 @dataclass
@@ -149,7 +160,7 @@ def _read_as(
     rows: list[Row] = []
     end: int | None = None
     try:
-        rows.extend(cut(file, lines[skip:], delimiter, skip))
+        rows.extend(Row(*row) for row in cut(file, lines[skip:], delimiter, skip))
     except CutError as error:
         if not rows:
             raise
@@ -239,7 +250,7 @@ def _layout(
         raise DataError(f"{file} has one column{hint}")
     notes = []
     if not said and delimiter in RARE_DELIMITERS:
-        what = "blanks" if delimiter == " " else f"'{delimiter}'"
+        what = {" ": "blanks", TAB_RUNS: "runs of tabs"}.get(delimiter, f"'{delimiter}'")
         notes.append(f"columns are set apart by {what} (data.delimiter)")
     names, begin = first.cells, first.line
     shifted = _row_names(found) if header is not False else False
@@ -340,12 +351,11 @@ def _comment_header(file: Path, found: _Reading, lines: list[str]) -> Row | None
     text = lines[line - 1].strip()
     text = text.lstrip(next(mark for mark in COMMENTS if text.startswith(mark))[0]).strip()
     try:
-        rows = list(cut(file, [text], found.delimiter))
+        rows = [cells for _, cells in cut(file, [text], found.delimiter)]
     except CutError:
         return None
     below = [row.cells for row in islice(found.table, 200)]
-    fits = len(rows) == 1 and len(rows[0].cells) == len(found.table[0].cells)
-    fits = fits and is_words(rows[0].cells)
-    if not fits or not words_over_numbers(rows[0].cells, Columns(below, len(rows[0].cells))):
+    fits = len(rows) == 1 and len(rows[0]) == len(found.table[0].cells) and is_words(rows[0])
+    if not fits or not words_over_numbers(rows[0], Columns(below, len(rows[0]))):
         return None
-    return Row(line, rows[0].cells)
+    return Row(line, rows[0])

@@ -157,13 +157,13 @@ class _Rows:
         layout, width, file, lines = self.layout, self.layout.width, self.lines.file, self.lines
         header = layout.header
         try:
-            for row in cut(file, lines, layout.delimiter, layout.skip):
+            for line, cells in cut(file, lines, layout.delimiter, layout.skip):
                 lines.row_begins, lines.last_row = lines.size, lines.text.number
-                cells = row.cells
                 plain = len(cells) == width and cells[0] and cells[-1] and cells != header
                 if plain and self.any and not self.pending and not self.footer and not layout.blank:
                     yield cells
                     continue
+                row = Row(line, cells)
                 if len(cells) != width:
                     fitted = self._other_width(row)
                     if fitted is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 # Fewer of them tell nothing.
 FEW = 8
 MOSTLY = 0.8
+# A rare character of GB 18030: letters with accents and digits by turns make no other text.
+_FOUR_BYTES = re.compile(rb"[\x81-\xfe][0-9][\x81-\xfe][0-9]")
 
 
 def likely_encoding(head: bytes) -> str | None:
@@ -15,6 +18,8 @@ def likely_encoding(head: bytes) -> str | None:
     head: the beginning of the text. Letters with accents stand alone among ASCII; characters of two
     bytes and words of Cyrillic letters are runs.
     """
+    if len(_FOUR_BYTES.findall(head)) >= 2 and _is_decodable(head, "gb18030"):
+        return "gb18030"
     runs = re.findall(rb"[\x80-\xff]+", head)
     count = sum(map(len, runs))
     if count < FEW or count < 2 * len(runs):
@@ -30,3 +35,12 @@ def likely_encoding(head: bytes) -> str | None:
     if count >= 3 * len(runs) and letters >= 0.95 * count and small >= 0.5 * count:
         return "cp1251"
     return None
+
+
+def _is_decodable(head: bytes, codec: str) -> bool:
+    """Whether the beginning of a text, which may end within a character, is text in this encoding."""
+    try:
+        codecs.getincrementaldecoder(codec)().decode(head)
+    except UnicodeError:
+        return False
+    return True

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
-from nnzoo.data.columns.lookup import ValueOptions, column_name
+from nnzoo.data.columns.values import ValueOptions, column_name
 from nnzoo.errors import ConfigError, ConfigIssue, DataError
 from nnzoo.text import shorten
 
@@ -111,7 +111,7 @@ def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, st
 
 
 def _time_notes(frame: pandas.DataFrame, data: SeriesOptions) -> list[str]:
-    from nnzoo.data.columns.lookup import mark_missing
+    from nnzoo.data.columns.values import mark_missing
     from nnzoo.data.timestamps.axis import describe_time
 
     targets = data.target if isinstance(data.target, list) else [data.target]
@@ -131,14 +131,10 @@ def _role(found: ColumnDescription, stated: str) -> str:
 
 def _details(found: ColumnDescription) -> list[str]:
     """Lines on one column: the format of its numbers, and examples of what does not fit."""
-    from nnzoo.data.columns.inference import number_text
-    from nnzoo.data.columns.number_format import plain_text
-
     details = [each for each in (found.problem, found.reason) if each]
-    value = found.format.value(found.example) if found.numbers and found.example else None
-    if value is not None:
-        unit = " seconds" if found.format.duration else " %" if found.format.unit == "%" else ""
-        details.append(f"'{shorten(plain_text(found.example))}' is {number_text(value)}{unit}")
+    details += ["not used: no values"] * (found.role == "empty")
+    if found.numbers and found.example and (value := found.format.describe_value(found.example)):
+        details.append(value)
     share = max(found.shares.values(), default=0.0)
     if 0 < share < 1 and (found.odd or found.gaps):
         details.append(f"{100 * share:.3g} % of the different values are numbers")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnzoo.data.columns.lookup import is_missing_word
-from nnzoo.data.columns.number_format import split_number
+from nnzoo.data.columns.number_text import split_number
+from nnzoo.data.columns.values import is_missing_word
 from nnzoo.text import shorten
 
 if TYPE_CHECKING:

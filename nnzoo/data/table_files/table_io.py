@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnzoo.data import limits
-from nnzoo.data.columns.lookup import MISSING, mark_missing
+from nnzoo.data.columns.values import MISSING, mark_missing
 from nnzoo.data.table_files.arrow_frame import read_arrow
 from nnzoo.data.table_files.csv_header import unique_names
 from nnzoo.data.table_files.csv_reader import read_csv

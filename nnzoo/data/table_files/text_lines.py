@@ -75,7 +75,14 @@ class TextLines:
         self.number = self.marks = 0
 
     def __iter__(self) -> Iterator[str]:
-        while line := self._next():
+        readline, longest = self.text.readline, limits.MAX_ROW
+        while True:
+            try:
+                line = readline(longest)
+            except UnicodeError:
+                raise _wrong_encoding(self.source, self.codec) from None
+            if not line:
+                return
             self.number += 1
             if "\0" in line:
                 raise DataError(f"{self.source.file}:{self.number}: a zero character; not text")
@@ -83,12 +90,6 @@ class TextLines:
                 self.marks += line.count("\ufeff") - (self.number == 1 and line[0] == "\ufeff")
                 line = line.replace("\ufeff", "")
             yield line
-
-    def _next(self) -> str:
-        try:
-            return self.text.readline(limits.MAX_ROW)
-        except UnicodeError:
-            raise _wrong_encoding(self.source, self.codec) from None
 
     def close(self) -> None:
         self.text.close()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.data.columns.lookup import column_name, to_numbers
+from nnzoo.data.columns.values import column_name, looks_numeric, to_numbers
 from nnzoo.data.timestamps.columns import find_time, named_time
 from nnzoo.data.timestamps.frequency import (
     DAY,
@@ -23,7 +23,7 @@ from nnzoo.data.timestamps.frequency import (
 )
 from nnzoo.data.timestamps.groups import group_columns, split_by_group, without_group
 from nnzoo.data.timestamps.index import TimeFormat
-from nnzoo.data.timestamps.numbers import TimeColumns
+from nnzoo.data.timestamps.numbers import TimeColumns, is_time_name, plain_numbers
 from nnzoo.data.timestamps.order import clocks_set_back, falls, ordered_fraction, why_not_sorted
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
@@ -250,7 +250,8 @@ def _valid_rows(
             f"{_shown(time, i)} is not a {_noun(time)} like the others ({example})"
             if time.wrong[i] else f"{time.name} is missing"
         )  # fmt: skip
-        hint = "; correct it" + ", or see data.date_format" * bool(time.nearly[i])
+        what_to_do = "delete those rows" if count > 1 else "delete the row"
+        hint = f"; correct it, or {what_to_do}" + ", or see data.date_format" * bool(time.nearly[i])
         faults.append(f"{source}: data row {_row(frame, i)}: {what}{several}{hint}")
     return kept, notes, faults
 
@@ -373,10 +374,22 @@ def _has_number(frame: pandas.DataFrame, time: TimeColumns, row: int) -> bool:
 
 def time_note(frame: pandas.DataFrame, exclude: Sequence[str] = ()) -> str | None:
     """A line on a table whose rows are in order of time, which a random split does not keep."""
-    time = find_time(frame, exclude)
-    if time is None or time.missing.mean() > 1 - MOSTLY or ordered_fraction(time.times) < IN_ORDER:
-        return None
-    return (
-        f"random split of what looks like time: the rows are in order of {time.name}, and training rows "
-        "come later than some that test (nnzoo init --series for a forecast)"
-    )
+    for time in (find_time(frame, exclude), _uneven_time(frame, exclude)):
+        if time is None or time.missing.mean() > 1 - MOSTLY:
+            continue
+        if ordered_fraction(time.times) >= IN_ORDER:
+            return (
+                f"random split, though the rows are in order of {time.name}: training rows come later than "
+                "some that test (nnzoo init --series for a forecast)"
+            )
+    return None
+
+
+def _uneven_time(frame: pandas.DataFrame, exclude: Sequence[str]) -> TimeColumns | None:
+    """Numbers under a name of time that go on in unequal steps, with ties, from row to row."""
+    for name in frame.columns:
+        if name not in exclude and is_time_name(name) and looks_numeric(frame[name], MOSTLY):
+            time = plain_numbers(frame[name])
+            if len(np.unique(time.times[~time.missing])) > MAX_REPEATED * len(frame):
+                return time
+    return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.data.columns.lookup import looks_numeric, to_numbers, to_text
+from nnzoo.data.columns.values import looks_numeric, to_numbers, to_text
 from nnzoo.data.timestamps.dates import MIN_DATES, SAMPLED, compose_days, read_dates
 from nnzoo.data.timestamps.frequency import MICROSECONDS
 from nnzoo.data.timestamps.numbers import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.data.columns.lookup import looks_numeric, to_text
+from nnzoo.data.columns.values import looks_numeric, to_text
 from nnzoo.data.timestamps.date_forms import FORMS, MONTHS, WEEKDAYS, ZONES, plain
 from nnzoo.data.timestamps.frequency import describe_spacing
 from nnzoo.errors import DataError
@@ -322,7 +322,11 @@ def compose_days(parts: dict[str, Array], weekly: Array | None = None) -> Array:
 
 def _two_digits(days: Array) -> str:
     years = days[~np.isnat(days)].astype("M8[Y]")
-    return f"years of two digits are read as {years.min()} to {years.max()}" if len(years) else ""
+    if not len(years):
+        return ""
+    first, last = years.min(), years.max()
+    span = f"{first}" if first == last else f"{first} to {last}"
+    return f"two-digit years are read as {span} (00 to {PIVOT - 1} as 20.., {PIVOT} to 99 as 19..)"
 
 
 def _offset_text(minutes: float) -> str:

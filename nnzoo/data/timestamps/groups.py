@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.data.columns.lookup import column_name
+from nnzoo.data.columns.values import column_name
 
 if TYPE_CHECKING:
     import pandas

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.data.columns.lookup import looks_numeric, to_numbers, to_text
+from nnzoo.data.columns.values import looks_numeric, to_numbers, to_text
 from nnzoo.data.timestamps.date_forms import plain
 from nnzoo.data.timestamps.dates import MIN_DATES, compose_days
 from nnzoo.data.timestamps.frequency import DAY, MICROSECONDS, describe_spacing
@@ -86,6 +86,11 @@ class TimeColumns:
 def part_of(name: str) -> str | None:
     """Which part of a date a column holds by its name."""
     return PART_OF.get(bare_name(name))
+
+
+def is_time_name(name: str) -> bool:
+    """Whether a column is named like a time of its own, not like a part of one."""
+    return bare_name(name) in _TIMES
 
 
 def bare_name(name: str) -> str:
@@ -224,9 +229,9 @@ def words_in_order(column: pandas.Series, named: bool = False) -> TimeColumns | 
     """Different words that count up under a name of time, as "Week 1", "Week 2" or "1-01", "1-02": the
     order of the rows, no dates."""
     name = bare_name(str(column.name))
-    if looks_numeric(column) or column.isna().any():
-        return None
     if not (named or name in _TIMES or name in PART_OF):
+        return None
+    if looks_numeric(column) or column.isna().any():
         return None
     text = to_text(column)
     if text.duplicated().any():

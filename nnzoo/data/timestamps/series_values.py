@@ -11,7 +11,7 @@ import numpy as np
 from nnzoo.data.columns.checks import sentinels
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.inference import format_notes, gap_notes
-from nnzoo.data.columns.lookup import ValueOptions, looks_numeric, parse_numbers, refuse_huge
+from nnzoo.data.columns.values import ValueOptions, looks_numeric, parse_numbers, refuse_huge
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.errors import DataError
 from nnzoo.text import shorten

@@ -1,7 +1,8 @@
-"""One column of a table: as numbers, as text, what is missing in it, and its name for messages."""
+"""Columns as values: formats of numbers, words for missing values, a column as numbers or text, or by name."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,14 @@ import numpy as np
 
 from nnzoo.config.hints import nearest
 from nnzoo.config.options import MAX_MAGNITUDE
-from nnzoo.data.columns.number_format import NumberFormat, plain_text
+from nnzoo.data.columns.number_text import (
+    COMPOUND_UNITS,
+    SIMPLE_NUMBER,
+    compound_value,
+    is_grouped,
+    plain_text,
+    split_number,
+)
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
@@ -35,6 +43,93 @@ LIKELY_MISSING = frozenset(
         "#n/a", "??", "???", "-?-", "varies", "varies with device", "\\n", "/",
     )
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How the texts of a column are read as numbers; the default is what a program writes.
+
+    thousands: the separators that are taken out; unit: what stands before or behind the numbers, in
+    one spelling; compound: of values of several parts, such as 1:05:30 or 6'9", the unit that they are
+    read in (`COMPOUND_UNITS`); missing: words of this column that stand for no value, beside those
+    that always do.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    compound: str = ""
+    missing: tuple[str, ...] = ()
+
+    def to_spec(self) -> dict[str, Any]:
+        """Plain values for a checkpoint: what differs from the default."""
+        values = {"decimal": self.decimal, "thousands": self.thousands, "unit": self.unit}
+        spec: dict[str, Any] = {
+            key: value for key, value in values.items() if value != getattr(NumberFormat, key)
+        }
+        if self.compound == "seconds":  # as older checkpoints have it
+            spec["duration"] = True
+        elif self.compound:
+            spec["compound"] = self.compound
+        return spec | ({"missing": list(self.missing)} if self.missing else {})
+
+    @classmethod
+    def from_spec(cls, values: Any) -> NumberFormat:
+        """The format of a checkpoint; raises TypeError where it holds something else."""
+        if not isinstance(values, dict):
+            raise TypeError("a number format that is none")
+        values = dict(values)
+        if values.pop("duration", False):
+            values["compound"] = "seconds"
+        missing = values.pop("missing", [])
+        known = set(values) <= {"decimal", "thousands", "unit", "compound"}
+        texts = [*values.values(), *missing]
+        if not known or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a number format that is none")
+        if values.get("compound", "") not in ("", *COMPOUND_UNITS):
+            raise TypeError("a number format that is none")
+        return cls(**values, missing=tuple(missing))
+
+    def describe_value(self, text: str) -> str:
+        """A text with the number that it is read as, for messages; empty where it is none."""
+        value = self.value(text)
+        if value is None:
+            return ""
+        whole = value == round(value) and abs(value) < 1e15
+        number = f"{value:.0f}" if whole else f"{value:g}"
+        unit = "" if self.compound == "first year" else f" {self.compound}" * bool(self.compound)
+        unit = " %" if self.unit == "%" else unit
+        return f"'{shorten(plain_text(text))}' is {number}{unit}"
+
+    def value(self, text: str) -> float | None:
+        """The number that a text stands for; None where it is none, or has another unit."""
+        if self.compound:
+            return compound_value(text, self.compound)
+        if SIMPLE_NUMBER.fullmatch(text) and (self.decimal in text or text.isalnum()):
+            return float(text.replace(self.decimal, "."))
+        number = split_number(text)
+        if number is None or (number.unit and number.unit != self.unit):
+            return None
+        digits = self._digits(number.body)
+        if digits is None or (number.exponent and not re.fullmatch(r"[\d.]+", digits)):
+            return None
+        value = float(digits + number.exponent) * number.scale
+        return -value if number.negative else value
+
+    def _digits(self, body: str) -> str | None:
+        """A body with a decimal point and nothing else; None where its separators do not fit."""
+        whole, decimal, part = body.partition(self.decimal)
+        if decimal and not part.isdecimal() and part:
+            return None
+        separators = set(re.findall(r"[ .,'_]", whole))
+        if separators:
+            if len(separators) > 1 or not separators <= set(self.thousands):
+                return None
+            groups = re.split(r"[ .,'_]", whole)
+            if not is_grouped(groups):
+                return None
+            whole = "".join(groups)
+        return f"{whole or '0'}.{part or '0'}" if decimal else whole
 
 
 @dataclass(frozen=True)
@@ -119,7 +214,7 @@ def parse_numbers(
     import pandas
 
     raw = to_text(column) if column.dtype == bool else column
-    usual = form.decimal == "." and "." not in form.thousands and not form.duration
+    usual = form.decimal == "." and "." not in form.thousands and not form.compound
     if usual or pandas.api.types.is_numeric_dtype(raw):
         values = pandas.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     else:
