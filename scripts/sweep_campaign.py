@@ -33,7 +33,8 @@ from nnzoo import cli
 from nnzoo.config import load_config
 from nnzoo.runs.run import open_run
 from nnzoo.runs.train import train
-from nnzoo.sweep.study import FINISHED, TrialRecord, open_study
+from nnzoo.sweep.open_study import open_study
+from nnzoo.sweep.study import FINISHED, TrialRecord
 
 if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
@@ -112,7 +113,7 @@ def run(words: list[str], said: Path) -> None:
     try:
         cli.app(words, prog_name="nnzoo")
     except SystemExit as end:
-        cli.leave(end.code)
+        cli.fast_exit(end.code)
 
 
 def prepared(folder: Path, storage: str, pruner: str = "median") -> Path:
@@ -127,7 +128,7 @@ def prepared(folder: Path, storage: str, pruner: str = "median") -> Path:
 def rows_of(config: Path, trials: int) -> list[TrialRecord]:
     """Every trial, as the study has it."""
     settings = load_config(str(config), [f"sweep.trials={trials}"])
-    return open_study(settings, config.parent / "out").rows()
+    return open_study(settings, config.parent / "out").records()
 
 
 def check(good: bool, what: str) -> None:

@@ -67,8 +67,9 @@ LAYERS = """
     nnzoo.runs.run_dir
     nnzoo.runs.config_diff nnzoo.runs.run_notes nnzoo.runs.train
     nnzoo.runs.run nnzoo.runs.run_index
-    nnzoo.runs.run_group nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage
+    nnzoo.runs.run_group nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage nnzoo.sweep.trial_values
     nnzoo.sweep.study
+    nnzoo.sweep.open_study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.predictions
     nnzoo.predict.new_values

@@ -31,9 +31,11 @@ from nnzoo.console import trials
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import run
 from nnzoo.sweep import search as searching
+from nnzoo.sweep.open_study import open_study
 from nnzoo.sweep.report import page
 from nnzoo.sweep.search import TrialEnd, TrialStart, finish, search
-from nnzoo.sweep.study import FINISHED, Study, TrialRecord, open_study
+from nnzoo.sweep.storage import cached_backend
+from nnzoo.sweep.study import FINISHED, Study, TrialRecord
 from tests.browser import CHROMIUM, open_page
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -75,7 +77,7 @@ def searched(*sets: str, out: str = "out", stop: Callable[[], bool] = lambda: Fa
 
 def told(study: Study) -> list[tuple[Any, ...]]:
     """What must be the same of two studies."""
-    return [(r.number, r.state, r.values, r.value, r.epoch, r.epochs) for r in study.rows()]
+    return [(r.number, r.state, r.values, r.value, r.epoch, r.epochs) for r in study.records()]
 
 
 def files(path: Path) -> set[str]:
@@ -107,7 +109,7 @@ def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_sco
     }  # fmt: skip
     assert again.lines[-1]["run_dir"] == "checkpoints/flowers-best"
     assert result.out.count("page:") == 1 and str(folder / "sweep.html") in result.out
-    for row in study.rows():
+    for row in study.records():
         left = files(folder / "trials" / str(row.number)) - {".lock", ".trial"}
         weights = {"best.pt", "result.json"} if row.state == "complete" else set()
         assert left == {"config.yaml", "metrics.jsonl"} | weights
@@ -143,7 +145,7 @@ def test_a_run_of_the_same_name_and_the_study_leave_each_other_alone(nnzoo: NNZO
 
 def test_trials_differ_by_their_values_alone() -> None:
     study = searched("train.precision=auto", "sweep.trials=1")
-    assert study.rows()[0].resolved["precision"] == "fp32"
+    assert study.records()[0].resolved["precision"] == "fp32"
 
 
 def test_what_decides_must_be_measured(nnzoo: NNZOO) -> None:
@@ -177,11 +179,11 @@ def test_json_tells_the_start_each_trial_and_the_end(nnzoo: NNZOO) -> None:
 
 def test_a_metric_of_which_more_is_better_is_searched_upwards() -> None:
     study = searched("train.monitor=val_accuracy", "sweep.trials=4")
-    values = [row.value for row in study.rows() if row.value is not None]
+    values = [row.value for row in study.records() if row.value is not None]
     best = study.best()
     assert best is not None and best.value == max(values)
     # Of equals the first: the order in which trials end decides nothing.
-    assert best.number == min(row.number for row in study.rows() if row.value == best.value)
+    assert best.number == min(row.number for row in study.records() if row.value == best.value)
 
 
 def test_verbosity_0_is_silent(nnzoo: NNZOO) -> None:
@@ -200,7 +202,7 @@ def test_test_rows_take_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(network, split, *more)
 
     monkeypatch.setattr(trainer, "evaluate", evaluate)
-    monkeypatch.setattr(run, "measure", lambda *_: pytest.fail("a split was measured"))
+    monkeypatch.setattr(run, "evaluate_split", lambda *_: pytest.fail("a split was measured"))
     study = searched("data.split.val=17", "data.split.test=29", "sweep.trials=3")
     finish(study)
     assert set(seen) == {17}
@@ -216,10 +218,10 @@ def test_two_sweeps_of_one_process_are_the_same_to_the_bit(sampler: str) -> None
         sets += ["sweep.space={model.hidden: [[4], [8]], optim.lr: [0.1, 0.01, 0.001]}"]
     one, other = searched(*sets, out="one"), searched(*sets, out="other")
     assert told(one) == told(other)
-    assert len({flow_yaml(row.values) for row in one.rows()}) == (6 if sampler == "grid" else 12)
+    assert len({flow_yaml(row.values) for row in one.records()}) == (6 if sampler == "grid" else 12)
     if sampler != "grid":
         third = searched(*sets, "seed=1", "sweep.trials=1", out="third")
-        assert third.rows()[0].values != one.rows()[0].values
+        assert third.records()[0].values != one.records()[0].values
 
 
 @pytest.mark.parametrize("sampler", ["random", "grid"])
@@ -253,7 +255,7 @@ def test_drawn_numbers_lie_in_their_range_and_on_its_steps() -> None:
         "sweep.space={optim.lr: {low: 1e-3, high: 1e-1, log: true}, train.batch_size: {low: 5, high: "
         "22, step: 5}, model.dropout: {low: 0.1, high: 0.45, step: 0.1}, train.epochs: {low: 1, high: 2}}"
     )
-    rows = searched(space, "sweep.sampler=random", "sweep.trials=12", "sweep.pruner=none").rows()
+    rows = searched(space, "sweep.sampler=random", "sweep.trials=12", "sweep.pruner=none").records()
     drawn = {key: {row.values[key] for row in rows} for key in rows[0].values}
     assert all(1e-3 <= value <= 1e-1 for value in drawn["optim.lr"])
     assert drawn["train.batch_size"] <= {5, 10, 15, 20}
@@ -271,10 +273,10 @@ def test_tpe_finds_better_rates_than_chance() -> None:
             config(f"sweep.sampler={sampler}", "sweep.trials=30", space), Path(sampler)
         )
         while (claim := study.claim()) is not None:
-            row = study.row(claim)
+            row = study.record(claim)
             distance = (torch.tensor(row.values["optim.lr"]).log10() + 2) ** 2 / 10
             value = float(distance) + (row.values["model.dropout"] - 0.3) ** 2
-            study.tell(claim, replace(row, state="complete", value=value, epoch=1))
+            study.finish(claim, replace(row, state="complete", value=value, epoch=1))
             claim.release()
         best = study.best()
         assert best is not None and best.value is not None
@@ -288,7 +290,7 @@ def test_hopeless_trials_end_early_and_never_before_their_grace(pruner: str) -> 
     # Rates from hopeless to good, in this order after five that are good.
     rates = [0.1, 0.09, 0.08, 0.07, 0.06, 1e-6, 1e-7, 1e-8]
     sets = [f"sweep.space={{optim.lr: {rates}}}", "sweep.sampler=grid", "sweep.trials=auto"]
-    rows = searched(*sets, f"sweep.pruner={pruner}", "train.epochs=12", "sweep.grace=3").rows()
+    rows = searched(*sets, f"sweep.pruner={pruner}", "train.epochs=12", "sweep.grace=3").records()
     pruned = [row for row in rows if row.state == "pruned"]
     assert {row.number for row in pruned} >= {6, 7}
     assert all(3 <= row.epochs < 12 for row in pruned)
@@ -333,7 +335,7 @@ def test_values_that_do_not_go_together_are_told_with_the_reason(nnzoo: NNZOO) -
 
 def test_combinations_that_the_language_refuses_fail_as_trials() -> None:
     space = "sweep.space={optim.momentum: [0, 0.5], optim.nesterov: [true, false]}"
-    rows = searched(space, "sweep.sampler=grid", "optim.momentum=0.9").rows()
+    rows = searched(space, "sweep.sampler=grid", "optim.momentum=0.9").records()
     assert [row.state for row in rows] == ["failed", "complete", "complete", "complete"]
     assert rows[0].reason == "optim.nesterov: needs momentum above 0"
 
@@ -347,7 +349,7 @@ def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
         return real(wanted, *more)
 
     monkeypatch.setattr(run, "start", start)
-    rows = searched("sweep.trials=3").rows()
+    rows = searched("sweep.trials=3").records()
     assert [(row.state, row.reason) for row in rows] == [
         ("complete", ""), ("failed", "out of memory"), ("complete", "")
     ]  # fmt: skip
@@ -361,7 +363,7 @@ def test_a_fault_of_nnzoo_is_not_taken_for_a_failed_trial(monkeypatch: pytest.Mo
     study = open_study(config(), Path("out"))
     with pytest.raises(RuntimeError, match="a bug"):
         list(search(study, CPU))
-    assert [row.state for row in study.rows()] == ["running"]
+    assert [row.state for row in study.records()] == ["running"]
 
 
 def test_a_trial_that_validates_other_rows_is_not_compared() -> None:
@@ -375,10 +377,10 @@ def test_a_trial_that_validates_other_rows_is_not_compared() -> None:
         load_config("t.yaml")
     settings = load_config("t.yaml", ["sweep.space={data.max_categories: [5, 50]}"])
     study = open_study(settings, Path("out"))
-    study.facts["targets"] = "those of other rows"
+    study.identity["targets"] = "those of other rows"
     list(search(study, CPU))
-    assert {row.state for row in study.rows()} == {"failed"}
-    assert "it has other validation rows than the other trials" in study.rows()[0].reason
+    assert {row.state for row in study.records()} == {"failed"}
+    assert "it has other validation rows than the other trials" in study.records()[0].reason
 
 
 def test_a_value_that_is_no_number_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,7 +388,7 @@ def test_a_value_that_is_no_number_is_no_result(monkeypatch: pytest.MonkeyPatch)
 
     real = trainer.evaluate
     monkeypatch.setattr(trainer, "evaluate", lambda *a: real(*a) | {"loss": float("nan")})
-    rows = searched("sweep.trials=1").rows()
+    rows = searched("sweep.trials=1").records()
     assert (rows[0].state, rows[0].reason) == ("failed", "val_loss is not a number")
 
 
@@ -409,7 +411,7 @@ def test_a_sweep_that_is_stopped_anywhere_ends_as_if_it_had_not_been(pruner: str
         starts += 1
         resumed = [each for each in events if isinstance(each, TrialStart) and each.resumed]
         assert len(resumed) <= 1
-        if all(row.state in FINISHED for row in study.rows()) and len(study.rows()) == 8:
+        if all(row.state in FINISHED for row in study.records()) and len(study.records()) == 8:
             break
     assert starts > 3
     assert told(study) == told(whole)
@@ -422,11 +424,11 @@ def test_a_trial_whose_process_died_is_taken_over_and_others_are_left_alone() ->
     dies.release()  # as the system does when a process dies
     taken = second.claim()
     assert taken is not None and (taken.number, taken.resumed) == (dies.number, True)
-    assert second.row(taken).values == first.row(dies).values
+    assert second.record(taken).values == first.record(dies).values
     last = second.claim()
     assert last is not None and (last.number, last.resumed) == (2, False)
     assert second.claim() is None
-    assert [row.state for row in second.rows()] == ["running"] * 3
+    assert [row.state for row in second.records()] == ["running"] * 3
 
 
 def test_a_trial_that_was_over_but_not_told_is_told_by_the_next(
@@ -439,7 +441,7 @@ def test_a_trial_that_was_over_but_not_told_is_told_by_the_next(
         def killed(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(Study, "tell", killed)
+        patch.setattr(Study, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             list(search(study, CPU))
     again = searched("sweep.trials=2")
@@ -471,7 +473,7 @@ def test_a_trial_of_another_machine_is_waited_for_or_given_up(
     result = nnzoo("sweep", "flowers.yaml", *sets, "--lost", "far-away")
     assert "1 trial of far-away will be restarted" in result.err
     study = open_study(settings, Path("checkpoints"))
-    assert [(row.state, row.host) for row in study.rows()] == [("complete", "here")] * 2
+    assert [(row.state, row.host) for row in study.records()] == [("complete", "here")] * 2
 
 
 def test_one_trial_is_never_taken_by_two_places() -> None:
@@ -483,8 +485,8 @@ def test_one_trial_is_never_taken_by_two_places() -> None:
     assert (one.number, two.number) == (0, 1)
     waiting = here.storage.get_trial(one.trial._trial_id)
     waiting.state = TrialState.WAITING  # what `there` saw a moment before
-    assert not there._take(waiting)
-    assert here._made_here(here.storage.get_trial(one.trial._trial_id))
+    assert not there._set_running(waiting)
+    assert here._is_here(here.storage.get_trial(one.trial._trial_id))
 
 
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -544,7 +546,7 @@ def test_a_journal_that_was_cut_within_a_line_goes_on() -> None:
     with Path("study.log").open("ab") as file:
         file.write(b'{"op_code": 5, "worker')
     again = searched(*sets)
-    assert [row.state for row in again.rows()] == ["complete"] * 2
+    assert [row.state for row in again.records()] == ["complete"] * 2
     assert all(json.loads(line) for line in Path("study.log").read_text().splitlines())
 
 
@@ -558,7 +560,7 @@ def test_a_process_that_writes_is_waited_for() -> None:
     threading.Timer(0.5, lambda: other.execute("COMMIT")).start()
     list(search(study, CPU))
     assert time.monotonic() - began > 0.5
-    assert [row.state for row in study.rows()] == ["complete"]
+    assert [row.state for row in study.records()] == ["complete"]
 
 
 def test_a_storage_that_fails_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -629,7 +631,7 @@ def test_fresh_sets_the_old_study_aside_and_loses_nothing(nnzoo: NNZOO) -> None:
     assert {"0", "1"} <= files(aside / "trials") and (aside / "sweep.db").exists()
     # A run under the same name has nothing to do with it.
     assert Path("checkpoints/flowers/last.pt").read_bytes() == before["last.pt"]
-    assert len(open_study(config("seed=3"), Path("checkpoints")).rows()) == 1
+    assert len(open_study(config("seed=3"), Path("checkpoints")).records()) == 1
     assert nnzoo("sweep", "flowers.yaml", "--trials", "1", "-s", "name=new", "--fresh").code == 0
 
 
@@ -689,14 +691,14 @@ def test_what_a_study_is_is_said_by_who_began_it(monkeypatch: pytest.MonkeyPatch
     optuna.create_study(
         storage="sqlite:///x.db", study_name="flowers"
     )  # and died, or is about to say
-    monkeypatch.setattr("nnzoo.sweep.study.SAID", 1)
+    monkeypatch.setattr("nnzoo.sweep.open_study.REGISTER_TIMEOUT", 1)
     sets = ("sweep.storage=x.db", "sweep.trials=1")
     first = open_study(config(*sets), Path("a"))
-    assert first.begun and "starting one of 1 trials" in first.notes[-1]
+    assert first.is_new and "starting one of 1 trials" in first.notes[-1]
     again = open_study(config(*sets), Path("a"))
-    assert not again.begun and again.place == first.place
+    assert not again.is_new and again.site == first.site
     other = open_study(config(*sets), Path("b"))
-    assert other.place != first.place
+    assert other.site != first.site
 
 
 def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
@@ -725,9 +727,9 @@ def test_tables_that_another_machine_makes_at_this_moment_are_waited_for(
 
 def test_a_study_of_another_version_is_joined_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     open_study(config(), Path("out"))
-    monkeypatch.setattr("nnzoo.sweep.study.__version__", "9.9")
+    monkeypatch.setattr("nnzoo.sweep.open_study.__version__", "9.9")
     (note, _) = open_study(config(), Path("out")).notes
-    assert re.fullmatch(r"the study was begun with nnzoo \S+; this is 9.9", note)
+    assert re.fullmatch(r"the study was created with nnzoo \S+; this is 9.9", note)
 
 
 def test_a_config_without_a_sweep_or_without_validation_rows_says_what_to_write(
@@ -798,14 +800,14 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
     for number in range(16):
         claim = found.claim()
         assert claim is not None
-        row = found.row(claim)
+        row = found.record(claim)
         value = abs(torch.tensor(row.values["optim.lr"]).log10().item() + 2) + number / 1e3
         state: Any = ("diverged", "failed", "pruned")[number % 3] if number % 5 == 4 else "complete"
         row = replace(row, state=state, epochs=4, seconds=1.5,
                       reason="too <b>much" if state in ("diverged", "failed") else "")  # fmt: skip
         if state == "complete":
             row = replace(row, value=value, epoch=3)
-        found.tell(claim, row)
+        found.finish(claim, row)
         claim.release()
     finish(found)
     yield found
@@ -816,7 +818,7 @@ def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None
     terminal = Console(file=stream, width=110, height=20, force_terminal=True, color_system=None)
     claim = study.claim()
     assert claim is not None
-    row = study.row(claim)
+    row = study.record(claim)
     with trials.TrialTable(terminal, study) as shown:
         shown.show(row, epochs=4)
         shown.show(replace(row, epochs=2), score=0.123456)
@@ -843,7 +845,7 @@ def test_a_narrow_live_table_leaves_out_keys_and_nothing_else(study: Study) -> N
 
 
 def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
-    lines = [trials.trial_line(study, row, row.number == 0) for row in study.rows()]
+    lines = [trials.trial_line(study, row, row.number == 0) for row in study.records()]
     assert re.fullmatch(
         r"trial  0/18  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
         r"model.dropout 0(\.\d)?  \*", lines[0]
@@ -943,8 +945,21 @@ def test_trials_with_tensorboard_write_their_curves() -> None:
 
 
 def test_rows_say_what_is_known(study: Study) -> None:
-    facts = [row.to_dict() for row in study.rows()]
+    facts = [row.to_dict() for row in study.records()]
     assert facts[0]["state"] == "complete" and "reason" not in facts[0]
     assert facts[4]["reason"] and facts[4]["value"] is None
-    assert isinstance(study.rows()[0], TrialRecord)
-    assert searching.best_config(study, study.rows()[0]).name == "flowers-best"
+    assert isinstance(study.records()[0], TrialRecord)
+    assert searching.best_config(study, study.records()[0]).name == "flowers-best"
+
+
+def test_without_optunas_cache_a_study_reads_its_storage_directly() -> None:
+    study = open_study(config(), Path("out"))
+    assert study.storage is study.optuna_study._storage
+    assert cached_backend(object(), study.storage) is study.storage  # type: ignore[arg-type]
+    # No other private name of Optuna is used.
+    package = Path(open_study.__code__.co_filename).parent
+    for path in package.glob("*.py"):
+        private = re.findall(
+            r"(?:optuna_study|frozen|trial|storage|study)\._[a-z]\w*", path.read_text()
+        )
+        assert not private, (path.name, private)

@@ -70,7 +70,7 @@ def sweep(
     from nnzoo.console import Output
     from nnzoo.device import choose_device
     from nnzoo.sweep import search
-    from nnzoo.sweep.study import open_study
+    from nnzoo.sweep.open_study import open_study
 
     where = choose_device(device)
     tune_process_memory()
@@ -80,9 +80,9 @@ def sweep(
         output.line(text)
     for text in study.notes:
         output.say(text)
-    finished = sum(row.state not in ("waiting", "running") for row in study.rows())
+    finished = sum(row.state not in ("waiting", "running") for row in study.records())
     output.event(
-        "start", study=run_config.name, folder=str(study.folder), storage=study.shown,
+        "start", study=run_config.name, folder=str(study.folder), storage=study.storage_name,
         monitor=study.monitor, trials=study.sweep.trials, over=finished,
     )  # fmt: skip
     code, last = _search(study, where, output)
@@ -161,7 +161,7 @@ def _report(study: Study, output: Output) -> None:
     from nnzoo.console.trials import print_best
     from nnzoo.sweep.report import write_page
 
-    rows, best = study.rows(), study.best()
+    rows, best = study.records(), study.best()
     running = [row for row in rows if row.state == "running"]
     if not running:  # else the process that ends last writes it
         write_page(study)

@@ -82,7 +82,7 @@ class TrialTable:
             or (row.number, row.state) != (self.own.number, self.own.state)
         )
         if new or now - self.looked > self.REFRESH:
-            self.rows, self.looked = self.study.rows(), now
+            self.rows, self.looked = self.study.records(), now
         self.own, self.score = row, score
         self.epochs = epochs or self.epochs
         self.live.update(self.table())
@@ -94,7 +94,7 @@ class TrialTable:
         ]
         best = min(
             (row for row in rows if row.state == "complete" and row.value is not None),
-            key=lambda row: (-row.value if self.study.higher else row.value, row.number),  # type: ignore[operator]
+            key=lambda row: (-row.value if self.study.higher_is_better else row.value, row.number),  # type: ignore[operator]
             default=None,
         )
         over = sum(row.state not in ("waiting", "running") for row in rows)
@@ -107,7 +107,7 @@ class TrialTable:
         fixed = {"trial": 5, monitor: max(len(monitor), 8), "state": 10, "epoch": 7}
         left = self.console.width - sum(width + 2 for width in fixed.values())
         names = {}
-        for key, name in short_keys(self.study.distributions).items():
+        for key, name in short_keys(self.study.keys).items():
             values = (short_value(row.values[key]) for row in shown if key in row.values)
             left -= min(max(map(len, (name, *values))), 14) + 2
             if left < 0:
@@ -115,7 +115,7 @@ class TrialTable:
             names[key] = name
         wanted = max(self.study.sweep.trials, len(rows))
         title = f"{over} of {wanted} trials finished"
-        missing = len(self.study.distributions) - len(names)
+        missing = len(self.study.keys) - len(names)
         if missing:
             title += f" ({missing} more key{'s' if missing > 1 else ''} in the page)"
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0),

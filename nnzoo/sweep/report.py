@@ -39,11 +39,11 @@ def write_page(study: Study) -> None:
 
 def page(study: Study) -> str:
     """The page of a study."""
-    rows, best = study.rows(), study.best()
+    rows, best = study.records(), study.best()
     complete = [row for row in rows if row.state == "complete"]
     options = study.sweep.options
-    keys = list(study.distributions)
-    sign = -1.0 if study.higher else 1.0
+    keys = list(study.keys)
+    sign = -1.0 if study.higher_is_better else 1.0
     ranked = sorted(
         rows, key=lambda row: (row.value is None, sign * (row.value or 0.0), row.number)
     )
@@ -73,9 +73,9 @@ def page(study: Study) -> str:
                 f"{options.sampler}, pruned by {options.pruner}, seed {study.config.seed}",
             ),
             ("network and data", f"{study.config.model.name} on {study.config.data.name}"),
-            ("study", study.shown),
+            ("study", study.storage_name),
             ("made on", ", ".join(sorted({row.host for row in rows if row.host}))),
-            ("data fingerprint", study.facts["fingerprint"]),
+            ("data fingerprint", study.identity["fingerprint"]),
         ],
         "config": shown_file(study.best_file) if best else "",
     }
@@ -118,9 +118,7 @@ def _remarks(study: Study, complete: list[TrialRecord], best: TrialRecord | None
     """What should be known of the best value."""
     said = []
     edges = [
-        key
-        for key in study.distributions
-        if best and len(complete) >= FEW and _at_edge(study, best, key)
+        key for key in study.keys if best and len(complete) >= FEW and _at_edge(study, best, key)
     ]
     if edges:
         said.append(
@@ -188,13 +186,13 @@ def _scores(complete: list[TrialRecord]) -> tuple[list[float], bool]:
 
 
 def _parallel(study: Study, complete: list[TrialRecord], best: TrialRecord) -> Markup:
-    names = short_keys(study.distributions)
+    names = short_keys(study.keys)
     axes = [_axis(study, key, name, complete) for key, name in names.items()]
     scores, log = _scores(complete)
     scaled = [math.log(score) for score in scores] if log else scores
     low, high = min(scaled), max(scaled)
     up = [(score - low) / (high - low) if high > low else 0.5 for score in scaled]
-    up = up if study.higher else [1 - each for each in up]
+    up = up if study.higher_is_better else [1 - each for each in up]
     ends = {
         round(place, 6): score for place, score in zip(up, scores, strict=True) if place in (0, 1)
     }
@@ -208,7 +206,7 @@ def _parallel(study: Study, complete: list[TrialRecord], best: TrialRecord) -> M
 
 def _importance(study: Study, complete: list[TrialRecord]) -> Markup | None:
     """How much of the scores' spread each key explains; None where too little is known."""
-    if len(complete) < FEW or len(study.distributions) < 2:
+    if len(complete) < FEW or len(study.keys) < 2:
         return None
     seed = derive(study.config.seed, "importance") % 2**32
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
@@ -222,9 +220,9 @@ def _importance(study: Study, complete: list[TrialRecord]) -> Markup | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shares = optuna.importance.get_param_importances(
-            study.study, evaluator=evaluator, target=score
+            study.optuna_study, evaluator=evaluator, target=score
         )
-    named = {name: shares.get(key, 0.0) for key, name in short_keys(study.distributions).items()}
+    named = {name: shares.get(key, 0.0) for key, name in short_keys(study.keys).items()}
     label = "share of the spread of " + ("the scores' logarithms" if log else "scores")
     return charts.bars("Importance of each key", named, label)
 
@@ -235,7 +233,7 @@ def _history(study: Study, complete: list[TrialRecord]) -> Markup | None:
     scores, log = _scores(complete)
     points = {row.number: score for row, score in zip(complete, scores, strict=True)}
     best: dict[int, float] = {}
-    better = max if study.higher else min
+    better = max if study.higher_is_better else min
     for trial, score in points.items():
         best[trial] = better(score, *best.values()) if best else score
     return charts.progress("Score of each trial", points, best, study.monitor, log)

@@ -27,7 +27,8 @@ from nnzoo.errors import (
 from nnzoo.runs import run
 from nnzoo.runs.run_dir import Folder
 from nnzoo.runs.train import train
-from nnzoo.sweep.study import FINISHED, Claim, Study, TrialRecord, targets_of
+from nnzoo.sweep.open_study import hash_targets
+from nnzoo.sweep.study import FINISHED, Claim, Study, TrialRecord
 from nnzoo.text import format_metric
 from nnzoo.training.trainer import EpochEnd
 
@@ -83,7 +84,7 @@ def search(
     except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
-            f"the study in {study.shown} cannot be read or written: {reason}; the same command resumes it"
+            f"the study in {study.storage_name} cannot be read or written: {reason}; the same command resumes it"
         ) from None
 
 
@@ -91,7 +92,7 @@ def _trial(
     study: Study, claim: Claim, device: torch.device, stop: Callable[[], bool]
 ) -> Iterator[Event]:
     """One trial to its end, which the study is told, or to where it was stopped."""
-    row = study.row(claim)
+    row = study.record(claim)
     folder = Folder(study.folder_of(claim.number))
     try:
         config = study.config_of(row, str(claim.number))
@@ -118,7 +119,7 @@ def _trial(
         if not is_out_of_memory(error):
             raise
         row = replace(row, state="failed", reason="out of memory")
-    study.tell(claim, row)
+    study.finish(claim, row)
     _tidy(folder, keep_best=row.state == "complete")
     best = study.best()
     leads = best is not None and best.number == row.number
@@ -143,12 +144,12 @@ def _rows(current: run.Run, stop: Callable[[], bool]) -> Iterator[dict[str, Any]
 def _hopeless(study: Study, claim: Claim, current: run.Run, metrics: dict[str, Any]) -> bool:
     value = metrics.get(study.monitor)
     epoch, last = metrics["epoch"], current.trainer.finished
-    return study.hopeless(claim, epoch, math.nan if value is None else value, last)
+    return study.should_prune(claim, epoch, math.nan if value is None else value, last)
 
 
 def _refuse_other_rows(study: Study, current: run.Run) -> None:
     """Raise DataError where a trial is not validated by the same values as the others."""
-    if targets_of(current.dataset) != study.facts["targets"]:
+    if hash_targets(current.dataset) != study.identity["targets"]:
         raise DataError(
             "it has other validation rows than the other trials, so it cannot be compared"
         )
@@ -211,7 +212,7 @@ def write_best(study: Study, best: TrialRecord) -> None:
 def finish(study: Study) -> None:
     """Write what is known when this process has no more to do, and tidy up after those that were
     killed."""
-    for row in study.rows():
+    for row in study.records():
         if row.state in FINISHED:
             _tidy(Folder(study.folder_of(row.number)), keep_best=row.state == "complete")
     best = study.best()

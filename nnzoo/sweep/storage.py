@@ -1,7 +1,7 @@
-"""Where a study is kept: an SQLite file, a journal or a database server.
+"""Where a study is stored: an SQLite file, a journal file or a database server.
 
-A config file, which may be a stranger's, decides nothing about where is written: what it names lies
-below the folder of runs, and every other place is named on the command line.
+A config file, which may be a stranger's, does not decide where files are written: the storage that it
+names must be below the folder of runs; every other place is named on the command line.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+import optuna
+from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from sqlalchemy.exc import IntegrityError, ProgrammingError
@@ -26,53 +29,74 @@ from nnzoo.errors import ConfigError, UsageError, shell_word
 from nnzoo.file_io import file_lock
 
 # Seconds that a process waits for another one's write.
-PATIENCE = 120
+LOCK_TIMEOUT = 120
 # Bytes; no line of a journal is longer.
-_LONGEST = 1 << 20
-# What Optuna's first version of its tables has, and every later one.
+_MAX_JOURNAL_LINE = 1 << 20
+# The tables of Optuna's first version, which every later one has too.
 _TABLES = {"studies", "trials", "version_info"}
 
 
-def check_place(config: RunConfig, out: Path) -> None:
+@dataclass(frozen=True)
+class StudyStorage:
+    """Optuna's storage; name: as messages have it; lock: of a storage that cannot decide by itself which
+    of two processes came first."""
+
+    backend: BaseStorage
+    name: str
+    lock: FileLock | None = None
+
+
+def check_location(config: RunConfig, out: Path) -> None:
     """Raise ConfigError where the config file itself, and not the command line, would have something
     written outside of `out`."""
     assert config.sweep is not None
     storage = config.sweep.options.storage
     if storage == "auto" or config.location("sweep.storage") == "--set":
         return
-    inside = storage_kind(storage) != "server" and Path(storage).resolve().is_relative_to(
-        out.resolve()
-    )
-    if not inside:
+    is_file = storage_kind(storage) != "server"
+    if not (is_file and Path(storage).resolve().is_relative_to(out.resolve())):
         raise ConfigError.at(
             "sweep.storage",
             f"a config file may keep a study below {out} alone; for another place name it on the "
-            f"command line: -s sweep.storage={shell_word(shown(storage))}",
+            f"command line: -s sweep.storage={shell_word(storage_name(storage, out))}",
         )
 
 
-def open_storage(storage: str, path: Path) -> BaseStorage:
-    """The storage that a config names, its file at `path`; raises UsageError where that is not a
-    study's."""
+def open_storage(storage: str, folder: Path) -> StudyStorage:
+    """Open the storage that `sweep.storage` names, in `folder` if that is 'auto'; raises UsageError where
+    something else is in its place, and whatever Optuna and the database raise."""
     kind = storage_kind(storage)
+    name = storage_name(storage, folder)
     if kind == "server":
         if storage.startswith("sqlite"):
             raise UsageError("sweep.storage: for SQLite give the file's path, as in study.db")
-        return _server(storage)
+        return StudyStorage(_server(storage), name)
+    path = Path(name)
     _check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "journal":
-        return JournalStorage(_Journal(path))
-    return _sqlite(path)
+        return StudyStorage(JournalStorage(_Journal(path)), name)
+    return StudyStorage(_sqlite(path), name, file_lock(Path(f"{path}.lock")))
 
 
-def shown(storage: str) -> str:
-    """A storage as it may be said aloud: a URL without its password."""
-    if storage_kind(storage) != "server":
+def storage_name(storage: str, folder: Path) -> str:
+    """A storage's file, or its URL without the password."""
+    kind = storage_kind(storage)
+    if kind == "auto":
+        return str(folder / "sweep.db")
+    if kind != "server":
         return storage
     scheme, _, rest = storage.partition("://")
     login, at, host = rest.rpartition("@")
     return f"{scheme}://{login.partition(':')[0]}{at}{host}"
+
+
+def cached_backend(study: optuna.Study, backend: BaseStorage) -> BaseStorage:
+    """The copy of a database that a study keeps in front of it, which reads finished trials only once.
+
+    The only private name of Optuna that nnzoo uses; without it every read goes to the database.
+    """
+    return getattr(study, "_storage", backend)
 
 
 def _check_file(path: Path) -> None:
@@ -88,8 +112,8 @@ def _check_file(path: Path) -> None:
 
 
 class _Journal(JournalFileBackend):
-    """A journal that survives a writer which was killed, within a line or holding the lock: Optuna's
-    own lock would be waited for for half a minute."""
+    """A journal that a killed writer leaves usable: a line that was cut short is dropped, and the lock
+    is the system's (Optuna's own would block the others for half a minute)."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, file_lock(Path(f"{path}.lock"))
@@ -98,14 +122,14 @@ class _Journal(JournalFileBackend):
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         for log in super().read_logs(log_number_from):
             if not isinstance(log, dict) or type(log.get("op_code")) is not int:
-                raise ValueError("a file of something else: a line of a journal has an op_code")
+                raise ValueError("not a journal of Optuna: a line has no op_code")
             yield log
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with self.lock:  # what is cut short now stays so: nobody else is writing
+        with self.lock:  # a line that is cut short now stays so: nobody else is writing
             size = self.path.stat().st_size
             with self.path.open("rb+") as file:
-                file.seek(max(0, size - _LONGEST))
+                file.seek(max(0, size - _MAX_JOURNAL_LINE))
                 tail = file.read()
                 if tail and not tail.endswith(b"\n"):
                     file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
@@ -114,13 +138,13 @@ class _Journal(JournalFileBackend):
 
 def _sqlite(path: Path) -> RDBStorage:
     """SQLite that waits for other processes rather than fail, and lets them read meanwhile."""
-    # One process at a time: tables that two make at once are made twice.
+    # One process at a time: two would create the tables twice.
     with file_lock(Path(f"{path}.lock")):
         _check_tables(path)
-        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+        with contextlib.closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         url = f"sqlite:///{path}"
-        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": PATIENCE}})
+        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}})
 
 
 def _check_tables(path: Path) -> None:
@@ -128,15 +152,14 @@ def _check_tables(path: Path) -> None:
     if not path.exists() or not path.stat().st_size:
         return
     address = f"file:{quote(str(path.resolve()))}?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as connection:
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT)) as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if names and not names >= _TABLES:
-        raise ValueError("it is a database of something else")
+        raise ValueError("it is a database, but not a study's")
 
 
 def _server(url: str) -> RDBStorage:
-    """A database server; where another machine makes the same tables at this moment, the next look
-    finds them made."""
+    """A database server; retried where another machine creates the same tables at this moment."""
     for _ in range(20):
         try:
             return RDBStorage(url)
