@@ -19,7 +19,6 @@ import yaml
 from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.series import load_series
-from nnzoo.errors import DataError
 
 NNZOO = Callable[..., Any]
 RUN = "checkpoints/s"
@@ -442,7 +441,48 @@ def test_shops_with_gaps_come_from_init_to_dates_without_an_edit(nnzoo: NNZOO) -
     assert ">row " not in page
 
 
-def test_a_group_without_a_target_anywhere_is_refused_by_row(nnzoo: NNZOO) -> None:
-    write("date,sales", days(60), [*wave(30), "", *wave(29)])
-    with pytest.raises(DataError, match="the target 'sales' is missing in data row 31"):
-        load(window=4)
+@pytest.mark.parametrize("word", ["", "n/a", "unknown", "-"])
+def test_a_missing_target_inside_a_series_is_a_gap_in_time(word: str) -> None:
+    write("date,sales", days(60), [*wave(30), word, *wave(29)])
+    dataset = load(window=4)
+    assert (
+        "left out inside the series: 1 row without a value of 'sales', first data row 31; their "
+        "neighbours count as consecutive steps"
+    ) in dataset.notes
+    assert any(note.startswith("1.7% of the days are missing (1 of 60)") for note in dataset.notes)
+    write("date,sales", [*days(60)[:30], *days(60)[31:]], [*wave(30), *wave(29)])
+    without = load(window=4)
+    assert dataset.fingerprint() == without.fingerprint()
+    assert dataset.time_index.times.tolist() == without.time_index.times.tolist()
+
+
+def test_a_target_that_comes_once_a_week_is_a_weekly_series() -> None:
+    write("date,sales", days(140), [i if i % 7 == 0 else "" for i in range(140)])
+    dataset = load(window=4)
+    assert len(dataset.time_index.times) == 20
+    assert dataset.spec.seasonal_period == 52
+    assert any("120 rows without a value of 'sales', first data row 2" in n for n in dataset.notes)
+
+
+def test_a_series_without_any_target_is_left_out() -> None:
+    rows = [(day, g, v) for g, values in (("a", wave(40)), ("b", [""] * 40)) for day, v in zip(days(40), values, strict=True)]  # fmt: skip
+    write("date,shop,sales", *zip(*rows, strict=True))
+    dataset = load(window=4, group="shop")
+    assert dataset.time_index.names == ["a"]
+    assert "left out: 1 of 2 series without a value of 'sales' (b)" in dataset.notes
+
+
+def test_a_covariate_without_values_is_left_out_with_the_reason() -> None:
+    write("date,x,sales", days(40), [""] * 40, wave(40))
+    dataset = load(window=4, covariates="all")
+    assert dataset.spec.column_names == ["sales"]
+    assert "column 'x' has no values and is left out of the covariates" in dataset.notes
+
+
+def test_init_says_why_a_column_is_not_used_and_which_rows_are_left_out(nnzoo: NNZOO) -> None:
+    write("date,x,place,sales", days(60), [""] * 60, ["Bern"] * 60, [*wave(30), "", *wave(29)])
+    assert nnzoo("init", "shop.csv", "--series").code == 0
+    text = Path("shop.yaml").read_text()
+    assert "not used: 'x' (no values), 'place' (text)" in text
+    assert "left out inside the series: 1 row without a value of 'sales'" in text
+    assert "stops here" not in text

@@ -261,9 +261,9 @@ def test_gaps_are_not_filled_from_the_series_before() -> None:
 ROWS = "".join(f"2020-01-{i:02d},{i},{i}\n" for i in range(1, 29))
 
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
-    "missing target": (
-        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,\n"), {},
-        "s.csv: the target 'y' is missing in data row 7; fill it in, or remove such rows",
+    "no target at all": (
+        "day,x,y\n" + "".join(f"2020-01-{i:02d},{i},\n" for i in range(1, 29)), {},
+        "s.csv: no row has a value of 'y'",
     ),
     "text in the target": (
         "day,x,y\n" + ROWS.replace(",7,7\n", ",7,seven\n"), {},

@@ -20,7 +20,7 @@ from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis, describe_time
 from nnzoo.data.timestamps.columns import row_number
 from nnzoo.data.timestamps.groups import group_columns
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
-from nnzoo.data.timestamps.series_values import cut_starts, fill_gaps, read_columns
+from nnzoo.data.timestamps.series_values import Columns, cut_starts, fill_gaps, read_columns
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
@@ -159,7 +159,8 @@ def _names(names: list[str]) -> str:
 def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset:
     """One or several series of a file. Targets are always among what the network sees.
 
-    A missing target is an error; missing covariates are filled (`fill_gaps`). Raises DataError.
+    Rows without a target are gaps in time; missing covariates are filled (`fill_gaps`). Raises
+    DataError.
     """
     table = read_table(options.path, ReadOptions.of(options))
     frame = table.frame
@@ -167,16 +168,11 @@ def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset
     targets = [column_name(frame, column, "data.target") for column in wanted]
     axis = describe_time(frame, options, targets)
     axis.check()
-    axis = axis.without_ends(frame[targets].isna().any(axis=1).to_numpy(), targets, frame)
     others, notes = _covariates(frame, options, axis, targets)
     names = [ColumnSpec(name) for name in [*targets, *others]]
-    rows = np.sort(np.concatenate(list(axis.series.values())))
-    columns = read_columns(
-        frame.iloc[rows], names, len(targets), options.path, ValueOptions.of(options)
+    axis, series, columns = _read_series(
+        frame, axis, names, len(targets), options.path, ValueOptions.of(options)
     )
-    values = np.full((len(frame), len(names)), np.nan)
-    values[rows] = columns.values
-    series = {name: values[chosen] for name, chosen in axis.series.items()}
     starts, cut = cut_starts(series, columns.specs)
     series = {name: each[starts[name] :] for name, each in series.items()}
     training = [len(split_time(len(each), options.split)["train"]) for each in series.values()]
@@ -195,6 +191,22 @@ def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset
     return dataset
 
 
+def _read_series(
+    frame: pandas.DataFrame, axis: TimeAxis, columns: list[ColumnSpec], targets: int, source: str,
+    options: ValueOptions | None = None,
+) -> tuple[TimeAxis, dict[str, Array], Columns]:  # fmt: skip
+    """Read the columns of each series, (time, columns), in the rows that have all `targets`."""
+    names = [column.name for column in columns[:targets]]
+    axis = axis.without_missing(frame[names].isna().any(axis=1).to_numpy(), names, frame, source)
+    rows = np.sort(np.concatenate(list(axis.series.values())))
+    read = read_columns(frame.iloc[rows], columns, targets, source, options)
+    values = np.full((len(frame), len(columns)), np.nan)
+    values[rows] = read.values
+    # Once more: words such as "n/a" are known to be gaps only after reading.
+    axis = axis.without_missing(np.isnan(values[:, :targets]).any(axis=1), names, frame, source)
+    return axis, {name: values[chosen] for name, chosen in axis.series.items()}, read
+
+
 def _covariates(
     frame: pandas.DataFrame, options: SeriesOptions, axis: TimeAxis, targets: list[str]
 ) -> tuple[list[str], list[str]]:
@@ -207,7 +219,10 @@ def _covariates(
     taken = [*axis.columns, *group_columns(frame, options.group), *targets]
     others = [name for name in frame.columns if name not in taken]
     counting = [name for name in others if row_number(frame, name)]
+    empty = [name for name in others if frame[name].isna().all()]
     notes = [f"column '{name}' counts the rows and is left out" for name in counting]
+    notes += [f"column '{name}' has no values and is left out of the covariates" for name in empty]
+    others = [name for name in others if name not in empty]
     odd = [name for name in others if name not in counting and not looks_numeric(frame[name])]
     found = describe_columns(frame[odd], ValueOptions.of(options)) if odd else {}
     text = [name for name, column in found.items() if not column.numbers]
@@ -265,13 +280,7 @@ def read_past(
     names = [spec.name for spec in features]
     axis = describe_time(frame, options, names)
     axis.check()
-    missing = frame[names[:targets]].isna().any(axis=1).to_numpy()
-    axis = axis.without_ends(missing, names[:targets], frame)
-    rows = np.sort(np.concatenate(list(axis.series.values())))
-    columns = read_columns(frame.iloc[rows], features, targets, source)
-    values = np.full((len(frame), len(features)), np.nan)
-    values[rows] = columns.values
-    series = {name: values[chosen] for name, chosen in axis.series.items()}
+    axis, series, _ = _read_series(frame, axis, features, targets, source)
     short = [f"{name} ({len(each)})" for name, each in series.items() if len(each) < window]
     if len(short) == len(series):
         name, each = next(iter(series.items()))

@@ -154,7 +154,7 @@ def series_config(
     plan: SeriesPlan, table: Table, reading: ReadOptions, data: Path, path: str
 ) -> tuple[str, str, list[str]]:
     """A sentence about the file, the sections of a configuration, and lines for the caller."""
-    axis = plan.axis
+    axis = _without_gaps(plan, table.frame, path)
     lengths = sorted(map(len, axis.series.values()))
     rows = sum(lengths)
     window = _window(axis, lengths)
@@ -216,6 +216,16 @@ train:
 {stopping}""",
         doubts,
     )
+
+
+def _without_gaps(plan: SeriesPlan, frame: pandas.DataFrame, path: str) -> TimeAxis:
+    """The time axis without the rows that have no target, as training reads it."""
+    from nnzoo.data.columns.lookup import mark_missing
+
+    missing = mark_missing(frame)[plan.target].isna().to_numpy()
+    if plan.axis.faults or missing.all():
+        return plan.axis
+    return plan.axis.without_missing(missing, [plan.target], frame, path)
 
 
 def _wide(names: list[str]) -> list[str]:

@@ -116,7 +116,12 @@ def _time_notes(frame: pandas.DataFrame, data: SeriesOptions) -> list[str]:
 
     targets = data.target if isinstance(data.target, list) else [data.target]
     names = [column_name(frame, each, "data.target") for each in targets]
-    axis = describe_time(mark_missing(frame), data, names)
+    frame = mark_missing(frame)
+    axis = describe_time(frame, data, names)
+    if not axis.faults:
+        axis = axis.without_missing(
+            frame[names].isna().any(axis=1).to_numpy(), names, frame, data.path
+        )
     found = f"time: {', '.join(axis.columns)}" if axis.columns else "no column of time"
     every = f", a step of one {axis.frequency.name()}" if axis.frequency else ""
     return [f"{found}{every}", *axis.notes, *axis.faults]

@@ -26,7 +26,7 @@ from nnzoo.data.timestamps.index import TimeFormat
 from nnzoo.data.timestamps.numbers import TimeColumns, is_time_name, plain_numbers
 from nnzoo.data.timestamps.order import clocks_set_back, falls, ordered_fraction, why_not_sorted
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import list_some, plural, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -104,24 +104,52 @@ class TimeAxis:
             key = "data.group" if "(data.group)" in self.faults[0] else "data.time"
             raise DataError.at(key, self.faults[0] + more)
 
-    def without_ends(
-        self, missing: Array, names: Sequence[str], frame: pandas.DataFrame
+    def without_missing(
+        self, missing: Array, targets: Sequence[str], frame: pandas.DataFrame, source: str
     ) -> TimeAxis:
-        """The same without the rows at the ends of each series that are `missing` (rows,), the values of
-        these columns: a forecast begins after the last value."""
-        series, cut = {}, []
+        """Leave out the rows that are `missing` (rows,), those without a value of these columns.
+
+        Inside a series they become gaps in time, at its ends it is shorter: a forecast begins after
+        the last value. Raises DataError where no row is left.
+        """
+        series: dict[str, Array] = {}
+        ends: list[int] = []
+        inside: list[int] = []
         for name, rows in self.series.items():
             known = np.flatnonzero(~missing[rows])
-            series[name] = rows[known[0] : known[-1] + 1] if len(known) else rows
-            cut += sorted({*rows.tolist()} - {*series[name].tolist()})
-        if not cut:
+            if len(known):
+                series[name] = rows[known]
+                between = rows[known[0] : known[-1] + 1]
+                inside += between[missing[between]].tolist()
+                ends += np.setdiff1d(rows, between).tolist()
+        columns = " and ".join(f"'{shorten(name)}'" for name in targets)
+        if not series:
+            raise DataError.at("data.target", f"{source}: no row has a value of {columns}")
+        empty = [name for name in self.series if name not in series]
+        if not (ends or inside or empty):
             return self
-        columns = " and ".join(f"'{shorten(name)}'" for name in names)
-        note = (
-            f"left out at the ends: {len(cut):,} rows without a value of {columns}, first data row "
-            f"{_row(frame, min(cut))}"
-        )
-        return replace(self, series=series, notes=[*self.notes, note])
+        axis = replace(self, series=series)
+        if inside and self.spacing is not None:
+            old = self.spacing.notes()
+            spacing = describe_spacing([np.unique(axis.times(name)) for name in series])
+            notes = [note for note in self.notes if note not in old]
+            notes += [] if axis.time is None or axis.time.kind == "words" else spacing.notes()
+            axis = replace(axis, spacing=spacing, notes=notes)
+        notes = [
+            f"left out {where}: {plural(len(rows), 'row')} without a value of {columns}, first data "
+            f"row {_row(frame, min(rows))}{consequence}"
+            for where, rows, consequence in (
+                ("at the ends", ends, ""),
+                ("inside the series", inside, "; their neighbours count as consecutive steps"),
+            )
+            if rows
+        ]
+        if empty:
+            notes.append(
+                f"left out: {len(empty):,} of {len(self.series):,} series without a value of "
+                f"{columns} ({list_some([shorten(name) for name in empty])})"
+            )
+        return replace(axis, notes=[*axis.notes, *notes])
 
     def following(self, series: str, steps: int) -> list[str] | None:
         """The times after a series, as text; None where they are not known (see `why_no_dates`)."""

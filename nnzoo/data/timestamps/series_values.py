@@ -40,7 +40,7 @@ def read_columns(
     frame: pandas.DataFrame, specs: list[ColumnSpec], targets: int, source: str,
     options: ValueOptions | None = None,
 ) -> Columns:  # fmt: skip
-    """Columns as numbers; the first `targets` may miss no value.
+    """Read columns as numbers, of which the first `targets` are the targets.
 
     specs: of each column its name, and its format where it is known. options: how texts are read;
     None to read all as the specs say. Raises DataError naming the row.
@@ -66,22 +66,14 @@ def read_columns(
                 f"{source}: the {role} '{name}' should be a number, but data row "
                 f"{frame.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
             )
-        if role == "target" and np.isnan(values).any():
-            missing = np.isnan(values)
-            count = int(missing.sum()) - 1
-            others = f" and {count:,} other{'s' * (count > 1)}" * (count > 0)
-            raise DataError.at(
-                key,
-                f"{source}: the target '{name}' is missing in data row "
-                f"{frame.index[int(missing.argmax())] + 1}{others}; fill it in, or remove such rows",
-            )
         refuse_huge(column, values, source)
         read.values[:, i] = values
         read.specs.append(spec)
         if options is not None:
-            if role == "target" and len(values) > 1 and (values == values[0]).all():
+            known = values[~np.isnan(values)]
+            if role == "target" and len(known) > 1 and (known == known[0]).all():
                 read.notes.append(
-                    f"the target '{shorten(name)}' is {values[0]:g} in all rows: there is nothing to learn"
+                    f"the target '{shorten(name)}' is {known[0]:g} in all rows: there is nothing to learn"
                 )
             remarks = described[name].remarks if name in described else sentinels(values)
             read.notes += [f"'{shorten(name)}': {remark}" for remark in remarks]
