@@ -35,8 +35,8 @@ LAYERS = """
     nnzoo.kernels.library
     nnzoo.kernels.tensors
     nnzoo.kernels.convolution nnzoo.kernels.dense nnzoo.kernels.loss nnzoo.kernels.optimizer nnzoo.kernels.pictures nnzoo.kernels.recurrent
-    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.batches nnzoo.data.image_files.decoding nnzoo.data.image_files.folder_tree nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.table_files.encoding_guess nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_forms
-    nnzoo.data.columns.values
+    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.batches nnzoo.data.image_files.float_tiff nnzoo.data.image_files.folder_tree nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.limits nnzoo.data.splitting nnzoo.data.table_files.encoding_guess nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_forms
+    nnzoo.data.image_files.decoding nnzoo.data.columns.values
     nnzoo.data.data_spec nnzoo.data.timestamps.order
     nnzoo.data.dataset nnzoo.data.table_files.csv_header nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_kind nnzoo.data.table_files.parquet_pages nnzoo.data.table_files.arrow_frame
     nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_lines nnzoo.data.table_files.parquet_reader

@@ -415,9 +415,96 @@ def test_sixteen_bits_are_cut_to_eight_and_not_to_white(name: str, color: bool) 
     assert (got == [[0, 0, 1, 128, 255]]).all()
 
 
-def test_pixels_without_a_range_are_refused() -> None:
-    Image.fromarray(np.ones((2, 2), np.float32)).save("p.tif")
-    with pytest.raises(DataError, match=r"broken picture p\.tif: floating-point pixels"):
+def float_tiff(pixels: np.ndarray, path: str = "p.tif", deflate: bool = False) -> None:
+    """Write floating-point pixels (height, width[, channels]) as programs of science do."""
+    content = pixels.tobytes()
+    content = zlib.compress(content) if deflate else content
+    height, width = pixels.shape[:2]
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    tags = ImageFileDirectory_v2()
+    values = {256: width, 257: height, 258: (8 * pixels.itemsize,) * channels, 259: 8 if deflate else 1,
+              262: 2 if channels == 3 else 1, 277: channels, 278: height, 279: len(content),
+              339: (3,) * channels}  # fmt: skip
+    for tag, value in values.items():
+        tags[tag] = value
+    tags[273] = 8
+    size = len(tags.tobytes(8))
+    tags[273] = 8 + size
+    Path(path).write_bytes(b"II*\0\x08\0\0\0" + tags.tobytes(8) + content)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floating_point_pixels_from_0_to_1_are_black_to_white(
+    dtype: Any, deflate: bool, channels: int
+) -> None:
+    values = np.array([[0, 0.25, 0.5, 1.0]], dtype=dtype)
+    pixels = values if channels == 1 else np.stack([values, values, values], 2)
+    float_tiff(pixels, deflate=deflate)
+    got = decode_image(Path("p.tif"), 1, 4, channels == 3)
+    assert (got == [[0, 64, 128, 255]]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1, 100, 255], [0, 1, 100, 255]),
+        ([0, 256, 0x8000, 0xFFFF], [0, 1, 128, 255]),
+        ([-0.01, 0, 1, 1.02], [0, 0, 255, 255]),
+    ],
+)
+def test_floating_point_pixels_are_read_by_their_largest(
+    values: list[float], expected: list[int]
+) -> None:
+    Image.fromarray(np.array([values], np.float32)).save("p.tif")
+    assert decode_image(Path("p.tif"), 1, 4, False).tolist() == [[expected]]
+
+
+def test_floating_point_pictures_of_a_folder_have_one_scale_and_are_named() -> None:
+    for label, top in (("a", 0.25), ("b", 1.0)):
+        Path("d", label).mkdir(parents=True)
+        for i in range(4):
+            pixels = np.full((4, 4), top * (i + 1) / 4, np.float32)
+            Image.fromarray(pixels).save(f"d/{label}/{i}.tif")
+    dataset = load(split=RowSplit(val=0, test=0))
+    assert sorted(set(dataset.splits["train"].tensors()[0].flatten().tolist())) == [
+        16, 32, 48, 64, 128, 191, 255,
+    ]  # fmt: skip
+    assert dataset.spec.bits == 0
+    (note,) = [note for note in dataset.notes if "floating" in note]
+    assert note == "8 pictures have floating-point values (a/0.tif): 0 is black and 1 white"
+    again = load(spec=dataset.spec, split=RowSplit(val=0, test=0))
+    assert again.fingerprint() == dataset.fingerprint()
+    for i in range(4):
+        Image.fromarray(np.full((4, 4), 60 * i, np.float32)).save(f"d/b/{i}.tif")
+    dataset = load(split=RowSplit(val=0, test=0))
+    assert sorted(set(dataset.splits["train"].tensors()[0].flatten().tolist())) == [0, 60, 120, 180]
+    assert (
+        "8 pictures have floating-point values (a/0.tif): up to 180, rounded" in dataset.notes
+    )
+    assert any("4 pictures of these come out black" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [([np.nan, 1], "some pixel values are no finite numbers"),
+     ([np.inf, 1], "some pixel values are no finite numbers"),
+     ([-1, 1], "negative pixel values have no fixed range")],
+)  # fmt: skip
+def test_pixels_without_a_range_are_refused(values: list[float], reason: str) -> None:
+    Image.fromarray(np.array([values], np.float32)).save("p.tif")
+    with pytest.raises(DataError, match=rf"broken picture p\.tif: {reason}"):
+        decode_image(Path("p.tif"), 1, 2, True)
+
+
+def test_a_float_tiff_of_another_layout_or_cut_short_is_refused_with_the_reason() -> None:
+    float_tiff(np.zeros((2, 2, 4), np.float32))
+    with pytest.raises(DataError, match="floating-point values in a layout that is not read"):
+        decode_image(Path("p.tif"), 2, 2, True)
+    float_tiff(np.zeros((9, 9, 3), np.float64))
+    Path("p.tif").write_bytes(Path("p.tif").read_bytes()[:-8])
+    with pytest.raises(DataError, match="image file is truncated"):
         decode_image(Path("p.tif"), 2, 2, True)
 
 

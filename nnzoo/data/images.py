@@ -26,7 +26,7 @@ from nnzoo.data.image_files.cache import (
     ImageFormat,
     decoded_pictures,
 )
-from nnzoo.data.image_files.decoding import BITS
+from nnzoo.data.image_files.decoding import BITS, UNIT_RANGE, as_eight_bits, float_bits
 from nnzoo.data.image_files.folder_tree import relative_paths
 from nnzoo.data.image_files.image_folder import PARTS, Pictures, describe_folder
 from nnzoo.data.splitting import split_rows
@@ -227,7 +227,9 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
             broken += error.broken
             continue
         # Of training pictures alone; the others are scaled alike.
-        bits = bits or parts[part].decoded.bits or BITS
+        if bits is None:
+            decoded_bits = parts[part].decoded.bits
+            bits = BITS if decoded_bits is None else decoded_bits
     if broken:
         counts = [len(files) for part in folder.parts.values() for files in part.values()]
         raise BrokenPictures(broken, sum(counts))
@@ -246,7 +248,8 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
         for name, part in parts.items()
         if name != "train"
     }
-    notes = _decoding_notes(parts, bits or BITS)
+    assert bits is not None
+    notes = _decoding_notes(parts, bits)
     places = {name: (train, index) for name, index in rows.items() if len(index)}
     places |= {
         name: (part, np.arange(len(part.y))) for name, part in parts.items() if name != "train"
@@ -255,7 +258,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
     notes = [relative_paths(note, options.path) for note in notes]
     notes = [*folder.lines(), *_absent_notes(train.y.numpy(), rows, folder.labels), *notes]
     input_spec = InputSpec("image", tuple(train.decoded.x.shape[1:]))
-    result_spec = DataSpec(input_spec, "classification", folder.labels, bits=bits or BITS)
+    result_spec = DataSpec(input_spec, "classification", folder.labels, bits=bits)
     return Dataset(result_spec, splits, notes)
 
 
@@ -302,6 +305,7 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
     brightest = 0
     converted: dict[str, list[str]] = {}
     bright: list[str] = []
+    floats: list[tuple[str, float]] = []
     for part in parts.values():
         report, files = part.decoded.report, part.all_files
         broken += [f"{files[row]}: {reason}" for row, reason in report.broken]
@@ -311,9 +315,10 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
             converted.setdefault(mode, []).append(files[row])
         brightest = max([brightest, *report.deep.values()])
         tops = report.largest.items()
-        deep += [files[row] for row, _ in tops]
-        dark += [files[row] for row, top in tops if top and not top >> bits - 8]
-        bright += [files[row] for row, top in tops if top >= 1 << bits]
+        deep += [files[row] for row, top in tops if not isinstance(top, float)]
+        floats += [(files[row], top) for row, top in tops if isinstance(top, float)]
+        dark += [files[row] for row, top in tops if top and as_eight_bits(top, bits) < 1]
+        bright += [files[row] for row, top in tops if as_eight_bits(top, bits) >= 256]
         if part.decoded.damaged:
             notes.append("the picture cache was damaged or incomplete: decoded anew")
     if broken:
@@ -327,6 +332,15 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
         notes.append(f"{count} grey values of 16 or 32 bits ({list_some(deep, 1)}); all are below "
                      f"{1 << bits:,} and {scale}")  # fmt: skip
+    if floats:
+        count = plural(len(floats), "picture has", "pictures have")
+        largest = max(top for _, top in floats)
+        as_read = float_bits(largest, bits)
+        scale = (
+            "0 is black and 1 white" if as_read == UNIT_RANGE
+            else f"up to {largest:.6g}, " + (f"divided by {1 << as_read - 8}" if as_read > 8 else "rounded")
+        )  # fmt: skip
+        notes.append(f"{count} floating-point values ({floats[0][0]}): {scale}")
     for mode, names in converted.items():
         how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
         count = plural(len(names), "picture is", "pictures are")

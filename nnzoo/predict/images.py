@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.image_files.decoding import DecodeFacts, decode_in_turn
+from nnzoo.data.image_files.decoding import UNIT_RANGE, DecodeFacts, as_eight_bits, decode_in_turn
 from nnzoo.data.image_files.folder_tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
@@ -55,12 +55,15 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions
             return str(error)
         if facts.animated:
             animated.append(file)
-        if facts.largest and not facts.largest >> _bits(network) - 8:
+        if isinstance(facts.largest, float):
+            floats.append(file)
+        if facts.largest and as_eight_bits(facts.largest, _bits(network)) < 1:
             dark.append(file)
         return image
 
     animated: list[str] = []
     dark: list[str] = []
+    floats: list[str] = []
     folders = {path: scan(path) for path in paths if os.path.isdir(path)}
     files = chain.from_iterable(
         folders[path].walk() if path in folders else [path] for path in paths
@@ -85,6 +88,10 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions
         notes.append(
             f"{count} several frames or pages, the first is used ({list_some(sorted(animated))})"
         )
+    if floats:
+        count = plural(len(floats), "picture has", "pictures have")
+        notes.append(f"{count} floating-point values ({list_some(sorted(floats), 1)}), read as in training "
+                     "or by their largest value")  # fmt: skip
     if dark:
         notes.append(f"{plural(len(dark), 'picture')} with values far below those of training come out "
                      f"black ({list_some(sorted(dark))})")  # fmt: skip
@@ -94,7 +101,7 @@ def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions
 def _bits(network: Network) -> int:
     """The bits of grey pictures with more than 8, as training pictures were decoded."""
     bits = network.data_spec.bits
-    if not 8 <= bits <= 32:
+    if bits != UNIT_RANGE and not 8 <= bits <= 32:
         raise CheckpointError(f"the checkpoint has grey values of {bits} bits")
     return bits
 

@@ -37,7 +37,7 @@ try:
 except ImportError:  # Windows: files in use cannot be removed there
     fcntl = None
 
-VERSION = 5
+VERSION = 6
 DIGEST = 16  # bytes per row
 CHUNK = 1 << 22  # bytes that are hashed at once
 SHOWN = 10  # broken pictures
@@ -98,7 +98,7 @@ def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> Dec
     path = cache_dir() / f"{key.hexdigest()[:32]}.npy"
     decoded = _open(path, form)
     if decoded is not None and decoded.report.largest:
-        bits = form.bits or bits_of(decoded.report)
+        bits = bits_of(decoded.report) if form.bits is None else form.bits
         if bits != decoded.bits:  # of the same files, decoded for other training pictures
             path = path.with_name(f"{path.stem}-{bits}.npy")
             decoded = _open(path, form)
@@ -150,9 +150,10 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
             raise _broken_pictures(files, report)
         if broken:
             _keep_rows(temporary, kept, form)
+        bits = bits_of(report) if form.bits is None else form.bits
         content = {
             "report": asdict(report), "kept": len(kept), "files": len(files),
-            "bits": form.bits or bits_of(report) if report.largest else None,
+            "bits": bits if report.largest else None,
             "digests": base64.b64encode(_digests(temporary, form.shape(len(kept))).tobytes()).decode(),
         }  # fmt: skip
         facts.write_text(json.dumps(content))

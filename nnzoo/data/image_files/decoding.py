@@ -8,6 +8,7 @@ pictures of 28×28 a second in threads, as many as one.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from nnzoo.data.image_files.float_tiff import read_float_tiff
 from nnzoo.errors import DataError
 
 # Pillow knows many more; each is another parser of what strangers send, and one runs Ghostscript.
@@ -37,6 +39,9 @@ BYTES = 8000
 LARGE = 1 << 28
 # Of grey pictures with more than 8 bits a pixel, unless the training pictures hold smaller values.
 BITS = 16
+# In place of bits: floating-point values from 0 to 1. A little more is an overshoot of resampling.
+UNIT_RANGE = 0
+MAX_OF_UNIT_RANGE = 2.0
 PROGRESS_INTERVAL = 0.1  # seconds
 STRIP = 1 << 22  # pixels
 
@@ -68,14 +73,14 @@ class DecodeFacts:
     """What decoding one picture shows beside its pixels.
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
-    largest value, where its pixels are integers of more than 8 bits; deep: the largest of the upper 8
+    largest value, where its pixels are integers of more than 8 bits, or (a float) floating-point; deep: the largest of the upper 8
     bits, where its colours have 16, of which Pillow reads no more; converted: what else changes its
     values, "transparent" or a mode such as CMYK.
     """
 
     limit: int | None = None
     animated: bool = False
-    largest: int | None = None
+    largest: float | None = None
     deep: int | None = None
     converted: str | None = None
 
@@ -89,7 +94,7 @@ class DecodeReport:
 
     broken: list[tuple[int, str]] = field(default_factory=list)
     animated: list[int] = field(default_factory=list)
-    largest: dict[int, int] = field(default_factory=dict)
+    largest: dict[int, float] = field(default_factory=dict)
     deep: dict[int, int] = field(default_factory=dict)
     converted: dict[int, str] = field(default_factory=dict)
     large: list[int] = field(default_factory=list)
@@ -98,7 +103,7 @@ class DecodeReport:
         """Take in another report, as `asdict` and JSON give it."""
         self.broken += [(int(row), str(reason)) for row, reason in values["broken"]]
         self.animated += map(int, values["animated"])
-        self.largest |= {int(row): int(value) for row, value in values["largest"].items()}
+        self.largest |= {int(row): abs(value) for row, value in values["largest"].items()}
         self.deep |= {int(row): int(value) for row, value in values["deep"].items()}
         self.converted |= {int(row): str(mode) for row, mode in values["converted"].items()}
         self.large += map(int, values["large"])
@@ -111,45 +116,65 @@ def decode_image(
     """One picture as uint8 (channels, height, width), upright and resized.
 
     Where it is transparent it lies on white; of several frames or pages the first is taken. Grey
-    values of `bits` bits are cut to 8. Raises BrokenPicture, a DataError naming the file.
+    values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises BrokenPicture, a DataError naming the file.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     facts = facts or DecodeFacts()
-    too_large = f"too large a picture; at most {MAX_PIXELS:,} pixels are read"
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            facts.animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-            # A JPEG can be decoded at a half, quarter or eighth of its size, which is far faster;
-            # twice the wanted size is left for the resampling.
-            image.draft(None, (2 * max(height, width), 2 * max(height, width)))
-            if facts.limit is not None and working_memory(image) > facts.limit:
-                raise LargePicture
-            is_deep = image.mode != "F" and any(
-                ";16" in str(tile) or "65535" in str(tile) for tile in image.tile
-            )
-            upright = _plain(ImageOps.exif_transpose(image), bits, facts)
-            if is_deep and facts.largest is None:
-                facts.deep = max(int(top) for _, top in _ranges(upright))
-                if facts.deep <= 1:
-                    raise ValueError("its colours have 16 bits and small values, and come out black; save "
-                                     "it with 8 bits a colour")  # fmt: skip
-            upright = upright.convert("RGB" if color else "L")
-            if upright.size != (width, height):
-                upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-            array = np.asarray(upright)
+        upright = _open_upright(file, max(height, width), bits, facts)
+        upright = upright.convert("RGB" if color else "L")
+        if upright.size != (width, height):
+            upright = upright.resize((width, height), Image.Resampling.BILINEAR)
+        array = np.asarray(upright)
     except LargePicture:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BrokenPicture(f"{file}: {too_large}", too_large) from None
+        reason = f"too large a picture; at most {MAX_PIXELS:,} pixels are read"
+        raise BrokenPicture(f"{file}: {reason}", reason) from None
     except Exception as error:
         reason = _reason(file, error)
         raise BrokenPicture(
             f"broken picture {file}: {reason}; repair or remove it", reason
         ) from None
     return array.transpose(2, 0, 1) if color else array[None]
+
+
+def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeFacts) -> Any:
+    """Open a picture, upright, without transparency, and of 8 bits a channel; side: the larger side
+    that is needed."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        if facts.limit is not None and 2 * os.path.getsize(file) > facts.limit:
+            raise LargePicture from None
+        pixels = read_float_tiff(file, MAX_PIXELS)
+        if pixels is None:
+            raise
+        return Image.fromarray(
+            _from_floats(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, bits, facts)
+        )
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        facts.animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        # A JPEG can be decoded at a half, quarter or eighth of its size, which is far faster;
+        # twice the wanted size is left for the resampling.
+        image.draft(None, (2 * side, 2 * side))
+        if facts.limit is not None and working_memory(image) > facts.limit:
+            raise LargePicture
+        is_deep = image.mode != "F" and any(
+            ";16" in str(tile) or "65535" in str(tile) for tile in image.tile
+        )
+        upright = _plain(ImageOps.exif_transpose(image), bits, facts)
+        if is_deep and facts.largest is None:
+            facts.deep = max(int(top) for _, top in _ranges(upright))
+            if facts.deep <= 1:
+                raise ValueError("its colours have 16 bits and small values, and come out black; save "
+                                 "it with 8 bits a colour")  # fmt: skip
+        return upright
 
 
 def _ranges(image: Any) -> list[tuple[int, int]]:
@@ -188,7 +213,7 @@ def _plain(image: Any, bits: int, facts: DecodeFacts) -> Any:
     if image.mode.startswith("I"):
         return _eight_bits(image, bits, facts)
     if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range; save it with 8 bits a channel")
+        return Image.fromarray(_from_floats(np.asarray(image), bits, facts))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getextrema()[3][0] < 255:
@@ -197,6 +222,33 @@ def _plain(image: Any, bits: int, facts: DecodeFacts) -> Any:
     if image.mode not in ("1", "L", "P", "RGB"):
         facts.converted = image.mode
     return image
+
+
+def _from_floats(pixels: np.ndarray, bits: int, facts: DecodeFacts) -> np.ndarray:
+    """Floating-point pixels as uint8 of the same shape."""
+    if not np.isfinite(pixels).all():
+        raise ValueError("some pixel values are no finite numbers")
+    facts.largest = float(pixels.max())
+    if pixels.min() < -0.05 * facts.largest:
+        raise ValueError("negative pixel values have no fixed range; save it with 8 bits a pixel")
+    bits = float_bits(facts.largest, bits)
+    scaled = pixels * 255.0 if bits == UNIT_RANGE else pixels / float(1 << bits - 8)
+    return scaled.round().clip(0, 255).astype(np.uint8)
+
+
+def float_bits(largest: float, bits: int) -> int:
+    """How floating-point values are read: as `bits` says, or where that is BITS, which may mean that
+    no training picture had more than 8, by the largest value of the picture."""
+    if bits != BITS:
+        return bits
+    return UNIT_RANGE if largest <= MAX_OF_UNIT_RANGE else 8 if largest <= 255 else BITS
+
+
+def as_eight_bits(value: float, bits: int) -> float:
+    """A pixel value on the scale from 0 to 255."""
+    if isinstance(value, float):
+        bits = float_bits(value, bits)
+    return value * 255 if bits == UNIT_RANGE else value / (1 << bits - 8)
 
 
 def _eight_bits(image: Any, bits: int, facts: DecodeFacts) -> Any:
@@ -244,9 +296,9 @@ def decode_all(
     """
     report = _decode(range(len(files)), files, path, color, BITS if bits is None else bits, advance)
     actual = bits_of(report)
-    if bits is None and actual not in (None, BITS):
+    if bits is None and actual is not None and actual != BITS:
         rows = sorted(report.largest)
-        again = _decode(rows, files, path, color, actual or BITS, lambda done: None)
+        again = _decode(rows, files, path, color, actual, lambda done: None)
         report.broken += again.broken
     report.broken.sort()
     return report
@@ -256,7 +308,10 @@ def bits_of(report: DecodeReport) -> int | None:
     """The bits that grey pictures of more than 8 bits a pixel need; None where there are none."""
     if not report.largest:
         return None
-    return max(8, max(report.largest.values()).bit_length())
+    largest = max(report.largest.values())
+    if isinstance(largest, float) and largest <= MAX_OF_UNIT_RANGE:
+        return UNIT_RANGE
+    return max(8, math.ceil(largest).bit_length())
 
 
 def _decode(
