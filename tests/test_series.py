@@ -330,7 +330,7 @@ def test_a_faulty_series_is_refused_in_one_line(name: str) -> None:
     assert refused(text, **{"window": 4, **options}) == message
 
 
-@pytest.mark.parametrize("name", ["missing target", "out of order", "no date", "too short"])
+@pytest.mark.parametrize("name", ["no target at all", "out of order", "no date", "too short"])
 def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str) -> None:
     text, options, message = BAD[name]
     write(text)

@@ -219,11 +219,11 @@ def _covariates(
     taken = [*axis.columns, *group_columns(frame, options.group), *targets]
     others = [name for name in frame.columns if name not in taken]
     counting = [name for name in others if row_number(frame, name)]
-    empty = [name for name in others if frame[name].isna().all()]
     notes = [f"column '{name}' counts the rows and is left out" for name in counting]
-    notes += [f"column '{name}' has no values and is left out of the covariates" for name in empty]
-    others = [name for name in others if name not in empty]
-    odd = [name for name in others if name not in counting and not looks_numeric(frame[name])]
+    odd = [
+        name for name in others
+        if name not in counting and (not looks_numeric(frame[name]) or frame[name].isna().all())
+    ]  # fmt: skip
     found = describe_columns(frame[odd], ValueOptions.of(options)) if odd else {}
     text = [name for name, column in found.items() if not column.numbers]
     if text:

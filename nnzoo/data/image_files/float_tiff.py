@@ -47,7 +47,7 @@ def read_float_tiff(file: str | Path, max_pixels: int) -> np.ndarray | None:
         content = bytearray()
         for offset, count in zip(tags[OFFSETS], tags[COUNTS], strict=True):
             stream.seek(offset)
-            strip = stream.read(min(count, size))
+            strip = stream.read(min(count, 2 * size + 1024))
             rest = size - len(content)
             content += zlib.decompressobj().decompress(strip, rest) if compression in DEFLATE else strip[:rest]  # fmt: skip
         if len(content) < size:
