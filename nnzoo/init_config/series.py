@@ -220,7 +220,7 @@ train:
 
 def _without_gaps(plan: SeriesPlan, frame: pandas.DataFrame, path: str) -> TimeAxis:
     """The time axis without the rows that have no target, as training reads it."""
-    from nnzoo.data.columns.lookup import mark_missing
+    from nnzoo.data.columns.values import mark_missing
 
     missing = mark_missing(frame)[plan.target].isna().to_numpy()
     if plan.axis.faults or missing.all():

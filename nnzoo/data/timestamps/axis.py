@@ -129,11 +129,12 @@ class TimeAxis:
         if not (ends or inside or empty):
             return self
         axis = replace(self, series=series)
-        if inside and self.spacing is not None:
-            old = self.spacing.notes()
-            spacing = describe_spacing([np.unique(axis.times(name)) for name in series])
-            notes = [note for note in self.notes if note not in old]
-            notes += [] if axis.time is None or axis.time.kind == "words" else spacing.notes()
+        if inside and self.spacing is not None and self.time is not None:
+            spacing = describe_spacing(
+                [np.unique(self.time.times[rows]) for rows in series.values()]
+            )
+            notes = [note for note in self.notes if note not in self.spacing.notes()]
+            notes += [] if self.time.kind == "words" else spacing.notes()
             axis = replace(axis, spacing=spacing, notes=notes)
         notes = [
             f"left out {where}: {plural(len(rows), 'row')} without a value of {columns}, first data "
