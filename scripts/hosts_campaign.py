@@ -36,7 +36,7 @@ name: run
 data: {name: digits, augment: {shift: 1, rotate: 10}, class_weights: balanced}
 model: {name: cnn, channels: [8, 16], norm: batch, dropout: 0.1, head: {dropout: 0.3}}
 optim: {name: adamw, lr: 3e-3, schedule: cosine, clip: {norm: 1.0}}
-train: {epochs: %d, batch_size: 77, accumulate: 2, save_every: 3 steps, precision: fp32, threads: 1}
+train: {epochs: %d, batch_size: 77, accumulate_grad_batches: 2, save_every: 3 steps, precision: fp32, threads: 1}
 """
 
 

@@ -575,7 +575,7 @@ def csv_case(rng: random.Random) -> tuple[bytes, dict[str, Any]]:
         maybe("group", 0.1, lambda: rng.choice(names))
         maybe("covariates", 0.3, lambda: rng.choice(["all", "none", [rng.choice(names)]]))
         maybe("target", 0.1, lambda: [rng.choice(names) for _ in range(2)])
-        maybe("relative", 0.3, lambda: rng.choice([True, False]))
+        maybe("difference_from_last", 0.3, lambda: rng.choice([True, False]))
         maybe("season", 0.2, lambda: rng.choice([0, 1, 7, 10_000]))
         maybe(
             "split",

@@ -24,7 +24,7 @@ CONFIG = {
     "data": {"name": "iris"},
     "model": {"name": "mlp", "hidden": [4], "norm": "batch", "dropout": 0.1},
     "optim": {"name": "adamw", "schedule": {"name": "plateau", "patience": 1}},
-    "train": {"epochs": 4, "batch_size": 16, "accumulate": 2, "save_every": "1 step",
+    "train": {"epochs": 4, "batch_size": 16, "accumulate_grad_batches": 2, "save_every": "1 step",
               "early_stopping": {"patience": 3}},
 }  # fmt: skip
 STEP = 5

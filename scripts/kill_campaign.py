@@ -53,17 +53,17 @@ SCENARIOS = {
 data: {name: digits, class_weights: balanced}
 model: {name: mlp, hidden: [48, 24], norm: layer, dropout: 0.2}
 optim: {name: adam, lr: 5e-3, schedule: {name: cosine, warmup: 10 steps}, clip: {norm: 1.0}}
-train: {epochs: 20, batch_size: 32, accumulate: 3, label_smoothing: 0.1, save_every: 5 steps}""",
+train: {epochs: 20, batch_size: 32, accumulate_grad_batches: 3, label_smoothing: 0.1, save_every: 5 steps}""",
     "cnn_digits": """
 data: {name: digits, augment: {shift: 1, rotate: 10, flip: horizontal, crop: 0.9, erase: 0.2}}
 model: {name: cnn, channels: [4, 8], norm: batch, head: {dropout: 0.3}}
 optim: {name: adamw, lr: 5e-3, schedule: one_cycle, clip: {value: 0.1}}
-train: {epochs: 10, batch_size: 50, accumulate: 2, save_every: 0.5 epochs}""",
+train: {epochs: 10, batch_size: 50, accumulate_grad_batches: 2, save_every: 0.5 epochs}""",
     "rnn_adding": """
 data: {name: adding, length: 12, train: 500, val: 100, test: 50}
 model: {name: rnn, hidden_size: 12, dropout: 0.1}
-optim: {name: sgd, lr: 0.05, nesterov: true, schedule: {name: step, every: 5 epochs, gamma: 0.5}}
-train: {epochs: 24, batch_size: 16, accumulate: 3, loss: huber, huber_delta: 0.5, save_every: 0.1 s}""",
+optim: {name: sgd, lr: 0.05, nesterov: true, schedule: {name: step, step_size: 5 epochs, gamma: 0.5}}
+train: {epochs: 24, batch_size: 16, accumulate_grad_batches: 3, loss: huber, huber_delta: 0.5, save_every: 0.1 s}""",
     "lstm_sine": """
 data: {name: sine, length: 600, noise: 0.1, horizon: 3}
 model: {name: lstm, hidden_size: 8, num_layers: 2, dropout: 0.2}
@@ -73,7 +73,7 @@ train: {epochs: 40, loss: mse, early_stopping: {patience: 8}, save_every: 1 epoc
 data: {name: sine, length: 600, noise: 0.1}
 model: {name: gru, hidden_size: 8, bidirectional: true, dropout: 0.1}
 optim: {name: adam, lr: 0.01, schedule: {name: linear, warmup: 1 epoch}, clip: {norm: 0.1}}
-train: {epochs: 8, batch_size: 16, accumulate: 4, loss: mae, save_every: 10 steps}""",
+train: {epochs: 8, batch_size: 16, accumulate_grad_batches: 4, loss: mae, save_every: 10 steps}""",
     "mlp_iris": """
 data: {name: iris, class_weights: balanced}
 model: {name: mlp, hidden: [16], norm: batch, dropout: 0.3}
@@ -93,7 +93,7 @@ train: {epochs: 20, monitor: val_accuracy, early_stopping: {patience: 4}, save_e
     "lstm_digits": """
 data: {name: digits, augment: {erase: 0.5}}
 model: {name: lstm, hidden_size: 12, activation: relu, dropout: 0.2}
-optim: {name: adam, lr: 5e-3, schedule: {name: one_cycle, rise: 0.2}, clip: {norm: 1.0}}
+optim: {name: adam, lr: 5e-3, schedule: {name: one_cycle, pct_start: 0.2}, clip: {norm: 1.0}}
 train: {epochs: 10, label_smoothing: 0.05, save_every: 10 steps}""",
     # Nothing validates: the last epoch is the best.
     "gru_adding": """

@@ -14,7 +14,7 @@ CASES: dict[str, dict[str, Any]] = {
         "data": {"name": "digits", "class_weights": "balanced"},
         "model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.2},
         "optim": {"name": "adamw", "clip": {"norm": 0.5}},
-        "train": {"batch_size": 31, "accumulate": 2, "label_smoothing": 0.1},
+        "train": {"batch_size": 31, "accumulate_grad_batches": 2, "label_smoothing": 0.1},
     },
     # 1,258 rows in batches of 251: the last has 3, fewer than there may be processes.
     "mlp_norm": {

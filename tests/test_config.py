@@ -195,8 +195,8 @@ QUOTES = "text that looks like a number needs quotes"
         ("seed: true", "a whole number of at least 0 and below 2^63, got true"),
         ("seed:", "a whole number of at least 0 and below 2^63, got nothing"),
         # Sections.
-        ("train: 5", "a section (epochs, batch_size, accumulate, loss, …), got 5"),
-        ("train: [epochs]", "a section (epochs, batch_size, accumulate, loss, …), got [epochs]"),
+        ("train: 5", "a section (epochs, batch_size, accumulate_grad_batches, loss, …), got 5"),
+        ("train: [epochs]", "a section (epochs, batch_size, accumulate_grad_batches, loss, …), got [epochs]"),
         ("train: {early_stopping: true}", "a section (patience, min_delta) or null, got true"),
         ("model: {name: cnn, head: average}", "a section (pooling, hidden, dropout), got 'average'"),
         ("optim: {clip: 1.0}", "a section (norm, value) or null, got 1.0"),
@@ -207,7 +207,7 @@ QUOTES = "text that looks like a number needs quotes"
         ("train: {save_every: 5}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got 5"),
         ("train: {save_every: 5 min}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '5 min'"),
         ("train: {save_every: 60 ss}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '60 ss'"),
-        ("optim: {schedule: {name: step, every: 60 s}}", f"{STEPS}, got '60 s'"),
+        ("optim: {schedule: {name: step, step_size: 60 s}}", f"{STEPS}, got '60 s'"),
         ("optim: {schedule: {name: cosine, final: 1}}", f"{SHARE}, got 1"),
         ("optim: {schedule: cosin}", f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?"),
         ("optim: {schedule: {name: cosin}}", f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?"),
@@ -257,7 +257,7 @@ def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
         ("model: {name: cnn, Channels: [8]}", "did you mean 'channels'?"),
         ("model: {name: lstm, hidden: 8}", "it is 'hidden_size'"),
         ("model: {name: cnn, head: {poling: flatten}}", "did you mean 'pooling'?"),
-        ("optim: {schedule: {name: step, evry: 1 epoch}}", "did you mean 'every'?"),
+        ("optim: {schedule: {name: step, evry: 1 epoch}}", "did you mean 'step_size'?"),
         ("optimizer: adam", "it is 'optim'"),
         ("training: {epochs: 1}", "it is 'train'"),
         # Keys that live in another section.
@@ -648,7 +648,7 @@ def test_every_bundled_config_fits_the_schema_as_written_and_as_resolved(path: P
         (f"{FIRST}optim: sgd\ntrain:\n", True),
         (f"{FIRST}optim:\n", True),
         (f"{FIRST}optim: {{lr: 0.1, schedule: cosine}}\n", True),
-        (f"{FIRST}optim: {{name: sgd, momentum: 0.5, schedule: {{name: step, every: 2 epochs}}}}", True),
+        (f"{FIRST}optim: {{name: sgd, momentum: 0.5, schedule: {{name: step, step_size: 2 epochs}}}}", True),
         (f"{FIRST}environment: {{anything: 1}}\n", True),
         ("data: {name: wine}\nmodel: {name: mlp, hidden: [3]}\n", True),
         ("data: digits\n", False),
@@ -659,7 +659,7 @@ def test_every_bundled_config_fits_the_schema_as_written_and_as_resolved(path: P
         ("data: {name: iris, path: x}\nmodel: mlp\n", False),
         (f"{FIRST}optim: {{momentum: 0.5}}\n", False),
         (f"{FIRST}optim: {{schedule: cosin}}\n", False),
-        (f"{FIRST}optim: {{schedule: {{name: step, every: 60 s}}}}\n", False),
+        (f"{FIRST}optim: {{schedule: {{name: step, step_size: 60 s}}}}\n", False),
         (f"{FIRST}train: {{save_every: 5 minutes}}\n", False),
         (f"{FIRST}trian: {{}}\n", False),
         (f"{FIRST}name: ../x\n", False),
@@ -705,7 +705,7 @@ def test_the_words_of_a_fault_and_the_validator_agree() -> None:
 
 TEXTS = [path.read_text() for path in BUNDLED] + [
     "data: {name: series, path: x, target: [a, 1], split: {train: 0.5}}\nmodel: lstm\n"
-    "optim: {clip: {norm: 1}, schedule: {name: step, every: 2 epochs}}\ntrain: {save_every: 60 s}\n",
+    "optim: {clip: {norm: 1}, schedule: {name: step, step_size: 2 epochs}}\ntrain: {save_every: 60 s}\n",
     "data:\n  name: image_folder\n  path: x\n  augment: {shift: 2, flip: both}\n  size: [8, 9]\n"
     "model:\n  name: cnn\n  channels: [4, 8]\n  padding: [same, 1]\n  head: {hidden: [4]}\n",
 ]

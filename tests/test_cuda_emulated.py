@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], int, int]
     "cnn on images": (IMAGES, CNN, {}, 3, 0),
     "cnn on images, bf16": (AUGMENTED, CNN, {"precision": "bf16"}, 3, 6),
     "cnn on series": (SERIES, {"name": "cnn", "channels": [4]}, {}, 2, 0),
-    "cnn, accumulated": (IMAGES, CNN, {"accumulate": 2, "batch_size": 32}, 5, 0),
+    "cnn, accumulated": (IMAGES, CNN, {"accumulate_grad_batches": 2, "batch_size": 32}, 5, 0),
     "rnn on images": (IMAGES, RNN, {}, 3, 0),
     "lstm on series": (SERIES, LSTM, {}, 2, 0),
     "lstm on images, bf16": (IMAGES, LSTM, {"precision": "bf16"}, 3, 0),

@@ -67,7 +67,7 @@ name: run
 data: {name: digits, class_weights: balanced}
 model: {name: cnn, channels: [4, 8], norm: batch, dropout: 0.1}
 optim: {name: adam, lr: 3e-3}
-train: {epochs: %d, batch_size: 77, accumulate: 2, save_every: 7 steps, precision: fp32}
+train: {epochs: %d, batch_size: 77, accumulate_grad_batches: 2, save_every: 7 steps, precision: fp32}
 """
 
 

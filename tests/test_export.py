@@ -31,7 +31,7 @@ MORE_DATA: dict[str, dict[str, Any]] = {
     "series_many": {"name": "series", "path": "many.csv", "target": ["a", "b"], "window": 9,
                     "horizon": 3, "covariates": "all"},
     "series_pca": {"name": "series", "path": "many.csv", "target": "a", "window": 9,
-                   "covariates": "all", "relative": False,
+                   "covariates": "all", "difference_from_last": False,
                    "preprocess": {"pca": 2, "whiten": True, "target": "none"}},
 }  # fmt: skip
 CNN = {"name": "cnn", "channels": [4, 6]}

@@ -288,7 +288,7 @@ def test_norms_go_into_the_rows_and_are_the_same_after_an_interruption() -> None
 
 @pytest.mark.parametrize("on_nan", ["stop", "skip"])
 def test_what_health_counts_goes_on_after_an_interruption(on_nan: str) -> None:
-    train = {"epochs": 2, "batch_size": 64, "accumulate": 2, "on_nan": on_nan}
+    train = {"epochs": 2, "batch_size": 64, "accumulate_grad_batches": 2, "on_nan": on_nan}
     config = zoo.config(
         {"name": "mlp", "hidden": [8]}, train=train, optim={"name": "sgd", "lr": 0.05}
     )

@@ -77,7 +77,7 @@ def test_the_campaign_covers_what_training_offers(campaign: ModuleType) -> None:
     clips = [each.optim.clip for each in configs if each.optim.clip is not None]
     assert any(clip.norm for clip in clips) and any(clip.value for clip in clips)
     assert any(each.train.early_stopping for each in configs)
-    assert any(each.train.accumulate > 1 for each in configs)
+    assert any(each.train.accumulate_grad_batches > 1 for each in configs)
     assert any(getattr(each.data, "augment", None) for each in configs)
 
 

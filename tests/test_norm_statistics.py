@@ -99,9 +99,9 @@ def contents(run: Run) -> Any:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_run_that_stops_anywhere_ends_with_the_same_bits(accumulate: int) -> None:
     """Stopped after each step once, behind the end of an epoch too."""
-    whole = begin(few(accumulate=accumulate), "whole")
+    whole = begin(few(accumulate_grad_batches=accumulate), "whole")
     rows = finish(whole)
-    stopped = begin(few(accumulate=accumulate), "stopped")
+    stopped = begin(few(accumulate_grad_batches=accumulate), "stopped")
     again: list[Any] = []
     while True:
         events = train(stopped, stop=lambda: True)
@@ -109,7 +109,7 @@ def test_a_run_that_stops_anywhere_ends_with_the_same_bits(accumulate: int) -> N
         stopped.lock.release()
         if stopped.trainer.finished:
             break
-        stopped = begin(few(accumulate=accumulate), "stopped")
+        stopped = begin(few(accumulate_grad_batches=accumulate), "stopped")
     assert [{k: v for k, v in row.items() if "second" not in k} for row in again] == rows
     ours, theirs = contents(stopped), contents(whole)
     assert same(ours["model"], theirs["model"])

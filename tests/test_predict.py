@@ -432,7 +432,7 @@ def test_forecasts_beyond_the_horizon_feed_back_the_networks_own(
 ) -> None:
     write_series(z=np.cos(np.arange(120) / 5))
     network = train(
-        "gru", SERIES | {"horizon": horizon, "relative": relative, "target": ["z", "y"]}
+        "gru", SERIES | {"horizon": horizon, "difference_from_last": relative, "target": ["z", "y"]}
     )
     past = pandas.read_csv("s.csv")[["z", "y"]].to_numpy()
     expected = by_hand(network, past, 10)

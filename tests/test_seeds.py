@@ -76,7 +76,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "mlp_accumulate": (
         "mlp", {"name": "iris", "class_weights": "balanced"},
-        {"train": {"epochs": 3, "accumulate": 3, "batch_size": 7, "on_nan": "skip"}},
+        {"train": {"epochs": 3, "accumulate_grad_batches": 3, "batch_size": 7, "on_nan": "skip"}},
     ),
     "mlp_bf16": ("mlp", "image", {"train": {"epochs": 2, "precision": "bf16"}}),
     "cnn": ("cnn", "image", {}),

@@ -251,7 +251,7 @@ def test_train_passes_over_the_sweep_and_a_run_is_the_same_without_it() -> None:
 def test_what_check_prints_holds_the_same_search() -> None:
     space = (
         "{optim.lr: {low: 1e-4, high: 1e-1, log: true}, model.hidden: [[3], [4, 5]],"
-        " optim.schedule: [cosine, {name: step, every: 2 epochs}], model.init: [torch],"
+        " optim.schedule: [cosine, {name: step, step_size: 2 epochs}], model.init: [torch],"
         " train.label_smoothing: {low: 0.0, high: 0.4, step: 0.1}}"
     )
     first = config(space)

@@ -28,12 +28,12 @@ from nnzoo.runs.train import train
 from nnzoo.training.optim import Optimizer, clip_divisor, lr_factor
 from nnzoo.training.trainer import StepEnd
 
-TINY = {"epochs": 3, "batch_size": 64, "accumulate": 2}
+TINY = {"epochs": 3, "batch_size": 64, "accumulate_grad_batches": 2}
 SCHEDULES: list[dict[str, Any]] = [
     {"name": "constant"},
     {"name": "cosine", "warmup": "1 epoch"},
     {"name": "one_cycle"},
-    {"name": "step", "every": "5 steps", "gamma": 0.5},
+    {"name": "step", "step_size": "5 steps", "gamma": 0.5},
     {"name": "linear", "final": 0.1},
     {"name": "plateau", "patience": 1, "gamma": 0.5},
 ]
@@ -176,9 +176,9 @@ def test_schedules_follow_their_formulas() -> None:
         pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi * s / 100)) / 2) for s in range(100)
     ]
     assert factors({"name": "linear"}) == [pytest.approx(1 - s / 100) for s in range(100)]
-    step = factors({"name": "step", "every": "2 epochs", "gamma": 0.5})
+    step = factors({"name": "step", "step_size": "2 epochs", "gamma": 0.5})
     assert step == [pytest.approx(0.5 ** (s // 20)) for s in range(100)]
-    cycle = factors({"name": "one_cycle", "rise": 0.25, "start": 0.1, "final": 0.01})
+    cycle = factors({"name": "one_cycle", "pct_start": 0.25, "start": 0.1, "final": 0.01})
     assert cycle[0] == pytest.approx(0.1)
     assert cycle[25] == max(cycle) == pytest.approx(1.0)
     assert cycle[-1] == pytest.approx(0.01, abs=0.01)
@@ -196,7 +196,7 @@ def test_every_schedule_has_a_warm_up(name: str) -> None:
 
 
 def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> None:
-    schedule = {"name": "plateau", "patience": 2, "gamma": 0.1, "floor": 0.005}
+    schedule = {"name": "plateau", "patience": 2, "factor": 0.1, "min_factor": 0.005}
     trainer = begin(config(optim={"name": "sgd", "lr": 1.0, "schedule": schedule})).trainer
     rates = []
     for loss in (1.0, 0.9, 0.95, 0.95, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9):
@@ -210,7 +210,7 @@ def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> 
 
 def test_accumulation_takes_the_step_of_one_large_batch() -> None:
     weights = []
-    for train_options in ({"batch_size": 50, "accumulate": 4}, {"batch_size": 200}):
+    for train_options in ({"batch_size": 50, "accumulate_grad_batches": 4}, {"batch_size": 200}):
         model = {"name": "mlp", "hidden": [16]}
         data = DATA["image"] | {"class_weights": "balanced"}
         run = begin(config(model, data, train=train_options | {"epochs": 1},
@@ -522,7 +522,7 @@ def test_a_gradient_of_one_layer_is_named_first() -> None:
 
 def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> None:
     model = {"name": "cnn", "channels": [4], "norm": "batch"}
-    run = begin(config(model, train={"epochs": 1, "on_nan": "skip", "accumulate": 2}))
+    run = begin(config(model, train={"epochs": 1, "on_nan": "skip", "accumulate_grad_batches": 2}))
     poison(run, {1, 2})
     trainer = run.trainer
     batches = torch.arange(128).split(32)

@@ -52,7 +52,8 @@ def check(
         sys.stdout.write("\n".join(resolved_lines(run_config)) + "\n")
     else:
         name = shell_word(str(source or config))
-        data = "".join(f"  {visible(line)}\n" for line in description)
+        lines = [*description, *(f"note: {note}" for note in run_config.notes)]
+        data = "".join(f"  {visible(line)}\n" for line in lines)
         sys.stdout.write(
             f"{run_config.source}: ok\n  {_summary(run_config)}\n{data}"
             f"every value, and where it comes from: nnzoo check {name} --all\n"

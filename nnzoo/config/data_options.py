@@ -294,8 +294,10 @@ class SeriesOptions(FileOptions, WindowOptions):
     )
     window: Steps = option(24, "past time steps the network sees (n_steps, look_back)")
     horizon: Steps = option(1, "future time steps it predicts at once (n_steps_out)")
-    relative: bool = option(
-        True, "the network sees and predicts changes from the last value of its window"
+    difference_from_last: bool = option(
+        True,
+        "the network sees and predicts differences from the last value of its window",
+        formerly="relative",
     )
     season: Literal["auto"] | Count = option(
         "auto", "time steps of a season, for the baseline; auto: by the dates; 0: none"

@@ -7,13 +7,11 @@ import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
-
-from pydantic_core import PydanticUndefined
+from typing import Any
 
 from nnzoo.config import yaml_parser
 from nnzoo.config.json_schema import default_text, describe_type
-from nnzoo.config.options import Options
+from nnzoo.config.options import Options, nested_options
 from nnzoo.config.run_config import RunConfig
 
 
@@ -110,35 +108,29 @@ def first_paragraph(options: type[Options]) -> str:
 
 
 def option_table(options: type[Options], prefix: str = "") -> list[tuple[str, str, str]]:
-    """(key, default, meaning) of each option, sections inside it with dotted keys."""
-    rows = []
+    """(key, default, meaning) of each option; the keys of sections inside it are dotted."""
     root = options.model_json_schema()
+    rows = []
     for key, info in options.model_fields.items():
         if key == "name":
             continue
-        node = root["properties"][key]
-        inner = _section(info.annotation)
-        if inner is not None and prefix.count(".") < 2:
-            if info.default is None:
-                rows.append((f"{prefix}{key}", "null", info.description or ""))
-            nested = option_table(inner, f"{prefix}{key}.")
-            instance = info.default
-            if isinstance(instance, Options):
-                values = instance.model_dump()
-                nested = [
-                    (name, default_text(values.get(name.rpartition(".")[2], default)), meaning)
-                    if name.count(".") == prefix.count(".") + 1
-                    else (name, default, meaning)
-                    for name, default, meaning in nested
-                ]
-            rows += nested
-            continue
-        required = info.default is PydanticUndefined
-        default = "required" if required else default_text(_plain(info.default))
-        words = describe_type(node, root)
+        nested = nested_options(info.annotation)
         meaning = info.description or ""
+        if len(nested) == 1 and prefix.count(".") < 2:
+            if info.default is None:
+                rows.append((f"{prefix}{key}", "null", meaning))
+            values = info.default.model_dump() if isinstance(info.default, Options) else {}
+            for name, default, text in option_table(nested[0]):
+                shown = default_text(values[name]) if name in values else default
+                rows.append((f"{prefix}{key}.{name}", shown, text))
+            continue
+        words = describe_type(root["properties"][key], root)
         if words.startswith("one of ") and words.removeprefix("one of ") not in meaning:
             meaning += f" ({words})"
+        former = root["properties"][key].get("formerly")
+        meaning += f" (formerly `{former}`)" if former else ""
+        required = info.is_required()
+        default = "required" if required else default_text(_plain(info.default))
         rows.append((f"{prefix}{key}", default, meaning))
     return rows
 
@@ -161,13 +153,6 @@ def _plain(value: Any) -> Any:
         dumped = value.model_dump()
         return dumped.get("name", dumped)
     return value
-
-
-def _section(annotation: Any) -> type[Options] | None:
-    """The options class behind `X` or `X | None`; None for plain values and for a choice of many."""
-    candidates = [annotation, *get_args(annotation)]
-    found = [each for each in candidates if isinstance(each, type) and issubclass(each, Options)]
-    return found[0] if len(found) == 1 else None
 
 
 def header_comment(path: Path) -> list[str]:

@@ -213,36 +213,9 @@ def default_text(value: Any) -> str:
 def json_schema() -> Node:
     """The whole language as one JSON Schema (draft 2020-12)."""
     definitions: Node = {}
-
-    def add(options: type[Options], required: list[str] | None = None) -> Node:
-        node = options.model_json_schema(ref_template="#/$defs/{model}")
-        definitions.update(node.pop("$defs", {}))
-        if required is not None:
-            node["required"] = list(dict.fromkeys([*required, *node.get("required", [])]))
-        return node
-
-    def section(registry: Registry, default: str | None = None) -> Node:
-        """The name alone, or a mapping; which entry it means shows in `name`."""
-        names: dict[type[Options], list[str]] = {}
-        for name, entry in registry:
-            names.setdefault(entry.options, []).append(name)
-        sections = []
-        for options, group in names.items():
-            node = add(options, ["name"])
-            if default in group:
-                node["required"].remove("name")
-            sections.append(node)
-        alone = [
-            name
-            for options, group in names.items()
-            for name in group
-            if all(info.is_required() is False or key == "name"
-                   for key, info in options.model_fields.items())
-        ]  # fmt: skip
-        return {"anyOf": [{"enum": alone}, {"oneOf": sections}]}
-
-    nothing = {"type": "null"}
-    return {
+    optional = {"type": "null"}
+    optim = _section_schema(OPTIMIZERS, definitions, DEFAULT_OPTIMIZER)
+    root = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "nnzoo run",
         "type": "object",
@@ -251,12 +224,49 @@ def json_schema() -> Node:
         "properties": {
             "name": {"type": "string", "pattern": NAME_PATTERN},
             "seed": {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63},
-            "data": section(DATA),
-            "model": section(MODELS),
-            "optim": {"anyOf": [*section(OPTIMIZERS, DEFAULT_OPTIMIZER)["anyOf"], nothing]},
-            "train": {"anyOf": [add(TrainOptions), nothing]},
-            "sweep": {"anyOf": [add(SweepOptions), nothing]},
+            "data": {"anyOf": _section_schema(DATA, definitions)},
+            "model": {"anyOf": _section_schema(MODELS, definitions)},
+            "optim": {"anyOf": [*optim, optional]},
+            "train": {"anyOf": [_class_schema(TrainOptions, definitions), optional]},
+            "sweep": {"anyOf": [_class_schema(SweepOptions, definitions), optional]},
             "environment": {"type": "object"},
         },
         "$defs": definitions,
     }
+    _add_former_keys(root)
+    return root
+
+
+def _class_schema(options: type[Options], definitions: Node) -> Node:
+    """The schema of one class; those of the classes in it go into `definitions`."""
+    node = options.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update(node.pop("$defs", {}))
+    return node
+
+
+def _section_schema(registry: Registry, definitions: Node, default: str = "") -> list[Node]:
+    """The alternatives of a section: a name alone, or a mapping whose `name` selects the entry."""
+    names: dict[type[Options], list[str]] = {}
+    for name, entry in registry:
+        names.setdefault(entry.options, []).append(name)
+    mappings, alone = [], []
+    for options, group in names.items():
+        node = _class_schema(options, definitions)
+        required = [key for key in node.get("required", []) if key != "name"]
+        alone += [] if required else group
+        node["required"] = required if default in group else ["name", *required]
+        mappings.append(node)
+    return [{"enum": alone}, {"oneOf": mappings}]
+
+
+def _add_former_keys(node: Any) -> None:
+    """Accept the former names of renamed keys, in place; editors show them as deprecated."""
+    if isinstance(node, list):
+        for item in node:
+            _add_former_keys(item)
+    elif isinstance(node, dict):
+        for key, item in list(node.items()):
+            _add_former_keys(item)
+            if isinstance(item, dict) and "formerly" in item:
+                old = item.pop("formerly")
+                node[old] = item | {"deprecated": True, "description": f"now called {key}"}

@@ -200,7 +200,7 @@ class _Loader:
         for key in self.tree:
             if key in SECTIONS or key == "environment":
                 continue
-            hint = key_hint((key,), SECTIONS, keys_of_file(self.tree))
+            hint = key_hint((key,), {name: name for name in SECTIONS}, keys_of_file(self.tree))
             self.issue((key,), f"unknown key; {hint}", at_key=True)
             section = SECTION_SYNONYMS.get(key.casefold()) or nearest(key, RUN_SECTIONS)
             if section in RUN_SECTIONS and section not in self.tree:

@@ -44,17 +44,24 @@ class OneCycleOptions(ScheduleOptions):
     """Up from `start` to the learning rate, then down to `final`, by half cosines (Smith & Topin 2018)."""
 
     name: Literal["one_cycle"]
-    rise: OpenFraction = option(0.3, "fraction of the steps that rise")
-    start: HalfOpenFraction = option(0.04, "fraction of the learning rate at the start")
-    final: HalfOpenFraction = option(0.0001, "fraction of the learning rate at the end")
+    pct_start: OpenFraction = option(
+        0.3, "fraction of the steps in which the learning rate rises", formerly="rise"
+    )
+    start: HalfOpenFraction = option(
+        0.04, "fraction of the learning rate at the start (torch: 1 / div_factor)"
+    )
+    final: HalfOpenFraction = option(
+        0.0001,
+        "fraction of the learning rate at the end (torch: 1 / (div_factor * final_div_factor))",
+    )
 
 
 class StepOptions(ScheduleOptions):
     """The learning rate is multiplied by `gamma` at regular intervals."""
 
     name: Literal["step"]
-    every: StepInterval = option("10 epochs", "interval")
-    gamma: OpenFraction = option(0.1, "factor")
+    step_size: StepInterval = option("10 epochs", "interval", formerly="every")
+    gamma: OpenFraction = option(0.1, "the learning rate is multiplied by this")
 
 
 class LinearOptions(ScheduleOptions):
@@ -65,12 +72,14 @@ class LinearOptions(ScheduleOptions):
 
 
 class PlateauOptions(ScheduleOptions):
-    """The learning rate is multiplied by `gamma` when `train.monitor` has not improved for a while."""
+    """The learning rate is multiplied by `factor` when `train.monitor` has not improved for a while."""
 
     name: Literal["plateau"]
     patience: PositiveInt = option(5, "epochs without improvement")
-    gamma: OpenFraction = option(0.1, "factor")
-    floor: HalfOpenFraction = option(0.0, "lowest fraction of the learning rate")
+    factor: OpenFraction = option(0.1, "the learning rate is multiplied by this", formerly="gamma")
+    min_factor: HalfOpenFraction = option(
+        0.0, "lowest fraction of the learning rate", formerly="floor"
+    )
 
 
 def _expand_name(value: Any) -> Any:

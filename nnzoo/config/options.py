@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -28,6 +28,8 @@ def nested_options(annotation: Any) -> list[type[Options]]:
     """The option classes inside a field's annotation, such as `X | None` or a union of schedules."""
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, Options) else []
+    if get_origin(annotation) in (dict, list):
+        return []
     return [options for part in get_args(annotation) for options in nested_options(part)]
 
 

@@ -54,15 +54,15 @@ def validate_section(tree: Mapping[str, Any], section: str) -> tuple[Any, list[I
 
 
 def keys_of_file(tree: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that the sections of this file can have -> their dotted paths."""
-    classes = {section: options_class(tree, section) for section in ("train", *REGISTRIES)}
-    return {
-        key: f"{section}.{key}"
-        for section, options in classes.items()
-        if options is not None
-        for key in options.model_fields
-        if key != "name"
-    }
+    """The keys that the sections of this file can have, former names too -> their dotted paths."""
+    paths: dict[str, str] = {}
+    for section in ("train", *REGISTRIES):
+        options = options_class(tree, section)
+        if options is not None:
+            names = {key: key for key in options.model_fields if key != "name"}
+            names |= former_keys(options)
+            paths |= {name: f"{section}.{key}" for name, key in names.items()}
+    return paths
 
 
 def preview(value: Any) -> str:
@@ -176,15 +176,19 @@ class _ErrorTranslator:
 
     def unknown_key(self, path: Path) -> Issue:
         where = (self.section, *path)
-        options: type[Options] | None = self.options
-        for i, part in enumerate(path[:-1]):
-            options = nested_class(options, part, self.value_at(path[: i + 1])) if options else None
-        if options and path[-1] in former_keys(options):
-            hint = f"'{former_keys(options)[path[-1]]}', its new name, is given, too"
-        else:
-            known = properties(self.schema, self.raw, path[:-1])
-            hint = f"unknown key; {key_hint(where, known, keys_of_file(self.tree))}"
-        return Issue(where, hint, at_key=True)
+        former = former_keys(self.class_at(path[:-1]))
+        if path[-1] in former:
+            return Issue(where, f"'{former[path[-1]]}', its new name, is given, too", at_key=True)
+        known = {key: key for key in properties(self.schema, self.raw, path[:-1])} | former
+        hint = key_hint(where, known, keys_of_file(self.tree))
+        return Issue(where, f"unknown key; {hint}", at_key=True)
+
+    def class_at(self, path: Path) -> type[Options]:
+        """The options class of the mapping at a path; `Options` where several are possible."""
+        options = self.options
+        for i, part in enumerate(path):
+            options = nested_class(options, part, self.value_at(path[: i + 1])) or Options
+        return options
 
     def bad_discriminator(self, path: Path) -> Issue:
         """A section inside a section, such as a schedule, whose `name` is missing or unknown."""

@@ -26,7 +26,7 @@ _GROUPS: dict[tuple[str, ...], str] = {
     ("optim",): "optimizer optimiser",
     ("train.epochs",): "epochs epoch n_epochs num_epochs max_epochs nb_epoch iterations max_iter",
     ("train.batch_size",): "batch_size batch batchsize bs mini_batch minibatch minibatch_size",
-    ("train.accumulate",): "accumulate_grad_batches gradient_accumulation grad_accum",
+    ("train.accumulate_grad_batches",): "accumulate gradient_accumulation grad_accum",
     ("train.loss",): "loss criterion objective loss_function loss_fn",
     ("train.label_smoothing",): "label_smoothing",
     ("train.monitor",): "monitor metric metrics",

@@ -61,7 +61,9 @@ class TrainOptions(Options):
 
     epochs: PositiveInt = option(20, "passes over the training rows")
     batch_size: PositiveInt = option(64, "batch size: rows per batch")
-    accumulate: PositiveInt = option(1, "gradient accumulation: batches per optimizer step")
+    accumulate_grad_batches: PositiveInt = option(
+        1, "gradient accumulation: batches per optimizer step", formerly="accumulate"
+    )
     loss: Literal["auto", "cross_entropy", "mse", "mae", "huber"] = option(
         "auto", "auto: cross_entropy (softmax included) for classes, mse for numbers"
     )

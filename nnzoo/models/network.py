@@ -61,7 +61,9 @@ class Network(nn.Module):
         self.compiled: Callable[[Tensor], Any] | None = None
         self.configure(config.train, compiled=False)
         # Where forecasts are relative: how many leading features are targets.
-        relative = isinstance(task, Regression) and getattr(config.data, "relative", False)
+        relative = isinstance(task, Regression) and getattr(
+            config.data, "difference_from_last", False
+        )
         self.num_anchor_features = len(cast(Regression, task).scale.shift) if relative else 0
         self.to(device)
         if device.type == "cuda":
@@ -318,12 +320,15 @@ def _build(
         raise ConfigError.at("data.augment", "is for images")
     if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
         raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
-    if getattr(config.data, "relative", False):
+    if getattr(config.data, "difference_from_last", False):
         if preprocess.options.pca is not None:
-            raise ConfigError.at("data.relative", "needs the target among the inputs; not with pca")
+            raise ConfigError.at(
+                "data.difference_from_last", "needs the target among the inputs; not with pca"
+            )
         if preprocess.options.target != preprocess.options.scale:
             raise ConfigError.at(
-                "data.relative", "needs one scale: data.preprocess.target as data.preprocess.scale"
+                "data.difference_from_last",
+                "needs one scale: data.preprocess.target as data.preprocess.scale",
             )
     task = build_task(config.train, spec, weights, scale)
     entry = MODELS.get(config.model.name)

@@ -133,7 +133,7 @@ def open_run(
     or must not hold one; ConfigError and DataError where the parts do not fit together.
     """
     folder = Folder(out / config.name)
-    notes = []
+    notes = [] if share_with else [*config.notes]
     asked = config.train.kernels
     if isinstance(processes, ProcessGroup):
         _same_everywhere(config, device, processes)

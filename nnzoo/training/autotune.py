@@ -231,7 +231,7 @@ def _key(
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
-        [config.train.batch_size, config.train.accumulate, len(splits["train"])],
+        [config.train.batch_size, config.train.accumulate_grad_batches, len(splits["train"])],
         [processes, members],
         [spec.kind, list(spec.shape), network.task.outputs],
         [choices, kernels],

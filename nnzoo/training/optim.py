@@ -348,15 +348,15 @@ def cosine(options: CosineOptions, progress: float, step: int, steps_per_epoch: 
 
 
 def one_cycle(options: OneCycleOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    if progress < options.rise:
-        return 1 - (1 - options.start) * (1 + math.cos(math.pi * progress / options.rise)) / 2
-    fall = (progress - options.rise) / (1 - options.rise)
+    if progress < options.pct_start:
+        return 1 - (1 - options.start) * (1 + math.cos(math.pi * progress / options.pct_start)) / 2
+    fall = (progress - options.pct_start) / (1 - options.pct_start)
     return options.final + (1 - options.final) * (1 + math.cos(math.pi * fall)) / 2
 
 
 def step(options: StepOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    every = max(1, steps_of(options.every, steps_per_epoch))
-    return options.gamma ** (step // every)
+    step_size = max(1, steps_of(options.step_size, steps_per_epoch))
+    return options.gamma ** (step // step_size)
 
 
 def linear(options: LinearOptions, progress: float, step: int, steps_per_epoch: int) -> float:

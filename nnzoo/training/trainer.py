@@ -91,7 +91,7 @@ class Trainer:
         self.optimizer = Optimizer(config.optim, self.model, native)
         train = config.train
         self.rows = len(splits["train"])
-        self.step_sizes = batch_sizes(self.rows, train.batch_size * train.accumulate)
+        self.step_sizes = batch_sizes(self.rows, train.batch_size * train.accumulate_grad_batches)
         statistics = resolve_statistics(
             train.norm_statistics, self.model, self.rows, train.batch_size
         )
@@ -156,7 +156,7 @@ class Trainer:
                 yield self.finish_epoch()
 
     def train_step(self, rows: Tensor) -> None:
-        """One optimizer step on the rows (int64), in as many batches as `accumulate` asks for; of
+        """One optimizer step on the rows (int64), in as many batches as `accumulate_grad_batches` asks for; of
         several processes each takes its share of every batch.
 
         Raises DivergedError before the weights are touched, unless `on_nan` says to skip the step.
@@ -400,7 +400,7 @@ class Trainer:
             return
         self.plateau_epochs = 0 if better else self.plateau_epochs + 1
         if self.plateau_epochs >= schedule.patience:
-            self.lr_scale = max(self.lr_scale * schedule.gamma, schedule.floor)
+            self.lr_scale = max(self.lr_scale * schedule.factor, schedule.min_factor)
             self.plateau_epochs = 0
 
     # Position, for checkpoints.
