@@ -312,6 +312,17 @@ def test_folders_below_a_class_belong_to_it_and_are_said() -> None:
     assert folder.notes == ["class 'cat' has pictures in folders below it too: big"]
 
 
+def test_folders_beside_the_one_that_is_read_with_the_same_classes_are_named() -> None:
+    for name in ("fold1/cam_a/2019", "fold1/cam_a/2020", "fold1/cam_b/2019", "fold2/cam_a/2019"):
+        tree(f"d/{name}", classes=("cat", "dog"))
+    tree("d/fold3/cam_a/2019", classes=("house", "tree"))
+    assert describe("d/fold1/cam_a/2019").notes == [
+        "not used: 3 folders beside d/fold1/cam_a/2019 with the same classes (../2020/, "
+        "../../cam_b/2019/, ../../../fold2/cam_a/2019/)"
+    ]
+    assert describe("d/fold3/cam_a/2019").notes == []
+
+
 def test_all_faults_of_a_folder_are_in_one_message() -> None:
     tree("d/train")
     tree("d/train", classes=("cone",), extension="heic")

@@ -192,6 +192,18 @@ def test_a_broken_picture_is_named(content: bytes) -> None:
     assert refused().startswith("broken picture pics/blue/2.png: ")
 
 
+def test_broken_pictures_are_named_with_the_other_faults_of_a_folder() -> None:
+    make_folder("pics/train")
+    make_folder("pics/val")
+    make_folder("pics/valid")
+    Path("pics/train/blue/2.png").write_bytes(b"")
+    first, *problems = refused().split("\n  ")
+    assert (first, len(problems)) == ("pics: 2 problems", 2)
+    assert problems[0].startswith("pics has val/ and valid/")
+    assert problems[1].startswith("broken picture pics/train/blue/2.png: ")
+    assert refused(broken="skip").startswith("pics has val/ and valid/")
+
+
 def test_a_jpeg_cut_short_is_named() -> None:
     rng = np.random.default_rng(0)
     Path("a.jpg").touch()

@@ -46,6 +46,23 @@ def test_the_choice_is_recorded_and_bundled_configs_keep_running_averages() -> N
     assert not run.trainer.renews_statistics
 
 
+def test_the_choice_of_exact_statistics_is_said() -> None:
+    note = (
+        "9 batches per epoch: batch norm's statistics are computed anew for each validation "
+        "(train.norm_statistics: exact)"
+    )
+    assert note in begin(few()).notes
+    assert note not in begin(few("exact"), "asked").notes
+    assert note not in begin(load_config("cnn"), write=False).notes
+
+
+def test_folds_with_few_batches_say_so(nnzoo: Any) -> None:
+    words = ["train", "-c", "cnn", "--folds", "2", "-s", "train.epochs=1"]
+    result = nnzoo(*words)
+    assert result.code == 0
+    assert "batches per epoch: batch norm's statistics are computed anew" in result.err
+
+
 def test_statistics_are_the_mean_of_those_of_training_batches() -> None:
     run = begin(few(epochs=1))
     finish(run)

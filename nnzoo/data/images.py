@@ -27,12 +27,14 @@ from nnzoo.data.image_files.cache import (
     decoded_pictures,
 )
 from nnzoo.data.image_files.decoding import BITS, UNIT_RANGE, as_eight_bits, float_bits
-from nnzoo.data.image_files.folder_tree import relative_paths
-from nnzoo.data.image_files.image_folder import PARTS, Pictures, describe_folder
+from nnzoo.data.image_files.folder_tree import picture_files, relative_paths
+from nnzoo.data.image_files.image_folder import PARTS, ImageFolder, Pictures, describe_folder
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError, shell_word
 from nnzoo.text import list_some, plural
 
+# Of a folder with other faults so many pictures are decoded, to name the broken ones with them.
+MAX_CHECKED, MAX_NAMED = 20_000, 10
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
 _CLASSES = {
@@ -204,11 +206,13 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
     """A folder of class folders, or of parts (train, val, test) above them; see `describe_folder`.
 
     Pictures are decoded once, resized, into a cache. With a spec, labels and the bits of grey pictures
-    are those of the run. Raises DataError: all faults of the folder, or all broken pictures.
+    are those of the run. Raises DataError with all faults of the folder and all broken pictures.
     """
     labels = spec.labels if spec else None
     folder = describe_folder(Path(options.path), labels, options.classes)
-    folder.check()
+    if folder.faults:
+        folder.faults += _broken_of(folder, options)
+        folder.check()
     bits = None if spec is None else spec.bits
     height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
     check_memory(  # the cache is mapped; what trains is not
@@ -260,6 +264,21 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
     input_spec = InputSpec("image", tuple(train.decoded.x.shape[1:]))
     result_spec = DataSpec(input_spec, "classification", folder.labels, bits=bits)
     return Dataset(result_spec, splits, notes)
+
+
+def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
+    """The broken pictures of a folder that has other faults, so that all are named at once."""
+    parts = [files for part in folder.parts.values() for files in part.values()]
+    files = [file for each in parts for file in each] or [*picture_files(options.path)]
+    if options.broken == "skip" or len(files) > MAX_CHECKED:
+        return []
+    try:
+        decoded_pictures(files, ImageFormat(1, 1, False), skip=False)
+    except BrokenPictures as error:
+        more = len(error.broken) - MAX_NAMED
+        shown = [f"broken picture {each}" for each in error.broken[:MAX_NAMED]]
+        return shown + [f"and {plural(more, 'more broken picture')}"] * (more > 0)
+    return []
 
 
 def _absent_notes(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.formatting import quote_yaml
+from nnzoo.text import plural
 
 if TYPE_CHECKING:
     from nnzoo.data.image_files.image_folder import ImageFolder
@@ -41,7 +42,7 @@ def images_config(folder: Path, path: str) -> tuple[str, str, list[str]]:
     files = files or list(picture_files(str(folder)))
     if not files:
         described.check()
-    about = f"{folder.resolve().name}: {len(files):,} pictures, {len(described.labels)} classes."
+    about = f"{folder.resolve().name}: {plural(len(files), 'picture')}, {plural(len(described.labels), 'class', 'classes')}."
     notes += described.lines()
     notes += [f"this cannot train yet: {fault}" for fault in described.faults]
     return about, _sections(path, described, _sample(files), notes), notes
@@ -110,7 +111,7 @@ optim:
   schedule: one_cycle
   clip: {{norm: 1.0}}
 train:
-  epochs: {epochs}    # for {train:,} pictures; fewer where validation no longer gains
+  epochs: {epochs}    # for {plural(train, "picture")}; fewer where validation no longer gains
   batch_size: 32
   early_stopping: {{patience: {patience}}}
 """

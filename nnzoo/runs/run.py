@@ -194,6 +194,8 @@ def open_run(
             lambda: _resolved(config, network, splits, processes.world_size)
         )
         notes += [note] if note else []
+        if not resuming:
+            notes += run_notes.exact_statistics(config, chosen, len(splits["train"]))
         config = replace(config, train=config.train.model_copy(update=chosen))
         network.config = config
     network.configure(config.train)

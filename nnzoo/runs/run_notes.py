@@ -9,13 +9,16 @@ from typing import Any
 import torch
 
 from nnzoo import __version__
+from nnzoo.config import RunConfig
 from nnzoo.config.model_options import CnnOptions
+from nnzoo.data.batches import batch_sizes
 from nnzoo.data.preprocess import PCA
 from nnzoo.device import describe_gpu, device_label
 from nnzoo.distributed import torchrun_id
 from nnzoo.models.cuda import uses_cudnn
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import Folder
+from nnzoo.text import plural
 from nnzoo.training.trainer import Trainer
 
 
@@ -37,6 +40,17 @@ def new_run(network: Network) -> list[str]:
             f"{pca.kept_variance:.1%} of the variance of the training rows"
         )
     return notes
+
+
+def exact_statistics(config: RunConfig, chosen: dict[str, Any], rows: int) -> list[str]:
+    """A line where batch norm's statistics are computed anew because an epoch has few batches."""
+    if config.train.norm_statistics != "auto" or chosen.get("norm_statistics") != "exact":
+        return []
+    batches = len(batch_sizes(rows, config.train.batch_size))
+    return [
+        f"{plural(batches, 'batch', 'batches')} per epoch: batch norm's statistics are computed anew "
+        "for each validation (train.norm_statistics: exact)"
+    ]
 
 
 def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from nnzoo.config.data_options import ImageFolderOptions
@@ -40,6 +41,7 @@ from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
 PARTS = ("train", "val", "test")
+MAX_LEVELS_ABOVE, MAX_FOLDERS_BESIDE = 3, 500
 
 Pictures = dict[str, list[str]]
 """The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
@@ -87,7 +89,9 @@ def describe_folder(
                 "data.path", f"{root} is a file, not a folder; unpack an archive first"
             )
         raise DataError.at("data.path", f"no folder {root}")
-    return _Description(root, labels, classes).result
+    result = _Description(root, labels, classes).result
+    result.notes += _unused_beside(result)
+    return result
 
 
 def description(options: ImageFolderOptions) -> list[str]:
@@ -100,6 +104,36 @@ def description(options: ImageFolderOptions) -> list[str]:
         f"{sum(map(len, pictures.values())):,} {part}" for part, pictures in folder.parts.items()
     ]
     return [f"pictures: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
+
+
+def _unused_beside(folder: ImageFolder) -> list[str]:
+    """A line on folders beside the one that is read that hold the same classes.
+
+    Looked at are the folders of the same depth below the one to three folders above, but for those
+    above the working folder.
+    """
+    if [*folder.parts] != ["train"]:
+        return []
+    root, names = folder.root.resolve(), {same_name(label) for label in folder.labels}
+    beside: list[str] = []
+    for depth, above in enumerate([*root.parents][:MAX_LEVELS_ABOVE], 1):
+        if above == Path.home() or above in Path.cwd().parents or above == above.parent:
+            break
+        found = []
+        for other in islice(above.glob("/".join("*" * depth)), MAX_FOLDERS_BESIDE):
+            if other != root and not other.name.startswith(".") and other.is_dir():
+                inner = {
+                    same_name(each.name) for each in islice(other.iterdir(), MAX_FOLDERS_BESIDE)
+                }
+                if len(names & inner) >= max(2, len(names) / 2):
+                    found.append(f"{os.path.relpath(other, root)}/")
+        beside += sorted(each for each in found if each not in beside)
+    if not beside:
+        return []
+    return [
+        f"not used: {plural(len(beside), 'folder')} beside {folder.root} with the same classes "
+        f"({list_some(beside)})"
+    ]
 
 
 class _Description:
