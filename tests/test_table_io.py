@@ -24,8 +24,8 @@ import pyarrow.parquet
 import pytest
 
 from nnzoo.config.data_options import CsvOptions, RowSplit
-from nnzoo.data import limits
-from nnzoo.data.table_files.csv_header import is_header, unique_names
+from nnzoo.data.table_files import limits
+from nnzoo.data.table_files.csv_rows import is_header, unique_names
 from nnzoo.data.table_files.table_io import ReadOptions, Table, read_anyhow, read_pieces, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError, UsageError

@@ -22,10 +22,9 @@ from zoo import begin, config, finish, same
 
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
-from nnzoo.data import limits
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.splitting import split_rows
-from nnzoo.data.table_files import csv_reader
+from nnzoo.data.table_files import csv_reader, limits
 from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError
@@ -555,7 +554,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "the target is dropped": (SMALL, {"drop": ["y"]}, "'y' is the target"),
     "number and category": (
         SMALL, {"numbers": ["a"], "categories": [0]},
-        "'a' stands in data.numbers, too",
+        "'a' is in data.numbers, too",
     ),
     "nothing left to train on": (
         SMALL, {"split": RowSplit(val=1, test=2)},

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.data_options import CsvOptions
-from nnzoo.data.columns.inference import (
-    infer_columns,
+from nnzoo.data.columns.checks import imputation_notes, repeated_rows, target_copies
+from nnzoo.data.columns.inputs import infer_columns
+from nnzoo.data.columns.labels import LabelIndex
+from nnzoo.data.columns.target import (
     infer_target,
     looks_like_classes,
     target_labels,
     without_target_gaps,
 )
-from nnzoo.data.columns.labels import LabelIndex
-from nnzoo.data.columns.table_checks import imputation_notes, repeated_rows, target_copies
 from nnzoo.data.columns.values import (
     MISSING,
     column_name,
@@ -30,8 +30,7 @@ from nnzoo.data.columns.values import (
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
 from nnzoo.data.splitting import split_rows
-from nnzoo.data.table_files.stray_rows import without_stray_rows
-from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
+from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table, without_stray_rows
 from nnzoo.data.timestamps.axis import time_note
 from nnzoo.errors import DataError
 from nnzoo.text import shorten

@@ -55,8 +55,7 @@ def _file(data: Path, path: str, choices: Choices) -> tuple[str, str, list[str]]
     """(a sentence about the file, the sections, lines for the caller) of a table or series."""
     from nnzoo.data.columns.description import describe_columns
     from nnzoo.data.columns.values import column_name, mark_missing
-    from nnzoo.data.table_files.stray_rows import without_stray_rows
-    from nnzoo.data.table_files.table_io import ReadOptions, read_anyhow
+    from nnzoo.data.table_files.table_io import ReadOptions, read_anyhow, without_stray_rows
 
     table, reading = read_anyhow(str(data), ReadOptions(keep_words=True))
     frame = mark_missing(table.frame)

@@ -176,7 +176,7 @@ def _comment(text: str) -> str:
 
 
 def _about(table: Table, data: Path, spec: DataSpec | None) -> str:
-    from nnzoo.data.columns.inference import describe_counts
+    from nnzoo.data.columns.inputs import describe_counts
 
     rows = f"{data.name}: {len(table.frame):,} rows"
     if not spec:

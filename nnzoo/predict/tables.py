@@ -12,8 +12,13 @@ from torch import Tensor
 
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.data_spec import ColumnSpec
-from nnzoo.data.table_files.stray_rows import without_stray_rows
-from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_pieces, read_table
+from nnzoo.data.table_files.table_io import (
+    ReadOptions,
+    numbered,
+    read_pieces,
+    read_table,
+    without_stray_rows,
+)
 from nnzoo.data.tables import encode_columns
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network

@@ -37,6 +37,7 @@ from nnzoo.data.columns.values import (
     parse_numbers,
 )
 from nnzoo.data.timestamps.dates import looks_like_dates, read_dates
+from nnzoo.text import list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -70,6 +71,11 @@ class ColumnDescription:
     problem: str = ""
     reason: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether most texts are ranges of numbers, such as 10-20."""
+        return self.reason.startswith("ranges such as")
 
     @property
     def numbers(self) -> bool:
@@ -330,3 +336,32 @@ def _remarks(
                 f"'{plain_text(texts.texts[with_unit[0]])}'"
             )
     return remarks + _code_remark(texts.texts)
+
+
+def format_notes(columns: list[ColumnDescription]) -> list[str]:
+    """A line on columns whose texts are numbers only without what is around the digits."""
+    listed = [
+        f"{quoted_name(column.name)} ({value})"
+        for column in columns
+        if column.example and (value := column.format.describe_value(column.example))
+    ]
+    if not listed:
+        return []
+    separated = any(column.format.decimal != "." or column.format.thousands for column in columns)
+    hint = " (data.decimal and data.thousands say otherwise)" * separated
+    return [f"read as numbers: {list_some(listed, 6, counted=True)}{hint}"]
+
+
+def gap_notes(columns: list[ColumnDescription], rows: str = "row") -> list[str]:
+    """A line on words in columns of numbers that count as missing; rows: a noun for what was read."""
+    listed = [
+        f"'{shorten(gap.text.strip())}' in {plural(gap.rows, rows)} of {quoted_name(column.name)}"
+        for column in columns
+        for gap in column.gaps
+    ]
+    if not listed:
+        return []
+    return [
+        f"counts as missing: {list_some(listed, 6, counted=True)} (data.missing lists such words; "
+        "data.categories makes them categories)"
+    ]

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from nnzoo.config.formatting import flow_yaml
+from nnzoo.text import list_some, quoted_name, shorten
+
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{0,40})?|[+-]?\.\d{1,40}")
 
@@ -114,3 +117,32 @@ class LabelIndex:
             if code is not None:
                 return code
         return -1
+
+
+def merge_notes(merged: Mapping[str, MergedLabels], what: str) -> list[str]:
+    """Lines on labels that were typed in several ways, and on those that differ by case alone.
+
+    merged: by the names of their columns; what: "classes" or "categories".
+    """
+    of_column = {
+        name: f" in {quoted_name(name)}" if what == "categories" else "" for name in merged
+    }
+    changed = [
+        f"{list_some([repr(text) for text in others], 3, counted=True)} as '{shorten(label)}'"
+        f"{of_column[name]}"
+        for name, labels in merged.items()
+        for label, others in labels.changed().items()
+    ]
+    notes = []
+    if changed:
+        hint = f" (data.categories: {flow_yaml(list(merged))} keeps them)" * (what == "classes")
+        listed = list_some(changed, 4, counted=True)
+        notes.append(f"{what} typed in several ways are read as one: {listed}{hint}")
+    apart = [
+        f"'{shorten(one)}' and '{shorten(other)}' in {quoted_name(name)}"
+        for name, labels in merged.items()
+        for one, other in labels.apart
+    ]
+    if apart:
+        notes.append(f"differ by case alone, and are not one: {list_some(apart, 6, counted=True)}")
+    return notes

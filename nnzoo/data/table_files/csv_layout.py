@@ -9,26 +9,24 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Literal
 
-from nnzoo.data.table_files.csv_header import (
-    MOSTLY,
-    Columns,
-    form_of,
-    is_header,
-    is_words,
-    plainly_names,
-    unique_names,
-    words_over_numbers,
-)
 from nnzoo.data.table_files.csv_rows import (
     COMMENTS,
     DELIMITERS,
+    MOSTLY,
     RARE_DELIMITERS,
     TAB_RUNS,
+    Columns,
     CutError,
     Row,
     cut,
+    form_of,
     is_comment,
+    is_header,
+    is_words,
     other_delimiter,
+    plainly_names,
+    unique_names,
+    words_over_numbers,
 )
 from nnzoo.errors import DataError
 from nnzoo.text import shorten

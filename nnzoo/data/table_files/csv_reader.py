@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
-from nnzoo.data import limits
-from nnzoo.data.table_files.csv_header import form_of, is_words
+from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.csv_layout import Layout, find_layout
 from nnzoo.data.table_files.csv_rows import (
     DELIMITERS,
     CutError,
     Row,
     cut,
+    form_of,
     is_comment,
+    is_words,
     other_delimiter,
 )
-from nnzoo.data.table_files.file_kind import Source
-from nnzoo.data.table_files.text_lines import TextLines, read_head
+from nnzoo.data.table_files.file_format import Source
+from nnzoo.data.table_files.text_encoding import TextLines, read_head
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 

@@ -4,11 +4,204 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from nnzoo.data import limits
+from nnzoo.data.columns.values import MISSING
+from nnzoo.data.table_files import limits
+from nnzoo.text import shorten
+
+Form = Literal["missing", "number", "dressed", "date", "word"]
+
+# 1.5, -3, 1e-5, .5, 1,5, 1,250,000.00 and 1 250 000; not 2020_01, which Python would take for one.
+_DIGITS = r"(?:(?:\d{1,3}(?:[ ,.'\u00a0\u202f]\d{3})+|\d+)(?:[.,]\d*)?|[.,]\d+)"
+_NUMBER = rf"[+\-−]?{_DIGITS}(?:[eE][+\-]?\d+)?"
+_IS_PLAIN = re.compile(r"-?\d+(?:\.\d+)?")  # by far the most
+_IS_NUMBER = re.compile(_NUMBER)
+# $105,000; 12.5%; 75 hp; <0.1; (300)
+_IS_DRESSED = re.compile(rf"[^\w\s]{{0,3}}\s*{_NUMBER}\s*[%\w°²³/)\]*]{{0,8}}")
+_IS_DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.: T].*)?|\d{1,2}[-/. ]\w{3,9}[-/. ]\d{2,4}.*")
+# This share of a column decides what it holds: a few values may be broken.
+MOSTLY = 0.9
+LONGEST = 60  # characters of a number or date
+# Rows that are looked at for what a column holds, and for steps like those of the first.
+FORM_ROWS = 100
+FEW = 20
+
+
+def form_of(cell: str) -> Form:
+    """What a value looks like."""
+    if _IS_PLAIN.fullmatch(cell):
+        return "number"
+    cell = cell.strip()
+    if cell in MISSING:
+        return "missing"
+    if len(cell) > LONGEST or not any(map(str.isdigit, cell)):
+        return "word"
+    if _IS_NUMBER.fullmatch(cell):
+        return "number"
+    if _IS_DATE.fullmatch(cell):
+        return "date"
+    return "dressed" if _IS_DRESSED.fullmatch(cell) else "word"
+
+
+def is_words(cells: list[str]) -> bool:
+    """Whether a row holds no number or date."""
+    return all(form_of(cell) in ("word", "missing") for cell in cells)
+
+
+class Columns:
+    """The sampled rows below a first row, column by column."""
+
+    def __init__(self, rows: list[list[str]], width: int) -> None:
+        self.values = [[row[j].strip() for row in rows if j < len(row)] for j in range(width)]
+        self._forms: dict[int, Counter[Form]] = {}
+
+    def forms(self, j: int) -> Counter[Form]:
+        """How many values of a column look like what."""
+        if j not in self._forms:
+            self._forms[j] = Counter(map(form_of, self.values[j][:FORM_ROWS]))
+        return self._forms[j]
+
+    def mostly(self, j: int) -> Form | None:
+        """What (nearly) all values of a column are that are there; None where it is mixed or empty."""
+        counts = Counter({form: n for form, n in self.forms(j).items() if form != "missing"})
+        if not counts:
+            return None
+        form, count = counts.most_common(1)[0]
+        return form if count >= MOSTLY * counts.total() else None
+
+
+def words_over_numbers(first: list[str], columns: Columns) -> int:
+    """In how many columns the first cell is a word and the others are numbers, dates or the like."""
+    return sum(
+        form_of(cell) == "word"
+        and columns.mostly(j) in ("number", "dressed", "date")
+        and cell.strip() not in columns.values[j]
+        for j, cell in enumerate(first)
+    )
+
+
+def plainly_names(first: list[str], below: list[list[str]]) -> bool:
+    """Whether a row holds words over numbers, or numbers that count over others that do not."""
+    columns = Columns([row for row in below if row != first], len(first))
+    numbers = [
+        j for j, cell in enumerate(first)
+        if form_of(cell) == "number" and columns.mostly(j) in ("number", None)
+    ]  # fmt: skip
+    return words_over_numbers(first, columns) > 0 or _counts(first, numbers, columns)
+
+
+def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
+    """Whether the first row names the columns; and a note, "" where there is no doubt.
+
+    A name is a word over numbers, or one that does not come again below it. Numbers are names where
+    they count (0, 1, 2; 2015, 2016; wavelengths) and the rows below do not.
+    """
+    # Where files were put together, a header comes again as a whole.
+    columns = Columns([row for row in below if row != first], len(first))
+    words = words_over_numbers(first, columns)
+    columns = columns if words else Columns(below, len(first))
+    forms = [form_of(cell) for cell in first]
+    names = [cell.strip() for cell in first if cell.strip()]
+    shown = ", ".join(f"'{shorten(name, 20)}'" for name in names[:3]) + ", …" * (len(names) > 3)
+    taken = f"the first row ({shown}) is taken for the header; is it data? (data.header: false)"
+    data = f"no header found: the first row ({shown}) is data (data.header)"
+    again = sum(
+        form == "word" and first[j].strip() in columns.values[j] for j, form in enumerate(forms)
+    )
+    if words:
+        return words >= again, "" if not again else taken if words >= again else data
+    if again or not names:
+        return False, data
+    numbers = [j for j, form in enumerate(forms) if form == "number"]
+    over_numbers = [j for j in numbers if columns.mostly(j) in ("number", None)]
+    if over_numbers:
+        counts = _counts(first, over_numbers, columns)
+        return counts, taken if counts else data
+    # A date or quantity over plain numbers, or a number over words, is no value of its column.
+    other = [
+        j for j, form in enumerate(forms)
+        if form in ("number", "dressed", "date") and columns.forms(j)[form] == 0 and columns.mostly(j)
+    ]  # fmt: skip
+    if other and len(below) > 1:
+        return True, taken
+    if any(form in ("number", "dressed", "date") for form in forms):
+        return False, data
+    distinct = len(set(names)) == len(names) and len(names) >= len(first) - 1
+    return distinct, taken if distinct else data
+
+
+def _counts(first: list[str], numbers: list[int], columns: Columns) -> bool:
+    """Whether the numbers of the first row count up or down, and those below are of another sort."""
+    steps = [_number(first[j]) for j in numbers]
+    if len(steps) < 2 or any(step is None for step in steps):
+        return False
+    values = [step for step in steps if step is not None]
+    whole = all(value == round(value) for value in values)
+    equal = _in_equal_steps(values)
+    rising = whole and all(a < b for a, b in pairwise(values))
+    if not equal and not rising:
+        return False
+    for i in range(min(FEW, len(columns.values[numbers[0]])) if len(values) > 2 else 0):
+        row = [_number(columns.values[j][i]) for j in numbers]
+        if None not in row and _in_equal_steps([value for value in row if value is not None]):
+            return False
+    outside = decimals = 0
+    for j, value in zip(numbers, values, strict=True):
+        below = [x for x in map(_number, columns.values[j][:FORM_ROWS]) if x is not None]
+        outside += not below or not min(below) <= value <= max(below)
+        decimals += sum(x != round(x) for x in below) >= len(below) / 2
+    half = len(numbers) / 2
+    years = whole and all(1800 <= value <= 2200 for value in values)
+    if len(values) == 2:
+        return equal and years and outside == 2
+    return (whole and decimals >= half) or (
+        equal and (outside >= half or len(values) >= 10) and (len(values) > 3 or years)
+    )
+
+
+def _in_equal_steps(values: list[float]) -> bool:
+    steps = [b - a for a, b in pairwise(values)]
+    return bool(steps) and steps[0] != 0 and all(
+        abs(step - steps[0]) <= 1e-6 * abs(steps[0]) + 1e-9 for step in steps
+    )  # fmt: skip
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell.replace(",", ".").replace("_", "x"))  # Python reads 1_000 as a number
+    except ValueError:
+        return None
+    return value if abs(value) < 1e30 else None  # also not NaN
+
+
+def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
+    """Names that are all different, and a note where some were changed.
+
+    A column without a name goes by its position; the second "x" is "x.1".
+    """
+    result: list[str] = []
+    changed: list[str] = []
+    names = [name.strip() or str(i) for i, name in enumerate(names)]
+    used, counts = set(names), Counter[str]()
+    for name in names:
+        unique, counts[name] = name, counts[name] + 1
+        if counts[name] > 1:
+            number = counts[name] - 1
+            while (unique := f"{name}.{number}") in used:
+                number += 1
+            used.add(unique)
+            changed.append(f"'{shorten(name)}' is '{shorten(unique)}'")
+        result.append(unique)
+    if not changed:
+        return result, []
+    more = f", and {len(changed) - 3:,} more" if len(changed) > 3 else ""
+    return result, [f"columns of equal names: the second {', '.join(changed[:3])}{more}"]
+
 
 # As they are, and as YAML writes them; blanks stand for any run of blanks and tabs, "\t+" for one of tabs.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}

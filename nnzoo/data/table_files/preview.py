@@ -26,8 +26,7 @@ def description(data: FileOptions) -> list[str]:
     Raises ConfigError for keys that name no column of it, DataError where it cannot be read.
     """
     from nnzoo.data.columns.description import describe_columns
-    from nnzoo.data.table_files.stray_rows import without_stray_rows
-    from nnzoo.data.table_files.table_io import ReadOptions, read_pieces
+    from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, without_stray_rows
 
     if not Path(data.path).exists():
         return [f"data.path: no file {data.path} yet"]
@@ -96,7 +95,8 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]
 
 def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, str]) -> list[str]:
     """Notes on the target, whose role becomes what it is read as; why training would stop, if it would."""
-    from nnzoo.data.columns.inference import infer_columns, infer_target, without_target_gaps
+    from nnzoo.data.columns.inputs import infer_columns
+    from nnzoo.data.columns.target import infer_target, without_target_gaps
 
     target = column_name(frame, data.target, "data.target")
     try:

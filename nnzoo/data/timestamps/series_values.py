@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.data.columns.checks import sentinels
-from nnzoo.data.columns.description import describe_columns
-from nnzoo.data.columns.inference import format_notes, gap_notes
+from nnzoo.data.columns.description import describe_columns, format_notes, gap_notes
 from nnzoo.data.columns.values import ValueOptions, looks_numeric, parse_numbers, refuse_huge
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.errors import DataError

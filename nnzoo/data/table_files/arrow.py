@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nnzoo.data import limits
 from nnzoo.data.columns.values import to_text
+from nnzoo.data.table_files import limits
 from nnzoo.errors import DataError, first_line
 from nnzoo.text import shorten
 

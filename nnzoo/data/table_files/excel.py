@@ -10,8 +10,8 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nnzoo.data import limits
-from nnzoo.data.table_files.file_kind import Source
+from nnzoo.data.table_files import limits
+from nnzoo.data.table_files.file_format import Source
 from nnzoo.errors import DataError, NnzooError, first_line
 from nnzoo.extras import require
 from nnzoo.text import shorten

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nnzoo.data import limits
-from nnzoo.data.table_files.file_kind import Source
-from nnzoo.data.table_files.text_lines import TextLines
+from nnzoo.data.table_files import limits
+from nnzoo.data.table_files.file_format import Source
+from nnzoo.data.table_files.text_encoding import TextLines
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
