@@ -348,7 +348,7 @@ def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return real(wanted, *more)
 
-    monkeypatch.setattr(run, "start", start)
+    monkeypatch.setattr(run, "open_run", start)
     rows = searched("sweep.trials=3").records()
     assert [(row.state, row.reason) for row in rows] == [
         ("complete", ""), ("failed", "out of memory"), ("complete", "")
@@ -359,7 +359,7 @@ def test_a_fault_of_nnzoo_is_not_taken_for_a_failed_trial(monkeypatch: pytest.Mo
     def start(*_: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(run, "start", start)
+    monkeypatch.setattr(run, "open_run", start)
     study = open_study(config(), Path("out"))
     with pytest.raises(RuntimeError, match="a bug"):
         list(search(study, CPU))
