@@ -567,9 +567,9 @@ def test_init_of_a_series_in_disorder_says_that_it_is_sorted(nnzoo: NNZOO) -> No
 @pytest.mark.parametrize(
     ("make", "comment"),
     [
-        (one_class, "# this cannot train yet: d has 1 class folder(s); a classifier needs at least two (labels come from the names of folders, not from .txt, .csv or other files)"),
+        (one_class, "# cannot train yet: d has 1 class folder(s); a classifier needs at least two (labels come from the names of folders, not from .txt, .csv or other files)"),
         (empty_class, "# left out: 1 folder without pictures (fox/)"),
-        (no_class, "# this cannot train yet: d has no class folders; put each class's pictures into its own"),
+        (no_class, "# cannot train yet: d has no class folders; put each class's pictures into its own"),
     ],
 )  # fmt: skip
 def test_init_of_pictures_that_cannot_train_writes_a_config_that_says_why(

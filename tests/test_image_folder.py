@@ -415,7 +415,7 @@ def test_init_writes_what_it_saw_and_train_and_predict_say_the_same(nnzoo: Any) 
     text = Path("d.yaml").read_text()
     assert "# Training/ is taken for the training part\n" in text
     assert ".heic 5" in text
-    assert "flip: horizontal too, where left and right mean nothing" in text
+    assert "add flip: horizontal if left and right mean the same" in text
     data = load_config("d").data
     assert data.augment.flip == "none"  # type: ignore[attr-defined]
     result = nnzoo("train", "--config", "d", "-s", "train.epochs=1", "-s", "model.channels=[4]")
@@ -442,7 +442,7 @@ def test_init_says_what_size_does_to_pictures_of_another_shape(nnzoo: Any) -> No
     assert nnzoo("init", "d").code == 0
     text = Path("d.yaml").read_text()
     assert (
-        "# widths are 0.75 to 1.3 times the heights: pictures are squeezed into a square;\n" in text
+        "# widths are 0.75 to 1.3 times the heights: images are squeezed into a square;\n" in text
     )
     config = load_config("d")
     assert (config.data.size, config.model.residual) == (64, True)  # type: ignore[attr-defined]

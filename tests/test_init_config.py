@@ -72,7 +72,7 @@ def test_the_caller_names_target_columns_and_task(nnzoo: NNZOO) -> None:
         (["--target", "widht"], 3, "--target: no column 'widht'; did you mean 'width'?"),
         (["--drop", "dept"], 3, "--drop: no column 'dept'; did you mean 'depth'?"),
         (["--target", "depth", "--drop", "depth"], 3, "--drop: 'depth' is the target"),
-        (["--task", "guess"], 2, "--task: expected one of classification, regression"),
+        (["--task", "guess"], 2, "'guess' is not one of 'classification', 'regression'"),
     ],
 )
 def test_what_the_caller_names_wrongly_is_said(
@@ -101,7 +101,7 @@ def test_on_a_terminal_it_asks_where_no_name_says(
     monkeypatch.setattr(init_command.typer, "prompt", prompt)
     monkeypatch.setattr(init_command, "_is_terminal", lambda: True)
     result = nnzoo("init", "t.csv")
-    assert asked == ["which one is to be predicted? pole"] * 2
+    assert asked == ["which column is the target? pole"] * 2
     assert "columns: width, pole\nno column 'nothing'\n" in result.err
     assert data().target == "width"
     table(label=["a", "b"] * 30)
@@ -137,7 +137,7 @@ def test_a_config_is_written_also_where_nothing_can_be_learned(
     assert result.code == 0, result.err
     assert load_config("t").data.name == "csv"
     assert nnzoo("train", "t", "-s", "train.epochs=1").code == 3
-    assert "# 'nnzoo train' stops here: " in Path("t.yaml").read_text()
+    assert "# cannot train yet: " in Path("t.yaml").read_text()
 
 
 def test_numbers_that_count_the_rows_stay_where_there_is_nothing_else(nnzoo: NNZOO) -> None:

@@ -239,7 +239,7 @@ def test_a_wrong_date_is_blamed_by_its_row_and_init_says_it(
     message = f"s.csv: data row {row}: '{date}' is not a date like the others ('2021-01-01')"
     data, text = initialised(nnzoo)
     assert data["name"] == "series"
-    assert f"# 'nnzoo train' stops here: {message}" in text
+    assert f"# cannot train yet: {message}" in text
     result = nnzoo("train", "--config", "s")
     assert result.code == 3
     assert message in " ".join(result.err.split())

@@ -237,7 +237,7 @@ def test_one_odd_value_is_named_by_train_and_init_counts_it_as_missing(nnzoo: NN
         load(cells, "bought", split=RowSplit(val=0, test=0))
     Path("t.csv").write_text(text_of(cells))
     assert nnzoo("init", "t.csv").code == 0
-    line = "  missing: [\"3O\"]    # no numbers: '3O' in data row 42; correct them, or count as missing"
+    line = "  missing: [\"3O\"]    # not numbers: '3O' in data row 42; correct them, or count as missing"
     assert line.replace('"', "") in Path("t.yaml").read_text().replace('"', "")
     assert nnzoo("train", "t", "-s", "train.epochs=1").code == 0
 

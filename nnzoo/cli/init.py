@@ -66,7 +66,7 @@ def init(
     copies = {}
     notes: list[str] = []
     if is_data:
-        from nnzoo.init_config.config_file import starter_config
+        from nnzoo.init_config.config_file import init_config
         from nnzoo.init_config.target import Choices
 
         if out.exists() and not force:
@@ -79,8 +79,7 @@ def init(
             raise UsageError(
                 "--target, --drop, --task, --series and --table are for files, not for folders of images"
             )
-        starter = starter_config(data, out, choices, _schema_file())
-        text, notes = starter.text, starter.notes
+        text, notes = init_config(data, out, choices, _schema_file())
     else:
         if target or drop or task or series is not None:
             raise UsageError(
@@ -118,7 +117,7 @@ def _ask(names: list[str], default: str) -> str:
     """Ask on the terminal which column is to be predicted."""
     sys.stderr.write(f"columns: {visible(', '.join(names))}\n")
     while True:
-        answer: str = typer.prompt("which one is to be predicted?", default=default, err=True)
+        answer: str = typer.prompt("which column is the target?", default=default, err=True)
         if answer in names:
             return answer
         sys.stderr.write(f"no column '{visible(answer)}'\n")

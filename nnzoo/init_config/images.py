@@ -7,26 +7,26 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.formatting import quote_yaml
+from nnzoo.init_config.config_text import ConfigText, comment_lines, join_sections
 from nnzoo.text import plural
 
 if TYPE_CHECKING:
     from nnzoo.data.image_files.image_folder import ImageFolder
 
-SAMPLED_PICTURES = 20
-SIZES = (28, 32, 48, 64, 96)
-MAX_SIZE = 128
-# Of a few hundred pictures a first network is to be had in minutes: twice the size takes four times as long.
-FEW_PICTURES, SIZE_OF_FEW = 1000, 64
+SAMPLE_IMAGES = 20
+# Input sizes, each with its number of stages of convolutions; larger images take the last.
+STAGES = {28: 2, 32: 3, 48: 3, 64: 4, 96: 4, 128: 5}
+# With fewer images a smaller size, so that a first network takes minutes: twice the size takes 4 times.
+FEW_IMAGES, MAX_SIZE_OF_FEW = 1000, 64
 
 
-def images_config(folder: Path, path: str) -> tuple[str, str, list[str]]:
-    """(a sentence about the folder, the sections of a config, lines for the caller) for pictures.
+def images_config(folder: Path, shown: str) -> ConfigText:
+    """The configuration of a folder of images; shown: its path as the config names it.
 
-    path: how the config names it. Also where it cannot train yet: why is said in comments. Raises
-    DataError where there are no pictures.
+    Also where it cannot train yet: comments say why. Raises DataError where there are no images.
     """
     from nnzoo.data.image_files.folder_tree import picture_files
     from nnzoo.data.image_files.image_folder import describe_folder
@@ -36,25 +36,27 @@ def images_config(folder: Path, path: str) -> tuple[str, str, list[str]]:
     while described.suggestion is not None:
         inner = os.path.relpath(described.suggestion, folder)
         notes.append(f"path: {inner}, because {'; '.join(described.faults)}")
-        path, folder = os.path.join(path, inner), Path(described.suggestion)
+        shown, folder = os.path.join(shown, inner), Path(described.suggestion)
         described = describe_folder(folder)
-    files = [file for part in described.parts.values() for each in part.values() for file in each]
+    splits = described.parts.values()
+    files = [file for classes in splits for images in classes.values() for file in images]
     files = files or list(picture_files(str(folder)))
     if not files:
         described.check()
-    about = f"{folder.resolve().name}: {plural(len(files), 'picture')}, {plural(len(described.labels), 'class', 'classes')}."
+    classes = plural(len(described.labels), "class", "classes")
+    about = f"{folder.resolve().name}: {plural(len(files), 'image')}, {classes}."
     notes += described.lines()
-    notes += [f"this cannot train yet: {fault}" for fault in described.faults]
-    return about, _sections(path, described, _sample(files), notes), notes
+    notes += [f"cannot train yet: {fault}" for fault in described.faults]
+    return ConfigText(about, _sections(shown, described, _sample(files), notes), notes)
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """What some of the pictures are like: the median of their shorter sides, whether all are grey, and the
-    range of width / height."""
+    """Properties of some of the images: the median of their shorter sides in pixels, whether all are grey,
+    and the range of width / height."""
 
     side: int
-    grey: bool
+    is_grey: bool
     ratios: tuple[float, float]
 
 
@@ -63,65 +65,67 @@ def _sample(files: Sequence[str]) -> _Sample:
 
     from nnzoo.data.image_files.decoding import FORMATS
 
-    sides, grey, ratios = [], True, []
-    for file in files[:: max(1, len(files) // SAMPLED_PICTURES)][:SAMPLED_PICTURES]:
+    sides, is_grey, ratios = [], True, []
+    for file in files[:: max(1, len(files) // SAMPLE_IMAGES)][:SAMPLE_IMAGES]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Image.open(file, formats=FORMATS) as image:
                     sides.append(min(image.size))
                     ratios.append(image.width / image.height)
-                    grey = grey and (image.mode in ("L", "1") or image.mode.startswith("I"))
-        except Exception:  # training will name the broken one
+                    is_grey = is_grey and (image.mode in ("L", "1") or image.mode.startswith("I"))
+        except Exception:  # training names the broken ones
             continue
     if not sides:
         return _Sample(64, False, (1.0, 1.0))
-    return _Sample(sorted(sides)[len(sides) // 2], grey, (min(ratios), max(ratios)))
+    return _Sample(sorted(sides)[len(sides) // 2], is_grey, (min(ratios), max(ratios)))
 
 
-def _sections(path: str, described: ImageFolder, sample: _Sample, notes: list[str]) -> str:
+def _sections(shown: str, described: ImageFolder, sample: _Sample, notes: list[str]) -> str:
     train = sum(map(len, described.parts.get("train", {}).values())) or 1
-    size = next((known for known in SIZES if sample.side <= known), MAX_SIZE)
-    if train < FEW_PICTURES:
-        size = min(size, SIZE_OF_FEW)
-    stages = {28: 2, 32: 3, 48: 3, 64: 4, 96: 4, 128: 5}[size]
-    channels = [32 * 2**i for i in range(min(stages, 4))] + [256] * max(0, stages - 4)
-    epochs, patience = _epochs(train)
+    size = next((size for size in STAGES if sample.side <= size), max(STAGES))
+    if train < FEW_IMAGES:
+        size = min(size, MAX_SIZE_OF_FEW)
+    lines = [*comment_lines(notes, indent=""), "data:", "  name: image_folder"]
+    lines += [f"  path: {quote_yaml(shown)}"]
+    lines += [f"  size: {size}    # images are resized to this; larger shows more and takes longer"]
     low, high = sample.ratios
-    squeezed = (
-        "" if high <= 1.02 and low >= 0.98 else
-        f"  # widths are {low:.2g} to {high:.2g} times the heights: pictures are squeezed into a square;\n"
-        "  # size: [height, width] gives them another shape\n"
-    )  # fmt: skip
-    comments = "".join(f"# {_printable(note)}\n" for note in notes)
-    return f"""{comments}data:
-  name: image_folder
-  path: {quote_yaml(path)}
-  size: {size}    # pictures are resized to this; larger shows more and takes longer
-{squeezed}{"  color: false    # all that were looked at are grey" + chr(10) if sample.grey else ""}  augment: {{shift: {max(1, size // 10)}}}    # flip: horizontal too, where left and right mean nothing
-model:
-  name: cnn
-  channels: {channels}
-  norm: batch
-  residual: true
-  head: {{pooling: average, dropout: 0.2}}
-optim:
-  name: adamw
-  lr: 2e-3
-  schedule: one_cycle
-  clip: {{norm: 1.0}}
-train:
-  epochs: {epochs}    # for {plural(train, "picture")}; fewer where validation no longer gains
-  batch_size: 32
-  early_stopping: {{patience: {patience}}}
-"""
+    if high > 1.02 or low < 0.98:
+        lines += comment_lines(
+            [
+                f"widths are {low:.2g} to {high:.2g} times the heights: images are squeezed into a square;",
+                "size: [height, width] gives them another shape",
+            ]
+        )
+    if sample.is_grey:
+        lines.append("  color: false    # all images that were sampled are grey")
+    shift = max(1, size // 10)
+    lines.append(
+        f"  augment: {{shift: {shift}}}    # add flip: horizontal if left and right mean the same"
+    )
+    comments = {
+        "train.epochs": f"for {plural(train, 'image')}; early stopping ends it where validation no longer improves"
+    }
+    return join_sections(lines, _recipe(size, train), comments)
 
 
-def _epochs(pictures: int) -> tuple[int, int]:
-    """Epochs and the patience of early stopping for a number of training pictures."""
-    epochs = 60 if pictures < 100 else 30 if pictures < 4000 else 15 if pictures < 40_000 else 8
-    return epochs, max(4, epochs // 3)
-
-
-def _printable(text: str) -> str:
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+def _recipe(size: int, train: int) -> dict[str, dict[str, Any]]:
+    """The model and its training for images of a size (pixels) and a number of training images."""
+    stages = STAGES[size]
+    channels = [32 * 2**i for i in range(min(stages, 4))] + [256] * max(0, stages - 4)
+    epochs = 60 if train < 100 else 30 if train < 4000 else 15 if train < 40_000 else 8
+    return {
+        "model": {
+            "name": "cnn",
+            "channels": channels,
+            "norm": "batch",
+            "residual": True,
+            "head": {"pooling": "average", "dropout": 0.2},
+        },
+        "optim": {"name": "adamw", "lr": 2e-3, "schedule": "one_cycle", "clip": {"norm": 1.0}},
+        "train": {
+            "epochs": epochs,
+            "batch_size": 32,
+            "early_stopping": {"patience": max(4, epochs // 3)},
+        },
+    }

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nnzoo.config.data_options import SeriesOptions
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.errors import DataError
-from nnzoo.init_config.table import reading_lines
+from nnzoo.init_config.config_text import ConfigText, DataFile, comment_lines, join_sections
 from nnzoo.text import list_some
 
 if TYPE_CHECKING:
     import pandas
 
     from nnzoo.data.columns.description import ColumnDescription
-    from nnzoo.data.table_files.table_io import ReadOptions, Table
     from nnzoo.data.timestamps.axis import TimeAxis
 
 # A shorter table with a column of time stays a table.
@@ -40,15 +38,17 @@ class SeriesPlan:
     covariates: list[str]
     unused: list[str]
     axis: TimeAxis
-    named_time: bool = False
     doubts: list[str] = field(default_factory=list)
 
 
 def plan_series(
-    frame: pandas.DataFrame, source: str, target: str | None = None, drop: Collection[str] = (),
+    frame: pandas.DataFrame,
+    source: str,
+    target: str | None = None,
+    drop: Collection[str] = (),
     forced: bool = False,
-) -> SeriesPlan | None:  # fmt: skip
-    """What makes a table a series; None where it is none, which `forced` does not accept.
+) -> SeriesPlan | None:
+    """How a table is read as a series; None where it is none, or, if `forced`, has no numbers.
 
     A series is one column of numbers, or numbers beside a time that is in order, or that sorting
     brings into even steps, if need be within each value of one or two other columns.
@@ -59,50 +59,56 @@ def plan_series(
 
     kept = frame[[name for name in frame.columns if name not in drop]]
     alone = len(kept.columns) == 1
-    exclude = [target] if target is not None else list(kept.columns) if alone else []
-    time = find_time(kept, exclude)
-    columns = time.columns if time else []
-    described = describe_columns(kept[[name for name in kept.columns if name not in columns]])
-    numbers = [name for name, column in described.items() if column.numbers]
-    counting = [name for name in described if row_number(kept, name)]
+    time = find_time(kept, [target] if target is not None else list(kept.columns) if alone else [])
+    time_columns = time.columns if time else []
+    columns = describe_columns(kept[[name for name in kept.columns if name not in time_columns]])
+    counting = [name for name in columns if row_number(kept, name)]
+    numbers = [name for name, column in columns.items() if column.numbers]
     numbers = [name for name in numbers if name not in counting] or numbers
-    doubts: list[str] = []
-    if target is None:
-        target = numbers[-1] if numbers else None
-        if len(numbers) > 1:
-            doubts = [f"target: '{target}', the last column of numbers (--target NAME for another)"]
-    if target is None or target not in described:
+    doubts = []
+    if target is None and len(numbers) > 1:
+        doubts = [
+            f"target: '{numbers[-1]}', the last column of numbers (--target NAME for another)"
+        ]
+    target = target if target is not None else numbers[-1] if numbers else None
+    if target is None or target not in columns:
         return None
-    if not forced and (len(frame) < MIN_ROWS or time is None) and not (alone and len(frame) > 3):
+    long_enough = (len(frame) >= MIN_ROWS and time is not None) or (alone and len(frame) > 3)
+    if not (forced or long_enough):
         return None
     others = [name for name in numbers if name != target]
-    text = [name for name in described if name not in numbers and name not in counting]
-    text = [name for name in text if name != target and not _is_idle(described[name], len(kept))]
-    text = [name for name in text if not looks_like_dates(kept[name], MIN_DATES)]
-    groups: list[str] = []
-    axis = _axis(kept, source, target, groups, columns)
-    if axis.disordered:
-        groups = _find_groups(kept, source, target, [*text, *others], columns)
-        axis = _axis(kept, source, target, groups, columns) if groups else axis
-    useful = bool(text or others)  # to a table
-    if not forced and (
-        (axis.disordered and useful and not axis.nearly_ordered) or (text and not groups)
-    ):
+    texts = [
+        name for name, column in columns.items()
+        if name not in (target, *numbers, *counting) and not _is_idle(column, len(kept))
+        and not looks_like_dates(kept[name], MIN_DATES)
+    ]  # fmt: skip
+    axis, groups = _ordered_axis(kept, source, target, [*texts, *others], time_columns)
+    if not forced and ((texts and not groups) or _is_disordered(axis, bool(texts or others))):
         return None
-    if (
-        time is not None
-        and time.times.dtype.kind == "f"
-        and groups
-        and len(frame) < MIN_PANEL_ROWS * len(axis.series)
-    ):
+    counts_time = time is not None and time.times.dtype.kind == "f"
+    if counts_time and groups and len(frame) < MIN_PANEL_ROWS * len(axis.series):
         return None
     covariates = [name for name in others if name not in groups]
     unused = [
         f"'{name}' ({'counts the rows' if name in counting else _unused_reason(column)})"
-        for name, column in described.items()
+        for name, column in columns.items()
         if name not in (target, *covariates, *groups)
     ]
-    return SeriesPlan(target, groups, covariates, unused, axis, doubts=doubts)
+    return SeriesPlan(target, groups, covariates, unused, axis, doubts)
+
+
+def _ordered_axis(
+    frame: pandas.DataFrame, source: str, target: str, keys: list[str], time: list[str]
+) -> tuple[TimeAxis, list[str]]:
+    """The time axis, and the columns among `keys` within whose values it is in order, if needed."""
+    axis = _axis(frame, source, target, [], time)
+    groups = _find_groups(frame, source, target, keys, time) if axis.disordered else []
+    return (_axis(frame, source, target, groups, time) if groups else axis), groups
+
+
+def _is_disordered(axis: TimeAxis, has_inputs: bool) -> bool:
+    """Whether the time is so out of order that a table, which has inputs, is the better reading."""
+    return axis.disordered and has_inputs and not axis.nearly_ordered
 
 
 def _unused_reason(column: ColumnDescription) -> str:
@@ -150,82 +156,64 @@ def _find_groups(
     return []
 
 
-def series_config(
-    plan: SeriesPlan, table: Table, reading: ReadOptions, data: Path, path: str
-) -> tuple[str, str, list[str]]:
-    """A sentence about the file, the sections of a configuration, and lines for the caller."""
-    axis = _without_gaps(plan, table.frame, path)
+def series_config(file: DataFile, plan: SeriesPlan) -> ConfigText:
+    """The configuration of a series; also where it cannot train yet: comments say why."""
+    axis = _without_gaps(plan, file)
     lengths = sorted(map(len, axis.series.values()))
     rows = sum(lengths)
     window = _window(axis, lengths)
-    group = [quote_yaml(name) for name in plan.groups]
     options = SeriesOptions(
-        name="series", path=str(data), target=plan.target, window=window,
-        group=cast(Any, plan.groups or None),
-        header="auto" if table.named else False, encoding=reading.encoding,
+        name="series", path=str(file.path), target=plan.target, window=window,
+        group=cast(Any, plan.groups or None), header=file.header, encoding=file.reading.encoding,
     )  # fmt: skip
-    doubts = [
-        *plan.doubts,
-        *axis.notes,
-        *_refusal(options, axis),
-        *_wide(list(table.frame.columns)),
-    ]
+    notes = [
+        *plan.doubts, *axis.notes, *_refusal(options, axis), *_wide(list(file.table.frame.columns)),
+    ]  # fmt: skip
     if plan.unused:
-        doubts.append(f"not used: {list_some(plan.unused, 6, counted=True)}")
-    lines = [f"  {line}" for line in map(_comment, doubts)]
-    last = not table.named and plan.target == table.frame.columns[-1]
-    lines += [
-        *reading_lines(table, reading),
-        f"  target: {-1 if last else quote_yaml(plan.target)}",
-    ]
+        notes.append(f"not used: {list_some(plan.unused, 6, counted=True)}")
+    head = file.head_lines("series")
+    last = not file.table.named and plan.target == file.table.frame.columns[-1]
+    lines = [*head[:3], *comment_lines(notes), *head[3:]]
+    lines.append(f"  target: {-1 if last else quote_yaml(plan.target)}")
     if len(axis.columns) > 1:
         lines.append(f"  time: [{', '.join(map(quote_yaml, axis.columns))}]")
-    if group:
-        names = group[0] if len(group) == 1 else f"[{', '.join(group)}]"
-        lines.append(f"  group: {names}    # tells the series apart")
+    groups = [quote_yaml(name) for name in plan.groups]
+    if groups:
+        value = groups[0] if len(groups) == 1 else f"[{', '.join(groups)}]"
+        lines.append(f"  group: {value}    # names the series that a row belongs to")
     if plan.covariates:
-        named = ", ".join(map(quote_yaml, plan.covariates[:12]))
-        lines.append(f"  covariates: none    # or all, or a list: {named}")
-    lines += [
-        f"  window: {window}    # past time steps the network sees (n_steps)",
-        "  horizon: 1     # future time steps it predicts",
-    ]
+        names = ", ".join(map(quote_yaml, plan.covariates[:12]))
+        lines.append(f"  covariates: none    # or all, or a list: {names}")
+    lines.append(f"  window: {window}    # past time steps that the network sees (n_steps)")
+    lines.append("  horizon: 1     # future time steps that it predicts")
     validates = round(SeriesOptions(name="series", path="").split.val * lengths[-1]) > 0
-    patience = 40 if rows < 2000 else 10
-    stopping = f"  early_stopping: {{patience: {patience}}}\n" if validates else ""
-    of_series = f" of {len(lengths):,} series" if group else ""
-    distance = f", a season of {axis.season} by its dates" if axis.season else ""
-    text = "\n".join(lines)
-    return (
-        f"{data.name}: {rows:,} time steps{of_series}{distance}.",
-        f"""data:
-  name: series
-  path: {quote_yaml(path)}
-{text}
-model:
-  name: lstm
-  hidden_size: 64
-optim:
-  name: adam
-  lr: 1e-3
-  schedule: cosine
-  clip: {{norm: 1.0}}
-train:
-  epochs: {200 if rows < 2000 else 60 if rows < 8000 else 20}
-  batch_size: {16 if rows < 2000 else 64}
-{stopping}""",
-        doubts,
-    )
+    count = f" of {len(lengths):,} series" if groups else ""
+    season = f", a season of {axis.season} by its dates" if axis.season else ""
+    about = f"{file.path.name}: {rows:,} time steps{count}{season}."
+    return ConfigText(about, join_sections(lines, _recipe(rows, validates)), notes)
 
 
-def _without_gaps(plan: SeriesPlan, frame: pandas.DataFrame, path: str) -> TimeAxis:
+def _recipe(rows: int, validates: bool) -> dict[str, dict[str, Any]]:
+    """The model and its training for series of so many time steps in all."""
+    few = rows < 2000
+    stop = {"early_stopping": {"patience": 40 if few else 10}} if validates else {}
+    epochs = 200 if few else 60 if rows < 8000 else 20
+    return {
+        "model": {"name": "lstm", "hidden_size": 64},
+        "optim": {"name": "adam", "lr": 1e-3, "schedule": "cosine", "clip": {"norm": 1.0}},
+        "train": {"epochs": epochs, "batch_size": 16 if few else 64, **stop},
+    }
+
+
+def _without_gaps(plan: SeriesPlan, file: DataFile) -> TimeAxis:
     """The time axis without the rows that have no target, as training reads it."""
     from nnzoo.data.columns.values import mark_missing
 
+    frame = file.table.frame
     missing = mark_missing(frame)[plan.target].isna().to_numpy()
     if plan.axis.faults or missing.all():
         return plan.axis
-    return plan.axis.without_missing(missing, [plan.target], frame, path)
+    return plan.axis.without_missing(missing, [plan.target], frame, file.shown)
 
 
 def _wide(names: list[str]) -> list[str]:
@@ -238,8 +226,8 @@ def _wide(names: list[str]) -> list[str]:
     if len(times) < MIN_WIDE:
         return []
     return [
-        f"columns '{times[0]}' to '{times[-1]}' look like the times of one series: it is read where each "
-        "time has a row of its own"
+        f"columns '{times[0]}' to '{times[-1]}' look like the times of one series: write it with one "
+        "row per time"
     ]
 
 
@@ -267,10 +255,5 @@ def _refusal(options: SeriesOptions, axis: TimeAxis) -> list[str]:
         axis.check()
         load_series(options)
     except DataError as error:
-        return [f"'nnzoo train' stops here: {error}"]
+        return [f"cannot train yet: {error}"]
     return []
-
-
-def _comment(text: str) -> str:
-    """A line that names and values from the file cannot end."""
-    return "# " + "".join(each for each in " ".join(text.split()) if each.isprintable())

@@ -2,122 +2,122 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.formatting import flow_yaml, quote_yaml
 from nnzoo.errors import DataError
+from nnzoo.init_config.config_text import (
+    ConfigText,
+    DataFile,
+    comment_lines,
+    join_sections,
+    one_line,
+)
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
+from nnzoo.text import list_some
 
 if TYPE_CHECKING:
     from nnzoo.data.columns.description import ColumnDescription
     from nnzoo.data.columns.number_format import Odd
     from nnzoo.data.data_spec import DataSpec
-    from nnzoo.data.table_files.table_io import ReadOptions, Table
 
 # So many columns that are left out have a line with the reason.
 MAX_REASONS = 30
-
-
-def reading_lines(table: Table, reading: ReadOptions) -> list[str]:
-    """How the file is read, where it is not as by default or could be taken otherwise."""
-    from nnzoo.data.table_files.table_io import numbered
-
-    lines = []
-    if reading.encoding != "auto":
-        lines.append(f"  encoding: {reading.encoding}    # a guess: it is not UTF-8")
-    if not table.named:
-        lines.append(
-            "  header: false    # the first row looks like data; does it name columns? true"
-        )
-    elif numbered(table.frame):
-        lines.append("  header: true    # the first row counts; is it data? false")
-    return lines
+# A run of a table takes as many steps whatever its size, in epochs within these bounds.
+STEPS = 3000
+EPOCHS = (10, 200)
 
 
 def table_config(
-    table: Table,
-    reading: ReadOptions,
-    found: dict[str, ColumnDescription],
-    data: Path,
-    path: str,
-    choices: Choices,
-) -> tuple[str, str, list[str]]:
-    """(a sentence about the file, the sections of a config, lines for the terminal); path: how the
-    config names the file.
+    file: DataFile, columns: dict[str, ColumnDescription], choices: Choices
+) -> ConfigText:
+    """The configuration of a table.
 
-    Also where it cannot train yet: why is said in comments. Raises DataError where a column that the
-    caller named is not there.
+    Also where it cannot train yet: comments say why. Raises DataError where a column that the caller
+    named does not exist.
     """
+    plan = _plan_columns(file, columns, choices)
+    words = list(dict.fromkeys(each.text.strip() for each in plan.odd))
+    options = CsvOptions(
+        name="csv", path=str(file.path), target=plan.target, drop=list(plan.dropped), missing=words,
+        task=choices.task or "auto", header=file.header, encoding=file.reading.encoding,
+    )  # fmt: skip
+    spec, notes, refusal = _try_reading(options)
+    shown = {name: quote_yaml(name) if file.table.named else name for name in columns}
+    if not file.table.named and plan.target == list(columns)[-1]:
+        shown[plan.target] = "-1"
+    comment = (
+        f"    # {plan.reason}; for another column: its name or position" if plan.reason else ""
+    )
+    lines = file.head_lines("csv")
+    lines += [f"  target: {shown[plan.target]}{comment}"]
+    lines += [f"  task: {choices.task}"] * (choices.task is not None)
+    lines += _drop_lines(plan.dropped, shown)
+    if words:
+        lines.append(
+            f"  missing: {flow_yaml(words)}    # not numbers: {_positions(plan.odd)}; correct them, or "
+            "count as missing"
+        )
+    lines += comment_lines([f"cannot train yet: {refusal}"] * bool(refusal) + notes)
+    recipe = table_recipe(
+        len(file.table.frame), len(plan.inputs), spec.task if spec else "classification"
+    )
+    notes = plan.notes() + [f"cannot train yet: {refusal}"] * bool(refusal)
+    return ConfigText(_about(file, spec), join_sections(lines, recipe), notes)
+
+
+@dataclass(frozen=True)
+class _ColumnPlan:
+    """What is done with the columns of a table. reason: why `target` was chosen, empty if the caller has
+    named it; dropped: column -> why, empty if the caller asked for it; odd: cells that are not numbers."""
+
+    target: str
+    reason: str
+    inputs: list[str]
+    dropped: dict[str, str]
+    odd: list[Odd]
+
+    def notes(self) -> list[str]:
+        """Lines for the terminal."""
+        notes = []
+        if self.reason:
+            notes.append(f"target: '{self.target}', {self.reason} (--target NAME for another)")
+        if self.dropped:
+            names = [f"{name} ({why})" if why else name for name, why in self.dropped.items()]
+            notes.append(f"left out: {list_some(names, 6, counted=True)}")
+        return notes
+
+
+def _plan_columns(
+    file: DataFile, columns: dict[str, ColumnDescription], choices: Choices
+) -> _ColumnPlan:
     from nnzoo.data.columns.values import column_name
 
-    frame, columns = table.frame, list(table.frame.columns)
-    dropped = {column_name(frame, position_or_name(each), "--drop"): "" for each in choices.drop}
+    frame = file.table.frame
+    dropped = {column_name(frame, position_or_name(name), "--drop"): "" for name in choices.drop}
     if choices.target is not None:
         target = column_name(frame, position_or_name(choices.target), "--target")
-        why = ""
+        reason = ""
         if target in dropped:
             raise DataError(f"--drop: '{target}' is the target")
     else:
-        target, why = choose_target(frame, found, choices, set(dropped))
-    reasons = {
-        name: unfit_reason(each, CsvOptions.model_fields["max_categories"].default)
-        for name, each in found.items() if name not in (target, *dropped)
-    }  # fmt: skip
-    dropped |= {name: reason for name, reason in reasons.items() if reason}
+        target, reason = choose_target(frame, columns, choices, set(dropped))
+    max_categories = CsvOptions.model_fields["max_categories"].default
+    unfit = {
+        name: unfit_reason(column, max_categories)
+        for name, column in columns.items()
+        if name not in (target, *dropped)
+    }
+    dropped |= {name: why for name, why in unfit.items() if why}
     inputs = [name for name in columns if name not in (target, *dropped)]
     if not inputs:  # numbers that count the rows are better than nothing
-        inputs = [name for name, reason in reasons.items() if reason and found[name].numbers]
-        dropped = {name: reason for name, reason in dropped.items() if name not in inputs}
-    odd = [each for name in inputs for each in found[name].odd if found[name].numbers]
-    if found[target].numbers and choices.task != "classification":
-        odd += found[target].odd
-    words = list(dict.fromkeys(each.text.strip() for each in odd))
-    options = CsvOptions(
-        name="csv", path=str(data), target=target, drop=list(dropped), missing=words,
-        task=choices.task or "auto", header="auto" if table.named else False, encoding=reading.encoding,
-    )  # fmt: skip
-    spec, notes, obstacle = _tried(options)
-    by_position = not table.named
-    shown = {name: name if by_position else quote_yaml(name) for name in columns}
-    if by_position and target == columns[-1]:
-        shown[target] = "-1"
-    comment = f"    # {why}; another column? its name or position" if why else ""
-    lines = ["data:", "  name: csv", f"  path: {quote_yaml(path)}"]
-    lines += reading_lines(table, reading)
-    lines += [f"  target: {shown[target]}{comment}"]
-    lines += [f"  task: {choices.task}"] * (choices.task is not None)
-    lines += _drop_lines(dropped, shown)
-    if words:
-        lines.append(
-            f"  missing: {flow_yaml(words)}    # no numbers: {_places(odd)}; correct them, or count as missing"
-        )
-    if obstacle:
-        lines.append(f"  # 'nnzoo train' stops here: {_comment(obstacle)}")
-    lines += [f"  # {_comment(note)}" for note in notes]
-    about = _about(table, data, spec)
-    terminal = [f"target: '{target}', {why} (--target NAME for another)"] if why else []
-    left_out = [f"{name} ({reason})" if reason else name for name, reason in dropped.items()]
-    if left_out:
-        more = f" and {len(left_out) - 6} more" if len(left_out) > 6 else ""
-        terminal.append(f"left out: {', '.join(left_out[:6])}{more}")
-    if obstacle:
-        terminal.append(obstacle)
-    recipe = table_recipe(len(frame), len(inputs), spec.task if spec else "classification")
-    return about, "\n".join(lines) + "\n" + _recipe_lines(recipe), terminal
-
-
-def _recipe_lines(recipe: dict[str, Any]) -> str:
-    lines = []
-    for section, keys in recipe.items():
-        lines += [f"{section}:", *(f"  {key}: {flow_yaml(value)}" for key, value in keys.items())]
-    return "\n".join(lines) + "\n"
-
-
-# What a run of a table takes: as many steps whatever its size, in epochs within these bounds.
-STEPS = 3000
-EPOCHS = (10, 200)
+        inputs = [name for name, why in unfit.items() if why and columns[name].numbers]
+        dropped = {name: why for name, why in dropped.items() if name not in inputs}
+    read = [*inputs, *[target] * (choices.task != "classification")]
+    odd = [each for name in read if columns[name].numbers for each in columns[name].odd]
+    return _ColumnPlan(target, reason, inputs, dropped, odd)
 
 
 def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
@@ -125,23 +125,28 @@ def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
 
     Chosen by `benchmarks/starter_tables.py` among twenty recipes on eighteen tables (docs/results.md):
     a higher learning rate with strong weight decay, larger batches and fewer epochs where rows are
-    many, and a stop where validation no longer gains.
+    many, and a stop where validation no longer improves.
     """
     batch = 32 if rows < 3_000 else 64 if rows < 8_000 else 128 if rows < 20_000 else 256
     steps_per_epoch = max(1.0, 0.7 * rows / batch)
     epochs = max(EPOCHS[0], min(EPOCHS[1], round(STEPS / steps_per_epoch)))
-    # Of fewer rows none may be left for validation.
+    # With fewer rows none may be left for validation.
     stop = {"early_stopping": {"patience": max(5, epochs // 4)}} if rows >= 20 else {}
     return {
         "model": {"name": "mlp", "hidden": [128, 64], "dropout": 0.1},
-        "optim": {"name": "adamw", "lr": 4e-3, "weight_decay": 0.3, "schedule": "cosine",
-                  "clip": {"norm": 1.0}},
+        "optim": {
+            "name": "adamw",
+            "lr": 4e-3,
+            "weight_decay": 0.3,
+            "schedule": "cosine",
+            "clip": {"norm": 1.0},
+        },
         "train": {"epochs": epochs, "batch_size": batch, **stop},
-    }  # fmt: skip
+    }
 
 
-def _tried(options: CsvOptions) -> tuple[DataSpec | None, list[str], str]:
-    """What reading the file with these options gives: the spec, notes, and why it cannot train."""
+def _try_reading(options: CsvOptions) -> tuple[DataSpec | None, list[str], str]:
+    """The spec and the notes that reading the file gives, or the reason why it cannot train."""
     from nnzoo.data.tables import load_csv
 
     try:
@@ -158,31 +163,25 @@ def _drop_lines(dropped: dict[str, str], shown: dict[str, str]) -> list[str]:
     if len(dropped) > MAX_REASONS or not any(dropped.values()):
         return [f"  drop: [{', '.join(shown[name] for name in dropped)}]"]
     width = min(40, max(len(shown[name]) for name in dropped))
-    rows = [
-        f"    - {shown[name]:<{width}}  # {_comment(reason)}" if reason else f"    - {shown[name]}"
-        for name, reason in dropped.items()
-    ]
-    return ["  drop:    # no inputs", *rows]
+    lines = ["  drop:    # not used as inputs"]
+    for name, reason in dropped.items():
+        comment = f"  # {one_line(reason)}" if reason else ""
+        lines.append(f"    - {shown[name]:<{width}}{comment}".rstrip())
+    return lines
 
 
-def _places(odd: list[Odd]) -> str:
-    shown = [f"'{_comment(each.text)[:40]}' in data row {each.first}" for each in odd[:3]]
-    return ", ".join(shown) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+def _positions(odd: list[Odd]) -> str:
+    cells = [f"'{one_line(each.text)[:40]}' in data row {each.first}" for each in odd]
+    return list_some(cells, 3, counted=True)
 
 
-def _comment(text: str) -> str:
-    """A text on one line of a comment: names and values come from the data."""
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())
-
-
-def _about(table: Table, data: Path, spec: DataSpec | None) -> str:
+def _about(file: DataFile, spec: DataSpec | None) -> str:
     from nnzoo.data.columns.inputs import describe_counts
 
-    rows = f"{data.name}: {len(table.frame):,} rows"
-    if not spec:
-        return f"{rows}, {len(table.frame.columns):,} columns."
-    what = "a number"
+    rows = f"{file.path.name}: {len(file.table.frame):,} rows"
+    if spec is None:
+        return f"{rows}, {len(file.table.frame.columns):,} columns."
+    target = "a number"
     if spec.is_classification:
-        labels = ", ".join(spec.labels[:6]) + (", …" if len(spec.labels) > 6 else "")
-        what = f"{len(spec.labels)} classes ({labels})"
-    return f"{rows}, {describe_counts(spec.columns)}; the target is {what}."
+        target = f"{len(spec.labels)} classes ({list_some(spec.labels, 6)})"
+    return f"{rows}, {describe_counts(spec.columns)}; the target is {target}."
