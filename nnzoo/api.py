@@ -18,7 +18,7 @@ from nnzoo.extras import require
 from nnzoo.interrupts import DeferredInterrupt
 from nnzoo.models.network import Network
 from nnzoo.predict.inputs import predict
-from nnzoo.predict.predictions import Predictions, joined
+from nnzoo.predict.predictions import Predictions
 from nnzoo.runs import run
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.train import train as train_run
@@ -50,12 +50,12 @@ class Model(LoadedRun):
 
         x: a path or several; a DataFrame; an array or tensor of raw inputs, uint8 images (rows,
         channels, height, width), rows of numbers, or windows (rows, time, features); None for what
-        follows the run's own series. steps: of a forecast, how many. `Predictions.numbers` are (rows,
+        follows the run's own series. steps: of a forecast, how many. `Predictions.values` are (rows,
         classes) probabilities or (rows, targets) values, `.labels` the likeliest classes.
         Raises DataError and UsageError for what the network cannot read.
         """
         with computing(self.network):
-            return joined(predict(self.network, x, steps))
+            return Predictions.concat(predict(self.network, x, steps))
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """Exact metrics of a split beside the trivial baseline: the object of `nnzoo eval --json`."""

@@ -150,7 +150,7 @@ def test_predictions_are_a_frame_as_the_command_writes_it(command: NNZOO) -> Non
     table = frame.to_frame()
     assert [*table.columns] == ["row", "prediction", "probability", "p_setosa", "p_versicolor", "p_virginica"]  # fmt: skip
     assert [*table["prediction"]] == frame.labels
-    assert np.allclose(table["probability"], frame.numbers.max(1))
+    assert np.allclose(table["probability"], frame.values.max(1))
     wave = {"name": "wave", "data": {"name": "sine", "length": 200}, "model": {"name": "rnn"},
             "train": {"epochs": 1}}  # fmt: skip
     nnzoo.train(wave).fit()
@@ -209,8 +209,8 @@ def test_answers_to_arrays_frames_and_files(command: NNZOO) -> None:
     assert model.labels == ["setosa", "versicolor", "virginica"]
     x, y = model.dataset.splits["test"].batch(torch.arange(30))
     answers = model.predict(x.numpy())
-    assert answers.numbers.shape == (30, 3)
-    assert np.allclose(answers.numbers.sum(1), 1, atol=1e-6)
+    assert answers.values.shape == (30, 3)
+    assert np.allclose(answers.values.sum(1), 1, atol=1e-6)
     names = model.network.data_spec.column_names
     frame = pandas.DataFrame(x.numpy(), columns=names)
     frame.to_csv("new.csv", index=False)
@@ -225,7 +225,7 @@ def test_a_series_goes_on() -> None:
             "train": {"epochs": 2}}  # fmt: skip
     list(nnzoo.train(sine))
     answers = nnzoo.load("checkpoints/wave", weights="last").predict(steps=5)
-    assert answers.names == ["sine"] and answers.numbers.shape == (5, 1)
+    assert answers.names == ["sine"] and answers.values.shape == (5, 1)
 
 
 def test_errors_say_what_to_do() -> None:

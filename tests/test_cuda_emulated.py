@@ -118,7 +118,7 @@ def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
     for where in (device, "cpu"):
         loaded = nnzoo.load("left alone/run", device=where)
         raw = loaded.raw("test", torch.arange(5))[0].cpu()
-        answers.append((loaded.evaluate("test")["loss"], loaded.predict(raw).numbers))
+        answers.append((loaded.evaluate("test")["loss"], loaded.predict(raw).values))
     (loss, numbers), (cpu_loss, cpu_numbers) = answers
     assert loss == pytest.approx(cpu_loss, rel=0.02)
     assert numbers == pytest.approx(cpu_numbers, rel=0.05, abs=0.02)

@@ -16,7 +16,7 @@ from nnzoo.config import load_config
 from nnzoo.console import print_columns
 from nnzoo.console.progress import ProgressBar
 from nnzoo.console.tables import print_group, print_layers, print_result
-from nnzoo.evaluation.observations import about_curves, against_baseline
+from nnzoo.evaluation.observations import baseline_observations, curve_observations
 
 Nnzoo = Callable[..., Any]
 
@@ -106,26 +106,26 @@ def rows(val: list[float], train: list[float]) -> list[dict[str, Any]]:
 def test_overfitting_is_said_with_what_this_config_does_not_do_yet() -> None:
     curve = rows([0.5, 0.4, 0.5, 0.8], [0.5, 0.3, 0.2, 0.1])
     plain = load_config("cnn", ["data.augment=null", "model.dropout=0", "optim.weight_decay=0"])
-    (text,) = about_curves(curve, 2, plain)
+    (text,) = curve_observations(curve, 2, plain)
     assert text.startswith(
         "Over-fitting: since epoch 2 the validation loss has risen from 0.4000 to 0.8000, while the "
         "training loss went on falling. The best weights are from epoch 2."
     )
     assert "model.dropout=0.3, data.augment={shift: 2}, optim.weight_decay" in text
-    (text,) = about_curves(curve, 2, load_config("cnn", ["model.dropout=0.5"]))
+    (text,) = curve_observations(curve, 2, load_config("cnn", ["model.dropout=0.5"]))
     assert "model.dropout" not in text and "data.augment" not in text
     # Not where both rise, where it rose a little, or where nothing validates.
-    assert about_curves(rows([0.4, 0.5, 0.8], [0.1, 0.3, 0.5]), 1, plain) == []
-    assert about_curves(rows([0.4, 0.4, 0.42], [0.3, 0.2, 0.1]), 1, plain) == []
-    assert about_curves([{"train_loss": 1.0}] * 5, 1, plain) == []
+    assert curve_observations(rows([0.4, 0.5, 0.8], [0.1, 0.3, 0.5]), 1, plain) == []
+    assert curve_observations(rows([0.4, 0.4, 0.42], [0.3, 0.2, 0.1]), 1, plain) == []
+    assert curve_observations([{"train_loss": 1.0}] * 5, 1, plain) == []
 
 
 def test_a_network_that_does_not_beat_the_baseline_is_named() -> None:
     base = {"name": "mean", "rmse": 2.0}
-    assert against_baseline({"rmse": 2.5, "baseline": base}) == [
+    assert baseline_observations({"rmse": 2.5, "baseline": base}) == [
         "Does not beat the baseline: mean has rmse 2.0000."
     ]
-    assert against_baseline({"rmse": 1.5, "baseline": base}) == []
+    assert baseline_observations({"rmse": 1.5, "baseline": base}) == []
 
 
 def test_the_end_names_the_next_commands_and_what_the_star_is(nnzoo: Nnzoo, tiny: str) -> None:

@@ -72,20 +72,17 @@ LAYERS = """
     nnzoo.sweep.open_study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.predictions
-    nnzoo.predict.new_values
     nnzoo.predict.images nnzoo.predict.tables
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.table
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export nnzoo.runs.loaded_run
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
-    nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.hidden
-    nnzoo.inspect.images
+    nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals
     nnzoo.inspect.inspection
-    nnzoo.report nnzoo.report.predictions nnzoo.report.charts
-    nnzoo.report.forecasts
-    nnzoo.report.summary
-    nnzoo.report.page nnzoo.report.notebook
+    nnzoo.report nnzoo.report.charts nnzoo.report.run_report
+    nnzoo.report.forecasts nnzoo.report.notebook
+    nnzoo.report.page
     nnzoo.sweep.report
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage

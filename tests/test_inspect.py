@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nnzoo.inspect import draw, hidden
-from nnzoo.inspect.images import arrays, pictures
+from nnzoo.inspect import draw, internals
+from nnzoo.inspect.inspection import make_arrays, make_figures
 from nnzoo.models.network import Network
 from tests import zoo
 
@@ -36,15 +36,13 @@ def trained(model: Any, data: Any = "image", rows: int = 3) -> tuple[Network, to
 def test_the_picture_of_a_layer_is_the_sum_over_its_channels() -> None:
     network, raw = trained(CNN)
     x = network.preprocess(raw)
-    layers = hidden.hidden_layers(network, x)
-    sums = hidden.channel_sums(layers)
+    kept = make_arrays(network, raw)
+    sums = {name[4:]: sums for name, sums in kept.items() if name.startswith("sum/")}
     assert sums.keys() == {f"features.{i}" for i in range(10)}
     for name, total in sums.items():
         out = network.model.features[: int(name.split(".")[1]) + 1](x)
-        by_hand = sum(out[:, channel] for channel in range(out.shape[1]))
-        assert torch.allclose(total, by_hand, atol=1e-5), name
-    kept = arrays(network, raw)
-    assert np.array_equal(kept["sum/features.5"], sums["features.5"].numpy())
+        added = sum(out[:, channel] for channel in range(out.shape[1]))
+        assert np.allclose(total, added.detach(), atol=1e-5), name
     assert np.allclose(kept["layer/features.5"].sum(1), kept["sum/features.5"], atol=1e-5)
 
 
@@ -60,17 +58,17 @@ def test_the_grey_of_a_drawn_sum_is_that_of_the_numbers() -> None:
 
 def test_the_layers_of_a_sheet_close_the_blocks() -> None:
     network, raw = trained(CNN)
-    layers = hidden.hidden_layers(network, network.preprocess(raw))
-    assert hidden.ends_of_blocks(network, layers) == ["features.3", "features.8"]
+    layers = internals.hidden_outputs(network, network.preprocess(raw))
+    assert internals.block_outputs(network, layers) == ["features.3", "features.8"]
     network, raw = trained("lstm")
-    layers = hidden.hidden_layers(network, network.preprocess(raw))
-    assert hidden.ends_of_blocks(network, layers) == ["rnn.l0", "rnn.l1"]
+    layers = internals.hidden_outputs(network, network.preprocess(raw))
+    assert internals.block_outputs(network, layers) == ["rnn.l0", "rnn.l1"]
 
 
 @pytest.mark.parametrize("data", ["image", "table_classes", "table_number", "series", "image_pca"])
 def test_the_gradient_at_the_input_is_that_of_the_answer(data: str) -> None:
     network, raw = trained("mlp", data)
-    gradient = hidden.input_gradient(network, raw)
+    gradient = internals.saliency(network, raw)
     features = [
         step for name, step in network.preprocess.named_children() if name not in ("flatten", "pca")
     ]
@@ -93,16 +91,16 @@ def test_the_gradient_at_the_input_is_that_of_the_answer(data: str) -> None:
 
 def test_filters_are_the_weights_of_the_first_layer() -> None:
     network, _ = trained("mlp")
-    filters = hidden.first_filters(network)
+    filters = internals.first_filters(network)
     assert filters is not None
     assert torch.equal(filters.flatten(1), network.model[1].weight)
     network, _ = trained(CNN)
-    assert hidden.first_filters(network) is network.model.features[0].weight or torch.equal(
-        hidden.first_filters(network),
+    assert internals.first_filters(network) is network.model.features[0].weight or torch.equal(
+        internals.first_filters(network),
         network.model.features[0].weight,  # type: ignore[arg-type]
     )
-    assert hidden.first_filters(trained("mlp", "image_pca")[0]) is None
-    assert hidden.first_filters(trained("mlp", "table_classes")[0]) is None
+    assert internals.first_filters(trained("mlp", "image_pca")[0]) is None
+    assert internals.first_filters(trained("mlp", "table_classes")[0]) is None
 
 
 # Gates.
@@ -113,8 +111,8 @@ def test_filters_are_the_weights_of_the_first_layer() -> None:
 def test_the_last_hidden_states_are_what_torch_gives(model: str, data: str) -> None:
     network, raw = trained(model, data)
     x = network.preprocess(raw)
-    found = hidden.gates(network, x)
-    states, _ = network.model.rnn(hidden.sequence(network, x))
+    found = internals.gates(network, x)
+    states, _ = network.model.rnn(internals.recurrent_input(network, x))
     top = network.model.rnn.num_layers - 1
     sides = [run["hidden"] for name, run in found.items() if name.startswith(f"l{top}")]
     assert torch.allclose(torch.cat(sides, 2), states, atol=1e-5)
@@ -123,8 +121,8 @@ def test_the_last_hidden_states_are_what_torch_gives(model: str, data: str) -> N
 def test_the_gates_of_an_lstm_are_the_formulas() -> None:
     network, raw = trained({"name": "lstm", "hidden_size": 5}, "series")
     x = network.preprocess(raw)
-    gates = hidden.gates(network, x)["l0"]
-    read = hidden.sequence(network, x)
+    gates = internals.gates(network, x)["l0"]
+    read = internals.recurrent_input(network, x)
     rnn = network.model.rnn
     h = c = torch.zeros(3, 5)
     for t in range(read.shape[1]):
@@ -146,8 +144,8 @@ def test_the_gates_of_an_lstm_are_the_formulas() -> None:
 def test_the_gates_of_a_gru_are_the_formulas() -> None:
     network, raw = trained({"name": "gru", "hidden_size": 5}, "series")
     x = network.preprocess(raw)
-    gates = hidden.gates(network, x)["l0"]
-    read, rnn = hidden.sequence(network, x), network.model.rnn
+    gates = internals.gates(network, x)["l0"]
+    read, rnn = internals.recurrent_input(network, x), network.model.rnn
     h = torch.zeros(3, 5)
     for t in range(read.shape[1]):
         a = read[:, t] @ rnn.weight_ih_l0.T + rnn.bias_ih_l0
@@ -161,7 +159,7 @@ def test_the_gates_of_a_gru_are_the_formulas() -> None:
 
 def test_a_network_without_recurrence_has_no_gates() -> None:
     network, raw = trained("mlp")
-    assert hidden.gates(network, network.preprocess(raw)) == {}
+    assert internals.gates(network, network.preprocess(raw)) == {}
 
 
 # The loss surface.
@@ -172,7 +170,7 @@ def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
     zoo.finish(run)
     split = run.trainer.splits["train"]
     before = {name: t.clone() for name, t in run.network.state_dict().items()}
-    at, losses = hidden.loss_surface(run.network, split, torch.arange(50), points=5)
+    at, losses = internals.loss_surface(run.network, split, torch.arange(50), points=5)
     assert zoo.same(dict(run.network.state_dict()), before)
     assert at == [-1, -0.5, 0, 0.5, 1]
     x, y = split.batch(torch.arange(50))
@@ -192,7 +190,7 @@ def test_every_network_on_every_kind_of_data_has_a_picture(model: str, data: str
     if data in ("table_classes", "table_number", "image_pca") and model != "mlp":
         pytest.skip("a table, and what PCA makes of an image, go to an mlp alone")
     network, raw = trained(model, data)
-    stems = [picture.stem for picture in pictures(network, raw)]
+    stems = [picture.stem for picture in make_figures(network, raw)]
     if model in ("rnn", "lstm", "lstm_relu", "gru"):
         assert any(stem.startswith("gates-l") for stem in stems)
     if data.startswith("image"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnzoo.evaluation.observations import about_curves
+from nnzoo.evaluation.observations import curve_observations
 from tests import zoo
 
 
@@ -10,7 +10,7 @@ def curves(*val: float) -> list[str]:
     """What is said of validation losses while the training loss falls."""
     rows = [{"val_loss": loss, "train_loss": 1 / (i + 1)} for i, loss in enumerate(val)]
     best = min(range(len(val)), key=val.__getitem__) + 1
-    return about_curves(rows, best, zoo.config("mlp", "image"))
+    return curve_observations(rows, best, zoo.config("mlp", "image"))
 
 
 def test_a_loss_that_rises_while_training_falls_is_over_fitting() -> None:

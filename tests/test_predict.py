@@ -28,7 +28,7 @@ from nnzoo.errors import CheckpointError, DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict import images as reading
 from nnzoo.predict.inputs import predict
-from nnzoo.predict.predictions import joined
+from nnzoo.predict.predictions import Predictions
 from nnzoo.runs.loaded_run import load_network
 from nnzoo.text import format_metric
 
@@ -150,11 +150,11 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
     with torch.no_grad():
         outputs = network(prepared.batch(torch.arange(len(split)))[0])
     network.train()
-    answers = joined(predict(network, raw))
+    answers = Predictions.concat(predict(network, raw))
     assert network.training
     expected = network.task.postprocess(outputs).numpy()
-    np.testing.assert_allclose(answers.numbers, expected, rtol=1e-5, atol=1e-6)
-    assert answers.places == {"row": list(range(1, len(split) + 1))}
+    np.testing.assert_allclose(answers.values, expected, rtol=1e-5, atol=1e-6)
+    assert answers.index == {"row": list(range(1, len(split) + 1))}
     if answers.is_classification:
         assert answers.labels == [run.dataset.spec.labels[i] for i in outputs.argmax(1)]
     else:
@@ -178,8 +178,11 @@ def save_digits(folder: str, inverted: bool = False) -> np.ndarray:
 def test_pictures_are_scaled_to_the_sixteen_levels_of_digits(nnzoo: Nnzoo) -> None:
     network = train("mlp", "image", epochs=3)
     raw = save_digits("d")
-    of_pictures, of_arrays = joined(predict(network, "d")), joined(predict(network, raw))
-    np.testing.assert_array_equal(of_pictures.numbers, of_arrays.numbers)
+    of_pictures, of_arrays = (
+        Predictions.concat(predict(network, "d")),
+        Predictions.concat(predict(network, raw)),
+    )
+    np.testing.assert_array_equal(of_pictures.values, of_arrays.values)
     assert of_pictures.notes == []
     assert nnzoo("predict", RUN, "d").err == ""
 
@@ -204,11 +207,11 @@ def test_pictures_far_from_trainings_brightness_are_noted_and_minmax_knows_none(
             Image.fromarray(pixels).save(f"p/{label}/{i}.png")
     Path("new").mkdir()
     Image.fromarray(np.full((8, 8), 90, np.uint8)).save("new/x.png")
-    (note,) = joined(predict(train("mlp", PICTURES), "new")).notes
+    (note,) = Predictions.concat(predict(train("mlp", PICTURES), "new")).notes
     assert "much darker than those of training (mean 0.35 against 0.43" in note
     finish(begin(config("mlp", PICTURES | {"preprocess": {"scale": "minmax"}}, name="other")))
     other = load_network(Path("out/other"), torch.device("cpu"))[0]
-    assert joined(predict(other, "new")).notes == []
+    assert Predictions.concat(predict(other, "new")).notes == []
 
 
 def test_a_broken_picture_is_named_and_all_others_are_answered(nnzoo: Nnzoo) -> None:
@@ -237,14 +240,14 @@ def test_folders_are_searched_in_order_without_hidden_files_and_named_files_are_
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (9, 9)).save(name)
     Path("d/notes.txt").write_text("no picture")
-    files = joined(predict(network, ["z.png", "d", Path("z.png")])).places["file"]
+    files = Predictions.concat(predict(network, ["z.png", "d", Path("z.png")])).index["file"]
     assert files == ["z.png", "d/a.PNG", "d/b/1.jpg", "d/b/2.png", "d/c.png", "z.png"]
 
 
 def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     network = train("mlp", "image")
     save_digits("d")
-    whole = joined(predict(network, "d"))
+    whole = Predictions.concat(predict(network, "d"))
     monkeypatch.setattr("nnzoo.evaluation.evaluate.MAX_BATCH_ROWS", 7)
     read = 0
     decode = reading.decode_in_turn
@@ -260,7 +263,7 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     rest = list(pieces)
     assert [len(each) for each in rest] == [7, 7, 7, 2, 0]
     np.testing.assert_allclose(
-        joined([*predict(network, "d")]).numbers, whole.numbers, rtol=1e-5, atol=1e-7
+        Predictions.concat([*predict(network, "d")]).values, whole.values, rtol=1e-5, atol=1e-7
     )
 
 
@@ -272,13 +275,13 @@ def test_a_csv_streams_and_its_row_numbers_run_on(
 ) -> None:
     cells = write_table("classification")
     network = train("mlp", TABLE)
-    whole = joined(predict(network, "d.csv"))
+    whole = Predictions.concat(predict(network, "d.csv"))
     monkeypatch.setattr(csv_reader, "PIECE", 500)
     pieces = list(predict(network, "d.csv"))
     assert len(pieces) > 5
-    parts = joined(pieces)
-    assert parts.places == whole.places == {"row": list(range(1, 201))}
-    np.testing.assert_allclose(parts.numbers, whole.numbers, rtol=1e-5)
+    parts = Predictions.concat(pieces)
+    assert parts.index == whole.index == {"row": list(range(1, 201))}
+    np.testing.assert_allclose(parts.values, whole.values, rtol=1e-5)
     cells[150][0] = "x"
     with open("d.csv", "w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "kind", "y"], *cells])
@@ -319,7 +322,7 @@ def test_of_many_values_and_columns_a_few_are_named() -> None:
     network = train("mlp", TABLE)
     new = table.assign(a=[f"w{i}" for i in range(40)], b="x", c="x", d="x", e="x")
     new.to_csv("new.csv", index=False)
-    assert joined(predict(network, "new.csv")).notes == [
+    assert Predictions.concat(predict(network, "new.csv")).notes == [
         "values that training never saw count as missing: 40 of 'a' (w0, w1, w2, …), 40 of 'b' (x), "
         "40 of 'c' (x), and in 2 more columns"
     ]
@@ -336,7 +339,7 @@ def test_several_files_are_told_apart(nnzoo: Nnzoo) -> None:
         *(("one.csv", str(i + 1)) for i in range(15)),
         *(("two.parquet", str(i + 1)) for i in range(25)),
     ]
-    whole = joined(predict(network, frame)).numbers[:, 0]
+    whole = Predictions.concat(predict(network, frame)).values[:, 0]
     assert [float(row["y"]) for row in answers] == pytest.approx(list(whole), rel=1e-5)
 
 
@@ -352,17 +355,22 @@ def test_a_headless_file_that_lacks_the_target_is_read_like_one_that_has_it(
         target = -2
     network = train("mlp", TABLE | {"target": target, "drop": drop})
     table.drop(columns=table.columns[target]).to_csv("new.csv", index=False, header=False)
-    with_target, without = joined(predict(network, "d.csv")), joined(predict(network, "new.csv"))
-    np.testing.assert_array_equal(with_target.numbers, without.numbers)
+    with_target, without = (
+        Predictions.concat(predict(network, "d.csv")),
+        Predictions.concat(predict(network, "new.csv")),
+    )
+    np.testing.assert_array_equal(with_target.values, without.values)
     table.iloc[:1].to_csv("one.csv", index=False, header=False)
-    np.testing.assert_allclose(joined(predict(network, "one.csv")).numbers, with_target.numbers[:1])
+    np.testing.assert_allclose(
+        Predictions.concat(predict(network, "one.csv")).values, with_target.values[:1]
+    )
 
 
 def test_a_file_has_a_header_where_the_training_file_had_one() -> None:
     Path("d.csv").write_text("k,l,y\n" + "p,q,u\nr,q,v\np,s,v\n" * 5)
     network = train("mlp", TABLE)
     Path("new.csv").write_text("l,k\nq,p\n")
-    assert len(joined(predict(network, "new.csv"))) == 1
+    assert len(Predictions.concat(predict(network, "new.csv"))) == 1
     Path("new.csv").write_text("q,p\nq,p\n")
     message = "new.csv: column 'k' is missing; the network was trained with it"
     assert refused(DataError, network, "new.csv") == message
@@ -370,7 +378,7 @@ def test_a_file_has_a_header_where_the_training_file_had_one() -> None:
     finish(begin(config("mlp", TABLE, name="headless")))
     headless = load_network(Path("out/headless"), torch.device("cpu"))[0]
     Path("new.csv").write_text("p,q\n")  # by itself it could be a header
-    assert len(joined(predict(headless, "new.csv"))) == 1
+    assert len(Predictions.concat(predict(headless, "new.csv"))) == 1
 
 
 def test_a_bundled_table_reads_files_with_its_column_names(nnzoo: Nnzoo) -> None:
@@ -379,7 +387,7 @@ def test_a_bundled_table_reads_files_with_its_column_names(nnzoo: Nnzoo) -> None
     names = network.data_spec.column_names
     pandas.DataFrame(raw.numpy(), columns=names)[names[::-1]].to_csv("new.csv", index=False)
     answers = rows_of(nnzoo("predict", RUN, "new.csv").out)
-    expected = joined(predict(network, raw))
+    expected = Predictions.concat(predict(network, raw))
     assert [row["prediction"] for row in answers] == expected.labels
     assert len(set(expected.labels)) > 1
 
@@ -446,8 +454,8 @@ def test_forecasts_beyond_the_horizon_feed_back_the_networks_own(
     found = np.array([[float(row["z"]), float(row["y"])] for row in answers])
     np.testing.assert_allclose(found, expected, rtol=2e-6)
     assert len(rows_of(nnzoo("predict", RUN).out)) == horizon
-    of_windows = joined(predict(network, past[None, -8:], steps=10))
-    np.testing.assert_allclose(of_windows.numbers.reshape(10, 2), expected, rtol=1e-6)
+    of_windows = Predictions.concat(predict(network, past[None, -8:], steps=10))
+    np.testing.assert_allclose(of_windows.values.reshape(10, 2), expected, rtol=1e-6)
     assert of_windows.names[:3] == ["z+1", "y+1", "z+2"]
 
 
@@ -464,9 +472,9 @@ def test_a_file_is_continued_from_its_own_end(nnzoo: Nnzoo) -> None:
     assert [(row["file"], row["step"]) for row in both] == [
         ("new.csv", "1"), ("new.csv", "2"), ("more.parquet", "1"), ("more.parquet", "2"),
     ]  # fmt: skip
-    of_frame = joined(predict(network, frame.iloc[:50], steps=2))
-    assert [f"{each:.7g}" for each in of_frame.numbers[:, 0]] == [row["y"] for row in both[:2]]
-    assert of_frame.places == {"step": [1, 2], "time": ["2020-02-20", "2020-02-21"]}
+    of_frame = Predictions.concat(predict(network, frame.iloc[:50], steps=2))
+    assert [f"{each:.7g}" for each in of_frame.values[:, 0]] == [row["y"] for row in both[:2]]
+    assert of_frame.index == {"step": [1, 2], "time": ["2020-02-20", "2020-02-21"]}
 
 
 def test_each_group_is_continued(nnzoo: Nnzoo) -> None:
@@ -495,15 +503,19 @@ def test_the_generated_sine_is_continued(nnzoo: Nnzoo) -> None:
     found = [float(row["sine"]) for row in answers]
     np.testing.assert_allclose(found, by_hand(network, wave, 5)[:, 0], rtol=1e-5, atol=1e-7)
     pandas.DataFrame({"sine": wave[:, 0]}).to_csv("new.csv", index=False)
-    np.testing.assert_allclose(joined(predict(network, "new.csv", 5)).numbers[:, 0], found, 1e-5)
+    np.testing.assert_allclose(
+        Predictions.concat(predict(network, "new.csv", 5)).values[:, 0], found, 1e-5
+    )
     np.savetxt("bare.csv", wave, fmt="%.9g")
-    np.testing.assert_allclose(joined(predict(network, "bare.csv", 5)).numbers[:, 0], found, 1e-5)
+    np.testing.assert_allclose(
+        Predictions.concat(predict(network, "bare.csv", 5)).values[:, 0], found, 1e-5
+    )
 
 
 def test_covariates_are_read_within_the_horizon_and_forbid_more() -> None:
     write_series(x=np.arange(120))
     network = train("rnn", SERIES | {"covariates": ["x"], "horizon": 4})
-    assert len(joined(predict(network, steps=4))) == 4
+    assert len(Predictions.concat(predict(network, steps=4))) == 4
     assert refused(UsageError, network, steps=5) == (
         "5 steps: this network forecasts 4 from covariates (x), which are known up to the present "
         "only; train one with a larger data.horizon, or without covariates"
@@ -568,10 +580,10 @@ def test_a_file_is_one_sequence_with_named_or_unnamed_columns(nnzoo: Nnzoo) -> N
         frame.to_csv(name, index=False, header=name != "bare.csv")
     answers = rows_of(nnzoo("predict", RUN, "named.csv", "swapped.csv", "bare.csv").out)
     assert [row["file"] for row in answers] == ["named.csv", "swapped.csv", "bare.csv"]
-    expected = joined(predict(network, raw[:3])).numbers[:, 0]
+    expected = Predictions.concat(predict(network, raw[:3])).values[:, 0]
     np.testing.assert_allclose([float(row["sum"]) for row in answers], expected, rtol=1e-5)
-    of_frame = joined(predict(network, pandas.read_csv("named.csv")))
-    np.testing.assert_allclose(of_frame.numbers[0], expected[0], rtol=1e-5)
+    of_frame = Predictions.concat(predict(network, pandas.read_csv("named.csv")))
+    np.testing.assert_allclose(of_frame.values[0], expected[0], rtol=1e-5)
     for change, message in (
         (lambda text: text + "1,0\n", "new.csv has 9 time steps; this network reads 8"),
         (lambda text: text.replace("mark", "mrk"), "new.csv: column 'mark' is missing; the network was trained with it"),
@@ -686,8 +698,11 @@ def test_arrays_that_cannot_be_written_or_lie_backwards_are_answered() -> None:
     network = train("mlp", "image")
     raw = np.random.default_rng(0).integers(0, 17, (5, 1, 8, 8)).astype(np.uint8)
     raw.flags.writeable = False
-    forth, back = joined(predict(network, raw)), joined(predict(network, raw[::-1]))
-    np.testing.assert_allclose(forth.numbers, back.numbers[::-1], rtol=1e-5)
+    forth, back = (
+        Predictions.concat(predict(network, raw)),
+        Predictions.concat(predict(network, raw[::-1])),
+    )
+    np.testing.assert_allclose(forth.values, back.values[::-1], rtol=1e-5)
 
 
 def test_one_picture_one_window_and_one_row_are_answered() -> None:
@@ -697,10 +712,12 @@ def test_one_picture_one_window_and_one_row_are_answered() -> None:
         network = load_or_train(data)
         for shape in shapes:
             x = np.ones(shape, np.uint8 if data == "image" else np.float32)
-            alone = joined(predict(network, x))
+            alone = Predictions.concat(predict(network, x))
             assert len(alone) == 1
             whole = torch.from_numpy(x).reshape(1, *network.data_spec.input.shape)
-            np.testing.assert_array_equal(alone.numbers, joined(predict(network, whole)).numbers)
+            np.testing.assert_array_equal(
+                alone.values, Predictions.concat(predict(network, whole)).values
+            )
 
 
 def load_or_train(data: str) -> Network:
@@ -756,10 +773,10 @@ def test_a_file_is_written_whole_or_not_at_all(nnzoo: Nnzoo) -> None:
 def test_numbers_have_six_and_seven_digits(nnzoo: Nnzoo) -> None:
     write_table("regression")
     network = train("mlp", TABLE)
-    answers = joined(predict(network, "d.csv"))
-    assert answers.numbers.dtype == np.float64
+    answers = Predictions.concat(predict(network, "d.csv"))
+    assert answers.values.dtype == np.float64
     (first, *_) = rows_of(nnzoo("predict", RUN, "d.csv").out)
-    assert first["y"] == f"{answers.numbers[0, 0]:.7g}"
+    assert first["y"] == f"{answers.values[0, 0]:.7g}"
     assert f"{float(first['y']):.6g}" != first["y"]
     finish(begin(config("mlp", "table_classes", name="other")))
     header = ",".join(
@@ -769,7 +786,7 @@ def test_numbers_have_six_and_seven_digits(nnzoo: Nnzoo) -> None:
     (row,) = rows_of(nnzoo("predict", "out/other", "new.csv").out)
     shares = nnzoo("predict", "out/other", "new.csv", "--json").json["probabilities"]
     network = load_network(Path("out/other"), torch.device("cpu"))[0]
-    exact = joined(predict(network, "new.csv")).numbers[0].tolist()
+    exact = Predictions.concat(predict(network, "new.csv")).values[0].tolist()
     assert list(shares.values()) == [float(f"{share:.6g}") for share in exact]
     assert [row[f"p_{label}"] for label in shares] == [f"{share:.6g}" for share in exact]
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from nnzoo.report.page import RunFacts
-from nnzoo.report.predictions import Compared, calibration
+from nnzoo.predict.predictions import Predictions
+from nnzoo.report.page import calibrate
+from nnzoo.report.run_report import RunReport
 from tests import zoo
 from tests.browser import CHROMIUM, open_page
 
@@ -73,38 +74,44 @@ def test_every_kind_of_run_has_its_page(model: str, data: str, nnzoo: NNZOO) -> 
 
 def test_what_is_shown_as_wrong_is_wrong(nnzoo: NNZOO) -> None:
     folder = ready("mlp", "image", train={"epochs": 1})
-    run = RunFacts.of(folder, CPU)
-    given = run.answers
+    run = RunReport.open(folder, CPU)
+    predictions = run.predictions
+    classes, targets = predictions.classes, predictions.targets
+    assert targets is not None
+    errors = predictions.most_confident_errors
     matrix = np.array(run.result["confusion_matrix"])
-    assert len(given.wrong) == matrix.sum() - matrix.trace()
-    assert (given.answer[given.wrong] != given.truth[given.wrong]).all()
-    assert (np.diff(given.sure[given.wrong]) <= 0).all()  # type: ignore[index]
+    assert len(errors) == matrix.sum() - matrix.trace()
+    assert (classes[errors] != targets[errors]).all()
+    assert (np.diff(predictions.confidence[errors]) <= 0).all()
     nnzoo("report", folder)
     shown = text_of((folder / "report.html").read_text())
-    labels = run.trained.dataset.spec.labels
-    row = int(given.wrong[0])
-    assert f"predicted: {labels[given.answer[row]]} {100 * given.sure[row]:.2f} %" in shown  # type: ignore[index]
-    assert f"actual: {labels[given.truth[row]]} row {row}" in shown
+    labels, row = run.spec.labels, int(errors[0])
+    confidence = f"{100 * predictions.confidence[row]:.2f} %"
+    assert f"predicted: {labels[classes[row]]} {confidence}" in shown
+    assert f"actual: {labels[targets[row]]} row {row}" in shown
 
 
 def test_numbers_are_answered_in_their_own_units() -> None:
     folder = ready("mlp", "table_number")
-    run = RunFacts.of(folder, CPU)
-    error = run.answers.answer - run.answers.truth
+    run = RunReport.open(folder, CPU)
+    assert run.predictions.targets is not None
+    error = run.predictions.values - run.predictions.targets
     assert np.sqrt((error**2).mean()) == pytest.approx(run.result["rmse"])
-    order = run.answers.farthest
+    order = run.predictions.largest_errors
     assert (np.diff(np.abs(error[order, 0])) <= 0).all()
 
 
 def test_calibration_is_the_distance_of_sureness_and_truth() -> None:
-    sure = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
-    answer, truth = np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1])
-    found = calibration(Compared(truth, answer, sure))
-    assert [b["rows"] for b in found["bins"]] == [2, 4]
-    assert [b["right"] for b in found["bins"]] == [0.0, 0.75]
-    assert found["error"] == pytest.approx((4 * 0.2 + 2 * 0.55) / 6)
-    surest = calibration(Compared(truth, answer, np.ones(6)))
-    assert surest["bins"] == [{"sure": 1.0, "right": 0.5, "rows": 6}]
+    def calibrated(confidence: np.ndarray) -> tuple[list[dict[str, Any]], float]:
+        values = np.stack([confidence, 1 - confidence], 1)
+        return calibrate(Predictions(["a", "b"], True, values, targets=np.repeat([0, 1], 3)))
+
+    bins, error = calibrated(np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55]))
+    assert [b["rows"] for b in bins] == [2, 4]
+    assert [b["accuracy"] for b in bins] == [0.0, 0.75]
+    assert error == pytest.approx((4 * 0.2 + 2 * 0.55) / 6)
+    bins, _ = calibrated(np.ones(6))
+    assert bins == [{"confidence": 1.0, "accuracy": 0.5, "rows": 6}]
 
 
 def test_over_fitting_is_said_in_words(nnzoo: NNZOO) -> None:

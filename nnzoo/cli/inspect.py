@@ -58,7 +58,7 @@ def inspect(
     from nnzoo.device import choose_device
     from nnzoo.evaluation import diagnostics
     from nnzoo.inspect import inspection
-    from nnzoo.predict.images import read_picture
+    from nnzoo.predict.images import read_image
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
@@ -66,21 +66,23 @@ def inspect(
     notes = list(trained.notes)
     if trained.data_changed:
         notes.append("the data has changed since the run was trained")
-    shown = inspection.split_to_look_at(dataset, split)
+    shown = inspection.available_split(dataset, split)
     if shown != split:
         notes.append(f"there is no {split} split; these are training rows")
     for text in notes:
         note(text)
     if inputs:
-        raw = torch.stack([read_picture(network, file) for file in inputs]).to(network.device)
+        raw = torch.stack([read_image(network, file) for file in inputs]).to(network.device)
         truth = None
     else:
-        raw, targets = trained.raw(shown, inspection.choose_rows(dataset, shown, rows or []))
-        truth = inspection.truth_of(dataset, targets)
+        raw, targets = trained.raw(shown, inspection.select_rows(dataset, shown, rows or []))
+        truth = inspection.format_targets(dataset, targets)
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
     with status("drawing", log=False):
-        written = inspection.write(trained, raw, truth, folder, "train" if surface else None)
-    look = diagnostics.look_at(network, trained.prepared(shown), inspection.LOOKED)
+        written = inspection.write_figures(
+            trained, raw, truth, folder, "train" if surface else None
+        )
+    look = diagnostics.look_at(network, trained.prepared(shown), inspection.STATS_ROWS)
     findings = diagnostics.diagnose(look, network.config)
     layers = [layer.to_dict() for layer in look.layers]
     if json_:

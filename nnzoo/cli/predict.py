@@ -1,4 +1,4 @@
-"""`nnzoo predict`: answers for new data, as CSV or JSON lines."""
+"""`nnzoo predict`: predictions for new data, as CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -79,29 +80,28 @@ def predict(
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
     load_torch()
     from nnzoo.device import choose_device
-    from nnzoo.predict.inputs import predict_files
-    from nnzoo.predict.predictions import forecasts
+    from nnzoo.predict.inputs import predict
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights)
     network = trained.network
     for text in trained.notes:
         note(text)
-    if not inputs and not forecasts(network):
+    if not inputs and network.data_spec.task != "forecasting":
         example = "photos/" if network.data_spec.input.kind == "image" else "new.csv"
         raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
-    answered = broken = 0
+    predicted = broken = 0
     with _destination(out) as write:
-        for i, answers in enumerate(predict_files(network, inputs, steps, keep or [])):
-            write(_json_lines(answers) if as_json else _csv_lines(answers, header=i == 0))
-            sys.stderr.write("".join(f"{visible(error)}\n" for error in answers.errors))
-            for text in answers.notes:
+        for i, batch in enumerate(predict(network, inputs, steps, keep or [])):
+            write(_json_lines(batch) if as_json else _csv_lines(batch, header=i == 0))
+            sys.stderr.write("".join(f"{visible(error)}\n" for error in batch.errors))
+            for text in batch.notes:
                 note(text)
-            answered += len(answers)
-            broken += len(answers.errors)
+            predicted += len(batch)
+            broken += len(batch.errors)
     if broken:
-        raise DataError(f"{broken:,} of {answered + broken:,} images could not be read")
+        raise DataError(f"{broken:,} of {predicted + broken:,} images could not be read")
 
 
 @contextmanager
@@ -134,16 +134,8 @@ def _same(one: Path, other: Path) -> bool:
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
-def _csv_lines(answers: Predictions, header: bool) -> str:
-    """Rows of a CSV: where, then the class, its probability and those of all, or the values."""
-    columns: dict[str, Any] = dict(answers.places)
-    numbers = [[_text(answers, each) for each in column] for column in answers.numbers.T.tolist()]
-    if answers.is_classification:
-        best = [_text(answers, each) for each in answers.numbers.max(1, initial=0).tolist()]
-        columns |= {"prediction": answers.labels, "probability": best}
-        columns |= dict(zip((f"p_{name}" for name in answers.names), numbers, strict=True))
-    else:
-        columns |= dict(zip(answers.value_columns, numbers, strict=True))
+def _csv_lines(predictions: Predictions, header: bool) -> str:
+    columns = predictions.columns(partial(_format_value, predictions))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
@@ -152,24 +144,20 @@ def _csv_lines(answers: Predictions, header: bool) -> str:
     return text.getvalue()
 
 
-def _json_lines(answers: Predictions) -> str:
-    """The same, an object a line."""
+def _json_lines(predictions: Predictions) -> str:
+    """The columns of the CSV as one object per line; those of all classes are an object in it."""
     from nnzoo.config.formatting import to_json
 
-    lines, labels = [], answers.labels if answers.is_classification else []
-    places = zip(*answers.places.values(), strict=True)
-    for i, (place, row) in enumerate(zip(places, answers.numbers.tolist(), strict=True)):
-        numbers = [float(_text(answers, each)) for each in row]
-        line = dict(zip(answers.places, place, strict=True))
-        if answers.is_classification:
-            line |= {"prediction": labels[i], "probability": max(numbers)}
-            line["probabilities"] = dict(zip(answers.names, numbers, strict=True))
-        else:
-            line |= dict(zip(answers.value_columns, numbers, strict=True))
-        lines.append(to_json(line))
-    return "".join(f"{line}\n" for line in lines)
+    columns = predictions.columns(lambda value: float(_format_value(predictions, value)))
+    lines = []
+    for values in zip(*columns.values(), strict=True):
+        line = dict(zip(columns, values, strict=True))
+        if predictions.is_classification:
+            line["probabilities"] = {name: line.pop(f"p_{name}") for name in predictions.names}
+        lines.append(f"{to_json(line)}\n")
+    return "".join(lines)
 
 
-def _text(answers: Predictions, number: float) -> str:
-    """A probability with 6 digits that count; a value with 7, which is what float32 holds."""
-    return f"{number:.6g}" if answers.is_classification else f"{number:.7g}"
+def _format_value(predictions: Predictions, value: float) -> str:
+    """A probability with 6 significant digits; a value with 7, which is what float32 holds."""
+    return f"{value:.6g}" if predictions.is_classification else f"{value:.7g}"

@@ -36,16 +36,17 @@ def report(
     load_torch()
     from nnzoo import file_io
     from nnzoo.device import choose_device
-    from nnzoo.report import page
+    from nnzoo.report.page import render_comparison, render_run
+    from nnzoo.report.run_report import RunReport
 
     where = choose_device(device)
     with status("evaluating", log=False):
-        opened = [page.RunFacts.of(path, where, set_) for path in runs]
+        opened = [RunReport.open(path, where, set_) for path in runs]
     for run in opened:
-        for text in run.trained.notes:
+        for text in run.loaded.notes:
             note(text)
     with status("drawing", log=False):
-        text = page.one_run(opened[0]) if len(runs) == 1 else page.several_runs(opened)
+        text = render_run(opened[0]) if len(runs) == 1 else render_comparison(opened)
     file = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +54,6 @@ def report(
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
     file_io.write(file, text.encode())
     for run in opened:
-        if run.missing:
-            note(f"{run.name}: left out what needs the data: {run.missing}")
+        if run.data_error:
+            note(f"{run.name}: left out what needs the data: {run.data_error}")
     sys.stdout.write(f"{file}\n")

@@ -13,8 +13,7 @@ from nnzoo.config import RunConfig
 from nnzoo.console import Output, tables
 from nnzoo.console.progress import ProgressBar, epoch_line
 from nnzoo.errors import DivergedError, shell_word
-from nnzoo.evaluation.observations import about_curves, against_baseline
-from nnzoo.predict.predictions import forecasts
+from nnzoo.evaluation.observations import baseline_observations, curve_observations
 from nnzoo.runs.run_group import Group, MemberOpened
 from nnzoo.status import status
 from nnzoo.tensorboard import writing
@@ -142,8 +141,8 @@ class TrainDisplay:
         self._print_speed(run)
         with status("evaluating on the test rows", log=False):
             result = run.finish()
-        remarks = about_curves(run.folder.rows(), trainer.best_epoch, trainer.config)
-        remarks += against_baseline(result) if result is not None else []
+        remarks = curve_observations(run.folder.rows(), trainer.best_epoch, trainer.config)
+        remarks += baseline_observations(result) if result is not None else []
         output.event(
             "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=remarks
         )
@@ -210,7 +209,7 @@ def _print_next_commands(output: Output, run: Run) -> None:
     """Print what to do with a trained network."""
     folder = run.folder.path
     inputs = " photos/" if run.network.data_spec.input.kind == "image" else " new.csv"
-    inputs = "" if forecasts(run.network) else inputs
+    inputs = "" if run.network.data_spec.task == "forecasting" else inputs
     lines = [
         (f"nnzoo report {shell_word(folder)}", "HTML page"),
         (f"nnzoo inspect {shell_word(folder)}", "what it learned, as images"),

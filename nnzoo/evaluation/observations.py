@@ -1,4 +1,4 @@
-"""What the curves and the result of a run say, in words; `train` and `report` share them."""
+"""Observations on learning curves and results in words: over-fitting, not converged, below the baseline."""
 
 from __future__ import annotations
 
@@ -10,49 +10,51 @@ from nnzoo.config import RunConfig
 from nnzoo.text import format_metric
 
 # Below this fraction of the largest validation loss there is nothing more to gain.
-NOTHING_LEFT = 0.01
+NEGLIGIBLE_LOSS = 0.01
 
 
-def about_curves(rows: Sequence[dict[str, Any]], best_epoch: int, config: RunConfig) -> list[str]:
-    """Whether the network over-fits, or has not converged; rows: of metrics.jsonl."""
+def curve_observations(
+    rows: Sequence[dict[str, Any]], best_epoch: int, config: RunConfig
+) -> list[str]:
+    """Return lines on over-fitting and convergence. rows: those of metrics.jsonl."""
     pairs = [(row.get("val_loss"), row.get("train_loss")) for row in rows]
-    known = all(isinstance(v, int | float) and math.isfinite(v) for pair in pairs for v in pair)
-    if len(pairs) < 3 or not known:
+    finite = all(isinstance(v, int | float) and math.isfinite(v) for pair in pairs for v in pair)
+    if len(pairs) < 3 or not finite:
         return []
     val: list[float] = [pair[0] for pair in pairs]  # type: ignore[misc]
     train: list[float] = [pair[1] for pair in pairs]  # type: ignore[misc]
     best = min(range(len(val)), key=val.__getitem__)
-    remarks = []
+    lines = []
     if val[-1] > 1.1 * val[best] and train[-1] < train[best]:
-        remarks.append(
+        lines.append(
             f"Over-fitting: since epoch {best + 1} the validation loss has risen from {format_metric(val[best])} "
             f"to {format_metric(val[-1])}, while the training loss went on falling. The best weights are from "
-            f"epoch {best_epoch}. What usually helps: {', '.join(_against_overfitting(config))}."
+            f"epoch {best_epoch}. What usually helps: {', '.join(_overfitting_remedies(config))}."
         )
     late = max(1, len(val) // 10)
     falls = best >= len(val) - late and val[-1] < 0.95 * val[-1 - late]
-    if falls and val[-1] > NOTHING_LEFT * max(val):
-        remarks.append(
+    if falls and val[-1] > NEGLIGIBLE_LOSS * max(val):
+        lines.append(
             f"Not converged yet: the validation loss still fell by {1 - val[-1] / val[-1 - late]:.0%} over "
             f"the last {late} epoch{'s' if late > 1 else ''}. More epochs may bring more."
         )
-    return remarks
+    return lines
 
 
-def _against_overfitting(config: RunConfig) -> list[str]:
-    """What this config does not do yet against over-fitting."""
-    help_ = ["model.dropout=0.3"] if getattr(config.model, "dropout", None) == 0 else []
+def _overfitting_remedies(config: RunConfig) -> list[str]:
+    """Return what usually reduces over-fitting and this config does not do yet."""
+    remedies = ["model.dropout=0.3"] if getattr(config.model, "dropout", None) == 0 else []
     if hasattr(config.data, "augment") and config.data.augment is None:
-        help_.append("data.augment={shift: 2}")
-    help_ += ["optim.weight_decay"] if config.optim.weight_decay == 0 else []
-    help_ += ["fewer units", "more data"]
+        remedies.append("data.augment={shift: 2}")
+    remedies += ["optim.weight_decay"] if config.optim.weight_decay == 0 else []
+    remedies += ["fewer units", "more data"]
     if config.train.early_stopping is None:
-        help_.append("train.early_stopping={patience: 10}, which saves the time")
-    return help_
+        remedies.append("train.early_stopping={patience: 10}, which saves the time")
+    return remedies
 
 
-def against_baseline(result: dict[str, Any]) -> list[str]:
-    """Whether the baseline is as good."""
+def baseline_observations(result: dict[str, Any]) -> list[str]:
+    """Return a line if the baseline is as good as the network. result: of `nnzoo eval --json`."""
     base = result["baseline"]
     if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
         return [

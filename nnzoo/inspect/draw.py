@@ -1,4 +1,4 @@
-"""Pictures of a network's inside, as matplotlib figures."""
+"""Matplotlib figures of a network's inside: activations, filters, gates over time, saliency, loss surface."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import math
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
@@ -16,21 +17,28 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from nnzoo.status import notice
+from nnzoo.text import shorten
+
+Array = np.ndarray[Any, Any]
 
 INK = "#1f2933"
 ACCENT = "#2563eb"
 WRONG = "#c81e1e"
 MAX_CHANNELS = 64
 MAX_FILTERS = 64
-# DejaVu Sans comes with matplotlib and has no Chinese, Japanese or Korean letters.
-FALLBACK_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Heiti SC",
-    "Droid Sans Fallback", "Arial Unicode MS", "Noto Sans",
-)  # fmt: skip
+MAX_COLUMNS = 30
+# DejaVu Sans, which comes with matplotlib, has no Chinese, Japanese or Korean letters.
+FALLBACK_FONTS = """
+    Noto Sans CJK SC, Noto Sans CJK JP, Noto Sans SC, Source Han Sans SC, WenQuanYi Micro Hei,
+    WenQuanYi Zen Hei, Microsoft YaHei, SimHei, PingFang SC, Hiragino Sans GB, Heiti SC,
+    Droid Sans Fallback, Arial Unicode MS, Noto Sans
+"""
 _INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
 STYLE: Any = {
-    "font.family": ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in _INSTALLED)],
+    "font.family": [
+        "DejaVu Sans",
+        *(name for name in re.split(r",\s+", FALLBACK_FONTS.strip()) if name in _INSTALLED),
+    ],
     "font.size": 9,
     "text.parse_math": False,
     "text.color": INK,
@@ -43,19 +51,21 @@ STYLE: Any = {
     "savefig.dpi": 110,
     "savefig.facecolor": "white",
 }
+_styled = matplotlib.rc_context(STYLE)
 
 
+@_styled
 def png(figure: Figure) -> bytes:
-    """A PNG file; the same numbers give the same bytes on a machine with the same fonts.
+    """Render a PNG file; equal values give equal bytes on a machine with the same fonts.
 
-    Letters that no installed font has are reported.
+    Letters that no installed font has are reported in a notice.
     """
     file = io.BytesIO()
     options: Any = {"metadata": {"Software": None}, "bbox_inches": "tight", "pad_inches": 0.15}
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(file, format="png", **options)
-    glyphs = [re.search(r"Glyph (\d+) ", str(each.message)) for each in caught]
+    glyphs = [re.search(r"Glyph (\d+) ", str(warning.message)) for warning in caught]
     letters = sorted({chr(int(glyph[1])) for glyph in glyphs if glyph})
     if letters:
         notice(
@@ -69,17 +79,17 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def to_picture(image: Tensor, top: float) -> np.ndarray[Any, Any]:
-    """A raw image (channels, height, width) with values up to `top` as grey (h, w) or colour (h, w, 3)
+def to_display(image: Tensor, max_value: float) -> Array:
+    """Convert a raw image (channels, height, width) to gray (height, width) or color (height, width, 3)
     from 0 to 1."""
-    array = (image.double() / top).clamp(0, 1).cpu().numpy()
+    array = (image.double() / max_value).clamp(0, 1).cpu().numpy()
     return array[0] if len(array) != 3 else array.transpose(1, 2, 0)
 
 
-def _show(axes: Any, picture: Any, **options: Any) -> None:
-    array = np.asarray(picture)
+def _show(axes: Any, image: Any, **options: Any) -> None:
+    array = np.asarray(image)
     axes.imshow(array, cmap=options.pop("cmap", "gray"), interpolation="nearest", **options)
-    if not 1 / 3 < array.shape[0] / array.shape[1] < 3:  # states over time, not a picture
+    if not 1 / 3 < array.shape[0] / array.shape[1] < 3:  # states over time rather than an image
         axes.set_aspect("auto")
         axes.set_box_aspect(1)
     axes.set_xticks([])
@@ -88,149 +98,152 @@ def _show(axes: Any, picture: Any, **options: Any) -> None:
         spine.set_visible(False)
 
 
-def _about_zero(picture: Any) -> dict[str, Any]:
-    """Red above zero, blue below, white at it."""
-    most = float(np.abs(np.asarray(picture)).max()) or 1.0
-    return {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+def _grid_shape(count: int) -> tuple[int, int]:
+    """Return rows and columns of a grid that is wider than high."""
+    columns = math.ceil(math.sqrt(count * 1.6))
+    return math.ceil(count / columns), columns
 
 
-def sheet(
-    pictures: list[Any],
-    sums: dict[str, list[np.ndarray[Any, Any]]],
-    gradients: list[np.ndarray[Any, Any]],
-    answers: list[tuple[str, bool]],
+def _show_grid(figure: Any, count: int, show: Callable[[Any, int], None]) -> None:
+    """Fill a grid of axes: `show` draws the image of an index on its axes."""
+    for i, axes in enumerate(np.ravel(figure.subplots(*_grid_shape(count), squeeze=False))):
+        if i < count:
+            show(axes, i)
+        else:
+            axes.axis("off")
+
+
+def _diverging(values: Any) -> dict[str, Any]:
+    """Color scale that is white at zero, red above and blue below."""
+    largest = float(np.abs(np.asarray(values)).max()) or 1.0
+    return {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+
+
+@_styled
+def overview(
+    images: list[Any],
+    layers: dict[str, list[Array]],
+    saliency: list[Array],
+    labels: list[tuple[str, bool]],
 ) -> Figure:
-    """A row an input: the picture, the channels of each layer summed up (by the column's title), and
-    what in the picture moves the answer. answers: what stands beside each row, and whether it is right.
+    """Draw one row per input: the image, each hidden layer (by column title) and the input gradient.
+
+    labels: the text beside each row, and whether the prediction is correct.
     """
-    columns = ["input", *sums, "input\ngradient"]
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(1.25 * len(columns) + 1.6, 1.3 * len(pictures) + 0.4)
-        grid = figure.subplots(len(pictures), len(columns), squeeze=False)
-        for i, row in enumerate(grid):
-            _show(row[0], pictures[i], vmin=0, vmax=1)
-            for axes, values in zip(row[1:-1], sums.values(), strict=True):
-                _show(axes, values[i])
-            _show(row[-1], gradients[i], cmap="inferno")
-            text, right = answers[i]
-            row[0].set_ylabel(text, rotation=0, ha="right", va="center", labelpad=8,
-                              color=INK if right else WRONG)  # fmt: skip
-        for axes, name in zip(grid[0], columns, strict=True):
-            axes.set_title(name)
+    titles = ["input", *layers, "input\ngradient"]
+    figure = _figure(1.25 * len(titles) + 1.6, 1.3 * len(images) + 0.4)
+    grid = figure.subplots(len(images), len(titles), squeeze=False)
+    for i, row in enumerate(grid):
+        _show(row[0], images[i], vmin=0, vmax=1)
+        for axes, values in zip(row[1:-1], layers.values(), strict=True):
+            _show(axes, values[i])
+        _show(row[-1], saliency[i], cmap="inferno")
+        text, correct = labels[i]
+        style = {"ha": "right", "va": "center", "color": INK if correct else WRONG}
+        row[0].set_ylabel(text, rotation=0, labelpad=8, **style)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title)
     return figure
 
 
-def channels(name: str, maps: np.ndarray[Any, Any]) -> Figure:
-    """The sum of all channels, large, beside the single ones (channels, height, width)."""
+@_styled
+def channels(name: str, maps: Array) -> Figure:
+    """Draw the sum of the channels (channels, height, width), large, beside the single channels."""
     shown = maps[:MAX_CHANNELS]
-    columns = math.ceil(math.sqrt(len(shown) * 1.6))
-    rows = math.ceil(len(shown) / columns)
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(2.6 + 0.75 * columns, max(2.8, 0.75 * rows + 0.4))
-        halves: Any = figure.subfigures(1, 2, width_ratios=[2.4, 0.75 * columns])
-        left, right = halves
-        axes = left.subplots()
-        _show(axes, maps.sum(0))
-        axes.set_title(f"'{name}': sum of {len(maps)} channels")
-        low, high = float(shown.min()), float(shown.max())
-        for i, each in enumerate(np.ravel(right.subplots(rows, columns, squeeze=False))):
-            if i < len(shown):
-                _show(each, shown[i], vmin=low, vmax=high)
-            else:
-                each.axis("off")
+    rows, columns = _grid_shape(len(shown))
+    figure = _figure(2.6 + 0.75 * columns, max(2.8, 0.75 * rows + 0.4))
+    halves: Any = figure.subfigures(1, 2, width_ratios=[2.4, 0.75 * columns])
+    left, right = halves
+    axes = left.subplots()
+    _show(axes, maps.sum(0))
+    axes.set_title(f"'{name}': sum of {len(maps)} channels")
+    scale = {"vmin": float(shown.min()), "vmax": float(shown.max())}
+    _show_grid(right, len(shown), lambda axes, i: _show(axes, shown[i], **scale))
     return figure
 
 
-def filters(weights: np.ndarray[Any, Any]) -> Figure:
-    """First-layer weights (units, channels, height, width), the largest ones first: what each unit
-    looks for."""
+@_styled
+def filters(weights: Array) -> Figure:
+    """Draw first-layer weights (units, channels, height, width), the largest first."""
     sizes = np.abs(weights).sum((1, 2, 3))
     order = np.argsort(-sizes, kind="stable")[:MAX_FILTERS]
-    columns = math.ceil(math.sqrt(len(order) * 1.6))
-    rows = math.ceil(len(order) / columns)
-    scale = _about_zero(weights[order])
-    colour = weights.shape[1] == 3
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(0.75 * columns, 0.75 * rows + 0.4)
-        for i, axes in enumerate(np.ravel(figure.subplots(rows, columns, squeeze=False))):
-            if i >= len(order):
-                axes.axis("off")
-            elif colour:
-                each = weights[order[i]].transpose(1, 2, 0)
-                _show(axes, 0.5 + 0.5 * each / scale["vmax"])
-            else:
-                _show(axes, weights[order[i]].mean(0), **scale)
-        more = f", the largest {len(order)} of {len(weights)}" if len(weights) > len(order) else ""
-        what = "" if colour else " (red above zero, blue below)"
-        figure.suptitle(f"weights of the first layer{more}{what}", fontsize=9)
-    return figure
+    rows, columns = _grid_shape(len(order))
+    scale = _diverging(weights[order])
+    is_color = weights.shape[1] == 3
 
-
-def over_time(
-    read: np.ndarray[Any, Any], values: dict[str, np.ndarray[Any, Any]], title: str
-) -> Figure:
-    """Gates and states (time, units) over time, below what was read (time, features)."""
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(7.5, 1.25 * (len(values) + 1) + 0.5)
-        grid = np.ravel(figure.subplots(len(values) + 1, 1, sharex=True))
-        time = np.arange(len(read))
-        if read.shape[1] <= 3:
-            for feature in range(read.shape[1]):
-                grid[0].plot(time, read[:, feature], lw=1.6, marker="o", ms=2.5)
+    def show(axes: Any, i: int) -> None:
+        if is_color:
+            _show(axes, 0.5 + 0.5 * weights[order[i]].transpose(1, 2, 0) / scale["vmax"])
         else:
-            grid[0].imshow(read.T, aspect="auto", cmap="gray", interpolation="nearest")
-            grid[0].set_yticks([])
-        grid[0].set_ylabel("what it\nreads", rotation=0, ha="right", va="center")
-        grid[0].set_title(title)
-        for axes, (name, each) in zip(grid[1:], values.items(), strict=True):
-            gate = (
-                each.min() >= 0 and each.max() <= 1 and name not in ("cell", "hidden", "candidate")
-            )
-            scale = {"cmap": "viridis", "vmin": 0, "vmax": 1} if gate else _about_zero(each)
-            # Units that move together stand together.
-            order = np.argsort(each.mean(0), kind="stable")
-            drawn = axes.imshow(
-                each[:, order].T, aspect="auto", interpolation="nearest",
-                extent=(-0.5, len(read) - 0.5, each.shape[1], 0), **scale,
-            )  # fmt: skip
-            axes.set_yticks([])
-            label = f"{name} gate" if gate else name
-            axes.set_ylabel(f"{label}\n{each.shape[1]} units", rotation=0, ha="right", va="center")
-            figure.colorbar(drawn, ax=axes, pad=0.01, aspect=8)
-        grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        grid[-1].set_xlabel("time step")
+            _show(axes, weights[order[i]].mean(0), **scale)
+
+    figure = _figure(0.75 * columns, 0.75 * rows + 0.4)
+    _show_grid(figure, len(order), show)
+    more = f", the largest {len(order)} of {len(weights)}" if len(weights) > len(order) else ""
+    legend = "" if is_color else " (red above zero, blue below)"
+    figure.suptitle(f"weights of the first layer{more}{legend}", fontsize=9)
     return figure
 
 
+@_styled
+def over_time(inputs: Array, values: dict[str, Array], title: str) -> Figure:
+    """Draw gates and states (time, units), by name, below the inputs (time, features)."""
+    figure = _figure(7.5, 1.25 * (len(values) + 1) + 0.5)
+    grid = np.ravel(figure.subplots(len(values) + 1, 1, sharex=True))
+    if inputs.shape[1] <= 3:
+        for feature in inputs.T:
+            grid[0].plot(np.arange(len(inputs)), feature, lw=1.6, marker="o", ms=2.5)
+    else:
+        grid[0].imshow(inputs.T, aspect="auto", cmap="gray", interpolation="nearest")
+        grid[0].set_yticks([])
+    grid[0].set_ylabel("what it\nreads", rotation=0, ha="right", va="center")
+    grid[0].set_title(title)
+    for axes, (name, states) in zip(grid[1:], values.items(), strict=True):
+        is_gate = states.min() >= 0 and states.max() <= 1
+        is_gate = is_gate and name not in ("cell", "hidden", "candidate")
+        scale = {"cmap": "viridis", "vmin": 0, "vmax": 1} if is_gate else _diverging(states)
+        order = np.argsort(states.mean(0), kind="stable")  # similar units side by side
+        extent = (-0.5, len(inputs) - 0.5, states.shape[1], 0)
+        drawn = axes.imshow(
+            states[:, order].T, aspect="auto", interpolation="nearest", extent=extent, **scale
+        )
+        axes.set_yticks([])
+        label = f"{name} gate" if is_gate else name
+        axes.set_ylabel(f"{label}\n{states.shape[1]} units", rotation=0, ha="right", va="center")
+        figure.colorbar(drawn, ax=axes, pad=0.01, aspect=8)
+    grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[-1].set_xlabel("time step")
+    return figure
+
+
+@_styled
 def columns(names: list[str], influence: list[float]) -> Figure:
-    """How much each input column moves the answer, the strongest first."""
-    order = sorted(range(len(names)), key=lambda i: -influence[i])[:30]
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(6.5, 0.24 * len(order) + 0.9)
-        axes = figure.subplots()
-        shown = [name if len(name) <= 32 else f"{name[:31]}…" for name in (names[i] for i in order)]
-        axes.barh(range(len(order)), [influence[i] for i in order], color=ACCENT)
-        axes.set_yticks(range(len(order)), shown)
-        axes.invert_yaxis()
-        axes.set_xlabel("mean absolute gradient of the output w.r.t. the standardized input")
-        axes.spines[["top", "right"]].set_visible(False)
+    """Draw the mean absolute input gradient of each column as bars, the largest first."""
+    order = sorted(range(len(names)), key=lambda i: -influence[i])[:MAX_COLUMNS]
+    figure = _figure(6.5, 0.24 * len(order) + 0.9)
+    axes = figure.subplots()
+    axes.barh(range(len(order)), [influence[i] for i in order], color=ACCENT)
+    axes.set_yticks(range(len(order)), [shorten(names[i], 32) for i in order])
+    axes.invert_yaxis()
+    axes.set_xlabel("mean absolute gradient of the output w.r.t. the standardized input")
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def surface(at: list[float], losses: np.ndarray[Any, Any]) -> Figure:
-    """The loss over two random directions around the weights, which are in the middle."""
-    with matplotlib.rc_context(STYLE):
-        figure = _figure(5.6, 4.6)
-        axes = figure.subplots()
-        # Far off the loss grows by orders, near the weights by parts.
-        shown = np.log10(np.maximum(losses, 1e-12))
-        drawn = axes.contourf(at, at, shown.T, levels=24, cmap="viridis")
-        axes.contour(at, at, shown.T, levels=12, colors="white", linewidths=0.4, alpha=0.6)
-        axes.plot(0, 0, "o", color="white", mec=INK)
-        middle = losses[len(at) // 2, len(at) // 2]
-        axes.set_title(f"loss along two random directions; {middle:.4g} at the weights")
-        axes.set_xlabel("first direction (1: as long as the weights)")
-        axes.set_ylabel("second direction")
-        axes.set_aspect("equal")
-        figure.colorbar(drawn, ax=axes, label="log10 of the loss")
+@_styled
+def surface(steps: list[float], losses: Array) -> Figure:
+    """Draw losses (steps, steps) over two random directions; the weights are in the middle."""
+    figure = _figure(5.6, 4.6)
+    axes = figure.subplots()
+    # The loss grows by orders of magnitude far from the weights.
+    shown = np.log10(np.maximum(losses, 1e-12))
+    drawn = axes.contourf(steps, steps, shown.T, levels=24, cmap="viridis")
+    axes.contour(steps, steps, shown.T, levels=12, colors="white", linewidths=0.4, alpha=0.6)
+    axes.plot(0, 0, "o", color="white", mec=INK)
+    middle = losses[len(steps) // 2, len(steps) // 2]
+    axes.set_title(f"loss along two random directions; {middle:.4g} at the weights")
+    axes.set_xlabel("first direction (1: as long as the weights)")
+    axes.set_ylabel("second direction")
+    axes.set_aspect("equal")
+    figure.colorbar(drawn, ax=axes, label="log10 of the loss")
     return figure

@@ -1,104 +1,256 @@
-"""What `nnzoo inspect` and the report show of a trained network: the rows to look at, and the files."""
+"""Inspection of a network: which rows to look at, the figures and arrays of its inside, and their files."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from nnzoo import file_io
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.evaluation.diagnostics import spread_rows
-from nnzoo.inspect import draw, hidden
-from nnzoo.inspect.images import arrays, pictures
+from nnzoo.inspect import draw, internals
+from nnzoo.models.network import Network
+from nnzoo.predict.images import max_pixel_value
+from nnzoo.predict.predictions import predict_raw
 from nnzoo.runs.loaded_run import LoadedRun
+from nnzoo.text import list_some, shorten
 
-SHOWN = 10
-# Rows that averages over rows are about; of the loss surface, which takes 289 evaluations.
-LOOKED = 512
+Array = np.ndarray[Any, Any]
+
+MAX_INPUTS = 10
+# Rows of layer statistics and of the loss surface, which takes 289 evaluations.
+STATS_ROWS = 512
 SURFACE_ROWS = 256
 
 
-def split_to_look_at(dataset: Dataset, wanted: str = "test") -> str:
-    """The split wanted; the training rows where there is none."""
-    return wanted if wanted in dataset.splits else "train"
+@dataclass(frozen=True)
+class CaptionedFigure:
+    """A figure, the stem of its file's name, and a sentence on what it shows."""
+
+    stem: str
+    caption: str
+    figure: Figure
 
 
-def telling_rows(dataset: Dataset, split: str) -> Tensor:
-    """Rows of a split (int64) that show what there is: the first of each class, or evenly spaced; of a
-    table many, since one row tells little."""
+def available_split(dataset: Dataset, preferred: str = "test") -> str:
+    """Return the preferred split, or "train" if the data has no such split."""
+    return preferred if preferred in dataset.splits else "train"
+
+
+def representative_rows(dataset: Dataset, split: str) -> Tensor:
+    """Return rows of a split (int64): the first of each class, or evenly spaced ones; many of a table,
+    whose figures are means over rows."""
     rows = dataset.splits[split]
     if dataset.spec.input.kind == "table":
-        return spread_rows(len(rows), LOOKED, torch.device("cpu"))
+        return spread_rows(len(rows), STATS_ROWS, torch.device("cpu"))
     if dataset.spec.is_classification:
         targets = rows.targets()
-        found = [(targets == label).nonzero()[:1, 0] for label in range(len(dataset.spec.labels))]
-        return torch.cat(found)[:SHOWN]
-    return spread_rows(len(rows), SHOWN, torch.device("cpu"))
+        labels = range(len(dataset.spec.labels))
+        return torch.cat([(targets == i).nonzero()[:1, 0] for i in labels])[:MAX_INPUTS]
+    return spread_rows(len(rows), MAX_INPUTS, torch.device("cpu"))
 
 
-def choose_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
-    """The rows asked for, or telling ones; raises UsageError where there is no such row."""
+def select_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
+    """Return the requested rows, or representative ones; raises UsageError if there is no such row."""
     if not rows:
-        return telling_rows(dataset, split)
+        return representative_rows(dataset, split)
     length = len(dataset.splits[split])
-    wrong = [row for row in rows if not 0 <= row < length]
-    if wrong:
-        raise UsageError(f"--row {wrong[0]}: the {split} split has rows 0 to {length - 1}")
+    invalid = [row for row in rows if not 0 <= row < length]
+    if invalid:
+        raise UsageError(f"--row {invalid[0]}: the {split} split has rows 0 to {length - 1}")
     return torch.tensor(list(rows))
 
 
-def truth_of(dataset: Dataset, targets: Tensor) -> list[str]:
-    """Targets as text: labels, or the first numbers."""
+def format_targets(dataset: Dataset, targets: Tensor) -> list[str]:
+    """Return targets as text: labels, or the first values."""
     if dataset.spec.is_classification:
         return [dataset.spec.labels[int(label)] for label in targets]
     return [", ".join(f"{value:.4g}" for value in row[:3].tolist()) for row in targets]
 
 
-def write(
-    trained: LoadedRun,
+def format_predictions(
+    network: Network, raw: Tensor, targets: list[str] | None = None
+) -> list[tuple[str, bool]]:
+    """Return the prediction for each raw input in a line or two, with the target if it is known, and
+    whether it is correct as far as that is known."""
+    predictions = predict_raw(network, raw, {})
+    texts = []
+    for i, values in enumerate(predictions.values):
+        correct = True
+        if predictions.is_classification:
+            label = predictions.names[int(predictions.classes[i])]
+            text = f"{shorten(label, 16)} {float(values.max()):.0%}"
+            correct = targets is None or targets[i] == label
+        else:
+            text = list_some([f"{value:.4g}" for value in values.tolist()])
+        actual = f"\nactual {shorten(targets[i], 16)}" if targets else ""
+        texts.append((text + actual, correct))
+    return texts
+
+
+def make_figures(
+    network: Network, raw: Tensor, targets: list[str] | None = None
+) -> Iterator[CaptionedFigure]:
+    """Draw every figure that the network and its kind of input have.
+
+    raw: a few inputs (rows, ...) as `Network.predict` takes them; targets: their targets as text.
+    """
+    with torch.no_grad():
+        encoded = network.preprocess(raw)
+    hidden = internals.hidden_outputs(network, encoded)
+    kind = network.data_spec.input.kind
+    if kind == "image":
+        yield _overview(network, raw[:MAX_INPUTS], hidden, targets)
+    filters = internals.first_filters(network)
+    if filters is not None:
+        caption = "The weights of the first layer: what each unit looks for."
+        yield CaptionedFigure("filters", caption, draw.filters(_numpy(filters)))
+    for name, out in hidden.items():
+        if out.ndim == 4 and out[0, 0].numel() > 1:
+            caption = (
+                f"Layer '{name}' of the first input: all channels summed up, and each of them."
+            )
+            figure = draw.channels(name, _numpy(out[0]))
+            yield CaptionedFigure(f"layer-{name}", caption, figure)
+    gates = internals.gates(network, encoded)
+    maps = {
+        name: _numpy(hidden[name][0]).T
+        for name in internals.block_outputs(network, hidden)
+        if hidden[name].ndim == 3
+    }
+    if maps and not gates:
+        caption = "The channels of each layer over time, for the first input."
+        figure = draw.over_time(_numpy(encoded[0]), maps, "channels over time")
+        yield CaptionedFigure("channels", caption, figure)
+    for name, values in gates.items():
+        sequence = _numpy(internals.recurrent_input(network, encoded)[0])
+        first = {gate: _numpy(states[0]) for gate, states in values.items()}
+        noun = "gates and states" if len(first) > 1 else "states"
+        yield CaptionedFigure(
+            f"gates-{name.replace(' ', '-')}",
+            f"The {noun} of recurrent layer {name} over time, for the first input; one row per unit.",
+            draw.over_time(sequence, first, f"{network.config.model.name}, {name}"),
+        )
+    if kind == "table":
+        caption = "Mean absolute input gradient (saliency) of each column, over these rows."
+        gradient = internals.saliency(network, raw).abs().mean(0).tolist()
+        figure = draw.columns(_feature_names(network), gradient)
+        yield CaptionedFigure("columns", caption, figure)
+
+
+def _overview(
+    network: Network, raw: Tensor, hidden: dict[str, Tensor], targets: list[str] | None
+) -> CaptionedFigure:
+    """Draw each image with the summed channels of each block and the input gradient."""
+    columns: dict[str, list[Array]] = {}
+    for name in internals.block_outputs(network, hidden):
+        out = hidden[name][: len(raw)]
+        shape = "×".join(map(str, out.shape[1:]))
+        if out.ndim == 4:
+            columns[f"{name}\nsum of {out.shape[1]}"] = list(map(_numpy, out.sum(1)))
+        elif out.ndim == 3:  # states, with time downwards as an image is read
+            columns[f"{name}\n{shape}"] = list(map(_numpy, out))
+        else:
+            columns[f"{name}\n{shape} units"] = [_as_square(_numpy(units)) for units in out]
+    max_value = max_pixel_value(network)
+    gradient = internals.saliency(network, raw).abs().amax(1)
+    figure = draw.overview(
+        [draw.to_display(image, max_value) for image in raw],
+        columns,
+        list(map(_numpy, gradient)),
+        format_predictions(network, raw, targets and targets[: len(raw)]),
+    )
+    has_maps = any(out.ndim == 4 for out in hidden.values())
+    layers = (
+        "all channels of each hidden layer summed up into one grey picture"
+        if has_maps
+        else "what each hidden layer makes of it"
+    )
+    caption = f"Each input, {layers}, and the input gradient (saliency): which pixels matter most."
+    return CaptionedFigure("sheet", caption, figure)
+
+
+def make_arrays(network: Network, raw: Tensor) -> dict[str, Array]:
+    """Return the values behind the figures: "input", "gradient", "sum/<layer>" and "layer/<layer>"
+    (rows, ...), "gates/<layer>/<gate>" (rows, time, units)."""
+    with torch.no_grad():
+        encoded = network.preprocess(raw)
+    hidden = internals.hidden_outputs(network, encoded)
+    tensors: dict[str, Tensor] = {"input": raw, "gradient": internals.saliency(network, raw)}
+    tensors |= {f"layer/{name}": out for name, out in hidden.items()}
+    tensors |= {f"sum/{name}": out.sum(1) for name, out in hidden.items() if out.ndim == 4}
+    for name, values in internals.gates(network, encoded).items():
+        tensors |= {f"gates/{name}/{gate}": states for gate, states in values.items()}
+    return {name: _numpy(tensor) for name, tensor in tensors.items()}
+
+
+def write_figures(
+    run: LoadedRun,
     raw: Tensor,
-    truth: list[str] | None,
+    targets: list[str] | None,
     folder: Path,
     surface: str | None = None,
 ) -> list[tuple[Path, str]]:
-    """Write every picture of some raw inputs as PNG, and the numbers behind them as arrays.npz; returns
-    each file with what it shows.
+    """Write every figure of some raw inputs as PNG, and the values behind them as arrays.npz; returns
+    each file with its caption.
 
-    surface: the split whose loss is drawn around the weights too. Raises CheckpointError where the
-    folder cannot be written.
+    surface: the split of the loss surface, if it is drawn too. Raises CheckpointError if the folder
+    cannot be written.
     """
-    network = trained.network
-    written = []
+    files: list[tuple[Path, str]] = []
+
+    def write(name: str, content: bytes, caption: str) -> None:
+        file_io.write(folder / name, content)
+        files.append((folder / name, caption))
+
     if folder.is_symlink():
         raise CheckpointError(f"{folder} is a link; name where to write with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for picture in pictures(network, raw, truth):
-            path = folder / f"{picture.stem}.png"
-            file_io.write(path, draw.png(picture.figure))
-            written.append((path, picture.caption))
+        for figure in make_figures(run.network, raw, targets):
+            write(f"{figure.stem}.png", draw.png(figure.figure), figure.caption)
         if surface is not None:
-            split = trained.prepared(surface)
-            rows = spread_rows(len(split), SURFACE_ROWS, network.device)
-            at, losses = hidden.loss_surface(network, split, rows)
-            path = folder / "surface.png"
-            file_io.write(path, draw.png(draw.surface(at, losses.cpu().numpy())))
-            written.append((path, "The loss along two random directions around the weights."))
-        path = folder / "arrays.npz"
-        values: dict[str, Any] = arrays(network, raw)
-        file = io.BytesIO()
-        np.savez_compressed(file, **values)
-        file_io.write(path, file.getvalue())
-        written.append((path, "The numbers behind the pictures."))
+            split = run.prepared(surface)
+            rows = spread_rows(len(split), SURFACE_ROWS, run.network.device)
+            steps, losses = internals.loss_surface(run.network, split, rows)
+            png = draw.png(draw.surface(steps, losses.cpu().numpy()))
+            write("surface.png", png, "The loss along two random directions around the weights.")
+        content = io.BytesIO()
+        arrays: dict[str, Any] = make_arrays(run.network, raw)
+        np.savez_compressed(content, **arrays)
+        write("arrays.npz", content.getvalue(), "The numbers behind the pictures.")
     except OSError as error:
         raise CheckpointError(
             f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out"
         ) from None
-    return written
+    return files
+
+
+def _feature_names(network: Network) -> list[str]:
+    """Return the features that the network sees: columns of numbers, then one per category."""
+    columns = network.data_spec.columns
+    names = [column.name for column in columns if column.categories is None]
+    for column in columns:
+        names += [f"{column.name} = {category}" for category in column.categories or []]
+    return names
+
+
+def _as_square(units: Array) -> Array:
+    """Arrange units (count,) row by row in a square, padded with nan."""
+    width = int(np.ceil(np.sqrt(len(units))))
+    padded = np.full(width * int(np.ceil(len(units) / width)), np.nan)
+    padded[: len(units)] = units
+    return padded.reshape(-1, width)
+
+
+def _numpy(tensor: Tensor) -> Array:
+    return tensor.detach().cpu().numpy()

@@ -1,5 +1,4 @@
-"""Predictions for new data: pictures, rows of a table, sequences, and the future of a series.
+"""Predictions for new data: images, rows of a table, sequences, and forecasts of series.
 
-Everything here yields `Predictions`, some inputs at a time, so that a million rows or pictures take no
-more memory than a few.
+Everything here yields `Predictions` in batches, so that a million inputs take no more memory than a few.
 """

@@ -1,4 +1,4 @@
-"""Predictions for picture files."""
+"""Predictions for image files and folders of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,131 +18,137 @@ from nnzoo.data.image_files.folder_tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.models.network import Network
+from nnzoo.predict.predictions import (
+    Predictions,
+    batch_size,
+    describe_expected_input,
+    predict_raw,
+)
 from nnzoo.text import list_some, plural
 
-if TYPE_CHECKING:
-    pass
-from nnzoo.predict.predictions import Predictions, answer, reads, rows_at_once
-
-# A picture of a phone is decoded in 0.1 s, most of it without Python's lock.
+# Decoding a photo takes 0.1 s, most of it without Python's lock.
 DECODERS = min(8, os.cpu_count() or 1)
 
 
-def read_picture(network: Network, file: str | Path, facts: DecodeFacts | None = None) -> Tensor:
-    """A picture file as the network reads it: uint8 (channels, height, width); facts: filled by
-    decoding. Raises DataError."""
+def read_image(network: Network, file: str | Path, facts: DecodeFacts | None = None) -> Tensor:
+    """Decode an image file to uint8 (channels, height, width) as the network reads it.
+
+    facts: filled by decoding. Raises DataError.
+    """
     if network.data_spec.input.kind != "image":
-        raise DataError(f"{file}: this network reads {reads(network)}")
+        raise DataError(f"{file}: this network reads {describe_expected_input(network)}")
     channels, height, width = network.data_spec.input.shape
     if channels not in (1, 3):
-        raise DataError(f"pictures have 1 or 3 channels; this network reads {channels}")
-    image = decode_in_turn(file, height, width, channels == 3, _bits(network), facts)
-    top = levels(network)
-    if top != 255:
-        image = np.round(image * (top / 255)).astype(np.uint8)
-    return torch.tensor(image)  # a copy: Pillow's own may not be written to
+        raise DataError(f"images have 1 or 3 channels; this network reads {channels}")
+    image = decode_in_turn(file, height, width, channels == 3, _gray_bits(network), facts)
+    max_value = max_pixel_value(network)
+    if max_value != 255:
+        image = np.round(image * (max_value / 255)).astype(np.uint8)
+    return torch.tensor(image)  # a copy: Pillow's memory is read-only
 
 
-def predict_pictures(network: Network, paths: list[str]) -> Iterator[Predictions]:
-    """A picture that cannot be read is an error of its `Predictions`; all others are answered."""
+def predict_images(network: Network, paths: list[str]) -> Iterator[Predictions]:
+    """Predict image files and the images in folders; one that cannot be read is among the `errors`."""
+    animated: list[str] = []
+    dark: list[str] = []
+    floats: list[str] = []
 
     def decode(file: str) -> Tensor | str:
         facts = DecodeFacts()
         try:
-            image = read_picture(network, file, facts)
+            image = read_image(network, file, facts)
         except DataError as error:
             return str(error)
         if facts.animated:
             animated.append(file)
         if isinstance(facts.largest, float):
             floats.append(file)
-        if facts.largest and as_eight_bits(facts.largest, _bits(network)) < 1:
+        if facts.largest and as_eight_bits(facts.largest, _gray_bits(network)) < 1:
             dark.append(file)
         return image
 
-    animated: list[str] = []
-    dark: list[str] = []
-    floats: list[str] = []
     folders = {path: scan(path) for path in paths if os.path.isdir(path)}
     files = chain.from_iterable(
         folders[path].walk() if path in folders else [path] for path in paths
     )
     brightness = _Brightness(network)
     with ThreadPoolExecutor(DECODERS) as pool:
-        while batch := list(islice(files, rows_at_once(network))):
+        while batch := list(islice(files, batch_size(network))):
             # Pillow warns of odd metadata and of sizes that are refused.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = list(pool.map(decode, batch))
-            images = [image for image in found if isinstance(image, Tensor)]
+                decoded = list(pool.map(decode, batch))
+            images = [x for x in decoded if isinstance(x, Tensor)]
             raw = torch.stack(images) if images else torch.zeros(0, dtype=torch.uint8)
-            brightness.add(raw)
-            read = [f for f, image in zip(batch, found, strict=True) if isinstance(image, Tensor)]
-            answers = answer(network, raw, {"file": read})
-            answers.errors += [reason for reason in found if isinstance(reason, str)]
-            yield answers
+            brightness.update(raw)
+            files_read = [f for f, x in zip(batch, decoded, strict=True) if isinstance(x, Tensor)]
+            predictions = predict_raw(network, raw, {"file": files_read})
+            predictions.errors += [x for x in decoded if isinstance(x, str)]
+            yield predictions
     notes = [note for folder in folders.values() for note in folder.all_left_out().notes()]
     if animated:
-        count = plural(len(animated), "picture has", "pictures have")
-        notes.append(
-            f"{count} several frames or pages, the first is used ({list_some(sorted(animated))})"
-        )
+        count = plural(len(animated), "image has", "images have")
+        files_shown = list_some(sorted(animated))
+        notes.append(f"{count} several frames or pages, the first is used ({files_shown})")
     if floats:
-        count = plural(len(floats), "picture has", "pictures have")
-        notes.append(f"{count} floating-point values ({list_some(sorted(floats), 1)}), read as in training "
-                     "or by their largest value")  # fmt: skip
+        notes.append(
+            f"{plural(len(floats), 'image has', 'images have')} floating-point values "
+            f"({list_some(sorted(floats), 1)}), read as in training or by their largest value"
+        )
     if dark:
-        notes.append(f"{plural(len(dark), 'picture')} with values far below those of training come out "
-                     f"black ({list_some(sorted(dark))})")  # fmt: skip
-    yield answers.only(notes + brightness.notes())
+        notes.append(
+            f"{plural(len(dark), 'image')} with values far below those of training come out black "
+            f"({list_some(sorted(dark))})"
+        )
+    yield predictions.empty_with_notes(notes + brightness.notes())
 
 
-def _bits(network: Network) -> int:
-    """The bits of grey pictures with more than 8, as training pictures were decoded."""
+def _gray_bits(network: Network) -> int:
+    """Return the bit depth to which gray images of more than 8 bits are scaled, as in training."""
     bits = network.data_spec.bits
     if bits != UNIT_RANGE and not 8 <= bits <= 32:
-        raise CheckpointError(f"the checkpoint has grey values of {bits} bits")
+        raise CheckpointError(f"the checkpoint has gray values of {bits} bits")
     return bits
 
 
-def levels(network: Network) -> int:
-    """What a white pixel of the network's images is; black is 0."""
-    top = network.data_spec.max_pixel_value
-    if not 1 <= top <= 255:
-        raise CheckpointError(f"the checkpoint has images of {top} levels")
-    return top
+def max_pixel_value(network: Network) -> int:
+    """Return the value of a white pixel of the network's images; black is 0."""
+    value = network.data_spec.max_pixel_value
+    if not 1 <= value <= 255:
+        raise CheckpointError(f"the checkpoint has images of {value} levels")
+    return value
 
 
 class _Brightness:
-    """Whether pictures are as bright as those of training.
+    """Compare the brightness of images with that of the training images.
 
-    They are not where their mean lies over two spreads of the training pixels away, or on the other
-    side of mid-grey where training's lies clearly off it: digits of dark ink on light paper, for a
-    network that learned light ones on dark, lie one spread away.
+    It differs if the mean is more than two standard deviations of the training pixels away, or on the
+    other side of mid-gray when the training mean is clearly off it: scans of dark ink on paper are one
+    standard deviation away from MNIST's light digits on black.
     """
 
     def __init__(self, network: Network) -> None:
         scale = network.preprocess.get_submodule("scale")
         assert isinstance(scale, Scale)
-        self.levels = levels(network)
-        self.known = scale.how == "standardize"
-        self.mean, self.spread = float(scale.shift.mean()), float(scale.spread.mean())
+        self.max_value = max_pixel_value(network)
+        self.is_known = scale.how == "standardize"
+        self.mean, self.std = float(scale.shift.mean()), float(scale.spread.mean())
         self.total, self.count = 0, 0
 
-    def add(self, images: Tensor) -> None:
+    def update(self, images: Tensor) -> None:
         self.total += int(images.sum(dtype=torch.int64))
         self.count += images.numel()
 
     def notes(self) -> list[str]:
-        if not self.known or not self.count:
+        if not self.is_known or not self.count:
             return []
-        mean, middle = self.total / self.count, self.levels / 2
-        off = self.mean - middle
-        inverted = abs(off) > self.spread / 2 and off * (mean - middle) < 0
-        if abs(mean - self.mean) <= 2 * self.spread and not inverted:
+        mean, mid_gray = self.total / self.count, self.max_value / 2
+        offset = self.mean - mid_gray
+        is_inverted = abs(offset) > self.std / 2 and offset * (mean - mid_gray) < 0
+        if abs(mean - self.mean) <= 2 * self.std and not is_inverted:
             return []
         return [
-            f"the pictures are much {'brighter' if mean > self.mean else 'darker'} than those of "
-            f"training (mean {mean / self.levels:.2f} against {self.mean / self.levels:.2f}; black is "
-            "0, white 1): are they inverted, ink dark on light against light on dark?"
+            f"the images are much {'brighter' if mean > self.mean else 'darker'} than those of "
+            f"training (mean {mean / self.max_value:.2f} against {self.mean / self.max_value:.2f}; black "
+            "is 0, white 1): are they inverted, ink dark on light against light on dark?"
         ]

@@ -1,176 +1,211 @@
-"""What a network says of some inputs, and what it reads."""
+"""Predictions of a network: classes with their probabilities, or values; for raw inputs or for a split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import wraps
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nnzoo.data.dataset import Split
 from nnzoo.data.image_files.folder_tree import EXTENSIONS
-from nnzoo.evaluation.evaluate import eval_batch_size
+from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
+from nnzoo.evaluation.tasks import Regression
 from nnzoo.models.network import Network
-from nnzoo.text import shorten
+from nnzoo.text import list_some, shorten
 
 if TYPE_CHECKING:
     import pandas
 
-_P = ParamSpec("_P")
-# So many columns, or values of one, are named in a message.
-SHOWN = 3
+Array = np.ndarray[Any, Any]
 
 
 @dataclass
 class Predictions:
-    """What the network says of some inputs, in their order.
+    """Predictions for some inputs, in their order.
 
-    names: the classes, or the targets. numbers: (inputs, names), probabilities float32 or values in
-    the targets' own units float64. places: which input each is, a list a column, of file, row,
-    window, group, step and time those that apply. errors: of each input that could not be read, the
-    reason. notes: what should be known of the inputs so far.
+    names: the classes, or the targets. values: (inputs, names), probabilities float32 or values in
+    original units float64. index: columns that identify the inputs: file, row, window, group, step and
+    time, as far as they apply. targets: where known, the actual classes (inputs,) int64 or values
+    (inputs, names). errors: a line for each input that could not be read. notes: lines for the user.
     """
 
     names: list[str]
     is_classification: bool
-    numbers: np.ndarray
-    places: dict[str, list[Any]]
+    values: Array
+    index: dict[str, list[Any]] = field(default_factory=dict)
+    targets: Array | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.values)
+
+    @property
+    def numbers(self) -> Array:
+        """`values`, under the name that it had up to 0.3."""
+        return self.values
+
+    @property
+    def classes(self) -> Array:
+        """The most probable class of each input (inputs,) int64, the first one of equals."""
+        return self.values.argmax(1)
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest class of each input; of equal ones the first, empty where the network's answer
-        is nan."""
-        best = self.numbers.argmax(1)
-        known = ~np.isnan(self.numbers).any(1)
-        return [self.names[i] if ok else "" for i, ok in zip(best, known, strict=True)]
+        """The name of the most probable class of each input; empty if a probability is nan."""
+        is_nan = np.isnan(self.values.sum(1))
+        return ["" if nan else self.names[i] for i, nan in zip(self.classes, is_nan, strict=True)]
 
-    def to_frame(self) -> pandas.DataFrame:
-        """One row per input, as in the CSV of `nnzoo predict`: where it is, the likeliest class with
-        its probability and those of all classes (p_NAME), or the values."""
-        import pandas
+    @property
+    def confidence(self) -> Array:
+        """The probability of the most probable class (inputs,)."""
+        return self.values.max(1, initial=0)
 
-        columns: dict[str, Any] = dict(self.places)
-        values = self.numbers.T
-        if self.is_classification:
-            columns |= {"prediction": self.labels, "probability": self.numbers.max(1, initial=0)}
-            columns |= {f"p_{name}": value for name, value in zip(self.names, values, strict=True)}
-        else:
-            columns |= dict(zip(self.value_columns, values, strict=True))
-        return pandas.DataFrame(columns)
+    @property
+    def most_confident_errors(self) -> Array:
+        """The rows (int64) of wrong classes, the most confident first."""
+        rows = np.flatnonzero(self.classes != self.targets)
+        return rows[np.argsort(-self.confidence[rows], kind="stable")]
+
+    @property
+    def largest_errors(self) -> Array:
+        """All rows (int64), that with the largest error first; several outputs are made comparable by
+        the standard deviation of their targets."""
+        assert self.targets is not None
+        std = self.targets.std(0)
+        error = np.abs(self.values - self.targets) / np.where(std > 0, std, 1.0)
+        return np.argsort(-error.max(1), kind="stable")
 
     @property
     def value_columns(self) -> list[str]:
-        """The columns of values: a target called "row" must not hide the row's number."""
-        return [f"predicted_{name}" if name in self.places else name for name in self.names]
+        """The columns of values: a target called "row" must not hide the index of that name."""
+        return [f"predicted_{name}" if name in self.index else name for name in self.names]
 
-    def only(self, notes: list[str]) -> Predictions:
-        """These notes, and no answers."""
-        places: dict[str, list[Any]] = {name: [] for name in self.places}
-        return Predictions(
-            self.names, self.is_classification, self.numbers[:0], places, notes=notes
+    def columns(self, format_value: Callable[[float], Any] | None = None) -> dict[str, Any]:
+        """Return the columns of the CSV of `nnzoo predict`: the index, then the class with its
+        probability and those of all classes (p_NAME), or the values. format_value: applied to each
+        value; default: columns of values are arrays."""
+
+        def column(values: Array) -> Any:
+            return values if format_value is None else [format_value(v) for v in values.tolist()]
+
+        values = [column(values) for values in self.values.T]
+        if not self.is_classification:
+            return self.index | dict(zip(self.value_columns, values, strict=True))
+        columns = {"prediction": self.labels, "probability": column(self.confidence)}
+        columns |= {f"p_{name}": p for name, p in zip(self.names, values, strict=True)}
+        return self.index | columns
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a DataFrame with the columns of the CSV of `nnzoo predict`, one row per input."""
+        import pandas
+
+        return pandas.DataFrame(self.columns())
+
+    def empty_with_notes(self, notes: list[str]) -> Predictions:
+        """Return predictions of the same form for no inputs, with notes."""
+        index: dict[str, list[Any]] = {name: [] for name in self.index}
+        return Predictions(self.names, self.is_classification, self.values[:0], index, notes=notes)
+
+    @classmethod
+    def concat(cls, batches: Iterable[Predictions]) -> Predictions:
+        """Join batches to one."""
+        parts = list(batches)
+        return cls(
+            parts[0].names,
+            parts[0].is_classification,
+            np.concatenate([part.values for part in parts]),
+            {key: list(chain(*(part.index[key] for part in parts))) for key in parts[0].index},
+            errors=[error for part in parts for error in part.errors],
+            notes=[note for part in parts for note in part.notes],
         )
 
 
-def joined(pieces: Iterable[Predictions]) -> Predictions:
-    """All of them as one."""
-    parts = list(pieces)
-    places = {
-        name: list(chain.from_iterable(part.places[name] for part in parts))
-        for name in parts[0].places
-    }
-    return Predictions(
-        parts[0].names,
-        parts[0].is_classification,
-        np.concatenate([part.numbers for part in parts]),
-        places,
-        [error for part in parts for error in part.errors],
-        [note for part in parts for note in part.notes],
-    )
-
-
-def forecasts(network: Network) -> bool:
-    """Whether it continues series."""
+def is_forecaster(network: Network) -> bool:
+    """Whether the network continues series."""
     return network.data_spec.task == "forecasting"
 
 
-def reads(network: Network) -> str:
-    """What files the network reads, in words."""
-    kind, shape = network.data_spec.input.kind, network.data_spec.input.shape
-    if kind == "image":
-        return f"pictures ({', '.join(each[1:] for each in EXTENSIONS)}) and folders of them"
-    names = network.data_spec.column_names
-    shown = ", ".join(map(shorten, names[:8])) + (", …" if len(names) > 8 else "")
+def describe_expected_input(network: Network) -> str:
+    """Name the files that the network reads."""
+    spec = network.data_spec
+    if spec.input.kind == "image":
+        return f"images ({', '.join(suffix[1:] for suffix in EXTENSIONS)}) and folders of them"
+    names = spec.column_names
+    shown = list_some([shorten(name) for name in names], 8)
     columns = f" with the column{'s' * (len(names) != 1)} {shown}" if names else ""
-    if kind == "table":
+    if spec.input.kind == "table":
         return f"tables: CSV or Parquet files{columns}"
-    if forecasts(network):
+    if is_forecaster(network):
         return f"the past of a series: CSV or Parquet files{columns}"
-    return f"sequences: CSV or Parquet files of {shape[0]:,} time steps{columns}"
+    return f"sequences: CSV or Parquet files of {spec.input.shape[0]:,} time steps{columns}"
 
 
-def rows_at_once(network: Network) -> int:
-    """As many as `evaluate` takes, so that sums are rounded alike."""
-    preprocess = network.preprocess
-    is_image = preprocess.input_spec.kind == "image"
-    return eval_batch_size((preprocess.input_spec if is_image else preprocess.output_spec).size)
+def batch_size(network: Network) -> int:
+    """Return the batch size of predictions, which is that of `evaluate`, so that sums round alike."""
+    is_image = network.preprocess.input_spec.kind == "image"
+    spec = network.preprocess.input_spec if is_image else network.preprocess.output_spec
+    return eval_batch_size(spec.size)
 
 
 @torch.no_grad()
-def numbers(network: Network, raw: Tensor) -> np.ndarray:
-    """`Network.predict` batch by batch, in evaluation mode: (rows, outputs)."""
-    was_training = network.training
+def predict_values(network: Network, raw: Tensor) -> Array:
+    """Run `Network.predict` batch by batch in evaluation mode; returns (rows, outputs)."""
+    task, was_training = network.task, network.training
     network.eval()
     try:
-        pieces = raw.split(rows_at_once(network)) if len(raw) else []
-        answers = [network.predict(piece.to(network.device)).cpu() for piece in pieces]
+        batches = raw.split(batch_size(network)) if len(raw) else []
+        values = [network.predict(batch.to(network.device)).cpu() for batch in batches]
     finally:
         network.train(was_training)
-    return (
-        torch.cat(answers).numpy()
-        if answers
-        else np.zeros(
-            (0, network.task.outputs), np.float32 if network.task.is_classification else np.float64
-        )
+    if not values:
+        return np.zeros((0, task.outputs), np.float32 if task.is_classification else np.float64)
+    return torch.cat(values).numpy()
+
+
+def predict_raw(network: Network, raw: Tensor, index: dict[str, list[Any]]) -> Predictions:
+    """Predict raw inputs (rows, ...) as `Network.predict` takes them."""
+    task = network.task
+    values = predict_values(network, raw)
+    return Predictions(list(task.names), task.is_classification, values, index)
+
+
+@torch.no_grad()
+def predict_split(network: Network, split: Split) -> Predictions:
+    """Predict every row of a prepared split, in order, with its targets in original units."""
+    task, was_training = network.task, network.training
+    values, targets = [], []
+    for output, target in iter_outputs(network, split, network.device):
+        values.append(task.postprocess(output).cpu())
+        targets.append((task.unscaled(target) if isinstance(task, Regression) else target).cpu())
+    network.train(was_training)
+    return Predictions(
+        list(task.names),
+        task.is_classification,
+        torch.cat(values).numpy(),
+        targets=torch.cat(targets).numpy(),
     )
 
 
-def notes_nan(function: Callable[_P, Iterator[Predictions]]) -> Callable[_P, Iterator[Predictions]]:
-    """Decorate what gives answers: at their end a note says how many are nan."""
-
-    @wraps(function)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Iterator[Predictions]:
-        return _with_nan_noted(function(*args, **kwargs))
-
-    return wrapped
-
-
-def _with_nan_noted(pieces: Iterator[Predictions]) -> Iterator[Predictions]:
-    count, total, places = 0, 0, ""
+def note_nan(batches: Iterator[Predictions]) -> Iterator[Predictions]:
+    """Pass batches on; a note at the end says how many predictions are nan."""
+    count, total, where = 0, 0, ""
     last: Predictions | None = None
-    for piece in pieces:
-        yield piece
-        bad = np.isnan(piece.numbers).any(1)
-        if bad.any() and not count:
-            row = int(bad.argmax())
-            places = ", ".join(f"{name} {values[row]}" for name, values in piece.places.items())
-        count, total, last = count + int(bad.sum()), total + len(piece), piece
+    for batch in batches:
+        yield batch
+        is_nan = np.isnan(batch.values).any(1)
+        if is_nan.any() and not count:
+            row = int(is_nan.argmax())
+            where = ", ".join(f"{name} {column[row]}" for name, column in batch.index.items())
+        count, total, last = count + int(is_nan.sum()), total + len(batch), batch
     if count and last is not None:
         note = (
-            f"{count:,} of {total:,} answers are not numbers (nan), the first: {places}; the inputs are "
+            f"{count:,} of {total:,} answers are not numbers (nan), the first: {where}; the inputs are "
             "far from those of training, or the weights are"
         )
-        yield last.only([note])
-
-
-def answer(network: Network, raw: Tensor, places: dict[str, list[Any]]) -> Predictions:
-    task = network.task
-    return Predictions(list(task.names), task.is_classification, numbers(network, raw), places)
+        yield last.empty_with_notes([note])

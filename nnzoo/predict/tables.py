@@ -1,7 +1,8 @@
-"""Predictions for rows of tables, and for sequences, each a table of its own."""
+"""Predictions for rows of tables, and for sequences, each of which is a table of its own."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from nnzoo.data.columns.labels import LabelIndex
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.data.table_files.table_io import (
@@ -19,68 +21,69 @@ from nnzoo.data.table_files.table_io import (
     read_table,
     without_stray_rows,
 )
-from nnzoo.data.tables import encode_columns
+from nnzoo.data.tables import category_codes, encode_columns
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
-from nnzoo.predict.new_values import NewValues
-from nnzoo.predict.predictions import Predictions, answer, rows_at_once
-from nnzoo.text import shorten
+from nnzoo.predict.predictions import Predictions, batch_size, predict_raw
+from nnzoo.text import list_some, shorten
 
 if TYPE_CHECKING:
     import pandas
 
 RESERVED = ("file", "row", "prediction", "probability")
+# Columns, and values of one, that a note names.
+SHOWN = 3
 
 
 def predict_tables(
     network: Network, paths: list[str], keep: Sequence[str] = ()
 ) -> Iterator[Predictions]:
-    """Predictions for the rows of some files; keep: columns that are carried along."""
-    seen = NewValues()
+    """Predict the rows of files. keep: columns that are carried along."""
+    values = NewValues()
     notes: list[str] = []
     for path in paths:
-        for table in read_pieces(path, reading_of(network), "INPUT"):
+        for table in read_pieces(path, read_options(network), "INPUT"):
             frame = table.frame
-            strays: list[str] = []
+            stray_notes: list[str] = []
             if len(frame) and frame.index[0] == 0:
-                # A row at the end may be asked for; its words are told as values never seen.
-                frame, strays = without_stray_rows(frame, table.named, below=False)
-            answers = answer_rows(network, frame, path, seen, keep)
-            of_table = [*table.notes, *strays]
+                # Rows at the end stay: they may be asked for, and their words are noted as new values.
+                frame, stray_notes = without_stray_rows(frame, table.named, below=False)
+            predictions = predict_rows(network, frame, path, values, keep)
+            of_table = [*table.notes, *stray_notes]
             notes += [f"{path}: {note}" if len(paths) > 1 else note for note in of_table]
             if len(paths) > 1:
-                answers.places = {"file": [path] * len(answers)} | answers.places
-            yield answers
-    yield answers.only(notes + seen.notes())
+                predictions.index = {"file": [path] * len(predictions)} | predictions.index
+            yield predictions
+    yield predictions.empty_with_notes(notes + values.notes())
 
 
-def reading_of(network: Network) -> ReadOptions:
-    """How files of new data are read: as the training file was, where there is one.
+def read_options(network: Network) -> ReadOptions:
+    """Return how files of new data are read: as the training file was, if there is one.
 
-    They name their columns if it did; "auto" delimiter, encoding and skip_rows are found anew.
+    They have a header if it had one; "auto" delimiter, encoding and skip_rows are detected anew.
     """
-    options = ReadOptions.of(
-        network.config.data, keep_words=network.data_spec.input.kind == "table"
-    )
-    if options.header != "auto" or not hasattr(network.config.data, "header"):
+    data, spec = network.config.data, network.data_spec
+    options = ReadOptions.of(data, keep_words=spec.input.kind == "table")
+    if options.header != "auto" or not hasattr(data, "header"):
         return options
-    named = network.data_spec.header
-    if named is None:
-        named = not all(map(str.isdecimal, _names(network)))
-    return replace(options, header=named)
+    by_position = all(map(str.isdecimal, _names_in_file(network)))
+    return replace(options, header=not by_position if spec.header is None else spec.header)
 
 
-def _names(network: Network) -> list[str]:
-    """The columns that the network reads, and the target's where it is in the same file."""
+def _names_in_file(network: Network) -> list[str]:
+    """Return the columns that the network reads, and the target's if it is in the same file."""
     spec = network.data_spec
     return [*spec.column_names, *([] if spec.target is None else [spec.target])]
 
 
-def answer_rows(
-    network: Network, frame: pandas.DataFrame, source: str, seen: NewValues,
+def predict_rows(
+    network: Network,
+    frame: pandas.DataFrame,
+    source: str,
+    values: NewValues,
     keep: Sequence[str] = (),
-) -> Predictions:  # fmt: skip
-    """Predictions for the rows of a table, whose values are added to `seen`."""
+) -> Predictions:
+    """Predict the rows of a table and count its new values in `values`."""
     columns = network.data_spec.columns
     index: dict[str, list[Any]] = {"row": [int(i) + 1 for i in frame.index]}
     for column in keep:
@@ -90,16 +93,16 @@ def answer_rows(
         if name in RESERVED or name.startswith("p_"):
             raise UsageError(f"--keep: '{name}' is the name of a column of the predictions")
         index[name] = [None if value is None else str(value) for value in to_text(frame[name])]
-    frame = _with_target(network, frame)
+    frame = _number_as_in_training(network, frame)
     raw = encode_columns(frame, columns, source)
-    seen.add(frame, columns, raw)
-    return answer(network, raw, index)
+    values.add(frame, columns, raw)
+    return predict_raw(network, raw, index)
 
 
-def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
-    """Columns that go by their positions, numbered as in the training file: where one is lacking it
-    is the target, and what stands behind it moves up."""
-    spec, names = network.data_spec, _names(network)
+def _number_as_in_training(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Number columns without names as in the training file: if there is one less, the target is
+    missing, and those after it move up."""
+    spec, names = network.data_spec, _names_in_file(network)
     by_position = numbered(frame) and all(map(str.isdecimal, names)) and spec.header is None
     if spec.target is None or not by_position:
         return frame
@@ -111,19 +114,19 @@ def _with_target(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def predict_sequences(network: Network, paths: list[str]) -> Iterator[Predictions]:
+    """Predict files with one sequence each."""
     files = iter(paths)
-    while batch := list(islice(files, rows_at_once(network))):
-        found = [
+    while batch := list(islice(files, batch_size(network))):
+        sequences = [
             read_sequence(network, read_table(path, key="INPUT").frame, path) for path in batch
         ]
-        yield answer(network, torch.stack(found), {"file": batch})
+        yield predict_raw(network, torch.stack(sequences), {"file": batch})
 
 
 def read_sequence(network: Network, frame: pandas.DataFrame, source: str) -> Tensor:
-    """One sequence, (time, features) float64."""
+    """Return one sequence, (time, features) float64; raises DataError for missing values."""
     steps, features = network.data_spec.input.shape
-    names = network.data_spec.column_names
-    names = names or [str(i) for i in range(features)]
+    names = network.data_spec.column_names or [str(i) for i in range(features)]
     if numbered(frame) and len(frame.columns) == len(names):
         frame = frame.set_axis(names, axis=1)
     raw = encode_columns(frame, [ColumnSpec(name) for name in names], source)
@@ -133,3 +136,61 @@ def read_sequence(network: Network, frame: pandas.DataFrame, source: str) -> Ten
         row, column = raw.isnan().nonzero()[0].tolist()
         raise DataError(f"{source}: '{shorten(names[column])}' is missing in data row {row + 1}")
     return raw
+
+
+class NewValues:
+    """Counts of values that training did not have, over all files, by column: unseen categories,
+    other spellings, words that count as missing, and missing values that are filled."""
+
+    def __init__(self) -> None:
+        self.unseen: dict[str, Counter[str]] = {}
+        self.spellings: dict[str, Counter[str]] = {}
+        self.words: dict[str, Counter[str]] = {}
+        self.filled: Counter[str] = Counter()
+
+    def add(self, frame: pandas.DataFrame, columns: list[ColumnSpec], raw: Tensor) -> None:
+        """Count the values of a frame. raw: its rows (rows, columns) as the network reads them."""
+        for i, column in enumerate(columns):
+            name, values = column.name, frame[column.name]
+            if column.categories is not None:
+                self._count(self.unseen, name, values[category_codes(values, column)[1]])
+                index = LabelIndex(column.categories)
+                texts = to_text(values)
+                unique = texts.dropna().unique()
+                respelled = [t for t in unique if t not in index.codes and index.code(t) >= 0]
+                self._count(self.spellings, name, texts[texts.isin(respelled)])
+                continue
+            missing = raw[:, i].isnan().numpy()
+            if missing.any():
+                self.filled[name] += int(missing.sum())
+                self._count(self.words, name, values[missing & values.notna().to_numpy()])
+
+    @staticmethod
+    def _count(counts: dict[str, Counter[str]], name: str, values: pandas.Series) -> None:
+        if len(values):
+            counts.setdefault(name, Counter()).update(to_text(values))
+
+    def notes(self) -> list[str]:
+        """Return a line for each sort of new values."""
+        sorts = (
+            ("values that training never saw count as missing", self.unseen),
+            ("typed otherwise than in training, and read alike", self.spellings),
+            ("words that count as missing", self.words),
+        )
+        notes = [f"{text}: {_list_columns(counts)}" for text, counts in sorts if counts]
+        if self.filled:
+            filled = {name: Counter({"": rows}) for name, rows in self.filled.items()}
+            notes.append(f"missing values filled as in training: {_list_columns(filled)}")
+        return notes
+
+
+def _list_columns(counts: dict[str, Counter[str]]) -> str:
+    """List columns with their number of values and, if not empty, the first values."""
+    columns = []
+    for name, values in list(counts.items())[:SHOWN]:
+        shown = list_some([shorten(value) for value in values], SHOWN)
+        columns.append(
+            f"{values.total():,} of '{shorten(name)}'" + (f" ({shown})" if shown else "")
+        )
+    more = f", and in {len(counts) - SHOWN} more columns" * (len(counts) > SHOWN)
+    return f"{', '.join(columns)}{more}"

@@ -1,5 +1,8 @@
-"""Charts as SVG for a page: drawn by matplotlib in colours that stand for the page's own, so that they
-are light or dark as it is."""
+"""Charts of a report as inline SVG: learning curves, calibration, forecasts, residuals, sweep trials.
+
+Matplotlib draws them in placeholder colors that become the page's CSS variables, so that charts are
+light or dark as the page is.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import itertools
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +24,7 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-# A colour that nothing else has -> the CSS variable in its place.
+# Placeholder colors, each of which becomes a CSS variable.
 INK, LINE, PAPER = "#010101", "#020202", "#030303"
 SERIES = [f"#0{i}0a0{i}" for i in range(1, 9)]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -49,40 +52,43 @@ _STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
 }
+MAX_POINTS = 1500
 Array = np.ndarray[Any, Any]
 Line = tuple[Sequence[float], Sequence[float]]
 
 
 class _Chart:
+    """A drawn chart; `svg` is set when its context ends."""
+
     svg: Markup
 
 
 @contextmanager
 def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[Any, _Chart]]:
-    """Axes to draw on; afterwards the chart has its SVG. alt: what it shows, for those who cannot see."""
-    made = _Chart()
+    """Yield axes and a chart, whose `svg` is set afterwards. alt: description for screen readers."""
+    chart = _Chart()
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": alt}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that the font lacks: the page's may have them
+        warnings.simplefilter("ignore")  # letters that the font lacks: the browser's may have them
         figure = Figure(figsize=(width, height), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.subplots()
         axes.patch.set_alpha(0)
         axes.set_axisbelow(True)
-        yield axes, made
+        yield axes, chart
         file = io.StringIO()
         figure.savefig(
             file,
             format="svg",
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
-    made.svg = _for_the_page(file.getvalue(), alt)
+    chart.svg = _inline_svg(file.getvalue(), alt)
 
 
-def _for_the_page(svg: str, alt: str) -> Markup:
+def _inline_svg(svg: str, alt: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    # Names of parts, which would come twice in a page; what is referred to has a hash for its name.
+    # Ids of elements would occur twice in a page; those that are referred to have a hash.
     svg = re.sub(r' id="[A-Za-z]+[A-Za-z0-9]*_[0-9]+"', "", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r"'DejaVu Sans'", "system-ui", svg)
@@ -93,42 +99,49 @@ def _for_the_page(svg: str, alt: str) -> Markup:
 
 
 def _logarithmic(axes: Any) -> None:
-    """The y axis in powers, its labels plain: formulas are not read, as names may hold a dollar."""
+    """Set a logarithmic y axis with plain labels: math text is off, since names may hold a dollar."""
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     low, high = axes.get_ylim()
-    if high < 10 * low:  # no power of ten may lie in between
+    if high < 10 * low:  # there may be no power of ten in the range
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     else:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _legend(axes: Any) -> None:
-    """Names above the axes, where they cover no line."""
+    """Put the legend above the axes, where it covers no line."""
     names = axes.get_legend_handles_labels()[1]
     columns = 2 if max(map(len, names)) > 14 else min(4, len(names))
     axes.legend(fontsize=8, ncols=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
-def value(value: Any) -> float:
-    """A metric to draw; nan where there is none."""
+def to_float(value: Any) -> float:
+    """Return a metric to draw; nan if there is none."""
     return float(value) if isinstance(value, int | float) else math.nan
 
 
+def metric_lines(rows: list[dict[str, Any]], keys: Iterable[str]) -> dict[str, Line]:
+    """Return the (epochs, values) of the metrics that `rows` of metrics.jsonl have, by key."""
+    epochs = [row["epoch"] for row in rows]
+    return {
+        key: (epochs, [to_float(row.get(key)) for row in rows])
+        for key in keys
+        if any(key in row for row in rows)
+    }
+
+
 def curves(
-    title: str, lines: dict[str, Line], label: str,
-    log: bool = False, mark: float | None = None,
-) -> Markup:  # fmt: skip
-    """Lines over epochs: name -> (epochs, values); mark: an epoch to point out."""
+    title: str, lines: dict[str, Line], label: str, log: bool = False, mark: float | None = None
+) -> Markup:
+    """Draw learning curves. lines: (epochs, values) by name; mark: an epoch to highlight."""
     with _chart(title) as (axes, chart):
         for i, (name, (x, y)) in enumerate(lines.items()):
             dashed = name.startswith("train") and len(lines) > 1
-            gaps = (
-                len(x) > 1 and max(b - a for a, b in itertools.pairwise(x)) > 1
-            )  # looked at rarely
+            gaps = len(x) > 1 and max(b - a for a, b in itertools.pairwise(x)) > 1
             marker = MARKERS[i % len(MARKERS)] if len(x) == 1 or gaps else None
-            axes.plot(x, y, label=name, ls="--" if dashed else "-", marker=marker, ms=5,
-                      color=SERIES[i % len(SERIES)])  # fmt: skip
+            style = {"ls": "--" if dashed else "-", "marker": marker, "ms": 5}
+            axes.plot(x, y, label=name, color=SERIES[i % len(SERIES)], **style)
         positive = all(v > 0 for _, y in lines.values() for v in y if np.isfinite(v))
         if log and positive:
             _logarithmic(axes)
@@ -147,28 +160,27 @@ def curves(
 
 
 def calibration(bins: list[dict[str, Any]]) -> Markup:
-    """Accuracy by confidence. bins: each {sure, right, rows}, means of the bin's rows."""
+    """Draw a reliability diagram. bins: {confidence, accuracy, rows} each."""
     with _chart("Accuracy of predictions by their confidence") as (axes, chart):
         axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
-        sizes = [12 + 160 * b["rows"] / max(each["rows"] for each in bins) for b in bins]
-        axes.plot([b["sure"] for b in bins], [b["right"] for b in bins], color=SERIES[0], lw=1)
-        axes.scatter(
-            [b["sure"] for b in bins], [b["right"] for b in bins], s=sizes, color=SERIES[0],
-            clip_on=False, zorder=3,
-        )  # fmt: skip
+        largest = max(b["rows"] for b in bins)
+        sizes = [12 + 160 * b["rows"] / largest for b in bins]
+        x, y = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
+        axes.plot(x, y, color=SERIES[0], lw=1)
+        axes.scatter(x, y, s=sizes, color=SERIES[0], clip_on=False, zorder=3)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
     return chart.svg
 
 
 def over_time(
-    truth: Array, answer: Array, name: str, times: Array | None = None, series: str = ""
+    targets: Array, predictions: Array, name: str, times: Array | None = None, series: str = ""
 ) -> Markup:
-    """Forecasts beside the truth over time: dates (datetime64) or numbers, else time steps."""
+    """Draw forecasts and actual values (rows,). times: datetime64 or numbers; default: time steps."""
     alt = "Forecast and truth over time" + f": {series}" * bool(series)
     with _chart(alt, width=9.2, height=2.8) as (axes, chart):
-        x = np.arange(len(truth)) if times is None else times
-        axes.plot(x, truth, color=INK, lw=4, alpha=0.25, label="truth")
-        axes.plot(x, answer, color=SERIES[0], lw=1.4, label="forecast")
+        x = np.arange(len(targets)) if times is None else times
+        axes.plot(x, targets, color=INK, lw=4, alpha=0.25, label="truth")
+        axes.plot(x, predictions, color=SERIES[0], lw=1.4, label="forecast")
         if x.dtype.kind == "M":
             axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
         else:
@@ -178,41 +190,44 @@ def over_time(
     return chart.svg
 
 
-def scatter(truth: Array, answer: Array, name: str) -> Markup:
+def scatter(targets: Array, predictions: Array, name: str) -> Markup:
+    """Draw predicted against actual values (rows,)."""
     with _chart("Predicted against actual values") as (axes, chart):
-        low, high = float(min(truth.min(), answer.min())), float(max(truth.max(), answer.max()))
-        axes.plot([low, high], [low, high], color=INK, lw=0.8, ls=":")
-        few = slice(None, None, max(1, len(truth) // 1500))
-        axes.plot(truth[few], answer[few], "o", color=SERIES[0], ms=3, alpha=0.5, mew=0)
+        ends = [
+            float(min(targets.min(), predictions.min())),
+            float(max(targets.max(), predictions.max())),
+        ]
+        axes.plot(ends, ends, color=INK, lw=0.8, ls=":")
+        some = slice(None, None, max(1, len(targets) // MAX_POINTS))
+        axes.plot(targets[some], predictions[some], "o", color=SERIES[0], ms=3, alpha=0.5, mew=0)
         axes.set(xlabel=f"actual {name}", ylabel="predicted")
     return chart.svg
 
 
 def residuals(errors: Array, name: str) -> Markup:
+    """Draw a histogram of predicted minus actual values (rows,)."""
     with _chart("Errors: predicted minus actual") as (axes, chart):
-        axes.hist(
-            errors, bins=min(40, max(8, int(np.sqrt(len(errors))))), color=SERIES[0], alpha=0.8
-        )
+        bins = min(40, max(8, int(np.sqrt(len(errors)))))
+        axes.hist(errors, bins=bins, color=SERIES[0], alpha=0.8)
         axes.axvline(0, color=INK, lw=0.8, ls=":")
         axes.set(xlabel=f"predicted minus actual ({name})", ylabel="rows")
     return chart.svg
 
 
-def horizon(rows: list[dict[str, Any]]) -> Markup:
-    """rmse of each output that is a step ahead: rows of {target, step, rmse}."""
+def error_by_step(errors: dict[str, Line]) -> Markup:
+    """Draw the rmse over steps ahead. errors: (steps, rmse) by target."""
     with _chart("Error by how far ahead") as (axes, chart):
-        for i, target in enumerate(dict.fromkeys(row["target"] for row in rows)):
-            own = [row for row in rows if row["target"] == target]
-            axes.plot([r["step"] for r in own], [r["rmse"] for r in own], marker="o", ms=4,
-                      color=SERIES[i % len(SERIES)], label=target)  # fmt: skip
+        for i, (target, line) in enumerate(errors.items()):
+            axes.plot(*line, marker="o", ms=4, color=SERIES[i % len(SERIES)], label=target)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="steps ahead", ylabel="rmse", ylim=(0, None))
-        if len({row["target"] for row in rows}) > 1:
+        if len(errors) > 1:
             _legend(axes)
     return chart.svg
 
 
 def gradient_over_time(norms: list[float]) -> Markup:
+    """Draw the norm of the loss's gradient at the input of each time step."""
     with _chart("The loss's gradient at each time step of the input") as (axes, chart):
         axes.plot(norms, marker="o", ms=3, color=SERIES[0])
         if min(norms) > 0:
@@ -222,8 +237,8 @@ def gradient_over_time(norms: list[float]) -> Markup:
     return chart.svg
 
 
-def spark(values: Array) -> Markup:
-    """A small curve of one input series (time,), the last one of several features on top."""
+def sparkline(values: Array) -> Markup:
+    """Draw a small curve of an input series (time,)."""
     with _chart("The input", width=1.6, height=0.8) as (axes, chart):
         axes.plot(values, color=SERIES[0], lw=1)
         axes.axis("off")
@@ -232,46 +247,44 @@ def spark(values: Array) -> Markup:
 
 @dataclass(frozen=True)
 class Axis:
-    """One of several scales beside each other. places: where each line crosses it, from 0 to 1; ticks:
-    (place, label)."""
+    """One of several parallel axes. positions: where each line crosses it, from 0 to 1; ticks:
+    (position, label)."""
 
     name: str
-    places: list[float]
+    positions: list[float]
     ticks: list[tuple[float, str]]
 
 
-def parallel(title: str, axes_: list[Axis], good: list[bool], best: int | None) -> Markup:
-    """A line for each trial over parallel axes: those of `good` stand out, and more so the best."""
-    width = max(4.6, 1.5 * len(axes_))
+def parallel(title: str, scales: list[Axis], good: list[bool], best: int | None) -> Markup:
+    """Draw one line per trial over parallel axes; `good` trials are highlighted, and the best more."""
+    width = max(4.6, 1.5 * len(scales))
     with _chart(title, width=width, height=3.6) as (axes, chart):
         axes.grid(False)
         axes.spines[:].set_visible(False)
-        axes.set(xlim=(-0.15, len(axes_) - 0.35), ylim=(-0.06, 1.04), yticks=[])
-        axes.set_xticks(range(len(axes_)), [axis.name for axis in axes_], fontsize=8)
+        axes.set(xlim=(-0.15, len(scales) - 0.35), ylim=(-0.06, 1.04), yticks=[])
+        axes.set_xticks(range(len(scales)), [axis.name for axis in scales], fontsize=8)
         axes.tick_params(length=0)
         order = sorted(range(len(good)), key=lambda i: (i == best, good[i]))
         for i in order:
-            y = [axis.places[i] for axis in axes_]
+            style = {"color": SERIES[0] if good[i] else INK, "alpha": 0.85 if good[i] else 0.22}
             if i == best:
-                axes.plot(y, color=SERIES[1], lw=2.6)
-            else:
-                axes.plot(
-                    y, color=SERIES[0] if good[i] else INK, lw=1.2, alpha=0.85 if good[i] else 0.22
-                )
-        for x, axis in enumerate(axes_):
+                style = {"color": SERIES[1], "lw": 2.6}
+            axes.plot([axis.positions[i] for axis in scales], **{"lw": 1.2} | style)
+        for x, axis in enumerate(scales):
             axes.axvline(x, color=LINE, lw=1.2, zorder=0)
-            for place, label in axis.ticks:
-                # The lines that cross a label go behind it.
-                axes.text(x + 0.05, place, label, fontsize=7.5, va="center", zorder=4,
-                          bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2})  # fmt: skip
+            for position, label in axis.ticks:
+                box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2}
+                axes.text(x + 0.05, position, label, fontsize=7.5, va="center", zorder=4, bbox=box)
     return chart.svg
 
 
-def bars(title: str, shares: dict[str, float], label: str) -> Markup:
-    """Shares by name, the largest on top."""
-    with _chart(title, height=0.7 + 0.32 * max(3, len(shares))) as (axes, chart):
-        names = sorted(shares, key=lambda name: shares[name])
-        axes.barh(names, [shares[name] for name in names], color=SERIES[0], alpha=0.8, height=0.6)
+def bars(title: str, fractions: dict[str, float], label: str) -> Markup:
+    """Draw fractions by name, the largest on top."""
+    with _chart(title, height=0.7 + 0.32 * max(3, len(fractions))) as (axes, chart):
+        names = sorted(fractions, key=lambda name: fractions[name])
+        axes.barh(
+            names, [fractions[name] for name in names], color=SERIES[0], alpha=0.8, height=0.6
+        )
         axes.set(xlim=(0, 1), xlabel=label)
         axes.tick_params(axis="y", length=0)
     return chart.svg
@@ -280,7 +293,7 @@ def bars(title: str, shares: dict[str, float], label: str) -> Markup:
 def progress(
     title: str, points: dict[int, float], best: dict[int, float], label: str, log: bool
 ) -> Markup:
-    """The value of each trial by its number, and the best so far as a line."""
+    """Draw the value of each trial by its number, and the best so far as a line."""
     with _chart(title) as (axes, chart):
         axes.plot(list(points), list(points.values()), "o", color=SERIES[0], ms=4, alpha=0.5, mew=0)
         axes.step(

@@ -19,7 +19,8 @@ from nnzoo.console.trials import short_keys, short_value
 from nnzoo.data.batches import derive
 from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
-from nnzoo.report.page import render, shown_file
+from nnzoo.report.page import render
+from nnzoo.report.run_report import read_config_text
 from nnzoo.runs.run_dir import Folder
 from nnzoo.sweep.study import Study, TrialRecord
 from nnzoo.text import format_metric, shorten
@@ -77,7 +78,7 @@ def page(study: Study) -> str:
             ("made on", ", ".join(sorted({row.host for row in rows if row.host}))),
             ("data fingerprint", study.identity["fingerprint"]),
         ],
-        "config": shown_file(study.best_file) if best else "",
+        "config": read_config_text(study.best_file) if best else "",
     }
     if len(complete) >= FEW_LINES and best is not None:
         parts["parallel"] = _parallel(study, complete, best)

@@ -1,8 +1,8 @@
-"""The inside of a network as tensors: hidden layers, the input that decides, gates over time, the loss
-around the weights."""
+"""The inside of a network as tensors: hidden layers, input gradients, gates over time, loss surface."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -15,39 +15,31 @@ from nnzoo.models.network import Network
 
 
 @torch.no_grad()
-def hidden_layers(network: Network, encoded: Tensor) -> dict[str, Tensor]:
-    """What each hidden layer gives for what `preprocess` made (batch, ...), by the layer's name: maps
-    (batch, channels, height, width) or (batch, channels, time), states (batch, time, units), or
-    units (batch, units)."""
+def hidden_outputs(network: Network, encoded: Tensor) -> dict[str, Tensor]:
+    """Return the output of each hidden layer by name, for a preprocessed batch: maps (batch, channels,
+    height, width) or (batch, channels, time), states (batch, time, units), or units (batch, units)."""
     with eval_in_fp32(network):
-        found, _ = layer_outputs(network, encoded)
-    hidden = list(found)[:-1]  # the last is the output layer
-    return {name: found[name][1] for name in hidden}
+        outputs, _ = layer_outputs(network, encoded)
+    return {name: outputs[name][1] for name in list(outputs)[:-1]}  # without the output layer
 
 
-def channel_sums(layers: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All channels of each hidden map added up to one: (batch, height, width), or (batch, time)."""
-    maps = {name: out for name, out in layers.items() if out.ndim == 4}
-    return {name: out.sum(1) for name, out in maps.items()}
-
-
-def ends_of_blocks(network: Network, layers: dict[str, Tensor]) -> list[str]:
-    """The hidden layers that close a block: activations, and each recurrent layer."""
+def block_outputs(network: Network, layers: dict[str, Tensor]) -> list[str]:
+    """Return the hidden layers that end a block: activations, and each recurrent layer."""
     modules = dict(network.model.named_modules())
+    ends = (*ACTIVATIONS, nn.RNNBase)
     return [
-        name for name in layers
-        if isinstance(modules.get(name), ACTIVATIONS) or (name.rpartition(".l")[2].isdigit()
-        and isinstance(modules.get(name.rpartition(".l")[0]), nn.RNNBase))
-    ]  # fmt: skip
+        name
+        for name in layers
+        if isinstance(modules.get(name) or modules.get(re.sub(r"\.l\d+$", "", name)), ends)
+    ]
 
 
-def input_gradient(network: Network, raw: Tensor) -> Tensor:
-    """How much each scaled input moves the answer: the gradient of the most probable class's logit, or
-    of the sum of the outputs where they are numbers.
+def saliency(network: Network, raw: Tensor) -> Tensor:
+    """Return the input gradient: of the most probable class's logit, or of the sum of the outputs of a
+    regression (Simonyan et al. 2014, "Deep inside convolutional networks").
 
-    raw: what `Network.predict` takes (batch, ...). Returns the shape that it has once it is scaled, in
-    which a picture is a picture still, and a table has a column a category.
-    Simonyan et al. 2014, "Deep inside convolutional networks".
+    raw: what `Network.predict` takes (batch, ...). The gradient has the shape of the scaled input:
+    images are not flattened, and tables have one column per category.
     """
     steps = dict(network.preprocess.named_children())
     rest = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
@@ -64,8 +56,8 @@ def input_gradient(network: Network, raw: Tensor) -> Tensor:
 
 
 def first_filters(network: Network) -> Tensor | None:
-    """The weights of the first layer as pictures (units, channels, height, width); None where its
-    inputs are no picture."""
+    """Return the weights of the first layer as images (units, channels, height, width); None if its
+    input is no image."""
     input_spec = network.preprocess.output_spec
     for module in network.model.modules():
         if isinstance(module, nn.Conv2d):
@@ -90,7 +82,7 @@ def gates(network: Network, encoded: Tensor) -> dict[str, dict[str, Tensor]]:
     module = next((m for m in network.model.modules() if isinstance(m, nn.RNNBase)), None)
     if module is None:
         return {}
-    x = sequence(network, encoded)
+    x = recurrent_input(network, encoded)
     found: dict[str, dict[str, Tensor]] = {}
     for layer in range(module.num_layers):
         parameters = layer_parameters(module, layer)
@@ -107,7 +99,7 @@ def gates(network: Network, encoded: Tensor) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def sequence(network: Network, encoded: Tensor) -> Tensor:
+def recurrent_input(network: Network, encoded: Tensor) -> Tensor:
     """What the recurrent module reads: (batch, time, features)."""
     seen: list[Tensor] = []
     module = next(m for m in network.model.modules() if isinstance(m, nn.RNNBase))
@@ -159,42 +151,37 @@ def _step(
 
 @torch.no_grad()
 def loss_surface(
-    network: Network,
-    split: Split,
-    rows: Tensor,
-    points: int = 17,
-    reach: float = 1.0,
-    seed: int = 0,
+    network: Network, split: Split, rows: Tensor, points: int = 17, reach: float = 1.0
 ) -> tuple[list[float], Tensor]:
-    """The loss of some rows of a prepared split over two random directions from the weights.
+    """Compute the loss of rows of a prepared split along two random directions from the weights.
 
     Each direction is drawn from a normal distribution and scaled, filter by filter, to the norm of the
-    weights (Li et al. 2018, "Visualizing the loss landscape of neural nets"); biases and norms stay.
-    Returns the `points` positions from -reach to reach along each, and the loss (points, points), the
+    weights (Li et al. 2018, "Visualizing the loss landscape of neural nets"); biases and norm layers
+    stay. Returns the `points` steps from -reach to reach, and the losses (points, points), with the
     first direction along the rows.
     """
     weights = [p for p in network.model.parameters() if p.ndim > 1]
     before = [p.clone() for p in weights]
-    generator = torch.Generator().manual_seed(derive(seed, "surface"))
-    directions = [[_like(p, generator) for p in weights] for _ in range(2)]
-    at = torch.linspace(-reach, reach, points).tolist()
+    generator = torch.Generator().manual_seed(derive(0, "surface"))
+    directions = [[_random_direction(p, generator) for p in weights] for _ in range(2)]
+    steps = torch.linspace(-reach, reach, points).tolist()
     x, y = split.batch(rows)
     losses = torch.zeros(points, points, dtype=torch.float64)
     with eval_in_fp32(network):
         try:
-            for i, a in enumerate(at):
-                for j, b in enumerate(at):
+            for i, a in enumerate(steps):
+                for j, b in enumerate(steps):
                     for p, start, first, second in zip(weights, before, *directions, strict=True):
                         p.copy_(start + a * first + b * second)
                     losses[i, j] = network.task.loss(network(x), y) / network.task.denominator(y)
         finally:
             for p, start in zip(weights, before, strict=True):
                 p.copy_(start)
-    return at, losses
+    return steps, losses
 
 
-def _like(weight: Tensor, generator: torch.Generator) -> Tensor:
-    """A random direction of each filter's own length."""
+def _random_direction(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a direction in which each filter has the norm of that of the weights."""
     drawn = torch.randn(weight.shape, generator=generator).to(weight)
     flat: Any = drawn.flatten(1)
     scale = weight.flatten(1).norm(dim=1) / flat.norm(dim=1).clamp(min=1e-12)

@@ -1,0 +1,152 @@
+"""A run folder opened for a report: its metrics, predictions, notes, and the data if they can be read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median_high
+from typing import Any
+
+import torch
+
+from nnzoo.config import RunConfig
+from nnzoo.config.yaml_parser import MAX_BYTES
+from nnzoo.data.data_spec import DataSpec
+from nnzoo.errors import CheckpointError, DataError, shell_word
+from nnzoo.evaluation.observations import baseline_observations, curve_observations
+from nnzoo.inspect.inspection import available_split
+from nnzoo.models.network import Network
+from nnzoo.file_io import read_plain
+from nnzoo.predict.predictions import Predictions, predict_split
+from nnzoo.runs.loaded_run import LoadedRun
+from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES, Folder
+from nnzoo.text import shorten
+
+
+@dataclass
+class RunReport:
+    """Everything that a report shows of a run; `split`, `result` and `predictions` need the data."""
+
+    folder: Folder
+    loaded: LoadedRun
+
+    @classmethod
+    def open(cls, path: Path, device: torch.device, sets: list[str] | None = None) -> RunReport:
+        """Open a run folder; raises CheckpointError if it has no best.pt."""
+        if not path.is_dir():
+            raise CheckpointError(f"{path} is not a run folder; give one, such as checkpoints/cnn")
+        return cls(Folder(path), LoadedRun.open(path, device, "best", sets))
+
+    @property
+    def network(self) -> Network:
+        return self.loaded.network
+
+    @property
+    def config(self) -> RunConfig:
+        return self.network.config
+
+    @property
+    def spec(self) -> DataSpec:
+        return self.network.data_spec
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(p.numel() for p in self.network.model.parameters())
+
+    @cached_property
+    def epochs(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        return self.folder.rows()
+
+    @property
+    def seconds(self) -> float:
+        """The training time."""
+        return sum(row.get("seconds") or 0.0 for row in self.epochs)
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """The median over the epochs; None if it is not recorded."""
+        speeds = [row["samples_per_second"] for row in self.epochs if row.get("samples_per_second")]
+        return median_high(speeds) if speeds else None
+
+    @cached_property
+    def best_epoch(self) -> int:
+        """The epoch of the weights in best.pt."""
+        return self.folder.best_epoch() or 0
+
+    @property
+    def date(self) -> str:
+        """The day on which best.pt was written."""
+        return time.strftime("%Y-%m-%d", time.localtime(self.folder.best.stat().st_mtime))
+
+    @cached_property
+    def data_error(self) -> str:
+        """Why the data cannot be read; "" if they can."""
+        try:
+            self.loaded.read()
+        except DataError as error:
+            return str(error)
+        return ""
+
+    @cached_property
+    def split(self) -> str:
+        return available_split(self.loaded.dataset)
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The object of `nnzoo eval --json`."""
+        return self.loaded.measure(self.split)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        return predict_split(self.network, self.loaded.prepared(self.split))
+
+    @property
+    def data_name(self) -> str:
+        """The source, with the name of its file or folder."""
+        path = getattr(self.config.data, "path", None)
+        return self.config.data.name + (f" {Path(path).name}" if path else "")
+
+    @property
+    def data_notes(self) -> list[str]:
+        """The recorded lines on what was guessed, dropped or filled when the data were read; for runs
+        without a record, those of reading the data now."""
+        recorded = self.folder.environment().get("data_notes")
+        if isinstance(recorded, list):
+            return [shorten(str(note), MAX_NOTE) for note in recorded[: MAX_NOTES + 1]]
+        return [] if self.data_error else list(self.loaded.dataset.notes)
+
+    @property
+    def observations(self) -> list[str]:
+        """What the curves and the result show, in words."""
+        lines = curve_observations(self.epochs, self.best_epoch, self.config)
+        return lines if self.data_error else lines + baseline_observations(self.result)
+
+    @property
+    def config_text(self) -> str:
+        return read_config_text(self.folder.config)
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that repeat the run, its evaluation and its inspection."""
+        path = self.folder.path
+        return [
+            f"nnzoo train --config {shell_word(path / 'config.yaml')} --out elsewhere",
+            f"nnzoo eval {shell_word(path)}",
+            f"nnzoo inspect {shell_word(path)}",
+        ]
+
+
+def read_config_text(path: Path) -> str:
+    """Return a config as it is, to be shown only; "" if it is missing, a link or too large."""
+    try:
+        data = b"" if path.is_symlink() else read_plain(path, MAX_BYTES + 1)
+    except OSError:
+        return ""
+    return data.decode("utf-8", "replace") if len(data) <= MAX_BYTES else ""
