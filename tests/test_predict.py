@@ -193,7 +193,7 @@ def test_pictures_that_seem_inverted_are_noted_once(nnzoo: Nnzoo) -> None:
     result = nnzoo("predict", RUN, "d")
     assert result.code == 0
     assert result.err == (
-        "note: the pictures are much brighter than those of training (mean 0.70 against 0.31; black "
+        "note: the images are much brighter than those of training (mean 0.70 against 0.31; black "
         "is 0, white 1): are they inverted, ink dark on light against light on dark?\n"
     )
 
@@ -599,14 +599,14 @@ def test_a_file_is_one_sequence_with_named_or_unnamed_columns(nnzoo: Nnzoo) -> N
 def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
     formats = ", ".join(each[1:] for each in EXTENSIONS)
-    pictures = f"this network reads pictures ({formats}) and folders of them\n"
+    pictures = f"this network reads images ({formats}) and folders of them\n"
     Path("empty").mkdir()
     os.mkfifo("pipe.png")
     Path("new.csv").write_text("a,b\n1,2\n")
     for words, code, message in (
         (["none.png"], 3, "no file none.png\n"),
         (["new.csv"], 3, f"new.csv is not an image; {pictures}"),
-        (["empty"], 3, f"empty has no pictures; {pictures}"),
+        (["empty"], 3, f"empty has no images; {pictures}"),
         ([], 2, f"missing input: nnzoo predict {RUN} photos/\n"),
         (["pipe.png"], 3, "not a regular file: pipe.png\n"),
         (["new.csv", "--steps", "0"], 2, "--steps: expected a whole number of at least 1, got 0\n"),
@@ -619,7 +619,7 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
         result = nnzoo("predict", RUN, *words)
         assert (result.code, result.out, result.err) == (code, "", message)
     result = nnzoo("predict", RUN, "empty", "--steps", "2")
-    assert (result.code, result.err) == (2, f"steps are for forecasts; {pictures[:-1]}, and its answers are classes\n")  # fmt: skip
+    assert (result.code, result.err) == (2, f"steps are for forecasts; {pictures[:-1]}, and its predictions are classes\n")  # fmt: skip
     assert nnzoo("predict").err == "missing run and input: nnzoo predict checkpoints/cnn photos/\n"
     assert nnzoo("predict", "empty", "new.csv").code == 5
     assert Path("new.csv").read_text() == "a,b\n1,2\n"
@@ -679,7 +679,7 @@ def test_a_series_that_cannot_be_continued_is_refused(nnzoo: Nnzoo) -> None:
         ("image", np.full((8, 8), 17, np.uint8), "expected pixels from 0 to 16, got 17"),
         ("image", np.zeros((8, 8, 3), np.uint8), "expected images of shape (rows, 1, 8, 8), or one of them; got (8, 8, 3)"),
         ("image", np.zeros((0, 1, 8, 8), np.uint8), "expected images of shape (rows, 1, 8, 8), or one of them; got (0, 1, 8, 8)"),
-        ("image", pandas.DataFrame({"a": [1]}), "a DataFrame holds no pictures; this network reads pictures"),
+        ("image", pandas.DataFrame({"a": [1]}), "a DataFrame holds no images; this network reads images"),
         ("image", 3, "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got int"),
         ("table_classes", np.zeros((2, 5)), "expected rows of shape (rows, 4), or one of them; got (2, 5)"),
         ("table_classes", np.zeros((2, 4), bool), "expected numbers, got bool"),
