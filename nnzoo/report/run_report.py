@@ -16,9 +16,9 @@ from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.errors import CheckpointError, DataError, shell_word
 from nnzoo.evaluation.observations import baseline_observations, curve_observations
+from nnzoo.file_io import read_plain
 from nnzoo.inspect.inspection import available_split
 from nnzoo.models.network import Network
-from nnzoo.file_io import read_plain
 from nnzoo.predict.predictions import Predictions, predict_split
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES, Folder
