@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,54 +12,13 @@ from filelock import FileLock
 from torch import nn
 
 from nnzoo import file_io
-from nnzoo.config import registry
-from nnzoo.config.default_space import default_space
-from nnzoo.config.load import bundled_folder, from_dict, parse, source_file
 from nnzoo.config.optim_options import AdamOptions
-from nnzoo.config.yaml_parser import Document
-from nnzoo.errors import CheckpointError, ConfigError, DivergedError, UsageError
-from nnzoo.evaluation import diagnostics, ensemble_trainer
+from nnzoo.errors import CheckpointError, DivergedError
+from nnzoo.evaluation import diagnostics
 from nnzoo.runs.run_dir import OLD_RUN, Folder
+from nnzoo.training import ensemble_trainer
 from nnzoo.training.optim import Optimizer
 from tests import zoo
-
-
-def test_a_default_search_of_a_cnn_has_widths_where_no_list_names_each_layer() -> None:
-    plain: dict[str, Any] = {
-        "name": "x",
-        "data": "digits",
-        "model": {"name": "cnn", "channels": [4, 8, 8]},
-    }
-    space = default_space(from_dict(plain, "x"))
-    assert space["model.channels"] == [[8, 16, 32], [16, 32, 64], [32, 64, 128]]
-    assert "model.dropout" in space
-    plain["model"] |= {"dropout": [0.1, 0.2, 0.1]}
-    listed = default_space(from_dict(plain, "x"))
-    assert "model.channels" not in listed and "model.dropout" not in listed
-
-
-def test_a_networks_type_is_its_name() -> None:
-    model = {"name": "cnn", "type": "cnn"}
-    with pytest.raises(ConfigError, match=r"model\.type\s+unknown key; it is 'name'"):
-        parse(Document(value={"name": "x", "data": "digits", "model": model}), "x", [], Path.cwd())
-
-
-def test_a_bundled_config_is_found_by_what_messages_call_it() -> None:
-    assert source_file("bundled cnn.yaml") == bundled_folder() / "cnn.yaml"
-    assert source_file("mine.yaml") == Path("mine.yaml")
-
-
-def test_an_error_for_the_user_stays_one_when_a_plugin_raises_it_on_import(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "polite_zoo.py").write_text(
-        "from nnzoo.errors import UsageError\nraise UsageError('polite_zoo needs a licence')\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "LOADED_PLUGINS", set())
-    with pytest.raises(UsageError, match="needs a licence"):
-        registry.Entry(object, "polite_zoo:net").load()  # type: ignore[arg-type]
-    assert registry.plugin_error(ValueError("of nobody")) is None
 
 
 def test_nothing_is_written_into_a_device() -> None:

@@ -1,5 +1,4 @@
-"""Errors as a terminal shows them: places, quoted lines, colours, words that are not broken; and hints for
-the words of other tools."""
+"""Errors as a terminal shows them: places, quoted lines, colours, words that are not broken."""
 
 from __future__ import annotations
 
@@ -12,22 +11,9 @@ import pytest
 
 from nnzoo.cli.messages import render
 from nnzoo.cli.usage import complete_key
-from nnzoo.config.synonyms import KEYS
 from nnzoo.text import wrap_text
 
 Nnzoo = Callable[..., Any]
-
-SERIES = "data: {name: series, path: x.csv}\nmodel: lstm\n"
-IMAGES = "data: digits\nmodel: cnn\n"
-TABLE = "data: {name: csv, path: x.csv}\nmodel: mlp\n"
-
-
-def problems(nnzoo: Nnzoo, text: str, *sets: str) -> dict[str, str]:
-    """The message of each key at fault."""
-    Path("c.yaml").write_text(text)
-    options = [word for each in sets for word in ("-s", each)]
-    result = nnzoo("check", "c.yaml", "--json", *options)
-    return {issue["key"]: issue["message"] for issue in result.json.get("issues", [])}
 
 
 def test_a_terminal_gets_lines_broken_at_words_and_the_line_at_fault() -> None:
@@ -69,97 +55,6 @@ def test_wrapping_keeps_paths_and_commands_whole() -> None:
     assert path in wrap_text(f"cannot read {path} now", 80).split("\n")[1]
     command = f"  nnzoo train --config {path}"
     assert wrap_text(f"resume with:\n{command}", 40) == f"resume with:\n{command}"
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "hint"),
-    [
-        (SERIES, "data.n_steps", "it is 'window'"),
-        (SERIES, "data.timesteps", "it is 'window'"),
-        (SERIES, "data.look_back", "it is 'window'"),
-        (SERIES, "model.look_back", "it is data.window"),
-        (SERIES, "data.n_steps_out", "it is 'horizon'"),
-        (SERIES, "data.n_features", "it is counted from the data; leave it out"),
-        (SERIES, "model.units", "it is 'hidden_size'"),
-        (SERIES, "model.nonlinearity", "it is 'activation'"),
-        (SERIES, "model.layers", "it is 'num_layers'"),
-        (SERIES.replace("lstm", "rnn"), "model.activation", "it is 'nonlinearity'"),
-        (SERIES, "data.preprocess.svd", "it is 'pca'"),
-        (TABLE, "model.units", "it is 'hidden'"),
-        (TABLE, "model.learning_rate", "it is optim.lr"),
-        (TABLE, "train.optimizer", "it is optim"),
-        (TABLE, "optim.learning_rate", "it is 'lr'"),
-        (TABLE, "data.label", "it is 'target'"),
-        (TABLE, "data.test_size", "it is data.split.test"),
-        (IMAGES, "model.filters", "it is 'channels'"),
-        (IMAGES, "model.kernel", "it is 'kernel_size'"),
-        (IMAGES, "model.strides", "it is 'stride'"),
-        (IMAGES, "train.criterion", "it is 'loss'"),
-        (IMAGES, "train.gpu", "it is the option --device cuda"),
-        (IMAGES, "train.scheduler", "it is optim.schedule"),
-        (IMAGES, "data.augmentation", "it is 'augment'"),
-    ],
-)  # fmt: skip
-def test_words_of_other_tools_lead_to_the_key(nnzoo: Nnzoo, text: str, key: str, hint: str) -> None:
-    assert problems(nnzoo, text, f"{key}=1")[key] == f"unknown key; {hint}"
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "value", "hint"),
-    [
-        (IMAGES, "model.activation", "softmax",
-         "; a classifier's outputs always go through softmax (cross-entropy loss)"),
-        (IMAGES, "model.activation", "swish", "; did you mean 'silu'?"),
-        (IMAGES, "model.init", "glorot_uniform", "; did you mean 'xavier_uniform'?"),
-        (IMAGES, "train.loss", "binary_crossentropy", "; did you mean 'cross_entropy'?"),
-        (IMAGES, "model.name", "convnet", "; did you mean 'cnn'?"),
-        (IMAGES, "data.name", "folder", "; did you mean 'image_folder'?"),
-        (IMAGES, "optim.schedule", "CosineAnnealingLR", "; did you mean 'cosine'?"),
-        (TABLE, "data.preprocess.scale", "zscore", "; did you mean 'standardize'?"),
-    ],
-)  # fmt: skip
-def test_values_of_other_tools_lead_to_the_value(
-    nnzoo: Nnzoo, text: str, key: str, value: str, hint: str
-) -> None:
-    (message,) = problems(nnzoo, text, f"{key}={value}").values()
-    assert message.endswith(hint)
-
-
-def test_every_synonym_names_a_key_of_the_language(nnzoo: Nnzoo) -> None:
-    listings = {
-        **dict.fromkeys(("model",), "models"), "data": "datasets", "optim": "training",
-        "train": "training",
-    }  # fmt: skip
-    known = set()
-    for section, command in listings.items():
-        for entry in nnzoo(command, "--json").json.values():
-            known |= {f"{section}.{row['key']}" for row in entry["options"]}
-    known |= {key.rpartition(".")[0] for key in known} | {
-        f"optim.{key.partition('.')[2]}" for key in known
-    }
-    for word, places in KEYS.items():
-        for place in places:
-            assert place in known | {
-                "name",
-                "seed",
-                "optim",
-                "optim.schedule",
-                "optim.schedule.warmup",
-            }, (word, place)
-
-
-def test_faults_inside_misnamed_sections_are_seen_at_once(nnzoo: Nnzoo) -> None:
-    text = (
-        "data: digits\nmodel: {type: cnn}\noptimizer: {learning_rate: 0.1, name: adm}\n"
-        "training: {epoch: 3}\n"
-    )
-    assert problems(nnzoo, text) == {
-        "model.name": "missing: one of mlp, cnn, rnn, lstm, gru; it is 'name', not 'type'",
-        "optimizer": "unknown key; it is 'optim'",
-        "optimizer.name": "unknown optimizer 'adm'; did you mean 'adam'?",
-        "training": "unknown key; it is 'train'",
-        "training.epoch": "unknown key; it is 'epochs'",
-    }
 
 
 def test_data_given_as_a_config_leads_to_init(nnzoo: Nnzoo) -> None:

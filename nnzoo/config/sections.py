@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from nnzoo.config.hints import key_hint, nearest_value, value_hint
@@ -115,6 +116,11 @@ def _validate(
         return None, list(translator.issues(error.errors(include_url=False)))
 
 
+@cache
+def _schema_of(options: type[Options]) -> dict[str, Any]:
+    return options.model_json_schema()
+
+
 class _ErrorTranslator:
     """Turns pydantic's errors into issues: what was expected, what is there, what may have been meant."""
 
@@ -122,7 +128,7 @@ class _ErrorTranslator:
         self, options: type[Options], raw: Any, section: str, tree: Mapping[str, Any]
     ) -> None:
         self.options, self.raw, self.section, self.tree = options, raw, section, tree
-        self.schema = options.model_json_schema()
+        self.schema = _schema_of(options)
 
     def issues(self, errors: Sequence[Any]) -> Iterator[Issue]:
         by_path: dict[Path, Any] = {}

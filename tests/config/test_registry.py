@@ -19,7 +19,7 @@ from nnzoo.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 
 def block(language: str, start: str) -> str:
@@ -144,3 +144,16 @@ def test_a_plugins_own_error_is_called_its_own(
     assert "nnzoo)" not in result.err and "Traceback" not in result.err
     for name in [each for each in sys.modules if each.partition(".")[0] == "my_zoo"]:
         del sys.modules[name]
+
+
+def test_an_error_for_the_user_stays_one_when_a_plugin_raises_it_on_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "polite_zoo.py").write_text(
+        "from nnzoo.errors import UsageError\nraise UsageError('polite_zoo needs a licence')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "LOADED_PLUGINS", set())
+    with pytest.raises(UsageError, match="needs a licence"):
+        registry.Entry(object, "polite_zoo:net").load()  # type: ignore[arg-type]
+    assert registry.plugin_error(ValueError("of nobody")) is None
