@@ -1,4 +1,4 @@
-"""`nnzoo cache`: what nnzoo keeps to be faster the next time."""
+"""`nnzoo cache`: the size of the cache, and clearing it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = {
 
 def cache(
     clear: Annotated[
-        bool, typer.Option("--clear", help="Delete everything in it; it is made again when needed.")
+        bool, typer.Option("--clear", help="Delete its files; they are made again when needed.")
     ] = False,
     json_: JsonOption = False,
     debug: DebugOption = False,

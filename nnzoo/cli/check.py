@@ -1,4 +1,4 @@
-"""`nnzoo check`: what is wrong with a config, or what it says."""
+"""`nnzoo check`: all errors of a config, or its values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """List every error in a config, also against its data, or show what both hold."""
+    """Check a config and its data: list every error, or what both hold."""
     from nnzoo.config.formatting import config_with_sweep, resolved_lines, to_json
     from nnzoo.errors import shell_word, visible
 

@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how an error becomes a message and an exit code."""
+"""Options that several commands have, and errors as messages and exit codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nnzoo.cli.messages import StatusDisplay, show_error
-from nnzoo.cli.usage import complete_config, complete_key
+from nnzoo.cli.usage import check_verbose, complete_config, complete_key
 from nnzoo.errors import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -81,8 +81,7 @@ VerboseOption = Annotated[
         "--verbose",
         "-v",
         metavar="0|1|2",
-        min=0,
-        max=2,
+        callback=check_verbose,
         show_default=False,
         help="0 silent, 1 live display, 2 one line per epoch or trial [default: 1 on a terminal, else 2]",
     ),
@@ -105,19 +104,20 @@ SplitOption = Annotated[
     typer.Option("--split", metavar="train|val|test", help="Which rows of the data."),
 ]
 NameArgument = Annotated[
-    str | None, typer.Argument(help="Show only this one, in detail.", show_default=False)
+    str | None,
+    typer.Argument(metavar="NAME", help="Show only this one, in detail.", show_default=False),
 ]
 
 
 def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose errors become one message and the right exit code."""
+    """Wrap a command: its errors become one message and an exit code."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
         quiet = kwargs.get("verbose") == 0 or os.environ.get("RANK", "0") != "0"
         try:
-            if not _has_folder():
+            if not _cwd_exists():
                 raise UsageError("the working folder no longer exists; change to another one")
             with listening(None if quiet else StatusDisplay()):
                 return function(*args, **kwargs)
@@ -126,11 +126,11 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except NnzooError as error:
             if debug:
                 raise
-            raise _ends(error.exit_code, str(error)) from None
+            raise _exit_with(error.exit_code, str(error)) from None
         except KeyboardInterrupt:
-            raise _ends(INTERRUPTED, "interrupted") from None
+            raise _exit_with(INTERRUPTED, "interrupted") from None
         except BrokenPipeError:
-            # The reader of our output has gone (`nnzoo models | head`): nothing to say.
+            # The reader of the output has closed it (`nnzoo models | head`).
             null = os.open(os.devnull, os.O_WRONLY)
             for stream in (sys.stdout, sys.stderr):
                 os.dup2(null, stream.fileno())
@@ -140,13 +140,13 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if debug:
                 raise
-            raise _ends(*_unexpected(error)) from None
+            raise _exit_with(*_unexpected(error)) from None
 
     return wrapped
 
 
-def _has_folder() -> bool:
-    """Whether the folder that this process works in is still there: libraries fail without."""
+def _cwd_exists() -> bool:
+    """Whether the working directory still exists: libraries fail without it."""
     try:
         os.getcwd()
     except OSError:
@@ -154,19 +154,18 @@ def _has_folder() -> bool:
     return True
 
 
-def _ends(code: int, message: str) -> typer.Exit:
-    """The end of a command that says why."""
-    with suppress(OSError):  # a full disk: the exit code is all that there is
+def _exit_with(code: int, message: str) -> typer.Exit:
+    """Print why a command ends; returns the exception to raise."""
+    with suppress(OSError):  # a full disk: the exit code must do
         show_error(message)
     return typer.Exit(code)
 
 
-# A disk or a quota that takes no more.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _unexpected(error: Exception) -> tuple[int, str]:
-    """The exit code and message of an error that nobody foresaw."""
+    """The exit code and message of an unexpected error."""
     from nnzoo.config.registry import LOADED_PLUGINS, plugin_error
 
     if is_out_of_memory(error):
@@ -174,7 +173,7 @@ def _unexpected(error: Exception) -> tuple[int, str]:
             "out of memory; train.batch_size, data.window, data.size and the model's "
             f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})"
         )
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
         place = f" {error.filename}" if error.filename else " the output"
         return UsageError.exit_code, f"cannot write{place}: {error.strerror}"
     if isinstance(error, OSError) and error.errno == errno.EIO:  # reading or writing, or a terminal
@@ -193,19 +192,19 @@ def _unexpected(error: Exception) -> tuple[int, str]:
 
 
 def note(text: str) -> None:
-    """A line on stderr about what should be known."""
+    """Write a note on stderr."""
     sys.stderr.write(f"note: {visible(text)}\n")
 
 
 def load_torch() -> None:
-    """Import torch, which takes a second or, the first time, several."""
+    """Import torch, which takes a second, and several the first time."""
     with status("loading PyTorch", log=False):
         import torch  # noqa: F401
 
 
 def run_parent(source: str | None, out: Path) -> Path:
-    """Where the run of a command's config is: beside the run folder that the config was named by
-    (`nnzoo train runs/cnn`), else in `out`."""
+    """The parent of the run folder: that of the folder that names the config (`nnzoo train runs/cnn`),
+    else `out`."""
     if source is not None and out == DEFAULT_OUT:
         folder = Path(source)
         folder = folder.parent if folder.name == "config.yaml" else folder
@@ -218,6 +217,10 @@ def run_parent(source: str | None, out: Path) -> Path:
 def load_config_option(
     positional: str | None, option: str | None, sets: list[str] | None, seed: int | None
 ) -> RunConfig:
+    """Load the config that CONFIG or --config names, with --set and --seed applied.
+
+    Raises UsageError where it is named twice or not at all, ConfigError for its content.
+    """
     from nnzoo.config import load_config
 
     if positional is not None and option is not None:

@@ -1,4 +1,4 @@
-"""`nnzoo eval`: exact metrics of a split."""
+"""`nnzoo eval`: the metrics of a split beside a baseline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def eval_(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Evaluate on a split and compare with a baseline that needs no network."""
+    """Evaluate on a split, beside a baseline that needs no network."""
     from nnzoo import console
     from nnzoo.console import tables
 

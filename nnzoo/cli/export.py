@@ -1,4 +1,4 @@
-"""`nnzoo export`: a network for other programs."""
+"""`nnzoo export`: a network as ONNX, torch.export or safetensors."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ def export(
     ] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", show_default=False,
-                     help="The file; default: the run's name, beside its checkpoint."),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            show_default=False,
+            help="The file [default: the run's name, beside its checkpoint]",
+        ),
     ] = None,
     weights: WeightsOption = "best",
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing file.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json_: JsonOption = False,
     debug: DebugOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Export the model, preprocessing included, for use in other programs."""
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"--out: {out} is not a file in a folder that exists")

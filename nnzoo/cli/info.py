@@ -1,4 +1,4 @@
-"""The commands that compute nothing: what there is, and files to begin with. No torch here."""
+"""`nnzoo models`, `datasets`, `training`, `configs` and `schema`: listings, without torch."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def configs(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """List the bundled configs, or what one of them reaches."""
+    """List the bundled configs, or the results of one."""
     from nnzoo.config.formatting import header_comment, to_json
     from nnzoo.config.hints import nearest
     from nnzoo.config.load import bundled_configs

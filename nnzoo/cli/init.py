@@ -1,4 +1,4 @@
-"""`nnzoo init`: a configuration to begin with."""
+"""`nnzoo init`: a copy of a bundled config, or a first config for a data file or folder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,24 @@ def init(
         typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
     ],
     file: Annotated[
-        Path | None, typer.Argument(help="Where to write.", show_default="NAME.yaml")
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="Where to write [default: NAME.yaml]", show_default=False
+        ),
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="The column to predict, by name or position.", show_default=False),
+        typer.Option(
+            metavar="COLUMN", help="The column to predict, by name or position.", show_default=False
+        ),
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column to leave out; may be given again.", show_default=False),
+        typer.Option(
+            metavar="COLUMN",
+            help="A column to leave out; may be given several times.",
+            show_default=False,
+        ),
     ] = None,
     task: Annotated[
         Literal["classification", "regression"] | None,
@@ -40,11 +49,13 @@ def init(
     ] = None,
     series: Annotated[
         bool | None,
-        typer.Option("--series/--table", help="What the file is; default: found.", show_default=False),
+        typer.Option(
+            "--series/--table", help="How to read the file [default: guessed]", show_default=False
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     debug: DebugOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Copy a bundled config, or write one for your data."""
     from nnzoo.config.load import bundled_configs, bundled_folder, find_config
     from nnzoo.errors import shell_word
@@ -72,9 +83,12 @@ def init(
         if out.exists() and not force:
             raise _exists(out)
         choices = Choices(
-            target, drop or [], task, None if series is None else "series" if series else "table",
+            target,
+            drop or [],
+            task,
+            None if series is None else "series" if series else "table",
             _ask if _is_terminal() else None,
-        )  # fmt: skip
+        )
         if data.is_dir() and (target or drop or task or series is not None):
             raise UsageError(
                 "--target, --drop, --task, --series and --table are for files, not for folders of images"

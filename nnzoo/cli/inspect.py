@@ -1,4 +1,4 @@
-"""`nnzoo inspect`: pictures and a table of a network's inside."""
+"""`nnzoo inspect`: images of a network's weights and activations, and a table of its layers."""
 
 from __future__ import annotations
 
@@ -27,26 +27,35 @@ def inspect(
     checkpoint: RunArgument,
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="IMAGE", help="Images to look at; default: rows of a split.",
-                       show_default=False),
+        typer.Argument(
+            metavar="IMAGE", help="Images to inspect [default: rows of a split]", show_default=False
+        ),
     ] = None,
     rows: Annotated[
         list[int] | None,
-        typer.Option("--row", metavar="N", help="A row of the split, from 0; may be repeated."),
+        typer.Option(
+            "--row", metavar="N", help="A row of the split, from 0; may be given several times."
+        ),
     ] = None,
     split: SplitOption = "test",
     surface: Annotated[
-        bool, typer.Option("--surface", help="Also the loss along two random directions.")
+        bool, typer.Option("--surface", help="Also draw the loss along two random directions.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where to write the images.", show_default="RUN/inspect")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where to write the images [default: RUN/inspect]",
+            show_default=False,
+        ),
     ] = None,
     weights: WeightsOption = "best",
     set_: SetOption = None,
     device: DeviceOption = "auto",
     json_: JsonOption = False,
     debug: DebugOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Draw what the network learned, and print a table of its layers."""
     if inputs and rows:
         raise UsageError("give images or --row, not both")
@@ -86,11 +95,16 @@ def inspect(
     findings = diagnostics.diagnose(look, network.config)
     layers = [layer.to_dict() for layer in look.layers]
     if json_:
-        console.print_json({
-            "checkpoint": str(trained.file), "split": shown, "layers": layers,
-            "gradient_over_time": look.time_gradients, "findings": [asdict(each) for each in findings],
-            "files": [{"file": str(path), "shows": caption} for path, caption in written],
-        })  # fmt: skip
+        console.print_json(
+            {
+                "checkpoint": str(trained.file),
+                "split": shown,
+                "layers": layers,
+                "gradient_over_time": look.time_gradients,
+                "findings": [asdict(each) for each in findings],
+                "files": [{"file": str(path), "shows": caption} for path, caption in written],
+            }
+        )
         return
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)

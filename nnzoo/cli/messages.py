@@ -101,13 +101,15 @@ def issues(error: ConfigError) -> list[dict[str, Any]]:
     found = []
     for issue in error.issues:
         place = re.fullmatch(r"(.*):(\d+):(\d+)", issue.where)
-        found.append({
-            "file": place[1] if place else None if issue.where == "--set" else issue.where,
-            "line": int(place[2]) if place else None,
-            "column": int(place[3]) if place else None,
-            "key": issue.path,
-            "message": issue.message,
-        })  # fmt: skip
+        found.append(
+            {
+                "file": place[1] if place else None if issue.where == "--set" else issue.where,
+                "line": int(place[2]) if place else None,
+                "column": int(place[3]) if place else None,
+                "key": issue.path,
+                "message": issue.message,
+            }
+        )
     return found
 
 
@@ -199,7 +201,11 @@ def _progress() -> Progress:
 
     text = Column(no_wrap=True, overflow="ellipsis")
     return Progress(
-        SpinnerColumn(), TextColumn("{task.description}", table_column=text, markup=False),
-        Bar(bar_width=20), Count(), console=Console(stderr=True, highlight=False),
-        transient=True, refresh_per_second=8,
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}", table_column=text, markup=False),
+        Bar(bar_width=20),
+        Count(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+        refresh_per_second=8,
+    )

@@ -36,8 +36,8 @@ def predict(
         typer.Argument(
             metavar="INPUT",
             show_default=False,
-            help="Images and folders of them, or CSV and Parquet files, as the network reads them; "
-            "without any, its own series is forecast.",
+            help="Images, folders of images, or files of a table or series. Without any, the run's own "
+            "series is forecast.",
         ),
     ] = None,
     out: Annotated[
@@ -51,9 +51,7 @@ def predict(
     json_: JsonOption = False,
     steps: Annotated[
         int | None,
-        typer.Option(
-            "--steps", metavar="N", help="Number of time steps to forecast; default: the horizon."
-        ),
+        typer.Option("--steps", metavar="N", help="Time steps to forecast [default: the horizon]"),
     ] = None,
     keep: Annotated[
         list[str] | None,
@@ -61,7 +59,7 @@ def predict(
             "--keep",
             metavar="COLUMN",
             show_default=False,
-            help="Carry a column of the table along, such as an id; may be given again.",
+            help="Copy a column of the table to the output, such as an id; may be given several times.",
         ),
     ] = None,
     weights: WeightsOption = "best",

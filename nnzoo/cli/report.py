@@ -1,4 +1,4 @@
-"""`nnzoo report`: one HTML page about a run, or about several beside each other."""
+"""`nnzoo report`: one HTML page about a run, or several side by side."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The file to write.",
-                     show_default="RUN/report.html; for several runs, report.html"),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The file to write [default: RUN/report.html, or report.html for several]",
+            show_default=False,
+        ),
     ] = None,
     set_: SetOption = None,
     device: DeviceOption = "auto",
     debug: DebugOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Write one HTML page about a run, or several runs side by side."""
     if set_ and len(runs) > 1:
         raise UsageError("--set goes with one run: it says where that run's data are")

@@ -1,4 +1,4 @@
-"""`nnzoo runs`: what lies in a folder of runs, without a look into a checkpoint."""
+"""`nnzoo runs`: the runs in a folder, read without opening a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from nnzoo.cli.common import DebugOption, JsonOption
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Parent directory of run folders.")] = Path(
-        "checkpoints"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Parent directory of run folders.")
+    ] = Path("checkpoints"),
     sort: Annotated[
         str,
-        typer.Option(metavar="KEY", help="run, age, epoch, state, best, or a metric: val_accuracy, "
-                     "test_rmse. Best first."),
+        typer.Option(
+            metavar="KEY",
+            help="run, age, epoch, state, best, or a metric: val_accuracy, test_rmse. Best first.",
+        ),
     ] = "run",
     json_: JsonOption = False,
     debug: DebugOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """List runs with their state (running, complete, …) and results."""
     from nnzoo import console
     from nnzoo.console import tables

@@ -1,4 +1,4 @@
-"""`nnzoo sweep`: a search over values of a config, joined by any number of processes."""
+"""`nnzoo sweep`: a hyperparameter search that any number of processes share."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sweep(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Hyper-parameter search. Run it several times to share the work."""
+    """Search hyperparameters; run it several times to share the work."""
     sets = [*(set_ or []), *([f"sweep.trials={trials}"] if trials is not None else [])]
     space, space_note = _default_space(source, config, sets, seed)
     run_config = load_config_option(source, config, [*sets, *space], seed)
@@ -82,9 +82,14 @@ def sweep(
         output.say(text)
     finished = sum(row.state not in ("waiting", "running") for row in study.records())
     output.event(
-        "start", study=run_config.name, folder=str(study.folder), storage=study.storage_name,
-        monitor=study.monitor, trials=study.sweep.trials, over=finished,
-    )  # fmt: skip
+        "start",
+        study=run_config.name,
+        folder=str(study.folder),
+        storage=study.storage_name,
+        monitor=study.monitor,
+        trials=study.sweep.trials,
+        over=finished,
+    )
     code, last = _search(study, where, output)
     if code:
         best = study.best()

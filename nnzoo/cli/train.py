@@ -47,8 +47,8 @@ def train(
         Literal["auto", "must", "never"],
         typer.Option(
             metavar="auto|must|never",
-            help="Resume from the run folder: auto = if it matches this config, must = fail otherwise, "
-            "never = refuse.",
+            help="Resume the run in its folder: auto = if there is one, must = fail if there is none, "
+            "never = fail if there is one.",
         ),
     ] = "auto",
     fresh: FreshOption = False,

@@ -7,9 +7,17 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+import typer
 import typer.core
 
 VERBOSE = "expected 0 (silent), 1 (live) or 2 (one line per epoch), as in -v 2"
+
+
+def check_verbose(value: int | None) -> int | None:
+    """A callback of --verbose; raises typer.BadParameter."""
+    if value not in (None, 0, 1, 2):
+        raise typer.BadParameter(VERBOSE)
+    return value
 
 
 class Command(typer.core.TyperCommand):
@@ -79,10 +87,12 @@ def option_hint(option: str, words: list[str]) -> str:
 
 _OPTIONS = {
     **dict.fromkeys(("overwrite", "restart", "reset", "force"), "it is --fresh"),
-    **dict.fromkeys(("output", "output_dir", "outdir", "save_dir", "work_dir", "logdir"), "it is --out"),
+    **dict.fromkeys(
+        ("output", "output_dir", "outdir", "save_dir", "work_dir", "logdir"), "it is --out"
+    ),
     **dict.fromkeys(("continue", "checkpoint", "from_checkpoint", "ckpt"), "it is --resume must"),
     "quiet": "it is -v 0",
-}  # fmt: skip
+}
 
 
 def key_of(word: str) -> str | None:
@@ -146,9 +156,14 @@ def complete_key(incomplete: str) -> list[str]:
     from nnzoo.config.train_options import TrainOptions
 
     names = {"name=", "seed="}
-    options: list[tuple[str, type[Options]]] = [("train", TrainOptions), *(
-        (section, entry.options) for section, registry in REGISTRIES.items() for _, entry in registry
-    )]  # fmt: skip
+    options: list[tuple[str, type[Options]]] = [
+        ("train", TrainOptions),
+        *(
+            (section, entry.options)
+            for section, registry in REGISTRIES.items()
+            for _, entry in registry
+        ),
+    ]
     for section, each in options:
         if section.startswith(incomplete.partition(".")[0]) or incomplete.startswith(section):
             names |= {f"{section}.{key}=" for key, _, _ in option_table(each)}

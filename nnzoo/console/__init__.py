@@ -171,13 +171,16 @@ def print_columns(
     for i, name in enumerate(names):
         side: Literal["left", "right"] = "left" if name in left else "right"
         wrapped = i == 0 and width() > console.width
-        table.add_column(Text(heads[name]), justify=side, no_wrap=not wrapped,
-                         overflow="fold", vertical="bottom")  # fmt: skip
+        table.add_column(
+            Text(heads[name]), justify=side, no_wrap=not wrapped, overflow="fold", vertical="bottom"
+        )
     for row in zip(*(texts[name] for name in names), strict=True):
         table.add_row(*row)
     console.print(table)
     if left_out:
         console.print(
-            f"no room here for: {', '.join(name for name in texts if name in left_out)}", style="dim",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"no room here for: {', '.join(name for name in texts if name in left_out)}",
+            style="dim",
+            markup=False,
+            soft_wrap=True,
+        )

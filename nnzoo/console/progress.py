@@ -82,9 +82,11 @@ class ProgressBar:
             expand=False,
         )
         self.task = self.progress.add_task(
-            self.describe(done // groups + 1), total=epochs * groups, completed=done,
+            self.describe(done // groups + 1),
+            total=epochs * groups,
+            completed=done,
             metrics=self.metrics(rows[-1], 0) if rows else "",
-        )  # fmt: skip
+        )
 
     def describe(self, epoch: int) -> str:
         return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"

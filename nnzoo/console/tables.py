@@ -48,7 +48,10 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
     names = [name for name in headline(result) if name in result]
     split = f"{result['split']} ({result['n']:,} rows)"
     if "period" in result:
-        console.print(f"{result['split']}: {result['period']['from']} to {result['period']['to']}", markup=False)  # fmt: skip
+        console.print(
+            f"{result['split']}: {result['period']['from']} to {result['period']['to']}",
+            markup=False,
+        )
     columns: dict[str, list[str | Text]] = {split: [], "network": []}
     for name in names:
         value = format_metric(result[name])
@@ -64,8 +67,13 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
         cells = [format_metric(each[name]) if name in each else "" for name in names]
         baselines[each["name"] + label] = [Text(cell, style="dim") for cell in cells]
     # The best baseline comes first, and is the last to be left out.
-    print_columns(console, columns | baselines, drop=[*baselines][::-1],
-                  left=(split, "network", *baselines), gap=3)  # fmt: skip
+    print_columns(
+        console,
+        columns | baselines,
+        drop=[*baselines][::-1],
+        left=(split, "network", *baselines),
+        gap=3,
+    )
 
 
 def _print_classes(console: Console, result: dict[str, Any]) -> None:
@@ -86,12 +94,14 @@ def _print_matrix(console: Console, result: dict[str, Any]) -> None:
     head = "actual \\ predicted"
     rows = [
         [
-            Text(str(count) if count else "·",
-                 style="bold green" if i == j else "red" if count else "dim")
+            Text(
+                str(count) if count else "·",
+                style="bold green" if i == j else "red" if count else "dim",
+            )
             for j, count in enumerate(counts)
         ]
         for i, counts in enumerate(result["confusion_matrix"])
-    ]  # fmt: skip
+    ]
     numbers = [str(i + 1) for i in range(len(labels))]
     numbered = [f"{i} {label}" for i, label in zip(numbers, labels, strict=True)]
     for heads, names in ((labels, labels), (numbers, numbered)):
@@ -130,9 +140,18 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
         ]
     if summary["complete"] > 1:
         every = summary["complete"] == summary["members"]
-        columns[kind] += ["", *(Text(name, style="bold") for name in (
-            "mean" if every else f"mean of {summary['complete']}", "std", "95 % CI low", "95 % CI high"
-        ))]  # fmt: skip
+        columns[kind] += [
+            "",
+            *(
+                Text(name, style="bold")
+                for name in (
+                    "mean" if every else f"mean of {summary['complete']}",
+                    "std",
+                    "95 % CI low",
+                    "95 % CI high",
+                )
+            ),
+        ]
         columns["best epoch"] += [""] * 5
         for split, name in metrics:
             stats = summary[split][name]
@@ -183,9 +202,16 @@ def print_runs(console: Console, runs: list[dict[str, Any]], sort: str) -> None:
             (run, run["run"], state),
             *((each, "  " + each["run"].rpartition("/")[2], each["state"]) for each in members),
         ]:
-            cells = (name, each["data"] or "?", each["model"] or "?", _epochs(each), _best(each),
-                     _test(each), Text(shown, style=STATE_STYLES.get(each["state"], "red")),
-                     _ago(each["age"]))  # fmt: skip
+            cells = (
+                name,
+                each["data"] or "?",
+                each["model"] or "?",
+                _epochs(each),
+                _best(each),
+                _test(each),
+                Text(shown, style=STATE_STYLES.get(each["state"], "red")),
+                _ago(each["age"]),
+            )
             row: dict[str, str | Text] = dict(zip(_RUNS, cells, strict=True))
             rows.append(row | ({sort: _measured(each, sort)} if measured else {}))
     names = list(_RUNS)

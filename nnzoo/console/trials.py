@@ -118,8 +118,14 @@ class TrialTable:
         missing = len(self.study.keys) - len(names)
         if missing:
             title += f" ({missing} more key{'s' if missing > 1 else ''} in the page)"
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0),
-                      title=Text(title, no_wrap=True, overflow="ellipsis"), title_justify="left", title_style="bold")  # fmt: skip
+        table = Table(
+            box=None,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            title=Text(title, no_wrap=True, overflow="ellipsis"),
+            title_justify="left",
+            title_style="bold",
+        )
         for name, width in fixed.items():
             side: Literal["left", "right"] = "left" if name == "state" else "right"
             table.add_column(name, justify=side, no_wrap=True, min_width=width)
@@ -134,17 +140,23 @@ class TrialTable:
                 row.state
             )
             table.add_row(
-                str(row.number), "" if score is None else format_metric(score), state, epoch,
+                str(row.number),
+                "" if score is None else format_metric(score),
+                state,
+                epoch,
                 *(Text(short_value(row.values.get(key, ""))) for key in names),
                 style="bold green" if row is best else style,
-            )  # fmt: skip
+            )
         return table
 
 
 def print_best(console: Console, study: Study, best: TrialRecord) -> None:
     """The best trial's values, and where its config lies."""
-    console.print(f"best: trial {best.number}, {study.monitor} [bold green]{format_metric(best.value)}[/] at "
-                  f"epoch {best.epoch}", soft_wrap=True)  # fmt: skip
+    console.print(
+        f"best: trial {best.number}, {study.monitor} [bold green]{format_metric(best.value)}[/] at "
+        f"epoch {best.epoch}",
+        soft_wrap=True,
+    )
     width = max(map(len, best.values))
     for key, value in best.values.items():
         text = f"{value:.6g}" if isinstance(value, float) else flow_yaml(value)

@@ -78,10 +78,12 @@ def plan_series(
         return None
     others = [name for name in numbers if name != target]
     texts = [
-        name for name, column in columns.items()
-        if name not in (target, *numbers, *counting) and not _is_idle(column, len(kept))
+        name
+        for name, column in columns.items()
+        if name not in (target, *numbers, *counting)
+        and not _is_idle(column, len(kept))
         and not looks_like_dates(kept[name], MIN_DATES)
-    ]  # fmt: skip
+    ]
     axis, groups = _ordered_axis(kept, source, target, [*texts, *others], time_columns)
     if not forced and ((texts and not groups) or _is_disordered(axis, bool(texts or others))):
         return None
@@ -143,9 +145,10 @@ def _find_groups(
 ) -> list[str]:
     """The one or two columns within whose values the time is in order; the first that will do."""
     keys = [
-        name for name in candidates
+        name
+        for name in candidates
         if frame[name].notna().all() and 2 <= frame[name].nunique() <= len(frame) / MIN_GROUP_ROWS
-    ][:MAX_KEYS]  # fmt: skip
+    ][:MAX_KEYS]
     for count in (1, 2):
         for columns in combinations(keys, count):
             groups = frame.groupby(list(columns)).ngroups
@@ -163,12 +166,20 @@ def series_config(file: DataFile, plan: SeriesPlan) -> ConfigText:
     rows = sum(lengths)
     window = _window(axis, lengths)
     options = SeriesOptions(
-        name="series", path=str(file.path), target=plan.target, window=window,
-        group=cast(Any, plan.groups or None), header=file.header, encoding=file.reading.encoding,
-    )  # fmt: skip
+        name="series",
+        path=str(file.path),
+        target=plan.target,
+        window=window,
+        group=cast(Any, plan.groups or None),
+        header=file.header,
+        encoding=file.reading.encoding,
+    )
     notes = [
-        *plan.doubts, *axis.notes, *_refusal(options, axis), *_wide(list(file.table.frame.columns)),
-    ]  # fmt: skip
+        *plan.doubts,
+        *axis.notes,
+        *_refusal(options, axis),
+        *_wide(list(file.table.frame.columns)),
+    ]
     if plan.unused:
         notes.append(f"not used: {list_some(plan.unused, 6, counted=True)}")
     head = file.head_lines("series")

@@ -41,9 +41,15 @@ def table_config(
     plan = _plan_columns(file, columns, choices)
     words = list(dict.fromkeys(each.text.strip() for each in plan.odd))
     options = CsvOptions(
-        name="csv", path=str(file.path), target=plan.target, drop=list(plan.dropped), missing=words,
-        task=choices.task or "auto", header=file.header, encoding=file.reading.encoding,
-    )  # fmt: skip
+        name="csv",
+        path=str(file.path),
+        target=plan.target,
+        drop=list(plan.dropped),
+        missing=words,
+        task=choices.task or "auto",
+        header=file.header,
+        encoding=file.reading.encoding,
+    )
     spec, notes, refusal = _try_reading(options)
     shown = {name: quote_yaml(name) if file.table.named else name for name in columns}
     if not file.table.named and plan.target == list(columns)[-1]:

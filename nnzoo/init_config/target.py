@@ -18,20 +18,56 @@ if TYPE_CHECKING:
 # is no usual word for an input.
 _TARGETS = (
     (
-        frozenset(("target", "label", "labels", "class", "y", "outcome", "response", "dependent", "ziel", "klasse")),
+        frozenset(
+            (
+                "target",
+                "label",
+                "labels",
+                "class",
+                "y",
+                "outcome",
+                "response",
+                "dependent",
+                "ziel",
+                "klasse",
+            )
+        ),
         frozenset(("target", "label", "outcome")),
     ),
     (
         frozenset(
             (
-                "survived", "churn", "churned", "exited", "diagnosis", "species", "default", "defaulted",
-                "approved", "fraud", "attrition", "spam", "sentiment", "medv",
+                "survived",
+                "churn",
+                "churned",
+                "exited",
+                "diagnosis",
+                "species",
+                "default",
+                "defaulted",
+                "approved",
+                "fraud",
+                "attrition",
+                "spam",
+                "sentiment",
+                "medv",
             )
         ),
-        frozenset(("survived", "churn", "churned", "diagnosis", "default", "defaulted", "fraud", "attrition")),
+        frozenset(
+            (
+                "survived",
+                "churn",
+                "churned",
+                "diagnosis",
+                "default",
+                "defaulted",
+                "fraud",
+                "attrition",
+            )
+        ),
     ),
     (frozenset(("price", "saleprice", "preis", "quality")), frozenset(("price", "preis"))),
-)  # fmt: skip
+)
 
 
 _ALSO_INPUTS = ("class", "klasse")

@@ -46,9 +46,17 @@ _JOINABLE_KEYS = (
 REGISTER_TIMEOUT = 5
 # Raised by Optuna and databases for files that may hold anything.
 _STORAGE_ERRORS = (
-    ImportError, OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError,
-    SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError,
-)  # fmt: skip
+    ImportError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SQLAlchemyError,
+    sqlite3.Error,
+    optuna.exceptions.OptunaError,
+)
 
 
 @locates_errors

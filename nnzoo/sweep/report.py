@@ -101,8 +101,11 @@ def _cards(
     """The figures to see first: name, value, and what stands below it."""
     counts = Counter(row.state for row in rows)
     seconds = sum(row.seconds or 0.0 for row in rows)
-    others = [f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running")
-              if counts[state]]  # fmt: skip
+    others = [
+        f"{counts[state]} {state}"
+        for state in ("pruned", "diverged", "failed", "running")
+        if counts[state]
+    ]
     first = (
         [(f"best {study.monitor}", format_metric(best.value), f"trial {best.number}")]
         if best

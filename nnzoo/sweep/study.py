@@ -285,9 +285,10 @@ class Study:
     def best(self) -> TrialRecord | None:
         """The complete trial with the best value; of equals the first."""
         complete = [
-            record for record in self.records()
+            record
+            for record in self.records()
             if record.state == "complete" and record.value is not None
-        ]  # fmt: skip
+        ]
         sign = -1.0 if self.higher_is_better else 1.0
         return min(
             complete,
