@@ -40,7 +40,7 @@ if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
 FORK = multiprocessing.get_context("fork")
 # The parent imports what a process imports later, and never computes: threads would not survive a fork.
-for lazy in ("nnzoo.console", "nnzoo.data.bundled", "nnzoo.models.mlp", "nnzoo.sweep.search",
+for lazy in ("nnzoo.console", "nnzoo.data.builtin", "nnzoo.models.mlp", "nnzoo.sweep.search",
              "nnzoo.sweep.report"):  # fmt: skip
     import_module(lazy)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nnzoo.config.data_options import AugmentOptions
 from nnzoo.data.augment import Draws, augment
-from nnzoo.data.batches import Share
+from nnzoo.data.sampling import Share
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "shift": {"shift": 2},

@@ -19,7 +19,7 @@ from nnzoo.config.data_options import (
     SineOptions,
     TimeSplit,
 )
-from nnzoo.data.bundled import load_digits, load_table
+from nnzoo.data.builtin import load_digits, load_table
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.splitting import split_rows
 from nnzoo.data.synthetic import load_adding, load_sine
@@ -62,7 +62,7 @@ def test_digits_are_scikit_learns_images() -> None:
 
 def test_bundled_data_is_read_without_importing_scikit_learn() -> None:
     code = (
-        "import sys\nfrom nnzoo.config.data_options import *\nfrom nnzoo.data.bundled import *\n"
+        "import sys\nfrom nnzoo.config.data_options import *\nfrom nnzoo.data.builtin import *\n"
         "load_table(BundledTableOptions(name='iris')), load_digits(DigitsOptions(name='digits'))\n"
         "assert not {'sklearn', 'pandas', 'torchvision', 'scipy'} & set(sys.modules)"
     )
@@ -72,7 +72,7 @@ def test_bundled_data_is_read_without_importing_scikit_learn() -> None:
 def test_without_scikit_learn_the_message_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nnzoo.data.bundled.find_spec", lambda name: None)
+    monkeypatch.setattr("nnzoo.data.builtin.find_spec", lambda name: None)
     with pytest.raises(DataError, match="comes with scikit-learn: pip install scikit-learn"):
         load_table(BundledTableOptions(name="iris"))
 

@@ -18,8 +18,8 @@ from torch import nn
 from zoo import config, finish, same
 
 import nnzoo
-from nnzoo.data.batches import Share, sharing
 from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
+from nnzoo.data.sampling import Share, sharing
 from nnzoo.device import choose_device, gpu_multiplies_bf16
 from nnzoo.distributed import ProcessGroup, init_process_group
 from nnzoo.errors import ConfigError, DataError, PeerLostError

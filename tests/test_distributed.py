@@ -24,7 +24,7 @@ from torch import nn
 from zoo import SCRIPTS, begin, config, finish, load_script, same
 
 from nnzoo import device, distributed
-from nnzoo.data.batches import Share, sharing
+from nnzoo.data.sampling import Share, sharing
 from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess, init_process_group
 from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
 from nnzoo.models.sync_layers import share_layers

@@ -25,8 +25,8 @@ from nnzoo.config.data_options import ImageFolderOptions, RowSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_files import cache
-from nnzoo.data.image_files import decoding as pictures_module
-from nnzoo.data.image_files.decoding import DecodeFacts, LargePicture, decode_image, decode_in_turn
+from nnzoo.data.image_files import decode as pictures_module
+from nnzoo.data.image_files.decode import DecodeFacts, LargePicture, decode_image, decode_in_turn
 from nnzoo.data.images import load_folder
 from nnzoo.status import listening
 
@@ -222,7 +222,7 @@ def test_a_grey_picture_of_many_pixels_takes_little_more_than_itself(mode: str, 
     """2,200 and 2,600 MB when it was copied as int64."""
     Image.new(mode, (8000, 8000), 100).save("big.tif", compression="tiff_deflate")
     code = (
-        "import resource; from nnzoo.data.image_files.decoding import decode_image\n"
+        "import resource; from nnzoo.data.image_files.decode import decode_image\n"
         "import PIL.Image; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "decode_image('big.tif', 32, 32, False)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)"

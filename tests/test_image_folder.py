@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from nnzoo.config.load import load_config
-from nnzoo.data.image_files.folder_tree import picture_files
-from nnzoo.data.image_files.image_folder import ImageFolder, describe_folder
+from nnzoo.data.image_files.folder import ImageFolder, describe_folder
 from nnzoo.data.image_files.split_names import part_of
+from nnzoo.data.image_files.tree import picture_files
 from nnzoo.errors import DataError
 
 CLASSES = ("bar", "beam", "box")

@@ -38,8 +38,8 @@ from nnzoo.data import dataset as dataset_module
 from nnzoo.data import images
 from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.image_files import cache
-from nnzoo.data.image_files import decoding as pictures_module
-from nnzoo.data.image_files.decoding import decode_image
+from nnzoo.data.image_files import decode as pictures_module
+from nnzoo.data.image_files.decode import decode_image
 from nnzoo.data.images import import_torchvision, load_folder, load_torchvision
 from nnzoo.data.preprocess import Preprocess
 from nnzoo.errors import DataError

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo import begin, config, finish, same
 
 from nnzoo.config.load import load_config
-from nnzoo.data.batches import batch_sizes, epoch_order
+from nnzoo.data.sampling import batch_sizes, epoch_order
 from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import train

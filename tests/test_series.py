@@ -16,7 +16,7 @@ from nnzoo.config.data_options import SeriesOptions, TimeSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.series import load_series
-from nnzoo.data.timestamps.dates import looks_like_dates
+from nnzoo.data.timestamps.parse import looks_like_dates
 from nnzoo.errors import DataError
 
 

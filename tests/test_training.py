@@ -17,7 +17,7 @@ from torch import nn
 from zoo import DATA, MODELS, begin, config, finish, same
 
 from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
-from nnzoo.data.batches import batch_sizes, derive, epoch_order
+from nnzoo.data.sampling import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import library

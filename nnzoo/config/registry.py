@@ -131,9 +131,9 @@ MODELS = Registry(
 
 DATA = Registry(
     {
-        "digits": Entry(data_options.DigitsOptions, "nnzoo.data.bundled:load_digits"),
+        "digits": Entry(data_options.DigitsOptions, "nnzoo.data.builtin:load_digits"),
         **{
-            name: Entry(data_options.BundledTableOptions, "nnzoo.data.bundled:load_table")
+            name: Entry(data_options.BundledTableOptions, "nnzoo.data.builtin:load_table")
             for name in ("iris", "wine", "breast_cancer", "diabetes")
         },
         **{
@@ -146,7 +146,7 @@ DATA = Registry(
         "image_folder": Entry(
             data_options.ImageFolderOptions,
             "nnzoo.data.images:load_folder",
-            "nnzoo.data.image_files.image_folder:description",
+            "nnzoo.data.image_files.folder:description",
         ),
         "csv": Entry(
             data_options.CsvOptions,

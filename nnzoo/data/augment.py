@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnzoo.config.data_options import AugmentOptions
-from nnzoo.data.batches import Share
+from nnzoo.data.sampling import Share
 
 MIN_ERASE, MAX_ERASE = 0.02, 0.2
 

@@ -26,9 +26,9 @@ from nnzoo.data.image_files.cache import (
     ImageFormat,
     decoded_pictures,
 )
-from nnzoo.data.image_files.decoding import BITS, UNIT_RANGE, as_eight_bits, float_bits
-from nnzoo.data.image_files.folder_tree import picture_files, relative_paths
-from nnzoo.data.image_files.image_folder import PARTS, ImageFolder, Pictures, describe_folder
+from nnzoo.data.image_files.decode import BITS, UNIT_RANGE, as_eight_bits, float_bits
+from nnzoo.data.image_files.folder import PARTS, ImageFolder, Pictures, describe_folder
+from nnzoo.data.image_files.tree import picture_files, relative_paths
 from nnzoo.data.splitting import split_rows
 from nnzoo.errors import DataError, shell_word
 from nnzoo.text import list_some, plural

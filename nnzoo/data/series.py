@@ -17,10 +17,10 @@ from nnzoo.data.dataset import Dataset, WindowSplit, check_memory
 from nnzoo.data.splitting import split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis, describe_time
-from nnzoo.data.timestamps.columns import row_number
+from nnzoo.data.timestamps.gaps import Columns, cut_starts, fill_gaps, read_columns
 from nnzoo.data.timestamps.groups import group_columns
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
-from nnzoo.data.timestamps.series_values import Columns, cut_starts, fill_gaps, read_columns
+from nnzoo.data.timestamps.time_columns import row_number
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 

@@ -14,7 +14,7 @@ from nnzoo.init_config.config_text import ConfigText, comment_lines, join_sectio
 from nnzoo.text import plural
 
 if TYPE_CHECKING:
-    from nnzoo.data.image_files.image_folder import ImageFolder
+    from nnzoo.data.image_files.folder import ImageFolder
 
 SAMPLE_IMAGES = 20
 # Input sizes, each with its number of stages of convolutions; larger images take the last.
@@ -28,8 +28,8 @@ def images_config(folder: Path, shown: str) -> ConfigText:
 
     Also where it cannot train yet: comments say why. Raises DataError where there are no images.
     """
-    from nnzoo.data.image_files.folder_tree import picture_files
-    from nnzoo.data.image_files.image_folder import describe_folder
+    from nnzoo.data.image_files.folder import describe_folder
+    from nnzoo.data.image_files.tree import picture_files
 
     described = describe_folder(folder)
     notes = []
@@ -63,7 +63,7 @@ class _Sample:
 def _sample(files: Sequence[str]) -> _Sample:
     from PIL import Image
 
-    from nnzoo.data.image_files.decoding import FORMATS
+    from nnzoo.data.image_files.decode import FORMATS
 
     sides, is_grey, ratios = [], True, []
     for file in files[:: max(1, len(files) // SAMPLE_IMAGES)][:SAMPLE_IMAGES]:

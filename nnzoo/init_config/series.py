@@ -54,8 +54,8 @@ def plan_series(
     brings into even steps, if need be within each value of one or two other columns.
     """
     from nnzoo.data.columns.description import describe_columns
-    from nnzoo.data.timestamps.columns import find_time, row_number
-    from nnzoo.data.timestamps.dates import MIN_DATES, looks_like_dates
+    from nnzoo.data.timestamps.parse import MIN_DATES, looks_like_dates
+    from nnzoo.data.timestamps.time_columns import find_time, row_number
 
     kept = frame[[name for name in frame.columns if name not in drop]]
     alone = len(kept.columns) == 1
@@ -229,7 +229,7 @@ def _without_gaps(plan: SeriesPlan, file: DataFile) -> TimeAxis:
 
 def _wide(names: list[str]) -> list[str]:
     """A line on a table with a column for each month or year, which is a series lying on its side."""
-    from nnzoo.data.timestamps.date_forms import MONTHS, plain
+    from nnzoo.data.timestamps.date_formats import MONTHS, plain
 
     months = [name for name in names if plain(name) in MONTHS]
     years = [name for name in names if name.isdecimal() and len(name) == 4]

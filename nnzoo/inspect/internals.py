@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnzoo.data.batches import derive
 from nnzoo.data.dataset import Split
+from nnzoo.data.sampling import derive
 from nnzoo.evaluation.layer_stats import ACTIVATIONS, eval_in_fp32, layer_outputs, layer_parameters
 from nnzoo.models.network import Network
 

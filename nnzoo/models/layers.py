@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nnzoo.data.batches import current_share
+from nnzoo.data.sampling import current_share
 from nnzoo.kernels import dense
 from nnzoo.kernels.dense import Dense as NativeDense
 from nnzoo.kernels.openmp import has_full_team

@@ -16,10 +16,10 @@ from nnzoo.config.load import from_dict
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import locates_errors
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.data.batches import derive
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, memory, split_bytes
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
+from nnzoo.data.sampling import derive
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, build_task

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nnzoo.data.batches import Share, current_share
+from nnzoo.data.sampling import Share, current_share
 from nnzoo.models.layers import Dropout, fast
 
 

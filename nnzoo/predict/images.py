@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.image_files.decoding import UNIT_RANGE, DecodeFacts, as_eight_bits, decode_in_turn
-from nnzoo.data.image_files.folder_tree import scan
+from nnzoo.data.image_files.decode import UNIT_RANGE, DecodeFacts, as_eight_bits, decode_in_turn
+from nnzoo.data.image_files.tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
 from nnzoo.models.network import Network

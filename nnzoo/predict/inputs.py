@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.image_files.folder_tree import EXTENSIONS, UNREAD, by_type, extension, scan
+from nnzoo.data.image_files.tree import EXTENSIONS, UNREAD, by_type, extension, scan
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.dataset import Split
-from nnzoo.data.image_files.folder_tree import EXTENSIONS
+from nnzoo.data.image_files.tree import EXTENSIONS
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
 from nnzoo.evaluation.tasks import Regression
 from nnzoo.models.network import Network

@@ -11,8 +11,8 @@ import torch
 from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.model_options import CnnOptions
-from nnzoo.data.batches import batch_sizes
 from nnzoo.data.preprocess import PCA
+from nnzoo.data.sampling import batch_sizes
 from nnzoo.device import describe_gpu, device_label
 from nnzoo.distributed import torchrun_id
 from nnzoo.models.cuda import uses_cudnn

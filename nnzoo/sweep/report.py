@@ -16,7 +16,7 @@ from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.sweep_space import range_end
 from nnzoo.config.train_options import RangeOptions
 from nnzoo.console.trials import short_keys, short_value
-from nnzoo.data.batches import derive
+from nnzoo.data.sampling import derive
 from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
 from nnzoo.report.page import render

@@ -16,7 +16,7 @@ from optuna.distributions import (
 
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.sweep_space import Sweep, range_end
-from nnzoo.data.batches import derive
+from nnzoo.data.sampling import derive
 
 
 class TrialValues:

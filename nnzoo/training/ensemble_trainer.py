@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.augment import Draws, augment
-from nnzoo.data.batches import batch_sizes, derive, epoch_order
 from nnzoo.data.dataset import chunks
+from nnzoo.data.sampling import batch_sizes, derive, epoch_order
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.library import usable

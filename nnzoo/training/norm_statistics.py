@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nnzoo.data.batches import batch_sizes
 from nnzoo.data.dataset import Split
+from nnzoo.data.sampling import batch_sizes
 from nnzoo.models.network import Network
 
 # So few batches per epoch leave an eighth or more of a running average to weights of earlier epochs.

@@ -21,8 +21,8 @@ from nnzoo.config import RunConfig
 from nnzoo.config.optim_options import PlateauOptions
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.augment import Draws, augment
-from nnzoo.data.batches import Share, batch_sizes, derive, epoch_order, seed_all, sharing
 from nnzoo.data.dataset import Split
+from nnzoo.data.sampling import Share, batch_sizes, derive, epoch_order, seed_all, sharing
 from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics

@@ -36,7 +36,7 @@ from nnzoo.data.columns.values import (
     is_missing_word,
     parse_numbers,
 )
-from nnzoo.data.timestamps.dates import looks_like_dates, read_dates
+from nnzoo.data.timestamps.parse import looks_like_dates, read_dates
 from nnzoo.text import list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from nnzoo.cache import cache_dir
 from nnzoo.data.dataset import Pages
-from nnzoo.data.image_files.decoding import DecodeReport, bits_of, decode_all
+from nnzoo.data.image_files.decode import DecodeReport, bits_of, decode_all
 from nnzoo.errors import DataError
 from nnzoo.status import status
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.columns.values import column_name, looks_numeric, to_numbers
-from nnzoo.data.timestamps.columns import find_time, named_time
 from nnzoo.data.timestamps.frequency import (
     DAY,
     MICROSECONDS,
@@ -23,8 +22,9 @@ from nnzoo.data.timestamps.frequency import (
 )
 from nnzoo.data.timestamps.groups import group_columns, split_by_group, without_group
 from nnzoo.data.timestamps.index import TimeFormat
-from nnzoo.data.timestamps.numbers import TimeColumns, is_time_name, plain_numbers
+from nnzoo.data.timestamps.numeric import TimeColumns, is_time_name, plain_numbers
 from nnzoo.data.timestamps.order import clocks_set_back, falls, ordered_fraction, why_not_sorted
+from nnzoo.data.timestamps.time_columns import find_time, named_time
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, shorten
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.data.columns.values import looks_numeric, to_numbers, to_text
-from nnzoo.data.timestamps.dates import MIN_DATES, SAMPLED, compose_days, read_dates
 from nnzoo.data.timestamps.frequency import MICROSECONDS
-from nnzoo.data.timestamps.numbers import (
+from nnzoo.data.timestamps.numeric import (
     INDICES,
     PARTS,
     TimeColumns,
@@ -24,6 +23,7 @@ from nnzoo.data.timestamps.numbers import (
     seconds_of_day,
     words_in_order,
 )
+from nnzoo.data.timestamps.parse import MIN_DATES, SAMPLED, compose_days, read_dates
 
 if TYPE_CHECKING:
     import pandas

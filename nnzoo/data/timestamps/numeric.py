@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.data.columns.values import looks_numeric, to_numbers, to_text
-from nnzoo.data.timestamps.date_forms import plain
-from nnzoo.data.timestamps.dates import MIN_DATES, compose_days
+from nnzoo.data.timestamps.date_formats import plain
 from nnzoo.data.timestamps.frequency import DAY, MICROSECONDS, describe_spacing
+from nnzoo.data.timestamps.parse import MIN_DATES, compose_days
 
 if TYPE_CHECKING:
     import pandas

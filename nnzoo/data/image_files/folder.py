@@ -14,18 +14,6 @@ from itertools import islice
 from pathlib import Path
 
 from nnzoo.config.data_options import ImageFolderOptions
-from nnzoo.data.image_files.folder_tree import (
-    EXTENSIONS,
-    UNREAD,
-    Folder,
-    LeftOut,
-    by_type,
-    extension,
-    folder_names,
-    relative_paths,
-    scan,
-    unwrapped,
-)
 from nnzoo.data.image_files.split_names import (
     IMAGE_WORDS,
     MASK_WORDS,
@@ -36,6 +24,18 @@ from nnzoo.data.image_files.split_names import (
     parts_of,
     same_name,
     words_of,
+)
+from nnzoo.data.image_files.tree import (
+    EXTENSIONS,
+    UNREAD,
+    Folder,
+    LeftOut,
+    by_type,
+    extension,
+    folder_names,
+    relative_paths,
+    scan,
+    unwrapped,
 )
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural

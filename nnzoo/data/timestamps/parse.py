@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.data.columns.values import looks_numeric, to_text
-from nnzoo.data.timestamps.date_forms import FORMS, MONTHS, WEEKDAYS, ZONES, plain
+from nnzoo.data.timestamps.date_formats import FORMS, MONTHS, WEEKDAYS, ZONES, plain
 from nnzoo.data.timestamps.frequency import describe_spacing
 from nnzoo.errors import DataError
 
