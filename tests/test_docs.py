@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from zoo import load_script
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -90,3 +91,32 @@ def test_the_first_hour_runs(nnzoo: Callable[..., Any]) -> None:
     config = Path("passengers.yaml").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```yaml\n(data:.*?)  …", page, flags=re.S)
     assert shown in config
+
+
+def test_the_chinese_tutorial_runs(
+    nnzoo: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command with one epoch, each figure with a source, and the Python blocks."""
+    figures = load_script("tutorial_figures")
+    page = (ROOT / "docs" / "zh" / "tutorial.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for language, text in figures.blocks(page):
+        if language == "yaml":
+            figures.write_configs(text)
+        elif language == "python":
+            exec(text, names)
+        elif language == "sh":
+            for line in text.splitlines():
+                words = line.split()[1:]
+                short = ["-s", "train.epochs=1", "-v", "0"] if words[0] == "train" else []
+                result = nnzoo(*words, *short)
+                assert result.code == 0, (words, result.err)
+    assert len(names["labels"]) == 3
+    assert nnzoo("train", "--config", "exploding").code == 4, "the page says that it diverges"
+
+    shown = re.findall(r"images/zh/(\S+)\.png", page)
+    assert sorted(shown) == sorted([*figures.INSPECT, *figures.REPORT])
+    for path in figures.INSPECT.values():
+        assert Path("checkpoints", path).exists(), path
+    for path, selector in figures.REPORT.values():
+        assert f'id="{selector[1:]}"' in Path(path).read_text(encoding="utf-8")
