@@ -89,7 +89,7 @@ class RunReport:
     def data_error(self) -> str:
         """Why the data cannot be read; "" if they can."""
         try:
-            self.loaded.read()
+            _ = self.loaded.dataset
         except DataError as error:
             return str(error)
         return ""

@@ -1,5 +1,4 @@
-"""A trained network beside the data that it was trained on: what `eval`, `inspect`, `report` and
-`nnzoo.load` open."""
+"""A trained network with its data, opened without a trainer: for predict, eval, inspect, export, report."""
 
 from __future__ import annotations
 
@@ -26,8 +25,8 @@ from nnzoo.runs.run_dir import Folder
 
 @dataclass
 class LoadedRun:
-    """The network of a checkpoint, the file that its weights came from, and notes for the user; its
-    data are read when they are first asked for."""
+    """The network of a checkpoint, the file of its weights, and notes for the user. The data is read
+    when it is first used."""
 
     network: Network
     file: Path
@@ -36,15 +35,18 @@ class LoadedRun:
     @classmethod
     def open(
         cls,
-        checkpoint: Path,
+        path: Path,
         device: torch.device,
         weights: Literal["best", "last"] = "best",
         sets: list[str] | None = None,
         config: RunConfig | None = None,
     ) -> Self:
-        """A run folder or a .pt file. sets: KEY=VALUE, where the data have moved; config: the run's,
-        where it comes from elsewhere. Raises CheckpointError, and UsageError for another run's."""
-        network, file, note = load_network(checkpoint, device, weights)
+        """Open a run folder or a .pt file.
+
+        sets: KEY=VALUE overrides, for data that has moved; config: the run's config, if it comes from
+        another file. Raises CheckpointError, and UsageError if the config is not the run's.
+        """
+        network, file, note = load_network(path, device, weights)
         if config is None:
             stored = Document(value=network.config.to_dict())
             config = parse(stored, str(file), sets or [], Path.cwd())
@@ -55,22 +57,18 @@ class LoadedRun:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The run's data as they are now; raises DataError where they are not to be had."""
+        """The run's data as it is now; raises DataError if it cannot be read."""
         config = self.network.config
         try:
             return read_dataset(config, self.network.data_spec)
         except DataError as error:
-            where = next((key for key in ("path", "root") if hasattr(config.data, key)), None)
-            hint = f"\nIf the data has moved: --set data.{where}=…" if where else ""
+            key = next((key for key in ("path", "root") if hasattr(config.data, key)), None)
+            hint = f"\nIf the data has moved: --set data.{key}=…" if key else ""
             raise DataError(f"{error}{hint}") from None
-
-    def read(self) -> None:
-        """Read the data now; raises DataError where they are not to be had."""
-        self.dataset  # noqa: B018
 
     @cached_property
     def data_changed(self) -> bool:
-        """Whether the data are others than those that the run was trained on."""
+        """Whether the data differs from that of training."""
         return self.dataset.fingerprint() != self.network.data_spec.fingerprint
 
     @cached_property
@@ -78,19 +76,19 @@ class LoadedRun:
         return {}
 
     def prepared(self, split: str) -> Split:
-        """A split as the network takes it, on its device."""
+        """Return a split as the network takes it, on its device."""
         if split not in self._prepared:
             self._prepared[split] = self.network.prepare(self.dataset.splits[split])
         return self._prepared[split]
 
     def raw(self, split: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Some rows (int64) of a split in their own units, as `Network.predict` takes them, and their
-        targets."""
+        """Return some rows (int64) of a split in original units, as `Network.predict` takes them, and
+        their targets."""
         x, y = self.dataset.splits[split].batch(rows)
         return x.to(self.network.device), y
 
     def measure(self, split: str = "test") -> dict[str, Any]:
-        """The object of `nnzoo eval --json`; raises DataError where there is no such split."""
+        """Return the object of `nnzoo eval --json`; raises DataError if there is no such split."""
         ready = self.prepared(split) if split in self.dataset.splits else None
         report = evaluate_split(self.network, self.dataset, split, ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
@@ -98,36 +96,38 @@ class LoadedRun:
 
 
 def load_network(
-    path: Path, device: torch.device, which: Literal["best", "last"] = "best"
+    path: Path, device: torch.device, weights: Literal["best", "last"] = "best"
 ) -> tuple[Network, Path, str]:
-    """The network of a run folder (its best or last weights) or of a .pt file; the file, and a note
-    where that is not the one asked for."""
+    """Load the network of a run folder or of a .pt file.
+
+    Returns the network, the file of its weights, and a note if that is not the requested one: a damaged
+    file is replaced by the checkpoint before it. Raises CheckpointError.
+    """
     if not path.is_dir():
         return network_from_checkpoint(checkpoint.load(path), str(path), device), path, ""
     folder = Folder(path)
-    if which == "last":
+    damage = ""
+    if weights == "best":
+        if not folder.best.exists():
+            raise CheckpointError(_no_best_weights(path))
+        try:
+            content = checkpoint.load(folder.best)
+            return network_from_checkpoint(content, str(folder.best), device), folder.best, ""
+        except DamagedError as error:
+            damage = f"{error}; the best weights come from"
+            content, note = folder.load()
+            if not content.get("best_model"):
+                raise
+            content = content | {"model": content["best_model"]}
+    else:
         content, note = folder.load()
-        file = folder.previous if note else folder.last
-        return network_from_checkpoint(content, str(file), device), file, note
-    if not folder.best.exists():
-        inside = sorted(each.parent for each in path.glob("*/best.pt"))
-        if inside:
-            raise CheckpointError(
-                f"{path} is a folder of {len(inside)} runs; give one of them, as in {inside[0]}"
-            )
-        raise CheckpointError(f"{path} holds no best.pt; train first")
-    try:
-        return (
-            network_from_checkpoint(checkpoint.load(folder.best), str(folder.best), device),
-            folder.best,
-            "",
-        )
-    except DamagedError as error:
-        content, note = folder.load()  # holds the best weights too
-        file = folder.previous if note else folder.last
-        if not content.get("best_model"):
-            raise
-        network = network_from_checkpoint(
-            content | {"model": content["best_model"]}, str(file), device
-        )
-        return network, file, f"{error}; the best weights come from {file}"
+    file = folder.previous if note else folder.last
+    network = network_from_checkpoint(content, str(file), device)
+    return network, file, f"{damage} {file}" if damage else note
+
+
+def _no_best_weights(path: Path) -> str:
+    runs = sorted(file.parent for file in path.glob("*/best.pt"))
+    if runs:
+        return f"{path} is a folder of {len(runs)} runs; give one of them, as in {runs[0]}"
+    return f"{path} holds no best.pt; train first"
