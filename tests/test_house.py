@@ -179,7 +179,13 @@ def test_the_language_is_read_without_what_computes() -> None:
             assert not roots & HEAVY, name
 
 
-OPENS_A_RUN = ["predict.inputs", "evaluation.evaluate", "inspect.inspection", "report.page", "export"]
+OPENS_A_RUN = [
+    "predict.inputs",
+    "evaluation.evaluate",
+    "inspect.inspection",
+    "report.page",
+    "export",
+]
 
 
 @pytest.mark.parametrize("name", ["runs.loaded_run", *OPENS_A_RUN])
