@@ -8,13 +8,13 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
-from torch.nn import functional
 
 from nnzoo import __version__, file_io
 from nnzoo.config.formatting import to_json
@@ -24,7 +24,7 @@ from nnzoo.evaluation.tasks import Regression
 from nnzoo.extras import require
 from nnzoo.models.layers import Linear
 from nnzoo.models.network import Network
-from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, by_hand
+from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, reference_layer, run_layers
 
 INPUT = "input"
 LIMIT = 1e-4
@@ -113,20 +113,8 @@ def _traced(network: Network, forwards: _Forwards) -> ExportedProgram:
 def _unrolled(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
     """The forward of a ReluLSTM, step by step in torch's own operations."""
 
-    def kernel(
-        x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
-    ) -> tuple[Tensor, ...]:
-        h = c = rnn.zeros(x)
-        states = []
-        for step in functional.linear(x, w_ih, b_ih + b_hh).unbind():
-            i, f, g, o = (step + h @ w_hh.t()).chunk(4, 1)
-            c = f.sigmoid() * c + i.sigmoid() * g.relu()
-            h = o.sigmoid() * c.relu()
-            states.append(h)
-        return torch.stack(states), h, c
-
     def forward(x: Tensor) -> Any:
-        states, hidden, cell = by_hand(rnn, x, kernel)
+        states, hidden, cell = run_layers(rnn, x, partial(reference_layer, rnn))
         return states, (hidden, cell)
 
     return forward
@@ -178,7 +166,7 @@ def _operators(rnn: nn.RNNBase) -> Callable[[Tensor], Any]:
         return states[:, 0], *(each[0] for each in lasts)
 
     def forward(x: Tensor) -> Any:
-        states, *lasts = by_hand(rnn, x, kernel)
+        states, *lasts = run_layers(rnn, x, kernel)
         return states, lasts[0] if len(lasts) == 1 else tuple(lasts)
 
     return forward

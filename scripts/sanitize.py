@@ -1,4 +1,4 @@
-"""Call every entry of the native layers' C under the address and undefined-behaviour sanitizers.
+"""Call every entry of the native kernels' C under the address and undefined-behaviour sanitizers.
 
     python scripts/sanitize.py [--seconds 60] [--seed 1]
 
@@ -42,12 +42,11 @@ def main() -> int:
 def start(words: list[str]) -> int:
     """Compile, and run this file again with the sanitizers' libraries loaded first."""
     from nnzoo.kernels import build
-    from nnzoo.kernels import library as native
 
-    if not native.available():
-        print(f"no native layers here: {native.why_not()}")
+    if not build.available():
+        print(f"no native kernels here: {build.unavailable_reason()}")
         return 2
-    compiler = native.compiler()
+    compiler = build.compiler()
     runtimes = [
         subprocess.run(
             [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True
@@ -60,33 +59,32 @@ def start(words: list[str]) -> int:
     build.COMPILE_SECONDS = 600
     with tempfile.TemporaryDirectory() as folder:
         for real in ("float", "double"):
-            build.compile_sealed(compiler, real, Path(folder) / f"{real}.so", SANITIZERS)
+            build.compile_library(compiler, real, Path(folder) / f"{real}.so", SANITIZERS)
         env = os.environ | REPORTS | {"LD_PRELOAD": ":".join(runtimes), "NNZOO_SANITIZED": folder}
         return subprocess.run([sys.executable, __file__, *words], check=False, env=env).returncode
 
 
 def drive(seconds: float, seed: int) -> int:
     """Call the sanitized library for so long, or until something is found, which ends the process."""
-    import ctypes
-
     import torch
 
-    from nnzoo.kernels import library as native
-    from nnzoo.kernels import openmp
+    from nnzoo.kernels import build, openmp
 
     openmp.runtime()
     for dtype, real in ((torch.float32, "float"), (torch.float64, "double")):
         path = Path(os.environ["NNZOO_SANITIZED"]) / f"{real}.so"
-        native._loaded[dtype] = ctypes.CDLL(str(path)), ""
+        build._loaded[dtype] = build.load_library(path), ""
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    calls = dict.fromkeys((dense, recurrent, convolution, losses, optimizer, pictures), 0)
+    calls = dict.fromkeys((linear, recurrent, convolution, losses, optimizer, normalization), 0)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         torch.set_num_threads(draw.choice((1, 2, 3, 5)))
         entry = draw.choice(list(calls))
         dtype = torch.float64 if draw.random() < 0.3 else torch.float32
-        low = dtype == torch.float32 and draw.random() < 0.4 and native.supports(torch.bfloat16)
+        low = (
+            dtype == torch.float32 and draw.random() < 0.4 and build.supports_dtype(torch.bfloat16)
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
             entry(draw, dtype)
         calls[entry] += 1
@@ -113,10 +111,10 @@ def back(outputs: Any, wanted: list[Any]) -> None:
     )  # fmt: skip
 
 
-def dense(draw: random.Random, dtype: Any) -> None:
+def linear(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.dense import Dense
+    from nnzoo.kernels.ops import LinearChain
 
     members = draw.choice((0, 0, 1, 3))
     stack = (members,) if members else ()
@@ -133,16 +131,17 @@ def dense(draw: random.Random, dtype: Any) -> None:
         x = x.detach()
     if torch.is_autocast_enabled("cpu") and draw.random() < 0.5:
         x = x.detach().bfloat16()
-    y = Dense.apply(x, follows, *parameters)
+    y = LinearChain.apply(x, follows, *parameters)
     back([y], [*parameters, *([x] if x.requires_grad else [])])
 
 
 def recurrent(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.recurrent import KINDS, Recurrent
+    from nnzoo.kernels.ops import RecurrentLayer
+    from nnzoo.kernels.plan import CELL_TYPES
 
-    kind, members = draw.choice(KINDS), draw.choice((0, 0, 1, 3))
+    kind, members = draw.choice(CELL_TYPES), draw.choice((0, 0, 1, 3))
     stack = (members,) if members else ()
     steps, batch = draw.choice((1, 2, 9)), draw.choice((1, 2, 5, 16))
     features, hidden = (draw.choice((1, 3, 15, 16, 17, 33)) for _ in "ab")
@@ -154,7 +153,7 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
         x = x.transpose(1, 2)
     low = torch.is_autocast_enabled("cpu")
     x = x.detach().bfloat16() if low and draw.random() < 0.5 else x
-    outputs = Recurrent.apply(
+    outputs = RecurrentLayer.apply(
         kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, x, *parameters
     )
     back([y for y in outputs if draw.random() < 0.8] or outputs, parameters)
@@ -163,10 +162,11 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
 def convolution(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels import library as native
-    from nnzoo.kernels.convolution import Behind, Convolution, Norm, shape_of
+    from nnzoo.kernels.build import lanes_of
+    from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue
+    from nnzoo.kernels.plan import conv_shape
 
-    lanes = native.library(dtype).vector_length()
+    lanes = lanes_of(dtype)
     few = draw.random() < 0.5
     ins, outs = (
         draw.randint(1, 4) if few else lanes * draw.randint(1, 3),
@@ -178,33 +178,36 @@ def convolution(draw: random.Random, dtype: Any) -> None:
     x = tensor(dtype, draw.randint(1, 5), ins, draw.randint(1, 14), draw.randint(1, 14))
     x = x.detach() if few else x
     weight = tensor(dtype, outs, ins, *kernel)
-    raw = shape_of(x, weight, stride, padding)
-    behind = Behind(None, draw.random() < 0.5, draw.random() < 0.7)
-    if min(raw) < 1 or min(behind.shape(raw)) < 1:
+    epilogue = Epilogue(None, draw.random() < 0.5, draw.random() < 0.7)
+    raw = conv_shape(x.shape, weight.shape, stride, padding)
+    shape = conv_shape(x.shape, weight.shape, stride, padding, epilogue.max_pool)
+    if min(raw) < 1 or min(shape) < 1:
         return
-    mask = (torch.rand(behind.shape(raw)) < 0.7).to(torch.uint8)
-    if behind.relu and draw.random() < 0.5:
-        behind = behind._replace(mask=mask, factor=1 / 0.7)
+    mask = (torch.rand(shape) < 0.7).to(torch.uint8)
+    if epilogue.relu and draw.random() < 0.5:
+        epilogue = epilogue._replace(dropout_mask=mask, dropout_scale=1 / 0.7)
     bias, gamma, beta = (tensor(dtype, outs) for _ in "abc")
     if draw.random() < 0.5:
-        running = Norm(torch.zeros(outs, dtype=dtype), torch.ones(outs, dtype=dtype), 0.1, 1e-5)
-        behind = behind._replace(norm=running)
-    more = [None, gamma, beta] if behind.norm else [draw.choice((None, bias)), None, None]
-    y = Convolution.apply(x, weight, *more, stride, padding, behind)
+        running = BatchNorm(
+            torch.zeros(outs, dtype=dtype), torch.ones(outs, dtype=dtype), 0.1, 1e-5
+        )
+        epilogue = epilogue._replace(norm=running)
+    more = [None, gamma, beta] if epilogue.norm else [draw.choice((None, bias)), None, None]
+    y = Convolution.apply(x, weight, *more, stride, padding, epilogue)
     back([y], [weight, *more, *([] if few else [x])])
 
 
 def losses(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.loss import KINDS, judge
+    from nnzoo.kernels.step import LOSSES, loss_and_grad
 
     members, batch, width = (
         draw.randint(1, 3),
         draw.choice((1, 7, 600)),
         draw.choice((1, 3, 16, 17, 40)),
     )
-    rows, kind = members * batch, draw.choice(KINDS)
+    rows, kind = members * batch, draw.choice(LOSSES)
     output = tensor(dtype, rows, width).detach()
     target = tensor(dtype, rows, width).detach()
     weights = torch.rand(width, dtype=dtype) if draw.random() < 0.5 else None
@@ -214,7 +217,7 @@ def losses(draw: random.Random, dtype: Any) -> None:
         if draw.random() < 0.2:
             target[-1] = draw.choice((width, -1, 2**62, -(2**63)))
     try:
-        judge(
+        loss_and_grad(
             output, target, kind, 0.3, weights if kind == "cross_entropy" else None, [1.0] * members
         )
     except IndexError:
@@ -224,27 +227,29 @@ def losses(draw: random.Random, dtype: Any) -> None:
 def optimizer(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.optimizer import Parameters
+    from nnzoo.kernels.step import ParameterTable
 
     members = draw.randint(1, 3)
     weights = [torch.randn(members, draw.choice((0, 1, 17, 8192, 20001))) for _ in range(3)]
     averages = ([torch.zeros_like(w) for w in weights] for _ in "ab")
-    table = Parameters(weights, [0.1, 0.0, 0.2], members, *averages)
+    table = ParameterTable(weights, [0.1, 0.0, 0.2], members, *averages)
     for step in range(1, 4):
         gradients = [torch.randn_like(w) if draw.random() < 0.8 else None for w in weights]
-        table.norms(gradients)
-        table.adam(gradients, 0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, step, [1.0] * members)
+        table.grad_norms(gradients)
+        table.adam_step(
+            gradients, 0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, step, [1.0] * members
+        )
 
 
-def pictures(draw: random.Random, dtype: Any) -> None:
+def normalization(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.pictures import scale_bytes
+    from nnzoo.kernels.step import normalize_uint8
 
     channels = draw.randint(1, 4)
     shape = draw.randint(0, 5), channels, draw.randint(1, 19), draw.randint(1, 19)
     x = torch.randint(256, shape, dtype=torch.uint8)
-    scale_bytes(x, torch.rand(channels), torch.rand(channels))
+    normalize_uint8(x, torch.rand(channels), torch.rand(channels))
 
 
 if __name__ == "__main__":

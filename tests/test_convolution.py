@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from zoo import difference
 
-from nnzoo.kernels import library as native
-from nnzoo.kernels.convolution import Behind, Convolution, Norm, shape_of
-from nnzoo.models.features import Conv2d, Features
-from nnzoo.models.layers import Dropout
+from nnzoo.kernels import build
+from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue
+from nnzoo.kernels.plan import conv_shape
+from nnzoo.models.fused import FusedSequential
+from nnzoo.models.layers import Conv2d, Dropout
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
+pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
 
 def results(module: nn.Module, x: Tensor, wants_dx: bool = True) -> list[Tensor]:
@@ -41,14 +42,14 @@ def by_torch(module: nn.Module) -> nn.Module:
 
 def layers(
     conv: Conv2d, norm: bool, pool: bool, relu: bool, dropout: bool, dtype: torch.dtype
-) -> Features:
+) -> FusedSequential:
     made: list[nn.Module] = [conv]
     if norm:
         made.append(nn.BatchNorm2d(conv.out_channels))
         nn.init.uniform_(made[-1].weight, -1, 1)
         nn.init.normal_(made[-1].bias)
     made += [nn.MaxPool2d(2)] * pool + [nn.ReLU()] * relu + [Dropout(0.3)] * dropout
-    return Features(*made).to(dtype)
+    return FusedSequential(*made).to(dtype)
 
 
 def exact(module: nn.Module, x: Tensor, wants_dx: bool) -> list[Tensor]:
@@ -72,16 +73,16 @@ def test_outputs_gradients_and_statistics_are_torchs(
     pool: bool, relu: bool, seed: int,
 ) -> None:  # fmt: skip
     torch.manual_seed(seed)
-    lanes = native.library(dtype).vector_length()
+    lanes = build.lanes_of(dtype)
     ins = ins if few else ins * lanes
     kernel, stride = (kernel, stride) if few else ((3, 3), (1, 1))
-    # Behind batch norm the gradient of a bias is nothing but what is rounded.
+    # Epilogue batch norm the gradient of a bias is nothing but what is rounded.
     conv = Conv2d(ins, outs * lanes, kernel, stride, padding, bias=bias and not norm)
     module = layers(conv, norm, pool, relu, False, dtype)
     x = torch.randn(batch, ins, *size, dtype=dtype)
     per = 2 if pool else 1
     assume(all(s + 2 * p >= k for s, p, k in zip(size, padding, kernel, strict=True)))
-    shape = shape_of(x, conv.weight, stride, padding)
+    shape = conv_shape(x.shape, conv.weight.shape, stride, padding)
     assume(min(shape[2:]) >= per)
     # And of so few values, or of a kernel of one number, that of everything.
     assume(not norm or (batch * shape[2] * shape[3] > 8 and ins * kernel[0] * kernel[1] > 2))
@@ -144,19 +145,19 @@ def test_at_the_size_of_real_networks_too(shape: tuple[int, ...], padding: tuple
 @pytest.mark.parametrize("pool", [False, True])
 def test_gradients_are_those_of_differences(ins: int, norm: bool, pool: bool) -> None:
     torch.manual_seed(3)
-    outs = native.library(torch.float64).vector_length()
+    outs = build.lanes_of(torch.float64)
     ins = ins if ins == 1 else outs
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
     x, weight = draw(2, ins, 5, 4), draw(outs, ins, 3, 3)
-    shape = Behind(pool=pool).shape(shape_of(x, weight, (1, 1), (1, 0)))
+    shape = conv_shape(x.shape, weight.shape, (1, 1), (1, 0), pool)
     mask = (torch.rand(shape) < 0.7).to(torch.uint8)
 
     def function(*given: Tensor) -> Any:
-        running = Norm(torch.zeros(outs).double(), torch.ones(outs).double(), 0.1, 1e-5)
-        behind = Behind(running if norm else None, pool, True, mask, 1 / 0.7)
+        running = BatchNorm(torch.zeros(outs).double(), torch.ones(outs).double(), 0.1, 1e-5)
+        behind = Epilogue(running if norm else None, pool, True, mask, 1 / 0.7)
         rest = (None, *given[2:]) if norm else (given[2], None, None)
         return Convolution.apply(*given[:2], *rest, (1, 1), (1, 0), behind)
 
@@ -166,7 +167,7 @@ def test_gradients_are_those_of_differences(ins: int, norm: bool, pool: bool) ->
 
 
 def test_in_bfloat16_results_are_as_close_to_float32_as_torchs() -> None:
-    if not native.supports(torch.bfloat16):
+    if not build.supports_dtype(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     for shape in [(3, 16, 16, 5), (8, 32, 64, 26), (5, 48, 32, 9)]:
         torch.manual_seed(0)

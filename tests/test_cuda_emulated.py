@@ -23,8 +23,7 @@ from nnzoo.data.sampling import Share, sharing
 from nnzoo.device import choose_device, gpu_multiplies_bf16
 from nnzoo.distributed import ProcessGroup, init_process_group
 from nnzoo.errors import ConfigError, DataError, PeerLostError
-from nnzoo.models.cuda import adapt_layers
-from nnzoo.models.sync_layers import share_layers
+from nnzoo.models.conversion import convert_cuda_layers, convert_sync_layers
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
 
@@ -176,7 +175,7 @@ def test_before_gradients_go_by_nccl_a_lost_process_is_noticed_by_gloo(cuda: Emu
                          ids=lambda layer: type(layer).__name__)  # fmt: skip
 def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: EmulatedCuda) -> None:
     layer.to("cuda")
-    adapt_layers(layer)
+    convert_cuda_layers(layer)
     x = torch.randn(6, 6, 4).to("cuda")
 
     def answer(rows: slice) -> torch.Tensor:
@@ -186,7 +185,7 @@ def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: Emulat
 
     whole = answer(slice(None))
     assert not torch.equal(whole, x)
-    share_layers(layer, Alone())
+    convert_sync_layers(layer, Alone())
     parts = []
     for start, stop in ((0, 4), (4, 6)):
         with sharing(Share(start, stop, 6)):

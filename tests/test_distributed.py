@@ -27,7 +27,7 @@ from nnzoo import device, distributed
 from nnzoo.data.sampling import Share, sharing
 from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess, init_process_group
 from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
-from nnzoo.models.sync_layers import share_layers
+from nnzoo.models.conversion import convert_sync_layers
 from nnzoo.runs import checkpoint, run, run_dir
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -408,7 +408,7 @@ class Nobody:
 def test_shared_batch_norm_is_torchs(shape: tuple[int, ...], options: dict[str, Any]) -> None:
     kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)]
     stock, shared = kind(3, **options), kind(3, **options)
-    share_layers(shared, Nobody())
+    convert_sync_layers(shared, Nobody())
     assert isinstance(shared, kind)
     torch.manual_seed(0)
     for _ in range(2):
@@ -442,7 +442,7 @@ def test_dropout_of_shares_is_that_of_the_whole_batch(layer: nn.Module) -> None:
 
     whole = answer(x)
     names = list(layer.state_dict())
-    share_layers(layer, Nobody())
+    convert_sync_layers(layer, Nobody())
     assert list(layer.state_dict()) == names
     torch.testing.assert_close(answer(x), whole)
     parts = []

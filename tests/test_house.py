@@ -34,10 +34,11 @@ LAYERS = """
     nnzoo.config.load nnzoo.config.formatting nnzoo.config
     nnzoo.config.default_space
     nnzoo.evaluation.observations
-    nnzoo.kernels nnzoo.kernels.build nnzoo.kernels.openmp
-    nnzoo.kernels.library
-    nnzoo.kernels.tensors
-    nnzoo.kernels.convolution nnzoo.kernels.dense nnzoo.kernels.loss nnzoo.kernels.optimizer nnzoo.kernels.pictures nnzoo.kernels.recurrent
+    nnzoo.kernels nnzoo.kernels.openmp
+    nnzoo.kernels.build
+    nnzoo.kernels.call
+    nnzoo.kernels.plan nnzoo.kernels.step
+    nnzoo.kernels.ops
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.image_files.float_tiff nnzoo.data.image_files.tree nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.splitting nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats
     nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.data_spec nnzoo.data.timestamps.order
@@ -52,10 +53,10 @@ LAYERS = """
     nnzoo.data.synthetic
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize
-    nnzoo.models.features
-    nnzoo.models.kernels nnzoo.models.sync_layers
+    nnzoo.models.fused
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
-    nnzoo.models.ensemble nnzoo.models.cuda
+    nnzoo.models.conversion
+    nnzoo.models.ensemble
     nnzoo.evaluation.metrics
     nnzoo.evaluation.tasks
     nnzoo.device

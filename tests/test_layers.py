@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,10 +10,18 @@ from torch import Tensor, nn
 
 from nnzoo.config.model_options import CnnOptions, MlpOptions
 from nnzoo.data.data_spec import InputSpec
-from nnzoo.kernels import library
+from nnzoo.kernels import build
 from nnzoo.models import layers
 from nnzoo.models.cnn import CNN
-from nnzoo.models.layers import Dense, Drop, Dropout, Linear, Stack, keep_mask
+from nnzoo.models.fused import FusedSequential
+from nnzoo.models.layers import (
+    Dropout,
+    DropoutFunction,
+    Linear,
+    OnednnLinear,
+    dropout_mask,
+    supports_onednn,
+)
 from nnzoo.models.mlp import MLP
 
 IMAGE = InputSpec("image", (3, 12, 10))
@@ -26,9 +33,9 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     """Each test with native layers and with what stands in for them."""
     torch.manual_seed(0)
     wanted = request.param == "native"
-    if wanted and not library.available():
+    if wanted and not build.available():
         pytest.skip("needs a C compiler")
-    for each in (Stack, Linear):
+    for each in (FusedSequential, Linear):
         monkeypatch.setattr(each, "use_native", wanted)
     return wanted
 
@@ -52,7 +59,12 @@ def compare(fast: nn.Module, stock: nn.Module, x: Tensor, within: float = 1e-5) 
 
 def stock(model: nn.Module) -> nn.Module:
     """The same layers as torch has them."""
-    plain: Any = {Linear: nn.Linear, Dropout: nn.Dropout, Stack: nn.Sequential, MLP: nn.Sequential}
+    plain: Any = {
+        Linear: nn.Linear,
+        Dropout: nn.Dropout,
+        FusedSequential: nn.Sequential,
+        MLP: nn.Sequential,
+    }
     children = [stock(child) for child in model.children()]
     if isinstance(model, Linear):
         return nn.Linear(model.in_features, model.out_features)
@@ -108,12 +120,12 @@ def test_a_linear_layer_takes_what_nn_linear_takes(rows: int) -> None:
 
 
 def test_a_stack_of_any_order_gives_torchs_outputs_and_gradients() -> None:
-    model = Stack(
+    model = FusedSequential(
         nn.ReLU(), Linear(6, 7), Linear(7, 5), nn.ReLU(), nn.ReLU(), nn.Tanh(), Linear(5, 4),
         nn.ReLU(),
     )  # fmt: skip
     compare(model, stock(model), torch.randn(9, 6))
-    assert Stack()(torch.ones(2, 3)).tolist() == [[1] * 3] * 2
+    assert FusedSequential()(torch.ones(2, 3)).tolist() == [[1] * 3] * 2
 
 
 def test_in_evaluation_every_layer_is_called_so_that_hooks_see_it() -> None:
@@ -125,27 +137,20 @@ def test_in_evaluation_every_layer_is_called_so_that_hooks_see_it() -> None:
     assert seen == [name for name, _ in model.named_children()]
 
 
-def test_the_hand_written_gradients_are_those_of_the_function() -> None:
+def test_the_manual_gradients_are_those_of_the_function() -> None:
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
-    for plan in ([None], [0.0], [0.0, None], [None, 0.0, 0.0]):
-        sizes = [5, 4, 3, 2][: len(plan) + 1]
-        parameters = []
-        for i, o in pairwise(sizes):
-            parameters += [draw(o, i), draw(o)]
-        assert torch.autograd.gradcheck(lambda *t, p=plan: Dense.apply(t[0], p, *t[1:]),
-                                        (draw(6, 5), *parameters))  # fmt: skip
-
-    def dropped(x: Tensor, *parameters: Tensor) -> Any:
-        torch.manual_seed(3)
-        return Dense.apply(x, [0.4, 0.3], *parameters)
-
-    assert torch.autograd.gradcheck(
-        dropped, (draw(6, 5), draw(40, 5), draw(40), draw(3, 40), draw(3))
-    )
     mask = (torch.rand(4, 5) < 0.5).double()
-    assert torch.autograd.gradcheck(lambda x: Drop.apply(x, mask, 1.5), (draw(4, 5),))
+    assert torch.autograd.gradcheck(lambda x: DropoutFunction.apply(x, mask, 1.5), (draw(4, 5),))
+    layer, x = Linear(7, 3), torch.randn(5, 7, requires_grad=True)
+    expected = torch.autograd.grad(
+        nn.Linear.forward(layer, x).square().sum(), [x, *layer.parameters()]
+    )
+    y = OnednnLinear.apply(x, layer.weight, layer.bias)
+    torch.testing.assert_close(
+        torch.autograd.grad(y.square().sum(), [x, *layer.parameters()]), expected
+    )
 
 
 # Convolutional networks.
@@ -191,7 +196,7 @@ def test_images_are_computed_channels_last_also_with_one_channel() -> None:
 
 
 def takes_bfloat16() -> bool:
-    return library.supports(torch.bfloat16)
+    return build.supports_dtype(torch.bfloat16)
 
 
 @pytest.mark.parametrize("build", [mlp, cnn])
@@ -231,7 +236,7 @@ def test_dropout_has_the_rate_and_keeps_the_mean(rate: float, dtype: torch.dtype
 
 
 def test_each_value_is_dropped_by_itself() -> None:
-    mask, factor = keep_mask(torch.ones(64, 4096), 0.25)
+    mask, factor = dropout_mask(torch.ones(64, 4096), 0.25)
     assert factor == 4 / 3
     kept = mask.double() - 0.75
     for lag in range(1, 70):
@@ -252,13 +257,13 @@ def test_dropouts_gradient_is_that_of_what_it_kept_in_any_layout(dtype: torch.dt
 
 
 def test_dropout_within_a_stack_is_dropout_behind_relu() -> None:
-    model = Stack(Linear(30, 400), nn.ReLU(), Dropout(0.25), Linear(400, 3))
+    model = FusedSequential(Linear(30, 400), nn.ReLU(), Dropout(0.25), Linear(400, 3))
     x = torch.randn(64, 30)
     torch.manual_seed(5)
     got = answers(model, x)
     torch.manual_seed(5)
     hidden = model[0](x).relu()
-    mask, factor = keep_mask(hidden, 0.25)
+    mask, factor = dropout_mask(hidden, 0.25)
 
     class Same(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -294,19 +299,18 @@ def test_the_same_seed_gives_the_same_bits(build: Any, precision: torch.dtype) -
     assert not torch.equal(runs[0][0], runs[2][0])
 
 
-@pytest.mark.parametrize("then", ["none", "relu", "tanh"])
-@pytest.mark.parametrize("biased", [True, False])
-def test_onednns_product_is_torchs(
-    then: str, biased: bool, monkeypatch: pytest.MonkeyPatch
+def test_onednns_product_is_torchs_and_not_used_for_other_cases(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    x, weight, bias = torch.randn(5, 7), torch.randn(3, 7), torch.randn(3) if biased else None
-    ours = layers.multiplier(torch.float32, "cpu")
+    x, layer = torch.randn(5, 7), nn.Linear(7, 3)
+    tensors = x, layer.weight, layer.bias
+    assert supports_onednn(*tensors) and not supports_onednn(x.double(), *tensors[1:])
+    assert not supports_onednn(x.to("meta"), *tensors[1:]) and not supports_onednn(
+        *tensors[:2], None
+    )
+    torch.testing.assert_close(OnednnLinear.apply(*tensors), layer(x))
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    torchs = layers._multiplier.__wrapped__(torch.float32, "cpu", 2, True)
-    assert ours is not torchs
-    assert layers.multiplier(torch.float64, "cpu") is torchs
-    assert layers.multiplier(torch.float32, "cuda") is torchs
-    torch.testing.assert_close(ours(x, weight, bias, then), torchs(x, weight, bias, then))
+    assert not supports_onednn(*tensors)
 
 
 # Elsewhere.
@@ -319,7 +323,7 @@ def test_without_onednn_torchs_own_modules_compute(
     model, x = build(), torch.randn(4, *IMAGE.shape)
     expected = answers(model, x)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    monkeypatch.setattr(layers.Dense, "apply", None)
+    monkeypatch.setattr(layers.OnednnLinear, "apply", None)
     for got, wanted in zip(answers(model, x), expected, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 

@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from zoo import difference
 
 from nnzoo.kernels import build
-from nnzoo.kernels import library as native
-from nnzoo.kernels.dense import Dense
-from nnzoo.kernels.recurrent import Recurrent
+from nnzoo.kernels.ops import LinearChain, RecurrentLayer
 from nnzoo.models.rnn import GRU, LSTM, RNN, ReluLSTM
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
+pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
 # Ours and what it is held against: torch's, which has no LSTM with relu; there the kernel by hand.
 PAIRS: dict[str, tuple[Any, Any]] = {
@@ -111,7 +109,7 @@ def test_gradients_are_those_of_differences(kind: str, shape: tuple[int, ...]) -
     rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
     shapes = [(time, batch, features), (rows, features), (rows, size), (rows,), (rows,)]
     given = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
-    function = partial(Recurrent.apply, name, activation == "relu", torch.float64)
+    function = partial(RecurrentLayer.apply, name, activation == "relu", torch.float64)
     torch.autograd.gradcheck(function, given)
     # The last state alone, from an input without gradients, as in training.
     given[0].requires_grad_(False)
@@ -122,7 +120,7 @@ def test_gradients_are_those_of_differences(kind: str, shape: tuple[int, ...]) -
 def test_in_bfloat16_results_stay_close_to_float32(name: str) -> None:
     """Within 1 % (outputs) and 4 % (gradients) of the length of each tensor, over 28 steps of numbers
     of 8 bits; within 10 % for relu, where a state near 0 may fall on its other side."""
-    if not native.supports(torch.bfloat16):
+    if not build.supports_dtype(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     torch.manual_seed(0)
     own, _ = pair(name, 27, 130)
@@ -207,7 +205,7 @@ def test_members_are_what_each_is_alone(
     kind: str, precise: bool, measures: tuple[int, int, int, int]
 ) -> None:
     """To the bit, whichever threads share their rows; but for oneDNN's products in bfloat16."""
-    if not precise and not native.supports(torch.bfloat16):
+    if not precise and not build.supports_dtype(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     torch.manual_seed(2)
     name, _, activation = kind.partition(" ")
@@ -217,7 +215,7 @@ def test_members_are_what_each_is_alone(
     stacks = [torch.randn(members, *shape).mul_(0.3).requires_grad_() for shape in shapes]
     x = torch.randn(time, members, batch, features, requires_grad=True)
     dtype = torch.float32 if precise else torch.bfloat16
-    function = partial(Recurrent.apply, name, activation == "relu", dtype)
+    function = partial(RecurrentLayer.apply, name, activation == "relu", dtype)
 
     def outcome(x: Tensor, *weights: Tensor) -> list[Tensor]:
         states, *lasts = function(x, *weights)
@@ -256,7 +254,7 @@ def test_what_native_does_not_take_is_torchs(name: str) -> None:
     assert own.is_native(x) and not own.is_native(x, given)
     assert torch.equal(own(x, given)[0], stock(x, given)[0])
     assert torch.equal(own(x[0])[0], stock(x[0])[0])
-    own.use_native, own.hand_runs = False, lambda *_: False
+    own.use_native = False
     assert torch.equal(own(x)[0], stock(x)[0])
     own.use_native = True
     assert own.to("meta")(x.to("meta"))[0].shape == (12, 4, 64)
@@ -274,18 +272,18 @@ def test_dropout_between_layers_is_drawn_in_training_alone() -> None:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder, and nothing loaded yet."""
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
-    monkeypatch.setattr(native, "_loaded", {})
+    monkeypatch.setattr(build, "_loaded", {})
     return tmp_path / "native"
 
 
 def test_it_is_compiled_once_and_then_taken_from_the_cache(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert native.available()
+    assert build.available()
     assert len(list(fresh.iterdir())) == 1
-    monkeypatch.setattr(native, "_loaded", {})
-    monkeypatch.setattr(build, "compile_sealed", None)
-    assert native.available()
+    monkeypatch.setattr(build, "_loaded", {})
+    monkeypatch.setattr(build, "compile_library", None)
+    assert build.available()
 
 
 @pytest.mark.parametrize("fault", ["no compiler", "fails", "not a library", "no folder"])
@@ -297,10 +295,10 @@ def test_without_a_compiler_that_works_it_is_torchs(
     elif fault == "fails":
         monkeypatch.setattr(shutil, "which", lambda _: shutil.os.path.realpath("/bin/false"))
     elif fault == "not a library":
-        monkeypatch.setattr(build, "compile_sealed", lambda *a: a[2].write_text("text"))
+        monkeypatch.setattr(build, "compile_library", lambda *a: a[2].write_text("text"))
     else:
         (tmp_path / "native").write_text("a file where the folder should be")
-    assert not native.available() and not native.supports(torch.bfloat16)
+    assert not build.available() and not build.supports_dtype(torch.bfloat16)
     own, stock = pair("lstm", 6, 8)
     x = torch.randn(3, 4, 6)
     assert not own.is_native(x)
@@ -352,7 +350,7 @@ def test_linear_layers_in_a_row_are_torchs(
 ) -> None:
     torch.manual_seed(seed)
     case = dense_case(dtype, rows, sizes, kinds)
-    ours, torchs = (dense_results(f, *case) for f in (Dense.apply, dense_by_torch))
+    ours, torchs = (dense_results(f, *case) for f in (LinearChain.apply, dense_by_torch))
     assert difference(ours, torchs) < (2e-6 if dtype == torch.float32 else 1e-13)
 
 
@@ -361,25 +359,25 @@ def test_linear_layers_of_real_sizes_are_torchs(rows: int) -> None:
     """More inputs than are laid out at once, more rows than a pair of bfloat16."""
     torch.manual_seed(0)
     case = dense_case(torch.float64, rows, [1300, 512, 30, 10], [2, 1, 0])
-    ours, torchs = (dense_results(f, *case) for f in (Dense.apply, dense_by_torch))
+    ours, torchs = (dense_results(f, *case) for f in (LinearChain.apply, dense_by_torch))
     assert difference(ours, torchs) < 1e-13
 
 
 def test_gradients_of_linear_layers_are_those_of_differences() -> None:
     torch.manual_seed(1)
     follows, x, parameters = dense_case(torch.float64, 5, [4, 9, 3, 2], [2, 1, 0])
-    torch.autograd.gradcheck(lambda *t: Dense.apply(t[0], follows, *t[1:]), (x, *parameters))
+    torch.autograd.gradcheck(lambda *t: LinearChain.apply(t[0], follows, *t[1:]), (x, *parameters))
 
 
 def test_linear_layers_in_bfloat16_stay_close_to_float32() -> None:
     """Within 1 % (outputs) and 10 % (gradients: a unit near 0 may fall on its other side)."""
-    if not native.supports(torch.bfloat16):
+    if not build.supports_dtype(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     torch.manual_seed(2)
     case = dense_case(torch.float32, 63, [301, 130, 50, 7], [1, 2, 0])
     exact = dense_results(dense_by_torch, *case)
     with torch.autocast("cpu", torch.bfloat16):
-        rough = dense_results(Dense.apply, *case)
+        rough = dense_results(LinearChain.apply, *case)
     assert all(each.dtype == torch.float32 for each in rough)
     for i, (a, b) in enumerate(zip(rough, exact, strict=True)):
         assert (a - b).norm() < (0.1 if i else 0.01) * b.norm()
@@ -395,7 +393,7 @@ def test_linear_layers_do_not_depend_on_the_number_of_threads(precise: bool) -> 
         for threads in (1, 2, 3, 11):
             torch.set_num_threads(threads)
             with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-                found.append(dense_results(Dense.apply, *case))
+                found.append(dense_results(LinearChain.apply, *case))
     finally:
         torch.set_num_threads(before)
     assert all(all(map(torch.equal, each, found[0])) for each in found[1:])
@@ -421,11 +419,11 @@ def test_linear_layers_of_members_are_what_each_is_alone(precise: bool, threads:
     torch.set_num_threads(threads)
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-            y = Dense.apply(x, follows, *stacks)
+            y = LinearChain.apply(x, follows, *stacks)
             dx, *gradients = torch.autograd.grad(y, [x, *stacks], given)
             for i, (own, own_x, parameters) in enumerate(cases):
                 rows = slice(7 * i, 7 * i + 7)
-                single = Dense.apply(own_x, own, *parameters)
+                single = LinearChain.apply(own_x, own, *parameters)
                 found = torch.autograd.grad(single, [own_x, *parameters], given[rows])
                 assert torch.equal(single, y[rows]) and torch.equal(found[0], dx[rows])
                 assert all(map(torch.equal, found[1:], [each[i] for each in gradients]))
@@ -436,7 +434,7 @@ def test_linear_layers_of_members_are_what_each_is_alone(precise: bool, threads:
 def test_a_gradient_is_not_written_over_and_the_graph_can_be_used_twice() -> None:
     torch.manual_seed(4)
     follows, x, parameters = dense_case(torch.float32, 16, [16, 32, 16], [1, 0])
-    y = Dense.apply(x, follows, *parameters)
+    y = LinearChain.apply(x, follows, *parameters)
     given = torch.randn_like(y)
     kept = given.clone()
     once = torch.autograd.grad(y, [x, *parameters], given, retain_graph=True)

@@ -18,10 +18,9 @@ from torch import nn
 
 from nnzoo import status
 from nnzoo.kernels import build, openmp
-from nnzoo.kernels import library as native
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
-LIBRARY = native.library()._name if native.available() else ""
+pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
+LIBRARY = build.library()._name if build.available() else ""
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(mode=0o700)
     shutil.copy(whole, folder)
     (folder / whole.name).chmod(0o600)
-    monkeypatch.setattr(native, "_loaded", {})
+    monkeypatch.setattr(build, "_loaded", {})
     return folder / whole.name
 
 
@@ -60,9 +59,9 @@ def remade(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         made.append(to)
         raise build.BuildError("not now")
 
-    monkeypatch.setattr(build, "compile_sealed", instead)
-    monkeypatch.setattr(native, "_loaded", {})
-    native.available()
+    monkeypatch.setattr(build, "compile_library", instead)
+    monkeypatch.setattr(build, "_loaded", {})
+    build.available()
     return made
 
 
@@ -79,8 +78,8 @@ def test_the_first_compile_is_reported_and_what_is_kept_is_sealed_and_its_users_
     )
     heard = Heard()
     with status.listening(heard):
-        assert native.available()
-    assert heard.texts == ["compiling native layers, once for this machine"]
+        assert build.available()
+    assert heard.texts == ["compiling native kernels, once for this machine"]
     assert fresh.read_bytes()[-64:] == whole[-64:] or build.is_sound(fresh)
     assert fresh.stat().st_mode & 0o777 == 0o600 and fresh.parent.stat().st_mode & 0o777 == 0o700
     assert [Path(each).suffix for each in synced] == [".so", ""]
@@ -93,7 +92,7 @@ def test_the_first_compile_is_reported_and_what_is_kept_is_sealed_and_its_users_
 def test_a_damaged_or_foreign_library_is_never_loaded(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    assert remade(fresh, monkeypatch) == [] and native.available()
+    assert remade(fresh, monkeypatch) == [] and build.available()
     content = bytearray(fresh.read_bytes())
     fresh.unlink()
     if fault == "cut":
@@ -120,7 +119,7 @@ def test_a_damaged_or_foreign_library_is_never_loaded(
 
 def test_a_cut_library_is_made_anew(fresh: Path) -> None:
     fresh.write_bytes(fresh.read_bytes()[:9000])
-    assert native.available() and build.is_sound(fresh)
+    assert build.available() and build.is_sound(fresh)
 
 
 def foreign(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,17 +139,17 @@ def test_in_a_folder_of_others_a_user_has_a_folder_of_his_own(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign(fresh.parent, monkeypatch)
-    mine = build.folder_of_mine()
+    mine = build.private_folder()
     assert mine.name.startswith("native-") and mine.stat().st_mode & 0o777 == 0o700
     foreign(mine, monkeypatch)
     if os.geteuid() == 0:
         with pytest.raises(build.BuildError, match="set NNZOO_CACHE to a folder of your own"):
-            build.folder_of_mine()
+            build.private_folder()
 
 
 def test_a_folder_that_a_group_could_write_to_is_closed(fresh: Path) -> None:
     fresh.parent.chmod(0o775)
-    assert native.available() and fresh.parent.stat().st_mode & 0o777 == 0o700
+    assert build.available() and fresh.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_failed_compile_is_said_with_the_compilers_first_line(
@@ -160,21 +159,21 @@ def test_a_failed_compile_is_said_with_the_compilers_first_line(
     broken.write_text("#!/bin/sh\necho >&2\necho 'dense.c:1: no such instruction' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda _: str(broken))
-    monkeypatch.setattr(native, "_loaded", {})
-    assert not native.available()
-    assert native.why_not() == "gcc: dense.c:1: no such instruction"
+    monkeypatch.setattr(build, "_loaded", {})
+    assert not build.available()
+    assert build.unavailable_reason() == "gcc: dense.c:1: no such instruction"
     broken.write_text("#!/bin/sh\nexit 3\n")
-    monkeypatch.setattr(native, "_loaded", {})
-    assert native.why_not() == "gcc: ended with 3"
+    monkeypatch.setattr(build, "_loaded", {})
+    assert build.unavailable_reason() == "gcc: ended with 3"
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(native, "_loaded", {})
-    assert native.why_not() == "there is no C compiler (cc or gcc)"
+    monkeypatch.setattr(build, "_loaded", {})
+    assert build.unavailable_reason() == "there is no C compiler (cc or gcc)"
 
 
 def test_a_run_says_once_that_native_layers_are_off(
     nnzoo: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(native, "_loaded", {torch.float32: (None, "gcc: no such instruction")})
+    monkeypatch.setattr(build, "_loaded", {torch.float32: (None, "gcc: no such instruction")})
     ran = nnzoo("train", "--config", "mlp", "--set", "train.epochs=1", "--out", str(tmp_path))
     assert (ran.out + ran.err).count("native layers are off (gcc: no such instruction)") == 1
     ran = nnzoo("eval", str(tmp_path / "mlp"))
@@ -202,8 +201,8 @@ PROGRAM = """
 import json, sys, threading
 import torch
 from torch import nn
-from nnzoo.models.features import Conv2d, Features
-from nnzoo.models.layers import Linear, Stack
+from nnzoo.models.fused import FusedSequential
+from nnzoo.models.layers import Conv2d, Linear
 from nnzoo.models.rnn import GRU, LSTM
 from nnzoo.kernels import openmp
 from nnzoo.device import ALL_THREADS
@@ -212,8 +211,8 @@ openmp.use_threads(2)
 torch.manual_seed(0)
 answers, sums = [], []
 models = {
-    "mlp": (Stack(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)),
-    "cnn": (Features(Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), Conv2d(16, 32, 3), nn.MaxPool2d(2)),
+    "mlp": (FusedSequential(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)),
+    "cnn": (FusedSequential(Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), Conv2d(16, 32, 3), nn.MaxPool2d(2)),
             torch.randn(16, 1, 14, 14)),
     "lstm": (LSTM(28, 64, batch_first=True), torch.randn(64, 9, 28)),
     "gru": (GRU(28, 128, batch_first=True), torch.randn(64, 9, 28)),
@@ -310,10 +309,11 @@ def test_a_child_of_a_fork_computes_on_one_thread_and_ends() -> None:
     program = """
 import os, sys, torch
 from torch import nn
-from nnzoo.models.layers import Linear, Stack
+from nnzoo.models.fused import FusedSequential
+from nnzoo.models.layers import Linear
 from nnzoo.kernels import openmp
 openmp.use_threads(2)
-model, x = Stack(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)
+model, x = FusedSequential(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)
 y = model(x)
 child = os.fork()
 if not child:
@@ -345,8 +345,8 @@ def test_threads_that_there_are_not_are_said() -> None:
 def test_without_a_full_team_the_product_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     from nnzoo.models import layers
 
-    full = layers.multiplier(torch.float32, "cpu")
+    x, layer = torch.randn(3, 4), layers.Linear(4, 2)
+    assert layers.supports_onednn(x, layer.weight, layer.bias)
     monkeypatch.setattr(layers, "has_full_team", lambda: False)
-    assert layers.multiplier(torch.float32, "cpu") is layers._linear is not full
-    x, layer = torch.randn(3, 4), nn.Linear(4, 2)
-    assert torch.equal(layers._linear(x, layer.weight, layer.bias), layer(x))
+    assert not layers.supports_onednn(x, layer.weight, layer.bias)
+    assert torch.equal(layer.eval()(x), nn.Linear.forward(layer, x))

@@ -22,21 +22,15 @@ from zoo import difference
 
 from nnzoo.config.optim_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.evaluation.tasks import Regression, build_task
-from nnzoo.kernels import library as native
-from nnzoo.kernels import openmp
-from nnzoo.kernels.convolution import Behind, Convolution, Norm
-from nnzoo.kernels.dense import Dense
-from nnzoo.kernels.loss import judge
-from nnzoo.kernels.loss import takes as takes_loss
-from nnzoo.kernels.optimizer import Parameters
-from nnzoo.kernels.pictures import scale_bytes
-from nnzoo.kernels.recurrent import Recurrent
-from nnzoo.models.features import Conv2d, Features
-from nnzoo.models.layers import Dropout, Linear, Stack
+from nnzoo.kernels import build, openmp
+from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain, RecurrentLayer
+from nnzoo.kernels.step import ParameterTable, loss_and_grad, normalize_uint8, supports_loss
+from nnzoo.models.fused import FusedSequential
+from nnzoo.models.layers import Conv2d, Dropout, Linear
 from nnzoo.models.rnn import GRU, LSTM, RNN
 from nnzoo.training.optim import Optimizer
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="needs a C compiler")
+pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
 Case = tuple[nn.Module, nn.Module, Tensor]
 
@@ -46,7 +40,7 @@ def linear() -> Case:
 
 
 def stack() -> Case:
-    ours = Stack(Linear(16, 32), nn.ReLU(), Linear(32, 16), nn.ReLU(), Linear(16, 3))
+    ours = FusedSequential(Linear(16, 32), nn.ReLU(), Linear(32, 16), nn.ReLU(), Linear(16, 3))
     layers = [nn.Linear(each.in_features, each.out_features) if isinstance(each, Linear) else nn.ReLU()
               for each in ours]  # fmt: skip
     return ours, nn.Sequential(*layers), torch.randn(6, 16)
@@ -63,13 +57,17 @@ def recurrent(kind: str) -> Case:
 
 def features(ins: int) -> Case:
     def layers(conv: type[nn.Conv2d]) -> list[nn.Module]:
-        # Behind batch norm the gradient of a bias is nothing but what is rounded.
+        # Epilogue batch norm the gradient of a bias is nothing but what is rounded.
         if ins == 3:
             return [conv(ins, 16, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
         made = [conv(ins, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)]
         return [*made, nn.MaxPool2d(2), nn.ReLU()]
 
-    return Features(*layers(Conv2d)), nn.Sequential(*layers(nn.Conv2d)), torch.randn(4, ins, 8, 8)
+    return (
+        FusedSequential(*layers(Conv2d)),
+        nn.Sequential(*layers(nn.Conv2d)),
+        torch.randn(4, ins, 8, 8),
+    )
 
 
 class First(nn.Module):
@@ -327,7 +325,7 @@ def test_what_changes_in_place_before_the_way_back_is_an_error(name: str) -> Non
     if name in ("rnn", "lstm", "gru"):
         x = x.transpose(0, 1)
         weights = [torch.randn(n, requires_grad=True) for n in ((32, 5), (32, 8), (32,), (32,))]
-        states, *_ = Recurrent.apply("lstm", False, torch.float32, x, *weights)
+        states, *_ = RecurrentLayer.apply("lstm", False, torch.float32, x, *weights)
         states.detach().zero_()
         with pytest.raises(RuntimeError, match=r"modified (by an )?in"):
             states.sum().backward()
@@ -337,8 +335,8 @@ def test_native_steps_and_statistics_count_as_changes_in_place() -> None:
     weights = [torch.ones(3), torch.ones(2, 2)]
     versions = [w._version for w in weights]
     zeros = [[torch.zeros_like(w) for w in weights] for _ in "ab"]
-    table = Parameters(weights, [0.0, 0.0], 1, *zeros)
-    table.adam([torch.ones_like(w) for w in weights], 0.1, (0.9, 0.99), 1e-8, False, 1, [1.0])
+    table = ParameterTable(weights, [0.0, 0.0], 1, *zeros)
+    table.adam_step([torch.ones_like(w) for w in weights], 0.1, (0.9, 0.99), 1e-8, False, 1, [1.0])
     assert [w._version for w in weights] == [v + 1 for v in versions]
     ours, _, x = pair("winograd")
     ours(x)
@@ -454,41 +452,41 @@ def entries(name: str) -> tuple[Callable[..., Any], list[Tensor]]:
         return lambda *p: run_dense(p[-1], *p[:-1]), tensors
     if name == "recurrent":
         tensors = [t(3, 4, 5), t(18, 5), t(18, 6), t(18), t(18)]
-        return partial(Recurrent.apply, "gru", False, torch.float32), tensors
+        return partial(RecurrentLayer.apply, "gru", False, torch.float32), tensors
     if name == "convolution":
         tensors = [t(2, 16, 6, 6), t(16, 16, 3, 3), t(16), torch.ones(2, 16, 3, 3).byte()]
         return lambda x, w, b, m: convolve(
-            x, w, b, behind=Behind(None, True, True, m, 2.0)
+            x, w, b, behind=Epilogue(None, True, True, m, 2.0)
         ), tensors
     if name == "norm":
         tensors = [t(2, 16, 6, 6), t(16, 16, 3, 3), *(t(16).abs() for _ in range(4))]
         return lambda x, w, g, b, m, v: convolve(
-            x, w, None, g, b, Behind(Norm(m, v, 0.1, 1e-5))
+            x, w, None, g, b, Epilogue(BatchNorm(m, v, 0.1, 1e-5))
         ), tensors
     if name == "classes":
         tensors = [t(6, 3), torch.zeros(6).long(), t(3)]
-        return lambda o, y, w: judge(o, y, "cross_entropy", 0.0, w, [1.0]), tensors
+        return lambda o, y, w: loss_and_grad(o, y, "cross_entropy", 0.0, w, [1.0]), tensors
     if name == "numbers":
-        return lambda o, y: judge(o, y, "mse", 0.0, None, [1.0]), [t(6, 3), t(6, 3)]
+        return lambda o, y: loss_and_grad(o, y, "mse", 0.0, None, [1.0]), [t(6, 3), t(6, 3)]
     if name == "adam":
         return step, [t(4, 3) for _ in range(4)]
-    return scale_bytes, [torch.zeros(2, 3, 4, 4).byte(), t(3), t(3)]
+    return normalize_uint8, [torch.zeros(2, 3, 4, 4).byte(), t(3), t(3)]
 
 
 def run_dense(mask: Tensor | None, x: Tensor, *parameters: Tensor) -> Any:
-    return Dense.apply(x, [(mask, 1.0), None], *parameters)
+    return LinearChain.apply(x, [(mask, 1.0), None], *parameters)
 
 
 def convolve(
-    x: Tensor, w: Tensor, b: Any, g: Any = None, s: Any = None, behind: Behind = Behind()
+    x: Tensor, w: Tensor, b: Any, g: Any = None, s: Any = None, behind: Epilogue = Epilogue()
 ) -> Any:
     return Convolution.apply(x, w, b, g, s, (1, 1), (1, 1), behind)
 
 
 def step(weight: Tensor, mean: Tensor, square: Tensor, gradient: Tensor) -> None:
-    table = Parameters([weight], [0.0], 1, [mean], [square])
-    table.norms([gradient])
-    table.adam([gradient], 0.1, (0.9, 0.9), 1e-8, False, 1, [1.0])
+    table = ParameterTable([weight], [0.0], 1, [mean], [square])
+    table.grad_norms([gradient])
+    table.adam_step([gradient], 0.1, (0.9, 0.9), 1e-8, False, 1, [1.0])
 
 
 SPOILED: dict[str, Callable[[Tensor], Tensor]] = {
@@ -534,13 +532,13 @@ def test_no_entry_takes_a_tensor_of_another_type_or_size(name: str, how: str) ->
 
 def test_products_that_there_is_no_code_for_are_refused() -> None:
     x, w, b = torch.randn(3, 5).bfloat16(), torch.randn(4, 5).bfloat16(), torch.randn(4).bfloat16()
-    refuses(Dense.apply, x, [None], w, b)
+    refuses(LinearChain.apply, x, [None], w, b)
     shapes = ((12, 5), (12, 4), (12,), (12,))
     weights = [torch.randn(s, dtype=torch.float64) for s in shapes]
     x = torch.randn(2, 3, 5, dtype=torch.float64)
-    refuses(Recurrent.apply, "gru", False, torch.bfloat16, x, *weights)
+    refuses(RecurrentLayer.apply, "gru", False, torch.bfloat16, x, *weights)
     with torch.autocast("cpu", torch.float16):
-        refuses(Dense.apply, torch.randn(3, 5), [None], torch.randn(4, 5), torch.randn(4))
+        refuses(LinearChain.apply, torch.randn(3, 5), [None], torch.randn(4, 5), torch.randn(4))
     kernel = torch.randn(16, 16, 5, 5)
     refuses(convolve, torch.randn(1, 16, 8, 8), kernel, None)
     refuses(convolve, torch.randn(1, 16, 1, 1), kernel, None)
@@ -556,7 +554,7 @@ def test_a_class_that_there_is_not_is_an_error(rows: int, wrong: int) -> None:
     output, target = torch.randn(rows, 3), torch.zeros(rows).long()
     target[rows // 2] = wrong
     with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
-        judge(output, target, "cross_entropy", 0.1, None, [1.0])
+        loss_and_grad(output, target, "cross_entropy", 0.1, None, [1.0])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -566,7 +564,7 @@ def test_a_row_of_class_minus_100_loses_nothing(smoothing: float, weighted: bool
     output = torch.randn(8, 3, requires_grad=True)
     target = torch.tensor([0, 1, -100, 2, -100, 1, 0, 2])
     weights = torch.rand(3) if weighted else None
-    losses, right, gradient = judge(
+    losses, right, gradient = loss_and_grad(
         output.detach(), target, "cross_entropy", smoothing, weights, [2.0]
     )
     loss = functional.cross_entropy(
@@ -582,7 +580,7 @@ def test_a_row_of_class_minus_100_loses_nothing(smoothing: float, weighted: bool
 def test_targets_that_are_no_numbers_make_the_loss_none(kind: str) -> None:
     output, target = torch.randn(4, 2), torch.randn(4, 2)
     target[1, 0] = math.nan
-    losses, _, gradient = judge(output, target, kind, 1.0, None, [1.0, 1.0])
+    losses, _, gradient = loss_and_grad(output, target, kind, 1.0, None, [1.0, 1.0])
     assert math.isnan(losses[0]) and math.isfinite(losses[1])
     assert gradient[1, 0].isnan() and gradient.isfinite().sum() == 7
 
@@ -592,12 +590,12 @@ def test_a_loss_of_odd_tensors_is_torchs() -> None:
     from nnzoo.data.preprocess import Scale
 
     output = torch.randn(6, 3)
-    assert takes_loss(output, torch.zeros(6).long(), "cross_entropy", None)
+    assert supports_loss(output, torch.zeros(6).long(), "cross_entropy", None)
     for target in (torch.zeros(6).int(), torch.zeros(5).long(), torch.zeros(6, 1).long()):
-        assert not takes_loss(output, target, "cross_entropy", None)
-    assert not takes_loss(output.bfloat16(), torch.zeros(6).long(), "cross_entropy", None)
-    assert not takes_loss(output, torch.zeros(6, 1), "mse", None)
-    assert not takes_loss(output, torch.zeros(6).long(), "cross_entropy", torch.ones(2))
+        assert not supports_loss(output, target, "cross_entropy", None)
+    assert not supports_loss(output.bfloat16(), torch.zeros(6).long(), "cross_entropy", None)
+    assert not supports_loss(output, torch.zeros(6, 1), "mse", None)
+    assert not supports_loss(output, torch.zeros(6).long(), "cross_entropy", torch.ones(2))
     task = build_task(TrainOptions(), "classification", {"labels": list("abc")}, None, None)
     task.use_native = True
     with pytest.raises(IndexError):
@@ -677,9 +675,9 @@ def test_steps_that_a_weight_has_missed_are_not_remembered_from_call_to_call() -
     ends = []
     for first in ((), (3,)):
         weight, *averages = torch.ones(4), torch.zeros(4), torch.zeros(4)
-        table = Parameters([weight], [0.0], 1, averages[:1], averages[1:])
-        table.adam([torch.ones(4)], 0.0, (0.9, 0.99), 1e-8, False, 5, [1.0], first)
-        table.adam([torch.ones(4)], 0.1, (0.9, 0.99), 1e-8, False, 6, [1.0])
+        table = ParameterTable([weight], [0.0], 1, averages[:1], averages[1:])
+        table.adam_step([torch.ones(4)], 0.0, (0.9, 0.99), 1e-8, False, 5, [1.0], first)
+        table.adam_step([torch.ones(4)], 0.1, (0.9, 0.99), 1e-8, False, 6, [1.0])
         ends.append(weight)
     assert torch.equal(*ends)
 
@@ -693,7 +691,7 @@ def test_weights_that_share_memory_or_lie_otherwise_are_stepped_on_by_torch() ->
     assert Optimizer(AdamOptions(name="adam"), model, True).native
     model.a = nn.Parameter(torch.randn(3, 4).t())
     assert not Optimizer(AdamOptions(name="adam"), model, True).native
-    refuses(Parameters, [whole[:3], whole[2:]], [0.0, 0.0], 1)
+    refuses(ParameterTable, [whole[:3], whole[2:]], [0.0, 0.0], 1)
 
 
 # Threads.
@@ -719,7 +717,7 @@ def test_threads_that_share_members_of_odd_batches_compute_each_row_once(
     x = torch.randn(9, members, batch, 6)
 
     def results() -> list[Tensor]:
-        states, *_ = Recurrent.apply(kind, False, torch.float32, x, *weights)
+        states, *_ = RecurrentLayer.apply(kind, False, torch.float32, x, *weights)
         return [states.detach(), *torch.autograd.grad(states.square().sum(), weights)]
 
     threads(1)
@@ -752,7 +750,7 @@ def test_several_threads_of_python_compute_at_once(threads: Callable[[int], None
 
 
 def test_dropout_draws_the_same_with_hooks_or_without() -> None:
-    made = Stack(Linear(8, 16), nn.ReLU(), Dropout(0.5), Linear(16, 2))
+    made = FusedSequential(Linear(8, 16), nn.ReLU(), Dropout(0.5), Linear(16, 2))
     x = torch.randn(4, 8)
     torch.manual_seed(0)
     y = made(x)

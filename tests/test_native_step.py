@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnzoo.data.preprocess import Scale
-from nnzoo.kernels import library
-from nnzoo.kernels.loss import KINDS, judge
-from nnzoo.kernels.optimizer import Parameters
+from nnzoo.kernels import build
+from nnzoo.kernels.step import LOSSES, ParameterTable, loss_and_grad
 
-pytestmark = pytest.mark.skipif(not library.available(), reason="needs a C compiler")
+pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
 
 def torchs(
@@ -34,7 +33,7 @@ def torchs(
     return loss(output, target, reduction="none").mean(1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOSSES)
 @settings(max_examples=60, deadline=None)
 @given(
     members=st.integers(1, 3), batch=st.integers(1, 40), width=st.integers(1, 40),
@@ -55,7 +54,7 @@ def test_losses_gradients_and_right_answers_are_torchs(
     weights = torch.rand(width, dtype=dtype) + 0.1 if classes and weighted else None
     option = option or (0.0 if classes else 0.7)
     totals = [float(i + 2) for i in range(members)]
-    losses, right, gradient = judge(output.detach(), target, kind, option, weights, totals)
+    losses, right, gradient = loss_and_grad(output.detach(), target, kind, option, weights, totals)
     each = torchs(output, target, kind, option, weights).view(members, -1).sum(1)
     (each / torch.tensor(totals, dtype=dtype)).sum().backward()
     close: dict[str, Any] = (
@@ -71,11 +70,15 @@ def test_losses_gradients_and_right_answers_are_torchs(
 def test_what_is_not_a_number_stays_so_and_stays_with_its_member() -> None:
     output = torch.randn(6, 5)
     output[4, 2] = math.nan
-    losses, _, gradient = judge(output, torch.arange(6) % 5, "cross_entropy", 0.0, None, [1.0] * 3)
+    losses, _, gradient = loss_and_grad(
+        output, torch.arange(6) % 5, "cross_entropy", 0.0, None, [1.0] * 3
+    )
     assert [math.isnan(each) for each in losses] == [False, False, True]
     assert gradient[:4].isfinite().all() and gradient[4].isnan().all()
     output[4, 2] = 1e30
-    losses, _, gradient = judge(output, torch.full((6,), 2), "cross_entropy", 0.0, None, [1.0] * 3)
+    losses, _, gradient = loss_and_grad(
+        output, torch.full((6,), 2), "cross_entropy", 0.0, None, [1.0] * 3
+    )
     assert all(map(math.isfinite, losses)) and gradient.isfinite().all()
 
 
@@ -88,13 +91,15 @@ def test_no_bit_depends_on_threads_or_on_other_members(rows: int) -> None:
         found = []
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            found.append(judge(output, target, "cross_entropy", 0.1, None, [float(rows)] * 3))
+            found.append(
+                loss_and_grad(output, target, "cross_entropy", 0.1, None, [float(rows)] * 3)
+            )
     finally:
         torch.set_num_threads(before)
     for losses, right, gradient in found[1:]:
         assert (losses, right) == found[0][:2] and torch.equal(gradient, found[0][2])
     for i, part in enumerate(output.split(rows)):
-        losses, right, gradient = judge(
+        losses, right, gradient = loss_and_grad(
             part, target.split(rows)[i], "cross_entropy", 0.1, None, [float(rows)]
         )
         assert losses == [found[0][0][i]] and right == [found[0][1][i]]
@@ -116,7 +121,7 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
         weights: list[Tensor], its: slice, threads: int
     ) -> tuple[list[Tensor], list[float]]:
         weights = [w[its].clone() for w in weights]
-        table = Parameters(
+        table = ParameterTable(
             weights,
             decays,
             len(weights[0]),
@@ -125,8 +130,8 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
         torch.set_num_threads(threads)
         for i, gradients in enumerate(steps):
             own = [g[its] for g in gradients]
-            norms = table.norms(own)
-            table.adam(own, 0.01, [0.9, 0.99], 1e-8, decoupled, i + 1, scales[its])
+            norms = table.grad_norms(own)
+            table.adam_step(own, 0.01, [0.9, 0.99], 1e-8, decoupled, i + 1, scales[its])
         return weights, norms
 
     before = torch.get_num_threads()

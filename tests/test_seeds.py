@@ -23,8 +23,8 @@ from zoo import begin, config, finish, same
 
 from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
-from nnzoo.kernels import library
-from nnzoo.models.ensemble import Stacked, obstacle
+from nnzoo.kernels import build
+from nnzoo.models.ensemble import BatchedModel, unsupported_reason
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs.loaded_run import load_network
 from nnzoo.runs.run_group import MemberOpened, summary_stats
@@ -189,7 +189,7 @@ def test_each_member_is_what_it_would_be_alone(case: str) -> None:
         assert far(rows[i], its_rows) < 1e-4
         mine = last(group, i)
         distance = far(mine["model"], content["model"])
-        assert distance == 0 if case in NATIVE and library.available() else distance < 2e-6
+        assert distance == 0 if case in NATIVE and build.available() else distance < 2e-6
         assert far(mine["trainer"], content["trainer"]) < 1e-4
         assert mine["config"]["seed"] == member.number == 5 + i
         assert far(mine["best_model"], content["best_model"]) < 2e-6
@@ -391,14 +391,14 @@ def test_what_cannot_be_computed_as_one_is_named() -> None:
     run = begin(config("mlp", "image"))
     run.lock.release()
     model, cuda = run.network.model, torch.device("cuda")
-    assert obstacle(model, CPU) == ""
-    assert "dropout draws" in obstacle(model, cuda)
+    assert unsupported_reason(model, CPU) == ""
+    assert "dropout draws" in unsupported_reason(model, cuda)
     recurrent = begin(config("lstm_relu", "series", name="two"))
     recurrent.lock.release()
-    assert "cuDNN" in obstacle(recurrent.network.model, cuda)
-    assert obstacle(Strange(), CPU) == "no stacked form of Strange is known"
+    assert "cuDNN" in unsupported_reason(recurrent.network.model, cuda)
+    assert unsupported_reason(Strange(), CPU) == "Strange is not one of nnzoo's models"
     model.append(Strange())
-    assert obstacle(model, CPU) == "no stacked form of Strange is known"
+    assert unsupported_reason(model, CPU) == "Strange cannot be stacked"
     other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
     other.lock.release()
     assert "precision" in ensemble_trainer.unsupported_reason([recurrent.trainer, other.trainer])
@@ -540,7 +540,7 @@ def test_a_group_locks_its_members(nnzoo: Any) -> None:
 
 def test_the_stacks_and_the_members_are_the_same_memory() -> None:
     runs = [begin(config("cnn", "image", name=f"r{i}", seed=i)) for i in range(2)]
-    stacked = Stacked([run.network.model for run in runs])
+    stacked = BatchedModel([run.network.model for run in runs])
     for run in runs:
         run.lock.release()
     for name, stack in stacked.parameters.items():

@@ -20,7 +20,7 @@ from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.sampling import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
-from nnzoo.kernels import library
+from nnzoo.kernels import build
 from nnzoo.runs import checkpoint, run_dir
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import save as run_save
@@ -302,7 +302,7 @@ def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
         parameter.grad = torch.randn(parameter.shape)
     whole = torch.cat([p.grad.flatten() for p in model.parameters()])
     for clip in (None, ClipOptions(norm=0.5)):
-        for native in (False, library.available()):
+        for native in (False, build.available()):
             options = AdamOptions(name="adam", lr=0.1, clip=clip)
             (norm,) = Optimizer(options, model, native).norms()
             assert norm == pytest.approx(float(whole.norm()))

@@ -19,7 +19,7 @@ from zoo import begin, config, finish, same
 
 from nnzoo import api, cache, device
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.kernels import library as native
+from nnzoo.kernels import build
 from nnzoo.models.network import Network
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
@@ -348,7 +348,7 @@ def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.Mon
 
 
 def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native.available():
+    if not build.available():
         pytest.skip("needs a C compiler")
     monkeypatch.setattr(autotune, "ALL_THREADS", 2)
     keys: list[Path] = []
@@ -369,7 +369,7 @@ def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPa
 def test_layers_are_native_where_there_is_a_compiler(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not native.available():
+    if not build.available():
         pytest.skip("needs a C compiler")
     run = begin(config(model, train={"threads": 1, "precision": "fp32"}))
     assert run.trainer.config.train.kernels == "native"
@@ -378,7 +378,7 @@ def test_layers_are_native_where_there_is_a_compiler(
     assert run.trainer.config.train.kernels == "torch"
     assert run.network.native_layers()
     assert not any(layer.use_native for layer in run.network.native_layers())
-    monkeypatch.setattr(native, "available", lambda: False)
+    monkeypatch.setattr(build, "available", lambda: False)
     run = begin(config(model, train={"threads": 1, "precision": "fp32"}), "no compiler")
     assert run.trainer.config.train.kernels == "torch"
 
@@ -386,7 +386,7 @@ def test_layers_are_native_where_there_is_a_compiler(
 def test_native_layers_that_are_not_to_be_had_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = config(train={"kernels": "native"})
     missing = (None, "there is no C compiler (cc or gcc)")
-    monkeypatch.setattr(native, "_loaded", {torch.float32: missing})
+    monkeypatch.setattr(build, "_loaded", {torch.float32: missing})
     with pytest.raises(ConfigError, match=r"train\.kernels.*there is no C compiler"):
         begin(wanted)
     monkeypatch.setattr(Network, "native_layers", lambda _: [])
@@ -397,11 +397,11 @@ def test_native_layers_that_are_not_to_be_had_are_refused(monkeypatch: pytest.Mo
 def test_a_native_run_goes_on_without_a_compiler_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if not native.available():
+    if not build.available():
         pytest.skip("needs a C compiler")
     finish(begin(config(train={"epochs": 1})))
     assert not any("compiler" in note for note in begin(config(train={"epochs": 2})).notes)
-    monkeypatch.setattr(native, "_loaded", {})
+    monkeypatch.setattr(build, "_loaded", {})
     monkeypatch.setattr(shutil, "which", lambda _: None)
     again = begin(config(train={"epochs": 2}))
     assert any("there is no C compiler" in note for note in again.notes)

@@ -25,7 +25,7 @@ from nnzoo.data.dataset import (
     chunks,
 )
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.kernels.pictures import scale_bytes, takes
+from nnzoo.kernels.step import normalize_uint8, supports_normalize
 
 # Statistics are gathered in pieces of this many rows, so that uint8 images never become one
 # float64 copy of themselves.
@@ -150,8 +150,8 @@ class Scale(nn.Module):
         # Tables and series keep float64 up to here, since a large mean eats float32's digits.
         shift, factor = self._terms(x.dtype if x.is_floating_point() else torch.float32, x.ndim)
         count = len(self.shift)
-        if self.training and self.use_native and takes(x, shift, factor):
-            return scale_bytes(x, shift, factor)
+        if self.training and self.use_native and supports_normalize(x, shift, factor):
+            return normalize_uint8(x, shift, factor)
         if x.shape[self.axis] == count:
             return torch.sub(x, shift).mul_(factor)  # also of bytes, in one pass less
         return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnzoo.models.conversion import single_layers
 from nnzoo.models.network import Network
-from nnzoo.models.sync_layers import single_layers
 
 RECURRENT = ("RNN", "LSTM", "GRU")
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU)

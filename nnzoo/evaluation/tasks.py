@@ -20,7 +20,7 @@ from nnzoo.evaluation.metrics import (
     MetricState,
     RegressionMetrics,
 )
-from nnzoo.kernels.loss import judge, takes
+from nnzoo.kernels.step import loss_and_grad, supports_loss
 
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
@@ -123,9 +123,9 @@ class Task(nn.Module):
         if self.use_native:
             name, option, weights = self.native_loss
             targets = target if self.is_classification else target.to(output.dtype)
-            if takes(output, targets, name, weights):
+            if supports_loss(output, targets, name, weights):
                 divisors = [float(divisor) for divisor in denominators]
-                loss_sums, num_correct, gradient = judge(
+                loss_sums, num_correct, gradient = loss_and_grad(
                     output.detach(), targets, name, option, weights, divisors
                 )
                 return LossResult(output, gradient, loss_sums, num_correct)

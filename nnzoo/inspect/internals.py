@@ -12,6 +12,7 @@ from nnzoo.data.dataset import Split
 from nnzoo.data.sampling import derive
 from nnzoo.evaluation.layer_stats import ACTIVATIONS, eval_in_fp32, layer_outputs, layer_parameters
 from nnzoo.models.network import Network
+from nnzoo.models.rnn import PARAMETERS, gates_over_time
 
 
 @torch.no_grad()
@@ -88,9 +89,9 @@ def gates(network: Network, encoded: Tensor) -> dict[str, dict[str, Tensor]]:
         parameters = layer_parameters(module, layer)
         sides = []
         for suffix in ("", "_reverse")[: 2 if module.bidirectional else 1]:
-            own = {name.removesuffix("_l0" + suffix): p for name, p in parameters.items()
-                   if name.endswith("_l0" + suffix)}  # fmt: skip
-            run = _unroll(module, x.flip(1) if suffix else x, own)
+            weights = [parameters[f"{name}_l0{suffix}"] for name in PARAMETERS]
+            steps = gates_over_time(module, (x.flip(1) if suffix else x).transpose(0, 1), *weights)
+            run = {name: values.transpose(0, 1) for name, values in steps.items()}
             if suffix:
                 run = {name: values.flip(1) for name, values in run.items()}
             found[f"l{layer}{suffix.replace('_', ' ')}"] = run
@@ -110,40 +111,6 @@ def recurrent_input(network: Network, encoded: Tensor) -> Tensor:
     finally:
         handle.remove()
     return seen[0]
-
-
-def _unroll(module: nn.RNNBase, x: Tensor, p: dict[str, Tensor]) -> dict[str, Tensor]:
-    """One layer in one direction, step by step, from a zero state."""
-    zeros = x.new_zeros(len(x), module.hidden_size)
-    state = {"hidden": zeros, "cell": zeros}
-    from_input = x @ p["weight_ih"].T + p["bias_ih"]
-    steps: list[dict[str, Tensor]] = []
-    for t in range(x.shape[1]):
-        from_state = state["hidden"] @ p["weight_hh"].T + p["bias_hh"]
-        state = _step(module, from_input[:, t], from_state, state)
-        steps.append(state)
-    return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
-
-
-def _step(
-    module: nn.RNNBase, from_input: Tensor, from_state: Tensor, state: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    if isinstance(module, nn.LSTM):
-        # Keras's LSTM(activation="relu") bends candidate and output with it.
-        bend = torch.relu if type(module).__name__ == "ReluLSTM" else torch.tanh
-        i, f, g, o = (from_input + from_state).chunk(4, 1)
-        i, f, g, o = i.sigmoid(), f.sigmoid(), bend(g), o.sigmoid()
-        cell = f * state["cell"] + i * g
-        return {"input": i, "forget": f, "candidate": g, "output": o, "cell": cell,
-                "hidden": o * bend(cell)}  # fmt: skip
-    if isinstance(module, nn.GRU):
-        (r, z, n), (hr, hz, hn) = from_input.chunk(3, 1), from_state.chunk(3, 1)
-        r, z = (r + hr).sigmoid(), (z + hz).sigmoid()
-        n = torch.tanh(n + r * hn)
-        return {"reset": r, "update": z, "candidate": n,
-                "hidden": (1 - z) * n + z * state["hidden"]}  # fmt: skip
-    bend = torch.relu if module.nonlinearity == "relu" else torch.tanh
-    return {"hidden": bend(from_input + from_state)}
 
 
 # The loss around the weights.

@@ -6,11 +6,12 @@ from torch import nn
 
 from nnzoo.config.model_options import MlpOptions
 from nnzoo.data.data_spec import InputSpec
+from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
-from nnzoo.models.layers import Dropout, Linear, Stack, activation_layer
+from nnzoo.models.layers import Dropout, Linear, activation_layer
 
 
-class MLP(Stack):
+class MLP(FusedSequential):
     """Flatten, then (linear, norm, activation, dropout) a hidden layer, then linear.
 
     Input (batch, *input_spec.shape), output (batch, outputs). The state_dict fits an nn.Sequential of

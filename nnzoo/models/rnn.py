@@ -1,4 +1,4 @@
-"""Recurrent networks: Elman (rnn), LSTM and GRU with a linear output layer."""
+"""Recurrent networks: Elman (rnn), LSTM and GRU with a linear output layer; torch's modules by native kernels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.nn import functional
 from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
-from nnzoo.kernels import recurrent as native
-from nnzoo.kernels.library import product_type
-from nnzoo.kernels.tensors import is_eager, is_plain, parameter
-from nnzoo.models import kernels
+from nnzoo.kernels.call import is_plain, product_dtype
+from nnzoo.kernels.ops import RecurrentLayer
+from nnzoo.kernels.plan import CellType, supports_rnn
 from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gates
-from nnzoo.models.layers import Linear
+from nnzoo.models.layers import Linear, parameter
 
-_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+"""Parameters of each layer and direction of torch's recurrent modules, in the order that functions take them."""
 
 
 class Recurrent(nn.Module):
@@ -43,7 +43,7 @@ class Recurrent(nn.Module):
         features = (
             input_spec.shape[0] * input_spec.shape[2] if self.is_image else input_spec.shape[1]
         )
-        # What a layer reads and writes for one sample: states, gates and their inputs.
+        # Values that a layer reads and writes per sample: states, gates and their inputs.
         steps = input_spec.shape[1] if self.is_image else input_spec.shape[0]
         self.activations = steps * (features + 8 * options.hidden_size)
         self.readout = options.readout
@@ -62,12 +62,12 @@ class Recurrent(nn.Module):
         """The input as `rnn` takes it (batch, time, features)."""
         if not self.is_image:
             return x
-        # Of one channel, which most have, in one call of torch's: a step of the lstm has a dozen.
+        # One channel, as most images have, takes one call of torch: a step of the LSTM has a dozen.
         return x.squeeze(1) if x.shape[1] == 1 else x.permute(0, 2, 1, 3).flatten(2)
 
     def read(self, states: Tensor, last: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """What the output layer sees (..., batch, directions * hidden) of what `rnn` gives, (..., batch,
-        time, directions * hidden) and (layers * directions, ..., batch, hidden)."""
+        """Pool the outputs of `rnn`, (..., batch, time, directions * hidden) and (layers * directions, ..., batch,
+        hidden), to the input of the output layer (..., batch, directions * hidden)."""
         if self.readout == "mean":
             return states.mean(-2)
         if self.readout == "max":
@@ -76,7 +76,7 @@ class Recurrent(nn.Module):
         # The backward direction's last state is the one at the first time step.
         if self.rnn.bidirectional:
             return torch.cat([hidden[-2], hidden[-1]], -1)
-        # The way back of an index fills a tensor with zeros first.
+        # Backward of an index would fill a tensor with zeros first.
         return hidden.squeeze(0) if len(hidden) == 1 else hidden[-1]
 
 
@@ -105,156 +105,153 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
     return cell
 
 
-def by_hand(
+def run_layers(
     rnn: nn.RNNBase,
     x: Tensor,
-    kernel: Callable[..., tuple[Tensor, ...]],
+    layer: Callable[..., tuple[Tensor, ...]],
     weight: Callable[[str], Tensor] | None = None,
     dropout: Callable[[Tensor], Tensor] | None = None,
 ) -> Any:
-    """x (..., batch, time, features) through the layers and directions of a module, each by `kernel`.
+    """Run x (..., batch, time, features) through the layers and directions of a module, each by `layer`.
 
-    kernel: x (time, ..., batch, features) and four parameters to all states and the last (state, or
-    state and cell); weight: of a name, where it is not the module's; dropout: between layers,
-    likewise. Gives all states (..., batch, time, directions * hidden) and the last, each (layers *
-    directions, ..., batch, hidden), as the modules of torch.nn do.
+    layer: x (time, ..., batch, features) and w_ih, w_hh, b_ih, b_hh to all states and the last (state, or state and
+    cell); weight: parameter by name, unless it is the module's; dropout: between layers, likewise. Returns all states
+    (..., batch, time, directions * hidden) and the last ones, each (layers * directions, ..., batch, hidden), as the
+    modules of torch.nn do.
     """
     x = x.movedim(-2, 0)
     weight = weight or partial(parameter, rnn)
-    dropout = dropout or partial(functional.dropout, p=rnn.dropout, training=rnn.training)
     lasts = []
-    for layer in range(rnn.num_layers):
-        sides = []
+    for i in range(rnn.num_layers):
+        directions = []
         for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
-            weights = [weight(f"{name}_l{layer}{suffix}") for name in _PARAMETERS]
-            states, *last = kernel(x.flip(0) if suffix else x, *weights)
-            sides.append(states.flip(0) if suffix else states)
+            weights = [weight(f"{name}_l{i}{suffix}") for name in PARAMETERS]
+            states, *last = layer(x.flip(0) if suffix else x, *weights)
+            directions.append(states.flip(0) if suffix else states)
             lasts.append(last)
-        x = torch.cat(sides, -1) if rnn.bidirectional else sides[0]
-        if layer < rnn.num_layers - 1:
-            x = dropout(x)
+        x = torch.cat(directions, -1) if rnn.bidirectional else directions[0]
+        if i < rnn.num_layers - 1:
+            x = dropout(x) if dropout else functional.dropout(x, rnn.dropout, rnn.training)
     return x.movedim(0, -2), *(
         torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
         for each in zip(*lasts, strict=True)
     )
 
 
-class _Hand:
-    """When the modules below, which are torch.nn's, are computed by native layers, and where there are
-    none by the kernels."""
+# Reference in plain torch operations.
+
+
+def gates_over_time(
+    rnn: nn.RNNBase, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> dict[str, Tensor]:
+    """Every gate and state of one layer in one direction from a zero state, by the formulas of torch's documentation.
+
+    x (time, batch, features) and weights as in torch; each value (time, batch, hidden). RNN: hidden. LSTM: input,
+    forget, candidate, output, cell, hidden. GRU: reset, update, candidate, hidden.
+    """
+    hidden = cell = x.new_zeros(x.shape[1], rnn.hidden_size)
+    is_relu = isinstance(rnn, ReluLSTM) or (isinstance(rnn, nn.RNN) and rnn.nonlinearity == "relu")
+    activation = torch.relu if is_relu else torch.tanh
+    steps: list[dict[str, Tensor]] = []
+    for from_input in (x @ w_ih.T + b_ih).unbind():
+        from_state = hidden @ w_hh.T + b_hh
+        if isinstance(rnn, nn.LSTM):
+            i, f, g, o = (from_input + from_state).chunk(4, 1)
+            i, f, g, o = i.sigmoid(), f.sigmoid(), activation(g), o.sigmoid()
+            cell = f * cell + i * g
+            hidden = o * activation(cell)
+            steps.append({"input": i, "forget": f, "candidate": g, "output": o, "cell": cell})
+        elif isinstance(rnn, nn.GRU):
+            (r, z, n), (r_state, z_state, n_state) = from_input.chunk(3, 1), from_state.chunk(3, 1)
+            r, z = (r + r_state).sigmoid(), (z + z_state).sigmoid()
+            n = (n + r * n_state).tanh()
+            hidden = (1 - z) * n + z * hidden
+            steps.append({"reset": r, "update": z, "candidate": n})
+        else:
+            hidden = activation(from_input + from_state)
+            steps.append({})
+        steps[-1]["hidden"] = hidden
+    return {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+
+
+def reference_layer(rnn: nn.RNNBase, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    """`gates_over_time` as a layer of `run_layers`: all states, the last one and, of an LSTM, the last cell."""
+    values = gates_over_time(rnn, x, *weights)
+    lasts = [values[name][-1] for name in ("hidden", "cell") if name in values]
+    return values["hidden"], *lasts
+
+
+# torch's modules by native kernels.
+
+
+class _NativeRNN:
+    """Mixin of the modules below: torch's, by native kernels where there are any for the case."""
 
     use_native = True
-    """Whether native layers may be used; the network sets it by `train.kernels`."""
-    kind: native.Kind
+    """Whether native kernels may be used; the network sets it by `train.kernels`."""
+    cell_type: CellType
     relu = False
 
     def is_native(self: Any, x: Tensor, hx: object = None) -> bool:
-        """Whether native layers take the case: a batch of sequences on the CPU, from a zero state."""
+        """Whether native kernels compute x: a batch of sequences on the CPU, from a zero state."""
         if not (self.use_native and hx is None and x.ndim == 3 and self.batch_first and self.bias):
             return False
-        # Those of the first layer and direction first.
-        weights = [parameter(self, name) for name in self._flat_weights_names]
-        if not native.takes(self.kind, x, *weights[:4]):
+        parameters = self._parameters
+        # Those of the first layer and direction first. Parametrized ones are not in it.
+        weights = [parameters.get(name) for name in self._flat_weights_names]
+        if not supports_rnn(self.cell_type, x, *weights[:4]):
             return False
-        real = weights[0].dtype
-        return all(is_plain(p) and p.dtype is real for p in weights[4:])
+        dtype = weights[0].dtype
+        return all([is_plain(w) and w.dtype is dtype for w in weights[4:]])
 
-    def natively(self: Any, x: Tensor) -> Any:
-        dtype = product_type(parameter(self, "weight_hh_l0"))
-
-        def kernel(x: Tensor, *weights: Tensor) -> Any:
-            return native.Recurrent.apply(self.kind, self.relu, dtype, x, *weights)
-
-        return by_hand(self, x, kernel)
-
-    def hand_runs(self: Any, x: Tensor, hx: object) -> bool:
-        """Whether the kernels take the case: as native layers do, and of enough work a step. On CUDA
-        torch's own is cuDNN's.
-
-        With batch * hidden^2 of 2^19 (128 rows, 64 units) and more they took 0.47 to 1.06 of torch's
-        time. Training a GRU, or anything in bfloat16, they are ahead from 2^14 on (0.46 to 0.84);
-        below, torch has fewer calls to make.
-        """
-        if hx is not None or x.ndim != 3 or not (is_eager() and is_plain(x)):
-            return False
-        low = torch.is_autocast_enabled("cpu")
-        early = torch.is_grad_enabled() and (low or isinstance(self, nn.GRU))
-        return bool(
-            self.batch_first and self.bias and x.numel()
-            and (low or x.dtype == self.weight_hh_l0.dtype)
-            and len(x) * self.hidden_size**2 >= (2**14 if early else 2**19)
-        )  # fmt: skip
-
-    def zeros(self: Any, x: Tensor) -> Tensor:
-        """The first state for an input (time, batch, features)."""
-        return self.weight_hh_l0.new_zeros(x.shape[1], self.hidden_size)
+    def run_native(self: Any, x: Tensor) -> Any:
+        product = product_dtype(parameter(self, "weight_hh_l0").dtype)
+        layer = partial(RecurrentLayer.apply, self.cell_type, self.relu, product)
+        return run_layers(self, x, layer)
 
 
-class RNN(_Hand, nn.RNN):
-    """torch.nn.RNN, natively or by hand where that is faster."""
+class RNN(_NativeRNN, nn.RNN):
+    """torch.nn.RNN by native kernels."""
 
-    kind = "rnn"
+    cell_type = "rnn"
 
     def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         self.relu = self.nonlinearity == "relu"
-        if self.is_native(x, hx):
-            return self.natively(x)
-        if not self.hand_runs(x, hx):
-            return super().forward(x, hx)
-
-        def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            return kernels.Rnn.apply(self.nonlinearity, x, self.zeros(x), *weights)
-
-        return by_hand(self, x, kernel)
+        return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
 
 
-class GRU(_Hand, nn.GRU):
-    """torch.nn.GRU, natively or by hand where that is faster."""
+class GRU(_NativeRNN, nn.GRU):
+    """torch.nn.GRU by native kernels."""
 
-    kind = "gru"
+    cell_type = "gru"
 
     def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        if self.is_native(x, hx):
-            return self.natively(x)
-        if not self.hand_runs(x, hx):
-            return super().forward(x, hx)
-
-        def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            return kernels.Gru.apply(x, self.zeros(x), *weights)
-
-        return by_hand(self, x, kernel)
+        return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
 
 
-class LSTM(_Hand, nn.LSTM):
-    """torch.nn.LSTM, natively where that can be: torch's own is oneDNN's on a CPU, 1.5 to 2 times as fast
-    as the kernel by hand."""
+class LSTM(_NativeRNN, nn.LSTM):
+    """torch.nn.LSTM by native kernels."""
 
-    kind = "lstm"
+    cell_type = "lstm"
 
     def forward(self, x: Tensor, hx: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
         if not self.is_native(x, hx):
             return super().forward(x, hx)
-        states, hidden, cell = self.natively(x)
+        states, hidden, cell = self.run_native(x)
         return states, (hidden, cell)
 
 
 class ReluLSTM(LSTM):
-    """An LSTM whose candidate and output use relu in place of tanh, as Keras's
-    LSTM(activation="relu"); parameters as in torch.nn.LSTM, which has none.
+    """An LSTM whose candidate and output use ReLU instead of tanh, as Keras's LSTM(activation="relu"); torch has none.
 
-    Input (batch, time, features); returns states (batch, time, directions * hidden) and the last
-    (hidden, cell), each (layers * directions, batch, hidden).
+    Parameters as in torch.nn.LSTM. Input (batch, time, features); returns states (batch, time, directions * hidden)
+    and the last (hidden, cell), each (layers * directions, batch, hidden).
     """
 
     relu = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
-        if self.is_native(x):
-            return super().forward(x)
-
-        def kernel(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-            zeros = self.zeros(x)
-            return kernels.Lstm.apply("relu", x, zeros, zeros, *weights)
-
-        states, hidden, cell = by_hand(self, x, kernel)
+        layer = partial(reference_layer, self)
+        run = self.run_native(x) if self.is_native(x) else run_layers(self, x, layer)
+        states, hidden, cell = run
         return states, (hidden, cell)

@@ -33,7 +33,8 @@ from nnzoo.errors import (
 )
 from nnzoo.evaluation.evaluate import evaluate_split
 from nnzoo.file_io import file_lock
-from nnzoo.kernels import library as native
+from nnzoo.kernels import build
+from nnzoo.models.conversion import convert_sync_layers
 from nnzoo.models.network import (
     Network,
     build_network,
@@ -41,7 +42,6 @@ from nnzoo.models.network import (
     read_dataset,
     reseeded,
 )
-from nnzoo.models.sync_layers import share_layers
 from nnzoo.runs import checkpoint, run_notes
 from nnzoo.runs.config_diff import config_diff, free_name, inherit_auto_values, refuse_other_run
 from nnzoo.runs.run_dir import Folder, recorded_notes
@@ -199,24 +199,24 @@ def open_run(
         config = replace(config, train=config.train.model_copy(update=chosen))
         network.config = config
     network.configure(config.train)
-    if config.train.kernels == "native" and not native.available():
+    if config.train.kernels == "native" and not build.available():
         notes.append(
-            f"this run's layers were native, and here are none ({native.why_not()}): torch's continue "
+            f"this run's layers were native, and here are none ({build.unavailable_reason()}): torch's continue "
             "it, and the last digits will differ"
         )
     elif (
         asked == "auto" and not (resuming or share_with) and device.type == "cpu"
-        and network.native_layers() and native.why_not()
+        and network.native_layers() and build.unavailable_reason()
     ):  # fmt: skip
         notes.append(
-            f"native layers are off ({native.why_not()}): torch's take up to 5 times as long"
+            f"native layers are off ({build.unavailable_reason()}): torch's take up to 5 times as long"
         )
     if config.train.precision == "bf16" and device.type == "cuda":
         notes += run_notes.precision(network)
     use_threads(config.train)
     notes += thread_note(config.train)
     if isinstance(processes, ProcessGroup):
-        share_layers(network.model, processes)
+        convert_sync_layers(network.model, processes)
     trainer = Trainer(config, network, splits, processes)
     trainer.timed_step = step_seconds
     state: State = "new"

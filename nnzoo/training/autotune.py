@@ -27,9 +27,8 @@ from nnzoo.data.dataset import Split
 from nnzoo.device import ALL_THREADS, describe_gpu, gpu_multiplies_bf16
 from nnzoo.errors import CheckpointError, ConfigError, DivergedError
 from nnzoo.file_io import parse_json, read_plain
-from nnzoo.kernels import library as native
-from nnzoo.kernels import openmp
-from nnzoo.models.cuda import flatten_layers
+from nnzoo.kernels import build, openmp
+from nnzoo.models.conversion import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.status import status
 from nnzoo.training.ensemble_trainer import EnsembleTrainer
@@ -129,10 +128,10 @@ def _kernels(asked: str, network: Network) -> Kernels:
     """Native ones where there are such; raises ConfigError where they were asked for by name and are
     not to be had."""
     wanted = asked != "torch" and network.device.type == "cpu" and bool(network.native_layers())
-    if wanted and native.available():
+    if wanted and build.available():
         return "native"
     if asked == "native":
-        missing = native.why_not() if wanted else "this network has none on this device"
+        missing = build.unavailable_reason() if wanted else "this network has none on this device"
         raise ConfigError.at("train.kernels", missing)
     return "torch"
 

@@ -20,8 +20,9 @@ from nnzoo.data.dataset import chunks
 from nnzoo.data.sampling import batch_sizes, derive, epoch_order
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
-from nnzoo.kernels.library import usable
-from nnzoo.models.ensemble import Stacked, obstacle
+from nnzoo.kernels.build import available
+from nnzoo.models import ensemble
+from nnzoo.models.ensemble import BatchedModel
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, gc_frozen
 
@@ -39,7 +40,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
         return "some were begun in another precision (train.precision)"
     if first.task.is_classification and 8 * first.task.outputs**2 * len(trainers) > MATRICES:
         return "the confusion matrices of so many classes do not fit into memory at once"
-    return obstacle(first.model, first.device)
+    return ensemble.unsupported_reason(first.model, first.device)
 
 
 class EnsembleTrainer:
@@ -51,7 +52,7 @@ class EnsembleTrainer:
         self.train = first.config.train
         self.task = first.task
         self.rows = first.splits["train"]
-        self.stacked = Stacked([each.model for each in trainers])
+        self.stacked = BatchedModel([each.model for each in trainers])
         self.stacks = list(self.stacked.parameters.values())
         self.optimizer = Optimizer.stacked([each.optimizer for each in trainers], self.stacks)
         # What is between a batch and the model, and behind it, is the same for all.
@@ -63,7 +64,7 @@ class EnsembleTrainer:
     def train_step(self, rows: Tensor) -> dict[int, DivergedError]:
         """One step of each on its rows (members, n) int64, as `Trainer.train_step`; gives the errors
         of those that cannot go on, which stay as they were before the step."""
-        if self.stacked.draws:
+        if self.stacked.uses_randomness:
             self.seed()
         self.optimizer.zero_grad()
         batches = [self.rows.batch(part.flatten())
@@ -207,7 +208,7 @@ def _placeholder(trainer: Trainer) -> Trainer:
     copied = copy.copy(trainer)
     copied.model = copy.deepcopy(trainer.model)
     copied.parameters = list(copied.model.parameters())
-    native = trainer.network.native and usable(trainer.device)
+    native = trainer.network.native and available(trainer.device)
     copied.optimizer = Optimizer(trainer.config.optim, copied.model, native)
     rate = trainer.lr_at(trainer.step)
     copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(rate)))

@@ -24,7 +24,7 @@ from nnzoo.config.optim_options import (
     StepOptions,
 )
 from nnzoo.config.options import parse_duration
-from nnzoo.kernels.optimizer import Parameters, takes
+from nnzoo.kernels.step import ParameterTable, supports_adam
 
 
 class Optimizer:
@@ -50,8 +50,8 @@ class Optimizer:
         ]
         self.members = 1
         self.counts = [_Count()]
-        self.native = native and takes(parameters)
-        self._table: Parameters | None = None
+        self.native = native and supports_adam(parameters)
+        self._table: ParameterTable | None = None
         # Addresses that native kernels or the stacks of several members rely on, by parameter.
         self._fixed: dict[int, int] = {}
         self.without_gradient: set[str] = set()
@@ -76,7 +76,7 @@ class Optimizer:
         if not gradients:
             return [0.0] * self.members
         if self.native:
-            norms = self.table.norms(every)
+            norms = self.table.grad_norms(every)
         elif self.members == 1:
             norms = [torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()]
         else:
@@ -103,7 +103,7 @@ class Optimizer:
             missed = (
                 [group.missed[i] for group, i in self._places()] if self.without_gradient else []
             )
-            self.table.adam(
+            self.table.adam_step(
                 every, rate, self.options.betas, self.options.eps,
                 self.options.name != "adam", self.counts[0].steps,
                 [scale or 1.0 for scale in scales], missed,
@@ -136,7 +136,7 @@ class Optimizer:
         return [places[id(p)] for p in self.parameters]
 
     @property
-    def table(self) -> Parameters:
+    def table(self) -> ParameterTable:
         """What native steps work on; made anew where a member's weights have come to lie in a stack."""
         if self._table is None:
             names = _moments(self.options) if isinstance(self.options, AdamOptions) else []
@@ -145,7 +145,7 @@ class Optimizer:
                 for group in self.groups for i, p in enumerate(group.parameters)
             }  # fmt: skip
             weights, decays, *averages = zip(*(kept[id(p)] for p in self.parameters), strict=True)
-            self._table = Parameters(weights, decays, self.members, *averages)
+            self._table = ParameterTable(weights, decays, self.members, *averages)
             self._fixed |= {id(p): p.data_ptr() for p in self.parameters}
         return self._table
 
@@ -233,7 +233,7 @@ class Optimizer:
 
 
 class _Group:
-    """Parameters with one weight decay, and what is remembered of each."""
+    """ParameterTable with one weight decay, and what is remembered of each."""
 
     def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
         # The parameters themselves: a tensor detached from one would stay behind in the old memory where

@@ -28,8 +28,8 @@ from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
-from nnzoo.kernels.library import usable
-from nnzoo.models.ensemble import draws
+from nnzoo.kernels.build import available
+from nnzoo.models.ensemble import uses_randomness
 from nnzoo.models.network import Network, check_state_dict
 from nnzoo.training.norm_statistics import renew_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer, lr_factor
@@ -85,9 +85,9 @@ class Trainer:
         self.task = network.task
         self.device = network.device
         self.splits = splits
-        self.draws = draws(self.model)
+        self.draws = uses_randomness(self.model)
         self.parameters = list(self.model.parameters())
-        native = network.native and usable(self.device)
+        native = network.native and available(self.device)
         self.optimizer = Optimizer(config.optim, self.model, native)
         train = config.train
         self.rows = len(splits["train"])

@@ -1,8 +1,13 @@
-"""Layers whose answer depends on the whole batch, for a process that has a share of it.
+"""Convert the layers of a model in place: to layers of several processes, and to layers that train on CUDA as on the CPU.
 
-Batch norm takes its statistics over all processes, forward and backward; dropout draws for the whole
-batch. `share_layers` turns torch's own layers into these, also in networks of other packages; they keep
-their parameters and names, and where no share is announced (`sharing`) they do what they did.
+Converted layers keep their parameters, names and other attributes; they also work in networks of other packages.
+
+Several processes: batch norm takes its statistics over all processes, forward and backward, and dropout draws for the whole
+batch. Outside of `sharing` they do what they did.
+
+CUDA: cuDNN's recurrent layers are float16 under autocast, whatever type it asks for, and float16 without a scaled loss loses
+small gradients and overflows with large ones. Dropout draws in other orders than on the CPU, and between cuDNN's
+layers from a state of its own.
 """
 
 from __future__ import annotations
@@ -15,10 +20,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nnzoo.data.sampling import Share, current_share
-from nnzoo.models.layers import Dropout, fast
+from nnzoo.models.layers import Dropout, draws_fast
+from nnzoo.models.rnn import ReluLSTM
 
 
-class Exchange(Protocol):
+class Communicator(Protocol):
     """What batch norm asks of the processes."""
 
     def all_gather(self, numbers: Tensor) -> Tensor:
@@ -30,36 +36,36 @@ class Exchange(Protocol):
         ...
 
 
-def share_layers(model: nn.Module, processes: Exchange) -> None:
+def convert_sync_layers(model: nn.Module, processes: Communicator) -> None:
     """Make a model's batch norms, dropouts and recurrent layers those of several processes."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.processes = processes  # type: ignore[assignment]
-            become(module, _BatchNorm)
-        elif isinstance(module, nn.Dropout) and not isinstance(module, BatchDropout):
-            become(module, BatchDropout)
-        elif isinstance(module, nn.RNNBase) and not isinstance(module, SingleLayers):
-            split_layers(module)
+            mix_in_class(module, _SyncBatchNorm)
+        elif isinstance(module, nn.Dropout) and not isinstance(module, SyncDropout):
+            mix_in_class(module, SyncDropout)
+        elif isinstance(module, nn.RNNBase) and not isinstance(module, SyncDropoutRNN):
+            convert_rnn_dropout(module)
 
 
-def split_layers(module: nn.RNNBase) -> None:
+def convert_rnn_dropout(module: nn.RNNBase) -> None:
     """Let a recurrent module with dropout between its layers compute them one by one."""
     if module.dropout and module.num_layers > 1:
-        become(module, SingleLayers)
+        mix_in_class(module, SyncDropoutRNN)
         module.flatten_parameters()
 
 
-class Changed:
-    """A class that `become` puts before a module's first one."""
+class Converted:
+    """A class that `mix_in_class` puts before a module's first one."""
 
 
-def become(module: nn.Module, kind: type[Changed]) -> None:
+def mix_in_class(module: nn.Module, kind: type[Converted]) -> None:
     """Let a module keep everything it has and take its `forward` from `kind` first."""
     first = type(module)
     module.__class__ = type(first.__name__, (kind, first), {})
 
 
-def drop(x: Tensor, dropout: float, share: Share) -> Tensor:
+def drop_shard(x: Tensor, dropout: float, share: Share) -> Tensor:
     """torch's dropout of a share x (..., rows, features), drawn for the whole batch."""
     shape = list(x.shape)
     shape[-2] = share.total
@@ -67,7 +73,7 @@ def drop(x: Tensor, dropout: float, share: Share) -> Tensor:
     return x * share.of(noise, -2)
 
 
-class BatchDropout(Changed):
+class SyncDropout(Converted):
     """Dropout drawn for the whole batch. On CUDA one process draws so too: torch's own, one kernel there,
     draws in another order."""
 
@@ -76,13 +82,13 @@ class BatchDropout(Changed):
         if share is None and x.device.type == "cuda":
             share = Share(0, len(x), len(x))
         by_torch = share is None or not self.training or not 0 < self.p < 1
-        quick = isinstance(self, Dropout) and fast(x, torch.float32, torch.bfloat16)
+        quick = isinstance(self, Dropout) and draws_fast(x)
         if by_torch or quick or len(x) != cast(Share, share).rows:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]
-        return drop(x.flatten(1), self.p, cast(Share, share)).view_as(x)
+        return drop_shard(x.flatten(1), self.p, cast(Share, share)).view_as(x)
 
 
-class SingleLayers(Changed):
+class SyncDropoutRNN(Converted):
     """Recurrent layers one by one, with the dropout between them drawn for the whole batch.
 
     On CUDA always: cuDNN's own dropout between layers has a state that the host waits for in every step
@@ -104,7 +110,7 @@ class SingleLayers(Changed):
             if i and self.training and self.dropout:
                 # Time first, as torch draws.
                 first = x.transpose(0, 1) if self.batch_first else x
-                dropped = drop(first, self.dropout, share)
+                dropped = drop_shard(first, self.dropout, share)
                 x = dropped.transpose(0, 1) if self.batch_first else dropped
             x, last = layer(x)
             lasts.append(last)
@@ -124,7 +130,7 @@ def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
     On CUDA those of a layer come to lie in one piece of memory, which cuDNN wants, and so no longer in
     that of the module.
     """
-    kind: Any = next(each for each in type(module).__mro__ if not issubclass(each, Changed))
+    kind: Any = next(each for each in type(module).__mro__ if not issubclass(each, Converted))
     directions = 2 if module.bidirectional else 1
     more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
     if module.proj_size:
@@ -148,12 +154,12 @@ def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
     return layers
 
 
-class _BatchNorm(Changed):
+class _SyncBatchNorm(Converted):
     def forward(self: Any, x: Tensor) -> Tensor:
         if current_share() is None or not self.training:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]
         self._check_input_dim(x)
-        y, mean, variance, count = _Normalize.apply(
+        y, mean, variance, count = _SyncBatchNormFunction.apply(
             x, self.weight, self.bias, self.eps, self.processes
         )
         if self.track_running_stats:
@@ -166,7 +172,7 @@ class _BatchNorm(Changed):
         return cast(Tensor, y)
 
 
-class _Normalize(torch.autograd.Function):
+class _SyncBatchNormFunction(torch.autograd.Function):
     """x (rows, channels, ...) with the statistics of all processes' rows: y, their mean and variance
     (channels,), and how many values a channel has.
 
@@ -177,7 +183,7 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float,
-        processes: Exchange,
+        processes: Communicator,
     ) -> Any:  # fmt: skip
         channels = x.shape[1]
         own = x.numel() // channels
@@ -220,3 +226,41 @@ class _Normalize(torch.autograd.Function):
         gradient = gradient - around.add_((factor * sums[0]).view(shape))
         needed = [along, over] if weight is not None else [None, None]
         return gradient.to(x.dtype), *needed, None, None
+
+
+# CUDA.
+
+
+def convert_cuda_layers(model: nn.Module) -> None:
+    """Let recurrent layers stay float32 under autocast, and dropout draw alike for one process and for a
+    shard of the batch. The model lies on its CUDA device; parameters and names stay as they are."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout) and module.p:
+            mix_in_class(module, SyncDropout)
+        elif isinstance(module, nn.RNNBase):
+            convert_rnn_dropout(module)
+            if uses_cudnn(module):
+                mix_in_class(module, Float32RNN)
+
+
+def uses_cudnn(module: nn.Module) -> bool:
+    """Whether cuDNN computes a module's recurrent layers on CUDA."""
+    return isinstance(module, nn.RNNBase) and not isinstance(module, ReluLSTM)
+
+
+def flatten_layers(model: nn.Module) -> None:
+    """Put the weights of recurrent layers into one piece of memory each, as cuDNN wants them: those of a
+    copied model are not. They move: to be called before there is an optimizer."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()
+
+
+class Float32RNN(Converted):
+    """Recurrent layers in float32, also where autocast asks for less."""
+
+    def forward(self: Any, x: Any, *state: Any) -> Any:
+        if not torch.is_autocast_enabled("cuda"):
+            return super().forward(x, *state)  # type: ignore[misc]
+        with torch.autocast("cuda", enabled=False):
+            return super().forward(x.float(), *state)  # type: ignore[misc]

@@ -1,0 +1,101 @@
+/* Gradient norms and steps of Adam, over all parameters in one call.
+ *
+ * The elements of a parameter, all members one after the other, are cut into blocks of one size,
+ * which threads share: no result depends on how many threads there are.
+ *
+ * Contract: see args.h; parameters do not overlap. A parameter whose grad is null is left as it is.
+ */
+
+#include "simd.h"
+
+#define BLOCK_SIZE 8192L /* step.py has the same */
+#define SQRT(x) (IS_DOUBLE ? sqrt(x) : sqrtf(x))
+
+static long num_blocks(const struct adam_param *p) {
+    return p->grad ? (p->size + BLOCK_SIZE - 1) / BLOCK_SIZE : 0;
+}
+
+static long total_blocks(const struct adam_param *params, long count, long members) {
+    long blocks = 0;
+    for (long i = 0; i < count; i++) blocks += members * num_blocks(params + i);
+    return blocks;
+}
+
+/* A block: elements first to first + count - 1 of a parameter, all of one member. */
+struct block {
+    const struct adam_param *param;
+    long member, first, count;
+};
+
+static struct block locate_block(const struct adam_param *p, long members, long index) {
+    for (;; p++) {
+        long per_member = num_blocks(p);
+        if (index < members * per_member) {
+            long member = index / per_member, first = index % per_member * BLOCK_SIZE;
+            long count = p->size - first < BLOCK_SIZE ? p->size - first : BLOCK_SIZE;
+            return (struct block){p, member, member * p->size + first, count};
+        }
+        index -= members * per_member;
+    }
+}
+
+/* Write norms (members), the L2 norm of each member's gradients together; squares: scratch, one per
+ * block. */
+NNZOO_API void nnzoo_grad_norms(long threads, long members, long count,
+                                const struct adam_param *params, double *squares, double *norms) {
+    long blocks = total_blocks(params, count, members);
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+    for (long b = 0; b < blocks; b++) {
+        struct block block = locate_block(params, members, b);
+        const scalar_t *g = block.param->grad + block.first;
+        vec sum[4] = {VEC_ZERO, VEC_ZERO, VEC_ZERO, VEC_ZERO};
+        long i = 0;
+        for (; i + 4 * LANES <= block.count; i += 4 * LANES)
+            for (int v = 0; v < 4; v++) {
+                vec x = load(g + i + v * LANES);
+                sum[v] += x * x;
+            }
+        double square = 0;
+        for (; i < block.count; i++) square += (double)g[i] * g[i];
+        for (int v = 0; v < 4; v++)
+            for (int lane = 0; lane < LANES; lane++) square += sum[v][lane];
+        squares[b] = square;
+    }
+    for (long m = 0; m < members; m++) norms[m] = 0;
+    for (long b = 0; b < blocks; b++) norms[locate_block(params, members, b).member] += squares[b];
+    for (long m = 0; m < members; m++) norms[m] = sqrt(norms[m]);
+}
+
+/* Take a step of torch.optim.Adam or AdamW; gradients are divided by clip_divisors (members). */
+NNZOO_API void nnzoo_adam_step(long threads, long members, long count,
+                               const struct adam_param *params, const double *clip_divisors,
+                               const struct adam_options *o) {
+    long blocks = total_blocks(params, count, members);
+    scalar_t one_minus_beta1 = (scalar_t)(1 - o->beta1), one_minus_beta2 = (scalar_t)(1 - o->beta2);
+    scalar_t beta2 = (scalar_t)o->beta2, epsilon = (scalar_t)o->epsilon;
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+    for (long b = 0; b < blocks; b++) {
+        struct block block = locate_block(params, members, b);
+        const struct adam_param *p = block.param;
+        double correction1 = o->bias_correction1, correction2 = o->bias_correction2;
+        if (p->missed_steps) {
+            correction1 = 1 - pow(o->beta1, (double)(o->step - p->missed_steps));
+            correction2 = 1 - pow(o->beta2, (double)(o->step - p->missed_steps));
+        }
+        scalar_t step_size = (scalar_t)(o->lr / correction1);
+        scalar_t unbiased = (scalar_t)(1 / correction2);
+        scalar_t l2 = o->decoupled ? 0 : (scalar_t)p->weight_decay;
+        scalar_t shrink = o->decoupled ? (scalar_t)(1 - o->lr * p->weight_decay) : 1;
+        scalar_t scale = (scalar_t)(1 / clip_divisors[block.member]);
+        scalar_t *restrict w = p->weight + block.first, *restrict m = p->exp_avg + block.first;
+        scalar_t *restrict v = p->exp_avg_sq + block.first;
+        const scalar_t *restrict g = p->grad + block.first;
+        for (long i = 0; i < block.count; i++) {
+            scalar_t x = w[i], d = g[i] * scale + l2 * x;
+            scalar_t mean = m[i] + one_minus_beta1 * (d - m[i]);
+            scalar_t square = beta2 * v[i] + one_minus_beta2 * d * d;
+            m[i] = mean, v[i] = square;
+            w[i] = shrink * x - step_size * mean / (SQRT(square * unbiased) + epsilon);
+        }
+    }
+}

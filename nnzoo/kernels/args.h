@@ -1,0 +1,120 @@
+/* Arguments of the entry points. Python (call.py) reads these declarations to pack them: fields
+ * are of type `long`, `double` or pointers. Sizes count elements unless a comment says otherwise.
+ * Shapes are row-major; images are channels-last (batch, height, width, channels).
+ *
+ * Contract of every entry point; the caller (ops.py, step.py) has checked it:
+ *   - all buffers are dense, have the shapes below, belong to the caller and do not alias each
+ *     other unless stated;
+ *   - buffers are aligned to their element type only, workspace and scratch to 8 bytes;
+ *   - every size is at least 1 unless stated;
+ *   - nothing is kept after a call: backward gets the same workspace again, wherever it is by then;
+ *   - OpenMP may give fewer threads than `threads`.
+ * Pointers that are not used may be null. `workspace` is written by forward and only read by
+ * backward; `scratch` is used within one call. Their sizes in bytes come from
+ * nnzoo_*_workspace(args, backward). */
+
+#pragma once
+
+#include <stdint.h>
+
+#ifndef NNZOO_SCALAR
+#define NNZOO_SCALAR float
+#endif
+typedef NNZOO_SCALAR scalar_t;
+
+/* A chain of linear layers; see linear.c. In memory `layers` structs linear_layer_args follow. */
+struct linear_args {
+    long bf16, threads, members, batch, layers; /* batch: rows per member; may be 0 */
+    const void *x;         /* (members, batch, in) scalar_t, or bfloat16 if x_bf16 */
+    long x_bf16, x_packed; /* x_packed: x can be read as the first product's operand */
+    char *workspace, *scratch;
+    scalar_t *y;        /* (members, batch, out) of the last layer */
+    const scalar_t *dy; /* its gradient */
+    /* Per layer: dweight (members, out, in_padded), then dbias (members, out_padded). */
+    scalar_t *grads;
+    scalar_t *dx; /* (members, batch, in_padded), or null */
+};
+
+struct linear_layer_args {
+    long in, out, relu;
+    double dropout_scale;
+    const scalar_t *weight; /* (members, out, in) */
+    const scalar_t *bias;   /* (members, out) */
+    /* (members, batch, out_padded) ones where a value is kept, or null. */
+    const uint8_t *dropout_mask;
+};
+
+/* One recurrent layer in one direction; see rnn.c. The strides of x and dy are in elements, 1
+ * within a row. */
+struct rnn_args {
+    /* batch: rows per member. */
+    long cell_type, bf16, relu, threads, members, steps, batch, features, hidden;
+    long keep;     /* whether backward will follow: its inputs are kept in z and workspace */
+    const void *x; /* (steps, members, batch, features) */
+    long x_bf16, x_time, x_member, x_batch; /* strides */
+    const scalar_t *w_ih; /* (members, gates * hidden, features), gates as torch orders them */
+    const scalar_t *w_hh; /* (members, gates * hidden, hidden) */
+    const scalar_t *b_ih, *b_hh; /* (members, gates * hidden) */
+    char *z;                     /* (members, steps + 1, batch, row), see struct sizes in rnn.c */
+    char *workspace, *scratch;
+    scalar_t *last, *cell; /* (members, batch, hidden); cell: LSTM only */
+    const void *dy;        /* gradient of all states (steps, members, batch, hidden), or null */
+    long dy_bf16, dy_time, dy_member, dy_batch; /* strides */
+    const scalar_t *dlast, *dcell;              /* gradients of last and cell, or null */
+    scalar_t *grads; /* of w_ih, w_hh, b_ih and b_hh, one after the other */
+    scalar_t *dx;    /* (steps, members, batch, features), or null */
+};
+
+/* A 2-D convolution and its epilogue, in this order: batch norm, 2x2 max pooling, ReLU, dropout
+ * (only after ReLU); see conv.h. dy may alias x or y. */
+struct conv_args {
+    /* parts: 1 to batch. out: a multiple of LANES. */
+    long bf16, parts, batch, in, out, height, width;
+    long pad_y, pad_x, out_height, out_width, kernel_height, kernel_width, stride_y, stride_x;
+    long batch_norm, max_pool, relu; /* which of the epilogue there are */
+    double dropout_scale, epsilon, momentum;
+    const scalar_t *x;            /* (batch, height, width, in) */
+    const scalar_t *weight;       /* (out, in, kernel_height, kernel_width), as torch has it */
+    const scalar_t *bias;         /* (out), or null */
+    const scalar_t *gamma, *beta; /* (out) weight and bias of batch norm */
+    scalar_t *running_mean, *running_var; /* (out), updated */
+    const uint8_t *dropout_mask;          /* like y: ones where a value is kept, or null */
+    char *scratch;                        /* of each call: nothing in it is kept */
+    scalar_t *stats; /* (2, out) mean and 1 / std of the batch, from forward to backward */
+    scalar_t *z;     /* (batch, out_height, out_width, out) input of batch norm, likewise */
+    uint8_t *argmax; /* like y: index in the pooling window, row by row, or null; likewise */
+    scalar_t *y;     /* (batch, out_height, out_width, out); pooled: height and width halved */
+    const scalar_t *dy;
+    scalar_t *dweight, *dbias; /* dbias may be null */
+    scalar_t *dgamma, *dbeta;
+    scalar_t *dx; /* or null; conv_direct gives none */
+};
+
+/* Loss and its gradient; see loss.c. */
+struct loss_args {
+    long loss, threads, members, batch, width; /* loss: enum loss_name; batch: rows per member */
+    const scalar_t *output;                    /* (members, batch, width) */
+    const void *target;                        /* (members, batch) int64 classes, or like output */
+    const scalar_t *class_weights;             /* (width), or null */
+    double option;                             /* label smoothing, or delta of the Huber loss */
+    const double *denominators;                /* (members) */
+    double *losses;                            /* (members) sums over the rows */
+    int64_t *num_correct;                      /* (members) */
+    scalar_t *grad;                            /* like output */
+    double *row_losses;                        /* (members, batch) scratch */
+};
+
+/* One parameter of all members; see adam.c. size may be 0. */
+struct adam_param {
+    long size;                      /* elements per member */
+    scalar_t *weight;               /* (members, size), like the three below */
+    const scalar_t *grad;           /* null: no gradient in this step, the weight stays as it is */
+    scalar_t *exp_avg, *exp_avg_sq; /* of the gradient and of its square */
+    double weight_decay;
+    long missed_steps; /* in how many steps before this one there was no gradient */
+};
+
+struct adam_options {
+    double lr, beta1, beta2, epsilon, bias_correction1, bias_correction2; /* 1 - beta^step */
+    long decoupled, step; /* decoupled: AdamW's weight decay; step: from 1 */
+};

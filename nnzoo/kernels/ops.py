@@ -1,0 +1,213 @@
+"""Layers of linear.c, rnn_*.c and conv_*.c as autograd functions.
+
+Weights are laid out as in torch's modules. All functions raise TypeError or ValueError for tensors that do not fit
+together or that plan.py has no plan for.
+"""
+
+from __future__ import annotations
+
+from itertools import starmap
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import increment_version
+from torch.nn import functional
+
+from nnzoo.kernels.call import Arguments, CallPlan, call, differentiable_once, product_dtype
+from nnzoo.kernels.openmp import partitions
+from nnzoo.kernels.plan import SHAPE, CellType, RnnPlan, conv_plan, linear_plan, rnn_plan
+
+
+class LinearChain(torch.autograd.Function):
+    """Linear layers in a row, each but the last alone or followed by ReLU, or by ReLU and dropout.
+
+    x (rows, in); epilogues: per layer None, or (mask, scale) of the dropout after its ReLU: uint8 (rows, out) of ones
+    where a value is kept, or None, and the factor of kept values; then weight (out, in) and bias (out) of each layer,
+    or those of several members, (members, out, in) and (members, out), whose rows are one after the other. Returns
+    (rows, out of the last layer) in the weights' type.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        epilogues: list[tuple[Tensor | None, float] | None],
+        *parameters: Tensor,
+    ) -> Tensor:
+        dtype, ctx.x_dtype = parameters[0].dtype, x.dtype
+        dtypes = dtype, product_dtype(dtype), x.dtype
+        scales = tuple([None if epilogue is None else epilogue[1] for epilogue in epilogues])
+        threads = torch.get_num_threads()
+        plan = linear_plan(dtypes, threads, scales, x.shape, *map(SHAPE, parameters))
+        x = x.to(plan.specs["x"].dtype)
+        arguments: Arguments = {"x": x, **dict(zip(plan.parameters, parameters, strict=True))}
+        for i, epilogue in enumerate(epilogues):
+            if epilogue is not None and epilogue[0] is not None:
+                mask, padded = epilogue[0], plan.specs[f"dropout_mask{i}"].shape
+                width = parameters[2 * i].shape[-2]
+                if mask.shape != (len(x), width):
+                    raise ValueError(f"a dropout mask is {(len(x), width)}, not {mask.shape}")
+                pad = padded[1] - width
+                arguments[f"dropout_mask{i}"] = functional.pad(mask, (0, pad)) if pad else mask
+        y, workspace = call(plan.forward, plan, ("y", "workspace"), arguments)
+        ctx.plan = plan
+        ctx.save_for_backward(x if plan.fields["x_packed"] else None, workspace, *parameters)
+        return y
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        plan: CallPlan = ctx.plan
+        # Read once: hooks may return other tensors each time.
+        x, workspace, *parameters = ctx.saved_tensors
+        outputs = ("grads", "scratch", "dx") if ctx.needs_input_grad[0] else ("grads", "scratch")
+        dy = grad.to(plan.specs["dy"].dtype)
+        arguments: Arguments = {"x": x, "workspace": workspace, "dy": dy}
+        arguments |= zip(plan.parameters, parameters, strict=True)
+        grads, _, *dx = call(plan.backward, plan, outputs, arguments)
+        features = plan.specs["x"].shape[1]
+        input_grad = dx[0][:, :features].to(ctx.x_dtype).contiguous() if dx else None
+        return input_grad, None, *starmap(grads.as_strided, plan.grads)
+
+
+class RecurrentLayer(torch.autograd.Function):
+    """One layer in one direction from a zero state; formulas of torch.nn.RNN, LSTM and GRU.
+
+    relu: instead of tanh (RNN, LSTM). x (time, batch, features) and w_ih, w_hh, b_ih, b_hh as in torch; returns all
+    states (time, batch, hidden) in `product`, the last one (batch, hidden) and, of an LSTM, the last cell. With
+    several members weights are (members, ...), and the others have that dimension before the batch.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, cell_type: CellType, relu: bool, product: torch.dtype, x: Tensor, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
+        dtype, ctx.x_dtype = weights[1].dtype, x.dtype
+        options = cell_type, relu, any(ctx.needs_input_grad), torch.get_num_threads()
+        plan = rnn_plan(options, (dtype, product, x.dtype), x.shape, *map(SHAPE, weights))
+        x, strides = _dense_rows("x", x, plan.call)
+        arguments: Arguments = {
+            "x": x,
+            **strides,
+            **dict(zip(plan.call.parameters, weights, strict=True)),
+        }
+        z, workspace, *lasts = call(plan.call.forward, plan.call, plan.forward, arguments)
+        ctx.plan = plan
+        ctx.save_for_backward(z, workspace, *weights)
+        ctx.set_materialize_grads(False)
+        return z.as_strided(*plan.states), *lasts
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, grad: Tensor | None, *lasts: Tensor | None) -> Any:
+        plan: RnnPlan = ctx.plan
+        # Read once: hooks may return other tensors each time.
+        z, workspace, *weights = ctx.saved_tensors
+        arguments: Arguments = {"z": z, "workspace": workspace}
+        arguments |= zip(plan.call.parameters, weights, strict=True)
+        if grad is not None:
+            arguments["dy"], strides = _dense_rows("dy", grad, plan.call)
+            arguments |= strides
+        for name, last in zip(("dlast", "dcell"), lasts, strict=False):
+            arguments[name] = None if last is None else last.to(plan.call.specs[name].dtype)
+        outputs = (*plan.backward, "dx") if ctx.needs_input_grad[3] else plan.backward
+        grads, _, *dx = call(plan.call.backward, plan.call, outputs, arguments)
+        input_grad = dx[0].to(ctx.x_dtype) if dx else None
+        return None, None, None, input_grad, *starmap(grads.as_strided, plan.call.grads)
+
+
+def _dense_rows(field: str, x: Tensor, plan: CallPlan) -> tuple[Tensor, dict[str, float]]:
+    """x (time, [members,] batch, n) in its spec's type with the elements of a row side by side, and its strides."""
+    x = x.to(plan.specs[field].dtype)
+    if x.ndim != len(plan.specs[field].shape):
+        raise ValueError(f"{field} has {x.ndim} dimensions here")
+    if x.stride(-1) != 1 or (x.is_cpu and x.data_ptr() % x.element_size()):
+        x = x.clone(memory_format=torch.contiguous_format)
+    strides = x.stride()
+    member = strides[1] if len(strides) == 4 else 0
+    return x, {
+        f"{field}_time": strides[0],
+        f"{field}_member": member,
+        f"{field}_batch": strides[-2],
+    }
+
+
+class BatchNorm(NamedTuple):
+    """Batch norm after a convolution; its running statistics (out) are updated."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    momentum: float
+    eps: float
+
+
+class Epilogue(NamedTuple):
+    """Layers after a convolution, in this order: batch norm, max pooling of 2x2 at stride 2, ReLU, and dropout, which
+    needs ReLU: a uint8 mask like the output, ones where a value is kept, and the factor of kept values."""
+
+    norm: BatchNorm | None = None
+    max_pool: bool = False
+    relu: bool = False
+    dropout_mask: Tensor | None = None
+    dropout_scale: float = 1.0
+
+
+class Convolution(torch.autograd.Function):
+    """A convolution for which `supports_conv` holds, and its epilogue.
+
+    x (rows, in, height, width), weight (out, in, kernel height and width), bias (out) or None; gamma and beta (out) of
+    batch norm or None. Returns `conv_shape(...)` of plan.py, channels last.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, gamma: Tensor | None, beta: Tensor | None,
+        stride: tuple[int, int], padding: tuple[int, int], epilogue: Epilogue,
+    ) -> Tensor:  # fmt: skip
+        norm, dtype, ctx.x_dtype = epilogue.norm, weight.dtype, x.dtype
+        if {gamma is None, beta is None} != {norm is None}:
+            raise ValueError("batch norm has a weight and a bias")
+        if epilogue.dropout_mask is not None and not epilogue.relu:
+            raise ValueError("dropout in a convolution's epilogue needs ReLU")
+        layers = norm is not None, epilogue.max_pool, epilogue.relu
+        options = tuple(stride), tuple(padding), *layers, ctx.needs_input_grad[0], partitions()
+        channels = [c for c in (bias, gamma, beta) if c is not None]
+        dtypes = dtype, product_dtype(dtype)
+        plan = conv_plan(options, dtypes, x.shape, weight.shape, *map(SHAPE, channels))
+        x = x.to(dtype)
+        arguments: Arguments = {"x": x, "weight": weight, "bias": bias, "gamma": gamma}
+        arguments["beta"] = beta
+        arguments |= {"dropout_mask": epilogue.dropout_mask}
+        scalars: Arguments = {"dropout_scale": epilogue.dropout_scale}
+        outputs = ["y", "scratch", *(["argmax"] if epilogue.max_pool else [])]
+        if norm is not None:
+            arguments |= {"running_mean": norm.running_mean, "running_var": norm.running_var}
+            scalars |= {"epsilon": norm.eps, "momentum": norm.momentum}
+            outputs += ["stats", "z"]
+        results = call(plan.forward, plan, outputs, arguments | scalars)
+        if norm is not None:
+            increment_version((norm.running_mean, norm.running_var))
+        kept = dict(zip(outputs, results, strict=True))
+        y = kept["y"]
+        ctx.plan, ctx.scalars, ctx.has_bias = plan, scalars, bias is not None
+        ctx.save_for_backward(
+            x, weight, gamma, *map(kept.get, ("stats", "z", "argmax")), y if epilogue.relu else None
+        )
+        return y
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        plan: CallPlan = ctx.plan
+        # Read once: hooks may return other tensors each time.
+        names = ("x", "weight", "gamma", "stats", "z", "argmax", "y")
+        arguments = ctx.scalars | dict(zip(names, ctx.saved_tensors, strict=True))
+        arguments["dy"] = grad.to(plan.specs["dy"].dtype)
+        outputs = ["dweight", "scratch", *["dbias"] * ctx.has_bias]
+        outputs += ["dgamma", "dbeta"] * bool(plan.fields["batch_norm"])
+        outputs += ["dx"] * ctx.needs_input_grad[0]
+        results = call(plan.backward, plan, outputs, arguments)
+        grads = dict(zip(outputs, results, strict=True))
+        dx = grads["dx"].to(ctx.x_dtype) if "dx" in grads else None
+        return dx, *map(grads.get, ("dweight", "dbias", "dgamma", "dbeta")), None, None, None
