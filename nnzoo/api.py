@@ -1,4 +1,7 @@
-"""nnzoo from Python: `nnzoo.load` and `nnzoo.train`, what the commands do without a terminal."""
+"""The Python interface: `nnzoo.train` and `nnzoo.load` do what the commands do, without a terminal.
+
+The process is left as it was: threads, random state, deterministic mode, signal handlers, logging.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ __all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]
 
 @contextmanager
 def computing(network: Network) -> Iterator[None]:
-    """Compute as a network's run does; the process is then as it was before."""
+    """Compute with the threads and precision flags of a network's run; restores them at the end."""
     with process_restored():
         use_threads(network.config.train)
         make_exact(network.device)
@@ -37,28 +40,31 @@ def computing(network: Network) -> Iterator[None]:
 
 
 class Model(LoadedRun):
-    """A trained network: `network` is an nn.Module, `network.model` the plain one inside it,
-    `network.config` its configuration, `dataset` its data, `notes` what should be known."""
+    """A trained network.
+
+    `network`: an nn.Module with preprocessing, `network.model` the one inside it, `network.config` its
+    configuration; `dataset`: its data; `notes`: remarks on how it was loaded.
+    """
 
     @property
     def labels(self) -> list[str]:
-        """The classes in order; empty where the task has none."""
+        """The class names in order; empty for regression."""
         return list(self.network.data_spec.labels)
 
     def predict(self, x: Any = None, steps: int | None = None) -> Predictions:
         """Predictions for new data, all at once.
 
-        x: a path or several; a DataFrame; an array or tensor of raw inputs, uint8 images (rows,
-        channels, height, width), rows of numbers, or windows (rows, time, features); None for what
-        follows the run's own series. steps: of a forecast, how many. `Predictions.values` are (rows,
-        classes) probabilities or (rows, targets) values, `.labels` the likeliest classes.
-        Raises DataError and UsageError for what the network cannot read.
+        x: a path or several; a DataFrame; an array or tensor of raw inputs: uint8 images (N, C, H, W), rows
+        of a table (N, features) or windows (N, time, features); None to forecast the run's own series.
+        steps: the number of time steps to forecast. `Predictions.values` are probabilities (N, classes)
+        or values (N, targets), `.labels` the most likely classes. Raises DataError and UsageError for
+        inputs that the network cannot read.
         """
         with computing(self.network):
             return Predictions.concat(predict(self.network, x, steps))
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
-        """Exact metrics of a split beside the trivial baseline: the object of `nnzoo eval --json`."""
+        """The metrics of a split beside a baseline: the object of `nnzoo eval --json`."""
         with computing(self.network):
             return self.measure(split)
 
@@ -70,29 +76,27 @@ def load(
     sets: Sequence[str] = (),
     device: str = "auto",
 ) -> Model:
-    """The trained network of a run folder or a .pt file.
+    """Load the trained network of a run folder or a .pt file.
 
-    sets: as --set, where the data have moved: ["data.path=new.csv"]. Raises CheckpointError.
+    sets: as --set, for data that have moved: ["data.path=new.csv"]. Raises CheckpointError.
     """
     with process_restored():
         return Model.open(Path(checkpoint), choose_device(device), weights, list(sets))
 
 
 _OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()
-"""The trainings of this process by their folders: one is open at a time."""
+"""The open training of each run folder: a later one closes it."""
 
 
 class Training:
-    """A run, ready to train: `fit()` trains it to the end; iterating over it does too, and yields its
-    events (StepEnd, EpochEnd). Then `result()`, `history` and `model()` have what came out."""
+    """A run, ready to train: `fit()` trains it to the end, and so does iterating over it, which yields
+    its events (StepEnd, EpochEnd). `result()`, `history` and `model()` give the results."""
 
     def __init__(self, current: run.Run) -> None:
         self.run = current
-        self._iteration: weakref.ref[Any] | None = None  # not held: a `break` is to close it
+        self._iteration: weakref.ref[Any] | None = None  # weak, so that a `break` closes it
         self._closed = False
-        self._torn = (
-            False  # a step was cut short: what is in memory is neither before nor behind it
-        )
+        self._step_was_cut = False  # by a second Ctrl-C: the state in memory is inconsistent
 
     @property
     def folder(self) -> Path:
@@ -101,19 +105,19 @@ class Training:
 
     @property
     def notes(self) -> list[str]:
-        """How it starts, and what was found in the data."""
+        """Remarks on the data and on how the run starts."""
         return [*self.run.dataset.notes, *self.run.notes]
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One dictionary per epoch so far, the lines of metrics.jsonl: epoch, train_loss, val_loss, …
-        A DataFrame of it is `pandas.DataFrame(training.history)`."""
+        """One dictionary per epoch (epoch, train_loss, val_loss, …), the lines of metrics.jsonl;
+        `pandas.DataFrame(training.history)` is a table of it."""
         return self.run.folder.rows()
 
     def fit(self, stop: Callable[[], bool] = lambda: False) -> Self:
-        """Train to the end, or until `stop()`, asked after each step, answers True: the run is then
-        saved, and `fit()` resumes it. Ctrl-C, or a notebook's stop button, saves it likewise after the
-        step that it is in, and raises KeyboardInterrupt. Raises DivergedError, CheckpointError."""
+        """Train to the end, or until `stop()`, which is called after each step, returns True: the run is
+        then saved, and `fit()` resumes it. Ctrl-C, or a notebook's stop button, saves it after the
+        current step and raises KeyboardInterrupt. Raises DivergedError, CheckpointError."""
         with closing(self._start(stop)) as events:
             for _ in events:
                 pass
@@ -126,7 +130,7 @@ class Training:
         return f"<Training {self.folder}: {epochs}{hint}>"
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it: what it is, and its curves so far."""
+        """The HTML that a notebook shows: the run, and its curves so far."""
         from nnzoo.report.notebook import training_html
 
         trainer = self.run.trainer
@@ -134,8 +138,7 @@ class Training:
         return training_html(repr(self), self.notes, self.history, best)
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
-        """Train to the end; stop: asked after each step, and when it answers True the run is saved and
-        can go on later. Ctrl-C within a step: as in `fit`. Raises DivergedError, CheckpointError."""
+        """Train as `fit` does, and yield the events."""
         return self._start(stop)
 
     def _start(self, stop: Callable[[], bool]) -> Generator[StepEnd | EpochEnd, None, None]:
@@ -144,7 +147,7 @@ class Training:
         return iteration
 
     def close(self) -> None:
-        """Let go of the run folder; an iteration that is not over ends, and the run is saved."""
+        """Release the run folder; an unfinished iteration ends, and the run is saved."""
         iteration = self._iteration() if self._iteration is not None else None
         if iteration is not None:
             try:
@@ -159,18 +162,18 @@ class Training:
     def _events(self, stop: Callable[[], bool]) -> Generator[StepEnd | EpochEnd, None, None]:
         if self._closed:
             raise CheckpointError(
-                f"{self.folder} was opened anew by a later nnzoo.train(…); go on with that one"
+                f"{self.folder} was opened again by a later nnzoo.train(…); use that one"
             )
-        if self._torn:
+        if self._step_was_cut:
             raise CheckpointError(
                 f"{self.folder}: a step was cut short; nnzoo.train(…) opens it at its last checkpoint"
             )
-        leads = self.run.trainer.processes.is_main_process
-        if leads and not self.run.lock.is_locked:  # gone on with after a break
+        is_main = self.run.trainer.processes.is_main_process
+        if is_main and not self.run.lock.is_locked:  # resumed after a `break`
             self.run.folder.acquire(self.run.lock)
         interrupt = DeferredInterrupt()
         events = train_run(self.run, lambda: stop() or interrupt.pending)
-        if leads and self.run.trainer.config.train.tensorboard:
+        if is_main and self.run.trainer.config.train.tensorboard:
             from nnzoo.tensorboard import record
 
             events = record(self.run, events)
@@ -183,16 +186,16 @@ class Training:
     def _interruptible(
         self, events: Iterator[StepEnd | EpochEnd], interrupt: DeferredInterrupt
     ) -> Iterator[StepEnd | EpochEnd]:
-        """The events of a run that `interrupt.pending` stops; then raises KeyboardInterrupt."""
+        """Yield the events of a run; raises KeyboardInterrupt where `interrupt.pending` has stopped it."""
         while True:
             try:
                 with interrupt:
                     event = next(events, None)
                     if interrupt.pending:
-                        for _ in events:  # it saves, and ends
+                        for _ in events:  # saves the run, and ends
                             pass
             except KeyboardInterrupt:  # the second one
-                self._torn = True
+                self._step_was_cut = True
                 raise
             if interrupt.pending:
                 raise KeyboardInterrupt(
@@ -207,7 +210,7 @@ class Training:
         return self.events()
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
-        """The metrics of the best weights, as `nnzoo eval --json` has them; None without such rows."""
+        """The metrics of the best weights, as in `nnzoo eval --json`; None for a split without rows."""
         with computing(self.run.network):
             if split == "test" and self.run.trainer.finished:
                 return self.run.finish()
@@ -230,8 +233,8 @@ def train(
 ) -> Training:
     """Open a run, new or to resume, as `nnzoo train` does; `.fit()` or iterating over it trains it.
 
-    config: a YAML file, the name of a bundled one, or the same as a dictionary; sets: as --set.
-    Under torchrun every process calls this, iterates and asks for the result; one of them writes.
+    config: a YAML file, the name of a bundled one, or a dictionary of the same form; sets: as --set.
+    Under torchrun every process calls this, iterates and calls `result`; one of them writes files.
     Raises ConfigError, DataError, CheckpointError and UsageError, whose text says what to do.
     """
     processes = distributed.init_process_group()
@@ -247,7 +250,7 @@ def train(
         where = choose_device(device, processes)
         folder = (Path(out) / config.name).resolve()
         earlier = _OPEN.get(folder)
-        if earlier is not None:  # a cell of a notebook that is run again
+        if earlier is not None:  # a notebook cell that is run again
             earlier.close()
         training = Training(
             run.open_run(config, Path(out), where, resume, fresh, processes=processes)

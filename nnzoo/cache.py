@@ -1,5 +1,4 @@
-"""Where nnzoo keeps what can be made again: decoded pictures, compiled layers, and what was timed on this
-machine."""
+"""The cache directory: decoded images, compiled layers and benchmark results, all of which can be regenerated."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """NNZOO_CACHE, else the user's cache folder."""
+    """The cache directory: NNZOO_CACHE, else nnzoo's in the user's cache directory."""
     if named := os.environ.get("NNZOO_CACHE"):
         return Path(named)
     if base := os.environ.get("XDG_CACHE_HOME"):
@@ -21,29 +20,29 @@ def cache_dir() -> Path:
     try:
         return Path.home() / ".cache" / "nnzoo"
     except RuntimeError:  # a container's user that the system does not know, and no HOME
-        return _without_home()
+        return _private_tmp_dir()
 
 
 @cache
-def _without_home() -> Path:
-    """A folder among the temporary ones that is this user's alone."""
+def _private_tmp_dir() -> Path:
+    """A temporary directory that only this user can read and write."""
     folder = Path(tempfile.gettempdir()) / f"nnzoo-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    facts = os.lstat(folder)
-    private = facts.st_uid == os.getuid() and not facts.st_mode & 0o077
-    if stat.S_ISDIR(facts.st_mode) and private:
+    info = os.lstat(folder)
+    is_private = info.st_uid == os.getuid() and not info.st_mode & 0o077
+    if stat.S_ISDIR(info.st_mode) and is_private:
         return folder
     return Path(tempfile.mkdtemp(prefix="nnzoo-"))  # somebody else's, or open to others
 
 
 @cache
 def cpu_id() -> str:
-    """The processor's name and instructions: what was compiled or timed for one may not suit another."""
-    found: dict[str, str] = {}
+    """The processor's name and instruction sets, which compiled code and benchmark results depend on."""
+    fields: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
-            found.setdefault(name.strip(), value.strip())
-    told = [found[name] for name in ("model name", "flags", "Features") if name in found]
-    return " ".join(told) or platform.processor()
+            fields.setdefault(name.strip(), value.strip())
+    names = ("model name", "flags", "Features")
+    return " ".join(fields[name] for name in names if name in fields) or platform.processor()

@@ -129,13 +129,20 @@ def _put(place: Any, name: str, value: Any) -> None:
         setattr(place, name, value)
 
 
+def _deterministic_mode() -> tuple[bool, bool]:
+    """Whether deterministic algorithms are required, and whether their absence only warns."""
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
 @contextmanager
 def process_restored() -> Iterator[None]:
     """Put back at the end what opening, training and asking a network change of the process: the number of
     threads, the state of torch's generator, and what `make_exact` sets."""
     threads, state = torch.get_num_threads(), torch.get_rng_state()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = _deterministic_mode()
     filled = _deterministic.fill_uninitialized_memory
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     current = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
@@ -147,7 +154,8 @@ def process_restored() -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.set_rng_state(state)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        if _deterministic_mode() != deterministic:  # the call loads torch._inductor
+            torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
         _deterministic.fill_uninitialized_memory = filled
         for place, name, value in flags:
             _put(place, name, value)

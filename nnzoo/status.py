@@ -1,6 +1,6 @@
-"""Reports of what takes a while, from wherever it happens to whoever shows it.
+"""Progress reports: the core opens a `status`, and the command line or another program shows it.
 
-Nothing in the core prints. It opens a `status`; the command line, or a program that uses nnzoo, listens:
+Nothing in the core prints:
 
     with status("decoding images", total=len(files)) as advance:
         for i, file in enumerate(files, 1):
@@ -17,15 +17,14 @@ from contextvars import ContextVar
 from typing import Protocol
 
 Advance = Callable[[int], None]
-"""Called with how many of `total` are done."""
+"""Called with the number of parts of `total` that are done."""
 
 
 class Listener(Protocol):
-    """What shows reports."""
+    """Shows reports."""
 
     def status(self, text: str, total: int | None, log: bool) -> AbstractContextManager[Advance]:
-        """Show that `text` is being done until the context ends; a listener may wait before it does.
-        log: whether it is worth a line in a log."""
+        """Show an operation until the context ends, perhaps after a delay; log: whether a log gets a line."""
         ...
 
     def notice(self, text: str) -> None:
@@ -38,7 +37,7 @@ _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(listener: Listener | None) -> Iterator[None]:
-    """Send the reports of this thread to `listener`, or to nobody."""
+    """Send the reports of this thread to `listener`; None discards them."""
     token = _LISTENER.set(listener)
     try:
         yield
@@ -48,9 +47,9 @@ def listening(listener: Listener | None) -> Iterator[None]:
 
 @contextmanager
 def status(text: str, total: int | None = None, log: bool = True) -> Iterator[Advance]:
-    """Report an operation that may take longer than a second, such as "compiling native layers"; gives
-    a function that takes how many of `total` parts are done. Also a decorator. log: False for what every
-    start does, which is shown on a terminal alone."""
+    """Report an operation that may take longer than a second, such as "compiling native layers"; yields
+    a function that takes the number of parts of `total` that are done. Also a decorator. log=False: for
+    a terminal only, as every start does it."""
     listener = _LISTENER.get()
     if listener is None:
         yield lambda done: None
@@ -60,8 +59,8 @@ def status(text: str, total: int | None = None, log: bool = True) -> Iterator[Ad
 
 
 def notice(text: str) -> None:
-    """Report a decision that nobody asked for, such as a fallback, where no `Dataset.notes` or
-    `Run.notes` is at hand. A Python warning where nobody listens."""
+    """Report an automatic decision, such as a fallback, where no `Dataset.notes` or `Run.notes` is
+    available; a Python warning if there is no listener."""
     listener = _LISTENER.get()
     if listener is None:
         warnings.warn(text, stacklevel=2)

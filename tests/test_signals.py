@@ -225,7 +225,7 @@ def test_a_cell_of_a_notebook_can_be_run_again() -> None:
     third = zoo.train("c.yaml")
     assert third.run.trainer.step == 9  # the iteration that was kept has been closed, and saved
     for old in (first, second):
-        with pytest.raises(CheckpointError, match=r"opened anew by a later nnzoo\.train"):
+        with pytest.raises(CheckpointError, match=r"opened again by a later nnzoo\.train"):
             next(iter(old))
     with pytest.raises(StopIteration):
         next(kept)
