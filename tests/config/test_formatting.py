@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_cases import config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnzoo.config import load_config, yaml_parser
 from nnzoo.config.formatting import config_with_sweep, header_comment, resolved_lines, to_yaml
 from nnzoo.config.load import bundled_configs, from_dict, parse
+from tests.config.config_cases import config
 
 BUNDLED = bundled_configs()
 

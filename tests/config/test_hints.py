@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from config_cases import issues, message
 
 from nnzoo.config.formatting import option_table
 from nnzoo.config.registry import REGISTRIES
 from nnzoo.config.synonyms import KEYS
 from nnzoo.config.train_options import TrainOptions
+from tests.config.config_cases import issues, message
 
 SERIES = "data: {name: series, path: x.csv}\nmodel: lstm\n"
 IMAGES = "data: digits\nmodel: cnn\n"

@@ -7,7 +7,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from config_cases import FIRST, config
 
 from nnzoo.config import DATA, MODELS, load_config, yaml_parser
 from nnzoo.config.formatting import resolved_lines
@@ -16,6 +15,7 @@ from nnzoo.config.load import bundled_configs
 from nnzoo.config.registry import DOCUMENTED_OPTIONS
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.errors import ConfigError
+from tests.config.config_cases import FIRST, config
 
 SCHEMA = json_schema()
 

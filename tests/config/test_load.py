@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_cases import FIRST, config, issues, message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from nnzoo.config.load import (
 )
 from nnzoo.config.registry import DOCUMENTED_OPTIONS
 from nnzoo.errors import ConfigError, UsageError
+from tests.config.config_cases import FIRST, config, issues, message
 
 
 @pytest.mark.parametrize("text", ["- a\n", "hello", "5", "[]"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
-from config_cases import FIRST, config
 
 from nnzoo.config.load import from_dict
 from nnzoo.config.options import parse_duration
 from nnzoo.config.train_options import MonitorName
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
+from tests.config.config_cases import FIRST, config
 
 
 def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from config_cases import issues, message
 
 from nnzoo.config import DATA, MODELS, OPTIMIZERS
 from nnzoo.config.load import from_dict
 from nnzoo.config.model_options import Activation
 from nnzoo.config.train_options import MonitorName
 from nnzoo.errors import ConfigError
+from tests.config.config_cases import issues, message
 
 
 def test_five_issues_are_listed_at_once_each_with_its_place(nnzoo: Callable[..., Any]) -> None:
