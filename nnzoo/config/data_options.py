@@ -189,7 +189,7 @@ class ImageFolderOptions(ImageOptions):
     size: Size = option(64, "images are resized to this, a number or [height, width]")
     color: bool = option(True, "three channels, or one (grey)")
     broken: Literal["stop", "skip"] = option(
-        "stop", "where pictures cannot be decoded: name them all and stop, or leave them out"
+        "stop", "for images that cannot be decoded: list them all and stop, or leave them out"
     )
     classes: Annotated[list[str], Field(min_length=2)] | None = option(
         None, "names of the class folders; default: all, unless they look like parts or masks"
@@ -234,7 +234,7 @@ class FileOptions(DataOptions):
     """How a file of columns is read: CSV (also packed with gzip or zip), Parquet or Excel."""
 
     path: str = option(..., "the file")
-    header: Literal["auto"] | bool = option("auto", "does the first row name columns?")
+    header: Literal["auto"] | bool = option("auto", "whether the first row has the column names")
     delimiter: Literal["auto"] | Delimiter = option(
         "auto",
         "between values; ' ' is any run of blanks, '\\t+' one of tabs; auto: comma, semicolon, tab, "
@@ -245,7 +245,7 @@ class FileOptions(DataOptions):
         "of the text, such as utf-8 or cp1252; auto: UTF-8, or UTF-16 and UTF-32 by their mark",
     )
     skip_rows: Literal["auto"] | Count = option(
-        "auto", "lines above the header; auto: a title or comments are found and named"
+        "auto", "lines above the header; auto: skips a title or comments and reports them"
     )
     decimal: Literal["auto", ".", ","] = option(
         "auto", "decimal separator; auto: by the values of each column"
@@ -253,7 +253,7 @@ class FileOptions(DataOptions):
     thousands: Literal["auto", "none", ",", ".", " ", "'"] = option(
         "auto", "thousands separator; auto: by the values of each column"
     )
-    missing: list[str] = option([], "further words that stand for a missing value, such as unknown")
+    missing: list[str] = option([], "additional words for a missing value, such as unknown")
     date_format: Annotated[str, AfterValidator(_check_date_format)] = option(
         "auto",
         "of dates: day_first, month_first or as in strptime, such as %d.%m.%Y; auto: by the values",
@@ -269,7 +269,7 @@ class CsvOptions(FileOptions, TableOptions):
     task: Literal["auto", "classification", "regression"] = option(
         "auto", "classes or a number; auto looks at the target's training rows"
     )
-    numbers: list[Column] = option([], "columns to read as numbers; others are found")
+    numbers: list[Column] = option([], "columns to read as numbers; others are inferred")
     categories: list[Column] = option([], "columns to read as categories")
     drop: list[Column] = option([], "columns to leave out")
     max_categories: PositiveInt = option(
@@ -283,7 +283,7 @@ class SeriesOptions(FileOptions, WindowOptions):
 
     name: Literal["series"]
     time: Column | Columns | None = option(
-        None, "column of dates, or columns: date and time, or year, month, …; default: found"
+        None, "column of dates, or columns: date and time, or year, month, …; default: inferred"
     )
     target: Column | Columns = option(-1, "column or columns to predict")
     covariates: Literal["none", "all"] | list[Column] = option(

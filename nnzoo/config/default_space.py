@@ -1,4 +1,4 @@
-"""What `nnzoo sweep` tries for a config without a section `sweep`."""
+"""The search space of `nnzoo sweep` for a config without a section `sweep`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nnzoo.config.run_config import RunConfig
 
 
 def default_space(config: RunConfig) -> dict[str, Any]:
-    """Ranges around the config's own learning rate, and usual sizes of its model."""
-    rate = config.optim.lr
+    """Ranges around the config's learning rate, and usual sizes of its model."""
+    lr = config.optim.lr
     space: dict[str, Any] = {
-        "optim.lr": {"low": float(f"{rate / 10:.1g}"), "high": float(f"{rate * 10:.1g}"), "log": True},
+        "optim.lr": {"low": float(f"{lr / 10:.1g}"), "high": float(f"{lr * 10:.1g}"), "log": True},
         "optim.schedule": ["constant", "cosine", "one_cycle"],
         "train.batch_size": [16, 32, 64, 128],
-    }  # fmt: skip
+    }
     model = config.model
     if isinstance(model, MlpOptions):
         space["model.hidden"] = [[32], [128], [128, 64], [512, 256]]

@@ -1,4 +1,4 @@
-"""Plain values, configurations and options as text: YAML, JSON, and rows of a listing."""
+"""Configurations and options as text: YAML, JSON, and tables of options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.json_schema import default_text, describe_type
+from nnzoo.config.json_schema import value_text, describe_type
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.run_config import RunConfig
 
@@ -25,19 +25,19 @@ def resolved_lines(config: RunConfig) -> list[str]:
 
 
 def config_with_sweep(config: RunConfig) -> dict[str, Any]:
-    """Every value of a file: those of the run, and the search over them where there is one."""
+    """All plain values of a file: those of the run and, if there is one, of its sweep."""
     sweep = config.sweep
     search = {} if sweep is None else {"sweep": sweep.options.model_dump(exclude_none=True)}
     return config.to_dict() | search
 
 
 def to_yaml(tree: dict[str, Any]) -> str:
-    """Plain values as YAML that the reader reads back: sections as blocks, lists on one line."""
+    """Plain values as YAML: sections as blocks, lists on one line."""
     return "".join(f"{text}\n" for text, _ in _lines(tree))
 
 
 def to_json(value: Any) -> str:
-    """Plain values as JSON on one line; nan and infinities, which JSON has not, become null."""
+    """Plain values as JSON on one line; nan and infinities, which JSON lacks, become null."""
 
     def finite(item: Any) -> Any:
         if isinstance(item, dict):
@@ -62,36 +62,28 @@ def _lines(tree: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[t
 
 
 def _origin(config: RunConfig, path: str) -> str:
-    """Where a value came from; `optim: adam` is where optim.name came from."""
+    """The origin of a value; that of optim.name may be the place of `optim: adam`."""
     parent, _, key = path.rpartition(".")
-    for place in (path, *([parent] if key == "name" else [])):
-        if place in config.origins:
-            position = config.origins[place]
+    for candidate in (path, *([parent] if key == "name" else [])):
+        if candidate in config.origins:
+            position = config.origins[candidate]
             return f"{config.source}:{position[0]}" if position else "--set"
     return "from the file's name" if path == "name" else "default"
 
 
 def flow_yaml(value: Any) -> str:
-    """A value as it stands in a file, on one line."""
-    if value is None:
-        return "null"
-    if isinstance(value, list):
-        return "[" + ", ".join(flow_yaml(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(f"{flow_yaml(key)}: {flow_yaml(each)}" for key, each in value.items())
-            + "}"
-        )
-    if isinstance(value, str):
-        plain = yaml_parser.scalar(value) == value and value == value.strip() and value[0] != "-"
-        safe = all(character.isalnum() or character in "_./+ -" for character in value)
-        return value if plain and safe else quote_yaml(value)
-    return default_text(value)
+    """Plain values as YAML on one line, with quotes where they are needed."""
+    return value_text(value, _quote_if_needed)
+
+
+def _quote_if_needed(text: str) -> str:
+    plain = yaml_parser.scalar(text) == text and text == text.strip() and text[0] != "-"
+    safe = all(character.isalnum() or character in "_./+ -" for character in text)
+    return text if plain and safe else quote_yaml(text)
 
 
 def quote_yaml(text: str) -> str:
-    """Text in double quotes that every YAML reader takes back as it was."""
+    """Text in double quotes, escaped so that every YAML parser reads it back unchanged."""
     characters = []
     for character in text:
         if character in '"\\':
@@ -107,7 +99,7 @@ def first_paragraph(options: type[Options]) -> str:
     return " ".join((options.__doc__ or "").strip().split("\n\n")[0].split())
 
 
-def option_table(options: type[Options], prefix: str = "") -> list[tuple[str, str, str]]:
+def option_table(options: type[Options]) -> list[tuple[str, str, str]]:
     """(key, default, meaning) of each option; the keys of sections inside it are dotted."""
     root = options.model_json_schema()
     rows = []
@@ -116,13 +108,13 @@ def option_table(options: type[Options], prefix: str = "") -> list[tuple[str, st
             continue
         nested = nested_options(info.annotation)
         meaning = info.description or ""
-        if len(nested) == 1 and prefix.count(".") < 2:
+        if len(nested) == 1:
             if info.default is None:
-                rows.append((f"{prefix}{key}", "null", meaning))
+                rows.append((key, "null", meaning))
             values = info.default.model_dump() if isinstance(info.default, Options) else {}
             for name, default, text in option_table(nested[0]):
-                shown = default_text(values[name]) if name in values else default
-                rows.append((f"{prefix}{key}.{name}", shown, text))
+                shown = value_text(values[name]) if name in values else default
+                rows.append((f"{key}.{name}", shown, text))
             continue
         words = describe_type(root["properties"][key], root)
         if words.startswith("one of ") and words.removeprefix("one of ") not in meaning:
@@ -130,13 +122,13 @@ def option_table(options: type[Options], prefix: str = "") -> list[tuple[str, st
         former = root["properties"][key].get("formerly")
         meaning += f" (formerly `{former}`)" if former else ""
         required = info.is_required()
-        default = "required" if required else default_text(_plain(info.default))
-        rows.append((f"{prefix}{key}", default, meaning))
+        default = "required" if required else value_text(_plain(info.default))
+        rows.append((key, default, meaning))
     return rows
 
 
 def align_options(rows: list[tuple[str, str, str]], width: int) -> list[str]:
-    """`entry_options` as aligned columns, the meanings wrapped to the width of the terminal."""
+    """Rows of `option_table` as aligned columns, meanings wrapped to the width of the terminal."""
     keys = max((len(key) for key, _, _ in rows), default=0)
     defaults = max((len(default) for _, default, _ in rows), default=0)
     margin = 2 + keys + 2 + defaults + 2
@@ -156,7 +148,7 @@ def _plain(value: Any) -> Any:
 
 
 def header_comment(path: Path) -> list[str]:
-    """The comment that a config opens with."""
+    """The lines of the comment at the top of a config."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

@@ -1,55 +1,53 @@
-"""JSON Schema of the language, and its nodes in words, for error messages and listings."""
+"""The JSON Schema of the language: for editors, and its nodes in words for error messages and listings."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import NAME_PATTERN, Options
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Registry
 from nnzoo.config.train_options import SweepOptions, TrainOptions
+from nnzoo.config.yaml_parser import Path
 
 Node = dict[str, Any]
 
 
-def resolve(node: Node, root: Node) -> Node:
-    """A node with its $ref followed; what stands beside the $ref wins."""
+def branches(node: Node, root: Node) -> list[Node]:
+    """The alternatives of a node, with references resolved; the node itself if it has none."""
+    node = _resolve(node, root)
+    alternatives = node.get("anyOf") or node.get("oneOf")
+    if not alternatives:
+        return [node]
+    return [leaf for branch in alternatives for leaf in branches(branch, root)]
+
+
+def _resolve(node: Node, root: Node) -> Node:
+    """A node with its $ref replaced; keys beside the $ref take precedence."""
     while "$ref" in node:
         target = root["$defs"][node["$ref"].rsplit("/", 1)[1]]
         node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
     return node
 
 
-def branches(node: Node, root: Node) -> list[Node]:
-    """The alternatives of a node; itself where it has none."""
-    node = resolve(node, root)
-    found = node.get("anyOf") or node.get("oneOf")
-    if not found:
-        return [node]
-    return [leaf for branch in found for leaf in branches(branch, root)]
-
-
-def node_at(root: Node, raw: Any, path: tuple[str | int, ...]) -> Node:
-    """The schema of the place that `path` names in the value `raw`; {} where there is none."""
-    nodes = [root]
-    here = raw
+def node_at(root: Node, raw: Any, path: Path) -> Node:
+    """The schema of the place that `path` names in the value `raw`; {} if there is none."""
+    nodes, value = [root], raw
     for part in path:
-        following: list[Node] = []
-        for node in nodes:
-            for branch in branches(node, root):
-                if isinstance(part, str):
-                    if _fits(branch, here, root):
-                        # Of a mapping whose keys are free, each value is alike.
-                        free = branch.get("additionalProperties")
-                        child = branch.get("properties", {}).get(part, free)
-                        following += [child] if child else []
-                elif "items" in branch:
-                    following.append(branch["items"])
-        nodes = following
-        here = here[part] if has_key(here, part) else None
+        children: list[Node] = []
+        for branch in (branch for node in nodes for branch in branches(node, root)):
+            if isinstance(part, int):
+                children += [branch["items"]] if "items" in branch else []
+            elif _matches_name(branch, value, root):
+                # In a mapping with free keys all values have one schema.
+                free = branch.get("additionalProperties")
+                child = branch.get("properties", {}).get(part, free)
+                children += [child] if child else []
+        nodes = children
+        value = value[part] if has_key(value, part) else None
     if not nodes:
         return {}
     return nodes[0] if len(nodes) == 1 else {"anyOf": nodes}
@@ -62,21 +60,21 @@ def has_key(value: Any, part: str | int) -> bool:
     return isinstance(value, list) and part < len(value)
 
 
-def _fits(branch: Node, value: Any, root: Node) -> bool:
-    """Whether a branch told apart by its constant `name` is the one that `value` means."""
-    const = resolve(branch.get("properties", {}).get("name", {}), root).get("const")
+def _matches_name(branch: Node, value: Any, root: Node) -> bool:
+    """Whether a value's `name` is the constant name of a branch; true for branches without one."""
+    const = _resolve(branch.get("properties", {}).get("name", {}), root).get("const")
     return const is None or (isinstance(value, dict) and value.get("name") == const)
 
 
-def properties(root: Node, raw: Any, path: tuple[str | int, ...]) -> list[str]:
+def properties(root: Node, raw: Any, path: Path) -> list[str]:
     """The keys that are legal at a place."""
     value = raw
     for part in path:
         value = value[part] if has_key(value, part) else None
     names: dict[str, None] = {}
     for branch in branches(node_at(root, raw, path) if path else root, root):
-        if _fits(branch, value, root):
-            names.update(dict.fromkeys(branch.get("properties", {})))
+        if _matches_name(branch, value, root):
+            names |= dict.fromkeys(branch.get("properties", {}))
     return list(names)
 
 
@@ -93,40 +91,42 @@ def choices(node: Node, root: Node) -> list[str]:
 
 
 def accepts(node: Node, value: Any, root: Node) -> bool:
-    """Whether a value may stand at a node; of a section only that it is one."""
+    """Whether a node accepts a value; a section is accepted whatever is in it."""
     return any(_accepts(branch, value, root) for branch in branches(node, root))
 
 
-def _accepts(node: Node, value: Any, root: Node) -> bool:
-    if "const" in node or "enum" in node:
-        return isinstance(value, str) and value in [node.get("const"), *node.get("enum", [])]
-    kind = node.get("type")
+def _accepts(branch: Node, value: Any, root: Node) -> bool:
+    if "const" in branch or "enum" in branch:
+        return isinstance(value, str) and value in [branch.get("const"), *branch.get("enum", [])]
+    type_name = branch.get("type")
     if isinstance(value, list):
-        items = all(accepts(node.get("items", {}), item, root) for item in value)
-        return kind == "array" and _within(node, len(value), "Items") and items
+        items = all(accepts(branch.get("items", {}), item, root) for item in value)
+        return type_name == "array" and _has_length(branch, len(value), "Items") and items
     if isinstance(value, str):
-        fits = re.search(node.get("pattern", ""), value) is not None
-        return kind == "string" and fits and _within(node, len(value), "Length")
+        matches = re.search(branch.get("pattern", ""), value) is not None
+        return type_name == "string" and matches and _has_length(branch, len(value), "Length")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return (kind, type(value)) in (("boolean", bool), ("null", type(None)), ("object", dict))
+        types = {"boolean": bool, "null": type(None), "object": dict}
+        return types.get(str(type_name)) is type(value)
     return (
-        kind in (("integer", "number") if isinstance(value, int) else ("number",))
-        and value >= node.get("minimum", -math.inf)
-        and value <= node.get("maximum", math.inf)
-        and value > node.get("exclusiveMinimum", -math.inf)
-        and value < node.get("exclusiveMaximum", math.inf)
+        type_name in (("integer", "number") if isinstance(value, int) else ("number",))
+        and branch.get("minimum", -math.inf) <= value <= branch.get("maximum", math.inf)
+        and branch.get("exclusiveMinimum", -math.inf) < value
+        and value < branch.get("exclusiveMaximum", math.inf)
     )
 
 
-def _within(node: Node, length: int, what: str) -> bool:
-    return node.get(f"min{what}", 0) <= length <= node.get(f"max{what}", length)
+def _has_length(branch: Node, length: int, suffix: str) -> bool:
+    return branch.get(f"min{suffix}", 0) <= length <= branch.get(f"max{suffix}", length)
 
 
 def describe_expected(node: Node, value: Any, root: Node) -> str:
-    """What may stand at a node, in words; where a wrong number was found, which numbers may."""
+    """The values that a node accepts, in words; in place of a wrong number only the numbers."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        found = [each for each in branches(node, root) if each.get("type") in ("integer", "number")]
-        node = {"anyOf": found} if found else node
+        numbers = [
+            branch for branch in branches(node, root) if branch.get("type") in ("integer", "number")
+        ]
+        node = {"anyOf": numbers} if numbers else node
     return describe_type(node, root)
 
 
@@ -135,76 +135,86 @@ def describe_type(node: Node, root: Node) -> str:
     texts = _alternatives(node, root)
     if len(texts) > 1 and len(texts) == len(set(choices(node, root))):
         return f"one of {', '.join(texts)}"
-    return _either(texts) or "another value"
+    return _join_or(texts) or "another value"
 
 
 def _alternatives(node: Node, root: Node) -> list[str]:
-    """Each word that a node accepts, then each other kind of value."""
+    """The words that a node accepts, then its other types of value."""
     texts = list(dict.fromkeys(choices(node, root)))
-    for branch in sorted(branches(node, root), key=lambda each: each.get("type") == "null"):
+    for branch in sorted(branches(node, root), key=lambda branch: branch.get("type") == "null"):
         if "enum" in branch or "const" in branch:
             continue
         if branch.get("type") == "boolean":
             texts += ["true", "false"]
         else:
-            text = _describe_branch(branch, root, said=texts)
+            text = _describe_branch(branch, root, seen=texts)
             texts += [text] if text and text not in texts else []
     return texts
 
 
-def _either(texts: list[str]) -> str:
+def _join_or(texts: list[str]) -> str:
     return " or ".join(part for part in (", ".join(texts[:-1]), *texts[-1:]) if part)
 
 
-def _describe_branch(node: Node, root: Node, said: Sequence[str] = (), many: bool = False) -> str:
-    """One kind of value in words; `said` are those named before it, `many` asks for the plural."""
-    kind = node.get("type")
-    if kind == "array":
-        inner = node.get("items", {})
-        low, high = node.get("minItems", 0), node.get("maxItems")
-        count = "two " if low == high == 2 else "one or more " if low else ""
-        if said and set(_alternatives(inner, root)) <= set(said):
-            items = f"{count and count + 'of '}these"
-        else:
-            plural = [_describe_branch(each, root, many=True) for each in branches(inner, root)]
-            items = count + _either([*choices(inner, root), *(text for text in plural if text)])
-        return f"{'lists' if many else 'a list'} of {items}"
-    if kind in ("integer", "number"):
-        noun = "whole number" if kind == "integer" else "number"
-        low, above = node.get("minimum"), node.get("exclusiveMinimum")
-        high, below = node.get("maximum"), node.get("exclusiveMaximum")
-        limits = []
-        limits += [f"of at least {low:g}"] if low is not None else []
-        limits += [f"above {above:g}"] if above is not None else []
-        limits += [f"below {below:g}"] if below is not None else []
-        limits += [f"at most {high:g}"] if high is not None else []
-        return " ".join([f"{noun}s" if many else f"a {noun}", " and ".join(limits)]).strip()
-    if kind == "object":
-        return f"{'sections' if many else 'a section'} {_keys(node)}".strip()
-    if kind == "string":
-        if "examples" in node:
-            return f"text like {_either([repr(example) for example in node['examples']])}"
-        return "one character" if node.get("maxLength") == 1 else "text"
-    return {"boolean": "true or false", "null": "null"}.get(str(kind), "")
+def _describe_branch(
+    branch: Node, root: Node, seen: Sequence[str] = (), plural: bool = False
+) -> str:
+    """One type of value in words; `seen` are the alternatives named before it."""
+    type_name = branch.get("type")
+    if type_name == "array":
+        return f"{'lists' if plural else 'a list'} of {_describe_items(branch, root, seen)}"
+    if type_name in ("integer", "number"):
+        noun = "whole number" if type_name == "integer" else "number"
+        limits = [
+            f"{words} {branch[key]:g}"
+            for key, words in (
+                ("minimum", "of at least"),
+                ("exclusiveMinimum", "above"),
+                ("exclusiveMaximum", "below"),
+                ("maximum", "at most"),
+            )
+            if key in branch
+        ]
+        return f"{f'{noun}s' if plural else f'a {noun}'} {' and '.join(limits)}".strip()
+    if type_name == "object":
+        return f"{'sections' if plural else 'a section'} {_describe_keys(branch)}".strip()
+    if type_name == "string":
+        if "examples" in branch:
+            return f"text like {_join_or([repr(example) for example in branch['examples']])}"
+        return "one character" if branch.get("maxLength") == 1 else "text"
+    return {"boolean": "true or false", "null": "null"}.get(str(type_name), "")
 
 
-def _keys(node: Node) -> str:
-    keys = list(node.get("properties", {}))
-    if "const" in node.get("properties", {}).get("name", {}):
+def _describe_items(branch: Node, root: Node, seen: Sequence[str]) -> str:
+    item = branch.get("items", {})
+    low, high = branch.get("minItems", 0), branch.get("maxItems")
+    count = "two " if low == high == 2 else "one or more " if low else ""
+    if seen and set(_alternatives(item, root)) <= set(seen):
+        return f"{count}of these" if count else "these"
+    types = [_describe_branch(inner, root, plural=True) for inner in branches(item, root)]
+    return count + _join_or([*choices(item, root), *filter(None, types)])
+
+
+def _describe_keys(branch: Node) -> str:
+    keys = list(branch.get("properties", {}))
+    if "const" in branch.get("properties", {}).get("name", {}):
         return "with a 'name'"
     return f"({', '.join(keys[:4])}{', …' if len(keys) > 4 else ''})" if keys else ""
 
 
-def default_text(value: Any) -> str:
-    """A default as it would stand in a file, text without quotes."""
+def value_text(value: Any, quote: Callable[[str], str] = str) -> str:
+    """Plain values as YAML on one line; quote: maps text to how it is written."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str):
+        return quote(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {default_text(item)}" for key, item in value.items()) + "}"
+        pairs = (f"{quote(key)}: {value_text(item, quote)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list):
-        return "[" + ", ".join(default_text(item) for item in value) + "]"
+        return f"[{', '.join(value_text(item, quote) for item in value)}]"
     if isinstance(value, float) and not math.isfinite(value):
         return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
     return str(value)

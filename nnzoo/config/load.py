@@ -38,7 +38,7 @@ _DATA_FILES = tuple(
 
 
 def bundled_folder() -> Path:
-    """Where the bundled configs lie: inside the wheel, else beside the package in a checkout."""
+    """The folder of the bundled configs: inside the wheel, else beside the package in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
@@ -82,7 +82,7 @@ def find_config(source: str) -> Path:
 def load_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration of a file or bundled name with --set values applied.
 
-    Raises UsageError (no such file) or ConfigError (every fault at once).
+    Raises UsageError (no such file) or ConfigError (every issue at once).
     """
     path = find_config(source)
     try:

@@ -11,7 +11,7 @@ from nnzoo.config.hints import key_hint, nearest_value, value_hint
 from nnzoo.config.json_schema import (
     accepts,
     choices,
-    default_text,
+    value_text,
     describe_expected,
     has_key,
     node_at,
@@ -67,10 +67,10 @@ def keys_of_file(tree: Mapping[str, Any]) -> dict[str, str]:
 
 
 def preview(value: Any) -> str:
-    """A value as it stands in a file, cut to fit on a line."""
+    """A value as it is in a file, cut to fit on a line."""
     if value is None:
         return "nothing"
-    return shorten(repr(value) if isinstance(value, str) else default_text(value), 60)
+    return shorten(repr(value) if isinstance(value, str) else value_text(value), 60)
 
 
 def _with_name(raw: Any, section: str) -> tuple[Any, list[Issue]]:

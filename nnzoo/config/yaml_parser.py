@@ -1,9 +1,9 @@
 """YAML text to plain values, with the line and column of every key and value.
 
-Plain PyYAML reads `1e-3` as text, `no` as False, `3:30` as 210 and keeps the last of two equal
-keys in silence. This reader follows YAML 1.2's core schema, reports equal keys, never builds
+Plain PyYAML reads `1e-3` as text, `no` as False, `3:30` as 210 and silently keeps the
+last of two equal keys. This parser follows YAML 1.2's core schema, reports equal keys, never builds
 anything but dict, list, str, int, float, bool and None, refuses tags, and is bounded in bytes,
-depth and nodes (aliases count as often as they are expanded), so that no file can hang it.
+depth and nodes (aliases count as often as they are expanded), so that no file can make it hang.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SPECIAL = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": mat
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {word: True for word in ("true", "True", "TRUE")}
 _WORDS |= {word: False for word in ("false", "False", "FALSE")}
-# PyYAML's words, where they would not help who wrote the file.
+# PyYAML's messages -> what is wrong in the words of someone who writes a config.
 FRIENDLY_MESSAGES = {
     "found character '\\t' that cannot start any token": "a tab; indent with spaces",
     "but found another document": "a second document ('---'); a config is one",
@@ -130,14 +130,14 @@ def _marked_issue(source: str, error: yaml.MarkedYAMLError) -> ConfigIssue:
     )
     mark = error.problem_mark or error.context_mark
     if problem.startswith(("could not find", "found unexpected end", "expected ','")):
-        # The problem shows only further down; what is to be mended is where it began.
+        # PyYAML notices the problem only further down; blame the place where it began.
         mark = error.context_mark or mark
     position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return _issue(source, position, (), f"not valid YAML: {plain or problem}")
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's node tree, bounded while it is made: it recurses once for each level."""
+    """PyYAML's composer with bounds on depth and nodes, since it recurses once per level."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -161,13 +161,13 @@ class _Composer(yaml.SafeLoader):
 
 
 class _Builder:
-    """Walks a node tree into plain values, noting positions and issues in the document."""
+    """Builds plain values from a node tree, and records positions and issues in the document."""
 
     def __init__(self, document: Document, source: str) -> None:
         self.document = document
         self.source = source
         self.count = 0
-        self.open: list[yaml.Node] = []
+        self.ancestors: list[yaml.Node] = []
 
     def issue(self, node: yaml.Node, path: Path, message: str) -> None:
         self.document.issues.append(_issue(self.source, _position(node), path, message))
@@ -178,14 +178,14 @@ class _Builder:
             self.issue(node, path, "aliases expand to too many values")
         if self.count >= MAX_NODES:
             return None
-        if any(node is outer for outer in self.open):
+        if any(node is outer for outer in self.ancestors):
             self.issue(node, path, "an alias that contains itself")
             return None
-        if len(self.open) == MAX_DEPTH:
+        if len(self.ancestors) == MAX_DEPTH:
             self.issue(node, path, f"aliases expand deeper than {MAX_DEPTH} levels")
             return None
         self.document.values[path] = _position(node)
-        self.open.append(node)
+        self.ancestors.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
                 return self.mapping(node, path)
@@ -194,7 +194,7 @@ class _Builder:
             quoted = getattr(node, "style", None) is not None
             return node.value if quoted else scalar(node.value)
         finally:
-            self.open.pop()
+            self.ancestors.pop()
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
