@@ -16,8 +16,7 @@ from nnzoo.config import RunConfig, load_config
 from nnzoo.config.load import parse
 from nnzoo.config.yaml_parser import Document
 from nnzoo.device import choose_device, make_exact, process_restored, use_threads
-from nnzoo.errors import CheckpointError
-from nnzoo.extras import require
+from nnzoo.errors import CheckpointError, require
 from nnzoo.interrupts import DeferredInterrupt
 from nnzoo.models.network import Network
 from nnzoo.predict.inputs import predict

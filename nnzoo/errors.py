@@ -1,15 +1,15 @@
-"""Every error that a user can cause, one tree, with the exit code of each.
+"""The errors that a user can cause, in one tree, with the exit code of each.
 
-NnzooError            1   also what nnzoo itself got wrong
+NnzooError            1   also internal errors
 ├── UsageError        2   the command line
 ├── ConfigError       2   a YAML file or --set; carries every issue found
-├── DataError         3   files, columns, labels, pictures
+├── DataError         3   files, columns, labels, images
 ├── DivergedError     4   loss or gradient is no longer a finite number
 ├── CheckpointError   5   a run folder or a .pt file
 │   └── DamagedError  5   a .pt file that does not hold what was written
 ├── PluginError       6   another package's network or data source raised it
-├── PeerLostError         1   another process of a distributed run is gone
-└── PeerFailedError         *   another process tells it; ends with that one's exit code
+├── PeerLostError     1   another process of a distributed run is gone
+└── PeerFailedError   *   another process reports the error; its exit code is taken over
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Self
 from unicodedata import category
+
+from nnzoo.text import plural, shorten
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 HUNG_UP = 129
 
-
-# So many faults, and so much of a key, are shown; a file can be nothing but faults.
+# Issues, and characters of a key, that are shown; a file can consist of nothing but issues.
 MAX_SHOWN = 100
 MAX_PATH = 80
 _UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
@@ -36,18 +38,18 @@ _CONFIG_KEY = re.compile(r"(data|model|optim|train|sweep)\b")
 
 
 def visible(text: str) -> str:
-    r"""Text that came out of a file as a terminal may show it: what would steer that (escape sequences,
-    carriage returns, marks that turn the direction of writing) is written out, as in "\x1b[2J".
+    r"""Text from a file, made safe for a terminal: characters that would control it (escape sequences,
+    carriage returns, marks that turn the writing direction) are escaped, as in "\x1b[2J".
 
-    Lines stay lines, and spaces of all sorts and what joins letters of Arabic or Hindi stay too.
+    Line ends, spaces of all kinds and the joiners of Arabic or Hindi letters are kept.
     """
 
-    def written_out(match: re.Match[str]) -> str:
-        each = match[0]
-        harmless = each.isprintable() or each in "\u200c\u200d" or category(each) == "Zs"
-        return each if harmless else ascii(each)[1:-1]
+    def escape(match: re.Match[str]) -> str:
+        char = match[0]
+        harmless = char.isprintable() or char in "\u200c\u200d" or category(char) == "Zs"
+        return char if harmless else ascii(char)[1:-1]
 
-    return _UNUSUAL.sub(written_out, text)
+    return _UNUSUAL.sub(escape, text)
 
 
 class NnzooError(Exception):
@@ -81,7 +83,7 @@ class NnzooError(Exception):
             self.key = ""
 
     def __str__(self) -> str:
-        """The message with characters that would steer a terminal written out: names come from files."""
+        """The message made safe for a terminal, since names in it come from files."""
         return visible(super().__str__()).replace("\t", r"\t")
 
 
@@ -119,13 +121,12 @@ class ConfigError(NnzooError):
 
     def _text(self) -> str:
         rows = [
-            (issue.where or "config", _cut(issue.path), issue.message)
+            (issue.where or "config", shorten(issue.path, MAX_PATH), issue.message)
             for issue in self.issues[:MAX_SHOWN]
         ]
         where_width = max(len(where) for where, _, _ in rows)
         path_width = max(len(path) for _, path, _ in rows)
-        count = f"{len(self.issues)} problem{'s' if len(self.issues) != 1 else ''}"
-        lines = [f"{self.source}: {count}"]
+        lines = [f"{self.source}: {plural(len(self.issues), 'problem')}"]
         lines += [
             f"  {where:<{where_width}}  {path:<{path_width}}  {text}" for where, path, text in rows
         ]
@@ -143,10 +144,6 @@ class ConfigError(NnzooError):
             self.args = (self._text(),)
 
 
-def _cut(path: str) -> str:
-    return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
-
-
 class DataError(NnzooError):
     exit_code = 3
 
@@ -160,7 +157,7 @@ class CheckpointError(NnzooError):
 
 
 class DamagedError(CheckpointError):
-    """A file from before it may still be whole."""
+    """A file whose content is not what was written; an earlier one may be intact."""
 
 
 class PluginError(NnzooError):
@@ -172,7 +169,7 @@ class PeerLostError(NnzooError):
 
 
 class PeerFailedError(NnzooError):
-    """Another process of this run has failed and says why: this one ends as it does, in silence."""
+    """Another rank has failed and reported it: this one exits silently with the same code."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__("")
@@ -180,7 +177,7 @@ class PeerFailedError(NnzooError):
 
 
 def shell_word(path: object) -> str:
-    """A path as one word of a command to be pasted into a shell."""
+    """A path quoted as one word of a shell command."""
     text = str(path)
     text = f"./{text}" if text.startswith("-") else text
     if text.isprintable():
@@ -190,19 +187,27 @@ def shell_word(path: object) -> str:
     return f"$'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)}'"
 
 
-# How torch says it on the CPU of Linux and macOS, on that of Windows, and on CUDA.
+# torch's words for it on the CPU under Linux and macOS, under Windows, and on CUDA.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def first_line(error: Exception) -> str:
-    """The first line of another library's message, or the error's type where it has none."""
+    """The first line of another library's message, or the error's type if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the memory that was asked for was not to be had, on the CPU or on a GPU."""
-    if isinstance(error, OSError):  # of a file that is mapped
+    """Whether an error means that memory ran out, on the CPU or on a GPU."""
+    if isinstance(error, OSError):  # raised by mmap
         return error.errno == errno.ENOMEM
-    # By its words: on the CPU torch has no type for it, and to ask for CUDA's would import torch.
-    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
-    return told or isinstance(error, MemoryError)
+    if isinstance(error, MemoryError):
+        return True
+    # Recognised by its words: on the CPU torch has no type for it, and CUDA's would import torch.
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def require(extra: str, feature: str, *packages: str) -> None:
+    """Raise UsageError with the pip command if packages of an extra of nnzoo are not installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"{feature} needs {', '.join(missing)}: pip install 'nnzoo[{extra}]'")

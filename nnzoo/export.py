@@ -19,9 +19,8 @@ from torch.export import ExportedProgram
 from nnzoo import __version__, file_io
 from nnzoo.config.formatting import to_json
 from nnzoo.data.preprocess import OneHot, Scale
-from nnzoo.errors import NnzooError
+from nnzoo.errors import NnzooError, require
 from nnzoo.evaluation.tasks import Regression
-from nnzoo.extras import require
 from nnzoo.models.layers import Linear
 from nnzoo.models.network import Network
 from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, reference_layer, run_layers

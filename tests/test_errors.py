@@ -21,7 +21,7 @@ def test_thousands_of_issues_are_found_in_time_and_shown_in_part() -> None:
         from_dict(tree(model={"name": "mlp", "hidden": ["x"] * 9000}), "f")
     assert time.process_time() - began < 3
     lines = str(caught.value).splitlines()
-    assert (lines[0], lines[-1]) == ("f: 9000 problems", f"  and {9000 - MAX_SHOWN:,} more")
+    assert (lines[0], lines[-1]) == ("f: 9,000 problems", f"  and {9000 - MAX_SHOWN:,} more")
     assert len(lines) == MAX_SHOWN + 2
 
 

@@ -21,9 +21,10 @@ PACKAGE = Path(nnzoo.__file__).parent
 # A module imports only what stands in a line above its own; within a line, nothing.
 LAYERS = """
     nnzoo
-    nnzoo.errors nnzoo.cache nnzoo.status nnzoo.text
+    nnzoo.text
+    nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.file_io
-    nnzoo.distributed nnzoo.extras nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
+    nnzoo.distributed nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options
     nnzoo.config.registry nnzoo.config.source_map
     nnzoo.config.renamed_keys nnzoo.config.json_schema

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from zoo import SCRIPTS
 
-from nnzoo import extras
+from nnzoo import errors
 from nnzoo.config import RunConfig, load_config
 from nnzoo.config.default_space import default_space, section_text
 from nnzoo.config.formatting import flow_yaml
@@ -775,7 +775,7 @@ def test_a_sweep_without_a_section_says_what_it_tries_and_what_comes_next(nnzoo:
 def test_without_optuna_the_message_says_what_to_install(
     nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
     result = nnzoo("sweep", "flowers.yaml")
     assert (result.code, result.err) == (
         2,

@@ -180,7 +180,7 @@ def test_titles_empty_rows_and_formulas_of_an_excel_file_are_said() -> None:
 def test_an_excel_file_without_the_package_says_how_to_get_it(monkeypatch: Any) -> None:
     openpyxl.Workbook().save("d.xlsx")
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    monkeypatch.setattr("nnzoo.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("nnzoo.errors.find_spec", lambda name: None)
     with pytest.raises(
         UsageError,
         match=r"d.xlsx is an Excel file, which needs openpyxl: pip install 'nnzoo\[excel\]'",

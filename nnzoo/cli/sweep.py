@@ -24,8 +24,7 @@ from nnzoo.cli.common import (
     load_torch,
 )
 from nnzoo.cli.process import graceful_shutdown, interrupted, tune_process_memory
-from nnzoo.errors import DivergedError, NnzooError, UsageError, shell_word
-from nnzoo.extras import require
+from nnzoo.errors import DivergedError, NnzooError, UsageError, require, shell_word
 from nnzoo.text import format_metric
 
 if TYPE_CHECKING:

@@ -27,8 +27,7 @@ from nnzoo.cli.common import (
 )
 from nnzoo.cli.process import graceful_shutdown, interrupted, tune_process_memory
 from nnzoo.distributed import init_process_group
-from nnzoo.errors import DivergedError, UsageError
-from nnzoo.extras import require
+from nnzoo.errors import DivergedError, UsageError, require
 
 if TYPE_CHECKING:
     from nnzoo.cli.train_display import TrainDisplay

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.json_schema import value_text, describe_type
+from nnzoo.config.json_schema import describe_type, value_text
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.run_config import RunConfig
 

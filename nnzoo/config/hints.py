@@ -43,19 +43,19 @@ def key_hint(path: Path, known: Mapping[str, str], file_keys: Mapping[str, str])
     if target is not None:
         head, _, last = target.rpartition(".")
         return f"it is '{last}'" if head == section or target == "name" else f"it is {target}"
-    elsewhere = {name: target for name, target in file_keys.items() if target != dotted(path)}
-    if key in elsewhere:
-        return f"it is {elsewhere[key]}"
+    other_keys = {name: target for name, target in file_keys.items() if target != dotted(path)}
+    if key in other_keys:
+        return f"it is {other_keys[key]}"
     if word in REMARKS:
         return REMARKS[word]
-    elsewhere |= {
+    other_keys |= {
         name: targets[0]
         for name, targets in KEYS.items()
         if len(name) >= MIN_SYNONYM and name != word and not targets[0].startswith(f"{section}.")
     }
-    near, similar = nearest(key, known), nearest(key, elsewhere, cutoff=0.75)
+    near, similar = nearest(key, known), nearest(key, other_keys, cutoff=0.75)
     if similar and (near is None or _similarity(key, similar) > _similarity(key, near) + 0.1):
-        return f"did you mean {elsewhere[similar]}?"
+        return f"did you mean {other_keys[similar]}?"
     if near:
         return f"did you mean '{known[near]}'?"
     return f"known here: {', '.join(dict.fromkeys(known.values()))}"

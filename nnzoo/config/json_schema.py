@@ -111,8 +111,9 @@ def _accepts(branch: Node, value: Any, root: Node) -> bool:
     return (
         type_name in (("integer", "number") if isinstance(value, int) else ("number",))
         and branch.get("minimum", -math.inf) <= value <= branch.get("maximum", math.inf)
-        and branch.get("exclusiveMinimum", -math.inf) < value
-        and value < branch.get("exclusiveMaximum", math.inf)
+        and branch.get("exclusiveMinimum", -math.inf)
+        < value
+        < branch.get("exclusiveMaximum", math.inf)
     )
 
 
@@ -259,14 +260,14 @@ def _section_schema(registry: Registry, definitions: Node, default: str = "") ->
     names: dict[type[Options], list[str]] = {}
     for name, entry in registry:
         names.setdefault(entry.options, []).append(name)
-    mappings, alone = [], []
+    mappings, short_forms = [], []
     for options, group in names.items():
         node = _class_schema(options, definitions)
         required = [key for key in node.get("required", []) if key != "name"]
-        alone += [] if required else group
+        short_forms += [] if required else group
         node["required"] = required if default in group else ["name", *required]
         mappings.append(node)
-    return [{"enum": alone}, {"oneOf": mappings}]
+    return [{"enum": short_forms}, {"oneOf": mappings}]
 
 
 def _add_former_keys(node: Any) -> None:

@@ -11,11 +11,11 @@ from nnzoo.config.hints import key_hint, nearest_value, value_hint
 from nnzoo.config.json_schema import (
     accepts,
     choices,
-    value_text,
     describe_expected,
     has_key,
     node_at,
     properties,
+    value_text,
 )
 from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import Options

@@ -117,7 +117,7 @@ IN_THE_FILE = {
     ),
     "in both": (
         TEXTS, "target: kind\n  drop: [c]\n  numbers: [a]\n  categories: [a]",
-        "t.yaml:8:15  data.categories  'a' stands in data.numbers, too",
+        "t.yaml:8:15  data.categories  'a' is in data.numbers, too",
     ),
     "a number too large": (
         TEXTS.replace("\n3,", "\n1e31,"), "target: kind\n  drop: [c]", "t.yaml:4:9  data.path  t.csv: column 'a'"

@@ -12,8 +12,7 @@ from typing import Any, BinaryIO
 
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.file_format import Source
-from nnzoo.errors import DataError, NnzooError, first_line
-from nnzoo.extras import require
+from nnzoo.errors import DataError, NnzooError, first_line, require
 from nnzoo.text import shorten
 
 # A formula whose result was not stored: the program that wrote the file did not reckon.
