@@ -15,13 +15,13 @@ from typing import Any
 
 from nnzoo.config import load_config
 from nnzoo.device import choose_device
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import Trainer
 
 CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]
 EPOCHS = {"lstm_sine": 40, "mlp_mnist": 4, "gru_mnist": 1}
-LOOK = Trainer.look
+LOOK = Trainer.run_diagnostics
 
 
 def seconds(name: str) -> tuple[float, float, int]:
@@ -38,8 +38,8 @@ def seconds(name: str) -> tuple[float, float, int]:
         return found
 
     with tempfile.TemporaryDirectory() as folder:
-        run = open_run(load_config(name, sets), Path(folder), choose_device("cpu"))
-        Trainer.look = look  # type: ignore[method-assign]
+        run = open_run(load_config(name, sets), RunOptions(Path(folder), choose_device("cpu")))
+        Trainer.run_diagnostics = look  # type: ignore[method-assign]
         began = time.perf_counter()
         for _ in train(run):
             pass

@@ -22,6 +22,9 @@ from typing import Any
 
 import mnist
 
+from nnzoo.runs.run import RunOptions
+from nnzoo.training.ensemble_trainer import train_step
+
 HERE = Path(__file__).resolve().parent
 ROWS = ("mlp", "cnn", "rnn", "lstm", "gru")
 DATA_ROWS = 8192
@@ -83,16 +86,18 @@ def work(threads: int) -> None:
             config = load_config(str(HERE / "configs" / f"{row}.yaml"), sets)
             with processes.error_barrier(), tempfile.TemporaryDirectory() as folder:
                 run = open_run(
-                    config, Path(folder), torch.device("cpu"), write=False, processes=processes
+                    config,
+                    RunOptions(Path(folder), torch.device("cpu"), write=False),
+                    processes=processes,
                 )
             trainers = {key: run.trainer}  # one at a time
-            run.trainer.train_step(torch.arange(int(batch)))
+            train_step(run.trainer, torch.arange(int(batch)))
         trainer = trainers[key]
         rows = torch.arange(int(batch))
         processes.all_reduce_max(0)
         began = time.perf_counter()
         for _ in range(int(steps)):
-            trainer.train_step(rows)
+            train_step(trainer, rows)
         print(time.perf_counter() - began, flush=True)
 
 

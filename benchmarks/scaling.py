@@ -24,7 +24,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.device import use_threads
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
@@ -53,7 +53,7 @@ class Subject:
         sets = [f"data.length={rows + 20}", f"train.batch_size={batch}", "train.epochs=1000000"]
         began = time.perf_counter()
         config = load_config(str(file), sets)
-        self.run = open_run(config, folder / f"{rows} {batch}", torch.device("cpu"))
+        self.run = open_run(config, RunOptions(folder / f"{rows} {batch}", torch.device("cpu")))
         self.events = train(self.run)
         next(self.events)
         self.ready = time.perf_counter() - began

@@ -21,7 +21,7 @@ import torch
 
 from nnzoo.config import RunConfig, load_config
 from nnzoo.runs import checkpoint, run_group
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
@@ -41,7 +41,7 @@ def train_sequentially(config: RunConfig, count: int, out: Path) -> dict[str, An
     """Ordinary runs, one after the other."""
     began, training, tests, losses = time.perf_counter(), 0.0, [], []
     for seed in range(count):
-        run = open_run(replace(config, seed=seed, name=f"seed-{seed}"), out, CPU)
+        run = open_run(replace(config, seed=seed, name=f"seed-{seed}"), RunOptions(out, CPU))
         rows = [event.row for event in train(run) if isinstance(event, EpochEnd)]
         training += sum(row["seconds"] for row in rows)
         losses.append(rows[-1]["train_loss"])

@@ -124,7 +124,7 @@ class Training:
 
     def __repr__(self) -> str:
         trainer = self.run.trainer
-        epochs = f"epoch {trainer.epoch:,} of {trainer.config.train.epochs:,}"
+        epochs = f"epoch {trainer.state.epoch:,} of {trainer.config.train.epochs:,}"
         hint = "" if trainer.finished else "; .fit() trains it"
         return f"<Training {self.folder}: {epochs}{hint}>"
 
@@ -133,7 +133,7 @@ class Training:
         from nnzoo.report.notebook import training_html
 
         trainer = self.run.trainer
-        best = trainer.best_epoch if trainer.best_weights else None
+        best = trainer.state.best_epoch if trainer.best_weights else None
         return training_html(repr(self), self.notes, self.history, best)
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[StepEnd | EpochEnd]:
@@ -198,7 +198,7 @@ class Training:
                 raise
             if interrupt.pending:
                 raise KeyboardInterrupt(
-                    f"saved in {self.folder} after step {self.run.trainer.step:,}; fit(), or the same "
+                    f"saved in {self.folder} after step {self.run.trainer.state.step:,}; fit(), or the same "
                     "cell, resumes it"
                 )
             if event is None:
@@ -252,7 +252,9 @@ def train(
         if earlier is not None:  # a notebook cell that is run again
             earlier.close()
         training = Training(
-            run.open_run(config, Path(out), where, resume, fresh, processes=processes)
+            run.open_run(
+                config, run.RunOptions(Path(out), where, resume, fresh), processes=processes
+            )
         )
         _OPEN[folder] = training
         return training

@@ -32,7 +32,7 @@ from nnzoo.config.load import from_dict
 from nnzoo.errors import CheckpointError
 from nnzoo.models.network import network_from_checkpoint
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 
 CHUNK = 2000
@@ -53,7 +53,7 @@ def make_runs(folder: Path) -> dict[str, bytes]:
     files = {}
     for name, model, data in (("small", small, "iris"), ("large", large, "digits")):
         tree = {"name": name, "data": {"name": data}, "model": model, "train": {"epochs": 2}}
-        run = open_run(from_dict(tree, "campaign"), folder, CPU)
+        run = open_run(from_dict(tree, "campaign"), RunOptions(folder, CPU))
         for _ in train(run):
             pass
         run.lock.release()
@@ -165,7 +165,7 @@ def sealed(archive: bytes) -> bytes:
     end = archive[-22:]
     if not end.startswith(b"PK\x05\x06"):
         archive = archive[:-22] + b"PK\x05\x06" + end[4:]
-    return bytes(checkpoint.seal(archive))
+    return bytes(checkpoint.append_checksum(archive))
 
 
 def attacks() -> Iterator[Case]:

@@ -40,6 +40,8 @@ from nnzoo.config.formatting import option_table, to_yaml
 from nnzoo.config.load import bundled_configs, from_dict
 from nnzoo.config.registry import DOCUMENTED_OPTIONS, REGISTRIES
 from nnzoo.errors import ConfigError, NnzooError, UsageError
+from nnzoo.runs.run import RunOptions
+from nnzoo.training.ensemble_trainer import dry_run
 
 BLOCK = 250  # cases of one forked process
 CONFIG_SECONDS, CONFIG_BYTES = 1.0, 200_000_000
@@ -613,8 +615,10 @@ def check_csv(data: bytes, tree: dict[str, Any]) -> tuple[str, float]:
     Path("case.csv").write_bytes(data)
     began = time.process_time()
     try:
-        run = open_run(from_dict(tree, "case"), Path("out"), torch.device("cpu"), write=False)
-        run.trainer.try_step()
+        run = open_run(
+            from_dict(tree, "case"), RunOptions(Path("out"), torch.device("cpu"), write=False)
+        )
+        dry_run(run.trainer)
         outcome = "trained"
     except NnzooError as error:
         outcome = "refused"

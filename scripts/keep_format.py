@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config.load import from_dict
 from nnzoo.runs import checkpoint
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
@@ -39,17 +39,17 @@ def main() -> None:
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         config, device = from_dict(CONFIG, "keep_format"), torch.device("cpu")
-        cut = open_run(config, Path(folder, "cut"), device)
-        for _ in train(cut, stop=lambda: cut.trainer.step == STEP):
+        cut = open_run(config, RunOptions(Path(folder, "cut"), device))
+        for _ in train(cut, stop=lambda: cut.trainer.state.step == STEP):
             pass
         cut.lock.release()
         kept = target / "run"
         kept.mkdir()
         for name in ("last.pt", "best.pt", "metrics.jsonl"):
             shutil.copy(cut.folder.path / name, kept)
-        whole = open_run(config, Path(folder, "whole"), device)
+        whole = open_run(config, RunOptions(Path(folder, "whole"), device))
         rows = [event.row for event in train(whole) if isinstance(event, EpochEnd)]
-        trainer = whole.trainer.state()
+        trainer = whole.trainer.state_dict()
         trainer["position"].pop("elapsed")
         # Rows from the second epoch on: the first was over when the kept run stopped.
         rows = [{k: v for k, v in row.items() if "second" not in k} for row in rows[1:]]

@@ -35,8 +35,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import torch
 
 from nnzoo import cli
-from nnzoo.runs import checkpoint, run, run_dir
-from nnzoo.training import trainer
+from nnzoo.runs import checkpoint, run, run_dir, train
+from nnzoo.training import ensemble_trainer, trainer
 
 if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
@@ -143,13 +143,13 @@ class Probe:
         self.calls: Counter[str] = Counter()
         for name in ("open", "write", "fsync", "close", "link", "replace", "unlink"):
             self.wrap(os, name, name)
-        self.wrap(run, "start", "start: all", "start")
+        self.wrap(run, "open_run", "start: all", "start")
         self.wrap(checkpoint, "load", "start: load")
-        self.wrap(trainer.Trainer, "train_step", "step", "step")
+        self.wrap(ensemble_trainer.EnsembleTrainer, "train_step", "step", "step")
         self.wrap(trainer.Trainer, "finish_epoch", "epoch end", "between")
         self.wrap(trainer, "evaluate", "validation", "validation")
         self.wrap(run_dir.Folder, "append_metrics", "metrics line", "metrics line")
-        self.wrap(run, "save", "checkpoint", "checkpoint")
+        self.wrap(train, "save", "checkpoint", "checkpoint")
         self.wrap(run.Run, "result", "result", "result")
 
     def wrap(self, owner: Any, name: str, point: str, phase: str | None = None) -> None:
@@ -179,7 +179,7 @@ class Probe:
                     os.kill(os.getpid(), signal.SIGKILL)
                 board[PHASE] = outer
                 if point == "checkpoint":
-                    board[SAVED] = arguments[0].trainer.step
+                    board[SAVED] = arguments[0].trainer.state.step
                 if point == "start: all":
                     board[PHASE], board[STARTED] = PHASES.index("between"), time.monotonic()
 

@@ -20,7 +20,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 
 
@@ -29,7 +29,8 @@ def measure(config: str, seed: int, sets: list[str]) -> tuple[dict[str, Any], fl
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(
-            load_config(config, [*sets, f"seed={seed}"]), Path(folder), torch.device("cpu")
+            load_config(config, [*sets, f"seed={seed}"]),
+            RunOptions(Path(folder), torch.device("cpu")),
         )
         for _ in train(run):
             pass

@@ -24,6 +24,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from nnzoo.runs.run import RunOptions
+
 # One thread here and in the command: the sums of several depend on their number.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -191,11 +193,11 @@ def several(
 def retrained(folder: Path) -> float | None:
     """The score of best.yaml, trained anew."""
     config = load_config(str(folder / "out/campaign/best.yaml"))
-    again = open_run(config, folder / "again", torch.device("cpu"))
+    again = open_run(config, RunOptions(folder / "again", torch.device("cpu")))
     for _ in train(again):
         pass
     again.lock.release()
-    return again.trainer.best_value
+    return again.trainer.state.best_value
 
 
 def alone(

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nnzoo.runs.run import RunOptions
+
 STEPS = 50
 CASES: dict[str, dict[str, Any]] = {
     "mlp": {
@@ -83,20 +85,22 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
     fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}
     tree = CASES[case] | {"name": case, "train": CASES[case]["train"] | fixed}
     with processes.error_barrier():
-        run = open_run(from_dict(tree, case), out, torch.device("cpu"), processes=processes)
+        run = open_run(
+            from_dict(tree, case), RunOptions(out, torch.device("cpu")), processes=processes
+        )
     rows = []
     trainer = run.trainer
     for event in train(run):
         if isinstance(event, EpochEnd):
             rows.append(event.row)
-        elif trainer.step == STEPS:
+        elif trainer.state.step == STEPS:
             break
     run.lock.release()
     report = evaluate(run.network, trainer.splits["val"], trainer.task, trainer.device, processes)
     return {
         "weights": {k: t.clone() for k, t in run.network.model.state_dict().items()},
         "optimizer": trainer.optimizer.state_dict(0.0)["state"],
-        "sums": trainer.sums.state(),
+        "sums": trainer.running_loss.state(),
         "rows": [{k: v for k, v in row.items() if "second" not in k} for row in rows],
         "report": report,
     }

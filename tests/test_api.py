@@ -79,8 +79,8 @@ def run_left_open(training: nnzoo.Training) -> bool:
 def test_fit_stops_when_asked_and_resumes_with_the_same_bits() -> None:
     whole = nnzoo.train(TINY, out="whole").fit()
     cut = nnzoo.train(TINY, out="cut")
-    cut.fit(stop=lambda: cut.run.trainer.step == 2)
-    assert cut.run.trainer.step == 2
+    cut.fit(stop=lambda: cut.run.trainer.state.step == 2)
+    assert cut.run.trainer.state.step == 2
     cut.fit()
     assert zoo.same(cut.run.trainer.best_weights, whole.run.trainer.best_weights)
 
@@ -91,7 +91,7 @@ def interrupt_in_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1
 
     def interrupted(trainer: Trainer, *arguments: Any) -> None:
         note(trainer, *arguments)
-        if trainer.step == step:
+        if trainer.state.step == step:
             for _ in range(times):
                 signal.raise_signal(signal.SIGINT)
 
@@ -162,8 +162,8 @@ def test_a_stopped_run_goes_on_with_the_same_bits() -> None:
     whole = nnzoo.train(TINY, out="whole")
     list(whole)
     cut = nnzoo.train(TINY, out="cut")
-    list(cut.events(stop=lambda: cut.run.trainer.step == 1))
-    assert cut.run.trainer.step == 1
+    list(cut.events(stop=lambda: cut.run.trainer.state.step == 1))
+    assert cut.run.trainer.state.step == 1
     again = nnzoo.train(TINY, out="cut")
     assert (
         again.run.state == "resumed"

@@ -46,7 +46,7 @@ def archive(pickled: bytes, compression: int = zipfile.ZIP_STORED, **more: bytes
 def hostile(name: str, data: bytes, version: int = checkpoint.FORMAT) -> Path:
     """A file that is sealed as nnzoo seals its own: anyone can."""
     path = Path(f"{name}.pt")
-    path.write_bytes(checkpoint.seal(data, version))
+    path.write_bytes(checkpoint.append_checksum(data, version))
     return path
 
 
@@ -77,10 +77,10 @@ def test_a_released_format_goes_on_bit_exactly() -> None:
         shutil.copytree(folder / "run", f"out{folder.name}/run")
         facts = json.loads((folder / "facts.json").read_text())
         run = begin(config(**facts["config"]), f"out{folder.name}")
-        assert run.trainer.step == facts["step"]
+        assert run.trainer.state.step == facts["step"]
         rows = finish(run)
         ended = checkpoint.load(folder / "ended.pt")
-        trainer = run.trainer.state()
+        trainer = run.trainer.state_dict()
         trainer["position"].pop("elapsed")
         now = {"model": dict(run.network.model.state_dict()), "best": run.trainer.best_weights,
                "rows": rows, "trainer": trainer}  # fmt: skip
@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_damaged(monkeypatch: Any) -
     plain = torch.load(run.folder.last, weights_only=True)
     buffer = io.BytesIO()
     torch.save(plain, buffer)
-    run.folder.last.write_bytes(checkpoint.seal(buffer.getvalue(), 99))
+    run.folder.last.write_bytes(checkpoint.append_checksum(buffer.getvalue(), 99))
     with pytest.raises(CheckpointError, match=r"newer nnzoo \(format 99, this one reads up to 1\)"):
         begin(config(train={"epochs": 3}))
     run.folder.last.write_bytes(data)
@@ -323,20 +323,20 @@ def test_bounds_are_where_they_are_said_to_be(tmp_path: Path) -> None:
 def test_a_tensor_larger_than_the_file_is_refused() -> None:
     tensor = torch.zeros(100)
     checkpoint._check_values({"x": tensor}, 400)
-    with pytest.raises(checkpoint._Foreign, match="not stored as one block"):
+    with pytest.raises(checkpoint.UnexpectedContent, match="not stored as one block"):
         checkpoint._check_values({"x": tensor}, 399)
 
 
 def test_the_seal_has_its_layout() -> None:
     data = honest()
-    sealed = bytes(checkpoint.seal(data, 7))
+    sealed = bytes(checkpoint.append_checksum(data, 7))
     assert sealed[: len(data) - 2] == data[:-2]
     digest = hashlib.sha256(sealed[:-64]).hexdigest().encode()
     assert sealed[len(data) - 2 :] == b"\x59\x00nnzoo format 0007 sha256 " + digest
     with zipfile.ZipFile(io.BytesIO(sealed)) as file:
         assert file.comment == b"nnzoo format 0007 sha256 " + digest
     with pytest.raises(AssertionError):
-        checkpoint.seal(sealed)
+        checkpoint.append_checksum(sealed)
 
 
 def test_an_archive_whose_directory_lies_is_refused() -> None:

@@ -26,6 +26,7 @@ from nnzoo.errors import ConfigError, DataError, PeerLostError
 from nnzoo.models.conversion import convert_cuda_layers, convert_sync_layers
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
+from nnzoo.training.ensemble_trainer import train_step
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -110,7 +111,7 @@ def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
     rows = torch.arange(min(trainer.rows, trainer.step_sizes[0])).to(trainer.device)
     trainer.network.train()
     cuda.counts.clear()
-    trainer.train_step(rows)
+    train_step(trainer, rows)
     assert (cuda.counts["wait"], cuda.counts["upload"]) == (waits, uploads)
     training.result()
     answers = []
@@ -129,7 +130,9 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
 ) -> None:
     """Diagnostics look at each layer alone, and processes that share a batch compute each alone."""
     processes: Any = {"processes": Alone()} if shared else {}
-    current = run.open_run(config(LSTM, SERIES), Path("out"), torch.device("cuda"), **processes)
+    current = run.open_run(
+        config(LSTM, SERIES), run.RunOptions(Path("out"), torch.device("cuda")), **processes
+    )
     model: Any = current.network.model
     before = {}
     for event in train.train(current):
@@ -322,7 +325,7 @@ def test_the_emulated_device_refuses_and_notices_what_cuda_does(cuda: EmulatedCu
 
 def test_the_device_that_auto_takes_is_the_gpu(cuda: EmulatedCuda) -> None:
     assert choose_device("auto") == torch.device("cuda")
-    finish(run.open_run(config("mlp", IMAGES), Path("out"), choose_device("auto")))
+    finish(run.open_run(config("mlp", IMAGES), run.RunOptions(Path("out"), choose_device("auto"))))
 
 
 def test_a_wait_for_nccl_ends_in_an_error_of_ours(

@@ -52,7 +52,7 @@ def test_a_loader_that_believes_any_bytes_would_be_caught(
     checkpoint.save(Path("x.pt"), {"model": {"a": torch.arange(40.0)}})
     whole = Path("x.pt").read_bytes()
     good = [checkpoint.load(Path("x.pt"))]
-    monkeypatch.setattr(checkpoint, "_check_seal", lambda data, path: None)
+    monkeypatch.setattr(checkpoint, "_check_checksum", lambda data, path: None)
     monkeypatch.setattr(campaign, "network_from_checkpoint", lambda *arguments: None)
     report = io.StringIO()
     campaign.work(list(campaign.bits(whole))[::5], True, good, campaign.Watch(), report)

@@ -68,7 +68,7 @@ def test_many_classes_of_many_members_are_trained_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
-    monkeypatch.setattr(ensemble_trainer, "MATRICES", 1)
+    monkeypatch.setattr(ensemble_trainer, "MAX_CONFUSION_BYTES", 1)
     assert "confusion matrices" in ensemble_trainer.unsupported_reason([run.trainer])
 
 
@@ -76,7 +76,9 @@ def test_a_member_alone_that_diverges_is_told_as_in_a_group() -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
     with torch.no_grad():
         next(iter(run.network.model.parameters())).fill_(math.nan)
-    (error,) = ensemble_trainer._alone(run.trainer, torch.arange(4)).values()
+    (error,) = (
+        ensemble_trainer.EnsembleTrainer([run.trainer]).train_step(torch.arange(4)[None]).values()
+    )
     assert isinstance(error, DivergedError)
 
 
@@ -85,5 +87,5 @@ def test_divergence_names_layers_that_have_gradients() -> None:
     names = [name for name, _ in run.network.model.named_parameters()]
     for i, parameter in enumerate(run.network.model.parameters()):
         parameter.grad = None if i == 0 else torch.ones_like(parameter)
-    text = str(run.trainer.diverged(0.1, math.nan))
+    text = str(run.trainer._divergence_error(0.1, math.nan))
     assert names[-1].rpartition(".")[0] in text

@@ -277,7 +277,7 @@ def test_norms_go_into_the_rows_and_are_the_same_after_an_interruption() -> None
     config = zoo.config("cnn", train={"epochs": 2, "batch_size": 64})
     rows = zoo.finish(zoo.begin(config, "whole"))
     run = zoo.begin(config, "cut")
-    for _ in zoo.train(run, stop=lambda: run.trainer.step == 25):
+    for _ in zoo.train(run, stop=lambda: run.trainer.state.step == 25):
         pass
     run.lock.release()
     assert zoo.finish(zoo.begin(config, "cut")) == rows[1:]
@@ -295,22 +295,26 @@ def test_what_health_counts_goes_on_after_an_interruption(on_nan: str) -> None:
     whole = zoo.begin(config, "whole")
     rows = zoo.finish(whole)
     run = zoo.begin(config, "cut")
-    for _ in zoo.train(run, stop=lambda: run.trainer.step == 3):
+    for _ in zoo.train(run, stop=lambda: run.trainer.state.step == 3):
         pass
     run.lock.release()
     again = zoo.begin(config, "cut")
     assert zoo.finish(again) == rows
-    assert again.trainer.first_loss == whole.trainer.first_loss
+    assert again.trainer.state.first_loss == whole.trainer.state.first_loss
 
 
 def test_a_mean_norm_is_over_the_steps_that_were_taken() -> None:
     config = zoo.config(train={"epochs": 3, "on_nan": "skip"})
     run = zoo.begin(config, write=False)
     trainer = run.trainer
-    trainer.step = len(trainer.step_sizes)
-    trainer.skipped, trainer.norm_sum, trainer.norm_max = 3, float(len(trainer.step_sizes) - 3), 1.0
+    trainer.state.step = len(trainer.step_sizes)
+    trainer.state.skipped, trainer.state.norm_sum, trainer.state.norm_max = (
+        3,
+        float(len(trainer.step_sizes) - 3),
+        1.0,
+    )
     assert trainer.finish_epoch().row["gradient_norm"] == 1.0
-    assert trainer.skipped == 0
+    assert trainer.state.skipped == 0
 
 
 def test_a_warning_is_shown_once(nnzoo: NNZOO) -> None:

@@ -65,7 +65,7 @@ LAYERS = """
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
     nnzoo.training nnzoo.training.optim
     nnzoo.runs.checkpoint
-    nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics
+    nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
     nnzoo.training.trainer
     nnzoo.training.ensemble_trainer
     nnzoo.training.autotune

@@ -43,7 +43,6 @@ def test_the_choice_is_recorded_and_bundled_configs_keep_running_averages() -> N
     assert begin(few()).trainer.config.train.norm_statistics == "exact"
     run = begin(load_config("cnn"), write=False)
     assert run.trainer.config.train.norm_statistics == "running"
-    assert not run.trainer.renews_statistics
 
 
 def test_the_choice_of_exact_statistics_is_said() -> None:

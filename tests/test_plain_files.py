@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nnzoo.file_io import parse_json, parse_rows, read_plain
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import save, train
 from nnzoo.training import autotune
 from nnzoo.training.trainer import EpochEnd
@@ -80,7 +80,7 @@ def test_a_group_and_a_cache_of_such_files(
     assert train_to(nnzoo, 1, "--seeds", "2").code == 0
     cached = Path("tuned.json")
     put(cached, what)
-    assert autotune._remembered(cached, [("fp32", 1)]) is None
+    assert autotune._read_cache(cached, [("fp32", 1)]) is None
 
 
 def test_at_most_what_is_asked_for_is_read() -> None:
@@ -158,7 +158,7 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     from nnzoo.config import load_config
 
     Path("r.yaml").write_text(TEXT.replace("EPOCHS", "3"))
-    run = open_run(load_config("r.yaml"), Path("checkpoints"), torch.device("cpu"))
+    run = open_run(load_config("r.yaml"), RunOptions(Path("checkpoints"), torch.device("cpu")))
     calls: list[str] = []
     fsync, replace, write = os.fsync, os.replace, os.write
 

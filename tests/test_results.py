@@ -15,7 +15,7 @@ import torch
 
 from nnzoo.config import load_config
 from nnzoo.config.load import bundled_configs
-from nnzoo.runs.run import open_run
+from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 
 SEEDS = (0, 1, 2)
@@ -48,7 +48,9 @@ SLOW = {
 def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, float]]:
     found = []
     for seed in seeds:
-        run = open_run(load_config(name, [f"seed={seed}"]), Path(f"out{seed}"), torch.device("cpu"))
+        run = open_run(
+            load_config(name, [f"seed={seed}"]), RunOptions(Path(f"out{seed}"), torch.device("cpu"))
+        )
         for _ in train(run):
             pass
         result = run.result()

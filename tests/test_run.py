@@ -421,7 +421,7 @@ def test_too_little_memory_says_what_decides_how_much_is_needed(
     def full(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("nnzoo.training.trainer.Trainer.train_step", full)
+    monkeypatch.setattr("nnzoo.training.ensemble_trainer.EnsembleTrainer.train_step", full)
     result = nnzoo("train", "--config", "cnn", "--verbose", "0")
     assert result.code == 2
     assert result.err.startswith("out of memory; train.batch_size, data.window, data.size and the ")
@@ -494,11 +494,11 @@ def test_a_second_signal_ends_a_long_step_at_once(number: signal.Signals, code: 
     script = (
         "import sys, time\n"
         "from nnzoo.cli import main\n"
-        "from nnzoo.training.trainer import Trainer\n"
+        "from nnzoo.training.ensemble_trainer import EnsembleTrainer\n"
         "def long_step(*_):\n"
         "    print('in the step', file=sys.stderr, flush=True)\n"
         "    time.sleep(100)\n"
-        "Trainer.train_step = long_step\n"
+        "EnsembleTrainer.train_step = long_step\n"
         "main()\n"
     )
     command = [sys.executable, "-c", script, "train", "--config", "cnn"]

@@ -40,7 +40,7 @@ def test_states_and_results_are_those_of_the_runs(nnzoo: Any) -> None:
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--json")
     end = nnzoo(*words, "-s", "name=done").lines[-1]
     stopped = begin(config("mlp", "image", name="stopped"), out="checkpoints")
-    list(train(stopped, lambda: stopped.trainer.step == 25))
+    list(train(stopped, lambda: stopped.trainer.state.step == 25))
     stopped.lock.release()
     lost = begin(config("mlp", "image", name="lost"), out="checkpoints")
     with pytest.raises(DivergedError):
@@ -73,7 +73,7 @@ def test_a_run_that_goes_on_is_no_longer_what_it_was(nnzoo: Any) -> None:
     finish(begin(config("mlp", "table_classes"), out="checkpoints"))
     assert lines(nnzoo)["run"]["state"] == "complete"
     longer = begin(config("mlp", "table_classes", train={"epochs": 5}), out="checkpoints")
-    list(train(longer, lambda: longer.trainer.epoch == 3))
+    list(train(longer, lambda: longer.trainer.state.epoch == 3))
     longer.lock.release()
     assert lines(nnzoo)["run"]["state"] == "interrupted"
 

@@ -26,6 +26,7 @@ from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import build
 from nnzoo.models.ensemble import BatchedModel, unsupported_reason
 from nnzoo.runs import checkpoint, run_group
+from nnzoo.runs import train as runs_train
 from nnzoo.runs.loaded_run import load_network
 from nnzoo.runs.run_group import MemberOpened, summary_stats
 from nnzoo.training import ensemble_trainer
@@ -234,7 +235,7 @@ def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -
     one = replace(run_config, seed=1, name="seed-1")
     run = begin(one, out="out/run-seeds")
     assert run.state == "resumed"
-    events = iter(run_group.train(run, lambda: run.trainer.step == 50))
+    events = iter(runs_train.train(run, lambda: run.trainer.state.step == 50))
     assert isinstance(
         list(events)[-1], StepEnd
     )  # saved in the middle of another epoch, ahead of the others
@@ -269,7 +270,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
 
     def poisoned(self: ensemble_trainer.EnsembleTrainer, rows: Tensor) -> Any:
         seeds = [each.config.seed for each in self.trainers]
-        if member not in seeds or self.trainers[0].step != step:
+        if member not in seeds or self.trainers[0].state.step != step:
             return train_step(self, rows)
         place = seeds.index(member)
         judge = self.task.compute_loss
@@ -357,15 +358,15 @@ def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
 def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    update = ensemble_trainer.EnsembleTrainer.update
+    update = ensemble_trainer.EnsembleTrainer._update_weights
 
     def spoiled(self: ensemble_trainer.EnsembleTrainer, *arguments: Any) -> None:
         update(self, *arguments)
         for trainer in self.trainers:
-            if trainer.config.seed == 2 and trainer.step == 7:
+            if trainer.config.seed == 2 and trainer.state.step == 7:
                 spoil(trainer)
 
-    monkeypatch.setattr(ensemble_trainer.EnsembleTrainer, "update", spoiled)
+    monkeypatch.setattr(ensemble_trainer.EnsembleTrainer, "_update_weights", spoiled)
     group = group_of(config("mlp", "image", train={"epochs": 1, "save_every": "1 step"}))
     train(group)
     assert [member.state for member in group.members] == ["complete", "complete", "diverged"]
@@ -378,7 +379,7 @@ def test_the_last_member_left_diverges_too(monkeypatch: pytest.MonkeyPatch) -> N
     group = group_of(run_config)
     for happened in group.events(CPU):
         run = group.members[0].run
-        if isinstance(happened.get(0), StepEnd) and run and run.trainer.step == 4:
+        if isinstance(happened.get(0), StepEnd) and run and run.trainer.state.step == 4:
             spoil(run.trainer)
     assert [member.state for member in group.members] == ["diverged", "complete", "complete"]
 
@@ -412,7 +413,7 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2", "--seeds", 2)
     at_once = nnzoo(*words, "--json", "--out", "a")
     assert "2 seeds, trained in one batch" in at_once.err
-    monkeypatch.setattr(ensemble_trainer, "unsupported_reason", lambda trainers: "of a reason")
+    monkeypatch.setattr(run_group, "unsupported_reason", lambda trainers: "of a reason")
     sequential = nnzoo(*words, "--json", "--out", "b")
     assert "2 seeds, trained sequentially: of a reason" in sequential.err
     a, b = at_once.lines[-1]["summary"], sequential.lines[-1]["summary"]
@@ -420,11 +421,11 @@ def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
 
 
 def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ensemble_trainer, "unsupported_reason", lambda trainers: "of a reason")
+    monkeypatch.setattr(run_group, "unsupported_reason", lambda trainers: "of a reason")
     group = group_of(config("mlp", "image"))
     for happened in group.events(CPU):
         run = group.members[1].run
-        if isinstance(happened.get(1), StepEnd) and run and run.trainer.step == 4:
+        if isinstance(happened.get(1), StepEnd) and run and run.trainer.state.step == 4:
             spoil(run.trainer)
     assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
     assert "no checkpoint was written yet" in group.members[1].error
@@ -495,7 +496,7 @@ def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], told: str) 
 
 def test_torchrun_is_refused(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     several_processes = SimpleNamespace(is_distributed=True, error_barrier=nullcontext)
-    monkeypatch.setattr("nnzoo.cli.train.joined", lambda: several_processes)
+    monkeypatch.setattr("nnzoo.cli.train.init_process_group", lambda: several_processes)
     result = nnzoo("train", "-c", "mlp", "--seeds", 2)
     assert result.code == 2 and "without torchrun" in result.err
 
@@ -604,7 +605,7 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
         return [checkpoint.load(member.folder.last)["model"] for member in group.members]
 
     whole = weights("whole")
-    real, count = run_group.save, [0]
+    real, count = runs_train.save, [0]
 
     def save(each: Any) -> None:
         real(each)
@@ -613,7 +614,7 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
             raise _Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(run_group, "save", save)
+        patched.setattr(runs_train, "save", save)
         with pytest.raises(_Killed):
             weights("killed")
     again = weights("killed")

@@ -96,11 +96,11 @@ def test_a_hangup_does_not_count_as_the_first_of_two_signals() -> None:
     script = (
         "import sys, time\n"
         "from nnzoo.cli import main\n"
-        "from nnzoo.training.trainer import Trainer\n"
+        "from nnzoo.training.ensemble_trainer import EnsembleTrainer\n"
         "def long_step(*_):\n"
         "    print('in the step', file=sys.stderr, flush=True)\n"
         "    time.sleep(100)\n"
-        "Trainer.train_step = long_step\n"
+        "EnsembleTrainer.train_step = long_step\n"
         "main()\n"
     )
     command = [sys.executable, "-c", script, *TRAIN, "--verbose", "2"]
@@ -223,7 +223,9 @@ def test_a_cell_of_a_notebook_can_be_run_again() -> None:
     for _ in range(9):
         next(kept)
     third = zoo.train("c.yaml")
-    assert third.run.trainer.step == 9  # the iteration that was kept has been closed, and saved
+    assert (
+        third.run.trainer.state.step == 9
+    )  # the iteration that was kept has been closed, and saved
     for old in (first, second):
         with pytest.raises(CheckpointError, match=r"opened again by a later nnzoo\.train"):
             next(iter(old))

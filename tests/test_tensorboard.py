@@ -90,7 +90,7 @@ def test_a_run_that_went_on_has_each_step_once() -> None:
     for path, content in early.items():
         path.write_bytes(content)
     again = begin(settings(epochs=4, **saves))
-    assert again.trainer.epoch == 1
+    assert again.trainer.state.epoch == 1
     finish(again)
     found = curves(again.folder.path)
     assert [step for step, _ in found["lr"]] == [row["step"] for row in again.folder.rows()]

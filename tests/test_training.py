@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import math
 import re
 from contextlib import nullcontext
@@ -21,10 +20,11 @@ from nnzoo.data.sampling import batch_sizes, derive, epoch_order
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import build
-from nnzoo.runs import checkpoint, run_dir
+from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
+from nnzoo.runs.train import SaveSchedule, train
 from nnzoo.runs.train import save as run_save
-from nnzoo.runs.train import train
+from nnzoo.training.ensemble_trainer import train_step
 from nnzoo.training.optim import Optimizer, clip_divisor, lr_factor
 from nnzoo.training.trainer import StepEnd
 
@@ -69,7 +69,9 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(
     while stops:
         part = begin(run_config, "parts")
         target = stops.pop(0)
-        for event in train(part, lambda part=part, target=target: part.trainer.step >= target):
+        for event in train(
+            part, lambda part=part, target=target: part.trainer.state.step >= target
+        ):
             if not isinstance(event, StepEnd):
                 seen.append(event.row["epoch"])
         part.lock.release()
@@ -116,7 +118,7 @@ def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> 
             break
     dead.lock.release()
     run = begin(run_config, "dead")
-    assert (run.trainer.epoch, run.trainer.step_in_epoch) == (0, 7)
+    assert (run.trainer.state.epoch, run.trainer.state.step_in_epoch) == (0, 7)
     assert same(finish(run), rows)
     assert [row["epoch"] for row in run.folder.rows()] == [1, 2, 3]
 
@@ -127,7 +129,7 @@ def test_the_optimizers_rate_follows_from_the_position() -> None:
     whole = begin(run_config, "whole")
     finish(whole)
     cut = begin(run_config, "cut")
-    for _ in train(cut, lambda: cut.trainer.step == cut.trainer.total_steps):
+    for _ in train(cut, lambda: cut.trainer.state.step == cut.trainer.total_steps):
         pass
     cut.lock.release()
     cut = begin(run_config, "cut")
@@ -200,9 +202,16 @@ def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> 
     trainer = begin(config(optim={"name": "sgd", "lr": 1.0, "schedule": schedule})).trainer
     rates = []
     for loss in (1.0, 0.9, 0.95, 0.95, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9):
-        trainer.compare({"val_loss": loss})
+        record_epoch(trainer, loss)
         rates.append(round(trainer.lr_at(0), 6))
     assert rates == [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005]
+
+
+def record_epoch(trainer: Any, value: float) -> None:
+    options = trainer.config
+    trainer.state.record_epoch(
+        value, trainer.monitor, options.train.early_stopping, options.optim.schedule
+    )
 
 
 # Steps.
@@ -254,7 +263,7 @@ def test_optimizers_and_clipping_take_torchs_steps(
     stock_model.train()
     for i in range(5):
         rows = torch.arange(i * 16, i * 16 + 16)
-        trainer.train_step(rows)
+        train_step(trainer, rows)
         x, y = trainer.splits["train"].batch(rows)
         stock.zero_grad()
         (trainer.task.loss(stock_model(x), y) / 16).backward()
@@ -266,7 +275,7 @@ def test_optimizers_and_clipping_take_torchs_steps(
     for name, tensor in trainer.model.named_parameters():
         torch.testing.assert_close(tensor, named[name], rtol=1e-5, atol=1e-6)
     # torch.optim goes on from our state.
-    saved = checkpoint.plain(trainer.optimizer.state_dict(lr))
+    saved = checkpoint.to_plain(trainer.optimizer.state_dict(lr))
     stock.load_state_dict(saved)
     for group, other in zip(stock.param_groups, groups, strict=True):
         assert (group["lr"], group["weight_decay"]) == (lr, other["weight_decay"])
@@ -345,19 +354,21 @@ def test_early_stopping_waits_for_patience_epochs_and_min_delta() -> None:
     trainer = begin(config(train={"early_stopping": early, "epochs": 99})).trainer
     stops = []
     for loss in (1.0, 0.95, 0.92, 0.88, 0.87, 0.86, 0.85):  # 1.0 to 0.88 is a gain that counts
-        trainer.compare({"val_loss": loss})
+        record_epoch(trainer, loss)
         stops.append(trainer.stopped_early)
     assert stops == [False] * 6 + [True]
-    assert trainer.best_value == 0.85
+    assert trainer.state.best_value == 0.85
 
 
 @pytest.mark.parametrize(("monitor", "higher"), [("val_accuracy", True), ("val_loss", False)])
 def test_the_monitor_decides_which_epoch_is_best(monitor: str, higher: bool) -> None:
     trainer = begin(config(train={"monitor": monitor})).trainer
     for epoch, value in enumerate((0.5, 0.7, 0.3, 0.6), start=1):
-        trainer.epoch = epoch
-        trainer.compare({monitor: value})
-    assert (trainer.best_epoch, trainer.best_value) == ((2, 0.7) if higher else (3, 0.3))
+        trainer.state.epoch = epoch
+        record_epoch(trainer, value)
+    assert (trainer.state.best_epoch, trainer.state.best_value) == (
+        (2, 0.7) if higher else (3, 0.3)
+    )
 
 
 @pytest.mark.parametrize(
@@ -382,26 +393,26 @@ def test_nan_in_an_epoch_is_no_improvement_and_nothing_to_compare_with(
     ).trainer
     stopped = []
     for epoch, loss in enumerate(values, start=1):
-        trainer.epoch = epoch
-        trainer.compare({"val_loss": loss})
+        trainer.state.epoch = epoch
+        record_epoch(trainer, loss)
         stopped += [epoch] if trainer.stopped_early else []
     assert stopped == stops
-    assert (trainer.lr_scale < 1.0) == bool(stops)
+    assert (trainer.state.lr_scale < 1.0) == bool(stops)
 
 
 def test_a_run_from_before_that_compared_with_nan_goes_on_to_improve() -> None:
     trainer = begin(config(train={"early_stopping": {"patience": 2}, "epochs": 99})).trainer
-    trainer.reference_value, trainer.epochs_without_improvement = math.nan, 1
-    trainer.compare({"val_loss": 0.5})
-    assert (trainer.epochs_without_improvement, trainer.reference_value) == (0, 0.5)
+    trainer.state.reference_value, trainer.state.epochs_without_improvement = math.nan, 1
+    record_epoch(trainer, 0.5)
+    assert (trainer.state.epochs_without_improvement, trainer.state.reference_value) == (0, 0.5)
 
 
 def test_an_epoch_whose_metric_is_nan_is_never_kept_as_the_best() -> None:
     trainer = begin(config()).trainer
     for epoch, value in enumerate((math.nan, 0.7, math.nan, 0.6), start=1):
-        trainer.epoch = epoch
-        trainer.compare({"val_loss": value})
-    assert (trainer.best_epoch, trainer.best_value) == (4, 0.6)
+        trainer.state.epoch = epoch
+        record_epoch(trainer, value)
+    assert (trainer.state.best_epoch, trainer.state.best_value) == (4, 0.6)
 
 
 def test_evaluating_between_steps_changes_nothing() -> None:
@@ -415,21 +426,12 @@ def test_evaluating_between_steps_changes_nothing() -> None:
     assert same(*weights)
 
 
-def test_what_stands_before_training_is_left_to_the_garbage_collector_again() -> None:
-    run = begin(config(train=TINY))
-    events = train(run)
-    next(events)
-    assert gc.get_freeze_count()
-    events.close()
-    assert not gc.get_freeze_count()
-
-
 def test_without_validation_rows_the_last_epoch_is_kept() -> None:
     data = {"name": "iris", "split": {"val": 0}}
     run = begin(config("mlp", data))
     rows = finish(run)
     assert not any(name.startswith("val") for name in rows[0])
-    assert run.trainer.best_epoch == 2
+    assert run.trainer.state.best_epoch == 2
     assert same(checkpoint.load(run.folder.best)["model"], run.network.model.state_dict())
     for train_options in ({"monitor": "val_loss"}, {"early_stopping": {"patience": 3}}):
         with pytest.raises(ConfigError, match=r"needs validation rows; data\.split\.val is 0"):
@@ -465,7 +467,7 @@ def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
 
     def poisoned(*given: Any) -> LossResult:
         outcome = judge(*given)
-        return outcome._replace(loss_sums=[value]) if run.trainer.step in steps else outcome
+        return outcome._replace(loss_sums=[value]) if run.trainer.state.step in steps else outcome
 
     run.network.task.compute_loss = poisoned
 
@@ -493,7 +495,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_the_last_checkpo
 ) -> None:
     run_config = config(train={"epochs": 2, "save_every": "1 step"})
     whole = begin(run_config, "whole")
-    for _ in train(whole, lambda: whole.trainer.step == 7):
+    for _ in train(whole, lambda: whole.trainer.state.step == 7):
         pass
     run = begin(run_config)
     poison(run, {7}, value)
@@ -508,12 +510,12 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_the_last_checkpo
 
 def test_a_gradient_of_one_layer_is_named_first() -> None:
     run = begin(config())
-    run.trainer.train_step(torch.arange(8))
+    train_step(run.trainer, torch.arange(8))
     layers = dict(run.network.model.named_parameters())
     last = [name for name in layers if name.endswith("weight")][-1]
     layers[last].register_hook(lambda grad: grad * math.inf)
     with pytest.raises(DivergedError) as raised:
-        run.trainer.train_step(torch.arange(8))
+        train_step(run.trainer, torch.arange(8))
     name = last.rpartition(".")[0]
     assert f"the gradient is not a finite number\nlargest gradients by layer: {name} " in str(
         raised.value
@@ -526,19 +528,19 @@ def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> No
     poison(run, {1, 2})
     trainer = run.trainer
     batches = torch.arange(128).split(32)
-    trainer.train_step(batches[0])
+    train_step(trainer, batches[0])
     before = {k: v.clone() for k, v in run.network.model.state_dict().items()}
-    sums = {k: v.clone() for k, v in trainer.sums.state().items()}
+    sums = {k: v.clone() for k, v in trainer.running_loss.state().items()}
     moments = {k: {n: t.clone() for n, t in v.items()}
                for k, v in trainer.optimizer.state_dict(0.1)["state"].items()}  # fmt: skip
-    trainer.train_step(batches[1])
-    trainer.train_step(batches[2])
+    train_step(trainer, batches[1])
+    train_step(trainer, batches[2])
     assert same(dict(run.network.model.state_dict()), before)
-    assert same(trainer.sums.state(), sums)
+    assert same(trainer.running_loss.state(), sums)
     assert same(trainer.optimizer.state_dict(0.1)["state"], moments)
-    assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (3, 2, 2)
-    trainer.train_step(batches[3])
-    assert (trainer.step, trainer.skipped, trainer.skipped_in_row) == (4, 2, 0)
+    assert (trainer.state.step, trainer.state.skipped, trainer.state.skipped_in_row) == (3, 2, 2)
+    train_step(trainer, batches[3])
+    assert (trainer.state.step, trainer.state.skipped, trainer.state.skipped_in_row) == (4, 2, 0)
     assert not same(dict(run.network.model.state_dict()), before)
 
 
@@ -552,11 +554,11 @@ def test_skipping_is_counted_by_epoch_and_survives_a_stop() -> None:
     assert all(math.isfinite(row["train_loss"]) for row in rows)
     cut = begin(run_config, "cut")
     poison(cut, bad)
-    for _ in train(cut, lambda: cut.trainer.step == 3):
+    for _ in train(cut, lambda: cut.trainer.state.step == 3):
         pass
     cut.lock.release()
     cut = begin(run_config, "cut")
-    assert (cut.trainer.skipped, cut.trainer.skipped_in_row) == (2, 2)
+    assert (cut.trainer.state.skipped, cut.trainer.state.skipped_in_row) == (2, 2)
     poison(cut, bad)
     assert same(finish(cut), rows)
     assert same(cut.network.model.state_dict(), whole.network.model.state_dict())
@@ -567,7 +569,7 @@ def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
     poison(run, {1, 2, 4, 5, 6, 7})
     with pytest.raises(DivergedError, match=r"at step 7 .* not a finite number, 3 times in a row"):
         finish(run)
-    assert run.trainer.step == 6
+    assert run.trainer.state.step == 6
 
 
 def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -626,41 +628,46 @@ class Clock:
         return self.now
 
 
-def test_a_share_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_dir, "time", clock := Clock())
-    trainer = begin(config()).trainer
-    saves = run_dir.SaveSchedule("0.5 %", trainer)
-    first = saves.cost
-    assert 0.005 < first < 0.01  # guessed from the size of the weights
+def test_a_fraction_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnzoo.runs.train.time", clock := Clock())
+    trainer = begin(config(train={"save_every": "0.5 %"})).trainer
+    schedule = SaveSchedule([trainer])
+
+    def save(seconds: float) -> None:
+        with schedule.timed():
+            clock.now += seconds
+
+    first = schedule.cost
+    assert 0.005 < first < 0.01  # estimated from the size of the weights
     for cost in (first, 0.02, 0.5):
-        saves.saved(cost)
+        save(cost)
         clock.now += cost * 200 - 0.01
-        assert not saves.due()
+        assert not schedule.is_due()
         clock.now += 0.02
-        assert saves.due()
-    saves.saved(0.04)
-    trainer.epoch = 1
-    assert saves.due()  # the end of the first epoch
-    trainer.step_in_epoch = 1
-    assert not saves.due()
-    saves.saved(0.06)
-    trainer.step_in_epoch = 0
-    assert not saves.due()
+        assert schedule.is_due()
+    save(0.04)
+    trainer.state.epoch = 1
+    assert schedule.is_due()  # the end of the first epoch
+    trainer.state.step_in_epoch = 1
+    assert not schedule.is_due()
+    save(0.06)
+    trainer.state.step_in_epoch = 0
+    assert not schedule.is_due()
 
 
 @pytest.mark.parametrize(
-    ("cadence", "due"), [("3 steps", [3, 6, 9]), ("0.5 epochs", [2, 4, 6, 8]), ("1 epoch", [4, 8])]
+    ("interval", "due"), [("3 steps", [3, 6, 9]), ("0.5 epochs", [2, 4, 6, 8]), ("1 epoch", [4, 8])]
 )
-def test_a_number_of_steps_or_epochs_is_kept_exactly(cadence: str, due: list[int]) -> None:
-    run = begin(config(train={"epochs": 9, "batch_size": 315, "save_every": cadence}))
-    trainer, saves, found = run.trainer, run_dir.SaveSchedule(cadence, run.trainer), []
+def test_a_number_of_steps_or_epochs_is_kept_exactly(interval: str, due: list[int]) -> None:
+    run = begin(config(train={"epochs": 9, "batch_size": 315, "save_every": interval}))
+    trainer, schedule, saved = run.trainer, SaveSchedule([run.trainer]), []
     assert len(trainer.step_sizes) == 4
-    for trainer.step in range(1, 10):
-        trainer.epoch, trainer.step_in_epoch = divmod(trainer.step, 4)
-        if saves.due():
-            saves.saved(0.01)
-            found.append(trainer.step)
-    assert found == due
+    for trainer.state.step in range(1, 10):
+        trainer.state.epoch, trainer.state.step_in_epoch = divmod(trainer.state.step, 4)
+        if schedule.is_due():
+            with schedule.timed():
+                saved.append(trainer.state.step)
+    assert saved == due
 
 
 # Derived randomness.

@@ -23,7 +23,8 @@ from nnzoo.kernels import build
 from nnzoo.models.network import Network
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
-from nnzoo.training import autotune, trainer
+from nnzoo.training import autotune, ensemble_trainer
+from nnzoo.training.trainer import EpochEnd
 
 CPU = torch.device("cpu")
 
@@ -42,7 +43,7 @@ def two_threads_and_bf16(monkeypatch: pytest.MonkeyPatch) -> Any:
         asked.append(choices)
         return {choice: times.get(choice, 1.0) for choice in choices}
 
-    monkeypatch.setattr(autotune, "_timed", timed)
+    monkeypatch.setattr(autotune, "_benchmark", timed)
     yield times, asked
     torch.set_num_threads(1)
 
@@ -127,8 +128,8 @@ def test_an_epoch_far_slower_than_timed_is_told_once(
             return now[0]
 
         run = begin(config(train={"precision": "fp32", "epochs": 3} | options), out)
-        monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=tick))
-        events = [event for event in train(run) if isinstance(event, trainer.EpochEnd)]
+        monkeypatch.setattr(ensemble_trainer, "time", SimpleNamespace(perf_counter=tick))
+        events = [event for event in train(run) if isinstance(event, EpochEnd)]
         run.lock.release()
         return [each.message for event in events for each in event.findings if each.kind == "slow"]
 
@@ -193,7 +194,9 @@ def test_timing_steps_changes_neither_network_nor_threads(monkeypatch: pytest.Mo
     plain = begin(config("cnn"), "plain")
     before = copy.deepcopy(plain.network.state_dict())
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
-    seconds = autotune._timed(plain.trainer.config, plain.network, plain.trainer.splits, choices)
+    seconds = autotune._benchmark(
+        plain.trainer.config, plain.network, plain.trainer.splits, choices
+    )
     assert list(seconds) == choices and all(0 < each < 1 for each in seconds.values())
     assert same(plain.network.state_dict(), before)
     assert torch.get_num_threads() == 1
@@ -217,13 +220,13 @@ def test_a_hopeless_choice_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
     run = begin(config())
     tried: list[str] = []
 
-    def step(trainer: Any, rows: torch.Tensor) -> None:
-        tried.append(trainer.network.precision)
-        time.sleep(0.002 if trainer.network.precision == "fp32" else 0.03)
+    def step(ensemble: Any, rows: torch.Tensor) -> None:
+        tried.append(ensemble.network.precision)
+        time.sleep(0.002 if ensemble.network.precision == "fp32" else 0.03)
 
-    monkeypatch.setattr(autotune.Trainer, "train_step", step)
+    monkeypatch.setattr(autotune.EnsembleTrainer, "train_step", step)
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
-    seconds = autotune._timed(run.trainer.config, run.network, run.trainer.splits, choices)
+    seconds = autotune._benchmark(run.trainer.config, run.network, run.trainer.splits, choices)
     assert tried.count("bf16") == 2  # once to wake it, and once
     assert tried.count("fp32") > 3 * tried.count("bf16")
     assert seconds[("fp32", 1)] < 0.03 <= seconds[("bf16", 1)]
@@ -235,7 +238,7 @@ def test_half_precision_stops_and_goes_on_with_the_same_bits(model: str) -> None
     whole = begin(run_config, "whole")
     rows = finish(whole)
     cut = begin(run_config, "cut")
-    for _ in train(cut, lambda: cut.trainer.step == 23):
+    for _ in train(cut, lambda: cut.trainer.state.step == 23):
         pass
     cut.lock.release()
     cut = begin(run_config, "cut")
@@ -264,7 +267,7 @@ def test_a_model_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyP
     run = begin(config(train={"epochs": 2, "compile": True}), "compiled")
     plain_rows, rows = finish(plain), finish(run)
     assert same(rows, plain_rows)
-    assert len(compiled) >= run.trainer.step
+    assert len(compiled) >= run.trainer.state.step
     assert list(run.network.state_dict()) == list(plain.network.state_dict())
 
 
@@ -357,7 +360,7 @@ def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPa
         keys.append(path)
         return autotune.Timed(choices[0])
 
-    monkeypatch.setattr(autotune, "_remembered", remembered)
+    monkeypatch.setattr(autotune, "_read_cache", remembered)
     for kernels in ("native", "torch"):
         run = begin(config("mlp", "image", train={"threads": 1, "kernels": kernels}), kernels)
         run.lock.release()
@@ -426,12 +429,12 @@ def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
         step(choices[0])
         return dict(zip(choices, (2.0, 1.0), strict=True))
 
-    monkeypatch.setattr(autotune, "_race", race)
+    monkeypatch.setattr(autotune, "_benchmark_choices", race)
     assert autotune.ensemble_threads(trainers) == 2
     assert autotune.ensemble_threads(trainers) == 2  # remembered
     assert raced == [[("fp32", 1), ("fp32", 2)]]
     assert all(same(a, t.model.state_dict()) for a, t in zip(before, trainers, strict=True))
-    assert [t.step for t in trainers] == [0, 0]
+    assert [t.state.step for t in trainers] == [0, 0]
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
     assert autotune.ensemble_threads(trainers) == 1
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nnzoo.config.load import from_dict
-from nnzoo.runs.run import Run, open_run
+from nnzoo.runs.run import Run, RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 
@@ -50,7 +50,8 @@ def config(
 
 def begin(run_config: Any, out: Path | str = "out", **options: Any) -> Run:
     """A run on the CPU, ready to train."""
-    return open_run(run_config, Path(out), torch.device("cpu"), **options)
+    more = {name: options.pop(name) for name in ("processes", "share_with") if name in options}
+    return open_run(run_config, RunOptions(Path(out), torch.device("cpu"), **options), **more)
 
 
 def finish(run: Run) -> list[dict[str, Any]]:

@@ -90,7 +90,9 @@ def train(
         tune_process_memory()
         group = None if dry_run else _open_group(run_config, seeds, folds, out)
         if group is None:
-            current = run.open_run(run_config, out, where, resume, fresh, not dry_run, processes)
+            current = run.open_run(
+                run_config, run.RunOptions(out, where, resume, fresh, not dry_run), processes
+            )
     output = Output.open(verbose, json_) if processes.is_main_process else Output.open(0, False)
     display = train_display.TrainDisplay(output, run_config, group)
     if dry_run:
@@ -154,7 +156,7 @@ def _train_run(current: Run, display: TrainDisplay) -> None:
     trainer = current.trainer
     if not trainer.finished:
         code = trainer.processes.all_reduce_max(code)  # perhaps another process was sent the signal
-        saved = f"saved at step {trainer.step} (epoch {trainer.epoch + 1})"
+        saved = f"saved at step {trainer.state.step} (epoch {trainer.state.epoch + 1})"
         raise interrupted(code, saved, trainer.processes)
     display.report_run(current)
 

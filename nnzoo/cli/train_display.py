@@ -17,6 +17,7 @@ from nnzoo.evaluation.observations import baseline_observations, curve_observati
 from nnzoo.runs.run_group import Group, MemberOpened
 from nnzoo.status import status
 from nnzoo.tensorboard import writing
+from nnzoo.training.ensemble_trainer import dry_run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class TrainDisplay:
         return f"{self.group.members[i]}{separator}" if self.group else ""
 
     def _show_start(self, i: int, run: Run) -> None:
-        self.runs[i], self.steps[i] = run, run.trainer.step
+        self.runs[i], self.steps[i] = run, run.trainer.state.step
         if i == 0:
             announce(self.output, run)
             self._emit_start(run)
@@ -122,7 +123,7 @@ class TrainDisplay:
             self._curves[i](row)
         self.output.event("epoch", **self._label(i), **row)
         if self.bar is not None:
-            best_epoch = 0 if self.group else trainer.best_epoch
+            best_epoch = 0 if self.group else trainer.state.best_epoch
             self.bar.epoch(row | {"step": sum(self.steps.values())}, best_epoch)
         elif self.output.verbose == 2 and not self.output.json:
             width = self.output.stderr.width
@@ -141,7 +142,7 @@ class TrainDisplay:
         self._print_speed(run)
         with status("evaluating on the test rows", log=False):
             result = run.finish()
-        remarks = curve_observations(run.folder.rows(), trainer.best_epoch, trainer.config)
+        remarks = curve_observations(run.folder.rows(), trainer.state.best_epoch, trainer.config)
         remarks += baseline_observations(result) if result is not None else []
         output.event(
             "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=remarks
@@ -153,7 +154,7 @@ class TrainDisplay:
             tables.print_result(output.stdout, result, detail=False)
         else:
             output.line("no test rows (data.split.test), so no result")
-        best = f"best weights: epoch {trainer.best_epoch} of {trainer.epoch}"
+        best = f"best weights: epoch {trainer.state.best_epoch} of {trainer.state.epoch}"
         output.stdout.print(f"\nrun: {run.folder.path} ({best})", markup=False, soft_wrap=True)
         for remark in remarks:
             output.say(remark, "yellow")
@@ -170,7 +171,7 @@ class TrainDisplay:
         early = ", stopped early" if trainer.stopped_early else ""
         steps = "steps" if skipped > 1 else "step"
         lost = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
-        marks = f"; * = best so far by {trainer.monitor}" if self._has_marks else ""
+        marks = f"; * = best so far by {trainer.monitor.name}" if self._has_marks else ""
         self.output.say(
             f"trained {epochs} in {seconds:.1f} s ({speed:,.0f} samples/s){early}{lost}{marks}"
         )
@@ -232,7 +233,7 @@ def show_dry_run(output: Output, run: Run) -> None:
     count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.ROWS)
     x, _ = trainer.splits["train"].batch(torch.arange(count, device=network.device))
     layers = [layer.to_dict() for layer in layer_stats.collect_layer_stats(network, x).layers]
-    trainer.try_step()
+    dry_run(trainer)
     if not trainer.processes.is_main_process:
         return
     per_epoch = len(trainer.step_sizes)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
@@ -68,6 +69,16 @@ def rows_at_once(split: Split, rows: int) -> int:
 def spread_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:
     """At most `rows` row numbers (int64), evenly spaced: neighbours are often of one class."""
     return torch.linspace(0, length - 1, min(rows, length), device=device).round().long()
+
+
+def gradient_norms(model: nn.Module) -> dict[str, float]:
+    """Return the gradient norm of each layer that has gradients, by its name."""
+    norms: dict[str, float] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            layer = name.rpartition(".")[0]
+            norms[layer] = math.hypot(norms.get(layer, 0.0), float(parameter.grad.norm()))
+    return norms
 
 
 def trivial_loss(network: Network, split: Split) -> float:

@@ -30,9 +30,9 @@ from nnzoo import file_io
 from nnzoo.errors import CheckpointError, DamagedError, shell_word
 
 FORMAT = 1
-_SEAL = re.compile(rb"nnzoo format ([0-9]{4}) sha256 ([0-9a-f]{64})")
-_SEAL_SIZE = 13 + 4 + 8 + 64
-_FOREIGN = (".pth", ".ckpt", ".h5", ".keras", ".onnx", ".safetensors")
+_FOOTER = re.compile(rb"nnzoo format ([0-9]{4}) sha256 ([0-9a-f]{64})")
+_FOOTER_SIZE = 13 + 4 + 8 + 64
+_OTHER_SUFFIXES = (".pth", ".ckpt", ".h5", ".keras", ".onnx", ".safetensors")
 _DIGITS = 64
 _END = b"PK\x05\x06"  # opens the last record of a zip archive, 22 bytes and the comment
 _END_SIZE = 22
@@ -60,25 +60,25 @@ def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> No
     content: dict, list, tuple, tensors and plain values; keep: where the old one lives on. Raises
     CheckpointError (no space, no permission, too many values); the old file is then untouched.
     """
-    content = plain({"format": FORMAT, **content})
+    content = to_plain({"format": FORMAT, **content})
     # In memory first: torch's own writer hides why a disk refuses.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    file_io.write(path, seal(buffer), keep)
+    file_io.write(path, append_checksum(buffer), keep)
 
 
-def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+def to_plain(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint as it is saved: without what `state_dict` adds to a dict, tensors
     on the CPU and of their own storage. Raises CheckpointError for what `load` would refuse."""
-    result: dict[str, Any] = _plain(content, {})
+    result: dict[str, Any] = _to_plain(content, {})
     try:
         _check_values(result)
-    except _Foreign as error:
+    except UnexpectedContent as error:
         raise CheckpointError(f"this cannot be saved: {error}") from None
     return result
 
 
-def _plain(value: Any, made: dict[Any, Tensor]) -> Any:
+def _to_plain(value: Any, made: dict[Any, Tensor]) -> Any:
     """made: what has become of tensors; the same one, which a file holds once, is copied once."""
     if isinstance(value, Tensor):
         place = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
@@ -88,13 +88,13 @@ def _plain(value: Any, made: dict[Any, Tensor]) -> Any:
             made[place] = tensor if whole else tensor.clone()
         return made[place]
     if isinstance(value, Mapping):
-        return {key: _plain(item, made) for key, item in value.items()}
+        return {key: _to_plain(item, made) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_plain(item, made) for item in value)
+        return type(value)(_to_plain(item, made) for item in value)
     return value
 
 
-def seal(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
+def append_checksum(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
     """A zip archive without a comment, with a seal as its comment; a buffer is sealed in place, since
     every copy of a checkpoint is memory that training could have."""
     buffer = io.BytesIO(archive) if isinstance(archive, bytes) else archive
@@ -102,7 +102,7 @@ def seal(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
     with buffer.getbuffer() as content:
         assert content[-_END_SIZE:][: len(_END)] == _END
     buffer.seek(size - 2)
-    buffer.write(_SEAL_SIZE.to_bytes(2, "little"))
+    buffer.write(_FOOTER_SIZE.to_bytes(2, "little"))
     buffer.write(b"nnzoo format %04d sha256 " % version)
     digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
     buffer.write(digest.encode())
@@ -116,7 +116,7 @@ def load(path: Path) -> dict[str, Any]:
     file, no permission, a newer format).
     """
     data = _read(path)
-    _check_seal(data, path)
+    _check_checksum(data, path)
     try:
         _check_archive(data)
         with warnings.catch_warnings():
@@ -124,9 +124,9 @@ def load(path: Path) -> dict[str, Any]:
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         _check_values(content, len(data))
         if type(content) is not dict:
-            raise _Foreign("it holds no dictionary")
+            raise UnexpectedContent("it holds no dictionary")
     except Exception as error:  # what torch raises at foreign bytes is written nowhere
-        reason = error if isinstance(error, _Foreign) else "torch cannot read it"
+        reason = error if isinstance(error, UnexpectedContent) else "torch cannot read it"
         raise DamagedError(f"{path} is not a checkpoint of nnzoo: {reason}") from None
     return content
 
@@ -150,14 +150,14 @@ def _read(path: Path) -> bytes:
         raise kind(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _check_seal(data: bytes, path: Path) -> None:
-    found = _SEAL.fullmatch(data[-_SEAL_SIZE:])
+def _check_checksum(data: bytes, path: Path) -> None:
+    found = _FOOTER.fullmatch(data[-_FOOTER_SIZE:])
     if found is None:
         if path.suffix in (".yaml", ".yml"):
             raise CheckpointError(
                 f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}"
             )
-        if path.suffix in _FOREIGN:
+        if path.suffix in _OTHER_SUFFIXES:
             raise CheckpointError(
                 f"{path} is not a checkpoint of nnzoo, which loads none of other programs (torch.save, "
                 "Keras, ONNX); train the network here, or give a run folder or its best.pt"
@@ -175,7 +175,7 @@ def _check_seal(data: bytes, path: Path) -> None:
         )
 
 
-class _Foreign(Exception):
+class UnexpectedContent(Exception):
     """What a checkpoint holds that `save` never writes."""
 
 
@@ -184,22 +184,24 @@ def _check_archive(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type or entry.flag_bits & 1 for entry in entries):
-            raise _Foreign("it is compressed")
+            raise UnexpectedContent("it is compressed")
         names = {entry.filename.lower() for entry in entries}
         if len(names) < len(entries) or sum(entry.file_size for entry in entries) > len(data):
-            raise _Foreign("its entries overlap")
+            raise UnexpectedContent("its entries overlap")
         pickles = [entry for entry in entries if entry.filename.lower().endswith(".pkl")]
         if len(pickles) != 1:
-            raise _Foreign("it has no list of its content")
+            raise UnexpectedContent("it has no list of its content")
         opcodes = pickletools.genops(archive.read(pickles[0]))
         for count, (opcode, argument, _) in enumerate(opcodes):
             if count > MAX_OPCODES:
-                raise _Foreign(f"it holds more than {MAX_VALUES:,} values")
+                raise UnexpectedContent(f"it holds more than {MAX_VALUES:,} values")
             if opcode.name not in _OPCODES:
-                raise _Foreign(f"it holds more than tensors and plain values ({opcode.name})")
+                raise UnexpectedContent(
+                    f"it holds more than tensors and plain values ({opcode.name})"
+                )
             if opcode.name == "GLOBAL" and argument not in _GLOBALS:
                 name = str(argument)[:80].replace(" ", ".")
-                raise _Foreign(f"it names {name}, which is never run")
+                raise UnexpectedContent(f"it names {name}, which is never run")
 
 
 def _check_values(content: Any, size: float = math.inf) -> None:
@@ -217,14 +219,14 @@ def _check_values(content: Any, size: float = math.inf) -> None:
                 stored = value.untyped_storage().nbytes()
                 own = value.is_contiguous() and stored == value.numel() * value.itemsize
                 if not own or stored > size:
-                    raise _Foreign("a tensor is not stored as one block")
+                    raise UnexpectedContent("a tensor is not stored as one block")
             elif type(value) is int and not -(2**63) <= value < 2**63:
-                raise _Foreign("a number is too large")
+                raise UnexpectedContent("a number is too large")
             elif value is not None and type(value) not in (bool, int, float, str):
-                raise _Foreign(f"it holds a {type(value).__name__}")
+                raise UnexpectedContent(f"it holds a {type(value).__name__}")
             if count + len(below) > MAX_VALUES:
-                raise _Foreign(f"it holds more than {MAX_VALUES:,} values")
+                raise UnexpectedContent(f"it holds more than {MAX_VALUES:,} values")
         count += len(below)
         level = below
     if level:
-        raise _Foreign(f"it is deeper than {MAX_DEPTH} levels")
+        raise UnexpectedContent(f"it is deeper than {MAX_DEPTH} levels")

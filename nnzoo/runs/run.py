@@ -1,4 +1,4 @@
-"""A run: its network, data and trainer over its folder; started, gone on with, or complete."""
+"""A run: its folder, network, data and trainer; new, resumed or complete."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Run:
     """The epoch whose weights best.pt holds; -1 where this process has not written it."""
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
-        """The metrics of the best weights on a split, in the form of `nnzoo eval --json`."""
+        """Evaluate the best weights on a split, in the form of `nnzoo eval --json`; None if there is no such split."""
         if split not in self.dataset.splits:
             return None
         if not self.trainer.best_weights:
@@ -81,11 +81,13 @@ class Run:
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
     def best(self) -> dict[str, Any]:
-        """Which epoch is the best so far, by what, and its value."""
+        """Return the best epoch so far, the metric that decided it, and its value."""
         trainer = self.trainer
         return {
-            "epoch": trainer.best_epoch, "monitor": trainer.monitor, "value": trainer.best_value,
-        }  # fmt: skip
+            "epoch": trainer.state.best_epoch,
+            "monitor": trainer.monitor.name,
+            "value": trainer.state.best_value,
+        }
 
     def write_result(
         self, status: Literal["complete", "diverged"], test: dict[str, Any] | None = None
@@ -94,163 +96,243 @@ class Run:
         numbers = {
             name: value for name, value in (test or {}).items() if type(value) in (int, float)
         }
-        trainer = self.trainer
+        state = self.trainer.state
         self.folder.write_result(
             {
                 "state": status,
-                "epoch": trainer.epoch,
-                "step": trainer.step,
+                "epoch": state.epoch,
+                "step": state.step,
                 "best": self.best(),
                 "test": numbers,
             }
         )
 
     def finish(self) -> dict[str, Any] | None:
-        """The test metrics of a run that is complete, which its folder then tells too."""
+        """Evaluate a complete run on the test rows; its result.json then holds the metrics too."""
         result = self.result()
         if self.trainer.processes.is_main_process:
             self.write_result("complete", result)
         return result
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is opened. out: the parent of its folder. resume: "auto" if the folder holds it, "must"
+    or "never". fresh: move an existing run away. write: False leaves the folder unchanged (a dry
+    run); training must not follow.
+    """
+
+    out: Path
+    device: torch.device
+    resume: Resume = "auto"
+    fresh: bool = False
+    write: bool = True
+
+
 @locates_errors
 def open_run(
     config: RunConfig,
-    out: Path,
-    device: torch.device,
-    resume: Resume = "auto",
-    fresh: bool = False,
-    write: bool = True,
+    options: RunOptions,
     processes: SingleProcess = SINGLE,
     share_with: Run | None = None,
 ) -> Run:
-    """Open a run's folder and resume what it holds, or begin; without `write` the folder is neither
-    read nor changed, unless it must be resumed, and training may not follow. Of several processes the one that leads looks and
-    writes, and tells the others. share_with: a run of the same data and configuration but for its seed and
-    name, with which it shares what it can.
+    """Open a run's folder, and resume the run that it holds or start a new one.
 
-    Raises CheckpointError or UsageError where the folder holds another run or, by `resume`, must
-    or must not hold one; ConfigError and DataError where the parts do not fit together.
+    The main rank reads and writes, then broadcasts. share_with: a run that differs only in seed and name, whose
+    data and preprocessing are shared. Raises CheckpointError or UsageError if the folder holds
+    another run or, by `options.resume`, must or must not hold one; ConfigError and DataError if
+    config and data do not fit together.
     """
-    folder = Folder(out / config.name)
-    notes = [] if share_with else [*config.notes]
-    asked = config.train.kernels
-    if isinstance(processes, ProcessGroup):
-        _same_everywhere(config, device, processes)
-    if fresh and processes.all_reduce_max(_begun_by_this_launch(folder)):
-        fresh = False
-        notes.append("--fresh: torchrun has started this run, and starts it again: going on")
-    if not fresh:
-        processes.elect_main(lambda: _position(folder, config))
-    if write:
-        notes += processes.broadcast_object(
-            lambda: folder.finish_archive(file_lock(folder.path / ".lock"))
-        )
-    resuming = processes.broadcast_object(lambda: _goes_on(folder, resume, fresh, write))
-    dataset = (
-        share_with.dataset
-        if share_with
-        else processes.local_main_first(lambda: read_dataset(config))
-    )
-    if processes.is_distributed and dataset.fingerprint() != processes.broadcast_object(
-        dataset.fingerprint
-    ):
-        raise DataError("the data are others than where the run folder lies; copy them from there")
-    content: dict[str, Any] = {}
-    lock = file_lock(folder.path / ".lock")
-    if resuming:
-        content, note = processes.broadcast_object(lambda: load_for_resume(folder, lock, write))
-        notes += [note] if note else []
-        network = network_from_checkpoint(content, str(folder.last), device)
-        auto = config.train.threads == "auto"
-        config = inherit_auto_values(config, network.config)
-        refuse_other_run(config, network, dataset, folder)
-        if auto and content.get("processes", 1) != processes.world_size:
-            # Other sums anyway, and other processors for each.
-            config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
-        network.config = config
-    else:
-        if share_with:
-            config = inherit_auto_values(config, share_with.network.config)
-            network = reseeded(share_with.network, config)
+    return _Opening(config, options, processes, share_with).open()
+
+
+class _Opening:
+    """The steps of `open_run`; collects notes for the user on its way."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        options: RunOptions,
+        processes: SingleProcess,
+        share_with: Run | None,
+    ) -> None:
+        self.config = config
+        self.options = options
+        self.processes = processes
+        self.share_with = share_with
+        self.folder = Folder(options.out / config.name)
+        self.lock = file_lock(self.folder.path / ".lock")
+        self.notes: list[str] = [] if share_with else [*config.notes]
+        self.content: dict[str, Any] = {}
+        """The checkpoint to resume from; empty for a new run."""
+        self.damage_note = ""
+
+    def open(self) -> Run:
+        options, processes = self.options, self.processes
+        if isinstance(processes, ProcessGroup):
+            _check_same_config(self.config, options.device, processes)
+        resuming = self._decide_resume()
+        dataset = self._read_dataset()
+        asked_kernels = self.config.train.kernels
+        network = self._resume_network(dataset) if resuming else self._new_network(dataset)
+        processes.broadcast(list(network.state_dict().values()))
+        if self.share_with:
+            splits = self.share_with.trainer.splits
         else:
-            network = build_network(
-                config, dataset, device
-            )  # may refuse: nothing is touched before
-        checkpoint.plain(network.state())  # likewise
-        if write:
-            notes += processes.broadcast_object(lambda: _take_new_folder(folder, lock, fresh))
-        else:
-            processes.broadcast_object(folder.check_writable)
-        notes += [] if share_with else run_notes.new_run(network)
-    processes.broadcast(list(network.state_dict().values()))
-    step_seconds: float | None = None
-    if share_with:
-        splits = share_with.trainer.splits
-    else:
-        splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
-    if not (resuming or share_with) or config.train.threads == "auto":
-        chosen, step_seconds, note = processes.broadcast_object(
-            lambda: _resolved(config, network, splits, processes.world_size)
-        )
-        notes += [note] if note else []
-        if not resuming:
-            notes += run_notes.exact_statistics(config, chosen, len(splits["train"]))
-        config = replace(config, train=config.train.model_copy(update=chosen))
-        network.config = config
-    network.configure(config.train)
-    if config.train.kernels == "native" and not build.available():
-        notes.append(
-            f"this run's layers were native, and here are none ({build.unavailable_reason()}): torch's continue "
-            "it, and the last digits will differ"
-        )
-    elif (
-        asked == "auto" and not (resuming or share_with) and device.type == "cpu"
-        and network.native_layers() and build.unavailable_reason()
-    ):  # fmt: skip
-        notes.append(
-            f"native layers are off ({build.unavailable_reason()}): torch's take up to 5 times as long"
-        )
-    if config.train.precision == "bf16" and device.type == "cuda":
-        notes += run_notes.precision(network)
-    use_threads(config.train)
-    notes += thread_note(config.train)
-    if isinstance(processes, ProcessGroup):
-        convert_sync_layers(network.model, processes)
-    trainer = Trainer(config, network, splits, processes)
-    trainer.timed_step = step_seconds
-    state: State = "new"
-    if resuming:
-        trainer.load(content["trainer"], content.get("best_model"), str(folder.last))
-        state = "complete" if trainer.finished else "resumed"
-        if state == "resumed":
-            notes += run_notes.schedule(content["config"], trainer)
-            notes += run_notes.device(content.get("device"), device)
-    run = Run(folder, network, dataset, trainer, state, notes, lock)
-    if write and processes.is_main_process:
-        if resuming and note:
-            folder.archive_damaged()
-        if state != "complete":
-            file_io.remove(folder.result)
-            damaged = folder.truncate_metrics(trainer.epoch)
-            notes += [damaged] if damaged else []
-            recorded = run_notes.environment(network, processes.world_size)
-            folder.write_config(config, recorded | {"data_notes": recorded_notes(dataset.notes)})
+            splits = {name: network.prepare(split) for name, split in dataset.splits.items()}
+        step_seconds = self._resolve_auto_values(network, splits)
+        network.configure(self.config.train)
+        self._add_kernel_notes(network, asked_kernels)
+        use_threads(self.config.train)
+        self.notes += thread_note(self.config.train)
+        if isinstance(processes, ProcessGroup):
+            convert_sync_layers(network.model, processes)
+        trainer = Trainer(self.config, network, splits, processes)
+        trainer.benchmarked_step = step_seconds
+        run = Run(self.folder, network, dataset, trainer, "new", self.notes, self.lock)
         if resuming:
+            self._load_trainer(run)
+        if options.write:
+            if processes.is_main_process:
+                self._write_start(run)
+            self.notes.append(run_notes.how_it_starts(self.folder, trainer, run.state))
+        return run
+
+    def _decide_resume(self) -> bool:
+        """Elect the main rank, finish what a crash left, and return whether the run is resumed."""
+        processes, options, folder = self.processes, self.options, self.folder
+        fresh = options.fresh
+        if fresh and processes.all_reduce_max(_started_by_this_launch(folder)):
+            fresh = False
+            self.options = replace(options, fresh=False)
+            self.notes.append("--fresh: torchrun has restarted this run, which is resumed")
+        if not fresh:
+            processes.elect_main(lambda: _steps_in_folder(folder, self.config))
+        if options.write:
+            self.notes += processes.broadcast_object(lambda: folder.finish_archive(self.lock))
+        return processes.broadcast_object(lambda: _is_resumed(folder, self.options))
+
+    def _read_dataset(self) -> Dataset:
+        if self.share_with:
+            return self.share_with.dataset
+        processes = self.processes
+        dataset = processes.local_main_first(lambda: read_dataset(self.config))
+        if processes.is_distributed:
+            fingerprint = processes.broadcast_object(dataset.fingerprint)
+            if dataset.fingerprint() != fingerprint:
+                raise DataError(
+                    "these data differ from those on the machine with the run folder; copy them from there"
+                )
+        return dataset
+
+    def _resume_network(self, dataset: Dataset) -> Network:
+        folder, options = self.folder, self.options
+        self.content, self.damage_note = self.processes.broadcast_object(
+            lambda: load_for_resume(folder, self.lock, options.write)
+        )
+        self.notes += [self.damage_note] if self.damage_note else []
+        network = network_from_checkpoint(self.content, str(folder.last), options.device)
+        config = inherit_auto_values(self.config, network.config)
+        refuse_other_run(config, network, dataset, folder)
+        processes = self.content.get("processes", 1)
+        if self.config.train.threads == "auto" and processes != self.processes.world_size:
+            # Sums are rounded otherwise in any case, and each process has other processors.
+            config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
+        self.config = network.config = config
+        return network
+
+    def _new_network(self, dataset: Dataset) -> Network:
+        """Build the network, and lock the folder if that succeeds."""
+        folder, options = self.folder, self.options
+        if self.share_with:
+            self.config = inherit_auto_values(self.config, self.share_with.network.config)
+            network = reseeded(self.share_with.network, self.config)
+        else:
+            network = build_network(self.config, dataset, options.device)
+        checkpoint.to_plain(network.state())  # raises if it could not be saved
+        if options.write:
+            self.notes += self.processes.broadcast_object(
+                lambda: _take_new_folder(folder, self.lock, options.fresh)
+            )
+        else:
+            self.processes.broadcast_object(folder.check_writable)
+        self.notes += [] if self.share_with else run_notes.new_run(network)
+        return network
+
+    def _resolve_auto_values(self, network: Network, splits: dict[str, Split]) -> float | None:
+        """Choose what is "auto" in the config; returns the seconds of a step if they were measured."""
+        is_known = bool(self.content or self.share_with)
+        if is_known and self.config.train.threads != "auto":
+            return None
+        values, step_seconds, note = self.processes.broadcast_object(
+            lambda: _resolved(self.config, network, splits, self.processes.world_size)
+        )
+        self.notes += [note] if note else []
+        if not self.content:
+            rows = len(splits["train"])
+            self.notes += run_notes.exact_statistics(self.config, values, rows)
+        self.config = replace(self.config, train=self.config.train.model_copy(update=values))
+        network.config = self.config
+        return step_seconds
+
+    def _add_kernel_notes(self, network: Network, asked: str) -> None:
+        """Note where the layers' implementation or precision is not what a user may expect."""
+        options, missing = self.config.train, build.unavailable_reason()
+        is_new = not (self.content or self.share_with)
+        if options.kernels == "native" and not build.available():
+            self.notes.append(
+                f"this run's layers were native, and here are none ({missing}): torch's continue "
+                "it, and the last digits will differ"
+            )
+        elif (
+            is_new
+            and asked == "auto"
+            and network.device.type == "cpu"
+            and network.native_layers()
+            and missing
+        ):
+            self.notes.append(
+                f"native layers are off ({missing}): torch's take up to 5 times as long"
+            )
+        if options.precision == "bf16" and network.device.type == "cuda":
+            self.notes += run_notes.precision(network)
+
+    def _load_trainer(self, run: Run) -> None:
+        content, trainer = self.content, run.trainer
+        best_weights = content.get("best_model")
+        trainer.load_state_dict(content["trainer"], best_weights, str(self.folder.last))
+        run.state = "complete" if trainer.finished else "resumed"
+        if run.state == "resumed":
+            self.notes += run_notes.schedule(content["config"], trainer)
+            self.notes += run_notes.device(content.get("device"), run.network.device)
+
+    def _write_start(self, run: Run) -> None:
+        """Bring the folder's files to the state of the run."""
+        folder, processes = self.folder, self.processes.world_size
+        if self.damage_note:
+            folder.archive_damaged()
+        if run.state != "complete":
+            file_io.remove(folder.result)
+            damaged = folder.truncate_metrics(run.trainer.state.epoch)
+            self.notes += [damaged] if damaged else []
+            recorded = run_notes.environment(run.network, processes)
+            data_notes = recorded_notes(run.dataset.notes)
+            folder.write_config(self.config, recorded | {"data_notes": data_notes})
+        if self.content:
             save_best(run)
-    if write:
-        notes.append(run_notes.how_it_starts(folder, trainer, state))
-    return run
 
 
-def _same_everywhere(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
-    """Raise where another process was started with another configuration, or cannot take part."""
+def _check_same_config(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
+    """Raise UsageError if this process was started with another config than the main rank."""
     if config.train.compile is True:
         raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
-    own = {key: str(value) for key, value in (*config.flat().items(), ("--device", device.type))
-           if not key.startswith(tuple(f"data.{each}" for each in PATH_KEYS))}  # fmt: skip
-    theirs = processes.broadcast_object(lambda: own)
-    differing = [key for key in dict.fromkeys([*theirs, *own]) if theirs.get(key) != own.get(key)]
+    ignored = tuple(f"data.{key}" for key in PATH_KEYS)
+    values = {
+        key: str(value) for key, value in config.flat().items() if not key.startswith(ignored)
+    }
+    values["--device"] = device.type
+    main = processes.broadcast_object(lambda: values)
+    differing = [key for key in dict.fromkeys([*main, *values]) if main.get(key) != values.get(key)]
     if differing:
         raise UsageError(
             f"another configuration than in rank {processes.main_rank}: {', '.join(differing)}; start the "
@@ -258,28 +340,29 @@ def _same_everywhere(config: RunConfig, device: torch.device, processes: SingleP
         )
 
 
-def _begun_by_this_launch(folder: Folder) -> bool:
-    """Whether torchrun starts anew what it has begun; where it has no name by its own count."""
-    name = torchrun_id()
-    return (
-        name is not None and (name != "none" or restart_count() > 0) and folder.was_started_by(name)
-    )
+def _started_by_this_launch(folder: Folder) -> bool:
+    """Whether this launch of torchrun, before a restart, has trained in the folder."""
+    launch = torchrun_id()  # "none" without a name: then its count of restarts decides
+    if launch is None or (launch == "none" and not restart_count()):
+        return False
+    return folder.was_started_by(launch)
 
 
-def _position(folder: Folder, config: RunConfig) -> int:
-    """How many steps this machine's folder has of this run; -1 where it has none of it."""
+def _steps_in_folder(folder: Folder, config: RunConfig) -> int:
+    """Return how many steps of this run the folder on this machine holds; -1 if it does not hold it."""
     try:
         content, _ = folder.load()
         stored = from_dict(content["config"], str(folder.last))
-        other = config_diff(stored, inherit_auto_values(config, stored))
-        return -1 if other else int(content["trainer"]["position"]["step"])
+        is_other = config_diff(stored, inherit_auto_values(config, stored))
+        return -1 if is_other else int(content["trainer"]["position"]["step"])
     except (NnzooError, LookupError, TypeError, ValueError):
-        return -1  # the one that leads will say why, if it is this one
+        return -1  # reported by the main rank, if this is it
 
 
-def _goes_on(folder: Folder, resume: Resume, fresh: bool, write: bool) -> bool:
-    """Whether the folder holds a run to go on from; raises CheckpointError where it may not."""
-    resuming = folder.holds_run and not fresh and (write or resume == "must")
+def _is_resumed(folder: Folder, options: RunOptions) -> bool:
+    """Whether the folder holds a run to resume; raises CheckpointError if that contradicts --resume."""
+    resume = options.resume
+    resuming = folder.holds_run and not options.fresh and (options.write or resume == "must")
     if resume == "must" and not resuming:
         raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
     if resume == "never" and resuming:
@@ -291,7 +374,7 @@ def _goes_on(folder: Folder, resume: Resume, fresh: bool, write: bool) -> bool:
 
 
 def load_for_resume(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
-    """The newest checkpoint of a folder, locked if it is written to, and a note as `load` gives it."""
+    """Load the newest checkpoint, with the folder locked if it is to be written; see `RunDir.load`."""
     if write:
         folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
     content, note = folder.load()
@@ -306,8 +389,7 @@ def load_for_resume(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[s
 def _resolved(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int
 ) -> tuple[dict[str, Any], float | None, str]:
-    """What is chosen for the keys that may be 'auto', the seconds of a step where they were timed, and a
-    note."""
+    """Return the values of keys that may be "auto", the seconds of a step if measured, and a note."""
     resolved = resolve(config, network, splits, processes)
     keys = {"precision", "threads", "kernels", "compile", "norm_statistics"}
     values = resolved.config.train.model_dump(include=keys)
@@ -315,13 +397,13 @@ def _resolved(
 
 
 def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
-    """Lock the folder of a new run; with `fresh` an old one is set aside, unless it is in use."""
+    """Lock the folder of a new run; with `fresh` an existing run is moved away first. Returns notes."""
     notes = []
     if fresh and not folder.is_empty:
-        old = file_lock(folder.path / ".lock")
-        folder.acquire(old)
+        old_lock = file_lock(folder.path / ".lock")
+        folder.acquire(old_lock)
         notes.append(f"the old run was moved to {folder.archive()}")
-        old.release()
+        old_lock.release()
     folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
     if folder.holds_run:
         raise CheckpointError(

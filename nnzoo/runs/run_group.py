@@ -1,16 +1,15 @@
-"""Several runs of one configuration, told as one: of other seeds, or each with another part of the data
-to validate on.
+"""A group of runs of one configuration with aggregated results: seeds, or folds of cross-validation.
 
-Each is an ordinary run in a folder of its own below the group's. Where they can, runs of other seeds
-train as one computation (`training.together`), else one after the other.
+Each member is an ordinary run in its own folder below the group's. Seeds are trained in one batch where that is
+supported (`training.ensemble_trainer`), everything else sequentially.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,15 +22,12 @@ from nnzoo.config.data_options import ValSplit
 from nnzoo.config.formatting import to_json
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
-from nnzoo.runs import run
-from nnzoo.runs.run import Resume, Run
+from nnzoo.runs.run import Resume, Run, RunOptions, open_run
 from nnzoo.runs.run_dir import Folder
 from nnzoo.runs.run_index import SUMMARY, members_of
-from nnzoo.runs.train import SaveSchedule, diverged, save, train
-from nnzoo.training import ensemble_trainer
+from nnzoo.runs.train import train_runs
 from nnzoo.training.autotune import ensemble_threads
-from nnzoo.training.ensemble_trainer import Event
-from nnzoo.training.trainer import EpochEnd
+from nnzoo.training.ensemble_trainer import Event, unsupported_reason
 
 Kind = Literal["seed", "fold"]
 State = Literal["waiting", "complete", "diverged", "interrupted"]
@@ -106,117 +102,67 @@ class Group:
                 "start over (the old folders are kept)"
             )
         # Of the group: members that had not begun begin now.
-        how: Resume = "auto" if resume == "must" else resume
+        options = RunOptions(self.path, device, "auto" if resume == "must" else resume, fresh)
         try:
-            first = self._open(0, device, how, fresh, None)
-            # Whoever lists runs learns from it which ones belong to the group.
+            first = self._open(0, options, None)
+            # The summary says which runs belong to the group.
             names = [member.folder.path.name for member in self.members]
             if members_of(self.path) != names:
                 self.write_summary()
             yield {0: MemberOpened(first)}
             share_with = first if self.kind == "seed" else None
-            self.sequential_reason = self.sequential_reason or ensemble_trainer.unsupported_reason(
-                [first.trainer]
-            )
+            self.sequential_reason = self.sequential_reason or unsupported_reason([first.trainer])
             if not self.sequential_reason:
                 for i in range(1, len(self.members)):
-                    yield {i: MemberOpened(self._open(i, device, how, fresh, share_with))}
+                    yield {i: MemberOpened(self._open(i, options, share_with))}
                 trainers = [member.run.trainer for member in self.members if member.run]
-                self.sequential_reason = ensemble_trainer.unsupported_reason(trainers)
+                self.sequential_reason = unsupported_reason(trainers)
             if not self.sequential_reason:
-                yield from self._train_together(stop)
+                yield from self._train(range(len(self.members)), stop)
                 return
             for i, member in enumerate(self.members):
                 if member.run is None:
-                    yield {i: MemberOpened(self._open(i, device, how, fresh, share_with))}
-                for event in self._train_member(member, stop):
-                    yield {i: event}
-                self._finish(member)
+                    yield {i: MemberOpened(self._open(i, options, share_with))}
+                yield from self._train([i], stop)
                 if member.state == "interrupted":
                     return
         finally:
             for member in self.members:
                 self._close(member)
 
-    def _open(
-        self, i: int, device: torch.device, resume: Resume, fresh: bool, share_with: Run | None
-    ) -> Run:
+    def _open(self, i: int, options: RunOptions, share_with: Run | None) -> Run:
         member = self.members[i]
-        member.run = run.open_run(
-            member.config, self.path, device, resume, fresh, share_with=share_with
-        )
+        member.run = open_run(member.config, options, share_with=share_with)
         return member.run
 
-    def _train_member(self, member: Member, stop: Callable[[], bool]) -> Iterator[Event]:
-        assert member.run is not None
-        use_threads(member.run.network.config.train)
-        try:
-            yield from train(member.run, stop)
-        except DivergedError as error:
-            member.state, member.error = "diverged", str(error)
-            yield error
-
-    def _train_together(
-        self, stop: Callable[[], bool]
+    def _train(
+        self, indices: Sequence[int], stop: Callable[[], bool]
     ) -> Iterator[dict[int, Event | MemberOpened]]:
-        """`run.train` for all members at once, saved at the same moments."""
-        runs = [member.run for member in self.members if member.run]
-        # What was resolved is what one network takes best.
-        options = self.members[0].config.train
-        if options.threads == "auto":
-            active = [each.trainer for each in runs if not each.trainer.finished]
+        """Train some members, which are open, as one computation."""
+        runs = [run for i in indices if (run := self.members[i].run)]
+        options = runs[0].network.config.train
+        if len(runs) > 1 and self.members[0].config.train.threads == "auto":
+            # The stored value is the best for one network.
+            active = [run.trainer for run in runs if not run.trainer.finished]
             count = ensemble_threads(active) if len(active) > 1 else 1
             options = options.model_copy(update={"threads": count})
         use_threads(options)
-        clock = SaveSchedule(runs[0].trainer.config.train.save_every, runs[0].trainer)
-        clock.cost *= len(runs)
-        unsaved: set[int] = set()
-        gone: set[int] = set()
-        for happened in ensemble_trainer.events([each.trainer for each in runs], gone):
-            told: dict[int, Event | MemberOpened] = {**happened}
-            for i, event in happened.items():
-                if isinstance(event, DivergedError):
-                    told[i] = self._lost(i, event)
-                    gone.add(i)
-                elif isinstance(event, EpochEnd):
-                    runs[i].folder.append_metrics(event.row)
-            unsaved = (unsaved | happened.keys()) - gone
-            due, stopping, started = clock.due(), stop(), time.monotonic()
-            for i in sorted(unsaved):
-                if due or stopping or runs[i].trainer.finished:
-                    unsaved.discard(i)
-                    try:
-                        save(runs[i])
-                    except DivergedError as error:
-                        told[i] = self._lost(i, error)
-                        gone.add(i)
-            if due:
-                clock.saved(time.monotonic() - started)
-            try:
-                yield told
-            except GeneratorExit:  # nobody is left to show the events to
-                for i in sorted(unsaved):
-                    save(runs[i])
-                raise
-            if stopping:
-                break
-        for member in self.members:
-            self._finish(member)
-
-    def _lost(self, i: int, error: DivergedError) -> DivergedError:
-        """A member's training has diverged: what is known of it."""
-        member = self.members[i]
-        assert member.run is not None
-        error = diverged(member.run, error)
-        member.state, member.error = "diverged", str(error)
-        return error
+        with closing(train_runs(runs, stop)) as source:
+            for outcome in source:
+                events = {indices[k]: event for k, event in outcome.items()}
+                for i, event in events.items():
+                    if isinstance(event, DivergedError):
+                        self.members[i].state, self.members[i].error = "diverged", str(event)
+                yield {**events}
+        for i in indices:
+            self._finish(self.members[i])
 
     def _finish(self, member: Member) -> None:
         """Take the results of a member that is complete, and close its run."""
         assert member.run is not None
         trainer = member.run.trainer
-        member.best, member.epochs = member.run.best(), trainer.epoch
-        rows = [row for row in member.folder.rows() if row["epoch"] == trainer.best_epoch]
+        member.best, member.epochs = member.run.best(), trainer.state.epoch
+        rows = [row for row in member.folder.rows() if row["epoch"] == trainer.state.best_epoch]
         member.val = {
             name.removeprefix("val_"): value
             for row in rows for name, value in row.items() if name.startswith("val_")

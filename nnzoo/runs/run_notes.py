@@ -60,7 +60,7 @@ def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
         return []
     return [
         f"train.epochs was {before['train']['epochs']}: the {schedule.name} schedule now runs over "
-        f"{epochs} epochs, and the learning rate continues at {trainer.lr_at(trainer.step):.3g}"
+        f"{epochs} epochs, and the learning rate continues at {trainer.lr_at(trainer.state.step):.3g}"
     ]
 
 
@@ -90,23 +90,23 @@ def how_it_starts(folder: Folder, trainer: Trainer, state: str) -> str:
         return f"no checkpoint in {folder.path}: starting new"
     if state == "resumed":
         inside = (
-            f", step {trainer.step_in_epoch + 1} of {len(trainer.step_sizes)}"
-            if 0 < trainer.step_in_epoch < len(trainer.step_sizes)
+            f", step {trainer.state.step_in_epoch + 1} of {len(trainer.step_sizes)}"
+            if 0 < trainer.state.step_in_epoch < len(trainer.step_sizes)
             else ""
         )
-        return f"resumed {folder.path} at epoch {trainer.epoch + 1} of {epochs}{inside}"
-    if trainer.epoch < epochs:
+        return f"resumed {folder.path} at epoch {trainer.state.epoch + 1} of {epochs}{inside}"
+    if trainer.state.epoch < epochs:
         return (
-            f"{folder.path} is complete: stopped early after epoch {trainer.epoch} of {epochs}; raise "
+            f"{folder.path} is complete: stopped early after epoch {trainer.state.epoch} of {epochs}; raise "
             "train.early_stopping.patience to resume it, or --fresh to start over"
         )
-    if trainer.epoch > epochs:
+    if trainer.state.epoch > epochs:
         return (
-            f"{folder.path} is complete: it has {trainer.epoch} epochs, more than the {epochs} asked "
+            f"{folder.path} is complete: it has {trainer.state.epoch} epochs, more than the {epochs} asked "
             "for; --fresh starts over"
         )
     return (
-        f"{folder.path} is complete: {trainer.epoch} of {epochs} epochs; raise train.epochs to "
+        f"{folder.path} is complete: {trainer.state.epoch} of {epochs} epochs; raise train.epochs to "
         "resume it, or --fresh to start over"
     )
 

@@ -1,68 +1,103 @@
-"""Training of an open run: checkpoints on schedule, a line of metrics per epoch, a result at the end."""
+"""Training of open runs: checkpoints on schedule, a line of metrics per epoch, a result at the end."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nnzoo.config.options import parse_duration
 from nnzoo.device import device_label
 from nnzoo.errors import CheckpointError, DivergedError, PeerFailedError
 from nnzoo.runs import checkpoint
+from nnzoo.training.ensemble_trainer import Event, lockstep
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 if TYPE_CHECKING:
     from nnzoo.runs.run import Run
 
-# Seconds, against the start of a process.
+# Seconds of a save that are negligible compared with the start of a process.
 CHEAP = 0.05
 
 
-def train(
-    run: Run, stop: Callable[[], bool] = lambda: False
-) -> Generator[StepEnd | EpochEnd, None, None]:
-    """Train to the end, saving by `train.save_every`, and yield the trainer's events.
+def _never() -> bool:
+    return False
 
-    stop: asked after each step; when it answers True the run is saved and the iteration ends. So it
-    is where the caller closes the iterator. Of several processes the one that leads writes, and all
-    stop after the same step.
-    Raises DivergedError, which names the checkpoint that is left, and CheckpointError.
+
+def train_runs(
+    runs: Sequence[Run], stop: Callable[[], bool] = _never
+) -> Generator[dict[int, Event], None, None]:
+    """Train runs to their end and yield their events by index; several step as one computation.
+
+    They are saved by `train.save_every`, at their end, when the iterator is closed, and when `stop`,
+    which is called after each step, returns True: then the iteration ends. A run that diverges ends
+    with a DivergedError as its event. Of several processes the main one writes, and all stop after the same step.
+    Raises CheckpointError.
     """
-    trainer = run.trainer
-    leads = trainer.processes.is_main_process
-    clock = SaveSchedule(trainer.config.train.save_every, trainer)
-    due = False
+    processes = runs[0].trainer.processes
+    schedule = SaveSchedule([run.trainer for run in runs])
+    unsaved: set[int] = set()
+    diverged: set[int] = set()
     try:
-        for event in trainer.events():
-            if isinstance(event, EpochEnd) and leads:
-                run.folder.append_metrics(event.row)
-            due = trainer.finished or clock.due()
-            if due and leads:
-                started = time.monotonic()
-                save(run)
-                clock.saved(time.monotonic() - started)
-            if trainer.finished and leads:
-                run.write_result("complete")
-            yield event
-            if trainer.processes.all_agree_to_stop(stop()):
-                if leads and not due:  # else previous.pt would become a copy of last.pt
-                    save(run)
+        for turn in lockstep([run.trainer for run in runs], diverged):
+            if turn.rows is None:
+                outcome = turn.ensemble.finish_epoch()
+            else:
+                outcome = turn.ensemble.train_step(turn.rows)
+            events = {i: outcome[k] for k, i in enumerate(turn.members) if i in turn.active}
+            unsaved |= events.keys()
+            if is_due := schedule.is_due():
+                with schedule.timed():
+                    _write(runs, events, unsaved)
+            else:
+                _write(runs, events, set())
+            diverged |= {i for i, event in events.items() if isinstance(event, DivergedError)}
+            unsaved = (
+                set() if is_due else {i for i in unsaved - diverged if not runs[i].trainer.finished}
+            )
+            yield events
+            if processes.all_agree_to_stop(stop()):
+                failed: dict[int, Event] = {}
+                _write(runs, failed, unsaved)
+                if failed:
+                    yield failed
                 return
-    except GeneratorExit:  # a `break` in a notebook, or nobody is left to show the events to
-        if leads and not due:
-            save(run)
+    except GeneratorExit:  # a `break` in a notebook, or events that cannot be shown any more
+        failed = {}
+        _write(runs, failed, unsaved)
+        for event in failed.values():
+            if isinstance(event, DivergedError):
+                raise event from None
         raise
-    except DivergedError as error:
-        if not leads:
-            raise PeerFailedError(error.exit_code) from None
-        raise diverged(run, error) from None
 
 
-def diverged(run: Run, error: DivergedError) -> DivergedError:
-    """The error that ended a run, with the checkpoint that is left; the run's folder tells it too."""
-    with suppress(CheckpointError):  # what went wrong first is what counts
+def _write(runs: Sequence[Run], events: dict[int, Event], due: set[int]) -> None:
+    """Write what a turn's events change in the run folders: metrics, results, and checkpoints of the runs
+    that are due or finished. A run whose weights cannot be saved gets a DivergedError as its event.
+    """
+    for i in sorted(events.keys() | due):
+        run, event = runs[i], events.get(i)
+        if not run.trainer.processes.is_main_process:
+            if isinstance(event, DivergedError):
+                raise PeerFailedError(event.exit_code)
+            continue
+        try:
+            if isinstance(event, DivergedError):
+                raise event
+            if isinstance(event, EpochEnd):
+                run.folder.append_metrics(event.row)
+            if i in due or run.trainer.finished:
+                save(run)
+            if run.trainer.finished:
+                run.write_result("complete")
+        except DivergedError as error:
+            events[i] = record_divergence(run, error)
+
+
+def record_divergence(run: Run, error: DivergedError) -> DivergedError:
+    """Write the result of a run that diverged; returns the error with the checkpoint that is left."""
+    with suppress(CheckpointError):  # the divergence is the more important message
         run.write_result("diverged")
     left = f"the last checkpoint, {run.folder.last}, is from before it"
     if not run.folder.last.exists():
@@ -70,20 +105,30 @@ def diverged(run: Run, error: DivergedError) -> DivergedError:
     return DivergedError(f"{error}\n{left}")
 
 
-def save(run: Run) -> None:
-    """Write last.pt, and then best.pt where there is a better one.
+def train(run: Run, stop: Callable[[], bool] = _never) -> Generator[StepEnd | EpochEnd, None, None]:
+    """`train_runs` for a single run: yields its events, and raises DivergedError."""
+    with closing(train_runs([run], stop)) as source:
+        for events in source:
+            if isinstance(event := events[0], DivergedError):
+                raise event
+            yield event
 
-    last.pt holds the best weights too: where a crash comes in between, `open_run` writes best.pt.
-    Raises CheckpointError, or DivergedError rather than to save weights that are no numbers.
+
+def save(run: Run) -> None:
+    """Write last.pt, and best.pt if there is a better one.
+
+    last.pt holds the best weights too: after a crash in between, `open_run` writes best.pt.
+    Raises CheckpointError, and DivergedError instead of saving weights that are not finite.
     """
     trainer = run.trainer
     trainer.check_weights()
     run.folder.sync_metrics()
     content = run.network.state()
-    # The same tensors are written once.
-    now_best = trainer.best_epoch == trainer.epoch and trainer.step_in_epoch == 0
-    best = content["model"] if now_best else trainer.best_weights
-    content |= {"trainer": trainer.state(), "best_model": best}
+    # Tensors that are the same object are written once.
+    state = trainer.state
+    is_best = state.best_epoch == state.epoch and state.step_in_epoch == 0
+    best = content["model"] if is_best else trainer.best_weights
+    content |= {"trainer": trainer.state_dict(), "best_model": best}
     content |= {"processes": trainer.processes.world_size, "device": device_label(trainer.device)}
     checkpoint.save(run.folder.last, content, keep=run.folder.previous)
     save_best(run)
@@ -91,48 +136,53 @@ def save(run: Run) -> None:
 
 def save_best(run: Run) -> None:
     """Write best.pt unless it holds the best weights already."""
-    trainer = run.trainer
-    if not trainer.best_weights or run.saved_best == trainer.best_epoch:
+    trainer, best_epoch = run.trainer, run.trainer.state.best_epoch
+    if not trainer.best_weights or run.saved_best == best_epoch:
         return
-    if run.saved_best < 0 and run.folder.best_epoch() == trainer.best_epoch:
-        run.saved_best = trainer.best_epoch
-        return
-    best = {"model": trainer.best_weights, "epoch": trainer.best_epoch}
-    checkpoint.save(run.folder.best, run.network.state() | best)
-    run.saved_best = trainer.best_epoch
+    if run.saved_best >= 0 or run.folder.best_epoch() != best_epoch:
+        best = {"model": trainer.best_weights, "epoch": best_epoch}
+        checkpoint.save(run.folder.best, run.network.state() | best)
+    run.saved_best = best_epoch
 
 
 class SaveSchedule:
-    """When the next checkpoint is due, by `train.save_every`."""
+    """Decides when trainers, of one config, are saved next, by `train.save_every`."""
 
-    def __init__(self, duration: str, trainer: Trainer) -> None:
-        self.number, self.unit = parse_duration(duration)
-        self.trainer = trainer
-        self.last = self.now()
-        # Until a first one has been timed: weights, best weights and the optimizer's two averages.
-        size = sum(p.numel() * p.itemsize for p in trainer.parameters)
-        self.cost = 0.005 + 4 * size / 200e6
+    def __init__(self, trainers: Sequence[Trainer]) -> None:
+        self.trainers = trainers
+        self.number, self.unit = parse_duration(trainers[0].config.train.save_every)
+        self.steps_per_epoch = len(trainers[0].step_sizes)
+        self.last = self._now()
+        # An estimate until a save has been timed: weights, best weights and two optimizer moments.
+        size = sum(p.numel() * p.itemsize for t in trainers for p in t.parameters)
+        self.cost = 0.005 * len(trainers) + 4 * size / 200e6
+        """Seconds of a save."""
 
-    def now(self) -> float:
+    def _now(self) -> float:
+        """Return the time in the schedule's unit: seconds, steps or epochs."""
         if self.unit in ("s", "%"):
             return time.monotonic()
         if self.unit == "step":
-            return self.trainer.step
-        # Behind the last step the epoch is not over yet: its end is a better place to save.
-        groups = len(self.trainer.step_sizes)
-        return self.trainer.epoch + self.trainer.step_in_epoch % groups / groups
+            return max(trainer.state.step for trainer in self.trainers)
+        # After its last step the epoch is not over yet: its end is a better place to save.
+        return max(
+            t.state.epoch + t.state.step_in_epoch % self.steps_per_epoch / self.steps_per_epoch
+            for t in self.trainers
+        )
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         if self.unit == "%":
-            # Where it costs next to nothing, there is something to go back to after one epoch.
-            first = (
-                self.trainer.epoch == 1 and self.trainer.step_in_epoch == 0 and self.cost < CHEAP
-            )
-            return first or (self.now() - self.last) * self.number / 100 >= self.cost
-        # Fractions of an epoch are rounded to steps: half a step is neither here nor there.
-        slack = 0.5 / len(self.trainer.step_sizes) if self.unit == "epoch" else 0.0
-        return self.now() - self.last >= self.number - slack
+            # A cheap first checkpoint after one epoch, so that there is something to resume from.
+            state = self.trainers[0].state
+            is_first = state.epoch == 1 and state.step_in_epoch == 0 and self.cost < CHEAP
+            return is_first or (self._now() - self.last) * self.number / 100 >= self.cost
+        # Fractions of an epoch are rounded to steps.
+        slack = 0.5 / self.steps_per_epoch if self.unit == "epoch" else 0.0
+        return self._now() - self.last >= self.number - slack
 
-    def saved(self, seconds: float) -> None:
-        """A checkpoint was written, which took so long."""
-        self.last, self.cost = self.now(), seconds
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Time a save and restart the schedule."""
+        start = time.monotonic()
+        yield
+        self.last, self.cost = self._now(), time.monotonic() - start

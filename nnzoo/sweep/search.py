@@ -97,7 +97,7 @@ def _trial(
     try:
         config = study.config_of(row, str(claim.number))
         yield TrialStart(row, config.train.epochs, claim.resumed)
-        current = run.open_run(config, study.trials, device)
+        current = run.open_run(config, run.RunOptions(study.trials, device))
         try:
             _refuse_other_rows(study, current)
             for metrics in _rows(current, stop):
@@ -169,9 +169,11 @@ def _result(study: Study, row: TrialRecord, current: run.Run) -> TrialRecord:
     )
     if row.state == "pruned":
         return row
-    if trainer.best_value is None:
+    if trainer.state.best_value is None:
         return replace(row, state="failed", reason=f"{study.monitor} is not a number")
-    return replace(row, state="complete", value=trainer.best_value, epoch=trainer.best_epoch)
+    return replace(
+        row, state="complete", value=trainer.state.best_value, epoch=trainer.state.best_epoch
+    )
 
 
 def _short(error: NnzooError) -> str:

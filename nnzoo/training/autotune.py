@@ -25,7 +25,7 @@ from nnzoo.cache import cache_dir, cpu_id
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
 from nnzoo.device import ALL_THREADS, describe_gpu, gpu_multiplies_bf16
-from nnzoo.errors import CheckpointError, ConfigError, DivergedError
+from nnzoo.errors import CheckpointError, ConfigError
 from nnzoo.file_io import parse_json, read_plain
 from nnzoo.kernels import build, openmp
 from nnzoo.models.conversion import flatten_layers
@@ -36,11 +36,11 @@ from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
-GAIN = 1.05
+MIN_SPEEDUP = 1.05
 # Steps are timed for so long (s) in each round; the fastest of a kind counts. What is that much slower
 # than another is not tried again: so much that a moment's disturbance (the other core busy, a thread
 # not yet on it) is no verdict, as it was at 1.3.
-SECONDS, ROUNDS, HOPELESS = 0.02, 4, 2.0
+SECONDS, ROUNDS, DROP_RATIO = 0.02, 4, 2.0
 
 # Where the thread that times ran for a smaller part of the time than this, another program was busy.
 BUSY = 0.85
@@ -88,7 +88,7 @@ def resolve(
         timed = _choose(
             _key(config, network, splits, choices, kernels, processes), choices,
             "timing threads and precisions, once for this network on this machine",
-            lambda: _timed(config, network, splits, choices, processes),
+            lambda: _benchmark(config, network, splits, choices, processes),
         )  # fmt: skip
     precision, count = timed.choice
     statistics = resolve_statistics(
@@ -106,7 +106,7 @@ def _choose(
     """The remembered choice, or the fastest by the seconds of a step that `times` gives; doing: what a
     user is shown meanwhile."""
     path = cache_dir() / "tuned" / f"{key}.json"
-    remembered = _remembered(path, choices)
+    remembered = _read_cache(path, choices)
     if remembered is not None:
         return remembered
     started, ran = time.perf_counter(), time.thread_time()
@@ -120,7 +120,7 @@ def _choose(
             note=f"another program was busy while threads were timed: train.threads={choice[1]} is "
             "this run's, and the next one times again"
         )
-    _remember(path, timed)
+    _write_cache(path, timed)
     return timed
 
 
@@ -143,27 +143,28 @@ def native_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _timed(
+def _benchmark(
     config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
     processes: int = 1,
 ) -> dict[Choice, float]:  # fmt: skip
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
     flatten_layers(network.model)
-    trainer = Trainer(config, network, splits)
+    ensemble = EnsembleTrainer([trainer := Trainer(config, network, splits)])
     # Batch norm takes no batch of one row.
     count = min(trainer.step_sizes[0], max(2, trainer.step_sizes[0] // processes))
-    rows = torch.arange(count, device=network.device)
+    rows = torch.arange(count, device=network.device)[None]
 
     def step(choice: Choice) -> None:
         network.precision = choice[0]
-        with contextlib.suppress(DivergedError):  # training will tell
-            trainer.train_step(rows)
+        ensemble.train_step(rows)
 
-    return _race(choices, step)
+    return _benchmark_choices(choices, step)
 
 
-def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choice, float]:
+def _benchmark_choices(
+    choices: list[Choice], step: Callable[[Choice], object]
+) -> dict[Choice, float]:
     """Seconds of a step with each choice."""
 
     def seconds_of(choice: Choice) -> float:
@@ -176,7 +177,7 @@ def _race(choices: list[Choice], step: Callable[[Choice], object]) -> dict[Choic
     for _ in range(ROUNDS):  # in turns, so that whatever else the machine does hits all alike
         best = min(seconds.values())
         for choice in choices:
-            if seconds[choice] > HOPELESS * best and best < math.inf:
+            if seconds[choice] > DROP_RATIO * best and best < math.inf:
                 continue
             openmp.use_threads(choice[1])
             step(choice)  # other threads and other kernels have to be woken first
@@ -208,16 +209,16 @@ def ensemble_threads(trainers: Sequence[Trainer]) -> int:
         copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
         group = EnsembleTrainer(copies)
         rows = torch.arange(first.step_sizes[0], device=first.device).repeat(len(trainers), 1)
-        return _race(choices, lambda choice: group.train_step(rows))
+        return _benchmark_choices(choices, lambda choice: group.train_step(rows))
 
     doing = "timing threads, once for these networks on this machine"
     return _choose(key, choices, doing, times).choice[1]
 
 
 def _fastest(seconds: dict[Choice, float]) -> Choice:
-    """The simplest choice (they come in that order) that no other beats by more than GAIN."""
+    """The simplest choice (they come in that order) that no other beats by more than MIN_SPEEDUP."""
     best = min(seconds.values())
-    return next(choice for choice, each in seconds.items() if each <= best * GAIN)
+    return next(choice for choice, each in seconds.items() if each <= best * MIN_SPEEDUP)
 
 
 def _key(
@@ -241,8 +242,8 @@ def _key(
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
 
-def _remembered(path: Path, choices: list[Choice]) -> Timed | None:
-    """What `_remember` has written; an earlier version wrote a choice alone."""
+def _read_cache(path: Path, choices: list[Choice]) -> Timed | None:
+    """What `_write_cache` has written; an earlier version wrote a choice alone."""
     try:
         content: Any = parse_json(read_plain(path, 10_000))
     except (OSError, ValueError):
@@ -254,7 +255,7 @@ def _remembered(path: Path, choices: list[Choice]) -> Timed | None:
     return next((Timed(each, seconds) for each in choices if list(each) == choice), None)
 
 
-def _remember(path: Path, timed: Timed) -> None:
+def _write_cache(path: Path, timed: Timed) -> None:
     """Keep it, where that is possible: a cache that cannot be written is no reason to stop."""
     # Two runs that write at once share the temporary file; what one leaves half is timed again.
     with contextlib.suppress(OSError, CheckpointError):

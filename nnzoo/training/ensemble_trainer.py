@@ -1,7 +1,7 @@
-"""Several trainers of one architecture, over the same rows, whose steps are one computation.
+"""Training steps of one network, or of several of one architecture as one computation.
 
-Each keeps its own seed, rate, clipping, best weights and position, and is at any moment what it would
-be alone: its weights and what its optimizer remembers are slices of stacks that the steps work on.
+Each trainer keeps its own seed, learning rate, clipping, best weights and position, and is after every step
+as if it had trained alone: its weights and optimizer moments are slices of stacks that the steps work on.
 """
 
 from __future__ import annotations
@@ -9,256 +9,334 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence, Set
-from typing import Any, cast
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from nnzoo.data.augment import Draws, augment
 from nnzoo.data.dataset import chunks
-from nnzoo.data.sampling import batch_sizes, derive, epoch_order
+from nnzoo.data.sampling import Share, batch_sizes, derive, seed_all, sharing
+from nnzoo.distributed import ProcessGroup
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.build import available
 from nnzoo.models import ensemble
 from nnzoo.models.ensemble import BatchedModel
 from nnzoo.training.optim import Optimizer
-from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer, gc_frozen
+from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
-# Bytes of the confusion matrices that all members count into at once.
-MATRICES = 1 << 30
+# Limit in bytes of the confusion matrices of all members.
+MAX_CONFUSION_BYTES = 1 << 30
 Event = StepEnd | EpochEnd | DivergedError
 
 
 def unsupported_reason(trainers: Sequence[Trainer]) -> str:
-    """Why these trainers do not step as one; empty where they do."""
+    """Return why these trainers cannot step as one; empty where they can."""
     first = trainers[0]
     if first.network.compiled is not None:
         return "a compiled model (train.compile) is one network's"
-    if len({each.network.precision for each in trainers}) > 1:
+    if len({trainer.network.precision for trainer in trainers}) > 1:
         return "some were begun in another precision (train.precision)"
-    if first.task.is_classification and 8 * first.task.outputs**2 * len(trainers) > MATRICES:
+    confusion_bytes = 8 * first.task.outputs**2 * len(trainers)
+    if first.task.is_classification and confusion_bytes > MAX_CONFUSION_BYTES:
         return "the confusion matrices of so many classes do not fit into memory at once"
     return ensemble.unsupported_reason(first.model, first.device)
 
 
+class _Batch(NamedTuple):
+    x: Tensor
+    y: Tensor
+    shard: Share | None
+    """The rows of the whole batch that this process has; None for all."""
+
+
 class EnsembleTrainer:
-    """Trainers that stand at the same step of the same epoch."""
+    """One or several trainers at the same position, whose steps are one computation.
+
+    A single one is trained as it is, also by several processes; the models of several are stacked.
+    """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         first = trainers[0]
         self.trainers = list(trainers)
-        self.train = first.config.train
+        self.options = first.config.train
         self.task = first.task
-        self.rows = first.splits["train"]
-        self.stacked = BatchedModel([each.model for each in trainers])
-        self.stacks = list(self.stacked.parameters.values())
-        self.optimizer = Optimizer.stacked([each.optimizer for each in trainers], self.stacks)
-        # What is between a batch and the model, and behind it, is the same for all.
-        self.network = copy.copy(first.network)
-        self.network.compiled = self.stacked
-        # Whether all have taken as many steps: a skipped one is not counted.
-        self.in_lockstep = len({count.steps for count in self.optimizer.counts}) == 1
+        self.split = first.splits["train"]
+        self.augment = getattr(first.config.data, "augment", None)
+        self.processes = first.processes
+        self.network, self.optimizer = first.network, first.optimizer
+        self.uses_randomness = ensemble.uses_randomness(first.model)
+        self.stacked: BatchedModel | None = None
+        self.last_time = time.perf_counter()
+        if len(trainers) > 1:
+            self.stacked = BatchedModel([trainer.model for trainer in trainers])
+            stacks = list(self.stacked.parameters.values())
+            optimizers = [trainer.optimizer for trainer in trainers]
+            self.optimizer = Optimizer.stacked(optimizers, stacks)
+            self.uses_randomness = self.stacked.uses_randomness
+            # Preprocessing and task are the same for all.
+            self.network = copy.copy(first.network)
+            self.network.compiled = self.stacked
 
-    def train_step(self, rows: Tensor) -> dict[int, DivergedError]:
-        """One step of each on its rows (members, n) int64, as `Trainer.train_step`; gives the errors
-        of those that cannot go on, which stay as they were before the step."""
-        if self.stacked.uses_randomness:
-            self.seed()
+    def start_epoch(self) -> Sequence[Tensor]:
+        """Return the row numbers (members, n) int64 of each step of the epoch; the networks are set to train."""
+        first = self.trainers[0]
+        self.last_time = time.perf_counter()
+        rows = torch.stack([trainer.epoch_rows() for trainer in self.trainers]).to(first.device)
+        for trainer in self.trainers:
+            trainer.network.train()
+        return rows.split(first.step_sizes, 1)
+
+    def train_step(self, rows: Tensor) -> dict[int, Event]:
+        """Take one optimizer step on the rows (members, n) int64, in batches of `train.batch_size` each; of
+        several processes each computes its shard of every batch.
+
+        Returns an event for each member: DivergedError for one that cannot continue, which is then
+        as it was before the step.
+        """
+        self._seed_dropout()
         self.optimizer.zero_grad()
-        batches = [self.rows.batch(part.flatten())
-                   for part in rows.split(batch_sizes(rows.shape[1], self.train.batch_size), 1)]  # fmt: skip
-        members = range(len(self.trainers))
-        weights = [self.weights(y) for _, y in batches]
-        totals = [sum(each[i] for each in weights) for i in members]
-        skips = self.train.on_nan == "skip"
-        buffers = [each.clone() for each in self.stacked.buffers.values()] if skips else []
+        batches = self._batches(rows)
+        denominators = self._denominators(rows, batches)
+        buffers = self._copy_buffers()
         results = []
-        for i, (x, y) in enumerate(batches):
-            result = self.task.compute_loss(self.network(self.augmented(x, i)), y, totals)
+        for i, (x, y, shard) in enumerate(batches):
+            with nullcontext() if shard is None else sharing(shard):
+                output = self.network(self._augmented(x, i, shard))
+            result = self.task.compute_loss(output, y, denominators)
             result.backward()
             results.append(result)
-        lost, hits = zip(*(result.to_lists() for result in results), strict=True)
-        loss = [sum(each[i] for each in lost) for i in members]
-        right = [sum(each[i] for each in hits) for i in members]
+        lists = [result.to_lists() for result in results]
+        losses = [float(sum(values)) for values in zip(*(loss for loss, _ in lists), strict=True)]
+        num_correct = [float(sum(v)) for v in zip(*(correct for _, correct in lists), strict=True)]
+        if isinstance(self.processes, ProcessGroup):
+            losses[0], num_correct[0] = self.processes.add_gradients(
+                self.optimizer.parameters, losses[0], num_correct[0]
+            )
         norms = self.optimizer.norms()
-        good = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, loss, strict=True)]
-        self.update(norms, good)
-        diverged: dict[int, DivergedError] = {}
+        lrs = self._learning_rates()
+        finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, losses, strict=True)]
+        self._update_weights(lrs, norms, finite)
+        now = time.perf_counter()
+        events: dict[int, Event] = {}
         for i, trainer in enumerate(self.trainers):
-            if good[i]:
-                trainer.note(norms[i], loss[i], float(totals[i]), right[i], rows.shape[1])
+            state = trainer.state
+            # The members' shares of the time add up to what has passed.
+            state.elapsed += (now - self.last_time) / len(self.trainers)
+            if finite[i]:
+                counts = float(denominators[i]), num_correct[i], rows.shape[1]
+                trainer.record_step(norms[i], losses[i], *counts)
             else:
-                self.in_lockstep = False
+                self._scatter_gradients(i)
                 try:
-                    self.scatter_gradients(i)
-                    rate = trainer.lr_at(trainer.step)
-                    trainer.skip(rate, loss[i], [each[i] for each in buffers])
+                    trainer.skip_step(lrs[i], losses[i], buffers[i])
                 except DivergedError as error:
-                    diverged[i] = error
+                    events[i] = error
                     continue
-            trainer.step += 1
-            trainer.step_in_epoch += 1
-        return diverged
+            state.advance()
+            steps = len(trainer.step_sizes)
+            events[i] = StepEnd(state.epoch + 1, state.step_in_epoch, steps, state.step)
+        self.last_time = now
+        return events
+
+    def finish_epoch(self) -> dict[int, Event]:
+        """Validate each member and move it to the next epoch; returns an event for each."""
+        reports = self._validate() if self.stacked is not None else [None]
+        events: dict[int, Event] = {}
+        for i, (trainer, report) in enumerate(zip(self.trainers, reports, strict=True)):
+            if trainer.is_placeholder:
+                trainer.state.start_next_epoch()
+                events[i] = EpochEnd({}, False, [])
+                continue
+            try:
+                events[i] = trainer.finish_epoch(report)
+            except DivergedError as error:
+                events[i] = error
+        return events
 
     @torch.no_grad()
-    def validate(self) -> list[dict[str, Any] | None]:
-        """What `evaluate` gives of the validation rows, for each; None where there are none."""
+    def _validate(self) -> list[dict[str, Any] | None]:
+        """Return each member's metrics of the validation rows, as `evaluate` does; None without such rows."""
+        assert self.stacked is not None
         count = len(self.trainers)
         split = self.trainers[0].splits.get("val")
         if not split:
             return [None] * count
         for trainer in self.trainers:
-            trainer.renew_statistics()
+            trainer.recompute_statistics()
         device = self.network.device
         size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
-        sums: list[Any] = [self.task.new_metrics(device, len(split)) for _ in self.trainers]
+        metrics: list[Any] = [self.task.new_metrics(device, len(split)) for _ in self.trainers]
         self.stacked.training = False
-        for piece in chunks(len(split), max(1, eval_batch_size(size) // count)):
-            x, y = split.batch(torch.arange(piece.start, piece.stop, device=device))
+        for chunk in chunks(len(split), max(1, eval_batch_size(size) // count)):
+            x, y = split.batch(torch.arange(chunk.start, chunk.stop, device=device))
             output = self.network(x.repeat(count, *[1] * (x.ndim - 1)))
-            for each, part in zip(sums, output.chunk(count), strict=True):
-                self.task.update(each, part, y)
+            for member, part in zip(metrics, output.chunk(count), strict=True):
+                self.task.update(member, part, y)
         self.stacked.training = True
-        return [self.task.compute_metrics(each) for each in sums]
+        return [self.task.compute_metrics(member) for member in metrics]
 
-    def seed(self) -> None:
-        for trainer, generator in zip(self.trainers, self.stacked.generators, strict=True):
-            generator.manual_seed(derive(trainer.config.seed, "step", trainer.step))
+    def _seed_dropout(self) -> None:
+        if not self.uses_randomness:
+            return
+        seeds = [derive(t.config.seed, "step", t.state.step) for t in self.trainers]
+        if self.stacked is None:
+            seed_all(seeds[0], self.network.device)
+            return
+        for seed, generator in zip(seeds, self.stacked.generators, strict=True):
+            generator.manual_seed(seed)
 
-    def augmented(self, x: Tensor, batch: int) -> Tensor:
-        options = self.trainers[0].augment
-        if options is None:
+    def _batches(self, rows: Tensor) -> list[_Batch]:
+        """Load the batches of a step: rows (members, n) to inputs of (members * batch) rows."""
+        batches = []
+        for part in rows.split(batch_sizes(rows.shape[1], self.options.batch_size), 1):
+            shard = None
+            if self.processes.is_distributed:
+                total = part.shape[1]
+                shard = Share(*self.processes.shard_range(total), total)
+                part = shard.of(part, 1)
+            batches.append(_Batch(*self.split.batch(part.flatten()), shard))
+        return batches
+
+    def _augmented(self, x: Tensor, batch: int, shard: Share | None) -> Tensor:
+        if self.augment is None:
             return x
-        seeds = [derive(t.config.seed, "augment", t.step, batch) for t in self.trainers]
-        return augment(x, options, Draws(*(torch.Generator().manual_seed(each) for each in seeds)))
+        seeds = [derive(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return augment(x, self.augment, Draws(*generators, share=shard))
 
-    def weights(self, y: Tensor) -> list[Tensor | float]:
-        """By what the summed loss of each is divided."""
-        return [self.task.denominator(each) for each in y.chunk(len(self.trainers))]
+    def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
+        """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
+        if self.processes.is_distributed and self.task.is_classification:
+            return [self.task.denominator(self.split.targets().index_select(0, rows[0]))]
+        if self.processes.is_distributed:
+            return [float(rows.shape[1])]
+        members = len(self.trainers)
+        sums = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
+        return [sum(member) for member in zip(*sums, strict=True)]
 
-    def update(self, norms: list[float], good: list[bool]) -> None:
-        """A step of the optimizers of all whose gradient is finite."""
-        known: dict[tuple[int, float], float] = {}
-        for each in self.trainers:  # of one config: only a plateau makes a difference
-            if (place := (each.step, each.lr_scale)) not in known:
-                known[place] = each.lr_at(each.step)
-        rates = [known[each.step, each.lr_scale] for each in self.trainers]
-        if self.in_lockstep and all(good) and len(set(rates)) == 1:
-            self.optimizer.step(rates[0], norms)
+    def _copy_buffers(self) -> list[list[Tensor]]:
+        """Return copies of each member's buffers, for a step that is skipped; empty lists if none can be."""
+        if self.options.on_nan != "skip":
+            return [[] for _ in self.trainers]
+        return [[buffer.clone() for buffer in t.model.buffers()] for t in self.trainers]
+
+    def _learning_rates(self) -> list[float]:
+        """Return each member's learning rate of this step."""
+        lrs: dict[tuple[int, float], float] = {}
+        for trainer in self.trainers:  # of one config: only a plateau or a skipped step differs
+            key = trainer.state.step, trainer.state.lr_scale
+            if key not in lrs:
+                lrs[key] = trainer.lr_at(trainer.state.step)
+        return [lrs[t.state.step, t.state.lr_scale] for t in self.trainers]
+
+    def _update_weights(self, lrs: list[float], norms: list[float], finite: list[bool]) -> None:
+        """Take an optimizer step for every member whose gradients are finite."""
+        if all(finite) and len(set(lrs)) == 1 and self.optimizer.in_lockstep:
+            self.optimizer.step(lrs[0], norms)
             return
         for i, trainer in enumerate(self.trainers):
-            if good[i]:
-                self.scatter_gradients(i)
-                trainer.optimizer.step(rates[i], [norms[i]])
+            if finite[i]:
+                self._scatter_gradients(i)
+                trainer.optimizer.step(lrs[i], [norms[i]])
                 trainer.optimizer.zero_grad()
 
-    def scatter_gradients(self, i: int) -> None:
-        """Give a trainer's parameters their gradients."""
-        for parameter, stack in zip(self.trainers[i].parameters, self.stacks, strict=True):
+    def _scatter_gradients(self, i: int) -> None:
+        """Give a member's parameters their slices of the stacked gradients."""
+        if self.stacked is None:
+            return
+        stacks = self.optimizer.parameters
+        for parameter, stack in zip(self.trainers[i].parameters, stacks, strict=True):
             parameter.grad = cast(Tensor, stack.grad)[i]
 
 
-def events(trainers: Sequence[Trainer], gone: Set[int]) -> Iterator[dict[int, Event]]:
-    """Train all to their end: what happened at once, by the trainer's place in `trainers`.
+def train_step(trainer: Trainer, rows: Tensor) -> None:
+    """Take one step of a single trainer on the rows (n,) int64; raises DivergedError."""
+    event = EnsembleTrainer([trainer]).train_step(rows[None])[0]
+    if isinstance(event, DivergedError):
+        raise event
 
-    Those that stand furthest back go first, until they have caught up with the next: a kill may have
-    come between the saves of two. Of those ahead stand-ins take part meanwhile, since how sums are
-    rounded depends on how many networks are computed at once. A trainer that diverges, or is put into
-    `gone` between events, is left out from then on. Stopping between events loses nothing.
+
+def dry_run(trainer: Trainer) -> None:
+    """Take one step, and compute a row of each other split: whatever fails in a run fails here."""
+    ensemble = EnsembleTrainer([trainer])
+    event = ensemble.train_step(ensemble.start_epoch()[0])[0]
+    if isinstance(event, DivergedError):
+        raise event
+    first = torch.zeros(1, dtype=torch.int64, device=trainer.device)
+    trainer.network.eval()
+    for name, split in trainer.splits.items():
+        if name != "train":
+            x, y = split.batch(first)
+            metrics: Any = trainer.task.new_metrics(trainer.device)
+            trainer.task.update(metrics, trainer.network(x), y)
+
+
+class Turn(NamedTuple):
+    """Members to advance together: a step on `rows` (members, n), or the end of the epoch if None."""
+
+    ensemble: EnsembleTrainer
+    members: list[int]
+    """The index of each of the ensemble's trainers."""
+    active: frozenset[int]
+    """The members that are no placeholders."""
+    rows: Tensor | None
+
+
+def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
+    """Yield what to compute next, until all trainers have finished or are in `stopped`.
+
+    The trainers furthest back go first, until they have caught up with the next: a kill may have come
+    between the saves of two. Placeholders take the place of those ahead meanwhile, since the rounding of sums
+    depends on how many networks are computed at once. The caller takes each turn before it asks for
+    the next one, and may add to `stopped` in between.
     """
-    lost: set[int] = set()
-    slots: list[int] = []
-    stack: list[Trainer] = []
-    active = {i: each for i, each in enumerate(trainers) if not each.finished}
-    together: EnsembleTrainer | None = None
-    chosen: list[int] = []
-    with gc_frozen():
-        while active:
-            places = {i: (each.epoch, each.step_in_epoch) for i, each in active.items()}
-            here = min(places.values())
-            ahead = min((place for place in places.values() if place > here), default=None)
-            before = chosen, slots
-            chosen = [i for i, place in places.items() if place == here]
-            passed = {
-                i for i, each in enumerate(trainers) if (each.epoch, each.step_in_epoch) > here
-            } - lost
-            slots = sorted({*chosen, *passed})
-            if (chosen, slots) != before:
-                first = active[chosen[0]]
-                stack = [active[i] if i in chosen else _placeholder(first) for i in slots]
-                together = EnsembleTrainer(stack) if len(stack) > 1 else None
-            for happened in _to_end_of_epoch(stack, together, ahead):
-                told = {i: e for i, e in zip(slots, happened, strict=True) if i in chosen}
-                yield told
-                over = {i for i, e in told.items() if isinstance(e, DivergedError)} | (
-                    gone & set(chosen)
-                )
-                over |= {i for i in chosen if active[i].finished}
-                lost |= {i for i in over if not active[i].finished}
-                for i in over:
-                    del active[i]
-                if over:
-                    break
+    key: Any = None
+    ensemble: EnsembleTrainer | None = None
+    while True:
+        active = {i: t for i, t in enumerate(trainers) if not t.finished and i not in stopped}
+        if not active:
+            return
+        position = min(map(_position, active.values()))
+        ahead = min(
+            (_position(t) for t in active.values() if _position(t) > position), default=None
+        )
+        current = frozenset(i for i, t in active.items() if _position(t) == position)
+        passed = {i for i, t in enumerate(trainers) if _position(t) > position and i not in stopped}
+        members = sorted(current | passed)
+        if ensemble is None or (current, members) != key:
+            key = current, members
+            first = active[min(current)]
+            ensemble = EnsembleTrainer(
+                [trainers[i] if i in current else _placeholder(first) for i in members]
+            )
+        first = ensemble.trainers[members.index(min(current))]
+        step_rows = ensemble.start_epoch()
+        while first.state.step_in_epoch < len(step_rows) and _position(first) != ahead:
+            yield Turn(ensemble, members, current, step_rows[first.state.step_in_epoch])
+            if not current.isdisjoint(stopped):
+                break
+        else:
+            if first.state.step_in_epoch == len(step_rows):
+                yield Turn(ensemble, members, current, None)
+
+
+def _position(trainer: Trainer) -> tuple[int, int]:
+    return trainer.state.epoch, trainer.state.step_in_epoch
 
 
 def _placeholder(trainer: Trainer) -> Trainer:
-    """A trainer that computes what this one does, and of which nothing is kept."""
+    """Return a copy of a trainer that computes the same, and of which nothing is kept."""
     copied = copy.copy(trainer)
     copied.model = copy.deepcopy(trainer.model)
-    copied.parameters = list(copied.model.parameters())
     native = trainer.network.native and available(trainer.device)
     copied.optimizer = Optimizer(trainer.config.optim, copied.model, native)
-    rate = trainer.lr_at(trainer.step)
-    copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(rate)))
-    copied.sums = copy.deepcopy(trainer.sums)
+    lr = trainer.lr_at(trainer.state.step)
+    copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(lr)))
+    copied.running_loss = copy.deepcopy(trainer.running_loss)
+    copied.state = copy.copy(trainer.state)
     copied.is_placeholder = True
     return copied
-
-
-def _to_end_of_epoch(
-    trainers: list[Trainer], together: EnsembleTrainer | None, ahead: tuple[int, int] | None
-) -> Iterator[list[Event]]:
-    """The steps of trainers that stand at the same place, as far as others stand (epoch, group), and
-    the end of the epoch; an event each."""
-    first = trainers[0]
-    count = len(first.step_sizes)
-    orders = [epoch_order(each.rows, each.config.seed, each.epoch) for each in trainers]
-    parts = torch.stack(orders).to(first.device).split(first.step_sizes, 1)
-    for trainer in trainers:
-        trainer.network.train()
-    last = time.perf_counter()
-    while first.step_in_epoch < count and (first.epoch, first.step_in_epoch) != ahead:
-        rows = parts[first.step_in_epoch]
-        diverged = together.train_step(rows) if together else _alone(first, rows[0])
-        # Each has its share of the time, so that those of all add up to what has passed.
-        now = time.perf_counter()
-        happened: list[Event] = []
-        for i, trainer in enumerate(trainers):
-            trainer.elapsed += (now - last) / len(trainers)
-            step = StepEnd(trainer.epoch + 1, trainer.step_in_epoch, count, trainer.step)
-            happened.append(diverged.get(i, step))
-        last = now
-        yield happened
-    if first.step_in_epoch == count:
-        validated = together.validate() if together else [None]
-        yield [_finish_epoch(each, val) for each, val in zip(trainers, validated, strict=True)]
-
-
-def _alone(trainer: Trainer, rows: Tensor) -> dict[int, DivergedError]:
-    try:
-        trainer.train_step(rows)
-    except DivergedError as error:
-        return {0: error}
-    return {}
-
-
-def _finish_epoch(trainer: Trainer, validated: dict[str, Any] | None) -> Event:
-    if trainer.is_placeholder:
-        trainer.epoch, trainer.step_in_epoch, trainer.elapsed = trainer.epoch + 1, 0, 0.0
-        return EpochEnd({}, False, [])
-    try:
-        return trainer.finish_epoch(validated)
-    except DivergedError as error:
-        return error

@@ -44,7 +44,7 @@ def resolve_statistics(
 
 
 @torch.no_grad()
-def renew_statistics(network: Network, split: Split, rows: Tensor, batch_size: int) -> None:
+def recompute_statistics(network: Network, split: Split, rows: Tensor, batch_size: int) -> None:
     """Set the statistics of all batch norms to the mean of those of batches of training rows.
 
     rows: row numbers (int64) in random order, of which the first MAX_ROWS are taken. Each layer is

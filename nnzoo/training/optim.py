@@ -159,6 +159,11 @@ class Optimizer:
             if p.requires_grad and held.get(id(p)) != p.data_ptr()
         ]
 
+    @property
+    def in_lockstep(self) -> bool:
+        """Whether all members have taken the same number of steps (skipped ones do not count)."""
+        return len({count.steps for count in self.counts}) == 1
+
     def zero_grad(self) -> None:
         for parameter in self.parameters:
             parameter.grad = None
@@ -233,7 +238,7 @@ class Optimizer:
 
 
 class _Group:
-    """ParameterTable with one weight decay, and what is remembered of each."""
+    """Parameters with one weight decay, and what is remembered of each."""
 
     def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
         # The parameters themselves: a tensor detached from one would stay behind in the old memory where
