@@ -2,9 +2,9 @@
 
 import matplotlib.pyplot as plt
 import torch
+from nnzoo.inspect.hidden import channel_sums, hidden_layers
 
 import nnzoo
-from nnzoo.inspect.hidden import channel_sums, hidden_layers
 
 nnzoo.train("cnn", sets=["train.epochs=3"]).fit()
 model = nnzoo.load("checkpoints/cnn")

@@ -1,8 +1,9 @@
-"""Dirty thousands of clean tables, series and folders of images as people's own are, and see that
-nothing goes wrong in silence: python scripts/dirt_campaign.py --cases 5000 [--kind table] [--first 0]
+"""Make thousands of clean tables, series and image folders dirty as people's files are.
+
+    python scripts/dirt_campaign.py --cases 5000 [--kind table] [--first 0]
 
 For each case either the trained weights are those of the clean file, bit for bit, or a line names
-what differs. What falls in neither is printed with its seed, and makes the exit code 1.
+the difference. Any other case is printed with its seed, and makes the exit code 1.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ host gets SIGKILL; `outages`, the cable is unplugged for longer than a process w
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -100,10 +101,8 @@ class Hosts:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 class Host(threading.Thread):

@@ -76,7 +76,7 @@ def compiled(own_folder: Path, native_folder: Path) -> None:
 def nnzoo(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
-    """Call the command line in this process: nnzoo("train", "--config", "cnn")."""
+    """Run a command line in this process; the arguments are its words."""
     from nnzoo.cli import app
 
     def call(*arguments: str | Path) -> Result:

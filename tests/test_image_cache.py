@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -314,8 +314,8 @@ def test_skipped_pictures_leave_no_rows_and_the_cache_remembers_them() -> None:
 
 def test_decoding_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     class Listener:
-        seen: list[tuple[str, int | None]] = []
-        counts: list[int] = []
+        seen: ClassVar[list[tuple[str, int | None]]] = []
+        counts: ClassVar[list[int]] = []
 
         @contextmanager
         def status(self, text: str, total: int | None, log: bool) -> Iterator[Any]:

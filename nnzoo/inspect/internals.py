@@ -74,8 +74,9 @@ def first_filters(network: Network) -> Tensor | None:
 
 @torch.no_grad()
 def gates(network: Network, encoded: Tensor) -> dict[str, dict[str, Tensor]]:
-    """Every gate and state of each recurrent layer over time, from the formulas in torch's
-    documentation, (batch, time, hidden) each, by "l0", "l0 reverse", "l1", …
+    """Every gate and state (batch, time, hidden) of each recurrent layer, by its name.
+
+    Computed by the formulas of torch's documentation; names are "l0", "l0 reverse", "l1", ….
 
     rnn: hidden. lstm: input, forget, candidate, output, cell, hidden. gru: reset, update, candidate,
     hidden. A reverse layer's are in the order of time of its input. Empty where nothing is recurrent.
