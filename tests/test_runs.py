@@ -23,7 +23,7 @@ from zoo import begin, config, finish
 from nnzoo.console import tables
 from nnzoo.errors import DivergedError
 from nnzoo.runs import run_group
-from nnzoo.runs.run_index import ordered, scan
+from nnzoo.runs.run_index import scan, sort_runs
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import StepEnd
 
@@ -205,7 +205,7 @@ def test_whatever_lies_there_it_is_listed(nnzoo: Any, files: dict[str, bytes]) -
         (folder / name).write_bytes(content)
     for key in ("run", "age", "epoch", "state"):
         found = scan(Path("checkpoints"))
-        ordered(found, key) if found else None
+        sort_runs(found, key) if found else None
     assert nnzoo("runs").code == 0
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from nnzoo.cli.common import DebugOption, JsonOption
+from nnzoo.cli.common import DEFAULT_OUT, DebugOption, JsonOption
 
 
 def runs(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Parent directory of run folders.")
-    ] = Path("checkpoints"),
+    ] = DEFAULT_OUT,
     sort: Annotated[
         str,
         typer.Option(
@@ -27,18 +27,18 @@ def runs(
     """List runs with their state (running, complete, …) and results."""
     from nnzoo import console
     from nnzoo.console import tables
-    from nnzoo.runs.run_index import is_run, ordered, scan
+    from nnzoo.runs.run_index import is_run, scan, sort_runs
 
-    found = scan(folder)
-    if found:
-        found = ordered(found, sort)
+    listed = scan(folder)
+    if listed:
+        listed = sort_runs(listed, sort)
     if json_:
-        for each in found:
-            console.print_json(each)
+        for run in listed:
+            console.print_json(run)
         return
     stdout, stderr = console.make_consoles()
-    if found:
-        tables.print_runs(stdout, found, sort)
+    if listed:
+        tables.print_runs(stdout, listed, sort)
     else:
-        own = " (it is a run itself)" if is_run(folder) else ""
-        stderr.print(f"no runs in {folder}{own}", markup=False, soft_wrap=True)
+        hint = " (it is a run itself)" if is_run(folder) else ""
+        stderr.print(f"no runs in {folder}{hint}", markup=False, soft_wrap=True)

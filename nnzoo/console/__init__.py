@@ -1,4 +1,4 @@
-"""Everything that is shown in a terminal: results to stdout, the rest to stderr."""
+"""Output to a terminal, a pipe or a log: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from nnzoo.text import wrap_text
 
 
 class Text(_RichText):
-    """Text of a table's cell, which may come out of a file: as wide as what is shown of it."""
+    """The text of a table cell; what would steer the terminal is escaped, and counted in the width."""
 
     def __init__(self, text: str = "", style: str = "", **options: Any) -> None:
         super().__init__(visible(text), style, **options)
 
 
 class _Stream:
-    """sys.stdout or sys.stderr. What cannot be written because a terminal was closed or a disk with a
-    log is full is dropped where it is not a result: a run need not end for it."""
+    """sys.stdout or sys.stderr; drops text other than results that cannot be written, because the terminal
+    was closed or the disk with a log is full: a run need not end for it."""
 
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
         self.name = name
@@ -52,22 +52,22 @@ class _Stream:
 
 
 class SafeConsole(Console):
-    """rich's console. What it prints may come out of files and does not steer the terminal; it does not
-    end the process when the reader of its output has gone."""
+    """rich's console, which escapes text that would steer the terminal, and raises BrokenPipeError
+    instead of ending the process."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            shown = segment.text if segment.control else visible(segment.text)
-            yield segment if shown == segment.text else segment._replace(text=shown)
+            text = segment.text if segment.control else visible(segment.text)
+            yield segment if text == segment.text else segment._replace(text=text)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
-    """(stdout, stderr). Where the stream is no terminal, lines may be longer than 80."""
+    """(stdout, stderr); plain_width: the width of a stream that is not a terminal."""
 
     def make(stderr: bool) -> Console:
         stream = sys.stderr if stderr else sys.stdout
@@ -80,7 +80,7 @@ def make_consoles(plain_width: int = 120) -> tuple[Console, Console]:
 
 @dataclass(frozen=True)
 class Output:
-    """What a command that takes a while writes to: results to stdout, the rest to stderr.
+    """The output of a command that trains: results on stdout, everything else on stderr.
 
     verbose: 0 silent, 1 live display, 2 lines; json: events as JSON lines on stdout.
     """
@@ -115,16 +115,15 @@ class Output:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on a line of stdout, at once."""
+    """Write an object as one line of JSON to stdout, and flush."""
     sys.stdout.write(to_json(value) + "\n")
     sys.stdout.flush()
 
 
 def print_text(console: Console, text: str, style: str = "", hang: int = 2) -> None:
-    """Print text that may come out of files; a terminal gets it broken at words, with what follows
-    indented by `hang` columns."""
-    shown = wrap_text(text, console.width, hang) if console.is_terminal else text
-    console.print(shown, style=style, markup=False, soft_wrap=True)
+    """Print text, wrapped at words on a terminal; continuation lines are indented by `hang` columns."""
+    lines = wrap_text(text, console.width, hang) if console.is_terminal else text
+    console.print(lines, style=style, markup=False, soft_wrap=True)
 
 
 def print_columns(
@@ -134,11 +133,10 @@ def print_columns(
     left: Sequence[str] = (),
     gap: int = 2,
 ) -> None:
-    """Print a table that fits a terminal by leaving columns out, and names those; no cell is cut.
+    """Print a table; columns that do not fit the terminal are dropped and named, no cell is cut.
 
-    columns: heading -> cells; drop: headings in the order in which they are left out; left: columns
-    aligned to the left. The first column is wrapped where it alone is too wide. A file or a pipe gets
-    every column.
+    columns: heading -> cells; drop: headings in the order in which they are dropped; left: left-aligned
+    columns. The first column is wrapped if it alone is too wide. A file or a pipe gets every column.
     """
     texts = {
         name: [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
@@ -148,38 +146,38 @@ def print_columns(
     heads = {name: visible(name) for name in names}
 
     def width() -> int:
-        widths = (
-            max(
-                *(len(part) for part in heads[name].split("\n")),
-                *(cell.cell_len for cell in texts[name]),
-                0,
-            )
-            for name in names
-        )
-        return sum(each + gap for each in widths) - gap
+        total = -gap
+        for name in names:
+            head = max(map(len, heads[name].split("\n")))
+            total += max([head, *(cell.cell_len for cell in texts[name])]) + gap
+        return total
 
     if not console.is_terminal:
         console.width = max(console.width, width())
     if width() > console.width:
         heads = {name: visible(name).replace(" ", "\n") for name in names}
-    left_out = []
+    dropped = []
     for name in drop:
         if name in names and width() > console.width:
             names.remove(name)
-            left_out.append(name)
+            dropped.append(name)
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for i, name in enumerate(names):
         side: Literal["left", "right"] = "left" if name in left else "right"
-        wrapped = i == 0 and width() > console.width
+        is_wrapped = i == 0 and width() > console.width
         table.add_column(
-            Text(heads[name]), justify=side, no_wrap=not wrapped, overflow="fold", vertical="bottom"
+            Text(heads[name]),
+            justify=side,
+            no_wrap=not is_wrapped,
+            overflow="fold",
+            vertical="bottom",
         )
     for row in zip(*(texts[name] for name in names), strict=True):
         table.add_row(*row)
     console.print(table)
-    if left_out:
+    if dropped:
         console.print(
-            f"no room here for: {', '.join(name for name in texts if name in left_out)}",
+            f"no room here for: {', '.join(name for name in texts if name in dropped)}",
             style="dim",
             markup=False,
             soft_wrap=True,

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
-    """One epoch as a line of text; what matters least is left out where it would not fit."""
+    """One epoch as a line of text; the least important parts are dropped if it does not fit."""
     head = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}"
-    metrics = [f"{name} {format_metric(row[name])}" for name in shown_metrics(row)]
-    rate = [f"lr {row['lr']:.2e}"]
+    metrics = [f"{name} {format_metric(row[name])}" for name in line_metrics(row)]
+    lr = [f"lr {row['lr']:.2e}"]
     speed = [f"{row['samples_per_second']:,.0f}/s"] if row["samples_per_second"] else []
     time = [f"{row['seconds']:.1f} s"]
     mark = ["*"] if best else []
     line = ""
     for parts in (
-        [head, *rate, *metrics, *speed, *time, *mark],
+        [head, *lr, *metrics, *speed, *time, *mark],
         [head, *metrics, *time, *mark],
         [head, *metrics[-2:], *mark],
     ):
@@ -37,17 +37,17 @@ def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
     return line
 
 
-def shown_metrics(row: dict[str, Any]) -> list[str]:
-    """The metrics of an epoch that a line has room for, the most telling last."""
+def line_metrics(row: dict[str, Any]) -> list[str]:
+    """The names of the metrics that a line shows, the most important last."""
     order = ("train_accuracy", "train_loss", "val_r2", "val_rmse", "val_loss", "val_accuracy")
     skipped = ["skipped"] if row.get("skipped") else []
     return skipped + [name for name in order if name in row]
 
 
 class ProgressBar:
-    """The live bar of `train`; a context manager, fed with the trainer's events.
+    """The live bar of `train`; a context manager.
 
-    The validation loss (else the training loss) is followed by its curve over the epochs.
+    A sparkline over the epochs follows the validation loss (else the training loss).
     """
 
     WIDE = 110
@@ -55,16 +55,16 @@ class ProgressBar:
     def __init__(
         self, console: Console, epochs: int, groups: int, done: int, rows: list[dict[str, Any]]
     ) -> None:
-        """groups: steps per epoch; done: steps taken; rows: of epochs before this start."""
+        """groups: steps per epoch; done: steps already taken; rows: the epochs before this start."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.epochs = epochs
-        # The bar says enough; two live lines would overwrite each other.
-        self.quiet = listening(None)
+        # Two live displays would overwrite each other.
+        self._no_status = listening(None)
         wide = console.width >= self.WIDE
         self.losses = [_loss(row) for row in rows]
-        self.curve_width = 16 if wide else 6
-        self.drawn, self.curve = 0.0, ""
+        self.sparkline_width = 16 if wide else 6
+        self._drawn_at, self._sparkline = 0.0, ""
         bar = 20 if wide else 6
         plain = Column(no_wrap=True)
         percent = [TextColumn("{task.percentage:>3.0f}%", table_column=plain)] if wide else []
@@ -92,32 +92,32 @@ class ProgressBar:
         return f"epoch {min(epoch, self.epochs):>{len(str(self.epochs))}}/{self.epochs}"
 
     def __enter__(self) -> ProgressBar:
-        self.quiet.__enter__()
+        self._no_status.__enter__()
         self.progress.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
         self.progress.__exit__(*details)
-        self.quiet.__exit__(*details)
+        self._no_status.__exit__(*details)
 
-    def new_curve(self) -> str:
-        """The curve, drawn anew where the last one is a while old: of 10,000 epochs it takes 1 ms."""
+    def _draw_sparkline(self) -> str:
+        """The sparkline, redrawn at most five times per second: 10,000 epochs take 1 ms."""
         now = time.monotonic()
-        if now - self.drawn > 0.2:
-            self.drawn, self.curve = now, sparkline(self.losses, self.curve_width)
-        return f" [cyan]{self.curve}[/]" if self.curve else ""
+        if now - self._drawn_at > 0.2:
+            self._drawn_at, self._sparkline = now, sparkline(self.losses, self.sparkline_width)
+        return f" [cyan]{self._sparkline}[/]" if self._sparkline else ""
 
     def metrics(self, row: dict[str, Any], best_epoch: int) -> str:
-        """The losses, the curve and the other metrics of an epoch, as far as there is room."""
-        names = [name for name in shown_metrics(row) if name not in ("train_accuracy", "val_r2")]
+        """The losses, the sparkline and the other metrics of an epoch, as far as there is room."""
+        names = [name for name in line_metrics(row) if name not in ("train_accuracy", "val_r2")]
         loss = "val_loss" if "val_loss" in row else "train_loss"
-        curve = self.new_curve()
+        drawn = self._draw_sparkline()
         values = {name: f"{name} {format_metric(row[name])}" for name in names}
         if loss in values:
-            values[loss] += curve
+            values[loss] += drawn
         first = [values.pop("train_loss")] if "train_loss" in values else []
         second = [values.pop("val_loss")] if "val_loss" in values else []
-        short = [each.removeprefix("train_") for each in first] if second else first
+        short = [text.removeprefix("train_") for text in first] if second else first
         others = [*values.values()]
         speed = [f"{row['samples_per_second']:,.0f}/s"] if row["samples_per_second"] else []
         best = [f"best {best_epoch}"] if best_epoch else []
@@ -131,7 +131,7 @@ class ProgressBar:
             second or first,
         ):
             text = "  ".join(parts)
-            markup = len("[cyan][/]") if curve else 0
+            markup = len("[cyan][/]") if drawn else 0
             if len(text) - markup <= self.room:
                 break
         return text
@@ -150,14 +150,14 @@ class ProgressBar:
 
 
 def _loss(row: dict[str, Any]) -> float:
-    """The loss of an epoch that the curve shows; nan where it has none."""
+    """The loss of an epoch that the sparkline shows; nan if it has none."""
     value = row.get("val_loss", row.get("train_loss"))
     return math.nan if value is None else float(value)
 
 
 def sparkline(values: list[float], width: int) -> str:
-    """Values as a line of at most `width` blocks, each the mean of neighbouring values; on a logarithmic
-    scale where all are above zero, as losses fall by orders of magnitude."""
+    """Values as a line of at most `width` blocks, each the mean of neighbouring values; on a log scale if
+    all are positive, as losses fall by orders of magnitude."""
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) < 2:
         return ""

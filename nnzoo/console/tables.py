@@ -1,8 +1,9 @@
-"""Results of a run or a group of runs, the runs of a folder, and the layers of a network, as tables."""
+"""Tables of results, of groups of runs, of the runs in a folder, and of the layers of a network."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len
@@ -21,8 +22,8 @@ HEADLINE = {
 
 
 def print_result(console: Console, result: dict[str, Any], detail: bool) -> None:
-    """The headline metrics of `nnzoo eval`'s object beside the baselines; `detail` adds classes,
-    confusion matrix or single outputs."""
+    """Print the main metrics of a result (the object of `nnzoo eval --json`) beside the baselines; detail:
+    also the classes and the confusion matrix, or the single outputs."""
     _print_headline(console, result)
     if detail and "per_class" in result:
         console.print()
@@ -31,14 +32,15 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
         _print_matrix(console, result)
     if detail and "per_output" in result:
         console.print()
-        columns = {"output": [each["name"] for each in result["per_output"]]}
+        outputs = result["per_output"]
+        columns = {"output": [output["name"] for output in outputs]}
         for name in ("rmse", "mae", "r2"):
-            columns[name] = [format_metric(each[name]) for each in result["per_output"]]
+            columns[name] = [format_metric(output[name]) for output in outputs]
         print_columns(console, columns, left=("output",), gap=3)
 
 
 def headline(result: dict[str, Any]) -> tuple[str, ...]:
-    """The names of the metrics that are shown first."""
+    """The names of the main metrics."""
     if result["task"] == "classification" and len(result["labels"]) == 2:
         return ("accuracy", "auc", "average_precision", "f1", "precision", "recall", "f1_macro")
     return HEADLINE[result["task"]]
@@ -62,10 +64,10 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
         columns[split].append(f"{name} ('{result['positive_label']}')" if single else name)
         columns["network"].append(Text(value, style="bold green"))
     baselines: dict[str, list[str | Text]] = {}
-    for each in result.get("baselines") or [result["baseline"]]:
-        label = f" ('{each['label']}')" if "label" in each else ""
-        cells = [format_metric(each[name]) if name in each else "" for name in names]
-        baselines[each["name"] + label] = [Text(cell, style="dim") for cell in cells]
+    for baseline in result.get("baselines") or [result["baseline"]]:
+        label = f" ('{baseline['label']}')" if "label" in baseline else ""
+        cells = [format_metric(baseline[name]) if name in baseline else "" for name in names]
+        baselines[baseline["name"] + label] = [Text(cell, style="dim") for cell in cells]
     # The best baseline comes first, and is the last to be left out.
     print_columns(
         console,
@@ -79,29 +81,26 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
 def _print_classes(console: Console, result: dict[str, Any]) -> None:
     """Precision, recall, F1 and the counts of each class."""
     classes = result["per_class"]
-    columns: dict[str, list[str]] = {"class": [each["label"] for each in classes]}
+    columns: dict[str, list[str]] = {"class": [row["label"] for row in classes]}
     for name in ("precision", "recall", "f1"):
-        columns[name] = [f"{each[name]:.4f}" for each in classes]
+        columns[name] = [f"{row[name]:.4f}" for row in classes]
     for name in ("support", "TP", "FP", "FN", "TN"):
-        columns[name] = [f"{each[name.lower()]:,}" for each in classes]
+        columns[name] = [f"{row[name.lower()]:,}" for row in classes]
     print_columns(console, columns, drop=("TN", "TP", "FN", "FP"), left=("class",))
 
 
 def _print_matrix(console: Console, result: dict[str, Any]) -> None:
-    """The confusion matrix, one row per actual class, correct predictions highlighted; with numbers in
-    place of the names at its head where these are too long."""
+    """Print the confusion matrix, one row per actual class, correct predictions highlighted; the columns
+    are numbered if the class names are too long."""
     labels = list(map(visible, result["labels"]))
     head = "actual \\ predicted"
-    rows = [
-        [
-            Text(
-                str(count) if count else "·",
-                style="bold green" if i == j else "red" if count else "dim",
-            )
-            for j, count in enumerate(counts)
-        ]
-        for i, counts in enumerate(result["confusion_matrix"])
-    ]
+
+    def cell(i: int, j: int, count: int) -> Text:
+        style = "bold green" if i == j else "red" if count else "dim"
+        return Text(str(count) if count else "·", style=style)
+
+    matrix = enumerate(result["confusion_matrix"])
+    rows = [[cell(i, j, count) for j, count in enumerate(counts)] for i, counts in matrix]
     numbers = [str(i + 1) for i in range(len(labels))]
     numbered = [f"{i} {label}" for i, label in zip(numbers, labels, strict=True)]
     for heads, names in ((labels, labels), (numbers, numbered)):
@@ -117,114 +116,108 @@ def _print_matrix(console: Console, result: dict[str, Any]) -> None:
 
 
 def print_group(console: Console, group: dict[str, Any]) -> None:
-    """The headline metrics of several runs, then their mean, deviation and interval, and the baselines."""
-    summary = group["summary"]
+    """Print the main metrics of each run of a group, their mean, standard deviation and confidence
+    interval, and the baselines."""
+    summary, members = group["summary"], group["members"]
     kind = summary["kind"]
     metrics = []
     for split in ("val", "test"):
         known = summary[split]
         names = HEADLINE["classification" if "accuracy" in known else "regression"]
         metrics += [(split, name) for name in names[:2] if name in known]
-    members = group["members"]
-    columns: dict[str, list[str | Text]] = {kind: [str(each[kind]) for each in members]}
-    columns["best epoch"] = [
-        f"{each['best'].get('epoch', 0)} of {each['epochs']}"
-        if each["state"] == "complete"
-        else each["state"]
-        for each in members
+    heads: list[str | Text] = [str(member[kind]) for member in members]
+    epochs = [
+        f"{member['best'].get('epoch', 0)} of {member['epochs']}"
+        if member["state"] == "complete"
+        else member["state"]
+        for member in members
     ]
-    for split, name in metrics:
-        values = [(each[split] or {}).get(name) for each in members]
-        columns[f"{split}_{name}"] = [
-            "" if value is None else format_metric(value) for value in values
-        ]
     if summary["complete"] > 1:
         every = summary["complete"] == summary["members"]
-        columns[kind] += [
+        mean = "mean" if every else f"mean of {summary['complete']}"
+        heads += [
             "",
-            *(
-                Text(name, style="bold")
-                for name in (
-                    "mean" if every else f"mean of {summary['complete']}",
-                    "std",
-                    "95 % CI low",
-                    "95 % CI high",
-                )
-            ),
+            *(Text(name, "bold") for name in (mean, "std", "95 % CI low", "95 % CI high")),
         ]
-        columns["best epoch"] += [""] * 5
-        for split, name in metrics:
-            stats = summary[split][name]
-            values = [stats["mean"], stats["std"], *stats["ci95"]]
-            columns[f"{split}_{name}"] += [
-                "",
-                *(Text(format_metric(v), style="bold green") for v in values),
-            ]
-    for baseline in summary["baselines"]:
-        columns[kind].append(Text(baseline["name"], style="dim"))
-        columns["best epoch"].append("")
-        for split, name in metrics:
-            stats = baseline.get(name) if split == "test" else None
-            columns[f"{split}_{name}"].append(
-                Text(format_metric(stats["mean"]) if stats else "", style="dim")
-            )
+    heads += [Text(baseline["name"], "dim") for baseline in summary["baselines"]]
+    epochs += [""] * (len(heads) - len(epochs))
+    columns: dict[str, list[str | Text]] = {kind: heads, "best epoch": [*epochs]}
+    for split, name in metrics:
+        columns[f"{split}_{name}"] = _group_column(group, split, name)
     console.print()
-    # The second metric of each split goes first.
+    # The second metric of each split is dropped first.
     drop = [*(f"{split}_{name}" for split, name in metrics[1::2]), "best epoch"]
     print_columns(console, columns, drop=drop, left=(kind,), gap=3)
     console.print(f"\nruns: {group['run_dir']}", markup=False, soft_wrap=True)
 
 
+def _group_column(group: dict[str, Any], split: str, name: str) -> list[str | Text]:
+    """A metric of each member, then its statistics, then that of each baseline."""
+    summary = group["summary"]
+    values = [(member[split] or {}).get(name) for member in group["members"]]
+    cells: list[str | Text] = ["" if x is None else format_metric(x) for x in values]
+    if summary["complete"] > 1:
+        stats = summary[split][name]
+        stats = [stats["mean"], stats["std"], *stats["ci95"]]
+        cells += ["", *(Text(format_metric(x), "bold green") for x in stats)]
+    for baseline in summary["baselines"]:
+        stats = baseline.get(name) if split == "test" else None
+        cells.append(Text(format_metric(stats["mean"]) if stats else "", "dim"))
+    return cells
+
+
 STATE_STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow", "pruned": "dim"}
-
-
-# The columns of `runs`, and in which order they are left out where a terminal is too narrow.
+# The columns of `runs`, and the order in which they are dropped if a terminal is too narrow.
 _RUNS = ("run", "data", "model", "epochs", "best", "test", "state", "age")
 _DROP_ORDER = ("data", "age", "model", "epochs", "test", "best")
 
 
 def print_runs(console: Console, runs: list[dict[str, Any]], sort: str) -> None:
-    """One row per run of `nnzoo.runs.run_index.scan`, the members of a group below it; with a column for `sort`
-    where no other shows it."""
-    measured = sort.startswith(("val_", "test_"))
+    """Print one row per run of `run_index.scan`, the members of a group below it; with a column for
+    `sort` unless another one shows it."""
+    is_metric = sort.startswith(("val_", "test_"))
     rows = []
     for run in runs:
-        members = run.get("members", [])
-        state = run["state"]
-        if "trial" in run:
-            # Its trials are other networks than the best: they have a list of their own.
-            counts = Counter(each["state"] for each in members)
-            state = ", ".join(f"{count} {name}" for name, count in counts.items())
-            members = []
-        elif members and state != "complete":
-            state = f"{run['complete']} of {run['asked']} complete, {state}"
-        for each, name, shown in [
-            (run, run["run"], state),
-            *((each, "  " + each["run"].rpartition("/")[2], each["state"]) for each in members),
-        ]:
+        members = [] if "trial" in run else run.get("members", [])  # trials have their own list
+        entries = [(run, run["run"], _run_state(run))]
+        entries += [
+            (each, "  " + each["run"].rpartition("/")[2], each["state"]) for each in members
+        ]
+        for entry, name, state in entries:
             cells = (
                 name,
-                each["data"] or "?",
-                each["model"] or "?",
-                _epochs(each),
-                _best(each),
-                _test(each),
-                Text(shown, style=STATE_STYLES.get(each["state"], "red")),
-                _ago(each["age"]),
+                entry["data"] or "?",
+                entry["model"] or "?",
+                _epochs(entry),
+                _best(entry),
+                _test(entry),
+                Text(state, style=STATE_STYLES.get(entry["state"], "red")),
+                _age(entry["age"]),
             )
             row: dict[str, str | Text] = dict(zip(_RUNS, cells, strict=True))
-            rows.append(row | ({sort: _measured(each, sort)} if measured else {}))
+            rows.append(row | ({sort: _metric(entry, sort)} if is_metric else {}))
     names = list(_RUNS)
-    if measured:
+    if is_metric:
         names.insert(4, sort)
-        shown_as = "test" if sort.startswith("test_") else "best"
+        column = "test" if sort.startswith("test_") else "best"
         name = sort.removeprefix("test_")
-        if all(str(row[shown_as]).startswith(f"{name} ") for row in rows if row[sort]):
-            names.remove(shown_as)
+        if all(str(row[column]).startswith(f"{name} ") for row in rows if row[sort]):
+            names.remove(column)
     columns = {name: [row[name] for row in rows] for name in names}
     print_columns(console, columns, drop=_DROP_ORDER, left=("run", "data", "model", "state"))
     if any("±" in str(cell) for cells in columns.values() for cell in cells):
         console.print("±: standard deviation over the runs of a group", style="dim")
+
+
+def _run_state(run: dict[str, Any]) -> str:
+    """The state of a run; of a sweep or an unfinished group how many members are in which state."""
+    members = run.get("members", [])
+    if "trial" in run:
+        counts = Counter(member["state"] for member in members)
+        return ", ".join(f"{count} {name}" for name, count in counts.items())
+    if members and run["state"] != "complete":
+        return f"{run['complete']} of {run['asked']} complete, {run['state']}"
+    return str(run["state"])
 
 
 def _epochs(run: dict[str, Any]) -> str:
@@ -232,8 +225,8 @@ def _epochs(run: dict[str, Any]) -> str:
     return f"{run['epoch']}/{asked}"
 
 
-def _measured(run: dict[str, Any], name: str) -> str:
-    """A metric of a run; of a group with its standard deviation."""
+def _metric(run: dict[str, Any], name: str) -> str:
+    """A metric of a run, or the mean over a group with its standard deviation."""
     if run.get(name) is None:
         return ""
     std = run.get("std", {}).get(name)
@@ -243,18 +236,18 @@ def _measured(run: dict[str, Any], name: str) -> str:
 def _best(run: dict[str, Any]) -> str:
     if run["best"] is None:
         return ""
-    at = f" @{run['best_epoch']}" if run["best_epoch"] is not None else ""
+    suffix = f" @{run['best_epoch']}" if run["best_epoch"] is not None else ""
     if run.get("trial") is not None:
-        at = f" (trial {run['trial']})"
-    return f"{run['monitor']} {_measured(run, 'best')}{at}"
+        suffix = f" (trial {run['trial']})"
+    return f"{run['monitor']} {_metric(run, 'best')}{suffix}"
 
 
 def _test(run: dict[str, Any]) -> str:
     name = next((name for name in ("test_accuracy", "test_rmse") if name in run), None)
-    return f"{name.removeprefix('test_')} {_measured(run, name)}" if name else ""
+    return f"{name.removeprefix('test_')} {_metric(run, name)}" if name else ""
 
 
-def _ago(seconds: float | None) -> str:
+def _age(seconds: float | None) -> str:
     if seconds is None:
         return ""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
@@ -264,23 +257,29 @@ def _ago(seconds: float | None) -> str:
 
 
 def print_layers(console: Console, layers: list[dict[str, Any]]) -> None:
-    """One row per layer, of `probe.Layer.to_dict()`; columns that no layer has anything for are left
-    out."""
+    """Print one row per layer, of `LayerStats.to_dict()`; columns without values are left out."""
+
+    def column(key: str, text: Callable[[Any], str]) -> list[str]:
+        values = [layer[key] for layer in layers]
+        return ["" if value is None else text(value) for value in values]
+
+    def count(value: int) -> str:
+        return f"{value:,}" if value else ""
+
     columns = {
-        "layer": lambda each: each["name"],
-        "type": lambda each: each["type"],
-        "output": lambda each: "×".join(map(str, each["shape"])),
-        "parameters": lambda each: f"{each['parameters']:,}",
-        "multiply-adds": lambda each: f"{each['multiply_adds']:,}" if each["multiply_adds"] else "",
-        "mean": lambda each: format_metric(each["mean"]) if each["mean"] is not None else "",
-        "std": lambda each: format_metric(each["spread"]) if each["spread"] is not None else "",
-        "dead units": lambda each: (
-            f"{each['dead']:,} of {each['units']:,}" if each["units"] else ""
-        ),
-        "gradient": lambda each: f"{each['gradient']:.2e}" if each["gradient"] is not None else "",
-        "weight": lambda each: format_metric(each["weight"]) if each["weight"] is not None else "",
+        "layer": column("name", str),
+        "type": column("type", str),
+        "output": column("shape", lambda shape: "×".join(map(str, shape))),
+        "parameters": column("parameters", lambda value: f"{value:,}"),
+        "multiply-adds": column("multiply_adds", count),
+        "mean": column("mean", format_metric),
+        "std": column("spread", format_metric),
+        "dead units": [
+            f"{layer['dead']:,} of {layer['units']:,}" if layer["units"] else "" for layer in layers
+        ],
+        "gradient": column("gradient", lambda value: f"{value:.2e}"),
+        "weight": column("weight", format_metric),
     }
-    cells = {name: [show(each) for each in layers] for name, show in columns.items()}
-    shown = {name: column for name, column in cells.items() if any(column)}
     drop = ("mean", "weight", "std", "multiply-adds", "dead units", "gradient", "type")
-    print_columns(console, shown, drop=drop, left=("layer", "type", "output"))
+    kept = {name: cells for name, cells in columns.items() if any(cells)}
+    print_columns(console, kept, drop=drop, left=("layer", "type", "output"))

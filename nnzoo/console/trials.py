@@ -1,4 +1,4 @@
-"""The trials of a sweep: one line each, a live table, and the best."""
+"""The trials of a sweep: one line per trial, a live table, and the best."""
 
 from __future__ import annotations
 
@@ -31,90 +31,90 @@ def trial_line(study: Study, row: TrialRecord, best: bool) -> str:
 
 
 def short_value(value: Any) -> str:
-    """A value of a trial, numbers with the digits that count."""
+    """A value of a trial, numbers with four significant digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return shorten(flow_yaml(value), 32)
 
 
 def short_keys(keys: Iterable[str]) -> dict[str, str]:
-    """Keys without the section that they lie in, where that tells them apart."""
+    """Keys without their sections, where that is unambiguous."""
     last = {key: key.rpartition(".")[2] for key in keys}
     names = list(last.values())
     return {key: name if names.count(name) == 1 else key for key, name in last.items()}
 
 
 class TrialTable:
-    """The live table of `sweep`; a context manager, told what the search yields."""
+    """The live table of `sweep`; a context manager."""
 
-    REFRESH = 1.0  # seconds between two looks at what other processes do
+    REFRESH = 1.0  # seconds between two reads of the other processes' trials
 
     def __init__(self, console: Console, study: Study) -> None:
         from rich.live import Live
 
         self.console, self.study = console, study
-        self.own: TrialRecord | None = None
+        self.current: TrialRecord | None = None
         self.epochs = 0
         self.score: float | None = None
-        self.looked = 0.0
-        self.quiet = listening(None)
+        self.read_at = 0.0
+        self._no_status = listening(None)
         self.rows: list[TrialRecord] = []
         self.live = Live(console=console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> TrialTable:
-        self.quiet.__enter__()
+        self._no_status.__enter__()
         self.live.__enter__()
         self.show(None)
         return self
 
     def __exit__(self, *details: Any) -> None:
         self.live.__exit__(*details)
-        self.quiet.__exit__(*details)
+        self._no_status.__exit__(*details)
 
     def show(
         self, row: TrialRecord | None, epochs: int | None = None, score: float | None = None
     ) -> None:
-        """row: this process's trial as it stands; epochs: how many it may take; score: its last."""
+        """row: this process's trial; epochs: the most it may take; score: its last."""
         now = time.monotonic()
-        new = (
+        is_new = (
             row is None
-            or self.own is None
-            or (row.number, row.state) != (self.own.number, self.own.state)
+            or self.current is None
+            or (row.number, row.state) != (self.current.number, self.current.state)
         )
-        if new or now - self.looked > self.REFRESH:
-            self.rows, self.looked = self.study.records(), now
-        self.own, self.score = row, score
+        if is_new or now - self.read_at > self.REFRESH:
+            self.rows, self.read_at = self.study.records(), now
+        self.current, self.score = row, score
         self.epochs = epochs or self.epochs
         self.live.update(self.table())
 
     def table(self) -> Table:
-        """The last trials, as many as there is room for, and the best."""
+        """The last trials that fit, and the best."""
         rows = [
-            self.own if self.own and row.number == self.own.number else row for row in self.rows
+            self.current if self.current and row.number == self.current.number else row
+            for row in self.rows
         ]
         best = min(
             (row for row in rows if row.state == "complete" and row.value is not None),
             key=lambda row: (-row.value if self.study.higher_is_better else row.value, row.number),  # type: ignore[operator]
             default=None,
         )
-        over = sum(row.state not in ("waiting", "running") for row in rows)
+        finished = sum(row.state not in ("waiting", "running") for row in rows)
         room = max(3, self.console.height - 5)
-        shown = rows[-room:]
-        if best is not None and best not in shown:
-            shown = [best, *shown[1:]]
+        visible = rows[-room:]
+        if best is not None and best not in visible:
+            visible = [best, *visible[1:]]
         monitor = self.study.monitor
-        # What is always there, with the widths of its columns; then the keys that there is room for.
+        # Columns that are always there, with their widths; then the keys that fit.
         fixed = {"trial": 5, monitor: max(len(monitor), 8), "state": 10, "epoch": 7}
         left = self.console.width - sum(width + 2 for width in fixed.values())
         names = {}
         for key, name in short_keys(self.study.keys).items():
-            values = (short_value(row.values[key]) for row in shown if key in row.values)
+            values = (short_value(row.values[key]) for row in visible if key in row.values)
             left -= min(max(map(len, (name, *values))), 14) + 2
             if left < 0:
                 break
             names[key] = name
-        wanted = max(self.study.sweep.trials, len(rows))
-        title = f"{over} of {wanted} trials finished"
+        title = f"{finished} of {max(self.study.sweep.trials, len(rows))} trials finished"
         missing = len(self.study.keys) - len(names)
         if missing:
             title += f" ({missing} more key{'s' if missing > 1 else ''} in the page)"
@@ -131,10 +131,12 @@ class TrialTable:
             table.add_column(name, justify=side, no_wrap=True, min_width=width)
         for name in names.values():
             table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
-        for row in shown:
-            own = row is self.own and row.state == "running"
-            score = self.score if own else row.value
-            epoch = f"{row.epochs}/{self.epochs}" if own else str(row.epoch or row.epochs or "")
+        for row in visible:
+            is_current = row is self.current and row.state == "running"
+            score = self.score if is_current else row.value
+            epoch = (
+                f"{row.epochs}/{self.epochs}" if is_current else str(row.epoch or row.epochs or "")
+            )
             state = f"{row.state} ★" if row is best else row.state
             style = {"running": "cyan", "pruned": "dim", "diverged": "red", "failed": "red"}.get(
                 row.state
@@ -151,7 +153,7 @@ class TrialTable:
 
 
 def print_best(console: Console, study: Study, best: TrialRecord) -> None:
-    """The best trial's values, and where its config lies."""
+    """Print the best trial's values and the path of its config."""
     console.print(
         f"best: trial {best.number}, {study.monitor} [bold green]{format_metric(best.value)}[/] at "
         f"epoch {best.epoch}",
