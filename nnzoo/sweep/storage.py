@@ -69,7 +69,7 @@ def open_storage(storage: str, folder: Path) -> StudyStorage:
     name = storage_name(storage, folder)
     if kind == "server":
         if storage.startswith("sqlite"):
-            raise UsageError("sweep.storage: for SQLite give the file's path, as in study.db")
+            raise UsageError.at("sweep.storage", "for SQLite give the file's path, as in study.db")
         return StudyStorage(_server(storage), name)
     path = Path(name)
     _check_file(path)

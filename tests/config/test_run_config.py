@@ -122,6 +122,10 @@ IN_THE_FILE = {
     "a number too large": (
         TEXTS.replace("\n3,", "\n1e31,"), "target: kind\n  drop: [c]", "t.yaml:4:9  data.path  t.csv: column 'a'"
     ),
+    "another encoding": (
+        TEXTS.replace("t5,", "té,"), "target: kind\n  encoding: ascii",
+        "t.yaml:6:13  data.encoding  t.csv:7: not ascii text (byte 70)",
+    ),
     "a series without a value": (
         re.sub(r",\d,", ",,", SHOP), "target: sales", "t.yaml:5:11  data.target  t.csv: no row has a value of 'sales'"
     ),
@@ -152,3 +156,12 @@ def test_columns_and_targets_of_the_data_file_name_the_key_to_blame(
     result = nnzoo("train", "t.yaml")
     text = " ".join(result.err.replace(f"{own_folder}/", "").split())
     assert (result.code, " ".join(message.split()) in text) == (3, True), text
+
+
+def test_a_folder_of_images_that_cannot_train_is_blamed_on_its_key(
+    own_folder: Path, nnzoo: Nnzoo
+) -> None:
+    Path("d/cat").mkdir(parents=True)
+    Path("t.yaml").write_text("data:\n  name: image_folder\n  path: d\nmodel: cnn\n")
+    result = nnzoo("train", "t.yaml")
+    assert (result.code, result.err.startswith("t.yaml:3:9  data.path  ")) == (3, True)

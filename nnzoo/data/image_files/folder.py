@@ -69,10 +69,10 @@ class ImageFolder:
     def check(self) -> None:
         """Raise DataError with all faults."""
         if len(self.faults) == 1:
-            raise DataError(self.faults[0])
+            raise DataError.at("data.path", self.faults[0])
         if self.faults:
             lines = "".join(f"\n  {fault}" for fault in self.faults)
-            raise DataError(f"{self.root}: {len(self.faults)} problems{lines}")
+            raise DataError.at("data.path", f"{self.root}: {len(self.faults)} problems{lines}")
 
 
 def describe_folder(

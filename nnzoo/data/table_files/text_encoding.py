@@ -146,7 +146,7 @@ def _line_ends(text: str, return_before: bool) -> tuple[int, bool]:
 def _encoding_error(source: Source, codec: str, line: int, place: int) -> EncodingError:
     where = f"{source.file}:{line}"
     if codec != "utf-8":
-        return EncodingError(f"{where}: not {codec} text (byte {place}); correct data.encoding")
+        return EncodingError.at("data.encoding", f"{where}: not {codec} text (byte {place})")
     with source.open() as binary:
         likely = likely_encoding(binary.read(HEAD_BYTES))
     tried = [each for each in (likely, FALLBACK) if each and _decodes(source, each)]
