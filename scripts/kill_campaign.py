@@ -43,7 +43,7 @@ if not hasattr(os, "fork"):
 FORK = multiprocessing.get_context("fork")
 # The parent imports what a launch imports later (torch._dynamo, for the optimizers, takes 2 seconds),
 # and never computes: threads would not survive a fork.
-for lazy in ("torch._dynamo", "nnzoo.console", "nnzoo.data.builtin", "nnzoo.data.synthetic",
+for lazy in ("torch._dynamo", "nnzoo.console", "nnzoo.data.builtin", "nnzoo.data.builtin",
              "nnzoo.models.mlp", "nnzoo.models.cnn", "nnzoo.models.rnn"):  # fmt: skip
     import_module(lazy)
 

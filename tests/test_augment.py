@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.data_options import AugmentOptions
-from nnzoo.data.augment import Draws, augment
-from nnzoo.data.sampling import Share
+from nnzoo.data.augment import RowGenerators, augment
+from nnzoo.data.sampling import BatchShard
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "shift": {"shift": 2},
@@ -31,7 +31,7 @@ def images(rows: int = 40, channels: int = 2, height: int = 6, width: int = 8) -
 
 
 def changed(x: Tensor, seed: int = 0, **options: Any) -> Tensor:
-    return augment(x, AugmentOptions(**options), Draws(torch.Generator().manual_seed(seed)))
+    return augment(x, AugmentOptions(**options), RowGenerators(torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -163,7 +163,7 @@ def test_a_process_changes_its_rows_as_one_process_does_also_where_it_has_none(n
     x = images(3)
     whole = changed(x, **OPTIONS[name])
     for start, stop in ((0, 3), (1, 2), (2, 2)):
-        share = Share(start, stop, 3)
-        draws = Draws(torch.Generator().manual_seed(0), share=share)
+        share = BatchShard(start, stop, 3)
+        draws = RowGenerators(torch.Generator().manual_seed(0), share=share)
         own = augment(share.of(x), AugmentOptions(**OPTIONS[name]), draws)
         assert torch.equal(own, whole[start:stop]) and own.dtype == whole.dtype

@@ -19,10 +19,8 @@ from nnzoo.config.data_options import (
     SineOptions,
     TimeSplit,
 )
-from nnzoo.data.builtin import load_digits, load_table
-from nnzoo.data.dataset import Dataset, WindowSplit
-from nnzoo.data.splitting import split_rows
-from nnzoo.data.synthetic import load_adding, load_sine
+from nnzoo.data.builtin import load_adding, load_digits, load_sine, load_table
+from nnzoo.data.dataset import Dataset, WindowSplit, split_rows
 from nnzoo.errors import DataError
 
 

@@ -18,8 +18,8 @@ from torch import nn
 from zoo import config, finish, same
 
 import nnzoo
-from nnzoo.data.dataset import Pages, TensorSplit, split_bytes
-from nnzoo.data.sampling import Share, sharing
+from nnzoo.data.dataset import MappedFile, TensorSplit, split_bytes
+from nnzoo.data.sampling import BatchShard, batch_shard
 from nnzoo.device import choose_device, gpu_multiplies_bf16
 from nnzoo.distributed import ProcessGroup, init_process_group
 from nnzoo.errors import ConfigError, DataError, PeerLostError
@@ -191,7 +191,7 @@ def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: Emulat
     convert_sync_layers(layer, Alone())
     parts = []
     for start, stop in ((0, 4), (4, 6)):
-        with sharing(Share(start, stop, 6)):
+        with batch_shard(BatchShard(start, stop, 6)):
             parts.append(answer(slice(start, stop)))
     torch.testing.assert_close(torch.cat(parts).cpu(), whole.cpu())
 
@@ -255,7 +255,7 @@ def test_what_does_not_fit_the_gpu_is_said_before_it_is_copied(cuda: EmulatedCud
 
 
 def test_pictures_in_a_file_go_to_the_gpu_in_pieces(cuda: EmulatedCuda) -> None:
-    class Counted(Pages):
+    class Counted(MappedFile):
         def __init__(self) -> None:
             self.pieces: list[int] = []
 

@@ -24,7 +24,7 @@ from torch import nn
 from zoo import SCRIPTS, begin, config, finish, load_script, same
 
 from nnzoo import device, distributed
-from nnzoo.data.sampling import Share, sharing
+from nnzoo.data.sampling import BatchShard, batch_shard
 from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess, init_process_group
 from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
 from nnzoo.models.conversion import convert_sync_layers
@@ -416,7 +416,7 @@ def test_shared_batch_norm_is_torchs(shape: tuple[int, ...], options: dict[str, 
         copy = x.detach().clone().requires_grad_()
         weight = torch.randn(shape)
         (stock(x) * weight).sum().backward()
-        with sharing(Share(0, 6, 6)):
+        with batch_shard(BatchShard(0, 6, 6)):
             (shared(copy) * weight).sum().backward()
         torch.testing.assert_close(copy.grad, x.grad, rtol=1e-4, atol=1e-5)
         for one, other in zip(stock.parameters(), shared.parameters(), strict=True):
@@ -447,7 +447,7 @@ def test_dropout_of_shares_is_that_of_the_whole_batch(layer: nn.Module) -> None:
     torch.testing.assert_close(answer(x), whole)
     parts = []
     for start, stop in ((0, 4), (4, 4), (4, 6)):
-        with sharing(Share(start, stop, 6)):
+        with batch_shard(BatchShard(start, stop, 6)):
             parts.append(answer(x.narrow(dim, start, stop - start)))
     torch.testing.assert_close(torch.cat(parts, dim), whole)
 

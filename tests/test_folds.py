@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nnzoo.config.data_options import RowSplit, ValSplit
-from nnzoo.data.splitting import split_rows
+from nnzoo.data.dataset import split_rows
 from nnzoo.errors import DataError
 from nnzoo.runs import checkpoint
 

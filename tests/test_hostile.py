@@ -16,7 +16,7 @@ import nnzoo as zoo
 from nnzoo.config import MODELS
 from nnzoo.config.load import from_dict
 from nnzoo.data.data_spec import InputSpec
-from nnzoo.data.images import import_torchvision
+from nnzoo.data.vision_datasets import import_torchvision
 from nnzoo.errors import ConfigError
 from nnzoo.models import network as networks
 from nnzoo.runs import checkpoint

@@ -24,10 +24,10 @@ from nnzoo.cache import cache_dir
 from nnzoo.config.data_options import ImageFolderOptions, RowSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
-from nnzoo.data.image_files import cache
-from nnzoo.data.image_files import decode as pictures_module
-from nnzoo.data.image_files.decode import DecodeFacts, LargePicture, decode_image, decode_in_turn
-from nnzoo.data.images import load_folder
+from nnzoo.data.image_files import cache, decode_pool
+from nnzoo.data.image_files import decode as decode_module
+from nnzoo.data.image_files.decode import DecodeInfo, LargeImage, decode_image, decode_in_turn
+from nnzoo.data.image_folder import load_folder
 from nnzoo.status import listening
 
 
@@ -200,16 +200,17 @@ def test_the_first_of_several_frames_is_taken_and_said(nnzoo: Any) -> None:
 
 def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     save("big.png", np.zeros((100, 100), np.uint16))
-    with pytest.raises(LargePicture):
-        decode_image("big.png", 4, 4, True, facts=DecodeFacts(limit=1000))
+    with pytest.raises(LargeImage):
+        decode_image("big.png", 4, 4, True, facts=DecodeInfo(limit=1000))
     rng = np.random.default_rng(0)
     for i in range(12):
         size = 30 if i % 3 else 8
         save(f"d/{'ab'[i % 2]}/{i}.png", rng.integers(0, 256, (size, size, 3), np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures_module, "LARGE", 1000)
+        patch.setattr(decode_module, "LARGE", 1000)
+        patch.setattr(decode_pool, "LARGE", 1000)
         assert decode_in_turn("big.png", 4, 4, True).shape == (3, 4, 4)
-        patch.setattr(pictures_module, "WORTH_A_PROCESS", 1)
+        patch.setattr(decode_pool, "IMAGES_PER_PROCESS", 1)
         patch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
         several = load().splits["train"].tensors()[0].clone()
     monkeypatch.setenv("NNZOO_CACHE", "another")
@@ -326,13 +327,13 @@ def test_decoding_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
             raise AssertionError(text)
 
     colours()
-    monkeypatch.setattr(pictures_module, "PROGRESS_INTERVAL", -1)
+    monkeypatch.setattr(decode_pool, "PROGRESS_INTERVAL", -1)
     listener = Listener()
     with listening(listener):
         load()
     assert ("decoding pictures", 12) in listener.seen
     assert listener.counts == list(range(1, 13))
-    monkeypatch.setattr(pictures_module, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(decode_pool, "IMAGES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     listener.seen.clear()
     with listening(listener):

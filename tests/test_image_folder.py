@@ -15,7 +15,7 @@ from PIL import Image
 from nnzoo.config.load import load_config
 from nnzoo.data.image_files.folder import ImageFolder, describe_folder
 from nnzoo.data.image_files.split_names import part_of
-from nnzoo.data.image_files.tree import picture_files
+from nnzoo.data.image_files.tree import image_paths
 from nnzoo.errors import DataError
 
 CLASSES = ("bar", "beam", "box")
@@ -554,7 +554,7 @@ def test_equal_pictures_in_two_splits_and_in_two_classes_are_said(nnzoo: Any) ->
 def test_predict_reads_a_folder_in_the_order_of_its_names() -> None:
     for name in ("b.png", "a/2.png", "a/1.png", "c/x/0.jpg"):
         write(f"d/{name}")
-    assert list(picture_files("d")) == ["d/a/1.png", "d/a/2.png", "d/b.png", "d/c/x/0.jpg"]
+    assert list(image_paths("d")) == ["d/a/1.png", "d/a/2.png", "d/b.png", "d/c/x/0.jpg"]
 
 
 def _add(name: str) -> Any:

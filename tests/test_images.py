@@ -35,13 +35,14 @@ from nnzoo.config.data_options import (
     ValSplit,
 )
 from nnzoo.data import dataset as dataset_module
-from nnzoo.data import images
+from nnzoo.data import vision_datasets
 from nnzoo.data.dataset import Dataset, TensorSplit
-from nnzoo.data.image_files import cache
-from nnzoo.data.image_files import decode as pictures_module
+from nnzoo.data.image_files import cache, decode_pool
+from nnzoo.data.image_files import decode as decode_module
 from nnzoo.data.image_files.decode import decode_image
-from nnzoo.data.images import import_torchvision, load_folder, load_torchvision
+from nnzoo.data.image_folder import load_folder
 from nnzoo.data.preprocess import Preprocess
+from nnzoo.data.vision_datasets import import_torchvision, load_torchvision
 from nnzoo.errors import DataError
 
 COLOURS = {"blue": (10, 20, 200), "green": (30, 180, 40), "red": (220, 15, 25)}
@@ -217,7 +218,7 @@ def test_a_jpeg_cut_short_is_named() -> None:
 
 
 def use_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures_module, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(decode_pool, "IMAGES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
 
 
@@ -245,7 +246,7 @@ def test_a_broken_picture_is_named_by_a_process(two_processes: None) -> None:
 
 def test_a_process_that_fails_is_told(two_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder()
-    monkeypatch.setattr(pictures_module, "__name__", "nnzoo.data.nowhere")
+    monkeypatch.setattr(decode_pool, "__name__", "nnzoo.data.nowhere")
     assert "decoding ended with 1: " in refused()
 
 
@@ -258,7 +259,7 @@ def test_processes_import_nothing_from_the_folder_they_start_in(two_processes: N
 def test_pages_that_go_back_to_the_system_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder()
     pixels = whole()[0].clone()
-    monkeypatch.setattr(dataset_module.Pages, "RESIDENT", 0)
+    monkeypatch.setattr(dataset_module.MappedFile, "RESIDENT", 0)
     split = load(split=RowSplit(val=0, test=0)).splits["train"]
     assert isinstance(split, TensorSplit) and split.pages is not None
     for row in range(len(split)):
@@ -291,7 +292,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(file)
         return decode_image(file, *arguments)
 
-    monkeypatch.setattr(pictures_module, "decode_image", record)
+    monkeypatch.setattr(decode_pool, "decode_image", record)
     return seen
 
 
@@ -549,11 +550,11 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
     make_folder()
     paint("pics/red/bomb.png", size=(100, 100))
     if limit == "nnzoo":
-        monkeypatch.setattr(pictures_module, "MAX_PIXELS", 9_999)
+        monkeypatch.setattr(decode_module, "MAX_PIXELS", 9_999)
     else:
         pixels = 9_000 if limit == "Pillow's warning" else 4_000
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
-        monkeypatch.setattr(pictures_module, "MAX_PIXELS", 9_500)
+        monkeypatch.setattr(decode_module, "MAX_PIXELS", 9_500)
     assert "picture pics/red/bomb.png: too large a picture; at most 9," in refused()
 
 
@@ -586,7 +587,7 @@ def published(name: str, **options: Any) -> Dataset:
 def test_torchvision_is_imported_beside_a_torch_it_was_not_built_for() -> None:
     # A process of its own: the first import is the one that fails.
     code = (
-        "from nnzoo.data.images import import_torchvision as load\n"
+        "from nnzoo.data.vision_datasets import import_torchvision as load\n"
         "first, again = load('torchvision.datasets'), load('torchvision.datasets')\n"
         "assert first is again and first.MNIST\n"
         "import sys, torchvision; assert torchvision.datasets is first\n"
@@ -766,7 +767,7 @@ def test_where_a_download_fails_the_place_for_the_files_is_told(
         f"). Place the files by hand: {place}; or name their folder with data.root or NNZOO_DATA"
     )
     assert no_internet
-    assert all(patience == images.DOWNLOAD_TIMEOUT for patience in no_internet)
+    assert all(patience == vision_datasets.DOWNLOAD_TIMEOUT for patience in no_internet)
     assert socket.getdefaulttimeout() is None
     assert capsys.readouterr().out == ""
 
@@ -868,7 +869,7 @@ def test_a_size_at_which_the_pictures_do_not_fit_is_refused_before_decoding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_folder()
-    monkeypatch.setattr(dataset_module, "memory", lambda: 3_000_000_000)
+    monkeypatch.setattr(dataset_module, "total_memory", lambda: 3_000_000_000)
     assert refused(size=10_000) == (
         "64 pictures of 10000×10000, float32, would take 76.8 GB, and this machine has 3.0 GB; "
         "set a smaller data.size"

@@ -81,7 +81,7 @@ def test_a_model_too_large_to_train_is_refused_before_its_weights_are_filled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many = {"name": "mlp", "hidden": [40_000, 40_000]}  # 6.4 GB in one layer alone
-    monkeypatch.setattr(network, "memory", lambda: 16_000_000_000)
+    monkeypatch.setattr(network, "total_memory", lambda: 16_000_000_000)
     began = time.process_time()
     with pytest.raises(ConfigError, match="can train 1,000,000,000"):
         begin(config(many))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo import begin, config, finish, same
 
 from nnzoo.config.load import load_config
-from nnzoo.data.sampling import batch_sizes, epoch_order
+from nnzoo.data.sampling import batch_sizes, epoch_permutation
 from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import train
@@ -79,7 +79,7 @@ def test_statistics_are_the_mean_of_those_of_training_batches() -> None:
 
     for i, norm in enumerate(norms):
         norm.register_forward_pre_hook(watch(i))
-    rows = epoch_order(trainer.rows, 0, 0)[: norm_statistics.MAX_ROWS]
+    rows = epoch_permutation(trainer.rows, 0, 0)[: norm_statistics.MAX_ROWS]
     network.eval()
     for norm in norms:
         norm.train()

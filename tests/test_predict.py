@@ -20,8 +20,8 @@ from PIL import Image
 from zoo import begin, config, finish
 
 from nnzoo.config.data_options import RowSplit, SeriesOptions
+from nnzoo.data.dataset import split_rows
 from nnzoo.data.image_files.tree import EXTENSIONS
-from nnzoo.data.splitting import split_rows
 from nnzoo.data.table_files import csv_reader
 from nnzoo.data.timestamps.axis import TimeAxis, describe_time
 from nnzoo.errors import CheckpointError, DataError, UsageError

@@ -438,6 +438,6 @@ def test_a_fingerprint_of_windows_counts_only_the_steps_that_are_used() -> None:
 def test_windows_whose_targets_would_fill_the_memory_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dataset_module, "memory", lambda: 10_000)
+    monkeypatch.setattr(dataset_module, "total_memory", lambda: 10_000)
     with pytest.raises(DataError, match="windows with 5 steps to predict would take"):
         load({"y": range(400)}, window=4, horizon=5)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
-from nnzoo.data.splitting import portion, split_rows, split_time
+from nnzoo.data.dataset import resolve_count, split_rows, split_time
 from nnzoo.errors import DataError
 
 shares = st.one_of(st.floats(0.01, 0.45), st.integers(0, 4))
@@ -21,8 +21,8 @@ def test_every_row_is_in_exactly_one_split(
     rows = split_rows(total, RowSplit(val=val, test=test, seed=seed))
     assert list(rows) == ["train", "val", "test"]
     assert sorted(np.concatenate(list(rows.values()))) == list(range(total))
-    assert len(rows["val"]) == portion(val, total)
-    assert len(rows["test"]) == portion(test, total)
+    assert len(rows["val"]) == resolve_count(val, total)
+    assert len(rows["test"]) == resolve_count(test, total)
     for chosen in rows.values():
         assert (np.diff(chosen) > 0).all()
 
@@ -92,7 +92,7 @@ def test_no_test_rows_are_drawn_where_they_lie_elsewhere() -> None:
 def test_holding_out_everything_is_refused(options: RowSplit) -> None:
     with pytest.raises(DataError) as error:
         split_rows(50, options)
-    held = f"{portion(options.val, 50)} val + {portion(options.test, 50)} test"
+    held = f"{resolve_count(options.val, 50)} val + {resolve_count(options.test, 50)} test"
     assert str(error.value) == f"{held} of 50 rows leave none to train on; hold out fewer"
 
 
@@ -101,7 +101,7 @@ def test_time_runs_from_train_over_val_to_test(total: int, val: float, test: flo
     steps = split_time(total, TimeSplit(val=val, test=test))
     assert list(steps) == ["train", "val", "test"]
     assert [step for part in steps.values() for step in part] == list(range(total))
-    assert len(steps["test"]) == portion(test, total)
+    assert len(steps["test"]) == resolve_count(test, total)
 
 
 def test_a_given_training_length_leaves_the_rest_unused() -> None:

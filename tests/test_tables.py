@@ -22,8 +22,7 @@ from zoo import begin, config, finish, same
 
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
-from nnzoo.data.dataset import Dataset
-from nnzoo.data.splitting import split_rows
+from nnzoo.data.dataset import Dataset, split_rows
 from nnzoo.data.table_files import csv_reader, limits
 from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, read_table
 from nnzoo.data.tables import load_csv
@@ -741,7 +740,7 @@ def test_packed_text_of_parquet_reads_as_text() -> None:
 def test_categories_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "id,y\n" + "".join(f"u{i},{i % 2}\n" for i in range(1000))
     assert load(text, categories=["id"]).spec.input.shape == (1,)
-    monkeypatch.setattr(dataset_module, "memory", lambda: 10_000_000)
+    monkeypatch.setattr(dataset_module, "total_memory", lambda: 10_000_000)
     assert "1,000 rows of 1,000 inputs, a category each would take 0.0 GB" in refused(
         text, categories=["id"]
     )

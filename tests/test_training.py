@@ -16,7 +16,7 @@ from torch import nn
 from zoo import DATA, MODELS, begin, config, finish, same
 
 from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
-from nnzoo.data.sampling import batch_sizes, derive, epoch_order
+from nnzoo.data.sampling import batch_sizes, derive_seed, epoch_permutation
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import build
@@ -683,15 +683,18 @@ def test_batches_cover_every_row_once_and_never_end_with_a_single_row() -> None:
 
 
 def test_the_order_of_an_epoch_follows_from_seed_and_epoch_alone() -> None:
-    first = epoch_order(100, 7, 3)
+    first = epoch_permutation(100, 7, 3)
     torch.rand(5)
-    assert torch.equal(first, epoch_order(100, 7, 3))
+    assert torch.equal(first, epoch_permutation(100, 7, 3))
     assert sorted(first.tolist()) == list(range(100))
-    others = [epoch_order(100, 7, 4), epoch_order(100, 8, 3)]
+    others = [epoch_permutation(100, 7, 4), epoch_permutation(100, 8, 3)]
     assert not any(torch.equal(first, other) for other in others)
     assert (
         len(
-            {derive(0, *path) for path in [("step", 1), ("step", 2), ("augment", 1), (11,), (1, 1)]}
+            {
+                derive_seed(0, *path)
+                for path in [("step", 1), ("step", 2), ("augment", 1), (11,), (1, 1)]
+            }
         )
         == 5
     )

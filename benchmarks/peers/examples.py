@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from nnzoo.data.images import import_torchvision
+from nnzoo.data.vision_datasets import import_torchvision
 from peers import BATCH, RATE, Job, torchnets
 
 

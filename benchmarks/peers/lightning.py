@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from nnzoo.data.images import import_torchvision
+from nnzoo.data.vision_datasets import import_torchvision
 from peers import BATCH, RATE, Job, torchnets
 
 import_torchvision("torchvision")  # torchmetrics fails on one that was built for another torch

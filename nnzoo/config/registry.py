@@ -139,13 +139,13 @@ DATA = Registry(
         **{
             name: Entry(
                 data_options.EmnistOptions if name == "emnist" else data_options.TorchvisionOptions,
-                "nnzoo.data.images:load_torchvision",
+                "nnzoo.data.vision_datasets:load_torchvision",
             )
             for name in _TORCHVISION
         },
         "image_folder": Entry(
             data_options.ImageFolderOptions,
-            "nnzoo.data.images:load_folder",
+            "nnzoo.data.image_folder:load_folder",
             "nnzoo.data.image_files.folder:description",
         ),
         "csv": Entry(
@@ -158,8 +158,8 @@ DATA = Registry(
             "nnzoo.data.series:load_series",
             "nnzoo.data.table_files.preview:description",
         ),
-        "sine": Entry(data_options.SineOptions, "nnzoo.data.synthetic:load_sine"),
-        "adding": Entry(data_options.AddingOptions, "nnzoo.data.synthetic:load_adding"),
+        "sine": Entry(data_options.SineOptions, "nnzoo.data.builtin:load_sine"),
+        "adding": Entry(data_options.AddingOptions, "nnzoo.data.builtin:load_adding"),
     },
     group="nnzoo.data",
 )

@@ -14,17 +14,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnzoo.config.data_options import AugmentOptions
-from nnzoo.data.sampling import Share
+from nnzoo.data.sampling import BatchShard
 
 MIN_ERASE, MAX_ERASE = 0.02, 0.2
 
 
-class Draws:
+class RowGenerators:
     """What is drawn for a batch: by one generator (on the CPU, so that it is the same on every
     device), or by several, each for as many of the rows. share: of which batch the rows are a part,
     where they are not all of it."""
 
-    def __init__(self, *generators: torch.Generator, share: Share | None = None) -> None:
+    def __init__(self, *generators: torch.Generator, share: BatchShard | None = None) -> None:
         self.generators = generators
         self.share = share
 
@@ -45,7 +45,7 @@ class Draws:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def augment(images: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+def augment(images: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
     """Images (batch, channels, height, width) of any type, changed; float32 after a resampling."""
     if options.shift or options.flip != "none":
         images = _shift_and_flip(images, options, draws)
@@ -56,7 +56,7 @@ def augment(images: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
     return images
 
 
-def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
     """Each picture is a window of it, mirrored or not, with a border of zeros."""
     batch, _, height, width = x.shape
     shift = options.shift
@@ -78,7 +78,7 @@ def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
     return windows.permute(0, 2, 3, 1, 4, 5)[picture, starts[0], starts[1]]
 
 
-def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
+def _resample(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
     batch, _, height, width = x.shape
     angle = (draws.rand(batch) * 2 - 1) * math.radians(options.rotate)
     scale = options.crop + (1 - options.crop) * draws.rand(batch)
@@ -99,7 +99,7 @@ def _resample(x: Tensor, options: AugmentOptions, draws: Draws) -> Tensor:
     return functional.grid_sample(x.float(), grid, align_corners=False)
 
 
-def _erase(x: Tensor, probability: float, draws: Draws) -> Tensor:
+def _erase(x: Tensor, probability: float, draws: RowGenerators) -> Tensor:
     batch, _, height, width = x.shape
     area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * draws.rand(batch)
     shape = torch.exp((draws.rand(batch) * 2 - 1) * math.log(3))

@@ -1,18 +1,18 @@
-"""Real data inside scikit-learn's wheel, read without importing scikit-learn."""
+"""Built-in data: sets in scikit-learn's wheel (which is not imported), a sine wave, the adding problem."""
 
 from __future__ import annotations
 
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from nnzoo.config.data_options import BundledTableOptions, DigitsOptions
+from nnzoo.config.data_options import AddingOptions, BundledTableOptions, DigitsOptions, SineOptions
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, row_splits
-from nnzoo.data.splitting import split_rows
+from nnzoo.data.dataset import Dataset, TensorSplit, make_splits, split_rows
 from nnzoo.errors import DataError
 
 _FILES = {"iris": "iris.csv", "wine": "wine_data.csv", "breast_cancer": "breast_cancer.csv"}
@@ -59,7 +59,7 @@ def load_digits(options: DigitsOptions, spec: DataSpec | None = None) -> Dataset
     x = torch.from_numpy(table[:, :-1].astype(np.uint8).reshape(-1, 1, 8, 8))
     y = torch.from_numpy(table[:, -1].astype(np.int64))
     rows = split_rows(len(x), options.split, y.numpy())
-    splits = row_splits(x, y, rows)
+    splits = make_splits(x, y, rows)
     labels = [str(digit) for digit in range(10)]
     spec = DataSpec(InputSpec("image", (1, 8, 8)), "classification", labels, max_pixel_value=16)
     return Dataset(spec, splits)
@@ -82,7 +82,7 @@ def load_table(options: BundledTableOptions, spec: DataSpec | None = None) -> Da
         y = torch.from_numpy(table[:, -1].astype(np.int64))
     inputs = torch.from_numpy(np.ascontiguousarray(x))
     rows = split_rows(len(x), options.split, y.numpy() if labels else None)
-    splits = row_splits(inputs, y, rows)
+    splits = make_splits(inputs, y, rows)
     columns = [ColumnSpec(column) for column in _COLUMNS[name].split("|")]
     spec = DataSpec(
         InputSpec("table", (len(columns),)),
@@ -91,4 +91,48 @@ def load_table(options: BundledTableOptions, spec: DataSpec | None = None) -> Da
         [] if labels else ["progression"],
         columns,
     )
+    return Dataset(spec, splits)
+
+
+# Generated.
+
+
+def load_sine(options: SineOptions, spec: DataSpec | None = None) -> Dataset:
+    """amplitude * sin(2 pi t / period) + noise, cut into windows."""
+    from nnzoo.data.series import Series, windows
+
+    time = np.arange(options.length)
+    values = options.amplitude * np.sin(2 * np.pi * time / options.period)
+    rng = np.random.default_rng([options.seed, 0x51])
+    values = values + options.noise * rng.standard_normal(options.length)
+    period = round(options.period)
+    return windows([Series(values[:, None])], [ColumnSpec("sine")], ["sine"], options, period)
+
+
+def load_adding(options: AddingOptions, spec: DataSpec | None = None) -> Dataset:
+    """Two features a time step: a number from [0, 1) and a mark; exactly two steps are marked, one
+    in each half, and the target is the sum of the two marked numbers.
+
+    Hochreiter & Schmidhuber, "Long short-term memory" (1997), experiment 4, in the form of Le et
+    al. (2015). Always answering 1 scores a mean squared error of 1/6.
+    """
+    splits: dict[str, Any] = {}
+    sizes = {"train": options.train, "val": options.val, "test": options.test}
+    for i, (part, count) in enumerate(sizes.items()):
+        if not count:
+            continue
+        rng = np.random.default_rng([options.seed, 0xADD, i])
+        half = options.length // 2
+        numbers = rng.random((count, options.length))
+        first = rng.integers(0, half, count)
+        second = rng.integers(half, options.length, count)
+        rows = np.arange(count)
+        marks = np.zeros_like(numbers)
+        marks[rows, first] = marks[rows, second] = 1
+        target = numbers[rows, first] + numbers[rows, second]
+        x = torch.from_numpy(np.stack([numbers, marks], 2))
+        splits[part] = TensorSplit(x, torch.from_numpy(target[:, None]))
+    columns = [ColumnSpec("number"), ColumnSpec("mark")]
+    shape = (options.length, 2)
+    spec = DataSpec(InputSpec("series", shape), "regression", [], ["sum"], columns)
     return Dataset(spec, splits)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.timestamps.index import TimeIndex
 from nnzoo.errors import DataError
@@ -58,7 +59,7 @@ class Split(Protocol):
         ...
 
 
-class Pages:
+class MappedFile:
     """A file in mapped memory, of which the process holds only so much: where it may have touched
     RESIDENT bytes, all go back to the system, which keeps them in its cache as long as it can.
 
@@ -92,7 +93,7 @@ class TensorSplit:
     x: Tensor
     y: Tensor
     rows: Tensor | None = None
-    pages: Pages | None = None
+    pages: MappedFile | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -151,8 +152,8 @@ def split_bytes(split: Split) -> int:
     return total
 
 
-def row_splits(
-    x: Tensor, y: Tensor, rows: dict[str, np.ndarray], pages: Pages | None = None
+def make_splits(
+    x: Tensor, y: Tensor, rows: dict[str, np.ndarray], pages: MappedFile | None = None
 ) -> dict[str, Split]:
     """Splits of one table or pile of images; all rows in one split are not copied, nor are any
     where `x` is a file in mapped memory."""
@@ -188,11 +189,11 @@ class WindowSplit:
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         starts = self.starts.index_select(0, rows)
-        past = _stretches(self.values, self.window).index_select(0, starts)
+        past = sliding_windows(self.values, self.window).index_select(0, starts)
         return past.view(-1, self.window, self.values.shape[1]), self._future(starts)
 
     def _future(self, starts: Tensor) -> Tensor:
-        return _stretches(self.wanted[self.window :], self.horizon).index_select(0, starts)
+        return sliding_windows(self.wanted[self.window :], self.horizon).index_select(0, starts)
 
     def targets(self) -> Tensor:
         return self._future(self.starts)
@@ -232,7 +233,7 @@ class WindowSplit:
         return change.cumsum(0)[:end] > 0
 
 
-def _stretches(series: Tensor, length: int) -> Tensor:
+def sliding_windows(series: Tensor, length: int) -> Tensor:
     """All stretches of a series (time, features), a view (time - length + 1, length * features): one is a
     piece of memory, and to copy some takes a quarter of the time of series[steps]."""
     steps, features = series.shape
@@ -270,18 +271,90 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
+def resolve_count(value: float | int | None, total: int) -> int:
+    """A fraction or number of rows as a number of rows."""
+    if value is None:
+        return 0
+    return round(value * total) if isinstance(value, float) else value
+
+
+def split_rows(
+    total: int, options: ValSplit, classes: np.ndarray | None = None, test: bool = True
+) -> dict[str, np.ndarray]:
+    """Row numbers of train, val and test (each sorted), disjoint and together all rows.
+
+    classes: (rows,) class of each row, to keep the shares of the classes where `stratify` is on.
+    test: whether test rows are drawn here too (a `RowSplit`), or lie elsewhere. With `folds` the test
+    rows are the same, and the others are cut into parts of which one validates.
+    Raises DataError when nothing would be left to train on.
+    """
+    wanted = {"val": resolve_count(options.val, total) if options.folds is None else 0}
+    if test and isinstance(options, RowSplit):
+        wanted["test"] = resolve_count(options.test, total)
+    if sum(wanted.values()) >= total:
+        held = " + ".join(f"{count} {name}" for name, count in wanted.items())
+        raise DataError.at(
+            "data.split", f"{held} of {total} rows leave none to train on; hold out fewer"
+        )
+    rng = np.random.default_rng([options.seed, 0x5917])
+    order = rng.permutation(total)
+    if classes is not None and options.stratify:
+        order = _interleave(order, classes)
+    start = wanted.get("test", 0)
+    end = start + wanted["val"]
+    parts = {"test": order[:start]} if "test" in wanted else {}
+    if options.folds is not None:
+        # Neighbours in this order hold each class in its share, so each part does too.
+        cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
+        if len(np.unique(cuts)) < len(cuts):
+            raise DataError.at(
+                "data.split.folds", f"{total - start} rows do not fill {options.folds} parts"
+            )
+        start, end = cuts[options.fold - 1], cuts[options.fold]
+    parts["val"] = order[start:end]
+    parts["train"] = np.concatenate([order[wanted.get("test", 0) : start], order[end:]])
+    return {name: np.sort(parts[name]) for name in ("train", "val", "test") if name in parts}
+
+
+def _interleave(order: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The rows reordered so that every prefix holds each class in nearly its share."""
+    shuffled = classes[order]
+    _, inverse, counts = np.unique(shuffled, return_inverse=True, return_counts=True)
+    by_class = np.argsort(inverse, kind="stable")
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = np.empty(len(order))
+    place[by_class] = (rank + 0.5) / np.repeat(counts, counts)
+    return order[np.argsort(place, kind="stable")]
+
+
+def split_time(total: int, options: TimeSplit) -> dict[str, range]:
+    """The time steps of train, val and test, in this order; raises DataError."""
+    val, test = resolve_count(options.val, total), resolve_count(options.test, total)
+    train = total - val - test if options.train is None else resolve_count(options.train, total)
+    if train < 1 or train + val + test > total:
+        raise DataError.at(
+            "data.split",
+            f"{train} + {val} + {test} time steps do not fit into the {total} of the file",
+        )
+    return {
+        "train": range(train),
+        "val": range(train, train + val),
+        "test": range(train + val, train + val + test),
+    }
+
+
 def check_memory(size: int, what: str, key: str, hint: str) -> None:
     """Raise DataError that blames `key`, before anything is read, where so many bytes are more than there
     can be."""
-    if size > memory():
+    if size > total_memory():
         raise DataError.at(
             key,
-            f"{what} would take {size / 1e9:,.1f} GB, and this machine has {memory() / 1e9:,.1f} GB; "
+            f"{what} would take {size / 1e9:,.1f} GB, and this machine has {total_memory() / 1e9:,.1f} GB; "
             f"{hint}",
         )
 
 
-def memory() -> int:
+def total_memory() -> int:
     """Bytes of this machine's memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 
-class Share(NamedTuple):
+class BatchShard(NamedTuple):
     """The rows of a batch that one process has, from `start` to before `stop` of `total`.
 
     What is drawn at random is drawn for the whole batch, of which a share is taken: so it does not
@@ -35,11 +35,11 @@ class Share(NamedTuple):
         return whole if self.rows == self.total else whole.narrow(dim, self.start, self.rows)
 
 
-_shares: list[Share] = []
+_shares: list[BatchShard] = []
 
 
 @contextmanager
-def sharing(share: Share) -> Iterator[None]:
+def batch_shard(share: BatchShard) -> Iterator[None]:
     """Layers draw for the whole batch of which the network is given a share."""
     _shares.append(share)
     try:
@@ -48,12 +48,12 @@ def sharing(share: Share) -> Iterator[None]:
         _shares.pop()
 
 
-def current_share() -> Share | None:
+def current_shard() -> BatchShard | None:
     """The share that the network is given; None where it is given whole batches."""
     return _shares[-1] if _shares else None
 
 
-def derive(seed: int, *path: int | str) -> int:
+def derive_seed(seed: int, *path: int | str) -> int:
     """A seed of 63 bits for one purpose, independent of every other purpose's."""
     text = "/".join(map(str, (seed, *path)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
@@ -69,9 +69,9 @@ def seed_all(seed: int, device: torch.device) -> None:
         torch.cuda.default_generators[index].manual_seed(seed)
 
 
-def epoch_order(rows: int, seed: int, epoch: int) -> Tensor:
+def epoch_permutation(rows: int, seed: int, epoch: int) -> Tensor:
     """The row numbers (int64) of one epoch in their order."""
-    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+    generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
     return torch.randperm(rows, generator=generator)
 
 

@@ -13,8 +13,7 @@ from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, looks_numeric
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, WindowSplit, check_memory
-from nnzoo.data.splitting import split_time
+from nnzoo.data.dataset import Dataset, WindowSplit, check_memory, split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis, describe_time
 from nnzoo.data.timestamps.gaps import Columns, cut_starts, fill_gaps, read_columns
@@ -245,7 +244,7 @@ def _season(options: SeriesOptions, axis: TimeAxis) -> tuple[int, list[str]]:
 
 
 @dataclass(frozen=True)
-class Past:
+class History:
     """One series up to the present: values (time, features), and the axis that dates what follows."""
 
     values: Array
@@ -254,17 +253,17 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Pasts:
+class Histories:
     """The series of a file by their names, and what should be known of them."""
 
-    series: dict[str, Past]
+    series: dict[str, History]
     notes: list[str] = field(default_factory=list)
 
 
-def read_past(
+def read_histories(
     frame: pandas.DataFrame, options: SeriesOptions, features: list[ColumnSpec], targets: int,
     window: int,
-) -> Pasts:  # fmt: skip
+) -> Histories:  # fmt: skip
     """Each series of a frame by its name, which is "" where there is no data.group.
 
     features: specs of the columns that the network sees, of which the first `targets` are what it
@@ -311,4 +310,4 @@ def read_past(
                 f"{source}: the covariate '{features[int(unknown.argmax())].name}' has no value "
                 "before the rows where it is missing; fill it in"
             )
-    return Pasts({name: Past(each, name, axis) for name, each in series.items()}, notes)
+    return Histories({name: History(each, name, axis) for name, each in series.items()}, notes)

@@ -28,8 +28,7 @@ from nnzoo.data.columns.values import (
     to_text,
 )
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
-from nnzoo.data.splitting import split_rows
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, split_rows
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table, without_stray_rows
 from nnzoo.data.timestamps.axis import time_note
 from nnzoo.errors import DataError

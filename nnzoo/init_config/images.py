@@ -29,7 +29,7 @@ def images_config(folder: Path, shown: str) -> ConfigText:
     Also where it cannot train yet: comments say why. Raises DataError where there are no images.
     """
     from nnzoo.data.image_files.folder import describe_folder
-    from nnzoo.data.image_files.tree import picture_files
+    from nnzoo.data.image_files.tree import image_paths
 
     described = describe_folder(folder)
     notes = []
@@ -40,7 +40,7 @@ def images_config(folder: Path, shown: str) -> ConfigText:
         described = describe_folder(folder)
     splits = described.parts.values()
     files = [file for classes in splits for images in classes.values() for file in images]
-    files = files or list(picture_files(str(folder)))
+    files = files or list(image_paths(str(folder)))
     if not files:
         described.check()
     classes = plural(len(described.labels), "class", "classes")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.data.dataset import Split
-from nnzoo.data.sampling import derive
+from nnzoo.data.sampling import derive_seed
 from nnzoo.evaluation.layer_stats import ACTIVATIONS, eval_in_fp32, layer_outputs, layer_parameters
 from nnzoo.models.network import Network
 from nnzoo.models.rnn import PARAMETERS, gates_over_time
@@ -130,7 +130,7 @@ def loss_surface(
     """
     weights = [p for p in network.model.parameters() if p.ndim > 1]
     before = [p.clone() for p in weights]
-    generator = torch.Generator().manual_seed(derive(0, "surface"))
+    generator = torch.Generator().manual_seed(derive_seed(0, "surface"))
     directions = [[_random_direction(p, generator) for p in weights] for _ in range(2)]
     steps = torch.linspace(-reach, reach, points).tolist()
     x, y = split.batch(rows)

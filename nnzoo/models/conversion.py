@@ -3,7 +3,7 @@
 Converted layers keep their parameters, names and other attributes; they also work in networks of other packages.
 
 Several processes: batch norm takes its statistics over all processes, forward and backward, and dropout draws for the whole
-batch. Outside of `sharing` they do what they did.
+batch. Outside of `batch_shard` they do what they did.
 
 CUDA: cuDNN's recurrent layers are float16 under autocast, whatever type it asks for, and float16 without a scaled loss loses
 small gradients and overflows with large ones. Dropout draws in other orders than on the CPU, and between cuDNN's
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from nnzoo.data.sampling import Share, current_share
+from nnzoo.data.sampling import BatchShard, current_shard
 from nnzoo.models.layers import Dropout, draws_fast
 from nnzoo.models.rnn import ReluLSTM
 
@@ -65,7 +65,7 @@ def mix_in_class(module: nn.Module, kind: type[Converted]) -> None:
     module.__class__ = type(first.__name__, (kind, first), {})
 
 
-def drop_shard(x: Tensor, dropout: float, share: Share) -> Tensor:
+def drop_shard(x: Tensor, dropout: float, share: BatchShard) -> Tensor:
     """torch's dropout of a share x (..., rows, features), drawn for the whole batch."""
     shape = list(x.shape)
     shape[-2] = share.total
@@ -78,14 +78,14 @@ class SyncDropout(Converted):
     draws in another order."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
-        share = current_share()
+        share = current_shard()
         if share is None and x.device.type == "cuda":
-            share = Share(0, len(x), len(x))
+            share = BatchShard(0, len(x), len(x))
         by_torch = share is None or not self.training or not 0 < self.p < 1
         quick = isinstance(self, Dropout) and draws_fast(x)
-        if by_torch or quick or len(x) != cast(Share, share).rows:
+        if by_torch or quick or len(x) != cast(BatchShard, share).rows:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]
-        return drop_shard(x.flatten(1), self.p, cast(Share, share)).view_as(x)
+        return drop_shard(x.flatten(1), self.p, cast(BatchShard, share)).view_as(x)
 
 
 class SyncDropoutRNN(Converted):
@@ -96,12 +96,12 @@ class SyncDropoutRNN(Converted):
     """
 
     def forward(self: Any, x: Tensor, *state: Any) -> Any:
-        share = current_share()
+        share = current_shard()
         if not isinstance(x, Tensor) or x.ndim != 3 or state:
             return super().forward(x, *state)  # type: ignore[misc]
         if share is None and x.device.type == "cuda":
             rows = len(x) if self.batch_first else x.shape[1]
-            share = Share(0, rows, rows)
+            share = BatchShard(0, rows, rows)
         elif share is None or not self.training:
             return super().forward(x)  # type: ignore[misc]
         lasts = []
@@ -156,7 +156,7 @@ def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
 
 class _SyncBatchNorm(Converted):
     def forward(self: Any, x: Tensor) -> Tensor:
-        if current_share() is None or not self.training:
+        if current_shard() is None or not self.training:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]
         self._check_input_dim(x)
         y, mean, variance, count = _SyncBatchNormFunction.apply(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nnzoo.data.sampling import current_share
+from nnzoo.data.sampling import current_shard
 from nnzoo.kernels.call import is_eager, is_plain
 from nnzoo.kernels.openmp import has_full_team
 from nnzoo.kernels.ops import Convolution, Epilogue, LinearChain
@@ -61,7 +61,7 @@ def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
     of kept values. A process that has a shard of the batch draws for the whole batch."""
     mask = torch.empty_like(like)
     first, count = 0, like.numel()
-    share = current_share()
+    share = current_shard()
     if share is not None and share.rows == len(like):
         row = math.prod(like.shape[1:])
         first, count = share.start * row, share.total * row

@@ -17,9 +17,9 @@ from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import locates_errors
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, Split, memory, split_bytes
+from nnzoo.data.dataset import Dataset, Split, split_bytes, total_memory
 from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
-from nnzoo.data.sampling import derive
+from nnzoo.data.sampling import derive_seed
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, build_task
@@ -339,7 +339,9 @@ def _build(
     _check_activations(max(spec.input.size, getattr(probe, "activations", 0)), spec.input)
     weights_wanted = sum(p.numel() for p in probe.parameters())
     on_gpu = gpu_memory(device) if device.type == "cuda" else None
-    place, most = ("this machine's", memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
+    place, most = (
+        ("this machine's", total_memory()) if on_gpu is None else (f"{device}'s", on_gpu[1])
+    )
     if weights_wanted * TRAINED_WEIGHT > most:
         raise ConfigError.at(
             "model",
@@ -352,7 +354,7 @@ def _build(
 def _check_activations(numbers: int, input_spec: InputSpec) -> None:
     """Raise ConfigError where one sample would not fit into memory on its way through a layer; numbers:
     the most that a layer reads and writes for it."""
-    limit = min(MAX_ACTIVATIONS, memory() // COPIES // 4)
+    limit = min(MAX_ACTIVATIONS, total_memory() // COPIES // 4)
     if numbers > limit:
         raise ConfigError.at(
             "model",
@@ -365,6 +367,6 @@ def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:
     """The weights follow from the seed alone, whatever was drawn before."""
     entry = MODELS.get(config.model.name)
     assert entry is not None
-    torch.manual_seed(derive(config.seed, "init"))
+    torch.manual_seed(derive_seed(config.seed, "init"))
     model: nn.Module = entry.load()(config.model, preprocess.output_spec, task.outputs)
     return model

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.image_files.decode import UNIT_RANGE, DecodeFacts, as_eight_bits, decode_in_turn
+from nnzoo.data.image_files.decode import UNIT_RANGE, DecodeInfo, as_eight_bits, decode_in_turn
 from nnzoo.data.image_files.tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
@@ -30,7 +30,7 @@ from nnzoo.text import list_some, plural
 DECODERS = min(8, os.cpu_count() or 1)
 
 
-def read_image(network: Network, file: str | Path, facts: DecodeFacts | None = None) -> Tensor:
+def read_image(network: Network, file: str | Path, facts: DecodeInfo | None = None) -> Tensor:
     """Decode an image file to uint8 (channels, height, width) as the network reads it.
 
     facts: filled by decoding. Raises DataError.
@@ -54,7 +54,7 @@ def predict_images(network: Network, paths: list[str]) -> Iterator[Predictions]:
     floats: list[str] = []
 
     def decode(file: str) -> Tensor | str:
-        facts = DecodeFacts()
+        facts = DecodeInfo()
         try:
             image = read_image(network, file, facts)
         except DataError as error:

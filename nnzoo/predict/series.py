@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.dataset import WindowSplit
-from nnzoo.data.series import Past, Pasts, read_past
+from nnzoo.data.series import Histories, History, read_histories
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network, read_dataset
@@ -39,7 +39,7 @@ def predict_series(network: Network, paths: list[str], steps: int) -> Prediction
     return predictions
 
 
-def _training_history(network: Network) -> Pasts:
+def _training_history(network: Network) -> Histories:
     """Read the series that the run was trained on."""
     data = network.config.data
     if isinstance(data, SeriesOptions):
@@ -52,10 +52,10 @@ def _training_history(network: Network) -> Pasts:
     if not isinstance(split, WindowSplit):
         expected = describe_expected_input(network)
         raise UsageError(f"nothing to continue; this network reads {expected}")
-    return Pasts({"": Past(split.values.numpy())})
+    return Histories({"": History(split.values.numpy())})
 
 
-def histories_from_frame(network: Network, frame: pandas.DataFrame, source: str) -> Pasts:
+def histories_from_frame(network: Network, frame: pandas.DataFrame, source: str) -> Histories:
     """Return the series of a frame that are at least as long as the network's window."""
     spec = network.data_spec
     if numbered(frame) and len(frame.columns) == len(spec.columns):
@@ -63,10 +63,10 @@ def histories_from_frame(network: Network, frame: pandas.DataFrame, source: str)
     data = network.config.data
     options = data if isinstance(data, SeriesOptions) else SeriesOptions(name="series", path="")
     options = options.model_copy(update={"path": source})
-    return read_past(frame, options, spec.columns, len(spec.targets), spec.input.shape[0])
+    return read_histories(frame, options, spec.columns, len(spec.targets), spec.input.shape[0])
 
 
-def forecast_histories(network: Network, files: dict[str, Pasts], steps: int) -> Predictions:
+def forecast_histories(network: Network, files: dict[str, Histories], steps: int) -> Predictions:
     """Forecast each series of each file (by path), one row per time step."""
     window, targets = network.data_spec.input.shape[0], network.data_spec.targets
     series = [(file, past) for file, pasts in files.items() for past in pasts.series.values()]

@@ -16,7 +16,7 @@ from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.sweep_space import range_end
 from nnzoo.config.train_options import RangeOptions
 from nnzoo.console.trials import short_keys, short_value
-from nnzoo.data.sampling import derive
+from nnzoo.data.sampling import derive_seed
 from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
 from nnzoo.report.page import render
@@ -212,7 +212,7 @@ def _importance(study: Study, complete: list[TrialRecord]) -> Markup | None:
     """How much of the scores' spread each key explains; None where too little is known."""
     if len(complete) < FEW or len(study.keys) < 2:
         return None
-    seed = derive(study.config.seed, "importance") % 2**32
+    seed = derive_seed(study.config.seed, "importance") % 2**32
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     _, log = _scores(complete)
 

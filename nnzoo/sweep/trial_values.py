@@ -16,7 +16,7 @@ from optuna.distributions import (
 
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.sweep_space import Sweep, range_end
-from nnzoo.data.sampling import derive
+from nnzoo.data.sampling import derive_seed
 
 
 class TrialValues:
@@ -62,7 +62,7 @@ class TrialValues:
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """The sampler of a trial, seeded by the trial's number: it has no memory of its own."""
-        seed = derive(self.seed, "sweep", number) % 2**32
+        seed = derive_seed(self.seed, "sweep", number) % 2**32
         sampler = self.sweep.options.sampler
         if sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.data.sampling import batch_sizes, epoch_order
+from nnzoo.data.sampling import batch_sizes, epoch_permutation
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
@@ -122,7 +122,7 @@ class Trainer:
 
     def epoch_rows(self) -> Tensor:
         """Return the training row numbers (rows,) int64 of the current epoch in their order."""
-        return epoch_order(self.rows, self.config.seed, self.state.epoch)
+        return epoch_permutation(self.rows, self.config.seed, self.state.epoch)
 
     def record_step(
         self, norm: float, loss: float, denominator: float, num_correct: float, rows: int

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from nnzoo.cache import cache_dir
-from nnzoo.data.dataset import Pages
-from nnzoo.data.image_files.decode import DecodeReport, bits_of, decode_all
+from nnzoo.data.dataset import MappedFile
+from nnzoo.data.image_files.decode_pool import DecodeReport, bits_of, decode_all
 from nnzoo.errors import DataError
 from nnzoo.status import status
 
@@ -45,7 +45,7 @@ MIN_AGE = 60  # seconds: a temporary file that is younger may not be locked yet
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError)
 
 
-class BrokenPictures(DataError):
+class BrokenImagesError(DataError):
     """Broken pictures among `total`; broken: "file: reason" of each."""
 
     def __init__(self, broken: Sequence[str], total: int) -> None:
@@ -54,7 +54,7 @@ class BrokenPictures(DataError):
 
 
 @dataclass
-class DecodedPictures:
+class DecodedImages:
     """The pictures of some files.
 
     x: uint8 (rows, channels, height, width), mapped; digests: (rows, DIGEST) uint8, equal for equal
@@ -63,7 +63,7 @@ class DecodedPictures:
     """
 
     x: Tensor
-    pages: Pages
+    pages: MappedFile
     digests: np.ndarray
     report: DecodeReport
     kept: list[int]
@@ -85,11 +85,11 @@ class ImageFormat:
         return rows, 3 if self.color else 1, self.height, self.width
 
 
-def decoded_pictures(files: Sequence[str], form: ImageFormat, skip: bool) -> DecodedPictures:
+def cached_images(files: Sequence[str], form: ImageFormat, skip: bool) -> DecodedImages:
     """All pictures, from the cache where it is current; skip: without broken ones.
 
     The cache goes by every file's name, size and times, among them that of its last change, which no program
-    sets back. Raises BrokenPictures, or DataError where the cache cannot be written.
+    sets back. Raises BrokenImagesError, or DataError where the cache cannot be written.
     """
     key = hashlib.sha256(json.dumps([form.shape(len(files)), VERSION]).encode())
     for file in files:
@@ -132,8 +132,10 @@ def _broken_message(broken: list[str], total: int) -> str:
     )
 
 
-def _broken_pictures(files: Sequence[str], report: DecodeReport) -> BrokenPictures:
-    return BrokenPictures([f"{files[row]}: {reason}" for row, reason in report.broken], len(files))
+def _broken_pictures(files: Sequence[str], report: DecodeReport) -> BrokenImagesError:
+    return BrokenImagesError(
+        [f"{files[row]}: {reason}" for row, reason in report.broken], len(files)
+    )
 
 
 def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> None:
@@ -245,7 +247,7 @@ def _digests(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     return result
 
 
-def _open(path: Path, form: ImageFormat) -> DecodedPictures | None:
+def _open(path: Path, form: ImageFormat) -> DecodedImages | None:
     """The pictures of a cache file; None where there is none that holds what was written."""
     try:
         return _read(path, form, verify=True)
@@ -253,7 +255,7 @@ def _open(path: Path, form: ImageFormat) -> DecodedPictures | None:
         return None
 
 
-def _read(path: Path, form: ImageFormat, verify: bool) -> DecodedPictures:
+def _read(path: Path, form: ImageFormat, verify: bool) -> DecodedImages:
     """Raises one of UNREADABLE where the file is missing, or with `verify` not what was written."""
     content: dict[str, Any] = json.loads(_facts_path(path).read_text())
     shape = form.shape(int(content["kept"]))
@@ -267,10 +269,10 @@ def _read(path: Path, form: ImageFormat, verify: bool) -> DecodedPictures:
     report.add(content["report"])
     broken = {row for row, _ in report.broken}
     kept = [i for i in range(int(content["files"])) if i not in broken]
-    return DecodedPictures(x, pages, digests, report, kept, content["bits"])
+    return DecodedImages(x, pages, digests, report, kept, content["bits"])
 
 
-def _map(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, Pages]:
+def _map(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, MappedFile]:
     """A .npy file of bytes in mapped memory: reads come from the file, and a stray write would stay
     in memory. Raises ValueError where it does not hold this shape."""
     with path.open("rb") as file:
@@ -290,4 +292,4 @@ def _map(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, Pages]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where it can only be read
         x = torch.from_numpy(np.frombuffer(mapped, np.uint8, offset=start).reshape(shape))
-    return x, Pages(mapped)
+    return x, MappedFile(mapped)

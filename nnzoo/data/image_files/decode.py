@@ -1,26 +1,13 @@
-"""Picture files to bytes: one here, many in processes of their own, on every core.
+"""One image file as uint8 pixels: upright, without transparency, resized, of 8 bits per channel.
 
-Nothing here imports torch: a process that decodes is there in a tenth of a second. Threads would do
-for large pictures, but of a small JPEG most is Python, one thread at a time: two cores decoded 3,600
-pictures of 28×28 a second in threads, as many as one.
+Nothing here imports torch: `decode_pool` decodes in processes that have to start fast.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +19,6 @@ from nnzoo.errors import DataError
 # Pillow knows many more; each is another parser of what strangers send, and one runs Ghostscript.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
-# So many pictures take as long as a process to start; one more for so many bytes of theirs.
-WORTH_A_PROCESS = 500
-BYTES = 8000
 # A picture that takes more memory than this while it is decoded is decoded alone.
 LARGE = 1 << 28
 # Of grey pictures with more than 8 bits a pixel, unless the training pictures hold smaller values.
@@ -42,7 +26,6 @@ BITS = 16
 # In place of bits: floating-point values from 0 to 1. A little more is an overshoot of resampling.
 UNIT_RANGE = 0
 MAX_OF_UNIT_RANGE = 2.0
-PROGRESS_INTERVAL = 0.1  # seconds
 STRIP = 1 << 22  # pixels
 
 # What a file that is no picture of these formats begins with: (offset, bytes, name).
@@ -56,7 +39,7 @@ _SIGNATURES = (
 )  # fmt: skip
 
 
-class BrokenPicture(DataError):
+class BrokenImageError(DataError):
     """A picture that cannot be decoded; `reason`: why, without the name of the file."""
 
     def __init__(self, message: str, reason: str) -> None:
@@ -64,12 +47,12 @@ class BrokenPicture(DataError):
         self.reason = reason
 
 
-class LargePicture(Exception):
-    """A picture that would take more memory than `DecodeFacts.limit`."""
+class LargeImage(Exception):
+    """A picture that would take more memory than `DecodeInfo.limit`."""
 
 
 @dataclass
-class DecodeFacts:
+class DecodeInfo:
     """What decoding one picture shows beside its pixels.
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
@@ -85,62 +68,38 @@ class DecodeFacts:
     converted: str | None = None
 
 
-@dataclass
-class DecodeReport:
-    """What decoding many pictures shows; pictures are named by their rows.
-
-    broken: (row, reason); largest, deep, converted: by row, as in `DecodeFacts`; large: left for later.
-    """
-
-    broken: list[tuple[int, str]] = field(default_factory=list)
-    animated: list[int] = field(default_factory=list)
-    largest: dict[int, float] = field(default_factory=dict)
-    deep: dict[int, int] = field(default_factory=dict)
-    converted: dict[int, str] = field(default_factory=dict)
-    large: list[int] = field(default_factory=list)
-
-    def add(self, values: dict[str, Any]) -> None:
-        """Take in another report, as `asdict` and JSON give it."""
-        self.broken += [(int(row), str(reason)) for row, reason in values["broken"]]
-        self.animated += map(int, values["animated"])
-        self.largest |= {int(row): abs(value) for row, value in values["largest"].items()}
-        self.deep |= {int(row): int(value) for row, value in values["deep"].items()}
-        self.converted |= {int(row): str(mode) for row, mode in values["converted"].items()}
-        self.large += map(int, values["large"])
-
-
 def decode_image(
     file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
-    facts: DecodeFacts | None = None,
+    facts: DecodeInfo | None = None,
 ) -> np.ndarray:  # fmt: skip
     """One picture as uint8 (channels, height, width), upright and resized.
 
     Where it is transparent it lies on white; of several frames or pages the first is taken. Grey
-    values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises BrokenPicture, a DataError naming the file.
+    values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises BrokenImageError, a DataError naming the file.
     """
     from PIL import Image
 
-    facts = facts or DecodeFacts()
+    facts = facts or DecodeInfo()
     try:
         upright = _open_upright(file, max(height, width), bits, facts)
         upright = upright.convert("RGB" if color else "L")
         if upright.size != (width, height):
             upright = upright.resize((width, height), Image.Resampling.BILINEAR)
         array = np.asarray(upright)
-    except LargePicture:
+    except LargeImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         reason = f"too large a picture; at most {MAX_PIXELS:,} pixels are read"
-        raise BrokenPicture(f"{file}: {reason}", reason) from None
+        raise BrokenImageError(f"{file}: {reason}", reason) from None
     except Exception as error:
         reason = _reason(file, error)
-        raise BrokenPicture(
+        raise BrokenImageError(
             f"broken picture {file}: {reason}; repair or remove it", reason
         ) from None
     return array.transpose(2, 0, 1) if color else array[None]
 
 
-def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeFacts) -> Any:
+def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeInfo) -> Any:
     """Open a picture, upright, without transparency, and of 8 bits a channel; side: the larger side
     that is needed."""
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -149,7 +108,7 @@ def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeFacts) ->
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         if facts.limit is not None and 2 * os.path.getsize(file) > facts.limit:
-            raise LargePicture from None
+            raise LargeImage from None
         pixels = read_float_tiff(file, MAX_PIXELS)
         if pixels is None:
             raise
@@ -164,7 +123,7 @@ def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeFacts) ->
         # twice the wanted size is left for the resampling.
         image.draft(None, (2 * side, 2 * side))
         if facts.limit is not None and working_memory(image) > facts.limit:
-            raise LargePicture
+            raise LargeImage
         is_deep = image.mode != "F" and any(
             ";16" in str(tile) or "65535" in str(tile) for tile in image.tile
         )
@@ -206,7 +165,7 @@ def _reason(file: str | Path, error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _plain(image: Any, bits: int, facts: DecodeFacts) -> Any:
+def _plain(image: Any, bits: int, facts: DecodeInfo) -> Any:
     """A picture without transparency, of 8 bits a channel."""
     from PIL import Image
 
@@ -224,7 +183,7 @@ def _plain(image: Any, bits: int, facts: DecodeFacts) -> Any:
     return image
 
 
-def _from_floats(pixels: np.ndarray, bits: int, facts: DecodeFacts) -> np.ndarray:
+def _from_floats(pixels: np.ndarray, bits: int, facts: DecodeInfo) -> np.ndarray:
     """Floating-point pixels as uint8 of the same shape."""
     if not np.isfinite(pixels).all():
         raise ValueError("some pixel values are no finite numbers")
@@ -251,7 +210,7 @@ def as_eight_bits(value: float, bits: int) -> float:
     return value * 255 if bits == UNIT_RANGE else value / (1 << bits - 8)
 
 
-def _eight_bits(image: Any, bits: int, facts: DecodeFacts) -> Any:
+def _eight_bits(image: Any, bits: int, facts: DecodeInfo) -> Any:
     """Integer pixels of `bits` bits, as 8: Pillow would cut off all above 255, and leave nearly every
     picture white. In strips, so that it takes no second copy of the picture."""
     from PIL import Image
@@ -270,185 +229,19 @@ def _eight_bits(image: Any, bits: int, facts: DecodeFacts) -> Any:
     return Image.fromarray(pixels)
 
 
-# Many pictures.
-
-
-@dataclass
-class _Job:
-    """Which pictures one process decodes into which rows of the .npy file `path`."""
-
-    path: str
-    rows: list[int]
-    files: list[str]
-    color: bool
-    bits: int
-    limit: int | None
-
-
-def decode_all(
-    files: Sequence[str], path: Path, color: bool, bits: int | None = None,
-    advance: Callable[[int], None] = lambda done: None,
-) -> DecodeReport:  # fmt: skip
-    """Decode all pictures into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
-
-    bits: of grey pictures with more than 8 bits a pixel; None: by their largest value (`bits_of`).
-    advance: called with how many pictures are done. Rows of broken pictures are left as they are.
-    """
-    report = _decode(range(len(files)), files, path, color, BITS if bits is None else bits, advance)
-    actual = bits_of(report)
-    if bits is None and actual is not None and actual != BITS:
-        rows = sorted(report.largest)
-        again = _decode(rows, files, path, color, actual, lambda done: None)
-        report.broken += again.broken
-    report.broken.sort()
-    return report
-
-
-def bits_of(report: DecodeReport) -> int | None:
-    """The bits that grey pictures of more than 8 bits a pixel need; None where there are none."""
-    if not report.largest:
-        return None
-    largest = max(report.largest.values())
-    if isinstance(largest, float) and largest <= MAX_OF_UNIT_RANGE:
-        return UNIT_RANGE
-    return max(8, math.ceil(largest).bit_length())
-
-
-def _decode(
-    rows: Sequence[int], files: Sequence[str], path: Path, color: bool, bits: int,
-    advance: Callable[[int], None],
-) -> DecodeReport:  # fmt: skip
-    """Decode the pictures of some rows; large ones behind the others, one at a time."""
-    size = sum(os.path.getsize(files[row]) for row in rows)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = min(cores or 1, (len(rows) + size // BYTES) // WORTH_A_PROCESS)
-    parts = [rows[i::count] for i in range(count)] if count > 1 and sys.executable else [rows]
-    limit = None if len(parts) == 1 else LARGE
-    jobs = [_Job(str(path), list(part), [files[i] for i in part], color, bits, limit)
-            for part in parts]  # fmt: skip
-    if len(jobs) == 1:
-        return decode_some(jobs[0], advance)
-    report = DecodeReport()
-    done = [0] * len(jobs)
-
-    def follow(i: int, worker: subprocess.Popen[str], errors: Any) -> dict[str, Any]:
-        assert worker.stdin is not None and worker.stdout is not None
-        # One that has ended already says why on its stderr.
-        with suppress(BrokenPipeError), worker.stdin as stdin:
-            stdin.write(json.dumps(asdict(jobs[i])))
-        last = ""
-        for last in worker.stdout:
-            if last.strip().isdigit():
-                done[i] = int(last)
-                advance(sum(done))
-        if code := worker.wait():
-            errors.seek(0)
-            raise DataError(f"decoding ended with {code}: {errors.read().strip()[-500:]}")
-        result: dict[str, Any] = json.loads(last)
-        return result
-
-    with ThreadPoolExecutor(len(jobs)) as pool, _workers(len(jobs)) as workers:
-        waiting = [pool.submit(follow, i, *worker) for i, worker in enumerate(workers)]
-        for finished in as_completed(waiting):
-            report.add(finished.result())
-    large, report.large = report.large, []
-    rest = _Job(str(path), large, [files[i] for i in large], color, bits, None)
-    report.add(asdict(decode_some(rest, lambda count: advance(sum(done) + count))))
-    return report
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
-    """SingleProcess that wait for their share of the files, and where their errors go; none is left behind."""
-    # From where this process imports; -P: never from the folder that it was started in.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    workers: list[tuple[subprocess.Popen[str], Any]] = []
-    try:
-        for _ in range(count):
-            # Not a pipe, which would fill up: libtiff warns there of each odd picture.
-            errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__], text=True, env=environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-            )  # fmt: skip
-            workers.append((worker, errors))
-        yield workers
-    finally:
-        for worker, errors in workers:
-            worker.kill()
-            worker.wait()
-            for stream in (worker.stdin, worker.stdout, errors):
-                with suppress(OSError):  # what it no longer reads
-                    if stream is not None:
-                        stream.close()
-
-
-def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
-    """Decode the pictures of a job in this process."""
-    report = DecodeReport()
-    if not job.rows:
-        return report
-    out = np.load(job.path, mmap_mode="r+", allow_pickle=False)
-    parent = os.getppid()
-    reported = time.monotonic()
-    # Pillow warns of odd metadata and of sizes that are refused.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for done, (row, file) in enumerate(zip(job.rows, job.files, strict=True), 1):
-            facts = DecodeFacts(job.limit)
-            size = out.shape[2], out.shape[3]
-            try:
-                out[row] = decode_image(file, *size, job.color, job.bits, facts)
-            except BrokenPicture as error:
-                report.broken.append((row, error.reason))
-            except LargePicture:
-                report.large.append(row)
-            else:
-                report.animated += [row] if facts.animated else []
-                if facts.largest is not None:
-                    report.largest[row] = facts.largest
-                if facts.deep is not None:
-                    report.deep[row] = facts.deep
-                if facts.converted is not None:
-                    report.converted[row] = facts.converted
-            if time.monotonic() - reported > PROGRESS_INTERVAL:
-                reported = time.monotonic()
-                advance(done - len(report.large))
-            if os.getppid() != parent:  # nobody waits any more
-                break
-    out.flush()
-    return report
-
-
 _LARGE_LOCK = threading.Lock()
 
 
 def decode_in_turn(
     file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
-    facts: DecodeFacts | None = None,
+    facts: DecodeInfo | None = None,
 ) -> np.ndarray:  # fmt: skip
     """`decode_image` for threads: large pictures are decoded one at a time."""
-    facts = facts or DecodeFacts()
+    facts = facts or DecodeInfo()
     facts.limit = LARGE
     try:
         return decode_image(file, height, width, color, bits, facts)
-    except LargePicture:
+    except LargeImage:
         facts.limit = None
         with _LARGE_LOCK:
             return decode_image(file, height, width, color, bits, facts)
-
-
-def main() -> None:
-    """Run as a process of `_decode`: a job as JSON on stdin, counts and a report on stdout."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that waits
-    job = _Job(**json.load(sys.stdin))
-
-    def say(line: object) -> None:
-        os.write(1, f"{line}\n".encode())
-
-    report = decode_some(job, say)
-    say(json.dumps(asdict(report)))
-
-
-if __name__ == "__main__":
-    main()

@@ -159,7 +159,7 @@ def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = N
     return folder
 
 
-def picture_files(folder: str) -> Iterator[str]:
+def image_paths(folder: str) -> Iterator[str]:
     """The pictures in a folder and those below it, in order of their names. Raises DataError."""
     return scan(folder).walk()
 

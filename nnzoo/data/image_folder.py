@@ -1,205 +1,32 @@
-"""Image sources: published sets through torchvision, and folders of your own pictures."""
+"""Images in class folders: decoded once into a cache, split, and everything left out is named."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
-import re
-import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.data_options import EmnistOptions, ImageFolderOptions, TorchvisionOptions
+from nnzoo.config.data_options import ImageFolderOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, row_splits
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, make_splits, split_rows
 from nnzoo.data.image_files.cache import (
-    BrokenPictures,
-    DecodedPictures,
+    BrokenImagesError,
+    DecodedImages,
     ImageFormat,
-    decoded_pictures,
+    cached_images,
 )
 from nnzoo.data.image_files.decode import BITS, UNIT_RANGE, as_eight_bits, float_bits
 from nnzoo.data.image_files.folder import PARTS, ImageFolder, Pictures, describe_folder
-from nnzoo.data.image_files.tree import picture_files, relative_paths
-from nnzoo.data.splitting import split_rows
-from nnzoo.errors import DataError, shell_word
+from nnzoo.data.image_files.tree import image_paths, relative_paths
+from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
 # Of a folder with other faults so many pictures are decoded, to name the broken ones with them.
 MAX_CHECKED, MAX_NAMED = 20_000, 10
-DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
-
-_CLASSES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "FashionMNIST",
-    "kmnist": "KMNIST",
-    "emnist": "EMNIST",
-    "cifar10": "CIFAR10",
-    "cifar100": "CIFAR100",
-    "svhn": "SVHN",
-    "usps": "USPS",
-}
-# Where files placed by hand must lie, below the root.
-_FILES = {
-    "mnist": "MNIST/raw/train-images-idx3-ubyte.gz and its three companions",
-    "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
-    "kmnist": "KMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
-    "emnist": "EMNIST/raw/gzip.zip",
-    "cifar10": "cifar-10-python.tar.gz",
-    "cifar100": "cifar-100-python.tar.gz",
-    "svhn": "train_32x32.mat and test_32x32.mat",
-    "usps": "usps.bz2 and usps.t.bz2",
-}
-
-
-def import_torchvision(name: str) -> ModuleType:
-    """A module of torchvision's data sets, also where its wheel was built for another torch.
-
-    Such a pair fails on import with "operator torchvision::nms does not exist". The data sets need no
-    compiled operator, so the missing ones are declared and the import repeated. Nor do they need its
-    networks and operators, which load torch's compiler: 1.2 s of 1.3. These are left out here, and
-    can be imported afterwards.
-    """
-    left_out = [key for key in ("torchvision.models", "torchvision.ops") if key not in sys.modules]
-    sys.modules.update({key: ModuleType(key) for key in left_out})
-    libraries = []
-    try:
-        for _ in range(50):
-            try:
-                module = importlib.import_module(name)
-            except RuntimeError as error:
-                missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-                if missing is None:
-                    raise
-                for loaded in [key for key in sys.modules if key.split(".")[0] == "torchvision"]:
-                    if loaded not in left_out:
-                        del sys.modules[loaded]
-                library = torch.library.Library("torchvision", "FRAGMENT")
-                library.define(f"{missing[1]}(Tensor x) -> Tensor")
-                libraries.append(library)
-            else:
-                _KEPT.extend(libraries)
-                return module
-    finally:
-        package = vars(sys.modules.get("torchvision", ModuleType("none")))
-        for key in left_out:
-            del sys.modules[key]
-            package.pop(key.rpartition(".")[2], None)
-    raise DataError("torchvision does not match torch; reinstall both with constraints.txt")
-
-
-# A Library takes its operators along when it is collected.
-_KEPT: list[Any] = []
-
-
-def images_to_tensor(images: Any) -> Tensor:
-    """Images as uint8 (rows, channels, height, width)."""
-    array = torch.as_tensor(np.ascontiguousarray(images))
-    if array.ndim == 3:
-        return array[:, None]
-    return array if array.shape[1] in (1, 3) else array.permute(0, 3, 1, 2).contiguous()
-
-
-def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) -> Dataset:
-    """A published set, downloaded into its root when missing; its own test rows are the test split.
-
-    With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
-    Raises DataError where a download fails, saying where files can be placed by hand.
-    """
-    try:
-        root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
-    except RuntimeError:  # "~" where there is no home folder
-        raise DataError(
-            "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
-        ) from None
-    name = options.name
-    cls = getattr(import_torchvision("torchvision.datasets"), _CLASSES[name])
-    extra = {"split": options.subset} if isinstance(options, EmnistOptions) else {}
-    parts = {}
-    for part in ("train", "test"):
-        where = {"split": part} if name == "svhn" else {"train": part == "train"}
-        parts[part] = _read_torchvision(
-            cls, name, root, {**where, **extra}, spec is None, options.may_write
-        )
-    labels = _torchvision_labels(name, parts["train"])
-    x, y = {}, {}
-    for part, source in parts.items():
-        raw = source.data
-        x[part] = images_to_tensor(raw)
-        classes = source.labels if name == "svhn" else source.targets
-        y[part] = torch.as_tensor(np.asarray(classes), dtype=torch.int64)
-        if isinstance(options, EmnistOptions):
-            x[part] = x[part].transpose(2, 3).contiguous()  # stored lying on its side
-            if options.subset == "letters":
-                y[part] = y[part] - 1  # letters count from 1; "N/A" is class 0
-    rows = split_rows(len(x["train"]), options.split, y["train"].numpy(), test=False)
-    splits = row_splits(x["train"], y["train"], rows)
-    splits["test"] = TensorSplit(x["test"], y["test"])
-    input_spec = InputSpec("image", tuple(x["train"].shape[1:]))
-    return Dataset(DataSpec(input_spec, "classification", labels), splits)
-
-
-def _read_torchvision(
-    cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool, may_write: bool
-) -> Any:
-    if hasattr(cls, "_check_legacy_exist"):
-        # What torchvision itself once saved with torch.save is not read: it may be anyone's.
-        cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
-    try:
-        return cls(root, download=False, **arguments)
-    except (RuntimeError, FileNotFoundError):
-        pass
-    except ImportError as error:
-        raise DataError.at("data.name", f"'{name}' needs another package: {error}") from None
-    except Exception as error:
-        raise DataError.at(
-            "data.root", f"'{name}': the files in {root} cannot be read: {error}"
-        ) from None
-    if not download:
-        raise DataError.at("data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it")
-    if not may_write:
-        raise DataError.at(
-            "data.root",
-            f"'{name}' is not in {root}, and a config file names no folder to write to but "
-            f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
-        )
-    # torchvision sets no limit: it would wait minutes for a server that does not answer.
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout holds results alone
-            return cls(root, download=True, **arguments)
-    except PermissionError as error:
-        raise DataError.at(
-            "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
-        ) from None
-    except Exception as error:
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
-        raise DataError.at(
-            "data.root",
-            f"'{name}' is not in {root} and its download failed ({reason}). Place the files "
-            f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA",
-        ) from None
-    finally:
-        socket.setdefaulttimeout(patience)
-
-
-def _torchvision_labels(name: str, source: Any) -> list[str]:
-    if name in ("mnist", "usps", "svhn"):
-        return [str(digit) for digit in range(10)]
-    labels = [str(label) for label in source.classes]
-    return labels[1:] if labels[0] == "N/A" else labels
-
-
-# Your own pictures.
 
 
 def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Dataset:
@@ -227,7 +54,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
         form = ImageFormat(height, width, options.color, bits)
         try:
             parts[part] = _decode_part(folder.parts[part], folder.labels, form, options.broken)
-        except BrokenPictures as error:  # those of the other parts are named with them
+        except BrokenImagesError as error:  # those of the other parts are named with them
             broken += error.broken
             continue
         # Of training pictures alone; the others are scaled alike.
@@ -236,7 +63,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
             bits = BITS if decoded_bits is None else decoded_bits
     if broken:
         counts = [len(files) for part in folder.parts.values() for files in part.values()]
-        raise BrokenPictures(broken, sum(counts))
+        raise BrokenImagesError(broken, sum(counts))
     train = parts["train"]
     split = options.split
     if split.folds is not None and "val" in parts:
@@ -246,7 +73,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
     held = {"val": split.val if "val" not in parts else 0}
     held["test"] = split.test if "test" not in parts else 0
     rows = split_rows(len(train.y), split.model_copy(update=held), train.y.numpy())
-    splits = row_splits(train.decoded.x, train.y, rows, train.decoded.pages)
+    splits = make_splits(train.decoded.x, train.y, rows, train.decoded.pages)
     splits |= {
         name: TensorSplit(part.decoded.x, part.y, pages=part.decoded.pages)
         for name, part in parts.items()
@@ -269,12 +96,12 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
 def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
     """The broken pictures of a folder that has other faults, so that all are named at once."""
     parts = [files for part in folder.parts.values() for files in part.values()]
-    files = [file for each in parts for file in each] or [*picture_files(options.path)]
+    files = [file for each in parts for file in each] or [*image_paths(options.path)]
     if options.broken == "skip" or len(files) > MAX_CHECKED:
         return []
     try:
-        decoded_pictures(files, ImageFormat(1, 1, False), skip=False)
-    except BrokenPictures as error:
+        cached_images(files, ImageFormat(1, 1, False), skip=False)
+    except BrokenImagesError as error:
         more = len(error.broken) - MAX_NAMED
         shown = [f"broken picture {each}" for each in error.broken[:MAX_NAMED]]
         return shown + [f"and {plural(more, 'more broken picture')}"] * (more > 0)
@@ -301,14 +128,14 @@ class _Part:
 
     files: list[str]
     y: Tensor
-    decoded: DecodedPictures
+    decoded: DecodedImages
     all_files: list[str]
 
 
 def _decode_part(pictures: Pictures, labels: list[str], form: ImageFormat, broken: str) -> _Part:
     files = [file for label in labels for file in pictures.get(label, [])]
     classes = [i for i, label in enumerate(labels) for _ in pictures.get(label, [])]
-    decoded = decoded_pictures(files, form, skip=broken == "skip")
+    decoded = cached_images(files, form, skip=broken == "skip")
     y = torch.tensor([classes[i] for i in decoded.kept], dtype=torch.int64)
     return _Part([files[i] for i in decoded.kept], y, decoded, files)
 

@@ -1,0 +1,185 @@
+"""Published image sets, read and downloaded through torchvision."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnzoo.config.data_options import EmnistOptions, TorchvisionOptions
+from nnzoo.data.data_spec import DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, TensorSplit, make_splits, split_rows
+from nnzoo.errors import DataError, shell_word
+
+DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
+
+_CLASSES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist": "EMNIST",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "svhn": "SVHN",
+    "usps": "USPS",
+}
+# Where files placed by hand must lie, below the root.
+_FILES = {
+    "mnist": "MNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+    "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+    "kmnist": "KMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
+    "emnist": "EMNIST/raw/gzip.zip",
+    "cifar10": "cifar-10-python.tar.gz",
+    "cifar100": "cifar-100-python.tar.gz",
+    "svhn": "train_32x32.mat and test_32x32.mat",
+    "usps": "usps.bz2 and usps.t.bz2",
+}
+
+
+def import_torchvision(name: str) -> ModuleType:
+    """A module of torchvision's data sets, also where its wheel was built for another torch.
+
+    Such a pair fails on import with "operator torchvision::nms does not exist". The data sets need no
+    compiled operator, so the missing ones are declared and the import repeated. Nor do they need its
+    networks and operators, which load torch's compiler: 1.2 s of 1.3. These are left out here, and
+    can be imported afterwards.
+    """
+    left_out = [key for key in ("torchvision.models", "torchvision.ops") if key not in sys.modules]
+    sys.modules.update({key: ModuleType(key) for key in left_out})
+    libraries = []
+    try:
+        for _ in range(50):
+            try:
+                module = importlib.import_module(name)
+            except RuntimeError as error:
+                missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+                if missing is None:
+                    raise
+                for loaded in [key for key in sys.modules if key.split(".")[0] == "torchvision"]:
+                    if loaded not in left_out:
+                        del sys.modules[loaded]
+                library = torch.library.Library("torchvision", "FRAGMENT")
+                library.define(f"{missing[1]}(Tensor x) -> Tensor")
+                libraries.append(library)
+            else:
+                _KEPT.extend(libraries)
+                return module
+    finally:
+        package = vars(sys.modules.get("torchvision", ModuleType("none")))
+        for key in left_out:
+            del sys.modules[key]
+            package.pop(key.rpartition(".")[2], None)
+    raise DataError("torchvision does not match torch; reinstall both with constraints.txt")
+
+
+# A Library takes its operators along when it is collected.
+_KEPT: list[Any] = []
+
+
+def images_to_tensor(images: Any) -> Tensor:
+    """Images as uint8 (rows, channels, height, width)."""
+    array = torch.as_tensor(np.ascontiguousarray(images))
+    if array.ndim == 3:
+        return array[:, None]
+    return array if array.shape[1] in (1, 3) else array.permute(0, 3, 1, 2).contiguous()
+
+
+def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) -> Dataset:
+    """A published set, downloaded into its root when missing; its own test rows are the test split.
+
+    With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
+    Raises DataError where a download fails, saying where files can be placed by hand.
+    """
+    try:
+        root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
+    except RuntimeError:  # "~" where there is no home folder
+        raise DataError(
+            "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
+        ) from None
+    name = options.name
+    cls = getattr(import_torchvision("torchvision.datasets"), _CLASSES[name])
+    extra = {"split": options.subset} if isinstance(options, EmnistOptions) else {}
+    parts = {}
+    for part in ("train", "test"):
+        where = {"split": part} if name == "svhn" else {"train": part == "train"}
+        parts[part] = _read_torchvision(
+            cls, name, root, {**where, **extra}, spec is None, options.may_write
+        )
+    labels = _torchvision_labels(name, parts["train"])
+    x, y = {}, {}
+    for part, source in parts.items():
+        raw = source.data
+        x[part] = images_to_tensor(raw)
+        classes = source.labels if name == "svhn" else source.targets
+        y[part] = torch.as_tensor(np.asarray(classes), dtype=torch.int64)
+        if isinstance(options, EmnistOptions):
+            x[part] = x[part].transpose(2, 3).contiguous()  # stored lying on its side
+            if options.subset == "letters":
+                y[part] = y[part] - 1  # letters count from 1; "N/A" is class 0
+    rows = split_rows(len(x["train"]), options.split, y["train"].numpy(), test=False)
+    splits = make_splits(x["train"], y["train"], rows)
+    splits["test"] = TensorSplit(x["test"], y["test"])
+    input_spec = InputSpec("image", tuple(x["train"].shape[1:]))
+    return Dataset(DataSpec(input_spec, "classification", labels), splits)
+
+
+def _read_torchvision(
+    cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool, may_write: bool
+) -> Any:
+    if hasattr(cls, "_check_legacy_exist"):
+        # What torchvision itself once saved with torch.save is not read: it may be anyone's.
+        cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
+    try:
+        return cls(root, download=False, **arguments)
+    except (RuntimeError, FileNotFoundError):
+        pass
+    except ImportError as error:
+        raise DataError.at("data.name", f"'{name}' needs another package: {error}") from None
+    except Exception as error:
+        raise DataError.at(
+            "data.root", f"'{name}': the files in {root} cannot be read: {error}"
+        ) from None
+    if not download:
+        raise DataError.at("data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it")
+    if not may_write:
+        raise DataError.at(
+            "data.root",
+            f"'{name}' is not in {root}, and a config file names no folder to write to but "
+            f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
+        )
+    # torchvision sets no limit: it would wait minutes for a server that does not answer.
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout holds results alone
+            return cls(root, download=True, **arguments)
+    except PermissionError as error:
+        raise DataError.at(
+            "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
+        ) from None
+    except Exception as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
+        raise DataError.at(
+            "data.root",
+            f"'{name}' is not in {root} and its download failed ({reason}). Place the files "
+            f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA",
+        ) from None
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def _torchvision_labels(name: str, source: Any) -> list[str]:
+    if name in ("mnist", "usps", "svhn"):
+        return [str(digit) for digit in range(10)]
+    labels = [str(label) for label in source.classes]
+    return labels[1:] if labels[0] == "N/A" else labels
