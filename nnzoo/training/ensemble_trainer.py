@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nnzoo.data.augment import RowGenerators, augment
 from nnzoo.data.dataset import chunks
-from nnzoo.data.sampling import BatchShard, batch_sizes, derive_seed, seed_all, batch_shard
+from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_seed, seed_all
 from nnzoo.distributed import ProcessGroup
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
