@@ -1,4 +1,4 @@
-"""Networks for other programs: ONNX, torch.export and safetensors, each checked before it is written."""
+"""Export of a network for other programs: ONNX, torch.export, safetensors; checked before it is written."""
 
 from __future__ import annotations
 
@@ -26,65 +26,64 @@ from nnzoo.models.network import Network
 from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, reference_layer, run_layers
 
 INPUT = "input"
-LIMIT = 1e-4
-# Neither of them is the batch that was traced, and 1 is the one that exporters take for fixed.
-BATCHES = (1, 7)
-TRACED = 2
-# Of inputs with more numbers seven at once would take seven times what one may take.
-LARGE = 1 << 20
-LARGE_BATCHES = (1, 3)
+# Largest difference from PyTorch that is accepted (`max_abs_difference`).
+TOLERANCE = 1e-4
+# Exporters may specialize on the traced batch size, and on 1.
+TRACED_BATCH = 2
+CHECKED_BATCHES = (1, 7)
+# A batch of 7 inputs with more values would take too much memory.
+LARGE_INPUT = 1 << 20
+CHECKED_BATCHES_LARGE = (1, 3)
 
 
 @torch.no_grad()
-def export(network: Network, form: str, path: Path) -> dict[str, Any]:
-    """Write a network, on the CPU, to a file of one of FORMATS and tell what it is.
+def export(network: Network, format_: str, path: Path) -> dict[str, Any]:
+    """Write a network on the CPU to a file in one of FORMATS; returns the object of `--json`.
 
-    The file is checked in memory first, on raw inputs like the data's: its answers differ from
-    PyTorch's by at most LIMIT, a probability, or a value over the spread of its target (`unlike`).
-    Raises UsageError where a package is missing, NnzooError where the network cannot be exported or
-    the answers differ (nothing is written then), and CheckpointError where it cannot be written.
+    The exported network is compared with PyTorch on random raw inputs before anything is written.
+    Raises UsageError if a package is missing, NnzooError if the network cannot be exported or its
+    predictions differ by more than TOLERANCE, and CheckpointError if the file cannot be written.
     """
     network.precision = "fp32"
     network.eval()
-    content, difference = FORMATS[form][1](network)
-    if not difference <= LIMIT:
+    content, difference = FORMATS[format_][1](network)
+    if not difference <= TOLERANCE:
         raise NnzooError(
-            f"the exported network differs from PyTorch by {difference:.2g}, more than {LIMIT:.0e}; "
-            "nothing was written. This is a bug in nnzoo or in the exporter: report it"
+            f"the exported network differs from PyTorch by {difference:.2g}, more than "
+            f"{TOLERANCE:.0e}; nothing was written. This is a bug in nnzoo or in the exporter: report it"
         )
     file_io.write(path, content)
-    input_spec = network.preprocess.input_spec
-    dtype = "uint8" if input_spec.kind == "image" else "float64"
-    answer = "float32" if network.task.is_classification else "float64"
+    input_spec, task = network.preprocess.input_spec, network.task
+    input_type = "uint8" if input_spec.kind == "image" else "float64"
+    output_type = "float32" if task.is_classification else "float64"
     return {
-        "file": str(path), "format": form, "bytes": len(content), "difference": difference,
-        "inputs": {INPUT: {"type": dtype, "shape": ["batch", *input_spec.shape]}},
-        "outputs": {_output(network): {"type": answer, "shape": ["batch", network.task.outputs]}},
-    }  # fmt: skip
+        "file": str(path),
+        "format": format_,
+        "bytes": len(content),
+        "difference": difference,
+        "inputs": {INPUT: {"type": input_type, "shape": ["batch", *input_spec.shape]}},
+        "outputs": {_output_name(network): {"type": output_type, "shape": ["batch", task.outputs]}},
+    }
 
 
-def _output(network: Network) -> str:
+def _output_name(network: Network) -> str:
     return "probabilities" if network.task.is_classification else "values"
 
 
-def description(network: Network) -> dict[str, str]:
-    """What a program needs to know to use the network; lists as JSON."""
+def metadata(network: Network) -> dict[str, str]:
+    """Return what a program needs to know to use the network, as texts; lists are JSON."""
     spec = network.data_spec
-    texts = {
-        "kind": spec.input.kind, "shape": to_json(list(spec.input.shape)), "task": spec.task
-    }  # fmt: skip
+    texts = {"nnzoo": __version__, "run": network.config.name, "kind": spec.input.kind}
+    texts |= {"shape": to_json(list(spec.input.shape)), "task": spec.task}
     stored = spec.source_dict()
-    texts |= {
-        key: to_json(stored[key])
-        for key in ("labels", "targets", "horizon", "columns") if key in stored
-    }  # fmt: skip
-    return {"nnzoo": __version__, "run": network.config.name, **texts}
+    keys = ("labels", "targets", "horizon", "columns")
+    return texts | {key: to_json(stored[key]) for key in keys if key in stored}
 
 
-# A type of module, and what makes the `forward` of one that an exporter can trace.
+# By type of module, a function that makes a traceable `forward` for one.
 _Forwards = dict[type[nn.Module], Callable[[Any], Callable[..., Any]]]
-# Our autograd functions cannot be traced; torch's modules have the same parameters and numbers.
-_TORCHS: _Forwards = {
+# Native autograd functions cannot be traced; torch's modules have the same parameters and results.
+_TORCH_FORWARDS: _Forwards = {
     Linear: nn.Linear.forward.__get__,
     RNN: nn.RNN.forward.__get__,
     GRU: nn.GRU.forward.__get__,
@@ -92,25 +91,24 @@ _TORCHS: _Forwards = {
 }
 
 
-def _traced(network: Network, forwards: _Forwards) -> ExportedProgram:
-    """The program of raw inputs to answers, of any batch size."""
-    answering: Any = copy.deepcopy(network)
-    for module in answering.modules():
-        make = (_TORCHS | forwards).get(type(module))
+def _trace(network: Network, forwards: _Forwards) -> ExportedProgram:
+    """Trace the network from raw inputs to predictions, for any batch size."""
+    traced: Any = copy.deepcopy(network)
+    for module in traced.modules():
+        make = (_TORCH_FORWARDS | forwards).get(type(module))
         if make is not None:
             module.forward = make(module)
-    answering.forward = answering.predict
+    traced.forward = traced.predict
+    raw = random_inputs(network, TRACED_BATCH)
     batch = ({0: torch.export.Dim("batch")},)
-    program = torch.export.export(
-        answering, (examples(network, TRACED),), dynamic_shapes=batch, strict=False
-    )
+    program = torch.export.export(traced, (raw,), dynamic_shapes=batch, strict=False)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine
+        node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
 
 
-def _unrolled(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
-    """The forward of a ReluLSTM, step by step in torch's own operations."""
+def _unrolled_forward(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
+    """Make a forward of a ReluLSTM that is unrolled over time in plain torch operations."""
 
     def forward(x: Tensor) -> Any:
         states, hidden, cell = run_layers(rnn, x, partial(reference_layer, rnn))
@@ -119,18 +117,18 @@ def _unrolled(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
     return forward
 
 
-def _torch(network: Network) -> tuple[bytes, float]:
-    with _exporter():
-        program = _traced(network, {ReluLSTM: _unrolled})
+def _export_torch(network: Network) -> tuple[bytes, float]:
+    with _quiet_exporter():
+        program = _trace(network, {ReluLSTM: _unrolled_forward})
         file = io.BytesIO()
-        torch.export.save(program, file, extra_files={"nnzoo.json": to_json(description(network))})
+        torch.export.save(program, file, extra_files={"nnzoo.json": to_json(metadata(network))})
         file.seek(0)
         loaded = torch.export.load(file).module()
-    return file.getvalue(), unlike(network, loaded)
+    return file.getvalue(), max_abs_difference(network, loaded)
 
 
-# ONNX's operator, its order of torch's gates, and its activations, by the module's mode.
-_OPERATORS: dict[str, tuple[str, tuple[int, ...], list[str]]] = {
+# By a module's mode: ONNX's operator, its order of torch's gates, and its activations.
+_ONNX_OPERATORS: dict[str, tuple[str, tuple[int, ...], list[str]]] = {
     "RNN_TANH": ("RNN", (0,), ["Tanh"]),
     "RNN_RELU": ("RNN", (0,), ["Relu"]),
     "LSTM": ("LSTM", (0, 3, 1, 2), ["Sigmoid", "Tanh", "Tanh"]),
@@ -138,80 +136,80 @@ _OPERATORS: dict[str, tuple[str, tuple[int, ...], list[str]]] = {
 }
 
 
-def _operators(rnn: nn.RNNBase) -> Callable[[Tensor], Any]:
-    """The forward of a recurrent module as ONNX's operators RNN, LSTM and GRU.
+def _onnx_rnn_forward(rnn: nn.RNNBase) -> Callable[[Tensor], Any]:
+    """Make a forward of a recurrent module from ONNX's operators RNN, LSTM and GRU, for any length.
 
-    The exporter would unroll an RNN over time, and knows no LSTM with relu; these take any length.
+    The exporter would unroll an RNN over time, and has no LSTM with relu.
     """
-    name, order, activations = _OPERATORS[rnn.mode]
+    name, order, activations = _ONNX_OPERATORS[rnn.mode]
     if isinstance(rnn, ReluLSTM):
         activations = ["Sigmoid", "Relu", "Relu"]
     attributes: dict[str, Any] = {"hidden_size": rnn.hidden_size, "activations": activations}
     if name == "GRU":
-        attributes["linear_before_reset"] = 1  # as torch: reset after the product
+        attributes["linear_before_reset"] = 1  # as torch: reset after the matmul
     for parameter in rnn.parameters():
         gates = parameter.data.chunk(len(order))
         parameter.data = torch.cat([gates[i] for i in order])
 
-    def kernel(
+    def layer(
         x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
     ) -> tuple[Tensor, ...]:
         last = (1, x.shape[1], rnn.hidden_size)
         shapes = [(x.shape[0], *last), last, last][: 3 if name == "LSTM" else 2]
         inputs = [x, w_ih[None], w_hh[None], torch.cat([b_ih, b_hh])[None]]
-        states, *lasts = torch.onnx.ops.symbolic_multi_out(
+        states, *final = torch.onnx.ops.symbolic_multi_out(
             name, inputs, attributes, dtypes=[x.dtype] * len(shapes), shapes=shapes
         )
-        return states[:, 0], *(each[0] for each in lasts)
+        return states[:, 0], *(state[0] for state in final)
 
     def forward(x: Tensor) -> Any:
-        states, *lasts = run_layers(rnn, x, kernel)
-        return states, lasts[0] if len(lasts) == 1 else tuple(lasts)
+        states, *final = run_layers(rnn, x, layer)
+        return states, final[0] if len(final) == 1 else tuple(final)
 
     return forward
 
 
-def _onnx(network: Network) -> tuple[bytes, float]:
+def _export_onnx(network: Network) -> tuple[bytes, float]:
     require("export", "ONNX", "onnx", "onnxscript", "onnxruntime")
-    with _exporter():
+    with _quiet_exporter():
         import onnx
         import onnxruntime
 
         forwards: _Forwards = {}
         if isinstance(network.model, Recurrent):
-            forwards = {type(network.model.rnn): _operators}
+            forwards = {type(network.model.rnn): _onnx_rnn_forward}
+        traced, output_names = _trace(network, forwards), [_output_name(network)]
         program = torch.onnx.export(
-            _traced(network, forwards), dynamo=True, verbose=False,
-            input_names=[INPUT], output_names=[_output(network)],
-        )  # fmt: skip
+            traced, dynamo=True, verbose=False, input_names=[INPUT], output_names=output_names
+        )
         model = cast(Any, program).model_proto
-        _tidy(model.graph)
+        _strip_metadata(model.graph)
         model.producer_name, model.producer_version = "nnzoo", __version__
-        onnx.helper.set_model_props(model, description(network))
+        onnx.helper.set_model_props(model, metadata(network))
         content = model.SerializeToString()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
 
-    def answer(raw: Tensor) -> Tensor:
+    def predict(raw: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {INPUT: raw.numpy()})[0])
 
-    return content, unlike(network, answer)
+    return content, max_abs_difference(network, predict)
 
 
-def _tidy(graph: Any) -> None:
-    """Name the free dimension, and drop what the exporter notes of itself, half of a small file."""
+def _strip_metadata(graph: Any) -> None:
+    """Name the free dimension "batch", and drop the exporter's notes, which are half of a small file."""
     values = [*graph.input, *graph.output, *graph.value_info]
     free = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in values:
         for size in value.type.tensor_type.shape.dim:
             if size.dim_param == free:
                 size.dim_param = "batch"
-    for each in [graph, *values, *graph.node, *graph.initializer]:
-        each.ClearField("metadata_props")
+    for part in [graph, *values, *graph.node, *graph.initializer]:
+        part.ClearField("metadata_props")
 
 
-def _state_dict(network: Network) -> tuple[bytes, float]:
+def _export_state_dict(network: Network) -> tuple[bytes, float]:
     require("export", "a state-dict", "safetensors")
     import safetensors.torch
 
@@ -219,10 +217,10 @@ def _state_dict(network: Network) -> tuple[bytes, float]:
     for part in ("preprocess", "task"):
         state = getattr(network, part).state_dict()
         tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
-    # Recurrent weights share storage, which the format does not know.
+    # Recurrent weights share storage, which safetensors does not support.
     tensors = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-    metadata = description(network) | {"config": to_json(network.config.to_dict()), "format": "pt"}
-    content = safetensors.torch.save(tensors, metadata)
+    texts = metadata(network) | {"config": to_json(network.config.to_dict()), "format": "pt"}
+    content = safetensors.torch.save(tensors, texts)
     loaded = safetensors.torch.load(content)
     same = loaded.keys() == tensors.keys() and all(
         torch.equal(loaded[name], tensor) for name, tensor in tensors.items()
@@ -230,66 +228,69 @@ def _state_dict(network: Network) -> tuple[bytes, float]:
     return content, 0.0 if same else float("inf")
 
 
+# By name: the file's suffix, and a function that returns the file's content and its difference from
+# PyTorch.
 FORMATS: dict[str, tuple[str, Callable[[Network], tuple[bytes, float]]]] = {
-    "onnx": (".onnx", _onnx),
-    "torch": (".pt2", _torch),
-    "state-dict": (".safetensors", _state_dict),
+    "onnx": (".onnx", _export_onnx),
+    "torch": (".pt2", _export_torch),
+    "state-dict": (".safetensors", _export_state_dict),
 }
 
 
-def examples(network: Network, count: int) -> Tensor:
-    """Raw inputs like the data's: pixels and numbers of the mean and spread of the training rows
-    (any pixels where these were not measured), in tables one in five missing, any category or none."""
+def random_inputs(network: Network, count: int) -> Tensor:
+    """Draw raw inputs distributed as the training rows: pixels and numbers of their mean and standard
+    deviation (any pixels if these were not measured); in tables a fifth is missing, and categories are
+    any or unknown."""
     input_spec = network.preprocess.input_spec
-    draw = torch.Generator().manual_seed(count)
+    generator = torch.Generator().manual_seed(count)
     shape = (count, *input_spec.shape)
     scale = cast(Scale, network.preprocess.get_submodule("scale"))
     if input_spec.kind == "image" and scale.how == "none":
-        return torch.randint(0, 256, shape, generator=draw, dtype=torch.uint8)
-    x = torch.randn(shape, generator=draw, dtype=torch.float64)
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64)
     if input_spec.kind == "image":
         pixels = x * scale.spread.view(-1, 1, 1) + scale.shift.view(-1, 1, 1)
         return pixels.round().clamp(0, 255).to(torch.uint8)
     numbers = x[..., : len(scale.shift)]
     numbers.mul_(scale.spread).add_(scale.shift)
     if input_spec.kind == "table":
-        numbers[torch.rand(numbers.shape, generator=draw) < 0.2] = torch.nan
+        numbers[torch.rand(numbers.shape, generator=generator) < 0.2] = torch.nan
         sizes = cast(OneHot, network.preprocess.get_submodule("one_hot")).sizes
         for i, size in enumerate(sizes, start=len(scale.shift)):
-            x[:, i] = torch.randint(-1, size, (count,), generator=draw)
+            x[:, i] = torch.randint(-1, size, (count,), generator=generator)
     return x
 
 
-def batches(network: Network) -> tuple[int, ...]:
-    """The sizes of the batches on which an exported file is compared."""
-    return BATCHES if network.preprocess.input_spec.size <= LARGE else LARGE_BATCHES
+def checked_batches(network: Network) -> tuple[int, ...]:
+    """Return the batch sizes on which an exported network is compared with PyTorch."""
+    is_large = network.preprocess.input_spec.size > LARGE_INPUT
+    return CHECKED_BATCHES_LARGE if is_large else CHECKED_BATCHES
 
 
 @torch.no_grad()
-def unlike(network: Network, answer: Callable[[Tensor], Tensor]) -> float:
-    """By how much answers to raw inputs differ from PyTorch's, at most, over `batches`.
+def max_abs_difference(network: Network, predict: Callable[[Tensor], Tensor]) -> float:
+    """Return the largest difference between predictions and PyTorch's, over `checked_batches`.
 
-    Probabilities as they are; values divided by the spread of the training targets, or the range of
-    the answers where that is larger.
+    Values of a regression are divided by the standard deviation of the training targets, or by the
+    range of the predictions if that is larger.
     """
     largest = 0.0
-    for count in batches(network):
-        raw = examples(network, count)
-        wanted, given = network.predict(raw), answer(raw)
+    for count in checked_batches(network):
+        raw = random_inputs(network, count)
+        expected, actual = network.predict(raw), predict(raw)
         unit: Tensor | float = 1.0
         if isinstance(network.task, Regression):
-            spread = network.task.scale.spread.repeat(network.task.horizon)
-            unit = torch.maximum(spread, wanted.amax(0) - wanted.amin(0))
-        both_nan = wanted.isnan() & given.isnan()
-        apart = ((wanted - given).abs() / unit).masked_fill((wanted == given) | both_nan, 0.0)
-        largest = max(largest, float(apart.nan_to_num(torch.inf).max()))
+            std = network.task.scale.spread.repeat(network.task.horizon)
+            unit = torch.maximum(std, expected.amax(0) - expected.amin(0))
+        same = (expected == actual) | (expected.isnan() & actual.isnan())
+        difference = ((expected - actual).abs() / unit).masked_fill(same, 0.0)
+        largest = max(largest, float(difference.nan_to_num(torch.inf).max()))
     return largest
 
 
 @contextmanager
-def _exporter() -> Iterator[None]:
-    """Exporters warn, log and print of their own affairs; of what they cannot do they raise
-    exceptions of many kinds."""
+def _quiet_exporter() -> Iterator[None]:
+    """Silence the warnings, logs and prints of exporters, and turn their many exceptions to one."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""The curves of a run for TensorBoard, in `tensorboard/` of its folder."""
+"""Metrics of a run for TensorBoard, in `tensorboard/` of its folder."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nnzoo.training.trainer import EpochEnd, StepEnd
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-# Seconds until TensorBoard, open beside the run, can see what was written.
-FLUSH = 10
+# Seconds until an open TensorBoard sees what was written.
+FLUSH_SECONDS = 10
 
 
 def record(
     run: Run, events: Generator[StepEnd | EpochEnd, None, None]
 ) -> Generator[StepEnd | EpochEnd, None, None]:
-    """The events of a run, as they are; each epoch's row is written on its way, by `writing`."""
-    with closing(events), writing(run) as write:
+    """Pass the events of a run on, and write the row of each epoch."""
+    with closing(events), epoch_writer(run) as write:
         for event in events:
             if isinstance(event, EpochEnd):
                 write(event.row)
@@ -33,58 +33,57 @@ def record(
 
 
 @contextmanager
-def writing(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """What writes an epoch's row of a run.
+def epoch_writer(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yield a function that writes the row of an epoch.
 
-    What metrics.jsonl holds when it starts is written first, in place of all that an earlier process
-    wrote: so the curves are those of metrics.jsonl, whatever was lost in a crash or is trained again,
-    and also where TensorBoard was asked for later. Where they cannot be written, a notice says so and
-    training goes on.
+    The rows of metrics.jsonl are written first, in place of everything from earlier processes: so the
+    curves are those of metrics.jsonl also after a crash, a resume, or if TensorBoard is asked for later.
+    If they cannot be written, a notice says so and training continues.
     """
     folder = run.folder.path / "tensorboard"
     if folder.is_symlink():
         raise CheckpointError(f"{folder} is a link; remove it")
     with _quiet_threads():
-        curves = _Curves(folder)
+        writer = _Writer(folder)
         try:
             config = to_yaml(run.trainer.config.to_dict())
             text = "".join(f"    {line}\n" for line in config.splitlines())
-            curves.attempt(lambda writer: writer.add_text("config", text))
+            writer.attempt(lambda summary: summary.add_text("config", text))
             for row in run.folder.rows():
-                curves.write(row)
-            yield curves.write
+                writer.write(row)
+            yield writer.write
         finally:
-            curves.attempt(lambda writer: writer.close())
+            writer.attempt(lambda summary: summary.close())
 
 
-class _Curves:
-    """A folder's curves, written until that fails: a full disk, a folder without permission."""
+class _Writer:
+    """A SummaryWriter that stops, with a notice, when writing fails (disk full, no permission)."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer: SummaryWriter | None = None
+        self.summary: SummaryWriter | None = None
         try:
-            self.writer = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH)
+            self.summary = SummaryWriter(str(folder), purge_step=0, flush_secs=FLUSH_SECONDS)
         except Exception as error:
-            self._give_up(error)
+            self._stop(error)
 
     def write(self, row: dict[str, Any]) -> None:
-        def add(writer: SummaryWriter) -> None:
+        def add(summary: SummaryWriter) -> None:
             for tag, value in scalars(row).items():
-                writer.add_scalar(tag, value, row["step"])
+                summary.add_scalar(tag, value, row["step"])
 
         self.attempt(add)
 
     def attempt(self, action: Callable[[SummaryWriter], None]) -> None:
-        if self.writer is not None:
+        if self.summary is not None:
             try:
-                action(self.writer)
-            except Exception as error:  # TensorFlow has its own sorts, where it is installed
-                self._give_up(error)
+                action(self.summary)
+            except Exception as error:  # TensorFlow, if installed, has exceptions of its own
+                self._stop(error)
 
-    def _give_up(self, error: Exception) -> None:
-        self.writer = None
+    def _stop(self, error: Exception) -> None:
+        self.summary = None
         reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         notice(
             f"the curves for TensorBoard cannot be written ({reason}): training goes on without them"
@@ -93,7 +92,7 @@ class _Curves:
 
 @contextmanager
 def _quiet_threads() -> Iterator[None]:
-    """Keep tracebacks of TensorBoard's own thread off the terminal: its next call raises the error."""
+    """Keep tracebacks of TensorBoard's thread off the terminal: its next call raises the error."""
     before = threading.excepthook
 
     def hook(arguments: threading.ExceptHookArgs) -> None:
@@ -108,15 +107,14 @@ def _quiet_threads() -> Iterator[None]:
 
 
 def scalars(row: dict[str, Any]) -> dict[str, float]:
-    """The numbers of an epoch's row by their tags: train/loss, val/loss, lr; a mapping's numbers
-    behind its name, as gradient_norms/<layer>."""
-    found: dict[str, float] = {}
+    """Return the values of an epoch's row by tag: train/loss, val/loss, lr, gradient_norms/<layer>."""
+    values: dict[str, float | None] = {}
     for key, value in row.items():
         split, _, name = key.partition("_")
         if isinstance(value, dict):
-            found |= {f"{key}/{inner}": each for inner, each in value.items()}
+            values |= {f"{key}/{inner}": norm for inner, norm in value.items()}
         elif split in ("train", "val"):
-            found[f"{split}/{name}"] = value
+            values[f"{split}/{name}"] = value
         elif key not in ("epoch", "step"):
-            found[key] = value
-    return {tag: value for tag, value in found.items() if value is not None}
+            values[key] = value
+    return {tag: value for tag, value in values.items() if value is not None}

@@ -17,7 +17,7 @@ from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.data.series import Series, windows
-from nnzoo.evaluation.baselines import baselines
+from nnzoo.evaluation.evaluate import compute_baselines
 from nnzoo.evaluation.tasks import build_task
 
 
@@ -35,7 +35,7 @@ def scores(dataset: Dataset, split: str = "test") -> dict[str, dict[str, Any]]:
     if dataset.spec.task != "classification":
         scale = Scale(len(dataset.spec.targets), "none")
     task = build_task(TrainOptions(), dataset.spec, None, scale)
-    results = baselines(dataset, split, task)
+    results = compute_baselines(dataset, split, task)
     if dataset.spec.task != "classification":
         assert results == sorted(results, key=lambda result: result["mse"])
     return {result["name"]: result for result in results}

@@ -201,7 +201,7 @@ def test_a_network_trained_in_bfloat16_is_exported_in_float32() -> None:
 def test_a_wrong_translation_is_found_and_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = build("gru", "series_many")
     wrong = ("GRU", (0, 1, 2), ["Sigmoid", "Tanh"])  # torch's order of the gates
-    monkeypatch.setitem(export._OPERATORS, "GRU", wrong)
+    monkeypatch.setitem(export._ONNX_OPERATORS, "GRU", wrong)
     with pytest.raises(NnzooError, match=r"differs from PyTorch by .*nothing was written"):
         export.export(network, "onnx", Path("n.onnx"))
     assert not list(Path().glob("n.onnx*"))
@@ -222,8 +222,10 @@ def test_what_torch_cannot_export_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_nan_on_one_side_alone_is_a_difference() -> None:
     network, _ = build("mlp", "image")
     network.model[-1].bias.data[0] = torch.nan
-    assert export.unlike(network, network.predict) == 0
-    assert export.unlike(network, lambda raw: network.predict(raw).nan_to_num(0)) == float("inf")
+    assert export.max_abs_difference(network, network.predict) == 0
+    assert export.max_abs_difference(
+        network, lambda raw: network.predict(raw).nan_to_num(0)
+    ) == float("inf")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ LAYERS = """
     nnzoo.evaluation.metrics
     nnzoo.evaluation.tasks
     nnzoo.device
-    nnzoo.evaluation.baselines nnzoo.models.network
+    nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
     nnzoo.training nnzoo.training.optim
     nnzoo.runs.checkpoint

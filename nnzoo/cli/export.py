@@ -40,7 +40,7 @@ def export(
     import torch
 
     from nnzoo import console
-    from nnzoo.export import FORMATS, batches, export
+    from nnzoo.export import FORMATS, checked_batches, export
     from nnzoo.runs.loaded_run import load_network
 
     network, file, fallback = load_network(checkpoint, torch.device("cpu"), weights)
@@ -55,7 +55,7 @@ def export(
     if json_:
         console.print_json(result)
         return
-    compared = " and ".join(map(str, batches(network)))
+    compared = " and ".join(map(str, checked_batches(network)))
     checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {compared})"
     if format_ == "state-dict":
         checked = "holds the weights, read back unchanged"
