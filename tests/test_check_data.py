@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Result
+
+from tests.conftest import Result
 
 NNZOO = Callable[..., Result]
 ROWS = "".join(

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import torch
-from zoo import begin, config, finish, same
 
 from nnzoo.errors import CheckpointError, DamagedError
 from nnzoo.models.network import check_state_dict, network_from_checkpoint
 from nnzoo.runs import checkpoint
+from tests.zoo import begin, config, finish, same
 
 CPU = torch.device("cpu")
 FORMATS = Path(__file__).parent / "formats"

@@ -10,13 +10,13 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from zoo import difference
 
 from nnzoo.kernels import build
 from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue
 from nnzoo.kernels.plan import conv_shape
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Conv2d, Dropout
+from tests.zoo import difference
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from emulated_cuda import CudaTensor, EmulatedCuda, emulated
 from torch import nn
-from zoo import config, finish, same
 
 import nnzoo
 from nnzoo.data.dataset import MappedFile, TensorSplit, split_bytes
@@ -27,6 +25,8 @@ from nnzoo.models.conversion import convert_cuda_layers, convert_sync_layers
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
 from nnzoo.training.ensemble_trainer import train_step
+from tests.emulated_cuda import CudaTensor, EmulatedCuda, emulated
+from tests.zoo import config, finish, same
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from zoo import SCRIPTS, load_script
 
 from nnzoo.runs import checkpoint
+from tests.zoo import SCRIPTS, load_script
 
 SCRIPT = SCRIPTS / "damage_campaign.py"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from zoo import same
 
 from nnzoo import file_io
 from nnzoo.errors import CheckpointError
 from nnzoo.runs import checkpoint
+from tests.zoo import same
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 CALLS = ("open", "write", "fsync", "close", "link", "replace", "unlink")

@@ -15,13 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import processes as courses
 import pytest
 import torch
 import yaml
 from torch import distributed as dist
 from torch import nn
-from zoo import SCRIPTS, begin, config, finish, load_script, same
 
 from nnzoo import device, distributed
 from nnzoo.data.sampling import BatchShard, batch_shard
@@ -29,6 +27,8 @@ from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess, init_process_
 from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
 from nnzoo.models.conversion import convert_sync_layers
 from nnzoo.runs import checkpoint, run, run_dir
+from tests import processes as courses
+from tests.zoo import SCRIPTS, begin, config, finish, load_script, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zoo import load_script
+
+from tests.zoo import load_script
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

@@ -17,12 +17,12 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from zoo import DATA, MODELS, config
 
 from nnzoo import __version__, export
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import NnzooError, UsageError
 from nnzoo.models.network import Network, build_network, read_dataset
+from tests.zoo import DATA, MODELS, config
 
 MORE_DATA: dict[str, dict[str, Any]] = {
     "table_mixed": {"name": "csv", "path": "mixed.csv", "target": "y"},

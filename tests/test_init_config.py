@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result
 
 from nnzoo.config.load import load_config
+from tests.conftest import Result
 
 NNZOO = Callable[..., Result]
 init_command: Any = import_module("nnzoo.cli.init")

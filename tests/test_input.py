@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from zoo import SCRIPTS, begin, config, load_script
 
 from nnzoo.config.load import from_dict
 from nnzoo.errors import ConfigError
 from nnzoo.models import network
+from tests.zoo import SCRIPTS, begin, config, load_script
 
 SCRIPT = SCRIPTS / "input_campaign.py"
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo import difference
 
 from nnzoo.models.rnn import GRU, RNN, ReluLSTM, gates_over_time, reference_layer, run_layers
+from tests.zoo import difference
 
 MODULES: dict[str, Any] = {
     "tanh": nn.RNN,

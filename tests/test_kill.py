@@ -11,11 +11,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from zoo import SCRIPTS, begin, config, finish, load_script
 
 from nnzoo.config import OPTIMIZERS, RunConfig
 from nnzoo.config.load import load_config
 from nnzoo.runs import checkpoint
+from tests.zoo import SCRIPTS, begin, config, finish, load_script
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

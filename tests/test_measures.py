@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zoo import load_script
+
+from tests.zoo import load_script
 
 house = load_script("measure_house")
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from zoo import begin, config, finish
 
 from nnzoo.config.model_options import CnnOptions, GruOptions, LstmOptions, MlpOptions, RnnOptions
 from nnzoo.data.data_spec import InputSpec
@@ -17,6 +16,7 @@ from nnzoo.models.cnn import CNN
 from nnzoo.models.initialize import gain_of
 from nnzoo.models.mlp import MLP
 from nnzoo.models.rnn import Recurrent, ReluLSTM
+from tests.zoo import begin, config, finish
 
 IMAGE = InputSpec("image", (3, 12, 10))
 SERIES = InputSpec("series", (9, 4))

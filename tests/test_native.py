@@ -14,11 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from zoo import difference
 
 from nnzoo.kernels import build
 from nnzoo.kernels.ops import LinearChain, RecurrentLayer
 from nnzoo.models.rnn import GRU, LSTM, RNN, ReluLSTM
+from tests.zoo import difference
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 

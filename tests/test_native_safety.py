@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize, prune
 from torch.utils.checkpoint import checkpoint
-from zoo import difference
 
 from nnzoo.config.optim_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.evaluation.tasks import Regression, build_task
@@ -29,6 +28,7 @@ from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Conv2d, Dropout, Linear
 from nnzoo.models.rnn import GRU, LSTM, RNN
 from nnzoo.training.optim import Optimizer
+from tests.zoo import difference
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo import begin, config, finish, same
 
 from nnzoo.config.load import load_config
 from nnzoo.data.sampling import batch_sizes, epoch_permutation
@@ -19,6 +18,7 @@ from nnzoo.runs.train import train
 from nnzoo.training import norm_statistics
 from nnzoo.training.norm_statistics import resolve_statistics
 from nnzoo.training.trainer import EpochEnd
+from tests.zoo import begin, config, finish, same
 
 CNN: dict[str, Any] = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.2}
 AUGMENTED = {"name": "digits", "augment": {"shift": 1}}

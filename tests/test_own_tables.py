@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Result
 
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.config.load import load_config
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError
+from tests.conftest import Result
 
 NNZOO = Callable[..., Result]
 ROWS = 120

@@ -17,7 +17,6 @@ import pandas
 import pytest
 import torch
 from PIL import Image
-from zoo import begin, config, finish
 
 from nnzoo.config.data_options import RowSplit, SeriesOptions
 from nnzoo.data.dataset import split_rows
@@ -31,6 +30,7 @@ from nnzoo.predict.inputs import predict
 from nnzoo.predict.predictions import Predictions
 from nnzoo.runs.loaded_run import load_network
 from nnzoo.text import format_metric
+from tests.zoo import begin, config, finish
 
 Nnzoo = Callable[..., Any]
 RUN = Path("out/run")

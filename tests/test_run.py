@@ -20,12 +20,12 @@ import pytest
 import torch
 import yaml
 from sklearn import metrics as sk
-from zoo import begin, config, same
 
 from nnzoo.device import choose_device
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
+from tests.zoo import begin, config, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

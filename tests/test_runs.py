@@ -18,7 +18,6 @@ from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from zoo import begin, config, finish
 
 from nnzoo.console import tables
 from nnzoo.errors import DivergedError
@@ -26,6 +25,7 @@ from nnzoo.runs import run_group
 from nnzoo.runs.run_index import scan, sort_runs
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import StepEnd
+from tests.zoo import begin, config, finish
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

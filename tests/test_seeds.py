@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo import begin, config, finish, same
 
 from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
@@ -31,6 +30,7 @@ from nnzoo.runs.loaded_run import load_network
 from nnzoo.runs.run_group import MemberOpened, summary_stats
 from nnzoo.training import ensemble_trainer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+from tests.zoo import begin, config, finish, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

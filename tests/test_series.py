@@ -10,7 +10,6 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from zoo import begin, config, finish, same
 
 from nnzoo.config.data_options import SeriesOptions, TimeSplit
 from nnzoo.data import dataset as dataset_module
@@ -18,6 +17,7 @@ from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.series import load_series
 from nnzoo.data.timestamps.parse import looks_like_dates
 from nnzoo.errors import DataError
+from tests.zoo import begin, config, finish, same
 
 
 def write(columns: dict[str, Any] | str, name: str = "s.csv") -> None:

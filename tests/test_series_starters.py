@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas
-from conftest import Result
+
+from tests.conftest import Result
 
 NNZOO = Callable[..., Result]
 

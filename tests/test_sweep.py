@@ -21,7 +21,6 @@ import pytest
 import torch
 from optuna.trial import TrialState
 from rich.console import Console
-from zoo import SCRIPTS
 
 from nnzoo import errors
 from nnzoo.config import RunConfig, load_config
@@ -37,6 +36,7 @@ from nnzoo.sweep.search import TrialEnd, TrialStart, finish, search
 from nnzoo.sweep.storage import cached_backend
 from nnzoo.sweep.study import FINISHED, Study, TrialRecord
 from tests.browser import CHROMIUM, open_page
+from tests.zoo import SCRIPTS
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

@@ -18,7 +18,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from zoo import begin, config, finish, same
 
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
@@ -27,6 +26,7 @@ from nnzoo.data.table_files import csv_reader, limits
 from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError
+from tests.zoo import begin, config, finish, same
 
 
 def write(text: str | bytes, name: str = "d.csv") -> str:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
-from zoo import begin, config
 
 from nnzoo.runs.run import Run
 from nnzoo.runs.run_dir import Folder
 from nnzoo.runs.train import train
 from nnzoo.tensorboard import record, scalars
 from nnzoo.training.trainer import EpochEnd
+from tests.zoo import begin, config
 
 pytestmark = pytest.mark.usefixtures("compiled")
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from zoo import DATA, MODELS, begin, config, finish, same
 
 from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.sampling import batch_sizes, derive_seed, epoch_permutation
@@ -27,6 +26,7 @@ from nnzoo.runs.train import save as run_save
 from nnzoo.training.ensemble_trainer import train_step
 from nnzoo.training.optim import Optimizer, clip_divisor, lr_factor
 from nnzoo.training.trainer import StepEnd
+from tests.zoo import DATA, MODELS, begin, config, finish, same
 
 TINY = {"epochs": 3, "batch_size": 64, "accumulate_grad_batches": 2}
 SCHEDULES: list[dict[str, Any]] = [

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from zoo import begin, config, finish, same
 
 from nnzoo import api, cache, device
 from nnzoo.errors import ConfigError, DivergedError
@@ -25,6 +24,7 @@ from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
 from nnzoo.training import autotune, ensemble_trainer
 from nnzoo.training.trainer import EpochEnd
+from tests.zoo import begin, config, finish, same
 
 CPU = torch.device("cpu")
 

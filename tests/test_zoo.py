@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from zoo import DATA, MODELS, begin, config, finish, same
 
 from nnzoo.errors import ConfigError
 from nnzoo.runs import checkpoint
 from nnzoo.training.ensemble_trainer import dry_run
+from tests.zoo import DATA, MODELS, begin, config, finish, same
 
 TABLES = ("image_pca", "table_classes", "table_number")
 
