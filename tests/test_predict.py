@@ -276,7 +276,7 @@ def test_a_csv_streams_and_its_row_numbers_run_on(
     cells = write_table("classification")
     network = train("mlp", TABLE)
     whole = Predictions.concat(predict(network, "d.csv"))
-    monkeypatch.setattr(csv_reader, "PIECE", 500)
+    monkeypatch.setattr(csv_reader, "CHUNK", 500)
     pieces = list(predict(network, "d.csv"))
     assert len(pieces) > 5
     parts = Predictions.concat(pieces)

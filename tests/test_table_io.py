@@ -26,7 +26,7 @@ import pytest
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.csv_rows import is_header, unique_names
-from nnzoo.data.table_files.table_io import ReadOptions, Table, read_anyhow, read_pieces, read_table
+from nnzoo.data.table_files.table_io import ReadOptions, Table, read_anyhow, read_chunks, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError, UsageError
 
@@ -92,7 +92,7 @@ def test_packed_text_is_read(pack: Callable[[bytes], bytes], name: str) -> None:
     table = read(pack(TABLE.encode()), name)
     check(table)
     assert table.notes == []
-    pieces = list(read_pieces(name))
+    pieces = list(read_chunks(name))
     check(Table(pandas.concat([piece.frame for piece in pieces]), True))
 
 
@@ -113,7 +113,7 @@ def test_packed_text_is_read(pack: Callable[[bytes], bytes], name: str) -> None:
         (b"SQLite format 3\0", "an SQLite database"),
         (b"\x93NUMPY\x01\0", "a NumPy array"),
         (b"%PDF-1.7\n", "a PDF document"),
-        (b"\x89PNG\r\n\x1a\n\0", "a picture"),
+        (b"\x89PNG\r\n\x1a\n\0", "an image"),
         (b"ORC\x0a\x03\0\0", "an ORC file"),
         (zipped(b"x", **{"word__document.xml": b"<x/>"}), "a Word document"),
         (zipped(b"x", **{"content.xml": b"<x/>"}), "an OpenDocument file (.ods)"),
@@ -594,7 +594,7 @@ def test_packed_text_is_bounded_by_what_it_unpacks_to(
     )
     if len(bomb) < 10_000:  # in pieces a hundred times its own size is read
         with pytest.raises(DataError, match="unpacks to more than"):
-            list(read_pieces("d.csv"))
+            list(read_chunks("d.csv"))
 
 
 def test_archives_of_many_files_are_refused_by_their_end() -> None:

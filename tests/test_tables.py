@@ -23,7 +23,7 @@ from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, split_rows
 from nnzoo.data.table_files import csv_reader, limits
-from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, read_table
+from nnzoo.data.table_files.table_io import ReadOptions, read_chunks, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError
 from tests.zoo import begin, config, finish, same
@@ -756,8 +756,8 @@ def test_columns_set_apart_by_several_spaces_are_read() -> None:
 
 def in_pieces(text: str | bytes, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Any]:
     write(text)
-    monkeypatch.setattr(csv_reader, "PIECE", 40)
-    return [piece.frame for piece in read_pieces("d.csv", ReadOptions(**options))]
+    monkeypatch.setattr(csv_reader, "CHUNK", 40)
+    return [piece.frame for piece in read_chunks("d.csv", ReadOptions(**options))]
 
 
 @given(st.data())
@@ -769,8 +769,8 @@ def test_the_pieces_of_a_csv_are_the_whole(own_folder: Path, data: st.DataObject
     header = data.draw(st.sampled_from(["auto", True, False]))
     write(end.join(["a,b", *(",".join(row) for row in table)]).encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_reader, "PIECE", data.draw(st.integers(1, 200)))
-        pieces = [piece.frame for piece in read_pieces("d.csv", ReadOptions(header))]
+        patch.setattr(csv_reader, "CHUNK", data.draw(st.integers(1, 200)))
+        pieces = [piece.frame for piece in read_chunks("d.csv", ReadOptions(header))]
         joined = read_table("d.csv", ReadOptions(header)).frame
     whole = read_table("d.csv", ReadOptions(header)).frame
     pandas.testing.assert_frame_equal(pandas.concat(pieces), whole, check_index_type=False)

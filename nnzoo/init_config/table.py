@@ -20,7 +20,7 @@ from nnzoo.text import list_some
 
 if TYPE_CHECKING:
     from nnzoo.data.columns.description import ColumnDescription
-    from nnzoo.data.columns.number_format import Odd
+    from nnzoo.data.columns.number_format import OddText
     from nnzoo.data.data_spec import DataSpec
 
 # So many columns that are left out have a line with the reason.
@@ -83,7 +83,7 @@ class _ColumnPlan:
     reason: str
     inputs: list[str]
     dropped: dict[str, str]
-    odd: list[Odd]
+    odd: list[OddText]
 
     def notes(self) -> list[str]:
         """Lines for the terminal."""
@@ -176,7 +176,7 @@ def _drop_lines(dropped: dict[str, str], shown: dict[str, str]) -> list[str]:
     return lines
 
 
-def _positions(odd: list[Odd]) -> str:
+def _positions(odd: list[OddText]) -> str:
     cells = [f"'{one_line(each.text)[:40]}' in data row {each.first}" for each in odd]
     return list_some(cells, 3, counted=True)
 

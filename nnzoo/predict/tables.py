@@ -17,7 +17,7 @@ from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.data.table_files.table_io import (
     ReadOptions,
     numbered,
-    read_pieces,
+    read_chunks,
     read_table,
     without_stray_rows,
 )
@@ -42,7 +42,7 @@ def predict_tables(
     values = NewValues()
     notes: list[str] = []
     for path in paths:
-        for table in read_pieces(path, read_options(network), "INPUT"):
+        for table in read_chunks(path, read_options(network), "INPUT"):
             frame = table.frame
             stray_notes: list[str] = []
             if len(frame) and frame.index[0] == 0:

@@ -1,4 +1,4 @@
-"""Numbers that mean something else: ids, row numbers, and values that stand for no value."""
+"""Checks of columns: ids, row numbers, codes for a missing value, the target among the inputs, repeated rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,37 @@ if TYPE_CHECKING:
 # In fewer rows nothing is taken for an id.
 FEW_ROWS = 10
 _ID_NAMES = frozenset(
-    (
-        "id", "ids", "uuid", "guid", "key", "index", "idx", "nr", "no", "num", "number", "rownum", "rowid",
-        "row", "rowname", "rownames", "unnamed", "code", "sku", "isbn", "ean", "phone", "telefon", "ticket",
-        "pk", "hash", "ssn", "account",
-    )
-)  # fmt: skip
+    [
+        "id",
+        "ids",
+        "uuid",
+        "guid",
+        "key",
+        "index",
+        "idx",
+        "nr",
+        "no",
+        "num",
+        "number",
+        "rownum",
+        "rowid",
+        "row",
+        "rowname",
+        "rownames",
+        "unnamed",
+        "code",
+        "sku",
+        "isbn",
+        "ean",
+        "phone",
+        "telefon",
+        "ticket",
+        "pk",
+        "hash",
+        "ssn",
+        "account",
+    ]
+)
 
 
 def id_reason(column: pandas.Series, values: np.ndarray) -> str:
@@ -127,7 +152,7 @@ def target_copies(
                 listed.append(
                     (
                         column.name,
-                        "one value for each class" if one else "tells the class of each row",
+                        "one value for each class" if one else "determines the class of each row",
                     )
                 )
         elif values.std() > 0 and y.std() > 0:

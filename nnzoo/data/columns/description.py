@@ -1,9 +1,9 @@
-"""What a column holds, found from its values once for init, train, check and predict."""
+"""Description of columns by their values: numbers, dates, categories, ids or text; for init, train, check and predict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -11,24 +11,14 @@ from nnzoo.data.columns.checks import FEW_ROWS, id_reason, sentinels
 from nnzoo.data.columns.number_format import (
     NUMERIC_FRACTION,
     SAMPLED,
-    Forms,
-    Odd,
+    DistinctTexts,
+    NumberReading,
+    OddText,
     Separators,
-    Texts,
     plain_numbers,
-    read_loosely,
-    separators_of,
-    several_ways,
-    unit_of,
+    read_numbers,
 )
-from nnzoo.data.columns.number_text import (
-    COMPOUND_UNITS,
-    MAX_NUMBER,
-    compound_value,
-    has_several_parts,
-    is_range,
-    plain_text,
-)
+from nnzoo.data.columns.number_text import MAX_NUMBER, is_range, plain_text
 from nnzoo.data.columns.values import (
     MISSING,
     NumberFormat,
@@ -44,18 +34,17 @@ if TYPE_CHECKING:
 
 Role = Literal["number", "duration", "date", "category", "id", "text", "empty"]
 FREE_TEXT_WORDS, FREE_TEXT_LENGTH = 4, 40
-MIN_SEASONS = 3
 
 
 @dataclass(frozen=True)
 class ColumnDescription:
     """One column.
 
-    role: what it is read as; rows, missing, distinct: rows with and without a value, different
-    values; shares: of the different values, how many read as number, date or duration; odd: texts
-    that the role does not explain, of which `gaps` are taken for missing values; format: of numbers
-    and durations; example: a text and what it is read as; problem: why it cannot be used as it is;
-    reason: why it is an id or free text; remarks: what is worth a line where the column is used.
+    rows, missing, distinct: the numbers of rows with and without a value, and of distinct values.
+    numeric_fraction: of the distinct texts, how many are numbers. odd: texts that the role does not
+    explain; gaps: texts that are taken for missing values. format: of numbers and durations; example:
+    a text of theirs. problem: why the column cannot be used as it is; reason: why it is an id or free
+    text; remarks: one line each, where the column is used.
     """
 
     name: str
@@ -63,9 +52,9 @@ class ColumnDescription:
     rows: int
     missing: int
     distinct: int
-    shares: dict[str, float] = field(default_factory=dict)
-    odd: tuple[Odd, ...] = ()
-    gaps: tuple[Odd, ...] = ()
+    numeric_fraction: float = 0.0
+    odd: tuple[OddText, ...] = ()
+    gaps: tuple[OddText, ...] = ()
     format: NumberFormat = field(default_factory=NumberFormat)
     example: str = ""
     problem: str = ""
@@ -79,17 +68,18 @@ class ColumnDescription:
 
     @property
     def numbers(self) -> bool:
-        """Whether it can be read as numbers: those of an id can."""
+        """Whether it can be read as numbers: also an id of numbers."""
         return self.role in ("number", "duration") or (
-            self.role == "id" and self.shares.get("number", 0.0) >= NUMERIC_FRACTION
+            self.role == "id" and self.numeric_fraction >= NUMERIC_FRACTION
         )
 
 
 def describe_columns(
     frame: pandas.DataFrame, options: ValueOptions = ValueOptions()
 ) -> dict[str, ColumnDescription]:
-    """Every column of a frame whose columns hold texts as they were read, or numbers."""
-    texts, forms, numbers = {}, {}, {}
+    """Describe every column of a frame of texts, as they were read, or numbers."""
+    texts: dict[str, DistinctTexts] = {}
+    numbers: dict[str, pandas.Series] = {}
     separators = Separators()
     for name in frame.columns:
         column = frame[name]
@@ -99,15 +89,14 @@ def describe_columns(
             numbers[name], sampled = plain
             separators.merge(sampled)
         else:
-            texts[name] = Texts.of(column, options)
-            forms[name] = Forms.of(texts[name])
-            if forms[name].plausible:
-                separators.merge(forms[name].separators)
+            texts[name] = DistinctTexts.of(column, options)
+            if texts[name].is_mostly_numbers:
+                separators.merge(texts[name].separators)
     point, comma = separators.decimal_point, separators.decimal_comma
     decimal = "," if comma > point else "." if point > comma else ""
     options = replace(options, file_decimal=options.file_decimal or decimal)
     return {
-        name: _describe_texts(texts[name], forms[name], options)
+        name: _describe_texts(texts[name], options)
         if name in texts
         else _describe_numbers(frame[name], numbers[name], options)
         for name in frame.columns
@@ -120,132 +109,88 @@ def _is_numeric(column: pandas.Series) -> bool:
     return bool(pandas.api.types.is_numeric_dtype(column.dtype)) and column.dtype != bool
 
 
-def _describe_texts(texts: Texts, forms: Forms, options: ValueOptions) -> ColumnDescription:
-    column, count = texts.column, len(texts.texts)
-    rows = int(texts.counts.sum())
-    base = ColumnDescription(str(column.name), "empty", rows, len(column) - rows, count)
-    if not count:
+def _describe_texts(texts: DistinctTexts, options: ValueOptions) -> ColumnDescription:
+    column, rows = texts.column, int(texts.counts.sum())
+    base = ColumnDescription(str(column.name), "empty", rows, len(column) - rows, len(texts.texts))
+    if not texts.texts:
         return base
-    others = [texts.texts[i] for i in np.flatnonzero(~texts.plain)]
-    likely = sum(is_missing_word(text, options.missing) for text in others)
-    decimal, thousands, guessed = separators_of(forms, options)
-    unit, problem = unit_of(texts, forms)
-    form = NumberFormat(decimal, thousands, unit, missing=options.missing)
-    usual = decimal == "." and "." not in thousands
-    read = np.array(
-        [(usual and plain) or form.value(text) is not None
-         for text, plain in zip(texts.texts, texts.plain, strict=True)], dtype=bool,
-    )  # fmt: skip
-    if problem:
-        read = np.array([n is not None for n in forms.numbers]) | texts.plain
-    words, share_of_rows = max(1, count - likely), texts.counts / rows
-    if not problem and read.sum() < NUMERIC_FRACTION * words:
-        loose = read_loosely(texts, unit)
-        if loose.sum() >= NUMERIC_FRACTION * words:
-            read, problem = loose, several_ways(texts, read, loose)
-    shares = {"number": read.sum() / words}
-    role: Role = "number"
-    if shares["number"] < NUMERIC_FRACTION:
-        compound, of_parts = _compound_unit(texts)
-        shares["duration" if compound == "seconds" else "parts"] = of_parts.sum() / words
-        if of_parts.sum() > read.sum():
-            read, form = of_parts, NumberFormat(compound=compound, missing=options.missing)
-            role = "duration" if compound == "seconds" else "number"
-    enough = read.sum() >= NUMERIC_FRACTION * words or (
-        (read * share_of_rows).sum() >= NUMERIC_FRACTION
-    )
-    if read.any() and enough:
-        return _numbers_of(base, texts, forms, form, (role, read, problem, guessed, shares))
-    shares = {kind: float(share) for kind, share in shares.items() if share}
-    long = any(len(text) > MAX_NUMBER for text in texts.texts)
-    if not long and looks_like_dates(column.where(~column.isin([*MISSING, *options.missing]))):
-        return replace(base, role="date", shares={"date": 1.0}, example=texts.texts[0])
-    role, reason = _kind_of_text(base, texts)
-    if not long and (ways := _dates_in_several_ways(column)):
-        role, reason = "date", ways
-    odd = texts.odd(np.flatnonzero(read)) if shares.get("number", 0) > 0.5 else []
-    return replace(
-        base, role=role, reason=reason, shares=shares, odd=tuple(odd), example=texts.texts[0]
-    )
+    reading = read_numbers(texts, options)
+    if reading.is_numeric(texts):
+        return _describe_number_texts(base, texts, reading)
+    base = replace(base, numeric_fraction=reading.fraction, example=texts.texts[0])
+    short = all(len(text) <= MAX_NUMBER for text in texts.texts)
+    if short and looks_like_dates(column.where(~column.isin([*MISSING, *options.missing]))):
+        return replace(base, role="date", numeric_fraction=0.0)
+    role, reason = _text_role(base, texts)
+    if short and (problem := _mixed_dates(column)):
+        role, reason = "date", problem
+    odd = texts.odd(np.flatnonzero(reading.mask)) if reading.fraction > 0.5 else []
+    return replace(base, role=role, reason=reason, odd=tuple(odd))
 
 
-def _compound_unit(texts: Texts) -> tuple[str, np.ndarray]:
-    """The unit that most values of several parts can be read in, and which texts those are."""
-    unknown = np.flatnonzero(~texts.plain)
-    best, most = "", np.zeros(len(texts.texts), dtype=bool)
-    for unit in COMPOUND_UNITS:
-        read = np.zeros(len(texts.texts), dtype=bool)
-        read[unknown] = [
-            compound_value(texts.texts[i], unit) is not None
-            and (unit != "seconds" or has_several_parts(texts.texts[i]))
-            for i in unknown
-        ]
-        if read.sum() > most.sum():
-            best, most = unit, read
-    # 2001/02 may be a month: it takes 2000/01, 2012/13 or several in a row to be a season.
-    if best == "first year" and most.sum() < MIN_SEASONS:
-        return "", np.zeros(len(texts.texts), dtype=bool)
-    return best, most
-
-
-def _dates_in_several_ways(column: pandas.Series) -> str:
-    """A reason with an example of either where nearly all values are dates, but not of one form."""
+def _mixed_dates(column: pandas.Series) -> str:
+    """The reason, with examples, if nearly all values are dates but not of one form."""
     sample = column.iloc[:SAMPLED]
-    found = read_dates(sample)
-    dates = ~np.isnat(found.times)
-    present = int((dates | found.wrong).sum())
-    if not dates.any() or not found.nearly.any():
+    dates = read_dates(sample)
+    valid = ~np.isnat(dates.times)
+    present = int((valid | dates.wrong).sum())
+    if not valid.any() or not dates.nearly.any():
         return ""
-    if (dates | found.nearly).sum() < 0.95 * present:
+    if (valid | dates.nearly).sum() < 0.95 * present:
         return ""
-    places = sorted((int(dates.argmax()), int(found.nearly.argmax())))
-    shown = [f"'{sample.iloc[i]}' in data row {sample.index[i] + 1}" for i in places]
+    index = sorted((int(valid.argmax()), int(dates.nearly.argmax())))
+    shown = [f"'{sample.iloc[i]}' in data row {sample.index[i] + 1}" for i in index]
     return f"dates written in several ways: {', '.join(shown)}; write them in one way"
 
 
-def _numbers_of(
-    base: ColumnDescription,
-    texts: Texts,
-    forms: Forms,
-    form: NumberFormat,
-    found: tuple[Role, np.ndarray, str, bool, dict[str, Any]],
+def _describe_number_texts(
+    base: ColumnDescription, texts: DistinctTexts, reading: NumberReading
 ) -> ColumnDescription:
-    """A column of numbers or durations, with the texts that are none."""
-    role, read, problem, guessed, shares = found
-    rest = texts.odd(np.flatnonzero(~read))
-    gaps = [each for each in rest if _is_gap(each, form)]
-    odd = [each for each in rest if each not in gaps]
-    further = [e.text.strip() for e in gaps if not is_missing_word(e.text, form.missing)]
-    if not problem:
-        form = replace(form, missing=(*form.missing, *sorted(set(further))))
-    clothed = [i for i in np.flatnonzero(read) if not texts.plain[i]]
-    if form.decimal != "." or "." in form.thousands:
-        clothed = [i for i in np.flatnonzero(read) if set(texts.texts[i]) & set(".,")] or clothed
-    example = texts.texts[clothed[0]] if len(clothed) else ""
-    if not len(clothed) and not form.missing:
-        form = NumberFormat()
-    lost = sum(each.rows for each in gaps)
-    values, _ = parse_numbers(texts.column, form)
-    reason = "" if len(clothed) else id_reason(texts.column, values)
-    remarks = _remarks(base.name, values, texts, forms, form, guessed)
+    """A column of texts that are numbers or durations, and the texts that are none."""
+    format_, read = reading.format, np.flatnonzero(reading.mask)
+    rest = texts.odd(np.flatnonzero(~reading.mask))
+    gaps = tuple(odd for odd in rest if _is_gap(odd, format_))
+    further = {gap.text.strip() for gap in gaps if not is_missing_word(gap.text, format_.missing)}
+    if not reading.problem:
+        format_ = replace(format_, missing=(*format_.missing, *sorted(further)))
+    formatted = [i for i in read if not texts.plain[i]]
+    if format_.decimal != "." or "." in format_.thousands:
+        formatted = [i for i in read if set(texts.texts[i]) & set(".,")] or formatted
+    if not formatted and not format_.missing:
+        format_ = NumberFormat()
+    missing = sum(gap.rows for gap in gaps)
+    values, _ = parse_numbers(texts.column, format_)
+    reason = "" if formatted else id_reason(texts.column, values)
     return replace(
-        base, role="id" if reason else role, missing=base.missing + lost, rows=base.rows - lost,
+        base,
+        role="id" if reason else "duration" if format_.compound == "seconds" else "number",
+        missing=base.missing + missing,
+        rows=base.rows - missing,
         distinct=base.distinct - len(gaps),
-        shares={kind: float(share) for kind, share in shares.items() if share}, odd=tuple(odd),
-        gaps=tuple(gaps), format=form, example=example, problem=problem, reason=reason,
-        remarks=tuple(remarks),
-    )  # fmt: skip
+        numeric_fraction=reading.fraction,
+        odd=tuple(odd for odd in rest if odd not in gaps),
+        gaps=gaps,
+        format=format_,
+        example=texts.texts[formatted[0]] if formatted else "",
+        problem=reading.problem,
+        reason=reason,
+        remarks=(
+            *sentinels(values),
+            *_format_remarks(texts, format_, reading.is_guess),
+            *_code_remark(texts.texts),
+        ),
+    )
 
 
-def _is_gap(odd: Odd, form: NumberFormat) -> bool:
-    """Whether a text among numbers stands for a missing value: a listed word, or one without digits
-    that comes again; a text that stands there once may be a slip."""
-    if is_missing_word(odd.text, form.missing):
+def _is_gap(odd: OddText, format_: NumberFormat) -> bool:
+    """Whether a text among numbers means a missing value: a listed word, or a repeated one without
+    digits; a single one may be a slip."""
+    if is_missing_word(odd.text, format_.missing):
         return True
     return odd.rows > 1 and not any(character.isdecimal() for character in odd.text)
 
 
-def _kind_of_text(base: ColumnDescription, texts: Texts) -> tuple[Role, str]:
+def _text_role(base: ColumnDescription, texts: DistinctTexts) -> tuple[Role, str]:
     """Category, id or free text, and why it is no category."""
     rows, count = base.rows, base.distinct
     if rows < FEW_ROWS:
@@ -256,14 +201,15 @@ def _kind_of_text(base: ColumnDescription, texts: Texts) -> tuple[Role, str]:
             f"ranges such as '{plain_text(sample[0])}', {count:,} different values; one number each, such as "
             "the middle, can be used"
         )
-    words = float(np.mean([len(text.split()) for text in sample]))
-    free = words >= FREE_TEXT_WORDS or np.mean([len(text) for text in sample]) > FREE_TEXT_LENGTH
+    words = np.mean([len(text.split()) for text in sample])
+    length = np.mean([len(text) for text in sample])
+    free = words >= FREE_TEXT_WORDS or length > FREE_TEXT_LENGTH
     if count == rows:
         return ("text", "a different text in each row") if free else ("id", "different in each row")
     if count > max(20, 0.5 * rows):
-        what = "free text" if free else "text"
-        return "text", f"{what}, {count:,} different values in {rows:,} rows"
-    if free and np.mean([len(text) for text in sample]) > 2 * FREE_TEXT_LENGTH:
+        noun = "free text" if free else "text"
+        return "text", f"{noun}, {count:,} different values in {rows:,} rows"
+    if free and length > 2 * FREE_TEXT_LENGTH:
         return "text", f"free text, {count:,} different values"
     return "category", ""
 
@@ -271,71 +217,61 @@ def _kind_of_text(base: ColumnDescription, texts: Texts) -> tuple[Role, str]:
 def _describe_numbers(
     column: pandas.Series, numbers: pandas.Series, options: ValueOptions
 ) -> ColumnDescription:
-    """A column that a program reads as numbers, which are `numbers`."""
-    form = NumberFormat(missing=options.missing)
-    values, _ = parse_numbers(numbers, form)
-    present = np.isfinite(values)
-    rows = int(present.sum())
-    distinct = len(np.unique(values[present]))
-    base = ColumnDescription(
-        str(column.name), "number" if rows else "empty", rows, len(column) - rows, distinct,
-        {"number": 1.0} if rows else {}, format=form if form.missing else NumberFormat(),
-    )  # fmt: skip
-    reason = id_reason(column, values)
+    """A column of numbers, or of texts that a program reads as `numbers`."""
+    format_ = NumberFormat(missing=options.missing)
+    values, _ = parse_numbers(numbers, format_)
+    present = values[np.isfinite(values)]
     remarks = sentinels(values)
     if not _is_numeric(column):
         padded = column[column.str.startswith("0").fillna(False).astype(bool)]
         remarks += _code_remark(padded.unique().tolist())
-    return replace(base, role="id" if reason else base.role, reason=reason, remarks=tuple(remarks))
+    reason = id_reason(column, values)
+    return ColumnDescription(
+        str(column.name),
+        "id" if reason else "number" if len(present) else "empty",
+        rows=len(present),
+        missing=len(column) - len(present),
+        distinct=len(np.unique(present)),
+        numeric_fraction=float(len(present) > 0),
+        format=format_,
+        reason=reason,
+        remarks=tuple(remarks),
+    )
 
 
 def _code_remark(texts: list[str]) -> list[str]:
-    """A line on whole numbers that are written with zeros before them, as codes are."""
+    """A line on whole numbers with leading zeros, as codes have them."""
     padded = [text for text in texts if text[:1] == "0" and len(text) > 1 and text.isdecimal()]
     if len(padded) < 2:
         return []
     return [f"codes such as '{padded[0]}' are read as numbers (data.categories for codes)"]
 
 
-def _remarks(
-    name: str,
-    values: np.ndarray,
-    texts: Texts,
-    forms: Forms,
-    form: NumberFormat,
-    guessed: bool,
-) -> list[str]:
-    """What is worth a line of a column of numbers, beside its format."""
-    remarks = sentinels(values)
-    numbers = [(i, each) for i, each in enumerate(forms.numbers) if each is not None]
-    if guessed:
-        i = next((i for i, n in numbers if set(n.body) & set(".,")), None)
-        if i is not None:
-            value = form.value(texts.texts[i])
-            remarks.append(
-                f"'{plain_text(texts.texts[i])}' is ambiguous, and read as {value:,.6g}"
-                f" (data.decimal and data.thousands say otherwise)"
-            )
-    bounds = [i for i, n in numbers if n.bound and not texts.plain[i]]
-    if bounds:
-        rows = int(texts.counts[bounds].sum())
-        text = texts.texts[bounds[0]]
-        remarks.append(f"'{text}' counts as {form.value(text):g} (in {rows:,} rows such texts)")
-    notes = [i for i, n in numbers if n.footnote]
-    if notes:
-        text = texts.texts[notes[0]]
+def _format_remarks(texts: DistinctTexts, format_: NumberFormat, is_guess: bool) -> list[str]:
+    """Lines on ambiguous separators, bounds, footnotes and missing units."""
+    remarks = []
+    numbers = [(i, number) for i, number in enumerate(texts.numbers) if number is not None]
+    ambiguous = [i for i, number in numbers if set(number.body) & set(".,")]
+    if is_guess and ambiguous:
+        text = texts.texts[ambiguous[0]]
         remarks.append(
-            f"the mark in '{text}' is left out (in {int(texts.counts[notes].sum()):,} rows)"
+            f"'{plain_text(text)}' is ambiguous, and read as {format_.value(text):,.6g}"
+            " (data.decimal and data.thousands say otherwise)"
         )
-    if form.unit:
-        bare = [i for i, n in numbers if not n.unit]
-        with_unit = [i for i, n in numbers if n.unit]
-        if bare and with_unit:
-            remarks.append(
-                f"{int(texts.counts[bare].sum()):,} rows lack the unit of "
-                f"'{plain_text(texts.texts[with_unit[0]])}'"
-            )
-    return remarks + _code_remark(texts.texts)
+    bounds = [i for i, number in numbers if number.bound and not texts.plain[i]]
+    if bounds:
+        text, rows = texts.texts[bounds[0]], int(texts.counts[bounds].sum())
+        remarks.append(f"'{text}' counts as {format_.value(text):g} (in {rows:,} rows such texts)")
+    marked = [i for i, number in numbers if number.footnote]
+    if marked:
+        text, rows = texts.texts[marked[0]], int(texts.counts[marked].sum())
+        remarks.append(f"the mark in '{text}' is left out (in {rows:,} rows)")
+    bare = [i for i, number in numbers if not number.unit]
+    with_unit = [i for i, number in numbers if number.unit]
+    if format_.unit and bare and with_unit:
+        text, rows = texts.texts[with_unit[0]], int(texts.counts[bare].sum())
+        remarks.append(f"{rows:,} rows lack the unit of '{plain_text(text)}'")
+    return remarks
 
 
 def format_notes(columns: list[ColumnDescription]) -> list[str]:

@@ -32,11 +32,11 @@ def _number_key(label: str) -> str:
 
 def _word_key(label: str) -> str:
     """One spelling for a word, whatever its case; empty for a single letter, whose case may be all
-    that tells it from another."""
+    the difference from another."""
     return " ".join(label.casefold().split()) if len(label) > 1 else ""
 
 
-# Letters that stand for two words, whatever their case.
+# Letters that abbreviate two words, whatever their case.
 _PAIRS = (frozenset("yn"), frozenset("tf"), frozenset("mf"), frozenset("jn"), frozenset("mw"))
 
 
@@ -53,7 +53,7 @@ class MergedLabels:
     apart: list[tuple[str, str]] = field(default_factory=list)
 
     def changed(self) -> dict[str, list[str]]:
-        """Each label with the other texts that stand for it."""
+        """Each label with the other texts that were read as it."""
         others: dict[str, list[str]] = {}
         for text, label in self.of.items():
             if text != label:
@@ -78,9 +78,9 @@ def merge_labels(rows: Mapping[str, int], verbatim: bool = False) -> MergedLabel
     name_of: dict[str, str] = {}
     for key, spellings in groups.items():
         if _number_key(key):
-            name = min(spellings, key=lambda each: (len(each), each))
+            name = min(spellings, key=lambda text: (len(text), text))
         else:
-            name = min(spellings, key=lambda each: (-spellings[each], each))
+            name = min(spellings, key=lambda text: (-spellings[text], text))
         name_of |= dict.fromkeys(spellings, name)
     names = list(dict.fromkeys(name_of.values()))
     folded: dict[str, str] = {}
@@ -93,7 +93,7 @@ def merge_labels(rows: Mapping[str, int], verbatim: bool = False) -> MergedLabel
 
 
 class LabelIndex:
-    """The code of each label, and of texts that stand for one."""
+    """The code of each label, and of other spellings of one."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.codes = {name: code for code, name in enumerate(names)}
@@ -104,11 +104,11 @@ class LabelIndex:
             codes: dict[str, set[int]] = {}
             for name, code in self.codes.items():
                 codes.setdefault(key_of(clean_label(name)), set()).add(code)
-            # Where several labels have a key, which of them it is cannot be told.
+            # A key of several labels is ambiguous.
             self._loose.append({key: min(c) for key, c in codes.items() if key and len(c) == 1})
 
     def code(self, text: str) -> int:
-        """The code of a text; -1 for one that stands for no label."""
+        """The code of a text; -1 if it is no spelling of a label."""
         if text in self.codes:
             return self.codes[text]
         label = clean_label(text)

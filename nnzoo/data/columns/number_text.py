@@ -86,18 +86,34 @@ _AT_LEAST = (
     "or older",
 )
 _SCALES = {
-    "k": 1e3, "thousand": 1e3, "tsd": 1e3, "M": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6,
-    "mil": 1e6, "B": 1e9, "bn": 1e9, "mrd": 1e9, "billion": 1e9, "T": 1e12, "tn": 1e12,
-    "trillion": 1e12, "lakh": 1e5, "lakhs": 1e5, "lac": 1e5, "lacs": 1e5, "crore": 1e7, "crores": 1e7,
-}  # fmt: skip
+    word: scale
+    for words, scale in (
+        ("k thousand tsd", 1e3),
+        ("lakh lakhs lac lacs", 1e5),
+        ("M mn mio million mil", 1e6),
+        ("crore crores", 1e7),
+        ("B bn mrd billion", 1e9),
+        ("T tn trillion", 1e12),
+    )
+    for word in words.split()
+}
 # Behind a currency alone: $2.5m, ₹ 1.43 Cr; elsewhere metres, and credit beside debit.
 _PRICE_SCALES = {"m": 1e6, "Cr": 1e7, "cr": 1e7, "Cr.": 1e7, "L": 1e5}
 _HAN_SCALES = {"\u4e07": 1e4, "\u842c": 1e4, "\u4ebf": 1e8, "\u5104": 1e8}
 _SAME_UNIT = {
-    "$": "usd", "us$": "usd", "\u20ac": "eur", "euro": "eur", "\u00a3": "gbp", "\u00a5": "jpy",
-    "\u20b9": "inr", "rs": "inr", "fr": "chf", "sfr": "chf", "percent": "%", "pct": "%", "per cent": "%",
-    "st": "th", "nd": "th", "rd": "th",
-}  # fmt: skip
+    spelling: unit
+    for unit, spellings in {
+        "usd": ("$", "us$"),
+        "eur": ("\u20ac", "euro"),
+        "gbp": ("\u00a3",),
+        "jpy": ("\u00a5",),
+        "inr": ("\u20b9", "rs"),
+        "chf": ("fr", "sfr"),
+        "%": ("percent", "pct", "per cent"),
+        "th": ("st", "nd", "rd"),
+    }.items()
+    for spelling in spellings
+}
 # Units that measure the same thing in other sizes, or other things: never one column of numbers.
 KNOWN_UNITS = _words(
     "km m cm mm mi mile yd ft in inch kg g mg t lb oz hp kw mw ps l ml cl dl gal cc % ‰ °c °f "
@@ -108,8 +124,11 @@ KNOWN_UNITS = _words(
 
 @dataclass(frozen=True)
 class NumberText:
-    """One text taken apart. body: digits with their separators; unit: what stands around them, in
-    one spelling; bound: whether it says "at least", "at most" or "about"; footnote: a mark behind it."""
+    """The parts of a number.
+
+    body: digits with their separators; unit: the text around them, in one spelling; bound: whether it
+    is an "at least", "at most" or "about"; footnote: whether a mark follows.
+    """
 
     negative: bool
     body: str
@@ -132,7 +151,7 @@ def plain_text(text: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def split_number(text: str) -> NumberText | None:
-    """A text as a number with what stands around it; None where it is none."""
+    """Split a text into the parts of a number; None if it is no number."""
     if len(text) > MAX_NUMBER:
         return None
     text = _power_of_ten(plain_text(text))
@@ -146,13 +165,7 @@ def split_number(text: str) -> NumberText | None:
         if not closed or (match["open"] and match["open2"]):
             return None
         rest = before + behind
-    footnote = False
-    while found := _FOOTNOTE.search(rest):
-        # "75 m²" is a unit, "12²" a footnote.
-        if found[0][0] in "\u00b9\u00b2\u00b3" and rest[: found.start()].strip():
-            break
-        rest, footnote = rest[: found.start()], True
-    rest = rest.strip()
+    rest, footnote = _without_footnote(rest)
     signs = [match["sign"], match["sign2"]]
     if rest == "-" and match["body"][-1] in ".,":  # CHF 5.- is five francs
         rest = ""
@@ -165,19 +178,7 @@ def split_number(text: str) -> NumberText | None:
     for words in _AT_LEAST:
         if rest.casefold() == words or rest.casefold().endswith(f" {words}"):
             rest, bound = rest[: -len(words)].rstrip(), True
-    scale = 1.0
-    unit = rest
-    head, _, tail = rest.partition(" ")
-    for spelling in (head, head.casefold()):
-        known = spelling if spelling in _SCALES else spelling.rstrip(".")
-        if known in _SCALES:
-            scale, unit = _SCALES[known], tail
-            break
-    else:
-        if match["prefix"] and head in _PRICE_SCALES:
-            scale, unit = _PRICE_SCALES[head], tail
-        elif rest[:1] in _HAN_SCALES:  # no blank stands before a unit: 3.2万元
-            scale, unit = _HAN_SCALES[rest[0]], rest[1:]
+    scale, unit = _split_scale(rest, price=bool(match["prefix"]))
     slip = match["body"][-1] in ".," and rest == match["rest"]  # 4.l for 4.1
     if unit and (slip or not _is_unit(unit)):
         return None
@@ -186,6 +187,31 @@ def split_number(text: str) -> NumberText | None:
     return NumberText(
         negative, match["body"], match["exponent"] or "", around, scale, bound, footnote
     )
+
+
+def _without_footnote(rest: str) -> tuple[str, bool]:
+    """The text behind a number without marks of footnotes, and whether there were any."""
+    footnote = False
+    while mark := _FOOTNOTE.search(rest):
+        # "75 m²" is a unit, "12²" a footnote.
+        if mark[0][0] in "\u00b9\u00b2\u00b3" and rest[: mark.start()].strip():
+            break
+        rest, footnote = rest[: mark.start()], True
+    return rest.strip(), footnote
+
+
+def _split_scale(rest: str, price: bool) -> tuple[float, str]:
+    """The scale that a text behind a number begins with (million, k), and the unit after it."""
+    head, _, tail = rest.partition(" ")
+    for spelling in (head, head.casefold()):
+        known = spelling if spelling in _SCALES else spelling.rstrip(".")
+        if known in _SCALES:
+            return _SCALES[known], tail
+    if price and head in _PRICE_SCALES:
+        return _PRICE_SCALES[head], tail
+    if rest[:1] in _HAN_SCALES:  # without a blank before the unit: 3.2万元
+        return _HAN_SCALES[rest[0]], rest[1:]
+    return 1.0, rest
 
 
 def _power_of_ten(text: str) -> str:
@@ -221,7 +247,7 @@ _CLOCK = re.compile(
     r"(?P<minus>-)?(?:(?P<days>\d{1,5}) ?(?:d|days?),? )?(?P<hours>\d{1,5}):(?P<minutes>[0-5]\d)"
     r"(?::(?P<seconds>[0-5]\d(?:[.,]\d{1,9})?))?"
 )
-# Of sports: minutes and seconds with a fraction, 2:01.30.
+# Times in sports: minutes and seconds with a fraction, 2:01.30.
 _LAP = re.compile(r"(?P<minus>-)?(?P<minutes>\d{1,5}):(?P<seconds>[0-5]\d[.,]\d{1,9})")
 _WORDED = re.compile(
     r"(?:(?P<days>\d{1,5}) ?(?:d|days?))?[ ,]*(?:(?P<hours>\d{1,5}) ?(?:h|hrs?|hours?|std))?[ ,]*"
@@ -239,8 +265,7 @@ _ISO = re.compile(
 def _seconds(text: str) -> float | None:
     """A duration: 1:05:30, 5:30, 1 day 02:00:00, 2h 30m, PT1H5M.
 
-    Of two parts, 5:30, the first is taken for hours: as inputs all columns of one form differ by a
-    factor alone.
+    The first of two parts (5:30) is taken for hours; minutes would only scale the column.
     """
     for pattern in (_CLOCK, _LAP, _WORDED, _ISO):
         match = pattern.fullmatch(text)
@@ -250,8 +275,9 @@ def _seconds(text: str) -> float | None:
         sizes = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
         values = [
             float(parts[key].replace(",", ".")) * size
-            for key, size in sizes.items() if parts.get(key)
-        ]  # fmt: skip
+            for key, size in sizes.items()
+            if parts.get(key)
+        ]
         if values:
             total = sum(values)
             return -total if parts.get("minus") else total
@@ -336,13 +362,12 @@ def compound_value(text: str, unit: str) -> float | None:
 
 
 def is_grouped(groups: list[str]) -> bool:
-    """Whether digits stand in groups of three (1 250 000) or as in India (12,50,000)."""
+    """Whether digits are in groups of three (1 250 000) or as in India (12,50,000)."""
     first, *others = groups
     if not 1 <= len(first) <= 3 or not others or len(others[-1]) != 3:
         return False
-    return all(len(each) == 3 for each in others) or (
-        len(first) <= 2 and all(len(each) == 2 for each in others[:-1])
-    )
+    sizes = {len(group) for group in others[:-1]}
+    return sizes <= {3} or (len(first) <= 2 and sizes == {2})
 
 
 def has_several_parts(text: str) -> bool:

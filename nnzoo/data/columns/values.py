@@ -24,35 +24,128 @@ from nnzoo.text import shorten
 if TYPE_CHECKING:
     import pandas
 
-# They stand for a missing value in every input column; the first ones are pandas' own list.
+# Texts that mean a missing value in every input column: those of pandas, then further ones.
 MISSING = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
-    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "?", "-", "na", "NAN", "Null",
-    ".", "..", "...", "--", "---", "*", "NaT", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NAME?", "#NULL!",
-]  # fmt: skip
-# Words that stand for a missing value in a column of numbers, in lower case; among categories they
-# are one.
+    *("", "#N/A N/A"),
+    *[
+        "#N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+    ],
+    *[
+        "?",
+        "-",
+        "na",
+        "NAN",
+        "Null",
+        ".",
+        "..",
+        "...",
+        "--",
+        "---",
+        "*",
+        "NaT",
+        "#VALUE!",
+        "#REF!",
+        "#DIV/0!",
+        "#NUM!",
+        "#NAME?",
+        "#NULL!",
+    ],
+]
+# Words that mean a missing value in a column of numbers, in lower case; elsewhere they are a category.
 LIKELY_MISSING = frozenset(
-    (
-        "none", "unknown", "unk", "missing", "undefined", "unspecified", "not available", "not known", "n.a.",
-        "n.a", "n. a.", "n/k", "nk", "nd", "n.d.", "no data", "no value", "not applicable", "not reported",
-        "not recorded", "not measured", "not specified", "not given", "na", "n/a", "nan", "null", "nil", "empty",
-        "blank",  "tbd", "tba", "invalid", "error", "err", "bad", "refused", "declined",
-        "no answer", "no response", "don't know", "dont know", "dk", "unbekannt", "keine angabe", "k.a.", "k. a.",
-        "ka", "fehlt", "inconnu", "desconocido", "sconosciuto", "null value", "(null)", "(blank)", "[null]", "(none)",
-        "#n/a", "??", "???", "-?-", "varies", "varies with device", "\\n", "/",
-    )
-)  # fmt: skip
+    [
+        "none",
+        "unknown",
+        "unk",
+        "missing",
+        "undefined",
+        "unspecified",
+        "not available",
+        "not known",
+        "n.a.",
+        "n.a",
+        "n. a.",
+        "n/k",
+        "nk",
+        "nd",
+        "n.d.",
+        "no data",
+        "no value",
+        "not applicable",
+        "not reported",
+        "not recorded",
+        "not measured",
+        "not specified",
+        "not given",
+        "na",
+        "n/a",
+        "nan",
+        "null",
+        "nil",
+        "empty",
+        "blank",
+        "tbd",
+        "tba",
+        "invalid",
+        "error",
+        "err",
+        "bad",
+        "refused",
+        "declined",
+        "no answer",
+        "no response",
+        "don't know",
+        "dont know",
+        "dk",
+        "unbekannt",
+        "keine angabe",
+        "k.a.",
+        "k. a.",
+        "ka",
+        "fehlt",
+        "inconnu",
+        "desconocido",
+        "sconosciuto",
+        "null value",
+        "(null)",
+        "(blank)",
+        "[null]",
+        "(none)",
+        "#n/a",
+        "??",
+        "???",
+        "-?-",
+        "varies",
+        "varies with device",
+        "\\n",
+        "/",
+    ]
+)
 
 
 @dataclass(frozen=True)
 class NumberFormat:
     """How the texts of a column are read as numbers; the default is what a program writes.
 
-    thousands: the separators that are taken out; unit: what stands before or behind the numbers, in
-    one spelling; compound: of values of several parts, such as 1:05:30 or 6'9", the unit that they are
-    read in (`COMPOUND_UNITS`); missing: words of this column that stand for no value, beside those
-    that always do.
+    thousands: the separators that are removed; unit: the text before or behind the numbers, in one
+    spelling; compound: the unit in which values of several parts, such as 1:05:30 or 6'9", are read
+    (`COMPOUND_UNITS`); missing: words of this column for a missing value, beside the usual ones.
     """
 
     decimal: str = "."
@@ -155,7 +248,7 @@ class ValueOptions:
 
 
 def mark_missing(frame: pandas.DataFrame, words: list[str] = MISSING) -> pandas.DataFrame:
-    """The same table, with None in place of every text that stands for a missing value."""
+    """The same table, with None in place of every word for a missing value."""
     import pandas
 
     text = [not pandas.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
@@ -193,7 +286,7 @@ def to_numbers(column: pandas.Series) -> np.ndarray:
 
 
 def is_missing_word(text: str, further: tuple[str, ...] = ()) -> bool:
-    """Whether a text in a column of numbers stands for no value; further: as in data.missing."""
+    """Whether a text in a column of numbers means a missing value; further: as in data.missing."""
     word = plain_text(text[:80])
     return (
         text.strip() in MISSING
@@ -264,8 +357,8 @@ def to_text(column: pandas.Series) -> pandas.Series:
     return values.where(present, None).map(str, na_action="ignore")
 
 
-def looks_numeric(column: pandas.Series, share: float = 1.0) -> bool:
-    """Whether (at least this share of) the values that are there are numbers."""
+def looks_numeric(column: pandas.Series, fraction: float = 1.0) -> bool:
+    """Whether at least this fraction of the values that are not missing are numbers."""
     import pandas
 
     if column.dtype == bool:
@@ -273,4 +366,4 @@ def looks_numeric(column: pandas.Series, share: float = 1.0) -> bool:
     present = column.dropna()
     if not len(present):
         return False
-    return bool(pandas.to_numeric(present, errors="coerce").notna().mean() >= share)
+    return bool(pandas.to_numeric(present, errors="coerce").notna().mean() >= fraction)

@@ -11,7 +11,7 @@ import numpy as np
 from nnzoo.data.columns.values import to_text
 from nnzoo.data.table_files import limits
 from nnzoo.errors import DataError, first_line
-from nnzoo.text import shorten
+from nnzoo.text import list_some, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 _DICTIONARY, _RECORDS = 2, 3  # kinds of messages
 # The nullable types keep whole numbers whole beside missing ones.
 _NULLABLE = {
-    "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64", "uint8": "UInt8",
-    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "float": "Float32",
-    "double": "Float64", "bool": "boolean",
-}  # fmt: skip
+    f"{i}int{bits}": f"{i.upper()}Int{bits}" for i in ("", "u") for bits in (8, 16, 32, 64)
+}
+_NULLABLE |= {"float": "Float32", "double": "Float64", "bool": "boolean"}
 
 
 class Typed(NamedTuple):
@@ -46,9 +45,9 @@ def is_nested(type_: pyarrow.DataType) -> bool:
 def is_text(type_: pyarrow.DataType) -> bool:
     from pyarrow import types
 
-    kinds = (types.is_string, types.is_large_string, types.is_string_view,
-             types.is_binary, types.is_large_binary, types.is_binary_view)  # fmt: skip
-    return any(kind(type_) for kind in kinds)
+    texts = (types.is_string, types.is_large_string, types.is_string_view)
+    binaries = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    return any(is_type(type_) for is_type in (*texts, *binaries))
 
 
 def row_size(type_: pyarrow.DataType) -> int:
@@ -73,17 +72,17 @@ def nested_note(file: Path, schema: pyarrow.Schema, nested: set[str]) -> list[st
     """A note that names the columns that are not read."""
     if not nested:
         return []
-    kinds = [
-        f"'{shorten(each.name)}' ({shorten(str(each.type), 30)})" for each in schema
-        if each.name in nested
-    ]  # fmt: skip
-    more = f", and {len(kinds) - 3:,} more" if len(kinds) > 3 else ""
-    return [f"columns of lists, maps or structs are not read: {', '.join(kinds[:3])}{more}"]
+    columns = [
+        f"'{shorten(column.name)}' ({shorten(str(column.type), 30)})"
+        for column in schema
+        if column.name in nested
+    ]
+    return [f"columns of lists, maps or structs are not read: {list_some(columns, counted=True)}"]
 
 
 def empty_columns(schema: pyarrow.Schema, nested: set[str]) -> dict[int, str]:
     """The nested columns by their positions."""
-    return {i: each.name for i, each in enumerate(schema) if each.name in nested}
+    return {i: column.name for i, column in enumerate(schema) if column.name in nested}
 
 
 def frame_of(file: Path, table: pyarrow.Table, empty: dict[int, str]) -> pandas.DataFrame:
@@ -138,9 +137,9 @@ def _refuse_views(file: Path, table: pyarrow.Table) -> None:
     from pyarrow import types
 
     size = 0
-    for each in table.columns:
-        if types.is_string_view(each.type) or types.is_binary_view(each.type):
-            for chunk in each.chunks:
+    for column in table.columns:
+        if types.is_string_view(column.type) or types.is_binary_view(column.type):
+            for chunk in column.chunks:
                 views = np.frombuffer(chunk.buffers()[1], np.int32).reshape(-1, 4)
                 size += int(views[chunk.offset : chunk.offset + len(chunk), 0].sum())
     limits.refuse_unpacked(file, size)
@@ -164,9 +163,9 @@ def read_arrow(file: Path) -> Typed:
             for batch in batches:
                 batch.validate(full=True)
             table = pyarrow.Table.from_batches(batches, schema)
-            nested = {each.name for each in schema if is_nested(each.type)}
-            fields = [each for each in schema if each.name not in nested]
-            limits.refuse_unpacked(file, sum(len(table) * row_size(each.type) for each in fields))
+            nested = {column.name for column in schema if is_nested(column.type)}
+            flat = [column for column in schema if column.name not in nested]
+            limits.refuse_unpacked(file, len(table) * sum(row_size(column.type) for column in flat))
             frame = frame_of(file, table.drop_columns(list(nested)), empty_columns(schema, nested))
         return Typed(frame, nested_note(file, schema, nested))
     except DataError:
@@ -219,7 +218,7 @@ def _unpacked_size(data: memoryview, batch: int, body: pyarrow.Buffer | None) ->
 
 
 def _field(data: memoryview, table: int, number: int) -> int | None:
-    """Where the value of a field of a flatbuffers table lies; None where it has the default."""
+    """The offset of the value of a field of a flatbuffers table; None if it has the default."""
     vtable = table - struct.unpack_from("<i", data, table)[0]
     (size,) = struct.unpack_from("<H", data, vtable)
     place = 4 + 2 * number

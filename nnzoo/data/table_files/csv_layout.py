@@ -1,4 +1,4 @@
-"""How a text is laid out as a table: lines above the header, delimiter, names, columns."""
+"""The layout of a text as a table: lines above the header, delimiter, names, columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 from nnzoo.data.table_files.csv_rows import (
     COMMENTS,
     DELIMITERS,
-    MOSTLY,
+    FORM_FRACTION,
     RARE_DELIMITERS,
     TAB_RUNS,
     Columns,
@@ -39,10 +39,10 @@ _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 class Layout:
     """How the rows of a text are read.
 
-    skip: lines above the first data row; names: of all columns, as many as are kept; named: whether
-    the file gave them; width: values in a row of the file; blank: how many columns at the end are
-    empty, and left out; header: the row that gave the names, where it cannot be one of data;
-    sample: the first data rows.
+    skip: lines above the first data row; names: of the columns that are kept; named: whether the file
+    gave them; width: values per row of the file; blank: the number of columns at the end that are
+    empty, and left out; header: the row of names, if it cannot be one of data; sample: the first
+    data rows.
     """
 
     delimiter: str
@@ -56,58 +56,47 @@ class Layout:
     notes: list[str] = field(default_factory=list)
 
 
-def find_layout(
-    file: Path,
-    lines: list[str],
-    delimiter: str,
-    header: bool | Literal["auto"],
-    skip_rows: int | Literal["auto"],
-) -> Layout:
-    """The layout of a text by its first lines; raises DataError where there is no row.
+@dataclass(frozen=True)
+class LayoutOptions:
+    """The keys of a configuration that state a layout; "auto" is found from the text."""
 
-    What is not "auto" is obeyed, and only what is gets a note.
+    delimiter: str = "auto"
+    header: bool | Literal["auto"] = "auto"
+    skip_rows: int | Literal["auto"] = "auto"
+
+
+def find_layout(file: Path, lines: list[str], options: LayoutOptions) -> Layout:
+    """Find the layout of a text by its first lines.
+
+    Stated options are obeyed, and guesses get a note. Raises DataError if there is no row.
     """
-    skip = 0 if skip_rows == "auto" else skip_rows
-    if skip_rows == "auto" and delimiter == "auto" and lines:
+    delimiter = options.delimiter
+    skip = 0 if options.skip_rows == "auto" else options.skip_rows
+    if options.skip_rows == "auto" and delimiter == "auto" and lines:
         separator = _SEP_LINE.fullmatch(lines[0])
-        if separator:  # Excel's own way to say it
+        if separator:  # written by Excel
             delimiter, skip = separator[1], 1
     candidates = [delimiter] if delimiter != "auto" else [*DELIMITERS, *RARE_DELIMITERS]
-    readings, errors = [], []
-    for each in candidates:
+    readings: list[_Reading] = []
+    errors: list[CutError] = []
+    for candidate in candidates:
         try:
-            reading = _read_as(file, lines, each, skip, skip_rows == "auto", header)
+            readings += _read_as(file, lines, candidate, skip, options)
         except CutError as error:
             errors.append(error)
-        else:
-            readings += [reading] if reading else []
     if errors and not readings:
         raise DataError(f"{file}:{errors[0].line}: {errors[0]}")
-    usual = [reading for reading in readings if reading.delimiter in DELIMITERS]
-    cut_up = [reading for reading in usual if reading.width > 1] or [
-        each for each in readings if each.width > 1 and each.even == 1 and each.has_numbers
-    ]
-    found = max(cut_up or readings[:1], key=lambda each: each.quality(cut_up), default=None)
-    runs = next((each for each in readings if each.delimiter == TAB_RUNS), None)
-    if found and runs and len(candidates) > 1 and found.delimiter == "\t" and _aligned(found, runs):
-        found = runs
-    if found is None:
+    if not readings:
         raise DataError(f"{file} is empty" + (f" below line {skip}" if skip else ""))
-    return _layout(file, lines, found, header, skip_rows, said=delimiter != "auto")
-
-
-def _aligned(tabs: _Reading, runs: _Reading) -> bool:
-    """Whether runs of tabs align columns, rather than leave values out between single ones."""
-    if runs.even < 1 or runs.width < 2:
-        return False
-    return tabs.even < 1 or all("" in row.cells[:-1] for row in tabs.table)
+    return _layout(file, lines, _best_reading(readings), options, is_stated=delimiter != "auto")
 
 
 @dataclass
 class _Reading:
-    """The first rows as one delimiter cuts them.
+    """The first rows, cut at one delimiter.
 
-    start: the first row of the table; end: the line of the first that cannot be cut, or None.
+    start: index of the first row of the table; end: line of the first row that cannot be cut, or
+    None.
     """
 
     delimiter: str
@@ -117,8 +106,9 @@ class _Reading:
     end: int | None = None
 
     @property
-    def even(self) -> float:
-        """The share of rows that are of equal width; shorter ones at the end may be a footer."""
+    def evenness(self) -> float:
+        """The fraction of rows that have the usual width; shorter rows of words at the end may be a
+        footer."""
         rows = [row.cells for row in self.table]
         while len(rows) > 1 and len(rows[-1]) < self.width and is_words(rows[-1]):
             rows.pop()
@@ -130,31 +120,44 @@ class _Reading:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether a column holds numbers below its first value; blanks may also be within text."""
+        """Whether a column holds numbers below its first value: blanks may also be within text."""
         rows = [row.cells for row in self.table]
         columns = Columns(rows[1:] or rows, self.width)
-        return any(columns.mostly(j) == "number" for j in range(self.width))
+        return any(columns.main_form(j) == "number" for j in range(self.width))
 
     def quality(self, others: list[_Reading]) -> tuple[float, ...]:
         """How well the delimiter fits: equal widths, then values that no other one would cut."""
         cells = [cell for row in self.table[:50] for cell in row.cells]
-        rivals = [each.delimiter for each in others if each.delimiter != self.delimiter]
+        rivals = [other.delimiter for other in others if other.delimiter != self.delimiter]
         clean = sum(
             not any(rival in cell for rival in rivals) or form_of(cell) == "number"
             for cell in cells
         )
-        return (self.even >= MOSTLY, clean / max(1, len(cells)), self.even, self.width)
+        even = self.evenness
+        return (even >= FORM_FRACTION, clean / max(1, len(cells)), even, self.width)
+
+
+def _best_reading(readings: list[_Reading]) -> _Reading:
+    """The reading whose delimiter fits best; a rare one only if the rows are even and hold numbers."""
+    usual = [reading for reading in readings if reading.delimiter in DELIMITERS]
+    several = [reading for reading in usual if reading.width > 1] or [
+        reading
+        for reading in readings
+        if reading.width > 1 and reading.evenness == 1 and reading.has_numbers
+    ]
+    best = max(several or readings[:1], key=lambda reading: reading.quality(several))
+    runs = next((reading for reading in readings if reading.delimiter == TAB_RUNS), None)
+    if runs is None or best.delimiter != "\t" or runs.evenness < 1 or runs.width < 2:
+        return best
+    # Runs of tabs align columns, unless single ones leave values out.
+    aligned = best.evenness < 1 or all("" in row.cells[:-1] for row in best.table)
+    return runs if aligned else best
 
 
 def _read_as(
-    file: Path,
-    lines: list[str],
-    delimiter: str,
-    skip: int,
-    find_start: bool,
-    header: bool | Literal["auto"],
-) -> _Reading | None:
-    """The first rows by one delimiter; None where there are none. Raises CutError in the first."""
+    file: Path, lines: list[str], delimiter: str, skip: int, options: LayoutOptions
+) -> list[_Reading]:
+    """The first rows, cut at one delimiter; none if all are blank. Raises CutError in the first row."""
     rows: list[Row] = []
     end: int | None = None
     try:
@@ -162,16 +165,16 @@ def _read_as(
     except CutError as error:
         if not rows:
             raise
-        end = error.line  # the reader comes to the place, and names it
+        end = error.line  # named by the reader, which comes to that row
     if not rows:
-        return None
+        return []
     width = _usual_width(rows)
     reading = _Reading(delimiter, rows, 0, width, end)
-    if find_start:
-        reading.start = _find_start(rows, width, header)
-        if reading.even < MOSTLY:  # there is no telling titles from rows
+    if options.skip_rows == "auto":
+        reading.start = _find_start(rows, width, options.header)
+        if reading.evenness < FORM_FRACTION:  # titles cannot be distinguished from rows
             reading.start = len(list(takewhile(is_comment, rows[:-1])))
-    return reading
+    return [reading]
 
 
 def _usual_width(rows: list[Row]) -> int:
@@ -180,7 +183,7 @@ def _usual_width(rows: list[Row]) -> int:
 
 
 def _find_start(rows: list[Row], width: int, header: bool | Literal["auto"]) -> int:
-    """The first row of the table: what lies above it are comments and titles, plainly."""
+    """The index of the first row of the table, below comments and titles."""
     comments = len(list(takewhile(is_comment, rows)))
     if comments == len(rows):
         return 0
@@ -205,7 +208,7 @@ def _names_columns(rows: list[Row], place: int) -> bool:
 
 
 def _below_titles(rows: list[Row], first: int, width: int) -> int:
-    """The header, where it lies below titles that were filled up with delimiters to its width."""
+    """The index of the header, below titles that were filled up with delimiters to its width."""
     used = max((_filled_width(row.cells) for row in rows[first:]), default=width)
     while first < len(rows) - 1 and not _filled_width(rows[first].cells):
         first += 1
@@ -218,100 +221,127 @@ def _below_titles(rows: list[Row], first: int, width: int) -> int:
         columns = Columns([row.cells for row in rows[place + 1 :]], used)
         for row in rows[first:place]:
             present = [j for j, cell in enumerate(row.cells[:used]) if cell.strip()]
-            if present and all(form_of(row.cells[j]) == columns.mostly(j) for j in present):
+            if present and all(form_of(row.cells[j]) == columns.main_form(j) for j in present):
                 return first  # a row of data that lacks some values
         return place
     return first
 
 
 def _filled_width(cells: list[str]) -> int:
-    """How many values a row has, without the empty ones at its end."""
+    """The number of values in a row without the empty ones at its end."""
     width = len(cells)
     while width and not cells[width - 1].strip():
         width -= 1
     return width
 
 
+@dataclass
+class _Names:
+    """The names of the columns; line: of the row that gives them, 0 if it is a comment."""
+
+    cells: list[str]
+    named: bool
+    line: int
+    notes: list[str]
+
+
 def _layout(
-    file: Path,
-    lines: list[str],
-    found: _Reading,
-    header: bool | Literal["auto"],
-    skip_rows: int | Literal["auto"],
-    said: bool,
+    file: Path, lines: list[str], reading: _Reading, options: LayoutOptions, is_stated: bool
 ) -> Layout:
-    """Names and notes for the reading that was chosen."""
-    table, delimiter = found.table, found.delimiter
+    """The layout by the reading that was chosen; is_stated: whether the delimiter was not guessed."""
+    table, delimiter = reading.table, reading.delimiter
     first, below = table[0], [row.cells for row in table[1:]]
     hint = other_delimiter([row.cells for row in table[:10]], delimiter)
     if hint and len(first.cells) == 1:
         raise DataError(f"{file} has one column{hint}")
     notes = []
-    if not said and delimiter in RARE_DELIMITERS:
-        what = {" ": "blanks", TAB_RUNS: "runs of tabs"}.get(delimiter, f"'{delimiter}'")
-        notes.append(f"columns are set apart by {what} (data.delimiter)")
-    names, begin = first.cells, first.line
-    shifted = _row_names(found) if header is not False else False
-    comment = _comment_header(file, found, lines) if header is not False else None
-    if header == "auto":
-        if not below:
-            named, note = not any(form_of(cell) == "number" for cell in names), ""
-        elif shifted:
-            named, note = True, "the header has no name for the first column, which holds row names"
-        else:
-            named, note = is_header(names, below)
-        if comment and not named:
-            named, note = (
-                True,
-                f"line {comment.line} is taken for the header, though it is a comment",
-            )
-            names, begin = comment.cells, 0
-        notes += [note] if note else []
-    else:
-        named = header
-    if shifted and named:
-        names = ["", *names]
-    if named and begin and not below and found.end is None:
+    if not is_stated and delimiter in RARE_DELIMITERS:
+        noun = {" ": "blanks", TAB_RUNS: "runs of tabs"}.get(delimiter, f"'{delimiter}'")
+        notes.append(f"columns are set apart by {noun} (data.delimiter)")
+    names = _find_names(file, lines, reading, options.header)
+    from_table = names.named and names.line > 0
+    if from_table and not below and reading.end is None:
         raise DataError(
             f"{file} has a header but no rows"
-            + (" (or set data.header: false)" if header == "auto" else "")
+            + (" (or set data.header: false)" if options.header == "auto" else "")
         )
-    data = table[1:] if named and begin else table
-    skip = (data[0].line if data else found.end or 1) - 1
-    width = len(names)
-    blank = 0
-    if not data:
-        pass
-    elif len(data[0].cells) == width and width > 1:
-        used = max(_filled_width(row.cells[:width]) for row in data)
-        used = max(used, _filled_width(names) if named else 1, 1)
-        blank = width - used
-    elif named and _filled_width(names) == len(data[0].cells):  # only the header ends in delimiters
-        width = len(data[0].cells)
-        names = names[:width]
-    elif (
-        named
-        and len(data[0].cells) > width
-        and all(_filled_width(row.cells) <= width for row in data)
-    ):  # only the rows do
-        blank = len(data[0].cells) - width
-        names, width = names + [""] * blank, width + blank
+    data = table[1:] if from_table else table
+    skip = (data[0].line if data else reading.end or 1) - 1
+    blank = _fit_width(names, [row.cells for row in data])
+    width = len(names.cells)
     if blank:
         columns = "column" if blank == 1 else f"{blank:,} columns"
-        notes.append(
+        names.notes.append(
             f"the last {columns} without a name and values left out (delimiters at line ends)"
         )
-    kept = names[: width - blank]
-    unique, changed = unique_names(kept) if named else ([str(i) for i in range(len(kept))], [])
-    if skip_rows == "auto":
-        notes = _skipped(lines, min(begin or skip + 1, skip + 1) - 1, named) + notes
+    kept = names.cells[: width - blank]
+    unique, changed = (
+        unique_names(kept) if names.named else ([str(i) for i in range(len(kept))], [])
+    )
+    if options.skip_rows == "auto":
+        above = min(names.line or skip + 1, skip + 1) - 1
+        notes = _skipped(lines, above, names.named) + notes
     others = Columns([row for row in below if row != first.cells], len(first.cells))
-    plain = named and words_over_numbers(first.cells, others) > 0
-    header_row = first.cells if plain and begin else None
-    sample = Columns([row.cells for row in data], width)
+    is_certain = from_table and words_over_numbers(first.cells, others) > 0
     return Layout(
-        delimiter, skip, unique, named, width, blank, header_row, sample, notes + changed
-    )  # fmt: skip
+        delimiter,
+        skip,
+        unique,
+        names.named,
+        width,
+        blank,
+        first.cells if is_certain else None,
+        Columns([row.cells for row in data], width),
+        [*notes, *names.notes, *changed],
+    )
+
+
+def _find_names(
+    file: Path, lines: list[str], reading: _Reading, header: bool | Literal["auto"]
+) -> _Names:
+    """The names of the columns: the first row, a comment above it, or none."""
+    table = reading.table
+    names = _Names(table[0].cells, header is True, table[0].line, [])
+    if header is False:
+        return names
+    lacks_one = _lacks_first_name(reading)
+    if header == "auto":
+        below = [row.cells for row in table[1:]]
+        note = ""
+        if not below:
+            names.named = not any(form_of(cell) == "number" for cell in names.cells)
+        elif lacks_one:
+            names.named = True
+            note = "the header has no name for the first column, which holds row names"
+        else:
+            names.named, note = is_header(names.cells, below)
+        comment = None if names.named else _comment_header(file, reading, lines)
+        if comment:
+            note = f"line {comment.line} is taken for the header, though it is a comment"
+            names = _Names(comment.cells, True, 0, [])
+        names.notes += [note] if note else []
+    if lacks_one and names.named:
+        names.cells = ["", *names.cells]
+    return names
+
+
+def _fit_width(names: _Names, data: list[list[str]]) -> int:
+    """Make as many names as values per row, where delimiters end the lines of either; gives the number of
+    empty columns at the end."""
+    if not data:
+        return 0
+    width, named_width = len(names.cells), _filled_width(names.cells)
+    used = max(_filled_width(cells) for cells in data)
+    if len(data[0]) == width and width > 1:
+        used = max(_filled_width(cells[:width]) for cells in data)
+        return width - max(used, named_width if names.named else 1, 1)
+    if names.named and named_width == len(data[0]):  # only the header ends in delimiters
+        names.cells = names.cells[:named_width]
+    elif names.named and len(data[0]) > width and used <= width:  # only the rows do
+        blank = len(data[0]) - width
+        names.cells = names.cells + [""] * blank
+        return blank
+    return 0
 
 
 def _skipped(lines: list[str], count: int, named: bool) -> list[str]:
@@ -326,10 +356,10 @@ def _skipped(lines: list[str], count: int, named: bool) -> list[str]:
     ]
 
 
-def _row_names(found: _Reading) -> bool:
+def _lacks_first_name(reading: _Reading) -> bool:
     """Whether the header lacks one name, as R writes it: for the first column, all different."""
-    table = found.table
-    if found.delimiter not in (" ", "\t") or len(table) < 3:
+    table = reading.table
+    if reading.delimiter not in (" ", "\t") or len(table) < 3:
         return False
     header, *rows = (row.cells for row in table)
     firsts = [row[0] for row in rows]
@@ -340,20 +370,20 @@ def _row_names(found: _Reading) -> bool:
     )
 
 
-def _comment_header(file: Path, found: _Reading, lines: list[str]) -> Row | None:
+def _comment_header(file: Path, reading: _Reading, lines: list[str]) -> Row | None:
     """A comment right above the first row that names its columns, as numpy.savetxt writes it."""
-    above = [row for row in found.rows[: found.start] if is_comment(row)]
-    if not above or not found.table:
+    above = [row for row in reading.rows[: reading.start] if is_comment(row)]
+    if not above or not reading.table:
         return None
     line = above[-1].line
     text = lines[line - 1].strip()
     text = text.lstrip(next(mark for mark in COMMENTS if text.startswith(mark))[0]).strip()
     try:
-        rows = [cells for _, cells in cut(file, [text], found.delimiter)]
+        rows = [cells for _, cells in cut(file, [text], reading.delimiter)]
     except CutError:
         return None
-    below = [row.cells for row in islice(found.table, 200)]
-    fits = len(rows) == 1 and len(rows[0]) == len(found.table[0].cells) and is_words(rows[0])
+    below = [row.cells for row in islice(reading.table, 200)]
+    fits = len(rows) == 1 and len(rows[0]) == len(reading.table[0].cells) and is_words(rows[0])
     if not fits or not words_over_numbers(rows[0], Columns(below, len(rows[0]))):
         return None
     return Row(line, rows[0])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from nnzoo.data.table_files import limits
-from nnzoo.data.table_files.csv_layout import Layout, find_layout
+from nnzoo.data.table_files.csv_layout import Layout, LayoutOptions, find_layout
 from nnzoo.data.table_files.csv_rows import (
     DELIMITERS,
     CutError,
@@ -26,23 +26,18 @@ from nnzoo.text import shorten
 if TYPE_CHECKING:
     import pandas
 
-# A CSV is read in pieces of so many characters: some 50,000 rows of ten numbers.
-PIECE = 1 << 22
+# Characters in a chunk: about 50,000 rows of ten numbers.
+CHUNK = 1 << 22
 MAX_FOOTER = 20  # rows
 
 
 def read_csv(
-    source: Source,
-    codec: str,
-    delimiter: str,
-    header: bool | Literal["auto"],
-    skip_rows: int | Literal["auto"],
-    bounded: bool,
+    source: Source, codec: str, options: LayoutOptions, bounded: bool
 ) -> Iterator[tuple[pandas.DataFrame, bool, list[str]]]:
-    """The pieces of a text: columns of text, whether the file names them, and new notes.
+    """Read a text in chunks: columns of text, whether the file names them, and new notes.
 
-    bounded: where all pieces shall be held at once. Raises DataError, with the line, for what would
-    otherwise be repaired or lost in silence.
+    bounded: whether all chunks will be held at once. Raises DataError, with the line, for what would
+    otherwise be repaired or lost silently.
     """
     file = source.file
     size = file.stat().st_size
@@ -52,7 +47,7 @@ def read_csv(
             "columns, or save it as Parquet"
         )
     head = read_head(source, codec)
-    layout = find_layout(file, head, delimiter, header, skip_rows)
+    layout = find_layout(file, head, options)
     notes = layout.notes
     start = count = 0
     rows: list[list[str]] = []
@@ -64,10 +59,10 @@ def read_csv(
                 rows = []  # from here on the rows are counted, for the message below
                 continue
             rows.append(cells)
-            if lines.size >= PIECE:
+            if lines.size >= CHUNK:
                 yield _frame(rows, layout, start), layout.named, notes
                 start, rows, notes = count, [], []
-                lines.start_piece()
+                lines.start_chunk()
         if bounded:
             limits.refuse_cells(file, count, layout.width)
         notes = notes + reader.notes()
@@ -76,7 +71,7 @@ def read_csv(
 
 
 def _frame(rows: list[list[str]], layout: Layout, start: int) -> pandas.DataFrame:
-    """Columns of text, None where there is none; start: the number of the first row."""
+    """A frame of text columns, None for an empty cell; start: the number of the first row."""
     import pandas
 
     columns = list(zip(*rows, strict=True)) or [() for _ in layout.names]
@@ -95,7 +90,7 @@ def _frame(rows: list[list[str]], layout: Layout, start: int) -> pandas.DataFram
 class _Lines:
     """The lines below the header.
 
-    size: characters since the last piece, of which `row_begins` lie above the row that is read;
+    size: characters since the last chunk, of which `row_begins` are above the row that is read;
     last_row: the line where the row before ends; last: the last line. Raises DataError for a row
     that does not end.
     """
@@ -126,7 +121,7 @@ class _Lines:
             self.last = line
             yield line
 
-    def start_piece(self) -> None:
+    def start_chunk(self) -> None:
         """Count characters anew."""
         self.size = self.row_begins = 0
 
@@ -135,7 +130,7 @@ class _Lines:
 
 
 class _Rows:
-    """The data rows, all of one width; what is left out is counted for `notes`.
+    """The data rows, all of one width; rows that are left out are counted for `notes`.
 
     A row of another width is an error, but for comments, and for lines of text at the end.
     """
@@ -178,10 +173,10 @@ class _Rows:
                 if self._may_end_table(cells):
                     self.pending.append(Row(row.line, cells))
                     continue
-                for each in self.pending:
-                    yield each.cells
-                    if not any(map(str.strip, each.cells)):
-                        self.kept_empty.append(each)
+                for kept in self.pending:
+                    yield kept.cells
+                    if not any(map(str.strip, kept.cells)):
+                        self.kept_empty.append(kept)
                 self.pending = []
                 if layout.blank and any(map(str.strip, cells[-layout.blank :])):
                     raise DataError(
@@ -211,7 +206,7 @@ class _Rows:
             and all(form_of(cells[j]) == "word" for j in present)
             and (
                 bool(self.pending)
-                or all(self.layout.sample.mostly(j) not in (None, "word") for j in present)
+                or all(self.layout.sample.main_form(j) not in (None, "word") for j in present)
             )
         )
 
@@ -248,14 +243,15 @@ class _Rows:
 
     def _others(self) -> list[str]:
         """The delimiters, as messages show them, that would cut the last line into a row."""
+        width = self.layout.width
         return [
-            shown for other, shown in DELIMITERS.items()
-            if other != self.layout.delimiter
-            and self.lines.last.count(other) + 1 == self.layout.width > 1
-        ]  # fmt: skip
+            shown
+            for other, shown in DELIMITERS.items()
+            if other != self.layout.delimiter and self.lines.last.count(other) + 1 == width > 1
+        ]
 
     def notes(self) -> list[str]:
-        """What was left out or undone so far, a line for each kind."""
+        """Lines on rows that were left out or changed so far, one per kind."""
         lines = self.lines
         notes = [
             f"{_rows(rows)} {what}"

@@ -1,4 +1,4 @@
-"""Rows of CSV: lines cut into values."""
+"""Rows of CSV: lines cut into values, and whether the first row names the columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from nnzoo.data.columns.values import MISSING
 from nnzoo.data.table_files import limits
-from nnzoo.text import shorten
+from nnzoo.text import list_some, shorten
 
 Form = Literal["missing", "number", "dressed", "date", "word"]
 
@@ -24,8 +24,8 @@ _IS_NUMBER = re.compile(_NUMBER)
 # $105,000; 12.5%; 75 hp; <0.1; (300)
 _IS_DRESSED = re.compile(rf"[^\w\s]{{0,3}}\s*{_NUMBER}\s*[%\w°²³/)\]*]{{0,8}}")
 _IS_DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.: T].*)?|\d{1,2}[-/. ]\w{3,9}[-/. ]\d{2,4}.*")
-# This share of a column decides what it holds: a few values may be broken.
-MOSTLY = 0.9
+# A column has a form if at least this fraction of its values have it: a few may be broken.
+FORM_FRACTION = 0.9
 LONGEST = 60  # characters of a number or date
 # Rows that are looked at for what a column holds, and for steps like those of the first.
 FORM_ROWS = 100
@@ -33,7 +33,7 @@ FEW = 20
 
 
 def form_of(cell: str) -> Form:
-    """What a value looks like."""
+    """Classify a value by its characters."""
     if _IS_PLAIN.fullmatch(cell):
         return "number"
     cell = cell.strip()
@@ -61,25 +61,25 @@ class Columns:
         self._forms: dict[int, Counter[Form]] = {}
 
     def forms(self, j: int) -> Counter[Form]:
-        """How many values of a column look like what."""
+        """The number of values of each form in a column."""
         if j not in self._forms:
             self._forms[j] = Counter(map(form_of, self.values[j][:FORM_ROWS]))
         return self._forms[j]
 
-    def mostly(self, j: int) -> Form | None:
-        """What (nearly) all values of a column are that are there; None where it is mixed or empty."""
+    def main_form(self, j: int) -> Form | None:
+        """The form of nearly all present values of a column; None if it is mixed or empty."""
         counts = Counter({form: n for form, n in self.forms(j).items() if form != "missing"})
         if not counts:
             return None
         form, count = counts.most_common(1)[0]
-        return form if count >= MOSTLY * counts.total() else None
+        return form if count >= FORM_FRACTION * counts.total() else None
 
 
 def words_over_numbers(first: list[str], columns: Columns) -> int:
     """In how many columns the first cell is a word and the others are numbers, dates or the like."""
     return sum(
         form_of(cell) == "word"
-        and columns.mostly(j) in ("number", "dressed", "date")
+        and columns.main_form(j) in ("number", "dressed", "date")
         and cell.strip() not in columns.values[j]
         for j, cell in enumerate(first)
     )
@@ -89,9 +89,10 @@ def plainly_names(first: list[str], below: list[list[str]]) -> bool:
     """Whether a row holds words over numbers, or numbers that count over others that do not."""
     columns = Columns([row for row in below if row != first], len(first))
     numbers = [
-        j for j, cell in enumerate(first)
-        if form_of(cell) == "number" and columns.mostly(j) in ("number", None)
-    ]  # fmt: skip
+        j
+        for j, cell in enumerate(first)
+        if form_of(cell) == "number" and columns.main_form(j) in ("number", None)
+    ]
     return words_over_numbers(first, columns) > 0 or _counts(first, numbers, columns)
 
 
@@ -101,13 +102,13 @@ def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     A name is a word over numbers, or one that does not come again below it. Numbers are names where
     they count (0, 1, 2; 2015, 2016; wavelengths) and the rows below do not.
     """
-    # Where files were put together, a header comes again as a whole.
+    # A header repeats as a whole in files that were concatenated.
     columns = Columns([row for row in below if row != first], len(first))
     words = words_over_numbers(first, columns)
     columns = columns if words else Columns(below, len(first))
     forms = [form_of(cell) for cell in first]
     names = [cell.strip() for cell in first if cell.strip()]
-    shown = ", ".join(f"'{shorten(name, 20)}'" for name in names[:3]) + ", …" * (len(names) > 3)
+    shown = list_some([f"'{shorten(name, 20)}'" for name in names])
     taken = f"the first row ({shown}) is taken for the header; is it data? (data.header: false)"
     data = f"no header found: the first row ({shown}) is data (data.header)"
     again = sum(
@@ -118,18 +119,18 @@ def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     if again or not names:
         return False, data
     numbers = [j for j, form in enumerate(forms) if form == "number"]
-    over_numbers = [j for j in numbers if columns.mostly(j) in ("number", None)]
+    over_numbers = [j for j in numbers if columns.main_form(j) in ("number", None)]
     if over_numbers:
         counts = _counts(first, over_numbers, columns)
         return counts, taken if counts else data
     # A date or quantity over plain numbers, or a number over words, is no value of its column.
-    other = [
-        j for j, form in enumerate(forms)
-        if form in ("number", "dressed", "date") and columns.forms(j)[form] == 0 and columns.mostly(j)
-    ]  # fmt: skip
-    if other and len(below) > 1:
+    is_value = [form in ("number", "dressed", "date") for form in forms]
+    if len(below) > 1 and any(
+        is_value[j] and columns.forms(j)[form] == 0 and columns.main_form(j)
+        for j, form in enumerate(forms)
+    ):
         return True, taken
-    if any(form in ("number", "dressed", "date") for form in forms):
+    if any(is_value):
         return False, data
     distinct = len(set(names)) == len(names) and len(names) >= len(first) - 1
     return distinct, taken if distinct else data
@@ -166,9 +167,10 @@ def _counts(first: list[str], numbers: list[int], columns: Columns) -> bool:
 
 def _in_equal_steps(values: list[float]) -> bool:
     steps = [b - a for a, b in pairwise(values)]
-    return bool(steps) and steps[0] != 0 and all(
-        abs(step - steps[0]) <= 1e-6 * abs(steps[0]) + 1e-9 for step in steps
-    )  # fmt: skip
+    if not steps or steps[0] == 0:
+        return False
+    tolerance = 1e-6 * abs(steps[0]) + 1e-9
+    return all(abs(step - steps[0]) <= tolerance for step in steps)
 
 
 def _number(cell: str) -> float | None:
@@ -199,22 +201,21 @@ def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
         result.append(unique)
     if not changed:
         return result, []
-    more = f", and {len(changed) - 3:,} more" if len(changed) > 3 else ""
-    return result, [f"columns of equal names: the second {', '.join(changed[:3])}{more}"]
+    return result, [f"columns of equal names: the second {list_some(changed, counted=True)}"]
 
 
-# As they are, and as YAML writes them; blanks stand for any run of blanks and tabs, "\t+" for one of tabs.
+# Delimiters with their form in YAML; " " is any run of blanks and tabs, "\t+" any run of tabs.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
 TAB_RUNS = "\t+"
 RARE_DELIMITERS = {" ": "' '", "::": "'::'", TAB_RUNS: '"\\t+"'}
 COMMENTS = ("#", "%", "//", "!")
-# Takes the place of a delimiter of several characters, which Python's reader does not know.
+# Replaces a delimiter of several characters, which Python's reader does not support.
 _UNIT = "\x1f"
 _FORMULA = re.compile(r'(?<![^,;\t|])="([^"]*)"(?![^,;\t|\r\n])|"=""([^"]*)"""')
 
 
 class Row(NamedTuple):
-    """A row that is not blank; line: where it begins, from 1."""
+    """A row that is not blank; line: the line on which it begins, from 1."""
 
     line: int
     cells: list[str]
@@ -237,9 +238,9 @@ class CutError(Exception):
 def cut(
     file: Path, lines: Iterable[str], delimiter: str, above: int = 0
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows of some lines, of which `above` lie above them: as in `Row`, which takes time to make.
+    """Cut lines, below `above` others, into rows: (line, cells) as in `Row`, which takes time to make.
 
-    Raises CutError where quotes are wrong, DataError before a line is cut into too many values.
+    Raises CutError for wrong quotes, DataError before a line is cut into too many values.
     """
     single = delimiter if len(delimiter) == 1 else _UNIT
 
@@ -252,9 +253,8 @@ def cut(
                 limits.refuse_columns(file, line.count(single) + 1, number)
             yield line
 
-    reader = csv.reader(
-        checked(), delimiter=single, skipinitialspace=delimiter != " ", strict=True
-    )  # fmt: skip
+    blanks = delimiter != " "
+    reader = csv.reader(checked(), delimiter=single, skipinitialspace=blanks, strict=True)
     begin = above + 1
     try:
         for cells in reader:
@@ -266,9 +266,9 @@ def cut(
 
 
 def prepared(line: str, delimiter: str) -> str:
-    """A line that Python's reader cuts at one character; Excel's ="00123" is the text in it."""
+    """Replace a delimiter of several characters, and Excel's ="00123" by the text in it."""
     if '="' in line:
-        line = _FORMULA.sub(lambda found: f'"{found[1] or found[2] or ""}"', line)
+        line = _FORMULA.sub(lambda match: f'"{match[1] or match[2] or ""}"', line)
     if delimiter == " ":
         return re.sub(r"[ \t]+", " ", line.strip(" \t\r\n")) + "\n" * line.endswith(("\n", "\r"))
     if delimiter == TAB_RUNS:

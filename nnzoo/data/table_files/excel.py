@@ -84,7 +84,7 @@ def _read(file: Path) -> tuple[list[list[Any]], list[str]]:
                     )
                 limits.refuse_columns(file, width, len(rows) + 1)
                 rows.append(list(row[:width]))
-            names = [f"'{shorten(each.title, 20)}'" for each in book.worksheets]
+            names = [f"'{shorten(worksheet.title, 20)}'" for worksheet in book.worksheets]
             part = sheet._worksheet_path
         finally:
             book.close()
@@ -114,12 +114,14 @@ def _count_unsolved(file: Path, part: str) -> int:
 
 
 def _written(file: Path, rows: list[list[Any]]) -> bytes:
-    """Rows of one width as CSV. Of a column in which a time of day stands all dates have one."""
+    """Rows of one width as CSV; if any date in a column has a time of day, all have."""
     width = max(map(len, rows), default=0)
     timed = {
-        j for row in rows for j, value in enumerate(row)
+        j
+        for row in rows
+        for j, value in enumerate(row)
         if isinstance(value, datetime) and value.time() != time()
-    }  # fmt: skip
+    }
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:

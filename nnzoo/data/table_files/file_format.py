@@ -1,4 +1,4 @@
-"""What kind of file it is, by its first bytes rather than its suffix, and the text packed in it."""
+"""The format of a file by its first bytes rather than its suffix; compressed text unpacked."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from nnzoo.data.table_files import limits
 from nnzoo.errors import DataError, first_line
 from nnzoo.text import shorten
 
-Kind = Literal["text", "parquet", "arrow", "excel"]
+FileFormat = Literal["text", "parquet", "arrow", "excel"]
 
 _CSV = "save it as CSV or Parquet"
 _PANDAS = "write it as CSV: pandas.{}(…).to_csv(…, index=False)"
 _UNPACK = "unpack it first"
-_PICTURE = ("a picture", "pictures are read as a folder: data.name: image_folder")
-# (first bytes, what they show, what to do). Of equal beginnings the longer one stands first.
+_IMAGE = ("an image", "images are read from a folder: data.name: image_folder")
+# (first bytes, format, what to do); a longer one comes before its own beginning.
+_PICKLE = f"a pickle can run code, so it is not read; {_PANDAS.format('read_pickle')}"
 _REFUSED = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file (.xls)", "save it as .xlsx or CSV"),
     (b"$FL2", "an SPSS file (.sav)", _PANDAS.format("read_spss")),
@@ -48,13 +49,12 @@ _REFUSED = (
     (b"\x04\x22\x4d\x18", "packed by LZ4", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!", "a RAR archive", _UNPACK),
-    (b"\x89PNG", *_PICTURE),
-    (b"\xff\xd8\xff", *_PICTURE),
-    (b"GIF8", *_PICTURE),
+    (b"\x89PNG", *_IMAGE),
+    (b"\xff\xd8\xff", *_IMAGE),
+    (b"GIF8", *_IMAGE),
     (b"\x7fELF", "a program", "give a file of data"),
-    *((b"\x80" + bytes([i]), "a Python pickle", "a pickle can run code, so it is not read; "
-       + _PANDAS.format("read_pickle")) for i in range(2, 6)),
-)  # fmt: skip
+    *((b"\x80" + bytes([i]), "a Python pickle", _PICKLE) for i in range(2, 6)),
+)
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x19]")
 _OFFICE = {
     "xl/workbook.bin": ("a binary Excel file (.xlsb)", "save it as .xlsx or CSV"),
@@ -66,19 +66,16 @@ _OFFICE = {
 
 @dataclass(frozen=True)
 class Source:
-    """A file and how its bytes are read: `open` starts anew each time, and unpacks.
-
-    limit: the bytes that it may unpack to; None for what is not packed.
-    """
+    """A file and how its bytes are read: `open` starts anew each time, and unpacks."""
 
     file: Path
-    kind: Kind
+    format: FileFormat
     open: Callable[[], BinaryIO]
     packed: bool = False
 
 
 def find_source(file: Path, bounded: bool) -> Source:
-    """What a file is; bounded: where all of it shall be held at once.
+    """Find the format of a file; bounded: whether all of it will be held at once.
 
     Raises DataError, naming the kind of file and what to do, for what cannot be read as a table.
     """
@@ -102,7 +99,7 @@ def find_source(file: Path, bounded: bool) -> Source:
     for magic, opener in openers.items():
         if _begins(head, magic):
             return _text_in(file, opener, limit)
-    _refuse_kind(file, head)
+    _refuse_format(file, head)
     return Source(file, "text", lambda: file.open("rb"))
 
 
@@ -114,15 +111,15 @@ def _is_arrow_stream(file: Path, head: bytes) -> bool:
 
 def _begins(head: bytes, magic: bytes) -> bool:
     """Whether a file begins so; where a column could be named so, it also has to be binary."""
-    name = len(magic) <= 6 and all(32 < each < 127 for each in magic)
+    name = len(magic) <= 6 and all(32 < byte < 127 for byte in magic)
     return head.startswith(magic) and not (name and not _CONTROL.search(head))
 
 
-def _refuse_kind(file: Path, head: bytes, inside: str = "") -> None:
+def _refuse_format(file: Path, head: bytes, inside: str = "") -> None:
     what = f"{file}{inside}"
-    for magic, kind, remedy in _REFUSED:
+    for magic, name, remedy in _REFUSED:
         if _begins(head, magic):
-            raise DataError(f"{what} is {kind}, which is not read: {remedy}")
+            raise DataError(f"{what} is {name}, which is not read: {remedy}")
     if head[257:262] == b"ustar":
         raise DataError(f"{what} is a tar archive: {_UNPACK}")
     if any(_begins(head, magic) for magic in (b"PAR1", b"ARROW1", b"PK\x03\x04", b"\x1f\x8b")):
@@ -137,7 +134,7 @@ def _text_in(file: Path, opener: Callable[[], BinaryIO], limit: int, inside: str
         return io.BufferedReader(stream)
 
     with opened() as binary:
-        _refuse_kind(file, binary.read(512), inside)
+        _refuse_format(file, binary.read(512), inside)
     return Source(file, "text", opened, packed=True)
 
 
@@ -152,9 +149,9 @@ def _zipped(file: Path, bounded: bool) -> Source:
     names = [info.filename for info in infos]
     if "xl/workbook.xml" in names:
         return Source(file, "excel", lambda: file.open("rb"))
-    for name, (kind, remedy) in _OFFICE.items():
-        if name in names:
-            raise DataError(f"{file} is {kind}, which is not read: {remedy}")
+    for part, (name, remedy) in _OFFICE.items():
+        if part in names:
+            raise DataError(f"{file} is {name}, which is not read: {remedy}")
     members = [
         info
         for info in infos
@@ -244,6 +241,10 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
+_UNPACK_ERRORS: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_UNPACK_ERRORS += (zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
 class _Bounded(io.RawIOBase):
     """A stream that may not give more than so many bytes; its errors are DataError."""
 
@@ -259,8 +260,7 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         try:
             data = self.binary.read(len(buffer))
-        except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-                NotImplementedError, RuntimeError) as error:  # fmt: skip
+        except _UNPACK_ERRORS as error:
             raise DataError(f"{self.file} cannot be unpacked: {first_line(error)}") from None
         self.count += len(data)
         if self.count > self.limit:
@@ -276,24 +276,40 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-_KINDS = (
-    (r"<!doctype\s+html|<html\b|<head\b|<body\b|<table\b|<div\b",
-     "a web page (HTML)", "download the data itself, or save the page's table as CSV"),
-    (r"<\?xml|<[\w:]+(\s+[\w:]+=\"[^\"]*\")*\s*>\s*<", "XML",
-     "write it as CSV: pandas.read_xml(…).to_csv(…, index=False)"),
-    (r"(%[^\n]*\n|\s)*@relation\b", "an ARFF file of Weka",
-     "write it as CSV: in Weka, or pandas.DataFrame(scipy.io.arff.loadarff(…)[0]).to_csv(…)"),
-    (r"version https://git-lfs\.github\.com", "a pointer of Git LFS, not the data",
-     "fetch that: git lfs pull"),
+# (beginning of the text, format, what to do).
+_REFUSED_TEXTS = (
+    (
+        r"<!doctype\s+html|<html\b|<head\b|<body\b|<table\b|<div\b",
+        "a web page (HTML)",
+        "download the data itself, or save the page's table as CSV",
+    ),
+    (
+        r"<\?xml|<[\w:]+(\s+[\w:]+=\"[^\"]*\")*\s*>\s*<",
+        "XML",
+        "write it as CSV: pandas.read_xml(…).to_csv(…, index=False)",
+    ),
+    (
+        r"(%[^\n]*\n|\s)*@relation\b",
+        "an ARFF file of Weka",
+        "write it as CSV: in Weka, or pandas.DataFrame(scipy.io.arff.loadarff(…)[0]).to_csv(…)",
+    ),
+    (
+        r"version https://git-lfs\.github\.com",
+        "a pointer of Git LFS, not the data",
+        "fetch that: git lfs pull",
+    ),
     (r"%%MatrixMarket", "a Matrix Market file", "write it as CSV: scipy.io.mmread, numpy.savetxt"),
-    (r"([-+]?[\d.]+(\s+\d+:[-+\d.eE]+)+\s*\n){3}", "in LIBSVM's format",
-     "write it as CSV: sklearn.datasets.load_svmlight_file(…)[0].toarray(), numpy.savetxt"),
-)  # fmt: skip
+    (
+        r"([-+]?[\d.]+(\s+\d+:[-+\d.eE]+)+\s*\n){3}",
+        "in LIBSVM's format",
+        "write it as CSV: sklearn.datasets.load_svmlight_file(…)[0].toarray(), numpy.savetxt",
+    ),
+)
 
 
 def refuse_other_text(file: Path, lines: list[str]) -> None:
-    """Raise DataError, naming the kind of text and what to do, for what is no table."""
+    """Raise DataError, naming the format and what to do, for text that is no table."""
     text = "".join(lines[:20])[:5000].lstrip()
-    for pattern, kind, remedy in _KINDS:
+    for pattern, name, remedy in _REFUSED_TEXTS:
         if re.match(pattern, text, re.IGNORECASE):
-            raise DataError(f"{file} is {kind}, which is not read: {remedy}")
+            raise DataError(f"{file} is {name}, which is not read: {remedy}")

@@ -78,7 +78,7 @@ def _read(source: Source, codec: str) -> Any:
     except RecursionError:
         raise DataError(f"{source.file} is nested too deep; {EXPECTED}") from None
     except json.JSONDecodeError as error:
-        fault = error
+        first_error = error
     records = []
     for number, line in enumerate(kept, 1):
         if line.strip():
@@ -89,7 +89,9 @@ def _read(source: Source, codec: str) -> Any:
                     raise DataError(
                         f"{source.file}:{number}: not a JSON record; {EXPECTED}"
                     ) from None
-                raise DataError(f"{source.file}:{fault.lineno}: not JSON: {fault.msg}") from None
+                raise DataError(
+                    f"{source.file}:{first_error.lineno}: not JSON: {first_error.msg}"
+                ) from None
     return records
 
 
@@ -104,13 +106,15 @@ def _records(source: Source, value: Any) -> list[Any]:
     if isinstance(value, dict) and value:
         first = next(iter(value.values()))
         if isinstance(first, dict) and all(
-            isinstance(each, dict) and each.keys() == first.keys() for each in value.values()
+            isinstance(column, dict) and column.keys() == first.keys() for column in value.values()
         ):  # of each column its values by their index
             return _zipped(
-                source, list(value), zip(*(each.values() for each in value.values()), strict=True)
+                source,
+                list(value),
+                zip(*(column.values() for column in value.values()), strict=True),
             )
         if isinstance(first, list) and all(
-            isinstance(each, list) and len(each) == len(first) for each in value.values()
+            isinstance(column, list) and len(column) == len(first) for column in value.values()
         ):
             return _zipped(source, list(value), zip(*value.values(), strict=True))
         return [value]

@@ -26,7 +26,7 @@ PREFIXES = 7  # DELTA_BYTE_ARRAY: a text is the beginning of the one before and 
 
 @dataclass
 class Column:
-    """What the pages of a column (of the file, not of a nested type) hold, in all row groups.
+    """Sizes of the pages of a column (of the file, not of a nested type), in all row groups.
 
     unpacked: bytes of its pages; largest: of the largest one; encodings: of its data pages.
     """
@@ -38,17 +38,17 @@ class Column:
 
 
 def read_pages(file: Path, metadata: Any, columns: list[int]) -> dict[int, Column]:
-    """What the pages of some columns hold, by their positions in `metadata` (pyarrow's).
+    """Sizes of the pages of some columns, by their positions in `metadata` (pyarrow's).
 
     Raises DataError where they are too many, or unfold beyond the bounds; ValueError where they
     are damaged.
     """
-    found = {each: Column() for each in columns}
+    sizes = {i: Column() for i in columns}
     pages = 0
     with file.open("rb") as binary:
         for group in range(metadata.num_row_groups):
-            for each in columns:
-                chunk = metadata.row_group(group).column(each)
+            for i in columns:
+                chunk = metadata.row_group(group).column(i)
                 start = chunk.data_page_offset
                 if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
                     start = min(start, chunk.dictionary_page_offset)
@@ -57,9 +57,9 @@ def read_pages(file: Path, metadata: Any, columns: list[int]) -> dict[int, Colum
                     pages += 1
                     if pages > MAX_PAGES:
                         raise DataError(f"{file} has more than {MAX_PAGES:,} pages; write it anew")
-                    start = _add_page(binary, start, found[each])
-                limits.refuse_unpacked(file, sum(column.unpacked for column in found.values()))
-    return found
+                    start = _add_page(binary, start, sizes[i])
+                limits.refuse_unpacked(file, sum(column.unpacked for column in sizes.values()))
+    return sizes
 
 
 def _add_page(binary: BinaryIO, start: int, column: Column) -> int:
@@ -75,7 +75,7 @@ def _add_page(binary: BinaryIO, start: int, column: Column) -> int:
     else:
         raise ValueError("a page's header does not end")
     kind, unpacked, packed = (header.get(i, -1) for i in (1, 2, 3))
-    if not all(isinstance(each, int) and each >= 0 for each in (kind, unpacked, packed)):
+    if not all(isinstance(value, int) and value >= 0 for value in (kind, unpacked, packed)):
         raise ValueError("a page has no size")
     column.unpacked += unpacked
     column.largest = max(column.largest, unpacked)
@@ -185,21 +185,20 @@ def _read(file: Path) -> Typed:
         metadata, schema = opened.metadata, opened.schema_arrow
     limits.refuse_columns(file, metadata.num_columns)
     names = [metadata.schema.column(i).path.split(".")[0] for i in range(metadata.num_columns)]
-    nested = {each.name for each in schema if is_nested(each.type)}
+    nested = {column.name for column in schema if is_nested(column.type)}
     flat = [i for i, name in enumerate(names) if name not in nested]
     pages = read_pages(file, metadata, flat)
     rows = max([metadata.num_rows, *(column.values for column in pages.values())])
     limits.refuse_cells(file, rows, len(schema))
-    fields = [each for each in schema if each.name not in nested]
-    limits.refuse_unpacked(file, sum(rows * row_size(each.type) for each in fields))
-    texts = [each.name for each in fields if is_text(each.type)]
+    fields = [column for column in schema if column.name not in nested]
+    limits.refuse_unpacked(file, rows * sum(row_size(column.type) for column in fields))
+    texts = [column.name for column in fields if is_text(column.type)]
     for i, column in pages.items():
         if PREFIXES in column.encodings:
             _refuse_repeated(file, names[i], BATCH // max(1, column.largest), safe)
-    table = parquet.read_table(
-        file, columns=[each.name for each in fields] if nested else None, read_dictionary=texts,
-        partitioning=None, **safe,
-    )  # fmt: skip
+    chosen = [column.name for column in fields] if nested else None
+    safe |= {"read_dictionary": texts, "partitioning": None}
+    table = parquet.read_table(file, columns=chosen, **safe)
     return Typed(
         frame_of(file, table, empty_columns(schema, nested)), nested_note(file, schema, nested)
     )
@@ -212,12 +211,12 @@ def _footer_size(file: Path) -> int:
         return min(size, int.from_bytes(binary.read(4), "little"))
 
 
-def _refuse_repeated(file: Path, name: str, batch: int, safe: dict[str, Any]) -> None:
+def _refuse_repeated(file: Path, name: str, batch_rows: int, safe: dict[str, Any]) -> None:
     """Read a column of text, whose bytes say little of its size, once in small pieces."""
     from pyarrow import parquet
 
     size = 0
     with parquet.ParquetFile(file, **safe) as opened:
-        for each in opened.iter_batches(max(1, min(batch, 65_536)), columns=[name]):
-            size += each.nbytes
+        for batch in opened.iter_batches(max(1, min(batch_rows, 65_536)), columns=[name]):
+            size += batch.nbytes
             limits.refuse_unpacked(file, size)

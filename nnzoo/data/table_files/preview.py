@@ -1,4 +1,4 @@
-"""What a file of columns holds by its configuration, found without torch: for `nnzoo check`."""
+"""The contents of a file of columns as its configuration reads them, for `nnzoo check`; without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nnzoo.data.columns.description import ColumnDescription
 
-# Of a longer file the first rows are looked at.
+# Only the first rows of a longer file are read.
 MAX_ROWS = 50_000
 MAX_COLUMNS = 40
 
@@ -26,11 +26,11 @@ def description(data: FileOptions) -> list[str]:
     Raises ConfigError for keys that name no column of it, DataError where it cannot be read.
     """
     from nnzoo.data.columns.description import describe_columns
-    from nnzoo.data.table_files.table_io import ReadOptions, read_pieces, without_stray_rows
+    from nnzoo.data.table_files.table_io import ReadOptions, read_chunks, without_stray_rows
 
     if not Path(data.path).exists():
         return [f"data.path: no file {data.path} yet"]
-    pieces = read_pieces(data.path, ReadOptions.of(data, keep_words=True))
+    pieces = read_chunks(data.path, ReadOptions.of(data, keep_words=True))
     table = next(iter(pieces))
     frame = table.frame.iloc[:MAX_ROWS]
     whole = len(frame) == len(table.frame) and next(iter(pieces), None) is None
@@ -42,7 +42,7 @@ def description(data: FileOptions) -> list[str]:
     size = len(frame)
     if isinstance(data, CsvOptions):
         frame, strays = without_stray_rows(frame, table.named)
-    found = describe_columns(frame, ValueOptions.of(data))
+    columns = describe_columns(frame, ValueOptions.of(data))
     rows = f"{size:,} rows" if whole else f"the first {size:,} rows"
     notes = [*table.notes, *strays]
     if isinstance(data, CsvOptions):
@@ -51,34 +51,31 @@ def description(data: FileOptions) -> list[str]:
         notes += _time_notes(frame, data)
     return [
         f"{data.path}: {rows}, {len(frame.columns):,} columns",
-        *_table_lines(found, roles),
-        *(f"note: {' '.join(each.split())}" for each in notes),
+        *_table_lines(columns, roles),
+        *(f"note: {' '.join(note.split())}" for note in notes),
     ]
 
 
-def _table_lines(found: dict[str, ColumnDescription], roles: dict[str, str]) -> list[str]:
-    """Columns as a table of text, details of one below it."""
-    columns = list(found.values())[:MAX_COLUMNS]
-    names = [shorten(" ".join(each.name.split()), 30) for each in columns]
-    reads = [_role(each, roles.get(each.name, "")) for each in columns]
+def _table_lines(columns: dict[str, ColumnDescription], roles: dict[str, str]) -> list[str]:
+    """The columns as a table of text, details of each below it."""
+    shown = list(columns.values())[:MAX_COLUMNS]
+    names = [shorten(" ".join(column.name.split()), 30) for column in shown]
+    reads = [_role(column, roles.get(column.name, "")) for column in shown]
     width, role_width = max(6, *map(len, names)), max(7, *map(len, reads))
     lines = [f"  {'column':<{width}}  {'read as':<{role_width}}  {'missing':>7}  {'different':>9}"]
-    for name, role, each in zip(names, reads, columns, strict=True):
-        lines.append(
-            f"  {name:<{width}}  {role:<{role_width}}  {each.missing:>7,}  {each.distinct:>9,}"
-        )
-        lines += [f"    {' '.join(detail.split())}" for detail in _details(each)]
-    if len(found) > len(columns):
-        lines.append(f"  and {len(found) - len(columns):,} more columns")
+    for name, role, column in zip(names, reads, shown, strict=True):
+        counts = f"{column.missing:>7,}  {column.distinct:>9,}"
+        lines.append(f"  {name:<{width}}  {role:<{role_width}}  {counts}")
+        lines += [f"    {' '.join(detail.split())}" for detail in _details(column)]
+    if len(columns) > len(shown):
+        lines.append(f"  and {len(columns) - len(shown):,} more columns")
     return lines
 
 
 def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]) -> dict[str, str]:
-    """What the configuration says of each column; keys that name none go to `issues`."""
-    words = {
-        "target": "target", "numbers": "number", "categories": "category", "drop": "dropped",
-        "time": "time", "group": "group", "covariates": "covariate",
-    }  # fmt: skip
+    """The role that the configuration gives to columns; keys that name none go to `issues`."""
+    words = {"numbers": "number", "categories": "category", "drop": "dropped"}
+    words |= {"covariates": "covariate", "target": "target", "time": "time", "group": "group"}
     roles: dict[str, str] = {}
     for key, word in words.items():
         value = getattr(data, key, None)
@@ -115,41 +112,38 @@ def _time_notes(frame: pandas.DataFrame, data: SeriesOptions) -> list[str]:
     from nnzoo.data.timestamps.axis import describe_time
 
     targets = data.target if isinstance(data.target, list) else [data.target]
-    names = [column_name(frame, each, "data.target") for each in targets]
+    names = [column_name(frame, target, "data.target") for target in targets]
     frame = mark_missing(frame)
     axis = describe_time(frame, data, names)
     if not axis.faults:
         axis = axis.without_missing(
             frame[names].isna().any(axis=1).to_numpy(), names, frame, data.path
         )
-    found = f"time: {', '.join(axis.columns)}" if axis.columns else "no column of time"
+    time = f"time: {', '.join(axis.columns)}" if axis.columns else "no column of time"
     every = f", a step of one {axis.frequency.name()}" if axis.frequency else ""
-    return [f"{found}{every}", *axis.notes, *axis.faults]
+    return [f"{time}{every}", *axis.notes, *axis.faults]
 
 
-def _role(found: ColumnDescription, stated: str) -> str:
-    """What a column is: as the configuration says, else as its values do."""
+def _role(column: ColumnDescription, stated: str) -> str:
+    """The role of a column: the one in the configuration, else that of its values."""
     if stated in ("target", "covariate"):
-        return f"{stated}: {found.role}"
-    return stated or found.role
+        return f"{stated}: {column.role}"
+    return stated or column.role
 
 
-def _details(found: ColumnDescription) -> list[str]:
+def _details(column: ColumnDescription) -> list[str]:
     """Lines on one column: the format of its numbers, and examples of what does not fit."""
-    details = [each for each in (found.problem, found.reason) if each]
-    details += ["not used: no values"] * (found.role == "empty")
-    if found.numbers and found.example and (value := found.format.describe_value(found.example)):
-        details.append(value)
-    share = max(found.shares.values(), default=0.0)
-    if 0 < share < 1 and (found.odd or found.gaps):
-        details.append(f"{100 * share:.3g} % of the different values are numbers")
+    details = [text for text in (column.problem, column.reason) if text]
+    details += ["not used: no values"] * (column.role == "empty")
+    if column.numbers and column.example:
+        details += filter(None, [column.format.describe_value(column.example)])
+    if 0 < column.numeric_fraction < 1 and (column.odd or column.gaps):
+        details.append(f"{100 * column.numeric_fraction:.3g} % of the different values are numbers")
     details += [
-        f"'{shorten(each.text)}' in {each.rows:,} rows counts as missing" for each in found.gaps[:3]
+        f"'{shorten(gap.text)}' in {gap.rows:,} rows counts as missing" for gap in column.gaps[:3]
     ]
-    details += [
-        f"'{shorten(each.text)}' in data row {each.first} is none" for each in found.odd[:3]
-    ]
-    details += found.remarks
-    if found.role == "category":
-        details.append(f"such as '{shorten(found.example)}'")
+    details += [f"'{shorten(odd.text)}' in data row {odd.first} is none" for odd in column.odd[:3]]
+    details += column.remarks
+    if column.role == "category":
+        details.append(f"such as '{shorten(column.example)}'")
     return details

@@ -1,4 +1,4 @@
-"""Files of columns of any kind as frames of text or numbers, with notes on what was guessed."""
+"""Read files of columns in any format as frames of text or numbers, with notes on guesses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nnzoo.data.columns.number_format import NUMERIC_FRACTION
 from nnzoo.data.columns.number_text import split_number
 from nnzoo.data.columns.values import MISSING, is_missing_word, mark_missing
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.arrow import read_arrow
+from nnzoo.data.table_files.csv_layout import LayoutOptions
 from nnzoo.data.table_files.csv_reader import read_csv
 from nnzoo.data.table_files.csv_rows import unique_names
 from nnzoo.data.table_files.excel import excel_as_text
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 class ReadOptions:
     """How a file is cut into rows and columns; "auto" is decided for each file.
 
-    What the text of a column means (decimal, thousands, missing, date_format) is no part of it.
-    keep_words: only an empty cell is a missing value; else the usual words for one are, too.
+    The format of values (decimal, thousands, missing, date_format) is in `ValueOptions`. keep_words:
+    only an empty cell is a missing value; otherwise the usual words for one are, too.
     """
 
     header: Literal["auto"] | bool = "auto"
@@ -43,14 +45,18 @@ class ReadOptions:
 
     @classmethod
     def of(cls, data: Any, keep_words: bool = False) -> ReadOptions:
-        """Those of a config's `data` section; the defaults where it has no such keys."""
+        """The options in a config's `data` section; the defaults for keys that it does not have."""
         names = ("header", "delimiter", "encoding", "skip_rows")
-        found: dict[str, Any] = {name: getattr(data, name, "auto") for name in names}
-        return cls(keep_words=keep_words, **found)
+        values: dict[str, Any] = {name: getattr(data, name, "auto") for name in names}
+        return cls(keep_words=keep_words, **values)
+
+    @property
+    def layout(self) -> LayoutOptions:
+        return LayoutOptions(self.delimiter, self.header, self.skip_rows)
 
     @property
     def words(self) -> list[str]:
-        """Texts that stand for a missing value in any column."""
+        """Words for a missing value in any column."""
         return [""] if self.keep_words else MISSING
 
 
@@ -98,28 +104,28 @@ def read_table(path: str, options: ReadOptions = ReadOptions(), key: str = "data
     """
     import pandas
 
-    pieces = list(_pieces(Path(path), options, key, bounded=True))
-    frames = [piece.frame for piece in pieces]
+    chunks = list(_read_chunks(Path(path), options, key, bounded=True))
+    frames = [chunk.frame for chunk in chunks]
     return Table(
         frames[0] if len(frames) == 1 else pandas.concat(frames),
-        pieces[0].named,
-        [note for piece in pieces for note in piece.notes],
+        chunks[0].named,
+        [note for chunk in chunks for note in chunk.notes],
     )
 
 
-def read_pieces(
+def read_chunks(
     path: str, options: ReadOptions = ReadOptions(), key: str = "data.path"
 ) -> Iterator[Table]:
-    """What `read_table` gives, in pieces whose index runs on: a CSV of any size in little memory.
+    """Read a file in chunks whose index runs on: a CSV of any size in little memory.
 
-    Each piece has the notes that none before it had. A Parquet file is one piece, within the bounds
-    of `read_table`. Raises DataError as that does, when it comes to the fault.
+    Each chunk has the notes that none before it had. A Parquet file is one chunk, within the bounds
+    of `read_table`. Raises DataError as `read_table` does, on reaching the place.
     """
-    return _pieces(Path(path), options, key, bounded=False)
+    return _read_chunks(Path(path), options, key, bounded=False)
 
 
-def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterator[Table]:
-    """The pieces of a file; bounded: where all of them shall be held at once."""
+def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterator[Table]:
+    """The chunks of a file; bounded: whether all of them will be held at once."""
     import pandas
 
     if file.is_dir():
@@ -129,17 +135,17 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
         raise DataError.at(key, f"{what} {file}")
     try:
         source = find_source(file, bounded)
-        if source.kind in ("parquet", "arrow"):
-            frame, notes = (read_parquet if source.kind == "parquet" else read_arrow)(file)
+        if source.format in ("parquet", "arrow"):
+            frame, notes = (read_parquet if source.format == "parquet" else read_arrow)(file)
             names, changed = unique_names(list(frame.columns))
             frame.columns = pandas.Index(names)
             _check_columns(file, frame)
             yield Table(mark_missing(frame, options.words), True, notes + changed)
             return
-        delimiter, notes = options.delimiter, []
-        if source.kind == "excel":
+        layout = options.layout
+        if source.format == "excel":
             source, notes = excel_as_text(file)
-            delimiter, codec = ",", "utf-8"
+            layout, codec = replace(layout, delimiter=","), "utf-8"
         else:
             codec, notes = find_encoding(source, options.encoding)
             head = read_head(source, codec)
@@ -149,8 +155,8 @@ def _pieces(file: Path, options: ReadOptions, key: str, bounded: bool) -> Iterat
                 yield Table(mark_missing(frame, options.words), True, notes)
                 return
             refuse_other_text(file, head)
-        pieces = read_csv(source, codec, delimiter, options.header, options.skip_rows, bounded)
-        for number, (frame, named, new) in enumerate(pieces):
+        chunks = read_csv(source, codec, layout, bounded)
+        for number, (frame, named, new) in enumerate(chunks):
             if number == 0:
                 _check_columns(file, frame)
             if not options.keep_words:  # an empty cell is None already
@@ -179,23 +185,52 @@ def numbered(frame: pandas.DataFrame) -> bool:
 
 # At most so many at either end, judged by so many rows beside them.
 MAX_STRAY, SAMPLED = 3, 200
-# A column is one of numbers where this share of the sample is.
-MOSTLY = 0.9
 _TOTALS = frozenset(
-    (
-        "total", "totals", "grand total", "grand totals", "overall total", "sum", "sum total", "summe",
-        "gesamt", "gesamtsumme", "gesamtergebnis", "insgesamt", "somme", "total general", "total général",
-        "total generale", "totale", "totaal", "suma", "soma", "итого", "всего", "razem", "合计", "总计", "合計",
-        "総計", "average", "mean", "mittelwert", "durchschnitt", "moyenne", "promedio",
-    )
-)  # fmt: skip
+    [
+        "total",
+        "totals",
+        "grand total",
+        "grand totals",
+        "overall total",
+        "sum",
+        "sum total",
+        "summe",
+        "gesamt",
+        "gesamtsumme",
+        "gesamtergebnis",
+        "insgesamt",
+        "somme",
+        "total general",
+        "total général",
+        "total generale",
+        "totale",
+        "totaal",
+        "suma",
+        "soma",
+        "итого",
+        "всего",
+        "razem",
+        "合计",
+        "总计",
+        "合計",
+        "総計",
+        "average",
+        "mean",
+        "mittelwert",
+        "durchschnitt",
+        "moyenne",
+        "promedio",
+    ]
+)
 
 
 def without_stray_rows(
     frame: pandas.DataFrame, named: bool = True, below: bool = True
 ) -> tuple[pandas.DataFrame, list[str]]:
-    """The rows that are data, and a line on those left out at either end; named: whether a row of
-    the file named the columns; below: whether the last rows are looked at, too. The index keeps counting all rows."""
+    """Leave out rows at either end that are no data, with a line on them; the index keeps counting all rows.
+
+    named: whether a row of the file named the columns; below: whether the last rows may be left out.
+    """
     import pandas
 
     if len(frame) < 10 or frame.shape[1] < 2:
@@ -241,10 +276,10 @@ def _count_above(frame: pandas.DataFrame) -> int:
             break
         for i in words:
             if i not in below:
-                rest = [str(each).strip() for each in body.iloc[:, i].dropna()]
-                kept = [each for each in rest if each and not is_missing_word(each)]
-                numbers = sum(split_number(each) is not None for each in kept)
-                below[i] = (bool(kept) and numbers >= MOSTLY * len(kept), set(rest))
+                rest = [str(value).strip() for value in body.iloc[:, i].dropna()]
+                kept = [text for text in rest if text and not is_missing_word(text)]
+                numbers = sum(split_number(text) is not None for text in kept)
+                below[i] = (bool(kept) and numbers >= NUMERIC_FRACTION * len(kept), set(rest))
         of_numbers = [i for i in words if below[i][0]]
         others = [i for i in words if not below[i][0]]
         if any(cells[i] in below[i][1] for i in words) or not of_numbers:
@@ -272,11 +307,11 @@ def _count_below(frame: pandas.DataFrame) -> int:
         if not present:
             break
         first = present[0]
-        alone = sparse and present == [0] and _is_word(cells[0])
+        single_text = sparse and present == [0] and _is_word(cells[0])
         total = cells[first].strip(" :*").casefold() in _TOTALS and len(present) > 1
         if total:  # a category of that name comes again
-            total = cells[first] not in {str(each).strip() for each in frame.iloc[:row, first]}
-        if not (alone or total or (first > 0 and _sums(frame, row, present))):
+            total = cells[first] not in {str(value).strip() for value in frame.iloc[:row, first]}
+        if not (single_text or total or (first > 0 and _sums(frame, row, present))):
             break
         count = len(frame) - row
     return count

@@ -11,11 +11,11 @@ from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.file_format import Source
 from nnzoo.errors import DataError
 
-# So much of a file tells whether it is text, and what its first rows are.
+# The beginning of a file, which shows whether it is text, and its first rows.
 HEAD_BYTES = 100_000
 HEAD_LINES = 1000
 HEAD_CHARACTERS = 300_000
-# What is tried for text that is no UTF-8: Windows and most of the rest in Western Europe.
+# The encoding tried for text that is no UTF-8: Western European Windows.
 FALLBACK = "cp1252"
 # UTF-32 begins as UTF-16 does.
 _MARKS = (
@@ -115,7 +115,7 @@ def read_head(source: Source, codec: str) -> list[str]:
 
 
 def _wrong_encoding(source: Source, codec: str) -> EncodingError:
-    """What names the first byte that does not fit; who reads text is told of it some bytes before."""
+    """The error with the place of the first wrong byte; Python's decoder stops some bytes earlier."""
     # Without the word for it, a mark at the beginning counts as three bytes of text.
     codec = codec.removesuffix("-sig")
     decoder = codecs.getincrementaldecoder(codec)()
@@ -149,7 +149,7 @@ def _encoding_error(source: Source, codec: str, line: int, place: int) -> Encodi
         return EncodingError.at("data.encoding", f"{where}: not {codec} text (byte {place})")
     with source.open() as binary:
         likely = likely_encoding(binary.read(HEAD_BYTES))
-    tried = [each for each in (likely, FALLBACK) if each and _decodes(source, each)]
+    tried = [codec for codec in (likely, FALLBACK) if codec and _decodes(source, codec)]
     error = EncodingError(
         f"{where}: not UTF-8 text (byte {place}); save the file as UTF-8, or name its encoding "
         f"(data.encoding: {tried[0] if tried else FALLBACK})"
@@ -171,7 +171,7 @@ def _decodes(source: Source, codec: str) -> bool:
 
 # Fewer of them tell nothing.
 FEW = 8
-MOSTLY = 0.8
+PAIR_FRACTION = 0.8
 # A rare character of GB 18030: letters with accents and digits by turns make no other text.
 _FOUR_BYTES = re.compile(rb"[\x81-\xfe][0-9][\x81-\xfe][0-9]")
 
@@ -179,7 +179,7 @@ _FOUR_BYTES = re.compile(rb"[\x81-\xfe][0-9][\x81-\xfe][0-9]")
 def likely_encoding(head: bytes) -> str | None:
     """A codec of Chinese, Korean or Cyrillic text, where its bytes look like one; else None.
 
-    head: the beginning of the text. Letters with accents stand alone among ASCII; characters of two
+    head: the beginning of the text. Letters with accents are single bytes among ASCII; characters of two
     bytes and words of Cyrillic letters are runs.
     """
     if len(_FOUR_BYTES.findall(head)) >= 2 and _is_decodable(head, "gb18030"):
@@ -188,11 +188,11 @@ def likely_encoding(head: bytes) -> str | None:
     count = sum(map(len, runs))
     if count < FEW or count < 2 * len(runs):
         return None
-    # Of runs of even length, as pairs: the common characters of GB2312, and the syllables of Korean.
+    # Runs of even length as pairs: the common characters of GB2312, and the syllables of Korean.
     even = [run for run in runs if len(run) % 2 == 0]
     pairs = [run[i : i + 2] for run in even for i in range(0, len(run), 2)]
     common = sum(0xB0 <= first <= 0xD7 and second >= 0xA1 for first, second in pairs)
-    if len(even) >= MOSTLY * len(runs) and common >= MOSTLY * len(pairs):
+    if len(even) >= PAIR_FRACTION * len(runs) and common >= PAIR_FRACTION * len(pairs):
         return "cp949" if max(first for first, _ in pairs) <= 0xC8 else "gb18030"
     small = sum(byte >= 0xE0 for run in runs for byte in run)
     letters = sum(byte >= 0xC0 for run in runs for byte in run)
