@@ -123,7 +123,8 @@ def function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def parameter_count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Parameters without self, cls and ctx; 0 for a command, whose parameters are its options."""
     args = node.args
-    if any(arg.annotation and "typer." in ast.unparse(arg.annotation) for arg in args.args):
+    annotations = [ast.unparse(arg.annotation) for arg in args.args if arg.annotation]
+    if any(re.search(r"typer\.|(Option|Argument)\b", annotation) for annotation in annotations):
         return 0
     names = [arg.arg for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
     stars = [arg for arg in (args.vararg, args.kwarg) if arg is not None]
