@@ -41,7 +41,7 @@ NAMES = {
         "lost_error": "PeerLostError",
         "run_facts": "RunReport",
         "set_aside": "archive",
-        "begun was_started_by": "was_started_by, is_new",
+        "begun begun_by": "was_started_by, is_new",
         "in_turn": "sequential_reason",
         "sure surest": "confidence",
     },
@@ -91,10 +91,10 @@ NAMES = {
         "its twin": "copy",
         "open_forget_gates": "init_forget_bias",
         "gain_of": "activation_gain",
-        "build_network": "build_network",
-        "reseeded": "reseeded",
-        "num_anchor_features": "num_anchor_features",
-        "check_state_dict": "check_state_dict",
+        "assemble": "build_network",
+        "sibling": "reseeded",
+        "anchored": "num_anchor_features",
+        "check_leaves": "check_state_dict",
         "rate": "p, lr",
     },
     "nnzoo/evaluation": {
@@ -108,9 +108,9 @@ NAMES = {
         "piece": "chunk",
     },
     "nnzoo/training nnzoo/runs nnzoo/device.py nnzoo/distributed.py nnzoo/file_io.py": {
-        "gc_frozen": "gc_frozen",
+        "settled": "gc_frozen",
         "stale": "epochs_without_improvement",
-        "plateau_epochs": "plateau_epochs",
+        "flat_epochs": "plateau_epochs",
         "alike": "same_structure",
         "together": "EnsembleTrainer, error_barrier",
         "lend": "scatter_gradients",
@@ -120,22 +120,22 @@ NAMES = {
         "race timed": "benchmark",
         "hopeless": "drop_ratio",
         "remember remembered": "write_cache, read_cache",
-        "ensemble_threads": "ensemble_threads",
-        "clip_divisor": "clip_divisor",
-        "rate lr_at lr_factor": "lr, lr_at, lr_factor",
-        "truncate_metrics": "truncate_metrics",
+        "threads_together": "ensemble_threads",
+        "norm_scale": "clip_divisor",
+        "rate rate_at rate_factor": "lr, lr_at, lr_factor",
+        "cut_metrics": "truncate_metrics",
         "save_clock": "SaveSchedule",
         "seal": "append_checksum",
         "foreign": "UnexpectedContent",
-        "disable_malloc_trim": "disable_malloc_trim",
-        "drop_torch_code_pages": "drop_torch_code_pages",
+        "keep_freed_memory": "disable_malloc_trim",
+        "give_back_code": "drop_torch_code_pages",
         "tell": "broadcast_object",
         "add_up": "all_reduce",
         "stops": "all_agree_to_stop",
         "one_after_the_other": "local_main_first",
         "meet": "agree_on_group_name",
-        "inherit_auto_values": "inherit_auto_values",
-        "finish": "finish",
+        "take_over": "inherit_auto_values",
+        "conclude": "finish",
         "may_change": "RESUMABLE_KEYS",
         "take_up": "load_for_resume",
         "at_once": "train_together",
@@ -161,7 +161,7 @@ NAMES = {
     },
     "nnzoo/sweep nnzoo/console nnzoo/cli nnzoo/init_config nnzoo/cache.py": {
         "hopeless": "should_prune",
-        "gc_frozen": "register_or_read",
+        "settled": "register_or_read",
         "place places": "site",
         "give_up": "requeue_host",
         "lost": "requeue_host",
@@ -179,6 +179,8 @@ NAMES = {
         "processor": "cpu_id",
     },
 }
+# Names that terms.md recommends, though a rule below would catch a word of them.
+RECOMMENDED = {"share_with"}
 # Words in such a name, wherever in it ("image_tree", "ImageTree").
 PARTS = {
     "picture pictures": "image, figure",
@@ -346,7 +348,7 @@ def check_name(name: str, path: str) -> Iterator[tuple[str, str]]:
     instead = [table["_".join(words)] for table in rules if "_".join(words) in table]
     if instead:
         yield name, "; ".join(instead)
-    else:
+    elif "_".join(words) not in RECOMMENDED:
         yield from ((name, _PARTS[word]) for word in words if word in _PARTS)
 
 
