@@ -245,7 +245,7 @@ def test_what_does_not_learn_draws_the_same_for_any_number_of_processes(sampler:
             except StopIteration:
                 makers.remove(maker)
                 continue
-            ended += [event.row.number] if isinstance(event, TrialEnd) else []
+            ended += [event.record.number] if isinstance(event, TrialEnd) else []
     assert sorted(ended) == list(range(6))
     assert told(two[0]) == told(alone)
 

@@ -110,7 +110,7 @@ def _search(study: Study, device: Any, output: Output) -> tuple[int, TrialRecord
     live = TrialTable(output.stderr, study) if output.verbose == 1 else contextlib.nullcontext()
     with graceful_shutdown() as stopped, live as table:
         for event in search(study, device, lambda: stopped[0] != 0):
-            last = event.row
+            last = event.record
             if table is not None:
                 epochs = event.epochs if isinstance(event, TrialStart) else None
                 epoch = event.metrics if isinstance(event, TrialEpoch) else {}

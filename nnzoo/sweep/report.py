@@ -1,4 +1,4 @@
-"""A study to one HTML page: the best trial, which keys decide, and every trial."""
+"""The HTML page of a study: the best trial, the importance of each key, and every trial."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from nnzoo.runs.run_dir import Folder
 from nnzoo.sweep.study import Study, TrialRecord
 from nnzoo.text import format_metric, shorten
 
-# Of fewer complete trials nothing can be said about what decides.
-FEW = 8
-# Fewer lines show nothing that the table does not.
-FEW_LINES = 3
+# The importance of keys needs so many complete trials.
+MIN_TRIALS = 8
+# A chart needs so many lines to show more than the table does.
+MIN_LINES = 3
 MAX_ROWS = 300
 
 
@@ -48,7 +48,7 @@ def page(study: Study) -> str:
     ranked = sorted(
         rows, key=lambda row: (row.value is None, sign * (row.value or 0.0), row.number)
     )
-    shown = rows if len(rows) <= MAX_ROWS else ranked[:MAX_ROWS]
+    listed = rows if len(rows) <= MAX_ROWS else ranked[:MAX_ROWS]
     parts: dict[str, Any] = {
         "title": f"Sweep: {study.config.name}",
         "monitor": study.monitor,
@@ -57,16 +57,17 @@ def page(study: Study) -> str:
         "keys": keys,
         "names": short_keys(keys),
         "space": [
-            (key, short_value(best.values[key]) if best else "", _tried(study, key)) for key in keys
+            (key, short_value(best.values[key]) if best else "", _describe_space(study, key))
+            for key in keys
         ],
         "cards": _cards(study, rows, best),
-        "remarks": _remarks(study, complete, best),
+        "remarks": _observations(study, complete, best),
         "parallel": None,
         "parallel_width": 0,
         "importance": _importance(study, complete),
         "history": _history(study, complete),
-        "shown": shown,
-        "left_out": len(rows) - len(shown),
+        "shown": listed,
+        "left_out": len(rows) - len(listed),
         "commands": _commands(study, best),
         "facts": [
             (
@@ -80,25 +81,25 @@ def page(study: Study) -> str:
         ],
         "config": read_config_text(study.best_file) if best else "",
     }
-    if len(complete) >= FEW_LINES and best is not None:
+    if len(complete) >= MIN_LINES and best is not None:
         parts["parallel"] = _parallel(study, complete, best)
         parts["parallel_width"] = 108 * (len(keys) + 1)
     return render("sweep.html", parts, short=short_value)
 
 
-def _tried(study: Study, key: str) -> str:
-    """What a key was given to choose from."""
-    given = study.sweep.options.space[key]
-    if isinstance(given, list):
-        return ", ".join(map(flow_yaml, given))
-    steps = f", in steps of {given.step:g}" if given.step else ""
-    return f"{given.low:g} to {given.high:g}{', by orders of magnitude' * given.log}{steps}"
+def _describe_space(study: Study, key: str) -> str:
+    """The choices or the range of a key, in words."""
+    space = study.sweep.options.space[key]
+    if isinstance(space, list):
+        return ", ".join(map(flow_yaml, space))
+    steps = f", in steps of {space.step:g}" if space.step else ""
+    return f"{space.low:g} to {space.high:g}{', by orders of magnitude' * space.log}{steps}"
 
 
 def _cards(
     study: Study, rows: list[TrialRecord], best: TrialRecord | None
 ) -> list[tuple[str, str, str]]:
-    """The figures to see first: name, value, and what stands below it."""
+    """The main figures: name, value, and a line below it."""
     counts = Counter(row.state for row in rows)
     seconds = sum(row.seconds or 0.0 for row in rows)
     others = [
@@ -118,38 +119,40 @@ def _cards(
     ]
 
 
-def _remarks(study: Study, complete: list[TrialRecord], best: TrialRecord | None) -> list[str]:
-    """What should be known of the best value."""
-    said = []
+def _observations(study: Study, complete: list[TrialRecord], best: TrialRecord | None) -> list[str]:
+    """Reservations about the best value."""
+    observations = []
     edges = [
-        key for key in study.keys if best and len(complete) >= FEW and _at_edge(study, best, key)
+        key
+        for key in study.keys
+        if best and len(complete) >= MIN_TRIALS and _at_edge(study, best, key)
     ]
     if edges:
-        said.append(
+        observations.append(
             f"At the edge: the best value of {', '.join(edges)} lies at the end of what was tried; what "
             "lies beyond may be better."
         )
-    if len(complete) >= FEW:
-        said.append(
-            f"The best of {len(complete)} scores on the same validation rows is a little lucky: expect "
-            "somewhat less of new rows. The test rows tell, and were not touched."
+    if len(complete) >= MIN_TRIALS:
+        observations.append(
+            f"The best of {len(complete)} scores on the same validation rows is optimistic: expect "
+            "somewhat less on new rows. The test rows were not used, and measure it."
         )
-    return said
+    return observations
 
 
 def _at_edge(study: Study, best: TrialRecord, key: str) -> bool:
-    """Whether the best value of a range lies at its end, and the file could hold one beyond it."""
-    given = study.sweep.options.space[key]
-    if isinstance(given, list):
+    """Whether the best value is at the end of a range, and a value beyond it would be valid."""
+    space = study.sweep.options.space[key]
+    if isinstance(space, list):
         return False
-    place = _place(given, best.values[key])
-    if 0.03 < place < 0.97:
+    position = _position(space, best.values[key])
+    if 0.03 < position < 0.97:
         return False
-    if given.log:
-        beyond = given.low / 2 if place < 0.5 else given.high * 2
+    if space.log:
+        beyond = space.low / 2 if position < 0.5 else space.high * 2
     else:
-        width = given.high - given.low
-        beyond = given.low - width / 4 if place < 0.5 else given.high + width / 4
+        width = space.high - space.low
+        beyond = space.low - width / 4 if position < 0.5 else space.high + width / 4
     value = round(beyond) if key in study.sweep.integer_keys else beyond
     try:
         study.config_of(replace(best, values=best.values | {key: value}), "beyond")
@@ -158,33 +161,33 @@ def _at_edge(study: Study, best: TrialRecord, key: str) -> bool:
     return True
 
 
-def _place(given: RangeOptions, value: float) -> float:
-    """Where in a range a value lies, from 0 to 1."""
-    low, high, at = float(given.low), float(range_end(given)), float(value)
-    if given.log:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return min(1.0, max(0.0, (at - low) / (high - low)))
+def _position(space: RangeOptions, value: float) -> float:
+    """The position of a value in a range, 0 to 1."""
+    low, high, x = float(space.low), float(range_end(space)), float(value)
+    if space.log:
+        low, high, x = math.log(low), math.log(high), math.log(x)
+    return min(1.0, max(0.0, (x - low) / (high - low)))
 
 
 def _axis(study: Study, key: str, name: str, complete: list[TrialRecord]) -> charts.Axis:
-    given = study.sweep.options.space[key]
-    if isinstance(given, list):
-        spread = max(1, len(given) - 1)
-        texts = [flow_yaml(each) for each in given]
-        places = [texts.index(flow_yaml(row.values[key])) / spread for row in complete]
+    space = study.sweep.options.space[key]
+    if isinstance(space, list):
+        intervals = max(1, len(space) - 1)
+        texts = [flow_yaml(choice) for choice in space]
+        positions = [texts.index(flow_yaml(row.values[key])) / intervals for row in complete]
         return charts.Axis(
-            name, places, [(i / spread, shorten(text, 18)) for i, text in enumerate(texts)]
+            name, positions, [(i / intervals, shorten(text, 18)) for i, text in enumerate(texts)]
         )
-    high = float(range_end(given))
-    middle = math.sqrt(given.low * high) if given.log else (given.low + high) / 2
+    high = float(range_end(space))
+    middle = math.sqrt(space.low * high) if space.log else (space.low + high) / 2
     if key in study.sweep.integer_keys:
         middle = round(middle)
-    ticks = [(_place(given, value), f"{value:.4g}") for value in (given.low, middle, high)]
-    return charts.Axis(name, [_place(given, row.values[key]) for row in complete], ticks)
+    ticks = [(_position(space, value), f"{value:.4g}") for value in (space.low, middle, high)]
+    return charts.Axis(name, [_position(space, row.values[key]) for row in complete], ticks)
 
 
 def _scores(complete: list[TrialRecord]) -> tuple[list[float], bool]:
-    """The scores, and whether they spread over orders of magnitude."""
+    """The scores, and whether a log scale suits them."""
     scores = [cast(float, row.value) for row in complete]
     return scores, min(scores) > 0 and max(scores) > 20 * min(scores)
 
@@ -196,43 +199,41 @@ def _parallel(study: Study, complete: list[TrialRecord], best: TrialRecord) -> M
     scaled = [math.log(score) for score in scores] if log else scores
     low, high = min(scaled), max(scaled)
     up = [(score - low) / (high - low) if high > low else 0.5 for score in scaled]
-    up = up if study.higher_is_better else [1 - each for each in up]
-    ends = {
-        round(place, 6): score for place, score in zip(up, scores, strict=True) if place in (0, 1)
-    }
-    ticks = [(place, format_metric(score)) for place, score in ends.items()]
+    up = up if study.higher_is_better else [1 - x for x in up]
+    ends = {round(x, 6): score for x, score in zip(up, scores, strict=True) if x in (0, 1)}
+    ticks = [(x, format_metric(score)) for x, score in ends.items()]
     axes.append(charts.Axis(study.monitor, up, ticks))
     bar = sorted(up, reverse=True)[max(0, len(up) // 4 - 1)]
-    at = next(i for i, row in enumerate(complete) if row.number == best.number)
+    index = next(i for i, row in enumerate(complete) if row.number == best.number)
     title = f"Trials over {', '.join(names.values())} and {study.monitor}"
-    return charts.parallel(title, axes, [place >= bar for place in up], at)
+    return charts.parallel(title, axes, [x >= bar for x in up], index)
 
 
 def _importance(study: Study, complete: list[TrialRecord]) -> Markup | None:
-    """How much of the scores' spread each key explains; None where too little is known."""
-    if len(complete) < FEW or len(study.keys) < 2:
+    """The fraction of the scores' variance that each key explains (fANOVA); None for too few trials."""
+    if len(complete) < MIN_TRIALS or len(study.keys) < 2:
         return None
     seed = derive_seed(study.config.seed, "importance") % 2**32
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     _, log = _scores(complete)
 
     def score(trial: optuna.trial.FrozenTrial) -> float:
-        """Where scores spread over orders of magnitude, one that is hopeless would explain all."""
+        """The log of scores that span orders of magnitude, else one bad trial would explain all."""
         value = cast(float, trial.value)
         return math.log(value) if log else value
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shares = optuna.importance.get_param_importances(
+        importances = optuna.importance.get_param_importances(
             study.optuna_study, evaluator=evaluator, target=score
         )
-    named = {name: shares.get(key, 0.0) for key, name in short_keys(study.keys).items()}
-    label = "share of the spread of " + ("the scores' logarithms" if log else "scores")
+    named = {name: importances.get(key, 0.0) for key, name in short_keys(study.keys).items()}
+    label = "fraction of the variance of " + ("the scores' logarithms" if log else "scores")
     return charts.bars("Importance of each key", named, label)
 
 
 def _history(study: Study, complete: list[TrialRecord]) -> Markup | None:
-    if len(complete) < FEW_LINES:
+    if len(complete) < MIN_LINES:
         return None
     scores, log = _scores(complete)
     points = {row.number: score for row, score in zip(complete, scores, strict=True)}

@@ -1,4 +1,4 @@
-"""The search: one trial after the other, each an ordinary run; it yields what happened."""
+"""The search: makes the trials of a study one after another, each an ordinary run, and yields events."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from nnzoo.training.trainer import EpochEnd
 
 @dataclass(frozen=True)
 class TrialStart:
-    """A trial begins, or goes on where another process left it. epochs: how many it may take."""
+    """A trial starts, or resumes where another process left it. epochs: the most it may take."""
 
-    row: TrialRecord
+    record: TrialRecord
     epochs: int
     resumed: bool
 
@@ -46,7 +46,7 @@ class TrialStart:
 class TrialEpoch:
     """One epoch of the running trial is over; `metrics` is its line of metrics.jsonl."""
 
-    row: TrialRecord
+    record: TrialRecord
     metrics: dict[str, Any]
 
 
@@ -54,7 +54,7 @@ class TrialEpoch:
 class TrialEnd:
     """A trial is over; `best`: none before it was better."""
 
-    row: TrialRecord
+    record: TrialRecord
     best: bool
 
 
@@ -64,10 +64,10 @@ Event = TrialStart | TrialEpoch | TrialEnd
 def search(
     study: Study, device: torch.device, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Event]:
-    """Make trials until there are as many as asked for, and yield what happened.
+    """Make trials until there are as many as asked for, and yield events.
 
-    stop: asked after each step; when it answers True the trial is saved, to be gone on with by the
-    next process, and the iteration ends. Raises CheckpointError where disk or storage fail.
+    stop: called after each step; when it returns True the trial is saved, to be resumed by the next
+    process, and the iteration ends. Raises CheckpointError if the disk or the storage fails.
     """
     try:
         while not stop():
@@ -78,7 +78,7 @@ def search(
                 yield from _trial(study, claim, device, stop)
             finally:
                 claim.release()
-            if device.type == "cuda":  # what one trial held, another may need in other pieces
+            if device.type == "cuda":  # the next trial may need it in blocks of other sizes
                 gc.collect()
                 torch.cuda.empty_cache()
     except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
@@ -91,45 +91,45 @@ def search(
 def _trial(
     study: Study, claim: Claim, device: torch.device, stop: Callable[[], bool]
 ) -> Iterator[Event]:
-    """One trial to its end, which the study is told, or to where it was stopped."""
-    row = study.record(claim)
+    """Make a trial until it ends, and store how, or until it is stopped."""
+    record = study.record(claim)
     folder = Folder(study.folder_of(claim.number))
     try:
-        config = study.config_of(row, str(claim.number))
-        yield TrialStart(row, config.train.epochs, claim.resumed)
+        config = study.config_of(record, str(claim.number))
+        yield TrialStart(record, config.train.epochs, claim.resumed)
         current = run.open_run(config, run.RunOptions(study.trials, device))
         try:
-            _refuse_other_rows(study, current)
-            for metrics in _rows(current, stop):
-                row = replace(row, epochs=metrics["epoch"])
-                yield TrialEpoch(row, metrics)
-                if study.prunes and _hopeless(study, claim, current, metrics):
-                    row = replace(row, state="pruned")
+            _check_validation_rows(study, current)
+            for metrics in _epochs(current, stop):
+                record = replace(record, epochs=metrics["epoch"])
+                yield TrialEpoch(record, metrics)
+                if study.prunes and _should_prune(study, claim, current, metrics):
+                    record = replace(record, state="pruned")
                     break
         finally:
             current.lock.release()
-        if row.state == "running" and not current.trainer.finished:
+        if record.state == "running" and not current.trainer.finished:
             return  # stopped, and saved
-        row = _result(study, row, current)
+        record = _end_record(study, record, current)
     except DivergedError as error:
-        row = replace(row, state="diverged", reason=_short(error))
+        record = replace(record, state="diverged", reason=_short(error))
     except (ConfigError, DataError) as error:
-        row = replace(row, state="failed", reason=_short(error))
+        record = replace(record, state="failed", reason=_short(error))
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        row = replace(row, state="failed", reason="out of memory")
-    study.finish(claim, row)
-    _tidy(folder, keep_best=row.state == "complete")
+        record = replace(record, state="failed", reason="out of memory")
+    study.finish(claim, record)
+    _delete_checkpoints(folder, keep_best=record.state == "complete")
     best = study.best()
-    leads = best is not None and best.number == row.number
-    if leads:
-        write_best(study, row)
-    yield TrialEnd(row, leads)
+    is_best = best is not None and best.number == record.number
+    if is_best:
+        write_best(study, record)
+    yield TrialEnd(record, is_best)
 
 
-def _rows(current: run.Run, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-    """The lines of metrics.jsonl: those that are there already, then one for each epoch."""
+def _epochs(current: run.Run, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """The lines of metrics.jsonl: those of earlier processes, then one per epoch trained here."""
     yield from current.folder.rows()
     events = train(current, stop)
     if current.trainer.config.train.tensorboard:
@@ -141,39 +141,32 @@ def _rows(current: run.Run, stop: Callable[[], bool]) -> Iterator[dict[str, Any]
             yield event.row
 
 
-def _hopeless(study: Study, claim: Claim, current: run.Run, metrics: dict[str, Any]) -> bool:
+def _should_prune(study: Study, claim: Claim, current: run.Run, metrics: dict[str, Any]) -> bool:
     value = metrics.get(study.monitor)
-    epoch, last = metrics["epoch"], current.trainer.finished
-    return study.should_prune(claim, epoch, math.nan if value is None else value, last)
+    value = math.nan if value is None else value
+    return study.should_prune(claim, metrics["epoch"], value, current.trainer.finished)
 
 
-def _refuse_other_rows(study: Study, current: run.Run) -> None:
-    """Raise DataError where a trial is not validated by the same values as the others."""
+def _check_validation_rows(study: Study, current: run.Run) -> None:
+    """Raise DataError if a trial has other validation targets than the others."""
     if hash_targets(current.dataset) != study.identity["targets"]:
         raise DataError(
             "it has other validation rows than the other trials, so it cannot be compared"
         )
 
 
-def _result(study: Study, row: TrialRecord, current: run.Run) -> TrialRecord:
-    """What is known of a trial at its end."""
-    trainer = current.trainer
-    train = trainer.config.train
-    row = replace(
-        row,
-        seconds=round(sum(each["seconds"] or 0.0 for each in current.folder.rows()), 3),
-        resolved={
-            key: getattr(train, key)
-            for key in ("precision", "threads", "kernels", "compile", "norm_statistics")
-        },
-    )
-    if row.state == "pruned":
-        return row
-    if trainer.state.best_value is None:
-        return replace(row, state="failed", reason=f"{study.monitor} is not a number")
-    return replace(
-        row, state="complete", value=trainer.state.best_value, epoch=trainer.state.best_epoch
-    )
+def _end_record(study: Study, record: TrialRecord, current: run.Run) -> TrialRecord:
+    """The record of a trial whose training has ended."""
+    state, train = current.trainer.state, current.trainer.config.train
+    keys = ("precision", "threads", "kernels", "compile", "norm_statistics")
+    seconds = sum(row["seconds"] or 0.0 for row in current.folder.rows())
+    resolved = {key: getattr(train, key) for key in keys}
+    record = replace(record, seconds=round(seconds, 3), resolved=resolved)
+    if record.state == "pruned":
+        return record
+    if state.best_value is None:
+        return replace(record, state="failed", reason=f"{study.monitor} is not a number")
+    return replace(record, state="complete", value=state.best_value, epoch=state.best_epoch)
 
 
 def _short(error: NnzooError) -> str:
@@ -184,16 +177,16 @@ def _short(error: NnzooError) -> str:
     return str(error).split("\n")[0][:300]
 
 
-def _tidy(folder: Folder, keep_best: bool) -> None:
-    """Leave of a trial that is over its config and its curve, and the weights of a complete one."""
+def _delete_checkpoints(folder: Folder, keep_best: bool) -> None:
+    """Delete the checkpoints of a finished trial, but for the best weights of a complete one."""
     for path in folder.path.glob("*.pt"):
         if not (keep_best and path == folder.best):
             path.unlink(missing_ok=True)
 
 
 def best_config(study: Study, best: TrialRecord) -> RunConfig:
-    """The config that trains the best trial again, bit for bit where it is trained on the same
-    machine: nothing in it is 'auto' that would be chosen anew."""
+    """The config that trains the best trial again, bit-identical on the same machine: no value that
+    affects the bits is 'auto'."""
     return study.config_of(best, f"{study.config.name[:95]}-best")
 
 
@@ -206,17 +199,17 @@ def write_best(study: Study, best: TrialRecord) -> None:
     )
     text = head + to_yaml(best_config(study, best).to_dict())
     with study.writing():
-        now = study.best()  # another process may have found a better one meanwhile
-        if now is not None and now.number == best.number:
+        latest = study.best()  # another process may have found a better one meanwhile
+        if latest is not None and latest.number == best.number:
             file_io.write(study.best_file, text.encode())
 
 
 def finish(study: Study) -> None:
-    """Write what is known when this process has no more to do, and tidy up after those that were
-    killed."""
-    for row in study.records():
-        if row.state in FINISHED:
-            _tidy(Folder(study.folder_of(row.number)), keep_best=row.state == "complete")
+    """Write best.yaml, and delete the checkpoints that processes left which were killed."""
+    for record in study.records():
+        if record.state in FINISHED:
+            folder = Folder(study.folder_of(record.number))
+            _delete_checkpoints(folder, keep_best=record.state == "complete")
     best = study.best()
     if best is not None:
         write_best(study, best)

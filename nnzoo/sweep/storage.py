@@ -1,4 +1,4 @@
-"""Where a study is stored: an SQLite file, a journal file or a database server.
+"""The storage of a study: an SQLite file, a journal file or a database server.
 
 A config file, which may be a stranger's, does not decide where files are written: the storage that it
 names must be below the folder of runs; every other place is named on the command line.
@@ -87,8 +87,8 @@ def storage_name(storage: str, folder: Path) -> str:
     if kind != "server":
         return storage
     scheme, _, rest = storage.partition("://")
-    login, at, host = rest.rpartition("@")
-    return f"{scheme}://{login.partition(':')[0]}{at}{host}"
+    login, separator, host = rest.rpartition("@")
+    return f"{scheme}://{login.partition(':')[0]}{separator}{host}"
 
 
 def cached_backend(study: optuna.Study, backend: BaseStorage) -> BaseStorage:
@@ -101,14 +101,14 @@ def cached_backend(study: optuna.Study, backend: BaseStorage) -> BaseStorage:
 
 def _check_file(path: Path) -> None:
     """Raise UsageError where something other than a plain file is there, or a link to one."""
-    for each in (path, Path(f"{path}.lock")):
+    for file in (path, Path(f"{path}.lock")):
         try:
-            mode = os.lstat(each).st_mode
+            mode = os.lstat(file).st_mode
         except FileNotFoundError:
             continue
         if not stat.S_ISREG(mode):
             what = "a link" if stat.S_ISLNK(mode) else "no plain file"
-            raise UsageError(f"cannot open the study in {path}: {each} is {what}")
+            raise UsageError(f"cannot open the study in {path}: {file} is {what}")
 
 
 class _Journal(JournalFileBackend):

@@ -42,8 +42,8 @@ class TrialValues:
         """The number of different trials; infinite where a range is continuous."""
         space = self.sweep.options.space.items()
         if all(
-            isinstance(each, list) or each.step or key in self.sweep.integer_keys
-            for key, each in space
+            isinstance(values, list) or values.step or key in self.sweep.integer_keys
+            for key, values in space
         ):
             return self.sweep.grid_size
         return math.inf
