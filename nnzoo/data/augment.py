@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,14 +35,14 @@ class RowGenerators:
 
     def randint(self, low: int, high: int, *shape: int) -> Tensor:
         """Whole numbers of at least `low`, below `high`."""
-        return self._joined(lambda *each, **by: torch.randint(low, high, each, **by), *shape)
+        return self._joined(partial(torch.randint, low, high), *shape)
 
     def _joined(self, draw: Callable[..., Tensor], rows: int, *rest: int) -> Tensor:
         if self.share is not None:
             (generator,) = self.generators
-            return self.share.of(draw(self.share.total, *rest, generator=generator))
+            return self.share.of(draw((self.share.total, *rest), generator=generator))
         each = rows // len(self.generators)
-        parts = [draw(each, *rest, generator=generator) for generator in self.generators]
+        parts = [draw((each, *rest), generator=generator) for generator in self.generators]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -159,8 +159,8 @@ class Scale(nn.Module):
     def _terms(self, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
         """Shift and factor in the type and shape of the input, made anew only where the buffers have
         changed: they are six operations of a step."""
-        held = (self.shift, self.spread)
-        key = (dtype, dims, *((id(each), each._version) for each in held))
+        held = shift, spread = self.shift, self.spread
+        key = (dtype, dims, id(shift), shift._version, id(spread), spread._version)
         if self._ready is None or self._ready[0] != key:
             view = (-1,) + (1,) * (dims - 2) if self.axis == 1 else (-1,)
             terms = self.shift.to(dtype).view(view), (1 / self.spread).to(dtype).view(view)

@@ -185,8 +185,6 @@ def lanes_of(dtype: torch.dtype) -> int:
 
 def supports_dtype(dtype: torch.dtype) -> bool:
     """Whether there are native matrix products of this type."""
-    if dtype in _loaded:  # asked in every step
-        return _loaded[dtype][0] is not None
     if dtype == torch.bfloat16:
         return available() and bool(library().nnzoo_has_bf16())
     return dtype in (torch.float32, torch.float64) and library(dtype) is not None

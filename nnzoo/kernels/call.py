@@ -23,6 +23,7 @@ from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 
+from nnzoo.kernels import build
 from nnzoo.kernels.build import FOLDER, library, supports_dtype
 
 Shape = tuple[int, ...]
@@ -76,7 +77,10 @@ def supports(x: Tensor, *parameters: Tensor | None) -> bool:
             return False
         if tensor.dtype is not dtype and tensor is not x:
             return False
-    return supports_dtype(torch.get_autocast_dtype("cpu") if autocast else dtype)
+    if autocast:
+        return supports_dtype(torch.get_autocast_dtype("cpu"))
+    loaded = build._loaded.get(dtype)  # inlined `library`
+    return (loaded or (library(dtype),))[0] is not None
 
 
 def product_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.nn import functional
 
-from nnzoo.kernels.call import Arguments, CallPlan, call, differentiable_once, product_dtype
+from nnzoo.kernels.call import Arguments, CallPlan, call, differentiable_once
 from nnzoo.kernels.openmp import partitions
 from nnzoo.kernels.plan import SHAPE, CellType, RnnPlan, conv_plan, linear_plan, rnn_plan
 
@@ -36,7 +36,8 @@ class LinearChain(torch.autograd.Function):
         *parameters: Tensor,
     ) -> Tensor:
         dtype, ctx.x_dtype = parameters[0].dtype, x.dtype
-        dtypes = dtype, product_dtype(dtype), x.dtype
+        autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+        dtypes = dtype, autocast, x.dtype
         scales = tuple([None if epilogue is None else epilogue[1] for epilogue in epilogues])
         threads = torch.get_num_threads()
         plan = linear_plan(dtypes, threads, scales, x.shape, *map(SHAPE, parameters))
@@ -173,7 +174,8 @@ class Convolution(torch.autograd.Function):
         layers = norm is not None, epilogue.max_pool, epilogue.relu
         options = tuple(stride), tuple(padding), *layers, ctx.needs_input_grad[0], partitions()
         channels = [c for c in (bias, gamma, beta) if c is not None]
-        dtypes = dtype, product_dtype(dtype)
+        autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+        dtypes = dtype, autocast
         plan = conv_plan(options, dtypes, x.shape, weight.shape, *map(SHAPE, channels))
         x = x.to(dtype)
         arguments: Arguments = {"x": x, "weight": weight, "bias": bias, "gamma": gamma}

@@ -61,14 +61,16 @@ def _linear_shapes_fit(x: Shape, *parameters: Shape) -> bool:
 
 @lru_cache(CACHED)
 def linear_plan(
-    dtypes: tuple[torch.dtype, ...],
+    dtypes: tuple[torch.dtype, torch.dtype | None, torch.dtype],
     threads: int,
     dropout_scales: tuple[float | None, ...],
     x: Shape,
     *parameters: Shape,
 ) -> CallPlan:
-    """dtypes: of weights, products and x; dropout_scales: per layer None without ReLU, 1 without dropout."""
-    dtype, product, x_dtype = dtypes
+    """Plan a LinearChain. dtypes: of weights, autocast (or None) and x; dropout_scales: per layer None without ReLU, 1
+    without dropout."""
+    dtype, autocast, x_dtype = dtypes
+    product = autocast if autocast and dtype is torch.float32 else dtype
     if not _linear_shapes_fit(x, *parameters):
         raise ValueError("each linear layer takes what the one before it returns")
     bf16, lanes = uses_bf16(dtype, product), lanes_of(dtype)
@@ -144,7 +146,7 @@ def rnn_plan(
     x: Shape,
     *weights: Shape,
 ) -> RnnPlan:
-    """options: cell type, relu, whether backward may follow, threads; dtypes: of weights, products and x."""
+    """Plan a RecurrentLayer. options: cell type, relu, whether backward may follow, threads; dtypes: of weights, products and x."""
     cell_type, relu, keep, threads = options
     dtype, product, x_dtype = dtypes
     if not _rnn_shapes_fit(cell_type, x, *weights):
@@ -245,14 +247,16 @@ def _conv_fits(
 @lru_cache(CACHED)
 def conv_plan(
     options: tuple[Any, ...],
-    dtypes: tuple[torch.dtype, ...],
+    dtypes: tuple[torch.dtype, torch.dtype | None],
     x: Shape,
     weight: Shape,
     *channels: Shape,
 ) -> CallPlan:
-    """options: stride, padding, batch norm, pooling, ReLU, whether dx is needed, parts of the batch."""
+    """Plan a Convolution. options: stride, padding, batch norm, pooling, ReLU, whether dx is needed, parts of the batch;
+    dtypes: of weights and autocast (or None)."""
     stride, padding, norm, max_pool, relu, needs_dx, parts = options
-    dtype, product = dtypes
+    dtype, autocast = dtypes
+    product = autocast if autocast and dtype is torch.float32 else dtype
     bf16 = uses_bf16(dtype, product)
     if not _conv_fits(dtype, needs_dx, ConvOptions(stride, padding), x, weight, *channels):
         raise ValueError(

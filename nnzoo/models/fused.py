@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain
-from nnzoo.kernels.plan import conv_shape, supports_conv, supports_linear
+from nnzoo.kernels.plan import ConvOptions, conv_shape, supports_conv, supports_linear
 from nnzoo.models.layers import Conv2d, Dropout, DropoutFunction, Linear, dropout_mask
 
 DrawMask = Callable[[int, float], tuple[Tensor, float]]
@@ -37,6 +37,7 @@ class ConvGroup(NamedTuple):
     layers: list[nn.Module]
     """All, in order."""
     conv: Conv2d
+    options: ConvOptions
     norm: nn.BatchNorm2d | None
     max_pool: bool
     relu: bool
@@ -104,9 +105,9 @@ def _conv_group(layers: Sequence[nn.Module]) -> ConvGroup:
     relu = take_next(lambda layer: isinstance(layer, nn.ReLU))
     dropout = relu and take_next(lambda layer: isinstance(layer, Dropout) and 0 < layer.p < 1)
     rate = dropout.p if dropout else 0.0
-    return ConvGroup(
-        grouped, cast(Conv2d, layers[0]), norm, pool is not None, relu is not None, rate
-    )
+    conv = cast(Conv2d, layers[0])
+    options, has_pool, has_relu = conv.options, pool is not None, relu is not None
+    return ConvGroup(grouped, conv, options, norm, has_pool, has_relu, rate)
 
 
 def _is_max_pool_2x2(layer: nn.Module) -> bool:
@@ -152,7 +153,7 @@ def run_conv_group(group: ConvGroup, x: Tensor) -> Tensor | None:
     if norm is not None:
         statistics: tuple[Any, Any] = norm.running_mean, norm.running_var
         tensors += [norm._parameters.get("weight"), norm._parameters.get("bias"), *statistics]
-    options = conv.options
+    options = group.options
     if not supports_conv(x, options, *tensors):
         return None
     stride, padding = options.stride, cast(tuple[int, int], options.padding)

@@ -110,8 +110,9 @@ class EnsembleTrainer:
             result.backward()
             results.append(result)
         lists = [result.to_lists() for result in results]
-        losses = [float(sum(values)) for values in zip(*(loss for loss, _ in lists), strict=True)]
-        num_correct = [float(sum(v)) for v in zip(*(correct for _, correct in lists), strict=True)]
+        loss_lists, correct_lists = zip(*lists, strict=True)
+        losses = [float(sum(values)) for values in zip(*loss_lists, strict=True)]
+        num_correct = [float(sum(values)) for values in zip(*correct_lists, strict=True)]
         if isinstance(self.processes, ProcessGroup):
             losses[0], num_correct[0] = self.processes.add_gradients(
                 self.optimizer.parameters, losses[0], num_correct[0]
