@@ -37,8 +37,8 @@ def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
 
 
 def test_parameters_without_a_gradient_are_named() -> None:
-    assert diagnostics.without_gradient([]) == []
-    (finding,) = diagnostics.without_gradient([f"branch.{i}" for i in range(7)])
+    assert diagnostics.diagnose_missing_gradients([]) == []
+    (finding,) = diagnostics.diagnose_missing_gradients([f"branch.{i}" for i in range(7)])
     assert "'branch.0'" in str(finding) and "7 weight tensors" in str(finding)
 
 

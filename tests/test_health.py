@@ -38,7 +38,7 @@ def findings(config: Any) -> list[diagnostics.Finding]:
 
 def looked(config: Any, rows: int = 32) -> tuple[zoo.Run, NetworkStats]:
     run = zoo.begin(config, write=False)
-    return run, diagnostics.look_at(run.network, run.trainer.splits["train"], rows)
+    return run, diagnostics.collect_split_stats(run.network, run.trainer.splits["train"], rows)
 
 
 # What a look sees.
@@ -51,7 +51,7 @@ def test_gradients_and_weights_are_those_of_a_step(model: str, data: str) -> Non
         pytest.skip("a table goes to an mlp alone")
     run, seen = looked(zoo.config(model, data))
     network, split = run.network, run.trainer.splits["train"]
-    x, y = split.batch(diagnostics.spread_rows(len(split), 32, network.device))
+    x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
     network.eval()
     (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
     gradients = torch.cat([p.grad.flatten() for p in network.model.parameters()])
@@ -74,7 +74,7 @@ def test_a_look_changes_nothing_of_a_run() -> None:
     torch.manual_seed(3)
     drawn = torch.rand(1)
     torch.manual_seed(3)
-    diagnostics.look_at(network, run.trainer.splits["train"])
+    diagnostics.collect_split_stats(network, run.trainer.splits["train"])
     assert torch.equal(torch.rand(1), drawn)
     assert zoo.same(dict(network.state_dict()), before)
     assert network.training and all(module.training for module in network.model.modules())
@@ -106,7 +106,7 @@ class Odd(nn.Module):
 def test_layers_that_give_several_tensors_are_looked_at_too() -> None:
     run = zoo.begin(zoo.config(), write=False)
     run.network.model = Odd()
-    seen = diagnostics.look_at(run.network, run.trainer.splits["train"])
+    seen = diagnostics.collect_split_stats(run.network, run.trainer.splits["train"])
     assert [(each.name, each.shape) for each in seen.layers] == [("cell", [16]), ("head", [10])]
     assert all(norm > 0 for norm in seen.gradients().values())
 
@@ -114,22 +114,22 @@ def test_layers_that_give_several_tensors_are_looked_at_too() -> None:
 def test_a_network_of_one_layer_is_looked_at() -> None:
     run = zoo.begin(zoo.config(data="table_classes"), write=False)
     run.network.model = nn.Linear(4, 3)
-    seen = diagnostics.look_at(run.network, run.trainer.splits["train"])
+    seen = diagnostics.collect_split_stats(run.network, run.trainer.splits["train"])
     assert [each.name for each in seen.layers] == ["Linear"] and seen.gradients()["Linear"] > 0
 
 
 def test_a_look_takes_no_more_rows_than_there_is_room_for() -> None:
     split = TensorSplit(torch.zeros(100, 3, 300, 300, dtype=torch.uint8), torch.zeros(100).long())
-    assert diagnostics.rows_at_once(split, 64) == 3
+    assert diagnostics.max_rows(split, 64) == 3
     run = zoo.begin(zoo.config(data="image"), write=False)
-    assert diagnostics.rows_at_once(run.trainer.splits["train"], 64) == 64
+    assert diagnostics.max_rows(run.trainer.splits["train"], 64) == 64
 
 
 def test_the_trivial_loss_is_that_of_equal_probabilities_or_the_mean() -> None:
     run = zoo.begin(zoo.config(), write=False)
-    assert diagnostics.trivial_loss(run.network, run.trainer.splits["train"]) == math.log(10)
+    assert diagnostics.baseline_loss(run.network, run.trainer.splits["train"]) == math.log(10)
     run = zoo.begin(zoo.config(data="table_number"), write=False)
-    loss = diagnostics.trivial_loss(run.network, run.trainer.splits["train"])
+    loss = diagnostics.baseline_loss(run.network, run.trainer.splits["train"])
     assert loss == pytest.approx(1.0, rel=1e-4)  # standardised targets
 
 
@@ -158,7 +158,7 @@ def test_each_layer_of_a_stack_is_told_apart() -> None:
     state = {k: v for k, v in plain.state_dict().items() if "_l0" in k}
     first.load_state_dict(state)
     split = run.trainer.splits["train"]
-    x, _ = split.batch(diagnostics.spread_rows(len(split), 32, run.network.device))
+    x, _ = split.batch(diagnostics.linspace_rows(len(split), 32, run.network.device))
     states, _ = first(run.network.preprocess(x).flatten(1, 2))
     assert seen.layers[0].mean == pytest.approx(states.mean().item(), abs=1e-6)
     assert seen.layers[0].std == pytest.approx(states.std(correction=0).item(), rel=1e-5)
@@ -174,7 +174,7 @@ def test_multiply_adds_of_convolutions_and_linear_layers() -> None:
 def test_time_is_the_gradient_at_the_input_of_each_step() -> None:
     run, seen = looked(zoo.config("rnn", "series"))
     network, split = run.network, run.trainer.splits["train"]
-    x, y = split.batch(diagnostics.spread_rows(len(split), 32, network.device))
+    x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
     x.requires_grad_()
     network.eval()
     (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
@@ -187,7 +187,7 @@ def test_dead_units_are_those_that_nothing_goes_back_through() -> None:
     linear = run.network.model[1]
     with torch.no_grad():
         linear.bias[:5] = -100.0
-    relu = next(each for each in diagnostics.look_at(run.network, run.trainer.splits["train"]).layers
+    relu = next(each for each in diagnostics.collect_split_stats(run.network, run.trainer.splits["train"]).layers
                 if each.type == "ReLU")  # fmt: skip
     assert (relu.dead, relu.units) == (5, 16)
 
@@ -268,9 +268,9 @@ def test_nor_do_those_on_mnist(path: Path, shared_data: Path) -> None:
 
 
 def test_it_is_looked_after_the_first_epoch_and_every_400_steps() -> None:
-    assert [epoch for epoch in range(1, 42) if diagnostics.due(epoch, 20)] == [1, 20, 40]
-    assert all(diagnostics.due(epoch, 400) for epoch in range(1, 5))
-    assert [epoch for epoch in range(1, 5) if diagnostics.due(epoch, 300)] == [1, 2, 3, 4]
+    assert [epoch for epoch in range(1, 42) if diagnostics.is_due(epoch, 20)] == [1, 20, 40]
+    assert all(diagnostics.is_due(epoch, 400) for epoch in range(1, 5))
+    assert [epoch for epoch in range(1, 5) if diagnostics.is_due(epoch, 300)] == [1, 2, 3, 4]
 
 
 def test_norms_go_into_the_rows_and_are_the_same_after_an_interruption() -> None:

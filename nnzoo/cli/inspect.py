@@ -91,7 +91,7 @@ def inspect(
         written = inspection.write_figures(
             trained, raw, truth, folder, "train" if surface else None
         )
-    look = diagnostics.look_at(network, trained.prepared(shown), inspection.STATS_ROWS)
+    look = diagnostics.collect_split_stats(network, trained.prepared(shown), inspection.STATS_ROWS)
     findings = diagnostics.diagnose(look, network.config)
     layers = [layer.to_dict() for layer in look.layers]
     if json_:

@@ -230,7 +230,7 @@ def show_dry_run(output: Output, run: Run) -> None:
     from nnzoo.evaluation import diagnostics, layer_stats
 
     trainer, network = run.trainer, run.network
-    count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.ROWS)
+    count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.STATS_SAMPLES)
     x, _ = trainer.splits["train"].batch(torch.arange(count, device=network.device))
     layers = [layer.to_dict() for layer in layer_stats.collect_layer_stats(network, x).layers]
     dry_run(trainer)

@@ -52,9 +52,12 @@ def iter_outputs(
 
 
 def evaluate(
-    network: nn.Module, split: Split, task: Task, device: torch.device,
+    network: nn.Module,
+    split: Split,
+    task: Task,
+    device: torch.device,
     processes: SingleProcess = SINGLE,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Compute the metrics of a prepared split; the network stays in the mode that it was in. Each of
     several processes computes its shard, and all get the metrics of the whole split."""
     was_training = network.training

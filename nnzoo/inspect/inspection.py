@@ -16,7 +16,7 @@ from torch import Tensor
 from nnzoo import file_io
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, UsageError
-from nnzoo.evaluation.diagnostics import spread_rows
+from nnzoo.evaluation.diagnostics import linspace_rows
 from nnzoo.inspect import draw, internals
 from nnzoo.models.network import Network
 from nnzoo.predict.images import max_pixel_value
@@ -51,12 +51,12 @@ def representative_rows(dataset: Dataset, split: str) -> Tensor:
     whose figures are means over rows."""
     rows = dataset.splits[split]
     if dataset.spec.input.kind == "table":
-        return spread_rows(len(rows), STATS_ROWS, torch.device("cpu"))
+        return linspace_rows(len(rows), STATS_ROWS, torch.device("cpu"))
     if dataset.spec.is_classification:
         targets = rows.targets()
         labels = range(len(dataset.spec.labels))
         return torch.cat([(targets == i).nonzero()[:1, 0] for i in labels])[:MAX_INPUTS]
-    return spread_rows(len(rows), MAX_INPUTS, torch.device("cpu"))
+    return linspace_rows(len(rows), MAX_INPUTS, torch.device("cpu"))
 
 
 def select_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
@@ -220,7 +220,7 @@ def write_figures(
             write(f"{figure.stem}.png", draw.png(figure.figure), figure.caption)
         if surface is not None:
             split = run.prepared(surface)
-            rows = spread_rows(len(split), SURFACE_ROWS, run.network.device)
+            rows = linspace_rows(len(split), SURFACE_ROWS, run.network.device)
             steps, losses = internals.loss_surface(run.network, split, rows)
             png = draw.png(draw.surface(steps, losses.cpu().numpy()))
             write("surface.png", png, "The loss along two random directions around the weights.")

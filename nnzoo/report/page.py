@@ -73,7 +73,7 @@ def render_run(run: RunReport) -> str:
     parts: dict[str, Any] = {"title": run.name, "run": run, "curves": _learning_curves(run)}
     if not run.data_error:
         prepared = run.loaded.prepared(run.split)
-        stats = diagnostics.look_at(run.network, prepared, inspection.STATS_ROWS)
+        stats = diagnostics.collect_split_stats(run.network, prepared, inspection.STATS_ROWS)
         gradients = stats.time_gradients
         parts |= {
             "result": run.result,

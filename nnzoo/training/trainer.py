@@ -244,15 +244,15 @@ class Trainer:
         """
         epoch, network, train_split = self.state.epoch, self.network, self.splits["train"]
         if self.baseline_loss is None:
-            self.baseline_loss = diagnostics.trivial_loss(network, train_split)
+            self.baseline_loss = diagnostics.baseline_loss(network, train_split)
         start = max(self.baseline_loss, self.state.first_loss or 0.0)
         findings = diagnostics.diagnose_epoch(row, start, self.config)
-        findings += diagnostics.without_gradient(sorted(self.optimizer.without_gradient))
+        findings += diagnostics.diagnose_missing_gradients(sorted(self.optimizer.without_gradient))
         if self.benchmarked_step is not None:
             expected = len(self.step_sizes) * self.benchmarked_step
             findings += diagnostics.diagnose_speed(seconds, expected, self.config)
-        if diagnostics.due(epoch, len(self.step_sizes)):
-            stats = diagnostics.look_at(network, train_split)
+        if diagnostics.is_due(epoch, len(self.step_sizes)):
+            stats = diagnostics.collect_split_stats(network, train_split)
             row["gradient_norms"] = stats.gradients()
             findings += diagnostics.diagnose(stats, self.config)
         if epoch == 1 < self.config.train.epochs:
