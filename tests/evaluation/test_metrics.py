@@ -1,4 +1,4 @@
-"""Every number that nnzoo prints about predictions, held against scikit-learn."""
+"""Metrics against scikit-learn: every kind of input, batches, merged processes, saved states."""
 
 from __future__ import annotations
 
@@ -72,6 +72,44 @@ def assert_as_sklearn(logits: Tensor, target: Tensor) -> None:
         assert report["top5_accuracy"] == pytest.approx(top5)
     else:
         assert "top5_accuracy" not in report
+
+
+def add_up(metrics: MetricState, other: MetricState) -> None:
+    """Add up the tensors of two processes, as all_reduce does."""
+    for name, tensor in metrics.tensors.items():
+        tensor += other.tensors[name]
+
+
+def filled(kind: str, part: slice) -> Any:
+    generator = torch.Generator().manual_seed(7)
+    output = torch.randn(40, 11, generator=generator)[part]
+    target = torch.randint(11, (40,), generator=generator)[part]
+    if kind == "classification":
+        classes = ClassificationMetrics(11, CPU)
+        classes.update(output, target)
+        return classes
+    if kind == "regression":
+        numbers = RegressionMetrics(torch.ones(11), CPU)
+        numbers.update(output, output.flip(1), float(len(output)))
+        return numbers
+    training = RunningLoss(True)
+    training.update(float(output.double().sum()), float(len(output)), 3.0, len(output))
+    return training
+
+
+def assert_same(a: Any, b: Any) -> None:
+    assert a.state().keys() == b.state().keys()
+    for name, tensor in a.state().items():
+        torch.testing.assert_close(tensor, b.state()[name], rtol=1e-12, atol=1e-9)
+
+
+def regressed(
+    output: Tensor, target: Tensor, centre: Tensor | None = None, batch: int = 7
+) -> dict[str, Any]:
+    sums = RegressionMetrics(target[0] if centre is None else centre, CPU)
+    for x, y in zip(output.split(batch), target.split(batch), strict=True):
+        sums.update(x, y)
+    return sums.compute([f"y{i}" for i in range(target.shape[1])])
 
 
 @settings(max_examples=40, deadline=None)
@@ -173,35 +211,6 @@ def test_of_two_classes_ranking_is_that_of_scikit_learn(
     assert str(parts[0].compute(names(2))) == str(report)
 
 
-def add_up(metrics: MetricState, other: MetricState) -> None:
-    """Add up the tensors of two processes, as all_reduce does."""
-    for name, tensor in metrics.tensors.items():
-        tensor += other.tensors[name]
-
-
-def filled(kind: str, part: slice) -> Any:
-    generator = torch.Generator().manual_seed(7)
-    output = torch.randn(40, 11, generator=generator)[part]
-    target = torch.randint(11, (40,), generator=generator)[part]
-    if kind == "classification":
-        classes = ClassificationMetrics(11, CPU)
-        classes.update(output, target)
-        return classes
-    if kind == "regression":
-        numbers = RegressionMetrics(torch.ones(11), CPU)
-        numbers.update(output, output.flip(1), float(len(output)))
-        return numbers
-    training = RunningLoss(True)
-    training.update(float(output.double().sum()), float(len(output)), 3.0, len(output))
-    return training
-
-
-def assert_same(a: Any, b: Any) -> None:
-    assert a.state().keys() == b.state().keys()
-    for name, tensor in a.state().items():
-        torch.testing.assert_close(tensor, b.state()[name], rtol=1e-12, atol=1e-9)
-
-
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_merging_two_halves_is_one_pass(kind: str) -> None:
     first, second = filled(kind, slice(0, 13)), filled(kind, slice(13, 40))
@@ -251,15 +260,6 @@ def test_the_wilson_interval_solves_its_equation(n: int, share: float) -> None:
     low, high = wilson_interval(right, n)
     assert 0 <= low <= right / n + 1e-12
     assert right / n - 1e-12 <= high <= 1
-
-
-def regressed(
-    output: Tensor, target: Tensor, centre: Tensor | None = None, batch: int = 7
-) -> dict[str, Any]:
-    sums = RegressionMetrics(target[0] if centre is None else centre, CPU)
-    for x, y in zip(output.split(batch), target.split(batch), strict=True):
-        sums.update(x, y)
-    return sums.compute([f"y{i}" for i in range(target.shape[1])])
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,23 +1,19 @@
-"""The inside of a network: what the pictures show is what its layers compute."""
+"""Hidden layers, saliency, gates and the loss surface as tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
-from nnzoo.inspect import draw, internals
-from nnzoo.inspect.inspection import make_arrays, make_figures
+from nnzoo.inspect import internals
+from nnzoo.inspect.inspection import make_arrays
 from nnzoo.models.network import Network
 from tests import zoo
 
-NNZOO = Callable[..., Any]
 CNN = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.1}
 
 
@@ -28,9 +24,6 @@ def trained(model: Any, data: Any = "image", rows: int = 3) -> tuple[Network, to
     x, _ = run.dataset.splits["test"].batch(torch.arange(rows))
     run.network.eval()
     return run.network, x
-
-
-# Hidden layers.
 
 
 def test_the_picture_of_a_layer_is_the_sum_over_its_channels() -> None:
@@ -44,16 +37,6 @@ def test_the_picture_of_a_layer_is_the_sum_over_its_channels() -> None:
         added = sum(out[:, channel] for channel in range(out.shape[1]))
         assert np.allclose(total, added.detach(), atol=1e-5), name
     assert np.allclose(kept["layer/features.5"].sum(1), kept["sum/features.5"], atol=1e-5)
-
-
-def test_the_grey_of_a_drawn_sum_is_that_of_the_numbers() -> None:
-    maps = np.random.default_rng(0).random((4, 6, 6)).astype(np.float32)
-    figure = draw.channels("layer", maps)
-    shown = figure.subfigs[0].axes[0].images[0]
-    assert np.array_equal(shown.get_array(), maps.sum(0))
-    assert shown.get_cmap().name == "gray"
-    single = [axes.images[0].get_array() for axes in figure.subfigs[1].axes if axes.images]
-    assert np.array_equal(np.stack(single), maps)
 
 
 def test_the_layers_of_a_sheet_close_the_blocks() -> None:
@@ -101,9 +84,6 @@ def test_filters_are_the_weights_of_the_first_layer() -> None:
     )
     assert internals.first_filters(trained("mlp", "image_pca")[0]) is None
     assert internals.first_filters(trained("mlp", "table_classes")[0]) is None
-
-
-# Gates.
 
 
 @pytest.mark.parametrize("data", ["image", "series"])
@@ -162,9 +142,6 @@ def test_a_network_without_recurrence_has_no_gates() -> None:
     assert internals.gates(network, network.preprocess(raw)) == {}
 
 
-# The loss surface.
-
-
 def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
     run = zoo.begin(zoo.config("cnn", train={"epochs": 1}))
     zoo.finish(run)
@@ -179,88 +156,3 @@ def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
         loss = run.network.task.loss(run.network(x), y) / 50
     assert losses[2, 2] == pytest.approx(float(loss), rel=1e-5)
     assert (losses[0] > losses[2, 2]).all()
-
-
-# Pictures and the command.
-
-
-@pytest.mark.parametrize("data", zoo.DATA)
-@pytest.mark.parametrize("model", zoo.MODELS)
-def test_every_network_on_every_kind_of_data_has_a_picture(model: str, data: str) -> None:
-    if data in ("table_classes", "table_number", "image_pca") and model != "mlp":
-        pytest.skip("a table, and what PCA makes of an image, go to an mlp alone")
-    network, raw = trained(model, data)
-    stems = [picture.stem for picture in make_figures(network, raw)]
-    if model in ("rnn", "lstm", "lstm_relu", "gru"):
-        assert any(stem.startswith("gates-l") for stem in stems)
-    if data.startswith("image"):
-        assert stems[0] == "sheet"
-    assert stems or (model, data) in (("mlp", "series"), ("mlp", "sequences"))
-
-
-def test_inspect_writes_pictures_and_shows_the_layers(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "cnn", "-s", "train.epochs=2")
-    result = nnzoo("inspect", "checkpoints/cnn")
-    assert result.code == 0, result.err
-    assert "features.0" in result.out and "multiply-adds" in result.out
-    assert "no vanishing or exploding gradient, no layer of dead units" in result.out
-    folder = Path("checkpoints/cnn/inspect")
-    files = {path.name for path in folder.iterdir()}
-    assert {"sheet.png", "filters.png", "layer-features.0.png", "arrays.npz"} <= files
-    for path in folder.glob("*.png"):
-        with Image.open(path) as image:
-            assert min(image.size) > 100
-    with np.load(folder / "arrays.npz") as kept:
-        assert kept["input"].shape == (10, 1, 8, 8)
-    first = (folder / "sheet.png").read_bytes()
-    nnzoo("inspect", "checkpoints/cnn")
-    assert (folder / "sheet.png").read_bytes() == first
-
-
-def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
-          "model.activation=sigmoid", "-s", "train.epochs=1")  # fmt: skip
-    shown = nnzoo(
-        "inspect", "checkpoints/mlp", "--json", "--out", "pictures", "--row", "3", "--row", "5"
-    )
-    assert [each["kind"] for each in shown.json["findings"]] == ["vanishing"]
-    assert shown.json["layers"][1]["multiply_adds"] == 64 * 64
-    assert shown.json["files"][0]["file"] == "pictures/sheet.png"
-    with np.load("pictures/arrays.npz") as kept:
-        assert len(kept["input"]) == 2
-    assert "vanishing gradient: layer 1 of" in nnzoo("inspect", "checkpoints/mlp").out
-
-
-def test_pictures_of_ones_own_can_be_looked_at(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1")
-    Image.new("L", (20, 30), 255).save("white.png")
-    result = nnzoo("inspect", "checkpoints/cnn", "white.png", "--out", "here")
-    assert result.code == 0, result.err
-    with np.load("here/arrays.npz") as kept:
-        assert (kept["input"] == 16).all() and kept["input"].shape == (1, 1, 8, 8)
-
-
-def test_what_cannot_be_looked_at_is_told(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
-    run = "checkpoints/mlp"
-    assert "x.png: this network reads tables: CSV" in nnzoo("inspect", run, "x.png").err
-    result = nnzoo("inspect", run, "--row", "9999")
-    assert result.code == 2 and "--row 9999: the test split has rows 0 to 29" in result.err
-    assert nnzoo("inspect", run, "x.png", "--row", "1").code == 2
-    Path("file").write_text("")
-    result = nnzoo("inspect", run, "--out", "file")
-    assert result.code == 5 and "choose another folder with --out" in result.err
-
-
-def test_without_test_rows_training_rows_are_shown(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1", "-s", "data.split.test=0")
-    result = nnzoo("inspect", "checkpoints/cnn")
-    assert (
-        result.code == 0 and "note: there is no test split; these are training rows" in result.err
-    )
-
-
-def test_the_surface_is_drawn_where_asked(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
-    assert nnzoo("inspect", "checkpoints/mlp", "--surface").code == 0
-    assert Path("checkpoints/mlp/inspect/surface.png").exists()

@@ -1,4 +1,4 @@
-"""The trivial answers, held against hand-made ones and scikit-learn's."""
+"""Baselines: majority class, mean, last value, last season, linear regression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of learning curves."""
+"""Observations on curves: over-fitting, not converged."""
 
 from __future__ import annotations
 

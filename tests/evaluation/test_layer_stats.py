@@ -1,0 +1,145 @@
+"""Statistics of layers: gradients, dead units, multiply-adds, and that collecting them changes nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nnzoo.evaluation import diagnostics
+from nnzoo.evaluation.layer_stats import NetworkStats
+from tests import zoo
+
+
+def looked(config: Any, rows: int = 32) -> tuple[zoo.Run, NetworkStats]:
+    run = zoo.begin(config, write=False)
+    return run, diagnostics.collect_split_stats(run.network, run.trainer.splits["train"], rows)
+
+
+class Odd(nn.Module):
+    """A network whose leaves give tuples, none, and what the loss does not need."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(64, 16)
+        self.head = nn.Linear(16, 10)
+        self.idle = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden, _ = self.cell(x.flatten(1))
+        return self.head(hidden)
+
+
+@pytest.mark.parametrize("data", ["image", "table_classes", "series"])
+@pytest.mark.parametrize("model", zoo.MODELS)
+def test_gradients_and_weights_are_those_of_a_step(model: str, data: str) -> None:
+    if data == "table_classes" and model != "mlp":
+        pytest.skip("a table goes to an mlp alone")
+    run, seen = looked(zoo.config(model, data))
+    network, split = run.network, run.trainer.splits["train"]
+    x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
+    network.eval()
+    (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
+    gradients = torch.cat([p.grad.flatten() for p in network.model.parameters()])
+    assert math.hypot(*seen.gradients().values()) == pytest.approx(
+        gradients.norm().item(), rel=1e-5
+    )
+    weights = torch.cat([p.detach().flatten() for p in network.model.parameters()])
+    norms = [each.weight for each in seen.layers if each.weight is not None]
+    assert math.hypot(*norms) == pytest.approx(weights.norm().item(), rel=1e-5)
+    parameters = sum(p.numel() for p in network.model.parameters())
+    assert sum(each.parameters for each in seen.layers) == parameters
+
+
+def test_a_look_changes_nothing_of_a_run() -> None:
+    run = zoo.begin(zoo.config({"name": "cnn", "channels": [4], "norm": "batch", "dropout": 0.2}))
+    network = run.network
+    network.train()
+    network.precision = "bf16"
+    before = {name: t.clone() for name, t in network.state_dict().items()}
+    torch.manual_seed(3)
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    diagnostics.collect_split_stats(network, run.trainer.splits["train"])
+    assert torch.equal(torch.rand(1), drawn)
+    assert zoo.same(dict(network.state_dict()), before)
+    assert network.training and all(module.training for module in network.model.modules())
+    assert network.precision == "bf16"
+    assert all(p.grad is None for p in network.model.parameters())
+    run.lock.release()
+
+
+def test_a_look_leaves_the_dropout_between_recurrent_layers() -> None:
+    model = {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.3}
+    run, _ = looked(zoo.config(model))
+    assert run.network.model.rnn.dropout == 0.3
+
+
+def test_layers_that_give_several_tensors_are_looked_at_too() -> None:
+    run = zoo.begin(zoo.config(), write=False)
+    run.network.model = Odd()
+    seen = diagnostics.collect_split_stats(run.network, run.trainer.splits["train"])
+    assert [(each.name, each.shape) for each in seen.layers] == [("cell", [16]), ("head", [10])]
+    assert all(norm > 0 for norm in seen.gradients().values())
+
+
+def test_a_network_of_one_layer_is_looked_at() -> None:
+    run = zoo.begin(zoo.config(data="table_classes"), write=False)
+    run.network.model = nn.Linear(4, 3)
+    seen = diagnostics.collect_split_stats(run.network, run.trainer.splits["train"])
+    assert [each.name for each in seen.layers] == ["Linear"] and seen.gradients()["Linear"] > 0
+
+
+def test_each_layer_of_a_stack_is_told_apart() -> None:
+    model = {"name": "lstm", "hidden_size": 8, "num_layers": 3, "bidirectional": True}
+    run, seen = looked(zoo.config(model))
+    assert [each.name for each in seen.layers if each.parameters] == [
+        "rnn.l0",
+        "rnn.l1",
+        "rnn.l2",
+        "head",
+    ]
+    assert [each.shape for each in seen.layers][:3] == [[8, 16]] * 3
+    # 4 gates of 8 units in 2 directions, from 8 inputs (then 16) and 8 states, at 8 time steps.
+    assert [each.multiply_adds for each in seen.layers][:2] == [8 * 2 * 32 * 16, 8 * 2 * 32 * 24]
+    plain = nn.LSTM(8, 8, 3, bidirectional=True, batch_first=True)
+    plain.load_state_dict(run.network.model.rnn.state_dict())
+    first = nn.LSTM(8, 8, 1, bidirectional=True, batch_first=True)
+    state = {k: v for k, v in plain.state_dict().items() if "_l0" in k}
+    first.load_state_dict(state)
+    split = run.trainer.splits["train"]
+    x, _ = split.batch(diagnostics.linspace_rows(len(split), 32, run.network.device))
+    states, _ = first(run.network.preprocess(x).flatten(1, 2))
+    assert seen.layers[0].mean == pytest.approx(states.mean().item(), abs=1e-6)
+    assert seen.layers[0].std == pytest.approx(states.std(correction=0).item(), rel=1e-5)
+
+
+def test_multiply_adds_of_convolutions_and_linear_layers() -> None:
+    model = {"name": "cnn", "channels": [4, 8], "kernel_size": [[3, 5], [2, 2]], "pool": "none"}
+    _, seen = looked(zoo.config(model))
+    counts = {each.name: each.multiply_adds for each in seen.layers if each.multiply_adds}
+    assert list(counts.values()) == [64 * 4 * 15, 64 * 8 * 4 * 4, 8 * 64 * 10]
+
+
+def test_time_is_the_gradient_at_the_input_of_each_step() -> None:
+    run, seen = looked(zoo.config("rnn", "series"))
+    network, split = run.network, run.trainer.splits["train"]
+    x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
+    x.requires_grad_()
+    network.eval()
+    (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
+    assert seen.time_gradients == pytest.approx(x.grad.norm(dim=(0, 2)).tolist(), rel=1e-5)
+    assert looked(zoo.config("cnn", "series"))[1].time_gradients is None
+
+
+def test_dead_units_are_those_that_nothing_goes_back_through() -> None:
+    run = zoo.begin(zoo.config({"name": "mlp", "hidden": [16]}), write=False)
+    linear = run.network.model[1]
+    with torch.no_grad():
+        linear.bias[:5] = -100.0
+    relu = next(each for each in diagnostics.collect_split_stats(run.network, run.trainer.splits["train"]).layers
+                if each.type == "ReLU")  # fmt: skip
+    assert (relu.dead, relu.units) == (5, 16)

@@ -1,0 +1,109 @@
+"""Figures and files of `nnzoo inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nnzoo.inspect.inspection import make_figures
+from nnzoo.models.network import Network
+from tests import zoo
+
+NNZOO = Callable[..., Any]
+
+
+def trained(model: Any, data: Any = "image", rows: int = 3) -> tuple[Network, torch.Tensor]:
+    """A network after an epoch, and a few raw inputs."""
+    run = zoo.begin(zoo.config(model, data, train={"epochs": 1}), fresh=True)
+    zoo.finish(run)
+    x, _ = run.dataset.splits["test"].batch(torch.arange(rows))
+    run.network.eval()
+    return run.network, x
+
+
+@pytest.mark.parametrize("data", zoo.DATA)
+@pytest.mark.parametrize("model", zoo.MODELS)
+def test_every_network_on_every_kind_of_data_has_a_picture(model: str, data: str) -> None:
+    if data in ("table_classes", "table_number", "image_pca") and model != "mlp":
+        pytest.skip("a table, and what PCA makes of an image, go to an mlp alone")
+    network, raw = trained(model, data)
+    stems = [picture.stem for picture in make_figures(network, raw)]
+    if model in ("rnn", "lstm", "lstm_relu", "gru"):
+        assert any(stem.startswith("gates-l") for stem in stems)
+    if data.startswith("image"):
+        assert stems[0] == "sheet"
+    assert stems or (model, data) in (("mlp", "series"), ("mlp", "sequences"))
+
+
+def test_inspect_writes_pictures_and_shows_the_layers(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=2")
+    result = nnzoo("inspect", "checkpoints/cnn")
+    assert result.code == 0, result.err
+    assert "features.0" in result.out and "multiply-adds" in result.out
+    assert "no vanishing or exploding gradient, no layer of dead units" in result.out
+    folder = Path("checkpoints/cnn/inspect")
+    files = {path.name for path in folder.iterdir()}
+    assert {"sheet.png", "filters.png", "layer-features.0.png", "arrays.npz"} <= files
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            assert min(image.size) > 100
+    with np.load(folder / "arrays.npz") as kept:
+        assert kept["input"].shape == (10, 1, 8, 8)
+    first = (folder / "sheet.png").read_bytes()
+    nnzoo("inspect", "checkpoints/cnn")
+    assert (folder / "sheet.png").read_bytes() == first
+
+
+def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
+          "model.activation=sigmoid", "-s", "train.epochs=1")  # fmt: skip
+    shown = nnzoo(
+        "inspect", "checkpoints/mlp", "--json", "--out", "pictures", "--row", "3", "--row", "5"
+    )
+    assert [each["kind"] for each in shown.json["findings"]] == ["vanishing"]
+    assert shown.json["layers"][1]["multiply_adds"] == 64 * 64
+    assert shown.json["files"][0]["file"] == "pictures/sheet.png"
+    with np.load("pictures/arrays.npz") as kept:
+        assert len(kept["input"]) == 2
+    assert "vanishing gradient: layer 1 of" in nnzoo("inspect", "checkpoints/mlp").out
+
+
+def test_pictures_of_ones_own_can_be_looked_at(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1")
+    Image.new("L", (20, 30), 255).save("white.png")
+    result = nnzoo("inspect", "checkpoints/cnn", "white.png", "--out", "here")
+    assert result.code == 0, result.err
+    with np.load("here/arrays.npz") as kept:
+        assert (kept["input"] == 16).all() and kept["input"].shape == (1, 1, 8, 8)
+
+
+def test_what_cannot_be_looked_at_is_told(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
+    run = "checkpoints/mlp"
+    assert "x.png: this network reads tables: CSV" in nnzoo("inspect", run, "x.png").err
+    result = nnzoo("inspect", run, "--row", "9999")
+    assert result.code == 2 and "--row 9999: the test split has rows 0 to 29" in result.err
+    assert nnzoo("inspect", run, "x.png", "--row", "1").code == 2
+    Path("file").write_text("")
+    result = nnzoo("inspect", run, "--out", "file")
+    assert result.code == 5 and "choose another folder with --out" in result.err
+
+
+def test_without_test_rows_training_rows_are_shown(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1", "-s", "data.split.test=0")
+    result = nnzoo("inspect", "checkpoints/cnn")
+    assert (
+        result.code == 0 and "note: there is no test split; these are training rows" in result.err
+    )
+
+
+def test_the_surface_is_drawn_where_asked(nnzoo: NNZOO) -> None:
+    nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
+    assert nnzoo("inspect", "checkpoints/mlp", "--surface").code == 0
+    assert Path("checkpoints/mlp/inspect/surface.png").exists()

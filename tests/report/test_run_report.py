@@ -1,0 +1,45 @@
+"""A run opened for a report: predictions in original units, what is no run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nnzoo.report.run_report import RunReport
+from tests import zoo
+
+NNZOO = Callable[..., Any]
+
+
+CPU = torch.device("cpu")
+
+
+def ready(model: Any, data: Any, name: str = "run", **more: Any) -> Path:
+    """A run folder after a few epochs."""
+    more = {"train": {"epochs": 3}} | more
+    run = zoo.begin(zoo.config(model, data, name=name, **more), "checkpoints")
+    zoo.finish(run)
+    run.folder.rows()
+    return run.folder.path
+
+
+def test_numbers_are_answered_in_their_own_units() -> None:
+    folder = ready("mlp", "table_number")
+    run = RunReport.open(folder, CPU)
+    assert run.predictions.targets is not None
+    error = run.predictions.values - run.predictions.targets
+    assert np.sqrt((error**2).mean()) == pytest.approx(run.result["rmse"])
+    order = run.predictions.largest_errors
+    assert (np.diff(np.abs(error[order, 0])) <= 0).all()
+
+
+def test_what_is_no_run_is_told(nnzoo: NNZOO) -> None:
+    assert "is not a run folder; give one, such as" in nnzoo("report", "nothing").err
+    Path("empty").mkdir()
+    result = nnzoo("report", "empty")
+    assert result.code == 5 and "holds no best.pt; train first" in result.err
