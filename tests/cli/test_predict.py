@@ -1,0 +1,149 @@
+"""`nnzoo predict`: its CSV and JSON lines, and the file that it writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nnzoo.models.network import Network
+from nnzoo.predict.inputs import predict
+from nnzoo.predict.predictions import Predictions
+from nnzoo.runs.loaded_run import load_network
+from tests.zoo import begin, config, finish
+
+Nnzoo = Callable[..., Any]
+
+
+RUN = Path("out/run")
+
+
+def train(model: Any, data: Any, epochs: int = 1, **more: Any) -> Network:
+    """The best weights of a run in RUN, as `predict` loads them."""
+    finish(begin(config(model, data, train={"epochs": epochs}, **more)))
+    return load_network(RUN, torch.device("cpu"))[0]
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def write_table(task: str, rows: int = 200) -> list[list[str]]:
+    """d.csv with gaps, a category and a target; its rows."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 3))
+    cells = [
+        [f"{a:.4f}", "" if i % 9 == 3 else f"{b:.4f}", "uvw"[i % 3],
+         f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"')]
+        for i, (a, b, c) in enumerate(x)
+    ]  # fmt: skip
+    with open("d.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["a", "b", "kind", "y"], *cells])
+    return cells
+
+
+TABLE = {"name": "csv", "path": "d.csv"}
+
+
+def test_labels_with_commas_and_quotes_make_a_valid_csv(nnzoo: Nnzoo) -> None:
+    write_table("classification")
+    train("mlp", TABLE)
+    result = nnzoo("predict", RUN, "d.csv")
+    header, *rows = csv.reader(io.StringIO(result.out))
+    assert header == ["row", "prediction", "probability", 'p_a "no"', "p_yes, indeed"]
+    assert {row[1] for row in rows} <= {'a "no"', "yes, indeed"}
+    assert {len(row) for row in rows} == {5}
+
+
+def test_a_target_of_the_same_name_as_a_column_of_the_answer_hides_nothing(nnzoo: Nnzoo) -> None:
+    write_table("regression")
+    Path("d.csv").write_text(Path("d.csv").read_text().replace("kind,y", "kind,row"))
+    train("mlp", TABLE)
+    assert nnzoo("predict", RUN, "d.csv").out.splitlines()[0] == "row,predicted_row"
+    assert list(nnzoo("predict", RUN, "d.csv", "--json").lines[0]) == ["row", "predicted_row"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(nnzoo: Nnzoo) -> None:
+    write_table("regression")
+    train("mlp", TABLE)
+    shown = nnzoo("predict", RUN, "d.csv")
+    for name in ("x.csv", "x.txt"):
+        assert nnzoo("predict", RUN, "d.csv", "--out", name).out == ""
+        assert Path(name).read_text() == shown.out
+    lines = nnzoo("predict", RUN, "d.csv", "--json")
+    for name in ("x.json", "x.JSONL"):
+        nnzoo("predict", RUN, "d.csv", "--out", name)
+        assert Path(name).read_text() == lines.out
+    Path("x.txt").write_text("older")
+    nnzoo("predict", RUN, "d.csv", "--out", "x.txt")
+    assert Path("x.txt").read_text() == shown.out
+    Path("bad.csv").write_text(Path("d.csv").read_text() + "1,2\n")
+    before = sorted(os.listdir())
+    assert nnzoo("predict", RUN, "bad.csv", "--out", "x.csv").code == 3
+    assert Path("x.csv").read_text() == shown.out
+    assert sorted(os.listdir()) == before
+    for name, reason in (("none/x.csv", "No such file or directory"), ("out", "it is a folder")):
+        result = nnzoo("predict", RUN, "d.csv", "--out", name)
+        assert (result.code, result.err) == (2, f"--out: cannot write {name}: {reason}\n")
+
+
+def test_numbers_have_six_and_seven_digits(nnzoo: Nnzoo) -> None:
+    write_table("regression")
+    network = train("mlp", TABLE)
+    answers = Predictions.concat(predict(network, "d.csv"))
+    assert answers.values.dtype == np.float64
+    (first, *_) = rows_of(nnzoo("predict", RUN, "d.csv").out)
+    assert first["y"] == f"{answers.values[0, 0]:.7g}"
+    assert f"{float(first['y']):.6g}" != first["y"]
+    finish(begin(config("mlp", "table_classes", name="other")))
+    header = ",".join(
+        f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")
+    )
+    Path("new.csv").write_text(f"{header}\n5,3,1,0.2\n")
+    (row,) = rows_of(nnzoo("predict", "out/other", "new.csv").out)
+    shares = nnzoo("predict", "out/other", "new.csv", "--json").json["probabilities"]
+    network = load_network(Path("out/other"), torch.device("cpu"))[0]
+    exact = Predictions.concat(predict(network, "new.csv")).values[0].tolist()
+    assert list(shares.values()) == [float(f"{share:.6g}") for share in exact]
+    assert [row[f"p_{label}"] for label in shares] == [f"{share:.6g}" for share in exact]
+
+
+@pytest.mark.parametrize("files", [1, 40])
+def test_a_reader_that_goes_away_ends_it_quietly(files: int) -> None:
+    """Whether the output would have fitted into the pipe or not."""
+    write_table("regression", 3000 if files > 1 else 20)
+    train("mlp", TABLE)
+    script = "from nnzoo.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "predict", str(RUN), *["d.csv"] * files],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    if files > 1:
+        assert process.stdout.readline() == b"file,row,y\n"
+    process.stdout.close()
+    said = process.communicate()[1]
+    assert (process.returncode, said) == (141, b"")
+
+
+def test_a_file_whose_name_is_no_text_is_answered(nnzoo: Nnzoo) -> None:
+    train("mlp", "image")
+    Path("d").mkdir()
+    Image.new("L", (8, 8)).save("d/a.png")
+    try:
+        os.rename("d/a.png", b"d/caf\xe9.png")
+    except OSError:
+        pytest.skip("this file system has names of text alone")
+    assert nnzoo("predict", RUN, "d").out.splitlines()[1].startswith("d/caf\\udce9.png,")
+    nnzoo("predict", RUN, "d", "--out", "x.csv")
+    assert Path("x.csv").read_text().splitlines()[1].startswith("d/caf\\udce9.png,")
