@@ -16,7 +16,6 @@ from nnzoo.errors import DivergedError, shell_word
 from nnzoo.evaluation.observations import baseline_observations, curve_observations
 from nnzoo.runs.run_group import Group, MemberOpened
 from nnzoo.status import status
-from nnzoo.tensorboard import epoch_writer
 from nnzoo.training.ensemble_trainer import dry_run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
@@ -81,6 +80,8 @@ class TrainDisplay:
         for note in notes:
             self.output.say(f"{self._prefix(i, ': ')}{note}")
         if run.trainer.config.train.tensorboard and run.trainer.processes.is_main_process:
+            from nnzoo.tensorboard import epoch_writer
+
             self._curves[i] = self._contexts.enter_context(epoch_writer(run))
         if self.output.verbose == 1 and (self.group or not run.trainer.finished):
             self._open_bar(run)

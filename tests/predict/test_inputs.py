@@ -104,7 +104,6 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
          "give one of the two: --json writes to stdout, --out to a file\n"),
         (["new.csv", "--out", "new.csv"], 2,
          "--out new.csv would replace an INPUT; name another file\n"),
-        (["new.csv", "--weights", "worst"], 2, "--weights: expected one of best, last, got worst\n"),
     ):  # fmt: skip
         result = nnzoo("predict", RUN, *words)
         assert (result.code, result.out, result.err) == (code, "", message)
