@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from nnzoo.data.augment import RowGenerators, augment
+from nnzoo.data.augment import Draws, augment
 from nnzoo.data.dataset import chunks
-from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_seed, seed_all
+from nnzoo.data.sampling import Share, batch_sizes, derive, seed_all, sharing
 from nnzoo.distributed import ProcessGroup
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
@@ -49,7 +49,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
 class _Batch(NamedTuple):
     x: Tensor
     y: Tensor
-    shard: BatchShard | None
+    shard: Share | None
     """The rows of the whole batch that this process has; None for all."""
 
 
@@ -104,15 +104,12 @@ class EnsembleTrainer:
         buffers = self._copy_buffers()
         results = []
         for i, (x, y, shard) in enumerate(batches):
-            with nullcontext() if shard is None else batch_shard(shard):
+            with nullcontext() if shard is None else sharing(shard):
                 output = self.network(self._augmented(x, i, shard))
             result = self.task.compute_loss(output, y, denominators)
             result.backward()
             results.append(result)
-        lists = [result.to_lists() for result in results]
-        loss_lists, correct_lists = zip(*lists, strict=True)
-        losses = [float(sum(values)) for values in zip(*loss_lists, strict=True)]
-        num_correct = [float(sum(values)) for values in zip(*correct_lists, strict=True)]
+        losses, num_correct = _add_lists([result.to_lists() for result in results])
         if isinstance(self.processes, ProcessGroup):
             losses[0], num_correct[0] = self.processes.add_gradients(
                 self.optimizer.parameters, losses[0], num_correct[0]
@@ -122,14 +119,17 @@ class EnsembleTrainer:
         finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, losses, strict=True)]
         self._update_weights(lrs, norms, finite)
         now = time.perf_counter()
+        # The members' fractions of the time add up to what has passed.
+        seconds = (now - self.last_time) / len(self.trainers)
+        self.last_time = now
         events: dict[int, Event] = {}
         for i, trainer in enumerate(self.trainers):
             state = trainer.state
-            # The members' shares of the time add up to what has passed.
-            state.elapsed += (now - self.last_time) / len(self.trainers)
+            state.elapsed += seconds
             if finite[i]:
-                counts = float(denominators[i]), num_correct[i], rows.shape[1]
-                trainer.record_step(norms[i], losses[i], *counts)
+                trainer.record_step(
+                    norms[i], losses[i], float(denominators[i]), num_correct[i], rows.shape[1]
+                )
             else:
                 self._scatter_gradients(i)
                 try:
@@ -137,10 +137,10 @@ class EnsembleTrainer:
                 except DivergedError as error:
                     events[i] = error
                     continue
-            state.advance()
+            state.step += 1
+            state.step_in_epoch += 1
             steps = len(trainer.step_sizes)
             events[i] = StepEnd(state.epoch + 1, state.step_in_epoch, steps, state.step)
-        self.last_time = now
         return events
 
     def finish_epoch(self) -> dict[int, Event]:
@@ -183,7 +183,7 @@ class EnsembleTrainer:
     def _seed_dropout(self) -> None:
         if not self.uses_randomness:
             return
-        seeds = [derive_seed(t.config.seed, "step", t.state.step) for t in self.trainers]
+        seeds = [derive(t.config.seed, "step", t.state.step) for t in self.trainers]
         if self.stacked is None:
             seed_all(seeds[0], self.network.device)
             return
@@ -197,17 +197,17 @@ class EnsembleTrainer:
             shard = None
             if self.processes.is_distributed:
                 total = part.shape[1]
-                shard = BatchShard(*self.processes.shard_range(total), total)
+                shard = Share(*self.processes.shard_range(total), total)
                 part = shard.of(part, 1)
             batches.append(_Batch(*self.split.batch(part.flatten()), shard))
         return batches
 
-    def _augmented(self, x: Tensor, batch: int, shard: BatchShard | None) -> Tensor:
+    def _augmented(self, x: Tensor, batch: int, shard: Share | None) -> Tensor:
         if self.augment is None:
             return x
-        seeds = [derive_seed(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
+        seeds = [derive(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return augment(x, self.augment, RowGenerators(*generators, share=shard))
+        return augment(x, self.augment, Draws(*generators, share=shard))
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
@@ -215,6 +215,8 @@ class EnsembleTrainer:
             return [self.task.denominator(self.split.targets().index_select(0, rows[0]))]
         if self.processes.is_distributed:
             return [float(rows.shape[1])]
+        if self.stacked is None:
+            return [sum(self.task.denominator(batch.y) for batch in batches)]
         members = len(self.trainers)
         sums = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
         return [sum(member) for member in zip(*sums, strict=True)]
@@ -227,6 +229,8 @@ class EnsembleTrainer:
 
     def _learning_rates(self) -> list[float]:
         """Return each member's learning rate of this step."""
+        if self.stacked is None:
+            return [self.trainers[0].lr_at(self.trainers[0].state.step)]
         lrs: dict[tuple[int, float], float] = {}
         for trainer in self.trainers:  # of one config: only a plateau or a skipped step differs
             key = trainer.state.step, trainer.state.lr_scale
@@ -252,6 +256,17 @@ class EnsembleTrainer:
         stacks = self.optimizer.parameters
         for parameter, stack in zip(self.trainers[i].parameters, stacks, strict=True):
             parameter.grad = cast(Tensor, stack.grad)[i]
+
+
+def _add_lists(
+    results: Sequence[tuple[list[float], list[int]]],
+) -> tuple[list[float], list[float]]:
+    """Add up each member's losses and correct predictions over the batches of a step."""
+    losses, num_correct = results[0]
+    for more_losses, more_correct in results[1:]:
+        losses = [a + b for a, b in zip(losses, more_losses, strict=True)]
+        num_correct = [a + b for a, b in zip(num_correct, more_correct, strict=True)]
+    return losses, [float(count) for count in num_correct]
 
 
 def train_step(trainer: Trainer, rows: Tensor) -> None:

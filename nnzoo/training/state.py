@@ -67,11 +67,6 @@ class TrainState:
     norm_max: float = 0.0
     first_loss: float | None = None
 
-    def advance(self) -> None:
-        """Count a step."""
-        self.step += 1
-        self.step_in_epoch += 1
-
     def start_next_epoch(self) -> None:
         """Move to the first step of the next epoch and reset what is counted per epoch."""
         self.epoch += 1
