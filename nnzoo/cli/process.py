@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shlex
 import signal
@@ -139,6 +140,17 @@ def close_streams(code: int) -> int:
                 except (OSError, ValueError):
                     return code
     return code
+
+
+@contextmanager
+def gc_frozen() -> Iterator[None]:
+    """Exclude the objects that exist from garbage collections: with torch loaded each takes 50 ms, together 1 %
+    of an LSTM's steps."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def tune_process_memory() -> None:

@@ -23,7 +23,7 @@ from nnzoo.cli.common import (
     load_config_option,
     load_torch,
 )
-from nnzoo.cli.process import graceful_shutdown, interrupted, tune_process_memory
+from nnzoo.cli.process import gc_frozen, graceful_shutdown, interrupted, tune_process_memory
 from nnzoo.errors import DivergedError, NnzooError, UsageError, require, shell_word
 from nnzoo.text import format_metric
 
@@ -108,7 +108,7 @@ def _search(study: Study, device: Any, output: Output) -> tuple[int, TrialRecord
 
     last = None
     live = TrialTable(output.stderr, study) if output.verbose == 1 else contextlib.nullcontext()
-    with graceful_shutdown() as stopped, live as table:
+    with graceful_shutdown() as stopped, gc_frozen(), live as table:
         for event in search(study, device, lambda: stopped[0] != 0):
             last = event.record
             if table is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,7 +25,7 @@ from nnzoo.cli.common import (
     load_torch,
     run_parent,
 )
-from nnzoo.cli.process import graceful_shutdown, interrupted, tune_process_memory
+from nnzoo.cli.process import gc_frozen, graceful_shutdown, interrupted, tune_process_memory
 from nnzoo.distributed import init_process_group
 from nnzoo.errors import DivergedError, UsageError, require
 
@@ -84,6 +84,8 @@ def train(
         from nnzoo.console import Output
         from nnzoo.device import choose_device
         from nnzoo.runs import run
+        from nnzoo.runs.run_group import MemberOpened
+        from nnzoo.runs.train import train_runs
 
         out = run_parent(source or config, out)
         where = choose_device(device, processes)
@@ -98,10 +100,24 @@ def train(
     if dry_run:
         train_display.announce(output, current)
         train_display.show_dry_run(output, current)
-    elif group is None:
-        _train_run(current, display)
+        return
+    with graceful_shutdown() as stopped, gc_frozen(), display:
+
+        def stop() -> bool:
+            return stopped[0] != 0
+
+        if group is None:
+            display.show({0: MemberOpened(current)})
+            events: Generator[dict[int, Any], None, None] = train_runs([current], stop)
+        else:
+            events = group.events(where, resume, fresh, stop)
+        with closing(events):  # which saves, if events cannot be shown any more
+            for event in events:
+                display.show(event)
+    if group is None:
+        _finish_run(current, display, stopped[0])
     else:
-        _train_group(group, display, lambda stop: group.events(where, resume, fresh, stop))
+        _finish_group(group, display, stopped[0])
 
 
 def _check_group_options(seeds: int | None, folds: int | None, alone: bool) -> None:
@@ -126,13 +142,8 @@ def _open_group(config: RunConfig, seeds: int | None, folds: int | None, out: Pa
     return run_group.folds(config, folds, out) if folds is not None else None
 
 
-Events = Callable[[Callable[[], bool]], Generator[dict[int, Any], None, None]]
-"""Trains until a function answers True, and yields what happened by the member's index."""
-
-
-def _train_group(group: Group, display: TrainDisplay, events: Events) -> None:
-    """Train the members of a group and print their summary."""
-    code = _run_events(display, events)
+def _finish_group(group: Group, display: TrainDisplay, code: int) -> None:
+    """Print the summary of a group, or how to resume it after a signal; code: the signal's exit code."""
     if not group.ended:
         raise interrupted(code, "saved")
     group.write_summary()
@@ -141,33 +152,11 @@ def _train_group(group: Group, display: TrainDisplay, events: Events) -> None:
         raise typer.Exit(DivergedError.exit_code)
 
 
-def _train_run(current: Run, display: TrainDisplay) -> None:
-    """Train a run and print its results."""
-    from nnzoo.runs import train
-    from nnzoo.runs.run_group import MemberOpened
-
-    def events(stop: Callable[[], bool]) -> Generator[dict[int, Any], None, None]:
-        yield {0: MemberOpened(current)}
-        with closing(train.train(current, stop)) as source:
-            for event in source:
-                yield {0: event}
-
-    code = _run_events(display, events)
-    trainer = current.trainer
+def _finish_run(run: Run, display: TrainDisplay, code: int) -> None:
+    """Print the results of a run, or how to resume it after a signal; code: the signal's exit code."""
+    trainer = run.trainer
     if not trainer.finished:
         code = trainer.processes.all_reduce_max(code)  # perhaps another process was sent the signal
         saved = f"saved at step {trainer.state.step} (epoch {trainer.state.epoch + 1})"
         raise interrupted(code, saved, trainer.processes)
-    display.report_run(current)
-
-
-def _run_events(display: TrainDisplay, events: Events) -> int:
-    """Show events until they end or a signal stops them; returns the signal's exit code, else 0."""
-    with (
-        graceful_shutdown() as stopped,
-        display,
-        closing(events(lambda: stopped[0] != 0)) as source,
-    ):
-        for event in source:
-            display.show(event)
-    return stopped[0]
+    display.report_run(run)

@@ -55,6 +55,8 @@ class TrainDisplay:
             if isinstance(event, EpochEnd):
                 self._show_epoch(i, event)
             elif isinstance(event, DivergedError):
+                if self.group is None:
+                    raise event
                 self.output.say(f"{self._prefix(i, ': ')}{event}", "red")
                 self.output.event("diverged", **self._label(i), error=str(event))
             else:
