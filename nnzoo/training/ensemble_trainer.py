@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from nnzoo.data.augment import Draws, augment
+from nnzoo.data.augment import RowGenerators, augment
 from nnzoo.data.dataset import chunks
-from nnzoo.data.sampling import Share, batch_sizes, derive, seed_all, sharing
+from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_seed, seed_all
 from nnzoo.distributed import ProcessGroup
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
@@ -49,7 +49,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
 class _Batch(NamedTuple):
     x: Tensor
     y: Tensor
-    shard: Share | None
+    shard: BatchShard | None
     """The rows of the whole batch that this process has; None for all."""
 
 
@@ -104,7 +104,7 @@ class EnsembleTrainer:
         buffers = self._copy_buffers()
         results = []
         for i, (x, y, shard) in enumerate(batches):
-            with nullcontext() if shard is None else sharing(shard):
+            with nullcontext() if shard is None else batch_shard(shard):
                 output = self.network(self._augmented(x, i, shard))
             result = self.task.compute_loss(output, y, denominators)
             result.backward()
@@ -183,7 +183,7 @@ class EnsembleTrainer:
     def _seed_dropout(self) -> None:
         if not self.uses_randomness:
             return
-        seeds = [derive(t.config.seed, "step", t.state.step) for t in self.trainers]
+        seeds = [derive_seed(t.config.seed, "step", t.state.step) for t in self.trainers]
         if self.stacked is None:
             seed_all(seeds[0], self.network.device)
             return
@@ -197,17 +197,17 @@ class EnsembleTrainer:
             shard = None
             if self.processes.is_distributed:
                 total = part.shape[1]
-                shard = Share(*self.processes.shard_range(total), total)
+                shard = BatchShard(*self.processes.shard_range(total), total)
                 part = shard.of(part, 1)
             batches.append(_Batch(*self.split.batch(part.flatten()), shard))
         return batches
 
-    def _augmented(self, x: Tensor, batch: int, shard: Share | None) -> Tensor:
+    def _augmented(self, x: Tensor, batch: int, shard: BatchShard | None) -> Tensor:
         if self.augment is None:
             return x
-        seeds = [derive(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
+        seeds = [derive_seed(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return augment(x, self.augment, Draws(*generators, share=shard))
+        return augment(x, self.augment, RowGenerators(*generators, share=shard))
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
@@ -215,8 +215,6 @@ class EnsembleTrainer:
             return [self.task.denominator(self.split.targets().index_select(0, rows[0]))]
         if self.processes.is_distributed:
             return [float(rows.shape[1])]
-        if self.stacked is None:
-            return [sum(self.task.denominator(batch.y) for batch in batches)]
         members = len(self.trainers)
         sums = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
         return [sum(member) for member in zip(*sums, strict=True)]
