@@ -245,7 +245,7 @@ def random_inputs(network: Network, count: int) -> Tensor:
     generator = torch.Generator().manual_seed(count)
     shape = (count, *input_spec.shape)
     scale = cast(Scale, network.preprocess.get_submodule("scale"))
-    if input_spec.kind == "image" and scale.how == "none":
+    if input_spec.kind == "image" and scale.method == "none":
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     x = torch.randn(shape, generator=generator, dtype=torch.float64)
     if input_spec.kind == "image":

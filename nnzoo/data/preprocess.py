@@ -27,7 +27,7 @@ from nnzoo.data.dataset import (
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.kernels.step import normalize_uint8, supports_normalize
 
-# Statistics are gathered in pieces of this many rows, so that uint8 images never become one
+# Statistics are gathered in chunks of this many rows, so that uint8 images never become one
 # float64 copy of themselves.
 CHUNK = 8192
 MAX_PCA_INPUTS = 20_000
@@ -38,16 +38,16 @@ class Impute(nn.Module):
 
     fill: Tensor
 
-    def __init__(self, numbers: int, how: str) -> None:
+    def __init__(self, numbers: int, method: str) -> None:
         super().__init__()
-        self.how = how
+        self.method = method
         self.register_buffer("fill", torch.zeros(numbers, dtype=torch.float64))
 
     def fit(self, x: Tensor) -> None:
         numbers = x[:, : len(self.fill)]
-        if self.how == "mean":
+        if self.method == "mean":
             self.fill = numbers.nanmean(0).nan_to_num(0)
-        elif self.how == "median" and numbers.numel():
+        elif self.method == "median" and numbers.numel():
             # torch's median of an even number of values is the lower one.
             values = numbers.numpy()
             values = np.where(np.isnan(values).all(0), 0.0, values)
@@ -77,9 +77,10 @@ class OneHot(nn.Module):
 
 
 class Scale(nn.Module):
-    """(x - shift) / spread along one dimension; a feature that never changes only loses its mean.
+    """(x - shift) / spread along one dimension; a constant feature is only shifted.
 
-    axis: 1 for a channel of an image, -1 for a feature; only the first `features` are scaled.
+    shift and spread, named so in checkpoints, are the mean and std, or the minimum and range. axis: 1
+    for channels of an image, -1 for features; only the first `features` are scaled.
     """
 
     shift: Tensor
@@ -87,27 +88,27 @@ class Scale(nn.Module):
     use_native = False
     """Whether bytes may be scaled natively in training; the network sets it."""
 
-    def __init__(self, features: int, how: str, axis: int = -1) -> None:
+    def __init__(self, features: int, method: str, axis: int = -1) -> None:
         super().__init__()
-        self.how = how
+        self.method = method
         self.axis = axis
-        self._ready: tuple[Any, tuple[Tensor, ...], tuple[Tensor, Tensor]] | None = None
+        self._cached_terms: tuple[Any, tuple[Tensor, ...], tuple[Tensor, Tensor]] | None = None
         self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
 
     def fit(self, x: Tensor) -> None:
         """x: (rows, ..., features) or, for images, (rows, features, ...)."""
-        if self.how == "none" or not len(self.shift):
+        if self.method == "none" or not len(self.shift):
             return
         if x.dtype == torch.uint8:
             self.set(*self._of_bytes([x]))
         else:
             self.set(*self._of_rows(x.movedim(self.axis, -1)[..., : len(self.shift)]))
 
-    def fit_images(self, pieces: Iterable[Tensor]) -> None:
-        """As `fit`, of uint8 images (rows, features, height, width) piece by piece."""
-        if self.how != "none":
-            self.set(*self._of_bytes(pieces))
+    def fit_images(self, images: Iterable[Tensor]) -> None:
+        """As `fit`, for uint8 images (rows, features, height, width) in chunks."""
+        if self.method != "none":
+            self.set(*self._of_bytes(images))
 
     def set(self, shift: Tensor, spread: Tensor) -> None:
         self.shift = shift
@@ -115,30 +116,30 @@ class Scale(nn.Module):
         self.spread = torch.where(spread > tiny, spread, torch.ones_like(spread))
 
     def _of_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Shift and spread of x (..., features)."""
+        """Shift and scale of x (..., features)."""
         x = x.flatten(0, -2)
-        if self.how == "minmax":
+        if self.method == "minmax":
             low = x.amin(0).double()
             return low, x.amax(0).double() - low
-        # Two passes over pieces in float64: one pass of sums of squares loses digits.
+        # Two passes over chunks in float64: one pass of sums of squares loses digits.
         mean = torch.zeros(x.shape[1], dtype=torch.float64)
-        for piece in chunks(len(x), CHUNK):
-            mean += x[piece].double().sum(0) / len(x)
+        for rows in chunks(len(x), CHUNK):
+            mean += x[rows].double().sum(0) / len(x)
         squares = torch.zeros_like(mean)
-        for piece in chunks(len(x), CHUNK):
-            squares += ((x[piece].double() - mean) ** 2).sum(0)
+        for rows in chunks(len(x), CHUNK):
+            squares += ((x[rows].double() - mean) ** 2).sum(0)
         return mean, (squares / len(x)).sqrt()
 
-    def _of_bytes(self, pieces: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-        """Shift and spread of uint8 (rows, features, ...): how often each of 256 values occurs is
-        all there is to know, so that 60,000 images are never one large copy of themselves."""
+    def _of_bytes(self, images: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Shift and scale of uint8 (rows, features, ...), from counts of the 256 values, so that 60,000
+        images are never copied as floats."""
         counts = torch.zeros(len(self.shift), 256, dtype=torch.float64)
-        for x in pieces:
+        for x in images:
             for row, feature in zip(counts, x.movedim(self.axis, 0), strict=True):
-                for piece in feature.split(max(1, PIECE // feature[0].nbytes)):
-                    row += torch.bincount(piece.flatten(), minlength=256)
+                for part in feature.split(max(1, PIECE // feature[0].nbytes)):
+                    row += torch.bincount(part.flatten(), minlength=256)
         values = torch.arange(256, dtype=torch.float64)
-        if self.how == "minmax":
+        if self.method == "minmax":
             low = torch.stack([values[row > 0].amin() for row in counts])
             return low, torch.stack([values[row > 0].amax() for row in counts]) - low
         total = counts.sum(1)
@@ -157,15 +158,15 @@ class Scale(nn.Module):
         return torch.cat([(x[..., :count] - shift) * factor, x[..., count:]], -1)
 
     def _terms(self, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
-        """Shift and factor in the type and shape of the input, made anew only where the buffers have
-        changed: they are six operations of a step."""
-        held = shift, spread = self.shift, self.spread
+        """Shift and factor in the type and shape of the input, cached until the buffers change: they take
+        six operations per step."""
+        buffers = shift, spread = self.shift, self.spread
         key = (dtype, dims, id(shift), shift._version, id(spread), spread._version)
-        if self._ready is None or self._ready[0] != key:
+        if self._cached_terms is None or self._cached_terms[0] != key:
             view = (-1,) + (1,) * (dims - 2) if self.axis == 1 else (-1,)
             terms = self.shift.to(dtype).view(view), (1 / self.spread).to(dtype).view(view)
-            self._ready = (key, held, terms)  # what is held keeps its id
-        return self._ready[2]
+            self._cached_terms = (key, buffers, terms)  # a reference, so that the ids stay taken
+        return self._cached_terms[2]
 
     def inverse(self, x: Tensor) -> Tensor:
         """Back to the original units, in float64; x: (..., features)."""
@@ -193,15 +194,15 @@ class PCA(nn.Module):
     def fit(self, x: Tensor) -> None:
         rows = x.flatten(0, -2)
         count = self.components.shape[1]
-        pieces = list(chunks(len(rows), CHUNK))
+        slices = list(chunks(len(rows), CHUNK))
         total = torch.zeros_like(self.mean)
-        for piece in pieces:
-            total += rows[piece].double().sum(0)
+        for chunk in slices:
+            total += rows[chunk].double().sum(0)
         self.mean = total / len(rows)
         covariance = torch.zeros(len(total), len(total), dtype=torch.float64)
-        for piece in pieces:
-            centred = rows[piece].double() - self.mean
-            covariance.addmm_(centred.T, centred, alpha=1 / max(len(rows) - 1, 1))
+        for chunk in slices:
+            centered = rows[chunk].double() - self.mean
+            covariance.addmm_(centered.T, centered, alpha=1 / max(len(rows) - 1, 1))
         variances, vectors = torch.linalg.eigh(covariance)
         total_variance = float(variances.sum())
         if total_variance > 0:
@@ -294,8 +295,8 @@ def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     """The scale of a number target, fitted on training rows; None for classes."""
     if dataset.spec.is_classification:
         return None
-    how = getattr(options, "target", "none")
-    scale = Scale(len(dataset.spec.targets), how)
+    method = getattr(options, "target", "none")
+    scale = Scale(len(dataset.spec.targets), method)
     train = dataset.splits["train"]
     if isinstance(train, WindowSplit):
         scale.fit(fit_rows(train.map(lambda _: train.wanted, lambda wanted: wanted)))

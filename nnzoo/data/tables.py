@@ -1,8 +1,8 @@
-"""Your tables: rows as numbers, read as the training rows say."""
+"""Tables from files: rows as tensors, encoded by what the training rows hold."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,97 +29,130 @@ from nnzoo.data.columns.values import (
 )
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, split_rows
-from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table, without_stray_rows
+from nnzoo.data.table_files.table_io import (
+    ReadOptions,
+    Table,
+    numbered,
+    read_table,
+    without_stray_rows,
+)
 from nnzoo.data.timestamps.axis import time_note
 from nnzoo.errors import DataError
-from nnzoo.text import shorten
+from nnzoo.text import list_some, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
 
 
-def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
-    """A table as float64 rows: number columns first (NaN for missing), then category codes.
+@dataclass
+class _TableFiles:
+    """The files of a table, read. frames: "train", whose rows are split, and "test" if it has a file
+    of its own; paths: of each split; table: the first file."""
 
-    spec: what an earlier reading found; columns and labels are then taken from there.
-    Raises DataError for whatever is wrong with the file.
+    table: Table
+    target: str
+    frames: dict[str, pandas.DataFrame]
+    paths: dict[str, str]
+    notes: list[str]
+
+
+def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
+    """Load a table as float64 rows: number columns first (NaN for missing), then category codes.
+
+    spec: of a checkpoint, whose columns and labels are used; None to infer them from the training
+    rows. Raises DataError for anything wrong with the file.
     """
     reading = ReadOptions.of(options, keep_words=True)
-    table = read_table(options.path, reading)
-    frame, notes = table.frame, list(table.notes)
-    target = column_name(frame, options.target, "data.target")
-    verbatim = [column_name(frame, column, "data.categories") for column in options.categories]
+    files = _read_files(options, reading)
+    verbatim = [
+        column_name(files.table.frame, column, "data.categories") for column in options.categories
+    ]
     options = options.model_copy(update={"categories": verbatim})
-    frames, files = {"train": frame}, {"train": options.path, "val": options.path}
-    if options.test_path is None:
-        files["test"] = options.path
-    else:
-        # Both files have a header or none has: a few test rows alone would not tell.
-        alike = replace(reading, header=table.named)
-        test = read_table(options.test_path, alike, "data.test_path")
-        if target not in test.frame.columns:
-            raise DataError.at(
-                "data.test_path", f"{options.test_path}: no column '{target}', which is the target"
-            )
-        frames["test"], files["test"] = test.frame, options.test_path
-        notes += [
-            *(f"{options.test_path}: {note}" for note in test.notes),
-            *_other_columns(frame, test.frame, options),
-        ]
-    task = spec.task if spec else options.task
-    for part, each in list(frames.items()):
-        each, strays = without_stray_rows(each, table.named)
-        frames[part], gaps = without_target_gaps(each, target, task, options, files[part])
-        notes += strays if part == "train" else [f"{files[part]}: {stray}" for stray in strays]
-        notes += gaps
-    frame = frames["train"]
-    # Only for keeping the shares of classes in the split, which needs a look at all rows.
-    stratify = (
-        looks_like_classes(frame[target], options) if task == "auto" else task == "classification"
-    )
-    rows = split_rows(
-        len(frame), options.split, _class_codes(frame[target], options) if stratify else None,
-        test="test" not in frames,
-    )  # fmt: skip
-    parts = {part: frame.iloc[chosen] for part, chosen in rows.items() if len(chosen)}
-    if "test" in frames:
-        parts["test"] = frames["test"]
+    _drop_rows(files, options, spec.task if spec else options.task)
+    parts = _split(files, options, spec.task if spec else options.task)
+    is_new = spec is None
     column_notes: list[str] = []
-    first = spec is None
     if spec is None:
-        spec, column_notes = infer_spec(parts["train"], target, options)
-        header = table.keeps_header(reading, [target, *spec.column_names])
-        spec = replace(spec, header=header)
-    width = sum(1 if each.categories is None else len(each.categories) for each in spec.columns)
-    count = sum(map(len, parts.values()))
-    check_memory(
-        16 * count * width, f"{options.path}: {count:,} rows of {width:,} inputs, a category each",
-        "data.drop", "leave out what has many values (data.drop)",
-    )  # fmt: skip
-    x = {part: encode_columns(each, spec.columns, files[part]) for part, each in parts.items()}
-    y = {part: encode_target(each[target], spec, files[part]) for part, each in parts.items()}
-    splits: dict[str, Any] = {part: TensorSplit(x[part], y[part]) for part in parts}
-    if first:
-        of_time = time_note(mark_missing(frame), [target])
-        column_notes += [of_time] if of_time else []
-        inputs = {part: each.numpy() for part, each in x.items()}
-        train, classes = inputs.pop("train"), spec.is_classification
-        column_notes += target_copies(spec.columns, train, y["train"].flatten().numpy(), classes)
-        column_notes += repeated_rows(train, inputs)
-        column_notes += imputation_notes(
-            spec.columns, [train, *inputs.values()], options.preprocess.impute
+        spec, column_notes = infer_spec(parts["train"], files.target, options)
+        names = [files.target, *spec.column_names]
+        spec = replace(spec, header=files.table.keeps_header(reading, names))
+    _check_memory(parts, spec, options)
+    splits: dict[str, Any] = {}
+    for part, frame in parts.items():
+        path = files.paths[part]
+        splits[part] = TensorSplit(
+            encode_columns(frame, spec.columns, path),
+            encode_target(frame[files.target], spec, path),
         )
-    return Dataset(spec, splits, column_notes[:1] + notes + column_notes[1:])
+    if is_new:
+        order_note = time_note(mark_missing(files.frames["train"]), [files.target])
+        column_notes += [order_note] if order_note else []
+        column_notes += _value_notes(splits, spec, options)
+    return Dataset(spec, splits, column_notes[:1] + files.notes + column_notes[1:])
 
 
-def _other_columns(
-    frame: pandas.DataFrame, test: pandas.DataFrame, options: CsvOptions
-) -> list[str]:
-    """A line on columns of the test file that the training file lacks."""
-    extra = [f"'{shorten(str(name))}'" for name in test.columns if name not in frame.columns]
+def _read_files(options: CsvOptions, reading: ReadOptions) -> _TableFiles:
+    table = read_table(options.path, reading)
+    target = column_name(table.frame, options.target, "data.target")
+    paths = dict.fromkeys(("train", "val", "test"), options.path)
+    files = _TableFiles(table, target, {"train": table.frame}, paths, list(table.notes))
+    path = options.test_path
+    if path is None:
+        return files
+    # A few test rows alone may not show whether there is a header: it is as in the training file.
+    test = read_table(path, replace(reading, header=table.named), "data.test_path")
+    if target not in test.frame.columns:
+        raise DataError.at("data.test_path", f"{path}: no column '{target}', which is the target")
+    files.frames["test"], paths["test"] = test.frame, path
+    files.notes += [f"{path}: {note}" for note in test.notes]
+    extra = [quoted_name(name) for name in test.frame.columns if name not in table.frame.columns]
+    if extra:
+        listed = list_some(extra, 6, counted=True)
+        files.notes.append(f"{path}: not used, the training file lacks them: {listed}")
+    return files
+
+
+def _drop_rows(files: _TableFiles, options: CsvOptions, task: str) -> None:
+    """Leave out rows that are no data, and those without a target."""
+    for part, frame in list(files.frames.items()):
+        path = files.paths[part]
+        frame, strays = without_stray_rows(frame, files.table.named)
+        frame, gaps = without_target_gaps(frame, files.target, task, options, path)
+        files.frames[part] = frame
+        files.notes += strays if part == "train" else [f"{path}: {stray}" for stray in strays]
+        files.notes += gaps
+
+
+def _split(files: _TableFiles, options: CsvOptions, task: str) -> dict[str, pandas.DataFrame]:
+    """The rows of each split; those of classes keep the fractions of the classes."""
+    frame = files.frames["train"]
+    target = frame[files.target]
+    stratify = task == "classification" or (task == "auto" and looks_like_classes(target, options))
+    codes = _class_codes(target, options) if stratify else None
+    rows = split_rows(len(frame), options.split, codes, test="test" not in files.frames)
+    parts = {part: frame.iloc[index] for part, index in rows.items() if len(index)}
+    return parts | {part: other for part, other in files.frames.items() if part == "test"}
+
+
+def _check_memory(parts: dict[str, pandas.DataFrame], spec: DataSpec, options: CsvOptions) -> None:
+    """Raise DataError if the one-hot encoded rows would not fit into memory."""
+    width = len(spec.columns) - len(spec.category_sizes) + sum(spec.category_sizes)
+    count = sum(map(len, parts.values()))
+    what = f"{options.path}: {count:,} rows of {width:,} inputs, a category each"
+    hint = "leave out what has many values (data.drop)"
+    check_memory(16 * count * width, what, "data.drop", hint)
+
+
+def _value_notes(splits: dict[str, TensorSplit], spec: DataSpec, options: CsvOptions) -> list[str]:
+    """Lines on copies of the target, repeated rows and imputed values."""
+    inputs = {part: split.tensors()[0].numpy() for part, split in splits.items()}
+    train = inputs.pop("train")
+    y = splits["train"].targets().flatten().numpy()
     return [
-        f"{options.test_path}: not used, the training file lacks them: {', '.join(extra[:6])}"
-    ] * bool(extra)
+        *target_copies(spec.columns, train, y, spec.is_classification),
+        *repeated_rows(train, inputs),
+        *imputation_notes(spec.columns, [train, *inputs.values()], options.preprocess.impute),
+    ]
 
 
 def _class_codes(column: pandas.Series, options: CsvOptions) -> np.ndarray:
@@ -191,7 +224,7 @@ def category_codes(column: pandas.Series, spec: ColumnSpec) -> tuple[np.ndarray,
         -1 if text.strip() in missing and text not in index.codes else code
         for code, text in zip(codes, texts, strict=True)
     ]
-    # Of a missing value, -1, the last one is taken.
+    # The index -1 of a missing value takes the last item.
     return np.array([*codes, -1], dtype=np.float64)[rows], np.array([*unseen, False], dtype=bool)[
         rows
     ]

@@ -131,7 +131,7 @@ class _Brightness:
         scale = network.preprocess.get_submodule("scale")
         assert isinstance(scale, Scale)
         self.max_value = max_pixel_value(network)
-        self.is_known = scale.how == "standardize"
+        self.is_known = scale.method == "standardize"
         self.mean, self.std = float(scale.shift.mean()), float(scale.spread.mean())
         self.total, self.count = 0, 0
 

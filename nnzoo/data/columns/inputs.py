@@ -160,9 +160,9 @@ def _doubt_notes(descriptions: list[ColumnDescription], stated: _StatedColumns) 
     ]
     ids = [column for column in inferred if column.role in ("id", "text") and column.reason]
     dates = [column for column in inferred if column.role == "date"]
-    add("used as an input though it tells rows apart, and little else", ids, reasons=True)
+    add("used as an input though it identifies rows, and little else", ids, reasons=True)
     add("dates used as categories, each a value of its own", dates)
-    for i, columns in enumerate(each for each in (ids, dates) if each):
+    for i, columns in enumerate(filter(None, (ids, dates))):
         notes[i] += f"; data.drop: {flow_yaml([column.name for column in columns])}"
     constant = [
         column
