@@ -78,7 +78,7 @@ def test_a_shift_moves_whole_pixels_and_fills_with_zeros() -> None:
                 continue
             break
         else:
-            raise AssertionError("no shift of up to two pixels gives this picture")
+            raise AssertionError("no shift of up to two pixels gives this image")
     assert len(seen) == 25  # each is drawn
 
 
@@ -90,7 +90,7 @@ def test_a_shift_moves_whole_pixels_and_fills_with_zeros() -> None:
         ("both", [(), (1,), (2,), (1, 2)]),
     ],
 )
-def test_a_flip_mirrors_about_half_of_the_pictures(flip: str, axes: list[tuple[int, ...]]) -> None:
+def test_a_flip_mirrors_about_half_of_the_images(flip: str, axes: list[tuple[int, ...]]) -> None:
     x = images(rows=400)
     counts = dict.fromkeys(axes, 0)
     for before, after in zip(x, changed(x, flip=flip), strict=True):
@@ -102,7 +102,7 @@ def test_a_flip_mirrors_about_half_of_the_pictures(flip: str, axes: list[tuple[i
 
 
 def turned(x: Tensor, share: float, monkeypatch: pytest.MonkeyPatch, rotate: float) -> Tensor:
-    """Each picture turned by (2 * share - 1) * rotate degrees."""
+    """Each image turned by (2 * share - 1) * rotate degrees."""
     monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.full(shape, share))
     return changed(x, rotate=rotate)
 
@@ -128,7 +128,7 @@ def test_a_quarter_turn_of_a_rectangle_does_not_stretch_it(monkeypatch: pytest.M
     torch.testing.assert_close(turned(x, 1.0, monkeypatch, 90.0), x, rtol=0, atol=1e-4)
 
 
-def test_a_crop_zooms_into_the_picture_and_never_beyond_its_edge() -> None:
+def test_a_crop_zooms_into_the_image_and_never_beyond_its_edge() -> None:
     ones = torch.ones(300, 1, 16, 16)
     # Bilinear sampling fades only where it looks past the outermost pixel's centre.
     assert changed(ones, crop=0.5)[:, :, 1:-1, 1:-1].min() == pytest.approx(1, abs=1e-5)
@@ -152,7 +152,7 @@ def test_erasing_blanks_one_rectangle_of_2_to_20_percent() -> None:
     assert 0.15 < share.max() <= 0.23
 
 
-def test_erasing_takes_the_asked_share_of_pictures() -> None:
+def test_erasing_takes_the_asked_share_of_images() -> None:
     x = torch.ones(2000, 1, 8, 8)
     erased = (changed(x, erase=0.3) == 0).any(3).any(2).any(1)
     assert abs(erased.float().mean() - 0.3) < 0.05

@@ -393,7 +393,7 @@ def table(path: str, header: bool = True, classes: str = "abc") -> None:
     Path(path).write_text("\n".join(["width,colour,kind", *rows] if header else rows) + "\n")
 
 
-def pictures(folder: str, mode: str) -> None:
+def images(folder: str, mode: str) -> None:
     for label, value in (("cat", 40), ("dog", 200)):
         (Path(folder) / label).mkdir(parents=True)
         for i in range(10):
@@ -533,12 +533,12 @@ def gappy() -> None:
 
 
 def one_class() -> None:
-    pictures("d", "RGB")
+    images("d", "RGB")
     shutil.rmtree("d/cat")
 
 
 def empty_class() -> None:
-    pictures("d", "RGB")
+    images("d", "RGB")
     Path("d/fox").mkdir()
 
 
@@ -568,11 +568,11 @@ def test_init_of_a_series_in_disorder_says_that_it_is_sorted(nnzoo: NNZOO) -> No
     ("make", "comment"),
     [
         (one_class, "# cannot train yet: d has 1 class folder(s); a classifier needs at least two (labels come from the names of folders, not from .txt, .csv or other files)"),
-        (empty_class, "# left out: 1 folder without pictures (fox/)"),
-        (no_class, "# cannot train yet: d has no class folders; put each class's pictures into its own"),
+        (empty_class, "# left out: 1 folder without images (fox/)"),
+        (no_class, "# cannot train yet: d has no class folders; put each class's images into its own"),
     ],
 )  # fmt: skip
-def test_init_of_pictures_that_cannot_train_writes_a_config_that_says_why(
+def test_init_of_images_that_cannot_train_writes_a_config_that_says_why(
     nnzoo: NNZOO, make: Callable[[], Any], comment: str
 ) -> None:
     make()
@@ -584,19 +584,19 @@ def test_init_of_pictures_that_cannot_train_writes_a_config_that_says_why(
     assert comment.partition(": ")[2] in " ".join((result.out + result.err).split())
 
 
-def test_init_of_pictures_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
-    pictures("pets", "RGB")
+def test_init_of_images_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
+    images("pets", "RGB")
     found = initialised(nnzoo, "pets")
     assert (found["data"]["name"], found["data"]["size"], found["data"]["color"]) == (
         "image_folder", 28, True,
     )  # fmt: skip
-    pictures("grey", "L")
+    images("grey", "L")
     assert nnzoo("init", "grey").code == 0
     assert load_config("grey").data.color is False  # type: ignore[attr-defined]
 
 
-def test_init_of_pictures_leaves_out_what_it_cannot_read(nnzoo: NNZOO) -> None:
-    pictures("pets", "RGB")
+def test_init_of_images_leaves_out_what_it_cannot_read(nnzoo: NNZOO) -> None:
+    images("pets", "RGB")
     bomb = bytearray(Path("pets/cat/0.png").read_bytes())
     bomb[16:24] = struct.pack(">II", 60_000, 60_000)
     bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))

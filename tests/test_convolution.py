@@ -198,7 +198,7 @@ def test_results_repeat_bit_for_bit_and_the_graph_can_be_used_twice(precise: boo
 
 
 @pytest.mark.parametrize("ins", [3, 16])
-def test_threads_change_the_last_bits_of_sums_over_pictures_alone(ins: int) -> None:
+def test_threads_change_the_last_bits_of_sums_over_images_alone(ins: int) -> None:
     torch.manual_seed(1)
     module = layers(Conv2d(ins, 32, 3), False, True, True, False, torch.float32)
     normed = layers(Conv2d(ins, 32, 3), True, True, True, False, torch.float32)
@@ -206,7 +206,7 @@ def test_threads_change_the_last_bits_of_sums_over_pictures_alone(ins: int) -> N
     before = torch.get_num_threads()
     found = []
     try:
-        for threads in (1, 2, 3, 11):  # 11: some have no picture
+        for threads in (1, 2, 3, 11):  # 11: some have no image
             torch.set_num_threads(threads)
             found.append([results(copy.deepcopy(each), x, ins == 16) for each in (module, normed)])
     finally:
@@ -239,7 +239,7 @@ def test_other_convolutions_are_torchs(conv: Conv2d) -> None:
     assert torch.equal(conv(x), by_torch(conv)(x))
 
 
-def test_pictures_whose_gradient_is_asked_for_are_torchs() -> None:
+def test_images_whose_gradient_is_asked_for_are_torchs() -> None:
     conv = Conv2d(1, 16, 3)
     x = torch.randn(2, 1, 9, 9)
     assert conv.is_native(x) and not conv.is_native(x.requires_grad_())

@@ -254,7 +254,7 @@ def test_what_does_not_fit_the_gpu_is_said_before_it_is_copied(cuda: EmulatedCud
         nnzoo.train(tree(IMAGES, CNN), device="cuda")
 
 
-def test_pictures_in_a_file_go_to_the_gpu_in_pieces(cuda: EmulatedCuda) -> None:
+def test_images_in_a_file_go_to_the_gpu_in_pieces(cuda: EmulatedCuda) -> None:
     class Counted(MappedFile):
         def __init__(self) -> None:
             self.pieces: list[int] = []

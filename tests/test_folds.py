@@ -97,14 +97,14 @@ def test_a_series_has_no_folds(nnzoo: Any) -> None:
         assert result.code == 2 and "--folds is for tables and images" in result.err
 
 
-def test_pictures_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
+def test_images_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
     for part in ("train", "val"):
         for label in ("a", "b"):
-            Path(f"pictures/{part}/{label}").mkdir(parents=True)
+            Path(f"images/{part}/{label}").mkdir(parents=True)
             for i in range(4):
-                Image.new("RGB", (8, 8), (i * 20, 0, 0)).save(f"pictures/{part}/{label}/{i}.png")
+                Image.new("RGB", (8, 8), (i * 20, 0, 0)).save(f"images/{part}/{label}/{i}.png")
     Path("mine.yaml").write_text(
-        "data: {name: image_folder, path: pictures, size: 8}\nmodel: {name: mlp, hidden: [4]}\n"
+        "data: {name: image_folder, path: images, size: 8}\nmodel: {name: mlp, hidden: [4]}\n"
     )
     result = nnzoo("train", "-c", "mine.yaml", "--folds", 2)
     assert result.code == 3 and "have a folder of their own" in result.err

@@ -31,7 +31,7 @@ def trained(nnzoo: NNZOO, text: str) -> Path:
     return Path("checkpoints/r/best.pt")
 
 
-def picture() -> None:
+def image() -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("p.png")
 
 
@@ -56,7 +56,7 @@ def test_a_small_checkpoint_of_large_inputs_is_refused(nnzoo: NNZOO) -> None:
     path = trained(nnzoo, AVERAGE)
     forged(path, [1, 8000, 8000], channels=[8])
     assert path.stat().st_size < 10_000
-    picture()
+    image()
     for words in (["predict", path, "p.png"], ["export", path], ["eval", path], ["inspect", path]):
         result = nnzoo(*words)
         assert result.code == 5

@@ -1,4 +1,4 @@
-"""Decoded pictures: the values of grey ones, frames, memory, and a cache that holds what was written."""
+"""Decoded images: the values of grey ones, frames, memory, and a cache that holds what was written."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def load(path: str = "d", spec: DataSpec | None = None, **options: Any) -> Datas
 
 
 def pixels(dataset: Dataset, split: str = "train") -> list[int]:
-    """The first pixel of each picture."""
+    """The first pixel of each image."""
     x: torch.Tensor = dataset.splits[split].tensors()[0]
     return [int(value) for value in x[:, 0, 0, 0]]
 
 
 def grey(top: int, dtype: Any, name: str = "tif", root: str = "d") -> None:
-    """Two classes of two pictures each; the largest value of all is `top`."""
+    """Two classes of two images each; the largest value of all is `top`."""
     for label, values in (("a", (0, top // 4)), ("b", (top // 2, top))):
         for value in values:
             save(f"{root}/{label}/{value}.{name}", np.full((4, 4), value, dtype))
@@ -76,7 +76,7 @@ def test_values_are_scaled_by_the_largest_of_the_folder(
     assert (dataset.spec.bits != 16) == (shift != 8)
     scale = f"divided by {1 << shift}" if shift else "taken as they are"
     assert dataset.notes == [
-        f"4 pictures have grey values of 16 or 32 bits (a/0.{name}, …); all are below "
+        f"4 images have grey values of 16 or 32 bits (a/0.{name}, …); all are below "
         f"{256 << shift:,} and {scale}"
     ]
     again = load(spec=dataset.spec)
@@ -84,23 +84,23 @@ def test_values_are_scaled_by_the_largest_of_the_folder(
     assert again.fingerprint() == dataset.fingerprint()
 
 
-def test_test_pictures_are_scaled_as_training_ones_and_cut_where_brighter() -> None:
+def test_test_images_are_scaled_as_training_ones_and_cut_where_brighter() -> None:
     grey(1000, np.uint16, root="d/train")
     grey(3000, np.uint16, root="d/test")
     dataset = load()
     assert dataset.spec.bits == 10
     assert pixels(dataset, "test") == [0, 750 >> 2, 255, 255]
-    assert any("with larger values than training pictures have" in note for note in dataset.notes)
+    assert any("with larger values than training images have" in note for note in dataset.notes)
     # The same files in another place of the run: the cache of one is not taken for the other's.
     assert load("d/test").spec.bits == 12
     assert pixels(load("d/test")) == [0, 750 >> 4, 1500 >> 4, 3000 >> 4]
     assert pixels(load(), "test") == [0, 750 >> 2, 255, 255]
 
 
-def test_a_picture_that_comes_out_black_is_said() -> None:
+def test_an_image_that_comes_out_black_is_said() -> None:
     grey(60_000, np.uint16)
     save("d/a/dark.tif", np.full((4, 4), 200, np.uint16))
-    assert "1 picture of these come out black (a/dark.tif)" in load().notes
+    assert "1 image of these come out black (a/dark.tif)" in load().notes
 
 
 def deep_png(path: str, value: int) -> None:
@@ -125,18 +125,18 @@ def test_colours_of_sixteen_bits_are_said_and_refused_where_they_come_out_black(
     dataset = load()
     assert pixels(dataset) == [11, 15]
     assert dataset.notes == [
-        "2 pictures have colours of 16 bits, of which the upper 8 are read (a/0.png, …); the largest "
+        "2 images have colours of 16 bits, of which the upper 8 are read (a/0.png, …); the largest "
         "value is 15 of 255"
     ]
     for label in "ab":
         deep_png(f"d/{label}/1.png", 255)
     with pytest.raises(
-        Exception, match=r"2 of 4 pictures are broken:\n  d/a/1\.png: its colours have 16"
+        Exception, match=r"2 of 4 images are broken:\n  d/a/1\.png: its colours have 16"
     ):
         load()
 
 
-def test_transparent_and_cmyk_pictures_are_said() -> None:
+def test_transparent_and_cmyk_images_are_said() -> None:
     rng = np.random.default_rng(0)
     for label in ("a", "b"):
         save(f"d/{label}/0.png", rng.integers(0, 255, (4, 4, 3), np.uint8))
@@ -144,18 +144,16 @@ def test_transparent_and_cmyk_pictures_are_said() -> None:
     save("d/a/clear.png", np.full((4, 4, 4), (9, 9, 9, 100), np.uint8))
     Image.new("CMYK", (4, 4), (200, 9, 9, 9)).save("d/b/print.jpg")
     assert load().notes == [
-        "1 picture is transparent: laid on white (a/clear.png)",
-        "1 picture is CMYK: converted to red, green and blue (b/print.jpg)",
+        "1 image is transparent: laid on white (a/clear.png)",
+        "1 image is CMYK: converted to red, green and blue (b/print.jpg)",
     ]
 
 
-def test_equal_pictures_are_counted_wherever_they_are() -> None:
+def test_equal_images_are_counted_wherever_they_are() -> None:
     colours()
     for name in ("d/a/7.png", "d/a/8.png"):
         shutil.copy("d/a/0.png", name)
-    assert load().notes == [
-        "2 pictures equal another, as they are decoded (a/0.png and a/7.png, …)"
-    ]
+    assert load().notes == ["2 images equal another, as they are decoded (a/0.png and a/7.png, …)"]
 
 
 def test_negative_values_are_no_colours() -> None:
@@ -194,11 +192,11 @@ def test_the_first_of_several_frames_is_taken_and_said(nnzoo: Any) -> None:
     x = dataset.splits["train"].tensors()[0]
     assert (x[:, 0] > 200).all() and (x[:, 1] < 50).all()
     assert dataset.notes[0] == (
-        "2 pictures have several frames or pages, the first is used (a/x.gif, b/z.tif)"
+        "2 images have several frames or pages, the first is used (a/x.gif, b/z.tif)"
     )
 
 
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     save("big.png", np.zeros((100, 100), np.uint16))
     with pytest.raises(LargeImage):
         decode_image("big.png", 4, 4, True, facts=DecodeInfo(limit=1000))
@@ -219,7 +217,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("mode", "limit"), [("I;16", 450), ("I", 750)])
-def test_a_grey_picture_of_many_pixels_takes_little_more_than_itself(mode: str, limit: int) -> None:
+def test_a_grey_image_of_many_pixels_takes_little_more_than_itself(mode: str, limit: int) -> None:
     """2,200 and 2,600 MB when it was copied as int64."""
     Image.new(mode, (8000, 8000), 100).save("big.tif", compression="tiff_deflate")
     code = (
@@ -263,11 +261,11 @@ def test_a_cache_that_does_not_hold_what_was_written_is_made_anew_and_said(damag
         target.write_bytes(content)
     dataset = load()
     assert torch.equal(dataset.splits["train"].tensors()[0], before)
-    assert dataset.notes == ["the picture cache was damaged or incomplete: decoded anew"]
+    assert dataset.notes == ["the image cache was damaged or incomplete: decoded anew"]
     assert load().notes == []
 
 
-def test_a_picture_replaced_by_one_of_equal_size_and_time_is_seen() -> None:
+def test_an_image_replaced_by_one_of_equal_size_and_time_is_seen() -> None:
     for label in ("a", "b"):
         save(f"d/{label}/0.bmp", np.full((4, 4, 3), 10, np.uint8))
     assert pixels(load()) == [10, 10]
@@ -295,21 +293,19 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_kept() -> N
     assert left == {"young.2.tmp", "used.3.tmp"}
 
 
-def test_skipped_pictures_leave_no_rows_and_the_cache_remembers_them() -> None:
+def test_skipped_images_leave_no_rows_and_the_cache_remembers_them() -> None:
     colours()
     whole = load().splits["train"].tensors()
     for name in ("a/0", "a/4", "b/5"):
-        Path(f"d/{name}.png").write_bytes(b"no picture")
+        Path(f"d/{name}.png").write_bytes(b"no image")
     kept = [i for i in range(12) if i not in (0, 4, 11)]
     for _ in range(2):
         dataset = load(broken="skip")
         x, y = dataset.splits["train"].tensors()
         assert torch.equal(x, whole[0][kept])
         assert torch.equal(y, whole[1][kept])
-        assert dataset.notes[0].startswith(
-            "left out: 3 broken pictures (data.broken: skip): a/0.png"
-        )
-    with pytest.raises(Exception, match="3 of 12 pictures are broken"):
+        assert dataset.notes[0].startswith("left out: 3 broken images (data.broken: skip): a/0.png")
+    with pytest.raises(Exception, match="3 of 12 images are broken"):
         load()
 
 
@@ -331,14 +327,14 @@ def test_decoding_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     listener = Listener()
     with listening(listener):
         load()
-    assert ("decoding pictures", 12) in listener.seen
+    assert ("decoding images", 12) in listener.seen
     assert listener.counts == list(range(1, 13))
     monkeypatch.setattr(decode_pool, "IMAGES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     listener.seen.clear()
     with listening(listener):
         load(size=5)
-    assert ("decoding pictures", 12) in listener.seen
+    assert ("decoding images", 12) in listener.seen
 
 
 def test_what_the_cache_remembers_is_plain_json() -> None:

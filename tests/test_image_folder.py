@@ -1,4 +1,4 @@
-"""What a folder of pictures is taken for: parts, classes, and a line for whatever is left out."""
+"""What a folder of images is taken for: parts, classes, and a line for whatever is left out."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ THREE = dict.fromkeys(CLASSES, 3)
         ("tr", "train"), ("learn", "train"), ("training-images", "train"), ("01_train", "train"),
         ("val", "val"), ("Validation", "val"), ("valid", "val"), ("dev", "val"), ("eval", "val"),
         ("EvalData", "val"), ("test", "test"), ("Testing", "test"), ("hold-out", "test"),
-        ("HoldOut", "test"), ("testData", "test"), ("my test pictures", "test"),
+        ("HoldOut", "test"), ("testData", "test"), ("my test images", "test"),
         ("car", None), ("steam train", None), ("trainB", None), ("images", None), ("contest", None),
         ("valley", None), ("train_val", None), ("", None),
     ],
@@ -104,9 +104,7 @@ def test_parts_as_archives_hold_them_are_found(train: str, test: str) -> None:
     assert folder.faults == []
     assert counts(folder) == {"train": THREE, "test": THREE}
     assert f"{train}/ is taken for the training part" in folder.notes
-    assert (
-        "left out: 1 picture in d/seg_pred/, which is neither train, val nor test" in folder.notes
-    )
+    assert "left out: 1 image in d/seg_pred/, which is neither train, val nor test" in folder.notes
 
 
 def test_a_single_class_is_no_folder_of_classes() -> None:
@@ -139,7 +137,7 @@ def test_folders_that_hold_folders_of_the_same_names_are_no_classes(names: tuple
         tree(f"d/{name}", classes=("bar", "beam"))
     folder = describe()
     (fault,) = folder.faults
-    assert "hold no pictures but folders of the same names (bar, beam)" in fault
+    assert "hold no images but folders of the same names (bar, beam)" in fault
     assert f"give one of them, as d/{names[0]}" in fault
     assert folder.suggestion == f"d/{names[0]}"
     assert "data.classes" in fault
@@ -154,10 +152,10 @@ def test_some_of_the_same_names_are_enough() -> None:
 @pytest.mark.parametrize(
     "names", [("images", "masks"), ("photos", "labels"), ("img", "ground_truth masks")]
 )
-def test_pictures_and_their_masks_are_no_classes(names: tuple[str, str]) -> None:
+def test_images_and_their_masks_are_no_classes(names: tuple[str, str]) -> None:
     tree("d", classes=names)
     (fault,) = describe().faults
-    assert "look like pictures and their masks or labels, not classes" in fault
+    assert "look like images and their masks or labels, not classes" in fault
 
 
 @pytest.mark.parametrize(
@@ -177,17 +175,17 @@ def test_named_classes_are_taken_at_their_word() -> None:
     folder = describe(classes=["dog", "cat"])
     assert folder.faults == []
     assert counts(folder) == {"train": {"cat": 6, "dog": 6}}
-    assert "left out: 3 pictures in d/others/, which is not among data.classes" in folder.notes
+    assert "left out: 3 images in d/others/, which is not among data.classes" in folder.notes
     assert "'cow' (data.classes)" not in str(folder.faults)
     tree("e/train", classes=("cat", "dog"))
-    assert "no pictures of cow (data.classes)" in describe("e", classes=["cat", "cow"]).faults[0]
+    assert "no images of cow (data.classes)" in describe("e", classes=["cat", "cow"]).faults[0]
 
 
 def test_a_class_may_have_the_name_of_a_part() -> None:
     tree("d", classes=("bus", "car", "train"))
     folder = describe()
     assert counts(folder) == {"train": {"bus": 3, "car": 3, "train": 3}}
-    assert folder.notes == ["folder train/ is taken for a class: it holds pictures and no folders"]
+    assert folder.notes == ["folder train/ is taken for a class: it holds images and no folders"]
 
 
 def test_a_part_beside_what_look_like_classes_is_refused() -> None:
@@ -195,14 +193,14 @@ def test_a_part_beside_what_look_like_classes_is_refused() -> None:
     tree("d/train", classes=("steam", "diesel"))
     (fault,) = describe().faults
     assert "'train' holds folders (diesel/ and steam/) as a part does" in fault
-    assert "bus/ and car/ hold pictures as classes do" in fault
+    assert "bus/ and car/ hold images as classes do" in fault
 
 
 def test_parts_without_class_folders_are_refused() -> None:
     for part in ("train", "test"):
         write(f"d/{part}/0.png")
     write("d/train.csv")
-    assert "test/ and train/ of d hold pictures but no class folders" in describe().faults[0]
+    assert "test/ and train/ of d hold images but no class folders" in describe().faults[0]
     tree("e/test")
     write("e/train/0.png")
     assert describe("e").faults == ["e has test/ but train/ has no class folders"]
@@ -229,7 +227,7 @@ def test_a_part_without_labels_is_left_out_and_said(part: str, below: str) -> No
     folder = describe()
     assert (folder.faults, list(folder.parts)) == ([], ["train"])
     assert folder.notes[0].startswith(
-        f"left out: 10 pictures in d/{part}/, which has no class folders"
+        f"left out: 10 images in d/{part}/, which has no class folders"
     )
 
 
@@ -247,7 +245,7 @@ def test_files_of_other_formats_are_counted_by_what_to_do() -> None:
         "single frames as JPEG or PNG",
         "left out: 1 file in formats that are not read (.zip 1; such as d/more.zip): archives; unpack "
         "them",
-        "left out: 3 files that are no pictures by the name (.csv 1, without extension 1, .txt 1; such "
+        "left out: 3 files that are no images by the name (.csv 1, without extension 1, .txt 1; such "
         "as d/labels.csv)",
     ]  # fmt: skip
 
@@ -257,7 +255,7 @@ def test_a_class_of_nothing_but_other_formats_is_an_error() -> None:
     tree("d", classes=("cone",), extension="heic")
     (fault,) = describe().faults
     assert fault == (
-        "class folder without pictures that can be read: d/cone has .heic 3; such as d/cone/0.heic; "
+        "class folder without images that can be read: d/cone has .heic 3; such as d/cone/0.heic; "
         "convert them to JPEG or PNG"
     )
 
@@ -276,7 +274,7 @@ def test_system_files_hidden_files_and_links_are_left_out_and_said() -> None:
     ]
 
 
-def test_links_to_pictures_and_to_class_folders_are_followed() -> None:
+def test_links_to_images_and_to_class_folders_are_followed() -> None:
     tree("there")
     Path("d/train").mkdir(parents=True)
     for label in CLASSES:
@@ -286,21 +284,21 @@ def test_links_to_pictures_and_to_class_folders_are_followed() -> None:
     assert counts(describe()) == {"train": THREE, "test": {"bar": 2}}
 
 
-def test_loose_pictures_empty_folders_and_other_folders_are_left_out_and_said() -> None:
+def test_loose_images_empty_folders_and_other_folders_are_left_out_and_said() -> None:
     tree("d")
     write("d/loose.png")
     Path("d/empty").mkdir()
     write("d/docs/readme.md")
     assert describe().notes == [
-        "left out: 2 folders without pictures (d/docs/, d/empty/)",
-        "left out: 1 picture beside the class folders (d/loose.png)",
+        "left out: 2 folders without images (d/docs/, d/empty/)",
+        "left out: 1 image beside the class folders (d/loose.png)",
     ]
     tree("e/train")
     tree("e/test", classes=("bar", "beam"))
     tree("e", classes=("more",))
     assert describe("e").notes == [
-        "left out: 3 pictures in e/more/, which is neither train, val nor test",
-        "e/test has no pictures of box",
+        "left out: 3 images in e/more/, which is neither train, val nor test",
+        "e/test has no images of box",
     ]
 
 
@@ -309,7 +307,7 @@ def test_folders_below_a_class_belong_to_it_and_are_said() -> None:
     write("d/cat/big/0.png")
     folder = describe()
     assert counts(folder) == {"train": {"cat": 4, "dog": 3}}
-    assert folder.notes == ["class 'cat' has pictures in folders below it too: big"]
+    assert folder.notes == ["class 'cat' has images in folders below it too: big"]
 
 
 def test_folders_beside_the_one_that_is_read_with_the_same_classes_are_named() -> None:
@@ -334,9 +332,9 @@ def test_all_faults_of_a_folder_are_in_one_message() -> None:
     first, *faults = str(error.value).split("\n  ")
     assert (first, len(faults)) == ("d: 3 problems", 3)
     assert faults[0].startswith("d has val/ and valid/")
-    assert faults[1].startswith("class folder without pictures that can be read: d/train/cone")
+    assert faults[1].startswith("class folder without images that can be read: d/train/cone")
     assert faults[2] == (
-        "d/test has the class 'disk' that training never saw; add training pictures of it, move it "
+        "d/test has the class 'disk' that training never saw; add training images of it, move it "
         "elsewhere, or name the classes in data.classes"
     )
 
@@ -345,10 +343,10 @@ def test_all_faults_of_a_folder_are_in_one_message() -> None:
     ("make", "message"),
     [
         (lambda: write("d"), "d is a file, not a folder; unpack an archive first"),
-        (lambda: Path("d").mkdir(), "d has no pictures; .png, "),
-        (lambda: write("d/a.heic"), "d has no pictures that can be read: .heic 1; such as d/a.heic; convert"),
+        (lambda: Path("d").mkdir(), "d has no images; .png, "),
+        (lambda: write("d/a.heic"), "d has no images that can be read: .heic 1; such as d/a.heic; convert"),
         (lambda: (write("d/a.png"), write("d/labels.csv")),
-         "d has no class folders; put each class's pictures into its own (d/labels.csv with labels is not"),
+         "d has no class folders; put each class's images into its own (d/labels.csv with labels is not"),
     ],
 )  # fmt: skip
 def test_a_folder_without_classes_says_what_it_holds(make: Any, message: str) -> None:
@@ -434,7 +432,7 @@ def test_init_writes_what_it_saw_and_train_and_predict_say_the_same(nnzoo: Any) 
     )
 
 
-def test_init_says_what_size_does_to_pictures_of_another_shape(nnzoo: Any) -> None:
+def test_init_says_what_size_does_to_images_of_another_shape(nnzoo: Any) -> None:
     for label in CLASSES:
         for i, size in enumerate(((300, 400), (400, 300))):
             Path(f"d/{label}").mkdir(parents=True, exist_ok=True)
@@ -466,7 +464,7 @@ def test_init_gives_the_folder_that_can_train(nnzoo: Any, inner: str) -> None:
     assert result.code == 0
 
 
-def test_all_broken_pictures_are_named_at_once_or_skipped(nnzoo: Any) -> None:
+def test_all_broken_images_are_named_at_once_or_skipped(nnzoo: Any) -> None:
     paint_tree("d", 12)
     write("d/bar/3.png")
     write("d/beam/5.png", Path("d/bar/0.png").read_bytes()[:120])
@@ -478,13 +476,13 @@ def test_all_broken_pictures_are_named_at_once_or_skipped(nnzoo: Any) -> None:
     result = nnzoo("train", "--config", "c")
     assert result.code == 3
     message = result.err
-    for text in ("4 of 36 pictures are broken:", "bar/3.png: cannot identify image file (it is empty)",
+    for text in ("4 of 36 images are broken:", "bar/3.png: cannot identify image file (it is empty)",
                  "beam/5.png: ", "box/7.png: cannot identify image file (it is a web page)",
-                 "box/8.png: cannot identify image file (it is a HEIC picture)", "data.broken: skip"):  # fmt: skip
+                 "box/8.png: cannot identify image file (it is a HEIC image)", "data.broken: skip"):  # fmt: skip
         assert text in message
     result = nnzoo("train", "--config", "c", "-s", "data.broken=skip")
     assert result.code == 0
-    assert "left out: 4 broken pictures (data.broken: skip): bar/3.png: " in flat(result.err)
+    assert "left out: 4 broken images (data.broken: skip): bar/3.png: " in flat(result.err)
     assert "rows: 23 train · 3 val · 6 test" in flat(result.err)
 
 
@@ -492,7 +490,7 @@ def test_all_broken_pictures_are_named_at_once_or_skipped(nnzoo: Any) -> None:
     ("suffix", "dtype", "top"),
     [("png", "uint16", 4000), ("tif", "uint16", 60000), ("tif", "int32", 4000)],
 )
-def test_broken_grey_pictures_of_all_parts_are_named_at_once_or_skipped(
+def test_broken_grey_images_of_all_parts_are_named_at_once_or_skipped(
     suffix: str, dtype: str, top: int, nnzoo: Any
 ) -> None:
     generator = np.random.default_rng(0)
@@ -510,17 +508,17 @@ def test_broken_grey_pictures_of_all_parts_are_named_at_once_or_skipped(
         "data: {name: image_folder, path: d, size: 8, color: false}\nmodel: mlp\ntrain: {epochs: 1}\n"
     )
     result = nnzoo("train", "--config", "c")
-    assert (result.code, "3 of 30 pictures are broken:" in result.err) == (3, True)
+    assert (result.code, "3 of 30 images are broken:" in result.err) == (3, True)
     assert all(f"{name}: " in result.err for name in broken)
     result = nnzoo("train", "--config", "c", "-s", "data.broken=skip")
     assert result.code == 0
     text = flat(result.err)
-    assert "left out: 3 broken pictures (data.broken: skip): " in text
-    assert "27 pictures have grey values of 16 or 32 bits" in text
+    assert "left out: 3 broken images (data.broken: skip): " in text
+    assert "27 images have grey values of 16 or 32 bits" in text
     assert "rows: 9 train · 9 val · 9 test" in text
 
 
-def test_wholly_broken_folders_end_also_where_broken_pictures_are_skipped(nnzoo: Any) -> None:
+def test_wholly_broken_folders_end_also_where_broken_images_are_skipped(nnzoo: Any) -> None:
     for label in ("a", "b"):
         for i in range(12):
             write(f"d/{label}/{i}.png", b"x")
@@ -529,11 +527,11 @@ def test_wholly_broken_folders_end_also_where_broken_pictures_are_skipped(nnzoo:
     )
     result = nnzoo("train", "--config", "c")
     assert result.code == 3
-    assert "24 of 24 pictures are broken:" in result.err
+    assert "24 of 24 images are broken:" in result.err
     assert "and 14 more" in result.err
 
 
-def test_equal_pictures_in_two_splits_and_in_two_classes_are_said(nnzoo: Any) -> None:
+def test_equal_images_in_two_splits_and_in_two_classes_are_said(nnzoo: Any) -> None:
     paint_tree("d/train")
     paint_tree("d/test", 4)
     for i in range(3):
@@ -545,10 +543,10 @@ def test_equal_pictures_in_two_splits_and_in_two_classes_are_said(nnzoo: Any) ->
     )
     said = flat(nnzoo("train", "--config", "c").err)
     assert (
-        "9 of 12 test pictures equal a training picture, as they are decoded (test/bar/3.png and "
+        "9 of 12 test images equal a training image, as they are decoded (test/bar/3.png and "
         "train/bar/3.png, …)"
     ) in said
-    assert "1 picture equal one of another class" in said
+    assert "1 image equal one of another class" in said
 
 
 def test_predict_reads_a_folder_in_the_order_of_its_names() -> None:
@@ -614,7 +612,7 @@ def test_a_folder_below_one_of_the_same_name_keeps_its_name_in_notes() -> None:
     ]  # fmt: skip
 
 
-def test_a_class_that_a_split_has_no_picture_of_is_said(nnzoo: Any) -> None:
+def test_a_class_that_a_split_has_no_image_of_is_said(nnzoo: Any) -> None:
     for label, count in (("bar", 20), ("box", 20), ("rare", 1)):
         for i in range(count):
             Path(f"d/{label}").mkdir(parents=True, exist_ok=True)
@@ -622,4 +620,4 @@ def test_a_class_that_a_split_has_no_picture_of_is_said(nnzoo: Any) -> None:
             Image.fromarray(shade).save(f"d/{label}/{i}.png")
     assert nnzoo("init", "d").code == 0
     result = nnzoo("train", "d.yaml", "-s", "train.epochs=1", "-s", "model.channels=[4]")
-    assert "too few pictures for all splits: test has none of 'rare' (1 in all)" in result.err
+    assert "too few images for all splits: test has none of 'rare' (1 in all)" in result.err

@@ -1,4 +1,4 @@
-"""Pictures: your folders, the cache, and the published sets through torchvision."""
+"""Images: your folders, the cache, and the published sets through torchvision."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def whole(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
 # Folders.
 
 
-def test_each_class_folder_is_a_class_and_each_picture_a_row() -> None:
+def test_each_class_folder_is_a_class_and_each_image_a_row() -> None:
     make_folder(classes=("red", "blue", "green"))
     dataset = load(split=RowSplit(val=0, test=0))
     assert (dataset.spec.labels, str(dataset.spec.input)) == (
@@ -133,11 +133,11 @@ def test_hidden_files_and_folders_and_other_files_are_ignored() -> None:
         paint(f"pics/red/{name}")
     paint("pics/.trash/0.png")
     paint("pics/loose.png")
-    Path("pics/red/notes.txt").write_text("no picture")
+    Path("pics/red/notes.txt").write_text("no image")
     assert sizes(load(split=RowSplit(val=0, test=0))) == {"train": 4}
 
 
-def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
+def test_images_in_folders_below_a_class_belong_to_it() -> None:
     make_folder(count=2)
     paint("pics/red/more/deep.JPG")
     assert whole()[1].tolist() == [0, 0, 1, 1, 1]
@@ -147,7 +147,7 @@ def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
     ("prepare", "message"),
     [
         (lambda: None, "no folder pics"),
-        (lambda: paint("pics/a.png"), "pics has no class folders; put each class's pictures into its own"),
+        (lambda: paint("pics/a.png"), "pics has no class folders; put each class's images into its own"),
         (
             lambda: make_folder(classes=("red",)),
             "pics has 1 class folder(s); a classifier needs at least two (labels come from the names of "
@@ -155,12 +155,12 @@ def test_pictures_in_folders_below_a_class_belong_to_it() -> None:
         ),
         (
             lambda: (make_folder(), Path("pics/b").mkdir(), Path("pics/b/1.HEIC").touch()),
-            "class folder without pictures that can be read: pics/b has .HEIC 1; such as pics/b/1.HEIC; "
+            "class folder without images that can be read: pics/b has .HEIC 1; such as pics/b/1.HEIC; "
             "convert them to JPEG or PNG",
         ),
         (
             lambda: (make_folder("pics/train"), make_folder("pics/test", classes=("green",))),
-            "pics/test has the class 'green' that training never saw; add training pictures of it, move it "
+            "pics/test has the class 'green' that training never saw; add training images of it, move it "
             "elsewhere, or name the classes in data.classes",
         ),
         (lambda: make_folder("pics/test"), "pics has test/ but no train/"),
@@ -172,28 +172,28 @@ def test_a_faulty_folder_is_refused_with_its_name(prepare: Any, message: str) ->
     assert refused() == message
 
 
-def test_the_command_names_a_broken_picture_and_ends_with_exit_code_3(nnzoo: Any) -> None:
+def test_the_command_names_a_broken_image_and_ends_with_exit_code_3(nnzoo: Any) -> None:
     make_folder()
-    whole_picture = Path("pics/red/1.png").read_bytes()
-    Path("pics/red/1.png").write_bytes(whole_picture[:40])
+    whole_image = Path("pics/red/1.png").read_bytes()
+    Path("pics/red/1.png").write_bytes(whole_image[:40])
     Path("c.yaml").write_text("data: {name: image_folder, path: pics, size: 8}\nmodel: mlp\n")
     result = nnzoo("train", "--config", "c.yaml")
     assert (result.code, result.out) == (3, "")
     text = "".join(result.err.split())
-    assert "brokenpicture" in text
+    assert "brokenimage" in text
     assert "pics/red/1.png" in text
     assert "repairorremoveit" in text
     assert not list(cache_dir().glob("*"))  # nothing half-made stays behind
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
-def test_a_broken_picture_is_named(content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
+def test_a_broken_image_is_named(content: bytes) -> None:
     make_folder()
     Path("pics/blue/2.png").write_bytes(content)
-    assert refused().startswith("broken picture pics/blue/2.png: ")
+    assert refused().startswith("broken image pics/blue/2.png: ")
 
 
-def test_broken_pictures_are_named_with_the_other_faults_of_a_folder() -> None:
+def test_broken_images_are_named_with_the_other_faults_of_a_folder() -> None:
     make_folder("pics/train")
     make_folder("pics/val")
     make_folder("pics/valid")
@@ -201,7 +201,7 @@ def test_broken_pictures_are_named_with_the_other_faults_of_a_folder() -> None:
     first, *problems = refused().split("\n  ")
     assert (first, len(problems)) == ("pics: 2 problems", 2)
     assert problems[0].startswith("pics has val/ and valid/")
-    assert problems[1].startswith("broken picture pics/train/blue/2.png: ")
+    assert problems[1].startswith("broken image pics/train/blue/2.png: ")
     assert refused(broken="skip").startswith("pics has val/ and valid/")
 
 
@@ -210,11 +210,11 @@ def test_a_jpeg_cut_short_is_named() -> None:
     Path("a.jpg").touch()
     Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save("a.jpg")
     Path("a.jpg").write_bytes(Path("a.jpg").read_bytes()[:900])
-    with pytest.raises(DataError, match=r"broken picture a\.jpg: image file is truncated"):
+    with pytest.raises(DataError, match=r"broken image a\.jpg: image file is truncated"):
         decode_image(Path("a.jpg"), 16, 16, True)
 
 
-# Many pictures, in processes of their own.
+# Many images, in processes of their own.
 
 
 def use_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,10 +237,10 @@ def test_processes_decode_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None
     assert torch.equal(whole()[0], alone)
 
 
-def test_a_broken_picture_is_named_by_a_process(two_processes: None) -> None:
+def test_a_broken_image_is_named_by_a_process(two_processes: None) -> None:
     make_folder()
-    Path("pics/red/7.png").write_bytes(b"no picture")
-    assert refused().startswith(f"broken picture {Path('pics/red/7.png')}: cannot identify")
+    Path("pics/red/7.png").write_bytes(b"no image")
+    assert refused().startswith(f"broken image {Path('pics/red/7.png')}: cannot identify")
     assert not list(cache_dir().glob("*"))
 
 
@@ -285,7 +285,7 @@ def test_a_cache_larger_than_memory_is_only_read(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The pictures that were decoded, in turn."""
+    """The images that were decoded, in turn."""
     seen: list[Path] = []
 
     def record(file: Path, *arguments: Any) -> np.ndarray:
@@ -345,7 +345,7 @@ def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch)
     Path("file").touch()
     monkeypatch.setenv("NNZOO_CACHE", "file/below")
     assert refused() == (
-        "cannot write the picture cache file/below: Not a directory; NNZOO_CACHE names another folder"
+        "cannot write the image cache file/below: Not a directory; NNZOO_CACHE names another folder"
     )
 
 
@@ -370,7 +370,7 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPat
     assert cache_dir() == Path.home() / ".cache" / "nnzoo"
 
 
-# Pictures of every sort.
+# Images of every sort.
 
 
 def decode(image: Any, name: str = "p.png", color: bool = True, **save: Any) -> np.ndarray:
@@ -384,7 +384,7 @@ def test_size_is_height_then_width() -> None:
     assert str(load(size=[3, 5], color=False).spec.input) == "image 1×3×5"
 
 
-def test_a_grey_picture_has_three_equal_channels_in_colour() -> None:
+def test_a_grey_image_has_three_equal_channels_in_colour() -> None:
     array = np.arange(48, dtype=np.uint8).reshape(6, 8)
     assert (decode(Image.fromarray(array)) == array).all()
 
@@ -404,7 +404,7 @@ def test_transparent_pixels_lie_on_white() -> None:
     assert decode(grey, color=False).tolist() == [[[40, 255]]]
 
 
-def test_palette_pictures_have_their_colours_and_transparency() -> None:
+def test_palette_images_have_their_colours_and_transparency() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
@@ -414,7 +414,7 @@ def test_palette_pictures_have_their_colours_and_transparency() -> None:
     assert decode(image, "p.gif")[:, 0].T.tolist() == [[10, 20, 30], [40, 50, 60]]
 
 
-def test_black_and_white_and_cmyk_pictures_are_read() -> None:
+def test_black_and_white_and_cmyk_images_are_read() -> None:
     bits = Image.new("1", (2, 1))
     bits.putpixel((1, 0), 1)
     assert decode(bits, color=False).tolist() == [[[0, 255]]]
@@ -473,7 +473,7 @@ def test_floating_point_pixels_are_read_by_their_largest(
     assert decode_image(Path("p.tif"), 1, 4, False).tolist() == [[expected]]
 
 
-def test_floating_point_pictures_of_a_folder_have_one_scale_and_are_named() -> None:
+def test_floating_point_images_of_a_folder_have_one_scale_and_are_named() -> None:
     no_split = RowSplit(val=0, test=0)
     for label, top in (("a", 0.25), ("b", 1.0)):
         Path("pics", label).mkdir(parents=True)
@@ -486,7 +486,7 @@ def test_floating_point_pictures_of_a_folder_have_one_scale_and_are_named() -> N
     ]  # fmt: skip
     assert dataset.spec.bits == 0
     (note,) = [note for note in dataset.notes if "floating" in note]
-    assert note == "8 pictures have floating-point values (a/0.tif): 0 is black and 1 white"
+    assert note == "8 images have floating-point values (a/0.tif): 0 is black and 1 white"
     again = load_folder(
         ImageFolderOptions(name="image_folder", path="pics", size=4, split=no_split), dataset.spec
     )
@@ -495,8 +495,8 @@ def test_floating_point_pictures_of_a_folder_have_one_scale_and_are_named() -> N
         Image.fromarray(np.full((4, 4), 60 * i, np.float32)).save(f"pics/b/{i}.tif")
     dataset = load(split=no_split)
     assert sorted(set(dataset.splits["train"].tensors()[0].flatten().tolist())) == [0, 60, 120, 180]
-    assert "8 pictures have floating-point values (a/0.tif): up to 180, rounded" in dataset.notes
-    assert any("4 pictures of these come out black" in note for note in dataset.notes)
+    assert "8 images have floating-point values (a/0.tif): up to 180, rounded" in dataset.notes
+    assert any("4 images of these come out black" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize(
@@ -507,7 +507,7 @@ def test_floating_point_pictures_of_a_folder_have_one_scale_and_are_named() -> N
 )  # fmt: skip
 def test_pixels_without_a_range_are_refused(values: list[float], reason: str) -> None:
     Image.fromarray(np.array([values], np.float32)).save("p.tif")
-    with pytest.raises(DataError, match=rf"broken picture p\.tif: {reason}"):
+    with pytest.raises(DataError, match=rf"broken image p\.tif: {reason}"):
         decode_image(Path("p.tif"), 1, 2, True)
 
 
@@ -522,7 +522,7 @@ def test_a_float_tiff_of_another_layout_or_cut_short_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("name", ["p.jpg", "p.png"])
-def test_pictures_stand_upright_as_their_camera_says(name: str) -> None:
+def test_images_stand_upright_as_their_camera_says(name: str) -> None:
     image = Image.new("RGB", (32, 16))
     image.paste((255, 255, 255), (0, 0, 16, 16))
     exif = Image.Exif()
@@ -544,7 +544,7 @@ def test_a_large_jpeg_decoded_at_a_fraction_looks_like_the_whole_one_resized() -
 
 
 @pytest.mark.parametrize("limit", ["nnzoo", "Pillow's warning", "Pillow's error"])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(
     limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_folder()
@@ -555,10 +555,10 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
         pixels = 9_000 if limit == "Pillow's warning" else 4_000
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
         monkeypatch.setattr(decode_module, "MAX_PIXELS", 9_500)
-    assert "picture pics/red/bomb.png: too large a picture; at most 9," in refused()
+    assert "image pics/red/bomb.png: image too large; at most 9," in refused()
 
 
-def test_real_pictures_are_read(shared_data: Path) -> None:
+def test_real_images_are_read(shared_data: Path) -> None:
     dataset = load(shared_data / "images", size=32)
     assert dataset.spec.labels == ["airplane", "cat", "ship"]
     assert sizes(dataset) == {"train": 540, "val": 60, "test": 150}
@@ -574,7 +574,7 @@ def idx(path: str | Path, array: np.ndarray) -> None:
     Path(path).write_bytes(head + array.astype(np.uint8).tobytes())
 
 
-def pictures(rows: int, *shape: int) -> np.ndarray:
+def images(rows: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(rows).integers(0, 256, (rows, *shape), np.uint8)
 
 
@@ -640,17 +640,17 @@ def test_the_root_comes_from_the_environment_where_none_is_given(
         ("kmnist", "KMNIST", ["o", "ki"]),
     ],
 )
-def test_sets_in_idx_files_keep_their_pictures_and_labels(
+def test_sets_in_idx_files_keep_their_images_and_labels(
     name: str, folder: str, labels: list[str]
 ) -> None:
     for part, rows in (("train", 12), ("t10k", 7)):
-        idx(f"root/{folder}/raw/{part}-images-idx3-ubyte", pictures(rows, 28, 28))
+        idx(f"root/{folder}/raw/{part}-images-idx3-ubyte", images(rows, 28, 28))
         idx(f"root/{folder}/raw/{part}-labels-idx1-ubyte", np.arange(rows) % 10)
     dataset = published(name)
     assert dataset.spec.labels[:2] == labels
     for part, rows in (("train", 12), ("test", 7)):
         x, y = dataset.splits[part].tensors()
-        np.testing.assert_array_equal(x[:, 0], pictures(rows, 28, 28))
+        np.testing.assert_array_equal(x[:, 0], images(rows, 28, 28))
         assert y.tolist() == [i % 10 for i in range(rows)]
 
 
@@ -663,19 +663,19 @@ def test_emnist_stands_upright_and_letters_count_from_zero(
 ) -> None:
     for part, rows in (("train", 12), ("test", 7)):
         start = f"root/EMNIST/raw/emnist-{subset}-{part}"
-        idx(f"{start}-images-idx3-ubyte", pictures(rows, 28, 28))
+        idx(f"{start}-images-idx3-ubyte", images(rows, 28, 28))
         idx(f"{start}-labels-idx1-ubyte", np.arange(rows) % 10 + first)
     dataset = published("emnist", subset=subset)
     assert dataset.spec.labels[:2] == labels
     x, y = dataset.splits["test"].tensors()
-    # The files hold every picture mirrored along its diagonal.
-    np.testing.assert_array_equal(x[:, 0], pictures(7, 28, 28).transpose(0, 2, 1))
+    # The files hold every image mirrored along its diagonal.
+    np.testing.assert_array_equal(x[:, 0], images(7, 28, 28).transpose(0, 2, 1))
     assert y.tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_usps_keeps_its_pictures_and_labels() -> None:
+def test_usps_keeps_its_images_and_labels() -> None:
     Path("root").mkdir()
-    grey = pictures(4, 16, 16)
+    grey = images(4, 16, 16)
     lines = [
         f"{i + 1} "
         + " ".join(f"{j + 1}:{v / 255 * 2 - 1:.6f}" for j, v in enumerate(image.ravel()))
@@ -689,14 +689,14 @@ def test_usps_keeps_its_pictures_and_labels() -> None:
     assert (y.tolist(), dataset.spec.labels[0]) == ([0, 1, 2, 3], "0")
 
 
-def test_svhn_keeps_its_pictures_and_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_svhn_keeps_its_images_and_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     from scipy.io import savemat
 
     monkeypatch.setattr(
         import_torchvision("torchvision.datasets").SVHN, "_check_integrity", lambda self: True
     )
     Path("root").mkdir()
-    colour = pictures(5, 32, 32, 3)
+    colour = images(5, 32, 32, 3)
     classes = np.array([[1], [2], [10], [9], [10]])  # 10 stands for zero
     for part in ("train", "test"):
         savemat(f"root/{part}_32x32.mat", {"X": colour.transpose(1, 2, 3, 0), "y": classes})
@@ -706,13 +706,13 @@ def test_svhn_keeps_its_pictures_and_labels(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_cifar_keeps_its_pictures_and_labels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_keeps_its_images_and_labels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = import_torchvision("torchvision.datasets.cifar")
     monkeypatch.setattr(module, "check_integrity", lambda path, md5=None: os.path.isfile(path))
     cls = getattr(module, name.upper())
     folder = Path("root", cls.base_folder)
     folder.mkdir(parents=True)
-    colour = pictures(6, 3, 32, 32)
+    colour = images(6, 3, 32, 32)
     key = "labels" if name == "cifar10" else "fine_labels"
     batch = {"data": colour.reshape(6, -1), key: [3, 1, 4, 1, 5, 9]}
     for file, _ in cls.train_list + cls.test_list:
@@ -792,7 +792,7 @@ def test_a_compressed_file_placed_by_hand_is_unpacked_without_the_internet(
     cls = import_torchvision("torchvision.datasets").FashionMNIST
     resources = []
     for file, _ in cls.resources:
-        part = np.arange(8) % 10 if "labels" in file else pictures(8, 28, 28)
+        part = np.arange(8) % 10 if "labels" in file else images(8, 28, 28)
         target = Path("root/FashionMNIST/raw") / file
         idx(target, part)
         target.write_bytes(gzip.compress(target.read_bytes()))
@@ -806,7 +806,7 @@ def test_files_that_cannot_be_read_are_told_apart_from_missing_ones(
     no_internet: list[float | None],
 ) -> None:
     for part in ("train", "t10k"):
-        idx(f"root/MNIST/raw/{part}-images-idx3-ubyte", pictures(3, 28, 28))
+        idx(f"root/MNIST/raw/{part}-images-idx3-ubyte", images(3, 28, 28))
         Path(f"root/MNIST/raw/{part}-labels-idx1-ubyte").write_bytes(b"\0\0")
     with pytest.raises(DataError, match="'mnist': the files in root cannot be read: "):
         published("mnist")
@@ -820,7 +820,7 @@ def test_only_the_common_formats_are_opened() -> None:
     Path("a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     Image.new("RGB", (4, 4)).save("b.png", "TGA")
     for name in ("a.png", "b.png"):
-        with pytest.raises(DataError, match=f"broken picture {name}: cannot identify"):
+        with pytest.raises(DataError, match=f"broken image {name}: cannot identify"):
             decode_image(Path(name), 4, 4, True)
     for extension in (".png", ".jpg", ".bmp", ".gif", ".webp", ".tif", ".ppm"):
         Image.new("RGB", (4, 4)).save(f"c{extension}")
@@ -844,34 +844,34 @@ def test_a_size_that_is_only_claimed_is_refused_before_decoding(
     if format == "PNG":
         data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     Path("x").write_bytes(data)
-    with pytest.raises(DataError, match="x: too large a picture; at most 100,000,000 pixels"):
+    with pytest.raises(DataError, match="x: image too large; at most 100,000,000 pixels"):
         decode_image(Path("x"), 4, 4, True)
 
 
-def test_text_in_a_picture_that_unpacks_to_gigabytes_is_refused() -> None:
+def test_text_in_a_image_that_unpacks_to_gigabytes_is_refused() -> None:
     paint("x.png")
     data = Path("x.png").read_bytes()
     text = b"zTXtk\0\0" + zlib.compress(b"x" * 50_000_000)
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     Path("x.png").write_bytes(data[:33] + chunk + data[33:])
-    with pytest.raises(DataError, match=r"broken picture x\.png: Decompressed data too large"):
+    with pytest.raises(DataError, match=r"broken image x\.png: Decompressed data too large"):
         decode_image(Path("x.png"), 4, 4, True)
 
 
-def test_pipes_and_devices_among_the_pictures_are_no_pictures() -> None:
+def test_pipes_and_devices_among_the_images_are_no_images() -> None:
     make_folder(count=3)
     os.mkfifo("pics/red/pipe.png")
     Path("pics/red/zero.png").symlink_to("/dev/zero")
     assert len(load(split=RowSplit(val=0, test=0)).splits["train"]) == 6
 
 
-def test_a_size_at_which_the_pictures_do_not_fit_is_refused_before_decoding(
+def test_a_size_at_which_the_images_do_not_fit_is_refused_before_decoding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_folder()
     monkeypatch.setattr(dataset_module, "total_memory", lambda: 3_000_000_000)
     assert refused(size=10_000) == (
-        "64 pictures of 10000×10000, float32, would take 76.8 GB, and this machine has 3.0 GB; "
+        "64 images of 10000×10000, float32, would take 76.8 GB, and this machine has 3.0 GB; "
         "set a smaller data.size"
     )
     assert not Path("cache").exists()

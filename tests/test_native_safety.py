@@ -284,7 +284,7 @@ RUNS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
 def test_what_is_saved_may_move_before_the_way_back(name: str, how: str) -> None:
     ours, _, x = pair(name)
     if name == "direct" and how == "reentrant checkpoint":
-        pytest.skip("wants the gradient of pictures, which is torch's")
+        pytest.skip("wants the gradient of images, which is torch's")
     gradients = []
     for run in (plain, RUNS[how]):
         module = copy.deepcopy(ours)

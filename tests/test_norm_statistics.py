@@ -152,27 +152,27 @@ def test_a_run_from_before_goes_on_with_running_averages() -> None:
 
 
 def photos(count: int) -> tuple[np.ndarray, list[int]]:
-    """Small pictures of three patterns on a noisy ground of any colour."""
+    """Small images of three patterns on a noisy ground of any colour."""
     rng = np.random.default_rng(0)
-    pictures, classes = [], []
+    images, classes = [], []
     for i in range(count):
-        picture = rng.integers(0, 255, 3) * 0.6 + rng.normal(0, 25, (16, 16, 3))
+        image = rng.integers(0, 255, 3) * 0.6 + rng.normal(0, 25, (16, 16, 3))
         where = slice(4, 12)
         part = [(where, slice(7, 9)), (slice(7, 9), where), (where, where)][i % 3]
-        picture[part] = rng.integers(0, 255, 3)
-        pictures.append(picture.clip(0, 255).astype(np.uint8))
+        image[part] = rng.integers(0, 255, 3)
+        images.append(image.clip(0, 255).astype(np.uint8))
         classes.append(i % 3)
-    return np.stack(pictures), classes
+    return np.stack(images), classes
 
 
 def test_a_small_set_of_photos_is_validated_by_what_training_has_learned() -> None:
     from PIL import Image
 
-    pictures, classes = photos(240)
-    for i, (picture, label) in enumerate(zip(pictures, classes, strict=True)):
+    images, classes = photos(240)
+    for i, (image, label) in enumerate(zip(images, classes, strict=True)):
         path = Path(f"photos/{label}/{i}.png")
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
+        Image.fromarray(image).save(path)
     data = {"name": "image_folder", "path": "photos", "size": 16, "split": {"val": 0.25, "test": 0}}
     model = {
         "name": "cnn",

@@ -1,7 +1,7 @@
 """Random changes of training images, done on the whole batch at once.
 
 Shift and flip move raw pixels; rotation and crop are one bilinear resampling. What comes
-in from outside the picture is 0.
+in from outside the image is 0.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def augment(images: Tensor, options: AugmentOptions, draws: RowGenerators) -> Te
 
 
 def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
-    """Each picture is a window of it, mirrored or not, with a border of zeros."""
+    """Each image is a window of it, mirrored or not, with a border of zeros."""
     batch, _, height, width = x.shape
     shift = options.shift
     starts = []
@@ -75,15 +75,15 @@ def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: RowGenerators) ->
     if not shift:
         return x
     windows = functional.pad(x, (shift,) * 4).unfold(2, height, 1).unfold(3, width, 1)
-    picture = torch.arange(batch, device=x.device)
-    return windows.permute(0, 2, 3, 1, 4, 5)[picture, starts[0], starts[1]]
+    image = torch.arange(batch, device=x.device)
+    return windows.permute(0, 2, 3, 1, 4, 5)[image, starts[0], starts[1]]
 
 
 def _resample(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
     batch, _, height, width = x.shape
     angle = (draws.rand(batch) * 2 - 1) * math.radians(options.rotate)
     scale = options.crop + (1 - options.crop) * draws.rand(batch)
-    # The part that is seen may lie anywhere inside the picture.
+    # The part that is seen may lie anywhere inside the image.
     room = (1 - scale)[:, None] * (draws.rand(batch, 2) * 2 - 1)
     if not batch:  # of a process that has no row of the batch
         return x.float()

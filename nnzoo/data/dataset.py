@@ -25,7 +25,7 @@ from nnzoo.errors import DataError
 from nnzoo.status import status
 
 SPLITS = ("train", "val", "test")
-# Bytes of pictures that are looked at together.
+# Bytes of images that are looked at together.
 PIECE = 1 << 18
 
 
@@ -63,7 +63,7 @@ class MappedFile:
     """A file in mapped memory, of which the process holds only so much: where it may have touched
     RESIDENT bytes, all go back to the system, which keeps them in its cache as long as it can.
 
-    60,000 pictures of 64×64 (737 MB) then take 0.26 GB of the process, for 2 % of a CNN's step.
+    60,000 images of 64×64 (737 MB) then take 0.26 GB of the process, for 2 % of a CNN's step.
     """
 
     RESIDENT = 1 << 28
@@ -87,7 +87,7 @@ class TensorSplit:
     """One sample a row of `x` (rows, *shape), its class or numbers in `y`.
 
     rows: where several splits share `x`, which of its rows are this split's (int64); pages: where
-    `x` is a file of pictures in mapped memory.
+    `x` is a file of images in mapped memory.
     """
 
     x: Tensor
@@ -119,7 +119,7 @@ class TensorSplit:
     def to(self, device: torch.device) -> TensorSplit:
         if device.type == "cpu":
             return self
-        # In pieces: of a file of pictures there is never a whole copy in the machine's memory.
+        # In pieces: of a file of images there is never a whole copy in the machine's memory.
         x = torch.empty((len(self), *self.x.shape[1:]), dtype=self.x.dtype, device=device)
         start = 0
         for piece in self.inputs():

@@ -20,20 +20,20 @@ from nnzoo.data.image_files.cache import (
     cached_images,
 )
 from nnzoo.data.image_files.decode import BITS, UNIT_RANGE, as_eight_bits, float_bits
-from nnzoo.data.image_files.folder import PARTS, ImageFolder, Pictures, describe_folder
+from nnzoo.data.image_files.folder import PARTS, ImageFolder, Images, describe_folder
 from nnzoo.data.image_files.tree import image_paths, relative_paths
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
-# Of a folder with other faults so many pictures are decoded, to name the broken ones with them.
+# Of a folder with other faults so many images are decoded, to name the broken ones with them.
 MAX_CHECKED, MAX_NAMED = 20_000, 10
 
 
 def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Dataset:
     """A folder of class folders, or of parts (train, val, test) above them; see `describe_folder`.
 
-    Pictures are decoded once, resized, into a cache. With a spec, labels and the bits of grey pictures
-    are those of the run. Raises DataError with all faults of the folder and all broken pictures.
+    Images are decoded once, resized, into a cache. With a spec, labels and the bits of grey images
+    are those of the run. Raises DataError with all faults of the folder and all broken images.
     """
     labels = spec.labels if spec else None
     folder = describe_folder(Path(options.path), labels, options.classes)
@@ -44,7 +44,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
     height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
     check_memory(  # the cache is mapped; what trains is not
         64 * 4 * (3 if options.color else 1) * height * width,
-        f"64 pictures of {height}×{width}, float32,", "data.size", "set a smaller data.size",
+        f"64 images of {height}×{width}, float32,", "data.size", "set a smaller data.size",
     )  # fmt: skip
     parts: dict[str, _Part] = {}
     broken: list[str] = []
@@ -57,7 +57,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
         except BrokenImagesError as error:  # those of the other parts are named with them
             broken += error.broken
             continue
-        # Of training pictures alone; the others are scaled alike.
+        # Of training images alone; the others are scaled alike.
         if bits is None:
             decoded_bits = parts[part].decoded.bits
             bits = BITS if decoded_bits is None else decoded_bits
@@ -94,7 +94,7 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
 
 
 def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
-    """The broken pictures of a folder that has other faults, so that all are named at once."""
+    """The broken images of a folder that has other faults, so that all are named at once."""
     parts = [files for part in folder.parts.values() for files in part.values()]
     files = [file for each in parts for file in each] or [*image_paths(options.path)]
     if options.broken == "skip" or len(files) > MAX_CHECKED:
@@ -103,28 +103,28 @@ def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
         cached_images(files, ImageFormat(1, 1, False), skip=False)
     except BrokenImagesError as error:
         more = len(error.broken) - MAX_NAMED
-        shown = [f"broken picture {each}" for each in error.broken[:MAX_NAMED]]
-        return shown + [f"and {plural(more, 'more broken picture')}"] * (more > 0)
+        shown = [f"broken image {each}" for each in error.broken[:MAX_NAMED]]
+        return shown + [f"and {plural(more, 'more broken image')}"] * (more > 0)
     return []
 
 
 def _absent_notes(
     y: np.ndarray[Any, Any], rows: dict[str, np.ndarray[Any, Any]], labels: list[str]
 ) -> list[str]:
-    """Classes that a split of the training folder has no picture of, in a line for each split."""
+    """Classes that a split of the training folder has no image of, in a line for each split."""
     counts = np.bincount(y, minlength=len(labels))
     notes = []
     for split, index in rows.items():
         absent = np.flatnonzero((np.bincount(y[index], minlength=len(labels)) == 0) & (counts > 0))
         if len(index) and len(absent):
             shown = list_some([f"'{labels[i]}' ({counts[i]:,} in all)" for i in absent])
-            notes.append(f"too few pictures for all splits: {split} has none of {shown}")
+            notes.append(f"too few images for all splits: {split} has none of {shown}")
     return notes
 
 
 @dataclass
 class _Part:
-    """The pictures of a part: their files, classes (rows,) and pixels."""
+    """The images of a part: their files, classes (rows,) and pixels."""
 
     files: list[str]
     y: Tensor
@@ -132,9 +132,9 @@ class _Part:
     all_files: list[str]
 
 
-def _decode_part(pictures: Pictures, labels: list[str], form: ImageFormat, broken: str) -> _Part:
-    files = [file for label in labels for file in pictures.get(label, [])]
-    classes = [i for i, label in enumerate(labels) for _ in pictures.get(label, [])]
+def _decode_part(images: Images, labels: list[str], form: ImageFormat, broken: str) -> _Part:
+    files = [file for label in labels for file in images.get(label, [])]
+    classes = [i for i, label in enumerate(labels) for _ in images.get(label, [])]
     decoded = cached_images(files, form, skip=broken == "skip")
     y = torch.tensor([classes[i] for i in decoded.kept], dtype=torch.int64)
     return _Part([files[i] for i in decoded.kept], y, decoded, files)
@@ -166,20 +166,20 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
         dark += [files[row] for row, top in tops if top and as_eight_bits(top, bits) < 1]
         bright += [files[row] for row, top in tops if as_eight_bits(top, bits) >= 256]
         if part.decoded.damaged:
-            notes.append("the picture cache was damaged or incomplete: decoded anew")
+            notes.append("the image cache was damaged or incomplete: decoded anew")
     if broken:
-        count = plural(len(broken), "broken picture")
+        count = plural(len(broken), "broken image")
         notes.append(f"left out: {count} (data.broken: skip): {list_some(broken)}")
     if animated:
-        count = plural(len(animated), "picture has", "pictures have")
+        count = plural(len(animated), "image has", "images have")
         notes.append(f"{count} several frames or pages, the first is used ({list_some(animated)})")
     if deep:
-        count = plural(len(deep), "picture has", "pictures have")
+        count = plural(len(deep), "image has", "images have")
         scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
         notes.append(f"{count} grey values of 16 or 32 bits ({list_some(deep, 1)}); all are below "
                      f"{1 << bits:,} and {scale}")  # fmt: skip
     if floats:
-        count = plural(len(floats), "picture has", "pictures have")
+        count = plural(len(floats), "image has", "images have")
         largest = max(top for _, top in floats)
         as_read = float_bits(largest, bits)
         scale = (
@@ -189,22 +189,22 @@ def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
         notes.append(f"{count} floating-point values ({floats[0][0]}): {scale}")
     for mode, names in converted.items():
         how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
-        count = plural(len(names), "picture is", "pictures are")
+        count = plural(len(names), "image is", "images are")
         notes.append(f"{count} {mode}: {how} ({list_some(names)})")
     if colours:
-        count = plural(len(colours), "picture has", "pictures have")
+        count = plural(len(colours), "image has", "images have")
         notes.append(f"{count} colours of 16 bits, of which the upper 8 are read ({list_some(colours, 1)}); "
                      f"the largest value is {brightest} of 255")  # fmt: skip
     if dark:
-        notes.append(f"{plural(len(dark), 'picture')} of these come out black ({list_some(dark)})")
+        notes.append(f"{plural(len(dark), 'image')} of these come out black ({list_some(dark)})")
     if bright:
-        notes.append(f"{plural(len(bright), 'picture')} with larger values than training pictures "
+        notes.append(f"{plural(len(bright), 'image')} with larger values than training images "
                      f"have, which are cut off ({list_some(bright)})")  # fmt: skip
     return notes
 
 
 def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
-    """What equal pictures there are in two splits, or in two classes; places: the rows of each split."""
+    """What equal images there are in two splits, or in two classes; places: the rows of each split."""
     notes = []
     names: dict[bytes, tuple[str, int]] = {}
     of_two: list[str] = []
@@ -218,7 +218,7 @@ def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
                  for row, other in zip(rows.tolist(), known, strict=True) if other]  # fmt: skip
         if twins:
             what = {"val": "validation", "test": "test"}[split]
-            notes.append(f"{len(twins):,} of {len(rows):,} {what} pictures equal a training picture, "
+            notes.append(f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
                          f"as they are decoded ({list_some(twins, 1)})")  # fmt: skip
         for row, digest in zip(rows.tolist(), digests, strict=True):
             file, label = part.files[row], int(part.y[row])
@@ -231,10 +231,10 @@ def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
             elif split == "train":
                 names.setdefault(digest, (file, label))
     if equal:
-        count = plural(len(equal), "picture equals another", "pictures equal another")
+        count = plural(len(equal), "image equals another", "images equal another")
         notes.insert(0, f"{count}, as they are decoded ({list_some(equal, 1)})")
     if of_two:
-        count = plural(len(of_two), "picture")
+        count = plural(len(of_two), "image")
         notes.append(
             f"{count} equal one of another class, as they are decoded ({list_some(of_two, 2)})"
         )

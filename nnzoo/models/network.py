@@ -135,7 +135,7 @@ class Network(nn.Module):
         prepared = split.map(inputs, targets)
         check_fits(
             split_bytes(prepared), self.device, f"a split of {len(prepared):,} rows",
-            "use fewer rows, for pictures a smaller data.size, or --device cpu",
+            "use fewer rows, for images a smaller data.size, or --device cpu",
         )  # fmt: skip
         prepared = prepared.to(self.device)
         self.preprocess.to(self.device), self.task.to(self.device)

@@ -68,9 +68,9 @@ def wrapper(files: Files, rng: np.random.Generator) -> str:
 
 def masks(files: Files, rng: np.random.Generator) -> str:
     """The same class folders below images/ and masks/."""
-    pictures = {n[6:]: c for n, c in files.items() if n.startswith("train/")}
+    images = {n[6:]: c for n, c in files.items() if n.startswith("train/")}
     files.clear()
-    for name, content in pictures.items():
+    for name, content in images.items():
         files[f"images/{name}"] = content
         files[f"masks/{name}"] = encoded(np.full((SIDE, SIDE), 255, np.uint8))
     return "images|masks"
@@ -115,9 +115,9 @@ def modes(files: Files, rng: np.random.Generator) -> str:
     for name in list(files):
         image = np.asarray(Image.open(io.BytesIO(files.pop(name))).convert("L"))
         buffer = io.BytesIO()
-        picture = Image.fromarray(image)
-        picture = picture.convert(mode) if mode else picture
-        picture.save(buffer, form, **({"lossless": True} if form == "WEBP" else {}))
+        image = Image.fromarray(image)
+        image = image.convert(mode) if mode else image
+        image.save(buffer, form, **({"lossless": True} if form == "WEBP" else {}))
         files[f"{name.rsplit('.', 1)[0]}.{suffix}"] = buffer.getvalue()
     return "color|colour|mode|channel"
 

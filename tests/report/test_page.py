@@ -71,7 +71,7 @@ def test_every_kind_of_run_has_its_page(model: str, data: str, nnzoo: NNZOO) -> 
     assert ("Error by step ahead" in shown) == (data == "series")
     assert "mathdefault" not in page
     assert ("Gradient over time" in shown) == (model in ("lstm", "gru", "rnn"))
-    # Nothing is asked for from anywhere: links lead within the page, pictures are in it.
+    # Nothing is asked for from anywhere: links lead within the page, images are in it.
     assert set(re.findall(r'(?:src|href)="(?!#)([a-z]+:)', page)) <= {"data:"}
     assert "url(http" not in page and "<script" not in page
 

@@ -1,4 +1,4 @@
-"""Decoded pictures in a cache: a .npy file in mapped memory, and beside it what decoding showed and a hash
+"""Decoded images in a cache: a .npy file in mapped memory, and beside it what decoding showed and a hash
 of each row, which are compared whenever the file is opened."""
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ except ImportError:  # Windows: files in use cannot be removed there
 VERSION = 6
 DIGEST = 16  # bytes per row
 CHUNK = 1 << 22  # bytes that are hashed at once
-SHOWN = 10  # broken pictures
+SHOWN = 10  # broken images
 MIN_AGE = 60  # seconds: a temporary file that is younger may not be locked yet
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError)
 
 
 class BrokenImagesError(DataError):
-    """Broken pictures among `total`; broken: "file: reason" of each."""
+    """Broken images among `total`; broken: "file: reason" of each."""
 
     def __init__(self, broken: Sequence[str], total: int) -> None:
         self.broken = list(broken)
@@ -55,10 +55,10 @@ class BrokenImagesError(DataError):
 
 @dataclass
 class DecodedImages:
-    """The pictures of some files.
+    """The images of some files.
 
     x: uint8 (rows, channels, height, width), mapped; digests: (rows, DIGEST) uint8, equal for equal
-    pixels; kept: which of the files the rows are; bits: of grey pictures with more than 8 bits, None
+    pixels; kept: which of the files the rows are; bits: of grey images with more than 8 bits, None
     where there are none; damaged: the cache did not hold what was written, and was made anew.
     """
 
@@ -73,7 +73,7 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What pictures become: height and width, 3 channels or 1, and the bits that grey pictures of more than 8
+    """What images become: height and width, 3 channels or 1, and the bits that grey images of more than 8
     have; None: by their largest value."""
 
     height: int
@@ -86,7 +86,7 @@ class ImageFormat:
 
 
 def cached_images(files: Sequence[str], form: ImageFormat, skip: bool) -> DecodedImages:
-    """All pictures, from the cache where it is current; skip: without broken ones.
+    """All images, from the cache where it is current; skip: without broken ones.
 
     The cache goes by every file's name, size and times, among them that of its last change, which no program
     sets back. Raises BrokenImagesError, or DataError where the cache cannot be written.
@@ -99,7 +99,7 @@ def cached_images(files: Sequence[str], form: ImageFormat, skip: bool) -> Decode
     decoded = _open(path, form)
     if decoded is not None and decoded.report.largest:
         bits = bits_of(decoded.report) if form.bits is None else form.bits
-        if bits != decoded.bits:  # of the same files, decoded for other training pictures
+        if bits != decoded.bits:  # of the same files, decoded for other training images
             path = path.with_name(f"{path.stem}-{bits}.npy")
             decoded = _open(path, form)
     damaged = decoded is None and path.exists()
@@ -108,31 +108,31 @@ def cached_images(files: Sequence[str], form: ImageFormat, skip: bool) -> Decode
             _write(path, files, form, skip)
         except OSError as error:
             raise DataError(
-                f"cannot write the picture cache {path.parent}: {error.strerror or error}; "
+                f"cannot write the image cache {path.parent}: {error.strerror or error}; "
                 "NNZOO_CACHE names another folder"
             ) from None
         decoded = _read(path, form, verify=False)
     if decoded.report.broken and not skip:
-        raise _broken_pictures(files, decoded.report)
+        raise _broken_images(files, decoded.report)
     decoded.damaged = damaged
     return decoded
 
 
 def _broken_message(broken: list[str], total: int) -> str:
-    """All broken pictures, or the first of many, and what to do."""
+    """All broken images, or the first of many, and what to do."""
     if len(broken) == 1:
         return (
-            f"broken picture {broken[0]}; repair or remove it, or leave it out by data.broken: skip"
+            f"broken image {broken[0]}; repair or remove it, or leave it out by data.broken: skip"
         )
     lines = "".join(f"\n  {each}" for each in broken[:SHOWN])
     lines += f"\n  and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
     return (
-        f"{len(broken):,} of {total:,} pictures are broken:{lines}\n"
+        f"{len(broken):,} of {total:,} images are broken:{lines}\n"
         "repair or remove them, or leave them out by data.broken: skip"
     )
 
 
-def _broken_pictures(files: Sequence[str], report: DecodeReport) -> BrokenImagesError:
+def _broken_images(files: Sequence[str], report: DecodeReport) -> BrokenImagesError:
     return BrokenImagesError(
         [f"{files[row]}: {reason}" for row, reason in report.broken], len(files)
     )
@@ -144,12 +144,12 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
     _remove_stale(path.parent)
     with _temporary(path) as temporary, _temporary(_facts_path(path)) as facts:
         _allocate(temporary, form.shape(len(files)))
-        with status("decoding pictures", total=len(files)) as advance:
+        with status("decoding images", total=len(files)) as advance:
             report = decode_all(files, temporary, form.color, form.bits, advance)
         broken = {row for row, _ in report.broken}
         kept = [i for i in range(len(files)) if i not in broken]
         if broken and (not skip or not kept):
-            raise _broken_pictures(files, report)
+            raise _broken_images(files, report)
         if broken:
             _keep_rows(temporary, kept, form)
         bits = bits_of(report) if form.bits is None else form.bits
@@ -248,7 +248,7 @@ def _digests(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _open(path: Path, form: ImageFormat) -> DecodedImages | None:
-    """The pictures of a cache file; None where there is none that holds what was written."""
+    """The images of a cache file; None where there is none that holds what was written."""
     try:
         return _read(path, form, verify=True)
     except UNREADABLE:
@@ -262,7 +262,7 @@ def _read(path: Path, form: ImageFormat, verify: bool) -> DecodedImages:
     digests = np.frombuffer(base64.b64decode(content["digests"]), np.uint8).reshape(-1, DIGEST)
     x, pages = _map(path, shape)
     if verify:
-        with status("verifying the picture cache"):
+        with status("verifying the image cache"):
             if not np.array_equal(_digests(path, shape), digests):
                 raise ValueError(f"{path} does not hold what was written")
     report = DecodeReport()

@@ -19,28 +19,28 @@ from nnzoo.errors import DataError
 # Pillow knows many more; each is another parser of what strangers send, and one runs Ghostscript.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
-# A picture that takes more memory than this while it is decoded is decoded alone.
+# An image that takes more memory than this while it is decoded is decoded alone.
 LARGE = 1 << 28
-# Of grey pictures with more than 8 bits a pixel, unless the training pictures hold smaller values.
+# Of grey images with more than 8 bits a pixel, unless the training images hold smaller values.
 BITS = 16
 # In place of bits: floating-point values from 0 to 1. A little more is an overshoot of resampling.
 UNIT_RANGE = 0
 MAX_OF_UNIT_RANGE = 2.0
 STRIP = 1 << 22  # pixels
 
-# What a file that is no picture of these formats begins with: (offset, bytes, name).
+# What a file that is no image of these formats begins with: (offset, bytes, name).
 _SIGNATURES = (
-    (4, b"ftyphei", "a HEIC picture"), (4, b"ftypmif1", "a HEIC picture"),
-    (4, b"ftypavi", "an AVIF picture"), (4, b"ftyp", "a video"), (0, b"8BPS", "a Photoshop file"),
+    (4, b"ftyphei", "a HEIC image"), (4, b"ftypmif1", "a HEIC image"),
+    (4, b"ftypavi", "an AVIF image"), (4, b"ftyp", "a video"), (0, b"8BPS", "a Photoshop file"),
     (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"),
     (0, b"\x00\x00\x01\x00", "an icon"), (0, b"<svg", "an SVG drawing"), (0, b"<?xml", "XML"),
     (0, b"<!doctype html", "a web page"), (0, b"<html", "a web page"),
-    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the picture"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the image"),
 )  # fmt: skip
 
 
 class BrokenImageError(DataError):
-    """A picture that cannot be decoded; `reason`: why, without the name of the file."""
+    """An image that cannot be decoded; `reason`: why, without the name of the file."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -48,12 +48,12 @@ class BrokenImageError(DataError):
 
 
 class LargeImage(Exception):
-    """A picture that would take more memory than `DecodeInfo.limit`."""
+    """An image that would take more memory than `DecodeInfo.limit`."""
 
 
 @dataclass
 class DecodeInfo:
-    """What decoding one picture shows beside its pixels.
+    """What decoding one image shows beside its pixels.
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
     largest value, where its pixels are integers of more than 8 bits, or (a float) floating-point; deep: the largest of the upper 8
@@ -72,7 +72,7 @@ def decode_image(
     file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
     facts: DecodeInfo | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """One picture as uint8 (channels, height, width), upright and resized.
+    """One image as uint8 (channels, height, width), upright and resized.
 
     Where it is transparent it lies on white; of several frames or pages the first is taken. Grey
     values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises BrokenImageError, a DataError naming the file.
@@ -89,18 +89,18 @@ def decode_image(
     except LargeImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"too large a picture; at most {MAX_PIXELS:,} pixels are read"
+        reason = f"image too large; at most {MAX_PIXELS:,} pixels are read"
         raise BrokenImageError(f"{file}: {reason}", reason) from None
     except Exception as error:
         reason = _reason(file, error)
         raise BrokenImageError(
-            f"broken picture {file}: {reason}; repair or remove it", reason
+            f"broken image {file}: {reason}; repair or remove it", reason
         ) from None
     return array.transpose(2, 0, 1) if color else array[None]
 
 
 def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeInfo) -> Any:
-    """Open a picture, upright, without transparency, and of 8 bits a channel; side: the larger side
+    """Open an image, upright, without transparency, and of 8 bits a channel; side: the larger side
     that is needed."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -143,14 +143,14 @@ def _ranges(image: Any) -> list[tuple[int, int]]:
 
 
 def working_memory(image: Any) -> int:
-    """About how many bytes decoding an opened picture takes at its peak."""
+    """About how many bytes decoding an opened image takes at its peak."""
     pixel = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
     copies = 5 if "A" in image.mode or "transparency" in image.info else 3
     return image.width * image.height * max(pixel * copies, 4 * copies if copies == 5 else 0)
 
 
 def _reason(file: str | Path, error: Exception) -> str:
-    """Why a picture cannot be decoded, and what the file is instead where it is easy to tell."""
+    """Why an image cannot be decoded, and what the file is instead where it is easy to tell."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
@@ -166,7 +166,7 @@ def _reason(file: str | Path, error: Exception) -> str:
 
 
 def _plain(image: Any, bits: int, facts: DecodeInfo) -> Any:
-    """A picture without transparency, of 8 bits a channel."""
+    """An image without transparency, of 8 bits a channel."""
     from PIL import Image
 
     if image.mode.startswith("I"):
@@ -197,7 +197,7 @@ def _from_floats(pixels: np.ndarray, bits: int, facts: DecodeInfo) -> np.ndarray
 
 def float_bits(largest: float, bits: int) -> int:
     """How floating-point values are read: as `bits` says, or where that is BITS, which may mean that
-    no training picture had more than 8, by the largest value of the picture."""
+    no training image had more than 8, by the largest value of the image."""
     if bits != BITS:
         return bits
     return UNIT_RANGE if largest <= MAX_OF_UNIT_RANGE else 8 if largest <= 255 else BITS
@@ -212,7 +212,7 @@ def as_eight_bits(value: float, bits: int) -> float:
 
 def _eight_bits(image: Any, bits: int, facts: DecodeInfo) -> Any:
     """Integer pixels of `bits` bits, as 8: Pillow would cut off all above 255, and leave nearly every
-    picture white. In strips, so that it takes no second copy of the picture."""
+    image white. In strips, so that it takes no second copy of the image."""
     from PIL import Image
 
     shift = max(0, bits - 8)
@@ -236,7 +236,7 @@ def decode_in_turn(
     file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
     facts: DecodeInfo | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """`decode_image` for threads: large pictures are decoded one at a time."""
+    """`decode_image` for threads: large images are decoded one at a time."""
     facts = facts or DecodeInfo()
     facts.limit = LARGE
     try:

@@ -45,7 +45,7 @@ PROGRESS_INTERVAL = 0.1  # seconds
 
 @dataclass
 class DecodeReport:
-    """What decoding many pictures shows; pictures are named by their rows.
+    """What decoding many images shows; images are named by their rows.
 
     broken: (row, reason); largest, deep, converted: by row, as in `DecodeInfo`; large: left for later.
     """
@@ -69,7 +69,7 @@ class DecodeReport:
 
 @dataclass
 class _Job:
-    """Which pictures one process decodes into which rows of the .npy file `path`."""
+    """Which images one process decodes into which rows of the .npy file `path`."""
 
     path: str
     rows: list[int]
@@ -83,10 +83,10 @@ def decode_all(
     files: Sequence[str], path: Path, color: bool, bits: int | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> DecodeReport:  # fmt: skip
-    """Decode all pictures into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
+    """Decode all images into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
 
-    bits: of grey pictures with more than 8 bits a pixel; None: by their largest value (`bits_of`).
-    advance: called with how many pictures are done. Rows of broken pictures are left as they are.
+    bits: of grey images with more than 8 bits a pixel; None: by their largest value (`bits_of`).
+    advance: called with how many images are done. Rows of broken images are left as they are.
     """
     report = _decode(range(len(files)), files, path, color, BITS if bits is None else bits, advance)
     actual = bits_of(report)
@@ -99,7 +99,7 @@ def decode_all(
 
 
 def bits_of(report: DecodeReport) -> int | None:
-    """The bits that grey pictures of more than 8 bits a pixel need; None where there are none."""
+    """The bits that grey images of more than 8 bits a pixel need; None where there are none."""
     if not report.largest:
         return None
     largest = max(report.largest.values())
@@ -112,7 +112,7 @@ def _decode(
     rows: Sequence[int], files: Sequence[str], path: Path, color: bool, bits: int,
     advance: Callable[[int], None],
 ) -> DecodeReport:  # fmt: skip
-    """Decode the pictures of some rows; large ones behind the others, one at a time."""
+    """Decode the images of some rows; large ones behind the others, one at a time."""
     size = sum(os.path.getsize(files[row]) for row in rows)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     count = min(cores or 1, (len(rows) + size // BYTES_PER_IMAGE) // IMAGES_PER_PROCESS)
@@ -159,7 +159,7 @@ def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
     workers: list[tuple[subprocess.Popen[str], Any]] = []
     try:
         for _ in range(count):
-            # Not a pipe, which would fill up: libtiff warns there of each odd picture.
+            # Not a pipe, which would fill up: libtiff warns there of each odd image.
             errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
             worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__], text=True, env=environment,
@@ -178,7 +178,7 @@ def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
 
 
 def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
-    """Decode the pictures of a job in this process."""
+    """Decode the images of a job in this process."""
     report = DecodeReport()
     if not job.rows:
         return report

@@ -34,7 +34,7 @@ def read_float_tiff(file: str | Path, max_pixels: int) -> np.ndarray | None:
             return None
         shape = tags[HEIGHT], tags[WIDTH], tags.get(CHANNELS, 1)
         if shape[0] * shape[1] > max_pixels:
-            raise ValueError(f"too large a picture; at most {max_pixels:,} pixels are read")
+            raise ValueError(f"image too large; at most {max_pixels:,} pixels are read")
         bits, compression = set(tags[BITS]), tags.get(COMPRESSION, UNCOMPRESSED)
         known = bits <= {16, 32, 64} and len(bits) == 1 and OFFSETS in tags and shape[2] in (1, 3)
         interleaved = shape[2] == 1 or tags.get(PLANES, 1) == 1

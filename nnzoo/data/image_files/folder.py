@@ -1,4 +1,4 @@
-"""What a folder of pictures holds: parts, classes and pictures, and what is left out or taken for something.
+"""What a folder of images holds: parts, classes and images, and what is left out or taken for something.
 
 `init`, `train` and `check` share this one description, so that they read the same files and say the
 same about the others. Nothing is decoded here.
@@ -43,20 +43,20 @@ from nnzoo.text import list_some, plural
 PARTS = ("train", "val", "test")
 MAX_LEVELS_ABOVE, MAX_FOLDERS_BESIDE = 3, 500
 
-Pictures = dict[str, list[str]]
+Images = dict[str, list[str]]
 """The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
 
 
 @dataclass
 class ImageFolder:
-    """The pictures of each class of each part that has a folder ("train" always).
+    """The images of each class of each part that has a folder ("train" always).
 
     notes: one line for whatever is left out or taken for something; faults: why it cannot train.
     suggestion: the folder below it that holds the parts or classes, where it is another one.
     """
 
     root: Path
-    parts: dict[str, Pictures] = field(default_factory=dict)
+    parts: dict[str, Images] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -100,10 +100,8 @@ def description(options: ImageFolderOptions) -> list[str]:
         return [f"no folder {options.path} here"]
     folder = describe_folder(Path(options.path), classes=options.classes)
     folder.check()
-    counts = [
-        f"{sum(map(len, pictures.values())):,} {part}" for part, pictures in folder.parts.items()
-    ]
-    return [f"pictures: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
+    counts = [f"{sum(map(len, images.values())):,} {part}" for part, images in folder.parts.items()]
+    return [f"images: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
 
 
 def _unused_beside(folder: ImageFolder) -> list[str]:
@@ -175,11 +173,11 @@ class _Description:
         if not named["train"] and (train := _only_other_part(strangers, holders)):
             holders["train"] = [_inner(train)]
             strangers.remove(train)
-        classes = [each for each in strangers if each.pictures]
+        classes = [each for each in strangers if each.images]
         if len(classes) > 1 and not (holders["val"] or holders["test"]):
             faults.append(
                 f"{self.root}: '{holders['train'][0].name}' holds folders ({folder_names(holders['train'][0].full)}) "
-                f"as a part does, but beside it {folder_names(classes)} hold pictures as classes do; move "
+                f"as a part does, but beside it {folder_names(classes)} hold images as classes do; move "
                 "what is no class elsewhere, or name the classes in data.classes"
             )
         for part, folders in holders.items():
@@ -191,7 +189,7 @@ class _Description:
                 )
         if not holders["train"]:
             names = ", ".join(f"{each.name}/" for folders in holders.values() for each in folders)
-            flat = [each for each in named["train"] if each.pictures]
+            flat = [each for each in named["train"] if each.images]
             but = f"{flat[0].name}/ has no class folders" if flat else "no train/"
             faults.append(f"{self.root} has {names} but {but}")
         for part, folders in named.items():
@@ -220,20 +218,20 @@ class _Description:
                 each for each in top.left_out.other if extension(each) in ("csv", "tsv", "txt")
             ]
             unread = top.left_out.unread
-            if top.pictures:
+            if top.images:
                 but = f" ({list_some(tables)} with labels is not read)" if tables else ""
                 faults.append(
-                    f"{self.root} has no class folders; put each class's pictures into its own{but}"
+                    f"{self.root} has no class folders; put each class's images into its own{but}"
                 )
             elif unread:
                 faults.append(
-                    f"{self.root} has no pictures that can be read: {by_type(unread)}; "
+                    f"{self.root} has no images that can be read: {by_type(unread)}; "
                     f"{UNREAD[extension(unread[0])]}"
                 )
             else:
-                faults.append(f"{self.root} has no pictures; {', '.join(EXTENSIONS)} are read")
+                faults.append(f"{self.root} has no images; {', '.join(EXTENSIONS)} are read")
             return {}
-        if len(full) == 1 and not full[0].pictures and full[0].full:
+        if len(full) == 1 and not full[0].images and full[0].full:
             self.result.suggestion = unwrapped(full[0]).path
             faults.append(
                 f"{self.root} holds only the folder {full[0].name}/, which holds folders; give "
@@ -241,19 +239,19 @@ class _Description:
             )
         elif parts and len(parts) == len(full):
             faults.append(
-                f"{folder_names(parts)} of {self.root} hold pictures but no class folders; labels come from "
+                f"{folder_names(parts)} of {self.root} hold images but no class folders; labels come from "
                 "folders: one folder per class in each"
             )
         else:
             self._check_names(self.root, full)
             self.result.notes += [
-                f"folder {each.name}/ is taken for a class: it holds pictures and no folders"
+                f"folder {each.name}/ is taken for a class: it holds images and no folders"
                 for each in parts
             ]
         return {} if faults else {"train": top}
 
     def _check_names(self, folder: Path | str, full: list[Folder]) -> None:
-        """Find folders that look like classes but are parts, or kinds of pictures."""
+        """Find folders that look like classes but are parts, or kinds of images."""
         if self.classes is not None:
             return
         faults = self.result.faults
@@ -268,7 +266,7 @@ class _Description:
                 f"folder per class in each; {otherwise}"
             )
             return
-        nested = [each for each in full if not each.pictures]
+        nested = [each for each in full if not each.images]
         inner = Counter(
             name for each in nested for name in {same_name(f.name).casefold() for f in each.full}
         )
@@ -278,13 +276,13 @@ class _Description:
         if shared:
             self.result.suggestion = (images or nested)[0].path
             faults.append(
-                f"{folder}: {folder_names(nested)} hold no pictures but folders of the same names "
-                f"({list_some(shared)}): they are parts or kinds of pictures, not classes. Rename parts "
+                f"{folder}: {folder_names(nested)} hold no images but folders of the same names "
+                f"({list_some(shared)}): they are parts or kinds of images, not classes. Rename parts "
                 f"train/, val/ and test/, or give one of them, as {self.result.suggestion}; {otherwise}"
             )
         elif masks and images:
             faults.append(
-                f"{folder}: {folder_names([*images, *masks])} look like pictures and their masks or labels, not "
+                f"{folder}: {folder_names([*images, *masks])} look like images and their masks or labels, not "
                 f"classes; give a folder with one folder per class; {otherwise}"
             )
 
@@ -301,7 +299,7 @@ class _Description:
             missing = {*self.classes} - {same_name(each.name) for each in chosen}
             if missing and part == "train":
                 faults.append(
-                    f"{folder.path} has no pictures of {list_some(sorted(missing))} (data.classes)"
+                    f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)"
                 )
         if folder.path != str(self.root):
             self.left_out.add(folder.left_out)
@@ -316,7 +314,7 @@ class _Description:
             self.left_out.add(left_out)
             if not each.count():
                 faults.append(
-                    f"class folder without pictures that can be read: {each.path} has "
+                    f"class folder without images that can be read: {each.path} has "
                     f"{by_type(left_out.unread)}; {UNREAD[extension(left_out.unread[0])]}"
                 )
             result.setdefault(same_name(each.name), []).append(each)
@@ -329,7 +327,7 @@ class _Description:
             inside = [each.name for f in folders for each in f.full]
             if inside:
                 self.result.notes.append(
-                    f"class '{label}' has pictures in folders below it too: {list_some(inside)}"
+                    f"class '{label}' has images in folders below it too: {list_some(inside)}"
                 )
         return result
 
@@ -362,14 +360,14 @@ class _Description:
                 if {*words_of(only)} <= UNLABELLED:
                     self._skip(folders[part], f"has no class folders but {only}/ (no labels)")
                     continue
-            pictures: Pictures = {}
+            images: Images = {}
             for name, class_folders in classes.items():
                 near = folded.get(name.casefold(), [])
                 label = exact.get(name) or (near[0] if len(near) == 1 else None)
                 if label is None:
                     faults.append(
                         f"{folders[part].path} has the class '{name}' that training never saw; "
-                        "add training pictures of it, move it elsewhere, or name the classes in data.classes"
+                        "add training images of it, move it elsewhere, or name the classes in data.classes"
                     )
                     continue
                 if name not in exact:
@@ -377,12 +375,12 @@ class _Description:
                         f"{class_folders[0].path} is taken for class '{label}'"
                     )
                 files = [file for folder in class_folders for file in folder.walk()]
-                pictures.setdefault(label, []).extend(files)
-            self.result.parts[part] = pictures
-            lacking = [each for each in labels if each not in pictures]
+                images.setdefault(label, []).extend(files)
+            self.result.parts[part] = images
+            lacking = [each for each in labels if each not in images]
             if lacking and part != "train":
                 self.result.notes.append(
-                    f"{folders[part].path} has no pictures of {list_some(lacking)}"
+                    f"{folders[part].path} has no images of {list_some(lacking)}"
                 )
         self.result.labels = list(labels)
 
@@ -391,7 +389,7 @@ class _Description:
         return self.result.root
 
     def _skip(self, folder: Folder, why: str) -> None:
-        count = plural(folder.count() or len(folder.all_left_out().unread), "picture")
+        count = plural(folder.count() or len(folder.all_left_out().unread), "image")
         self.result.notes.append(f"left out: {count} in {folder.path}/, which {why}")
 
     def _skip_empty(self, folder: Folder) -> None:
@@ -399,21 +397,21 @@ class _Description:
         empty = [f"{each.path}/" for each in folder.folders if id(each) not in full]
         if empty:
             count = plural(len(empty), "folder")
-            self.result.notes.append(f"left out: {count} without pictures ({list_some(empty)})")
+            self.result.notes.append(f"left out: {count} without images ({list_some(empty)})")
 
     def _skip_loose(self, folder: Folder, where: str) -> None:
-        if folder.pictures:
-            count = plural(len(folder.pictures), "picture")
-            self.result.notes.append(f"left out: {count} {where} ({list_some(folder.pictures)})")
+        if folder.images:
+            count = plural(len(folder.images), "image")
+            self.result.notes.append(f"left out: {count} {where} ({list_some(folder.images)})")
 
 
 _TITLES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def _holds_classes(folder: Folder) -> bool:
-    """Whether a folder looks like a part: folders with pictures in it, more than one beside its own."""
+    """Whether a folder looks like a part: folders with images in it, more than one beside its own."""
     full = folder.full
-    return len(full) > 1 or bool(full and not folder.pictures)
+    return len(full) > 1 or bool(full and not folder.images)
 
 
 def _only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
@@ -425,7 +423,7 @@ def _only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) 
 
 def _inner(folder: Folder) -> Folder:
     """The folder in a part that holds its classes: train itself, or train/train or train/images."""
-    if folder.pictures or len(folder.full) != 1:
+    if folder.images or len(folder.full) != 1:
         return folder
     (inner,) = folder.full
     repeated = same_name(inner.name).casefold() == same_name(folder.name).casefold()

@@ -1,4 +1,4 @@
-"""The pictures in a folder and below it, and every file that is left out, by its reason. Nothing is decoded."""
+"""The images in a folder and below it, and every file that is left out, by its reason. Nothing is decoded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
     ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
-_PICTURES = [
+_IMAGE_FORMATS = [
     "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpx", "raw", "cr2", "cr3", "crw",
     "nef", "nrw", "arw", "srf", "sr2", "dng", "orf", "rw2", "raf", "pef", "srw", "x3f", "3fr",
     "psd", "psb", "svg", "svgz", "ico", "icns", "eps", "ai", "tga", "exr", "hdr", "xcf", "dcm",
@@ -29,7 +29,7 @@ _VIDEOS = [
 _ARCHIVES = [
     "zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "zst",
 ]  # fmt: skip
-UNREAD = dict.fromkeys(_PICTURES, "convert them to JPEG or PNG")
+UNREAD = dict.fromkeys(_IMAGE_FORMATS, "convert them to JPEG or PNG")
 UNREAD |= dict.fromkeys(_VIDEOS, "videos; save single frames as JPEG or PNG")
 UNREAD |= dict.fromkeys(_ARCHIVES, "archives; unpack them")
 UNREAD |= {"pdf": "documents; save their pages as JPEG or PNG"}
@@ -63,7 +63,7 @@ class LeftOut:
                 count = plural(len(files), "file")
                 notes.append(f"{count} in formats that are not read ({by_type(files)}): {advice}")
         if self.other:
-            count = plural(len(self.other), "file that is no picture", "files that are no pictures")
+            count = plural(len(self.other), "file that is no image", "files that are no images")
             notes.append(f"{count} by the name ({by_type(self.other)})")
         if self.links:
             count = plural(len(self.links), "link")
@@ -92,10 +92,10 @@ def by_type(files: Sequence[str]) -> str:
 
 @dataclass(eq=False)
 class Folder:
-    """One folder: its pictures (paths, by name), the folders in it, and what is in neither."""
+    """One folder: its images (paths, by name), the folders in it, and what is in neither."""
 
     path: str
-    pictures: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
 
@@ -104,9 +104,9 @@ class Folder:
         return os.path.basename(self.path)
 
     def walk(self) -> Iterator[str]:
-        """All pictures in it and below it: folders and files in the order of their names."""
+        """All images in it and below it: folders and files in the order of their names."""
         yield from (path for _, paths in sorted(
-            [(os.path.basename(picture), [picture]) for picture in self.pictures]
+            [(os.path.basename(image), [image]) for image in self.images]
             + [(folder.name, folder.walk()) for folder in self.folders], key=lambda each: each[0],
         ) for path in paths)  # fmt: skip
 
@@ -119,12 +119,12 @@ class Folder:
         return total
 
     def count(self) -> int:
-        """How many pictures are in it and below it."""
-        return len(self.pictures) + sum(folder.count() for folder in self.folders)
+        """How many images are in it and below it."""
+        return len(self.images) + sum(folder.count() for folder in self.folders)
 
     @cached_property
     def full(self) -> list[Folder]:
-        """The folders in it that have pictures, in a format that is read or not."""
+        """The folders in it that have images, in a format that is read or not."""
         return [each for each in self.folders if each.count() or each.all_left_out().unread]
 
 
@@ -153,14 +153,14 @@ def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = N
         elif extension(entry.name) in UNREAD:
             out.unread.append(entry.path)
         elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-            folder.pictures.append(entry.path)
+            folder.images.append(entry.path)
         else:
             out.other.append(entry.path)
     return folder
 
 
 def image_paths(folder: str) -> Iterator[str]:
-    """The pictures in a folder and those below it, in order of their names. Raises DataError."""
+    """The images in a folder and those below it, in order of their names. Raises DataError."""
     return scan(folder).walk()
 
 
@@ -170,8 +170,8 @@ def relative_paths(text: str, root: str | os.PathLike[str]) -> str:
 
 
 def unwrapped(folder: Folder) -> Folder:
-    """The first folder below that holds more than one other folder, or pictures."""
-    while len(folder.full) == 1 and not folder.pictures and folder.full[0].full:
+    """The first folder below that holds more than one other folder, or images."""
+    while len(folder.full) == 1 and not folder.images and folder.full[0].full:
         folder = folder.full[0]
     return folder
 
