@@ -33,7 +33,7 @@ def test_every_network_on_every_kind_of_data_has_a_picture(model: str, data: str
     if data in ("table_classes", "table_number", "image_pca") and model != "mlp":
         pytest.skip("a table, and what PCA makes of an image, go to an mlp alone")
     network, raw = trained(model, data)
-    stems = [picture.stem for picture in make_figures(network, raw)]
+    stems = [image.stem for image in make_figures(network, raw)]
     if model in ("rnn", "lstm", "lstm_relu", "gru"):
         assert any(stem.startswith("gates-l") for stem in stems)
     if data.startswith("image"):
@@ -64,12 +64,12 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
     nnzoo("train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
           "model.activation=sigmoid", "-s", "train.epochs=1")  # fmt: skip
     shown = nnzoo(
-        "inspect", "checkpoints/mlp", "--json", "--out", "pictures", "--row", "3", "--row", "5"
+        "inspect", "checkpoints/mlp", "--json", "--out", "images", "--row", "3", "--row", "5"
     )
     assert [each["kind"] for each in shown.json["findings"]] == ["vanishing"]
     assert shown.json["layers"][1]["multiply_adds"] == 64 * 64
-    assert shown.json["files"][0]["file"] == "pictures/sheet.png"
-    with np.load("pictures/arrays.npz") as kept:
+    assert shown.json["files"][0]["file"] == "images/sheet.png"
+    with np.load("images/arrays.npz") as kept:
         assert len(kept["input"]) == 2
     assert "vanishing gradient: layer 1 of" in nnzoo("inspect", "checkpoints/mlp").out
 

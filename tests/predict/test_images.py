@@ -58,7 +58,7 @@ PICTURES = {"name": "image_folder", "path": "p", "size": [6, 8], "color": False}
 
 
 def save_digits(folder: str, inverted: bool = False) -> np.ndarray:
-    """Some digits of the data set as pictures of 0 to 255; what they are there."""
+    """Some digits of the data set as images of 0 to 255; what they are there."""
     run = begin(config("mlp", "image"), "digits", write=False)
     raw = run.dataset.splits["test"].batch(torch.arange(30))[0]
     Path(folder).mkdir()
@@ -129,14 +129,14 @@ def test_pictures_far_from_trainings_brightness_are_noted_and_minmax_knows_none(
 def test_a_broken_picture_is_named_and_all_others_are_answered(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
     save_digits("d")
-    Path("d/05.png").write_bytes(b"no picture")
+    Path("d/05.png").write_bytes(b"no image")
     data = Path("d/07.png").read_bytes()
     Path("d/07.png").write_bytes(data[: len(data) // 2])
     result = nnzoo("predict", RUN, "d", "--out", "answers.csv")
     assert (result.code, result.out) == (3, "")
     assert result.err.splitlines()[-1] == "2 of 30 images could not be read"
-    assert result.err.count("broken picture d/05.png: cannot identify image file") == 1
-    assert result.err.count("broken picture d/07.png: ") == 1
+    assert result.err.count("broken image d/05.png: cannot identify image file") == 1
+    assert result.err.count("broken image d/07.png: ") == 1
     answered = [row["file"] for row in rows_of(Path("answers.csv").read_text())]
     assert answered == [f"d/{i:02d}.png" for i in range(30) if i not in (5, 7)]
     result = nnzoo("predict", RUN, "d/05.png")
@@ -151,7 +151,7 @@ def test_folders_are_searched_in_order_without_hidden_files_and_named_files_are_
     for name in ("d/b/2.png", "d/a.PNG", "d/b/1.jpg", "d/.c/x.png", "d/.y.png", "d/c.png", "z.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (9, 9)).save(name)
-    Path("d/notes.txt").write_text("no picture")
+    Path("d/notes.txt").write_text("no image")
     files = Predictions.concat(predict(network, ["z.png", "d", Path("z.png")])).index["file"]
     assert files == ["z.png", "d/a.PNG", "d/b/1.jpg", "d/b/2.png", "d/c.png", "z.png"]
 

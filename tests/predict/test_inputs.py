@@ -89,14 +89,14 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
 def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
     formats = ", ".join(each[1:] for each in EXTENSIONS)
-    pictures = f"this network reads images ({formats}) and folders of them\n"
+    images = f"this network reads images ({formats}) and folders of them\n"
     Path("empty").mkdir()
     os.mkfifo("pipe.png")
     Path("new.csv").write_text("a,b\n1,2\n")
     for words, code, message in (
         (["none.png"], 3, "no file none.png\n"),
-        (["new.csv"], 3, f"new.csv is not an image; {pictures}"),
-        (["empty"], 3, f"empty has no images; {pictures}"),
+        (["new.csv"], 3, f"new.csv is not an image; {images}"),
+        (["empty"], 3, f"empty has no images; {images}"),
         ([], 2, f"missing input: nnzoo predict {RUN} photos/\n"),
         (["pipe.png"], 3, "not a regular file: pipe.png\n"),
         (["new.csv", "--steps", "0"], 2, "--steps: expected a whole number of at least 1, got 0\n"),
@@ -108,7 +108,7 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
         result = nnzoo("predict", RUN, *words)
         assert (result.code, result.out, result.err) == (code, "", message)
     result = nnzoo("predict", RUN, "empty", "--steps", "2")
-    assert (result.code, result.err) == (2, f"steps are for forecasts; {pictures[:-1]}, and its predictions are classes\n")  # fmt: skip
+    assert (result.code, result.err) == (2, f"steps are for forecasts; {images[:-1]}, and its predictions are classes\n")  # fmt: skip
     assert nnzoo("predict").err == "missing run and input: nnzoo predict checkpoints/cnn photos/\n"
     assert nnzoo("predict", "empty", "new.csv").code == 5
     assert Path("new.csv").read_text() == "a,b\n1,2\n"
