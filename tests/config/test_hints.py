@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nnzoo.config.formatting import option_table
+from nnzoo.config.options import Options
 from nnzoo.config.registry import REGISTRIES
 from nnzoo.config.synonyms import KEYS
 from nnzoo.config.train_options import TrainOptions
@@ -111,12 +112,13 @@ def test_values_of_other_tools_lead_to_the_value(
 
 def test_every_synonym_names_a_key_of_the_language() -> None:
     known = {"name", "seed", "optim", "optim.schedule", "optim.schedule.warmup"}
-    classes = [
+    classes: list[tuple[str, type[Options]]] = [
         (section, entry.options)
         for section, registry in REGISTRIES.items()
         for _, entry in registry
     ]
-    for section, options in [*classes, ("train", TrainOptions)]:
+    classes.append(("train", TrainOptions))
+    for section, options in classes:
         for key, _, _ in option_table(options):
             parts = key.split(".")
             known |= {f"{section}.{'.'.join(parts[: i + 1])}" for i in range(len(parts))}

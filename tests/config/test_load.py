@@ -87,7 +87,7 @@ def test_set_reaches_into_short_forms_sections_that_are_not_there_and_lists() ->
     assert changed.train.early_stopping.patience == 3  # type: ignore[union-attr]
     assert changed.model.channels == [4, 16]  # type: ignore[attr-defined]
     assert changed.optim.schedule.name == "cosine"
-    assert changed.optim.schedule.final == 0.5  # type: ignore[union-attr]
+    assert changed.optim.schedule.final == 0.5
     assert changed.model.head.pooling == "average"  # type: ignore[attr-defined]
     assert (changed.name, changed.seed) == ("x", 7)
 

@@ -10,8 +10,9 @@ import pytest
 
 from nnzoo.config import load_config
 from nnzoo.errors import ConfigError, DataError
+from tests.conftest import Result
 
-Nnzoo = Callable[..., "object"]
+Nnzoo = Callable[..., Result]
 TABLE = """\
 name: t
 data:
