@@ -42,8 +42,7 @@ def page(study: Study) -> str:
     """The page of a study."""
     rows, best = study.records(), study.best()
     complete = [row for row in rows if row.state == "complete"]
-    options = study.sweep.options
-    keys = list(study.keys)
+    keys = study.keys
     sign = -1.0 if study.higher_is_better else 1.0
     ranked = sorted(
         rows, key=lambda row: (row.value is None, sign * (row.value or 0.0), row.number)
@@ -69,22 +68,26 @@ def page(study: Study) -> str:
         "shown": listed,
         "left_out": len(rows) - len(listed),
         "commands": _commands(study, best),
-        "facts": [
-            (
-                "searched by",
-                f"{options.sampler}, pruned by {options.pruner}, seed {study.config.seed}",
-            ),
-            ("network and data", f"{study.config.model.name} on {study.config.data.name}"),
-            ("study", study.storage_name),
-            ("made on", ", ".join(sorted({row.host for row in rows if row.host}))),
-            ("data fingerprint", study.identity["fingerprint"]),
-        ],
+        "facts": _facts(study, rows),
         "config": read_config_text(study.best_file) if best else "",
     }
     if len(complete) >= MIN_LINES and best is not None:
         parts["parallel"] = _parallel(study, complete, best)
         parts["parallel_width"] = 108 * (len(keys) + 1)
     return render("sweep.html", parts, short=short_value)
+
+
+def _facts(study: Study, rows: list[TrialRecord]) -> list[tuple[str, str]]:
+    """Properties of the study: name and value."""
+    options = study.sweep.options
+    search = f"{options.sampler}, pruned by {options.pruner}, seed {study.config.seed}"
+    return [
+        ("searched by", search),
+        ("network and data", f"{study.config.model.name} on {study.config.data.name}"),
+        ("study", study.storage_name),
+        ("made on", ", ".join(sorted({row.host for row in rows if row.host}))),
+        ("data fingerprint", study.identity["fingerprint"]),
+    ]
 
 
 def _describe_space(study: Study, key: str) -> str:
@@ -107,13 +110,11 @@ def _cards(
         for state in ("pruned", "diverged", "failed", "running")
         if counts[state]
     ]
-    first = (
-        [(f"best {study.monitor}", format_metric(best.value), f"trial {best.number}")]
-        if best
-        else []
-    )
+    cards = []
+    if best:
+        cards = [(f"best {study.monitor}", format_metric(best.value), f"trial {best.number}")]
     return [
-        *first,
+        *cards,
         ("complete", f"{counts['complete']:,}", ", ".join(others) or "none ended early"),
         ("training time", f"{seconds:,.0f} s", f"of {len(rows):,} trials together"),
     ]
@@ -129,8 +130,8 @@ def _observations(study: Study, complete: list[TrialRecord], best: TrialRecord |
     ]
     if edges:
         observations.append(
-            f"At the edge: the best value of {', '.join(edges)} lies at the end of what was tried; what "
-            "lies beyond may be better."
+            f"At the edge: the best value of {', '.join(edges)} is at the end of its range; values "
+            "beyond it may be better."
         )
     if len(complete) >= MIN_TRIALS:
         observations.append(
