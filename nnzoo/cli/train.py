@@ -98,7 +98,6 @@ def train(
     output = Output.open(verbose, json_) if processes.is_main_process else Output.open(0, False)
     display = train_display.TrainDisplay(output, run_config, group)
     if dry_run:
-        train_display.announce(output, current)
         train_display.show_dry_run(output, current)
         return
     with graceful_shutdown() as stopped, gc_frozen(), display:

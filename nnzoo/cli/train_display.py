@@ -232,6 +232,9 @@ def show_dry_run(output: Output, run: Run) -> None:
 
     from nnzoo.evaluation import diagnostics, layer_stats
 
+    announce(output, run)
+    for note in run.notes:
+        output.say(note)
     trainer, network = run.trainer, run.network
     count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.STATS_SAMPLES)
     x, _ = trainer.splits["train"].batch(torch.arange(count, device=network.device))

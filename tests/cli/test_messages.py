@@ -105,7 +105,7 @@ def test_tab_offers_configs_keys_and_words(nnzoo: Nnzoo, monkeypatch: pytest.Mon
 
 
 def test_the_page_of_words_names_keys_of_the_language() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "words.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "words.md").read_text()
     named = set(re.findall(r"`((?:data|model|optim|train)\.[a-z_.]+)", page)) - {
         "model.summary",
         "model.save",
