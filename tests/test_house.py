@@ -42,14 +42,15 @@ LAYERS = """
     nnzoo.kernels.ops
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.image_files.float_tiff nnzoo.data.image_files.tree nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats
     nnzoo.data.image_files.decode nnzoo.data.columns.values
-    nnzoo.data.data_spec nnzoo.data.timestamps.order
+    nnzoo.data.data_spec
     nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
     nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
     nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel nnzoo.data.table_files.json
-    nnzoo.data.timestamps.parse nnzoo.data.timestamps.groups nnzoo.data.columns.checks nnzoo.data.columns.number_format
+    nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.number_format
     nnzoo.data.columns.description nnzoo.data.timestamps.numeric
     nnzoo.data.timestamps.time_columns nnzoo.data.columns.inputs nnzoo.data.columns.target nnzoo.data.table_files.table_io
     nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
+    nnzoo.data.timestamps.describe
     nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.builtin
     nnzoo.models nnzoo.evaluation nnzoo.runs

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.data.timestamps.axis import TimeAxis, describe_time, time_note
+from nnzoo.data.timestamps.axis import TimeAxis
+from nnzoo.data.timestamps.describe import describe_time, time_note
 from nnzoo.data.timestamps.frequency import describe_spacing
 from nnzoo.data.timestamps.parse import looks_like_dates, read_dates
 from nnzoo.errors import ConfigError, DataError

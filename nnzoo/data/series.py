@@ -15,9 +15,9 @@ from nnzoo.data.columns.values import ValueOptions, column_name, looks_numeric
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, WindowSplit, check_memory, split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
-from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis, describe_time
+from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis
+from nnzoo.data.timestamps.describe import describe_time, group_columns
 from nnzoo.data.timestamps.gaps import Columns, cut_starts, fill_gaps, read_columns
-from nnzoo.data.timestamps.groups import group_columns
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
 from nnzoo.data.timestamps.time_columns import row_number
 from nnzoo.errors import DataError

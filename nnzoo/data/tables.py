@@ -36,7 +36,7 @@ from nnzoo.data.table_files.table_io import (
     read_table,
     without_stray_rows,
 )
-from nnzoo.data.timestamps.axis import time_note
+from nnzoo.data.timestamps.describe import time_note
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, quoted_name, shorten
 

@@ -128,7 +128,7 @@ def _is_idle(column: ColumnDescription, rows: int) -> bool:
 def _axis(
     frame: pandas.DataFrame, source: str, target: str, groups: list[str], time: list[str]
 ) -> TimeAxis:
-    from nnzoo.data.timestamps.axis import describe_time
+    from nnzoo.data.timestamps.describe import describe_time
 
     options = SeriesOptions(
         name="series",

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.data.timestamps.axis import TimeAxis, describe_time
+from nnzoo.data.timestamps.axis import TimeAxis
+from nnzoo.data.timestamps.describe import describe_time
 from nnzoo.errors import UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.inputs import predict

@@ -109,7 +109,7 @@ def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, st
 
 def _time_notes(frame: pandas.DataFrame, data: SeriesOptions) -> list[str]:
     from nnzoo.data.columns.values import mark_missing
-    from nnzoo.data.timestamps.axis import describe_time
+    from nnzoo.data.timestamps.describe import describe_time
 
     targets = data.target if isinstance(data.target, list) else [data.target]
     names = [column_name(frame, target, "data.target") for target in targets]

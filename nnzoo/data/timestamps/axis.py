@@ -1,7 +1,4 @@
-"""The time axis of one or several series: order, distance, gaps, repeats, footers, dates that are none.
-
-`init`, `train`, `check` and `predict` all ask here, so that a file means the same to each of them.
-"""
+"""The time axis of one or several series: rows in order, frequency, gaps, and the times that follow."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.config.data_options import SeriesOptions
-from nnzoo.data.columns.values import column_name, looks_numeric, to_numbers
 from nnzoo.data.timestamps.frequency import (
     DAY,
     MICROSECONDS,
@@ -20,11 +15,8 @@ from nnzoo.data.timestamps.frequency import (
     Spacing,
     describe_spacing,
 )
-from nnzoo.data.timestamps.groups import group_columns, split_by_group, without_group
 from nnzoo.data.timestamps.index import TimeFormat
-from nnzoo.data.timestamps.numeric import TimeColumns, is_time_name, plain_numbers
-from nnzoo.data.timestamps.order import clocks_set_back, falls, ordered_fraction, why_not_sorted
-from nnzoo.data.timestamps.time_columns import find_time, named_time
+from nnzoo.data.timestamps.numeric import TimeColumns
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, shorten
 
@@ -33,12 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-MAX_FOOTER = 10
-# More times than this fraction that come more than once, and the file holds several series.
-MAX_REPEATED = 0.1
-MOSTLY = 0.9
-# The rows of a table are in order of time where so many of the neighbours are.
-IN_ORDER = 0.98
+MIN_ORDERED = 0.9
 # With more steps missing than this, as many rows ago is no season ago.
 SEASON_MISSING = 0.1
 
@@ -91,7 +78,7 @@ class TimeAxis:
         ordered = np.average(
             [ordered_fraction(each) for each in times], weights=list(map(len, times))
         )
-        return bool(ordered >= MOSTLY and distinct >= MOSTLY * rows)
+        return bool(ordered >= MIN_ORDERED and distinct >= MIN_ORDERED * rows)
 
     def times(self, series: str, start: int = 0) -> Array | None:
         """The times of one series, in order, from a step on."""
@@ -138,7 +125,7 @@ class TimeAxis:
             axis = replace(axis, spacing=spacing, notes=notes)
         notes = [
             f"left out {where}: {plural(len(rows), 'row')} without a value of {columns}, first data "
-            f"row {_row(frame, min(rows))}{consequence}"
+            f"row {data_row(frame, min(rows))}{consequence}"
             for where, rows, consequence in (
                 ("at the ends", ends, ""),
                 ("inside the series", inside, "; their neighbours count as consecutive steps"),
@@ -208,217 +195,16 @@ class TimeAxis:
         return "the dates that follow are beyond the calendar"
 
 
-def describe_time(
-    frame: pandas.DataFrame, options: SeriesOptions, exclude: Sequence[str] = ()
-) -> TimeAxis:
-    """The time axis of a table. exclude: columns that hold no time, such as the target.
-
-    Raises DataError for columns of the options that are not there; all else is in `faults`.
-    """
-    keys = group_columns(frame, options.group)
-    if options.time is not None:
-        named = [
-            column_name(frame, column, "data.time")
-            for column in (options.time if isinstance(options.time, list) else [options.time])
-        ]
-        time: TimeColumns | None = named_time(frame, named, options.date_format)
-    else:
-        time = find_time(frame, {*exclude, *keys}, options.date_format)
-    kept = np.ones(len(frame), bool)
-    notes: list[str] = []
-    faults: list[str] = []
-    if time is not None:
-        kept, notes, faults = _valid_rows(frame, time, options.path)
-        notes = [*time.notes, *notes]
-    no_group = without_group(frame, keys) & kept
-    if no_group.any():
-        row = _row(frame, int(no_group.argmax()))
-        faults.append(f"{options.path}: {_listed(keys)} (data.group) is missing in data row {row}")
-        kept &= ~no_group
-    series = split_by_group(frame, keys, kept)
-    axis = TimeAxis(series, time, None, notes, faults)
-    if time is None:
-        return axis
-    axis = _in_order(axis, frame, options)
-    if axis.disordered and options.time is None and time.times.dtype.kind == "f":
-        # Numbers that were only taken for the time by their name.
-        note = f"column {time.name} is not taken for the time: it is not in order"
-        return TimeAxis(series, None, None, [note], [])
-    return axis
+def ordered_fraction(times: Array) -> float:
+    """The fraction of neighbours that rise, or that fall; 0 where all times are the same."""
+    known = times[~np.isnan(times)] if times.dtype.kind == "f" else times[~np.isnat(times)]
+    jumps = np.diff(known)
+    zero = np.zeros(1, jumps.dtype)
+    if not (jumps != zero).any():
+        return 0.0
+    return float(max((jumps >= zero).mean(), (jumps <= zero).mean()))
 
 
-def _valid_rows(
-    frame: pandas.DataFrame, time: TimeColumns, source: str
-) -> tuple[Array, list[str], list[str]]:
-    """The rows that have a time; notes on those left out at the ends, faults for those between."""
-    missing = time.missing
-    kept = ~missing
-    if not missing.any() or not kept.any():
-        text = f"{source}: {time.name} has no date that can be read"
-        return kept, [], [] if kept.any() else [text]
-    notes: list[str] = []
-    faults: list[str] = []
-    last = int(np.flatnonzero(kept)[-1])
-    tail = np.arange(last + 1, len(frame))
-    if 0 < len(tail) <= MAX_FOOTER and not time.nearly[tail].any():
-        rows = ", ".join(f"{_row(frame, int(i))} ({_shown(time, int(i))})" for i in tail[:3])
-        more = ", …" if len(tail) > 3 else ""
-        notes.append(
-            f"left out below the last {_noun(time)}: data row{'s' * (len(tail) > 1)} {rows}{more}"
-        )
-        missing = missing & (np.arange(len(frame)) <= last)
-    if missing[0] and time.wrong[0] and not time.nearly[0] and not _has_number(frame, time, 0):
-        notes.append(f"left out above the data: data row 1 ({_shown(time, 0)})")
-        missing = missing & (np.arange(len(frame)) > 0)
-    if missing.any():
-        i = int(missing.argmax())
-        count = int(missing.sum())
-        several = f"; {count:,} rows have none" if count > 1 else ""
-        example = _shown(time, int(np.flatnonzero(kept)[0]))
-        what = (
-            f"{_shown(time, i)} is not a {_noun(time)} like the others ({example})"
-            if time.wrong[i] else f"{time.name} is missing"
-        )  # fmt: skip
-        what_to_do = "delete those rows" if count > 1 else "delete the row"
-        hint = f"; correct it, or {what_to_do}" + ", or see data.date_format" * bool(time.nearly[i])
-        faults.append(f"{source}: data row {_row(frame, i)}: {what}{several}{hint}")
-    return kept, notes, faults
-
-
-def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> TimeAxis:
-    """The same axis with each series in order of time, with what had to be done for it."""
-    time = axis.time
-    assert time is not None
-    values = {name: time.times[rows] for name, rows in axis.series.items()}
-    earlier = {name: falls(v) for name, v in values.items()}
-    later = {name: falls(v[::-1]) for name, v in values.items()}
-    notes, faults = list(axis.notes), list(axis.faults)
-    series = dict(axis.series)
-    if any(earlier.values()):
-        ordered = {
-            name: rows[np.argsort(values[name], kind="stable")] for name, rows in series.items()
-        }
-        if all(count == len(clocks_set_back(values[name][::-1])) for name, count in later.items()):
-            # Reversed, so that rows of the same time keep their order in time, too.
-            series = {name: rows[::-1] for name, rows in series.items()}
-            notes.append("the newest rows come first: they are read in reverse")
-        elif all(count == len(clocks_set_back(values[name])) for name, count in earlier.items()):
-            pass
-        elif (reason := why_not_sorted(list(values.values()))) is None:
-            series, late = ordered, sum(earlier.values())
-            notes.append(
-                f"{late:,} row{'s are' if late > 1 else ' is'} earlier than the row before: the file is sorted "
-                f"by {time.name}"
-            )
-        else:
-            name = next(name for name, count in earlier.items() if count)
-            faults.append(_unsorted(axis, frame, options, name, values[name], reason))
-    spacing = None
-    if len(faults) == len(axis.faults):
-        ordered_times = {name: time.times[rows] for name, rows in series.items()}
-        spacing = describe_spacing([np.unique(each) for each in ordered_times.values()])
-        repeated = sum(int((each[1:] == each[:-1]).sum()) for each in ordered_times.values())
-        changes = [
-            series[name][i] for name, each in ordered_times.items() for i in clocks_set_back(each)
-        ]
-        if changes:
-            text = f"{_shown(time, changes[0])} (data row {_row(frame, changes[0])})"
-            notes.append(
-                f"the clock is set back by an hour at {text}: the rows keep the order of the file"
-            )
-        if repeated:
-            row, crowded = _first_repeated(axis, series)
-            text = f"the time {_shown(time, row)} (data row {_row(frame, row)})"
-            if crowded:
-                faults.append(
-                    f"{options.path}: {text} and many others come more than once; where the file "
-                    "holds several series, name the column that tells them apart (data.group)"
-                )
-            else:
-                count = repeated - 1
-                others = f" and {count:,} other{'s' * (count > 1)}" if count else ""
-                verb = "come" if repeated > 1 else "comes"
-                notes.append(f"{text}{others} {verb} more than once: equal times count as steps")
-        notes += [] if time.kind == "words" else spacing.notes()
-    return replace(
-        axis, series=series, spacing=spacing, notes=notes, faults=faults,
-        disordered=len(faults) > len(axis.faults),
-    )  # fmt: skip
-
-
-def _first_repeated(axis: TimeAxis, series: dict[str, Array]) -> tuple[int, bool]:
-    """A row whose time another one has, and whether in any series so many do that it holds several."""
-    assert axis.time is not None
-    first, crowded = -1, False
-    for rows in series.values():
-        times = axis.time.times[rows]
-        twice = np.flatnonzero(np.append(False, times[1:] == times[:-1]))
-        # A few equal times are the hour that a clock is set back.
-        here = len(times) > 2 and len(twice) > MAX_REPEATED * len(times)
-        if len(twice) and (first < 0 or (here and not crowded)):
-            first = int(rows[twice[0]])
-        crowded = crowded or here
-    return first, crowded
-
-
-def _unsorted(
-    axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions, name: str, times: Array,
-    reason: str,
-) -> str:  # fmt: skip
-    assert axis.time is not None
-    rows = axis.series[name]
-    late = int(rows[1:][times[1:] < times[:-1]][0])
-    hint = "" if options.group is not None else (
-        "; or, where it holds several series, name the column that tells them apart (data.group)"
-    )  # fmt: skip
-    remedy = f"sort the file{hint}" if reason == "sort" else "its date fits in nowhere, correct it"
-    return (
-        f"{options.path}: not in order of time: {_shown(axis.time, late)} (data row "
-        f"{_row(frame, late)}) is earlier than the row before; {remedy}"
-    )
-
-
-def _noun(time: TimeColumns) -> str:
-    return "number" if time.times.dtype.kind == "f" else "date"
-
-
-def _shown(time: TimeColumns, row: int) -> str:
-    text = time.texts[row]
-    return f"'{shorten(str(text))}'" if isinstance(text, str) else "no date"
-
-
-def _row(frame: pandas.DataFrame, position: int) -> int:
-    """The number of a data row for a message."""
+def data_row(frame: pandas.DataFrame, position: int) -> int:
+    """The number of a row in messages, counted from 1 below the header."""
     return int(frame.index[position]) + 1
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(f"'{name}'" for name in names)
-
-
-def _has_number(frame: pandas.DataFrame, time: TimeColumns, row: int) -> bool:
-    rest = frame.drop(columns=time.columns).iloc[[row]]
-    return any(not np.isnan(to_numbers(rest[name])).all() for name in rest.columns)
-
-
-def time_note(frame: pandas.DataFrame, exclude: Sequence[str] = ()) -> str | None:
-    """A line on a table whose rows are in order of time, which a random split does not keep."""
-    for time in (find_time(frame, exclude), _uneven_time(frame, exclude)):
-        if time is None or time.missing.mean() > 1 - MOSTLY:
-            continue
-        if ordered_fraction(time.times) >= IN_ORDER:
-            return (
-                f"random split, though the rows are in order of {time.name}: training rows come later than "
-                "some that test (nnzoo init --series for a forecast)"
-            )
-    return None
-
-
-def _uneven_time(frame: pandas.DataFrame, exclude: Sequence[str]) -> TimeColumns | None:
-    """Numbers under a name of time that go on in unequal steps, with ties, from row to row."""
-    for name in frame.columns:
-        if name not in exclude and is_time_name(name) and looks_numeric(frame[name], MOSTLY):
-            time = plain_numbers(frame[name])
-            if len(np.unique(time.times[~time.missing])) > MAX_REPEATED * len(frame):
-                return time
-    return None
