@@ -13,7 +13,7 @@ from nnzoo.config.model_options import CnnOptions, GruOptions, LstmOptions, MlpO
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
 from nnzoo.models.cnn import CNN
-from nnzoo.models.initialize import gain_of
+from nnzoo.models.initialize import activation_gain
 from nnzoo.models.mlp import MLP
 from nnzoo.models.rnn import Recurrent, ReluLSTM
 from tests.zoo import begin, config, finish
@@ -282,7 +282,7 @@ def test_the_gain_keeps_the_spread_through_an_activation(activation: Any) -> Non
     from nnzoo.models.layers import activation_layer
 
     z = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0))
-    after = (gain_of(activation) * activation_layer(activation)(z)).square().mean().sqrt()
+    after = (activation_gain(activation) * activation_layer(activation)(z)).square().mean().sqrt()
     assert after == pytest.approx(1.0, abs=0.06 if activation == "tanh" else 0.01)
 
 
@@ -298,7 +298,7 @@ def test_starts_have_the_spread_of_their_formula_and_zero_biases(
         MlpOptions(name="mlp", hidden=[300], init=init, activation=activation),
         InputSpec("table", (500,)), 100,
     )  # fmt: skip
-    for layer, gain in ((model[1], gain_of(activation)), (model[3], 1.0)):
+    for layer, gain in ((model[1], activation_gain(activation)), (model[3], 1.0)):
         fan_out, fan_in = layer.weight.shape
         fans = {
             "xavier": (fan_in + fan_out) / 2,

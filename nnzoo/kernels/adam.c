@@ -1,6 +1,6 @@
 /* Gradient norms and steps of Adam, over all parameters in one call.
  *
- * The elements of a parameter, all members one after the other, are cut into blocks of one size,
+ * The elements of a parameter, those of all members in order, are cut into blocks of one size,
  * which threads share: no result depends on how many threads there are.
  *
  * Contract: see args.h; parameters do not overlap. A parameter whose grad is null is left as it is.

@@ -61,8 +61,8 @@ struct rnn_args {
     const void *dy;        /* gradient of all states (steps, members, batch, hidden), or null */
     long dy_bf16, dy_time, dy_member, dy_batch; /* strides */
     const scalar_t *dlast, *dcell;              /* gradients of last and cell, or null */
-    scalar_t *grads; /* of w_ih, w_hh, b_ih and b_hh, one after the other */
-    scalar_t *dx;    /* (steps, members, batch, features), or null */
+    scalar_t *grads;                            /* of w_ih, w_hh, b_ih and b_hh, in this order */
+    scalar_t *dx;                               /* (steps, members, batch, features), or null */
 };
 
 /* A 2-D convolution and its epilogue, in this order: batch norm, 2x2 max pooling, ReLU, dropout

@@ -117,7 +117,7 @@ def struct_fields(name: str) -> tuple[str, dict[str, float]]:
 
 class Spec(NamedTuple):
     """A tensor as an entry point takes it. memory_format: None if rows may be any distance apart; is_output: written in
-    place, so that no copy can stand in for it."""
+    place, so that a copy cannot replace it."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -164,7 +164,7 @@ def make_plan(
         scratch = max(sizes)
     specs["scratch"] = Spec(torch.uint8, (scratch,))
     forward, backward = (
-        getattr(native, f"nnzoo_{operation}_{way}") for way in ("forward", "backward")
+        getattr(native, f"nnzoo_{operation}_{direction}") for direction in ("forward", "backward")
     )
     return CallPlan(forward, backward, pack, fields, specs, parameters, grads)
 

@@ -79,7 +79,7 @@ INLINE void store_strip(const struct conv_args *c, const struct buffers *b, scal
     for (long column = 0; column < c->out_width; column += 2) {
         struct tile_outputs to = locate_outputs(c, (struct tile){image, row, column});
         for (long j = 0; j < c->out; j += LANES) {
-            /* What is read beyond the last row or column is not used. */
+            /* Values beyond the last row or column are not used. */
             scalar_t *at = b->strip + column * c->out + j;
             vec t[4] = {load(at), load(at + c->out), load(at + line), load(at + line + c->out)};
             store_tile(c, &to, sums, is_first && !column, j, t);

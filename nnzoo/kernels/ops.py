@@ -24,7 +24,7 @@ class LinearChain(torch.autograd.Function):
 
     x (rows, in); epilogues: per layer None, or (mask, scale) of the dropout after its ReLU: uint8 (rows, out) of ones
     where a value is kept, or None, and the factor of kept values; then weight (out, in) and bias (out) of each layer,
-    or those of several members, (members, out, in) and (members, out), whose rows are one after the other. Returns
+    or those of several members, (members, out, in) and (members, out), whose rows follow member by member. Returns
     (rows, out of the last layer) in the weights' type.
     """
 
@@ -163,9 +163,16 @@ class Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, gamma: Tensor | None, beta: Tensor | None,
-        stride: tuple[int, int], padding: tuple[int, int], epilogue: Epilogue,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        epilogue: Epilogue,
+    ) -> Tensor:
         norm, dtype, ctx.x_dtype = epilogue.norm, weight.dtype, x.dtype
         if {gamma is None, beta is None} != {norm is None}:
             raise ValueError("batch norm has a weight and a bias")

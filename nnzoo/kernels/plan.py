@@ -1,4 +1,4 @@
-"""What there are native kernels for, and the plans of their calls: everything that follows from types, shapes and options.
+"""Plan the calls of native kernels: everything that follows from types, shapes and options.
 
 Per operation a predicate, `supports_...`, and a cached plan, which raises TypeError or ValueError for a case that the
 predicate refuses. `dtype` is the type of the weights, `product` that of matrix products.
@@ -171,7 +171,9 @@ def rnn_plan(
     specs |= {"x": Spec(x_dtype, x, None), "z": Spec(product, z), "dx": Spec(dtype, x)}
     specs |= {"dy": Spec(product, states[0], None), "grads": Spec(dtype, (offsets[-1],))}
     specs |= dict.fromkeys(("last", "cell", "dlast", "dcell"), last)
-    grads = tuple((w, contiguous_strides(w), at) for w, at in zip(weights, offsets, strict=False))
+    grads = tuple(
+        (w, contiguous_strides(w), offset) for w, offset in zip(weights, offsets, strict=False)
+    )
     plan = make_plan("rnn", dtype, (layout, fields), specs, names, grads)
     outputs = ("z", "workspace", "last", *(["cell"] if cell_type == "lstm" else []))
     return RnnPlan(plan, states, outputs, ("grads", "scratch"))

@@ -113,7 +113,7 @@ struct range {
     long first, last;
 };
 
-/* Of `per_member` items of each member, those of `member` that are in a thread's shard of all. */
+/* Items of `member` (each has `per_member`) that are in a thread's shard of all. */
 INLINE struct range member_range(struct shard thread, long members, long per_member, long member) {
     long before = member * per_member;
     struct range range = {shard_begin(thread, members * per_member) - before,

@@ -28,9 +28,17 @@ _BLOCK_SIZE = 8192
 def supports_normalize(x: Tensor, offset: Tensor, scale: Tensor) -> bool:
     """Whether `normalize_uint8` takes these tensors."""
     return (
-        is_plain(x) and x.dtype is torch.uint8 and x.ndim == 4 and supports_dtype(torch.float32)
-        and all([is_plain(t) and t.dtype is torch.float32 and t.numel() == x.shape[1] for t in (offset, scale)])
-    )  # fmt: skip
+        is_plain(x)
+        and x.dtype is torch.uint8
+        and x.ndim == 4
+        and supports_dtype(torch.float32)
+        and all(
+            [
+                is_plain(t) and t.dtype is torch.float32 and t.numel() == x.shape[1]
+                for t in (offset, scale)
+            ]
+        )
+    )
 
 
 def normalize_uint8(x: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
@@ -43,9 +51,11 @@ def normalize_uint8(x: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
     y = torch.empty(x.shape, dtype=torch.float32, device=CPU)
     sizes = torch.get_num_threads(), rows, channels, height * width
     pointers = (
-        pointer_to(x, torch.uint8, x.shape), pointer_to(offset.flatten(), torch.float32, (channels,)),
-        pointer_to(scale.flatten(), torch.float32, (channels,)), y.data_ptr(),
-    )  # fmt: skip
+        pointer_to(x, torch.uint8, x.shape),
+        pointer_to(offset.flatten(), torch.float32, (channels,)),
+        pointer_to(scale.flatten(), torch.float32, (channels,)),
+        y.data_ptr(),
+    )
     library().nnzoo_normalize_uint8(*map(ctypes.c_long, sizes), *map(ctypes.c_void_p, pointers))
     return y
 
@@ -57,21 +67,32 @@ def supports_loss(output: Tensor, target: Tensor, loss: str, class_weights: Tens
     """Whether `loss_and_grad` computes a loss; see there."""
     dtype = output.dtype
     return bool(
-        is_eager() and is_plain(output) and is_plain(target)
+        is_eager()
+        and is_plain(output)
+        and is_plain(target)
         and (class_weights is None or (is_plain(class_weights) and class_weights.dtype is dtype))
         and _loss_fits(
-            loss, dtype, target.dtype, output.shape, target.shape,
+            loss,
+            dtype,
+            target.dtype,
+            output.shape,
+            target.shape,
             None if class_weights is None else class_weights.shape,
         )
-        and dtype in _FLOATS and supports_dtype(dtype)
-    )  # fmt: skip
+        and dtype in _FLOATS
+        and supports_dtype(dtype)
+    )
 
 
 @lru_cache(maxsize=256)
 def _loss_fits(
-    loss: str, dtype: torch.dtype, target_dtype: torch.dtype, output: tuple[int, ...], target: tuple[int, ...],
+    loss: str,
+    dtype: torch.dtype,
+    target_dtype: torch.dtype,
+    output: tuple[int, ...],
+    target: tuple[int, ...],
     class_weights: tuple[int, ...] | None,
-) -> bool:  # fmt: skip
+) -> bool:
     """Whether types and shapes of target and class weights fit an output that is not empty."""
     if len(output) != 2 or not min(output) or class_weights not in (None, output[1:]):
         return False
@@ -94,10 +115,14 @@ def _loss_function(dtype: torch.dtype) -> tuple[Any, Any, dict[str, float]]:
 
 
 def loss_and_grad(
-    output: Tensor, target: Tensor, loss: str, option: float, class_weights: Tensor | None,
+    output: Tensor,
+    target: Tensor,
+    loss: str,
+    option: float,
+    class_weights: Tensor | None,
     denominators: Sequence[float],
-) -> tuple[list[float], list[int], Tensor]:  # fmt: skip
-    """Loss, number of correct predictions and gradient for each of several members, whose rows are one after the other.
+) -> tuple[list[float], list[int], Tensor]:
+    """Loss, number of correct predictions and gradient for each of several members, whose rows follow member by member.
 
     output (members * batch, width) float32 or float64; target: classes int64 (members * batch,), or values like output;
     loss: one of LOSSES, formulas of torch.nn.functional, for values the mean of a row; option: label smoothing, or the
@@ -124,15 +149,21 @@ def loss_and_grad(
     start = ctypes.addressof(values)
     function, pack, fields = _loss_function(dtype)
     args = fields | {
-        "loss": LOSSES.index(loss), "threads": torch.get_num_threads(), "members": members,
-        "batch": rows // members, "width": width, "option": option,
+        "loss": LOSSES.index(loss),
+        "threads": torch.get_num_threads(),
+        "members": members,
+        "batch": rows // members,
+        "width": width,
+        "option": option,
         "output": pointer_to(output, dtype, (rows, width)),
         "target": pointer_to(target, target.dtype, target.shape),
         "class_weights": 0 if weights is None else pointer_to(weights, dtype, (width,)),
-        "denominators": start, "losses": start + members * _DOUBLE_BYTES,
+        "denominators": start,
+        "losses": start + members * _DOUBLE_BYTES,
         "row_losses": start + 2 * members * _DOUBLE_BYTES,
-        "num_correct": ctypes.addressof(num_correct), "grad": grad.data_ptr(),
-    }  # fmt: skip
+        "num_correct": ctypes.addressof(num_correct),
+        "grad": grad.data_ptr(),
+    }
     wrong_row = function(pack(*args.values()))
     if wrong_row >= 0:
         raise IndexError(f"Target {int(target[wrong_row])} is out of bounds.")
@@ -168,9 +199,13 @@ class ParameterTable:
     another. Raises TypeError or ValueError for other tensors."""
 
     def __init__(
-        self, weights: Sequence[Tensor], weight_decays: Sequence[float], members: int,
-        exp_avgs: Sequence[Tensor] = (), exp_avg_sqs: Sequence[Tensor] = (),
-    ) -> None:  # fmt: skip
+        self,
+        weights: Sequence[Tensor],
+        weight_decays: Sequence[float],
+        members: int,
+        exp_avgs: Sequence[Tensor] = (),
+        exp_avg_sqs: Sequence[Tensor] = (),
+    ) -> None:
         self.held = [*weights, *exp_avgs, *exp_avg_sqs]
         self.weights = list(weights)
         self.shapes = [w.shape for w in weights]
@@ -207,9 +242,16 @@ class ParameterTable:
         return list(norms)
 
     def adam_step(
-        self, grads: Sequence[Tensor | None], lr: float, betas: Sequence[float], eps: float,
-        decoupled: bool, step: int, clip_divisors: Sequence[float], missed_steps: Sequence[int] = (),
-    ) -> None:  # fmt: skip
+        self,
+        grads: Sequence[Tensor | None],
+        lr: float,
+        betas: Sequence[float],
+        eps: float,
+        decoupled: bool,
+        step: int,
+        clip_divisors: Sequence[float],
+        missed_steps: Sequence[int] = (),
+    ) -> None:
         """Take the step-th step (from 1) of torch.optim.Adam, or with `decoupled` weight decay AdamW.
 
         clip_divisors: each member's gradients are divided by its one. missed_steps: per weight, in how many steps before
@@ -236,11 +278,13 @@ class ParameterTable:
         held, dtype = grads, torch.float32
         # 0: not as C takes it.
         pointers = [
-            None if g is None
-            else g.data_ptr() if g.dtype is dtype and g.shape == shape and g.is_cpu and g.is_contiguous()
+            None
+            if g is None
+            else g.data_ptr()
+            if g.dtype is dtype and g.shape == shape and g.is_cpu and g.is_contiguous()
             else 0
             for g, shape in zip(grads, self.shapes, strict=True)
-        ]  # fmt: skip
+        ]
         if 0 in pointers:
             held = [None if g is None else g.contiguous() for g in grads]
             pointers = [

@@ -36,7 +36,7 @@ class CNN(nn.Module):
 
     Input (batch, channels, height, width), or (batch, time, features) for a series; output
     (batch, outputs). `features` and `head` are nn.Sequential, of blocks where `residual` asks for
-    them. Max pooling stands before the activation: every activation here but gelu and silu
+    them. Max pooling is before the activation: every activation here but gelu and silu
     never falls where its input rises, so the numbers are the same at a quarter of the work.
     """
 
@@ -156,11 +156,11 @@ class _Layer:
                 before.append((kernel - 1) // 2)
                 after.append(kernel - 1 - (kernel - 1) // 2)
             else:
-                given = 0 if self.padding == "valid" else self.padding
-                if not isinstance(given, int):
-                    given = self.sizes("padding")[i]
-                before.append(given)
-                after.append(given)
+                border = 0 if self.padding == "valid" else self.padding
+                if not isinstance(border, int):
+                    border = self.sizes("padding")[i]
+                before.append(border)
+                after.append(border)
         out = tuple(
             (length + b + a - kernel) // step + 1
             for length, b, a, kernel, step in zip(
@@ -209,7 +209,7 @@ class _Layer:
 class ResidualBlock(nn.Module):
     """Two convolutions with a skip around them (He et al. 2016), then the activation.
 
-    Where the skip changes channels or size it is a 1×1 convolution.
+    The skip is a 1×1 convolution if channels or size change.
     """
 
     def __init__(self, layer: _Layer, channels: int, width: int, size: Sizes) -> None:

@@ -25,14 +25,14 @@ from nnzoo.models.rnn import ReluLSTM
 
 
 class Communicator(Protocol):
-    """What batch norm asks of the processes."""
+    """Collectives that batch norm needs."""
 
     def all_gather(self, numbers: Tensor) -> Tensor:
-        """The numbers (...) of all processes: (processes, ...)."""
+        """Gather values (...) of all processes: (processes, ...)."""
         ...
 
     def all_reduce(self, numbers: Tensor) -> Tensor:
-        """The sum of all processes' numbers, in place."""
+        """Sum the values of all processes, in place."""
         ...
 
 
@@ -49,28 +49,28 @@ def convert_sync_layers(model: nn.Module, processes: Communicator) -> None:
 
 
 def convert_rnn_dropout(module: nn.RNNBase) -> None:
-    """Let a recurrent module with dropout between its layers compute them one by one."""
+    """Make a recurrent module with dropout between its layers compute them one by one."""
     if module.dropout and module.num_layers > 1:
         mix_in_class(module, SyncDropoutRNN)
         module.flatten_parameters()
 
 
 class Converted:
-    """A class that `mix_in_class` puts before a module's first one."""
+    """Base of the classes that `mix_in_class` puts before a module's own class."""
 
 
-def mix_in_class(module: nn.Module, kind: type[Converted]) -> None:
-    """Let a module keep everything it has and take its `forward` from `kind` first."""
+def mix_in_class(module: nn.Module, mixin: type[Converted]) -> None:
+    """Put a class before a module's own class, so that its `forward` comes first; the module keeps everything else."""
     first = type(module)
-    module.__class__ = type(first.__name__, (kind, first), {})
+    module.__class__ = type(first.__name__, (mixin, first), {})
 
 
-def drop_shard(x: Tensor, dropout: float, share: BatchShard) -> Tensor:
-    """torch's dropout of a share x (..., rows, features), drawn for the whole batch."""
+def drop_shard(x: Tensor, dropout: float, shard: BatchShard) -> Tensor:
+    """torch's dropout of a shard x (..., rows, features), drawn for the whole batch."""
     shape = list(x.shape)
-    shape[-2] = share.total
+    shape[-2] = shard.total
     noise = x.new_empty(shape).bernoulli_(1 - dropout).div_(1 - dropout)
-    return x * share.of(noise, -2)
+    return x * shard.of(noise, -2)
 
 
 class SyncDropout(Converted):
@@ -78,14 +78,14 @@ class SyncDropout(Converted):
     draws in another order."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
-        share = current_shard()
-        if share is None and x.device.type == "cuda":
-            share = BatchShard(0, len(x), len(x))
-        by_torch = share is None or not self.training or not 0 < self.p < 1
+        shard = current_shard()
+        if shard is None and x.device.type == "cuda":
+            shard = BatchShard(0, len(x), len(x))
+        by_torch = shard is None or not self.training or not 0 < self.p < 1
         quick = isinstance(self, Dropout) and draws_fast(x)
-        if by_torch or quick or len(x) != cast(BatchShard, share).rows:
+        if by_torch or quick or len(x) != cast(BatchShard, shard).rows:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]
-        return drop_shard(x.flatten(1), self.p, cast(BatchShard, share)).view_as(x)
+        return drop_shard(x.flatten(1), self.p, cast(BatchShard, shard)).view_as(x)
 
 
 class SyncDropoutRNN(Converted):
@@ -96,13 +96,13 @@ class SyncDropoutRNN(Converted):
     """
 
     def forward(self: Any, x: Tensor, *state: Any) -> Any:
-        share = current_shard()
+        shard = current_shard()
         if not isinstance(x, Tensor) or x.ndim != 3 or state:
             return super().forward(x, *state)  # type: ignore[misc]
-        if share is None and x.device.type == "cuda":
+        if shard is None and x.device.type == "cuda":
             rows = len(x) if self.batch_first else x.shape[1]
-            share = BatchShard(0, rows, rows)
-        elif share is None or not self.training:
+            shard = BatchShard(0, rows, rows)
+        elif shard is None or not self.training:
             return super().forward(x)  # type: ignore[misc]
         lasts = []
         for i, layer in enumerate(self.layers):
@@ -110,12 +110,12 @@ class SyncDropoutRNN(Converted):
             if i and self.training and self.dropout:
                 # Time first, as torch draws.
                 first = x.transpose(0, 1) if self.batch_first else x
-                dropped = drop_shard(first, self.dropout, share)
+                dropped = drop_shard(first, self.dropout, shard)
                 x = dropped.transpose(0, 1) if self.batch_first else dropped
             x, last = layer(x)
             lasts.append(last)
         if isinstance(lasts[0], tuple):
-            return x, tuple(torch.cat(each) for each in zip(*lasts, strict=True))
+            return x, tuple(torch.cat(states) for states in zip(*lasts, strict=True))
         return x, torch.cat(lasts)
 
     def flatten_parameters(self: Any) -> None:
@@ -130,7 +130,7 @@ def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
     On CUDA those of a layer come to lie in one piece of memory, which cuDNN wants, and so no longer in
     that of the module.
     """
-    kind: Any = next(each for each in type(module).__mro__ if not issubclass(each, Converted))
+    kind: Any = next(c for c in type(module).__mro__ if not issubclass(c, Converted))
     directions = 2 if module.bidirectional else 1
     more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
     if module.proj_size:
@@ -139,16 +139,20 @@ def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
     for i in range(module.num_layers):
         width = (module.proj_size or module.hidden_size) * directions if i else module.input_size
         layer: nn.RNNBase = kind(
-            input_size=width, hidden_size=module.hidden_size, bias=module.bias,
-            batch_first=module.batch_first, bidirectional=module.bidirectional, device="meta",
+            input_size=width,
+            hidden_size=module.hidden_size,
+            bias=module.bias,
+            batch_first=module.batch_first,
+            bidirectional=module.bidirectional,
+            device="meta",
             **more,
-        )  # fmt: skip
+        )
         for name, _ in list(layer.named_parameters()):
             parameter = getattr(module, name.replace("_l0", f"_l{i}"))
             setattr(layer, name, nn.Parameter(parameter.detach().clone()) if copied else parameter)
         if hasattr(module, "use_native"):
             layer.use_native = module.use_native
-        # What the first forward would do: it must not move what an optimizer holds by then.
+        # The first forward would do it, when an optimizer already holds the weights.
         layer._update_flat_weights()
         layers.append(layer)
     return layers
@@ -173,34 +177,34 @@ class _SyncBatchNorm(Converted):
 
 
 class _SyncBatchNormFunction(torch.autograd.Function):
-    """x (rows, channels, ...) with the statistics of all processes' rows: y, their mean and variance
-    (channels,), and how many values a channel has.
+    """Normalize x (rows, channels, ...) by the statistics of all processes' rows; returns y, their mean and variance
+    (channels,), and the number of values per channel.
 
-    Means and squares are merged from those of each process (Chan et al. 1979): one exchange forward,
-    one backward, as in torch.nn.SyncBatchNorm, which is for CUDA alone.
+    Means and squares are merged from those of each process (Chan et al. 1979): one exchange forward and one backward, as
+    in torch.nn.SyncBatchNorm, which is for CUDA alone.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float,
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
         processes: Communicator,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         channels = x.shape[1]
-        own = x.numel() // channels
-        around = [0, *range(2, x.ndim)]
-        variance, mean = (
-            torch.var_mean(x.float(), around, correction=0)
-            if own
-            else (x.new_zeros(channels).float(), x.new_zeros(channels).float())
-        )
-        sizes = torch.full_like(mean, own)
-        means, variances, counts = processes.all_gather(
-            torch.stack([mean, variance, sizes]).double()
-        ).unbind(1)
+        values = x.numel() // channels
+        dims = [0, *range(2, x.ndim)]
+        variance = mean = x.new_zeros(channels).float()
+        if values:
+            variance, mean = torch.var_mean(x.float(), dims, correction=0)
+        local = torch.stack([mean, variance, torch.full_like(mean, values)]).double()
+        means, variances, counts = processes.all_gather(local).unbind(1)
         count = counts.sum(0)
-        middle = (means * counts).sum(0) / count
-        spread = ((variances + (means - middle) ** 2) * counts).sum(0) / count
-        mean, variance = middle.float(), spread.float()
+        merged_mean = (means * counts).sum(0) / count
+        merged_var = ((variances + (means - merged_mean) ** 2) * counts).sum(0) / count
+        mean, variance = merged_mean.float(), merged_var.float()
         y = functional.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps, ctx.processes, ctx.count = eps, processes, float(count[0])
@@ -213,7 +217,7 @@ class _SyncBatchNormFunction(torch.autograd.Function):
         x, weight, mean, variance = ctx.saved_tensors
         scale = (variance + ctx.eps).rsqrt()
         if x.numel():
-            # As in evaluation: the statistics are given numbers. What they owe to x comes behind.
+            # As in evaluation, with constant statistics. Their own gradients are added below.
             gradient, along, over = torch.ops.aten.native_batch_norm_backward(
                 grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
             )
@@ -233,7 +237,7 @@ class _SyncBatchNormFunction(torch.autograd.Function):
 
 def convert_cuda_layers(model: nn.Module) -> None:
     """Let recurrent layers stay float32 under autocast, and dropout draw alike for one process and for a
-    shard of the batch. The model lies on its CUDA device; parameters and names stay as they are."""
+    shard of the batch. The model is on its CUDA device; parameters and names stay as they are."""
     for module in model.modules():
         if isinstance(module, nn.Dropout) and module.p:
             mix_in_class(module, SyncDropout)

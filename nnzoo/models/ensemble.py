@@ -50,7 +50,7 @@ def uses_randomness(model: nn.Module) -> bool:
     if type(model) not in _OURS:
         return True
     rates = [getattr(m, "p", 0) or getattr(m, "dropout", 0) for m in model.modules()]
-    return any(rate for rate in rates if isinstance(rate, float | int))
+    return any(p for p in rates if isinstance(p, float | int))
 
 
 def linear_by_member(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -116,24 +116,24 @@ class BatchedModel:
             for name, stack in (self.parameters | self.buffers).items()
             if name.startswith(prefix)
         }
-        draws = self.uses_randomness and self.training
+        is_random = self.uses_randomness and self.training
         if module.training != self.training:
             module.train(self.training)
         outputs = []
-        with torch.random.fork_rng(devices=(), enabled=draws):
+        with torch.random.fork_rng(devices=(), enabled=is_random):
             for i, rows in enumerate(x.chunk(self.members)):
-                if draws:
+                if is_random:
                     torch.set_rng_state(self.generators[i].get_state())
                 tensors = {name: parts[i] for name, parts in stacks.items()}
                 outputs.append(functional_call(module, tensors, (rows,)))
-                if draws:
+                if is_random:
                     self.generators[i].set_state(torch.get_rng_state())
         return torch.cat(outputs) if isinstance(outputs[0], Tensor) else outputs
 
     # Layers of rows (members * batch, features).
 
     def rows(self, layers: Iterable[nn.Module], x: Tensor) -> Tensor:
-        """Run layers one after the other; in training the groups of FusedSequential by native kernels."""
+        """Run layers in order; in training the groups of FusedSequential by native kernels."""
         layers = list(layers)
         first = next((layer for layer in layers if isinstance(layer, Linear)), None)
         native = self.training and first is not None and self.is_native(x, first.weight)
@@ -180,10 +180,14 @@ class BatchedModel:
             stacked("num_batches_tracked").add_(1)
         x = functional.batch_norm(
             x.unflatten(0, (self.members, -1)).transpose(0, 1).flatten(1, 2),
-            stacked("running_mean").view(-1), stacked("running_var").view(-1),
-            stacked("weight").flatten(), stacked("bias").flatten(), self.training,
-            cast(float, layer.momentum), layer.eps,
-        )  # fmt: skip
+            stacked("running_mean").view(-1),
+            stacked("running_var").view(-1),
+            stacked("weight").flatten(),
+            stacked("bias").flatten(),
+            self.training,
+            cast(float, layer.momentum),
+            layer.eps,
+        )
         return x.unflatten(1, (self.members, -1)).transpose(0, 1).flatten(0, 1)
 
     def dropout_masks(

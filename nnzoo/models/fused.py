@@ -17,7 +17,7 @@ from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain
 from nnzoo.kernels.plan import ConvOptions, conv_shape, supports_conv, supports_linear
 from nnzoo.models.layers import Conv2d, Dropout, DropoutFunction, Linear, dropout_mask
 
-DrawMask = Callable[[int, float], tuple[Tensor, float]]
+MaskFactory = Callable[[int, float], tuple[Tensor, float]]
 """Dropout mask, uint8 (rows, width), and factor of kept values, for a layer of a width and a rate."""
 
 
@@ -50,9 +50,11 @@ Group = LinearGroup | ConvGroup | nn.Module
 def has_hooks(layer: nn.Module) -> bool:
     """Whether something observes or changes a module when it is called (pruning, spectral norm): it is not fused."""
     return bool(
-        layer._forward_pre_hooks or layer._forward_hooks
-        or layer._backward_pre_hooks or layer._backward_hooks
-    )  # fmt: skip
+        layer._forward_pre_hooks
+        or layer._forward_hooks
+        or layer._backward_pre_hooks
+        or layer._backward_hooks
+    )
 
 
 def group_layers(layers: Sequence[nn.Module]) -> list[Group]:
@@ -104,24 +106,28 @@ def _conv_group(layers: Sequence[nn.Module]) -> ConvGroup:
     pool = take_next(_is_max_pool_2x2)
     relu = take_next(lambda layer: isinstance(layer, nn.ReLU))
     dropout = relu and take_next(lambda layer: isinstance(layer, Dropout) and 0 < layer.p < 1)
-    rate = dropout.p if dropout else 0.0
+    p = dropout.p if dropout else 0.0
     conv = cast(Conv2d, layers[0])
     options, has_pool, has_relu = conv.options, pool is not None, relu is not None
-    return ConvGroup(grouped, conv, options, norm, has_pool, has_relu, rate)
+    return ConvGroup(grouped, conv, options, norm, has_pool, has_relu, p)
 
 
 def _is_max_pool_2x2(layer: nn.Module) -> bool:
     """Whether it is max pooling of 2x2 at stride 2."""
     return isinstance(layer, nn.MaxPool2d) and (
-        layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode
-    ) in [(size, size, 0, 1, False) for size in (2, (2, 2))]  # fmt: skip
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.ceil_mode,
+    ) in [(size, size, 0, 1, False) for size in (2, (2, 2))]
 
 
 def run_linear_group(
     x: Tensor,
     dropouts: Sequence[float | None],
     parameters: Sequence[Tensor],
-    draw: DrawMask | None = None,
+    draw: MaskFactory | None = None,
 ) -> Tensor:
     """Compute a LinearGroup by native kernels from weight and bias of each layer, also of several members."""
     if draw is None:

@@ -1,4 +1,4 @@
-"""How weights start: Xavier, Kaiming or orthogonal, with the gain of the activation.
+"""Initialize weights: Xavier, Kaiming or orthogonal, with the gain of the activation.
 
 Sources: Glorot & Bengio 2010 (xavier), He et al. 2015 (kaiming), Saxe et al. 2014 (orthogonal).
 """
@@ -18,8 +18,8 @@ _GAINS = {"gelu": 1.5335, "silu": 1.6768, "elu": 1.2452}
 _LEAKY_SLOPE = 0.01
 
 
-def gain_of(activation: str) -> float:
-    """By how much weights grow so that an activation keeps the spread of its input."""
+def activation_gain(activation: str) -> float:
+    """Factor of the weights with which an activation keeps the std of its input."""
     if activation in _GAINS:
         return _GAINS[activation]
     if activation == "leaky_relu":
@@ -50,16 +50,16 @@ _SCHEMES: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def init_layer(layer: nn.Module, scheme: Init, activation: str) -> None:
-    """Start a linear or convolutional layer that feeds `activation` ("linear" for an output)."""
+    """Initialize a linear or convolutional layer that feeds `activation` ("linear" for an output)."""
     if scheme == "torch" or not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
         return
-    _SCHEMES[scheme](layer.weight, gain_of(activation))
+    _SCHEMES[scheme](layer.weight, activation_gain(activation))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
 def init_recurrent(cell: nn.RNNBase, scheme: Init, activation: str) -> None:
-    """Start a recurrent layer, gate by gate.
+    """Initialize a recurrent layer, gate by gate.
 
     Input weights get the gain of the activation. Recurrent weights get gain 1: they are applied
     once a time step, so any other factor would grow with the power of the length.
@@ -71,13 +71,13 @@ def init_recurrent(cell: nn.RNNBase, scheme: Init, activation: str) -> None:
         if parameter.ndim < 2:
             nn.init.zeros_(parameter)
             continue
-        gain = 1.0 if name.startswith("weight_hh") else gain_of(activation)
+        gain = 1.0 if name.startswith("weight_hh") else activation_gain(activation)
         for gate in parameter.data.split(cell.hidden_size):
             fill(gate, gain)
 
 
-def open_forget_gates(cell: nn.LSTM) -> None:
-    """Forget gate biases at one, so that a fresh LSTM remembers (Gers et al. 2000)."""
+def init_forget_bias(cell: nn.LSTM) -> None:
+    """Set forget gate biases to one, so that a fresh LSTM remembers (Gers et al. 2000)."""
     size = cell.hidden_size
     for name, parameter in cell.named_parameters():
         if name.startswith("bias"):

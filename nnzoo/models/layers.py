@@ -61,19 +61,21 @@ def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
     of kept values. A process that has a shard of the batch draws for the whole batch."""
     mask = torch.empty_like(like)
     first, count = 0, like.numel()
-    share = current_shard()
-    if share is not None and share.rows == len(like):
+    shard = current_shard()
+    if shard is not None and shard.rows == len(like):
         row = math.prod(like.shape[1:])
-        first, count = share.start * row, share.total * row
+        first, count = shard.start * row, shard.total * row
     return mask, fill_dropout_mask(
         mask.as_strided((like.numel(),), (1,)), dropout, part=(first, count)
     )
 
 
 def fill_dropout_mask(
-    flat: Tensor, dropout: float, generators: Sequence[torch.Generator | None] = (None,),
+    flat: Tensor,
+    dropout: float,
+    generators: Sequence[torch.Generator | None] = (None,),
     part: tuple[int, int] | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """Fill `flat` (n,), or (members, n) with one generator each, with ones, and zeros where a value is dropped; returns
     the factor of kept values. part: start of `flat` within all values that are drawn, and their number.
 
@@ -83,10 +85,10 @@ def fill_dropout_mask(
     length = flat.shape[-1]
     first, count = part or (0, length)
     kept = min(max(round((1 - dropout) * _DRAW_RANGE), 1), _DRAW_RANGE - 1)
-    draws = torch.empty(len(generators), (count + 3) // 4, dtype=torch.int64)
-    for row, generator in zip(draws, generators, strict=True):
+    drawn = torch.empty(len(generators), (count + 3) // 4, dtype=torch.int64)
+    for row, generator in zip(drawn, generators, strict=True):
         row.random_(-(2**63), None, generator=generator)
-    drawn = draws.view(torch.int16)[:, first : first + length]
+    drawn = drawn.view(torch.int16)[:, first : first + length]
     torch.lt(drawn.view_as(flat), kept - _DRAW_RANGE // 2, out=flat)
     return _DRAW_RANGE / kept
 

@@ -16,7 +16,7 @@ from nnzoo.errors import ConfigError
 from nnzoo.kernels.call import is_plain, product_dtype
 from nnzoo.kernels.ops import RecurrentLayer
 from nnzoo.kernels.plan import CellType, supports_rnn
-from nnzoo.models.initialize import init_layer, init_recurrent, open_forget_gates
+from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
 from nnzoo.models.layers import Linear, parameter
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -97,7 +97,7 @@ def _cell(options: RecurrentOptions, features: int) -> nn.RNNBase:
         cell = (LSTM if options.activation == "tanh" else ReluLSTM)(**arguments)
         init_recurrent(cell, options.init, "sigmoid")
         if options.forget_bias:
-            open_forget_gates(cell)
+            init_forget_bias(cell)
     else:
         assert isinstance(options, GruOptions)
         cell = GRU(**arguments)
@@ -133,8 +133,8 @@ def run_layers(
         if i < rnn.num_layers - 1:
             x = dropout(x) if dropout else functional.dropout(x, rnn.dropout, rnn.training)
     return x.movedim(0, -2), *(
-        torch.stack(each) if len(each) > 1 else each[0].unsqueeze(0)
-        for each in zip(*lasts, strict=True)
+        torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0)
+        for states in zip(*lasts, strict=True)
     )
 
 
