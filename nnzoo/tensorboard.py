@@ -38,7 +38,7 @@ def epoch_writer(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
 
     The rows of metrics.jsonl are written first, in place of everything from earlier processes: so the
     curves are those of metrics.jsonl also after a crash, a resume, or if TensorBoard is asked for later.
-    If they cannot be written, a notice says so and training continues.
+    If they cannot be written, there is a notice and training continues.
     """
     folder = run.folder.path / "tensorboard"
     if folder.is_symlink():

@@ -47,23 +47,23 @@ class RunningLoss:
     def __init__(self, is_classification: bool) -> None:
         self.is_classification = is_classification
         # The names are those of checkpoints.
-        self.sums = dict.fromkeys(("loss", "weight", "right", "rows"), 0.0)
+        self.totals = dict.fromkeys(("loss", "weight", "right", "rows"), 0.0)
 
     def update(self, loss_sum: float, denominator: float, num_correct: float, rows: int) -> None:
         """Add a batch: its summed loss, the denominator of its mean loss, its correct predictions."""
         batch = (loss_sum, denominator, num_correct, rows)
-        self.sums = {
-            name: total + x for (name, total), x in zip(self.sums.items(), batch, strict=True)
+        self.totals = {
+            name: total + x for (name, total), x in zip(self.totals.items(), batch, strict=True)
         }
 
     def state(self) -> dict[str, Tensor]:
-        return {name: torch.tensor(x, dtype=torch.float64) for name, x in self.sums.items()}
+        return {name: torch.tensor(x, dtype=torch.float64) for name, x in self.totals.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        self.sums = {name: state[name].item() for name in self.sums}
+        self.totals = {name: state[name].item() for name in self.totals}
 
     def compute(self) -> dict[str, float]:
-        loss_sum, denominator, num_correct, rows = self.sums.values()
+        loss_sum, denominator, num_correct, rows = self.totals.values()
         result = {"loss": loss_sum / denominator if denominator else math.nan}
         if self.is_classification:
             result["accuracy"] = num_correct / rows if rows else math.nan
@@ -135,15 +135,16 @@ def ranking_report(scores: Tensor, positives: Tensor) -> dict[str, float]:
     ranked = scores[order]
     # The last row of each group of equal scores.
     ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero()[:, 0], torch.tensor([len(ranked) - 1])])
-    hits = positives[order].cumsum(0)[ends]
-    misses = ends + 1 - hits
-    new_hits, new_misses = hits.diff(prepend=hits[:1] * 0), misses.diff(prepend=misses[:1] * 0)
-    total, others = int(hits[-1]), int(misses[-1])
-    area = (new_misses * (2 * hits - new_hits)).sum()
-    precision = hits.double() / (hits + misses)
+    true_positives = positives[order].cumsum(0)[ends]
+    false_positives = ends + 1 - true_positives
+    new_true = true_positives.diff(prepend=true_positives[:1] * 0)
+    new_false = false_positives.diff(prepend=false_positives[:1] * 0)
+    total, others = int(true_positives[-1]), int(false_positives[-1])
+    area = (new_false * (2 * true_positives - new_true)).sum()
+    precision = true_positives.double() / (true_positives + false_positives)
     return {
         "auc": int(area) / (2 * total * others) if total and others else math.nan,
-        "average_precision": float((new_hits * precision).sum()) / total if total else 0.0,
+        "average_precision": float((new_true * precision).sum()) / total if total else 0.0,
     }
 
 

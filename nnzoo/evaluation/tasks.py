@@ -160,8 +160,8 @@ class Classification(Task):
         if len(labels) > MAX_CLASSES:
             raise DataError.at(
                 "data.target",
-                f"{len(labels):,} classes; at most {MAX_CLASSES:,} can be told apart, by a matrix of all "
-                "pairs. Is the target an id, or a number (data.task: regression)?",
+                f"{len(labels):,} classes; at most {MAX_CLASSES:,} are supported, as the confusion matrix "
+                "has their square. Is the target an id, or a number (data.task: regression)?",
             )
         self.names = labels
         self.metric_names = CLASSIFICATION_METRICS + (RANKING_METRICS if len(labels) == 2 else ())

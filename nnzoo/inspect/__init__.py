@@ -1,1 +1,1 @@
-"""What a network learned: its hidden layers, filters, gates and loss surface, as numbers and figures."""
+"""Inspection of a trained network: hidden layers, filters, gates and loss surface, as values and figures."""

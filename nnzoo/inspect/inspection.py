@@ -171,7 +171,7 @@ def _overview(
     )
     has_maps = any(out.ndim == 4 for out in hidden.values())
     layers = (
-        "all channels of each hidden layer summed up into one grey image"
+        "all channels of each hidden layer summed up into one gray image"
         if has_maps
         else "what each hidden layer makes of it"
     )
@@ -227,7 +227,7 @@ def write_figures(
         content = io.BytesIO()
         arrays: dict[str, Any] = make_arrays(run.network, raw)
         np.savez_compressed(content, **arrays)
-        write("arrays.npz", content.getvalue(), "The numbers behind the figures.")
+        write("arrays.npz", content.getvalue(), "The values behind the figures.")
     except OSError as error:
         raise CheckpointError(
             f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out"

@@ -69,52 +69,46 @@ def first_filters(network: Network) -> Tensor | None:
     return None
 
 
-# Gates.
-
-
 @torch.no_grad()
 def gates(network: Network, encoded: Tensor) -> dict[str, dict[str, Tensor]]:
-    """Every gate and state (batch, time, hidden) of each recurrent layer, by its name.
+    """Compute every gate and state (batch, time, hidden) of each recurrent layer by name.
 
-    Computed by the formulas of torch's documentation; names are "l0", "l0 reverse", "l1", ….
+    The formulas are those of torch's documentation; layers are "l0", "l0 reverse", "l1", ….
 
     rnn: hidden. lstm: input, forget, candidate, output, cell, hidden. gru: reset, update, candidate,
-    hidden. A reverse layer's are in the order of time of its input. Empty where nothing is recurrent.
+    hidden. A reverse layer's are in the order of time of its input. Empty without a recurrent layer.
     """
     module = next((m for m in network.model.modules() if isinstance(m, nn.RNNBase)), None)
     if module is None:
         return {}
     x = recurrent_input(network, encoded)
-    found: dict[str, dict[str, Tensor]] = {}
+    states_by_layer: dict[str, dict[str, Tensor]] = {}
     for layer in range(module.num_layers):
         parameters = layer_parameters(module, layer)
-        sides = []
+        directions = []
         for suffix in ("", "_reverse")[: 2 if module.bidirectional else 1]:
             weights = [parameters[f"{name}_l0{suffix}"] for name in PARAMETERS]
             steps = gates_over_time(module, (x.flip(1) if suffix else x).transpose(0, 1), *weights)
-            run = {name: values.transpose(0, 1) for name, values in steps.items()}
+            states = {name: values.transpose(0, 1) for name, values in steps.items()}
             if suffix:
-                run = {name: values.flip(1) for name, values in run.items()}
-            found[f"l{layer}{suffix.replace('_', ' ')}"] = run
-            sides.append(run["hidden"])
-        x = torch.cat(sides, 2)
-    return found
+                states = {name: values.flip(1) for name, values in states.items()}
+            states_by_layer[f"l{layer}{suffix.replace('_', ' ')}"] = states
+            directions.append(states["hidden"])
+        x = torch.cat(directions, 2)
+    return states_by_layer
 
 
 def recurrent_input(network: Network, encoded: Tensor) -> Tensor:
-    """What the recurrent module reads: (batch, time, features)."""
-    seen: list[Tensor] = []
+    """Return the input of the recurrent module: (batch, time, features)."""
+    inputs: list[Tensor] = []
     module = next(m for m in network.model.modules() if isinstance(m, nn.RNNBase))
-    handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    handle = module.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     try:
         with eval_in_fp32(network):
             network._forward_preprocessed(encoded)
     finally:
         handle.remove()
-    return seen[0]
-
-
-# The loss around the weights.
+    return inputs[0]
 
 
 @torch.no_grad()

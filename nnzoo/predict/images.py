@@ -30,17 +30,17 @@ from nnzoo.text import list_some, plural
 DECODERS = min(8, os.cpu_count() or 1)
 
 
-def read_image(network: Network, file: str | Path, facts: DecodeInfo | None = None) -> Tensor:
+def read_image(network: Network, file: str | Path, info: DecodeInfo | None = None) -> Tensor:
     """Decode an image file to uint8 (channels, height, width) as the network reads it.
 
-    facts: filled by decoding. Raises DataError.
+    info: filled by decoding. Raises DataError.
     """
     if network.data_spec.input.kind != "image":
         raise DataError(f"{file}: this network reads {describe_expected_input(network)}")
     channels, height, width = network.data_spec.input.shape
     if channels not in (1, 3):
         raise DataError(f"images have 1 or 3 channels; this network reads {channels}")
-    image = decode_in_turn(file, height, width, channels == 3, _gray_bits(network), facts)
+    image = decode_in_turn(file, height, width, channels == 3, _gray_bits(network), info)
     max_value = max_pixel_value(network)
     if max_value != 255:
         image = np.round(image * (max_value / 255)).astype(np.uint8)
@@ -49,24 +49,7 @@ def read_image(network: Network, file: str | Path, facts: DecodeInfo | None = No
 
 def predict_images(network: Network, paths: list[str]) -> Iterator[Predictions]:
     """Predict image files and the images in folders; one that cannot be read is among the `errors`."""
-    animated: list[str] = []
-    dark: list[str] = []
-    floats: list[str] = []
-
-    def decode(file: str) -> Tensor | str:
-        facts = DecodeInfo()
-        try:
-            image = read_image(network, file, facts)
-        except DataError as error:
-            return str(error)
-        if facts.animated:
-            animated.append(file)
-        if isinstance(facts.largest, float):
-            floats.append(file)
-        if facts.largest and as_eight_bits(facts.largest, _gray_bits(network)) < 1:
-            dark.append(file)
-        return image
-
+    decoder = _Decoder(network)
     folders = {path: scan(path) for path in paths if os.path.isdir(path)}
     files = chain.from_iterable(
         folders[path].walk() if path in folders else [path] for path in paths
@@ -77,7 +60,7 @@ def predict_images(network: Network, paths: list[str]) -> Iterator[Predictions]:
             # Pillow warns of odd metadata and of sizes that are refused.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                decoded = list(pool.map(decode, batch))
+                decoded = list(pool.map(decoder.decode, batch))
             images = [x for x in decoded if isinstance(x, Tensor)]
             raw = torch.stack(images) if images else torch.zeros(0, dtype=torch.uint8)
             brightness.update(raw)
@@ -86,21 +69,51 @@ def predict_images(network: Network, paths: list[str]) -> Iterator[Predictions]:
             predictions.errors += [x for x in decoded if isinstance(x, str)]
             yield predictions
     notes = [note for folder in folders.values() for note in folder.all_left_out().notes()]
-    if animated:
-        count = plural(len(animated), "image has", "images have")
-        files_shown = list_some(sorted(animated))
-        notes.append(f"{count} several frames or pages, the first is used ({files_shown})")
-    if floats:
-        notes.append(
-            f"{plural(len(floats), 'image has', 'images have')} floating-point values "
-            f"({list_some(sorted(floats), 1)}), read as in training or by their largest value"
-        )
-    if dark:
-        notes.append(
-            f"{plural(len(dark), 'image')} with values far below those of training come out black "
-            f"({list_some(sorted(dark))})"
-        )
-    yield predictions.empty_with_notes(notes + brightness.notes())
+    yield predictions.empty_with_notes(notes + decoder.notes() + brightness.notes())
+
+
+class _Decoder:
+    """Decodes files for a network, in several threads, and collects those with something to note."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.animated: list[str] = []
+        self.floats: list[str] = []
+        self.dark: list[str] = []
+
+    def decode(self, file: str) -> Tensor | str:
+        """Return the image, or why it cannot be read."""
+        info = DecodeInfo()
+        try:
+            image = read_image(self.network, file, info)
+        except DataError as error:
+            return str(error)
+        if info.animated:
+            self.animated.append(file)
+        if isinstance(info.largest, float):
+            self.floats.append(file)
+        if info.largest and as_eight_bits(info.largest, _gray_bits(self.network)) < 1:
+            self.dark.append(file)
+        return image
+
+    def notes(self) -> list[str]:
+        notes = []
+        if self.animated:
+            count = plural(len(self.animated), "image has", "images have")
+            files = list_some(sorted(self.animated))
+            notes.append(f"{count} several frames or pages, the first is used ({files})")
+        if self.floats:
+            count = plural(len(self.floats), "image has", "images have")
+            files = list_some(sorted(self.floats), 1)
+            notes.append(
+                f"{count} floating-point values ({files}), read as in training or by their largest value"
+            )
+        if self.dark:
+            count, files = plural(len(self.dark), "image"), list_some(sorted(self.dark))
+            notes.append(
+                f"{count} with values far below those of training come out black ({files})"
+            )
+        return notes
 
 
 def _gray_bits(network: Network) -> int:

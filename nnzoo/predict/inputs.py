@@ -41,7 +41,7 @@ def predict(
     a series); an array or tensor (`_predict_arrays`); None for the future of the run's own series.
     steps: how many time steps to forecast; default: the horizon. keep: columns of tables that are
     carried along. Raises DataError for what the network cannot read, UsageError for what makes no
-    sense. A note at the end says how many predictions are nan.
+    sense. The last batch notes how many predictions are nan.
     """
     steps = _check_steps(network, steps)
     if keep and network.data_spec.input.kind != "table":
@@ -104,8 +104,8 @@ def _predict_frame(network: Network, frame: pandas.DataFrame, steps: int) -> Ite
     frame.columns = frame.columns.map(str)
     source = "the table"
     if is_forecaster(network):
-        past = series.histories_from_frame(network, frame, source)
-        yield series.forecast_histories(network, {"": past}, steps)
+        histories = series.histories_from_frame(network, frame, source)
+        yield series.forecast_histories(network, {"": histories}, steps)
     elif network.data_spec.input.kind == "table":
         values = tables.NewValues()
         predictions = tables.predict_rows(network, frame, source, values)

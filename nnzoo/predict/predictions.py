@@ -193,7 +193,7 @@ def predict_split(network: Network, split: Split) -> Predictions:
 
 
 def note_nan(batches: Iterator[Predictions]) -> Iterator[Predictions]:
-    """Pass batches on; a note at the end says how many predictions are nan."""
+    """Pass batches on; a last, empty one notes how many predictions are nan."""
     count, total, where = 0, 0, ""
     last: Predictions | None = None
     for batch in batches:

@@ -69,16 +69,17 @@ def histories_from_frame(network: Network, frame: pandas.DataFrame, source: str)
 def forecast_histories(network: Network, files: dict[str, Histories], steps: int) -> Predictions:
     """Forecast each series of each file (by path), one row per time step."""
     window, targets = network.data_spec.input.shape[0], network.data_spec.targets
-    series = [(file, past) for file, pasts in files.items() for past in pasts.series.values()]
+    series = [(file, history) for file in files for history in files[file].series.values()]
     raw = torch.stack(
-        [torch.tensor(past.values[-window:], dtype=torch.float64) for _, past in series]
+        [torch.tensor(history.values[-window:], dtype=torch.float64) for _, history in series]
     )
     values = forecast(network, raw, steps)
-    notes = [note for pasts in files.values() for note in pasts.notes]
+    notes = [note for histories in files.values() for note in histories.notes]
     times: list[Any] = []
-    for _, past in series:
-        future = past.axis.following(past.name, steps) if past.axis else None
-        reason = past.axis.why_no_dates() if past.axis and future is None else None
+    for _, history in series:
+        axis = history.axis
+        future = axis.following(history.name, steps) if axis else None
+        reason = axis.why_no_dates() if axis and future is None else None
         if reason is not None and reason not in notes:
             notes.append(reason)
         times += [None] * steps if future is None else list(future[:steps])
@@ -86,7 +87,7 @@ def forecast_histories(network: Network, files: dict[str, Histories], steps: int
     if len(files) > 1:
         index["file"] = [file for file, _ in series for _ in range(steps)]
     if getattr(network.config.data, "group", None) is not None:
-        index["group"] = [past.name for _, past in series for _ in range(steps)]
+        index["group"] = [history.name for _, history in series for _ in range(steps)]
     index["step"] = list(range(1, steps + 1)) * len(series)
     if any(time is not None for time in times):
         index["time"] = times
@@ -94,27 +95,29 @@ def forecast_histories(network: Network, files: dict[str, Histories], steps: int
     return Predictions(list(targets), False, values, index, notes=notes)
 
 
-def forecast(network: Network, past: Tensor, steps: int) -> Array:
+def forecast(network: Network, history: Tensor, steps: int) -> Array:
     """Forecast the next time steps; returns (series, steps, targets) float64 in original units.
 
-    past: (series, window, features) float64. Beyond the horizon the network reads its own forecasts,
+    history: (series, window, features) float64. Beyond the horizon the network reads its own forecasts,
     which needs that its inputs are the targets only; else raises UsageError.
     """
     spec = network.data_spec
     targets, horizon = len(spec.targets), spec.horizon
-    if steps > horizon and past.shape[2] > targets:
+    if steps > horizon and history.shape[2] > targets:
         covariates = list_some([shorten(name) for name in spec.column_names[targets:]])
         raise UsageError(
             f"{steps} steps: this network forecasts {horizon} from covariates ({covariates}), which are "
             "known up to the present only; train one with a larger data.horizon, or without "
             "covariates"
         )
-    window, known = past.shape[1], 0
+    window, known = history.shape[1], 0
     future = []
     while known < steps:
-        predicted = torch.from_numpy(predict_values(network, past)).unflatten(1, (horizon, targets))
+        predicted = torch.from_numpy(predict_values(network, history)).unflatten(
+            1, (horizon, targets)
+        )
         future.append(predicted)
         known += horizon
         if known < steps:
-            past = torch.cat([past[..., :targets], predicted], 1)[:, -window:]
+            history = torch.cat([history[..., :targets], predicted], 1)[:, -window:]
     return torch.cat(future, 1)[:, :steps].numpy()

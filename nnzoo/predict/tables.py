@@ -143,7 +143,7 @@ class NewValues:
     other spellings, words that count as missing, and missing values that are filled."""
 
     def __init__(self) -> None:
-        self.unseen: dict[str, Counter[str]] = {}
+        self.new_categories: dict[str, Counter[str]] = {}
         self.spellings: dict[str, Counter[str]] = {}
         self.words: dict[str, Counter[str]] = {}
         self.filled: Counter[str] = Counter()
@@ -153,7 +153,7 @@ class NewValues:
         for i, column in enumerate(columns):
             name, values = column.name, frame[column.name]
             if column.categories is not None:
-                self._count(self.unseen, name, values[category_codes(values, column)[1]])
+                self._count(self.new_categories, name, values[category_codes(values, column)[1]])
                 index = LabelIndex(column.categories)
                 texts = to_text(values)
                 unique = texts.dropna().unique()
@@ -173,7 +173,7 @@ class NewValues:
     def notes(self) -> list[str]:
         """Return a line for each sort of new values."""
         sorts = (
-            ("values that training never saw count as missing", self.unseen),
+            ("values that training never saw count as missing", self.new_categories),
             ("typed otherwise than in training, and read alike", self.spellings),
             ("words that count as missing", self.words),
         )

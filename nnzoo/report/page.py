@@ -78,7 +78,7 @@ def render_run(run: RunReport) -> str:
         parts |= {
             "result": run.result,
             "stats": stats,
-            "findings": [str(each) for each in diagnostics.diagnose(stats, run.config)],
+            "findings": [str(finding) for finding in diagnostics.diagnose(stats, run.config)],
             "gradient_over_time": charts.gradient_over_time(gradients) if gradients else None,
             "figures": _inspection_figures(run),
         }
@@ -153,7 +153,7 @@ def _learning_curves(run: RunReport) -> list[tuple[str, Markup]]:
     if rows:
         norms = [{"epoch": row["epoch"], **row["gradient_norms"]} for row in rows]
         layers = list(rows[0]["gradient_norms"])
-        # Of many layers the first, the last, and some between.
+        # The first layer, the last, and some between.
         some = np.linspace(0, len(layers) - 1, MAX_GRADIENT_LAYERS).round().astype(int)
         lines = charts.metric_lines(norms, [layers[i] for i in np.unique(some)])
         chart = charts.curves("Gradient norm of each layer", lines, "norm", True)

@@ -124,7 +124,7 @@ class RunReport:
 
     @property
     def observations(self) -> list[str]:
-        """What the curves and the result show, in words."""
+        """Lines on the curves and the result: over-fitting, convergence, the baseline."""
         lines = curve_observations(self.epochs, self.best_epoch, self.config)
         return lines if self.data_error else lines + baseline_observations(self.result)
 
