@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import Tensor
@@ -267,6 +267,7 @@ def test_the_wilson_interval_solves_its_equation(n: int, share: float) -> None:
 def test_regression_metrics_equal_scikit_learns(outputs: int, rows: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     target = torch.randn(rows, outputs, generator=generator, dtype=torch.float64) * 10 + 3
+    assume(target.std(0).min() > 0.1)  # else r2 has few digits
     output = target + torch.randn(rows, outputs, generator=generator, dtype=torch.float64)
     report = regressed(output, target, torch.full((outputs,), 3.0))
     assert report["n"] == rows
@@ -363,4 +364,4 @@ def test_too_many_classes_are_refused_before_their_matrix_is_made(nnzoo: Any) ->
     Path("t.yaml").write_text("data: {name: csv, path: t.csv, task: classification}\nmodel: mlp\n")
     result = nnzoo("train", "t.yaml")
     assert result.code == 3
-    assert "6,000 classes; at most 5,000 can be told apart" in result.err
+    assert "6,000 classes; at most 5,000 are supported" in result.err
