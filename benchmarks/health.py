@@ -1,4 +1,4 @@
-"""What gradient health costs: the time inside its looks, against the rest of the training, run by run.
+"""Cost of layer diagnostics: the time inside them, against the rest of the training, run by run.
 
 `python benchmarks/health.py`: whole runs of bundled configs, seconds without start and loading.
 """
@@ -21,7 +21,7 @@ from nnzoo.training.trainer import Trainer
 
 CONFIGS = ["mlp", "cnn", "lstm", "lstm_sine", "mlp_mnist", "gru_mnist"]
 EPOCHS = {"lstm_sine": 40, "mlp_mnist": 4, "gru_mnist": 1}
-LOOK = Trainer.run_diagnostics
+DIAGNOSTICS = Trainer.run_diagnostics
 
 
 def seconds(name: str) -> tuple[float, float, int]:
@@ -29,17 +29,17 @@ def seconds(name: str) -> tuple[float, float, int]:
     sets = [f"train.epochs={EPOCHS[name]}"] if name in EPOCHS else []
     inside, layers = 0.0, 0
 
-    def look(self: Trainer, row: dict[str, Any]) -> Any:
+    def timed_diagnostics(self: Trainer, row: dict[str, Any]) -> Any:
         nonlocal inside, layers
         began = time.perf_counter()
-        found = LOOK(self, row)
+        result = DIAGNOSTICS(self, row)
         inside += time.perf_counter() - began
         layers += "gradient_norms" in row
-        return found
+        return result
 
     with tempfile.TemporaryDirectory() as folder:
         run = open_run(load_config(name, sets), RunOptions(Path(folder), choose_device("cpu")))
-        Trainer.run_diagnostics = look  # type: ignore[method-assign]
+        Trainer.run_diagnostics = timed_diagnostics  # type: ignore[method-assign]
         began = time.perf_counter()
         for _ in train(run):
             pass
@@ -59,9 +59,9 @@ def main() -> None:
         if "mnist" in name and "NNZOO_DATA" not in os.environ:
             continue
         rounds = [seconds(name) for _ in range(options.rounds + 1)][1:]  # the first warms up
-        share = statistics.median(inside / rest for inside, rest, _ in rounds)
-        inside, rest = (statistics.median(each[i] for each in rounds) for i in (0, 1))
-        print(f"{name:<12} {rest:>8.2f} s {rounds[0][2]:>6} {1000 * inside:>7.1f} ms {100 * share:>10.2f} %",
+        fraction = statistics.median(inside / rest for inside, rest, _ in rounds)
+        inside, rest = (statistics.median(item[i] for item in rounds) for i in (0, 1))
+        print(f"{name:<12} {rest:>8.2f} s {rounds[0][2]:>6} {1000 * inside:>7.1f} ms {100 * fraction:>10.2f} %",
               flush=True)  # fmt: skip
 
 

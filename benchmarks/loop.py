@@ -1,4 +1,4 @@
-"""nnzoo's training loop against the same network in a loop by hand, epochs in turns in one process.
+"""nnzoo's training loop against the same network in a manual loop, interleaved by epochs in one process.
 
 python benchmarks/loop.py [--rows mlp,cnn] [--rounds 14] [--data DIR]
 
@@ -20,16 +20,16 @@ from throughput import EPOCH
 
 
 def ratios(row: str, data: Path, rounds: int) -> list[float]:
-    """Of each pair of epochs, the seconds of the loop by hand over those of nnzoo's."""
+    """Seconds of the manual loop over those of nnzoo's, for each pair of epochs."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NNZOO_CACHE"] = f"{folder}/cache"
         mnist.shorten(data, Path(folder), EPOCH[row])
         jobs = [Job(row, Path(folder), "auto", Path(folder) / name, {}) for name in ("a", "b")]
         for job in jobs:
             job.scratch.mkdir()
-        by_hand, own = loop.build(jobs[0]), nnzoo.build(jobs[1])
-        by_hand(1), own(1)
-        return [by_hand(1) / own(1) for _ in range(rounds)]
+        manual, network = loop.build(jobs[0]), nnzoo.build(jobs[1])
+        manual(1), network(1)
+        return [manual(1) / network(1) for _ in range(rounds)]
 
 
 def main() -> None:
@@ -40,9 +40,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=mnist.default_folder())
     options = parser.parse_args()
     for row in options.rows.split(","):
-        found = sorted(ratios(row, options.data, options.rounds))
-        print(f"{row}: nnzoo's loop runs at {median(found):.3f} of the loop by hand "
-              f"({found[0]:.3f} to {found[-1]:.3f})", flush=True)  # fmt: skip
+        result = sorted(ratios(row, options.data, options.rounds))
+        print(f"{row}: nnzoo's loop runs at {median(result):.3f} of the manual loop "
+              f"({result[0]:.3f} to {result[-1]:.3f})", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def default_folder() -> Path:
-    """Where nnzoo looks: NNZOO_DATA, or ./data."""
+    """The folder of nnzoo's data: NNZOO_DATA, or ./data."""
     return Path(os.environ.get("NNZOO_DATA") or "data")
 
 

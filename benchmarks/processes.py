@@ -33,7 +33,7 @@ SECONDS = 0.5
 
 
 class Group:
-    """Some processes that take steps when told to; (processes, threads each)."""
+    """Some processes that take steps on request; (processes, threads each)."""
 
     def __init__(self, processes: int, threads: int, data: Path) -> None:
         with socket.socket() as probe:
@@ -125,9 +125,9 @@ def main() -> None:
                 steps = max(1, round(SECONDS / once))
                 rounds = [[group.seconds(row, batch, steps) for group in groups]
                           for _ in range(options.rounds + 1)][1:]  # fmt: skip
-                speeds = [median(steps * batch / each[i] for each in rounds) for i in range(3)]
-                efficiency = median(each[0] / each[2] / 2 for each in rounds)
-                against = median(each[1] / each[2] for each in rounds)
+                speeds = [median(steps * batch / item[i] for item in rounds) for i in range(3)]
+                efficiency = median(item[0] / item[2] / 2 for item in rounds)
+                against = median(item[1] / item[2] for item in rounds)
                 print(f"| {row} | {batch:,} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {speeds[2]:,.0f} | "
                       f"{100 * efficiency:.0f} % | {against:.2f} |", flush=True)  # fmt: skip
         for group in groups:

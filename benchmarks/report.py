@@ -1,4 +1,4 @@
-"""What the benchmarks print around their numbers: tables, the machine, versions, the command."""
+"""Output of the benchmarks around their numbers: tables, the machine, versions, the command."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def machine() -> str:
     """Processor, the cores this process may use, memory, system."""
     try:
         cpuinfo = Path("/proc/cpuinfo").read_text()
-        found = re.search(r"model name\s*:\s*(.*)", cpuinfo)
-        cpu = found[1] if found else platform.processor()
-        flags = [each for each in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if each in cpuinfo]
+        match = re.search(r"model name\s*:\s*(.*)", cpuinfo)
+        cpu = match[1] if match else platform.processor()
+        flags = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in cpuinfo]
     except OSError:
         cpu, flags = platform.processor() or platform.machine(), []
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -74,11 +74,11 @@ def all_used() -> float:
 
 def installed(packages: Iterable[str]) -> str:
     """The versions of those that are here."""
-    found = []
+    result = []
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
-            found.append(f"{package} {version(package)}")
-    return ", ".join(found)
+            result.append(f"{package} {version(package)}")
+    return ", ".join(result)
 
 
 def command() -> str:

@@ -60,7 +60,7 @@ class Subject:
         self.turns: list[float] = []
 
     def turn(self, seconds: float) -> None:
-        """Train for so long; adds the microseconds a sample."""
+        """Train for so long; adds the microseconds per sample."""
         trainer = self.run.trainer
         use_threads(self.run.network.config.train)
         samples, ended = 0, 0
@@ -81,7 +81,7 @@ class Subject:
 def measure(
     model: str, sizes: list[tuple[int, int]], rounds: int, seconds: float
 ) -> list[tuple[float, float]]:
-    """Of each (rows, batch): microseconds of training a sample, seconds from the config to the first
+    """For each (rows, batch): microseconds of training per sample, seconds from the config to the first
     step."""
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["NNZOO_CACHE"] = f"{temporary}/cache"  # what is timed is timed for each run
@@ -96,18 +96,18 @@ def measure(
     return [(median(subject.turns[1:]), subject.ready) for subject in subjects]
 
 
-def plot(file: Path, found: dict[str, list[tuple[str, int, float, float]]]) -> None:
+def plot(file: Path, result: dict[str, list[tuple[str, int, float, float]]]) -> None:
     """One panel for the rows, one for the batches; a line a network."""
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "nnzoo"  # the same picture from the same numbers
+    matplotlib.rcParams["svg.hashsalt"] = "nnzoo"  # the same figure from the same numbers
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(
-        1, len(found), figsize=(9, 3.2), sharey=True, layout="constrained"
+        1, len(result), figsize=(9, 3.2), sharey=True, layout="constrained"
     )
-    for axis, (title, lines) in zip(axes, found.items(), strict=True):
+    for axis, (title, lines) in zip(axes, result.items(), strict=True):
         for model in dict.fromkeys(line[0] for line in lines):
             points = [(line[1], line[2]) for line in lines if line[0] == model]
             axis.plot(*zip(*points, strict=True), marker="o", label=model)
@@ -132,16 +132,16 @@ def main() -> None:
         "rows": [(int(rows), FIXED_BATCH) for rows in options.rows.split(",")],
         "batch": [(FIXED_ROWS, int(batch)) for batch in options.batches.split(",")],
     }
-    found: dict[str, list[tuple[str, int, float, float]]] = {}
+    result: dict[str, list[tuple[str, int, float, float]]] = {}
     for axis, sizes in axes.items():
-        found[axis] = [
+        result[axis] = [
             (model, rows if axis == "rows" else batch, *figures)
             for model in models
             for (rows, batch), figures in zip(
                 sizes, measure(model, sizes, options.rounds, options.seconds), strict=True
             )
         ]
-    for axis, lines in found.items():
+    for axis, lines in result.items():
         kept = f"batch {FIXED_BATCH}" if axis == "rows" else f"{FIXED_ROWS:,} rows"
         report.say(
             f"Microseconds of training a sample ({kept}), and seconds until the first step:\n"
@@ -152,14 +152,14 @@ def main() -> None:
         head = [axis, *(f"{model}, {what}" for model in models for what in ("µs", "start s"))]
         report.say(report.table(head, [
             [f"{size:,}", *(text for model in models
-                            for text in (f"{each[model][0]:.2f}", f"{each[model][1]:.2f}"))]
-            for size, each in by_size.items()
+                            for text in (f"{item[model][0]:.2f}", f"{item[model][1]:.2f}"))]
+            for size, item in by_size.items()
         ]) + "\n")  # fmt: skip
     report.say(f"Machine: {report.machine()}")
     report.say(f"Versions: {report.installed(('nnzoo', 'torch'))}")
     report.say(f"Command: {report.command()}")
     if options.plot:
-        plot(options.plot, found)
+        plot(options.plot, result)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Ten seeds as one computation against ten runs in turn, in one process: seconds, and how far apart each
+"""Ten seeds in one batch against ten sequential runs, in one process: seconds, and how far apart each
 seed's results are.
 
 `python benchmarks/seeds.py`: the networks of the bundled configs at 64 units and batch 32, everything
 else as it is. Both sides are whole runs (start, training, checkpoints, test), without the start of a
-process; in turn the data are read ten times.
+process; sequentially, the data are read ten times.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 
 def train_sequentially(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
-    """Ordinary runs, one after the other."""
+    """Ordinary runs, sequentially."""
     began, training, tests, losses = time.perf_counter(), 0.0, [], []
     for seed in range(count):
         run = open_run(replace(config, seed=seed, name=f"seed-{seed}"), RunOptions(out, CPU))
@@ -66,9 +66,9 @@ def at_once(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
 
 
 def apart(a: Path, b: Path) -> float:
-    """The largest difference between the last weights of two runs, as a share of the largest weight of
+    """The largest difference between the last weights of two runs, as a fraction of the largest weight of
     its tensor (at least 1)."""
-    one, other = (checkpoint.load(each / "last.pt")["model"] for each in (a, b))
+    one, other = (checkpoint.load(item / "last.pt")["model"] for item in (a, b))
     return max(
         float((x.double() - other[name].double()).abs().max() / x.double().abs().max().clamp(min=1))
         for name, x in one.items()
@@ -102,8 +102,8 @@ def main() -> None:
                     for i in range(options.seeds)
                 ]
         metric = "accuracy" if "accuracy" in single["tests"][0] else "rmse"
-        values = [[each[metric] for each in side["tests"]] for side in (single, group)]
-        print(f"{name}: {options.seeds} seeds, {config.train.epochs} epochs; in turn "
+        values = [[item[metric] for item in side["tests"]] for side in (single, group)]
+        print(f"{name}: {options.seeds} seeds, {config.train.epochs} epochs; sequentially "
               f"({single['took']}) {single['training']:.2f} s of training, {single['whole']:.2f} s in all; "
               f"at once ({group['took']}) {group['training']:.2f} s, {group['whole']:.2f} s")  # fmt: skip
         print(f"  times as fast: training {statistics.median(ratios):.2f} "

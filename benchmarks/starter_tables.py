@@ -31,7 +31,7 @@ HELD_OUT = 0.2
 
 
 def old(rows: int, columns: int, task: str) -> dict[str, Any]:
-    """What init wrote for every table before version 0.2."""
+    """The recipe of init before version 0.2."""
     return {
         "model": {"name": "mlp", "hidden": [128, 64], "dropout": 0.1},
         "optim": {"name": "adamw", "lr": 1e-3, "schedule": "cosine", "clip": {"norm": 1.0}},
@@ -72,7 +72,7 @@ def batch_of(rows: int) -> int:
 
 
 def bundled(rows: int, columns: int, task: str) -> dict[str, Any]:
-    """What init writes now."""
+    """The current recipe of init."""
     from nnzoo.init_config.table import table_recipe
 
     return table_recipe(rows, columns, task)
@@ -147,12 +147,12 @@ def main() -> None:
         frame = pandas.read_csv(options.folder / f"{name}.csv")
         for fold in options.fold:
             dev, test = held_out(frame, fold)
-            for each in options.recipes:
+            for item in options.recipes:
                 for seed in range(options.seeds):
-                    key = (name, each, seed, options.final, fold)
+                    key = (name, item, seed, options.final, fold)
                     if key in known:
                         continue
-                    result = compare(dev, test, each, seed, options.final)
+                    result = compare(dev, test, item, seed, options.final)
                     known[key] = {"table": name, "fold": fold, **result}
                     with options.out.open("a") as file:
                         file.write(json.dumps(known[key]) + "\n")
@@ -195,22 +195,22 @@ def report(results: list[dict[str, Any]], names: list[str], recipes: list[str]) 
     """Print a table of mean scores, and of seconds."""
     print("| table | rows | " + " | ".join(recipes) + " |")
     print("|---" * (len(recipes) + 2) + "|")
-    gains: dict[str, list[float]] = {each: [] for each in recipes}
+    gains: dict[str, list[float]] = {item: [] for item in recipes}
     for name in names:
         cells = []
         runs: list[Any] = []
-        for each in recipes:
-            runs = [d for d in results if d["table"] == name and d["recipe"] == each]
+        for entry in recipes:
+            runs = [d for d in results if d["table"] == name and d["recipe"] == entry]
             mean = float(np.mean([run["score"] for run in runs]))
-            spread = float(np.std([run["score"] for run in runs]))
+            std = float(np.std([run["score"] for run in runs]))
             seconds = float(np.mean([run["seconds"] for run in runs]))
-            gains[each].append(mean)
-            cells.append(f"{mean:.4f} ±{spread:.3f} ({seconds:.1f} s)")
+            gains[entry].append(mean)
+            cells.append(f"{mean:.4f} ±{std:.3f} ({seconds:.1f} s)")
         print(f"| {name} | {runs[0]['rows']:,} | " + " | ".join(cells) + " |")
-    means = [f"{np.mean(gains[each]):.4f}" for each in recipes]
+    means = [f"{np.mean(gains[item]):.4f}" for item in recipes]
     worst = [
-        f"{min(a - b for a, b in zip(gains[each], gains[recipes[0]], strict=True)):+.4f}"
-        for each in recipes
+        f"{min(a - b for a, b in zip(gains[item], gains[recipes[0]], strict=True)):+.4f}"
+        for item in recipes
     ]
     print("| mean | | " + " | ".join(means) + " |")
     print(f"| worst against {recipes[0]} | | " + " | ".join(worst) + " |")

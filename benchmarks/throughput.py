@@ -42,7 +42,7 @@ class Worker:
         self.name = name
         scratch = folder / name
         scratch.mkdir()
-        python = dict(each.split("=", 1) for each in options.python).get(name, sys.executable)
+        python = dict(item.split("=", 1) for item in options.python).get(name, sys.executable)
         self.log = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
             [python, "-m", "peers", name, "--row", row, "--data", str(folder),
@@ -50,12 +50,12 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=os.environ | {"PYTHONPATH": str(HERE), "TF_CPP_MIN_LOG_LEVEL": "3",
                               "NNZOO_CACHE": str(folder / "cache")}
-            | ({} if PEERS[name].own else KEEP),
+            | ({} if PEERS[name].is_nnzoo else KEEP),
         )  # fmt: skip
         self.speeds: list[float] = []
-        self.facts = self.answer()
+        self.info = self.reply()
 
-    def answer(self) -> dict[str, Any]:
+    def reply(self) -> dict[str, Any]:
         """The worker's next line; {"skip"} with the end of its log where it has died."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -68,10 +68,10 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        answer = self.answer()
-        if "skip" in answer:
-            raise SystemExit(f"{self.name} failed in a round: {answer['skip']}")
-        self.speeds.append(answer["samples"] / answer["seconds"])
+        reply = self.reply()
+        if "skip" in reply:
+            raise SystemExit(f"{self.name} failed in a round: {reply['skip']}")
+        self.speeds.append(reply["samples"] / reply["seconds"])
 
     def used(self) -> float:
         """Seconds of processor time so far; 0 where there is no /proc."""
@@ -101,15 +101,15 @@ def measure(row: str, names: list[str], options: argparse.Namespace) -> dict[str
             for name in names:
                 worker = Worker(name, row, folder, options)
                 workers[name] = worker
-                if "skip" in worker.facts:
-                    report.note(f"{row}: {name} is skipped: {worker.facts['skip']}")
+                if "skip" in worker.info:
+                    report.note(f"{row}: {name} is skipped: {worker.info['skip']}")
                 else:
-                    report.note(f"{row}: {name} is warm, {worker.facts['epochs']} epochs a round")
-            ready = [worker for worker in workers.values() if "skip" not in worker.facts]
+                    report.note(f"{row}: {name} is warm, {worker.info['epochs']} epochs a round")
+            ready = [worker for worker in workers.values() if "skip" not in worker.info]
             for i in range(options.rounds):
                 for worker in ready:
                     turn(worker, ready)
-                shown = ", ".join(f"{each.name} {report.number(each.speeds[-1])}" for each in ready)
+                shown = ", ".join(f"{item.name} {report.number(item.speeds[-1])}" for item in ready)
                 report.note(f"{row}: round {i + 1} of {options.rounds}: {shown}")
         finally:
             for worker in workers.values():
@@ -119,24 +119,24 @@ def measure(row: str, names: list[str], options: argparse.Namespace) -> dict[str
 
 def turn(worker: Worker, others: list[Worker]) -> None:
     """One round, and a word where anything else has taken processor time in it."""
-    before = {each.name: each.used() for each in others}
+    before = {other.name: other.used() for other in others}
     busy, began = report.all_used(), time.monotonic()
     worker.round()
     busy, seconds = report.all_used() - busy, time.monotonic() - began
-    spent = {each.name: each.used() - before[each.name] for each in others}
+    spent = {other.name: other.used() - before[other.name] for other in others}
     spent["something else"] = busy - sum(spent.values())
     for name, used in spent.items():
         if name != worker.name and used > 0.05 * seconds:
             report.note(f"  {name} took {used / seconds:.0%} of a core in {worker.name}'s round")
 
 
-def ratio(speeds: dict[str, float], own: str, rivals: list[str]) -> str:
+def ratio(speeds: dict[str, float], local: str, rivals: list[str]) -> str:
     """How often `own` is as fast as the fastest rival, and who that is."""
     measured = [name for name in rivals if name in speeds]
-    if own not in speeds or not measured:
+    if local not in speeds or not measured:
         return "–"
     fastest = max(measured, key=lambda name: speeds[name])
-    return f"{speeds[own] / speeds[fastest]:.2f} ({fastest})"
+    return f"{speeds[local] / speeds[fastest]:.2f} ({fastest})"
 
 
 def main() -> None:
@@ -153,48 +153,46 @@ def main() -> None:
     names = options.peers.split(",")
     if unknown := [*set(names) - set(PEERS), *set(options.rows.split(",")) - set(ROWS)]:
         parser.error(f"unknown: {', '.join(unknown)}")
-    peers = [name for name in names if not PEERS[name].own]
+    peers = [name for name in names if not PEERS[name].is_nnzoo]
     full = [name for name in peers if PEERS[name].fp32]
-    found: dict[str, dict[str, list[float]]] = {}
+    result: dict[str, dict[str, list[float]]] = {}
     versions: dict[str, str] = {}
     chosen = []
     for row in options.rows.split(","):
         workers = measure(row, names, options)
-        found[row] = {name: worker.speeds for name, worker in workers.items()}
+        result[row] = {name: worker.speeds for name, worker in workers.items()}
         for worker in workers.values():
-            versions |= worker.facts["versions"]
-            if worker.facts["chosen"]:
-                values = ", ".join(
-                    f"{key} {value}" for key, value in worker.facts["chosen"].items()
-                )
+            versions |= worker.info["versions"]
+            if worker.info["chosen"]:
+                values = ", ".join(f"{key} {value}" for key, value in worker.info["chosen"].items())
                 chosen.append(f"{row} {worker.name}: {values}")
     medians = {
-        row: {name: median(speeds) for name, speeds in each.items()} for row, each in found.items()
+        row: {name: median(speeds) for name, speeds in item.items()} for row, item in result.items()
     }
     report.say("Samples a second of training, median of the rounds:\n")
     report.say(report.table(
         ["", *(PEERS[name].title for name in names)],
-        [[row, *(report.number(each.get(name)) for name in names)]
-         for row, each in medians.items()],
+        [[row, *(report.number(item.get(name)) for name in names)]
+         for row, item in medians.items()],
     ))  # fmt: skip
     report.say("\nRatios of the medians:\n")
     report.say(report.table(
         ["", "nnzoo / fastest peer", "nnzoo fp32 / fastest fp32 peer",
-         "nnzoo fp32 / fastest fp32 PyTorch peer", "nnzoo / its network in a loop by hand"],
-        [[row, ratio(each, "nnzoo", peers), ratio(each, "nnzoo-fp32", full),
-          ratio(each, "nnzoo-fp32", [name for name in full if PEERS[name].torch]),
-          ratio(each, "nnzoo", ["loop"])]
-         for row, each in medians.items()],
+         "nnzoo fp32 / fastest fp32 PyTorch peer", "nnzoo / its network in a manual loop"],
+        [[row, ratio(item, "nnzoo", peers), ratio(item, "nnzoo-fp32", full),
+          ratio(item, "nnzoo-fp32", [name for name in full if PEERS[name].torch]),
+          ratio(item, "nnzoo", ["loop"])]
+         for row, item in medians.items()],
     ))  # fmt: skip
-    spread = [
+    scatter = [
         (max(speeds) - min(speeds)) / median(speeds)
-        for each in found.values()
-        for speeds in each.values()
+        for item in result.values()
+        for speeds in item.values()
     ]
-    if spread:
+    if scatter:
         report.say(
-            f"\nSpread of the rounds, (max - min) / median: {median(spread):.1%} in the median, "
-            f"{max(spread):.1%} at most."
+            f"\nScatter of the rounds, (max - min) / median: {median(scatter):.1%} in the median, "
+            f"{max(scatter):.1%} at most."
         )
     if chosen:
         report.say(f"\nChosen by the tools: {'; '.join(chosen)}.")
@@ -202,7 +200,7 @@ def main() -> None:
     report.say("Versions: " + ", ".join(f"{name} {versions[name]}" for name in sorted(versions)))
     report.say(f"Command: {report.command()}")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

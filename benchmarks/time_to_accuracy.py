@@ -31,12 +31,12 @@ Measured = list[tuple[float, float]]  # seconds, accuracy
 
 def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
     """Seconds of a process, and the accuracy in the last JSON line that it prints."""
-    busy, own, began = report.all_used(), children(), time.perf_counter()
+    busy, local, began = report.all_used(), children(), time.perf_counter()
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | environment, check=False
     )
     seconds = time.perf_counter() - began
-    other = report.all_used() - busy - (children() - own)
+    other = report.all_used() - busy - (children() - local)
     if other > 0.05 * seconds:
         report.note(f"  something else took {other / seconds:.0%} of a core in the next run")
     if done.returncode:
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has Keras")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
-        wanted = {
+        expected = {
             f"nnzoo train --config {name}": (
                 nnzoo(name, options.data, Path(cache) / Path(name).stem), options.seeds
             )
@@ -103,24 +103,24 @@ def main() -> None:
         for spec in filter(None, options.keras.split(",")):
             backend, _, epochs = spec.partition(":")
             name = f"Keras mnist_cnn, {backend}, {epochs or 12} epochs"
-            wanted[name] = keras(spec, options.data, options.python), options.keras_seeds
-        found: dict[str, Measured] = {name: [] for name in wanted}
+            expected[name] = keras(spec, options.data, options.python), options.keras_seeds
+        result: dict[str, Measured] = {name: [] for name in expected}
         skipped: set[str] = set()
-        for seed in range(max(count for _, count in wanted.values())):
-            for name, (run, count) in wanted.items():
+        for seed in range(max(count for _, count in expected.values())):
+            for name, (run, count) in expected.items():
                 if seed >= count or name in skipped:
                     continue
                 try:
-                    found[name].append(run(seed))
+                    result[name].append(run(seed))
                 except RuntimeError as error:
                     report.note(f"{name} is skipped: {error}")
                     skipped.add(name)
                     continue
-                seconds, accuracy = found[name][-1]
+                seconds, accuracy = result[name][-1]
                 report.note(f"{name}, seed {seed}: {seconds:.2f} s, {accuracy:.4f}")
     report.say(report.table(
         ["", "runs", "median s", "min–max s", "mean accuracy", "lowest"],
-        [line(name, runs) for name, runs in found.items() if runs],
+        [line(name, runs) for name, runs in result.items() if runs],
     ))  # fmt: skip
     report.say(f"\nMachine: {report.machine()}")
     report.say(

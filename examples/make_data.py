@@ -84,7 +84,7 @@ def photos(folder: Path, rng: np.random.Generator, count: int) -> None:
         image = image.filter(ImageFilter.GaussianBlur(3))
         x, y = width * rng.uniform(0.4, 0.6), height * rng.uniform(0.4, 0.6)
         size = min(width, height) * rng.uniform(0.22, 0.35)
-        color = tuple(int(each) for each in rng.integers(0, 255, 3))
+        color = tuple(int(integer) for integer in rng.integers(0, 255, 3))
         draw = ImageDraw.Draw(image)
         corners = [x - size, y - size, x + size, y + size]
         if shape == "circle":
@@ -99,7 +99,7 @@ def photos(folder: Path, rng: np.random.Generator, count: int) -> None:
         path = folder / "photos" / shape / f"IMG_{i:04d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         exif = Image.Exif()
-        if i % 2:  # held upright: the pixels lie on their side, and a mark says so
+        if i % 2:  # held upright: the pixels are rotated, and an EXIF tag records it
             exif[0x0112] = 6
             image = image.transpose(Image.Transpose.ROTATE_90)
         image.save(path, quality=85, exif=exif)

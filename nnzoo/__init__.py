@@ -6,7 +6,7 @@
     model = nnzoo.load("checkpoints/cnn")
     model.predict("photos/").labels
 
-What `nnzoo.api` holds is looked up when it is asked for: `import nnzoo` loads no torch.
+Names of `nnzoo.api` are imported on first use: `import nnzoo` loads no torch.
 """
 
 from importlib import import_module

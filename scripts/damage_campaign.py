@@ -38,7 +38,7 @@ from nnzoo.runs.train import train
 CHUNK = 2000
 SECONDS, MEGABYTES = 1.0, 200
 CPU = torch.device("cpu")
-# What a load may do to the world: nothing. Python reports these through its audit hooks.
+# A load may have no side effects. Python reports these through its audit hooks.
 WATCHED = ("os.", "subprocess.", "socket.", "ctypes.", "pty.", "shutil.", "exec", "compile", "import",
            "marshal.", "code.", "urllib.", "ftplib.", "webbrowser.")  # fmt: skip
 HARMLESS = ("os.listdir", "os.scandir", "os.putenv")
@@ -82,7 +82,7 @@ def bits(whole: bytes) -> Iterator[Case]:
 
 
 def accidents(whole: bytes, seed: int) -> Iterator[Case]:
-    """What disks, crashes and transfers do."""
+    """Damage as disks, crashes and transfers cause it."""
     number = 0
     while True:
         yield (
@@ -350,7 +350,7 @@ def attempt(path: Path, good: list[Any]) -> str:
     """Load one file as `nnzoo eval` does: "refused", "whole" (the same numbers) or "other"."""
     try:
         content = checkpoint.load(path)
-        outcome = "whole" if any(same(content, each) for each in good) else "other"
+        outcome = "whole" if any(same(content, item) for item in good) else "other"
         if outcome == "other":
             network_from_checkpoint(content, str(path), CPU)
     except CheckpointError as error:
@@ -399,26 +399,26 @@ def work(cases: list[Case], honest: bool, good: list[Any], watch: Watch, report:
         watch.seen, watch.on = [], True
         started = time.process_time()
         try:
-            outcome, fault = attempt(path, good), ""
+            outcome, failure = attempt(path, good), ""
         except BaseException:
-            outcome, fault = "fault", traceback.format_exc().replace("\n", " | ")[-900:]
+            outcome, failure = "failure", traceback.format_exc().replace("\n", " | ")[-900:]
         seconds = time.process_time() - started
         watch.on = False
         memory = peak() - before
         if watch.seen or Path("owned").exists():
-            fault += f" did {watch.seen or 'run code'}"
+            failure += f" did {watch.seen or 'run code'}"
         if seconds > SECONDS:
-            fault += f" took {seconds:.1f} s"
+            failure += f" took {seconds:.1f} s"
         if memory > MEGABYTES:
-            fault += f" took {memory} MB"
+            failure += f" took {memory} MB"
         if honest and outcome == "other":
-            fault += " loaded with other numbers"
-        report.write(f"end\t{name}\t{outcome}\t{seconds:.4f}\t{memory}\t{fault}\n")
+            failure += " loaded with other numbers"
+        report.write(f"end\t{name}\t{outcome}\t{seconds:.4f}\t{memory}\t{failure}\n")
     report.flush()
 
 
 def run_chunk(cases: list[Case], honest: bool, good: list[Any], watch: Watch) -> list[list[str]]:
-    """Fork, work, and read what came of it; a process that died is a fault of its last case."""
+    """Fork, work, and read what came of it; a process that died is a failure of its last case."""
     report = Path("report.txt")
     child = os.fork()
     if not child:
@@ -434,7 +434,7 @@ def run_chunk(cases: list[Case], honest: bool, good: list[Any], watch: Watch) ->
     rows = [line[1:] for line in lines if line[0] == "end" and len(line) == 6]
     if status:
         last = lines[-1][1] if lines else "nothing"
-        rows.append([last, "fault", "0", "0", f"the process died with status {status}"])
+        rows.append([last, "failure", "0", "0", f"the process died with status {status}"])
     return rows
 
 
@@ -462,7 +462,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    started, faults, total = time.monotonic(), 0, 0
+    started, failures, total = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory(
         dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as folder:
@@ -474,7 +474,7 @@ def main() -> None:
             Path(f"{name}.pt").write_bytes(data)
             good.append(checkpoint.load(Path(f"{name}.pt")))
         watch = Watch()
-        # What is imported once is imported before anybody watches.
+        # Imports happen before the audit hooks watch.
         for make in (cuts(small), accidents(small, 0), tampered(small, 0), attacks()):
             warm = [case for case, _ in zip(make, range(300), strict=False)]
             work(warm[:: max(1, len(warm) // 60)], False, good, watch, io.StringIO())
@@ -497,20 +497,20 @@ def main() -> None:
             count: Counter[str] = Counter()
             slowest, memory = 0.0, 0
             for chunk in chunks:
-                for case, outcome, seconds, grown, fault in run_chunk(chunk, honest, good, watch):
+                for case, outcome, seconds, grown, failure in run_chunk(chunk, honest, good, watch):
                     count[outcome] += 1
                     slowest, memory = max(slowest, float(seconds)), max(memory, int(grown))
-                    if fault:
-                        faults += 1
-                        print(f"FAULT {name}: {case}: {fault}", flush=True)
+                    if failure:
+                        failures += 1
+                        print(f"FAILURE {name}: {case}: {failure}", flush=True)
             files_here = sum(count.values())
             total += files_here
             print(f"{name:20} {files_here:8,} {count['refused']:8,} {count['whole']:6,} {count['other']:6,} "
                   f"{slowest:7.3f} s {memory:5,} MB", flush=True)  # fmt: skip
     print(
-        f"{total:,} files, {faults} faults, {time.monotonic() - started:.0f} s (seed {options.seed})"
+        f"{total:,} files, {failures} failures, {time.monotonic() - started:.0f} s (seed {options.seed})"
     )
-    sys.exit(1 if faults else 0)
+    sys.exit(1 if failures else 0)
 
 
 if __name__ == "__main__":

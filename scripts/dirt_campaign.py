@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 
-from tests.campaigns.dirt_runner import MAKERS, Outcome, judge
+from tests.campaigns.dirt_runner import MAKERS, Outcome, check_case
 
 SHOWN = 12
 
@@ -36,8 +36,8 @@ def work(jobs: tuple[int, list[tuple[str, int]]]) -> list[tuple[str, int, str, l
     results = []
     for kind, seed in jobs[1]:
         try:
-            verdict = judge(kind, seed, known)
-        except Exception as error:  # a fault of the generator must not end the campaign unseen
+            verdict = check_case(kind, seed, known)
+        except Exception as error:  # an error of the generator must not end the campaign unseen
             results.append((kind, seed, "failed", [], f"{type(error).__name__}: {error}"))
             continue
         text = verdict.dirty.text[-700:] if verdict.kind == "silent" else ""
@@ -69,8 +69,8 @@ def main() -> None:
             if sum(counts.values()) % 500 == 0:
                 print(f"{sum(counts.values()):,} cases", flush=True)
     for kind in kinds:
-        shares = {name: counts[kind, name] for name in ("equal", "named", "silent", "failed")}
-        print(kind, shares)
+        fractions = {name: counts[kind, name] for name in ("equal", "named", "silent", "failed")}
+        print(kind, fractions)
     if silent:
         print("in neither, by operation:", dict(silent.most_common()))
         sys.exit(1)

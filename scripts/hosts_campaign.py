@@ -81,7 +81,7 @@ class Hosts:
 
     def workers(self) -> list[int]:
         """The processes that train, on both hosts."""
-        found = []
+        result = []
         for pid in self.pids(0) + self.pids(1):
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -89,8 +89,8 @@ class Hosts:
             except OSError:  # it has just ended
                 continue
             if b"nnzoo" in words and b"torch.distributed.run" not in words:
-                found += [pid] if b"RANK=" in environment else []
-        return found
+                result += [pid] if b"RANK=" in environment else []
+        return result
 
     def close(self) -> None:
         for host in (0, 1):
@@ -141,12 +141,12 @@ class Host(threading.Thread):
 
 def lines(folder: Path) -> int:
     """Epochs so far, on whichever host is further."""
-    found = [folder / f"host{number}" / "run" / "metrics.jsonl" for number in (0, 1)]
-    return max((len(path.read_bytes().splitlines()) for path in found if path.exists()), default=0)
+    result = [folder / f"host{number}" / "run" / "metrics.jsonl" for number in (0, 1)]
+    return max((len(path.read_bytes().splitlines()) for path in result if path.exists()), default=0)
 
 
 def trained(folder: Path) -> tuple[Any, list[Any]]:
-    """What the run ended with: last.pt and the lines of metrics.jsonl, times aside."""
+    """The final state of a run: last.pt and the lines of metrics.jsonl, times aside."""
     kept = []
     for path in folder.glob("host*/run/last.pt"):
         content = torch.load(path, weights_only=True)
@@ -155,7 +155,7 @@ def trained(folder: Path) -> tuple[Any, list[Any]]:
         rows = [json.loads(line) for line in (path.parent / "metrics.jsonl").open()]
         rows = [{k: v for k, v in row.items() if "second" not in k} for row in rows]
         kept.append((position["step"], content, rows))
-    _, content, rows = max(kept, key=lambda each: each[0])
+    _, content, rows = max(kept, key=lambda item: item[0])
     return content, rows
 
 
@@ -216,9 +216,9 @@ def campaign(kind: str, count: int, args: argparse.Namespace, base: Path) -> tup
     finally:
         hosts.close()
     starts = " and ".join(str(host.starts) for host in pair)
-    told = sum(path.read_text().count("resumed ") for path in folder.glob("host*.log"))
+    messages = sum(path.read_text().count("resumed ") for path in folder.glob("host*.log"))
     print(f"{kind:12}  {done:3} times   {seconds:5.0f} s   torchrun started {starts} times, "
-          f"run gone on with {told} times", flush=True)  # fmt: skip
+          f"run resumed {messages} times", flush=True)  # fmt: skip
     if done < count:
         raise SystemExit(f"{kind}: the run ended after {done} of {count}; more --epochs")
     return trained(folder)
@@ -241,14 +241,14 @@ def main() -> None:
     print("disturbance", flush=True)
     whole = campaign("none", 0, args, base)
     counts = {"kills": args.kills, "losses": args.losses, "outages": args.outages}
-    faults = 0
+    failures = 0
     for kind, count in counts.items():
         if count:
             identical = same(campaign(kind, count, args, base), whole)
             print(f"{'':12}  {'identical, bit for bit' if identical else 'DIFFERENT'}", flush=True)
-            faults += not identical
-    shutil.rmtree(base) if not faults else print(f"see {base}")
-    raise SystemExit(1 if faults else 0)
+            failures += not identical
+    shutil.rmtree(base) if not failures else print(f"see {base}")
+    raise SystemExit(1 if failures else 0)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ THROUGH_COMMAND = 500  # one config in so many goes through the whole command li
 
 Case = tuple[str, bytes, list[str]]  # group, file, --set values
 
-# What is done to text.
+# Changes of text.
 
 TOKENS = [
     "9" * 30, "-1", "0", "1e400", "-0.0", ".nan", ".inf", "-.inf", "1e-400", "0x7fffffffffffffff",
@@ -73,62 +73,66 @@ def words_of(text: str) -> list[str]:
 def mutate(rng: random.Random, data: bytes, others: list[bytes], times: int) -> bytes:
     """A file with a few things done to it, as bytes, lines and tokens."""
     for _ in range(times):
-        way = rng.randrange(14)
+        method = rng.randrange(14)
         lines = data.splitlines(keepends=True) or [b""]
         i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
-        at = rng.randrange(len(data) + 1)
-        if way == 0 and data:
+        position = rng.randrange(len(data) + 1)
+        if method == 0 and data:
             changed = bytearray(data)
             for _ in range(rng.randrange(1, 8)):
                 changed[rng.randrange(len(data))] = rng.randrange(256)
             data = bytes(changed)
-        elif way == 1:
+        elif method == 1:
             data = b"".join(lines[:i] + lines[i + 1 :])
-        elif way == 2:
+        elif method == 2:
             data = b"".join([*lines[:i], lines[i] * rng.choice([2, 3, 40]), *lines[i + 1 :]])
-        elif way == 3:
+        elif method == 3:
             lines[i], lines[j] = lines[j], lines[i]
             data = b"".join(lines)
-        elif way == 4:
-            data = data[:at]
-        elif way == 5:
-            data = data[:at] + rng.choice(TOKENS).encode("utf-8", "surrogatepass") + data[at:]
-        elif way in (6, 7, 8):
+        elif method == 4:
+            data = data[:position]
+        elif method == 5:
+            data = (
+                data[:position]
+                + rng.choice(TOKENS).encode("utf-8", "surrogatepass")
+                + data[position:]
+            )
+        elif method in (6, 7, 8):
             text = data.decode("utf-8", "replace")
-            found = words_of(text)
-            if found:
-                token = rng.choice([*TOKENS, *(rng.choice(found) for _ in range(30))])
-                spot = rng.choice(list(re.finditer(re.escape(rng.choice(found)), text)))
+            result = words_of(text)
+            if result:
+                token = rng.choice([*TOKENS, *(rng.choice(result) for _ in range(30))])
+                spot = rng.choice(list(re.finditer(re.escape(rng.choice(result)), text)))
                 text = text[: spot.start()] + token + text[spot.end() :]
                 data = text.encode("utf-8", "surrogatepass")
-        elif way == 9:
+        elif method == 9:
             lines[i] = rng.choice([b" ", b"\t", b"    ", b"- ", b"? ", b"#"]) + lines[i]
             data = b"".join(lines)
-        elif way == 10:
+        elif method == 10:
             data = rng.choice([b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"),
                                data.replace(b"\n", b"\r"), data.decode("utf-8", "replace").encode("utf-16"),
                                data.replace(b"  ", b"\t"), data + b"\x00", data + data])  # fmt: skip
-        elif way == 11:
+        elif method == 11:
             other = rng.choice(others)
-            data = data[:at] + other[rng.randrange(len(other) + 1) :]
-        elif way == 12:
-            end = rng.randrange(at, min(len(data), at + 40) + 1)
-            data = data[:at] + data[end:]
+            data = data[:position] + other[rng.randrange(len(other) + 1) :]
+        elif method == 12:
+            end = rng.randrange(position, min(len(data), position + 40) + 1)
+            data = data[:position] + data[end:]
         else:
             data = (
-                data[:at]
+                data[:position]
                 + bytes(rng.randrange(256) for _ in range(rng.randrange(1, 6)))
-                + data[at:]
+                + data[position:]
             )
     return data
 
 
-# What is done to trees.
+# Changes of trees.
 
 
 @dataclass
 class Language:
-    """The bundled configs, every dotted key of the language and the values that stand anywhere."""
+    """The bundled configs, every dotted key of the language and the values in them."""
 
     texts: list[bytes]
     trees: list[dict[str, Any]]
@@ -149,9 +153,9 @@ def language() -> Language:
             keys |= {f"{place}.name": None}
             keys |= {f"{place}.{key}": None for key, _, _ in option_table(entry.options)}
     flat = [load_config(str(path)).flat() for path in bundled_configs()]
-    found = [each.values() for each in flat]
+    result = [item.values() for item in flat]
     values = [yaml_parser.scalar(token) for token in TOKENS] + [
-        each for some in found for each in some
+        item for some in result for item in some
     ]
     values += [name for registry in REGISTRIES.values() for name in registry.names()]
     values += [
@@ -183,7 +187,7 @@ def language() -> Language:
         [{}],
         {"name": "cosine"},
     ]
-    return Language(texts, trees, list(keys), values, [list(each.items()) for each in flat])
+    return Language(texts, trees, list(keys), values, [list(item.items()) for item in flat])
 
 
 def any_value(rng: random.Random, known: Language, depth: int = 0) -> Any:
@@ -210,15 +214,15 @@ def mutate_tree(rng: random.Random, known: Language) -> bytes:
     tree: Any = deepcopy(rng.choice(known.trees))
     for _ in range(rng.choice([1, 1, 1, 2, 4])):
         holder, key = rng.choice(list(places(tree)))
-        way = rng.randrange(5)
-        if way == 0 and holder is not tree:
+        method = rng.randrange(5)
+        if method == 0 and holder is not tree:
             del holder[key]
-        elif way == 1 and isinstance(holder, dict):
+        elif method == 1 and isinstance(holder, dict):
             holder[rng.choice(known.keys).rpartition(".")[2]] = any_value(rng, known)
-        elif way == 2:
+        elif method == 2:
             other, name = rng.choice(list(places(tree)))
             holder[key] = deepcopy(other[name])
-        elif way == 3:
+        elif method == 3:
             put(tree, rng.choice(known.keys).split("."), any_value(rng, known))
         else:
             holder[key] = any_value(rng, known)
@@ -273,7 +277,7 @@ def set_text(rng: random.Random, known: Language, text: bytes) -> str:
     return key + rng.choice(["=", "=", "=", "=", "=", "=", " = ", "", "=="]) + value
 
 
-# What is made to be too much.
+# Inputs made too large.
 
 
 def bombs(rng: random.Random) -> bytes:
@@ -361,7 +365,7 @@ set_words = st.tuples(st.sampled_from(["model", "data.name", "seed", "train.x", 
 
 def hypothesis_cases(count: int, number: int, known: Language) -> Iterator[Case]:
     """Trees and text from Hypothesis; it calls back, so that the cases are gathered first."""
-    found: list[Case] = []
+    result: list[Case] = []
     sections = st.fixed_dictionaries(
         {}, optional={key: trees for key in ("data", "model", "optim", "train")}
     )
@@ -377,12 +381,12 @@ def hypothesis_cases(count: int, number: int, known: Language) -> Iterator[Case]
             data = value.encode("utf-8", "surrogatepass")
         else:
             data = dump(random.Random(number), value)
-        found.append(("hypothesis", data, [f"{key}={text}" for key, text in sets]))
+        result.append(("hypothesis", data, [f"{key}={text}" for key, text in sets]))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gather()
-    yield from found[:count]
+    yield from result[:count]
 
 
 def config_cases(block: int, count: int, number: int, known: Language) -> Iterator[Case]:
@@ -390,13 +394,13 @@ def config_cases(block: int, count: int, number: int, known: Language) -> Iterat
     generated = count // 10
     for i in range(count - generated):
         rng = random.Random(f"{number} config {block} {i}")
-        way = rng.random()
+        method = rng.random()
         text = rng.choice(known.texts)
-        if way < 0.4:
+        if method < 0.4:
             yield "text", mutate(rng, text, known.texts, rng.choice([1, 1, 2, 3, 5])), []
-        elif way < 0.7:
+        elif method < 0.7:
             yield "tree", mutate_tree(rng, known), []
-        elif way < 0.98:
+        elif method < 0.98:
             yield (
                 "--set",
                 text,
@@ -407,13 +411,13 @@ def config_cases(block: int, count: int, number: int, known: Language) -> Iterat
     yield from hypothesis_cases(generated, number * 1_000_003 + block, known)
 
 
-# What must hold.
+# Conditions that must hold.
 
 WHERE = re.compile(r"case\.yaml:([1-9]\d*):[1-9]\d*|--set|case\.yaml")
 
 
 def check_config(data: bytes, sets: list[str], through_command: bool) -> tuple[str, float]:
-    """What came out, "accepted" or "refused", and in what time; raises where it must not."""
+    """The outcome, "accepted" or "refused", and its time; raises where it must not."""
     Path("case.yaml").write_bytes(data)
     error: NnzooError | None = None
     config: RunConfig | None = None
@@ -423,7 +427,7 @@ def check_config(data: bytes, sets: list[str], through_command: bool) -> tuple[s
     except (ConfigError, UsageError) as caught:
         error = caught
     seconds = time.process_time() - began
-    if through_command and not any("\0" in each for each in sets):
+    if through_command and not any("\0" in item for item in sets):
         check_command(config, sets)
     if config is not None:
         assert from_dict(config.to_dict(), "x") == config, "to_dict and from_dict differ"
@@ -454,7 +458,7 @@ def check_command(config: RunConfig | None, sets: list[str]) -> None:
     from nnzoo.cli import app
 
     out, err = io.StringIO(), io.StringIO()
-    words = ["check", "case.yaml", *(f"--set={each}" for each in sets)]
+    words = ["check", "case.yaml", *(f"--set={item}" for item in sets)]
     code = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -488,7 +492,7 @@ def base_table(rng: random.Random, series: bool) -> list[list[str]]:
         )
         gap = rng.choice([3600, 86_400, 604_800, 2_629_800])
         days = [time.gmtime(1e9 + i * gap) for i in range(rows)]
-        columns["date"] = [time.strftime(style, each) for each in days]
+        columns["date"] = [time.strftime(style, day) for day in days]
     if rng.random() < 0.3:
         columns["group"] = [f"g{i % rng.choice([1, 2, 3])}" for i in range(rows)]
     kinds = ["float", "int", "word", "flag", "missing", "text", "empty", "constant", "bool"]
@@ -525,24 +529,24 @@ def csv_case(rng: random.Random) -> tuple[bytes, dict[str, Any]]:
     table = base_table(rng, series)
     for _ in range(rng.choice([0, 1]) if mild else rng.choice([1, 1, 2, 5])):
         row = rng.choice(table)
-        way = rng.choice([0, 0, 0, 6, 7, 8] if mild else [0, 0, 0, 0, 0, 0, 4, 5, 6, 7, 7, 8])
-        if way == 0 and row:
+        method = rng.choice([0, 0, 0, 6, 7, 8] if mild else [0, 0, 0, 0, 0, 0, 4, 5, 6, 7, 7, 8])
+        if method == 0 and row:
             cell = rng.choice(CELLS)
             if rng.random() < 0.8 and re.search('[,;\t|:"\n\r ]', cell):
                 cell = '"' + cell.replace('"', '""') + '"'
             row[rng.randrange(len(row))] = cell
-        elif way == 4 and row:
+        elif method == 4 and row:
             del row[rng.randrange(len(row))]
-        elif way == 5:
+        elif method == 5:
             row.append(rng.choice(CELLS))
-        elif way == 6:
+        elif method == 6:
             table += [list(row)] * rng.choice([1, 5])
-        elif way == 7:
+        elif method == 7:
             column = rng.randrange(len(table[0])) if table[0] else 0
             cell = rng.choice(CELLS)
-            for each in table:
-                if column < len(each):
-                    each[column] = cell if len(cell) < 100 else "x"
+            for item in table:
+                if column < len(item):
+                    item[column] = cell if len(cell) < 100 else "x"
         else:
             rng.shuffle(table)
     if rng.random() < 0.004:
@@ -607,7 +611,7 @@ def csv_case(rng: random.Random) -> tuple[bytes, dict[str, Any]]:
 
 
 def check_csv(data: bytes, tree: dict[str, Any]) -> tuple[str, float]:
-    """What came out, "trained" or "refused", and in what time; raises where it must not."""
+    """The outcome, "trained" or "refused", and its time; raises where it must not."""
     import torch
 
     from nnzoo.runs.run import open_run
@@ -633,8 +637,8 @@ def check_csv(data: bytes, tree: dict[str, Any]) -> tuple[str, float]:
 
 def memory(key: str) -> int:
     """VmData or VmRSS of this process, in bytes."""
-    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) * 1024 if found else 0
+    match = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(match[1]) * 1024 if match else 0
 
 
 def bounded(megabytes: int) -> None:
@@ -682,7 +686,7 @@ def work(kind: str, block: int, first: int, count: int, number: int, send: Any) 
 
 @dataclass
 class Tally:
-    """What came out so far."""
+    """The results so far."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     slowest: dict[str, tuple[float, str]] = field(default_factory=dict)
@@ -741,7 +745,7 @@ def fail(kind: str, what: str, case: Any, why: str, keep: Path, tally: Tally) ->
     stem.mkdir(exist_ok=True)
     (stem / name).write_bytes(data)
     if kind == "configs":
-        sets = " ".join(f"--set {each!r}" for each in more)
+        sets = " ".join(f"--set {item!r}" for item in more)
         repeat = f"nnzoo check {stem / name} {sets}"
     else:
         (stem / "case.yaml").write_text(to_yaml(more), encoding="utf-8")
@@ -750,7 +754,7 @@ def fail(kind: str, what: str, case: Any, why: str, keep: Path, tally: Tally) ->
 
 
 def campaign(kind: str, total: int, number: int, keep: Path) -> Tally:
-    """All blocks of a kind, one after the other."""
+    """All blocks of a kind, sequentially."""
     tally = Tally()
     began = time.monotonic()
     done = 0

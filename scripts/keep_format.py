@@ -57,12 +57,12 @@ def main() -> None:
                    "best": whole.trainer.best_weights}  # fmt: skip
         checkpoint.save(target / "ended.pt", content)
     sections = {key: value for key, value in CONFIG.items() if key not in ("data", "model", "name")}
-    facts = {
+    spec = {
         "step": STEP,
         "machine": [str(torch.__version__), torch.backends.cpu.get_cpu_capability()],
         "config": {"model": CONFIG["model"], "data": CONFIG["data"], **sections},
     }
-    (target / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (target / "spec.json").write_text(json.dumps(spec, indent=1) + "\n")
 
 
 if __name__ == "__main__":

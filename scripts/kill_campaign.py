@@ -4,7 +4,7 @@ runs that were left alone: python scripts/kill_campaign.py --kills 1000 [--proce
 A launch is a fork that calls the command line, so that it starts in a tenth of a second; one in 50
 is the command itself. Half of the kills come from outside, at a random instant. The others a launch
 does to itself before, after or half-way through a call chosen at random: of the system's file
-calls, of a step, of validation, of a line of metrics, of what starts a run or goes on with it. The first
+calls, of a step, of validation, of a line of metrics, of what starts a run or resumes it. The first
 kill of each run comes right before the rename that replaces a last.pt: until then the old one must
 be there.
 """
@@ -128,7 +128,7 @@ PATIENCE = 180.0  # seconds after which a launch hangs
 
 
 class Aim(NamedTuple):
-    """Where a launch kills itself: before, half-way through or after a call, counted from 1."""
+    """The place at which a launch kills itself: before, half-way through or after a call, counted from 1."""
 
     point: str
     call: int
@@ -236,7 +236,7 @@ def command(words: list[str], log: Path, mark: Path, seconds: float = PATIENCE) 
             return process.wait()
 
 
-def answer(function: Callable[[], Any]) -> Connection:
+def in_child(function: Callable[[], Any]) -> Connection:
     """Start a function in a fork; its answer is received from the connection."""
     reader, writer = FORK.Pipe(duplex=False)
     FORK.Process(target=lambda: writer.send(function())).start()
@@ -245,10 +245,10 @@ def answer(function: Callable[[], Any]) -> Connection:
 
 
 def unequal(one: Any, other: Any, path: str = "") -> list[str]:
-    """Where the bits of two trees of plain values and tensors differ."""
+    """The paths at which the bits of two trees of plain values and tensors differ."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         alike = one.dtype == other.dtype and one.shape == other.shape
-        bits = [each.contiguous().reshape(-1).view(torch.uint8) for each in (one, other)]
+        bits = [item.contiguous().reshape(-1).view(torch.uint8) for item in (one, other)]
         return [] if alike and torch.equal(*bits) else [path]
     if isinstance(one, list | tuple) and type(one) is type(other):
         one, other = dict(enumerate(one)), dict(enumerate(other))
@@ -261,7 +261,7 @@ def unequal(one: Any, other: Any, path: str = "") -> list[str]:
 
 
 def outcome(path: Path) -> dict[str, Any]:
-    """What the folder of a finished run holds, times aside."""
+    """The content of a finished run's folder, without times."""
     last = checkpoint.load(path / "last.pt")
     del last["trainer"]["position"]["elapsed"]
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
@@ -270,13 +270,13 @@ def outcome(path: Path) -> dict[str, Any]:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs between the folders of two finished runs, and what should not be in the other."""
-    extra = sorted({each.name for each in other.iterdir()} - EXPECTED)
+    """The differences between the folders of two finished runs, and files that should not be in the other."""
+    extra = sorted({path.name for path in other.iterdir()} - EXPECTED)
     try:
-        found = unequal(outcome(one), outcome(other))
+        result = unequal(outcome(one), outcome(other))
     except Exception as error:  # a damaged file is a difference too
-        found = [f"{type(error).__name__}: {error}"]
-    return found + [f"{name} was left over" for name in extra]
+        result = [f"{type(error).__name__}: {error}"]
+    return result + [f"{name} was left over" for name in extra]
 
 
 def _unreadable(path: Path) -> str:
@@ -301,7 +301,7 @@ BARREN = 20
 
 
 class Worker:
-    """Kills runs of some scenarios, one after the other."""
+    """Kill runs of some scenarios sequentially."""
 
     def __init__(self, work: Path, names: list[str], kills: int, seed: str, keep: Path | None):
         self.work, self.names, self.kills, self.keep = work, names, kills, keep
@@ -334,17 +334,17 @@ class Worker:
         """The command itself must give what its fork gives."""
         self.reference(name)
         code = command(self.words(name, "command"), self.log, self.mark(name, "command"))
-        if code or (found := self.compare(name, "command")):
-            text = self.log.read_text() if code else ", ".join(found)
+        if code or (result := self.compare(name, "command")):
+            text = self.log.read_text() if code else ", ".join(result)
             raise RuntimeError(f"python -m nnzoo, exit {code}, is not what its fork is: {text}")
 
     def mark(self, name: str, out: str) -> Path:
-        """What a launch writes when it starts, unless the run is complete."""
+        """The first line of a launch, unless the run is complete."""
         return self.work / name / out / "run" / "config.yaml"
 
     def compare(self, name: str, out: str) -> list[str]:
-        one, other = (self.work / name / each / "run" for each in ("alone", out))
-        return answer(lambda: differences(one, other)).recv()
+        one, other = (self.work / name / item / "run" for item in ("alone", out))
+        return in_child(lambda: differences(one, other)).recv()
 
     def attempt(self, name: str, left: int, first: bool) -> tuple[int, str, str]:
         """A launch that is to be killed: its exit code, the phase it died in, where it was killed.
@@ -352,14 +352,14 @@ class Worker:
         It is the first of `left` instants drawn over what remains of the run; first: of the run's kills.
         """
         reference, words, draw = self.references[name], self.words(name, "killed"), self.random
-        share = 1 - draw.random() ** (1 / left)
-        share *= 1 - self.board[SAVED] / reference.steps
+        fraction = 1 - draw.random() ** (1 / left)
+        fraction *= 1 - self.board[SAVED] / reference.steps
         if first and (count := reference.calls.get(REPLACED, 0)) > 1:
-            aim = Aim(REPLACED, max(2, 1 + int(share * count)), "before")
+            aim = Aim(REPLACED, max(2, 1 + int(fraction * count)), "before")
             code = exit_code(launch(words, self.board, self.log, aim))
             return code, PHASES[int(self.board[PHASE])], REPLACED
         if draw.random() < 0.5:
-            training = share * (reference.seconds - reference.start)
+            training = fraction * (reference.seconds - reference.start)
             if draw.random() < 0.04:
                 code = command(words, self.log, self.mark(name, "killed"), training)
                 return code, "own process", "instant"
@@ -375,7 +375,7 @@ class Worker:
             points.discard("result")
         point = draw.choice(sorted(points))
         when = draw.choice(["before", "after", *(["half"] if point in WRITING else [])])
-        aim = Aim(point, 1 + int((draw.random() if starting else share) * calls[point]), when)
+        aim = Aim(point, 1 + int((draw.random() if starting else fraction) * calls[point]), when)
         code = exit_code(launch(words, self.board, self.log, aim))
         return code, PHASES[int(self.board[PHASE])], f"{point}{', half' * (when == 'half')}"
 
@@ -398,26 +398,28 @@ class Worker:
             code = exit_code(launch(self.words(name, "killed"), self.board, self.log))
         if not code and not phases:
             return  # it was done before its first kill
-        found = [f"exit {code}: {self.log.read_text()}"] if code else self.compare(name, "killed")
-        found += lost
+        result = [f"exit {code}: {self.log.read_text()}"] if code else self.compare(name, "killed")
+        result += lost
         self.tally["killed in"] += phases
-        for what in ("", "identical ") if not found else ("",):
+        for what in ("", "identical ") if not result else ("",):
             self.tally[f"{what}runs"][name] += 1
             self.tally[f"{what}kills"][name] += phases.total()
-        if found and self.keep is not None:
+        if result and self.keep is not None:
             shutil.copytree(self.work / name, self.keep / f"{name}-{self.tally['runs'][name]}")
         listing = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
-        end = "; ".join(found) or "identical"
+        end = "; ".join(result) or "identical"
         sys.stdout.write(f"{name:<12} {phases.total():>3} kills ({listing}): {end}\n")
         sys.stdout.flush()
 
     def lost(self, name: str, saves: int) -> list[str]:
-        """What a kill has left of the checkpoints; saves: how many different ones were seen at least.
+        """Check the checkpoints that a kill has left; saves: how many different ones were seen at least.
         Once there was one it is there, whole, under its own name at any instant; of two, both."""
         folder = self.work / name / "killed" / "run"
         files = ["last.pt", "previous.pt"][:saves]
         return [
-            each for each in answer(lambda: [_unreadable(folder / f) for f in files]).recv() if each
+            item
+            for item in in_child(lambda: [_unreadable(folder / f) for f in files]).recv()
+            if item
         ]
 
     def work_off(self) -> dict[str, Counter[str]]:
@@ -462,13 +464,13 @@ def main() -> int:
     count = max(1, min(options.processes, len(names), options.kills))
     tally: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as work:
-        answers = []
+        outcomes = []
         for i in range(count):
             kills = options.kills // count + (i < options.kills % count)
             seed = f"{options.seed}/{i}"
             worker = Worker(Path(work, str(i)), names[i::count], kills, seed, options.keep)
-            answers.append(answer(worker.work_off))
-        for part in answers:
+            outcomes.append(in_child(worker.work_off))
+        for part in outcomes:
             try:
                 counters = part.recv()
             except EOFError:

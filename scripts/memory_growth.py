@@ -35,8 +35,8 @@ def main() -> None:
             "--out",
             folder,
         ]
-        for each in [f"train.epochs={options.epochs}", *options.set]:
-            words += ["--set", each]
+        for item in [f"train.epochs={options.epochs}", *options.set]:
+            words += ["--set", item]
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

@@ -71,7 +71,7 @@ def digest(folder: Path) -> str:
     """SHA-256 over everything that the runs below a folder ended with."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.name in ("last.pt", "best.pt"):  # what lies beside them depends on the clock
+        if path.name in ("last.pt", "best.pt"):  # other keys depend on the clock
             add(total, path.name, torch.load(path, weights_only=True))
         elif path.name == "metrics.jsonl":
             for line in path.read_text().splitlines():

@@ -54,11 +54,11 @@ def row(config: str, seeds: list[int], sets: list[str]) -> str:
     values = [result[key] for result in results]
     shape = "{:.4f}" if max(values) < 100 and min(values) > 1e-2 else "{:.3g}"
     shown = ", ".join(shape.format(value) for value in values)
-    trivial = results[0]["baseline"]
+    baseline = results[0]["baseline"]
     name = f"`{Path(config).stem}`"
     return (
         f"| {name} | {key} | {shape.format(mean(values))} | {shown} | "
-        f"{trivial['name']} {shape.format(trivial[key])} | {mean(times):.0f} s |"
+        f"{baseline['name']} {shape.format(baseline[key])} | {mean(times):.0f} s |"
     )
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     sys.stdout.write(
-        "| config | metric | mean | each seed | trivial answer | a run |\n|---|---|---|---|---|---|\n"
+        "| config | metric | mean | per seed | baseline | a run |\n|---|---|---|---|---|---|\n"
     )
     for config in arguments.configs:
         sys.stdout.write(row(config, seeds, arguments.set) + "\n")

@@ -102,12 +102,12 @@ def tensor(dtype: Any, *shape: int) -> Any:
     return torch.randn(shape, dtype=dtype).mul_(0.3).requires_grad_()
 
 
-def back(outputs: Any, wanted: list[Any]) -> None:
+def back(outputs: Any, inputs: list[Any]) -> None:
     """Take gradients of everything that gives some."""
     import torch
 
     torch.autograd.grad(
-        [y for y in outputs if y.requires_grad], [t for t in wanted if t is not None],
+        [y for y in outputs if y.requires_grad], [t for t in inputs if t is not None],
         [torch.randn_like(y) for y in outputs if y.requires_grad], allow_unused=True,
     )  # fmt: skip
 

@@ -68,22 +68,22 @@ PATIENCE = 240.0  # seconds after which a process hangs
 class Process:
     """One `nnzoo sweep --json`, and what it has said."""
 
-    def __init__(self, config: Path, trials: int, said: Path) -> None:
+    def __init__(self, config: Path, trials: int, message: Path) -> None:
         words = ["sweep", str(config), "--out", str(config.parent / "out"), "--json"]
-        self.said = said
-        self.process = FORK.Process(target=run, args=([*words, "--trials", str(trials)], said))
+        self.message = message
+        self.process = FORK.Process(target=run, args=([*words, "--trials", str(trials)], message))
         self.process.start()
 
     def events(self) -> list[dict[str, Any]]:
         """The lines that are whole."""
-        if not self.said.exists():
+        if not self.message.exists():
             return []
-        lines = self.said.read_text(encoding="utf-8").split("\n")[:-1]
+        lines = self.message.read_text(encoding="utf-8").split("\n")[:-1]
         return [json.loads(line) for line in lines]
 
     @property
     def stderr(self) -> str:
-        file = self.said.with_suffix(".err")
+        file = self.message.with_suffix(".err")
         return file.read_text(encoding="utf-8")[-2000:] if file.exists() else "nothing"
 
     def wait(self) -> int:
@@ -94,12 +94,12 @@ class Process:
         return self.process.exitcode
 
     def kill(self, delay: float) -> bool:
-        """Kill it in its next trial, so long after that has begun; False where it was at its end."""
-        begun = len(self.events())
+        """Kill it in its next trial, so long after that has started; False where it was at its end."""
+        started = len(self.events())
         deadline = time.monotonic() + PATIENCE
         while self.process.is_alive() and time.monotonic() < deadline:
-            new = self.events()[begun:]
-            if any(each["event"] == "trial" and each["state"] == "running" for each in new):
+            new = self.events()[started:]
+            if any(item["event"] == "trial" and item["state"] == "running" for item in new):
                 time.sleep(delay)
                 break
             time.sleep(0.005)
@@ -107,9 +107,9 @@ class Process:
         return self.wait() == -signal.SIGKILL
 
 
-def run(words: list[str], said: Path) -> None:
+def run(words: list[str], message: Path) -> None:
     """The command, in a process of its own."""
-    for stream, file in ((1, said), (2, said.with_suffix(".err"))):
+    for stream, file in ((1, message), (2, message.with_suffix(".err"))):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), stream)
     sys.argv = ["nnzoo", *words]
     try:
@@ -154,38 +154,38 @@ def several(
         killed += 1
         running[victim] = Process(config, trials, folder / f"{len(everything)}.jsonl")
         everything.append(running[victim])
-    for each in running:
-        code = each.wait()
-        check(code == 0, f"exit code {code}: {each.stderr}")
+    for entry in running:
+        code = entry.wait()
+        check(code == 0, f"exit code {code}: {entry.stderr}")
     rows = rows_of(config, trials)
     check(
         [row.number for row in rows] == list(range(trials)), f"numbers {[r.number for r in rows]}"
     )
     check(all(row.state in FINISHED for row in rows), f"states {[row.state for row in rows]}")
-    begun, ended = Counter[int](), Counter[int]()
+    started, ended = Counter[int](), Counter[int]()
     for process in everything:
         for event in process.events():
             if event["event"] == "trial":
-                (begun if event["state"] == "running" else ended)[event["number"]] += 1
-    # One that was killed between telling the study and telling us is in the study alone.
+                (started if event["state"] == "running" else ended)[event["number"]] += 1
+    # One that was killed between writing to the study and printing is in the study alone.
     check(max(ended.values()) == 1, f"ended twice: {ended}")
     check(len(ended) >= trials - killed, f"not told: {set(range(trials)) - set(ended)}")
-    check(sum(begun.values()) <= trials + killed, f"begun too often: {begun}")
+    check(sum(started.values()) <= trials + killed, f"started too often: {started}")
     for row in rows:
         lines = (folder / "out/campaign/trials" / str(row.number) / "metrics.jsonl").read_text()
         curve = [json.loads(line) for line in lines.splitlines()]
         check(
-            [each["epoch"] for each in curve] == list(range(1, row.epochs + 1)), f"epochs of {row}"
+            [item["epoch"] for item in curve] == list(range(1, row.epochs + 1)), f"epochs of {row}"
         )
         if row.state == "complete":
-            check(row.value == min(each["val_loss"] for each in curve), f"value of {row}")
+            check(row.value == min(item["val_loss"] for item in curve), f"value of {row}")
     best = min((row for row in rows if row.value is not None), key=lambda row: row.value or 0.0)
     check(
         retrained(folder) == best.value,
         f"best.yaml trains to {retrained(folder)}, not {best.value}",
     )
     return {
-        "processes": processes, "killed": killed, "trials": trials, "taken over": sum(begun.values()) - trials,
+        "processes": processes, "killed": killed, "trials": trials, "taken over": sum(started.values()) - trials,
         **Counter(row.state for row in rows), "best": best.value, "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
 
@@ -200,11 +200,11 @@ def retrained(folder: Path) -> float | None:
     return again.trainer.state.best_value
 
 
-def alone(
+def single_process(
     folder: Path, kills: int, trials: int, pruner: str, dice: random.Random
 ) -> dict[str, Any]:
     """One process left alone, one killed again and again: the same trials, values and scores."""
-    found = []
+    result = []
     killed = 0
     for name, times in (("undisturbed", 0), ("killed", kills)):
         config = prepared(folder / name, "auto", pruner)
@@ -215,13 +215,13 @@ def alone(
             process = Process(config, trials, config.parent / f"{count}.jsonl")
         check(process.wait() == 0, process.stderr)
         killed += count
-        found.append(
+        result.append(
             [
                 (r.number, r.state, r.values, r.value, r.epoch, r.epochs)
                 for r in rows_of(config, trials)
             ]
         )
-    for one, other in zip(*found, strict=True):
+    for one, other in zip(*result, strict=True):
         check(one == other, f"{one} undisturbed, {other} killed")
     return {"pruner": pruner, "trials": trials, "killed": killed, "differences": 0}
 
@@ -237,21 +237,21 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    if unknown := set(given.parts) - set(PARTS):
+    values = parser.parse_args()
+    if unknown := set(values.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    dice = random.Random(given.seed)
+    dice = random.Random(values.seed)
     # Not a TemporaryDirectory: each fork would remove it at its own end.
     folder = Path(tempfile.mkdtemp())
     try:
-        for part in given.parts:
+        for part in values.parts:
             if part == "alone":
                 continue
             config = prepared(folder / part, "auto" if part == "sqlite" else "out/study.log")
-            counted = several(config, given.processes, given.kills, given.trials, dice)
+            counted = several(config, values.processes, values.kills, values.trials, dice)
             print(f"{part}: {counted}", flush=True)
-        for pruner in ("median", "halving") if "alone" in given.parts else ():
-            counted = alone(folder / pruner, given.kills, given.trials, pruner, dice)
+        for pruner in ("median", "halving") if "alone" in values.parts else ():
+            counted = single_process(folder / pruner, values.kills, values.trials, pruner, dice)
             print(f"alone: {counted}", flush=True)
     finally:
         shutil.rmtree(folder)

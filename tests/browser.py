@@ -35,9 +35,9 @@ class Opened:
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
-        answer = self.tab.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+        reply = self.tab.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     def screenshot(self, path: Path) -> None:
         shot = self.tab.call("Page.captureScreenshot", captureBeyondViewport=False)
@@ -119,9 +119,9 @@ def open_page(
             event["params"]["request"]["url"]
             for event in tab.events if event.get("method") == "Network.requestWillBeSent"
         ]  # fmt: skip
-        told = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        messages = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         complaints = [
-            json.dumps(event["params"]) for event in tab.events if event.get("method") in told
+            json.dumps(event["params"]) for event in tab.events if event.get("method") in messages
         ]
         yield Opened(tab, requests, complaints)
     finally:

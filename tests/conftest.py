@@ -31,7 +31,7 @@ def pytest_configure() -> None:
 
 @dataclass
 class Result:
-    """What a command left: exit code, stdout, stderr."""
+    """Result of a command: exit code, stdout, stderr."""
 
     code: int
     out: str
@@ -52,7 +52,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NNZOO_DATA", raising=False)
-    # What is chosen by a clock has tests of its own.
+    # Choices by a clock have tests of their own.
     monkeypatch.setattr(autotune, "native_bf16", lambda device: False)
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
     monkeypatch.setattr("nnzoo.cli.messages.DELAYS", (60.0, 60.0))
@@ -96,7 +96,7 @@ def nnzoo(
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Data that lies beside the checkout on the developers' machines."""
+    """Data beside the checkout on the developers' machines."""
     if not SHARED.is_dir():
         pytest.skip(f"no {SHARED}: real data sets for tests lie there, where present")
     return SHARED

@@ -46,7 +46,7 @@ class CudaTensor(Tensor):
     """A tensor on `cuda:N` with its values in `values`, a tensor on the CPU.
 
     To torch's C++ it is one of the CPU, since a build without CUDA has no autograd for others; whatever
-    Python asks of it says `cuda:N`. piece: the memory that cuDNN's weights share, and of how many.
+    Python reads is `cuda:N`. piece: the memory that cuDNN's weights share, and of how many.
     """
 
     values: Tensor
@@ -136,7 +136,7 @@ class EmulatedCuda(TorchDispatchMode):
             return func(*args, **kwargs)
         if func in COPIES:
             return self.copy(func, args, kwargs, target)
-        # Where torch's C++ asks for "cpu" beside such a tensor it means the tensor's own device.
+        # If torch's C++ asks for "cpu" beside such a tensor it means the tensor's own device.
         device = ours[0].place if ours else target
         self.refuse(func, leaves, device)
         self.count(func)
@@ -201,7 +201,7 @@ class EmulatedCuda(TorchDispatchMode):
 
     @contextlib.contextmanager
     def drawing(self, func: Any, leaves: list[Any], device: torch.device) -> Iterator[None]:
-        """What draws without a generator draws from the device's own."""
+        """Random draws without a generator use the device's."""
         seeded = torch.Tag.nondeterministic_seeded in func.tags
         if not seeded or any(isinstance(x, torch.Generator) for x in leaves):
             yield
@@ -252,9 +252,9 @@ class CudnnLayers(torch.autograd.Function):
                 "RNN module weights are not part of single contiguous chunk", stacklevel=5
             )
         with _disable_current_modes(), torch.enable_grad():
-            inputs = [each.values for each in (x, *rest)]
+            inputs = [item.values for item in (x, *rest)]
             inputs = [
-                (each.half().float() if half else each.clone()).requires_grad_() for each in inputs
+                (item.half().float() if half else item.clone()).requires_grad_() for item in inputs
             ]
             hx = tuple(inputs[1 : 1 + states]) if name == "lstm" else inputs[1]
             with contextlib.ExitStack() as stack:
@@ -264,7 +264,7 @@ class CudnnLayers(torch.autograd.Function):
         ctx.inputs, ctx.out, ctx.training = inputs, list(out), training
         ctx.set_materialize_grads(False)
         dtype = torch.float16 if half else x.dtype
-        return tuple(CudaTensor(each.detach().to(dtype), x.place) for each in out)
+        return tuple(CudaTensor(item.detach().to(dtype), x.place) for item in out)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -293,23 +293,23 @@ def cell(name: str) -> Callable[..., Any]:
 
 def flatten_parameters(self: Any) -> None:
     """Move the weights into one new piece of memory; what was detached from them stays in the old one."""
-    weights = [each for each in self._flat_weights if each is not None]
-    if weights and all(isinstance(each, CudaTensor) for each in weights):
+    weights = [weight for weight in self._flat_weights if weight is not None]
+    if weights and all(isinstance(weight, CudaTensor) for weight in weights):
         piece = (object(), len(weights))
-        for each in weights:
-            each.values, each.piece = each.values.clone(), piece
+        for item in weights:
+            item.values, item.piece = item.values.clone(), piece
 
 
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Tensor.to, which C++ would end early: to it all tensors are the CPU's."""
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
-    for each in args:
-        if isinstance(each, Tensor):
-            device, dtype = each.device, each.dtype
-        elif isinstance(each, torch.dtype):
-            dtype = each
-        elif isinstance(each, str | torch.device):
-            device = each
+    for arg in args:
+        if isinstance(arg, Tensor):
+            device, dtype = arg.device, arg.dtype
+        elif isinstance(arg, torch.dtype):
+            dtype = arg
+        elif isinstance(arg, str | torch.device):
+            device = arg
     cuda = active()
     if device is None or not (isinstance(self, CudaTensor) or torch.device(device).type == "cuda"):
         return TO(self, *args, **kwargs)
@@ -369,7 +369,7 @@ def emulated(devices: int = 2) -> Iterator[EmulatedCuda]:
             "is_available": lambda: True, "device_count": lambda: devices, "is_initialized": lambda: True,
             "current_device": lambda: cuda.current, "default_generators": cuda.generators,
             "set_device": lambda device: setattr(cuda, "current", cuda.device_of(device).index),
-            "manual_seed_all": lambda seed: [each.manual_seed(seed) for each in cuda.generators],
+            "manual_seed_all": lambda seed: [generator.manual_seed(seed) for generator in cuda.generators],
             "is_bf16_supported": lambda including_emulation=True: True,
             "mem_get_info": lambda device=None: (cuda.free, cuda.total), "_lazy_init": lambda: None,
             "get_device_name": lambda device=None: f"Emulated {cuda.device_of(device or 'cuda').index}",

@@ -1,4 +1,4 @@
-"""What tests/test_distributed.py lets each of several processes do: python processes.py OUT, with the
+"""The work of each process in tests/test_distributed.py: python processes.py OUT, with the
 variables of torchrun. Each network takes 50 steps, and what it has become is kept in OUT."""
 
 from __future__ import annotations

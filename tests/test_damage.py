@@ -26,7 +26,7 @@ def test_three_thousand_damaged_checkpoints_do_no_harm() -> None:
     command = [sys.executable, str(SCRIPT), "--files", "3000"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 faults, " in done.stdout.splitlines()[-1]
+    assert ", 0 failures, " in done.stdout.splitlines()[-1]
     assert int(done.stdout.splitlines()[-1].split()[0].replace(",", "")) > 3000
 
 
@@ -41,8 +41,8 @@ def test_a_loader_that_runs_what_is_inside_would_be_caught(
     name = "posix.system inside, stored, sealed"
     report, watch = io.StringIO(), campaign.Watch()
     campaign.work([(name, cases[name])], False, [], watch, report)
-    fault = report.getvalue().splitlines()[-1].split("\t")[-1]
-    assert "did [" in fault and "os.system" in fault
+    failure = report.getvalue().splitlines()[-1].split("\t")[-1]
+    assert "did [" in failure and "os.system" in failure
     assert Path("owned").exists()
 
 

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from tests.campaigns import dirt_images, dirt_series, dirt_tables
-from tests.campaigns.dirt_runner import MAKERS, Outcome, judge
+from tests.campaigns.dirt_runner import MAKERS, Outcome, check_case
 
 CASES = [
     (kind, name)
@@ -30,13 +30,13 @@ def test_dirt_is_understood_or_named(kind: str, operation: str) -> None:
             break
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        verdict = judge(kind, seed, KNOWN, operation)
+        verdict = check_case(kind, seed, KNOWN, operation)
     assert verdict.kind != "silent", (seed, verdict.unnamed, verdict.dirty.text[-600:])
     assert verdict.case.dirty != verdict.case.clean
 
 
 def test_a_fault_that_nobody_names_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judge itself: other numbers without a word are silent."""
+    """The check itself: other numbers without a word are silent."""
     operation = dirt_tables.OPERATIONS["constant_column"]
 
     def swap(sheet: dirt_tables.Sheet, rng: object) -> str:
@@ -44,5 +44,5 @@ def test_a_fault_that_nobody_names_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         return "height"
 
     monkeypatch.setitem(dirt_tables.OPERATIONS, "constant_column", swap)
-    assert judge("table", 3, KNOWN, "constant_column").kind == "silent"
+    assert check_case("table", 3, KNOWN, "constant_column").kind == "silent"
     monkeypatch.setitem(dirt_tables.OPERATIONS, "constant_column", operation)

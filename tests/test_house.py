@@ -18,7 +18,7 @@ from tests import zoo
 
 PACKAGE = Path(nnzoo.__file__).parent
 
-# A module imports only what stands in a line above its own; within a line, nothing.
+# A module imports only modules in lines above its own; within a line, nothing.
 LAYERS = """
     nnzoo
     nnzoo.text
@@ -140,21 +140,21 @@ def imports(tree: ast.Module) -> set[str]:
         for statement in branch.body
         for node in ast.walk(statement)
     }
-    found: set[str] = set()
+    actual: set[str] = set()
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            actual |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are written in full"
             base = node.module or ""
             inner = {f"{base}.{alias.name}" for alias in node.names}
             modules = {name for name in inner if name in MODULES}
-            found |= modules or {base}
+            actual |= modules or {base}
             if modules and modules != inner:
-                found.add(base)
-    return {name for name in found if name.partition(".")[0] == "nnzoo"}
+                actual.add(base)
+    return {name for name in actual if name.partition(".")[0] == "nnzoo"}
 
 
 def test_every_module_has_its_place_in_the_list() -> None:
@@ -162,7 +162,7 @@ def test_every_module_has_its_place_in_the_list() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
+def test_a_module_imports_only_modules_above_it(name: str) -> None:
     below = {other for other in imports(MODULES[name]) if LAYER[other] >= LAYER[name]}
     if name == "nnzoo.config":
         # The front of its own folder.
@@ -171,7 +171,10 @@ def test_a_module_imports_only_what_stands_above_it(name: str) -> None:
 
 
 def test_the_language_is_read_without_what_computes() -> None:
-    for name in ("nnzoo.errors", *(each for each in MODULES if each.startswith("nnzoo.config"))):
+    for name in (
+        "nnzoo.errors",
+        *(module for module in MODULES if module.startswith("nnzoo.config")),
+    ):
         for node in ast.walk(MODULES[name]):
             if isinstance(node, ast.Import):
                 roots = {alias.name.partition(".")[0] for alias in node.names}
@@ -305,7 +308,7 @@ def test_commands_that_compute_nothing_load_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_faulty_config_is_told_without_loading_torch() -> None:
+def test_an_invalid_config_is_reported_without_loading_torch() -> None:
     Path("bad.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: 3}\n")
     script = (
         "import sys\n"

@@ -47,7 +47,7 @@ from nnzoo import file_io
 source = inspect.getsource(inspect.unwrap(file_io.write))
 rename = "os.replace(temporary, path)"
 assert source.count(rename) == 1
-exec(source.replace(rename, "path.unlink(missing_ok=True); " + rename), vars(disk))
+exec(source.replace(rename, "path.unlink(missing_ok=True); " + rename), vars(file_io))
 sys.argv = [SCRIPT, "--kills", "2"]
 runpy.run_path(SCRIPT, run_name="__main__")
 """

@@ -276,11 +276,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 # Folders and files that are not clean yet.
 UNCLEAN = (
-    "README.md",
-    "nnzoo/__init__.py",
-    "benchmarks",
     "docs",
-    "examples",
     "nnzoo/api.py",
     "nnzoo/file_io.py",
     "nnzoo/cache.py",
@@ -297,7 +293,6 @@ UNCLEAN = (
     "nnzoo/status.py",
     "nnzoo/sweep",
     "nnzoo/training",
-    "scripts",
     "tests",
 )
 

@@ -83,7 +83,7 @@ def load_script(name: str) -> ModuleType:
 
 
 def difference(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
-    """The largest difference, as a share of the largest value of its tensor (at least 1)."""
+    """The largest difference, as a fraction of the largest value of its tensor (at least 1)."""
     return max(
         float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1))
         for a, b in zip(ours, theirs, strict=True)

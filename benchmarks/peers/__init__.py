@@ -15,7 +15,7 @@ ROWS = ("mlp", "cnn", "rnn", "lstm", "gru")
 
 @dataclass(frozen=True)
 class Peer:
-    """One column: module of this package, what distinguishes it, and the packages it stands on."""
+    """One column: module of this package, what distinguishes it, and the packages it needs."""
 
     title: str
     module: str
@@ -25,7 +25,7 @@ class Peer:
     torch: bool = True
 
     @property
-    def own(self) -> bool:
+    def is_nnzoo(self) -> bool:
         """Whether it is nnzoo, or a part of it, and no rival."""
         return "nnzoo" in self.packages
 
@@ -41,7 +41,7 @@ PEERS = {
     "hand-fp32": Peer("hand-written loop, fp32", "hand", "fp32", ("torch",)),
     "hand-bf16": Peer("hand-written loop, bf16", "hand", "bf16", ("torch",), fp32=False),
     "loop": Peer(
-        "nnzoo's network in a loop by hand", "loop", "auto", ("nnzoo", "torch"), fp32=False
+        "nnzoo's network in a manual loop", "loop", "auto", ("nnzoo", "torch"), fp32=False
     ),
     "nnzoo": Peer("nnzoo", "nnzoo", "auto", ("nnzoo", "torch"), fp32=False),
     "nnzoo-fp32": Peer("nnzoo, fp32", "nnzoo", "fp32", ("nnzoo", "torch")),
@@ -52,7 +52,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is to train.
+    """The job of a worker.
 
     row: the network; data: folder of MNIST with the rows to train on; variant: the peer's;
     scratch: a folder that only this worker writes to; chosen: what the tool decided by itself.
@@ -66,4 +66,4 @@ class Job:
 
 
 class NotHere(Exception):
-    """This peer cannot do this row here; the message says why."""
+    """This peer cannot do this row here; the message has the reason."""

@@ -30,11 +30,11 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     options = parser.parse_args()
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
-    def answer(**values: Any) -> None:
-        answers.write(json.dumps(values) + "\n")
+    def reply(**values: Any) -> None:
+        replies.write(json.dumps(values) + "\n")
 
     peer = PEERS[options.name]
     try:
@@ -47,11 +47,11 @@ def main() -> None:
         train(1)  # compiles, and wakes what sleeps
         epochs = max(1, round(options.seconds / train(1)))
     except (PackageNotFoundError, NotHere) as error:
-        answer(skip=f"{type(error).__name__}: {error}")
+        reply(skip=f"{type(error).__name__}: {error}")
         return
-    answer(rows=rows, epochs=epochs, versions=versions, chosen=job.chosen)
+    reply(rows=rows, epochs=epochs, versions=versions, chosen=job.chosen)
     for _ in sys.stdin:
-        answer(samples=epochs * rows, seconds=train(epochs))
+        reply(samples=epochs * rows, seconds=train(epochs))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""As in pytorch/examples: torchvision's MNIST with its transforms picture by picture, a DataLoader,
+"""As in pytorch/examples: torchvision's MNIST with its transforms image by image, a DataLoader,
 a plain loop that looks at the loss every ten batches. Its optimizer is Adam here."""
 
 from __future__ import annotations

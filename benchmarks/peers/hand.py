@@ -1,4 +1,4 @@
-"""A loop written by hand, as fast as one writes it: all data one tensor, batches by index, the
+"""A manual loop, as fast as one writes it: all data one tensor, batches by index, the
 fused Adam, sums of loss and hits that are read once an epoch."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The loop by hand around the network that nnzoo trains: its kernels, loss, precision, threads, optimizer
-and clipping. What nnzoo is slower or faster by is its own loop."""
+"""The manual loop around the network that nnzoo trains: its kernels, loss, precision, threads, optimizer
+and clipping. The difference to nnzoo is its own loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peers import BATCH, RATE, Job, nnzoo
 
 def build(job: Job) -> Callable[[int], float]:
     run = nnzoo.open_run(job)
-    network, optimizer, judge = (
+    network, optimizer, compute_loss = (
         run.network.train(),
         run.trainer.optimizer,
         run.network.task.compute_loss,
@@ -28,7 +28,7 @@ def build(job: Job) -> Callable[[int], float]:
         for _ in range(epochs):
             loss = hits = 0.0
             for rows in torch.randperm(len(x)).split(BATCH):
-                result = judge(network._run_model(x[rows]), y[rows], [float(len(rows))])
+                result = compute_loss(network._run_model(x[rows]), y[rows], [float(len(rows))])
                 result.backward()
                 optimizer.step(RATE, optimizer.norms())
                 optimizer.zero_grad()

@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def open_run(job: Job) -> Run:
-    """A run of the row's configuration in the scratch folder; `job.chosen` tells what it chose."""
+    """A run of the row's configuration in the scratch folder; `job.chosen` is set to its choices."""
     precision = job.variant if job.variant in ("fp32", "bf16") else "auto"
     sets = [f"data.root={job.data}", "train.epochs=1000000", f"train.precision={precision}"]
     run = open_nnzoo_run(

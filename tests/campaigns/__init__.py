@@ -1,1 +1,1 @@
-"""Campaigns: long searches for faults, whose short forms run as tests."""
+"""Campaigns: long searches for errors, whose short forms run as tests."""

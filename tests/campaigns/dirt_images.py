@@ -115,9 +115,9 @@ def modes(files: Files, rng: np.random.Generator) -> str:
     for name in list(files):
         image = np.asarray(Image.open(io.BytesIO(files.pop(name))).convert("L"))
         buffer = io.BytesIO()
-        image = Image.fromarray(image)
-        image = image.convert(mode) if mode else image
-        image.save(buffer, form, **({"lossless": True} if form == "WEBP" else {}))
+        photo = Image.fromarray(image)
+        photo = photo.convert(mode) if mode else photo
+        photo.save(buffer, form, **({"lossless": True} if form == "WEBP" else {}))
         files[f"{name.rsplit('.', 1)[0]}.{suffix}"] = buffer.getvalue()
     return "color|colour|mode|channel"
 
@@ -188,8 +188,8 @@ def table_beside(files: Files, rng: np.random.Generator) -> str:
 
 
 OPERATIONS: dict[str, Callable[[Files, np.random.Generator], str]] = {
-    each.__name__: each
-    for each in (part_names, wrapper, masks, macosx, other_formats, upper_case, broken, modes,
+    item.__name__: item
+    for item in (part_names, wrapper, masks, macosx, other_formats, upper_case, broken, modes,
                  wide_integers, unlabelled_test, empty_class, class_form, validation_folder,
                  two_validation_folders, deeper, repeated, table_beside)
 }  # fmt: skip
@@ -199,7 +199,7 @@ SINGLE = {"part_names", "wrapper", "masks", "modes", "wide_integers", "unlabelle
 
 
 def images_case(seed: int, only: str | None = None) -> Case:
-    """A folder of images and the same with one or two faults, or with one that is named."""
+    """A folder of images and the same with one or two errors, or with one that is named."""
     rng = np.random.default_rng(seed)
     files = clean_folder(rng)
     picked = [str(name) for name in rng.choice(list(OPERATIONS), size=2, replace=False)]

@@ -36,7 +36,7 @@ FIXED = ["train.precision=fp32", "train.threads=1"]
 
 @dataclass
 class Outcome:
-    """What a user has after init and train.
+    """The user's view after init and train.
 
     code: the exit code of the command that failed, else 0; weights: SHA-256 of the best weights;
     text: every line that was shown or written into the config.
@@ -108,10 +108,10 @@ def digest(checkpoint: Path) -> str:
     return total.hexdigest()
 
 
-def judge(kind: str, seed: int, known: dict[str, Outcome], only: str | None = None) -> Verdict:
+def check_case(kind: str, seed: int, known: dict[str, Outcome], only: str | None = None) -> Verdict:
     """Run one case; known: outcomes of clean files, by their content; only: the one operation.
 
-    Of several operations those that change nothing alone need no line.
+    Operations that change nothing alone need no line.
     """
     case = MAKERS[kind](seed, only)
     key = hashlib.sha256(repr(sorted(case.clean.items())).encode()).hexdigest()
@@ -132,7 +132,7 @@ def judge(kind: str, seed: int, known: dict[str, Outcome], only: str | None = No
     ]
     if not dirty.code and len(case.names) > 1:
         unnamed = [name for name in unnamed if is_silent(kind, seed, known, name)]
-    # Of several faults the first may end the command: it is named, and the user meets the next.
+    # The first of several errors may end the command: it is named, and the user meets the next.
     enough = len(unnamed) < len(case.names) if dirty.code else not unnamed
     internal = dirty.code not in (0, 2, 3)
     kind_ = "named" if enough and case.names and not internal else "silent"
@@ -141,7 +141,7 @@ def judge(kind: str, seed: int, known: dict[str, Outcome], only: str | None = No
 
 def is_silent(kind: str, seed: int, known: dict[str, Outcome], name: str) -> bool:
     """Whether an operation alone changes the weights without a line; gzip is one of the writer's."""
-    return name != "gzip" and judge(kind, seed, known, name).kind == "silent"
+    return name != "gzip" and check_case(kind, seed, known, name).kind == "silent"
 
 
 def unwrapped(text: str) -> list[str]:

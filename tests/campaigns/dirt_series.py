@@ -182,8 +182,8 @@ def written_otherwise(sheet: Sheet, rng: np.random.Generator) -> str | None:
 
 # Operations that read the dates come before those that rewrite them.
 OPERATIONS: dict[str, Operation] = {
-    each.__name__: each
-    for each in (weekdays_only, gaps, repeated_times, newest_first, shuffled, value_gap, value_text,
+    item.__name__: item
+    for item in (weekdays_only, gaps, repeated_times, newest_first, shuffled, value_gap, value_text,
                  thousands, currency, late_covariate, date_form, month_words, epoch, time_apart,
                  parts_of_dates, bad_date, total_row, no_header, lines_above, written_otherwise)
 }  # fmt: skip
@@ -191,7 +191,7 @@ DATES = {"date_form", "month_words", "epoch", "time_apart", "parts_of_dates"}
 
 
 def series_case(seed: int, only: str | None = None) -> Case:
-    """A series and the same with one or two faults, or with one that is named."""
+    """A series and the same with one or two errors, or with one that is named."""
     rng = np.random.default_rng(seed)
     sheet = clean_series(rng)
     picked = {str(name) for name in rng.choice(list(OPERATIONS), size=int(rng.choice([1, 1, 2])))}

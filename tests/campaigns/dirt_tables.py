@@ -29,10 +29,10 @@ def clean_table(rng: np.random.Generator) -> Sheet:
         for a, b, c, d in zip(height, income, change, color, strict=True)
     ]
     if rng.random() < 0.5:
-        target = ["yes" if each > 0 else "no" for each in score]
+        target = ["yes" if item > 0 else "no" for item in score]
         name = "bought"
     else:
-        target = [f"{each:.2f}" for each in 100 + 40 * score]
+        target = [f"{item:.2f}" for item in 100 + 40 * score]
         name = "price"
     for row, value in zip(rows, target, strict=True):
         row.append(value)
@@ -100,13 +100,13 @@ def minus_signs(sheet: Sheet, rng: np.random.Generator) -> str | None:
 def odd_number(sheet: Sheet, rng: np.random.Generator) -> str | None:
     """Plus signs, footnotes, quotes, blanks or an exponent: all the same number."""
     name = number_column(sheet, rng)
-    way = int(rng.integers(4))
+    method = int(rng.integers(4))
     rewrite = [
         lambda cell: f"+{cell}",
         lambda cell: f" {cell} ",
         lambda cell: f"{float(cell):.6e}" if re.fullmatch(r"-?[\d.]+", cell) else cell,
         lambda cell: f'"{cell}"',
-    ][way]
+    ][method]
     for i in positions(rng, 20, len(sheet.rows)):
         index = sheet.column(name)
         sheet.rows[i][index] = rewrite(sheet.rows[i][index])
@@ -189,12 +189,12 @@ def index_column(sheet: Sheet, rng: np.random.Generator) -> str | None:
 
 
 def text_id(sheet: Sheet, rng: np.random.Generator) -> str | None:
-    way = int(rng.integers(3))
+    method = int(rng.integers(3))
     values = [
         [str(uuid.UUID(bytes=rng.bytes(16))) for _ in sheet.rows],
         [f"Mr. {chr(65 + i % 26)}. Smith the {i}th" for i in range(len(sheet.rows))],
         [f"KX-{int(rng.integers(10**6)):07d}" for _ in sheet.rows],
-    ][way]
+    ][method]
     assert sheet.header is not None
     sheet.header.insert(1, "who")
     for row, value in zip(sheet.rows, values, strict=True):
@@ -253,13 +253,13 @@ def no_header(sheet: Sheet, rng: np.random.Generator) -> str | None:
 
 def numeric_header(sheet: Sheet, rng: np.random.Generator) -> str | None:
     assert sheet.header is not None
-    way = int(rng.integers(3))
+    method = int(rng.integers(3))
     last = sheet.header[-1]
     names = [
         [str(i) for i in range(len(sheet.header) - 1)],
         [str(2019 + i) for i in range(len(sheet.header) - 1)],
         [f"2020_{i + 1:02d}" for i in range(len(sheet.header) - 1)],
-    ][way]
+    ][method]
     sheet.header = [*names, last]
     return "header"
 
@@ -321,8 +321,8 @@ def target_gap(sheet: Sheet, rng: np.random.Generator) -> str | None:
 
 
 OPERATIONS: dict[str, Operation] = {
-    each.__name__: each
-    for each in (thousands, currency, unit, mixed_units, decimal_comma, minus_signs, odd_number, footnotes,
+    item.__name__: item
+    for item in (thousands, currency, unit, mixed_units, decimal_comma, minus_signs, odd_number, footnotes,
                  text_among_numbers, missing_word, label_blanks, label_case, category_case,
                  category_form, category_blanks, index_column, text_id, target_copy,
                  constant_column, date_column, duration_column, repeated_rows, no_header,
@@ -335,7 +335,7 @@ LAST = ("repeated_rows", "target_gap", "bad_row", "no_header", "numeric_header",
 
 
 def table_case(seed: int, only: str | None = None) -> Case:
-    """A table and the same with one to three faults, or with one that is named."""
+    """A table and the same with one to three errors, or with one that is named."""
     rng = np.random.default_rng(seed)
     sheet = clean_table(rng)
     count = int(rng.choice([1, 1, 2, 3]))
