@@ -13,6 +13,7 @@ from nnzoo.errors import DataError
 
 # The beginning of a file, which shows whether it is text, and its first rows.
 HEAD_BYTES = 100_000
+BLOCK_BYTES = 1 << 20  # decoded at once in the search for a wrong byte
 HEAD_LINES = 1000
 HEAD_CHARACTERS = 300_000
 # The encoding tried for text that is no UTF-8: Western European Windows.
@@ -123,7 +124,7 @@ def _wrong_encoding(source: Source, codec: str) -> EncodingError:
     return_before = False  # a line end of two characters may lie in two blocks
     with source.open() as binary:
         while True:
-            data = binary.read(1 << 20)
+            data = binary.read(BLOCK_BYTES)
             waiting = len(decoder.getstate()[0])  # of the bytes before, an unfinished character
             try:
                 text = decoder.decode(data, final=not data)
@@ -162,7 +163,7 @@ def _decodes(source: Source, codec: str) -> bool:
     decoder = codecs.getincrementaldecoder(codec)()
     with source.open() as binary:
         try:
-            while data := binary.read(1 << 20):
+            while data := binary.read(BLOCK_BYTES):
                 decoder.decode(data)
         except UnicodeError:
             return False

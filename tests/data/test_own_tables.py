@@ -539,7 +539,7 @@ def test_a_clean_table_says_only_what_its_columns_are() -> None:
 
 # The inputs of the findings themselves, where they are.
 
-TABLES = Path(__file__).parents[2] / "shared" / "findings" / "own-files" / "tables"
+TABLES = Path(__file__).parents[3] / "shared" / "findings" / "own-files" / "tables"
 # Of each file: rows, labels ([] for a number), and what must be said, if anything.
 RIGHT: dict[str, tuple[int, int, str]] = {
     "row_index": (150, 3, "left out: 0 (counts the rows)"),

@@ -1,4 +1,4 @@
-"""Rows that are no data, and numbers in forms that few write: read rightly, or named."""
+"""Tables of any format: notes, and rows that are no data."""
 
 from __future__ import annotations
 
@@ -6,11 +6,51 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
-from nnzoo.data.columns.checks import sentinels
-from nnzoo.data.columns.number_format import Separators
-from nnzoo.data.columns.number_text import compound_value, split_number
+from nnzoo.config.data_options import CsvOptions, RowSplit
+from nnzoo.data.tables import load_csv
+from tests.data.table_files.reading import (
+    NAMES,
+    text_of,
+)
+
+
+def test_notes_of_the_reader_are_notes_of_the_dataset() -> None:
+    Path("d.csv").write_text(
+        "# by hand\n"
+        + text_of([["a", "b", "y"], *[[f"{i}", f"{i % 3}", f"{i % 2}"] for i in range(40)]])
+    )
+    Path("t.csv").write_text(
+        "Title\n"
+        + text_of([["a", "b", "y"], *[[f"{i}", f"{i % 3}", f"{i % 2}"] for i in range(9)]])
+    )
+    options = CsvOptions(name="csv", path="d.csv", test_path="t.csv", split=RowSplit(val=0.2))
+    notes = load_csv(options).notes
+    assert "skipped a line above the header: '# by hand' (data.skip_rows)" in notes
+    assert "t.csv: skipped a line above the header: 'Title' (data.skip_rows)" in notes
+
+
+def test_init_writes_how_a_file_is_read_and_what_it_guessed(nnzoo: Any) -> None:
+    many = [[f"{i}.5", f"{i % 7}.25", "xyz"[i % 3]] for i in range(40)]
+    cp1252 = text_of([NAMES, *many], ";").encode("cp1252")
+    cases: list[tuple[bytes, str]] = [
+        (cp1252, "  encoding: cp1252    # a guess: it is not UTF-8\n"),
+        (text_of(many).encode(), "  header: false    # the first row looks like data"),
+        (text_of([["2015", "2016", "k"], *many]).encode(), "is taken for the header; is it data?"),
+        (
+            ("# log\n" + text_of([NAMES, *many])).encode(),
+            "# skipped a line above the header: '# log'",
+        ),
+    ]
+    for i, (data, line) in enumerate(cases):
+        Path(f"f{i}.csv").write_bytes(data)
+        result = nnzoo("init", f"f{i}.csv")
+        assert result.code == 0, result.err
+        assert line in Path(f"f{i}.yaml").read_text()
+        assert nnzoo("train", "--config", f"f{i}.yaml", "--dry-run").code == 0
+
 
 Write = Callable[[list[str]], Path]
 
@@ -94,52 +134,6 @@ def test_rows_with_slips_stay(nnzoo: Any, write: Write, first: str, last: str) -
     assert ("counts as missing" in err or "missing values filled" in err) == ("bad" in first)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1.5 x 10^-5", "1.5e-5"), ("1.5×10⁻⁵", "1.5e-5"), ("2 * 10**3", "2e3"),
-        ("2.69 ± 0.29", "2.69"), ("12 +/- 3", "12"),
-    ],
-)  # fmt: skip
-def test_powers_of_ten_and_errors(text: str, value: str) -> None:
-    found = split_number(text)
-    assert found is not None
-    assert f"{found.body}{'e' * bool(found.exponent)}{found.exponent.lstrip('e')}" == value
-
-
-@pytest.mark.parametrize(
-    ("text", "scale", "unit"),
-    [
-        ("₹ 1.43 Cr", 1e7, "inr"), ("₹ 53.60 Lac", 1e5, "inr"), ("3 lakhs", 1e5, ""),
-        ("3.2万", 1e4, ""), ("1.1亿元", 1e8, "元"), ("500.00 Cr", 1.0, "cr"), ("500.00 Dr", 1.0, "dr"),
-    ],
-)  # fmt: skip
-def test_scales_of_india_and_china(text: str, scale: float, unit: str) -> None:
-    found = split_number(text)
-    assert found is not None and (found.scale, found.unit) == (scale, unit)
-
-
-def test_laps_are_durations() -> None:
-    assert compound_value("2:01.30", "seconds") == pytest.approx(121.3)
-    assert compound_value("0:57,89", "seconds") == pytest.approx(57.89)
-    assert compound_value("2:01", "seconds") == 7260
-
-
-def test_three_decimals_before_an_exponent_are_not_ambiguous() -> None:
-    separators = Separators()
-    separators.add("3.097", "e-07")
-    assert not separators.ambiguous and separators.decimal["."] == 1
-
-
-def test_codes_below_zero_are_told() -> None:
-    import numpy as np
-
-    scale = np.array([1, 2, 3, 4, 5, -9] * 5, dtype=float)
-    assert '(data.missing: ["-9"]' in sentinels(scale)[0]
-    assert sentinels(np.array([-9, -3, 0, 4, 8] * 5, dtype=float)) == []
-    assert sentinels(np.array([1, 2, 3, 9] * 5, dtype=float)) == []
-
-
 def test_numbers_of_several_units_are_no_text(nnzoo: Any, write: Write) -> None:
     rows = [
         f"{50 + i}kg,{'mf'[i % 2]},{i % 7}" if i % 2 else f"{110 + i} lbs,f,{i % 5}"
@@ -179,7 +173,6 @@ def test_dates_of_two_forms_are_no_text(nnzoo: Any, write: Write) -> None:
     "texts", [["1/2", "3/4", "x"], ["5-Oct", "10-15", "1-5"], ["may", "june", "will"]]
 )
 def test_sizes_and_fractions_are_no_dates_of_two_forms(texts: list[str]) -> None:
-    import pandas
 
     from nnzoo.data.columns.description import describe_columns
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, split_rows
-from nnzoo.data.table_files import csv_reader, limits
+from nnzoo.data.table_files import csv_reader, limits, text_encoding
 from nnzoo.data.table_files.table_io import ReadOptions, read_chunks, read_table
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError, NnzooError
@@ -800,10 +800,13 @@ def test_faults_behind_the_first_piece_name_their_line_and_row(
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("bad", [b"caf\xe9,1\n", b"\xe2\x82,1\n", b"1,\xf0\x9f\x98"])
-def test_a_byte_that_is_no_utf8_is_named_wherever_it_stands(bom: bytes, bad: bytes) -> None:
-    """Text is decoded in blocks: a byte is found behind a megabyte of them, between two of them,
-    and at the end of the file."""
-    for size in (10, (1 << 20) - len(bom) - 11, 1 << 20):
+def test_a_byte_that_is_no_utf8_is_named_wherever_it_stands(
+    bom: bytes, bad: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text is decoded in blocks: a byte is found behind a block, between two of them, and at the end
+    of the file."""
+    monkeypatch.setattr(text_encoding, "BLOCK_BYTES", 1 << 14)
+    for size in (10, (1 << 14) - len(bom) - 11, 1 << 14):
         rows_above = size // 4
         above = bom + b"a,y\n" + b"1,2\n" * rows_above
         place = len(above) + next(i for i in range(len(bad)) if bad[i] > 127) + 1
