@@ -32,23 +32,23 @@ def cache(
     folder = cache_dir()
     files = {kind: _files(folder, kind) for kind in KINDS}
     try:
-        sizes = {kind: sum(file.stat().st_size for file in found) for kind, found in files.items()}
+        sizes = {kind: sum(file.stat().st_size for file in paths) for kind, paths in files.items()}
         if clear:
-            for file in (file for found in files.values() for file in found):
+            for file in (file for paths in files.values() for file in paths):
                 file.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"cannot clear {folder}: {error.strerror or error}") from None
     if json_:
         counts = {
-            kind: {"files": len(found), "bytes": sizes[kind]} for kind, found in files.items()
+            kind: {"files": len(paths), "bytes": sizes[kind]} for kind, paths in files.items()
         }
         sys.stdout.write(to_json({"folder": str(folder), "cleared": clear, **counts}) + "\n")
         return
     sys.stdout.write(f"{folder}{' (cleared)' if clear else ''}\n")
-    for kind, found in files.items():
-        plural = "" if len(found) == 1 else "s"
+    for kind, paths in files.items():
+        plural = "" if len(paths) == 1 else "s"
         size = f"{sizes[kind] / 1e6:,.1f} MB"
-        sys.stdout.write(f"  {size:>12}  {len(found):,} file{plural}: {KINDS[kind]}\n")
+        sys.stdout.write(f"  {size:>12}  {len(paths):,} file{plural}: {KINDS[kind]}\n")
 
 
 def _files(folder: Path, kind: str) -> list[Path]:

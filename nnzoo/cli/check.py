@@ -74,7 +74,7 @@ def _describe_data(config: RunConfig) -> list[str]:
 
 
 def _summary(config: RunConfig) -> str:
-    """What the config trains, on one line."""
+    """The model, data and training of a config on one line."""
     train = config.train
     parts = [
         f"{config.model.name} on {config.data.name}",

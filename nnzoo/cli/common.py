@@ -115,11 +115,11 @@ def handle_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         debug = bool(kwargs.get("debug"))
-        quiet = kwargs.get("verbose") == 0 or os.environ.get("RANK", "0") != "0"
+        is_silent = kwargs.get("verbose") == 0 or os.environ.get("RANK", "0") != "0"
         try:
             if not _cwd_exists():
                 raise UsageError("the working folder no longer exists; change to another one")
-            with listening(None if quiet else StatusDisplay()):
+            with listening(None if is_silent else StatusDisplay()):
                 return function(*args, **kwargs)
         except PeerFailedError as error:
             raise typer.Exit(error.exit_code) from None
@@ -174,11 +174,11 @@ def _unexpected(error: Exception) -> tuple[int, str]:
             f"widths decide what is needed ({str(error)[:200] or 'MemoryError'})"
         )
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        place = f" {error.filename}" if error.filename else " the output"
-        return UsageError.exit_code, f"cannot write{place}: {error.strerror}"
+        file = f" {error.filename}" if error.filename else " the output"
+        return UsageError.exit_code, f"cannot write{file}: {error.strerror}"
     if isinstance(error, OSError) and error.errno == errno.EIO:  # reading or writing, or a terminal
-        place = f" with {error.filename}" if error.filename else ": a disk, or the terminal, failed"
-        return UsageError.exit_code, f"input/output error{place}"
+        file = f" with {error.filename}" if error.filename else ": a disk, or the terminal, failed"
+        return UsageError.exit_code, f"input/output error{file}"
     blamed = plugin_error(error)
     if blamed is not None:
         return blamed.exit_code, f"{blamed}\n--debug shows the traceback"

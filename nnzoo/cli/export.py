@@ -47,8 +47,8 @@ def export(
     if fallback:
         note(fallback)
     path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
-    own = out is None and checkpoint.is_dir()  # what an earlier export of this run wrote
-    if path.exists() and not (own or force):
+    is_earlier_export = out is None and checkpoint.is_dir()
+    if path.exists() and not (is_earlier_export or force):
         raise UsageError(f"{path} exists; --force writes over it")
     with status("exporting", log=False):
         result = export(network, format_, path)

@@ -54,9 +54,8 @@ def _width() -> int:
 
 def _heading(text: str) -> str:
     """Bold on a terminal. Listings do without rich, which takes longer to load than they to print."""
-    wanted = sys.stdout.isatty() or os.environ.get("FORCE_COLOR")
-    plain = not wanted or os.environ.get("NO_COLOR")
-    return text if plain else f"\x1b[1m{text}\x1b[0m"
+    is_bold = sys.stdout.isatty() or os.environ.get("FORCE_COLOR")
+    return f"\x1b[1m{text}\x1b[0m" if is_bold and not os.environ.get("NO_COLOR") else text
 
 
 def models(

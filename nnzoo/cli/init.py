@@ -131,15 +131,15 @@ def _ask(names: list[str], default: str) -> str:
     """Ask on the terminal which column is to be predicted."""
     sys.stderr.write(f"columns: {visible(', '.join(names))}\n")
     while True:
-        answer: str = typer.prompt("which column is the target?", default=default, err=True)
-        if answer in names:
-            return answer
-        sys.stderr.write(f"no column '{visible(answer)}'\n")
+        name: str = typer.prompt("which column is the target?", default=default, err=True)
+        if name in names:
+            return name
+        sys.stderr.write(f"no column '{visible(name)}'\n")
 
 
 def _schema_file() -> str:
-    """Where an editor finds the JSON Schema of the language: a file of the cache, written anew by each
-    `init`; empty where it cannot be written."""
+    """The address of the JSON Schema for editors, a file in the cache that `init` keeps up to date; empty
+    if it cannot be written."""
     from nnzoo.cache import cache_dir
     from nnzoo.config.json_schema import json_schema
 

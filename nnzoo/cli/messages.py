@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BOLD, RED, CYAN = "1", "31", "36"
 # "  cnn.yaml:7:3  model.chanels  unknown key; …"
 _PLACED = re.compile(r"( *)(\S.*?):(\d+):(\d+)(  +)(\S*)( *)(.*)")
-# A word in quotes, or what stands up to a separator.
+# A quoted word, or the text up to a separator.
 _TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s:,\[\]{}]+|.")
 MAX_QUOTED = 100
 
@@ -36,7 +36,7 @@ def show_error(message: str) -> None:
 
 
 def _terminal() -> tuple[int | None, bool]:
-    """Columns of stderr, None where it is no terminal; and whether it takes colours."""
+    """The columns of stderr, None unless it is a terminal; and whether it takes colours."""
     terminal = sys.stderr.isatty()
     color = (terminal and os.environ.get("TERM") != "dumb") or bool(os.environ.get("FORCE_COLOR"))
     return (
@@ -50,21 +50,21 @@ def render(text: str, width: int | None = None, color: bool = False) -> str:
     under the word to blame. width: where lines are wrapped."""
     lines = []
     for line in text.split("\n"):
-        place = _PLACED.fullmatch(line)
-        if place is None:
+        match = _PLACED.fullmatch(line)
+        if match is None:
             lines.append(line if width is None else wrap_text(line, width))
             continue
-        file, key = f"{place[2]}:{place[3]}:{place[4]}", place[6]
+        file, key = f"{match[2]}:{match[3]}:{match[4]}", match[6]
         body = line
         if width is not None:  # columns would leave little room beside them
-            body = wrap_text(f"{place[1]}{file}  {key}{'  ' * bool(key)}{place[8]}", width)
+            body = wrap_text(f"{match[1]}{file}  {key}{'  ' * bool(key)}{match[8]}", width)
         if color:
             body = body.replace(file, _paint(file, CYAN), 1)
             body = body.replace(f"  {key}", f"  {_paint(key, BOLD)}", 1) if key else body
         lines.append(body)
-        if not place[8].startswith("missing"):
+        if not match[8].startswith("missing"):
             most = MAX_QUOTED if width is None else max(20, width - 10)
-            lines += _quoted(place[2], (int(place[3]), int(place[4])), most, color)
+            lines += _quoted(match[2], (int(match[3]), int(match[4])), most, color)
     if color and len(lines) > 1:
         lines[0] = _paint(lines[0], BOLD)
     return "\n".join(lines)
@@ -89,7 +89,9 @@ def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> l
         return []
     start = column - most // 2 if len(line) > most and column > most // 2 else 0
     word = _TOKEN.match(line, column - 1)
-    shown = "".join(each if each.isprintable() else " " for each in line[start : start + most])
+    shown = "".join(
+        letter if letter.isprintable() else " " for letter in line[start : start + most]
+    )
     end = min(word.end(), start + most) if word else column
     mark = " " * (column - 1 - start) + "^" * max(1, end - column + 1)
     head = f"{number:>7} | "
@@ -97,23 +99,23 @@ def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> l
 
 
 def issues(error: ConfigError) -> list[dict[str, Any]]:
-    """The problems of a configuration as plain values, for `nnzoo check --json`."""
-    found = []
+    """The issues of a configuration as plain values, for `nnzoo check --json`."""
+    rows = []
     for issue in error.issues:
-        place = re.fullmatch(r"(.*):(\d+):(\d+)", issue.where)
-        found.append(
+        match = re.fullmatch(r"(.*):(\d+):(\d+)", issue.where)
+        rows.append(
             {
-                "file": place[1] if place else None if issue.where == "--set" else issue.where,
-                "line": int(place[2]) if place else None,
-                "column": int(place[3]) if place else None,
+                "file": match[1] if match else None if issue.where == "--set" else issue.where,
+                "line": int(match[2]) if match else None,
+                "column": int(match[3]) if match else None,
                 "key": issue.path,
                 "message": issue.message,
             }
         )
-    return found
+    return rows
 
 
-# What ends within so many seconds is not shown: on a terminal, in a log.
+# Seconds after which an operation is shown, on a terminal and in a log.
 DELAYS = (0.3, 1.0)
 
 
@@ -125,7 +127,7 @@ class StatusDisplay:
         self.delay = (delays or DELAYS)[0 if self.terminal else 1]
         self.lock = threading.RLock()
         self.progress: Progress | None = None
-        self.shown = 0
+        self.num_tasks = 0
 
     def notice(self, text: str) -> None:
         text = visible(text)
@@ -157,7 +159,7 @@ class StatusDisplay:
                 if self.progress is None:
                     self.progress = _progress()
                     self.progress.start()
-                self.shown += 1
+                self.num_tasks += 1
                 task = self.progress.add_task(text, total=total, completed=done)
 
         def advance(count: int) -> None:
@@ -178,8 +180,8 @@ class StatusDisplay:
                 ended = True
                 if task is not None and self.progress is not None:
                     self.progress.remove_task(task)
-                    self.shown -= 1
-                    if not self.shown:
+                    self.num_tasks -= 1
+                    if not self.num_tasks:
                         self.progress.stop()
                         self.progress = None
 

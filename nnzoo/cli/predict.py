@@ -74,7 +74,7 @@ def predict(
     if steps is not None and steps < 1:
         raise UsageError(f"--steps: expected a whole number of at least 1, got {steps}")
     inputs = inputs or []
-    if out is not None and any(_same(out, each) for each in inputs):
+    if out is not None and any(_same(out, path) for path in inputs):
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
     load_torch()
     from nnzoo.device import choose_device
@@ -104,13 +104,13 @@ def predict(
 
 @contextmanager
 def _destination(out: Path | None) -> Iterator[Callable[[str], object]]:
-    """What writes text to stdout, or to a file that takes its name when all is written."""
+    """A function that writes text to stdout, or to a file that gets its name when all is written."""
     if out is None:
         encoding = sys.stdout.encoding or "utf-8"
 
         def write(text: str) -> None:
-            shown = visible(text).encode(encoding, "backslashreplace").decode(encoding)
-            sys.stdout.write(shown)
+            escaped = visible(text).encode(encoding, "backslashreplace").decode(encoding)
+            sys.stdout.write(escaped)
             sys.stdout.flush()
 
         yield write

@@ -18,7 +18,7 @@ import typer
 from nnzoo.distributed import SINGLE, SingleProcess, under_torchrun
 from nnzoo.errors import HUNG_UP, INTERRUPTED, TERMINATED, UsageError, visible
 
-# Where a system has no SIGHUP, closing the terminal ends a process without a word.
+# Without SIGHUP closing the terminal ends a process at once.
 _HANGUP = getattr(signal, "SIGHUP", None)
 _NAMES = {INTERRUPTED: "Ctrl-C", TERMINATED: "SIGTERM", HUNG_UP: "SIGHUP (the terminal was closed)"}
 
@@ -53,12 +53,11 @@ def strip_start_options(words: Sequence[str]) -> list[str]:
 
 @contextmanager
 def graceful_shutdown() -> Iterator[list[int]]:
-    """A list whose entry is 0, or the exit code to end with after the step.
+    """Save and stop on signals: yields a list whose entry is 0, or the exit code to end with after the step.
 
-    The second Ctrl-C or SIGTERM ends the process at once. A closed terminal does not count: shell,
-    kernel and terminal may each report it. Under nohup it is ignored, as asked for. Python's own
-    handlers wait for the end of a long operation inside torch, so a thread hears of signals through
-    the wakeup descriptor.
+    The second Ctrl-C or SIGTERM ends the process at once. SIGHUP does not count: shell, kernel and
+    terminal may each send it; under nohup it is ignored. Python's handlers wait for the end of a long
+    operation inside torch, so a thread receives signals through the wakeup descriptor.
     """
     stopped = [0]
     codes = {int(signal.SIGINT): INTERRUPTED, int(signal.SIGTERM): TERMINATED}
@@ -72,7 +71,7 @@ def graceful_shutdown() -> Iterator[list[int]]:
         while received := reader.recv(1):
             code = codes.get(received[0], 0)
             if code == HUNG_UP:
-                _leave(terminals)
+                _redirect_to_null(terminals)
             # torchrun may send more than one, and ends who does not end.
             elif code and stopped[0] not in (0, HUNG_UP) and not under_torchrun():
                 if sys.stderr.isatty():
@@ -82,27 +81,27 @@ def graceful_shutdown() -> Iterator[list[int]]:
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    before = {each: signal.signal(each, lambda *_: None) for each in codes}
+    before = {number: signal.signal(number, lambda *_: None) for number in codes}
     descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
         yield stopped
     finally:
         signal.set_wakeup_fd(descriptor)
-        for each, handler in before.items():
-            hung_up = each == _HANGUP and stopped[0] == HUNG_UP
-            signal.signal(each, signal.SIG_IGN if hung_up else handler)
+        for number, handler in before.items():
+            hung_up = number == _HANGUP and stopped[0] == HUNG_UP
+            signal.signal(number, signal.SIG_IGN if hung_up else handler)
         writer.close()
         listener.join()
         reader.close()
 
 
 def _terminals() -> list[int]:
-    """Which of stdin, stdout and stderr are a terminal; after a hang-up none says so."""
+    """The descriptors among 0, 1, 2 that are a terminal; must be called before a hang-up."""
     return [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
 
 
-def _leave(terminals: list[int]) -> None:
-    """Send what would be written to closed terminals nowhere: writing there fails."""
+def _redirect_to_null(terminals: list[int]) -> None:
+    """Redirect closed terminals, where every write fails, to the null device."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in terminals:
         os.dup2(null, descriptor)
@@ -110,8 +109,7 @@ def _leave(terminals: list[int]) -> None:
 
 
 def open_streams() -> None:
-    """Let stdin, stdout and stderr be there: what was closed leads nowhere, and a character that an
-    encoding lacks is written out."""
+    """Replace closed standard streams by the null device; escape characters that an encoding lacks."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -127,7 +125,7 @@ def open_streams() -> None:
 
 
 def close_streams(code: int) -> int:
-    """Write what is still kept; gives the exit code, which is another where that cannot be written."""
+    """Flush stdout and stderr; returns the exit code, 2 instead of 0 if a result cannot be written."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -154,8 +152,8 @@ def gc_frozen() -> Iterator[None]:
 
 
 def tune_process_memory() -> None:
-    """Give this process, which trains and then ends, the memory habits of training; a program that calls
-    nnzoo keeps its own."""
+    """Tune malloc and code pages for a process that trains and then ends; never for a program that calls
+    nnzoo."""
     from nnzoo.device import disable_malloc_trim, drop_torch_code_pages
 
     disable_malloc_trim()
@@ -163,8 +161,8 @@ def tune_process_memory() -> None:
 
 
 def fast_exit(code: object) -> None:
-    """End the process with what was said and registered done, but without taking torch's modules
-    apart: 0.4 s, a third of `import torch`."""
+    """End the process: run the exit handlers, flush the output, and skip the interpreter's teardown, which
+    takes 0.4 s once torch is loaded."""
     if not isinstance(code, int):
         return
     atexit._run_exitfuncs()

@@ -30,13 +30,11 @@ def report(
 ) -> None:
     """Write one HTML page about a run, or several runs side by side."""
     if set_ and len(runs) > 1:
-        raise UsageError("--set goes with one run: it says where that run's data are")
-    places = [path.resolve() for path in runs]
-    if len(set(places)) < len(places):
-        twice = next(
-            path for path, place in zip(runs, places, strict=True) if places.count(place) > 1
-        )
-        raise UsageError(f"{twice} is given twice; each run once")
+        raise UsageError("--set is for a single run, whose data have moved")
+    folders = [path.resolve() for path in runs]
+    repeated = [path for path in runs if folders.count(path.resolve()) > 1]
+    if repeated:
+        raise UsageError(f"{repeated[0]} is given twice; each run once")
     load_torch()
     from nnzoo import file_io
     from nnzoo.device import choose_device

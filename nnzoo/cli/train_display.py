@@ -77,7 +77,7 @@ class TrainDisplay:
         if i == 0:
             announce(self.output, run)
             self._emit_start(run)
-        # That it starts is said once; the other members say what differs.
+        # The last note of a new run says that it starts: once is enough.
         notes = run.notes[:-1] if i and run.state == "new" else run.notes
         for note in notes:
             self.output.say(f"{self._prefix(i, ': ')}{note}")
@@ -173,10 +173,10 @@ class TrainDisplay:
         speed = len(rows) * trainer.rows / seconds if seconds else 0
         early = ", stopped early" if trainer.stopped_early else ""
         steps = "steps" if skipped > 1 else "step"
-        lost = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
+        nan = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
         marks = f"; * = best so far by {trainer.monitor.name}" if self._has_marks else ""
         self.output.say(
-            f"trained {epochs} in {seconds:.1f} s ({speed:,.0f} samples/s){early}{lost}{marks}"
+            f"trained {epochs} in {seconds:.1f} s ({speed:,.0f} samples/s){early}{nan}{marks}"
         )
 
     def report_group(self, group: Group) -> None:

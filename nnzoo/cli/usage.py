@@ -121,7 +121,7 @@ def key_of(word: str) -> str | None:
 
 
 def _argument_hint(words: list[str]) -> str:
-    """What an argument too many was meant to be: the value of --set, or a key with its value."""
+    """The likely meaning of an extra argument: the value of --set, or a key with its value."""
     for i, word in enumerate(words[:-2]):
         if word in ("--set", "-s") and "=" not in words[i + 1]:
             return f"write it with '=': {word} {words[i + 1]}={words[i + 2]}"

@@ -259,7 +259,7 @@ def _window(axis: TimeAxis, lengths: list[int]) -> int:
 
 
 def _refusal(options: SeriesOptions, axis: TimeAxis) -> list[str]:
-    """What training would refuse, if anything."""
+    """The error of training, if it would refuse the file."""
     from nnzoo.data.series import load_series
 
     try:

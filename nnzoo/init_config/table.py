@@ -39,7 +39,7 @@ def table_config(
     named does not exist.
     """
     plan = _plan_columns(file, columns, choices)
-    words = list(dict.fromkeys(each.text.strip() for each in plan.odd))
+    words = list(dict.fromkeys(cell.text.strip() for cell in plan.odd))
     options = CsvOptions(
         name="csv",
         path=str(file.path),
@@ -76,7 +76,7 @@ def table_config(
 
 @dataclass(frozen=True)
 class _ColumnPlan:
-    """What is done with the columns of a table. reason: why `target` was chosen, empty if the caller has
+    """The target, the inputs and the columns left out of a table. reason: why `target` was chosen, empty if the caller has
     named it; dropped: column -> why, empty if the caller asked for it; odd: cells that are not numbers."""
 
     target: str
@@ -122,7 +122,7 @@ def _plan_columns(
         inputs = [name for name, why in unfit.items() if why and columns[name].numbers]
         dropped = {name: why for name, why in dropped.items() if name not in inputs}
     read = [*inputs, *[target] * (choices.task != "classification")]
-    odd = [each for name in read if columns[name].numbers for each in columns[name].odd]
+    odd = [cell for name in read if columns[name].numbers for cell in columns[name].odd]
     return _ColumnPlan(target, reason, inputs, dropped, odd)
 
 
@@ -178,7 +178,7 @@ def _drop_lines(dropped: dict[str, str], shown: dict[str, str]) -> list[str]:
 
 
 def _positions(odd: list[OddText]) -> str:
-    cells = [f"'{one_line(each.text)[:40]}' in data row {each.first}" for each in odd]
+    cells = [f"'{one_line(cell.text)[:40]}' in data row {cell.first}" for cell in odd]
     return list_some(cells, 3, counted=True)
 
 
