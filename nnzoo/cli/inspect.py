@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,11 @@ from nnzoo.cli.common import (
 )
 from nnzoo.errors import UsageError
 from nnzoo.status import status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nnzoo.evaluation.diagnostics import Finding
 
 
 def inspect(
@@ -75,8 +80,8 @@ def inspect(
     notes = list(trained.notes)
     if trained.data_changed:
         notes.append("the data has changed since the run was trained")
-    shown = inspection.available_split(dataset, split)
-    if shown != split:
+    used_split = inspection.available_split(dataset, split)
+    if used_split != split:
         notes.append(f"there is no {split} split; these are training rows")
     for text in notes:
         note(text)
@@ -84,24 +89,28 @@ def inspect(
         raw = torch.stack([read_image(network, file) for file in inputs]).to(network.device)
         truth = None
     else:
-        raw, targets = trained.raw(shown, inspection.select_rows(dataset, shown, rows or []))
+        raw, targets = trained.raw(
+            used_split, inspection.select_rows(dataset, used_split, rows or [])
+        )
         truth = inspection.format_targets(dataset, targets)
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
     with status("drawing", log=False):
         written = inspection.write_figures(
             trained, raw, truth, folder, "train" if surface else None
         )
-    look = diagnostics.collect_split_stats(network, trained.prepared(shown), inspection.STATS_ROWS)
-    findings = diagnostics.diagnose(look, network.config)
-    layers = [layer.to_dict() for layer in look.layers]
+    stats = diagnostics.collect_split_stats(
+        network, trained.prepared(used_split), inspection.STATS_ROWS
+    )
+    findings = diagnostics.diagnose(stats, network.config)
+    layers = [layer.to_dict() for layer in stats.layers]
     if json_:
         console.print_json(
             {
                 "checkpoint": str(trained.file),
-                "split": shown,
+                "split": used_split,
                 "layers": layers,
-                "gradient_over_time": look.time_gradients,
-                "findings": [asdict(each) for each in findings],
+                "gradient_over_time": stats.time_gradients,
+                "findings": [asdict(finding) for finding in findings],
                 "files": [{"file": str(path), "shows": caption} for path, caption in written],
             }
         )
@@ -109,13 +118,25 @@ def inspect(
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
     tables.print_layers(stdout, layers)
+    _print_findings(stdout, findings)
+    _print_files(stdout, folder, written)
+
+
+def _print_findings(stdout: Console, findings: list[Finding]) -> None:
+    from nnzoo.console import print_text
+
     stdout.print()
     for finding in findings:
-        console.print_text(stdout, str(finding), style="yellow")
+        print_text(stdout, str(finding), style="yellow")
     if not findings:
         stdout.print("no vanishing or exploding gradient, no layer of dead units")
+
+
+def _print_files(stdout: Console, folder: Path, written: list[tuple[Path, str]]) -> None:
+    from nnzoo.console import print_text
+
     stdout.print()
     stdout.print(f"{folder}", style="bold", markup=False, soft_wrap=True)
     width = max(len(path.name) for path, _ in written)
     for path, caption in written:
-        console.print_text(stdout, f"  {path.name:<{width}}  {caption}", hang=width + 2)
+        print_text(stdout, f"  {path.name:<{width}}  {caption}", hang=width + 2)

@@ -89,13 +89,13 @@ def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> l
         return []
     start = column - most // 2 if len(line) > most and column > most // 2 else 0
     word = _TOKEN.match(line, column - 1)
-    shown = "".join(
+    quote = "".join(
         letter if letter.isprintable() else " " for letter in line[start : start + most]
     )
     end = min(word.end(), start + most) if word else column
     mark = " " * (column - 1 - start) + "^" * max(1, end - column + 1)
     head = f"{number:>7} | "
-    return [f"{head}{shown}".rstrip(), f"{'':>7} | {_paint(mark, RED) if color else mark}"]
+    return [f"{head}{quote}".rstrip(), f"{'':>7} | {_paint(mark, RED) if color else mark}"]
 
 
 def issues(error: ConfigError) -> list[dict[str, Any]]:

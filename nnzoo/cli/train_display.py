@@ -77,7 +77,7 @@ class TrainDisplay:
         if i == 0:
             announce(self.output, run)
             self._emit_start(run)
-        # The last note of a new run says that it starts: once is enough.
+        # The last note of a new run is that it starts: once is enough.
         notes = run.notes[:-1] if i and run.state == "new" else run.notes
         for note in notes:
             self.output.say(f"{self._prefix(i, ': ')}{note}")

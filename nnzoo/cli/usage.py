@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 import typer.core
+
+if TYPE_CHECKING:
+    from nnzoo.config.options import Options
 
 VERBOSE = "expected 0 (silent), 1 (live) or 2 (one line per epoch), as in -v 2"
 
@@ -95,29 +98,32 @@ _OPTIONS = {
 }
 
 
-def key_of(word: str) -> str | None:
-    """The dotted key that a word stands for: the key itself, its last part, or a synonym."""
-    from nnzoo.config.options import Options
+def _options_by_section() -> list[tuple[str, type[Options]]]:
+    """Each section of a config with each class of options that it may hold."""
     from nnzoo.config.registry import REGISTRIES
-    from nnzoo.config.synonyms import KEYS
     from nnzoo.config.train_options import TrainOptions
 
-    if word.partition(".")[0] in (*REGISTRIES, "train") and "." in word:
-        return word
-    options: list[tuple[str, type[Options]]] = [("train", TrainOptions)]
-    options += [
+    entries = [
         (section, entry.options)
         for section, registry in REGISTRIES.items()
         for _, entry in registry
     ]
-    keys = {
-        key: f"{section}.{key}" for section, each in reversed(options) for key in each.model_fields
-    }
+    return [("train", TrainOptions), *entries]
+
+
+def key_of(word: str) -> str | None:
+    """The dotted key that a word means: the key itself, its last part, or a synonym."""
+    from nnzoo.config.synonyms import KEYS
+
+    options = _options_by_section()
+    if "." in word and word.partition(".")[0] in dict(options):
+        return word
     if word == "name":
         return word
     if word in KEYS and KEYS[word][0] != "name":
         return KEYS[word][0]
-    return keys.get(word)
+    sections = (section for section, each in options if word in each.model_fields)
+    return next((f"{section}.{word}" for section in sections), None)
 
 
 def _argument_hint(words: list[str]) -> str:
@@ -137,36 +143,29 @@ def complete_config(incomplete: str) -> list[str]:
     """Offer YAML files and folders here, then the bundled configs."""
     from nnzoo.config.load import bundled_configs
 
-    found = []
+    configs = [path.stem for path in bundled_configs() if path.stem.startswith(incomplete)]
     folder, _, name = incomplete.rpartition("/")
     base = Path(folder) if folder else Path("/" if incomplete.startswith("/") else ".")
-    for path in sorted(base.glob(f"{escape(name)}*")):
-        if path.is_dir() and not path.name.startswith("."):
-            found.append(f"{path}/")
-        elif path.suffix in (".yaml", ".yml"):
-            found.append(str(path))
-    return found + [each.stem for each in bundled_configs() if each.stem.startswith(incomplete)]
+    paths = sorted(base.glob(f"{escape(name)}*"))
+    folders = [path for path in paths if path.is_dir() and not path.name.startswith(".")]
+    return [
+        *(
+            f"{path}/" if path in folders else str(path)
+            for path in paths
+            if path in folders or path.suffix in (".yaml", ".yml")
+        ),
+        *configs,
+    ]
 
 
 def complete_key(incomplete: str) -> list[str]:
     """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
     from nnzoo.config.formatting import option_table
-    from nnzoo.config.options import Options
-    from nnzoo.config.registry import REGISTRIES
-    from nnzoo.config.train_options import TrainOptions
 
     names = {"name=", "seed="}
-    options: list[tuple[str, type[Options]]] = [
-        ("train", TrainOptions),
-        *(
-            (section, entry.options)
-            for section, registry in REGISTRIES.items()
-            for _, entry in registry
-        ),
-    ]
-    for section, each in options:
+    for section, options in _options_by_section():
         if section.startswith(incomplete.partition(".")[0]) or incomplete.startswith(section):
-            names |= {f"{section}.{key}=" for key, _, _ in option_table(each)}
+            names |= {f"{section}.{key}=" for key, _, _ in option_table(options)}
             names |= {f"{section}.name="} if section != "train" else set()
     depth = incomplete.count(".") + 1
     offered = set()

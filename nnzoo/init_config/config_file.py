@@ -38,7 +38,7 @@ def init_config(
     return f"{editor}# {one_line(made.about)}\n#   {command}\n{name}{made.sections}", made.notes
 
 
-def _file_config(path: Path, shown: str, choices: Choices) -> ConfigText:
+def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
     """The configuration of a series where the file is one, else of a table."""
     from nnzoo.data.columns.description import describe_columns
     from nnzoo.data.columns.values import column_name, mark_missing
@@ -54,12 +54,12 @@ def _file_config(path: Path, shown: str, choices: Choices) -> ConfigText:
         drop = [column_name(frame, position_or_name(name), "--drop") for name in choices.drop]
         plan = plan_series(frame, path.name, target, drop, forced=choices.kind == "series")
         if plan is not None:
-            made = series_config(DataFile(path, shown, table, reading), plan)
+            made = series_config(DataFile(path, config_path, table, reading), plan)
         elif choices.kind == "series":
             raise DataError(f"{path}: --series: no column of numbers to forecast")
     if made is None:
         kept, strays = without_stray_rows(table.frame, table.named)
         table = replace(table, frame=kept, notes=[*table.notes, *strays])
         columns = describe_columns(table.frame)
-        made = table_config(DataFile(path, shown, table, reading), columns, choices)
+        made = table_config(DataFile(path, config_path, table, reading), columns, choices)
     return replace(made, notes=[*table.notes, *made.notes])

@@ -24,11 +24,11 @@ class ConfigText:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of columns as it was read. shown: its path as the config names it; reading: the options that
+    """A file of columns as it was read. config_path: its path as the config names it; reading: the options that
     it was read with."""
 
     path: Path
-    shown: str
+    config_path: str
     table: Table
     reading: ReadOptions
 
@@ -42,7 +42,7 @@ class DataFile:
         the default or was guessed."""
         from nnzoo.data.table_files.table_io import numbered
 
-        lines = ["data:", f"  name: {source}", f"  path: {quote_yaml(self.shown)}"]
+        lines = ["data:", f"  name: {source}", f"  path: {quote_yaml(self.config_path)}"]
         if self.reading.encoding != "auto":
             lines.append(f"  encoding: {self.reading.encoding}    # a guess: it is not UTF-8")
         if not self.table.named:

@@ -23,8 +23,8 @@ STAGES = {28: 2, 32: 3, 48: 3, 64: 4, 96: 4, 128: 5}
 FEW_IMAGES, MAX_SIZE_OF_FEW = 1000, 64
 
 
-def images_config(folder: Path, shown: str) -> ConfigText:
-    """The configuration of a folder of images; shown: its path as the config names it.
+def images_config(folder: Path, config_path: str) -> ConfigText:
+    """The configuration of a folder of images; config_path: its path as the config names it.
 
     Also where it cannot train yet: comments say why. Raises DataError where there are no images.
     """
@@ -36,7 +36,7 @@ def images_config(folder: Path, shown: str) -> ConfigText:
     while described.suggestion is not None:
         inner = os.path.relpath(described.suggestion, folder)
         notes.append(f"path: {inner}, because {'; '.join(described.faults)}")
-        shown, folder = os.path.join(shown, inner), Path(described.suggestion)
+        config_path, folder = os.path.join(config_path, inner), Path(described.suggestion)
         described = describe_folder(folder)
     splits = described.parts.values()
     files = [file for classes in splits for images in classes.values() for file in images]
@@ -46,8 +46,8 @@ def images_config(folder: Path, shown: str) -> ConfigText:
     classes = plural(len(described.labels), "class", "classes")
     about = f"{folder.resolve().name}: {plural(len(files), 'image')}, {classes}."
     notes += described.lines()
-    notes += [f"cannot train yet: {fault}" for fault in described.faults]
-    return ConfigText(about, _sections(shown, described, _sample(files), notes), notes)
+    notes += [f"cannot train yet: {issue}" for issue in described.faults]
+    return ConfigText(about, _sections(config_path, described, _sample(files), notes), notes)
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def _sample(files: Sequence[str]) -> _Sample:
     return _Sample(sorted(sides)[len(sides) // 2], is_grey, (min(ratios), max(ratios)))
 
 
-def _sections(shown: str, described: ImageFolder, sample: _Sample, notes: list[str]) -> str:
+def _sections(config_path: str, described: ImageFolder, sample: _Sample, notes: list[str]) -> str:
     train = sum(map(len, described.parts.get("train", {}).values())) or 1
     size = next((size for size in STAGES if sample.side <= size), max(STAGES))
     if train < FEW_IMAGES:
         size = min(size, MAX_SIZE_OF_FEW)
     lines = [*comment_lines(notes, indent=""), "data:", "  name: image_folder"]
-    lines += [f"  path: {quote_yaml(shown)}"]
+    lines += [f"  path: {quote_yaml(config_path)}"]
     lines += [f"  size: {size}    # images are resized to this; larger shows more and takes longer"]
     low, high = sample.ratios
     if high > 1.02 or low < 0.98:

@@ -58,8 +58,10 @@ def plan_series(
     from nnzoo.data.timestamps.time_columns import find_time, row_number
 
     kept = frame[[name for name in frame.columns if name not in drop]]
-    alone = len(kept.columns) == 1
-    time = find_time(kept, [target] if target is not None else list(kept.columns) if alone else [])
+    is_single = len(kept.columns) == 1
+    time = find_time(
+        kept, [target] if target is not None else list(kept.columns) if is_single else []
+    )
     time_columns = time.columns if time else []
     columns = describe_columns(kept[[name for name in kept.columns if name not in time_columns]])
     counting = [name for name in columns if row_number(kept, name)]
@@ -73,7 +75,7 @@ def plan_series(
     target = target if target is not None else numbers[-1] if numbers else None
     if target is None or target not in columns:
         return None
-    long_enough = (len(frame) >= MIN_ROWS and time is not None) or (alone and len(frame) > 3)
+    long_enough = (len(frame) >= MIN_ROWS and time is not None) or (is_single and len(frame) > 3)
     if not (forced or long_enough):
         return None
     others = [name for name in numbers if name != target]
@@ -121,7 +123,7 @@ def _unused_reason(column: ColumnDescription) -> str:
 
 
 def _is_idle(column: ColumnDescription, rows: int) -> bool:
-    """Whether a column says nothing of a row: one text alone, or hardly any."""
+    """Whether a column says nothing of a row: one text is_single, or hardly any."""
     return column.distinct <= 1 or column.rows < rows / 2
 
 
@@ -224,7 +226,7 @@ def _without_gaps(plan: SeriesPlan, file: DataFile) -> TimeAxis:
     missing = mark_missing(frame)[plan.target].isna().to_numpy()
     if plan.axis.faults or missing.all():
         return plan.axis
-    return plan.axis.without_missing(missing, [plan.target], frame, file.shown)
+    return plan.axis.without_missing(missing, [plan.target], frame, file.config_path)
 
 
 def _wide(names: list[str]) -> list[str]:

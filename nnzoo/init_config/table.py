@@ -51,16 +51,16 @@ def table_config(
         encoding=file.reading.encoding,
     )
     spec, notes, refusal = _try_reading(options)
-    shown = {name: quote_yaml(name) if file.table.named else name for name in columns}
+    labels = {name: quote_yaml(name) if file.table.named else name for name in columns}
     if not file.table.named and plan.target == list(columns)[-1]:
-        shown[plan.target] = "-1"
+        labels[plan.target] = "-1"
     comment = (
         f"    # {plan.reason}; for another column: its name or position" if plan.reason else ""
     )
     lines = file.head_lines("csv")
-    lines += [f"  target: {shown[plan.target]}{comment}"]
+    lines += [f"  target: {labels[plan.target]}{comment}"]
     lines += [f"  task: {choices.task}"] * (choices.task is not None)
-    lines += _drop_lines(plan.dropped, shown)
+    lines += _drop_lines(plan.dropped, labels)
     if words:
         lines.append(
             f"  missing: {flow_yaml(words)}    # not numbers: {_positions(plan.odd)}; correct them, or "
@@ -163,17 +163,17 @@ def _try_reading(options: CsvOptions) -> tuple[DataSpec | None, list[str], str]:
     return dataset.spec, dataset.notes[1:], ""
 
 
-def _drop_lines(dropped: dict[str, str], shown: dict[str, str]) -> list[str]:
+def _drop_lines(dropped: dict[str, str], labels: dict[str, str]) -> list[str]:
     """The columns that are left out, each with its reason where they are not too many."""
     if not dropped:
         return []
     if len(dropped) > MAX_REASONS or not any(dropped.values()):
-        return [f"  drop: [{', '.join(shown[name] for name in dropped)}]"]
-    width = min(40, max(len(shown[name]) for name in dropped))
+        return [f"  drop: [{', '.join(labels[name] for name in dropped)}]"]
+    width = min(40, max(len(labels[name]) for name in dropped))
     lines = ["  drop:    # not used as inputs"]
     for name, reason in dropped.items():
         comment = f"  # {one_line(reason)}" if reason else ""
-        lines.append(f"    - {shown[name]:<{width}}{comment}".rstrip())
+        lines.append(f"    - {labels[name]:<{width}}{comment}".rstrip())
     return lines
 
 

@@ -204,7 +204,7 @@ def _summarize_sweep(name: str, members: list[Run]) -> Run:
     sweep = {key: x for key, x in best.items() if scored or not key.startswith("val_")}
     return sweep | {
         "run": name,
-        "state": next((each for each in ("running", "interrupted") if each in states), "complete"),
+        "state": next((s for s in ("running", "interrupted") if s in states), "complete"),
         "complete": len(complete),
         "age": _newest(members),
         "trial": best["run"].rpartition("/")[2] if scored else None,

@@ -68,7 +68,7 @@ def page(study: Study) -> str:
         "shown": listed,
         "left_out": len(rows) - len(listed),
         "commands": _commands(study, best),
-        "facts": _facts(study, rows),
+        "facts": _summary_rows(study, rows),
         "config": read_config_text(study.best_file) if best else "",
     }
     if len(complete) >= MIN_LINES and best is not None:
@@ -77,7 +77,7 @@ def page(study: Study) -> str:
     return render("sweep.html", parts, short=short_value)
 
 
-def _facts(study: Study, rows: list[TrialRecord]) -> list[tuple[str, str]]:
+def _summary_rows(study: Study, rows: list[TrialRecord]) -> list[tuple[str, str]]:
     """Properties of the study: name and value."""
     options = study.sweep.options
     search = f"{options.sampler}, pruned by {options.pruner}, seed {study.config.seed}"

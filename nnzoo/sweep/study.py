@@ -279,8 +279,8 @@ class Study:
         state: Any = end.get("state") if frozen.state.is_finished() else frozen.state.name.lower()
         known = ("value", "epoch", "epochs", "seconds", "reason", "resolved")
         values = self.values.from_stored(frozen.params)
-        facts = {key: end[key] for key in known if key in end}
-        return TrialRecord(frozen.number, state, values, host=_host(frozen), **facts)
+        details = {key: end[key] for key in known if key in end}
+        return TrialRecord(frozen.number, state, values, host=_host(frozen), **details)
 
     def best(self) -> TrialRecord | None:
         """The complete trial with the best value; of equals the first."""
