@@ -121,3 +121,21 @@ def test_the_chinese_tutorial_runs(
         assert Path("checkpoints", path).exists(), path
     for path, selector in figures.REPORT.values():
         assert f'id="{selector[1:]}"' in Path(path).read_text(encoding="utf-8")
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"```text\n(nnzoo/.*?)```", page, flags=re.S)
+    folder, listed = "", set()
+    for line in tree.splitlines()[1:]:
+        if opened := re.match(r"  (\w+)/", line):
+            folder = f"{opened[1]}/"
+        elif line.startswith("    "):
+            names = re.findall(r"(?<=  )(\w+\.(?:py|[ch]))(?= |$)", line)
+            listed |= {f"{folder}{name}" for name in names}
+        else:
+            listed |= set(re.findall(r"^  (\w+\.py)", line))
+    missing = [name for name in listed if not (ROOT / "nnzoo" / name).exists()]
+    assert len(listed) > 60 and not missing
+    for name in re.findall(r"`((?:\w+/)?\w+\.py)`", page):
+        assert any((ROOT / "nnzoo").rglob(name)) or (ROOT / name).exists(), name

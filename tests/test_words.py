@@ -276,7 +276,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 # Folders and files that are not clean yet.
 UNCLEAN = (
-    "docs",
     "nnzoo/api.py",
     "nnzoo/file_io.py",
     "nnzoo/cache.py",
