@@ -16,7 +16,7 @@ from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue
 from nnzoo.kernels.plan import conv_shape
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Conv2d, Dropout
-from tests.zoo import difference
+from tests.zoo import difference, load_script
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
@@ -263,3 +263,19 @@ def test_in_evaluation_every_layer_is_called_and_running_statistics_count() -> N
     module.eval()
     assert difference([module(x).detach()], [by_torch(module).eval()(x).detach()]) < 1e-6
     assert seen[:5] == ["0", "1", "2", "3", "4"]
+
+
+def test_layers_are_grouped_anew_where_one_changes() -> None:
+    module = layers(Conv2d(16, 16, 3), False, True, True, True, torch.float32)
+    x = torch.randn(2, 16, 8, 8)
+    module(x)
+    assert len(module._groups) == 1
+    module[3].p = 0.0
+    assert torch.equal(module(x), module.eval()(x).detach())
+    module.train()[1] = nn.AvgPool2d(2)
+    module(x)
+    assert len(module._groups) == 4
+
+
+def test_a_training_step_makes_few_python_calls() -> None:
+    assert load_script("count_calls").calls_per_step("cnn").total() <= 120

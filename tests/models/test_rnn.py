@@ -1,4 +1,4 @@
-"""The reference of recurrent layers in plain torch operations: torch.nn's outputs and gradients."""
+"""Recurrent models, and the reference of their layers in plain torch operations, against torch.nn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nnzoo.models.rnn import GRU, RNN, ReluLSTM, gates_over_time, reference_layer, run_layers
+from nnzoo.config.model_options import GruOptions, LstmOptions, RnnOptions
+from nnzoo.data.data_spec import InputSpec
+from nnzoo.models.rnn import (
+    GRU,
+    RNN,
+    Recurrent,
+    ReluLSTM,
+    gates_over_time,
+    reference_layer,
+    run_layers,
+)
+
+IMAGE = InputSpec("image", (3, 12, 10))
+SERIES = InputSpec("series", (9, 4))
 from tests.zoo import difference
 
 MODULES: dict[str, Any] = {
@@ -86,3 +99,69 @@ def test_without_native_kernels_the_relu_lstm_is_the_reference_in_every_precisio
     rough.float().square().sum().backward()
     assert difference([rough.detach().float()], [exact.detach()]) < 0.1
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in rnn.parameters())
+
+
+@pytest.mark.parametrize("readout", ["last", "mean", "max"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("options", [RnnOptions, LstmOptions, GruOptions])
+def test_recurrent_readouts_are_those_of_the_torch_module(
+    options: Any, bidirectional: bool, readout: str
+) -> None:
+    name = options.model_fields["name"].annotation.__args__[0]
+    model = Recurrent(
+        options(name=name, hidden_size=6, bidirectional=bidirectional, readout=readout), SERIES, 5
+    ).eval()
+    x = torch.randn(7, *SERIES.shape)
+    states, _ = model.rnn(x)
+    forward, backward = states[:, -1, :6], states[:, 0, 6:]
+    expected = {
+        "last": torch.cat([forward, backward], 1),
+        "mean": states.mean(1),
+        "max": states.amax(1),
+    }[readout]
+    torch.testing.assert_close(model(x), model.head(expected))
+
+
+def test_an_image_is_read_row_by_row_from_the_top() -> None:
+    model = Recurrent(GruOptions(name="gru", hidden_size=6), IMAGE, 5).eval()
+    image = torch.randn(2, *IMAGE.shape)
+    rows = torch.stack([image[:, :, i].flatten(1) for i in range(12)], 1)
+    torch.testing.assert_close(model(image), model.head(model.rnn(rows)[0][:, -1]))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_relu_lstm_follows_keras_equations(layers: int, bidirectional: bool) -> None:
+    torch.manual_seed(0)
+    cell = ReluLSTM(3, 4, layers, batch_first=True, bidirectional=bidirectional).double()
+    x = torch.randn(2, 5, 3, dtype=torch.float64)
+
+    def by_hand(sequence: torch.Tensor, suffix: str) -> torch.Tensor:
+        w, u = getattr(cell, f"weight_ih_{suffix}"), getattr(cell, f"weight_hh_{suffix}")
+        b = getattr(cell, f"bias_ih_{suffix}") + getattr(cell, f"bias_hh_{suffix}")
+        h = c = torch.zeros(len(sequence), 4, dtype=torch.float64)
+        states = []
+        for t in range(sequence.shape[1]):
+            i, f, g, o = (sequence[:, t] @ w.T + h @ u.T + b).split(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.clamp(min=0)
+            h = o.sigmoid() * c.clamp(min=0)
+            states.append(h)
+        return torch.stack(states, 1)
+
+    expected = x
+    for layer in range(layers):
+        parts = [by_hand(expected, f"l{layer}")]
+        if bidirectional:
+            parts.append(by_hand(expected.flip(1), f"l{layer}_reverse").flip(1))
+        expected = torch.cat(parts, 2)
+    states, (hidden, _) = cell(x)
+    torch.testing.assert_close(states, expected)
+    torch.testing.assert_close(hidden[-2 if bidirectional else -1], states[:, -1, :4])
+
+
+def test_the_forget_gate_starts_open_and_can_be_left_closed() -> None:
+    for wanted in (True, False):
+        model = Recurrent(LstmOptions(name="lstm", hidden_size=4, forget_bias=wanted), SERIES, 1)
+        total = model.rnn.bias_ih_l0 + model.rnn.bias_hh_l0
+        assert total[4:8].tolist() == [1.0 if wanted else 0.0] * 4
+        assert total[:4].abs().sum() == 0 == total[8:].abs().sum()
