@@ -20,10 +20,10 @@ from nnzoo.models.rnn import (
     reference_layer,
     run_layers,
 )
+from tests.zoo import difference
 
 IMAGE = InputSpec("image", (3, 12, 10))
 SERIES = InputSpec("series", (9, 4))
-from tests.zoo import difference
 
 MODULES: dict[str, Any] = {
     "tanh": nn.RNN,
