@@ -587,6 +587,7 @@ def test_targets_that_are_no_numbers_make_the_loss_none(kind: str) -> None:
 
 def test_a_loss_of_odd_tensors_is_torchs() -> None:
     from nnzoo.config.train_options import TrainOptions
+    from nnzoo.data.data_spec import DataSpec, InputSpec
     from nnzoo.data.preprocess import Scale
 
     output = torch.randn(6, 3)
@@ -596,7 +597,8 @@ def test_a_loss_of_odd_tensors_is_torchs() -> None:
     assert not supports_loss(output.bfloat16(), torch.zeros(6).long(), "cross_entropy", None)
     assert not supports_loss(output, torch.zeros(6, 1), "mse", None)
     assert not supports_loss(output, torch.zeros(6).long(), "cross_entropy", torch.ones(2))
-    task = build_task(TrainOptions(), "classification", {"labels": list("abc")}, None, None)
+    spec = DataSpec(InputSpec("table", (3,)), "classification", labels=list("abc"))
+    task = build_task(TrainOptions(), spec, None, None)
     task.use_native = True
     with pytest.raises(IndexError):
         task.compute_loss(output, torch.tensor([0, 1, 2, 3, 0, 1]), [6.0])

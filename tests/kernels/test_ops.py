@@ -276,16 +276,6 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "native"
 
 
-def test_it_is_compiled_once_and_then_taken_from_the_cache(
-    fresh: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert build.available()
-    assert len(list(fresh.iterdir())) == 1
-    monkeypatch.setattr(build, "_loaded", {})
-    monkeypatch.setattr(build, "compile_library", None)
-    assert build.available()
-
-
 @pytest.mark.parametrize("fault", ["no compiler", "fails", "not a library", "no folder"])
 def test_without_a_compiler_that_works_it_is_torchs(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, fault: str, tmp_path: Path
