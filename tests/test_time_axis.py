@@ -288,14 +288,21 @@ def test_a_clock_can_be_named_as_the_time(name: str) -> None:
     assert (axis.following("", 1), axis.season) == (["15:00:00"], 96)
 
 
-def test_rows_at_the_ends_without_a_target_are_left_out_and_said() -> None:
+def test_rows_without_a_target_are_left_out_and_said() -> None:
     axis = axis_of(numbered(DAYS))
     frame = pandas.DataFrame({"when": DAYS, "y": 1.0})
     missing = np.isin(np.arange(60), [0, 1, 30, 59])
-    cut = axis.without_ends(missing, ["y"], frame)
-    assert cut.series[""].tolist() == [*range(2, 59)]
-    assert cut.notes == ["left out at the ends: 3 rows without a value of 'y', first data row 1"]
-    assert axis.without_ends(missing & False, ["y"], frame) is axis
+    cut = axis.without_missing(missing, ["y"], frame, "s.csv")
+    assert cut.series[""].tolist() == [*range(2, 30), *range(31, 59)]
+    assert cut.notes[-2:] == [
+        "left out at the ends: 3 rows without a value of 'y', first data row 1",
+        "left out inside the series: 1 row without a value of 'y', first data row 31; their "
+        "neighbours count as consecutive steps",
+    ]
+    assert cut.spacing is not None and cut.spacing.missing == 1
+    assert axis.without_missing(missing & False, ["y"], frame, "s.csv") is axis
+    with pytest.raises(DataError, match=r"s\.csv: no row has a value of 'y'"):
+        axis.without_missing(missing | True, ["y"], frame, "s.csv")
 
 
 def test_words_that_count_up_put_the_rows_in_order() -> None:

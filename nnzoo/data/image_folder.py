@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,72 +27,74 @@ from nnzoo.data.image_files.tree import image_paths, relative_paths
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
-# Of a folder with other faults so many images are decoded, to name the broken ones with them.
+# At most so many images of a folder with other faults are decoded, to name the broken ones with them.
 MAX_CHECKED, MAX_NAMED = 20_000, 10
 
 
 def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Dataset:
-    """A folder of class folders, or of parts (train, val, test) above them; see `describe_folder`.
+    """Read a folder of class folders, or of parts (train, val, test) above them.
 
-    Images are decoded once, resized, into a cache. With a spec, labels and the bits of grey images
-    are those of the run. Raises DataError with all faults of the folder and all broken images.
+    Images are decoded once, resized, into a cache. spec: that of the run, whose labels and bits of
+    gray images are kept. Raises DataError with all faults of the folder and all broken images.
     """
-    labels = spec.labels if spec else None
-    folder = describe_folder(Path(options.path), labels, options.classes)
+    folder = describe_folder(Path(options.path), spec.labels if spec else None, options.classes)
     if folder.faults:
         folder.faults += _broken_of(folder, options)
         folder.check()
-    bits = None if spec is None else spec.bits
-    height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
-    check_memory(  # the cache is mapped; what trains is not
-        64 * 4 * (3 if options.color else 1) * height * width,
-        f"64 images of {height}×{width}, float32,", "data.size", "set a smaller data.size",
-    )  # fmt: skip
-    parts: dict[str, _Part] = {}
-    broken: list[str] = []
-    for part in PARTS:
-        if part not in folder.parts:
-            continue
-        form = ImageFormat(height, width, options.color, bits)
-        try:
-            parts[part] = _decode_part(folder.parts[part], folder.labels, form, options.broken)
-        except BrokenImagesError as error:  # those of the other parts are named with them
-            broken += error.broken
-            continue
-        # Of training images alone; the others are scaled alike.
-        if bits is None:
-            decoded_bits = parts[part].decoded.bits
-            bits = BITS if decoded_bits is None else decoded_bits
-    if broken:
-        counts = [len(files) for part in folder.parts.values() for files in part.values()]
-        raise BrokenImagesError(broken, sum(counts))
+    parts, bits = _decode_parts(folder, options, None if spec is None else spec.bits)
     train = parts["train"]
-    split = options.split
-    if split.folds is not None and "val" in parts:
+    if options.split.folds is not None and "val" in parts:
         raise DataError.at(
             "data.split.folds", "the validation rows have a folder of their own here"
         )
-    held = {"val": split.val if "val" not in parts else 0}
-    held["test"] = split.test if "test" not in parts else 0
-    rows = split_rows(len(train.y), split.model_copy(update=held), train.y.numpy())
+    fractions = {key: 0 if key in parts else getattr(options.split, key) for key in ("val", "test")}
+    rows = split_rows(len(train.y), options.split.model_copy(update=fractions), train.y.numpy())
     splits = make_splits(train.decoded.x, train.y, rows, train.decoded.pages)
-    splits |= {
-        name: TensorSplit(part.decoded.x, part.y, pages=part.decoded.pages)
-        for name, part in parts.items()
-        if name != "train"
-    }
-    assert bits is not None
-    notes = _decoding_notes(parts, bits)
-    places = {name: (train, index) for name, index in rows.items() if len(index)}
-    places |= {
-        name: (part, np.arange(len(part.y))) for name, part in parts.items() if name != "train"
-    }
-    notes += _duplicate_notes(places)
-    notes = [relative_paths(note, options.path) for note in notes]
-    notes = [*folder.lines(), *_absent_notes(train.y.numpy(), rows, folder.labels), *notes]
+    sources = {name: (train, index) for name, index in rows.items() if len(index)}
+    for name, part in parts.items():
+        if name != "train":
+            splits[name] = TensorSplit(part.decoded.x, part.y, pages=part.decoded.pages)
+            sources[name] = part, np.arange(len(part.y))
+    notes = [*decoding_notes(parts.values(), bits), *_duplicate_notes(sources)]
+    notes = [
+        *folder.lines(),
+        *_absent_notes(train.y.numpy(), rows, folder.labels),
+        *(relative_paths(note, options.path) for note in notes),
+    ]
     input_spec = InputSpec("image", tuple(train.decoded.x.shape[1:]))
-    result_spec = DataSpec(input_spec, "classification", folder.labels, bits=bits)
-    return Dataset(result_spec, splits, notes)
+    return Dataset(DataSpec(input_spec, "classification", folder.labels, bits=bits), splits, notes)
+
+
+def _decode_parts(
+    folder: ImageFolder, options: ImageFolderOptions, bits: int | None
+) -> tuple[dict[str, _Part], int]:
+    """Decode the images of each part; returns the bits of gray values too, those of training images.
+
+    Raises BrokenImagesError with the broken images of all parts.
+    """
+    height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
+    # The cache is mapped into memory; a batch of floats is not.
+    batch_bytes = 64 * 4 * (3 if options.color else 1) * height * width
+    what = f"64 images of {height}×{width}, float32,"
+    check_memory(batch_bytes, what, "data.size", "set a smaller data.size")
+    parts: dict[str, _Part] = {}
+    broken: list[str] = []
+    for name in PARTS:
+        if name not in folder.parts:
+            continue
+        form = ImageFormat(height, width, options.color, bits)
+        try:
+            parts[name] = _decode_part(folder.parts[name], folder.labels, form, options.broken)
+        except BrokenImagesError as error:
+            broken += error.broken
+            continue
+        if bits is None:
+            decoded_bits = parts[name].decoded.bits
+            bits = BITS if decoded_bits is None else decoded_bits
+    if broken or bits is None:
+        counts = [len(files) for part in folder.parts.values() for files in part.values()]
+        raise BrokenImagesError(broken, sum(counts))
+    return parts, bits
 
 
 def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
@@ -140,78 +144,90 @@ def _decode_part(images: Images, labels: list[str], form: ImageFormat, broken: s
     return _Part([files[i] for i in decoded.kept], y, decoded, files)
 
 
-def _decoding_notes(parts: dict[str, _Part], bits: int) -> list[str]:
-    """What decoding has left out or guessed, one line each."""
+def decoding_notes(parts: Iterable[_Part], bits: int) -> list[str]:
+    """Name everything that decoding has left out, guessed or converted, one line each."""
     notes: list[str] = []
-    broken: list[str] = []
-    animated: list[str] = []
-    deep: list[str] = []
-    dark: list[str] = []
-    colours: list[str] = []
-    brightest = 0
-    converted: dict[str, list[str]] = {}
-    bright: list[str] = []
-    floats: list[tuple[str, float]] = []
-    for part in parts.values():
-        report, files = part.decoded.report, part.all_files
-        broken += [f"{files[row]}: {reason}" for row, reason in report.broken]
-        animated += [files[row] for row in report.animated]
-        colours += [files[row] for row in report.deep]
-        for row, mode in report.converted.items():
-            converted.setdefault(mode, []).append(files[row])
+    files: defaultdict[str, list[str]] = defaultdict(list)
+    converted: defaultdict[str, list[str]] = defaultdict(list)
+    brightest, largest_float = 0, 0.0
+    for part in parts:
+        report, paths = part.decoded.report, part.all_files
+        files["broken"] += [f"{paths[row]}: {reason}" for row, reason in report.broken]
+        files["animated"] += [paths[row] for row in report.animated]
+        files["deep colors"] += [paths[row] for row in report.deep]
         brightest = max([brightest, *report.deep.values()])
-        tops = report.largest.items()
-        deep += [files[row] for row, top in tops if not isinstance(top, float)]
-        floats += [(files[row], top) for row, top in tops if isinstance(top, float)]
-        dark += [files[row] for row, top in tops if top and as_eight_bits(top, bits) < 1]
-        bright += [files[row] for row, top in tops if as_eight_bits(top, bits) >= 256]
+        for row, mode in report.converted.items():
+            converted[mode].append(paths[row])
+        for row, largest in report.largest.items():
+            files["float" if isinstance(largest, float) else "deep"].append(paths[row])
+            largest_float = max(largest_float, largest if isinstance(largest, float) else 0.0)
+            value = as_eight_bits(largest, bits)
+            if value >= 256:
+                files["cut"].append(paths[row])
+            elif largest and value < 1:
+                files["black"].append(paths[row])
         if part.decoded.damaged:
             notes.append("the image cache was damaged or incomplete: decoded anew")
-    if broken:
-        count = plural(len(broken), "broken image")
-        notes.append(f"left out: {count} (data.broken: skip): {list_some(broken)}")
-    if animated:
-        count = plural(len(animated), "image has", "images have")
-        notes.append(f"{count} several frames or pages, the first is used ({list_some(animated)})")
-    if deep:
-        count = plural(len(deep), "image has", "images have")
-        scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
-        notes.append(f"{count} grey values of 16 or 32 bits ({list_some(deep, 1)}); all are below "
-                     f"{1 << bits:,} and {scale}")  # fmt: skip
-    if floats:
-        count = plural(len(floats), "image has", "images have")
-        largest = max(top for _, top in floats)
-        as_read = float_bits(largest, bits)
-        scale = (
-            "0 is black and 1 white" if as_read == UNIT_RANGE
-            else f"up to {largest:.6g}, " + (f"divided by {1 << as_read - 8}" if as_read > 8 else "rounded")
-        )  # fmt: skip
-        notes.append(f"{count} floating-point values ({floats[0][0]}): {scale}")
+    if names := files["broken"]:
+        count = plural(len(names), "broken image")
+        notes.append(f"left out: {count} (data.broken: skip): {list_some(names)}")
+    if names := files["animated"]:
+        notes.append(
+            f"{_have(names)} several frames or pages, the first is used ({list_some(names)})"
+        )
+    notes += _value_notes(files, bits, largest_float)
     for mode, names in converted.items():
         how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
         count = plural(len(names), "image is", "images are")
         notes.append(f"{count} {mode}: {how} ({list_some(names)})")
-    if colours:
-        count = plural(len(colours), "image has", "images have")
-        notes.append(f"{count} colours of 16 bits, of which the upper 8 are read ({list_some(colours, 1)}); "
-                     f"the largest value is {brightest} of 255")  # fmt: skip
-    if dark:
-        notes.append(f"{plural(len(dark), 'image')} of these come out black ({list_some(dark)})")
-    if bright:
-        notes.append(f"{plural(len(bright), 'image')} with larger values than training images "
-                     f"have, which are cut off ({list_some(bright)})")  # fmt: skip
+    if names := files["deep colors"]:
+        notes.append(
+            f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
+            f"({list_some(names, 1)}); the largest value is {brightest} of 255"
+        )
+    if names := files["black"]:
+        notes.append(f"{plural(len(names), 'image')} of these come out black ({list_some(names)})")
+    if names := files["cut"]:
+        notes.append(
+            f"{plural(len(names), 'image')} with larger values than training images have, which are "
+            f"cut off ({list_some(names)})"
+        )
     return notes
 
 
-def _duplicate_notes(places: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
-    """What equal images there are in two splits, or in two classes; places: the rows of each split."""
+def _value_notes(files: dict[str, list[str]], bits: int, largest_float: float) -> list[str]:
+    """Say how gray values of more than 8 bits and floating-point values are scaled."""
+    notes = []
+    if names := files["deep"]:
+        scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
+        notes.append(
+            f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
+            f"{1 << bits:,} and {scale}"
+        )
+    if names := files["float"]:
+        read_bits = float_bits(largest_float, bits)
+        scale = f"up to {largest_float:.6g}, rounded"
+        if read_bits == UNIT_RANGE:
+            scale = "0 is black and 1 white"
+        elif read_bits > 8:
+            scale = f"up to {largest_float:.6g}, divided by {1 << read_bits - 8}"
+        notes.append(f"{_have(names)} floating-point values ({names[0]}): {scale}")
+    return notes
+
+
+def _have(files: list[str]) -> str:
+    return plural(len(files), "image has", "images have")
+
+
+def _duplicate_notes(sources: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
+    """Name equal images in two splits, or in two classes; sources: the rows of each split."""
     notes = []
     names: dict[bytes, tuple[str, int]] = {}
     of_two: list[str] = []
     seen: dict[bytes, str] = {}
     equal: list[str] = []
-    for split in (name for name in PARTS if name in places):
-        part, rows = places[split]
+    for split in (name for name in PARTS if name in sources):
+        part, rows = sources[split]
         digests = [part.decoded.digests[row].tobytes() for row in rows.tolist()]
         known = [names.get(digest) if split != "train" else None for digest in digests]
         twins = [f"{part.files[row]} and {other[0]}"

@@ -13,7 +13,7 @@ from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, looks_numeric
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, WindowSplit, check_memory, split_time
+from nnzoo.data.dataset import Dataset, Split, WindowSplit, check_memory, split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis
 from nnzoo.data.timestamps.describe import describe_time, group_columns
@@ -57,63 +57,76 @@ def windows(
     with a note; raises DataError where all are.
     """
     window, horizon = options.window, options.horizon
-    kept, short = [], []
-    for each in series:
-        reason = _too_short(each, window, horizon, options.split)
-        if reason is None:
-            kept.append(each)
-        else:
-            short.append((each, reason))
-    if not kept or (len(series) == 1 and short):
-        raise DataError.at("data.window", short[0][1])
+    reasons = [_too_short(one, window, horizon, options.split) for one in series]
+    kept = [one for one, reason in zip(series, reasons, strict=True) if reason is None]
+    if not kept:
+        raise DataError.at("data.window", str(reasons[0]))
+    starts, notes = _window_starts(kept, options)
+    rows = sum(map(len, starts.values()))
+    check_memory(
+        16 * rows * horizon * len(targets),
+        f"{rows:,} windows with {horizon:,} steps to predict",
+        "data.horizon",
+        "set a smaller data.horizon",
+    )
+    joined = np.concatenate([one.values for one in kept])
+    values = torch.from_numpy(joined)
+    target_values = torch.from_numpy(np.ascontiguousarray(joined[:, : len(targets)]))
+    splits: dict[str, Split] = {
+        part: WindowSplit(values, target_values, torch.from_numpy(first_steps), window, horizon)
+        for part, first_steps in starts.items()
+    }
+    spec = DataSpec(
+        InputSpec("series", (window, joined.shape[1])),
+        "forecasting",
+        targets=targets,
+        columns=columns,
+        horizon=horizon,
+        seasonal_period=seasonal_period,
+    )
+    index = TimeIndex.of(
+        [one.name for one in kept],
+        [one.times for one in kept],
+        [len(one.values) for one in kept],
+        time_format,
+    )
+    short = [one for one, reason in zip(series, reasons, strict=True) if reason is not None]
+    notes = _left_out(short, len(series), window, horizon) + notes
+    return Dataset(spec, splits, notes, index)
+
+
+def _window_starts(
+    series: Sequence[Series], options: SeriesOptions | SineOptions
+) -> tuple[dict[str, Array], list[str]]:
+    """Return the first time steps of the windows of each split, and notes on series without some.
+
+    Steps are counted over all series in turn. Raises DataError where no series has windows in a
+    split that has time steps.
+    """
+    window, horizon = options.window, options.horizon
     starts: dict[str, list[Array]] = {"train": [], "val": [], "test": []}
     without: dict[str, list[tuple[str, str]]] = {"val": [], "test": []}
     offset = 0
-    for each in kept:
-        for part, steps in split_time(len(each.values), options.split).items():
-            first = max(steps.start, window)
-            last = steps.stop - horizon
+    for one in series:
+        for part, steps in split_time(len(one.values), options.split).items():
+            first, last = max(steps.start, window), steps.stop - horizon
             if first <= last:
                 starts[part].append(np.arange(first, last + 1) - window + offset)
             elif len(steps):
-                without[part].append(
-                    (each.name, _few_steps(each, part, len(steps), window, horizon))
-                )
-        offset += len(each.values)
+                reason = _few_steps(one, part, len(steps), window, horizon)
+                without[part].append((one.name, reason))
+        offset += len(one.values)
+    notes = []
     for part, reasons in without.items():
         if reasons and not starts[part]:
             raise DataError.at("data.window", reasons[0][1])
-    rows = sum(len(each) for part in starts.values() for each in part)
-    check_memory(
-        16 * rows * horizon * len(targets), f"{rows:,} windows with {horizon:,} steps to predict",
-        "data.horizon", "set a smaller data.horizon",
-    )  # fmt: skip
-    whole = np.concatenate([each.values for each in kept])
-    values = torch.from_numpy(whole)
-    goal = torch.from_numpy(np.ascontiguousarray(whole[:, : len(targets)]))
-    splits: dict[str, Any] = {
-        part: WindowSplit(values, goal, torch.from_numpy(np.concatenate(each)), window, horizon)
-        for part, each in starts.items()
-        if each
-    }
-    spec = DataSpec(
-        InputSpec("series", (window, whole.shape[1])), "forecasting", targets=targets,
-        columns=columns, horizon=horizon, seasonal_period=seasonal_period,
-    )  # fmt: skip
-    dataset = Dataset(spec, splits)
-    dataset.time_index = TimeIndex.of(
-        [each.name for each in kept], [each.times for each in kept],
-        [len(each.values) for each in kept], time_format,
-    )  # fmt: skip
-    dataset.notes += _left_out(short, len(series), window, horizon)
-    for part, reasons in without.items():
         if reasons:
             names = _names([name for name, _ in reasons])
-            dataset.notes.append(
-                f"{len(reasons):,} of {len(kept):,} series without {part} rows ({names}): too few time "
+            notes.append(
+                f"{len(reasons):,} of {len(series):,} series without {part} rows ({names}): too few time "
                 f"steps there for window {window} and horizon {horizon}"
             )
-    return dataset
+    return {part: np.concatenate(arrays) for part, arrays in starts.items() if arrays}, notes
 
 
 def _too_short(series: Series, window: int, horizon: int, split: TimeSplit) -> str | None:
@@ -139,10 +152,10 @@ def _few_steps(series: Series, part: str, steps: int, window: int, horizon: int)
     )
 
 
-def _left_out(short: list[tuple[Series, str]], total: int, window: int, horizon: int) -> list[str]:
+def _left_out(short: list[Series], total: int, window: int, horizon: int) -> list[str]:
     if not short:
         return []
-    lengths = [f"{each.name} ({len(each.values)} time steps)" for each, _ in short]
+    lengths = [f"{one.name} ({len(one.values)} time steps)" for one in short]
     verb = "is" if len(short) == 1 else "are"
     return [
         f"{len(short):,} of {total:,} series {verb} left out, too short to train with window {window} "

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import warnings
@@ -154,8 +155,14 @@ def _decode(
 @contextmanager
 def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
     """SingleProcess that wait for their share of the files, and where their errors go; none is left behind."""
-    # From where this process imports; -P: never from the folder that it was started in.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # From where this process imports, but the standard library first: PYTHONPATH comes before it, and
+    # a folder there may have a module of the same name. -P: never from the working folder.
+    stdlib = sysconfig.get_path("stdlib")
+    paths = sorted(
+        filter(None, sys.path),
+        key=lambda path: not path.startswith(stdlib) or "site-packages" in path,
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     workers: list[tuple[subprocess.Popen[str], Any]] = []
     try:
         for _ in range(count):
