@@ -1,4 +1,4 @@
-"""Where a run computes, and what it changes of the process for that."""
+"""Devices, GPUs, threads, and the settings of the process that a run changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nnzoo.kernels import openmp
 
 def all_threads() -> int:
     """As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set; where torchrun
-    has set that to 1, as it does for several processes, this one's share of the processors. No more than
+    has set that to 1, as it does for several processes, this one's part of the processors. No more than
     OpenMP gives: OMP_THREAD_LIMIT and others may allow fewer."""
     if not under_torchrun() or os.environ.get("OMP_NUM_THREADS") != "1":
         return openmp.team_size(torch.get_num_threads())
@@ -45,8 +45,8 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 @cache
 def disable_malloc_trim() -> None:
     """Tell glibc not to give memory back to the system between steps: to get it again took 10,000
-    page faults a step of a CNN in bfloat16, and a third of the step. What is larger than 32 MB, as the
-    LSTM of a batch of 1,024 needs it, would go back even so, were it not for the second line."""
+    page faults per step of a CNN in bfloat16, and a third of the step. Blocks above 32 MB, as an LSTM with
+    batches of 1,024 needs them, would be returned but for the second setting."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
@@ -69,10 +69,10 @@ def drop_torch_code_pages() -> None:
     except (AttributeError, OSError, TypeError):
         return  # another system
     for line in maps:
-        where, access, *_, path = line.split(maxsplit=5)
+        addresses, access, *_, path = line.split(maxsplit=5)
         # Code is read and never written: what is dropped can only come back as it was.
         if access == "r-xp" and os.path.basename(path).startswith("libtorch"):
-            first, last = (int(each, 16) for each in where.split("-"))
+            first, last = (int(address, 16) for address in addresses.split("-"))
             madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)
 
 
@@ -119,7 +119,7 @@ def _float32_flags() -> list[tuple[Any, str, Any]]:
         (matmul, "allow_tf32", False),
     ]
     if hasattr(cudnn, "rnn"):
-        flags += [(each, "fp32_precision", "ieee") for each in (cudnn.conv, cudnn.rnn, matmul)]
+        flags += [(place, "fp32_precision", "ieee") for place in (cudnn.conv, cudnn.rnn, matmul)]
     return flags
 
 
@@ -166,9 +166,8 @@ def process_restored() -> Iterator[None]:
 
 
 def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
-    """The device of --device: auto, cpu, cuda or cuda:N; raises UsageError if it is not here. Of
-    several processes on a machine each takes a CUDA device of its own. The process then computes as
-    `make_exact` says."""
+    """Return the device of --device (auto, cpu, cuda or cuda:N), after `make_exact`; each process of a
+    machine takes another CUDA device. Raises UsageError if there is no such device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -183,9 +182,11 @@ def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
             if device.index is None:
                 device = torch.device("cuda", processes.local_rank)
         if (device.index or 0) >= count:
-            found = f"{count} CUDA device(s)" if count else "no CUDA device"
+            devices = f"{count} CUDA device(s)" if count else "no CUDA device"
             needed = f" for {local_world_size()} processes" if local_world_size() > 1 else ""
-            raise UsageError(f"--device {name}: this machine has {found}{needed}; use --device cpu")
+            raise UsageError(
+                f"--device {name}: this machine has {devices}{needed}; use --device cpu"
+            )
         make_exact(device)
     elif device.type == "mps":
         # Exact sums and own units need float64, which Metal does not have.
@@ -196,7 +197,7 @@ def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
 
 
 def describe_gpu(device: torch.device) -> dict[str, str]:
-    """What decides the last digits of a run on a CUDA device: the GPU, and the versions of CUDA and cuDNN;
+    """Return the facts that decide the last digits of a run on a CUDA device: the GPU, and the versions of CUDA and cuDNN;
     empty for a CPU."""
     if device.type != "cuda":
         return {}
@@ -227,8 +228,8 @@ def gpu_multiplies_bf16(device: torch.device) -> bool:
 
 def gpu_memory(device: torch.device) -> tuple[int, int] | None:
     """Bytes of a CUDA device that are free, and all it has; None where the driver does not tell."""
-    answer: tuple[int, int] | None = _query_driver(lambda: torch.cuda.mem_get_info(device))
-    return answer
+    free_and_total: tuple[int, int] | None = _query_driver(lambda: torch.cuda.mem_get_info(device))
+    return free_and_total
 
 
 def check_fits(size: int, device: torch.device, what: str, hint: str) -> None:

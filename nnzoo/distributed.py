@@ -1,8 +1,7 @@
-"""The processes of a run: this one alone, or those that torchrun started, each with its share of every
-batch.
+"""The processes of a run: a single one, or those that torchrun started, each with a shard of every batch.
 
-What is exchanged is plain values and tensors, read as a checkpoint is: no pickle of another process
-is run. torch is imported where it is needed, so that to ask whether torchrun is there costs nothing.
+Only plain values and tensors are exchanged, and read like a checkpoint: no pickle of another process is run
+(torch's object collectives unpickle). torch is imported late, so that asking for torchrun costs nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nnzoo.errors import NnzooError, PeerFailedError, PeerLostError, UsageError
 
@@ -39,22 +38,22 @@ def under_torchrun() -> bool:
 
 
 def torchrun_id() -> str | None:
-    """What torchrun calls this run of it (--rdzv-id); None without torchrun."""
+    """Return torchrun's name of this run (--rdzv-id); None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID") if under_torchrun() else None
 
 
 def restart_count() -> int:
-    """How many times torchrun has started the processes of this machine anew."""
+    """Return how many times torchrun has restarted the processes of this machine."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) if under_torchrun() else 0
 
 
 def local_world_size() -> int:
-    """How many processes of this run are on this machine."""
+    """Return the number of processes of this run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if under_torchrun() else 1
 
 
 def peer_timeout() -> int:
-    """Seconds after which a process that does not answer counts as lost; raises UsageError."""
+    """Return the seconds after which a process that does not answer is lost; raises UsageError."""
     text = os.environ.get("NNZOO_TIMEOUT", str(TIMEOUT))
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"NNZOO_TIMEOUT: expected whole seconds of at least 1, got '{text}'")
@@ -62,14 +61,14 @@ def peer_timeout() -> int:
 
 
 class SingleProcess:
-    """One process, alone: every question is answered by itself, and nothing has to be added up."""
+    """Single-process implementation: collectives are no-ops."""
 
     is_distributed = False
     rank = 0
     local_rank = 0
     world_size = 1
     main_rank = 0
-    """The rank of the process that writes, speaks and decides."""
+    """Rank of the process that writes, prints and decides."""
 
     @property
     def is_main_process(self) -> bool:
@@ -77,43 +76,42 @@ class SingleProcess:
 
     @property
     def name(self) -> str:
-        """This process, for messages."""
+        """The process in messages."""
         return f"rank {self.rank} on {socket.gethostname()}"
 
     def shard_range(self, rows: int) -> tuple[int, int]:
-        """Which of so many rows are this process's: from the first number to before the second."""
+        """Return the range (start, stop) of this process's shard of so many rows."""
         return self.rank * rows // self.world_size, (self.rank + 1) * rows // self.world_size
 
     @contextmanager
     def error_barrier(self) -> Iterator[None]:
-        """What a run does until it trains. Where one process fails, all end: the one that failed with
-        its error, the others with PeerFailedError."""
+        """The set-up of a run: if any rank raises, all ranks raise, the others PeerFailedError."""
         yield
 
-    def broadcast_object(self, answer: Callable[[], _T]) -> _T:
-        """What `answer` gives in the process that leads; the others do not call it."""
-        return answer()
+    def broadcast_object(self, make: Callable[[], _T]) -> _T:
+        """Return the main rank's `make()`, which the other ranks do not call."""
+        return make()
 
     def local_main_first(self, read: Callable[[], _T]) -> _T:
-        """What `read` gives; one process of a machine is ready before the others of it begin, so that
-        what it downloads or leaves in a cache is there for them."""
+        """Return `read()`. On each machine the process of local rank 0 reads first, so that its downloads and
+        caches are there for the others."""
         return read()
 
     def elect_main(self, position: Callable[[], int]) -> None:
-        """Let the process lead whose machine has come furthest; of several the one of lowest rank."""
+        """Elect as main rank the one with the most advanced checkpoint (ties: lowest rank)."""
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite the tensors with those of the process that leads."""
+        """Overwrite the tensors with those of the main rank."""
 
     def all_reduce_float64(self, tensors: Sequence[Tensor]) -> None:
-        """Add to each tensor those of the other processes; whole numbers exactly, up to 2^53."""
+        """Sum each tensor over the ranks in float64: exact for integers up to 2^53."""
 
     def all_agree_to_stop(self, asked: bool) -> bool:
-        """Whether to stop after this step, asked or not; all processes stop after the same one."""
+        """Whether to stop after this step; all ranks stop after the same one."""
         return asked
 
     def all_reduce_max(self, number: int) -> int:
-        """The largest of the processes' numbers."""
+        """Return the largest of the ranks' numbers."""
         return number
 
 
@@ -121,8 +119,8 @@ SINGLE = SingleProcess()
 
 
 class ProcessGroup(SingleProcess):
-    """Several processes, of which this is one; `init_process_group` makes it. Every method is called by all of
-    them, in one order."""
+    """The processes that torchrun started; made by `init_process_group`. All ranks call the methods in the
+    same order."""
 
     is_distributed = True
 
@@ -139,7 +137,7 @@ class ProcessGroup(SingleProcess):
         self.asked = self.agreed = False
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **more: Any) -> None:
-        """One exchange; raises PeerLostError where another process does not take part."""
+        """Call a collective; raises PeerLostError if another process does not take part."""
         try:
             function(*arguments, group=self.group, **more)
         except RuntimeError as error:
@@ -152,13 +150,12 @@ class ProcessGroup(SingleProcess):
             ) from None
 
     def exchange_status(self, code: int, number: int = 0) -> list[tuple[int, int]]:
-        """Each process's exit code (0: all is well) and number; raises PeerFailedError where all is well
-        here and not elsewhere."""
+        """Gather each rank's exit code (0: no error) and number; raises PeerFailedError if only others failed."""
         import torch
 
         table = self.all_gather(torch.tensor([code, number]))
-        rows = [(int(each), int(number)) for each, number in table.tolist()]
-        failed = [each for each, _ in rows if each]
+        rows = [(int(status), int(number)) for status, number in table.tolist()]
+        failed = [status for status, _ in rows if status]
         if failed and not code:
             raise PeerFailedError(failed[0])
         return rows
@@ -172,8 +169,8 @@ class ProcessGroup(SingleProcess):
             raise
         except BaseException as error:
             code = error.exit_code if isinstance(error, NnzooError) else 1
-            codes = [each for each, _ in self.exchange_status(code)]
-            first = next(rank for rank, each in enumerate(codes) if each)
+            codes = [status for status, _ in self.exchange_status(code)]
+            first = next(rank for rank, status in enumerate(codes) if status)
             if first != self.rank:
                 raise PeerFailedError(codes[first]) from None
             if isinstance(error, NnzooError) and 0 in codes and not self.is_main_process:
@@ -181,34 +178,32 @@ class ProcessGroup(SingleProcess):
             raise
         self.group = self.training
 
-    def broadcast_object(self, answer: Callable[[], _T]) -> _T:
+    def broadcast_object(self, make: Callable[[], _T]) -> _T:
         import torch
 
-        told = answer() if self.is_main_process else None
+        content: Any = make() if self.is_main_process else None
         data = bytearray()
         if self.is_main_process:
             file = io.BytesIO()
-            torch.save(told, file)
+            torch.save(content, file)
             data = bytearray(file.getbuffer())
         size = self.exchange_status(0, len(data))[self.main_rank][1]
-        buffer = (
-            torch.frombuffer(data, dtype=torch.uint8)
-            if self.is_main_process
-            else torch.empty(size, dtype=torch.uint8)
-        )
+        if not self.is_main_process:
+            data = bytearray(size)
+        buffer = torch.frombuffer(data, dtype=torch.uint8)
         self._call(self.distributed.broadcast, buffer, src=self.main_rank)
         if not self.is_main_process:
-            told = torch.load(io.BytesIO(buffer.numpy().tobytes()), weights_only=True)
-        return told  # type: ignore[return-value]
+            content = torch.load(io.BytesIO(data), weights_only=True)
+        return cast(_T, content)
 
     def local_main_first(self, read: Callable[[], _T]) -> _T:
-        found = read() if self.local_rank == 0 else None
+        first = read() if self.local_rank == 0 else None
         self.exchange_status(0)
-        return read() if self.local_rank else found  # type: ignore[return-value]
+        return read() if self.local_rank else cast(_T, first)
 
     def elect_main(self, position: Callable[[], int]) -> None:
-        own = -1 if self.local_rank else position()
-        positions = [number for _, number in self.exchange_status(0, own)]
+        steps = -1 if self.local_rank else position()
+        positions = [number for _, number in self.exchange_status(0, steps)]
         self.main_rank = positions.index(max(positions))
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
@@ -227,19 +222,19 @@ class ProcessGroup(SingleProcess):
             tensor.copy_(part.view_as(tensor))
 
     def all_gather(self, numbers: Tensor) -> Tensor:
-        """The numbers (...) of all processes: (processes, ...)."""
-        everyones = numbers.new_zeros(self.world_size, *numbers.shape)
-        everyones[self.rank] = numbers
-        return self.all_reduce(everyones)
+        """Gather the numbers (...) of all ranks: (ranks, ...)."""
+        table = numbers.new_zeros(self.world_size, *numbers.shape)
+        table[self.rank] = numbers
+        return self.all_reduce(table)
 
     def all_reduce(self, numbers: Tensor) -> Tensor:
-        """The sum of all processes' numbers, in place."""
+        """Sum the numbers of all ranks, in place."""
         self._call(self.distributed.all_reduce, numbers)
         return numbers
 
     def add_gradients(self, parameters: Sequence[Tensor], *more: float) -> list[float]:
-        """Add up the gradients, and `more` numbers, which come back; all in one message, in which the
-        wish to stop travels too."""
+        """Sum the gradients in place, and `more` numbers, which are returned; in one message, which also
+        carries whether a rank is to stop."""
         import torch
 
         sizes = [p.numel() for p in parameters]
@@ -247,7 +242,7 @@ class ProcessGroup(SingleProcess):
             self.parameters = parameters
             self.flat = parameters[0].new_empty(sum(sizes) + len(more) + 1)
             pieces = self.flat[: sum(sizes)].split(sizes)
-            self.views = [each.view_as(p) for each, p in zip(pieces, parameters, strict=True)]
+            self.views = [piece.view_as(p) for piece, p in zip(pieces, parameters, strict=True)]
         numbers = self.flat[sum(sizes) :]
         pairs = list(zip(self.views, parameters, strict=True))
         for view, _ in [pair for pair in pairs if pair[1].grad is None]:
@@ -257,14 +252,14 @@ class ProcessGroup(SingleProcess):
             torch._foreach_copy_([view for view, _ in there], [grad for _, grad in there])
         numbers.copy_(torch.tensor([*more, float(self.asked)]))
         if self.flat.device.type == "cuda":
-            # NCCL waits for a process that is gone until its timeout; gloo, on the CPU, tells at once.
+            # NCCL notices a lost process at its timeout; gloo, on the CPU, at once.
             self.exchange_status(0)
         self._call(self.distributed.all_reduce, self.flat)
         for view, p in pairs:
             p.grad = view
-        *sums, wishes = numbers.tolist()
-        self.agreed = wishes > 0
-        return sums
+        *totals, num_stopping = numbers.tolist()
+        self.agreed = num_stopping > 0
+        return totals
 
     def all_agree_to_stop(self, asked: bool) -> bool:
         agreed, self.agreed = self.agreed, False
@@ -276,11 +271,11 @@ class ProcessGroup(SingleProcess):
 
 
 def agree_on_group_name(store: Any, rank: int, size: int) -> str:
-    """A name that the processes which are here now have agreed on.
+    """Agree on a name with the processes that are here now.
 
-    torchrun keeps one store over its restarts, and in it the addresses of processes that are dead,
-    which gloo would connect to. So each says that it is here by a name of its own, the first calls
-    the names together, and each answers the call that has its name.
+    torchrun keeps one store over its restarts, and in it the addresses of dead processes, to which
+    gloo would connect. So each rank registers a token, rank 0 calls the tokens together, and each
+    rank answers the call that has its token.
     """
     token = uuid.uuid4().hex
     store.set(f"nnzoo/here/{rank}", token)
@@ -288,7 +283,7 @@ def agree_on_group_name(store: Any, rank: int, size: int) -> str:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if rank == 0:
-            here = [store.get(f"nnzoo/here/{each}").decode() for each in range(size)]
+            here = [store.get(f"nnzoo/here/{i}").decode() for i in range(size)]
             store.set("nnzoo/call", " ".join(here))
         call = store.get("nnzoo/call").decode()
         if call.split()[rank : rank + 1] == [token]:
@@ -302,10 +297,10 @@ def agree_on_group_name(store: Any, rank: int, size: int) -> str:
 
 
 def init_process_group() -> SingleProcess:
-    """The processes that torchrun started this one with; SINGLE where there are none.
+    """Join the processes that torchrun started; returns SINGLE without torchrun.
 
-    Messages on the CPU go by gloo, gradients on CUDA by NCCL. Raises PeerLostError where the others
-    cannot be reached, UsageError for a faulty NNZOO_TIMEOUT.
+    Messages on the CPU use gloo, gradients on CUDA NCCL. Raises PeerLostError if the others cannot be
+    reached, UsageError for an invalid NNZOO_TIMEOUT.
     """
     if not under_torchrun() or int(os.environ["WORLD_SIZE"]) == 1:
         return SINGLE
@@ -322,9 +317,9 @@ def init_process_group() -> SingleProcess:
     try:
         if not distributed.is_initialized():
             store, rank, size = next(distributed.rendezvous("env://", timeout=wait))
-            own = distributed.PrefixStore(agree_on_group_name(store, rank, size), store)
+            fresh_store = distributed.PrefixStore(agree_on_group_name(store, rank, size), store)
             distributed.init_process_group(
-                "cpu:gloo,cuda:nccl" if cuda else "gloo", store=own, rank=rank, world_size=size,
+                "cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store, rank=rank, world_size=size,
                 timeout=wait,
             )  # fmt: skip
             atexit.register(distributed.destroy_process_group)

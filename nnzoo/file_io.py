@@ -108,7 +108,7 @@ def _write_all(path: Path, flag: int, data: bytes | memoryview, sync: bool) -> N
 
 
 def _keep(path: Path, keep: Path) -> None:
-    """Give a file a second name, so that it outlives its replacement."""
+    """Give a file another name, so that it outlives its replacement."""
     if keep.exists() and keep.samefile(path):
         return  # from a save that failed below; renaming a file to itself would do nothing
     linked = keep.with_name(f"{keep.name}.tmp")
