@@ -634,7 +634,7 @@ def test_a_fraction_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.M
     schedule = SaveSchedule([trainer])
 
     def save(seconds: float) -> None:
-        with schedule.timed():
+        with schedule.measure_save():
             clock.now += seconds
 
     first = schedule.cost
@@ -665,7 +665,7 @@ def test_a_number_of_steps_or_epochs_is_kept_exactly(interval: str, due: list[in
     for trainer.state.step in range(1, 10):
         trainer.state.epoch, trainer.state.step_in_epoch = divmod(trainer.state.step, 4)
         if schedule.is_due():
-            with schedule.timed():
+            with schedule.measure_save():
                 saved.append(trainer.state.step)
     assert saved == due
 

@@ -358,7 +358,7 @@ def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPa
 
     def remembered(path: Path, choices: list[Any]) -> Any:
         keys.append(path)
-        return autotune.Timed(choices[0])
+        return autotune.BenchmarkResult(choices[0])
 
     monkeypatch.setattr(autotune, "_read_cache", remembered)
     for kernels in ("native", "torch"):

@@ -277,21 +277,16 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 # Folders and files that are not clean yet.
 UNCLEAN = (
     "nnzoo/api.py",
-    "nnzoo/file_io.py",
     "nnzoo/cache.py",
     "nnzoo/cli",
     "nnzoo/console",
     "nnzoo/data",
-    "nnzoo/device.py",
-    "nnzoo/distributed.py",
     "nnzoo/init_config",
-    "nnzoo/interrupts.py",
     "nnzoo/kernels",
     "nnzoo/models",
     "nnzoo/runs",
     "nnzoo/status.py",
     "nnzoo/sweep",
-    "nnzoo/training",
     "tests",
 )
 

@@ -60,7 +60,7 @@ class Network(nn.Module):
         # Not a module of this one: its weights are the model's.
         self.compiled: Callable[[Tensor], Any] | None = None
         self.configure(config.train, compiled=False)
-        # Where forecasts are relative: how many leading features are targets.
+        # The number of leading features that are targets, if forecasts are differences from the last value.
         relative = isinstance(task, Regression) and getattr(
             config.data, "difference_from_last", False
         )
@@ -142,7 +142,7 @@ class Network(nn.Module):
         return prepared
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """The parts of a checkpoint, without the trainer's."""
         return {
             "config": self.config.to_dict(),
             "data": self.data_spec.to_dict(),
@@ -189,7 +189,7 @@ def _target_key(config: RunConfig) -> str:
 
 
 def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
-    """Whether the folder of a published set is named by the user, or lies below the working folder or
+    """Whether the folder of a published set is named by the user, or is below the working folder or
     that of the config: a config file may be a stranger's."""
     if options.root is None or config.origins.get("data.root") is None:
         return True
@@ -238,7 +238,7 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
     try:
         tree = content["config"]
         if isinstance(tree, dict) and isinstance(tree.get("train"), dict):
-            # Of a run from before there were these keys: it goes on with the same bits.
+            # Values of runs from before these keys existed, which keep their bits.
             before = {"kernels": "torch", "norm_statistics": "running"}
             tree = tree | {"train": before | tree["train"]}
         config = from_dict(tree, source)
@@ -283,14 +283,14 @@ _PARTS = ("model", "preprocess", "task")
 def check_state_dict(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
     """Raise CheckpointError naming the first leaf that is missing, extra, or of another shape or
     type."""
-    own = module.state_dict()
-    for name in own:
+    expected = module.state_dict()
+    for name in expected:
         if name not in state:
             raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
     for name, tensor in state.items():
-        if name not in own:
+        if name not in expected:
             raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
-        there, here = _leaf(tensor), _leaf(own[name])
+        there, here = _leaf(tensor), _leaf(expected[name])
         if there != here:
             raise CheckpointError(
                 f"{what}: '{name}' is {there} in the checkpoint and {here} in the network"

@@ -37,7 +37,7 @@ _DIGITS = 64
 _END = b"PK\x05\x06"  # opens the last record of a zip archive, 22 bytes and the comment
 _END_SIZE = 22
 
-# What the pickle in a checkpoint consists of. `weights_only` allows more, and has had holes.
+# Contents of the pickle in a checkpoint. `weights_only` allows more, and has had holes.
 _GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {name}Storage" for name in
     ("Float", "Double", "Half", "BFloat16", "Byte", "Char", "Short", "Int", "Long", "Bool")
@@ -151,8 +151,8 @@ def _read(path: Path) -> bytes:
 
 
 def _check_checksum(data: bytes, path: Path) -> None:
-    found = _FOOTER.fullmatch(data[-_FOOTER_SIZE:])
-    if found is None:
+    footer = _FOOTER.fullmatch(data[-_FOOTER_SIZE:])
+    if footer is None:
         if path.suffix in (".yaml", ".yml"):
             raise CheckpointError(
                 f"{path} is a config, no checkpoint; nnzoo eval --config {shell_word(path)}"
@@ -166,17 +166,17 @@ def _check_checksum(data: bytes, path: Path) -> None:
             f"{path} is cut short, was changed, or is not a checkpoint of nnzoo: no checksum at its "
             "end"
         )
-    if hashlib.sha256(memoryview(data)[:-_DIGITS]).hexdigest().encode() != found[2]:
+    if hashlib.sha256(memoryview(data)[:-_DIGITS]).hexdigest().encode() != footer[2]:
         raise DamagedError(f"{path} is damaged: its content does not match its checksum")
-    if int(found[1]) > FORMAT:
+    if int(footer[1]) > FORMAT:
         raise CheckpointError(
-            f"{path} was written by a newer nnzoo (format {int(found[1])}, this one reads up to "
+            f"{path} was written by a newer nnzoo (format {int(footer[1])}, this one reads up to "
             f"{FORMAT}); update nnzoo"
         )
 
 
 class UnexpectedContent(Exception):
-    """What a checkpoint holds that `save` never writes."""
+    """A checkpoint holds something that `save` never writes."""
 
 
 def _check_archive(data: bytes) -> None:
@@ -205,7 +205,7 @@ def _check_archive(data: bytes) -> None:
 
 
 def _check_values(content: Any, size: float = math.inf) -> None:
-    """Plain values, few enough to walk through, and tensors that lie in the file as they are."""
+    """Plain values, few enough to walk through, and tensors stored in the file as they are."""
     level, count = [content], 0
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
@@ -217,8 +217,8 @@ def _check_values(content: Any, size: float = math.inf) -> None:
                 below += value
             elif isinstance(value, Tensor):
                 stored = value.untyped_storage().nbytes()
-                own = value.is_contiguous() and stored == value.numel() * value.itemsize
-                if not own or stored > size:
+                is_block = value.is_contiguous() and stored == value.numel() * value.itemsize
+                if not is_block or stored > size:
                     raise UnexpectedContent("a tensor is not stored as one block")
             elif type(value) is int and not -(2**63) <= value < 2**63:
                 raise UnexpectedContent("a number is too large")

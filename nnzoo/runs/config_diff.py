@@ -32,9 +32,9 @@ def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
 
 
 def config_diff(old: RunConfig, new: RunConfig) -> list[str]:
-    """A line for each key that makes two configurations two runs.
+    """Return a line for each key that makes two configs two runs.
 
-    Where the data lies is left out: its fingerprint tells whether it is the same.
+    Paths of the data are ignored: its fingerprint shows whether it is the same.
     """
     before, after = old.flat(), new.flat()
     ignored = (*RESUMABLE_KEYS, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them

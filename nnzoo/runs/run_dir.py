@@ -21,7 +21,7 @@ from nnzoo.file_io import MAX_METRICS, parse_rows, read_plain
 from nnzoo.runs import checkpoint
 from nnzoo.text import shorten
 
-# Of the notes on the data in config.yaml: how many, and characters of each.
+# Limits of the notes on the data in config.yaml: their number, and characters of each.
 MAX_NOTES, MAX_NOTE = 50, 400
 
 
@@ -69,12 +69,12 @@ class Folder:
 
     @property
     def damaged(self) -> Path:
-        """Where a damaged last.pt is kept."""
+        """A damaged last.pt, kept."""
         return self.path / "damaged.pt"
 
     @property
     def damaged_metrics(self) -> Path:
-        """Where a metrics.jsonl with lines that cannot be read is kept."""
+        """A metrics.jsonl with lines that cannot be read, kept."""
         return self.path / "metrics.damaged.jsonl"
 
     def load(self) -> tuple[dict[str, Any], str]:
@@ -122,7 +122,7 @@ class Folder:
                 # Not at once: `nnzoo runs` holds it for an instant to see whether another does.
                 lock.acquire(timeout=max(wait, 0.2), poll_interval=0.02)
         except Timeout:
-            # Where a disk has no locks, the file itself is the lock, and stays where a run is killed.
+            # On a disk without locks the file itself is the lock, and a killed run leaves it.
             left = f"; if none is, a killed one has left {lock.lock_file}: remove it"
             raise CheckpointError(
                 f"another process is training in {self.path}; wait for it, or give this run "
@@ -198,7 +198,7 @@ class Folder:
             file_io.sync(self.metrics)
 
     def environment(self) -> dict[str, Any]:
-        """What config.yaml records beside the configuration; empty where it cannot be read."""
+        """The environment recorded in config.yaml; empty if it cannot be read."""
         try:
             text = read_plain(self.config, yaml_parser.MAX_BYTES + 1)
             environment = yaml_parser.parse_yaml(text, "config.yaml").value["environment"]
@@ -207,7 +207,7 @@ class Folder:
         return environment if isinstance(environment, dict) else {}
 
     def was_started_by(self, launch: str) -> bool:
-        """Whether config.yaml says that this launch of torchrun has trained here."""
+        """Whether this launch of torchrun has trained here, by config.yaml."""
         environment = self.environment()
         return "launch" in environment and str(environment["launch"]) == launch
 
@@ -227,7 +227,7 @@ def recorded_notes(notes: Sequence[str]) -> list[str]:
     return [*cut, f"and {more:,} more"] if more > 0 else cut
 
 
-# What a study (`nnzoo sweep`) keeps in the folder of the run that has its name.
+# Files that a study (`nnzoo sweep`) keeps in the folder of the run that has its name.
 STUDY = (
     "trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm", "sweep.db.lock",
 )  # fmt: skip
@@ -245,8 +245,8 @@ def free_path(folder: Path, infix: str = "") -> Path:
 
 
 def files_of_run(folder: Path) -> set[str]:
-    """What lies in a folder, but for a study."""
-    return {each.name for each in folder.iterdir()} - {*STUDY, OLD_RUN, OLD_STUDY}
+    """The names in a folder, except those of a study."""
+    return {path.name for path in folder.iterdir()} - {*STUDY, OLD_RUN, OLD_STUDY}
 
 
 def archive_run(folder: Path) -> Path:

@@ -88,10 +88,10 @@ class Group:
         fresh: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> Generator[dict[int, Event | MemberOpened], None, None]:
-        """Train all to their end, and yield what happened at once, by the member's place in `members`.
+        """Train all to their end, and yield events by the member's index.
 
-        A member that diverges ends alone. stop: asked after each step; when it answers True what is
-        training is saved and the iteration ends. Raises what `run.open_run` and `run.train` raise.
+        A member that diverges ends alone. stop: called after each step; when it returns True, runs are saved
+        and the iteration ends. Raises what `run.open_run` and `run.train` raise.
         """
         resuming = any(member.folder.holds_run for member in self.members) and not fresh
         if resume == "must" and not resuming:
@@ -101,11 +101,11 @@ class Group:
                 f"--resume never: {self.path} holds runs; use another name (-s name=…), or --fresh to "
                 "start over (the old folders are kept)"
             )
-        # Of the group: members that had not begun begin now.
+        # "must" is meant for the group: members that had not started start now.
         options = RunOptions(self.path, device, "auto" if resume == "must" else resume, fresh)
         try:
             first = self._open(0, options, None)
-            # The summary says which runs belong to the group.
+            # The summary lists the runs of the group.
             names = [member.folder.path.name for member in self.members]
             if members_of(self.path) != names:
                 self.write_summary()
@@ -138,7 +138,7 @@ class Group:
     def _train(
         self, indices: Sequence[int], stop: Callable[[], bool]
     ) -> Iterator[dict[int, Event | MemberOpened]]:
-        """Train some members, which are open, as one computation."""
+        """Train some members, which are open, in one batch."""
         runs = [run for i in indices if (run := self.members[i].run)]
         options = runs[0].network.config.train
         if len(runs) > 1 and self.members[0].config.train.threads == "auto":
@@ -148,8 +148,8 @@ class Group:
             options = options.model_copy(update={"threads": count})
         use_threads(options)
         with closing(train_runs(runs, stop)) as source:
-            for outcome in source:
-                events = {indices[k]: event for k, event in outcome.items()}
+            for result in source:
+                events = {indices[k]: event for k, event in result.items()}
                 for i, event in events.items():
                     if isinstance(event, DivergedError):
                         self.members[i].state, self.members[i].error = "diverged", str(event)
@@ -197,7 +197,7 @@ class Group:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What is told in the end, and stands in the group's summary.json."""
+        """The content of the group's summary.json."""
         members = [member.to_dict() for member in self.members]
         return {"run_dir": str(self.path), "summary": self.summary(), "members": members}
 
@@ -235,8 +235,8 @@ def aggregate(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """`summary_stats` of each number that all results have."""
     names = [name for name, value in (results or [{}])[0].items() if type(value) is float]
     return {
-        name: summary_stats([each[name] for each in results])
-        for name in names if all(type(each.get(name)) is float for each in results)
+        name: summary_stats([result[name] for result in results])
+        for name in names if all(type(result.get(name)) is float for result in results)
     }  # fmt: skip
 
 
@@ -258,11 +258,11 @@ def summary_stats(values: list[float]) -> dict[str, Any]:
     """Mean, standard deviation (n - 1), the mean's 95 % interval by Student's t, and the ends; of one
     value there is neither deviation nor interval."""
     mean = statistics.fmean(values)
-    found: dict[str, Any] = {"n": len(values), "mean": mean, "std": None, "ci95": None}
+    stats: dict[str, Any] = {"n": len(values), "mean": mean, "std": None, "ci95": None}
     if len(values) > 1:
         from scipy.special import stdtrit
 
-        found["std"] = statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
-        half = float(stdtrit(len(values) - 1, 0.975)) * found["std"] / math.sqrt(len(values))
-        found["ci95"] = [mean - half, mean + half]
-    return found | {"min": min(values), "max": max(values)}
+        stats["std"] = statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
+        half = float(stdtrit(len(values) - 1, 0.975)) * stats["std"] / math.sqrt(len(values))
+        stats["ci95"] = [mean - half, mean + half]
+    return stats | {"min": min(values), "max": max(values)}

@@ -23,7 +23,7 @@ from nnzoo.training.trainer import Trainer
 
 
 def new_run(network: Network) -> list[str]:
-    """What a new network makes of its config that may surprise."""
+    """Notes on a new network that may surprise: ambiguous sizes, PCA."""
     notes = []
     model = network.config.model
     if isinstance(model, CnnOptions) and network.preprocess.output_spec.kind == "image":
@@ -54,7 +54,7 @@ def exact_statistics(config: RunConfig, chosen: dict[str, Any], rows: int) -> li
 
 
 def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
-    """What the schedule does where `train.epochs` has changed since the checkpoint."""
+    """A note on the schedule if `train.epochs` has changed since the checkpoint."""
     epochs, schedule = trainer.config.train.epochs, trainer.config.optim.schedule
     if before["train"]["epochs"] == epochs or schedule.name in ("constant", "step", "plateau"):
         return []
@@ -65,8 +65,8 @@ def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
 
 
 def precision(network: Network) -> list[str]:
-    """What precision bf16 leaves out on a GPU."""
-    if not any(uses_cudnn(each) for each in network.model.modules()):
+    """A note on the layers that precision bf16 leaves out on a GPU."""
+    if not any(uses_cudnn(module) for module in network.model.modules()):
         return []
     return [
         "precision bf16: recurrent layers stay float32 on a GPU, where torch would take float16"
@@ -112,7 +112,7 @@ def how_it_starts(folder: Folder, trainer: Trainer, state: str) -> str:
 
 
 def environment(network: Network, processes: int = 1) -> dict[str, Any]:
-    """What a run's config.yaml records beside the configuration."""
+    """Return the environment that config.yaml records beside the config."""
     by = {"launch": torchrun_id()} if torchrun_id() else {}
     return {
         "nnzoo": __version__,

@@ -28,11 +28,11 @@ def _never() -> bool:
 def train_runs(
     runs: Sequence[Run], stop: Callable[[], bool] = _never
 ) -> Generator[dict[int, Event], None, None]:
-    """Train runs to their end and yield their events by index; several step as one computation.
+    """Train runs to their end and yield their events by index; several step in one batch.
 
     They are saved by `train.save_every`, at their end, when the iterator is closed, and when `stop`,
     which is called after each step, returns True: then the iteration ends. A run that diverges ends
-    with a DivergedError as its event. Of several processes the main one writes, and all stop after the same step.
+    with a DivergedError as its event. The main rank writes, and all stop after the same step.
     Raises CheckpointError.
     """
     processes = runs[0].trainer.processes
@@ -42,13 +42,13 @@ def train_runs(
     try:
         for turn in lockstep([run.trainer for run in runs], diverged):
             if turn.rows is None:
-                outcome = turn.ensemble.finish_epoch()
+                results = turn.ensemble.finish_epoch()
             else:
-                outcome = turn.ensemble.train_step(turn.rows)
-            events = {i: outcome[k] for k, i in enumerate(turn.members) if i in turn.active}
+                results = turn.ensemble.train_step(turn.rows)
+            events = {i: results[k] for k, i in enumerate(turn.members) if i in turn.active}
             unsaved |= events.keys()
             if is_due := schedule.is_due():
-                with schedule.timed():
+                with schedule.measure_save():
                     _write(runs, events, unsaved)
             else:
                 _write(runs, events, set())
@@ -181,7 +181,7 @@ class SaveSchedule:
         return self._now() - self.last >= self.number - slack
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
+    def measure_save(self) -> Iterator[None]:
         """Time a save and restart the schedule."""
         start = time.monotonic()
         yield

@@ -1,8 +1,8 @@
-"""`precision`, `threads` and `kernels: auto`, resolved once for a run: looked up, timed, remembered.
+"""Resolve `precision`, `threads` and `kernels: auto` once for a run, by a short benchmark whose result is cached.
 
-What was chosen decides the last bits of a run, so it must not depend on the mood of a machine: it is
-kept in the cache by network, data, batch and machine, and a second run of the same kind takes it
-from there. What was timed while another program was busy is used once and not kept.
+The choice decides the last bits of a run, so it must not depend on momentary load: it is cached by network,
+data, batch size and machine, and a later run of the same kind reads it. A benchmark during
+which another program was busy is used once and not cached.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
 MIN_SPEEDUP = 1.05
-# Steps are timed for so long (s) in each round; the fastest of a kind counts. What is that much slower
-# than another is not tried again: so much that a moment's disturbance (the other core busy, a thread
-# not yet on it) is no verdict, as it was at 1.3.
+# Seconds per choice in each round; the fastest step counts. A choice slower than the best by DROP_RATIO is not
+# tried again: at a ratio of 1.3 a moment's disturbance dropped good ones.
 SECONDS, ROUNDS, DROP_RATIO = 0.02, 4, 2.0
 
-# Where the thread that times ran for a smaller part of the time than this, another program was busy.
+# If the benchmarking thread ran for a smaller fraction of the time, another program was busy.
 BUSY = 0.85
 
 Precision = Literal["fp32", "bf16"]
@@ -50,8 +49,8 @@ Kernels = Literal["torch", "native"]
 Choice = tuple[Precision, int]
 
 
-class Timed(NamedTuple):
-    """A choice, the seconds that a step takes with it (None: not known), and what a user should know."""
+class BenchmarkResult(NamedTuple):
+    """A choice, the seconds of a step with it (None: unknown), and a note for the user."""
 
     choice: Choice
     step_seconds: float | None = None
@@ -60,7 +59,7 @@ class Timed(NamedTuple):
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration without `auto` and, where steps were timed for that, what `Timed` has of them."""
+    """A configuration without `auto` and, where steps were timed for that, what `BenchmarkResult` has of it."""
 
     config: RunConfig
     step_seconds: float | None = None
@@ -83,55 +82,58 @@ def resolve(
     if train.threads == "auto" and ALL_THREADS > 1 and network.device.type == "cpu":
         threads.insert(0, 1)
     choices: list[Choice] = [(p, t) for p in precisions for t in threads]
-    timed = Timed(choices[0])
+    result = BenchmarkResult(choices[0])
     if len(choices) > 1:
-        timed = _choose(
+        result = _choose(
             _key(config, network, splits, choices, kernels, processes), choices,
             "timing threads and precisions, once for this network on this machine",
             lambda: _benchmark(config, network, splits, choices, processes),
         )  # fmt: skip
-    precision, count = timed.choice
+    precision, count = result.choice
     statistics = resolve_statistics(
         train.norm_statistics, network.model, len(splits["train"]), train.batch_size
     )
     update = {"precision": precision, "threads": count, "kernels": kernels,
               "compile": train.compile is True, "norm_statistics": statistics}  # fmt: skip
     config = replace(config, train=train.model_copy(update=update))
-    return Resolved(config, timed.step_seconds, timed.note)
+    return Resolved(config, result.step_seconds, result.note)
 
 
 def _choose(
     key: str, choices: list[Choice], doing: str, times: Callable[[], dict[Choice, float]]
-) -> Timed:
+) -> BenchmarkResult:
     """The remembered choice, or the fastest by the seconds of a step that `times` gives; doing: what a
     user is shown meanwhile."""
     path = cache_dir() / "tuned" / f"{key}.json"
-    remembered = _read_cache(path, choices)
-    if remembered is not None:
-        return remembered
+    cached = _read_cache(path, choices)
+    if cached is not None:
+        return cached
     started, ran = time.perf_counter(), time.thread_time()
     with status(doing):
         seconds = times()
-    share = (time.thread_time() - ran) / max(time.perf_counter() - started, 1e-9)
+    busy_fraction = (time.thread_time() - ran) / max(time.perf_counter() - started, 1e-9)
     choice = _fastest(seconds)
-    timed = Timed(choice, seconds[choice])
-    if len({threads for _, threads in choices}) > 1 and share < BUSY:
-        return timed._replace(
+    result = BenchmarkResult(choice, seconds[choice])
+    if len({threads for _, threads in choices}) > 1 and busy_fraction < BUSY:
+        return result._replace(
             note=f"another program was busy while threads were timed: train.threads={choice[1]} is "
             "this run's, and the next one times again"
         )
-    _write_cache(path, timed)
-    return timed
+    _write_cache(path, result)
+    return result
 
 
 def _kernels(asked: str, network: Network) -> Kernels:
-    """Native ones where there are such; raises ConfigError where they were asked for by name and are
-    not to be had."""
-    wanted = asked != "torch" and network.device.type == "cpu" and bool(network.native_layers())
-    if wanted and build.available():
+    """Choose native kernels if available; raises ConfigError if they were requested and are not."""
+    is_possible = (
+        asked != "torch" and network.device.type == "cpu" and bool(network.native_layers())
+    )
+    if is_possible and build.available():
         return "native"
     if asked == "native":
-        missing = build.unavailable_reason() if wanted else "this network has none on this device"
+        missing = (
+            build.unavailable_reason() if is_possible else "this network has none on this device"
+        )
         raise ConfigError.at("train.kernels", missing)
     return "torch"
 
@@ -195,7 +197,7 @@ def ensemble_threads(trainers: Sequence[Trainer]) -> int:
     first = trainers[0]
     if ALL_THREADS == 1 or first.device.type != "cpu":
         return ALL_THREADS
-    choices: list[Choice] = [(first.network.precision, each) for each in (1, ALL_THREADS)]  # type: ignore[misc]
+    choices: list[Choice] = [(first.network.precision, threads) for threads in (1, ALL_THREADS)]  # type: ignore[misc]
     key = _key(
         first.config,
         first.network,
@@ -218,16 +220,16 @@ def ensemble_threads(trainers: Sequence[Trainer]) -> int:
 def _fastest(seconds: dict[Choice, float]) -> Choice:
     """The simplest choice (they come in that order) that no other beats by more than MIN_SPEEDUP."""
     best = min(seconds.values())
-    return next(choice for choice, each in seconds.items() if each <= best * MIN_SPEEDUP)
+    return next(choice for choice, value in seconds.items() if value <= best * MIN_SPEEDUP)
 
 
 def _key(
     config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
     kernels: str, processes: int = 1, members: int = 1,
 ) -> str:  # fmt: skip
-    """What decides how long a step takes, as a hash."""
+    """Hash everything that decides how long a step takes."""
     spec = network.data_spec.input
-    facts = [
+    parts = [
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
@@ -239,11 +241,11 @@ def _key(
         describe_gpu(network.device) or cpu_id(),
         [__version__, str(torch.__version__)],
     ]
-    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
 
 
-def _read_cache(path: Path, choices: list[Choice]) -> Timed | None:
-    """What `_write_cache` has written; an earlier version wrote a choice alone."""
+def _read_cache(path: Path, choices: list[Choice]) -> BenchmarkResult | None:
+    """Read a result written by `_write_cache`; an earlier version wrote only the choice."""
     try:
         content: Any = parse_json(read_plain(path, 10_000))
     except (OSError, ValueError):
@@ -252,12 +254,14 @@ def _read_cache(path: Path, choices: list[Choice]) -> Timed | None:
         return None
     *choice, step_seconds = content if len(content) == 3 else [*content, None]
     seconds = step_seconds if isinstance(step_seconds, float) else None
-    return next((Timed(each, seconds) for each in choices if list(each) == choice), None)
+    return next(
+        (BenchmarkResult(known, seconds) for known in choices if list(known) == choice), None
+    )
 
 
-def _write_cache(path: Path, timed: Timed) -> None:
+def _write_cache(path: Path, result: BenchmarkResult) -> None:
     """Keep it, where that is possible: a cache that cannot be written is no reason to stop."""
-    # Two runs that write at once share the temporary file; what one leaves half is timed again.
+    # Two runs that write at once share the temporary file; a broken one is measured again.
     with contextlib.suppress(OSError, CheckpointError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file_io.write(path, json.dumps([*timed.choice, timed.step_seconds]).encode())
+        file_io.write(path, json.dumps([*result.choice, result.step_seconds]).encode())

@@ -1,4 +1,4 @@
-"""Training steps of one network, or of several of one architecture as one computation.
+"""Training steps of one network, or of several of one architecture in one batch.
 
 Each trainer keeps its own seed, learning rate, clipping, best weights and position, and is after every step
 as if it had trained alone: its weights and optimizer moments are slices of stacks that the steps work on.
@@ -216,8 +216,8 @@ class EnsembleTrainer:
         if self.processes.is_distributed:
             return [float(rows.shape[1])]
         members = len(self.trainers)
-        sums = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
-        return [sum(member) for member in zip(*sums, strict=True)]
+        parts = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
+        return [sum(member) for member in zip(*parts, strict=True)]
 
     def _copy_buffers(self) -> list[list[Tensor]]:
         """Return copies of each member's buffers, for a step that is skipped; empty lists if none can be."""

@@ -1,7 +1,7 @@
 """Batch norm's statistics for evaluation, taken anew from training rows where running averages lag behind.
 
 A running average weighs the last step by 0.1, so that after few steps most of it is of weights that are
-no longer there: of 300 photographs in 7 steps an epoch a network had 94 % of the training rows right, and
+no longer there: of 300 photographs in 7 steps per epoch a network had 94 % of the training rows right, and
 with its running averages a third of the validation rows. Training itself never reads these averages.
 """
 
@@ -36,7 +36,7 @@ def norms(model: nn.Module) -> list[_BatchNorm]:
 def resolve_statistics(
     asked: Statistics, model: nn.Module, rows: int, batch_size: int
 ) -> Literal["running", "exact"]:
-    """What 'auto' stands for: exact where an epoch has few batches."""
+    """Resolve 'auto': exact if an epoch has few batches."""
     if asked != "auto":
         return asked
     few = len(batch_sizes(rows, batch_size)) < FEW_BATCHES

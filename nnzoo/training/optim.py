@@ -61,7 +61,7 @@ class Optimizer:
         return self.__dict__ | {"_table": None}  # it holds addresses
 
     def gradients(self) -> list[Tensor | None]:
-        """Of all parameters, in their order; None where there is none. Sparse ones become dense."""
+        """Return the gradient of each parameter, None if it has none; sparse ones become dense."""
         gradients = [p.grad for p in self.parameters]
         for i, gradient in enumerate(gradients):
             if gradient is not None and gradient.layout is not torch.strided:
@@ -69,10 +69,9 @@ class Optimizer:
         return gradients
 
     def norms(self) -> list[float]:
-        """The norm of each member's gradients together; cuts their entries in place where `clip.value` asks
-        for it. A clip by norm is left to `step`."""
+        """Return each member's gradient norm; clamps gradients in place to `clip.value`. `step` clips by norm."""
         every = self.gradients()
-        gradients = [each for each in every if each is not None]
+        gradients = [gradient for gradient in every if gradient is not None]
         if not gradients:
             return [0.0] * self.members
         if self.native:
@@ -80,7 +79,7 @@ class Optimizer:
         elif self.members == 1:
             norms = [torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()]
         else:
-            parts = [torch.linalg.vector_norm(each.flatten(1), dim=1) for each in gradients]
+            parts = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
             norms = torch.linalg.vector_norm(torch.stack(parts), dim=0).tolist()
         clip = self.options.clip
         if clip is not None and clip.value is not None:
@@ -88,13 +87,13 @@ class Optimizer:
             torch._foreach_clamp_min_(gradients, -clip.value)
         return norms
 
-    def step(self, rate: float, norms: Sequence[float]) -> None:
+    def step(self, lr: float, norms: Sequence[float]) -> None:
         """One step on the gradients in `.grad`, whose norms these are, clipped to `clip.norm`."""
         scales = [clip_divisor(norm, self.options.clip) for norm in norms]
         for count in self.counts:
             count.steps += 1
         every = self.gradients()
-        gradients = [each for each in every if each is not None]
+        gradients = [gradient for gradient in every if gradient is not None]
         if len(gradients) < len(every):
             self._note_missing(every)
         if not gradients:
@@ -104,14 +103,14 @@ class Optimizer:
                 [group.missed[i] for group, i in self._places()] if self.without_gradient else []
             )
             self.table.adam_step(
-                every, rate, self.options.betas, self.options.eps,
+                every, lr, self.options.betas, self.options.eps,
                 self.options.name != "adam", self.counts[0].steps,
                 [scale or 1.0 for scale in scales], missed,
             )  # fmt: skip
             return
         scale = None
         if any(scales):
-            scale = gradients[0].new_tensor([each or 1.0 for each in scales])
+            scale = gradients[0].new_tensor([divisor or 1.0 for divisor in scales])
             if self.members > 1:
                 for gradient in gradients:
                     gradient.div_(scale.view(-1, *[1] * (gradient.ndim - 1)))
@@ -121,7 +120,7 @@ class Optimizer:
                 part, its = group.with_gradients()
                 if its:
                     by = None if scale is None else scale.squeeze(0)
-                    _STEPS[self.options.name](self.options, part, its, rate, by, self.counts[0])
+                    _STEPS[self.options.name](self.options, part, its, lr, by, self.counts[0])
 
     def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
         """Count a step without a gradient for each parameter that has none."""
@@ -137,7 +136,7 @@ class Optimizer:
 
     @property
     def table(self) -> ParameterTable:
-        """What native steps work on; made anew where a member's weights have come to lie in a stack."""
+        """The addresses for native steps; rebuilt after a member's weights have moved into a stack."""
         if self._table is None:
             names = _moments(self.options) if isinstance(self.options, AdamOptions) else []
             kept = {
@@ -172,15 +171,15 @@ class Optimizer:
     def stacked(cls, optimizers: Sequence[Optimizer], stacks: Sequence[Tensor]) -> Optimizer:
         """One optimizer for several members at once; what theirs remember becomes a part of it.
 
-        stacks: (members, *shape) of each parameter, in the order of the model's. A step of it is a step
-        of each of theirs, of the same rate, where all have taken as many.
+        stacks: (members, *shape) of each parameter, in the order of the model's. Its step is a step of each
+        member with the same learning rate; all must have taken the same number.
         """
         joined = copy.copy(optimizers[0])
         joined.groups, joined.members, joined._table = [], len(optimizers), None
         joined.parameters = list(stacks)
-        joined.counts = [each.counts[0] for each in optimizers]
+        joined.counts = [optimizer.counts[0] for optimizer in optimizers]
         order = {id(p): i for i, p in enumerate(optimizers[0].parameters)}
-        for groups in zip(*(each.groups for each in optimizers), strict=True):
+        for groups in zip(*(optimizer.groups for optimizer in optimizers), strict=True):
             group = copy.copy(groups[0])
             group.parameters = [stacks[order[id(p)]] for p in group.parameters]
             group.moments = {
@@ -190,8 +189,8 @@ class Optimizer:
                 ]
                 for name in group.moments
             }
-            for i, each in enumerate(groups):
-                each.moments = {
+            for i, member in enumerate(groups):
+                member.moments = {
                     name: [m[i] for m in stack] for name, stack in group.moments.items()
                 }
             joined.groups.append(group)
@@ -201,8 +200,8 @@ class Optimizer:
             optimizer._fixed = {id(p): p.data_ptr() for p in optimizer.parameters}
         return joined
 
-    def state_dict(self, rate: float) -> dict[str, Any]:
-        """In the layout of torch.optim, which can load it; rate: of the step to come."""
+    def state_dict(self, lr: float) -> dict[str, Any]:
+        """In the layout of torch.optim, which can load it; lr: of the next step."""
         state: dict[int, dict[str, Tensor]] = {}
         groups = []
         for group in self.groups:
@@ -214,14 +213,14 @@ class Optimizer:
                     state[first + i]["step"] = torch.tensor(float(steps))
             options = self.options.model_dump(exclude={"name", "schedule", "clip"})
             groups.append(
-                options | {"lr": rate, "weight_decay": group.decay,
+                options | {"lr": lr, "weight_decay": group.decay,
                            "params": list(range(first, len(state)))}
             )  # fmt: skip
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the moments; the options stay those of this run's configuration."""
-        steps = [int(each["step"]) for each in state["state"].values() if "step" in each]
+        steps = [int(saved["step"]) for saved in state["state"].values() if "step" in saved]
         self.counts[0].steps = max(steps, default=self.counts[0].steps)
         moments = iter(state["state"].values())
         for group in self.groups:
@@ -238,7 +237,7 @@ class Optimizer:
 
 
 class _Group:
-    """Parameters with one weight decay, and what is remembered of each."""
+    """Parameters with one weight decay, and the moments of each."""
 
     def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
         # The parameters themselves: a tensor detached from one would stay behind in the old memory where
@@ -282,18 +281,18 @@ def _moments(options: OptimOptions) -> list[str]:
 
 
 def _sgd(
-    options: SgdOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None,
+    options: SgdOptions, group: _Group, gradients: list[Tensor], lr: float, scale: Tensor | None,
     count: _Count,
 ) -> None:  # fmt: skip
     torch._fused_sgd_(
         group.parameters, gradients, group.moments.get("momentum_buffer", []),
-        weight_decay=group.decay, momentum=options.momentum, lr=rate, dampening=0.0,
+        weight_decay=group.decay, momentum=options.momentum, lr=lr, dampening=0.0,
         nesterov=options.nesterov, maximize=False, is_first_step=False, grad_scale=scale,
     )  # fmt: skip
 
 
 def _adam(
-    options: AdamOptions, group: _Group, gradients: list[Tensor], rate: float, scale: Tensor | None,
+    options: AdamOptions, group: _Group, gradients: list[Tensor], lr: float, scale: Tensor | None,
     count: _Count,
 ) -> None:  # fmt: skip
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
@@ -302,13 +301,13 @@ def _adam(
     steps = [tensors[count.steps - missed] for missed in group.missed]
     kernel(
         group.parameters, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
-        steps, lr=rate, beta1=options.betas[0], beta2=options.betas[1],
+        steps, lr=lr, beta1=options.betas[0], beta2=options.betas[1],
         weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
     )  # fmt: skip
 
 
 def _rmsprop(
-    options: RmspropOptions, group: _Group, gradients: list[Tensor], rate: float,
+    options: RmspropOptions, group: _Group, gradients: list[Tensor], lr: float,
     scale: Tensor | None, count: _Count,
 ) -> None:  # fmt: skip
     if scale is not None:
@@ -324,9 +323,9 @@ def _rmsprop(
         buffers = group.moments["momentum_buffer"]
         torch._foreach_mul_(buffers, options.momentum)
         torch._foreach_addcdiv_(buffers, gradients, roots)
-        torch._foreach_add_(group.parameters, buffers, alpha=-rate)
+        torch._foreach_add_(group.parameters, buffers, alpha=-lr)
     else:
-        torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-rate)
+        torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-lr)
 
 
 _STEPS: dict[str, Callable[..., None]] = {
@@ -379,7 +378,7 @@ _SHAPES: dict[str, Callable[[Any, float, int, int], float]] = {
 
 
 def lr_factor(options: ScheduleOptions, step: int, total_steps: int, steps_per_epoch: int) -> float:
-    """By what the learning rate is multiplied in a step (from 0) of `total_steps`.
+    """Return the schedule's factor of the learning rate in a step (from 0) of `total_steps`.
 
     The warm-up comes first; the schedule's shape runs over the steps that follow it.
     """
@@ -391,7 +390,7 @@ def lr_factor(options: ScheduleOptions, step: int, total_steps: int, steps_per_e
 
 
 def clip_divisor(norm: float, clip: ClipOptions | None) -> float | None:
-    """By what gradients of this norm are divided to be clipped; None where they stay."""
+    """Return the divisor that clips gradients of this norm; None if they are not clipped."""
     if clip is None or clip.norm is None or norm <= clip.norm:
         return None
     return (norm + 1e-6) / clip.norm

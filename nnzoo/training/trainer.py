@@ -159,7 +159,7 @@ class Trainer:
             f"{lr:g}: {what} is not a finite number{many}\n"
             f"{exploded}largest gradients by layer: {layers}{before}\n"
             "try a lower optim.lr, optim.clip={norm: 1.0}, a warm-up (optim.schedule.warmup), or "
-            "train.on_nan=skip where single batches are at fault"
+            "train.on_nan=skip if single batches are the cause"
         )
 
     def check_weights(self) -> None:
