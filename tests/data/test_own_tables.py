@@ -30,11 +30,11 @@ def clean() -> Cells:
     rate = [draw.randrange(-500, 5000) / 100 for _ in range(ROWS)]
     age = [draw.randrange(18, 80) for _ in range(ROWS)]
     return {
-        "size": [str(each) for each in size],
-        "rate": [f"{each:.2f}" for each in rate],
-        "age": [str(each) for each in age],
+        "size": [str(item) for item in size],
+        "rate": [f"{item:.2f}" for item in rate],
+        "age": [str(item) for item in age],
         "town": [draw.choice(["Bern", "Basel", "Genf"]) for _ in range(ROWS)],
-        "price": [f"{each / 7 + 10_000 * i % 997:.2f}" for i, each in enumerate(size)],
+        "price": [f"{item / 7 + 10_000 * i % 997:.2f}" for i, item in enumerate(size)],
         "bought": [draw.choice(["yes", "no"]) for _ in range(ROWS)],
     }
 
@@ -149,14 +149,14 @@ def test_what_is_read_so_is_read_so_in_new_files_too(nnzoo: NNZOO) -> None:
     Path("new.csv").write_text(text_of(few))
     german = nnzoo("predict", "checkpoints/t", "new.csv").out
     few |= {name: clean()[name][:6] for name in ("size", "rate", "price")}
-    few["size"] = [whole(".")(0, each) for each in few["size"]]
-    few["rate"] = [comma(0, each) for each in few["rate"]]
+    few["size"] = [whole(".")(0, item) for item in few["size"]]
+    few["rate"] = [comma(0, item) for item in few["rate"]]
     Path("new.csv").write_text(text_of(few))
     assert nnzoo("predict", "checkpoints/t", "new.csv").out == german
     assert nnzoo("eval", "checkpoints/t", "--json").json["r2"] is not None
 
 
-def test_categories_that_new_files_write_otherwise_are_told(nnzoo: NNZOO) -> None:
+def test_categories_that_new_files_write_otherwise_are_reported(nnzoo: NNZOO) -> None:
     Path("t.csv").write_text(text_of(clean()))
     assert nnzoo("init", "t.csv", "--target", "bought").code == 0
     assert nnzoo("train", "t", "-s", "train.epochs=1").code == 0
@@ -187,7 +187,7 @@ def test_a_decimal_separator_that_is_stated_holds() -> None:
     cells = dirtied(size=lambda i, v: f"{1 + int(v) // 9000},{int(v) % 1000:03d}", rate=comma)
     thousands = load(cells, "bought", thousands=",", decimal=".", drop=["rate", "price"])
     decimal = load(cells, "bought", thousands="none", decimal=",", drop=["rate", "price"])
-    x, smaller = (each.splits["train"].tensors()[0][:, 0] for each in (thousands, decimal))
+    x, smaller = (item.splits["train"].tensors()[0][:, 0] for item in (thousands, decimal))
     assert torch.allclose(x, 1000 * smaller)
 
 
@@ -251,9 +251,9 @@ def test_further_missing_words_hold_for_every_column() -> None:
     assert same_data(other, empty)
 
 
-def test_a_sentinel_is_told() -> None:
+def test_a_sentinel_is_reported() -> None:
     other = load(dirtied(age=lambda i, v: "-999" if i % 9 == 0 else v), "bought")
-    assert any("'age': -999 stands in" in note for note in other.notes)
+    assert any("'age': -999 is in" in note for note in other.notes)
 
 
 def test_ranges_that_are_left_out_are_said_with_the_way_out(nnzoo: NNZOO) -> None:
@@ -335,7 +335,7 @@ IDS: dict[str, tuple[str, Callable[[int], str]]] = {
 
 
 @pytest.mark.parametrize("kind", IDS)
-def test_ids_names_and_dates_are_left_out_by_init_and_told_by_train(
+def test_ids_names_and_dates_are_left_out_by_init_and_reported_by_train(
     nnzoo: NNZOO, kind: str
 ) -> None:
     name, value = IDS[kind]
@@ -344,7 +344,7 @@ def test_ids_names_and_dates_are_left_out_by_init_and_told_by_train(
     assert result.code == 0, result.err
     shown = name or "0"
     assert f"left out: {shown} (" in result.err
-    assert shown in [str(each) for each in load_config("t").data.drop]  # type: ignore[attr-defined]
+    assert shown in [str(item) for item in load_config("t").data.drop]  # type: ignore[attr-defined]
     try:
         used = load_csv(CsvOptions(name="csv", path="t.csv", max_categories=ROWS))
     except DataError as error:
@@ -403,7 +403,7 @@ def test_forms_of_a_number_or_truth_value_are_one_label(
     assert [label.upper() for label in load(cells, "bought").spec.labels] == labels
 
 
-def test_letters_that_differ_by_case_stay_apart_and_are_told() -> None:
+def test_letters_that_differ_by_case_stay_apart_and_are_reported() -> None:
     cells = clean() | {"bought": ["aAbB"[i % 4] for i in range(ROWS)]}
     other = load(cells, "bought")
     assert other.spec.labels == ["A", "B", "a", "b"]
@@ -496,20 +496,22 @@ def test_rows_that_test_and_train_alike_are_counted() -> None:
     ("copy", "target"),
     [
         (lambda cells: cells["bought"], "bought"),
-        (lambda cells: [str(int(each == "yes")) for each in cells["bought"]], "bought"),
+        (lambda cells: [str(int(item == "yes")) for item in cells["bought"]], "bought"),
         (lambda cells: [{"yes": f"b{i % 3}", "no": f"n{i % 2}"}[v] for i, v in enumerate(cells["bought"])], "bought"),
-        (lambda cells: [f"{2 * float(each) + 3:.2f}" for each in cells["price"]], "price"),
-        (lambda cells: [f"${float(each):,.2f}" for each in cells["price"]], "price"),
+        (lambda cells: [f"{2 * float(item) + 3:.2f}" for item in cells["price"]], "price"),
+        (lambda cells: [f"${float(item):,.2f}" for item in cells["price"]], "price"),
     ],
 )  # fmt: skip
-def test_the_target_in_other_words_is_told(copy: Callable[[Cells], list[str]], target: str) -> None:
+def test_the_target_in_other_words_is_reported(
+    copy: Callable[[Cells], list[str]], target: str
+) -> None:
     cells = {"copy": copy(clean()), **clean()}
     notes = load(cells, target).notes
-    assert any("the target is among the inputs in other words: 'copy'" in each for each in notes)
-    assert not any("in other words" in each for each in load(clean(), target).notes)
+    assert any("the target is among the inputs in other words: 'copy'" in item for item in notes)
+    assert not any("in other words" in item for item in load(clean(), target).notes)
 
 
-def test_constant_columns_are_told() -> None:
+def test_constant_columns_are_reported() -> None:
     notes = load({"same": ["7"] * ROWS, **clean()}, "bought").notes
     assert "the same value in all training rows: 'same'" in notes
 
@@ -517,7 +519,7 @@ def test_constant_columns_are_told() -> None:
 # Files beside it.
 
 
-def test_columns_that_only_the_test_file_has_are_told() -> None:
+def test_columns_that_only_the_test_file_has_are_reported() -> None:
     Path("e.csv").write_text(text_of({"extra": ["1"] * ROWS, **clean()}))
     other = load(clean(), "bought", test_path="e.csv")
     assert "e.csv: not used, the training file lacks them: 'extra'" in other.notes

@@ -65,7 +65,7 @@ SMALL = "a,b,kind,y\n1,2.5,u,no\n3,4.5,v,yes\n-1,0.5,u,yes\n"
 
 def test_numbers_come_first_then_category_codes_then_classes_by_name() -> None:
     dataset = load("kind,a,y\nv,1,no\nu,3,yes\nv,-1,yes\n")
-    assert [each.to_dict() for each in dataset.spec.columns] == [
+    assert [item.to_dict() for item in dataset.spec.columns] == [
         {"name": "a"},
         {"name": "kind", "categories": ["u", "v"]},
     ]
@@ -133,7 +133,7 @@ def test_a_column_whose_name_is_a_number_goes_by_that_name() -> None:
         (["True", "False", "True"], "classification"),
     ],
 )
-def test_the_task_is_told_by_the_target(values: list[str], task: str) -> None:
+def test_the_task_is_reported_by_the_target(values: list[str], task: str) -> None:
     text = "a,y\n" + "".join(f"{i},{value}\n" for i, value in enumerate(values))
     assert load(text).spec.task == task
 
@@ -148,7 +148,7 @@ def test_the_task_can_be_stated() -> None:
 
 def test_columns_can_be_stated_and_dropped() -> None:
     dataset = load("zip,n,note,y\n10,1,hello,a\n20,2,world,b\n", categories=["zip"], drop=[-2])
-    assert [each.to_dict() for each in dataset.spec.columns] == [
+    assert [item.to_dict() for item in dataset.spec.columns] == [
         {"name": "n"}, {"name": "zip", "categories": ["10", "20"]},
     ]  # fmt: skip
     forced = load("n,y\nNA,a\n1,b\n", numbers=["n"])
@@ -209,7 +209,7 @@ def test_other_delimiters_are_read() -> None:
 
 def test_true_and_false_are_categories() -> None:
     dataset = load("flag,y\nTrue,0\nFalse,1\n")
-    assert [each.to_dict() for each in dataset.spec.columns] == [
+    assert [item.to_dict() for item in dataset.spec.columns] == [
         {"name": "flag", "categories": ["False", "True"]}
     ]
 
@@ -766,7 +766,7 @@ def test_the_pieces_of_a_csv_are_the_whole(own_folder: Path, data: st.DataObject
     cell = st.sampled_from(["1", "-2.5", "", "u", "NA", '"a,b"', '"x\ny"', '"q""q"', " v "])
     table = data.draw(st.lists(st.tuples(cell, cell), min_size=1, max_size=60))
     end = data.draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
-    header = data.draw(st.sampled_from(["auto", True, False]))
+    header: Any = data.draw(st.sampled_from(["auto", True, False]))
     write(end.join(["a,b", *(",".join(row) for row in table)]).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_reader, "CHUNK", data.draw(st.integers(1, 200)))
@@ -778,7 +778,7 @@ def test_the_pieces_of_a_csv_are_the_whole(own_folder: Path, data: st.DataObject
     assert list(whole.index) == list(range(len(whole)))
 
 
-def test_faults_behind_the_first_piece_name_their_line_and_row(
+def test_issues_behind_the_first_chunk_name_their_line_and_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     good = "a,y\n" + "".join(f"{i},{i}.5\n" for i in range(90))

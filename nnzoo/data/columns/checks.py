@@ -94,7 +94,7 @@ def sentinels(values: np.ndarray) -> list[str]:
     words = ", ".join(f'"{code:g}"' for code in codes)
     several = len(codes) > 1
     return [
-        f"{' and '.join(f'{code:g}' for code in codes)} {'stand' if several else 'stands'} in "
+        f"{' and '.join(f'{code:g}' for code in codes)} {'are' if several else 'is'} in "
         f"{len(present) - len(rest):,} rows, far from all others (data.missing: [{words}] where "
         f"{'they are no values' if several else 'it is no value'})"
     ]

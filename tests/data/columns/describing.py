@@ -24,9 +24,9 @@ def described(values: list[Any], name: str = "c", **options: Any) -> ColumnDescr
 
 def numbers_of(values: list[Any], **options: Any) -> list[float]:
     """The values of a column that must be read as numbers without a rest."""
-    found = described(values, **options)
-    assert found.numbers, found
-    assert not found.problem and not found.odd
-    values_, unread = parse_numbers(column(values), found.format)
+    description = described(values, **options)
+    assert description.numbers, description
+    assert not description.problem and not description.odd
+    values_, unread = parse_numbers(column(values), description.format)
     assert not unread.any()
     return [round(value, 6) for value in values_.tolist()]

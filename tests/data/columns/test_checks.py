@@ -10,7 +10,7 @@ from nnzoo.data.columns.checks import sentinels
 from tests.data.columns.describing import column, describe_column, described
 
 
-def test_codes_below_zero_are_told() -> None:
+def test_codes_below_zero_are_reported() -> None:
     import numpy as np
 
     scale = np.array([1, 2, 3, 4, 5, -9] * 5, dtype=float)
@@ -19,11 +19,11 @@ def test_codes_below_zero_are_told() -> None:
     assert sentinels(np.array([1, 2, 3, 9] * 5, dtype=float)) == []
 
 
-def test_a_sentinel_far_from_all_other_values_is_told() -> None:
+def test_a_sentinel_far_from_all_other_values_is_reported() -> None:
     texts = [f"{i % 30}" for i in range(100)]
     texts[3] = texts[50] = "-999"
     (remark,) = described(texts).remarks
-    assert remark.startswith("-999 stands in 2 rows, far from all others")
+    assert remark.startswith("-999 is in 2 rows, far from all others")
     assert described([f"{i % 30}" for i in range(100)]).remarks == ()
     assert described([f"{i % 100}" for i in range(200)]).remarks == ()  # 99 among 98
 
@@ -61,9 +61,9 @@ def test_all_sentinels_of_a_column_are_named(codes: list[str], listed: str | Non
         ([f"{i * 7919 % 9973:04x}-{'abc'[i % 3]}" for i in range(50)], "who", "different in each row"),
     ],
 )  # fmt: skip
-def test_ids_are_told_with_the_reason(values: list[str], name: str, reason: str) -> None:
-    found = described(values, name)
-    assert (found.role, found.reason) == ("id", reason)
+def test_ids_are_reported_with_the_reason(values: list[str], name: str, reason: str) -> None:
+    description = described(values, name)
+    assert (description.role, description.reason) == ("id", reason)
     typed = pandas.Series(values, name=name)
     if typed.str.isdecimal().all():
         assert describe_column(typed.astype(int)).reason == reason

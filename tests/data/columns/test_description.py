@@ -75,17 +75,17 @@ def test_codes_ranges_and_addresses_are_no_numbers(texts: list[str]) -> None:
     "word", ["#N/A", "<NA>", ".", "unknown", "Not available", "n.a.", "broken"]
 )
 @pytest.mark.parametrize("share", [0.03, 0.5])
-def test_a_word_among_many_numbers_is_a_gap_whatever_its_share(word: str, share: float) -> None:
+def test_a_word_among_many_numbers_is_a_gap_whatever_its_fraction(word: str, share: float) -> None:
     texts = [word if i < share * 200 else f"{i}.5" for i in range(200)]
-    found = described(texts)
-    assert (found.role, found.missing) == ("number", int(np.ceil(share * 200)))
-    values, unread = parse_numbers(column(texts), found.format)
-    assert np.isnan(values).sum() == found.missing and not unread.any()
+    description = described(texts)
+    assert (description.role, description.missing) == ("number", int(np.ceil(share * 200)))
+    values, unread = parse_numbers(column(texts), description.format)
+    assert np.isnan(values).sum() == description.missing and not unread.any()
 
 
 def test_a_slip_is_named_and_no_gap() -> None:
-    found = described([f"{i}.5" for i in range(60)] + ["4.l", "oops"])
-    assert [(odd.text, odd.rows, odd.first) for odd in found.odd] == [
+    description = described([f"{i}.5" for i in range(60)] + ["4.l", "oops"])
+    assert [(odd.text, odd.rows, odd.first) for odd in description.odd] == [
         ("4.l", 1, 61),
         ("oops", 1, 62),
     ]
@@ -105,9 +105,9 @@ def test_free_text_and_names_are_no_categories() -> None:
 
 def test_a_column_of_durations_is_numbers_of_seconds() -> None:
     texts = [f"{1 + i // 60}:{i % 60:02d}:{i * 7 % 60:02d}" for i in range(100)]
-    found = described(texts)
-    assert (found.role, found.format) == ("duration", NumberFormat(compound="seconds"))
-    assert parse_numbers(column(texts), found.format)[0][1] == 3667
+    description = described(texts)
+    assert (description.role, description.format) == ("duration", NumberFormat(compound="seconds"))
+    assert parse_numbers(column(texts), description.format)[0][1] == 3667
 
 
 def test_dates_are_dates() -> None:
@@ -120,7 +120,9 @@ def test_dates_are_dates() -> None:
 )
 def test_ranges_are_said_to_be_ranges(form: str) -> None:
     texts = [form.format(i * 10, i * 10 + 7 + i % 5) for i in range(60)]
-    found = described([*texts, *texts[:-1], "700+"])
-    assert found.role == "text"
-    assert found.reason.startswith(f"ranges such as '{texts[0].replace('–', '-')}', 61 different")
+    description = described([*texts, *texts[:-1], "700+"])
+    assert description.role == "text"
+    assert description.reason.startswith(
+        f"ranges such as '{texts[0].replace('–', '-')}', 61 different"
+    )
     assert not described([f"{i}-{i - 9}" for i in range(10, 70)] * 2).reason.startswith("ranges")

@@ -11,8 +11,11 @@ from tests.data.columns.describing import column, described, numbers_of
 
 
 def test_several_units_in_a_column_are_named_and_never_one_number() -> None:
-    found = described(["5 km", "300 m", "2 km", "40 m"])
-    assert found.problem == "numbers in several units ('5 km' in data row 1, '300 m' in data row 2)"
+    description = described(["5 km", "300 m", "2 km", "40 m"])
+    assert (
+        description.problem
+        == "numbers in several units ('5 km' in data row 1, '300 m' in data row 2)"
+    )
     assert described(["$5", "\u20ac6", "$7", "\u20ac8"]).problem
     _, unread = parse_numbers(column(["5 km", "300 m"]), NumberFormat(unit="km"))
     assert unread.tolist() == [False, True]
@@ -25,8 +28,8 @@ def test_an_ambiguous_separator_is_decided_by_the_column_then_the_file_and_said(
     grouped = ["1.250", "950", "12.400", "3.100", "2.300", "1.100"]
     assert numbers_of(grouped) == [1250, 950, 12_400, 3100, 2300, 1100]
     frame = pandas.DataFrame({"a": ["1,250", "3,125"], "b": ["1,5", "2,75"]}, dtype=object)
-    found = describe_columns(frame)["a"]
-    assert (found.format.decimal, found.remarks) == (
+    description = describe_columns(frame)["a"]
+    assert (description.format.decimal, description.remarks) == (
         ",",
         ("'1,250' is ambiguous, and read as 1.25 (data.decimal and data.thousands say otherwise)",),
     )
@@ -43,8 +46,8 @@ def test_an_ambiguous_separator_is_decided_by_the_column_then_the_file_and_said(
 
 
 def test_a_column_with_both_decimal_separators_names_the_rarer_one() -> None:
-    found = described([f"{i}.5" for i in range(30)] + ["7,25"])
-    assert [(odd.text, odd.first) for odd in found.odd] == [("7,25", 31)]
+    description = described([f"{i}.5" for i in range(30)] + ["7,25"])
+    assert [(odd.text, odd.first) for odd in description.odd] == [("7,25", 31)]
 
 
 @pytest.mark.parametrize(
@@ -61,10 +64,10 @@ def test_a_column_with_both_decimal_separators_names_the_rarer_one() -> None:
 def test_values_of_several_parts_are_one_number(
     texts: list[str], unit: str, values: list[float]
 ) -> None:
-    found = described(texts * 5)
-    assert (found.role, found.format.compound) == ("number", unit)
+    description = described(texts * 5)
+    assert (description.role, description.format.compound) == ("number", unit)
     assert numbers_of(texts * 5)[: len(values)] == pytest.approx(values)
-    assert NumberFormat.from_spec(found.format.to_spec()) == found.format
+    assert NumberFormat.from_spec(description.format.to_spec()) == description.format
 
 
 @pytest.mark.parametrize(

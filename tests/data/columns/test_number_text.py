@@ -19,9 +19,12 @@ from tests.data.columns.describing import column, describe_column
     ],
 )  # fmt: skip
 def test_powers_of_ten_and_errors(text: str, value: str) -> None:
-    found = split_number(text)
-    assert found is not None
-    assert f"{found.body}{'e' * bool(found.exponent)}{found.exponent.lstrip('e')}" == value
+    description = split_number(text)
+    assert description is not None
+    assert (
+        f"{description.body}{'e' * bool(description.exponent)}{description.exponent.lstrip('e')}"
+        == value
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,8 +35,8 @@ def test_powers_of_ten_and_errors(text: str, value: str) -> None:
     ],
 )  # fmt: skip
 def test_scales_of_india_and_china(text: str, scale: float, unit: str) -> None:
-    found = split_number(text)
-    assert found is not None and (found.scale, found.unit) == (scale, unit)
+    description = split_number(text)
+    assert description is not None and (description.scale, description.unit) == (scale, unit)
 
 
 def test_laps_are_durations() -> None:

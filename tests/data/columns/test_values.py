@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas
 import pytest
@@ -20,6 +22,7 @@ def test_a_format_survives_a_checkpoint_and_foreign_ones_are_refused() -> None:
     form = NumberFormat(",", ".", "eur", missing=("weg",))
     assert NumberFormat.from_spec(form.to_spec()) == form
     assert NumberFormat().to_spec() == {}
-    for foreign in ([], {"decimals": "."}, {"unit": 3}, {"missing": [1]}):
+    invalid: tuple[Any, ...] = ([], {"decimals": "."}, {"unit": 3}, {"missing": [1]})
+    for foreign in invalid:
         with pytest.raises(TypeError):
             NumberFormat.from_spec(foreign)

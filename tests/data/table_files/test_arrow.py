@@ -50,10 +50,10 @@ def test_packed_parts_of_arrow_are_added_up_before_they_are_unpacked(
         pyarrow.table({"c": np.zeros(1_000_000)}), "d.feather", compression="zstd"
     )
     assert Path("d.feather").stat().st_size < 20_000
-    monkeypatch.setattr(limits, "MAX_PARQUET_BYTES", 1_000_000)
-    monkeypatch.setattr(pyarrow.ipc, "open_stream", None)
-    assert "d.feather unpacks to " in refused(name="d.feather")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "MAX_PARQUET_BYTES", 1_000_000)
+        patch.setattr(pyarrow.ipc, "open_stream", None)
+        assert "d.feather unpacks to " in refused(name="d.feather")
     same = pyarrow.DictionaryArray.from_arrays(np.zeros(50_000, np.int32), ["k" * 100_000])
     pyarrow.feather.write_feather(pyarrow.table({"c": same}), "d.feather", compression="zstd")
     assert "d.feather unpacks to 5,000,000,000 bytes" in quick(lambda: refused(name="d.feather"))

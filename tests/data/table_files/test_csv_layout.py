@@ -98,7 +98,7 @@ def test_columns_padded_with_blanks_are_read() -> None:
 def test_decimal_commas_do_not_separate_values() -> None:
     for names in ([NAMES], []):
         rows = [[a.replace(".", ","), b.replace(".", ",")] for a, b, _ in ROWS]
-        table = read(text_of([*(each[:2] for each in names), *rows], ";"))
+        table = read(text_of([*(item[:2] for item in names), *rows], ";"))
         check(table, rows, NAMES[:2] if names else ["0", "1"])
 
 

@@ -26,10 +26,10 @@ RECORDS = [dict(zip(NAMES, [float(a), float(b), c], strict=True)) for a, b, c in
         json.dumps(RECORDS, indent=1, ensure_ascii=False),
         "\n".join(map(json.dumps, RECORDS)),
         json.dumps({"data": RECORDS}),
-        json.dumps({name: [each[name] for each in RECORDS] for name in NAMES}),
+        json.dumps({name: [item[name] for item in RECORDS] for name in NAMES}),
         pandas.DataFrame(RECORDS).to_json(),
         pandas.DataFrame(RECORDS).to_json(orient="split"),
-        json.dumps([NAMES, *([each[name] for name in NAMES] for each in RECORDS)]),
+        json.dumps([NAMES, *([item[name] for name in NAMES] for item in RECORDS)]),
     ],
 )
 def test_json_of_records_is_read(text: str) -> None:
@@ -59,8 +59,8 @@ def test_other_json_is_refused(text: str, message: str) -> None:
 
 
 def test_json_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_JSON", 1000)
-    assert "more than 1,000 characters of JSON" in refused(json.dumps(RECORDS))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "MAX_JSON", 1000)
+        assert "more than 1,000 characters of JSON" in refused(json.dumps(RECORDS))
     monkeypatch.setattr(limits, "MAX_CELLS", 100)
     assert "at most 100 values" in refused(json.dumps(RECORDS))

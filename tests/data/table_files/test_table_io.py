@@ -111,8 +111,8 @@ def test_totals_and_sources_below_the_rows_are_no_data(
     nnzoo: Any, write: Write, below: list[str], row: str
 ) -> None:
     rows = _rows()
-    sums = [sum(int(each.split(",")[i]) for each in rows) for i in (1, 2)]
-    below = [each.replace("351", str(sums[0])).replace("364", str(sums[1])) for each in below]
+    sums = [sum(int(item.split(",")[i]) for item in rows) for i in (1, 2)]
+    below = [item.replace("351", str(sums[0])).replace("364", str(sums[1])) for item in below]
     row = row.replace("351", str(sums[0])).replace("364", str(sums[1]))
     assert f"left out below the data: data row{row if row[0] == 's' else ' ' + row}" in _noted(
         nnzoo, write(["shop,q1,q2,way", *rows, *below])
