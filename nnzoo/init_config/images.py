@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.init_config.config_text import ConfigText, comment_lines, join_sections
-from nnzoo.text import plural
+from nnzoo.text import list_some, plural
 
 if TYPE_CHECKING:
     from nnzoo.data.image_files.folder import ImageFolder
@@ -36,6 +36,8 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     while described.suggestion is not None:
         inner = os.path.relpath(described.suggestion, folder)
         notes.append(f"path: {inner}, because {'; '.join(described.faults)}")
+        if others := _other_folders(Path(described.suggestion)):
+            notes.append(f"left out: {list_some(others, 6, counted=True)} beside {inner}/")
         config_path, folder = os.path.join(config_path, inner), Path(described.suggestion)
         described = describe_folder(folder)
     splits = described.parts.values()
@@ -48,6 +50,13 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     notes += described.lines()
     notes += [f"cannot train yet: {issue}" for issue in described.faults]
     return ConfigText(about, _sections(config_path, described, _sample(files), notes), notes)
+
+
+def _other_folders(folder: Path) -> list[str]:
+    """The folders beside one."""
+    paths = folder.parent.iterdir()
+    names = [path.name for path in paths if path.is_dir() and not path.name.startswith(".")]
+    return [f"{name}/" for name in sorted(names) if name != folder.name]
 
 
 @dataclass(frozen=True)
