@@ -230,12 +230,17 @@ def _duplicate_notes(sources: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
         part, rows = sources[split]
         digests = [part.decoded.digests[row].tobytes() for row in rows.tolist()]
         known = [names.get(digest) if split != "train" else None for digest in digests]
-        twins = [f"{part.files[row]} and {other[0]}"
-                 for row, other in zip(rows.tolist(), known, strict=True) if other]  # fmt: skip
+        twins = [
+            f"{part.files[row]} and {other[0]}"
+            for row, other in zip(rows.tolist(), known, strict=True)
+            if other
+        ]
         if twins:
             what = {"val": "validation", "test": "test"}[split]
-            notes.append(f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
-                         f"as they are decoded ({list_some(twins, 1)})")  # fmt: skip
+            notes.append(
+                f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
+                f"as they are decoded ({list_some(twins, 1)})"
+            )
         for row, digest in zip(rows.tolist(), digests, strict=True):
             file, label = part.files[row], int(part.y[row])
             if digest in seen:

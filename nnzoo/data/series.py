@@ -192,21 +192,36 @@ def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset
     seasonal_period, about_season = _season(options, axis)
     dataset = windows(
         [Series(each, axis.times(name, starts[name]), name) for name, each in series.items()],
-        columns.specs, targets, options, seasonal_period, axis.time_format,
-    )  # fmt: skip
+        columns.specs,
+        targets,
+        options,
+        seasonal_period,
+        axis.time_format,
+    )
     header = table.keeps_header(ReadOptions.of(options), [*targets, *others])
     dataset.spec = replace(dataset.spec, header=header)
     dataset.notes = [
-        *table.notes, *axis.summary(), *axis.notes, *about_season, *columns.notes, *notes, *cut, *filled,
+        *table.notes,
+        *axis.summary(),
+        *axis.notes,
+        *about_season,
+        *columns.notes,
+        *notes,
+        *cut,
+        *filled,
         *dataset.notes,
-    ]  # fmt: skip
+    ]
     return dataset
 
 
 def _read_series(
-    frame: pandas.DataFrame, axis: TimeAxis, columns: list[ColumnSpec], targets: int, source: str,
+    frame: pandas.DataFrame,
+    axis: TimeAxis,
+    columns: list[ColumnSpec],
+    targets: int,
+    source: str,
     options: ValueOptions | None = None,
-) -> tuple[TimeAxis, dict[str, Array], Columns]:  # fmt: skip
+) -> tuple[TimeAxis, dict[str, Array], Columns]:
     """Read the columns of each series, (time, columns), in the rows that have all `targets`."""
     names = [column.name for column in columns[:targets]]
     axis = axis.without_missing(frame[names].isna().any(axis=1).to_numpy(), names, frame, source)
@@ -233,9 +248,10 @@ def _covariates(
     counting = [name for name in others if row_number(frame, name)]
     notes = [f"column '{name}' counts the rows and is left out" for name in counting]
     odd = [
-        name for name in others
+        name
+        for name in others
         if name not in counting and (not looks_numeric(frame[name]) or frame[name].isna().all())
-    ]  # fmt: skip
+    ]
     found = describe_columns(frame[odd], ValueOptions.of(options)) if odd else {}
     text = [name for name, column in found.items() if not column.numbers]
     if text:
@@ -274,9 +290,12 @@ class Histories:
 
 
 def read_histories(
-    frame: pandas.DataFrame, options: SeriesOptions, features: list[ColumnSpec], targets: int,
+    frame: pandas.DataFrame,
+    options: SeriesOptions,
+    features: list[ColumnSpec],
+    targets: int,
     window: int,
-) -> Histories:  # fmt: skip
+) -> Histories:
     """Each series of a frame by its name, which is "" where there is no data.group.
 
     features: specs of the columns that the network sees, of which the first `targets` are what it

@@ -154,10 +154,14 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
             _keep_rows(temporary, kept, form)
         bits = bits_of(report) if form.bits is None else form.bits
         content = {
-            "report": asdict(report), "kept": len(kept), "files": len(files),
+            "report": asdict(report),
+            "kept": len(kept),
+            "files": len(files),
             "bits": bits if report.largest else None,
-            "digests": base64.b64encode(_digests(temporary, form.shape(len(kept))).tobytes()).decode(),
-        }  # fmt: skip
+            "digests": base64.b64encode(
+                _digests(temporary, form.shape(len(kept))).tobytes()
+            ).decode(),
+        }
         facts.write_text(json.dumps(content))
         for each, target in ((temporary, path), (facts, _facts_path(path))):
             with each.open("r+b") as file:
@@ -278,8 +282,10 @@ def _map(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, MappedFile]:
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         if version != (1, 0) or np.lib.format.read_array_header_1_0(file) != (
-            shape, False, np.dtype(np.uint8),
-        ):  # fmt: skip
+            shape,
+            False,
+            np.dtype(np.uint8),
+        ):
             raise ValueError(f"{path} holds something else")
         start = file.tell()
         try:

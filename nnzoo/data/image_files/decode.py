@@ -30,13 +30,20 @@ STRIP = 1 << 22  # pixels
 
 # What a file that is no image of these formats begins with: (offset, bytes, name).
 _SIGNATURES = (
-    (4, b"ftyphei", "a HEIC image"), (4, b"ftypmif1", "a HEIC image"),
-    (4, b"ftypavi", "an AVIF image"), (4, b"ftyp", "a video"), (0, b"8BPS", "a Photoshop file"),
-    (0, b"%PDF", "a PDF document"), (0, b"PK\x03\x04", "a zip archive"),
-    (0, b"\x00\x00\x01\x00", "an icon"), (0, b"<svg", "an SVG drawing"), (0, b"<?xml", "XML"),
-    (0, b"<!doctype html", "a web page"), (0, b"<html", "a web page"),
+    (4, b"ftyphei", "a HEIC image"),
+    (4, b"ftypmif1", "a HEIC image"),
+    (4, b"ftypavi", "an AVIF image"),
+    (4, b"ftyp", "a video"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x00\x00\x01\x00", "an icon"),
+    (0, b"<svg", "an SVG drawing"),
+    (0, b"<?xml", "XML"),
+    (0, b"<!doctype html", "a web page"),
+    (0, b"<html", "a web page"),
     (0, b"version https://git-lfs", "a pointer of Git LFS in place of the image"),
-)  # fmt: skip
+)
 
 
 class BrokenImageError(DataError):
@@ -69,9 +76,13 @@ class DecodeInfo:
 
 
 def decode_image(
-    file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
+    file: str | Path,
+    height: int,
+    width: int,
+    color: bool,
+    bits: int = BITS,
     facts: DecodeInfo | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """One image as uint8 (channels, height, width), upright and resized.
 
     Where it is transparent it lies on white; of several frames or pages the first is taken. Grey
@@ -131,8 +142,10 @@ def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeInfo) -> 
         if is_deep and facts.largest is None:
             facts.deep = max(int(top) for _, top in _ranges(upright))
             if facts.deep <= 1:
-                raise ValueError("its colours have 16 bits and small values, and come out black; save "
-                                 "it with 8 bits a colour")  # fmt: skip
+                raise ValueError(
+                    "its colours have 16 bits and small values, and come out black; save "
+                    "it with 8 bits a colour"
+                )
         return upright
 
 
@@ -156,8 +169,11 @@ def _reason(file: str | Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         with open(file, "rb") as content:
             start = content.read(64)
-        kinds = [name for offset, signature, name in _SIGNATURES
-                 if start.lstrip()[offset:].lower().startswith(signature.lower())]  # fmt: skip
+        kinds = [
+            name
+            for offset, signature, name in _SIGNATURES
+            if start.lstrip()[offset:].lower().startswith(signature.lower())
+        ]
         kind = kinds[0] if kinds else "" if start else "empty"
         return "cannot identify image file" + (f" (it is {kind})" if kind else "")
     if isinstance(error, OSError) and error.strerror:
@@ -233,9 +249,13 @@ _LARGE_LOCK = threading.Lock()
 
 
 def decode_in_turn(
-    file: str | Path, height: int, width: int, color: bool, bits: int = BITS,
+    file: str | Path,
+    height: int,
+    width: int,
+    color: bool,
+    bits: int = BITS,
     facts: DecodeInfo | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """`decode_image` for threads: large images are decoded one at a time."""
     facts = facts or DecodeInfo()
     facts.limit = LARGE

@@ -81,9 +81,12 @@ class _Job:
 
 
 def decode_all(
-    files: Sequence[str], path: Path, color: bool, bits: int | None = None,
+    files: Sequence[str],
+    path: Path,
+    color: bool,
+    bits: int | None = None,
     advance: Callable[[int], None] = lambda done: None,
-) -> DecodeReport:  # fmt: skip
+) -> DecodeReport:
     """Decode all images into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
 
     bits: of grey images with more than 8 bits a pixel; None: by their largest value (`bits_of`).
@@ -110,17 +113,22 @@ def bits_of(report: DecodeReport) -> int | None:
 
 
 def _decode(
-    rows: Sequence[int], files: Sequence[str], path: Path, color: bool, bits: int,
+    rows: Sequence[int],
+    files: Sequence[str],
+    path: Path,
+    color: bool,
+    bits: int,
     advance: Callable[[int], None],
-) -> DecodeReport:  # fmt: skip
+) -> DecodeReport:
     """Decode the images of some rows; large ones behind the others, one at a time."""
     size = sum(os.path.getsize(files[row]) for row in rows)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     count = min(cores or 1, (len(rows) + size // BYTES_PER_IMAGE) // IMAGES_PER_PROCESS)
     parts = [rows[i::count] for i in range(count)] if count > 1 and sys.executable else [rows]
     limit = None if len(parts) == 1 else LARGE
-    jobs = [_Job(str(path), list(part), [files[i] for i in part], color, bits, limit)
-            for part in parts]  # fmt: skip
+    jobs = [
+        _Job(str(path), list(part), [files[i] for i in part], color, bits, limit) for part in parts
+    ]
     if len(jobs) == 1:
         return decode_some(jobs[0], advance)
     report = DecodeReport()
@@ -169,9 +177,13 @@ def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
             # Not a pipe, which would fill up: libtiff warns there of each odd image.
             errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
             worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__], text=True, env=environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-            )  # fmt: skip
+                [sys.executable, "-P", "-m", __name__],
+                text=True,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
             workers.append((worker, errors))
         yield workers
     finally:

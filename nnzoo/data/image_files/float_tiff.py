@@ -9,8 +9,17 @@ from typing import Any
 import numpy as np
 
 WIDTH, HEIGHT, BITS, COMPRESSION, OFFSETS, CHANNELS, COUNTS, PLANES, PREDICTOR, SAMPLE_FORMAT = (
-    256, 257, 258, 259, 273, 277, 279, 284, 317, 339,
-)  # fmt: skip
+    256,
+    257,
+    258,
+    259,
+    273,
+    277,
+    279,
+    284,
+    317,
+    339,
+)
 FLOATING_POINT = 3
 UNCOMPRESSED, DEFLATE = 1, (8, 32946)
 
@@ -49,7 +58,11 @@ def read_float_tiff(file: str | Path, max_pixels: int) -> np.ndarray | None:
             stream.seek(offset)
             strip = stream.read(min(count, 2 * size + 1024))
             rest = size - len(content)
-            content += zlib.decompressobj().decompress(strip, rest) if compression in DEFLATE else strip[:rest]  # fmt: skip
+            content += (
+                zlib.decompressobj().decompress(strip, rest)
+                if compression in DEFLATE
+                else strip[:rest]
+            )
         if len(content) < size:
             raise ValueError("image file is truncated")
     order = "<" if header[:2] == b"II" else ">"

@@ -256,8 +256,12 @@ class _Description:
             return
         faults = self.result.faults
         words = {each.name: set(words_of(each.name)) for each in full}
-        kinds = {part: [name for name, each in words.items() if any(PART_WORDS.get(w) == part for w in each)]
-                 for part in PARTS}  # fmt: skip
+        kinds = {
+            part: [
+                name for name, each in words.items() if any(PART_WORDS.get(w) == part for w in each)
+            ]
+            for part in PARTS
+        }
         otherwise = "if they are classes, name them in data.classes"
         if kinds["train"] and (kinds["val"] or kinds["test"]):
             names = list_some([f"{name}/" for part in PARTS for name in kinds[part]], 4)
@@ -332,9 +336,11 @@ class _Description:
         return result
 
     def _match(
-        self, by_part: dict[str, dict[str, list[Folder]]], labels: Sequence[str] | None,
+        self,
+        by_part: dict[str, dict[str, list[Folder]]],
+        labels: Sequence[str] | None,
         folders: dict[str, Folder],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Give each class folder its label, and find classes that training rows lack."""
         faults = self.result.faults
         train = by_part["train"]

@@ -7,25 +7,30 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-PART_WORDS = {
-    "train": "train", "training": "train", "tr": "train", "trn": "train", "learn": "train",
-    "learning": "train",
-    "val": "val", "valid": "val", "validate": "val", "validation": "val", "dev": "val",
-    "devel": "val", "development": "val", "eval": "val", "evaluation": "val",
-    "test": "test", "testing": "test", "tests": "test", "tst": "test", "holdout": "test",
-}  # fmt: skip
+_WORDS_BY_PART = {
+    "train": "train training tr trn learn learning",
+    "val": "val valid validate validation dev devel development eval evaluation",
+    "test": "test testing tests tst holdout",
+}
+PART_WORDS = {word: part for part, words in _WORDS_BY_PART.items() for word in words.split()}
 # Beside a word for a part they change nothing: train_set, test-images.
-FILLERS = {
-    "set", "data", "dataset", "split", "images", "image", "img", "imgs", "pictures", "photos", "pics",
-    "folder", "dir", "files", "the", "my", "final",
-}  # fmt: skip
-IMAGE_WORDS = {
-    "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "rgb", "input", "inputs",
-}  # fmt: skip
-MASK_WORDS = {
-    "mask", "masks", "label", "labels", "annotation", "annotations", "gt", "groundtruth", "seg",
-    "segmentation", "segmentations", "depth", "edges", "output", "outputs", "target", "targets",
-}  # fmt: skip
+FILLERS = frozenset(
+    re.findall(
+        r"\S+",
+        "set data dataset split images image img imgs pictures photos pics folder dir files "
+        "the my final",
+    )
+)
+IMAGE_WORDS = frozenset(
+    re.findall(r"\S+", "image images img imgs photo photos picture pictures rgb input inputs")
+)
+MASK_WORDS = frozenset(
+    re.findall(
+        r"\S+",
+        "mask masks label labels annotation annotations gt groundtruth seg segmentation "
+        "segmentations depth edges output outputs target targets",
+    )
+)
 UNLABELLED = {"unlabelled", "unlabeled", "unknown", "test", "all", "images", "none", "pictures"}
 
 

@@ -12,32 +12,34 @@ from functools import cached_property
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
-EXTENSIONS = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm",
-)  # fmt: skip
-_IMAGE_FORMATS = [
-    "heic", "heif", "hif", "avif", "jxl", "jp2", "j2k", "jpx", "raw", "cr2", "cr3", "crw",
-    "nef", "nrw", "arw", "srf", "sr2", "dng", "orf", "rw2", "raf", "pef", "srw", "x3f", "3fr",
-    "psd", "psb", "svg", "svgz", "ico", "icns", "eps", "ai", "tga", "exr", "hdr", "xcf", "dcm",
-    "dicom", "nii", "fits", "pcx", "dds", "emf", "wmf",
-]  # fmt: skip
-_VIDEOS = [
-    "mp4", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "m4v", "3gp", "wmv", "flv", "mts",
-    "m2ts",
-]  # fmt: skip
-_ARCHIVES = [
-    "zip", "tar", "gz", "tgz", "bz2", "xz", "7z", "rar", "zst",
-]  # fmt: skip
+EXTENSIONS = tuple(
+    re.findall(r"\S+", ".png .jpg .jpeg .jpe .jfif .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm")
+)
+_IMAGE_FORMATS = re.findall(
+    r"\S+",
+    "heic heif hif avif jxl jp2 j2k jpx raw cr2 cr3 crw nef nrw arw srf sr2 dng orf rw2 "
+    "raf pef srw x3f 3fr psd psb svg svgz ico icns eps ai tga exr hdr xcf dcm dicom nii "
+    "fits pcx dds emf wmf",
+)
+_VIDEOS = re.findall(r"\S+", "mp4 mov avi mkv webm mpg mpeg m4v 3gp wmv flv mts m2ts")
+_ARCHIVES = re.findall(r"\S+", "zip tar gz tgz bz2 xz 7z rar zst")
 UNREAD = dict.fromkeys(_IMAGE_FORMATS, "convert them to JPEG or PNG")
 UNREAD |= dict.fromkeys(_VIDEOS, "videos; save single frames as JPEG or PNG")
 UNREAD |= dict.fromkeys(_ARCHIVES, "archives; unpack them")
 UNREAD |= {"pdf": "documents; save their pages as JPEG or PNG"}
 
 _SYSTEM = {
-    "__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "$recycle.bin", "lost+found",
-    "system volume information", "icon\r", "__pycache__",
-}  # fmt: skip
+    "__macosx",
+    "thumbs.db",
+    "desktop.ini",
+    "ehthumbs.db",
+    "@eadir",
+    "$recycle.bin",
+    "lost+found",
+    "system volume information",
+    "icon\r",
+    "__pycache__",
+}
 
 
 @dataclass
@@ -105,10 +107,15 @@ class Folder:
 
     def walk(self) -> Iterator[str]:
         """All images in it and below it: folders and files in the order of their names."""
-        yield from (path for _, paths in sorted(
-            [(os.path.basename(image), [image]) for image in self.images]
-            + [(folder.name, folder.walk()) for folder in self.folders], key=lambda each: each[0],
-        ) for path in paths)  # fmt: skip
+        yield from (
+            path
+            for _, paths in sorted(
+                [(os.path.basename(image), [image]) for image in self.images]
+                + [(folder.name, folder.walk()) for folder in self.folders],
+                key=lambda each: each[0],
+            )
+            for path in paths
+        )
 
     def all_left_out(self) -> LeftOut:
         """What is left out in it and below it."""

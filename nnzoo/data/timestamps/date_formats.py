@@ -26,8 +26,24 @@ WEEKDAYS = re.findall(
     "martes miercoles jueves viernes sabado domingo",
 )
 # Hours ahead of UTC of the names that e-mail and German clocks use.
-ZONES = {"Z": 0, "UTC": 0, "GMT": 0, "UT": 0, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2,
-          "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}  # fmt: skip
+ZONES = {
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "UT": 0,
+    "CET": 1,
+    "CEST": 2,
+    "MEZ": 1,
+    "MESZ": 2,
+    "EST": -5,
+    "EDT": -4,
+    "CST": -6,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+}
 
 
 def _prefixes() -> dict[str, int]:
@@ -74,7 +90,7 @@ _FORM_TEXTS = {
         r"(?P<year>\d{4})[-_/ ]*(?:W|KW|WK|week)[- ]?(?P<week>\d{1,2})(?:-?(?P<weekday>[1-7]))?",
         r"(?:W|KW|WK|week)[- .]*(?P<week>\d{1,2})[-/, ]+(?P<year>\d{4})",
     ),
-}  # fmt: skip
+}
 _TIME = (
     r"(?:(?P<gap>T|,? +| ?- ?|:)"
     r"(?:(?P<clock>\d{4}(?:\d\d)?)(?=$|Z|[+-])"

@@ -109,8 +109,9 @@ def _valid_rows(
         example = _shown(time, int(np.flatnonzero(kept)[0]))
         what = (
             f"{_shown(time, i)} is not a {_noun(time)} like the others ({example})"
-            if time.wrong[i] else f"{time.name} is missing"
-        )  # fmt: skip
+            if time.wrong[i]
+            else f"{time.name} is missing"
+        )
         what_to_do = "delete those rows" if count > 1 else "delete the row"
         hint = f"; correct it, or {what_to_do}" + ", or see data.date_format" * bool(time.nearly[i])
         faults.append(f"{source}: data row {data_row(frame, i)}: {what}{several}{hint}")
@@ -173,9 +174,13 @@ def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -
                 notes.append(f"{text}{others} {verb} more than once: equal times count as steps")
         notes += [] if time.kind == "words" else spacing.notes()
     return replace(
-        axis, series=series, spacing=spacing, notes=notes, faults=faults,
+        axis,
+        series=series,
+        spacing=spacing,
+        notes=notes,
+        faults=faults,
         disordered=len(faults) > len(axis.faults),
-    )  # fmt: skip
+    )
 
 
 def _first_repeated(axis: TimeAxis, series: dict[str, Array]) -> tuple[int, bool]:
@@ -194,15 +199,23 @@ def _first_repeated(axis: TimeAxis, series: dict[str, Array]) -> tuple[int, bool
 
 
 def _unsorted(
-    axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions, name: str, times: Array,
+    axis: TimeAxis,
+    frame: pandas.DataFrame,
+    options: SeriesOptions,
+    name: str,
+    times: Array,
     reason: str,
-) -> str:  # fmt: skip
+) -> str:
     assert axis.time is not None
     rows = axis.series[name]
     late = int(rows[1:][times[1:] < times[:-1]][0])
-    hint = "" if options.group is not None else (
-        "; or, where it holds several series, name the column that tells them apart (data.group)"
-    )  # fmt: skip
+    hint = (
+        ""
+        if options.group is not None
+        else (
+            "; or, where it holds several series, name the column that tells them apart (data.group)"
+        )
+    )
     remedy = f"sort the file{hint}" if reason == "sort" else "its date fits in nowhere, correct it"
     return (
         f"{options.path}: not in order of time: {_shown(axis.time, late)} (data row "

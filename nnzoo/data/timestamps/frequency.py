@@ -25,9 +25,14 @@ CLOSED = 0.05
 MIN_WEEKS = 3
 
 _UNITS = (
-    ("week", 7 * DAY), ("day", DAY), ("hour", 3600 * MICROSECONDS), ("minute", 60 * MICROSECONDS),
-    ("second", MICROSECONDS), ("millisecond", 1000), ("microsecond", 1),
-)  # fmt: skip
+    ("week", 7 * DAY),
+    ("day", DAY),
+    ("hour", 3600 * MICROSECONDS),
+    ("minute", 60 * MICROSECONDS),
+    ("second", MICROSECONDS),
+    ("millisecond", 1000),
+    ("microsecond", 1),
+)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 

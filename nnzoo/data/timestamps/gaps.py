@@ -36,9 +36,12 @@ class Columns:
 
 
 def read_columns(
-    frame: pandas.DataFrame, specs: list[ColumnSpec], targets: int, source: str,
+    frame: pandas.DataFrame,
+    specs: list[ColumnSpec],
+    targets: int,
+    source: str,
     options: ValueOptions | None = None,
-) -> Columns:  # fmt: skip
+) -> Columns:
     """Read columns as numbers, of which the first `targets` are the targets.
 
     specs: of each column its name, and its format where it is known. options: how texts are read;

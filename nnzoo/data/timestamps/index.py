@@ -74,9 +74,12 @@ class TimeIndex:
 
     @classmethod
     def of(
-        cls, names: Sequence[str], times: Sequence[Array | None], lengths: Sequence[int],
+        cls,
+        names: Sequence[str],
+        times: Sequence[Array | None],
+        lengths: Sequence[int],
         time_format: TimeFormat = TimeFormat(),
-    ) -> TimeIndex:  # fmt: skip
+    ) -> TimeIndex:
         """The index of series that lie one behind the other."""
         starts = np.cumsum([0, *lengths[:-1]])
         known = [each for each in times if each is not None]

@@ -29,8 +29,16 @@ PARTS = {
     "minute": "minute min mi minuto",
     "second": "second sec ss sekunde seconde",
 }
-RANGES = {"year": (1000, 2999), "quarter": (1, 4), "month": (1, 12), "week": (1, 53),
-           "day": (1, 31), "hour": (0, 24), "minute": (0, 59), "second": (0, 60)}  # fmt: skip
+RANGES = {
+    "year": (1000, 2999),
+    "quarter": (1, 4),
+    "month": (1, 12),
+    "week": (1, 53),
+    "day": (1, 31),
+    "hour": (0, 24),
+    "minute": (0, 59),
+    "second": (0, 60),
+}
 PART_OF = {name: part for part, names in PARTS.items() for name in names.split()}
 # Names of a column of time that holds plain numbers.
 _TIMES = frozenset(
@@ -106,9 +114,11 @@ def is_within(column: pandas.Series, part: str) -> bool:
     values = values[~np.isnan(values)]
     low, high = RANGES[part]
     return bool(
-        len(values) and (values == np.round(values)).all() and values.min() >= low
+        len(values)
+        and (values == np.round(values)).all()
+        and values.min() >= low
         and values.max() <= high
-    )  # fmt: skip
+    )
 
 
 def numeric_time(column: pandas.Series, first: bool, named: bool = False) -> TimeColumns | None:
@@ -237,10 +247,12 @@ def words_in_order(column: pandas.Series, named: bool = False) -> TimeColumns | 
     if text.duplicated().any():
         return None
     keys = [
-        [(1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in
-         re.findall(r"\d+|\D+", value)]
+        [
+            (1, int(piece), "") if piece.isdigit() else (0, 0, piece)
+            for piece in re.findall(r"\d+|\D+", value)
+        ]
         for value in text
-    ]  # fmt: skip
+    ]
     if keys != sorted(keys):
         return None
     nowhere = np.zeros(len(column), bool)
@@ -249,9 +261,15 @@ def words_in_order(column: pandas.Series, named: bool = False) -> TimeColumns | 
         "its rows are in order, and are taken for equal steps"
     )
     return TimeColumns(
-        [str(column.name)], np.arange(len(column), dtype=np.float64),
-        text.to_numpy(dtype=object), nowhere, nowhere, "words", None, [note],
-    )  # fmt: skip
+        [str(column.name)],
+        np.arange(len(column), dtype=np.float64),
+        text.to_numpy(dtype=object),
+        nowhere,
+        nowhere,
+        "words",
+        None,
+        [note],
+    )
 
 
 def seconds_of_day(column: pandas.Series) -> Array:

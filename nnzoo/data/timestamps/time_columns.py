@@ -125,9 +125,15 @@ def _of_dates(
     dates = read_dates(text, date_format)
     kind = "months" if dates.monthly else "dates"
     return TimeColumns(
-        list(columns), dates.times, text.to_numpy(dtype=object), dates.wrong, dates.nearly, kind,
-        dates.offset, [*notes, *dates.notes],
-    )  # fmt: skip
+        list(columns),
+        dates.times,
+        text.to_numpy(dtype=object),
+        dates.wrong,
+        dates.nearly,
+        kind,
+        dates.offset,
+        [*notes, *dates.notes],
+    )
 
 
 def _with_clock(
@@ -202,10 +208,12 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
     nothing = np.full(len(frame), -1)
     weekly = np.full(len(frame), "week" in parts)
     days = compose_days(
-        {name: whole.get(name, nothing) for name in
-         ("year", "month", "day", "quarter", "week", "weekday")},
+        {
+            name: whole.get(name, nothing)
+            for name in ("year", "month", "day", "quarter", "week", "weekday")
+        },
         weekly,
-    )  # fmt: skip
+    )
     seconds: Array = sum(  # type: ignore[assignment]
         whole.get(part, nothing * 0) * size
         for part, size in (("hour", 3600), ("minute", 60), ("second", 1))
@@ -219,7 +227,11 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
     present = frame[columns].notna().any(axis=1).to_numpy()
     wrong = np.isnat(times) & present
     found = TimeColumns(
-        columns, times, text.to_numpy(dtype=object), wrong, wrong & there,
+        columns,
+        times,
+        text.to_numpy(dtype=object),
+        wrong,
+        wrong & there,
         "dates" if {"day", "week"} & {*parts} else "months",
-    )  # fmt: skip
+    )
     return replace(found, notes=[f"the time is {found.name} together (data.time)"])
