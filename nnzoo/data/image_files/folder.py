@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from nnzoo.config.data_options import ImageFolderOptions
@@ -19,7 +18,6 @@ from nnzoo.data.image_files.split_names import (
     MASK_WORDS,
     PART_WORDS,
     UNLABELLED,
-    is_plain,
     part_of,
     parts_of,
     same_name,
@@ -33,6 +31,10 @@ from nnzoo.data.image_files.tree import (
     by_type,
     extension,
     folder_names,
+    folder_of_classes,
+    folders_beside,
+    holds_classes,
+    only_other_part,
     relative_paths,
     scan,
     unwrapped,
@@ -41,7 +43,6 @@ from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
 PARTS = ("train", "val", "test")
-MAX_LEVELS_ABOVE, MAX_FOLDERS_BESIDE = 3, 500
 
 Images = dict[str, list[str]]
 """The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
@@ -90,7 +91,11 @@ def describe_folder(
             )
         raise DataError.at("data.path", f"no folder {root}")
     result = _Description(root, labels, classes).result
-    result.notes += _unused_beside(result)
+    if [*result.parts] == ["train"] and (others := folders_beside(root, result.labels)):
+        result.notes.append(
+            f"not used: {plural(len(others), 'folder')} beside {root} with the same classes "
+            f"({list_some(others)})"
+        )
     return result
 
 
@@ -102,36 +107,6 @@ def description(options: ImageFolderOptions) -> list[str]:
     folder.check()
     counts = [f"{sum(map(len, images.values())):,} {part}" for part, images in folder.parts.items()]
     return [f"images: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
-
-
-def _unused_beside(folder: ImageFolder) -> list[str]:
-    """A line on folders beside the one that is read that hold the same classes.
-
-    Looked at are the folders of the same depth below the one to three folders above, but for those
-    above the working folder.
-    """
-    if [*folder.parts] != ["train"]:
-        return []
-    root, names = folder.root.resolve(), {same_name(label) for label in folder.labels}
-    beside: list[str] = []
-    for depth, above in enumerate([*root.parents][:MAX_LEVELS_ABOVE], 1):
-        if above == Path.home() or above in Path.cwd().parents or above == above.parent:
-            break
-        found = []
-        for other in islice(above.glob("/".join("*" * depth)), MAX_FOLDERS_BESIDE):
-            if other != root and not other.name.startswith(".") and other.is_dir():
-                inner = {
-                    same_name(each.name) for each in islice(other.iterdir(), MAX_FOLDERS_BESIDE)
-                }
-                if len(names & inner) >= max(2, len(names) / 2):
-                    found.append(f"{os.path.relpath(other, root)}/")
-        beside += sorted(each for each in found if each not in beside)
-    if not beside:
-        return []
-    return [
-        f"not used: {plural(len(beside), 'folder')} beside {folder.root} with the same classes "
-        f"({list_some(beside)})"
-    ]
 
 
 class _Description:
@@ -160,18 +135,19 @@ class _Description:
             return {"train": top}
         parts = parts_of([each.name for each in full])
         named = {
-            part: [_inner(each) for each in full if parts.get(each.name) == part] for part in PARTS
+            part: [folder_of_classes(each) for each in full if parts.get(each.name) == part]
+            for part in PARTS
         }
         holders = {
-            part: [each for each in folders if _holds_classes(each)]
+            part: [each for each in folders if holds_classes(each)]
             for part, folders in named.items()
         }
         if not any(holders.values()):
             return self._only_classes(top, full)
         faults = self.result.faults
         strangers = [each for each in full if each.name not in parts]
-        if not named["train"] and (train := _only_other_part(strangers, holders)):
-            holders["train"] = [_inner(train)]
+        if not named["train"] and (train := only_other_part(strangers, holders)):
+            holders["train"] = [folder_of_classes(train)]
             strangers.remove(train)
         classes = [each for each in strangers if each.images]
         if len(classes) > 1 and not (holders["val"] or holders["test"]):
@@ -271,10 +247,10 @@ class _Description:
             )
             return
         nested = [each for each in full if not each.images]
-        inner = Counter(
+        inner_names = Counter(
             name for each in nested for name in {same_name(f.name).casefold() for f in each.full}
         )
-        shared = sorted(name for name, count in inner.items() if count > 1)
+        shared = sorted(name for name, count in inner_names.items() if count > 1)
         masks = [each for each in full if words[each.name] & MASK_WORDS]
         images = [each for each in full if words[each.name] & IMAGE_WORDS and each not in masks]
         if shared:
@@ -412,26 +388,3 @@ class _Description:
 
 
 _TITLES = {"train": "training", "val": "validation", "test": "test"}
-
-
-def _holds_classes(folder: Folder) -> bool:
-    """Whether a folder looks like a part: folders with images in it, more than one beside its own."""
-    full = folder.full
-    return len(full) > 1 or bool(full and not folder.images)
-
-
-def _only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
-    """The one folder of another name that has classes of the parts beside it; None where several or none has."""
-    classes = {same_name(each.name) for part in holders.values() for f in part for each in f.full}
-    alike = [each for each in strangers if {same_name(f.name) for f in _inner(each).full} & classes]
-    return alike[0] if len(alike) == 1 else None
-
-
-def _inner(folder: Folder) -> Folder:
-    """The folder in a part that holds its classes: train itself, or train/train or train/images."""
-    if folder.images or len(folder.full) != 1:
-        return folder
-    (inner,) = folder.full
-    repeated = same_name(inner.name).casefold() == same_name(folder.name).casefold()
-    plain = repeated or is_plain(inner.name) or part_of(inner.name) == part_of(folder.name)
-    return _inner(inner) if plain and inner.full else folder

@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
+from pathlib import Path
 
+from nnzoo.data.image_files.split_names import is_plain, part_of, same_name
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
+MAX_LEVELS_ABOVE, MAX_FOLDERS_BESIDE = 3, 500
 EXTENSIONS = tuple(
     re.findall(r"\S+", ".png .jpg .jpeg .jpe .jfif .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm")
 )
@@ -186,3 +190,58 @@ def unwrapped(folder: Folder) -> Folder:
 def folder_names(folders: Sequence[Folder]) -> str:
     names = [f"{each.name}/" for each in folders]
     return " and ".join(names) if len(names) == 2 else list_some(names, 4)
+
+
+def folders_beside(root: Path, labels: Sequence[str]) -> list[str]:
+    """Return the folders beside this one that hold at least half of the same classes, relative to it.
+
+    Looked at are the folders of the same depth below the one to MAX_LEVELS_ABOVE folders above, but
+    for those above the working folder.
+    """
+    root, names = root.resolve(), {same_name(label) for label in labels}
+    beside: list[str] = []
+    for depth, above in enumerate([*root.parents][:MAX_LEVELS_ABOVE], 1):
+        if above == Path.home() or above in Path.cwd().parents or above == above.parent:
+            break
+        matching = []
+        for other in islice(above.glob("/".join("*" * depth)), MAX_FOLDERS_BESIDE):
+            if (
+                other != root
+                and not other.name.startswith(".")
+                and os.access(other, os.R_OK)
+                and other.is_dir()
+            ):
+                inside = {
+                    same_name(entry.name) for entry in islice(other.iterdir(), MAX_FOLDERS_BESIDE)
+                }
+                if len(names & inside) >= max(2, len(names) / 2):
+                    matching.append(f"{os.path.relpath(other, root)}/")
+        beside += sorted(path for path in matching if path not in beside)
+    return beside
+
+
+def holds_classes(folder: Folder) -> bool:
+    """Whether a folder looks like a part: folders with images in it, more than one beside its own."""
+    full = folder.full
+    return len(full) > 1 or bool(full and not folder.images)
+
+
+def only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
+    """The one folder of another name that has classes of the parts beside it; None where several or none has."""
+    classes = {same_name(each.name) for part in holders.values() for f in part for each in f.full}
+    alike = [
+        each
+        for each in strangers
+        if {same_name(f.name) for f in folder_of_classes(each).full} & classes
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def folder_of_classes(folder: Folder) -> Folder:
+    """The folder in a part that holds its classes: train itself, or train/train or train/images."""
+    if folder.images or len(folder.full) != 1:
+        return folder
+    (only,) = folder.full
+    repeated = same_name(only.name).casefold() == same_name(folder.name).casefold()
+    plain = repeated or is_plain(only.name) or part_of(only.name) == part_of(folder.name)
+    return folder_of_classes(only) if plain and only.full else folder
