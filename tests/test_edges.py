@@ -12,7 +12,7 @@ from filelock import FileLock
 from torch import nn
 
 from nnzoo import file_io
-from nnzoo.config.optim_options import AdamOptions
+from nnzoo.config.train_options import AdamOptions
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
 from nnzoo.runs.run_dir import OLD_RUN, Folder

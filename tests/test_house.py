@@ -24,8 +24,8 @@ LAYERS = """
     nnzoo.text
     nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.file_io
-    nnzoo.distributed nnzoo.config.yaml_parser nnzoo.config.options nnzoo.config.synonyms
-    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.optim_options nnzoo.config.train_options
+    nnzoo.distributed nnzoo.config.yaml_parser nnzoo.config.options
+    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options
     nnzoo.config.registry nnzoo.config.source_map
     nnzoo.config.renamed_keys nnzoo.config.json_schema
     nnzoo.config.hints

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnzoo.config.optim_options import AdamOptions, ClipOptions, OptimOptions
+from nnzoo.config.train_options import AdamOptions, ClipOptions, OptimOptions
 from nnzoo.data.sampling import batch_sizes, derive_seed, epoch_permutation
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult

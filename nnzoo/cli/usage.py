@@ -73,7 +73,7 @@ def _mend(error: Any, words: list[str], sets: bool) -> None:
 
 def option_hint(option: str, words: list[str]) -> str:
     """How to give what an option of another tool is called: "it is -s train.epochs=5"."""
-    from nnzoo.config.synonyms import REMARKS
+    from nnzoo.config.hints import KEY_REMARKS
 
     name = option.lstrip("-").casefold().replace("-", "_")
     value = "…"
@@ -85,7 +85,7 @@ def option_hint(option: str, words: list[str]) -> str:
     key = key_of(name)
     if key:
         return f"it is -s {key}={value}"
-    return _OPTIONS.get(name) or REMARKS.get(name, "")
+    return _OPTIONS.get(name) or KEY_REMARKS.get(name, "")
 
 
 _OPTIONS = {
@@ -113,15 +113,15 @@ def _options_by_section() -> list[tuple[str, type[Options]]]:
 
 def key_of(word: str) -> str | None:
     """The dotted key that a word means: the key itself, its last part, or a synonym."""
-    from nnzoo.config.synonyms import KEYS
+    from nnzoo.config.hints import KEY_SYNONYMS
 
     options = _options_by_section()
     if "." in word and word.partition(".")[0] in dict(options):
         return word
     if word == "name":
         return word
-    if word in KEYS and KEYS[word][0] != "name":
-        return KEYS[word][0]
+    if word in KEY_SYNONYMS and KEY_SYNONYMS[word][0] != "name":
+        return KEY_SYNONYMS[word][0]
     sections = (section for section, each in options if word in each.model_fields)
     return next((f"{section}.{word}" for section in sections), None)
 

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import NAME_PATTERN, Options
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Registry
-from nnzoo.config.train_options import SweepOptions, TrainOptions
+from nnzoo.config.train_options import DEFAULT_OPTIMIZER, SweepOptions, TrainOptions
 from nnzoo.config.yaml_parser import Path
 
 Node = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 
 from nnzoo.config import yaml_parser
 from nnzoo.config.data_options import PATH_KEYS
-from nnzoo.config.hints import key_hint, nearest
+from nnzoo.config.hints import SECTION_SYNONYMS, key_hint, nearest
 from nnzoo.config.options import NAME_PATTERN
 from nnzoo.config.renamed_keys import current_path, rename_former_keys
 from nnzoo.config.run_config import RunConfig
@@ -25,7 +25,6 @@ from nnzoo.config.sections import (
 )
 from nnzoo.config.source_map import SourceMap
 from nnzoo.config.sweep_space import key_path, set_at_path, storage_kind, validate_sweep
-from nnzoo.config.synonyms import SECTIONS as SECTION_SYNONYMS
 from nnzoo.config.train_options import RangeOptions
 from nnzoo.config.yaml_parser import Document
 from nnzoo.errors import ConfigError, ConfigIssue, UsageError, shell_word

@@ -14,7 +14,7 @@ from importlib import import_module, metadata
 from traceback import walk_tb
 from typing import Any
 
-from nnzoo.config import data_options, model_options, optim_options, train_options
+from nnzoo.config import data_options, model_options, train_options
 from nnzoo.config.options import Options
 from nnzoo.errors import NnzooError, PluginError, UsageError
 
@@ -166,10 +166,10 @@ DATA = Registry(
 
 OPTIMIZERS = Registry(
     {
-        "sgd": Entry(optim_options.SgdOptions, "torch.optim:SGD"),
-        "adam": Entry(optim_options.AdamOptions, "torch.optim:Adam"),
-        "adamw": Entry(optim_options.AdamWOptions, "torch.optim:AdamW"),
-        "rmsprop": Entry(optim_options.RmspropOptions, "torch.optim:RMSprop"),
+        "sgd": Entry(train_options.SgdOptions, "torch.optim:SGD"),
+        "adam": Entry(train_options.AdamOptions, "torch.optim:Adam"),
+        "adamw": Entry(train_options.AdamWOptions, "torch.optim:AdamW"),
+        "rmsprop": Entry(train_options.RmspropOptions, "torch.optim:RMSprop"),
     }
 )
 
@@ -180,12 +180,12 @@ DOCUMENTED_OPTIONS = Registry(
         **{
             f"schedule {name}": Entry(options, "nnzoo.training.optim:lr_factor")
             for name, options in (
-                ("constant", optim_options.ConstantOptions),
-                ("cosine", optim_options.CosineOptions),
-                ("one_cycle", optim_options.OneCycleOptions),
-                ("step", optim_options.StepOptions),
-                ("linear", optim_options.LinearOptions),
-                ("plateau", optim_options.PlateauOptions),
+                ("constant", train_options.ConstantOptions),
+                ("cosine", train_options.CosineOptions),
+                ("one_cycle", train_options.OneCycleOptions),
+                ("step", train_options.StepOptions),
+                ("linear", train_options.LinearOptions),
+                ("plateau", train_options.PlateauOptions),
             )
         },
         "train": Entry(train_options.TrainOptions, "nnzoo.training.trainer:Trainer"),
@@ -206,6 +206,6 @@ def options_class(tree: Mapping[str, Any], section: str) -> type[Options] | None
     value = tree.get(section)
     name = value.get("name") if isinstance(value, dict) else value
     if name is None and section == "optim":
-        name = optim_options.DEFAULT_OPTIMIZER
+        name = train_options.DEFAULT_OPTIMIZER
     entry = REGISTRIES[section].get(name) if isinstance(name, str) else None
     return entry.options if entry else None

@@ -1,7 +1,7 @@
 """Renamed keys: former names in files, --set and stored configurations are replaced as they are read.
 
 The table is in the option classes: `option(..., formerly="old_name")`; the loader, the JSON Schema and
-the reference read it from there. Words of other tools (synonyms.py) never were keys: they only give hints.
+the reference read it from there. Words of other tools (hints.py) never were keys: they only give hints.
 """
 
 from __future__ import annotations

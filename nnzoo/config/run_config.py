@@ -9,9 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from nnzoo.config.data_options import DataOptions
 from nnzoo.config.model_options import ModelOptions
-from nnzoo.config.optim_options import OptimOptions
 from nnzoo.config.sweep_space import Sweep
-from nnzoo.config.train_options import TrainOptions
+from nnzoo.config.train_options import OptimOptions, TrainOptions
 from nnzoo.config.yaml_parser import Position
 from nnzoo.errors import NnzooError
 

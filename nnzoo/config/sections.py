@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from nnzoo.config.hints import key_hint, nearest_value, value_hint
+from nnzoo.config.hints import KEY_SYNONYMS, key_hint, nearest_value, value_hint
 from nnzoo.config.json_schema import (
     accepts,
     choices,
@@ -17,11 +17,10 @@ from nnzoo.config.json_schema import (
     properties,
     value_text,
 )
-from nnzoo.config.optim_options import DEFAULT_OPTIMIZER
 from nnzoo.config.options import Options
 from nnzoo.config.registry import REGISTRIES, options_class
 from nnzoo.config.renamed_keys import former_keys, nested_class, rename_former_keys
-from nnzoo.config.synonyms import KEYS
+from nnzoo.config.train_options import DEFAULT_OPTIMIZER
 from nnzoo.config.yaml_parser import Path
 from nnzoo.text import shorten
 
@@ -95,7 +94,7 @@ def _with_name(raw: Any, section: str) -> tuple[Any, list[Issue]]:
     elif "name" in raw:
         message = f"expected one of {names}, got {preview(name)}"
     else:
-        synonym = next((key for key in raw if KEYS.get(key) == ("name",)), None)
+        synonym = next((key for key in raw if KEY_SYNONYMS.get(key) == ("name",)), None)
         message = f"missing: one of {names}"
         message += f"; it is 'name', not '{synonym}'" if synonym else ""
     return raw, [Issue((section, "name"), message)]

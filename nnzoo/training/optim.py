@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.optim_options import (
+from nnzoo.config.options import parse_duration
+from nnzoo.config.train_options import (
     AdamOptions,
     ClipOptions,
     CosineOptions,
@@ -23,7 +24,6 @@ from nnzoo.config.optim_options import (
     SgdOptions,
     StepOptions,
 )
-from nnzoo.config.options import parse_duration
 from nnzoo.kernels.step import ParameterTable, supports_adam
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nnzoo.config.formatting import option_table
+from nnzoo.config.hints import KEY_SYNONYMS
 from nnzoo.config.options import Options
 from nnzoo.config.registry import REGISTRIES
-from nnzoo.config.synonyms import KEYS
 from nnzoo.config.train_options import TrainOptions
 from tests.config.config_cases import issues, message
 
@@ -122,7 +122,7 @@ def test_every_synonym_names_a_key_of_the_language() -> None:
         for key, _, _ in option_table(options):
             parts = key.split(".")
             known |= {f"{section}.{'.'.join(parts[: i + 1])}" for i in range(len(parts))}
-    for word, targets in KEYS.items():
+    for word, targets in KEY_SYNONYMS.items():
         assert set(targets) <= known, word
 
 

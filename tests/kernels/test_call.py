@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize, prune
 from torch.utils.checkpoint import checkpoint
 
-from nnzoo.config.optim_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
+from nnzoo.config.train_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.evaluation.tasks import Regression, build_task
 from nnzoo.kernels import build, openmp
 from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain, RecurrentLayer

@@ -172,9 +172,10 @@ def _check_columns(file: Path, frame: pandas.DataFrame) -> None:
         raise DataError(f"{file} has no rows")
     longest = max(map(len, frame.columns), default=0)
     if longest > limits.MAX_NAME:
-        raise DataError(
+        raise DataError.at(
+            "data.header",
             f"{file}: a column's name has {longest:,} characters; at most {limits.MAX_NAME:,}. Is "
-            "the first row data (data.header: false)?"
+            "the first row data (data.header: false)?",
         )
 
 
