@@ -87,7 +87,7 @@ def test_fit_stops_when_asked_and_resumes_with_the_same_bits() -> None:
 
 def interrupt_in_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1) -> None:
     """Let SIGINT come when the weights of a step are changed already, and the step is not counted."""
-    note = Trainer.note
+    note = Trainer.record_step
 
     def interrupted(trainer: Trainer, *arguments: Any) -> None:
         note(trainer, *arguments)
@@ -95,7 +95,7 @@ def interrupt_in_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1
             for _ in range(times):
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Trainer, "note", interrupted)
+    monkeypatch.setattr(Trainer, "record_step", interrupted)
 
 
 @pytest.mark.parametrize("how", ["fit", "iterate", "open again"])
