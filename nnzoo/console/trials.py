@@ -44,6 +44,9 @@ def short_keys(keys: Iterable[str]) -> dict[str, str]:
     return {key: name if names.count(name) == 1 else key for key, name in last.items()}
 
 
+STATE_STYLES = {"running": "cyan", "pruned": "dim", "diverged": "red", "failed": "red"}
+
+
 class TrialTable:
     """The live table of `sweep`; a context manager."""
 
@@ -98,22 +101,12 @@ class TrialTable:
             key=lambda row: (-row.value if self.study.higher_is_better else row.value, row.number),  # type: ignore[operator]
             default=None,
         )
-        finished = sum(row.state not in ("waiting", "running") for row in rows)
         room = max(3, self.console.height - 5)
         visible = rows[-room:]
         if best is not None and best not in visible:
             visible = [best, *visible[1:]]
-        monitor = self.study.monitor
-        # Columns that are always there, with their widths; then the keys that fit.
-        fixed = {"trial": 5, monitor: max(len(monitor), 8), "state": 10, "epoch": 7}
-        left = self.console.width - sum(width + 2 for width in fixed.values())
-        names = {}
-        for key, name in short_keys(self.study.keys).items():
-            values = (short_value(row.values[key]) for row in visible if key in row.values)
-            left -= min(max(map(len, (name, *values))), 14) + 2
-            if left < 0:
-                break
-            names[key] = name
+        fixed, names = self._columns(visible)
+        finished = sum(row.state not in ("waiting", "running") for row in rows)
         title = f"{finished} of {max(self.study.sweep.trials, len(rows))} trials finished"
         missing = len(self.study.keys) - len(names)
         if missing:
@@ -132,24 +125,35 @@ class TrialTable:
         for name in names.values():
             table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
         for row in visible:
-            is_current = row is self.current and row.state == "running"
-            score = self.score if is_current else row.value
-            epoch = (
-                f"{row.epochs}/{self.epochs}" if is_current else str(row.epoch or row.epochs or "")
-            )
-            state = f"{row.state} ★" if row is best else row.state
-            style = {"running": "cyan", "pruned": "dim", "diverged": "red", "failed": "red"}.get(
-                row.state
-            )
-            table.add_row(
-                str(row.number),
-                "" if score is None else format_metric(score),
-                state,
-                epoch,
-                *(Text(short_value(row.values.get(key, ""))) for key in names),
-                style="bold green" if row is best else style,
-            )
+            style = "bold green" if row is best else STATE_STYLES.get(row.state)
+            table.add_row(*self._cells(row, row is best, names), style=style)
         return table
+
+    def _columns(self, visible: list[TrialRecord]) -> tuple[dict[str, int], dict[str, str]]:
+        """The columns that are always there, with their widths, and the keys that fit."""
+        monitor = self.study.monitor
+        fixed = {"trial": 5, monitor: max(len(monitor), 8), "state": 10, "epoch": 7}
+        left = self.console.width - sum(width + 2 for width in fixed.values())
+        names = {}
+        for key, name in short_keys(self.study.keys).items():
+            values = (short_value(row.values[key]) for row in visible if key in row.values)
+            left -= min(max(map(len, (name, *values))), 14) + 2
+            if left < 0:
+                break
+            names[key] = name
+        return fixed, names
+
+    def _cells(self, row: TrialRecord, is_best: bool, keys: Iterable[str]) -> list[str | Text]:
+        is_current = row is self.current and row.state == "running"
+        score = self.score if is_current else row.value
+        epoch = str(row.epoch or row.epochs or "")
+        return [
+            str(row.number),
+            "" if score is None else format_metric(score),
+            f"{row.state} ★" if is_best else row.state,
+            f"{row.epochs}/{self.epochs}" if is_current else epoch,
+            *(Text(short_value(row.values.get(key, ""))) for key in keys),
+        ]
 
 
 def print_best(console: Console, study: Study, best: TrialRecord) -> None:
