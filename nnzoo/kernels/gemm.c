@@ -6,6 +6,7 @@
 INLINE void microkernel(int bf16, int accumulate, int rows, int vectors, long k, struct matrix_a a,
                         const scalar_t *b, long panel_stride, long k_stride, scalar_t *c,
                         long c_stride) {
+    (void)bf16; /* unused without AVX-512 BF16 */
     vec sum[2 * MR][NR_VEC], columns[NR_VEC];
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++)

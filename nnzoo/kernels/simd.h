@@ -83,6 +83,7 @@ INLINE vec exp_vec(vec x) {
 
 /* Load and store elements of a buffer of scalar_t, or with `bf16` of bfloat16. */
 INLINE void store_as(int bf16, char *base, long at, vec x) {
+    (void)bf16; /* unused without AVX-512 BF16 */
 #ifdef __AVX512BF16__
     if (bf16 && !IS_DOUBLE) {
         _mm256_storeu_si256((__m256i *)(base + 2 * at), (__m256i)_mm512_cvtneps_pbh((__m512)x));
@@ -93,6 +94,7 @@ INLINE void store_as(int bf16, char *base, long at, vec x) {
 }
 
 INLINE vec load_as(int bf16, const char *base, long at) {
+    (void)bf16; /* unused without AVX-512 BF16 */
 #ifdef __AVX512BF16__
     if (bf16 && !IS_DOUBLE) {
         __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(base + 2 * at)));
@@ -110,6 +112,7 @@ INLINE void store_partial(scalar_t *p, vec x, long count) {
 
 /* LANES k steps of a row of `count` elements from k step `at` on, zeros beyond its end. */
 INLINE vec load_k_steps(int bf16, const scalar_t *row, long at, long count) {
+    (void)bf16; /* unused without AVX-512 BF16 */
 #ifdef __AVX512BF16__
     if (bf16 && !IS_DOUBLE)
         return (vec)_mm512_cvtne2ps_pbh((__m512)load_partial(row, 2 * at + LANES, count),
@@ -121,6 +124,7 @@ INLINE vec load_k_steps(int bf16, const scalar_t *row, long at, long count) {
 /* One k step per lane: with `bf16` pairs of the elements of two rows, else the elements of the
  * first. */
 INLINE vec interleave_bf16(int bf16, vec first, vec second) {
+    (void)bf16, (void)second;
 #ifdef __AVX512BF16__
     if (bf16 && !IS_DOUBLE) {
         const __m512i order =
@@ -138,7 +142,7 @@ INLINE void transpose(vec *r) {
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC unroll 8
     for (int s = 1; s < LANES; s *= 2) {
-        ivec lower, upper;
+        ivec lower = (ivec)VEC_ZERO, upper = (ivec)VEC_ZERO; /* gcc warns otherwise */
         for (int j = 0; j < LANES; j++) {
             lower[j] = j & s ? LANES + j - s : j;
             upper[j] = j & s ? LANES + j : j + s;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -190,10 +191,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory, native_folder: Path) -> Path
     return folder
 
 
+@pytest.mark.parametrize("processor", ["native", "x86-64"])
 @pytest.mark.parametrize("scalar", ["float", "double"])
-def test_the_c_has_no_warnings_and_one_prefix(scalar: str, tmp_path: Path) -> None:
+def test_the_c_has_no_warnings_and_one_prefix(scalar: str, processor: str, tmp_path: Path) -> None:
+    if platform.machine() != "x86_64" and processor != "native":
+        pytest.skip("another processor")
     compiler, path = build.compiler(), tmp_path / "native.so"
     assert compiler is not None
-    build.compile_library(compiler, scalar, path, ("-Werror", "-O0"))
+    options = ("-Werror", "-O0", f"-march={processor}")
+    build.compile_library(compiler, scalar, path, options)
     native = build.load_library(path)
     assert native.nnzoo_lanes() >= 2 and not hasattr(native, "nnzoo_gemm_rows")  # internal
