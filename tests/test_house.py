@@ -9,12 +9,9 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import nnzoo
-from tests import zoo
 
 PACKAGE = Path(nnzoo.__file__).parent
 
@@ -99,8 +96,6 @@ LAYERS = """
     nnzoo.cli
     nnzoo.__main__
 """
-# Modules that `nnzoo predict` of an image enters, beside those of the command line.
-MAX_PREDICT_MODULES = 80
 LAYER = {
     name: depth for depth, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()
 }
@@ -202,38 +197,6 @@ def test_what_opens_a_run_imports_nothing_of_training(name: str) -> None:
         closure |= new
         new = {other for module in new for other in imports(MODULES[module])} - closure
     assert [module for module in sorted(closure) if module.startswith("nnzoo.training")] == []
-
-
-def test_commands_that_open_a_run_load_nothing_of_training() -> None:
-    run = zoo.begin(zoo.config("cnn", "image"), "checkpoints")
-    zoo.finish(run)
-    folder = str(run.folder.path)
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save("zero.png")
-    commands = [
-        ["predict", folder, "zero.png"],
-        ["eval", folder],
-        ["inspect", folder],
-        ["report", folder],
-        ["export", folder, "--format", "state-dict"],
-    ]
-    script = f"""
-import sys
-from nnzoo.cli import app
-def loaded():
-    return [n for n in sys.modules if n.startswith("nnzoo.") and not n.startswith("nnzoo.cli")]
-for words in {commands!r}:
-    try:
-        app(words)
-    except SystemExit as stop:
-        assert not stop.code, (words, stop.code)
-    assert not [n for n in loaded() if n.startswith("nnzoo.training")], words
-    if words[0] == "predict":
-        assert len(loaded()) <= {MAX_PREDICT_MODULES}, sorted(loaded())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_in_the_package_prints() -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nnzoo.errors import CheckpointError, DamagedError, DataError, UsageError
 from nnzoo.runs.loaded_run import LoadedRun, load_network
 from tests import zoo
 
 CPU = torch.device("cpu")
+# Modules that `nnzoo predict` of an image enters, beside those of the command line.
+MAX_PREDICT_MODULES = 72
 
 
 @pytest.fixture
@@ -77,3 +83,35 @@ def test_data_that_has_moved_is_found_by_an_override() -> None:
         _ = LoadedRun.open(run.folder.path, CPU).dataset
     moved = LoadedRun.open(run.folder.path, CPU, sets=["data.path=moved.csv"])
     assert not moved.data_changed
+
+
+def test_commands_that_open_a_run_load_nothing_of_training() -> None:
+    run = zoo.begin(zoo.config("mlp", "image"), "checkpoints")
+    zoo.finish(run)
+    folder = str(run.folder.path)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("zero.png")
+    commands = [
+        ["predict", folder, "zero.png"],
+        ["eval", folder],
+        ["inspect", folder],
+        ["report", folder],
+        ["export", folder, "--format", "state-dict"],
+    ]
+    script = f"""
+import sys
+from nnzoo.cli import app
+def loaded():
+    return [n for n in sys.modules if n.startswith("nnzoo.") and not n.startswith("nnzoo.cli")]
+for words in {commands!r}:
+    try:
+        app(words)
+    except SystemExit as stop:
+        assert not stop.code, (words, stop.code)
+    assert not [n for n in loaded() if n.startswith("nnzoo.training")], words
+    if words[0] == "predict":
+        assert len(loaded()) <= {MAX_PREDICT_MODULES}, sorted(loaded())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
