@@ -103,7 +103,7 @@ def test_a_flip_mirrors_about_half_of_the_images(flip: str, axes: list[tuple[int
 
 def turned(x: Tensor, share: float, monkeypatch: pytest.MonkeyPatch, rotate: float) -> Tensor:
     """Each image turned by (2 * share - 1) * rotate degrees."""
-    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.full(shape, share))
+    monkeypatch.setattr(torch, "rand", lambda shape, generator: torch.full(shape, share))
     return changed(x, rotate=rotate)
 
 
@@ -164,6 +164,6 @@ def test_a_process_changes_its_rows_as_one_process_does_also_where_it_has_none(n
     whole = changed(x, **OPTIONS[name])
     for start, stop in ((0, 3), (1, 2), (2, 2)):
         share = BatchShard(start, stop, 3)
-        draws = RowGenerators(torch.Generator().manual_seed(0), share=share)
+        draws = RowGenerators(torch.Generator().manual_seed(0), shard=share)
         own = augment(share.of(x), AugmentOptions(**OPTIONS[name]), draws)
         assert torch.equal(own, whole[start:stop]) and own.dtype == whole.dtype

@@ -1,7 +1,7 @@
-"""Random changes of training images, done on the whole batch at once.
+"""Random changes of training images, of a whole batch at once.
 
-Shift and flip move raw pixels; rotation and crop are one bilinear resampling. What comes
-in from outside the image is 0.
+Shift and flip move raw pixels; rotation and crop are one bilinear resampling. Pixels from outside
+the image are 0.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MIN_ERASE, MAX_ERASE = 0.02, 0.2
 
 class RowGenerators:
     """What is drawn for a batch: by one generator (on the CPU, so that it is the same on every
-    device), or by several, each for as many of the rows. share: of which batch the rows are a part,
+    device), or by several, each for as many of the rows. shard: of which batch the rows are a part,
     where they are not all of it."""
 
-    def __init__(self, *generators: torch.Generator, share: BatchShard | None = None) -> None:
+    def __init__(self, *generators: torch.Generator, shard: BatchShard | None = None) -> None:
         self.generators = generators
-        self.share = share
+        self.shard = shard
 
     def rand(self, *shape: int) -> Tensor:
         """Uniform in [0, 1), of this shape, rows first."""
@@ -38,35 +38,35 @@ class RowGenerators:
         return self._joined(partial(torch.randint, low, high), *shape)
 
     def _joined(self, draw: Callable[..., Tensor], rows: int, *rest: int) -> Tensor:
-        if self.share is not None:
+        if self.shard is not None:
             (generator,) = self.generators
-            return self.share.of(draw((self.share.total, *rest), generator=generator))
+            return self.shard.of(draw((self.shard.total, *rest), generator=generator))
         each = rows // len(self.generators)
         parts = [draw((each, *rest), generator=generator) for generator in self.generators]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def augment(images: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
+def augment(images: Tensor, options: AugmentOptions, generators: RowGenerators) -> Tensor:
     """Images (batch, channels, height, width) of any type, changed; float32 after a resampling."""
     if options.shift or options.flip != "none":
-        images = _shift_and_flip(images, options, draws)
+        images = _shift_and_flip(images, options, generators)
     if options.rotate or options.crop < 1:
-        images = _resample(images, options, draws)
+        images = _resample(images, options, generators)
     if options.erase:
-        images = _erase(images, options.erase, draws)
+        images = _erase(images, options.erase, generators)
     return images
 
 
-def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
+def _shift_and_flip(x: Tensor, options: AugmentOptions, generators: RowGenerators) -> Tensor:
     """Each image is a window of it, mirrored or not, with a border of zeros."""
     batch, _, height, width = x.shape
     shift = options.shift
     starts = []
     for dim, ways in ((2, ("vertical", "both")), (3, ("horizontal", "both"))):
-        flips = draws.rand(batch, 1)[:, 0] < 0.5 if options.flip in ways else None
+        flips = generators.rand(batch, 1)[:, 0] < 0.5 if options.flip in ways else None
         start = torch.full((batch,), shift)
         if shift:
-            start = start + draws.randint(-shift, shift + 1, batch, 1)[:, 0]
+            start = start + generators.randint(-shift, shift + 1, batch, 1)[:, 0]
         if flips is not None:
             start = torch.where(flips, 2 * shift - start, start)
             which = flips.nonzero()[:, 0].to(x.device)
@@ -79,20 +79,20 @@ def _shift_and_flip(x: Tensor, options: AugmentOptions, draws: RowGenerators) ->
     return windows.permute(0, 2, 3, 1, 4, 5)[image, starts[0], starts[1]]
 
 
-def _resample(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tensor:
+def _resample(x: Tensor, options: AugmentOptions, generators: RowGenerators) -> Tensor:
     batch, _, height, width = x.shape
-    angle = (draws.rand(batch) * 2 - 1) * math.radians(options.rotate)
-    scale = options.crop + (1 - options.crop) * draws.rand(batch)
+    angle = (generators.rand(batch) * 2 - 1) * math.radians(options.rotate)
+    scale = options.crop + (1 - options.crop) * generators.rand(batch)
     # The part that is seen may lie anywhere inside the image.
-    room = (1 - scale)[:, None] * (draws.rand(batch, 2) * 2 - 1)
+    translation = (1 - scale)[:, None] * (generators.rand(batch, 2) * 2 - 1)
     if not batch:  # of a process that has no row of the batch
         return x.float()
     cos, sin = angle.cos() * scale, angle.sin() * scale
     ratio = height / width
     theta = torch.stack(
         [
-            torch.stack([cos, -sin * ratio, room[:, 0]], 1),
-            torch.stack([sin / ratio, cos, room[:, 1]], 1),
+            torch.stack([cos, -sin * ratio, translation[:, 0]], 1),
+            torch.stack([sin / ratio, cos, translation[:, 1]], 1),
         ],
         1,
     ).to(x.device)
@@ -100,16 +100,16 @@ def _resample(x: Tensor, options: AugmentOptions, draws: RowGenerators) -> Tenso
     return functional.grid_sample(x.float(), grid, align_corners=False)
 
 
-def _erase(x: Tensor, probability: float, draws: RowGenerators) -> Tensor:
+def _erase(x: Tensor, probability: float, generators: RowGenerators) -> Tensor:
     batch, _, height, width = x.shape
-    area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * draws.rand(batch)
-    shape = torch.exp((draws.rand(batch) * 2 - 1) * math.log(3))
+    area = MIN_ERASE + (MAX_ERASE - MIN_ERASE) * generators.rand(batch)
+    shape = torch.exp((generators.rand(batch) * 2 - 1) * math.log(3))
     sides = []
     for length, part in ((height, (area * shape).sqrt()), (width, (area / shape).sqrt())):
         side = (part.clamp(max=1) * length).round().clamp(min=1)
-        start = (draws.rand(batch) * (length - side + 1)).floor()
+        start = (generators.rand(batch) * (length - side + 1)).floor()
         position = torch.arange(length)
         sides.append((position >= start[:, None]) & (position < (start + side)[:, None]))
-    chosen = draws.rand(batch) < probability
+    chosen = generators.rand(batch) < probability
     hole = sides[0][:, :, None] & sides[1][:, None, :] & chosen[:, None, None]
     return x * ~hole[:, None].to(x.device)

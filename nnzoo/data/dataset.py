@@ -26,7 +26,7 @@ from nnzoo.status import status
 
 SPLITS = ("train", "val", "test")
 # Bytes of images that are looked at together.
-PIECE = 1 << 18
+CHUNK_BYTES = 1 << 18
 
 
 class Split(Protocol):
@@ -55,7 +55,7 @@ class Split(Protocol):
         ...
 
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
-        """The same: of each tensor its shape, and its rows in pieces that take little memory."""
+        """The same: of each tensor its shape, and its rows in chunks_of_rows that take little memory."""
         ...
 
 
@@ -99,8 +99,8 @@ class TensorSplit:
         return len(self.y)
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        own = rows if self.rows is None else self.rows.index_select(0, rows)
-        return self._read(own), self.y.index_select(0, rows)
+        chosen = rows if self.rows is None else self.rows.index_select(0, rows)
+        return self._read(chosen), self.y.index_select(0, rows)
 
     def _read(self, rows: Tensor) -> Tensor:
         x = self.x.index_select(0, rows)
@@ -119,24 +119,24 @@ class TensorSplit:
     def to(self, device: torch.device) -> TensorSplit:
         if device.type == "cpu":
             return self
-        # In pieces: of a file of images there is never a whole copy in the machine's memory.
+        # In chunks_of_rows: of a file of images there is never a whole copy in the machine's memory.
         x = torch.empty((len(self), *self.x.shape[1:]), dtype=self.x.dtype, device=device)
         start = 0
-        for piece in self.inputs():
-            x[start : start + len(piece)].copy_(piece)
-            start += len(piece)
+        for chunk in self.inputs():
+            x[start : start + len(chunk)].copy_(chunk)
+            start += len(chunk)
         return TensorSplit(x, self.y.to(device))
 
     def tensors(self) -> list[Tensor]:
         return [self.x if self.rows is None else self.x.index_select(0, self.rows), self.y]
 
     def inputs(self) -> Iterator[Tensor]:
-        """`x` of this split's rows: as it is, or in pieces of some rows where it is a file."""
+        """`x` of this split's rows: as it is, or in chunks_of_rows of some rows where it is a file."""
         if self.rows is None and self.pages is None:
             yield self.x
         else:
             rows = torch.arange(len(self)) if self.rows is None else self.rows
-            yield from map(self._read, rows.split(max(1, PIECE // self.x[0].nbytes)))
+            yield from map(self._read, rows.split(max(1, CHUNK_BYTES // self.x[0].nbytes)))
 
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
         yield (len(self), *self.x.shape[1:]), self.inputs()
@@ -144,11 +144,11 @@ class TensorSplit:
 
 
 def split_bytes(split: Split) -> int:
-    """How many bytes a split's tensors take once they are whole; at most one piece of each is read."""
+    """How many bytes a split's tensors take once they are whole; at most one chunk of each is read."""
     total = 0
-    for shape, pieces in split.contents():
-        piece = next(pieces, None)
-        total += 0 if piece is None else math.prod(shape) * piece.element_size()
+    for shape, chunks_of_rows in split.contents():
+        chunk = next(chunks_of_rows, None)
+        total += 0 if chunk is None else math.prod(shape) * chunk.element_size()
     return total
 
 
@@ -173,13 +173,13 @@ def make_splits(
 class WindowSplit:
     """Windows cut out of one long series when they are asked for.
 
-    values: (time, features); wanted: (time, targets); starts: (rows,) first time step of each
+    values: (time, features); target_values: (time, targets); starts: (rows,) first time step of each
     window. The targets of a window are the `horizon` time steps that follow it, flattened to
     (horizon * targets,), time first.
     """
 
     values: Tensor
-    wanted: Tensor
+    target_values: Tensor
     starts: Tensor
     window: int
     horizon: int
@@ -193,29 +193,33 @@ class WindowSplit:
         return past.view(-1, self.window, self.values.shape[1]), self._future(starts)
 
     def _future(self, starts: Tensor) -> Tensor:
-        return sliding_windows(self.wanted[self.window :], self.horizon).index_select(0, starts)
+        return sliding_windows(self.target_values[self.window :], self.horizon).index_select(
+            0, starts
+        )
 
     def targets(self) -> Tensor:
         return self._future(self.starts)
 
     def past_targets(self, steps: Tensor) -> Tensor:
         """The target columns at some steps (int64) of each window: (rows, steps, targets)."""
-        return self.wanted[self.starts[:, None] + steps]
+        return self.target_values[self.starts[:, None] + steps]
 
     def map(
         self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
     ) -> WindowSplit:
         # One row a time step: the statistics are those of a feature, whatever its time.
-        values, wanted = inputs(self.values), targets(self.wanted)
-        return replace(self, values=values.contiguous(), wanted=wanted.contiguous())
+        values, target_values = inputs(self.values), targets(self.target_values)
+        return replace(self, values=values.contiguous(), target_values=target_values.contiguous())
 
     def to(self, device: torch.device) -> WindowSplit:
-        moved = {name: getattr(self, name).to(device) for name in ("values", "wanted", "starts")}
+        moved = {
+            name: getattr(self, name).to(device) for name in ("values", "target_values", "starts")
+        }
         return replace(self, **moved)
 
     def tensors(self) -> list[Tensor]:
         used = self.used()
-        return [self.values[: len(used)][used], self.wanted[: len(used)][used], self.starts]
+        return [self.values[: len(used)][used], self.target_values[: len(used)][used], self.starts]
 
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
         for tensor in self.tensors():
@@ -235,7 +239,7 @@ class WindowSplit:
 
 def sliding_windows(series: Tensor, length: int) -> Tensor:
     """All stretches of a series (time, features), a view (time - length + 1, length * features): one is a
-    piece of memory, and to copy some takes a quarter of the time of series[steps]."""
+    chunk of memory, and to copy some takes a quarter of the time of series[steps]."""
     steps, features = series.shape
     return series.contiguous().as_strided((steps - length + 1, length * features), (features, 1))
 
@@ -264,10 +268,10 @@ class Dataset:
         for name in SPLITS:
             if name in self.splits:
                 digest.update(f"{name} {len(self.splits[name])}".encode())
-                for shape, pieces in self.splits[name].contents():
-                    for i, piece in enumerate(pieces):
-                        digest.update(b"" if i else f"{piece.dtype} {shape}".encode())
-                        digest.update(piece.contiguous().numpy().reshape(-1).view(np.uint8).data)
+                for shape, chunks_of_rows in self.splits[name].contents():
+                    for i, chunk in enumerate(chunks_of_rows):
+                        digest.update(b"" if i else f"{chunk.dtype} {shape}".encode())
+                        digest.update(chunk.contiguous().numpy().reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]
 
 
@@ -288,11 +292,11 @@ def split_rows(
     rows are the same, and the others are cut into parts of which one validates.
     Raises DataError when nothing would be left to train on.
     """
-    wanted = {"val": resolve_count(options.val, total) if options.folds is None else 0}
+    target_values = {"val": resolve_count(options.val, total) if options.folds is None else 0}
     if test and isinstance(options, RowSplit):
-        wanted["test"] = resolve_count(options.test, total)
-    if sum(wanted.values()) >= total:
-        held = " + ".join(f"{count} {name}" for name, count in wanted.items())
+        target_values["test"] = resolve_count(options.test, total)
+    if sum(target_values.values()) >= total:
+        held = " + ".join(f"{count} {name}" for name, count in target_values.items())
         raise DataError.at(
             "data.split", f"{held} of {total} rows leave none to train on; hold out fewer"
         )
@@ -300,9 +304,9 @@ def split_rows(
     order = rng.permutation(total)
     if classes is not None and options.stratify:
         order = _interleave(order, classes)
-    start = wanted.get("test", 0)
-    end = start + wanted["val"]
-    parts = {"test": order[:start]} if "test" in wanted else {}
+    start = target_values.get("test", 0)
+    end = start + target_values["val"]
+    parts = {"test": order[:start]} if "test" in target_values else {}
     if options.folds is not None:
         # Neighbours in this order hold each class in its share, so each part does too.
         cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
@@ -312,7 +316,7 @@ def split_rows(
             )
         start, end = cuts[options.fold - 1], cuts[options.fold]
     parts["val"] = order[start:end]
-    parts["train"] = np.concatenate([order[wanted.get("test", 0) : start], order[end:]])
+    parts["train"] = np.concatenate([order[target_values.get("test", 0) : start], order[end:]])
     return {name: np.sort(parts[name]) for name in ("train", "val", "test") if name in parts}
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nnzoo.config.data_options import ScaleOptions, TablePreprocess
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import (
-    PIECE,
+    CHUNK_BYTES,
     Dataset,
     Split,
     TensorSplit,
@@ -136,7 +136,7 @@ class Scale(nn.Module):
         counts = torch.zeros(len(self.shift), 256, dtype=torch.float64)
         for x in images:
             for row, feature in zip(counts, x.movedim(self.axis, 0), strict=True):
-                for part in feature.split(max(1, PIECE // feature[0].nbytes)):
+                for part in feature.split(max(1, CHUNK_BYTES // feature[0].nbytes)):
                     row += torch.bincount(part.flatten(), minlength=256)
         values = torch.arange(256, dtype=torch.float64)
         if self.method == "minmax":
@@ -299,7 +299,7 @@ def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     scale = Scale(len(dataset.spec.targets), method)
     train = dataset.splits["train"]
     if isinstance(train, WindowSplit):
-        scale.fit(fit_rows(train.map(lambda _: train.wanted, lambda wanted: wanted)))
+        scale.fit(fit_rows(train.map(lambda _: train.target_values, lambda wanted: wanted)))
     else:
         scale.fit(train.targets())
     return scale

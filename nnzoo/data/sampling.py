@@ -18,7 +18,7 @@ from torch import Tensor
 class BatchShard(NamedTuple):
     """The rows of a batch that one process has, from `start` to before `stop` of `total`.
 
-    What is drawn at random is drawn for the whole batch, of which a share is taken: so it does not
+    What is drawn at random is drawn for the whole batch, of which a shard is taken: so it does not
     depend on how many processes there are.
     """
 
@@ -31,26 +31,26 @@ class BatchShard(NamedTuple):
         return self.stop - self.start
 
     def of(self, whole: Tensor, dim: int = 0) -> Tensor:
-        """This share of something that has `total` rows in a dimension; a view."""
+        """This shard of something that has `total` rows in a dimension; a view."""
         return whole if self.rows == self.total else whole.narrow(dim, self.start, self.rows)
 
 
-_shares: list[BatchShard] = []
+_shards: list[BatchShard] = []
 
 
 @contextmanager
-def batch_shard(share: BatchShard) -> Iterator[None]:
-    """Layers draw for the whole batch of which the network is given a share."""
-    _shares.append(share)
+def batch_shard(shard: BatchShard) -> Iterator[None]:
+    """Layers draw for the whole batch of which the network is given a shard."""
+    _shards.append(shard)
     try:
         yield
     finally:
-        _shares.pop()
+        _shards.pop()
 
 
 def current_shard() -> BatchShard | None:
-    """The share that the network is given; None where it is given whole batches."""
-    return _shares[-1] if _shares else None
+    """The shard that the network is given; None where it is given whole batches."""
+    return _shards[-1] if _shards else None
 
 
 def derive_seed(seed: int, *path: int | str) -> int:

@@ -207,7 +207,7 @@ class EnsembleTrainer:
             return x
         seeds = [derive_seed(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return augment(x, self.augment, RowGenerators(*generators, share=shard))
+        return augment(x, self.augment, RowGenerators(*generators, shard=shard))
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
