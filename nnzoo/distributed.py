@@ -319,9 +319,12 @@ def init_process_group() -> SingleProcess:
             store, rank, size = next(distributed.rendezvous("env://", timeout=wait))
             fresh_store = distributed.PrefixStore(agree_on_group_name(store, rank, size), store)
             distributed.init_process_group(
-                "cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store, rank=rank, world_size=size,
+                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                store=fresh_store,
+                rank=rank,
+                world_size=size,
                 timeout=wait,
-            )  # fmt: skip
+            )
             atexit.register(distributed.destroy_process_group)
         local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         return ProcessGroup(distributed.get_rank(), distributed.get_world_size(), local_rank)

@@ -134,9 +134,11 @@ class Network(nn.Module):
         self.preprocess.cpu(), self.task.cpu()
         prepared = split.map(inputs, targets)
         check_fits(
-            split_bytes(prepared), self.device, f"a split of {len(prepared):,} rows",
+            split_bytes(prepared),
+            self.device,
+            f"a split of {len(prepared):,} rows",
             "use fewer rows, for images a smaller data.size, or --device cpu",
-        )  # fmt: skip
+        )
         prepared = prepared.to(self.device)
         self.preprocess.to(self.device), self.task.to(self.device)
         return prepared

@@ -39,15 +39,52 @@ _END_SIZE = 22
 
 # Contents of the pickle in a checkpoint. `weights_only` allows more, and has had holes.
 _GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
-    f"torch {name}Storage" for name in
-    ("Float", "Double", "Half", "BFloat16", "Byte", "Char", "Short", "Int", "Long", "Bool")
-}  # fmt: skip
+    f"torch {name}Storage"
+    for name in (
+        "Float",
+        "Double",
+        "Half",
+        "BFloat16",
+        "Byte",
+        "Char",
+        "Short",
+        "Int",
+        "Long",
+        "Bool",
+    )
+}
 _OPCODES = {
-    "PROTO", "STOP", "GLOBAL", "MARK", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET",
-    "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1",
-    "BINFLOAT", "BINUNICODE", "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_LIST", "APPEND",
-    "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
-}  # fmt: skip
+    "PROTO",
+    "STOP",
+    "GLOBAL",
+    "MARK",
+    "REDUCE",
+    "BINPERSID",
+    "BINPUT",
+    "LONG_BINPUT",
+    "BINGET",
+    "LONG_BINGET",
+    "NONE",
+    "NEWTRUE",
+    "NEWFALSE",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "BINFLOAT",
+    "BINUNICODE",
+    "EMPTY_DICT",
+    "SETITEM",
+    "SETITEMS",
+    "EMPTY_LIST",
+    "APPEND",
+    "APPENDS",
+    "EMPTY_TUPLE",
+    "TUPLE",
+    "TUPLE1",
+    "TUPLE2",
+    "TUPLE3",
+}
 # Reading as many takes a quarter of a second.
 MAX_OPCODES = 500_000
 MAX_VALUES = 100_000

@@ -8,19 +8,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nnzoo.config import RunConfig
 from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.dataset import Dataset
-from nnzoo.errors import UsageError
+from nnzoo.distributed import SingleProcess
+from nnzoo.errors import ConfigError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import Folder
 
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
 RESUMABLE_KEYS = (
-    "name", "train.epochs", "train.save_every", "train.early_stopping", "train.on_nan",
-    "train.max_skipped", "train.tensorboard",
-)  # fmt: skip
+    "name",
+    "train.epochs",
+    "train.save_every",
+    "train.early_stopping",
+    "train.on_nan",
+    "train.max_skipped",
+    "train.tensorboard",
+)
 
 
 def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
@@ -78,3 +86,21 @@ def free_name(path: Path) -> str:
     return next(
         name for i in itertools.count(2) if not path.with_name(name := f"{stem}-{i}").exists()
     )
+
+
+def check_same_config(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
+    """Raise UsageError if this process was started with another config than the main rank."""
+    if config.train.compile is True:
+        raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
+    ignored = tuple(f"data.{key}" for key in PATH_KEYS)
+    values = {
+        key: str(value) for key, value in config.flat().items() if not key.startswith(ignored)
+    }
+    values["--device"] = device.type
+    main = processes.broadcast_object(lambda: values)
+    differing = [key for key in dict.fromkeys([*main, *values]) if main.get(key) != values.get(key)]
+    if differing:
+        raise UsageError(
+            f"another configuration than in rank {processes.main_rank}: {', '.join(differing)}; start the "
+            "same command with the same file on every machine"
+        )

@@ -11,7 +11,6 @@ from filelock import FileLock
 
 from nnzoo import file_io
 from nnzoo.config import RunConfig
-from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.load import from_dict
 from nnzoo.config.run_config import locates_errors
 from nnzoo.data.dataset import Dataset, Split
@@ -26,10 +25,8 @@ from nnzoo.distributed import (
 )
 from nnzoo.errors import (
     CheckpointError,
-    ConfigError,
     DataError,
     NnzooError,
-    UsageError,
 )
 from nnzoo.evaluation.evaluate import evaluate_split
 from nnzoo.file_io import file_lock
@@ -43,7 +40,13 @@ from nnzoo.models.network import (
     reseeded,
 )
 from nnzoo.runs import checkpoint, run_notes
-from nnzoo.runs.config_diff import config_diff, free_name, inherit_auto_values, refuse_other_run
+from nnzoo.runs.config_diff import (
+    check_same_config,
+    config_diff,
+    free_name,
+    inherit_auto_values,
+    refuse_other_run,
+)
 from nnzoo.runs.run_dir import Folder, recorded_notes
 from nnzoo.runs.train import save_best
 from nnzoo.training.autotune import resolve
@@ -170,7 +173,7 @@ class _Opening:
     def open(self) -> Run:
         options, processes = self.options, self.processes
         if isinstance(processes, ProcessGroup):
-            _check_same_config(self.config, options.device, processes)
+            check_same_config(self.config, options.device, processes)
         resuming = self._decide_resume()
         dataset = self._read_dataset()
         asked_kernels = self.config.train.kernels
@@ -320,24 +323,6 @@ class _Opening:
             folder.write_config(self.config, recorded | {"data_notes": data_notes})
         if self.content:
             save_best(run)
-
-
-def _check_same_config(config: RunConfig, device: torch.device, processes: SingleProcess) -> None:
-    """Raise UsageError if this process was started with another config than the main rank."""
-    if config.train.compile is True:
-        raise ConfigError.at("train.compile", "does not go with several processes (torchrun)")
-    ignored = tuple(f"data.{key}" for key in PATH_KEYS)
-    values = {
-        key: str(value) for key, value in config.flat().items() if not key.startswith(ignored)
-    }
-    values["--device"] = device.type
-    main = processes.broadcast_object(lambda: values)
-    differing = [key for key in dict.fromkeys([*main, *values]) if main.get(key) != values.get(key)]
-    if differing:
-        raise UsageError(
-            f"another configuration than in rank {processes.main_rank}: {', '.join(differing)}; start the "
-            "same command with the same file on every machine"
-        )
 
 
 def _started_by_this_launch(folder: Folder) -> bool:

@@ -229,8 +229,14 @@ def recorded_notes(notes: Sequence[str]) -> list[str]:
 
 # Files that a study (`nnzoo sweep`) keeps in the folder of the run that has its name.
 STUDY = (
-    "trials", "best.yaml", "sweep.html", "sweep.db", "sweep.db-wal", "sweep.db-shm", "sweep.db.lock",
-)  # fmt: skip
+    "trials",
+    "best.yaml",
+    "sweep.html",
+    "sweep.db",
+    "sweep.db-wal",
+    "sweep.db-shm",
+    "sweep.db.lock",
+)
 OLD_RUN, OLD_STUDY = ".old-run", ".old-study"
 
 

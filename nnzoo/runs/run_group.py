@@ -55,9 +55,16 @@ class Member:
         return f"{self.kind} {self.number}"
 
     def to_dict(self) -> dict[str, Any]:
-        record = {self.kind: self.number, "run": self.folder.path.name, "run_dir": str(self.folder.path),
-                "state": self.state, "epochs": self.epochs, "best": self.best, "val": self.val,
-                "test": self.test}  # fmt: skip
+        record = {
+            self.kind: self.number,
+            "run": self.folder.path.name,
+            "run_dir": str(self.folder.path),
+            "state": self.state,
+            "epochs": self.epochs,
+            "best": self.best,
+            "val": self.val,
+            "test": self.test,
+        }
         return record | ({"error": self.error} if self.error else {})
 
 
@@ -165,8 +172,10 @@ class Group:
         rows = [row for row in member.folder.rows() if row["epoch"] == trainer.state.best_epoch]
         member.val = {
             name.removeprefix("val_"): value
-            for row in rows for name, value in row.items() if name.startswith("val_")
-        }  # fmt: skip
+            for row in rows
+            for name, value in row.items()
+            if name.startswith("val_")
+        }
         if member.state == "waiting":
             member.state = "complete" if trainer.finished else "interrupted"
         if member.state == "complete":
@@ -236,8 +245,9 @@ def aggregate(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     names = [name for name, value in (results or [{}])[0].items() if type(value) is float]
     return {
         name: summary_stats([result[name] for result in results])
-        for name in names if all(type(result.get(name)) is float for result in results)
-    }  # fmt: skip
+        for name in names
+        if all(type(result.get(name)) is float for result in results)
+    }
 
 
 def aggregate_baselines(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -85,16 +85,22 @@ def resolve(
     result = BenchmarkResult(choices[0])
     if len(choices) > 1:
         result = _choose(
-            _key(config, network, splits, choices, kernels, processes), choices,
+            _key(config, network, splits, choices, kernels, processes),
+            choices,
             "timing threads and precisions, once for this network on this machine",
             lambda: _benchmark(config, network, splits, choices, processes),
-        )  # fmt: skip
+        )
     precision, count = result.choice
     statistics = resolve_statistics(
         train.norm_statistics, network.model, len(splits["train"]), train.batch_size
     )
-    update = {"precision": precision, "threads": count, "kernels": kernels,
-              "compile": train.compile is True, "norm_statistics": statistics}  # fmt: skip
+    update = {
+        "precision": precision,
+        "threads": count,
+        "kernels": kernels,
+        "compile": train.compile is True,
+        "norm_statistics": statistics,
+    }
     config = replace(config, train=train.model_copy(update=update))
     return Resolved(config, result.step_seconds, result.note)
 
@@ -146,9 +152,12 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def _benchmark(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
+    config: RunConfig,
+    network: Network,
+    splits: dict[str, Split],
+    choices: list[Choice],
     processes: int = 1,
-) -> dict[Choice, float]:  # fmt: skip
+) -> dict[Choice, float]:
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
     flatten_layers(network.model)
@@ -224,9 +233,14 @@ def _fastest(seconds: dict[Choice, float]) -> Choice:
 
 
 def _key(
-    config: RunConfig, network: Network, splits: dict[str, Split], choices: list[Choice],
-    kernels: str, processes: int = 1, members: int = 1,
-) -> str:  # fmt: skip
+    config: RunConfig,
+    network: Network,
+    splits: dict[str, Split],
+    choices: list[Choice],
+    kernels: str,
+    processes: int = 1,
+    members: int = 1,
+) -> str:
     """Hash everything that decides how long a step takes."""
     spec = network.data_spec.input
     parts = [

@@ -29,8 +29,11 @@ Statistics = Literal["auto", "running", "exact"]
 
 def norms(model: nn.Module) -> list[_BatchNorm]:
     """The batch norms of a model that keep statistics for evaluation."""
-    return [module for module in model.modules()
-            if isinstance(module, _BatchNorm) and module.running_mean is not None]  # fmt: skip
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    ]
 
 
 def resolve_statistics(
