@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from nnzoo.cli.common import DebugOption
-from nnzoo.errors import UsageError, visible
+from nnzoo.errors import UsageError, shell_word, visible
 
 
 def init(
@@ -57,56 +57,40 @@ def init(
     debug: DebugOption = False,
 ) -> None:
     """Copy a bundled config, or write one for your data."""
-    from nnzoo.config.load import bundled_configs, bundled_folder, find_config
-    from nnzoo.errors import shell_word
+    from nnzoo.config.load import bundled_folder, find_config
+    from nnzoo.init_config.config_file import init_config
+    from nnzoo.init_config.target import Choices
 
     data = Path(source)
-    is_data = data.exists() and data.suffix not in (".yaml", ".yml")
-    if is_data and source in {path.stem for path in bundled_configs()}:
-        # A plain word is what the help calls it; a path, as in ./cnn, can only be a file's.
-        sys.stderr.write(
-            f"'{source}' is a bundled config; for the data of that name: nnzoo init {shell_word(f'./{source}')}\n"
-        )
-        is_data = False
-    if not is_data and data.suffix in (".csv", ".parquet", ".pq"):
-        raise UsageError(f"no file {data}")
-    stem = data.resolve().stem if is_data else Path(source).stem
+    is_data = _names_data(source)
+    stem = data.resolve().stem if is_data else data.stem
     out = file or Path(f"{stem}.yaml")
     if out.is_dir():
         out = out / f"{stem}.yaml"
+    if (target or drop or task or series is not None) and not (is_data and data.is_file()):
+        use = f"for data files; {source} is a config"
+        if is_data:
+            use = "for files, not for folders of images"
+        raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
     copies = {}
     notes: list[str] = []
     if is_data:
-        from nnzoo.init_config.config_file import init_config
-        from nnzoo.init_config.target import Choices
-
         if out.exists() and not force:
             raise _exists(out)
-        choices = Choices(
-            target,
-            drop or [],
-            task,
-            None if series is None else "series" if series else "table",
-            _ask if _is_terminal() else None,
+        kind: Literal["series", "table"] | None = (
+            None if series is None else "series" if series else "table"
         )
-        if data.is_dir() and (target or drop or task or series is not None):
-            raise UsageError(
-                "--target, --drop, --task, --series and --table are for files, not for folders of images"
-            )
+        choices = Choices(target, drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:
-        if target or drop or task or series is not None:
-            raise UsageError(
-                f"--target, --drop, --task, --series and --table are for data files; {source} is a config"
-            )
         path = find_config(source)
         text = path.read_text(encoding="utf-8")
         companion = path.with_suffix(".csv")
         if companion.is_file() and path.parent == bundled_folder():
             copies[companion] = out.with_name(companion.name)
-    for written in (out, *copies.values()):
-        if written.exists() and not force:
-            raise _exists(written)
+    for path in (out, *copies.values()):
+        if path.exists() and not force:
+            raise _exists(path)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
@@ -117,6 +101,24 @@ def init(
     sys.stdout.write(f"{out}\n")
     sys.stderr.write("".join(f"{visible(note)}\n" for note in notes))
     sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
+
+
+def _names_data(source: str) -> bool:
+    """Whether the argument is a data file or folder, not a config."""
+    from nnzoo.config.load import bundled_configs
+
+    data = Path(source)
+    is_data = data.exists() and data.suffix not in (".yaml", ".yml")
+    if is_data and source in {path.stem for path in bundled_configs()}:
+        # A plain word is what the help calls it; a path, as in ./cnn, can only be a file's.
+        other = f"./{source}"
+        sys.stderr.write(
+            f"'{source}' is a bundled config; for the data of that name: nnzoo init {shell_word(other)}\n"
+        )
+        return False
+    if not is_data and data.suffix in (".csv", ".parquet", ".pq"):
+        raise UsageError(f"no file {data}")
+    return is_data
 
 
 def _exists(path: Path) -> UsageError:
