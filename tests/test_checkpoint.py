@@ -58,7 +58,7 @@ def test_a_checkpoint_comes_back_as_it_was_and_opens_with_torch_alone(tmp_path: 
     checkpoint.save(path, CONTENT)
     assert same(checkpoint.load(path), {"format": 1, **CONTENT})
     assert same(torch.load(path, weights_only=True), {"format": 1, **CONTENT})
-    assert [each.name for each in tmp_path.glob("x*")] == ["x.pt"]
+    assert [path.name for path in tmp_path.glob("x*")] == ["x.pt"]
 
 
 def test_a_view_is_stored_without_what_it_looks_into(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_notes_on_the_data_stand_in_the_run_its_report_and_the_start_event(
     text = page(nnzoo)
     assert "<h3>What was read</h3>" in text
     for note in (FILLED, EQUAL):
-        assert sum(each.startswith(note) for each in recorded["data_notes"]) == 1
+        assert sum(item.startswith(note) for item in recorded["data_notes"]) == 1
         assert f"<li>{note}" in text
     assert nnzoo("train", "checkpoints/t/config.yaml", "--out", "again").code == 0
 
@@ -58,8 +58,8 @@ def test_a_group_starts_with_its_notes_and_each_member_keeps_them(
     table: Path, nnzoo: Nnzoo
 ) -> None:
     lines = nnzoo("train", "t.yaml", "--seeds", "2", "--json").lines
-    assert [each["event"] for each in lines].count("start") == 1 and lines[0]["event"] == "start"
-    assert any(each.startswith(EQUAL) for each in lines[0]["notes"])
+    assert [line["event"] for line in lines].count("start") == 1 and lines[0]["event"] == "start"
+    assert any(line.startswith(EQUAL) for line in lines[0]["notes"])
     assert f"<li>{FILLED}" in page(nnzoo, "checkpoints/t-seeds/seed-1")
 
 

@@ -138,7 +138,7 @@ def test_a_file_system_without_links_or_folder_sync_does(
         file_io.write(path, name.encode(), keep=kept)
         assert path.read_bytes() == name.encode()
     assert kept.read_bytes() == b"link"
-    assert {each.name for each in tmp_path.iterdir()} >= {"x.pt", "y.pt"}
+    assert {path.name for path in tmp_path.iterdir()} >= {"x.pt", "y.pt"}
     assert not list(tmp_path.glob("*.tmp"))
 
 

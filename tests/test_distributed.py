@@ -47,9 +47,9 @@ def environments(count: int, **more: str) -> list[dict[str, str]]:
 
 def launch(words: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
     """So many processes of one command."""
-    return [subprocess.Popen([sys.executable, *words], env=each, text=True,
+    return [subprocess.Popen([sys.executable, *words], env=environment, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for each in environments(count, **more)]  # fmt: skip
+            for environment in environments(count, **more)]  # fmt: skip
 
 
 def ends(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
@@ -191,7 +191,7 @@ def test_a_killed_worker_is_started_again_and_the_run_ends_with_the_same_bits() 
     assert process.returncode == 0, err
     assert "--fresh: torchrun has started this run, and starts it again: going on" in err
     assert "resumed parts/run at epoch" in err
-    assert [each.name for each in Path("parts").iterdir()] == ["run"]
+    assert [path.name for path in Path("parts").iterdir()] == ["run"]
     assert same(trained("whole"), trained("parts"))
 
 
@@ -206,9 +206,9 @@ def test_what_is_wrong_is_told_once_and_ends_all_processes() -> None:
     Path("own.yaml").write_text((RUN % 1).replace("0.1", "0.2"))
     pair = environments(2)
     started = [
-        subprocess.Popen([sys.executable, "-m", "nnzoo", "train", "--config", each, "-s", "name=run"],
+        subprocess.Popen([sys.executable, "-m", "nnzoo", "train", "--config", item, "-s", "name=run"],
                          env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for each, env in zip(("run.yaml", "own.yaml"), pair, strict=True)
+        for item, env in zip(("run.yaml", "own.yaml"), pair, strict=True)
     ]  # fmt: skip
     (first, _, quiet), (second, _, err) = ends(started)
     assert (first, second) == (2, 2)
@@ -325,9 +325,9 @@ def test_a_regression_of_several_processes_counts_its_rows(one_of_one: ProcessGr
 def test_a_run_that_diverges_is_told_by_the_process_that_leads(one_of_one: ProcessGroup) -> None:
     current = begin(config(optim={"name": "sgd", "lr": 1e30}), processes=one_of_one)
     one_of_one.main_rank = 1  # elsewhere
-    with pytest.raises(PeerFailedError) as told:
+    with pytest.raises(PeerFailedError) as messages:
         finish(current)
-    assert told.value.exit_code == 4
+    assert messages.value.exit_code == 4
     current.lock.release()
 
 

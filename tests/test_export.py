@@ -85,7 +85,7 @@ def build(model: str | dict[str, Any], data: str, **more: Any) -> tuple[Network,
         rows[::7] = ["," + row.split(",", 1)[1] for row in rows[::7]]
         Path("mixed.csv").write_text("\n".join(["a,b,kind,y", *rows]))
         walk = 1e4 + draw.normal(0, 1, (80, 3)).cumsum(0)
-        lines = [",".join(f"{each:.3f}" for each in row) for row in walk]
+        lines = [",".join(f"{item:.3f}" for item in row) for row in walk]
         Path("many.csv").write_text("\n".join(["a,b,c", *lines]))
     run_config = config(model, MORE_DATA.get(data, data), **more)
     dataset = read_dataset(run_config)
@@ -119,16 +119,16 @@ def answers(path: Path, raw: Tensor) -> Tensor:
 @pytest.mark.parametrize(("model", "data"), CASES)
 def test_onnxruntime_answers_as_pytorch(model: dict[str, Any], data: str) -> None:
     network, dataset = build(model, data)
-    told = export.export(network, "onnx", Path("n.onnx"))
-    assert told["difference"] < 1e-4
+    messages = export.export(network, "onnx", Path("n.onnx"))
+    assert messages["difference"] < 1e-4
     spread = 1.0
     if not network.task.is_classification:
         spread = network.predict(raw_inputs(dataset, 40)).detach().std(0)
     for count in (1, 5, 7):
         raw = raw_inputs(dataset, count)
-        wanted, given = network.predict(raw).detach(), answers(Path("n.onnx"), raw)
-        assert (given.dtype, given.shape) == (wanted.dtype, wanted.shape)
-        assert float(((given - wanted).abs() / spread).max()) < 1e-4
+        expected, values = network.predict(raw).detach(), answers(Path("n.onnx"), raw)
+        assert (values.dtype, values.shape) == (expected.dtype, expected.shape)
+        assert float(((values - expected).abs() / spread).max()) < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_onnxruntime_answers_as_pytorch(model: dict[str, Any], data: str) -> Non
 )
 def test_a_program_of_torch_export_answers_without_nnzoo(model: str, data: str) -> None:
     network, dataset = build(model, data)
-    told = export.export(network, "torch", Path("n.pt2"))
-    assert told["difference"] < 1e-4
+    messages = export.export(network, "torch", Path("n.pt2"))
+    assert messages["difference"] < 1e-4
     assert b"nnzoo/export.py" not in Path("n.pt2").read_bytes()
     notes = {"nnzoo.json": ""}
     program = torch.export.load("n.pt2", extra_files=notes).module()
-    wanted = network.predict(raw_inputs(dataset, 5))
-    torch.testing.assert_close(program(raw_inputs(dataset, 5)), wanted, rtol=1e-5, atol=1e-5)
+    expected = network.predict(raw_inputs(dataset, 5))
+    torch.testing.assert_close(program(raw_inputs(dataset, 5)), expected, rtol=1e-5, atol=1e-5)
     assert json.loads(notes["nnzoo.json"])["nnzoo"] == __version__
 
 
@@ -152,8 +152,8 @@ def test_safetensors_hold_every_tensor_and_the_config(model: str, data: str) -> 
     network, _ = build(model, data)
     export.export(network, "state-dict", Path("n.safetensors"))
     tensors = safetensors.torch.load_file("n.safetensors")
-    own = {name: tensors[name] for name in network.model.state_dict()}
-    network.model.load_state_dict(own)
+    local = {name: tensors[name] for name in network.model.state_dict()}
+    network.model.load_state_dict(local)
     for part in ("preprocess", "task"):
         names = {f"{part}.{name}" for name in getattr(network, part).state_dict()}
         assert names <= tensors.keys()
@@ -165,20 +165,20 @@ def test_safetensors_hold_every_tensor_and_the_config(model: str, data: str) -> 
 
 def test_the_file_tells_what_it_holds_and_nothing_of_this_machine() -> None:
     network, _ = build("mlp", "table_mixed")
-    told = export.export(network, "onnx", Path("n.onnx"))
+    messages = export.export(network, "onnx", Path("n.onnx"))
     model = onnx.load("n.onnx")
-    facts = {each.key: each.value for each in model.metadata_props}
+    facts = {prop.key: prop.value for prop in model.metadata_props}
     assert json.loads(facts["columns"])[2] == {"name": "kind", "categories": ["x", "y", "z"]}
     assert json.loads(facts["targets"]) == ["y"]
     assert (facts["kind"], json.loads(facts["shape"])) == ("table", [3])
     assert (model.producer_name, model.producer_version) == ("nnzoo", __version__)
-    (given,), (answer,) = model.graph.input, model.graph.output
-    assert (given.name, answer.name) == ("input", "values")
-    assert given.type.tensor_type.shape.dim[0].dim_param == "batch"
+    (values,), (answer,) = model.graph.input, model.graph.output
+    assert (values.name, answer.name) == ("input", "values")
+    assert values.type.tensor_type.shape.dim[0].dim_param == "batch"
     assert answer.type.tensor_type.shape.dim[0].dim_param == "batch"
     assert b".py" not in Path("n.onnx").read_bytes()
-    assert told["inputs"] == {"input": {"type": "float64", "shape": ["batch", 3]}}
-    assert told["outputs"] == {"values": {"type": "float64", "shape": ["batch", 1]}}
+    assert messages["inputs"] == {"input": {"type": "float64", "shape": ["batch", 3]}}
+    assert messages["outputs"] == {"values": {"type": "float64", "shape": ["batch", 1]}}
 
 
 def test_recurrent_layers_are_one_operator_each_however_long_the_window() -> None:
@@ -191,11 +191,11 @@ def test_recurrent_layers_are_one_operator_each_however_long_the_window() -> Non
 
 def test_a_network_trained_in_bfloat16_is_exported_in_float32() -> None:
     network, dataset = build("mlp", "image")
-    wanted = network.predict(raw_inputs(dataset, 7))
+    expected = network.predict(raw_inputs(dataset, 7))
     network.precision = "bf16"
-    assert not torch.allclose(network.predict(raw_inputs(dataset, 7)), wanted, atol=1e-4)
+    assert not torch.allclose(network.predict(raw_inputs(dataset, 7)), expected, atol=1e-4)
     export.export(network, "onnx", Path("n.onnx"))
-    torch.testing.assert_close(answers(Path("n.onnx"), raw_inputs(dataset, 7)), wanted.detach())
+    torch.testing.assert_close(answers(Path("n.onnx"), raw_inputs(dataset, 7)), expected.detach())
 
 
 def test_a_wrong_translation_is_found_and_not_written(monkeypatch: pytest.MonkeyPatch) -> None:

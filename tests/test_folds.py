@@ -34,7 +34,7 @@ def test_every_row_that_does_not_test_validates_in_exactly_one_fold(
         assert sorted(np.concatenate(list(rows.values()))) == list(range(total))
         assert np.array_equal(rows["test"], plain["test"])
         validated.append(rows["val"])
-    sizes = [len(each) for each in validated]
+    sizes = [len(item) for item in validated]
     assert max(sizes) - min(sizes) <= 1
     together = np.concatenate(validated)
     assert len(set(together)) == len(together) == total - len(plain["test"])
@@ -79,9 +79,9 @@ def test_folds_are_runs_of_their_own_that_are_told_together(nnzoo: Any) -> None:
     again = nnzoo(*words, "--folds", 3)
     assert again.code == 0 and again.err.count("is complete") == 3 and "epoch 1/3" not in again.err
     # One of them is an ordinary run of its config.
-    own = nnzoo(*words, "-s", "data.split.folds=3", "-s", "data.split.fold=2", "-s", "name=fold-2",
+    local = nnzoo(*words, "-s", "data.split.folds=3", "-s", "data.split.fold=2", "-s", "name=fold-2",
                 "--out", "checkpoints/mlp_diabetes-3-folds")  # fmt: skip
-    assert own.code == 0 and "is complete" in own.err
+    assert local.code == 0 and "is complete" in local.err
 
 
 def test_what_is_fitted_is_fitted_on_the_rows_that_train(nnzoo: Any) -> None:
@@ -116,6 +116,6 @@ def test_images_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
     (["data.split.folds=1"], "expected a whole number of at least 2"),
 ])  # fmt: skip
 def test_a_fold_is_one_of_the_folds(nnzoo: Any, sets: list[str], told: str) -> None:
-    words = [word for each in sets for word in ("-s", each)]
+    words = [word for item in sets for word in ("-s", item)]
     result = nnzoo("train", "-c", "mlp", *words)
     assert result.code == 2 and told in result.err

@@ -541,12 +541,12 @@ def test_equal_images_in_two_splits_and_in_two_classes_are_said(nnzoo: Any) -> N
         "data: {name: image_folder, path: d, size: 12, split: {val: 0}}\nmodel: {name: cnn, channels: [4]}\n"
         "train: {epochs: 1}\n"
     )
-    said = flat(nnzoo("train", "--config", "c").err)
+    message = flat(nnzoo("train", "--config", "c").err)
     assert (
         "9 of 12 test images equal a training image, as they are decoded (test/bar/3.png and "
         "train/bar/3.png, …)"
-    ) in said
-    assert "1 image equal one of another class" in said
+    ) in message
+    assert "1 image equal one of another class" in message
 
 
 def test_predict_reads_a_folder_in_the_order_of_its_names() -> None:

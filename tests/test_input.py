@@ -60,10 +60,10 @@ def test_the_campaign_sees_what_is_raised_is_slow_eats_memory_or_dies(
     tally = campaign.campaign("configs", len(cases), 3, Path("kept"))
     assert dict(tally.outcomes) == {("text", "accepted"): 2, ("text", "failed"): 4}
     assert [path.read_bytes() for path in sorted(Path("kept").glob("*/case.yaml"))] == bad
-    told = capsys.readouterr().out
+    messages = capsys.readouterr().out
     for reason in ("KeyError: 'ctx'", "7.00 s", "MemoryError", "died or hung"):
-        assert reason in told
-    assert "nnzoo check kept/configs-3-0-1/case.yaml --set 'seed=1'" in told
+        assert reason in messages
+    assert "nnzoo check kept/configs-3-0-1/case.yaml --set 'seed=1'" in messages
 
 
 def tree(**sections: Any) -> dict[str, Any]:

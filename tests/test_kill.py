@@ -64,21 +64,21 @@ def test_the_campaign_covers_what_training_offers(campaign: ModuleType) -> None:
         return load_config("run.yaml", [])
 
     configs = [options(text) for text in campaign.SCENARIOS.values()]
-    assert [each.model.name for each in configs][:5] == list(campaign.NETWORKS)
-    assert {each.optim.name for each in configs} == set(OPTIMIZERS.names())
-    assert {each.optim.schedule.name for each in configs} == {
+    assert [item.model.name for item in configs][:5] == list(campaign.NETWORKS)
+    assert {item.optim.name for item in configs} == set(OPTIMIZERS.names())
+    assert {item.optim.schedule.name for item in configs} == {
         "constant", "cosine", "one_cycle", "step", "linear", "plateau"
     }  # fmt: skip
-    losses = {each.train.loss for each in configs}
+    losses = {item.train.loss for item in configs}
     assert losses == {"auto", "mse", "mae", "huber"}  # auto: cross_entropy, of the digits and iris
-    assert {each.train.save_every.split()[-1].rstrip("s") for each in configs} == {
+    assert {item.train.save_every.split()[-1].rstrip("s") for item in configs} == {
         "step", "epoch", "", "%"
     }  # fmt: skip
-    clips = [each.optim.clip for each in configs if each.optim.clip is not None]
+    clips = [item.optim.clip for item in configs if item.optim.clip is not None]
     assert any(clip.norm for clip in clips) and any(clip.value for clip in clips)
-    assert any(each.train.early_stopping for each in configs)
-    assert any(each.train.accumulate_grad_batches > 1 for each in configs)
-    assert any(getattr(each.data, "augment", None) for each in configs)
+    assert any(item.train.early_stopping for item in configs)
+    assert any(item.train.accumulate_grad_batches > 1 for item in configs)
+    assert any(getattr(item.data, "augment", None) for item in configs)
 
 
 def test_the_comparison_sees_every_difference(campaign: ModuleType) -> None:
@@ -115,8 +115,8 @@ def test_the_comparison_sees_every_difference(campaign: ModuleType) -> None:
     damaged = altered("damaged") / "last.pt"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (damaged.parent / "last.pt.tmp").touch()
-    found, left = campaign.differences(alone, damaged.parent)
-    assert str(damaged) in found and left == "last.pt.tmp was left over"
+    actual, left = campaign.differences(alone, damaged.parent)
+    assert str(damaged) in actual and left == "last.pt.tmp was left over"
 
 
 def test_the_campaign_fails_where_no_kill_lands(

@@ -82,9 +82,9 @@ def times(answers: list[dict[str, Any]]) -> list[str]:
 )
 def test_time_as_a_number_is_time(nnzoo: NNZOO, header: str, column: Any, after: str) -> None:
     write(header, column, wave(120))
-    answers, said = forecast(nnzoo, steps=1)
+    answers, message = forecast(nnzoo, steps=1)
     assert times(answers) == [after]
-    assert f"time: '{header.split(',', maxsplit=1)[0]}' from" in said
+    assert f"time: '{header.split(',', maxsplit=1)[0]}' from" in message
 
 
 def test_parts_of_a_date_in_columns_are_time(nnzoo: NNZOO) -> None:
@@ -92,11 +92,11 @@ def test_parts_of_a_date_in_columns_are_time(nnzoo: NNZOO) -> None:
     write("No,year,month,day,hour,temp,load", range(1, 151), hours.year, hours.month, hours.day, hours.hour, wave(150), wave(150, 1))  # fmt: skip
     data, _ = initialised(nnzoo)
     assert (data["name"], data["time"]) == ("series", ["year", "month", "day", "hour"])
-    answers, said = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
+    answers, message = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
     assert times(answers) == ["2021-01-07 06:00:00"]
-    assert "time: 'year', 'month', 'day' and 'hour' from 2021-01-01 00:00:00" in said
+    assert "time: 'year', 'month', 'day' and 'hour' from 2021-01-01 00:00:00" in message
     assert "the time is 'year', 'month', 'day' and 'hour' together (data.time)" in load().notes
-    assert "column 'No' counts the rows and is left out" in said
+    assert "column 'No' counts the rows and is left out" in message
 
 
 def test_a_table_that_is_in_order_of_time_says_so_when_it_trains(nnzoo: NNZOO) -> None:
@@ -113,10 +113,12 @@ def test_a_table_that_is_in_order_of_time_says_so_when_it_trains(nnzoo: NNZOO) -
 
 def test_the_first_of_each_month_is_not_a_day_of_january(nnzoo: NNZOO) -> None:
     write("month,sales", days(144, "%d/%m/%Y", "MS", "2005-01-01"), wave(144))
-    answers, said = forecast(nnzoo)
+    answers, message = forecast(nnzoo)
     assert times(answers) == ["2017-01-01", "2017-02-01", "2017-03-01"]
-    assert "dates are read day first (by their equal distances): '01/02/2005' is 2005-02-01" in said
-    assert "a season of 12" in said
+    assert (
+        "dates are read day first (by their equal distances): '01/02/2005' is 2005-02-01" in message
+    )
+    assert "a season of 12" in message
 
 
 def test_an_order_of_day_and_month_can_be_stated(nnzoo: NNZOO) -> None:
@@ -156,12 +158,12 @@ def late(missing: int, rows: int = 200) -> None:
 
 def test_a_covariate_that_begins_late_trains_as_if_the_file_began_there(nnzoo: NNZOO) -> None:
     late(50)
-    found = load(covariates="all", window=8)
+    actual = load(covariates="all", window=8)
     lines = Path("s.csv").read_text().splitlines()
     Path("s.csv").write_text("\n".join([lines[0], *lines[51:]]) + "\n")
     cut = load(covariates="all", window=8)
-    assert found.fingerprint() == cut.fingerprint()
-    assert found.notes[-1].startswith(
+    assert actual.fingerprint() == cut.fingerprint()
+    assert actual.notes[-1].startswith(
         "covariate 'pressure' is missing in the first 50 rows: the 50 rows"
     )
 
@@ -183,9 +185,10 @@ def test_gaps_of_a_covariate_are_counted(nnzoo: NNZOO) -> None:
         time, _, level = lines[row].split(",")
         lines[row] = f"{time},,{level}"
     Path("s.csv").write_text("\n".join(lines) + "\n")
-    _, said = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
+    _, message = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
     assert (
-        "is missing in 13 of 200 rows: 13 keep the last value before (up to 12 steps long)" in said
+        "is missing in 13 of 200 rows: 13 keep the last value before (up to 12 steps long)"
+        in message
     )
 
 
@@ -275,9 +278,9 @@ def test_rows_in_another_order_train_like_those_in_order(nnzoo: NNZOO, how: str)
     order = np.random.default_rng(0).permutation(150) if how == "shuffled" else range(149, -1, -1)
     write("Date,Close", *zip(*[rows[i] for i in order], strict=True))
     assert load(window=8).fingerprint() == expected
-    answers, said = forecast(nnzoo, steps=1)
+    answers, message = forecast(nnzoo, steps=1)
     assert times(answers) == ["2021-07-30"]
-    assert ("read in reverse" if how == "newest first" else "sorted by 'Date'") in said
+    assert ("read in reverse" if how == "newest first" else "sorted by 'Date'") in message
 
 
 # F19: gaps, repeats, weekdays.
@@ -293,10 +296,10 @@ def test_days_that_are_closed_are_no_gaps(
     opened = pandas.date_range("2021-01-01", periods=300)
     opened = opened[opened.day_of_week < weekdays][:150]
     write("Date,Close", opened.strftime("%Y-%m-%d"), wave(150))
-    answers, said = forecast(nnzoo, steps=2)
+    answers, message = forecast(nnzoo, steps=2)
     assert times(answers) == after
-    assert f"a season of {season}" in said
-    assert "missing" not in said
+    assert f"a season of {season}" in message
+    assert "missing" not in message
 
 
 def test_many_gaps_are_said_and_leave_no_season(nnzoo: NNZOO) -> None:
@@ -305,12 +308,12 @@ def test_many_gaps_are_said_and_leave_no_season(nnzoo: NNZOO) -> None:
     write(
         "Date,load", np.array(days(400, "%Y-%m-%d %H:00:00", "h"))[kept], np.array(wave(400))[kept]
     )
-    answers, said = forecast(nnzoo, steps=2)
+    answers, message = forecast(nnzoo, steps=2)
     assert times(answers) == ["2021-01-17 16:00:00", "2021-01-17 17:00:00"]
     missing = int((~kept).sum())
-    assert f"of the hours are missing ({missing} of 400)" in said
-    assert "count as neighbours" in said
-    assert "no baseline of the last season" in said
+    assert f"of the hours are missing ({missing} of 400)" in message
+    assert "count as neighbours" in message
+    assert "no baseline of the last season" in message
     assert "last season" not in json.dumps(nnzoo("eval", RUN, "--json").json)
 
 
@@ -344,9 +347,9 @@ def test_date_and_time_in_two_columns_are_joined(nnzoo: NNZOO, form: str, clock:
     )
     data, _ = initialised(nnzoo)
     assert data["time"] == ["Date", "Time"]
-    answers, said = forecast(nnzoo, steps=1)
+    answers, message = forecast(nnzoo, steps=1)
     assert times(answers) == ["2021-01-04 03:00:00"]
-    assert "time: 'Date' and 'Time' from 2021-01-01 00:00:00" in said
+    assert "time: 'Date' and 'Time' from 2021-01-01 00:00:00" in message
     assert "the time is 'Date' and 'Time' together (data.time)" in load(window=8).notes
 
 
@@ -377,9 +380,9 @@ def test_one_short_series_is_left_out_by_name_and_shrinks_no_window(nnzoo: NNZOO
     stores({("Bern", 1): 150, ("Chur", 1): 120, ("Oslo", 1): 8})
     data, _ = initialised(nnzoo)
     assert (data["group"], data["window"]) == ("store", 14)
-    answers, said = forecast(nnzoo, steps=1)
-    assert "1 of 3 series is left out, too short to train with window 14" in said
-    assert "Oslo (8 time steps)" in said
+    answers, message = forecast(nnzoo, steps=1)
+    assert "1 of 3 series is left out, too short to train with window 14" in message
+    assert "Oslo (8 time steps)" in message
     assert [answer["group"] for answer in answers] == ["Bern", "Chur"]
 
 
@@ -393,9 +396,9 @@ def test_one_short_series_is_left_out_by_name_and_shrinks_no_window(nnzoo: NNZOO
 def test_a_target_with_thousands_is_a_number(nnzoo: NNZOO, form: str, example: str) -> None:
     values = [10300, *(int(float(v) * 1000) for v in wave(99))]
     write("Date,passengers", days(100), [f'"{form.format(v)}"' for v in values])
-    answers, said = forecast(nnzoo, steps=1)
+    answers, message = forecast(nnzoo, steps=1)
     assert 1000 < answers[0]["passengers"] < 100_000
-    assert f"read as numbers: 'passengers' ('{example}' is" in said
+    assert f"read as numbers: 'passengers' ('{example}' is" in message
 
 
 # The first hour.
@@ -422,13 +425,13 @@ def test_shops_with_gaps_come_from_init_to_dates_without_an_edit(nnzoo: NNZOO) -
     data, text = initialised(nnzoo)
     assert (data["group"], data["covariates"]) == ("shop", "none")
     assert "a season of 6" in text
-    answers, said = forecast(nnzoo, steps=2)
+    answers, message = forecast(nnzoo, steps=2)
     assert [(answer["group"], answer["step"]) for answer in answers] == [
         (shop, step) for shop in ("Basel", "Bern", "Zürich") for step in (1, 2)
     ]
     assert all(np.datetime64(time) > np.datetime64("2024-07-10") for time in times(answers))
     assert not any(pandas.Timestamp(time).day_of_week == 6 for time in times(answers))
-    assert "days (Monday to Saturday) are missing" in said
+    assert "days (Monday to Saturday) are missing" in message
     facts = nnzoo("eval", RUN, "--json").json
     assert facts["series"] == ["Basel", "Bern", "Zürich"]
     assert facts["period"]["from"] > "2024-05-01"

@@ -46,7 +46,7 @@ SLOW = {
 
 
 def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, float]]:
-    found = []
+    actual = []
     for seed in seeds:
         run = open_run(
             load_config(name, [f"seed={seed}"]), RunOptions(Path(f"out{seed}"), torch.device("cpu"))
@@ -56,21 +56,21 @@ def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, float]]:
         result = run.result()
         run.lock.release()
         assert result is not None
-        found.append(result)
-    return found
+        actual.append(result)
+    return actual
 
 
 def check(name: str, metric: str, bound: float, seeds: tuple[int, ...]) -> None:
-    found = results(name, seeds)
-    values = [result[metric] for result in found]
+    actual = results(name, seeds)
+    values = [result[metric] for result in actual]
     if metric == "accuracy":
         assert mean(values) >= bound, values
-        assert min(values) > found[0]["baseline"]["accuracy"]
+        assert min(values) > actual[0]["baseline"]["accuracy"]
     else:
         worst = max(values) if name == "lstm_adding" else mean(values)
         assert worst <= bound, values
         if name != "lstm_sine":  # a noiseless sine is a linear recurrence, which one layer solves
-            assert max(values) < found[0]["baseline"][metric]
+            assert max(values) < actual[0]["baseline"][metric]
 
 
 @pytest.mark.parametrize("name", QUICK)

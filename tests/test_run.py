@@ -56,7 +56,7 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
     rows = [
         json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()
     ]
-    wanted = {
+    expected = {
         "epoch",
         "step",
         "lr",
@@ -66,7 +66,7 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
         "samples_per_second",
         "seconds",
     }
-    assert all(wanted <= row.keys() for row in rows)
+    assert all(expected <= row.keys() for row in rows)
 
 
 def test_a_complete_run_says_so_and_exits_with_0(nnzoo: Callable[..., Any]) -> None:
@@ -258,14 +258,14 @@ def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], 
         ("f1", sk.f1_score),
     ):
         macro = score(truth, answer, average="macro", zero_division=0)
-        each = score(truth, answer, average=None, zero_division=0)
+        item = score(truth, answer, average=None, zero_division=0)
         assert result[f"{key}_macro"] == pytest.approx(macro, **close)
-        assert [c[key] for c in result["per_class"]] == pytest.approx(each, **close)
+        assert [c[key] for c in result["per_class"]] == pytest.approx(item, **close)
     assert result["confusion_matrix"] == sk.confusion_matrix(truth, answer).tolist()
     for i, counts in enumerate(sk.multilabel_confusion_matrix(truth, answer)):
-        each = result["per_class"][i]
-        assert [[each["tn"], each["fp"]], [each["fn"], each["tp"]]] == counts.tolist()
-        assert each["support"] == (truth == i).sum()
+        item = result["per_class"][i]
+        assert [[item["tn"], item["fp"]], [item["fn"], item["tp"]]] == counts.tolist()
+        assert item["support"] == (truth == i).sum()
     assert result["labels"] == [str(digit) for digit in range(10)]
     assert result["split"] == split
     assert result["task"] == "classification"

@@ -269,7 +269,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
     train_step = ensemble_trainer.EnsembleTrainer.train_step
 
     def poisoned(self: ensemble_trainer.EnsembleTrainer, rows: Tensor) -> Any:
-        seeds = [each.config.seed for each in self.trainers]
+        seeds = [trainer.config.seed for trainer in self.trainers]
         if member not in seeds or self.trainers[0].state.step != step:
             return train_step(self, rows)
         place = seeds.index(member)
@@ -297,14 +297,14 @@ def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.Monke
     result = nnzoo(*words, "--seeds", SEEDS, "--json", "--verbose", 0)
     assert result.code == 4
     end = result.lines[-1]
-    assert [each["state"] for each in end["members"]] == ["complete", "diverged", "complete"]
+    assert [item["state"] for item in end["members"]] == ["complete", "diverged", "complete"]
     assert end["summary"]["diverged"] == [1] and end["summary"]["complete"] == 2
     assert end["summary"]["test"]["accuracy"]["n"] == 2
     error = end["members"][1]["error"]
     assert "diverged at step 26" in error and "seed-1/last.pt, is from before it" in error
     assert [line["seed"] for line in result.lines if line["event"] == "diverged"] == [1]
-    told = json.loads(Path("checkpoints/mlp-seeds/seed-1/result.json").read_text())
-    assert told["state"] == "diverged"
+    messages = json.loads(Path("checkpoints/mlp-seeds/seed-1/result.json").read_text())
+    assert messages["state"] == "diverged"
     for seed in (0, 2):
         code = nnzoo(*words, "--seed", seed, "--out", "alone", "--verbose", 0).code
         assert code == 0
@@ -322,7 +322,7 @@ def test_a_step_that_is_skipped_is_skipped_by_its_member_alone(
     poison(monkeypatch, 1, 3)
     group = group_of(run_config)
     rows = train(group)
-    assert [[row["skipped"] for row in each] for each in rows] == [[0, 0], [1, 0], [0, 0]]
+    assert [[row["skipped"] for row in item] for item in rows] == [[0, 0], [1, 0], [0, 0]]
     counts = [last(group, i)["trainer"]["optimizer"]["state"][0]["step"] for i in range(SEEDS)]
     assert counts[0] - counts[1] == 1 and counts[0] == counts[2]
     norms = [int(last(group, i)["model"]["2.num_batches_tracked"]) for i in range(SEEDS)]
@@ -449,9 +449,9 @@ def test_a_group_is_told_with_mean_spread_and_interval(nnzoo: Any) -> None:
             k: v for k, v in member["test"].items() if k not in ("run", "checkpoint")
         }
         accuracies.append(test["accuracy"])
-    told = end["summary"]["test"]["accuracy"]
-    assert told == summary_stats(accuracies)
-    assert told["mean"] == pytest.approx(sum(accuracies) / 3)
+    messages = end["summary"]["test"]["accuracy"]
+    assert messages == summary_stats(accuracies)
+    assert messages["mean"] == pytest.approx(sum(accuracies) / 3)
     again = nnzoo(*words, "--seeds", 3)
     assert again.code == 0 and "is complete" in again.err and "epoch 1/2" not in again.err
     assert "95 % CI low" in again.out and "test_accuracy" in again.out
@@ -461,11 +461,11 @@ def test_a_group_is_told_with_mean_spread_and_interval(nnzoo: Any) -> None:
 
 
 def test_the_interval_is_students() -> None:
-    found = summary_stats([1.0, 2.0, 3.0, 4.0])
-    assert found["mean"] == 2.5 and found["std"] == pytest.approx(1.2909944487)
+    actual = summary_stats([1.0, 2.0, 3.0, 4.0])
+    assert actual["mean"] == 2.5 and actual["std"] == pytest.approx(1.2909944487)
     # t of 3 degrees of freedom at 0.975 is 3.18244630528.
-    assert found["ci95"] == pytest.approx([2.5 - 2.0542602, 2.5 + 2.0542602], abs=1e-6)
-    assert (found["n"], found["min"], found["max"]) == (4, 1.0, 4.0)
+    assert actual["ci95"] == pytest.approx([2.5 - 2.0542602, 2.5 + 2.0542602], abs=1e-6)
+    assert (actual["n"], actual["min"], actual["max"]) == (4, 1.0, 4.0)
     one = summary_stats([0.5])
     assert one["mean"] == 0.5 and one["std"] is None and one["ci95"] is None
 
@@ -523,8 +523,8 @@ def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
         "'", ""
     ).replace("[8]", "")
     assert "--fresh" not in result.err.split("resume with")[1]
-    told = json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text())
-    assert told["summary"]["complete"] == 0
+    messages = json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text())
+    assert messages["summary"]["complete"] == 0
     on = nnzoo(*words, "--verbose", 1)
     assert on.code == 0 and on.err.count("resumed") == 2
 
@@ -553,16 +553,16 @@ def test_the_stacks_and_the_members_are_the_same_memory() -> None:
 def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     """SIGKILL in the middle: members may stand at different steps, and what is complete stays."""
     words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
-    for each in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
+    for name in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
                  "train.precision=fp32", "data.augment=null"):  # fmt: skip
-        words += ["-s", each]
+        words += ["-s", name]
     environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[2])}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env=environment, text=True)  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        told = json.loads(line)
-        if told.get("epoch", 0) == 3:
+        messages = json.loads(line)
+        if messages.get("epoch", 0) == 3:
             time.sleep(0.05)
             process.send_signal(signal.SIGKILL)
             break

@@ -152,10 +152,10 @@ def test_series_that_are_too_short_are_left_out_among_others() -> None:
     ]
     alone = load({"g": ["Brest"] * 40, "y": range(40)}, group="g", window=12)
     for split in alone.splits:
-        for found, expected in zip(
+        for actual, expected in zip(
             windows_of(dataset, split), windows_of(alone, split), strict=True
         ):
-            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(actual, expected)
     assert load(rows, group="g", window=4, horizon=3).notes == [
         "1 of 3 series is left out, too short to train with window 4 and horizon 3: Lyon (5 time steps)",
         "1 of 2 series without val rows (Paris): too few time steps there for window 4 and horizon 3",

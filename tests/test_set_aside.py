@@ -52,7 +52,7 @@ def killed_before(number: int) -> Iterator[None]:
 
 
 def names(path: Path) -> set[str]:
-    return {each.name for each in path.iterdir()}
+    return {item.name for item in path.iterdir()}
 
 
 def run_and_study(folder: Path) -> None:

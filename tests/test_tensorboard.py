@@ -44,27 +44,27 @@ def shown(folder: Path) -> EventAccumulator:
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     board = shown(folder)
     return {
-        tag: [(each.step, each.value) for each in board.Scalars(tag)]
+        tag: [(scalar.step, scalar.value) for scalar in board.Scalars(tag)]
         for tag in board.Tags()["scalars"]
     }
 
 
 def expected(run: Run) -> dict[str, Any]:
     """The curves of metrics.jsonl; TensorBoard keeps float32."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    actual: dict[str, list[tuple[int, float]]] = {}
     for row in run.folder.rows():
         for tag, value in scalars(row).items():
-            found.setdefault(tag, []).append((row["step"], pytest.approx(value, rel=1e-6)))
-    return found
+            actual.setdefault(tag, []).append((row["step"], pytest.approx(value, rel=1e-6)))
+    return actual
 
 
 def test_the_curves_are_those_of_metrics_jsonl() -> None:
     run = begin(settings())
     events = finish(run)
     assert sum(isinstance(event, EpochEnd) for event in events) == 3
-    found = curves(run.folder.path)
-    assert found == expected(run)
-    assert {"train/loss", "val/loss", "val/f1_macro", "lr", "samples_per_second"} <= found.keys()
+    actual = curves(run.folder.path)
+    assert actual == expected(run)
+    assert {"train/loss", "val/loss", "val/f1_macro", "lr", "samples_per_second"} <= actual.keys()
     (text,) = shown(run.folder.path).Tensors("config/text_summary")
     assert b"tensorboard: true" in text.tensor_proto.string_val[0]
 
@@ -92,9 +92,9 @@ def test_a_run_that_went_on_has_each_step_once() -> None:
     again = begin(settings(epochs=4, **saves))
     assert again.trainer.state.epoch == 1
     finish(again)
-    found = curves(again.folder.path)
-    assert [step for step, _ in found["lr"]] == [row["step"] for row in again.folder.rows()]
-    assert found == expected(again)
+    actual = curves(again.folder.path)
+    assert [step for step, _ in actual["lr"]] == [row["step"] for row in again.folder.rows()]
+    assert actual == expected(again)
 
 
 def test_asked_for_later_the_curves_begin_with_the_first_epoch() -> None:
@@ -111,8 +111,8 @@ def test_the_command_writes_them_and_says_nothing_of_it(nnzoo: Callable[..., Any
     result = nnzoo(*words, "--json", "--verbose", "0", "-s", "train.tensorboard=true")
     assert (result.code, result.err) == (0, "")
     rows = [line for line in result.lines if line["event"] == "epoch"]
-    found = curves(Path("checkpoints/mlp"))["val/loss"]
-    assert found == [(row["step"], pytest.approx(row["val_loss"], rel=1e-6)) for row in rows]
+    actual = curves(Path("checkpoints/mlp"))["val/loss"]
+    assert actual == [(row["step"], pytest.approx(row["val_loss"], rel=1e-6)) for row in rows]
 
 
 @pytest.mark.parametrize("writes", [0, 1, 12, 25])
@@ -180,9 +180,9 @@ def test_each_seed_of_a_group_has_its_own_curves(nnzoo: Any) -> None:
     losses = []
     for seed in range(2):
         folder = Folder(Path(f"checkpoints/mlp-seeds/seed-{seed}"))
-        found = curves(folder.path)["val/loss"]
+        actual = curves(folder.path)["val/loss"]
         rows = folder.rows()
-        assert found == [(r["step"], pytest.approx(r["val_loss"], rel=1e-6)) for r in rows]
+        assert actual == [(r["step"], pytest.approx(r["val_loss"], rel=1e-6)) for r in rows]
         assert len(rows) == 2
-        losses.append(found)
+        losses.append(actual)
     assert losses[0] != losses[1]

@@ -434,7 +434,7 @@ def test_a_table_in_order_of_time_has_a_note(columns: dict[str, Any], ordered: b
 
 
 def stamp_texts(times: pandas.DatetimeIndex) -> list[str]:
-    return [str(each) for each in times.strftime("%d.%m.%Y %H:%M")]
+    return [str(item) for item in times.strftime("%d.%m.%Y %H:%M")]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -448,7 +448,7 @@ def test_an_hour_that_a_clock_is_set_back_keeps_the_order_of_the_file(
     assert axis.faults == [] and axis.season == 24 * 60 // minutes
     rows = list(range(len(times)))
     assert axis.series[""].tolist() == (rows[::-1] if newest_first else rows)
-    (note,) = [each for each in axis.notes if "clock" in each]
+    (note,) = [note for note in axis.notes if "clock" in note]
     assert "29.10.2023 02:00" in note and "data row" in note
 
 
@@ -461,6 +461,6 @@ def test_an_hour_back_twice_in_a_week_is_no_change_of_clocks() -> None:
 
 def test_dates_of_two_forms_are_a_time_whose_other_form_is_named() -> None:
     times = pandas.date_range("2004-01-01", periods=400)
-    texts = [f"{each:%Y-%m-%d}" if i < 250 else f"{each:%d/%m/%Y}" for i, each in enumerate(times)]
+    texts = [f"{item:%Y-%m-%d}" if i < 250 else f"{item:%d/%m/%Y}" for i, item in enumerate(times)]
     axis = axis_of(numbered(texts))
     assert axis.columns == ["when"] and "data row 251: '07/09/2004' is not a date" in axis.faults[0]

@@ -502,7 +502,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_the_last_checkpo
     with pytest.raises(DivergedError, match=r"at step 8 .*: the loss is not") as raised:
         finish(run)
     assert "the last checkpoint, out/run/last.pt, is from before it" in str(raised.value)
-    left, good = (checkpoint.load(each.folder.last) for each in (run, whole))
+    left, good = (checkpoint.load(item.folder.last) for item in (run, whole))
     assert same(left["model"], good["model"])
     assert same(left["trainer"]["optimizer"], good["trainer"]["optimizer"])
     assert same(dict(run.network.model.state_dict()), dict(good["model"]))

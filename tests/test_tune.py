@@ -104,8 +104,8 @@ def test_what_was_timed_on_a_busy_machine_is_not_remembered(
     for out in ("first", "second"):
         run = begin(config(train={"precision": "fp32"}), out)
         assert chosen(run) == ("fp32", 2)
-        said = [each for each in run.notes if "another program was busy" in each]
-        assert said == (
+        message = [note for note in run.notes if "another program was busy" in note]
+        assert message == (
             [] if ran > 0.85 else
             ["another program was busy while threads were timed: train.threads=2 is this run's, "
              "and the next one times again"]
@@ -131,15 +131,20 @@ def test_an_epoch_far_slower_than_timed_is_told_once(
         monkeypatch.setattr(ensemble_trainer, "time", SimpleNamespace(perf_counter=tick))
         events = [event for event in train(run) if isinstance(event, EpochEnd)]
         run.lock.release()
-        return [each.message for event in events for each in event.findings if each.kind == "slow"]
+        return [
+            finding.message
+            for event in events
+            for finding in event.findings
+            if finding.kind == "slow"
+        ]
 
     assert findings("as timed", 0.05) == []
     assert findings("remembered", 0.15) == []
     help_ = "threads wait for each other then, try train.threads=1 in a new run"
-    said = "8 times slower than timed: another program is busy on this machine"
-    assert findings("busy", 0.4) == [f"{said}; {help_}"]
+    message = "8 times slower than timed: another program is busy on this machine"
+    assert findings("busy", 0.4) == [f"{message}; {help_}"]
     times[("fp32", 2)] = 0.2
-    assert findings("one thread", 0.8, batch_size=65) == [said]
+    assert findings("one thread", 0.8, batch_size=65) == [message]
     assert findings("of no account", 0.004, batch_size=65) == []
     assert findings("not timed", 10.0, threads=1) == []
     for file in Path("cache/tuned").iterdir():  # as an earlier version wrote it
@@ -197,7 +202,7 @@ def test_timing_steps_changes_neither_network_nor_threads(monkeypatch: pytest.Mo
     seconds = autotune._benchmark(
         plain.trainer.config, plain.network, plain.trainer.splits, choices
     )
-    assert list(seconds) == choices and all(0 < each < 1 for each in seconds.values())
+    assert list(seconds) == choices and all(0 < second < 1 for second in seconds.values())
     assert same(plain.network.state_dict(), before)
     assert torch.get_num_threads() == 1
     # A run that was preceded by timing ends like one that was not.
@@ -306,8 +311,8 @@ def test_code_that_start_has_touched_goes_back(monkeypatch: pytest.MonkeyPatch) 
         device.drop_torch_code_pages.__wrapped__()
         assert bool(asked) == some
         for first, size in asked:
-            line = next(each for each in maps.read_text().splitlines()
-                        if each.startswith(f"{first:x}-{first + size:x} "))  # fmt: skip
+            line = next(line for line in maps.read_text().splitlines()
+                        if line.startswith(f"{first:x}-{first + size:x} "))  # fmt: skip
             assert "r-xp" in line and "libtorch" in line
     x = torch.randn(50, 50)
     assert torch.allclose(x @ torch.linalg.inv(x), torch.eye(50), atol=1e-2)
@@ -335,7 +340,7 @@ def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.Mon
     def refuse(*arguments: Any, **options: Any) -> str:
         raise OSError
 
-    told = {}
+    messages = {}
     for name, read in {
         "amd": lambda *_, **__: (
             "processor\t: 0\nmodel name\t: EPYC\nflags\t\t: avx2 avx512f\nmodel name\t: x"
@@ -345,9 +350,9 @@ def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.Mon
     }.items():
         cache.cpu_id.cache_clear()
         monkeypatch.setattr(Path, "read_text", read)
-        told[name] = cache.cpu_id()
+        messages[name] = cache.cpu_id()
     cache.cpu_id.cache_clear()
-    assert told == {"amd": "EPYC avx2 avx512f", "arm": "asimd", "none": platform.processor()}
+    assert messages == {"amd": "EPYC avx2 avx512f", "arm": "asimd", "none": platform.processor()}
 
 
 def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,14 +392,14 @@ def test_layers_are_native_where_there_is_a_compiler(
 
 
 def test_native_layers_that_are_not_to_be_had_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = config(train={"kernels": "native"})
+    expected = config(train={"kernels": "native"})
     missing = (None, "there is no C compiler (cc or gcc)")
     monkeypatch.setattr(build, "_loaded", {torch.float32: missing})
     with pytest.raises(ConfigError, match=r"train\.kernels.*there is no C compiler"):
-        begin(wanted)
+        begin(expected)
     monkeypatch.setattr(Network, "native_layers", lambda _: [])
     with pytest.raises(ConfigError, match=r"train\.kernels.*this network has none on this device"):
-        begin(wanted)
+        begin(expected)
 
 
 def test_a_native_run_goes_on_without_a_compiler_and_says_so(

@@ -181,7 +181,7 @@ def print_runs(console: Console, runs: list[dict[str, Any]], sort: str) -> None:
         members = [] if "trial" in run else run.get("members", [])  # trials have their own list
         entries = [(run, run["run"], _run_state(run))]
         entries += [
-            (each, "  " + each["run"].rpartition("/")[2], each["state"]) for each in members
+            (member, "  " + member["run"].rpartition("/")[2], member["state"]) for member in members
         ]
         for entry, name, state in entries:
             cells = (

@@ -41,10 +41,10 @@ _COLUMNS = {
 
 
 def _file(name: str) -> Path:
-    found = find_spec("sklearn")
-    if found is None or found.origin is None:
+    result = find_spec("sklearn")
+    if result is None or result.origin is None:
         raise DataError("this data set comes with scikit-learn: pip install scikit-learn")
-    return Path(found.origin).parent / "datasets" / "data" / name
+    return Path(result.origin).parent / "datasets" / "data" / name
 
 
 def _gzip_table(name: str) -> np.ndarray:

@@ -115,7 +115,7 @@ class DataSpec:
     @property
     def category_sizes(self) -> list[int]:
         """The number of categories of each column that has some, in order."""
-        return [len(each.categories) for each in self.columns if each.categories is not None]
+        return [len(column.categories) for column in self.columns if column.categories is not None]
 
     def source_dict(self) -> dict[str, Any]:
         """What the source has found out, as plain values; what is at its default is left out."""
@@ -202,11 +202,11 @@ def _list(value: Any) -> Sequence[Any]:
 
 
 def _texts(value: Any) -> list[str]:
-    return [_text(each) for each in _list(value)]
+    return [_text(item) for item in _list(value)]
 
 
 def _counts(value: Any) -> list[int]:
-    return [_count(each) for each in value]
+    return [_count(item) for item in value]
 
 
 def _type_error(value: Any) -> TypeError:

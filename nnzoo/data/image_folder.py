@@ -100,14 +100,14 @@ def _decode_parts(
 def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
     """The broken images of a folder that has other faults, so that all are named at once."""
     parts = [files for part in folder.parts.values() for files in part.values()]
-    files = [file for each in parts for file in each] or [*image_paths(options.path)]
+    files = [file for part in parts for file in part] or [*image_paths(options.path)]
     if options.broken == "skip" or len(files) > MAX_CHECKED:
         return []
     try:
         cached_images(files, ImageFormat(1, 1, False), skip=False)
     except BrokenImagesError as error:
         more = len(error.broken) - MAX_NAMED
-        shown = [f"broken image {each}" for each in error.broken[:MAX_NAMED]]
+        shown = [f"broken image {item}" for item in error.broken[:MAX_NAMED]]
         return shown + [f"and {plural(more, 'more broken image')}"] * (more > 0)
     return []
 

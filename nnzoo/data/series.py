@@ -176,8 +176,8 @@ def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset
     """
     table = read_table(options.path, ReadOptions.of(options))
     frame = table.frame
-    wanted = options.target if isinstance(options.target, list) else [options.target]
-    targets = [column_name(frame, column, "data.target") for column in wanted]
+    expected = options.target if isinstance(options.target, list) else [options.target]
+    targets = [column_name(frame, column, "data.target") for column in expected]
     axis = describe_time(frame, options, targets)
     axis.check()
     others, notes = _covariates(frame, options, axis, targets)
@@ -186,12 +186,14 @@ def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset
         frame, axis, names, len(targets), options.path, ValueOptions.of(options)
     )
     starts, cut = cut_starts(series, columns.specs)
-    series = {name: each[starts[name] :] for name, each in series.items()}
-    training = [len(split_time(len(each), options.split)["train"]) for each in series.values()]
+    series = {name: item[starts[name] :] for name, item in series.items()}
+    training = [
+        len(split_time(len(one_series), options.split)["train"]) for one_series in series.values()
+    ]
     filled = fill_gaps(series, columns.specs, training, options.path)
     seasonal_period, about_season = _season(options, axis)
     dataset = windows(
-        [Series(each, axis.times(name, starts[name]), name) for name, each in series.items()],
+        [Series(item, axis.times(name, starts[name]), name) for name, item in series.items()],
         columns.specs,
         targets,
         options,
@@ -252,10 +254,10 @@ def _covariates(
         for name in others
         if name not in counting and (not looks_numeric(frame[name]) or frame[name].isna().all())
     ]
-    found = describe_columns(frame[odd], ValueOptions.of(options)) if odd else {}
-    text = [name for name, column in found.items() if not column.numbers]
+    result = describe_columns(frame[odd], ValueOptions.of(options)) if odd else {}
+    text = [name for name, column in result.items() if not column.numbers]
     if text:
-        listed = ", ".join(f"'{shorten(name)}' ({found[name].role})" for name in text)
+        listed = ", ".join(f"'{shorten(name)}' ({result[name].role})" for name in text)
         notes.append(f"no numbers, and left out of the covariates: {listed}")
     return [name for name in others if name not in (*counting, *text)], notes
 
@@ -312,12 +314,12 @@ def read_histories(
     axis = describe_time(frame, options, names)
     axis.check()
     axis, series, _ = _read_series(frame, axis, features, targets, source)
-    short = [f"{name} ({len(each)})" for name, each in series.items() if len(each) < window]
+    short = [f"{name} ({len(item)})" for name, item in series.items() if len(item) < window]
     if len(short) == len(series):
-        name, each = next(iter(series.items()))
+        name, entry = next(iter(series.items()))
         which = f" of '{shorten(name)}'" if name else ""
         raise DataError(
-            f"{source} has {len(each):,} time steps{which}; this network reads the last {window:,}"
+            f"{source} has {len(entry):,} time steps{which}; this network reads the last {window:,}"
         )
     notes = [*axis.notes]
     if short:
@@ -325,21 +327,24 @@ def read_histories(
             f"left out, with fewer than the {window:,} time steps that the network reads: "
             + _names(short)
         )
-    series = {name: each for name, each in series.items() if len(each) >= window}
+    series = {name: item for name, item in series.items() if len(item) >= window}
     for i, spec in enumerate(features):
-        gaps = sum(int(np.isnan(each[-window:, i]).sum()) for each in series.values())
+        gaps = sum(int(np.isnan(one_series[-window:, i]).sum()) for one_series in series.values())
         if gaps:
             notes.append(
                 f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
                 "last value before"
             )
-    specs = [each if each.fill is not None else replace(each, fill=np.nan) for each in features]
+    specs = [
+        feature if feature.fill is not None else replace(feature, fill=np.nan)
+        for feature in features
+    ]
     fill_gaps(series, specs, [0] * len(series), source)
-    for each in series.values():
-        unknown = np.isnan(each[-window:]).any(0)
+    for entry in series.values():
+        unknown = np.isnan(entry[-window:]).any(0)
         if unknown.any():
             raise DataError(
                 f"{source}: the covariate '{features[int(unknown.argmax())].name}' has no value "
                 "before the rows where it is missing; fill it in"
             )
-    return Histories({name: History(each, name, axis) for name, each in series.items()}, notes)
+    return Histories({name: History(item, name, axis) for name, item in series.items()}, notes)

@@ -436,10 +436,10 @@ def after_schema(path: str) -> str:
 
 def test_init_of_a_table_writes_a_config_that_trains_on_it(nnzoo: NNZOO, tmp_path: Path) -> None:
     table("shapes.csv")
-    found = initialised(nnzoo, "shapes.csv")
-    assert found["data"]["name"] == "csv"
-    assert found["data"]["path"] == str(tmp_path / "shapes.csv")
-    assert found["data"]["target"] == "kind"
+    actual = initialised(nnzoo, "shapes.csv")
+    assert actual["data"]["name"] == "csv"
+    assert actual["data"]["path"] == str(tmp_path / "shapes.csv")
+    assert actual["data"]["target"] == "kind"
     assert after_schema("shapes.yaml").startswith(
         "# shapes.csv: 60 rows, 1 number, 1 category; the target is 3 classes (a, b, c).\n"
         "#   nnzoo train --config shapes\n"
@@ -448,17 +448,17 @@ def test_init_of_a_table_writes_a_config_that_trains_on_it(nnzoo: NNZOO, tmp_pat
 
 def test_init_of_a_table_without_a_header_counts_its_columns(nnzoo: NNZOO) -> None:
     table("bare.csv", header=False)
-    found = initialised(nnzoo, "bare.csv")
-    assert found["data"]["header"] is False
-    assert found["data"]["target"] == -1
+    actual = initialised(nnzoo, "bare.csv")
+    assert actual["data"]["header"] is False
+    assert actual["data"]["target"] == -1
     assert after_schema("bare.yaml").startswith("# bare.csv: 60 rows,")
 
 
 def test_init_of_a_series_finds_its_dates_and_season(nnzoo: NNZOO) -> None:
     months("air.csv", covariate=False)
-    found = initialised(nnzoo, "air.csv")
-    assert found["data"]["name"] == "series"
-    assert found["data"]["target"] == "passengers"
+    actual = initialised(nnzoo, "air.csv")
+    assert actual["data"]["name"] == "series"
+    assert actual["data"]["target"] == "passengers"
     assert after_schema("air.yaml").startswith(
         "# air.csv: 60 time steps, a season of 12 by its dates.\n"
     )
@@ -586,8 +586,8 @@ def test_init_of_images_that_cannot_train_writes_a_config_that_says_why(
 
 def test_init_of_images_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
     images("pets", "RGB")
-    found = initialised(nnzoo, "pets")
-    assert (found["data"]["name"], found["data"]["size"], found["data"]["color"]) == (
+    actual = initialised(nnzoo, "pets")
+    assert (actual["data"]["name"], actual["data"]["size"], actual["data"]["color"]) == (
         "image_folder", 28, True,
     )  # fmt: skip
     images("grey", "L")
@@ -624,8 +624,8 @@ def test_init_survives_names_and_labels_with_line_breaks_and_quotes(nnzoo: NNZOO
     rows = "".join(f'{i * 0.37 % 1:.3f},{i * 0.11 % 1:.3f},"{kinds[i % 2]}"\n' for i in range(60))
     Path("odd.csv").write_text('a,b,"the ""kind"",\nof: it"\n' + rows)
     assert nnzoo("init", "odd.csv").code == 0
-    found = load_config("odd")
-    assert found.data.target == 'the "kind",\nof: it'  # type: ignore[attr-defined]
+    actual = load_config("odd")
+    assert actual.data.target == 'the "kind",\nof: it'  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("make", [lambda: Path("d").mkdir(), lambda: Path("d").write_text("")])

@@ -219,7 +219,7 @@ def test_the_curve_of_the_bar_follows_the_loss_that_it_shows(width: int) -> None
         bar.epoch(row | {"epoch": 2, "step": 20}, 2)
         bar.progress.refresh()
     line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", stream.getvalue()).split("\n")
-    shown = next(each for each in reversed(line) if "val_loss" in each)
+    shown = next(item for item in reversed(line) if "val_loss" in item)
     assert len(shown) <= width
     assert re.search(r"val_loss 1\.2500 [▁-█]+", shown)
     assert re.search(r"\b(train_)?loss 1\.5000", shown) and "val_accuracy 0.5000" in shown

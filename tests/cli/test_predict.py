@@ -132,8 +132,8 @@ def test_a_reader_that_goes_away_ends_it_quietly(files: int) -> None:
     if files > 1:
         assert process.stdout.readline() == b"file,row,y\n"
     process.stdout.close()
-    said = process.communicate()[1]
-    assert (process.returncode, said) == (141, b"")
+    message = process.communicate()[1]
+    assert (process.returncode, message) == (141, b"")
 
 
 def test_a_file_whose_name_is_no_text_is_answered(nnzoo: Nnzoo) -> None:

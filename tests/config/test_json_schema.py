@@ -22,7 +22,7 @@ SCHEMA = json_schema()
 
 def schema_issues(text: str) -> list[str]:
     value = yaml_parser.parse_yaml(text, "f").value
-    return [each.message for each in jsonschema.Draft202012Validator(SCHEMA).iter_errors(value)]
+    return [error.message for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(value)]
 
 
 def test_the_schema_is_valid_draft_2020_12() -> None:

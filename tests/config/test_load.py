@@ -152,7 +152,7 @@ def test_an_issue_that_set_uncovers_in_the_file_is_located_in_the_file() -> None
 
 def test_issues_of_the_file_and_of_set_come_together() -> None:
     result = issues(f"{FIRST}optim: {{lr: 0}}\n", "train.epochs=0")
-    assert [each[0] for each in result] == ["--set", "f.yaml:3:13"]
+    assert [item[0] for item in result] == ["--set", "f.yaml:3:13"]
 
 
 def test_reading_a_document_again_gives_the_file_without_the_sets_before() -> None:
@@ -249,20 +249,22 @@ lines = st.builds(
 def mutated(draw: st.DrawFn) -> str:
     rows = draw(st.sampled_from(TEXTS)).splitlines()
     for _ in range(draw(st.integers(0, 4))):
-        at = draw(st.integers(0, len(rows)))
+        position = draw(st.integers(0, len(rows)))
         what = draw(st.sampled_from(["delete", "insert", "replace", "value", "characters"]))
         if what == "insert":
-            rows.insert(at, draw(lines))
-        elif at < len(rows):
+            rows.insert(position, draw(lines))
+        elif position < len(rows):
             if what == "delete":
-                del rows[at]
+                del rows[position]
             elif what == "replace":
-                rows[at] = draw(lines)
+                rows[position] = draw(lines)
             elif what == "value":
-                rows[at] = rows[at].split(":")[0] + ": " + draw(st.sampled_from(VALUES))
+                rows[position] = rows[position].split(":")[0] + ": " + draw(st.sampled_from(VALUES))
             else:
-                cut = draw(st.integers(0, len(rows[at])))
-                rows[at] = rows[at][:cut] + draw(st.text(max_size=3)) + rows[at][cut + 1 :]
+                cut = draw(st.integers(0, len(rows[position])))
+                rows[position] = (
+                    rows[position][:cut] + draw(st.text(max_size=3)) + rows[position][cut + 1 :]
+                )
     return "\n".join(rows)
 
 

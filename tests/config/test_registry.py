@@ -131,7 +131,7 @@ def test_a_plugins_own_error_is_called_its_own(
     (package / "__init__.py").write_text(OPTIONS)
     (package / "build.py").write_text(BUILD.replace(old, new))
     monkeypatch.syspath_prepend(str(package.parent))
-    for name in [each for each in sys.modules if each.partition(".")[0] == "my_zoo"]:
+    for name in [module for module in sys.modules if module.partition(".")[0] == "my_zoo"]:
         monkeypatch.delitem(sys.modules, name)
     points = {group: {name: metadata.EntryPoint(name, f"my_zoo:{name}", group)}
               for group, name in (("nnzoo.models", "maxout"), ("nnzoo.data", "spirals"))}  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_plugins_own_error_is_called_its_own(
     assert message in result.err
     assert result.code == 6
     assert "nnzoo)" not in result.err and "Traceback" not in result.err
-    for name in [each for each in sys.modules if each.partition(".")[0] == "my_zoo"]:
+    for name in [module for module in sys.modules if module.partition(".")[0] == "my_zoo"]:
         del sys.modules[name]
 
 

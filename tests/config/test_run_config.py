@@ -57,7 +57,7 @@ def test_errors_against_the_data_name_file_line_and_column(
 ) -> None:
     old, new, sets, message = CASES[case]
     Path("t.yaml").write_text(TABLE.replace(old, new) if old else TABLE)
-    result = nnzoo("train", "t.yaml", *(word for each in sets for word in ("-s", each)))
+    result = nnzoo("train", "t.yaml", *(word for item in sets for word in ("-s", item)))
     assert message in result.err
     assert result.code == (3 if "data" in message and "pca" not in message else 2)
 

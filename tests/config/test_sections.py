@@ -223,7 +223,7 @@ def test_what_is_missing_unknown_or_contradictory_is_named(line: str, expected: 
 
 
 def test_no_issue_speaks_of_pydantic() -> None:
-    told = 0
+    messages = 0
     wrong: list[Any] = [None, True, -1, 1.5, "x", [], ["x"], {}, {"x": 1}, [[1]], {"name": "x"}]
     for section, registry in (("data", DATA), ("model", MODELS), ("optim", OPTIMIZERS)):
         for name, entry in {entry.options: (name, entry) for name, entry in registry}.values():
@@ -236,7 +236,7 @@ def test_no_issue_speaks_of_pydantic() -> None:
                     except ConfigError as error:
                         for issue in error.issues:
                             text = issue.message
-                            told += 1
+                            messages += 1
                             assert not any(
                                 word in text.lower()
                                 for word in ("input", "should", "valid ", "literal", "none,got",
@@ -244,7 +244,7 @@ def test_no_issue_speaks_of_pydantic() -> None:
                             ), text  # fmt: skip
                             assert "of []" not in text
                             assert len(text) < 260, text
-    assert told > 1000
+    assert messages > 1000
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ def config(space: str, *sets: str, base: str = BASE, more: str = "") -> RunConfi
 
 
 def sweep(space: str, *sets: str, **options: str) -> Sweep:
-    found = config(space, *sets, **options).sweep
-    assert found is not None
-    return found
+    actual = config(space, *sets, **options).sweep
+    assert actual is not None
+    return actual
 
 
 def faults(space: str, *sets: str, **options: str) -> list[tuple[str, str, str]]:
@@ -91,12 +91,12 @@ LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told: str) -> None:
-    found = faults(space)
+    actual = faults(space)
     key = space[1:].partition(": [")[0].partition(": {")[0].partition(": 0")[0].strip("'")
     if "model: " in space and "model.norm" in space:
         key = "model.norm"
-    wanted = yaml_parser.dotted(("sweep", "space", key)) + at
-    assert [told in message for _, path, message in found if path == wanted] == [True], found
+    expected = yaml_parser.dotted(("sweep", "space", key)) + at
+    assert [told in message for _, path, message in actual if path == expected] == [True], actual
 
 
 def test_a_section_that_is_none_in_some_trials_takes_no_keys() -> None:
@@ -110,12 +110,12 @@ def test_a_section_may_be_tried_where_what_decides_stays_as_it_is() -> None:
 
 
 def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> None:
-    found = faults(
+    actual = faults(
         "{optim.lr: {low: 1, high: fast}, optim.lrr: [1], model.dropout: [2]}",
         base="data: iris\nmodel: {name: mlp, hidden: [0]}\n",
         more="  trials: 0\n  sampler: gird\n  storage: here\n",
     )
-    assert [(where, path) for where, path, _ in found] == [
+    assert [(where, path) for where, path, _ in actual] == [
         ("f.yaml:2:29", "model.hidden[0]"),
         ("f.yaml:4:36", "sweep.space.optim.lr.high"),
         ("f.yaml:4:43", "sweep.space.optim.lrr"),
@@ -124,7 +124,7 @@ def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> Non
         ("f.yaml:6:12", "sweep.sampler"),
         ("f.yaml:7:12", "sweep.storage"),
     ]
-    assert found[-1][2] == (
+    assert actual[-1][2] == (
         "expected auto, a file *.db or *.log, or a URL (postgresql://…, mysql://…), got 'here'"
     )
 
@@ -153,8 +153,8 @@ def test_a_file_without_a_sweep_has_none() -> None:
 
 def test_keys_inside_each_other_are_checked_in_every_company() -> None:
     space = "{model: [mlp, {name: mlp, norm: batch}], model.dropout: [0.1]}"
-    found = list(sweep(space).parent_choices("model.dropout"))
-    assert found == [(("model", "mlp"),), (("model", {"name": "mlp", "norm": "batch"}),)]
+    actual = list(sweep(space).parent_choices("model.dropout"))
+    assert actual == [(("model", "mlp"),), (("model", {"name": "mlp", "norm": "batch"}),)]
     ((where, path, message),) = faults("{model: [mlp, cnn], model.hidden: [[3], [4]]}")
     assert (where, path) == ("f.yaml:4:44", "sweep.space.model.hidden")
     assert message.startswith("with model 'cnn': unknown key")
@@ -163,28 +163,28 @@ def test_keys_inside_each_other_are_checked_in_every_company() -> None:
 def test_more_than_can_be_looked_at_is_refused() -> None:
     widths = ", ".join(f"{{name: mlp, hidden: [{i}]}}" for i in range(1, 90))
     shares = ", ".join(str(i / 100) for i in range(90))
-    found = faults(f"{{model: [{widths}], model.dropout: [{shares}]}}")
-    assert [each[2] for each in found] == ["too many values of keys inside each other"]
+    actual = faults(f"{{model: [{widths}], model.dropout: [{shares}]}}")
+    assert [item[2] for item in actual] == ["too many values of keys inside each other"]
 
 
 # What a space holds.
 
 
 def test_a_range_is_of_whole_numbers_where_the_language_takes_no_others() -> None:
-    found = sweep(
+    actual = sweep(
         "{train.batch_size: {low: 8, high: 64, log: true}, optim.lr: {low: 1, high: 2},"
         " model.dropout: {low: 0, high: 0.5}, train.epochs: {low: 1, high: 2}}"
     )
-    assert found.integer_keys == {"train.batch_size", "train.epochs"}
+    assert actual.integer_keys == {"train.batch_size", "train.epochs"}
 
 
 def test_a_grid_has_every_combination_once() -> None:
-    found = sweep(
+    actual = sweep(
         "{model.dropout: {low: 0.1, high: 0.4, step: 0.1}, train.epochs: {low: 1, high: 3},"
         " model.norm: [none, batch]}", more="  sampler: grid\n",
     )  # fmt: skip
-    assert (found.grid_size, found.trials) == (4 * 3 * 2, 24)
-    places = [tuple(found.grid_point(i).values()) for i in range(24)]
+    assert (actual.grid_size, actual.trials) == (4 * 3 * 2, 24)
+    places = [tuple(actual.grid_point(i).values()) for i in range(24)]
     assert len(set(places)) == 24
     assert all(0 <= a < 2 and 0 <= b < 3 and 0 <= c < 4 for a, b, c in places)
 
@@ -220,11 +220,11 @@ def test_a_grid_of_what_has_no_points_is_refused(space: str, at: str, told: str)
 
 def test_values_are_put_into_the_file_as_it_was_written() -> None:
     base = f"{BASE}optim: {{name: rmsprop, schedule: cosine}}\n"
-    found = sweep("{optim: [sgd, adam], optim.lr: [0.1], train.epochs: [1]}", base=base)
-    tree = found.tree({"optim.lr": 0.1, "train.epochs": 3, "optim": "sgd"})
+    actual = sweep("{optim: [sgd, adam], optim.lr: [0.1], train.epochs: [1]}", base=base)
+    tree = actual.tree({"optim.lr": 0.1, "train.epochs": 3, "optim": "sgd"})
     assert tree["optim"] == {"name": "sgd", "lr": 0.1}
     assert tree["train"] == {"epochs": 3}
-    assert found.base["optim"] == {"name": "rmsprop", "schedule": "cosine"}
+    assert actual.base["optim"] == {"name": "rmsprop", "schedule": "cosine"}
 
 
 def test_put_says_what_gave_way_and_where_nothing_can_be_put() -> None:
@@ -299,9 +299,9 @@ def test_a_storage_in_a_file_starts_at_the_file_and_one_of_set_where_you_are(
     Path("inner/a.yaml").write_text(f"{BASE}sweep: {{storage: x.log, space: {LR}}}\n")
 
     def storage(*sets: str) -> str:
-        found = load_config("inner/a.yaml", sets).sweep
-        assert found is not None
-        return found.options.storage
+        actual = load_config("inner/a.yaml", sets).sweep
+        assert actual is not None
+        return actual.options.storage
 
     assert storage() == str(tmp_path / "inner" / "x.log")
     assert storage("sweep.storage=x.log") == str(tmp_path / "x.log")
@@ -312,15 +312,15 @@ def test_a_storage_in_a_file_starts_at_the_file_and_one_of_set_where_you_are(
 
 def test_set_reaches_into_the_sweep(nnzoo: Callable[..., Any]) -> None:
     Path("a.yaml").write_text(f"{BASE}sweep: {{space: {LR}}}\n")
-    found = nnzoo("check", "a.yaml", "-s", "sweep.trials=5", "--json").json
-    assert found["sweep"]["trials"] == 5
-    assert found["sweep"]["space"]["optim.lr"] == {"low": 1e-4, "high": 0.1, "log": True}
+    actual = nnzoo("check", "a.yaml", "-s", "sweep.trials=5", "--json").json
+    assert actual["sweep"]["trials"] == 5
+    assert actual["sweep"]["space"]["optim.lr"] == {"low": 1e-4, "high": 0.1, "log": True}
     sets = (
         "sweep.space.optim.lr.high=0.5",
         "sweep.space.model.dropout=[0.1]",
         "sweep.space.model.hidden[0]=[3]",
     )
-    words = [word for each in sets for word in ("-s", each)]
+    words = [word for item in sets for word in ("-s", item)]
     assert nnzoo("check", "a.yaml", *words, "--json").json["sweep"]["space"] == {
         "optim.lr": {"low": 1e-4, "high": 0.5, "log": True}, "model.dropout": [0.1], "model.hidden[0]": [3]
     }  # fmt: skip

@@ -20,9 +20,9 @@ def faults(text: str | bytes) -> list[tuple[str, str, str]]:
 
 
 def only_fault(text: str | bytes) -> tuple[str, str, str]:
-    found = faults(text)
-    assert len(found) == 1, found
-    return found[0]
+    actual = faults(text)
+    assert len(actual) == 1, actual
+    return actual[0]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def only_fault(text: str | bytes) -> tuple[str, str, str]:
     ],
 )
 def test_a_scalar_has_the_value_and_type_that_yaml_1_2_gives_it(text: str, value: Any) -> None:
-    found = parse_yaml(f"a: {text}", "f").value["a"]
-    assert (found, type(found)) == (value, type(value))
+    actual = parse_yaml(f"a: {text}", "f").value["a"]
+    assert (actual, type(actual)) == (value, type(value))
 
 
 def test_nan_is_read() -> None:
@@ -172,7 +172,7 @@ def chain() -> str:
 )
 def test_what_could_hang_a_reader_ends_quickly_with_a_fault(text: str, message: str) -> None:
     start = time.perf_counter()
-    assert message in [found for _, _, found in faults(text)]
+    assert message in [actual for _, _, actual in faults(text)]
     assert time.perf_counter() - start < 5
 
 

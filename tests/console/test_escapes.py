@@ -151,6 +151,6 @@ def test_init_of_a_bundled_name_beside_a_folder_of_that_name(nnzoo: NNZOO) -> No
     assert (result.code, result.out) == (0, "cnn.yaml\n")
     assert "for the data of that name: nnzoo init ./cnn" in result.err
     assert "mnist" in Path("cnn.yaml").read_text() or "digits" in Path("cnn.yaml").read_text()
-    own = nnzoo("init", "./cnn", "mine.yaml")
-    assert own.code == 0
+    local = nnzoo("init", "./cnn", "mine.yaml")
+    assert local.code == 0
     assert "image" in Path("mine.yaml").read_text()

@@ -574,10 +574,10 @@ RIGHT: dict[str, tuple[int, int, str]] = {
 def test_the_tables_of_the_findings_come_out_right(nnzoo: NNZOO, name: str) -> None:
     if not TABLES.is_dir():
         pytest.skip(f"no {TABLES}")
-    rows, labels, said = RIGHT[name]
+    rows, labels, message = RIGHT[name]
     result = nnzoo("init", TABLES / f"{name}.csv", "t.yaml")
     assert result.code == 0, result.err
     dataset = load_csv(load_config("t").data)  # type: ignore[arg-type]
     assert sum(len(split) for split in dataset.splits.values()) == rows
     assert len(dataset.spec.labels) == labels
-    assert said in "\n".join([result.err, *dataset.notes])
+    assert message in "\n".join([result.err, *dataset.notes])

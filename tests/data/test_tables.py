@@ -100,8 +100,8 @@ def test_header_true_and_false_are_obeyed() -> None:
 def test_a_header_of_numbers_that_is_read_as_data_is_noted() -> None:
     note = "no header found: the first row ('9', '20', '21') is data (data.header)"
     text = "9,20,21\n" + "".join(f"{i % 9},{i % 7},{i % 2}.5\n" for i in range(30))
-    found = load(text)
-    assert (len(found.splits["train"]), found.notes[1:]) == (31, [note])
+    actual = load(text)
+    assert (len(actual.splits["train"]), actual.notes[1:]) == (31, [note])
     assert load(text, header=False).notes == load(text, header=True).notes == ["columns: 2 numbers"]
     assert note not in load(SMALL).notes
     pandas.DataFrame({"0": [1, 2], "1": ["u", "v"]}).to_parquet("d.parquet")
@@ -565,8 +565,8 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_the_delimiter_is_found(delimiter: str) -> None:
     commas = load(SMALL)
-    found = load(SMALL.replace(",", delimiter))
-    assert found.fingerprint() == commas.fingerprint()
+    actual = load(SMALL.replace(",", delimiter))
+    assert actual.fingerprint() == commas.fingerprint()
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -31,12 +31,12 @@ WAVE = {"name": "sine", "window": 50, "noise": 0.1}
 def findings(config: Any) -> list[diagnostics.Finding]:
     """Everything that a run tells."""
     run = zoo.begin(config)
-    found = []
+    actual = []
     for event in zoo.train(run):
         if isinstance(event, EpochEnd):
-            found += event.findings
+            actual += event.findings
     run.lock.release()
-    return found
+    return actual
 
 
 EMBEDDED = [path.stem for path in bundled_configs() if "mnist" not in path.stem]
@@ -60,15 +60,15 @@ def test_the_trivial_loss_is_that_of_equal_probabilities_or_the_mean() -> None:
 def test_a_gradient_that_is_not_finite_is_exploding_and_nothing_else() -> None:
     layer = LayerStats("1", "Linear", [4], 10, 10, gradient=1e-9, weight=1.0)
     above = LayerStats("2", "Linear", [4], 10, 10, gradient=math.inf, weight=1.0)
-    found = diagnostics.diagnose(NetworkStats([layer, above]), zoo.config())
-    assert [(each.kind, each.layer) for each in found] == [("exploding", "2")]
+    actual = diagnostics.diagnose(NetworkStats([layer, above]), zoo.config())
+    assert [(item.kind, item.layer) for item in actual] == [("exploding", "2")]
 
 
 def test_a_deep_sigmoid_network_is_named_as_vanishing() -> None:
-    found = findings(zoo.config(DEEP, train={"epochs": 1}))
-    assert [each.kind for each in found] == ["vanishing"]
-    assert found[0].layer == "1"
-    assert "model.activation: relu" in str(found[0]) and "model.norm: batch" in str(found[0])
+    actual = findings(zoo.config(DEEP, train={"epochs": 1}))
+    assert [item.kind for item in actual] == ["vanishing"]
+    assert actual[0].layer == "1"
+    assert "model.activation: relu" in str(actual[0]) and "model.norm: batch" in str(actual[0])
 
 
 def test_a_deep_network_whose_activation_fits_is_not() -> None:
@@ -80,25 +80,25 @@ def test_a_deep_network_whose_activation_fits_is_not() -> None:
 def test_vanishing_over_time_is_told() -> None:
     data = {"name": "adding", "length": 100, "train": 200, "val": 20, "test": 20}
     model = {"name": "rnn", "hidden_size": 16, "init": "torch"}
-    found = findings(zoo.config(model, data, train={"epochs": 1}))
-    assert [(each.kind, each.layer) for each in found] == [("vanishing", "time")]
-    assert "model.name: lstm or gru" in str(found[0])
+    actual = findings(zoo.config(model, data, train={"epochs": 1}))
+    assert [(item.kind, item.layer) for item in actual] == [("vanishing", "time")]
+    assert "model.name: lstm or gru" in str(actual[0])
 
 
 @pytest.mark.parametrize("optim", [{"name": "sgd", "lr": 0.1}, {"name": "adam", "lr": 0.3}])
 def test_an_rnn_without_clipping_at_a_high_rate_is_named_as_exploding(
     optim: dict[str, Any],
 ) -> None:
-    found = findings(zoo.config({"name": "rnn", "hidden_size": 32}, WAVE, optim=optim,
+    actual = findings(zoo.config({"name": "rnn", "hidden_size": 32}, WAVE, optim=optim,
                                 train={"epochs": 2, "batch_size": 64}))  # fmt: skip
-    exploding = [each for each in found if each.kind == "exploding"]
+    exploding = [item for item in actual if item.kind == "exploding"]
     assert exploding
     assert "optim.clip={norm: 1.0}" in str(exploding[0])
 
 
 def test_a_loss_that_has_grown_far_is_exploding_too() -> None:
-    found = findings(zoo.config("rnn", optim={"name": "adam", "lr": 10.0}, train={"epochs": 1}))
-    assert "exploding" in {each.kind for each in found}
+    actual = findings(zoo.config("rnn", optim={"name": "adam", "lr": 10.0}, train={"epochs": 1}))
+    assert "exploding" in {item.kind for item in actual}
 
 
 def test_where_it_ends_at_once_the_error_says_exploding(nnzoo: NNZOO) -> None:
@@ -110,9 +110,9 @@ def test_where_it_ends_at_once_the_error_says_exploding(nnzoo: NNZOO) -> None:
 
 @pytest.mark.parametrize("model", [{"name": "mlp"}, {"name": "cnn"}])
 def test_a_relu_network_at_a_high_rate_is_named_as_having_dead_units(model: dict[str, Any]) -> None:
-    found = findings(zoo.config(model, optim={"name": "adam", "lr": 0.5}, train={"epochs": 2}))
-    assert "dead" in {each.kind for each in found}
-    dead = next(each for each in found if each.kind == "dead")
+    actual = findings(zoo.config(model, optim={"name": "adam", "lr": 0.5}, train={"epochs": 2}))
+    assert "dead" in {item.kind for item in actual}
+    dead = next(item for item in actual if item.kind == "dead")
     assert "a lower optim.lr (now 0.5), model.activation: leaky_relu" in str(dead)
 
 
@@ -186,8 +186,8 @@ def test_a_warning_is_shown_once(nnzoo: NNZOO) -> None:
     result = nnzoo(*words)
     assert result.err.count("vanishing gradient: layer 1 of") == 1
     words += ["--fresh", "-s", "train.epochs=1"]
-    told = [line for line in nnzoo(*words, "--json").lines if line["event"] == "warning"]
-    assert [(each["epoch"], each["kind"], each["layer"]) for each in told] == [
+    messages = [line for line in nnzoo(*words, "--json").lines if line["event"] == "warning"]
+    assert [(item["epoch"], item["kind"], item["layer"]) for item in messages] == [
         (1, "vanishing", "1")
     ]
     assert nnzoo(*words, "--verbose", "0").err == ""

@@ -48,10 +48,10 @@ def test_gradients_and_weights_are_those_of_a_step(model: str, data: str) -> Non
         gradients.norm().item(), rel=1e-5
     )
     weights = torch.cat([p.detach().flatten() for p in network.model.parameters()])
-    norms = [each.weight for each in seen.layers if each.weight is not None]
+    norms = [layer.weight for layer in seen.layers if layer.weight is not None]
     assert math.hypot(*norms) == pytest.approx(weights.norm().item(), rel=1e-5)
     parameters = sum(p.numel() for p in network.model.parameters())
-    assert sum(each.parameters for each in seen.layers) == parameters
+    assert sum(layer.parameters for layer in seen.layers) == parameters
 
 
 def test_a_look_changes_nothing_of_a_run() -> None:
@@ -82,7 +82,7 @@ def test_layers_that_give_several_tensors_are_looked_at_too() -> None:
     run = zoo.begin(zoo.config(), write=False)
     run.network.model = Odd()
     seen = diagnostics.collect_split_stats(run.network, run.trainer.splits["train"])
-    assert [(each.name, each.shape) for each in seen.layers] == [("cell", [16]), ("head", [10])]
+    assert [(layer.name, layer.shape) for layer in seen.layers] == [("cell", [16]), ("head", [10])]
     assert all(norm > 0 for norm in seen.gradients().values())
 
 
@@ -90,21 +90,21 @@ def test_a_network_of_one_layer_is_looked_at() -> None:
     run = zoo.begin(zoo.config(data="table_classes"), write=False)
     run.network.model = nn.Linear(4, 3)
     seen = diagnostics.collect_split_stats(run.network, run.trainer.splits["train"])
-    assert [each.name for each in seen.layers] == ["Linear"] and seen.gradients()["Linear"] > 0
+    assert [layer.name for layer in seen.layers] == ["Linear"] and seen.gradients()["Linear"] > 0
 
 
 def test_each_layer_of_a_stack_is_told_apart() -> None:
     model = {"name": "lstm", "hidden_size": 8, "num_layers": 3, "bidirectional": True}
     run, seen = looked(zoo.config(model))
-    assert [each.name for each in seen.layers if each.parameters] == [
+    assert [layer.name for layer in seen.layers if layer.parameters] == [
         "rnn.l0",
         "rnn.l1",
         "rnn.l2",
         "head",
     ]
-    assert [each.shape for each in seen.layers][:3] == [[8, 16]] * 3
+    assert [layer.shape for layer in seen.layers][:3] == [[8, 16]] * 3
     # 4 gates of 8 units in 2 directions, from 8 inputs (then 16) and 8 states, at 8 time steps.
-    assert [each.multiply_adds for each in seen.layers][:2] == [8 * 2 * 32 * 16, 8 * 2 * 32 * 24]
+    assert [layer.multiply_adds for layer in seen.layers][:2] == [8 * 2 * 32 * 16, 8 * 2 * 32 * 24]
     plain = nn.LSTM(8, 8, 3, bidirectional=True, batch_first=True)
     plain.load_state_dict(run.network.model.rnn.state_dict())
     first = nn.LSTM(8, 8, 1, bidirectional=True, batch_first=True)
@@ -120,7 +120,7 @@ def test_each_layer_of_a_stack_is_told_apart() -> None:
 def test_multiply_adds_of_convolutions_and_linear_layers() -> None:
     model = {"name": "cnn", "channels": [4, 8], "kernel_size": [[3, 5], [2, 2]], "pool": "none"}
     _, seen = looked(zoo.config(model))
-    counts = {each.name: each.multiply_adds for each in seen.layers if each.multiply_adds}
+    counts = {layer.name: layer.multiply_adds for layer in seen.layers if layer.multiply_adds}
     assert list(counts.values()) == [64 * 4 * 15, 64 * 8 * 4 * 4, 8 * 64 * 10]
 
 
@@ -140,6 +140,6 @@ def test_dead_units_are_those_that_nothing_goes_back_through() -> None:
     linear = run.network.model[1]
     with torch.no_grad():
         linear.bias[:5] = -100.0
-    relu = next(each for each in diagnostics.collect_split_stats(run.network, run.trainer.splits["train"]).layers
-                if each.type == "ReLU")  # fmt: skip
+    relu = next(layer for layer in diagnostics.collect_split_stats(run.network, run.trainer.splits["train"]).layers
+                if layer.type == "ReLU")  # fmt: skip
     assert (relu.dead, relu.units) == (5, 16)

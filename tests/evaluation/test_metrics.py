@@ -50,7 +50,7 @@ def assert_as_sklearn(logits: Tensor, target: Tensor) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's word on classes that are never seen
         macro = sk.precision_recall_fscore_support(truth, guess, average="macro", zero_division=0)
-        each = sk.precision_recall_fscore_support(
+        item = sk.precision_recall_fscore_support(
             truth, guess, labels=range(classes), zero_division=0
         )
         loss = sk.log_loss(truth, chances, labels=range(classes))
@@ -61,7 +61,7 @@ def assert_as_sklearn(logits: Tensor, target: Tensor) -> None:
     confusion = sk.confusion_matrix(truth, guess, labels=range(classes))
     assert report["confusion_matrix"] == confusion.tolist()
     for i, row in enumerate(report["per_class"]):
-        expected = [values[i] for values in each]
+        expected = [values[i] for values in item]
         assert [row[key] for key in ("precision", "recall", "f1", "support")] == pytest.approx(
             expected
         )
@@ -280,8 +280,8 @@ def test_regression_metrics_equal_scikit_learns(outputs: int, rows: int, seed: i
     ):
         assert report[key] == pytest.approx(function(truth, guess), rel=1e-8), key
         if outputs > 1:
-            each = function(truth, guess, multioutput="raw_values")
-            assert [o[key] for o in report["per_output"]] == pytest.approx(each, rel=1e-8)
+            item = function(truth, guess, multioutput="raw_values")
+            assert [o[key] for o in report["per_output"]] == pytest.approx(item, rel=1e-8)
     assert ("per_output" in report) == (outputs > 1)
 
 
@@ -356,7 +356,7 @@ def test_of_many_classes_nothing_seen_is_not_a_number_and_labels_are_named() -> 
     labels = names(12)
     result = ClassificationMetrics(12, CPU).compute(labels)
     assert math.isnan(result["top5_accuracy"])
-    assert [each["label"] for each in result["per_class"]] == labels
+    assert [item["label"] for item in result["per_class"]] == labels
 
 
 def test_too_many_classes_are_refused_before_their_matrix_is_made(nnzoo: Any) -> None:

@@ -65,7 +65,7 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
     shown = nnzoo(
         "inspect", "checkpoints/mlp", "--json", "--out", "images", "--row", "3", "--row", "5"
     )
-    assert [each["kind"] for each in shown.json["findings"]] == ["vanishing"]
+    assert [item["kind"] for item in shown.json["findings"]] == ["vanishing"]
     assert shown.json["layers"][1]["multiply_adds"] == 64 * 64
     assert shown.json["files"][0]["file"] == "images/sheet.png"
     with np.load("images/arrays.npz") as kept:

@@ -91,10 +91,10 @@ def test_filters_are_the_weights_of_the_first_layer() -> None:
 def test_the_last_hidden_states_are_what_torch_gives(model: str, data: str) -> None:
     network, raw = trained(model, data)
     x = network.preprocess(raw)
-    found = internals.gates(network, x)
+    actual = internals.gates(network, x)
     states, _ = network.model.rnn(internals.recurrent_input(network, x))
     top = network.model.rnn.num_layers - 1
-    sides = [run["hidden"] for name, run in found.items() if name.startswith(f"l{top}")]
+    sides = [run["hidden"] for name, run in actual.items() if name.startswith(f"l{top}")]
     assert torch.allclose(torch.cat(sides, 2), states, atol=1e-5)
 
 
@@ -147,9 +147,9 @@ def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
     zoo.finish(run)
     split = run.trainer.splits["train"]
     before = {name: t.clone() for name, t in run.network.state_dict().items()}
-    at, losses = internals.loss_surface(run.network, split, torch.arange(50), points=5)
+    position, losses = internals.loss_surface(run.network, split, torch.arange(50), points=5)
     assert zoo.same(dict(run.network.state_dict()), before)
-    assert at == [-1, -0.5, 0, 0.5, 1]
+    assert position == [-1, -0.5, 0, 0.5, 1]
     x, y = split.batch(torch.arange(50))
     run.network.eval()
     with torch.no_grad():

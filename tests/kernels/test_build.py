@@ -81,7 +81,7 @@ def test_the_first_compile_is_reported_and_what_is_kept_is_sealed_and_its_users_
     assert heard.texts == ["compiling native kernels, once for this machine"]
     assert fresh.read_bytes()[-64:] == whole[-64:] or build.is_sound(fresh)
     assert fresh.stat().st_mode & 0o777 == 0o600 and fresh.parent.stat().st_mode & 0o777 == 0o700
-    assert [Path(each).suffix for each in synced] == [".so", ""]
+    assert [Path(item).suffix for item in synced] == [".so", ""]
     assert list(fresh.parent.iterdir()) == [fresh]
     # Loaded from the cache from then on.
     monkeypatch.setattr(build, "_loaded", {})

@@ -41,8 +41,8 @@ def linear() -> Case:
 
 def stack() -> Case:
     ours = FusedSequential(Linear(16, 32), nn.ReLU(), Linear(32, 16), nn.ReLU(), Linear(16, 3))
-    layers = [nn.Linear(each.in_features, each.out_features) if isinstance(each, Linear) else nn.ReLU()
-              for each in ours]  # fmt: skip
+    layers = [nn.Linear(our.in_features, our.out_features) if isinstance(our, Linear) else nn.ReLU()
+              for our in ours]  # fmt: skip
     return ours, nn.Sequential(*layers), torch.randn(6, 16)
 
 
@@ -102,9 +102,9 @@ def outcome(module: nn.Module, x: Tensor, wants_dx: bool = False) -> list[Tensor
         x = x.detach().requires_grad_() if wants_dx else x
         y = module(x)
         loss = (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum()
-        wanted = [p for p in module.parameters() if p.requires_grad] + [x] * wants_dx
-        found = torch.autograd.grad(loss, wanted, allow_unused=True)
-        return [y.detach(), *(each for each in found if each is not None)]
+        expected = [p for p in module.parameters() if p.requires_grad] + [x] * wants_dx
+        actual = torch.autograd.grad(loss, expected, allow_unused=True)
+        return [y.detach(), *(item for item in actual if item is not None)]
     except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         return type(error)
 
@@ -113,7 +113,7 @@ def same(ours: Any, stock: Any, limit: float = 3e-6) -> bool:
     if isinstance(ours, type) or isinstance(stock, type):
         return isinstance(ours, type) and isinstance(stock, type)
     assert [(t.dtype, t.shape) for t in ours] == [(t.dtype, t.shape) for t in stock]
-    values = [[t.double() for t in each if t.numel()] for each in (ours, stock)]
+    values = [[t.double() for t in item if t.numel()] for item in (ours, stock)]
     return not values[0] or difference(*values) < limit
 
 
@@ -127,7 +127,7 @@ class Subclass(Tensor):
 
 
 def weights_of(module: nn.Module) -> list[tuple[nn.Module, str]]:
-    return [(each, name) for each in module.modules() for name in each._parameters]
+    return [(item, name) for item in module.modules() for name in item._parameters]
 
 
 def change(module: nn.Module, how: str) -> None:
@@ -211,27 +211,27 @@ def test_odd_weights_and_inputs_end_as_with_torchs_layers(
     if given_x == "of the weights' type":
         x = x.to(next(ours.parameters()).dtype)
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
-        found, expected = outcome(ours, x), outcome(stock, x)
-    if not (isinstance(found, list) and isinstance(expected, list)):
+        actual, expected = outcome(ours, x), outcome(stock, x)
+    if not (isinstance(actual, list) and isinstance(expected, list)):
         # torch has no products of some mixtures that autocast makes one.
-        assert isinstance(found, type) == isinstance(expected, type) or low
-    elif found[0].device.type == "meta" or not found[0].numel():
-        assert [t.shape for t in found] == [t.shape for t in expected]
-    elif found[0].isnan().any():
-        assert torch.equal(found[0].isnan(), expected[0].isnan())
-    elif low or found[0].dtype in (torch.bfloat16, torch.float16):
-        assert difference(found[:1], expected[:1]) < 0.1
+        assert isinstance(actual, type) == isinstance(expected, type) or low
+    elif actual[0].device.type == "meta" or not actual[0].numel():
+        assert [t.shape for t in actual] == [t.shape for t in expected]
+    elif actual[0].isnan().any():
+        assert torch.equal(actual[0].isnan(), expected[0].isnan())
+    elif low or actual[0].dtype in (torch.bfloat16, torch.float16):
+        assert difference(actual[:1], expected[:1]) < 0.1
     else:
-        assert same(found, expected, 2e-5)
+        assert same(actual, expected, 2e-5)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_module_of_bfloat16_is_torchs(name: str) -> None:
     ours, stock, x = pair(name)
     ours, stock, x = ours.bfloat16().train(), stock.bfloat16(), x.bfloat16()
-    found, expected = outcome(ours, x), outcome(stock, x)
-    assert isinstance(found, list) and isinstance(expected, list)
-    assert difference(found[:1], expected[:1]) < 0.02
+    actual, expected = outcome(ours, x), outcome(stock, x)
+    assert isinstance(actual, list) and isinstance(expected, list)
+    assert difference(actual[:1], expected[:1]) < 0.02
 
 
 # Hooks on saved tensors, and memory that has been given back meanwhile.
@@ -348,7 +348,7 @@ def test_a_second_derivative_is_an_error_and_a_graph_is_used_up_once(name: str) 
     ours, _, x = pair(name)
     first = torch.autograd.grad(ours(x).square().sum(), list(ours.parameters()), create_graph=True)
     with pytest.raises(RuntimeError):
-        torch.autograd.grad(sum(each.square().sum() for each in first), list(ours.parameters()))
+        torch.autograd.grad(sum(item.square().sum() for item in first), list(ours.parameters()))
     y = ours(x).sum()
     y.backward()
     with pytest.raises(RuntimeError, match="second time"):
@@ -376,14 +376,14 @@ def test_transforms_of_functions_are_torchs(name: str) -> None:
         with torch.autograd.forward_ad.dual_level():
             dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
             forward = torch.autograd.forward_ad.unpack_dual(module(dual)).tangent
-        return [*(each.detach() for each in gradient.values()), tangent.detach(), forward.detach()]
+        return [*(item.detach() for item in gradient.values()), tangent.detach(), forward.detach()]
 
     assert difference(derivatives(ours), derivatives(stock)) < 1e-4
     if name in ("rnn", "gru"):  # torch's have no rule for vmap
         return
     x = torch.stack([x, 2 * x])
-    found, expected = (torch.vmap(module)(x).detach() for module in (ours, stock))
-    assert difference([found], [expected]) < 1e-5
+    actual, expected = (torch.vmap(module)(x).detach() for module in (ours, stock))
+    assert difference([actual], [expected]) < 1e-5
 
 
 def test_under_a_mode_or_another_default_results_are_the_same() -> None:
@@ -395,13 +395,13 @@ def test_under_a_mode_or_another_default_results_are_the_same() -> None:
         torch.set_default_dtype(torch.float64)
         try:
             with torch.device("meta"):
-                found = outcome(copy.deepcopy(ours), x)
+                actual = outcome(copy.deepcopy(ours), x)
         finally:
             torch.set_default_dtype(torch.float32)
         # The weights of the sum above lie on meta: the output alone.
         assert not isinstance(expected, type)
         with torch.device("meta"):
-            assert torch.equal(ours(x).detach(), expected[0]), found
+            assert torch.equal(ours(x).detach(), expected[0]), actual
         with FakeTensorMode(allow_non_fake_inputs=True):
             assert ours(x).shape == expected[0].shape
 
@@ -739,15 +739,15 @@ def test_several_threads_of_python_compute_at_once(threads: Callable[[int], None
     def work() -> None:
         for _ in range(5):
             for name, (ours, _, x) in cases.items():
-                found: Any = outcome(copy.deepcopy(ours), x)
-                if not all(map(torch.equal, found, expected[name])):  # type: ignore[arg-type]
+                actual: Any = outcome(copy.deepcopy(ours), x)
+                if not all(map(torch.equal, actual, expected[name])):  # type: ignore[arg-type]
                     wrong.append(name)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     assert wrong == []
 
 

@@ -22,7 +22,7 @@ def test_openmp_is_found_under_a_path_with_spaces(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     lines = openmp._MAPS.read_text(errors="surrogateescape").splitlines()
-    line = next(each for each in lines if os.path.basename(each).startswith("libgomp"))
+    line = next(line for line in lines if os.path.basename(line).startswith("libgomp"))
     path = "/" + line.partition("/")[2]
     other = tmp_path / "a b  c" / "libgomp.so.1"
     other.parent.mkdir()
@@ -130,14 +130,14 @@ def normal(cache: Path) -> dict[str, Any]:
 def test_a_smaller_team_trains_to_the_same_bits_and_answers_the_same(
     variables: dict[str, str], cache: Path, normal: dict[str, Any]
 ) -> None:
-    found = run(cache, **variables)
-    assert found["sums"] == normal["sums"]
+    actual = run(cache, **variables)
+    assert actual["sums"] == normal["sums"]
     expected = torch.tensor(normal["answers"])
-    for answers in (found["answers"], *found["others"], *normal["others"]):
+    for answers in (actual["answers"], *actual["others"], *normal["others"]):
         torch.testing.assert_close(torch.tensor(answers), expected, rtol=0.02, atol=0.02)
     small = "OMP_DYNAMIC" not in variables and "OMP_NUM_THREADS" not in variables
     if small:
-        assert (found["team"], found["all"]) == (1, 1)
+        assert (actual["team"], actual["all"]) == (1, 1)
 
 
 @pytest.mark.usefixtures("compiled")

@@ -38,17 +38,17 @@ def results(module: nn.Module, x: Tensor) -> list[Tensor]:
     states, last = module(x)
     lasts = last if isinstance(last, tuple) else (last,)
     spread = torch.linspace(-1, 1, states.numel()).reshape(states.shape)
-    loss = (states * spread).mean() + sum((each * each).mean() for each in lasts)
-    found = torch.autograd.grad(loss, [x, *module.parameters()])
-    return [states.detach(), *(each.detach() for each in lasts), *found]
+    loss = (states * spread).mean() + sum((last * last).mean() for last in lasts)
+    actual = torch.autograd.grad(loss, [x, *module.parameters()])
+    return [states.detach(), *(last.detach() for last in lasts), *actual]
 
 
 def pair(name: str, *shape: int, **options: Any) -> tuple[Any, Any]:
-    own, stock = (make(*shape, batch_first=True, **options) for make in PAIRS[name])
-    stock.load_state_dict(own.state_dict())
+    local, stock = (make(*shape, batch_first=True, **options) for make in PAIRS[name])
+    stock.load_state_dict(local.state_dict())
     if name == "lstm relu":
         stock.use_native = False
-    return own, stock
+    return local, stock
 
 
 def nudged(module: nn.Module) -> nn.Module:
@@ -73,11 +73,11 @@ def test_outputs_and_gradients_are_torchs(
     bidirectional: bool, seed: int,
 ) -> None:  # fmt: skip
     torch.manual_seed(seed)
-    own, stock = pair(name, features, hidden, layers, bidirectional=bidirectional)
-    own, stock = own.to(dtype), stock.to(dtype)
+    local, stock = pair(name, features, hidden, layers, bidirectional=bidirectional)
+    local, stock = local.to(dtype), stock.to(dtype)
     x = torch.randn(batch, time, features, dtype=dtype)
-    assert own.is_native(x)
-    ours, torchs = results(own, x), results(stock, x)
+    assert local.is_native(x)
+    ours, torchs = results(local, x), results(stock, x)
     limit = 1e-6 if dtype == torch.float32 else 1e-13
     if difference(ours, torchs) < limit:
         return
@@ -95,9 +95,9 @@ def test_outputs_and_gradients_are_torchs(
 @pytest.mark.parametrize("name", PAIRS)
 def test_at_the_width_of_real_networks_too(name: str) -> None:
     torch.manual_seed(3)
-    own, stock = pair(name, 28, 128)
+    local, stock = pair(name, 28, 128)
     x = torch.rand(77, 28, 28)
-    assert difference(results(own, x), results(stock, x)) < 1e-6
+    assert difference(results(local, x), results(stock, x)) < 1e-6
 
 
 @pytest.mark.parametrize("kind", ["rnn tanh", "rnn relu", "lstm tanh", "lstm relu", "gru tanh"])
@@ -108,12 +108,12 @@ def test_gradients_are_those_of_differences(kind: str, shape: tuple[int, ...]) -
     name, _, activation = kind.partition(" ")
     rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
     shapes = [(time, batch, features), (rows, features), (rows, size), (rows,), (rows,)]
-    given = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
+    values = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
     function = partial(RecurrentLayer.apply, name, activation == "relu", torch.float64)
-    torch.autograd.gradcheck(function, given)
+    torch.autograd.gradcheck(function, values)
     # The last state alone, from an input without gradients, as in training.
-    given[0].requires_grad_(False)
-    torch.autograd.gradcheck(lambda *a: function(*a)[1], given)
+    values[0].requires_grad_(False)
+    torch.autograd.gradcheck(lambda *a: function(*a)[1], values)
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -123,12 +123,12 @@ def test_in_bfloat16_results_stay_close_to_float32(name: str) -> None:
     if not build.supports_dtype(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     torch.manual_seed(0)
-    own, _ = pair(name, 27, 130)
+    local, _ = pair(name, 27, 130)
     x = torch.randn(64, 28, 27)
-    exact = results(own, x)
+    exact = results(local, x)
     with torch.autocast("cpu", torch.bfloat16):
-        assert own.is_native(x)
-        rough = results(own, x)
+        assert local.is_native(x)
+        rough = results(local, x)
     assert rough[0].dtype == torch.bfloat16
     assert all(gradient.dtype == torch.float32 for gradient in rough[-4:])
     errors = [
@@ -145,25 +145,25 @@ def test_in_bfloat16_results_stay_close_to_float32(name: str) -> None:
 def test_results_repeat_bit_for_bit_and_the_graph_can_be_used_twice(
     name: str, precise: bool
 ) -> None:
-    own, _ = pair(name, 6, 24, 2, bidirectional=True)
+    local, _ = pair(name, 6, 24, 2, bidirectional=True)
     x = torch.randn(16, 9, 6)
     with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-        first, second = results(own, x), results(own, x)
+        first, second = results(local, x), results(local, x)
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-        loss = own(x)[0].float().square().sum()
-    once = torch.autograd.grad(loss, list(own.parameters()), retain_graph=True)
-    twice = torch.autograd.grad(loss, list(own.parameters()))
+        loss = local(x)[0].float().square().sum()
+    once = torch.autograd.grad(loss, list(local.parameters()), retain_graph=True)
+    twice = torch.autograd.grad(loss, list(local.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(once, twice, strict=True))
 
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_evaluation_gives_the_numbers_of_training(name: str) -> None:
-    own, _ = pair(name, 6, 24)
+    local, _ = pair(name, 6, 24)
     x = torch.randn(16, 9, 6)
     with torch.no_grad():
-        states, last = own(x)
+        states, last = local(x)
     assert not states.requires_grad
-    trained, trained_last = own(x)
+    trained, trained_last = local(x)
     assert torch.equal(states, trained)
     both = ((last, trained_last),) if name[:4] != "lstm" else zip(last, trained_last, strict=True)
     assert all(torch.equal(a, b) for a, b in both)
@@ -179,23 +179,23 @@ def test_states_and_gradients_do_not_depend_on_the_number_of_threads(
     name: str, size: tuple[int, int, int]
 ) -> None:
     batch, time, hidden = size
-    own, _ = pair(name, 6, hidden)
+    local, _ = pair(name, 6, hidden)
     x = torch.randn(batch, time, 6)
     before = torch.get_num_threads()
-    found = []
+    actual = []
     try:
         for threads in (1, 2, 3, 11):  # 11: some have no row
             torch.set_num_threads(threads)
-            given = x.clone().requires_grad_()
-            states, _ = own(given)
+            values = x.clone().requires_grad_()
+            states, _ = local(values)
             loss = states.square().sum()
-            found.append((states, *torch.autograd.grad(loss, [given, *own.parameters()])))
+            actual.append((states, *torch.autograd.grad(loss, [values, *local.parameters()])))
     finally:
         torch.set_num_threads(before)
-    for states, gradient, *weights in found[1:]:
-        assert torch.equal(states, found[0][0])
-        assert all(map(torch.equal, weights, found[0][2:]))
-        torch.testing.assert_close(gradient, found[0][1])  # a product of torch's
+    for states, gradient, *weights in actual[1:]:
+        assert torch.equal(states, actual[0][0])
+        assert all(map(torch.equal, weights, actual[0][2:]))
+        torch.testing.assert_close(gradient, actual[0][1])  # a product of torch's
 
 
 @pytest.mark.parametrize("measures", [(3, *SMALL), (2, *WIDE)])
@@ -219,15 +219,15 @@ def test_members_are_what_each_is_alone(
 
     def outcome(x: Tensor, *weights: Tensor) -> list[Tensor]:
         states, *lasts = function(x, *weights)
-        loss = states.float().square().sum() + sum(each.sum() for each in lasts)
+        loss = states.float().square().sum() + sum(last.sum() for last in lasts)
         return [states, *lasts, *torch.autograd.grad(loss, [x, *weights])]
 
     together = outcome(x, *stacks)
     count = len(together) - len(stacks) - 1
     for i in range(members):
         single = outcome(x[:, i], *(stack[i] for stack in stacks))
-        parts = [each.select(-3, i) for each in together[: count + 1]]
-        parts += [each[i] for each in together[count + 1 :]]
+        parts = [item.select(-3, i) for item in together[: count + 1]]
+        parts += [item[i] for item in together[count + 1 :]]
         same = torch.equal if precise else partial(torch.allclose, rtol=0.02, atol=0.02)
         # The gradient of x is a product of torch's.
         assert all(
@@ -238,34 +238,34 @@ def test_members_are_what_each_is_alone(
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_numbers_that_are_none_or_too_large_stay_what_they_are(name: str) -> None:
-    own, stock = pair(name, 3, 5)
+    local, stock = pair(name, 3, 5)
     x = torch.full((2, 4, 3), 1e4)
     x[0] = -1e4
-    assert difference([own(x)[0].detach()], [stock(x)[0].detach()]) < 1e-5
+    assert difference([local(x)[0].detach()], [stock(x)[0].detach()]) < 1e-5
     x[0, 0, 0] = torch.nan
-    assert own(x)[0][0].isnan().all() and own(x)[0][1].isfinite().all()
+    assert local(x)[0][0].isnan().all() and local(x)[0][1].isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["rnn tanh", "gru", "lstm"])
 def test_what_native_does_not_take_is_torchs(name: str) -> None:
-    own, stock = pair(name, 6, 64)
+    local, stock = pair(name, 6, 64)
     x, start = torch.randn(12, 4, 6), torch.randn(1, 12, 64)
-    given = (start, start) if name == "lstm" else start
-    assert own.is_native(x) and not own.is_native(x, given)
-    assert torch.equal(own(x, given)[0], stock(x, given)[0])
-    assert torch.equal(own(x[0])[0], stock(x[0])[0])
-    own.use_native = False
-    assert torch.equal(own(x)[0], stock(x)[0])
-    own.use_native = True
-    assert own.to("meta")(x.to("meta"))[0].shape == (12, 4, 64)
+    values = (start, start) if name == "lstm" else start
+    assert local.is_native(x) and not local.is_native(x, values)
+    assert torch.equal(local(x, values)[0], stock(x, values)[0])
+    assert torch.equal(local(x[0])[0], stock(x[0])[0])
+    local.use_native = False
+    assert torch.equal(local(x)[0], stock(x)[0])
+    local.use_native = True
+    assert local.to("meta")(x.to("meta"))[0].shape == (12, 4, 64)
 
 
 def test_dropout_between_layers_is_drawn_in_training_alone() -> None:
-    own = GRU(6, 5, 2, batch_first=True, dropout=0.5)
+    local = GRU(6, 5, 2, batch_first=True, dropout=0.5)
     x = torch.randn(3, 4, 6)
-    assert not torch.equal(own(x)[0], own(x)[0])
-    own.eval()
-    assert torch.equal(own(x)[0], own(x)[0])
+    assert not torch.equal(local(x)[0], local(x)[0])
+    local.eval()
+    assert torch.equal(local(x)[0], local(x)[0])
 
 
 @pytest.fixture
@@ -289,10 +289,10 @@ def test_without_a_compiler_that_works_it_is_torchs(
     else:
         (tmp_path / "native").write_text("a file where the folder should be")
     assert not build.available() and not build.supports_dtype(torch.bfloat16)
-    own, stock = pair("lstm", 6, 8)
+    local, stock = pair("lstm", 6, 8)
     x = torch.randn(3, 4, 6)
-    assert not own.is_native(x)
-    assert torch.equal(own(x)[0], stock(x)[0])
+    assert not local.is_native(x)
+    assert torch.equal(local(x)[0], stock(x)[0])
 
 
 # Linear layers.
@@ -368,7 +368,7 @@ def test_linear_layers_in_bfloat16_stay_close_to_float32() -> None:
     exact = dense_results(dense_by_torch, *case)
     with torch.autocast("cpu", torch.bfloat16):
         rough = dense_results(LinearChain.apply, *case)
-    assert all(each.dtype == torch.float32 for each in rough)
+    assert all(item.dtype == torch.float32 for item in rough)
     for i, (a, b) in enumerate(zip(rough, exact, strict=True)):
         assert (a - b).norm() < (0.1 if i else 0.01) * b.norm()
 
@@ -378,15 +378,15 @@ def test_linear_layers_do_not_depend_on_the_number_of_threads(precise: bool) -> 
     torch.manual_seed(3)
     case = dense_case(torch.float32, 33, [100, 90, 80, 3], [1, 2, 0])
     before = torch.get_num_threads()
-    found = []
+    actual = []
     try:
         for threads in (1, 2, 3, 11):
             torch.set_num_threads(threads)
             with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-                found.append(dense_results(LinearChain.apply, *case))
+                actual.append(dense_results(LinearChain.apply, *case))
     finally:
         torch.set_num_threads(before)
-    assert all(all(map(torch.equal, each, found[0])) for each in found[1:])
+    assert all(all(map(torch.equal, item, actual[0])) for item in actual[1:])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -401,22 +401,22 @@ def test_linear_layers_of_members_are_what_each_is_alone(precise: bool, threads:
         follows.append((torch.cat([p[0] for p in places]), places[0][1]) if masked else places[0])
     x = torch.cat([case[1] for case in cases]).detach().requires_grad_()
     stacks = [
-        torch.stack(each).detach().requires_grad_()
-        for each in zip(*(case[2] for case in cases), strict=True)
+        torch.stack(item).detach().requires_grad_()
+        for item in zip(*(case[2] for case in cases), strict=True)
     ]
-    given = torch.randn(21, 3)
+    values = torch.randn(21, 3)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
             y = LinearChain.apply(x, follows, *stacks)
-            dx, *gradients = torch.autograd.grad(y, [x, *stacks], given)
-            for i, (own, own_x, parameters) in enumerate(cases):
+            dx, *gradients = torch.autograd.grad(y, [x, *stacks], values)
+            for i, (local, own_x, parameters) in enumerate(cases):
                 rows = slice(7 * i, 7 * i + 7)
-                single = LinearChain.apply(own_x, own, *parameters)
-                found = torch.autograd.grad(single, [own_x, *parameters], given[rows])
-                assert torch.equal(single, y[rows]) and torch.equal(found[0], dx[rows])
-                assert all(map(torch.equal, found[1:], [each[i] for each in gradients]))
+                single = LinearChain.apply(own_x, local, *parameters)
+                actual = torch.autograd.grad(single, [own_x, *parameters], values[rows])
+                assert torch.equal(single, y[rows]) and torch.equal(actual[0], dx[rows])
+                assert all(map(torch.equal, actual[1:], [gradient[i] for gradient in gradients]))
     finally:
         torch.set_num_threads(before)
 
@@ -425,9 +425,9 @@ def test_a_gradient_is_not_written_over_and_the_graph_can_be_used_twice() -> Non
     torch.manual_seed(4)
     follows, x, parameters = dense_case(torch.float32, 16, [16, 32, 16], [1, 0])
     y = LinearChain.apply(x, follows, *parameters)
-    given = torch.randn_like(y)
-    kept = given.clone()
-    once = torch.autograd.grad(y, [x, *parameters], given, retain_graph=True)
-    twice = torch.autograd.grad(y, [x, *parameters], given)
-    assert torch.equal(given, kept)
+    values = torch.randn_like(y)
+    kept = values.clone()
+    once = torch.autograd.grad(y, [x, *parameters], values, retain_graph=True)
+    twice = torch.autograd.grad(y, [x, *parameters], values)
+    assert torch.equal(values, kept)
     assert all(map(torch.equal, once, twice))

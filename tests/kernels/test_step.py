@@ -55,12 +55,12 @@ def test_losses_gradients_and_right_answers_are_torchs(
     option = option or (0.0 if classes else 0.7)
     totals = [float(i + 2) for i in range(members)]
     losses, right, gradient = loss_and_grad(output.detach(), target, kind, option, weights, totals)
-    each = torchs(output, target, kind, option, weights).view(members, -1).sum(1)
-    (each / torch.tensor(totals, dtype=dtype)).sum().backward()
+    item = torchs(output, target, kind, option, weights).view(members, -1).sum(1)
+    (item / torch.tensor(totals, dtype=dtype)).sum().backward()
     close: dict[str, Any] = (
         {"rtol": 1e-12, "atol": 1e-12} if double else {"rtol": 3e-6, "atol": 1e-6}
     )
-    torch.testing.assert_close(torch.tensor(losses, dtype=dtype), each.detach(), **close)
+    torch.testing.assert_close(torch.tensor(losses, dtype=dtype), item.detach(), **close)
     torch.testing.assert_close(gradient, output.grad, **close)
     if classes:
         hits = (output.argmax(1) == target).view(members, -1).sum(1)
@@ -73,7 +73,7 @@ def test_what_is_not_a_number_stays_so_and_stays_with_its_member() -> None:
     losses, _, gradient = loss_and_grad(
         output, torch.arange(6) % 5, "cross_entropy", 0.0, None, [1.0] * 3
     )
-    assert [math.isnan(each) for each in losses] == [False, False, True]
+    assert [math.isnan(loss) for loss in losses] == [False, False, True]
     assert gradient[:4].isfinite().all() and gradient[4].isnan().all()
     output[4, 2] = 1e30
     losses, _, gradient = loss_and_grad(
@@ -88,22 +88,22 @@ def test_no_bit_depends_on_threads_or_on_other_members(rows: int) -> None:
     output, target = torch.randn(3 * rows, 10), torch.randint(10, (3 * rows,))
     before = torch.get_num_threads()
     try:
-        found = []
+        actual = []
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            found.append(
+            actual.append(
                 loss_and_grad(output, target, "cross_entropy", 0.1, None, [float(rows)] * 3)
             )
     finally:
         torch.set_num_threads(before)
-    for losses, right, gradient in found[1:]:
-        assert (losses, right) == found[0][:2] and torch.equal(gradient, found[0][2])
+    for losses, right, gradient in actual[1:]:
+        assert (losses, right) == actual[0][:2] and torch.equal(gradient, actual[0][2])
     for i, part in enumerate(output.split(rows)):
         losses, right, gradient = loss_and_grad(
             part, target.split(rows)[i], "cross_entropy", 0.1, None, [float(rows)]
         )
-        assert losses == [found[0][0][i]] and right == [found[0][1][i]]
-        assert torch.equal(gradient, found[0][2].split(rows)[i])
+        assert losses == [actual[0][0][i]] and right == [actual[0][1][i]]
+        assert torch.equal(gradient, actual[0][2].split(rows)[i])
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
@@ -129,9 +129,9 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
         )
         torch.set_num_threads(threads)
         for i, gradients in enumerate(steps):
-            own = [g[its] for g in gradients]
-            norms = table.grad_norms(own)
-            table.adam_step(own, 0.01, [0.9, 0.99], 1e-8, decoupled, i + 1, scales[its])
+            local = [g[its] for g in gradients]
+            norms = table.grad_norms(local)
+            table.adam_step(local, 0.01, [0.9, 0.99], 1e-8, decoupled, i + 1, scales[its])
         return weights, norms
 
     before = torch.get_num_threads()
@@ -143,11 +143,11 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
         alone = [trained(start, slice(i, i + 1), 2) for i in range(members)]
     finally:
         torch.set_num_threads(before)
-    for i, (weights, own) in enumerate(alone):
+    for i, (weights, current) in enumerate(alone):
         assert all(torch.equal(w[0], stack[i]) for w, stack in zip(weights, ours, strict=True))
-        assert own == [norms[i]]
+        assert current == [norms[i]]
         whole = torch.cat([g[i].flatten().double() for g in steps[-1]]).norm()
-        assert own[0] == pytest.approx(float(whole), rel=1e-6)
+        assert current[0] == pytest.approx(float(whole), rel=1e-6)
         stock = [nn.Parameter(s[i].clone()) for s in start]
         groups = [{"params": [p], "weight_decay": d} for p, d in zip(stock, decays, strict=True)]
         kind = torch.optim.AdamW if decoupled else torch.optim.Adam

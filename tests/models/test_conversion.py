@@ -298,8 +298,8 @@ def test_a_run_records_its_gpu_and_says_when_it_goes_on_elsewhere(cuda: Emulated
     same_device = trained(settings, "out", "cuda:1", steps=1).notes
     elsewhere = trained(settings, "out", "cpu").notes
     note = "trained on cuda (Emulated 1) so far, and resumes on cpu: the last digits will differ"
-    assert any(note in each for each in elsewhere)
-    assert not any("so far" in each for each in same_device)
+    assert any(note in item for item in elsewhere)
+    assert not any("so far" in item for item in same_device)
 
 
 def test_the_emulated_device_refuses_and_notices_what_cuda_does(cuda: EmulatedCuda) -> None:

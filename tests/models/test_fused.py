@@ -27,16 +27,16 @@ def results(module: nn.Module, x: Tensor, wants_dx: bool = True) -> list[Tensor]
     x = x.clone().requires_grad_(wants_dx)
     y = module(x)
     spread = torch.randn(y.shape, generator=torch.Generator().manual_seed(7)).to(y.dtype)
-    given = [x, *module.parameters()] if wants_dx else [*module.parameters()]
-    found = torch.autograd.grad((y * spread).sum(), given)
-    return [y.detach(), *found, *(each.clone() for each in module.buffers())]
+    values = [x, *module.parameters()] if wants_dx else [*module.parameters()]
+    actual = torch.autograd.grad((y * spread).sum(), values)
+    return [y.detach(), *actual, *(buffer.clone() for buffer in module.buffers())]
 
 
 def by_torch(module: nn.Module) -> nn.Module:
     module = copy.deepcopy(module)
-    for each in module.modules():
-        if isinstance(each, Conv2d):
-            each.use_native = False
+    for item in module.modules():
+        if isinstance(item, Conv2d):
+            item.use_native = False
     return module
 
 
@@ -88,16 +88,16 @@ def test_outputs_gradients_and_statistics_are_torchs(
     assume(not norm or (batch * shape[2] * shape[3] > 8 and ins * kernel[0] * kernel[1] > 2))
     assert conv.is_native(x)
     expected = exact(module, x, not few)
-    found = results(copy.deepcopy(module), x, not few)
+    actual = results(copy.deepcopy(module), x, not few)
     limit = 2e-6 if dtype == torch.float32 else 1e-13
-    if difference(found, expected) < limit:
+    if difference(actual, expected) < limit:
         return
     # Batch norm can blow up what is rounded before it. Then we are no further off than twice as far as
     # torch and two units in the last place of every weight and input take it.
     assert norm
     stock = results(by_torch(module), x, not few)
     off = max(difference(results(*nudged(module, x), not few), stock) for _ in range(4))
-    assert difference(found, expected) < 2 * (difference(stock, expected) + off)
+    assert difference(actual, expected) < 2 * (difference(stock, expected) + off)
 
 
 def nudged(module: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
@@ -120,9 +120,9 @@ def test_dropout_draws_what_it_draws_by_itself(pool: bool, norm: bool) -> None:
     conv = Conv2d(16, 32, 3, padding=1, bias=not norm)
     module = layers(conv, norm, pool, True, True, torch.float32)
     x = torch.randn(32, 16, 9, 10).to(memory_format=torch.channels_last)
-    found, stock = results(copy.deepcopy(module), x), results(by_torch(module), x)
-    assert torch.equal(found[0] == 0, stock[0] == 0)
-    assert difference(found, stock) < 1e-5
+    actual, stock = results(copy.deepcopy(module), x), results(by_torch(module), x)
+    assert torch.equal(actual[0] == 0, stock[0] == 0)
+    assert difference(actual, stock) < 1e-5
 
 
 @pytest.mark.parametrize("padding", [(0, 0), (1, 1)])
@@ -155,15 +155,15 @@ def test_gradients_are_those_of_differences(ins: int, norm: bool, pool: bool) ->
     shape = conv_shape(x.shape, weight.shape, (1, 1), (1, 0), pool)
     mask = (torch.rand(shape) < 0.7).to(torch.uint8)
 
-    def function(*given: Tensor) -> Any:
+    def function(*values: Tensor) -> Any:
         running = BatchNorm(torch.zeros(outs).double(), torch.ones(outs).double(), 0.1, 1e-5)
         behind = Epilogue(running if norm else None, pool, True, mask, 1 / 0.7)
-        rest = (None, *given[2:]) if norm else (given[2], None, None)
-        return Convolution.apply(*given[:2], *rest, (1, 1), (1, 0), behind)
+        rest = (None, *values[2:]) if norm else (values[2], None, None)
+        return Convolution.apply(*values[:2], *rest, (1, 1), (1, 0), behind)
 
-    given = [x, weight, draw(outs), draw(outs)] if norm else [x, weight, draw(outs)]
+    values = [x, weight, draw(outs), draw(outs)] if norm else [x, weight, draw(outs)]
     x.requires_grad_(ins > 1)
-    torch.autograd.gradcheck(function, given)
+    torch.autograd.gradcheck(function, values)
 
 
 def test_in_bfloat16_results_are_as_close_to_float32_as_torchs() -> None:
@@ -172,15 +172,15 @@ def test_in_bfloat16_results_are_as_close_to_float32_as_torchs() -> None:
     for shape in [(3, 16, 16, 5), (8, 32, 64, 26), (5, 48, 32, 9)]:
         torch.manual_seed(0)
         batch, ins, outs, size = shape
-        own = Conv2d(ins, outs, 3, padding=1)
+        local = Conv2d(ins, outs, 3, padding=1)
         x = torch.randn(batch, ins, size, size).relu()
-        expected = exact(own, x, True)
+        expected = exact(local, x, True)
         with torch.autocast("cpu", torch.bfloat16):
-            assert own.is_native(x)
-            rough, stock = results(own, x), results(by_torch(own), x)
-        assert all(each.dtype == torch.float32 for each in rough)
+            assert local.is_native(x)
+            rough, stock = results(local, x), results(by_torch(local), x)
+        assert all(item.dtype == torch.float32 for item in rough)
         for ours, torchs, true in zip(rough, stock, expected, strict=True):
-            error, its = ((each - true).norm() / true.norm() for each in (ours, torchs))
+            error, its = ((item - true).norm() / true.norm() for item in (ours, torchs))
             assert error < max(1e-6, 1.6 * its)
 
 
@@ -204,17 +204,17 @@ def test_threads_change_the_last_bits_of_sums_over_images_alone(ins: int) -> Non
     normed = layers(Conv2d(ins, 32, 3), True, True, True, False, torch.float32)
     x = torch.randn(7, ins, 9, 9)
     before = torch.get_num_threads()
-    found = []
+    actual = []
     try:
         for threads in (1, 2, 3, 11):  # 11: some have no image
             torch.set_num_threads(threads)
-            found.append([results(copy.deepcopy(each), x, ins == 16) for each in (module, normed)])
+            actual.append([results(copy.deepcopy(item), x, ins == 16) for item in (module, normed)])
     finally:
         torch.set_num_threads(before)
-    for plain, norm in found[1:]:
-        assert torch.equal(plain[0], found[0][0][0])
-        assert difference(plain, found[0][0]) < 1e-6
-        assert difference(norm, found[0][1]) < 1e-4
+    for plain, norm in actual[1:]:
+        assert torch.equal(plain[0], actual[0][0][0])
+        assert difference(plain, actual[0][0]) < 1e-6
+        assert difference(norm, actual[0][1]) < 1e-4
 
 
 def test_what_is_not_a_number_stays_so() -> None:

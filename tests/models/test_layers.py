@@ -32,12 +32,12 @@ SERIES = InputSpec("series", (9, 4))
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Each test with native layers and with what stands in for them."""
     torch.manual_seed(0)
-    wanted = request.param == "native"
-    if wanted and not build.available():
+    expected = request.param == "native"
+    if expected and not build.available():
         pytest.skip("needs a C compiler")
-    for each in (FusedSequential, Linear):
-        monkeypatch.setattr(each, "use_native", wanted)
-    return wanted
+    for item in (FusedSequential, Linear):
+        monkeypatch.setattr(item, "use_native", expected)
+    return expected
 
 
 def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
@@ -324,8 +324,8 @@ def test_without_onednn_torchs_own_modules_compute(
     expected = answers(model, x)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     monkeypatch.setattr(layers.OnednnLinear, "apply", None)
-    for got, wanted in zip(answers(model, x), expected, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    for got, targets in zip(answers(model, x), expected, strict=True):
+        torch.testing.assert_close(got, targets, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("build", [mlp, cnn])

@@ -42,9 +42,9 @@ def results(rnn: nn.RNNBase, x: Tensor, by_reference: bool) -> list[Tensor]:
         states, last = rnn(x)
         lasts = list(last) if isinstance(last, tuple) else [last]
     factors = torch.linspace(-1, 1, states.numel(), dtype=x.dtype).reshape(states.shape)
-    loss = (states * factors).sum() + sum((each * each).sum() for each in lasts)
+    loss = (states * factors).sum() + sum((last * last).sum() for last in lasts)
     gradients = torch.autograd.grad(loss, [x, *rnn.parameters()])
-    return [states.detach(), *(each.detach() for each in lasts), *gradients]
+    return [states.detach(), *(last.detach() for last in lasts), *gradients]
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -160,8 +160,8 @@ def test_the_relu_lstm_follows_keras_equations(layers: int, bidirectional: bool)
 
 
 def test_the_forget_gate_starts_open_and_can_be_left_closed() -> None:
-    for wanted in (True, False):
-        model = Recurrent(LstmOptions(name="lstm", hidden_size=4, forget_bias=wanted), SERIES, 1)
+    for value in (True, False):
+        model = Recurrent(LstmOptions(name="lstm", hidden_size=4, forget_bias=value), SERIES, 1)
         total = model.rnn.bias_ih_l0 + model.rnn.bias_hh_l0
-        assert total[4:8].tolist() == [1.0 if wanted else 0.0] * 4
+        assert total[4:8].tolist() == [1.0 if value else 0.0] * 4
         assert total[:4].abs().sum() == 0 == total[8:].abs().sum()

@@ -76,15 +76,15 @@ def test_pictures_get_the_answers_that_eval_counts(nnzoo: Nnzoo) -> None:
     result = nnzoo("predict", RUN, "p/test", "--json")
     assert result.code == 0
     labels = report["labels"]
-    found = np.zeros((2, 2), int)
+    actual = np.zeros((2, 2), int)
     for line in result.lines:
         assert list(line) == ["file", "prediction", "probability", "probabilities"]
         assert line["probability"] == max(line["probabilities"].values())
-        found[labels.index(Path(line["file"]).parent.name), labels.index(line["prediction"])] += 1
-    assert found.tolist() == report["confusion_matrix"]
-    assert 0 < found.trace() < 30  # counts that a constant answer or chance would not give
+        actual[labels.index(Path(line["file"]).parent.name), labels.index(line["prediction"])] += 1
+    assert actual.tolist() == report["confusion_matrix"]
+    assert 0 < actual.trace() < 30  # counts that a constant answer or chance would not give
     files = [line["file"] for line in result.lines]
-    assert files == sorted(files) == [str(each) for each in sorted(Path("p/test").rglob("*.png"))]
+    assert files == sorted(files) == [str(path) for path in sorted(Path("p/test").rglob("*.png"))]
 
 
 def test_pictures_are_scaled_to_the_sixteen_levels_of_digits(nnzoo: Nnzoo) -> None:
@@ -173,7 +173,7 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     pieces = predict(network, "d")
     assert (len(next(pieces)), read) == (7, 7)
     rest = list(pieces)
-    assert [len(each) for each in rest] == [7, 7, 7, 2, 0]
+    assert [len(item) for item in rest] == [7, 7, 7, 2, 0]
     np.testing.assert_allclose(
         Predictions.concat([*predict(network, "d")]).values, whole.values, rtol=1e-5, atol=1e-7
     )

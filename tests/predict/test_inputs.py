@@ -88,7 +88,7 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
 
 def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
-    formats = ", ".join(each[1:] for each in EXTENSIONS)
+    formats = ", ".join(extension[1:] for extension in EXTENSIONS)
     images = f"this network reads images ({formats}) and folders of them\n"
     Path("empty").mkdir()
     os.mkfifo("pipe.png")

@@ -97,8 +97,8 @@ def test_forecasts_beyond_the_horizon_feed_back_the_networks_own(
     assert [row["step"] for row in answers] == [str(i) for i in range(1, 11)]
     assert answers[0]["time"] == "2020-04-30"
     assert answers[-1]["time"] == "2020-05-09"
-    found = np.array([[float(row["z"]), float(row["y"])] for row in answers])
-    np.testing.assert_allclose(found, expected, rtol=2e-6)
+    actual = np.array([[float(row["z"]), float(row["y"])] for row in answers])
+    np.testing.assert_allclose(actual, expected, rtol=2e-6)
     assert len(rows_of(nnzoo("predict", RUN).out)) == horizon
     of_windows = Predictions.concat(predict(network, past[None, -8:], steps=10))
     np.testing.assert_allclose(of_windows.values.reshape(10, 2), expected, rtol=1e-6)
@@ -119,7 +119,7 @@ def test_a_file_is_continued_from_its_own_end(nnzoo: Nnzoo) -> None:
         ("new.csv", "1"), ("new.csv", "2"), ("more.parquet", "1"), ("more.parquet", "2"),
     ]  # fmt: skip
     of_frame = Predictions.concat(predict(network, frame.iloc[:50], steps=2))
-    assert [f"{each:.7g}" for each in of_frame.values[:, 0]] == [row["y"] for row in both[:2]]
+    assert [f"{value:.7g}" for value in of_frame.values[:, 0]] == [row["y"] for row in both[:2]]
     assert of_frame.index == {"step": [1, 2], "time": ["2020-02-20", "2020-02-21"]}
 
 
@@ -137,8 +137,8 @@ def test_each_group_is_continued(nnzoo: Nnzoo) -> None:
         for step, day in (("1", "2021-03-02"), ("2", "2021-03-03"))
     ]
     expected = [by_hand(network, (time + start)[:, None], 2) for start in (500, 0)]
-    found = [float(row["y"]) for row in answers]
-    np.testing.assert_allclose(found, np.concatenate(expected)[:, 0], rtol=1e-5)
+    actual = [float(row["y"]) for row in answers]
+    np.testing.assert_allclose(actual, np.concatenate(expected)[:, 0], rtol=1e-5)
 
 
 def test_the_generated_sine_is_continued(nnzoo: Nnzoo) -> None:
@@ -146,15 +146,15 @@ def test_the_generated_sine_is_continued(nnzoo: Nnzoo) -> None:
     wave = np.sin(2 * np.pi * np.arange(200) / 40)[:, None]
     answers = rows_of(nnzoo("predict", RUN, "--steps", "5").out)
     assert list(answers[0]) == ["step", "sine"]
-    found = [float(row["sine"]) for row in answers]
-    np.testing.assert_allclose(found, by_hand(network, wave, 5)[:, 0], rtol=1e-5, atol=1e-7)
+    actual = [float(row["sine"]) for row in answers]
+    np.testing.assert_allclose(actual, by_hand(network, wave, 5)[:, 0], rtol=1e-5, atol=1e-7)
     pandas.DataFrame({"sine": wave[:, 0]}).to_csv("new.csv", index=False)
     np.testing.assert_allclose(
-        Predictions.concat(predict(network, "new.csv", 5)).values[:, 0], found, 1e-5
+        Predictions.concat(predict(network, "new.csv", 5)).values[:, 0], actual, 1e-5
     )
     np.savetxt("bare.csv", wave, fmt="%.9g")
     np.testing.assert_allclose(
-        Predictions.concat(predict(network, "bare.csv", 5)).values[:, 0], found, 1e-5
+        Predictions.concat(predict(network, "bare.csv", 5)).values[:, 0], actual, 1e-5
     )
 
 

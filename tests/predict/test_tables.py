@@ -88,14 +88,14 @@ def test_rows_without_their_target_get_the_answers_that_eval_counts(
     truth = [cells[i][3] for i in test]
     if task == "classification":
         labels = report["labels"]
-        found = np.zeros((2, 2), int)
+        actual = np.zeros((2, 2), int)
         for row, label in zip(answers, truth, strict=True):
-            found[labels.index(label), labels.index(row["prediction"])] += 1
-            shares = [float(row[f"p_{each}"]) for each in labels]
+            actual[labels.index(label), labels.index(row["prediction"])] += 1
+            shares = [float(row[f"p_{label}"]) for label in labels]
             assert float(row["probability"]) == max(shares)
             assert sum(shares) == pytest.approx(1, abs=2e-6)
-        assert found.tolist() == report["confusion_matrix"]
-        assert found.min() > 0 or found.trace() < len(test)
+        assert actual.tolist() == report["confusion_matrix"]
+        assert actual.min() > 0 or actual.trace() < len(test)
     else:
         errors = np.array([float(row["y"]) for row in answers]) - np.array(truth, float)
         assert format_metric(float(np.sqrt((errors**2).mean()))) == format_metric(report["rmse"])

@@ -56,7 +56,7 @@ def test_every_kind_of_run_has_its_page(model: str, data: str, nnzoo: NNZOO) -> 
     assert result.code == 0, result.err
     page = (folder / "report.html").read_text()
     assert result.out == f"{folder / 'report.html'}\n"
-    assert [each for each in SECTIONS if f'<section id="{each}">' not in page] == []
+    assert [section for section in SECTIONS if f'<section id="{section}">' not in page] == []
     shown = text_of(page)
     measured = nnzoo("eval", folder, "--json").json
     if "accuracy" in measured:

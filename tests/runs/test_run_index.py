@@ -50,20 +50,20 @@ def test_states_and_results_are_those_of_the_runs(nnzoo: Any) -> None:
                     lost.trainer.parameters[0].fill_(math.nan)
     lost.lock.release()
     lock = FileLock("checkpoints/stopped/.lock")
-    found = lines(nnzoo)
-    assert {name: run["state"] for name, run in found.items()} == {
+    actual = lines(nnzoo)
+    assert {name: run["state"] for name, run in actual.items()} == {
         "done": "complete", "lost": "diverged", "stopped": "interrupted",
     }  # fmt: skip
     with lock:
         assert lines(nnzoo)["stopped"]["state"] == "running"
-    done = found["done"]
+    done = actual["done"]
     assert done["test_accuracy"] == end["test"]["accuracy"]
     assert (done["best_epoch"], done["best"]) == (end["best"]["epoch"], end["best"]["value"])
     assert (done["epoch"], done["epochs"], done["model"], done["data"]) == (2, 2, "mlp", "digits")
     val = nnzoo("eval", "checkpoints/done", "--split", "val", "--json").json
     assert done["val_accuracy"] == val["accuracy"]
     assert 0 <= done["age"] < 100
-    assert (found["stopped"]["epoch"], found["stopped"]["best_epoch"]) == (1, 1)
+    assert (actual["stopped"]["epoch"], actual["stopped"]["best_epoch"]) == (1, 1)
     table = nnzoo("runs").out
     for word in ("done", "complete", "interrupted", "diverged", "val_loss", "2/2", "1/2"):
         assert word in table
@@ -82,19 +82,19 @@ def test_a_run_that_stopped_early_is_complete(nnzoo: Any) -> None:
     early = {"epochs": 40, "early_stopping": {"patience": 1}}
     rows = finish(begin(config("mlp", "table_classes", optim={"name": "sgd", "lr": 1.0}, train=early),
                         out="checkpoints"))  # fmt: skip
-    found = lines(nnzoo)["run"]
+    actual = lines(nnzoo)["run"]
     assert len(rows) < 40
-    assert (found["state"], found["epoch"], found["epochs"]) == ("complete", len(rows), 40)
+    assert (actual["state"], actual["epoch"], actual["epochs"]) == ("complete", len(rows), 40)
 
 
 def test_a_group_is_one_run_with_its_members_below(nnzoo: Any) -> None:
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--json")
     end = nnzoo(*words, "--seeds", 11).lines[-1]
     group = lines(nnzoo)["mlp-seeds"]
-    assert [each["run"] for each in group["members"]] == [f"mlp-seeds/seed-{i}" for i in range(11)]
-    told = end["summary"]["test"]["accuracy"]
-    assert group["test_accuracy"] == pytest.approx(told["mean"])
-    assert group["std"]["test_accuracy"] == pytest.approx(told["std"])
+    assert [item["run"] for item in group["members"]] == [f"mlp-seeds/seed-{i}" for i in range(11)]
+    messages = end["summary"]["test"]["accuracy"]
+    assert group["test_accuracy"] == pytest.approx(messages["mean"])
+    assert group["std"]["test_accuracy"] == pytest.approx(messages["std"])
     assert (group["state"], group["complete"]) == ("complete", 11)
     Path("checkpoints/mlp-seeds/seed-3/result.json").unlink()
     Path("checkpoints/mlp-seeds/seed-3/metrics.jsonl").write_text("")
@@ -109,7 +109,7 @@ def test_a_group_has_the_members_that_were_asked_for(nnzoo: Any) -> None:
     nnzoo(*words, "--seeds", 2, "--fresh")  # the old ones lie beside the new
     again = lines(nnzoo)["mlp-seeds"]
     assert len(list(Path("checkpoints/mlp-seeds").glob("seed-*"))) == 4
-    assert [each["run"] for each in again["members"]] == [f"mlp-seeds/seed-{i}" for i in (0, 1)]
+    assert [item["run"] for item in again["members"]] == [f"mlp-seeds/seed-{i}" for i in (0, 1)]
     assert again["best"] == pytest.approx(before["best"], rel=1e-3)
     nnzoo(*words, "--seeds", 3)
     assert len(lines(nnzoo)["mlp-seeds"]["members"]) == 3
@@ -127,10 +127,10 @@ def test_a_sweep_is_its_best_trial(nnzoo: Any) -> None:
     search = "sweep={trials: 12, grace: 1, space: {optim.lr: {low: 1e-5, high: 0.1, log: true}}}"
     nnzoo("sweep", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=3", "-s", search, "-v", 0)
     sweep = lines(nnzoo)["mlp/trials"]
-    states = [each["state"] for each in sweep["members"]]
-    assert [each["run"] for each in sweep["members"]] == [f"mlp/trials/{i}" for i in range(12)]
+    states = [item["state"] for item in sweep["members"]]
+    assert [item["run"] for item in sweep["members"]] == [f"mlp/trials/{i}" for i in range(12)]
     assert set(states) == {"complete", "pruned"} and sweep["state"] == "complete"
-    values = [each["best"] for each in sweep["members"] if each["state"] == "complete"]
+    values = [item["best"] for item in sweep["members"] if item["state"] == "complete"]
     assert sweep["best"] == min(values)
     shown = nnzoo("runs").out
     assert f"(trial {sweep['trial']})" in shown and f"{states.count('pruned')} pruned" in shown
@@ -146,15 +146,17 @@ def test_a_narrow_terminal_shows_the_state_and_a_pipe_everything() -> None:
     run = {"run": "a" * 30, "data": "d" * 20, "model": "mlp", "epochs": 3, "epoch": 3, "age": 5.0,
            "state": "complete", "best_epoch": 1, "monitor": "val_loss", "best": 0.5,
            "test_accuracy": 0.25}  # fmt: skip
-    told = {}
+    messages = {}
     for terminal in (True, False):
         stream = io.StringIO()
         shown = Console(file=stream, width=60, force_terminal=terminal, color_system=None)
         tables.print_runs(shown, [run], "test_accuracy")
-        told[terminal] = stream.getvalue()
-    assert max(map(len, told[True].splitlines())) <= 60
-    assert "0.2500" in told[True] and "complete" in told[True] and "ddd" not in told[True]
-    assert all(each in told[False] for each in ("a" * 30, "d" * 20, "0.2500", "5 s"))
+        messages[terminal] = stream.getvalue()
+    assert max(map(len, messages[True].splitlines())) <= 60
+    assert (
+        "0.2500" in messages[True] and "complete" in messages[True] and "ddd" not in messages[True]
+    )
+    assert all(item in messages[False] for item in ("a" * 30, "d" * 20, "0.2500", "5 s"))
 
 
 def test_runs_sort_by_any_metric_the_best_first(nnzoo: Any) -> None:
@@ -204,8 +206,8 @@ def test_whatever_lies_there_it_is_listed(nnzoo: Any, files: dict[str, bytes]) -
     for name, content in files.items():
         (folder / name).write_bytes(content)
     for key in ("run", "age", "epoch", "state"):
-        found = scan(Path("checkpoints"))
-        sort_runs(found, key) if found else None
+        actual = scan(Path("checkpoints"))
+        sort_runs(actual, key) if actual else None
     assert nnzoo("runs").code == 0
 
 

@@ -81,7 +81,7 @@ def told(study: Study) -> list[tuple[Any, ...]]:
 
 
 def files(path: Path) -> set[str]:
-    return {each.name for each in path.iterdir()}
+    return {item.name for item in path.iterdir()}
 
 
 # The result.
@@ -122,7 +122,7 @@ def test_the_same_command_again_shows_the_result_and_more_trials_go_on(nnzoo: NN
     assert (again.code, again.out) == (0, first.out)
     assert "joined the study in checkpoints/flowers/sweep.db: 3 of 3 trials finished" in again.err
     events = nnzoo("sweep", "flowers.yaml", "--trials", "5", "--json").lines
-    assert [each["number"] for each in events if "best" in each and "number" in each] == [3, 4]
+    assert [event["number"] for event in events if "best" in event and "number" in event] == [3, 4]
 
 
 def test_trials_that_are_there_count_also_where_fewer_are_asked_for(nnzoo: NNZOO) -> None:
@@ -168,12 +168,12 @@ def test_json_tells_the_start_each_trial_and_the_end(nnzoo: NNZOO) -> None:
         "event": "start", "study": "flowers", "folder": "checkpoints/flowers",
         "storage": "checkpoints/flowers/sweep.db", "monitor": "val_loss", "trials": 2, "over": 0,
     }  # fmt: skip
-    assert [(each["number"], each["state"]) for each in trials] == [
+    assert [(trial["number"], trial["state"]) for trial in trials] == [
         (0, "running"), (0, "complete"), (1, "running"), (1, "complete")
     ]  # fmt: skip
     assert trials[1]["params"].keys() == {"optim.lr", "model.hidden", "model.dropout"}
     assert end["trials"] == {"complete": 2}
-    assert end["best"]["value"] == min(each["value"] for each in (trials[1], trials[3]))
+    assert end["best"]["value"] == min(item["value"] for item in (trials[1], trials[3]))
     assert Path(end["config"]).exists() and Path(end["page"]).exists()
 
 
@@ -409,7 +409,7 @@ def test_a_sweep_that_is_stopped_anywhere_ends_as_if_it_had_not_been(pruner: str
         study = open_study(config(*sets), Path("parts"))
         events = list(search(study, CPU, stop_after(37)))
         starts += 1
-        resumed = [each for each in events if isinstance(each, TrialStart) and each.resumed]
+        resumed = [event for event in events if isinstance(event, TrialStart) and event.resumed]
         assert len(resumed) <= 1
         if all(row.state in FINISHED for row in study.records()) and len(study.records()) == 8:
             break
@@ -460,7 +460,7 @@ def test_a_trial_of_another_machine_is_waited_for_or_given_up(
     nnzoo: NNZOO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets = ("-s", f"sweep.storage={Path.cwd() / 'shared.log'}", "--trials", "2")
-    settings = config(*(each for each in sets if "=" in each), "sweep.trials=2")
+    settings = config(*(item for item in sets if "=" in item), "sweep.trials=2")
     monkeypatch.setattr("platform.node", lambda: "far-away")
     claim = open_study(settings, Path("far")).claim()
     assert claim is not None
@@ -746,8 +746,8 @@ def test_a_config_without_a_sweep_or_without_validation_rows_says_what_to_write(
 def test_a_config_without_a_sweep_gets_a_space_of_its_model(name: str) -> None:
     plain = load_config(name)
     space = default_space(plain)
-    found = load_config(name, [f"sweep.space={flow_yaml(space)}"])
-    assert found.sweep is not None and list(found.sweep.options.space) == list(space)
+    actual = load_config(name, [f"sweep.space={flow_yaml(space)}"])
+    assert actual.sweep is not None and list(actual.sweep.options.space) == list(space)
     assert any(key.startswith("model.") for key in space)
     low, high = space["optim.lr"]["low"], space["optim.lr"]["high"]
     assert low < plain.optim.lr < high
@@ -756,7 +756,7 @@ def test_a_config_without_a_sweep_gets_a_space_of_its_model(name: str) -> None:
         f"data: digits\nmodel: {plain.model.name}\n{section_text(space)}\n"
     )
     pasted = load_config("pasted.yaml").sweep
-    assert pasted is not None and pasted.options.space == found.sweep.options.space
+    assert pasted is not None and pasted.options.space == actual.sweep.options.space
 
 
 def test_a_sweep_without_a_section_says_what_it_tries_and_what_comes_next(nnzoo: NNZOO) -> None:
@@ -796,21 +796,21 @@ def test_a_folder_that_cannot_be_written_is_one_message(nnzoo: NNZOO) -> None:
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
     """A study of many trials, of which only the scores are made up."""
-    found = open_study(config("sweep.trials=18", "sweep.sampler=random"), Path("out"))
+    actual = open_study(config("sweep.trials=18", "sweep.sampler=random"), Path("out"))
     for number in range(16):
-        claim = found.claim()
+        claim = actual.claim()
         assert claim is not None
-        row = found.record(claim)
+        row = actual.record(claim)
         value = abs(torch.tensor(row.values["optim.lr"]).log10().item() + 2) + number / 1e3
         state: Any = ("diverged", "failed", "pruned")[number % 3] if number % 5 == 4 else "complete"
         row = replace(row, state=state, epochs=4, seconds=1.5,
                       reason="too <b>much" if state in ("diverged", "failed") else "")  # fmt: skip
         if state == "complete":
             row = replace(row, value=value, epoch=3)
-        found.finish(claim, row)
+        actual.finish(claim, row)
         claim.release()
-    finish(found)
-    yield found
+    finish(actual)
+    yield actual
 
 
 def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None:

@@ -124,7 +124,7 @@ def _broken_message(broken: list[str], total: int) -> str:
         return (
             f"broken image {broken[0]}; repair or remove it, or leave it out by data.broken: skip"
         )
-    lines = "".join(f"\n  {each}" for each in broken[:SHOWN])
+    lines = "".join(f"\n  {item}" for item in broken[:SHOWN])
     lines += f"\n  and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
     return (
         f"{len(broken):,} of {total:,} images are broken:{lines}\n"
@@ -163,10 +163,10 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
             ).decode(),
         }
         facts.write_text(json.dumps(content))
-        for each, target in ((temporary, path), (facts, _facts_path(path))):
-            with each.open("r+b") as file:
+        for item, target in ((temporary, path), (facts, _facts_path(path))):
+            with item.open("r+b") as file:
                 os.fsync(file.fileno())
-            os.replace(each, target)
+            os.replace(item, target)
         if os.name == "posix":
             descriptor = os.open(path.parent, os.O_RDONLY)
             os.fsync(descriptor)

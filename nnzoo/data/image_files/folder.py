@@ -116,7 +116,9 @@ class _Description:
         self, root: Path, labels: Sequence[str] | None, classes: Sequence[str] | None
     ) -> None:
         self.result = ImageFolder(root)
-        self.classes = None if classes is None else [same_name(each) for each in classes]
+        self.classes = (
+            None if classes is None else [same_name(class_name) for class_name in classes]
+        )
         top = scan(str(root), links=True, below=lambda name: part_of(name) is not None)
         self.left_out = LeftOut()
         self.left_out.add(top.left_out)
@@ -131,25 +133,25 @@ class _Description:
     def _parts(self, top: Folder) -> dict[str, Folder]:
         """The folder of each part; the root itself where there are only classes."""
         full = top.full
-        if self.classes is not None and {same_name(each.name) for each in full} >= {*self.classes}:
+        if self.classes is not None and {same_name(item.name) for item in full} >= {*self.classes}:
             return {"train": top}
-        parts = parts_of([each.name for each in full])
+        parts = parts_of([item.name for item in full])
         named = {
-            part: [folder_of_classes(each) for each in full if parts.get(each.name) == part]
+            part: [folder_of_classes(item) for item in full if parts.get(item.name) == part]
             for part in PARTS
         }
         holders = {
-            part: [each for each in folders if holds_classes(each)]
+            part: [folder for folder in folders if holds_classes(folder)]
             for part, folders in named.items()
         }
         if not any(holders.values()):
             return self._only_classes(top, full)
         faults = self.result.faults
-        strangers = [each for each in full if each.name not in parts]
+        strangers = [item for item in full if item.name not in parts]
         if not named["train"] and (train := only_other_part(strangers, holders)):
             holders["train"] = [folder_of_classes(train)]
             strangers.remove(train)
-        classes = [each for each in strangers if each.images]
+        classes = [stranger for stranger in strangers if stranger.images]
         if len(classes) > 1 and not (holders["val"] or holders["test"]):
             faults.append(
                 f"{self.root}: '{holders['train'][0].name}' holds folders ({folder_names(holders['train'][0].full)}) "
@@ -158,24 +160,26 @@ class _Description:
             )
         for part, folders in holders.items():
             if len(folders) > 1:
-                names = " and ".join(f"{each.name}/" for each in folders)
+                names = " and ".join(f"{folder.name}/" for folder in folders)
                 faults.append(
                     f"{self.root} has {names}, which are both the {_TITLES[part]} part; rename or "
                     "merge them"
                 )
         if not holders["train"]:
-            names = ", ".join(f"{each.name}/" for folders in holders.values() for each in folders)
-            flat = [each for each in named["train"] if each.images]
+            names = ", ".join(
+                f"{folder.name}/" for folders in holders.values() for folder in folders
+            )
+            flat = [item for item in named["train"] if item.images]
             but = f"{flat[0].name}/ has no class folders" if flat else "no train/"
             faults.append(f"{self.root} has {names} but {but}")
         for part, folders in named.items():
-            for each in folders:
-                if each not in holders[part] and part != "train":
+            for entry in folders:
+                if entry not in holders[part] and part != "train":
                     self._skip(
-                        each, "has no class folders (no labels); 'nnzoo predict' answers them"
+                        entry, "has no class folders (no labels); 'nnzoo predict' answers them"
                     )
-        for each in strangers:
-            self._skip(each, "is neither train, val nor test")
+        for entry in strangers:
+            self._skip(entry, "is neither train, val nor test")
         self._skip_empty(top)
         self._skip_loose(top, "beside the parts")
         chosen = {part: folders[0] for part, folders in holders.items() if folders}
@@ -188,10 +192,10 @@ class _Description:
     def _only_classes(self, top: Folder, full: list[Folder]) -> dict[str, Folder]:
         """The root as the one part, unless its folders are no classes."""
         faults = self.result.faults
-        parts = [each for each in full if part_of(each.name)]
+        parts = [item for item in full if part_of(item.name)]
         if not full:
             tables = [
-                each for each in top.left_out.other if extension(each) in ("csv", "tsv", "txt")
+                item for item in top.left_out.other if extension(item) in ("csv", "tsv", "txt")
             ]
             unread = top.left_out.unread
             if top.images:
@@ -221,8 +225,8 @@ class _Description:
         else:
             self._check_names(self.root, full)
             self.result.notes += [
-                f"folder {each.name}/ is taken for a class: it holds images and no folders"
-                for each in parts
+                f"folder {part.name}/ is taken for a class: it holds images and no folders"
+                for part in parts
             ]
         return {} if faults else {"train": top}
 
@@ -231,10 +235,10 @@ class _Description:
         if self.classes is not None:
             return
         faults = self.result.faults
-        words = {each.name: set(words_of(each.name)) for each in full}
+        words = {item.name: set(words_of(item.name)) for item in full}
         kinds = {
             part: [
-                name for name, each in words.items() if any(PART_WORDS.get(w) == part for w in each)
+                name for name, item in words.items() if any(PART_WORDS.get(w) == part for w in item)
             ]
             for part in PARTS
         }
@@ -246,13 +250,13 @@ class _Description:
                 f"folder per class in each; {otherwise}"
             )
             return
-        nested = [each for each in full if not each.images]
+        nested = [item for item in full if not item.images]
         inner_names = Counter(
-            name for each in nested for name in {same_name(f.name).casefold() for f in each.full}
+            name for item in nested for name in {same_name(f.name).casefold() for f in item.full}
         )
         shared = sorted(name for name, count in inner_names.items() if count > 1)
-        masks = [each for each in full if words[each.name] & MASK_WORDS]
-        images = [each for each in full if words[each.name] & IMAGE_WORDS and each not in masks]
+        masks = [item for item in full if words[item.name] & MASK_WORDS]
+        images = [item for item in full if words[item.name] & IMAGE_WORDS and item not in masks]
         if shared:
             self.result.suggestion = (images or nested)[0].path
             faults.append(
@@ -272,11 +276,11 @@ class _Description:
         full = folder.full
         chosen = full
         if self.classes is not None:
-            chosen = [each for each in full if same_name(each.name) in self.classes]
-            for each in full:
-                if each not in chosen:
-                    self._skip(each, "is not among data.classes")
-            missing = {*self.classes} - {same_name(each.name) for each in chosen}
+            chosen = [item for item in full if same_name(item.name) in self.classes]
+            for entry in full:
+                if entry not in chosen:
+                    self._skip(entry, "is not among data.classes")
+            missing = {*self.classes} - {same_name(item.name) for item in chosen}
             if missing and part == "train":
                 faults.append(
                     f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)"
@@ -289,22 +293,22 @@ class _Description:
             self._skip_empty(folder)
         self._skip_loose(folder, "beside the class folders")
         result: dict[str, list[Folder]] = {}
-        for each in chosen:
-            left_out = each.all_left_out()
+        for entry in chosen:
+            left_out = entry.all_left_out()
             self.left_out.add(left_out)
-            if not each.count():
+            if not entry.count():
                 faults.append(
-                    f"class folder without images that can be read: {each.path} has "
+                    f"class folder without images that can be read: {entry.path} has "
                     f"{by_type(left_out.unread)}; {UNREAD[extension(left_out.unread[0])]}"
                 )
-            result.setdefault(same_name(each.name), []).append(each)
+            result.setdefault(same_name(entry.name), []).append(entry)
         for label, folders in result.items():
             if len(folders) > 1:
-                names = " and ".join(repr(each.name) for each in folders)
+                names = " and ".join(repr(folder.name) for folder in folders)
                 self.result.notes.append(
                     f"class '{label}' has {len(folders)} folders: {names} are the same name"
                 )
-            inside = [each.name for f in folders for each in f.full]
+            inside = [item.name for f in folders for item in f.full]
             if inside:
                 self.result.notes.append(
                     f"class '{label}' has images in folders below it too: {list_some(inside)}"
@@ -321,7 +325,7 @@ class _Description:
         faults = self.result.faults
         train = by_part["train"]
         if labels is None:
-            labels = sorted(each[0].name for each in train.values())
+            labels = sorted(item[0].name for item in train.values())
         if len(labels) < 2:
             faults.append(
                 f"{folders['train'].path} has {len(labels)} class folder(s); a classifier needs at least two "
@@ -329,8 +333,8 @@ class _Description:
             )
         exact = {same_name(label): label for label in labels}
         folded: dict[str, list[str]] = {}
-        for each in labels:
-            folded.setdefault(same_name(each).casefold(), []).append(each)
+        for entry in labels:
+            folded.setdefault(same_name(entry).casefold(), []).append(entry)
         alike = [names for names in folded.values() if len(names) > 1]
         self.result.notes += [
             f"classes {' and '.join(map(repr, names))} differ in nothing but capitals"
@@ -359,7 +363,7 @@ class _Description:
                 files = [file for folder in class_folders for file in folder.walk()]
                 images.setdefault(label, []).extend(files)
             self.result.parts[part] = images
-            lacking = [each for each in labels if each not in images]
+            lacking = [label for label in labels if label not in images]
             if lacking and part != "train":
                 self.result.notes.append(
                     f"{folders[part].path} has no images of {list_some(lacking)}"
@@ -375,8 +379,8 @@ class _Description:
         self.result.notes.append(f"left out: {count} in {folder.path}/, which {why}")
 
     def _skip_empty(self, folder: Folder) -> None:
-        full = {id(each) for each in folder.full}
-        empty = [f"{each.path}/" for each in folder.folders if id(each) not in full]
+        full = {id(item) for item in folder.full}
+        empty = [f"{item.path}/" for item in folder.folders if id(item) not in full]
         if empty:
             count = plural(len(empty), "folder")
             self.result.notes.append(f"left out: {count} without images ({list_some(empty)})")

@@ -116,7 +116,7 @@ class Folder:
             for _, paths in sorted(
                 [(os.path.basename(image), [image]) for image in self.images]
                 + [(folder.name, folder.walk()) for folder in self.folders],
-                key=lambda each: each[0],
+                key=lambda item: item[0],
             )
             for path in paths
         )
@@ -136,7 +136,7 @@ class Folder:
     @cached_property
     def full(self) -> list[Folder]:
         """The folders in it that have images, in a format that is read or not."""
-        return [each for each in self.folders if each.count() or each.all_left_out().unread]
+        return [folder for folder in self.folders if folder.count() or folder.all_left_out().unread]
 
 
 def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = None) -> Folder:
@@ -188,7 +188,7 @@ def unwrapped(folder: Folder) -> Folder:
 
 
 def folder_names(folders: Sequence[Folder]) -> str:
-    names = [f"{each.name}/" for each in folders]
+    names = [f"{folder.name}/" for folder in folders]
     return " and ".join(names) if len(names) == 2 else list_some(names, 4)
 
 
@@ -228,11 +228,11 @@ def holds_classes(folder: Folder) -> bool:
 
 def only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
     """The one folder of another name that has classes of the parts beside it; None where several or none has."""
-    classes = {same_name(each.name) for part in holders.values() for f in part for each in f.full}
+    classes = {same_name(item.name) for part in holders.values() for f in part for item in f.full}
     alike = [
-        each
-        for each in strangers
-        if {same_name(f.name) for f in folder_of_classes(each).full} & classes
+        stranger
+        for stranger in strangers
+        if {same_name(f.name) for f in folder_of_classes(stranger).full} & classes
     ]
     return alike[0] if len(alike) == 1 else None
 

@@ -74,9 +74,9 @@ class TimeAxis:
         if self.time is None:
             return False
         times = [self.time.times[rows] for rows in self.series.values()]
-        rows, distinct = sum(map(len, times)), sum(len(np.unique(each)) for each in times)
+        rows, distinct = sum(map(len, times)), sum(len(np.unique(time)) for time in times)
         ordered = np.average(
-            [ordered_fraction(each) for each in times], weights=list(map(len, times))
+            [ordered_fraction(time) for time in times], weights=list(map(len, times))
         )
         return bool(ordered >= MIN_ORDERED and distinct >= MIN_ORDERED * rows)
 

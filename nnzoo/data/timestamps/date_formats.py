@@ -48,12 +48,12 @@ ZONES = {
 
 def _prefixes() -> dict[str, int]:
     """Names of months, and what they are shortened to, where it names one month alone."""
-    found: dict[str, set[int]] = {}
+    result: dict[str, set[int]] = {}
     for number, names in enumerate(_MONTH_NAMES, 1):
         for name in names.split():
             for length in range(3, len(name) + 1):
-                found.setdefault(name[:length], set()).add(number)
-    return {prefix: months.pop() for prefix, months in found.items() if len(months) == 1}
+                result.setdefault(name[:length], set()).add(number)
+    return {prefix: months.pop() for prefix, months in result.items() if len(months) == 1}
 
 
 MONTHS = _prefixes()

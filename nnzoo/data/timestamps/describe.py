@@ -149,10 +149,10 @@ def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -
     spacing = None
     if len(faults) == len(axis.faults):
         ordered_times = {name: time.times[rows] for name, rows in series.items()}
-        spacing = describe_spacing([np.unique(each) for each in ordered_times.values()])
-        repeated = sum(int((each[1:] == each[:-1]).sum()) for each in ordered_times.values())
+        spacing = describe_spacing([np.unique(time) for time in ordered_times.values()])
+        repeated = sum(int((time[1:] == time[:-1]).sum()) for time in ordered_times.values())
         changes = [
-            series[name][i] for name, each in ordered_times.items() for i in clocks_set_back(each)
+            series[name][i] for name, item in ordered_times.items() for i in clocks_set_back(item)
         ]
         if changes:
             text = f"{_shown(time, changes[0])} (data row {data_row(frame, changes[0])})"

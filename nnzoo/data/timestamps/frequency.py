@@ -238,13 +238,17 @@ def describe_spacing(series: Sequence[Array]) -> Spacing:
     distances = np.concatenate([np.diff(times) for times in series]) if series else np.zeros(0)
     if steps < 2:
         return Spacing(None, steps, 0, 0, 0, None, None)
-    found = [_measure(each, series, distances) for each in _candidates(series, distances)]
-    found = [each for each in found if each.neighbours >= MIN_NEIGHBOURS and each.off <= steps / 10]
-    if not found:
+    result = [
+        _measure(candidate, series, distances) for candidate in _candidates(series, distances)
+    ]
+    result = [
+        item for item in result if item.neighbours >= MIN_NEIGHBOURS and item.off <= steps / 10
+    ]
+    if not result:
         return Spacing(None, steps, 0, 0, 0, distances.min(), distances.max())
-    if isinstance(found[0].frequency, Months):  # 31 days are no grid for them
-        return found[0]
-    return min(found, key=lambda each: each.missing + each.off)
+    if isinstance(result[0].frequency, Months):  # 31 days are no grid for them
+        return result[0]
+    return min(result, key=lambda item: item.missing + item.off)
 
 
 def _measure(frequency: Frequency, series: Sequence[Array], distances: Array) -> Spacing:
@@ -270,13 +274,15 @@ def _candidates(series: Sequence[Array], distances: Array) -> list[Frequency]:
         return []
     if distances.dtype.kind != "m":
         return [Numbers(float(usual), float(series[0][0]))]
-    times = np.concatenate([each.astype("M8[us]") for each in series])
-    found: list[Frequency] = []
+    times = np.concatenate([one_series.astype("M8[us]") for one_series in series])
+    result: list[Frequency] = []
     months = _monthly(times, series)
-    found += [months] if months else []
-    found.append(Even(int(usual.astype("m8[us]").astype(np.int64)), int(times[0].astype(np.int64))))
+    result += [months] if months else []
+    result.append(
+        Even(int(usual.astype("m8[us]").astype(np.int64)), int(times[0].astype(np.int64)))
+    )
     opening = None if months else _opening(times)
-    return [*found, opening] if opening else found
+    return [*result, opening] if opening else result
 
 
 def usual_distance(distances: Array) -> Any:
@@ -300,7 +306,9 @@ def _monthly(times: Array, series: Sequence[Array]) -> Months | None:
     days = times.astype("M8[D]")
     if len(np.unique(times - days)) > 1:
         return None
-    jumps = np.concatenate([np.diff(each.astype("M8[M]").astype(np.int64)) for each in series])
+    jumps = np.concatenate(
+        [np.diff(one_series.astype("M8[M]").astype(np.int64)) for one_series in series]
+    )
     usual = int(usual_distance(jumps))
     months = times.astype("M8[M]")
     day = (days - months.astype("M8[D]")).astype(np.int64) + 1

@@ -82,6 +82,6 @@ class TimeIndex:
     ) -> TimeIndex:
         """The index of series that lie one behind the other."""
         starts = np.cumsum([0, *lengths[:-1]])
-        known = [each for each in times if each is not None]
+        known = [time for time in times if time is not None]
         joined = np.concatenate(known) if len(known) == len(lengths) else None
         return cls(list(names), starts, joined, time_format)

@@ -178,7 +178,7 @@ def _take_apart(texts: list[str]) -> _Parsed:
             if match is not None and _store(parsed, i, match.groupdict()):
                 parsed.form[i] = form
                 if form != likely[0]:
-                    likely = [form, *(each for each in likely if each != form)]
+                    likely = [form, *(item for item in likely if item != form)]
                 break
     return parsed
 

@@ -48,13 +48,13 @@ def find_time(
         return _from_parts(frame, parts)
     for name in names:
         first = name == frame.columns[0]
-        found = (
+        result = (
             numeric_time(frame[name], first)
             or clock_time(frame[name], first)
             or words_in_order(frame[name])
         )
-        if found is not None:
-            return found
+        if result is not None:
+            return result
     return None
 
 
@@ -166,26 +166,26 @@ def _is_clock(column: pandas.Series) -> bool:
 
 def _find_parts(frame: pandas.DataFrame, names: list[str]) -> dict[str, str]:
     """Columns that are the parts of a date: a year, then a month, quarter or week, and so on."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name in names:
         part = part_of(name)
-        if part is None or part in found:
+        if part is None or part in result:
             continue
         words = part == "month" and np.isfinite(_month_numbers(frame[name])).all()
         if words or is_within(frame[name], part):
-            found[part] = name
-    if "year" not in found or len({"month", "quarter", "week"} & {*found}) != 1:
+            result[part] = name
+    if "year" not in result or len({"month", "quarter", "week"} & {*result}) != 1:
         return {}
     order = ["year", "quarter", "month", "week", "day", "hour", "minute", "second"]
     used = []
     for part in order:
-        if part in found:
+        if part in result:
             used.append(part)
         elif part in ("day", "hour", "minute") and not {"quarter", "week"} & {*used}:
             break  # an hour without its day is something else
     if {"quarter", "week"} & {*used}:
         used = used[:2]
-    return {part: found[part] for part in used}
+    return {part: result[part] for part in used}
 
 
 def _month_numbers(column: pandas.Series) -> Array:
@@ -226,7 +226,7 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
         text = text.str.cat(to_text(frame[name]), sep="-")
     present = frame[columns].notna().any(axis=1).to_numpy()
     wrong = np.isnat(times) & present
-    found = TimeColumns(
+    result = TimeColumns(
         columns,
         times,
         text.to_numpy(dtype=object),
@@ -234,4 +234,4 @@ def _from_parts(frame: pandas.DataFrame, parts: dict[str, str]) -> TimeColumns:
         wrong & there,
         "dates" if {"day", "week"} & {*parts} else "months",
     )
-    return replace(found, notes=[f"the time is {found.name} together (data.time)"])
+    return replace(result, notes=[f"the time is {result.name} together (data.time)"])

@@ -25,11 +25,11 @@ def test_feather_and_streams_of_arrow_are_read() -> None:
     )
     for packing in ("zstd", "lz4", "uncompressed"):
         frame.to_feather("d.feather", compression=packing)
-        found = read_table("d.feather").frame
-        assert list(found["a"])[:2] == [1.0, 2.0]
-        assert pandas.isna(found["a"][2])
-        assert list(found["t"].fillna("?")) == ["u", "?", "w"]
-        assert list(found["flag"]) == ["True", "False", "True"]
+        actual = read_table("d.feather").frame
+        assert list(actual["a"])[:2] == [1.0, 2.0]
+        assert pandas.isna(actual["a"][2])
+        assert list(actual["t"].fillna("?")) == ["u", "?", "w"]
+        assert list(actual["flag"]) == ["True", "False", "True"]
     whole = pyarrow.table({"n": pyarrow.array([2**53 + 1, None]), "v": ["x", "y"]})
     whole = whole.set_column(1, "v", whole["v"].cast(pyarrow.string_view()))
     with (

@@ -47,11 +47,11 @@ def test_nested_columns_are_not_unfolded(kind: str, form: str) -> None:
     else:
         pyarrow.feather.write_feather(table, "d", compression="zstd")
     began = time.process_time()
-    found = read_table("d")
+    actual = read_table("d")
     assert time.process_time() - began < 2
-    assert found.frame["n"].isna().all()
-    assert list(found.frame["y"]) == list(range(30_000))
-    assert found.notes[0].startswith("columns of lists, maps or structs are not read: 'n' (")
+    assert actual.frame["n"].isna().all()
+    assert list(actual.frame["y"]) == list(range(30_000))
+    assert actual.notes[0].startswith("columns of lists, maps or structs are not read: 'n' (")
 
 
 @pytest.mark.parametrize(
