@@ -61,8 +61,10 @@ def main() -> None:
         rounds = [seconds(name) for _ in range(options.rounds + 1)][1:]  # the first warms up
         fraction = statistics.median(inside / rest for inside, rest, _ in rounds)
         inside, rest = (statistics.median(item[i] for item in rounds) for i in (0, 1))
-        print(f"{name:<12} {rest:>8.2f} s {rounds[0][2]:>6} {1000 * inside:>7.1f} ms {100 * fraction:>10.2f} %",
-              flush=True)  # fmt: skip
+        print(
+            f"{name:<12} {rest:>8.2f} s {rounds[0][2]:>6} {1000 * inside:>7.1f} ms {100 * fraction:>10.2f} %",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -41,8 +41,11 @@ def main() -> None:
     options = parser.parse_args()
     for row in options.rows.split(","):
         result = sorted(ratios(row, options.data, options.rounds))
-        print(f"{row}: nnzoo's loop runs at {median(result):.3f} of the manual loop "
-              f"({result[0]:.3f} to {result[-1]:.3f})", flush=True)  # fmt: skip
+        print(
+            f"{row}: nnzoo's loop runs at {median(result):.3f} of the manual loop "
+            f"({result[0]:.3f} to {result[-1]:.3f})",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

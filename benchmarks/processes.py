@@ -42,16 +42,23 @@ class Group:
         self.workers = [
             subprocess.Popen(
                 [sys.executable, __file__, "--work", str(threads)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                env=os.environ | {
-                    "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes),
-                    "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(port), "NNZOO_DATA": str(data),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ
+                | {
+                    "RANK": str(rank),
+                    "LOCAL_RANK": str(rank),
+                    "WORLD_SIZE": str(processes),
+                    "LOCAL_WORLD_SIZE": str(processes),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                    "NNZOO_DATA": str(data),
                     "NNZOO_CACHE": str(data / "cache"),
                 },
             )
             for rank in range(processes)
-        ]  # fmt: skip
+        ]
 
     def seconds(self, row: str, batch: int, steps: int) -> float:
         """How long so many steps take."""
@@ -123,13 +130,18 @@ def main() -> None:
             for batch in map(int, options.batches.split(",")):
                 once = groups[0].seconds(row, batch, 2) / 2
                 steps = max(1, round(SECONDS / once))
-                rounds = [[group.seconds(row, batch, steps) for group in groups]
-                          for _ in range(options.rounds + 1)][1:]  # fmt: skip
+                rounds = [
+                    [group.seconds(row, batch, steps) for group in groups]
+                    for _ in range(options.rounds + 1)
+                ][1:]
                 speeds = [median(steps * batch / item[i] for item in rounds) for i in range(3)]
                 efficiency = median(item[0] / item[2] / 2 for item in rounds)
                 against = median(item[1] / item[2] for item in rounds)
-                print(f"| {row} | {batch:,} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {speeds[2]:,.0f} | "
-                      f"{100 * efficiency:.0f} % | {against:.2f} |", flush=True)  # fmt: skip
+                print(
+                    f"| {row} | {batch:,} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {speeds[2]:,.0f} | "
+                    f"{100 * efficiency:.0f} % | {against:.2f} |",
+                    flush=True,
+                )
         for group in groups:
             group.end()
 

@@ -150,11 +150,23 @@ def main() -> None:
         for model, size, cost, ready in lines:
             by_size.setdefault(size, {})[model] = (cost, ready)
         head = [axis, *(f"{model}, {what}" for model in models for what in ("µs", "start s"))]
-        report.say(report.table(head, [
-            [f"{size:,}", *(text for model in models
-                            for text in (f"{item[model][0]:.2f}", f"{item[model][1]:.2f}"))]
-            for size, item in by_size.items()
-        ]) + "\n")  # fmt: skip
+        report.say(
+            report.table(
+                head,
+                [
+                    [
+                        f"{size:,}",
+                        *(
+                            text
+                            for model in models
+                            for text in (f"{item[model][0]:.2f}", f"{item[model][1]:.2f}")
+                        ),
+                    ]
+                    for size, item in by_size.items()
+                ],
+            )
+            + "\n"
+        )
     report.say(f"Machine: {report.machine()}")
     report.say(f"Versions: {report.installed(('nnzoo', 'torch'))}")
     report.say(f"Command: {report.command()}")

@@ -48,8 +48,13 @@ def train_sequentially(config: RunConfig, count: int, out: Path) -> dict[str, An
         tests.append(run.finish() or {})
         run.lock.release()
     took = run.network.config.train
-    return {"whole": time.perf_counter() - began, "training": training, "tests": tests,
-            "losses": losses, "took": f"{took.precision}, threads {took.threads}"}  # fmt: skip
+    return {
+        "whole": time.perf_counter() - began,
+        "training": training,
+        "tests": tests,
+        "losses": losses,
+        "took": f"{took.precision}, threads {took.threads}",
+    }
 
 
 def at_once(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
@@ -59,10 +64,13 @@ def at_once(config: RunConfig, count: int, out: Path) -> dict[str, Any]:
     for happened in group.events(CPU):
         rows += [event.row for event in happened.values() if isinstance(event, EpochEnd)]
     assert not group.sequential_reason, group.sequential_reason
-    return {"whole": time.perf_counter() - began, "training": sum(row["seconds"] for row in rows),
-            "tests": [member.test or {} for member in group.members],
-            "losses": [row["train_loss"] for row in rows[-count:]],
-            "took": f"threads {torch.get_num_threads()}"}  # fmt: skip
+    return {
+        "whole": time.perf_counter() - began,
+        "training": sum(row["seconds"] for row in rows),
+        "tests": [member.test or {} for member in group.members],
+        "losses": [row["train_loss"] for row in rows[-count:]],
+        "took": f"threads {torch.get_num_threads()}",
+    }
 
 
 def apart(a: Path, b: Path) -> float:
@@ -103,17 +111,24 @@ def main() -> None:
                 ]
         metric = "accuracy" if "accuracy" in single["tests"][0] else "rmse"
         values = [[item[metric] for item in side["tests"]] for side in (single, group)]
-        print(f"{name}: {options.seeds} seeds, {config.train.epochs} epochs; sequentially "
-              f"({single['took']}) {single['training']:.2f} s of training, {single['whole']:.2f} s in all; "
-              f"at once ({group['took']}) {group['training']:.2f} s, {group['whole']:.2f} s")  # fmt: skip
-        print(f"  times as fast: training {statistics.median(ratios):.2f} "
-              f"({min(ratios):.2f}-{max(ratios):.2f}), in all {statistics.median(wholes):.2f}")  # fmt: skip
+        print(
+            f"{name}: {options.seeds} seeds, {config.train.epochs} epochs; sequentially "
+            f"({single['took']}) {single['training']:.2f} s of training, {single['whole']:.2f} s in all; "
+            f"at once ({group['took']}) {group['training']:.2f} s, {group['whole']:.2f} s"
+        )
+        print(
+            f"  times as fast: training {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f}-{max(ratios):.2f}), in all {statistics.median(wholes):.2f}"
+        )
         losses = max(
             abs(a - b) / abs(a) for a, b in zip(single["losses"], group["losses"], strict=True)
         )
-        print(f"  largest difference of a seed: weights {max(weights):.1e}, train_loss {losses:.1e} of it, "
-              f"test {metric} {max(abs(a - b) for a, b in zip(*values, strict=True)):.1e}; mean "
-              f"{statistics.fmean(values[0]):.5g} and {statistics.fmean(values[1]):.5g}", flush=True)  # fmt: skip
+        print(
+            f"  largest difference of a seed: weights {max(weights):.1e}, train_loss {losses:.1e} of it, "
+            f"test {metric} {max(abs(a - b) for a, b in zip(*values, strict=True)):.1e}; mean "
+            f"{statistics.fmean(values[0]):.5g} and {statistics.fmean(values[1]):.5g}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

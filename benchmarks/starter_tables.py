@@ -40,9 +40,14 @@ def old(rows: int, columns: int, task: str) -> dict[str, Any]:
 
 
 def recipe(
-    hidden: list[int], dropout: float, steps: int, lr: float = 2e-3, decay: float = 0.01,
-    patience: float = 0.0, **train: Any,
-) -> Callable[[int, int, str], dict[str, Any]]:  # fmt: skip
+    hidden: list[int],
+    dropout: float,
+    steps: int,
+    lr: float = 2e-3,
+    decay: float = 0.01,
+    patience: float = 0.0,
+    **train: Any,
+) -> Callable[[int, int, str], dict[str, Any]]:
     """A recipe of so many steps: the batch and the epochs follow from the rows."""
 
     def config(rows: int, columns: int, task: str) -> dict[str, Any]:
@@ -58,10 +63,15 @@ def recipe(
             rest.pop("label_smoothing", None)
         return {
             "model": model | extra,
-            "optim": {"name": "adamw", "lr": lr, "weight_decay": decay, "schedule": "cosine",
-                      "clip": {"norm": 1.0}},
+            "optim": {
+                "name": "adamw",
+                "lr": lr,
+                "weight_decay": decay,
+                "schedule": "cosine",
+                "clip": {"norm": 1.0},
+            },
             "train": {"epochs": epochs, "batch_size": batch, **stop, **rest},
-        }  # fmt: skip
+        }
 
     return config
 
@@ -93,7 +103,9 @@ RECIPES: dict[str, Callable[[int, int, str], dict[str, Any]]] = {
     "s3k_lr4wd": recipe([128, 64], 0.1, 3000, lr=4e-3, decay=0.3),
     "s3k_lr4wd1": recipe([128, 64], 0.1, 3000, lr=4e-3, decay=1.0),
     "s3k_lr3wdls": recipe([128, 64], 0.1, 3000, lr=3e-3, decay=0.3, label_smoothing=0.05),
-    "s5k_lr3wdls": recipe([128, 64], 0.1, 5000, lr=3e-3, decay=0.3, label_smoothing=0.05, patience=0.25),
+    "s5k_lr3wdls": recipe(
+        [128, 64], 0.1, 5000, lr=3e-3, decay=0.3, label_smoothing=0.05, patience=0.25
+    ),
     "s3k_lr4": recipe([128, 64], 0.1, 3000, lr=4e-3),
     "s3k_lr1": recipe([128, 64], 0.1, 3000, lr=1e-3),
     "s3k_pat": recipe([128, 64], 0.1, 3000, patience=0.25),
@@ -104,7 +116,7 @@ RECIPES: dict[str, Callable[[int, int, str], dict[str, Any]]] = {
     "s3k_rel": recipe([128, 64], 0.1, 3000, model_activation="leaky_relu"),
     "s1k": recipe([128, 64], 0.1, 1000),
     "s6k": recipe([128, 64], 0.1, 6000),
-}  # fmt: skip
+}
 
 
 def train(config: dict[str, Any], folder: Path) -> tuple[float, float, int]:
@@ -113,8 +125,17 @@ def train(config: dict[str, Any], folder: Path) -> tuple[float, float, int]:
 
     path = folder / "t.yaml"
     path.write_text(json.dumps(config))
-    words = ["train", "--config", str(path), "--fresh", "--json", "--out", str(folder / "runs"),
-             "--verbose", "0"]  # fmt: skip
+    words = [
+        "train",
+        "--config",
+        str(path),
+        "--fresh",
+        "--json",
+        "--out",
+        str(folder / "runs"),
+        "--verbose",
+        "0",
+    ]
     sys.argv = ["nnzoo", *words]
     out, start = io.StringIO(), time.perf_counter()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
@@ -180,15 +201,29 @@ def compare(
     number = pandas.api.types.is_numeric_dtype(target) and target.nunique() > 20
     task = "regression" if number else "classification"
     config = RECIPES[name](len(dev), dev.shape[1] - 1, task)
-    data = {"name": "csv", "path": str(folder / "dev.csv"), "target": -1, "task": task,
-            "split": {"seed": seed}, **config.pop("data", {})}  # fmt: skip
+    data = {
+        "name": "csv",
+        "path": str(folder / "dev.csv"),
+        "target": -1,
+        "task": task,
+        "split": {"seed": seed},
+        **config.pop("data", {}),
+    }
     if final:
         data |= {"test_path": str(folder / "test.csv"), "split": {}}
     config = {"seed": seed, "data": data, **config}
     config["train"] = {**config["train"], "precision": "fp32", "threads": 1}
     score, seconds, best = train(config, folder)
-    return {"recipe": name, "seed": seed, "final": final, "score": score, "seconds": seconds,
-            "best_epoch": best, "rows": len(dev), "task": task}  # fmt: skip
+    return {
+        "recipe": name,
+        "seed": seed,
+        "final": final,
+        "score": score,
+        "seconds": seconds,
+        "best_epoch": best,
+        "rows": len(dev),
+        "task": task,
+    }
 
 
 def report(results: list[dict[str, Any]], names: list[str], recipes: list[str]) -> None:

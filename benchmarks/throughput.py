@@ -45,13 +45,32 @@ class Worker:
         python = dict(item.split("=", 1) for item in options.python).get(name, sys.executable)
         self.log = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
-            [python, "-m", "peers", name, "--row", row, "--data", str(folder),
-             "--scratch", str(scratch), "--seconds", str(options.seconds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
-            env=os.environ | {"PYTHONPATH": str(HERE), "TF_CPP_MIN_LOG_LEVEL": "3",
-                              "NNZOO_CACHE": str(folder / "cache")}
+            [
+                python,
+                "-m",
+                "peers",
+                name,
+                "--row",
+                row,
+                "--data",
+                str(folder),
+                "--scratch",
+                str(scratch),
+                "--seconds",
+                str(options.seconds),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=os.environ
+            | {
+                "PYTHONPATH": str(HERE),
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                "NNZOO_CACHE": str(folder / "cache"),
+            }
             | ({} if PEERS[name].is_nnzoo else KEEP),
-        )  # fmt: skip
+        )
         self.speeds: list[float] = []
         self.info = self.reply()
 
@@ -170,20 +189,37 @@ def main() -> None:
         row: {name: median(speeds) for name, speeds in item.items()} for row, item in result.items()
     }
     report.say("Samples a second of training, median of the rounds:\n")
-    report.say(report.table(
-        ["", *(PEERS[name].title for name in names)],
-        [[row, *(report.number(item.get(name)) for name in names)]
-         for row, item in medians.items()],
-    ))  # fmt: skip
+    report.say(
+        report.table(
+            ["", *(PEERS[name].title for name in names)],
+            [
+                [row, *(report.number(item.get(name)) for name in names)]
+                for row, item in medians.items()
+            ],
+        )
+    )
     report.say("\nRatios of the medians:\n")
-    report.say(report.table(
-        ["", "nnzoo / fastest peer", "nnzoo fp32 / fastest fp32 peer",
-         "nnzoo fp32 / fastest fp32 PyTorch peer", "nnzoo / its network in a manual loop"],
-        [[row, ratio(item, "nnzoo", peers), ratio(item, "nnzoo-fp32", full),
-          ratio(item, "nnzoo-fp32", [name for name in full if PEERS[name].torch]),
-          ratio(item, "nnzoo", ["loop"])]
-         for row, item in medians.items()],
-    ))  # fmt: skip
+    report.say(
+        report.table(
+            [
+                "",
+                "nnzoo / fastest peer",
+                "nnzoo fp32 / fastest fp32 peer",
+                "nnzoo fp32 / fastest fp32 PyTorch peer",
+                "nnzoo / its network in a manual loop",
+            ],
+            [
+                [
+                    row,
+                    ratio(item, "nnzoo", peers),
+                    ratio(item, "nnzoo-fp32", full),
+                    ratio(item, "nnzoo-fp32", [name for name in full if PEERS[name].torch]),
+                    ratio(item, "nnzoo", ["loop"]),
+                ]
+                for row, item in medians.items()
+            ],
+        )
+    )
     scatter = [
         (max(speeds) - min(speeds)) / median(speeds)
         for item in result.values()

@@ -55,10 +55,25 @@ def nnzoo(config: str, data: Path, cache: Path) -> Callable[[int], tuple[float, 
     def run(seed: int) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as out:
             return measure(
-                [sys.executable, "-m", "nnzoo", "train", "--config", config, "--seed", str(seed),
-                 "--out", out, "--json", "--verbose", "0", "--device", "cpu"],
+                [
+                    sys.executable,
+                    "-m",
+                    "nnzoo",
+                    "train",
+                    "--config",
+                    config,
+                    "--seed",
+                    str(seed),
+                    "--out",
+                    out,
+                    "--json",
+                    "--verbose",
+                    "0",
+                    "--device",
+                    "cpu",
+                ],
                 {"NNZOO_DATA": str(data.resolve()), "NNZOO_CACHE": str(cache)},
-            )  # fmt: skip
+            )
 
     return run
 
@@ -79,9 +94,13 @@ def keras(spec: str, data: Path, python: str) -> Callable[[int], tuple[float, fl
 def line(name: str, runs: Measured) -> list[str]:
     seconds, accuracies = zip(*runs, strict=True)
     return [
-        name, str(len(runs)), f"{median(seconds):.1f}", f"{min(seconds):.1f}–{max(seconds):.1f}",
-        f"{mean(accuracies):.4f}", f"{min(accuracies):.4f}",
-    ]  # fmt: skip
+        name,
+        str(len(runs)),
+        f"{median(seconds):.1f}",
+        f"{min(seconds):.1f}–{max(seconds):.1f}",
+        f"{mean(accuracies):.4f}",
+        f"{min(accuracies):.4f}",
+    ]
 
 
 def main() -> None:
@@ -96,10 +115,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         expected = {
             f"nnzoo train --config {name}": (
-                nnzoo(name, options.data, Path(cache) / Path(name).stem), options.seeds
+                nnzoo(name, options.data, Path(cache) / Path(name).stem),
+                options.seeds,
             )
             for name in options.config.split(",")
-        }  # fmt: skip
+        }
         for spec in filter(None, options.keras.split(",")):
             backend, _, epochs = spec.partition(":")
             name = f"Keras mnist_cnn, {backend}, {epochs or 12} epochs"
@@ -118,10 +138,12 @@ def main() -> None:
                     continue
                 seconds, accuracy = result[name][-1]
                 report.note(f"{name}, seed {seed}: {seconds:.2f} s, {accuracy:.4f}")
-    report.say(report.table(
-        ["", "runs", "median s", "min–max s", "mean accuracy", "lowest"],
-        [line(name, runs) for name, runs in result.items() if runs],
-    ))  # fmt: skip
+    report.say(
+        report.table(
+            ["", "runs", "median s", "min–max s", "mean accuracy", "lowest"],
+            [line(name, runs) for name, runs in result.items() if runs],
+        )
+    )
     report.say(f"\nMachine: {report.machine()}")
     report.say(
         f"Versions: {report.installed(('nnzoo', 'torch', 'keras', 'tensorflow-cpu', 'jax'))}"

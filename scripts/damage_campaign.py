@@ -39,8 +39,22 @@ CHUNK = 2000
 SECONDS, MEGABYTES = 1.0, 200
 CPU = torch.device("cpu")
 # A load may have no side effects. Python reports these through its audit hooks.
-WATCHED = ("os.", "subprocess.", "socket.", "ctypes.", "pty.", "shutil.", "exec", "compile", "import",
-           "marshal.", "code.", "urllib.", "ftplib.", "webbrowser.")  # fmt: skip
+WATCHED = (
+    "os.",
+    "subprocess.",
+    "socket.",
+    "ctypes.",
+    "pty.",
+    "shutil.",
+    "exec",
+    "compile",
+    "import",
+    "marshal.",
+    "code.",
+    "urllib.",
+    "ftplib.",
+    "webbrowser.",
+)
 HARMLESS = ("os.listdir", "os.scandir", "os.putenv")
 
 Case = tuple[str, Callable[[], bytes]]
@@ -107,7 +121,9 @@ def _accident(whole: bytes, rng: random.Random) -> bytes:
         data[first : first + block] = rng.randbytes(block)
     elif kind == 3:
         data[first : first + block], data[second : second + block] = (
-            data[second : second + block], data[first : first + block])  # fmt: skip
+            data[second : second + block],
+            data[first : first + block],
+        )
     elif kind == 4:  # a length that was written before its content
         data[first:] = bytes(len(data) - first)
     elif kind == 5:
@@ -172,13 +188,23 @@ def attacks() -> Iterator[Case]:
     """Archives and pickles after known attacks, sealed and not."""
     for name, pickled in pickles().items():
         for kind, pack in (("stored", zipfile.ZIP_STORED), ("packed", zipfile.ZIP_DEFLATED)):
-            data = archive({"archive/data.pkl": pickled, "archive/byteorder": b"little",
-                            "archive/data/0": bytes(16), "archive/version": b"3\n"}, pack)  # fmt: skip
+            data = archive(
+                {
+                    "archive/data.pkl": pickled,
+                    "archive/byteorder": b"little",
+                    "archive/data/0": bytes(16),
+                    "archive/version": b"3\n",
+                },
+                pack,
+            )
             yield f"{name}, {kind}, sealed", lambda data=data: sealed(data)
             yield f"{name}, {kind}", lambda data=data: data
         yield f"{name}, no archive", lambda pickled=pickled: pickled
-        script = {"archive/constants.pkl": pickled, "archive/data.pkl": pickled,
-                  "archive/code/__torch__.py": b"import os"}  # fmt: skip
+        script = {
+            "archive/constants.pkl": pickled,
+            "archive/data.pkl": pickled,
+            "archive/code/__torch__.py": b"import os",
+        }
         yield f"{name}, TorchScript", lambda script=script: sealed(archive(script))
     yield from bombs()
 
@@ -206,33 +232,66 @@ def pickles() -> dict[str, bytes]:
     touch = "touch owned"
     result: dict[str, bytes] = {}
     for module, name, argument in (
-        ("os", "system", touch), ("posix", "system", touch), ("nt", "system", touch),
-        ("subprocess", "Popen", touch), ("subprocess", "check_output", touch),
-        ("builtins", "eval", "open('owned','w')"), ("builtins", "exec", "open('owned','w')"),
-        ("__builtin__", "eval", "open('owned','w')"), ("builtins", "__import__", "antigravity"),
-        ("builtins", "getattr", "x"), ("builtins", "open", "owned"), ("io", "open", "owned"),
-        ("importlib", "import_module", "antigravity"), ("runpy", "run_path", "owned"),
-        ("pty", "spawn", "sh"), ("webbrowser", "open", "file:owned"), ("pip", "main", "x"),
-        ("timeit", "timeit", "open('owned','w')"), ("cProfile", "run", "open('owned','w')"),
-        ("bdb", "Bdb", "x"), ("idlelib.pyshell", "ModifiedInterpreter", "x"),
-        ("torch.serialization", "load", "owned"), ("torch", "load", "owned"),
-        ("torch.storage", "_load_from_bytes", touch), ("torch.hub", "load", "x/y"),
-        ("torch.utils.cpp_extension", "load_inline", "x"), ("torch.jit", "load", "owned"),
-        ("torch._inductor.codecache", "compile_file", "x"), ("torch.ops", "load_library", "owned"),
-        ("torch.classes", "load_library", "owned"), ("torch.fx.graph_module", "reduce_graph_module", "x"),
-        ("torch.nn.modules.module", "Module", "x"), ("torch._utils", "_rebuild_qtensor", "x"),
-        ("torch._utils", "_rebuild_sparse_tensor", "x"), ("torch._utils", "_rebuild_parameter", "x"),
-        ("torch._tensor", "_rebuild_from_type_v2", "x"), ("torch", "Tensor", "x"),
-        ("torch", "UntypedStorage", "x"), ("torch", "device", "meta"), ("torch", "Size", "x"),
-        ("numpy", "load", "owned"), ("numpy.testing._private.utils", "runstring", touch),
-        ("numpy.core.multiarray", "_reconstruct", "x"), ("numpy", "memmap", "owned"),
-        ("joblib.numpy_pickle", "load", "owned"), ("pandas", "read_pickle", "owned"),
-        ("sklearn.linear_model", "LogisticRegression", "x"), ("dill._dill", "_create_code", "x"),
-        ("keras.layers", "Lambda", "x"), ("pydoc", "locate", "os.system"), ("ctypes", "CDLL", "x"),
-        ("collections", "defaultdict", "x"), ("_codecs", "encode", "x"), ("nnzoo.cli", "main", "x"),
-        ("functools", "partial", "x"), ("operator", "attrgetter", "system"),
-        ("builtins", "bytearray", "x"), ("collections", "Counter", "x"), ("builtins", "set", "x"),
-    ):  # fmt: skip
+        ("os", "system", touch),
+        ("posix", "system", touch),
+        ("nt", "system", touch),
+        ("subprocess", "Popen", touch),
+        ("subprocess", "check_output", touch),
+        ("builtins", "eval", "open('owned','w')"),
+        ("builtins", "exec", "open('owned','w')"),
+        ("__builtin__", "eval", "open('owned','w')"),
+        ("builtins", "__import__", "antigravity"),
+        ("builtins", "getattr", "x"),
+        ("builtins", "open", "owned"),
+        ("io", "open", "owned"),
+        ("importlib", "import_module", "antigravity"),
+        ("runpy", "run_path", "owned"),
+        ("pty", "spawn", "sh"),
+        ("webbrowser", "open", "file:owned"),
+        ("pip", "main", "x"),
+        ("timeit", "timeit", "open('owned','w')"),
+        ("cProfile", "run", "open('owned','w')"),
+        ("bdb", "Bdb", "x"),
+        ("idlelib.pyshell", "ModifiedInterpreter", "x"),
+        ("torch.serialization", "load", "owned"),
+        ("torch", "load", "owned"),
+        ("torch.storage", "_load_from_bytes", touch),
+        ("torch.hub", "load", "x/y"),
+        ("torch.utils.cpp_extension", "load_inline", "x"),
+        ("torch.jit", "load", "owned"),
+        ("torch._inductor.codecache", "compile_file", "x"),
+        ("torch.ops", "load_library", "owned"),
+        ("torch.classes", "load_library", "owned"),
+        ("torch.fx.graph_module", "reduce_graph_module", "x"),
+        ("torch.nn.modules.module", "Module", "x"),
+        ("torch._utils", "_rebuild_qtensor", "x"),
+        ("torch._utils", "_rebuild_sparse_tensor", "x"),
+        ("torch._utils", "_rebuild_parameter", "x"),
+        ("torch._tensor", "_rebuild_from_type_v2", "x"),
+        ("torch", "Tensor", "x"),
+        ("torch", "UntypedStorage", "x"),
+        ("torch", "device", "meta"),
+        ("torch", "Size", "x"),
+        ("numpy", "load", "owned"),
+        ("numpy.testing._private.utils", "runstring", touch),
+        ("numpy.core.multiarray", "_reconstruct", "x"),
+        ("numpy", "memmap", "owned"),
+        ("joblib.numpy_pickle", "load", "owned"),
+        ("pandas", "read_pickle", "owned"),
+        ("sklearn.linear_model", "LogisticRegression", "x"),
+        ("dill._dill", "_create_code", "x"),
+        ("keras.layers", "Lambda", "x"),
+        ("pydoc", "locate", "os.system"),
+        ("ctypes", "CDLL", "x"),
+        ("collections", "defaultdict", "x"),
+        ("_codecs", "encode", "x"),
+        ("nnzoo.cli", "main", "x"),
+        ("functools", "partial", "x"),
+        ("operator", "attrgetter", "system"),
+        ("builtins", "bytearray", "x"),
+        ("collections", "Counter", "x"),
+        ("builtins", "set", "x"),
+    ):
         text = f"X{struct.pack('<I', len(argument)).decode('latin-1')}{argument}".encode("latin-1")
         call = f"{module}\n{name}\n".encode()
         result[f"{module}.{name}"] = b"\x80\x02c" + call + text + b"\x85R."
@@ -303,10 +362,18 @@ def bombs() -> Iterator[Case]:
         for name in ("archive/data/0", "archive/data.pkl", "archive/version", "archive/byteorder"):
             grown = entries | {name: bytes(300_000_000 if pack == zipfile.ZIP_DEFLATED else 10**7)}
             yield f"bomb {pack} {name}", lambda grown=grown, pack=pack: sealed(archive(grown, pack))
-    yield "65,000 entries", lambda: sealed(archive(
-        entries | {f"archive/data/{i}": b"" for i in range(1, 65_000)}))  # fmt: skip
-    yield "names that lead out", lambda: sealed(archive(
-        {name.replace("archive", "../../archive"): data for name, data in entries.items()}))  # fmt: skip
+    yield (
+        "65,000 entries",
+        lambda: sealed(archive(entries | {f"archive/data/{i}": b"" for i in range(1, 65_000)})),
+    )
+    yield (
+        "names that lead out",
+        lambda: sealed(
+            archive(
+                {name.replace("archive", "../../archive"): data for name, data in entries.items()}
+            )
+        ),
+    )
     yield "two directories", lambda: sealed(plain + plain)
     first = plain.index(b"PK\x01\x02")
     for field, width in ((20, 4), (24, 4), (42, 4), (10, 2), (8, 2), (28, 2), (30, 2), (32, 2)):
@@ -505,8 +572,11 @@ def main() -> None:
                         print(f"FAILURE {name}: {case}: {failure}", flush=True)
             files_here = sum(count.values())
             total += files_here
-            print(f"{name:20} {files_here:8,} {count['refused']:8,} {count['whole']:6,} {count['other']:6,} "
-                  f"{slowest:7.3f} s {memory:5,} MB", flush=True)  # fmt: skip
+            print(
+                f"{name:20} {files_here:8,} {count['refused']:8,} {count['whole']:6,} {count['other']:6,} "
+                f"{slowest:7.3f} s {memory:5,} MB",
+                flush=True,
+            )
     print(
         f"{total:,} files, {failures} failures, {time.monotonic() - started:.0f} s (seed {options.seed})"
     )

@@ -111,19 +111,45 @@ class Host(threading.Thread):
     def __init__(self, hosts: Hosts, number: int, folder: Path, processes: int) -> None:
         super().__init__(daemon=True)
         self.words = [
-            str(IP), "netns", "exec", hosts.names[number],
-            sys.executable, "-m", "torch.distributed.run",
-            "--nnodes", "2", "--nproc-per-node", str(processes), "--max-restarts", "100",
-            "--rdzv-backend", "c10d", "--rdzv-endpoint", f"{ADDRESSES[0]}:{PORT}",
-            "--rdzv-id", folder.name, "--local-addr", ADDRESSES[number],
-            "--rdzv-conf", f"keep_alive_interval=1,read_timeout={TIMEOUT},is_host={1 - number}",
-            "-m", "nnzoo", "train", "--config", str(folder / "run.yaml"),
-            "--out", str(folder / f"host{number}"), "--verbose", "2",
-        ]  # fmt: skip
+            str(IP),
+            "netns",
+            "exec",
+            hosts.names[number],
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nnodes",
+            "2",
+            "--nproc-per-node",
+            str(processes),
+            "--max-restarts",
+            "100",
+            "--rdzv-backend",
+            "c10d",
+            "--rdzv-endpoint",
+            f"{ADDRESSES[0]}:{PORT}",
+            "--rdzv-id",
+            folder.name,
+            "--local-addr",
+            ADDRESSES[number],
+            "--rdzv-conf",
+            f"keep_alive_interval=1,read_timeout={TIMEOUT},is_host={1 - number}",
+            "-m",
+            "nnzoo",
+            "train",
+            "--config",
+            str(folder / "run.yaml"),
+            "--out",
+            str(folder / f"host{number}"),
+            "--verbose",
+            "2",
+        ]
         self.environment = os.environ | {
-            "GLOO_SOCKET_IFNAME": hosts.cables[number], "NNZOO_TIMEOUT": str(TIMEOUT),
-            "OMP_NUM_THREADS": "1", "NNZOO_CACHE": str(folder / f"cache{number}"),
-        }  # fmt: skip
+            "GLOO_SOCKET_IFNAME": hosts.cables[number],
+            "NNZOO_TIMEOUT": str(TIMEOUT),
+            "OMP_NUM_THREADS": "1",
+            "NNZOO_CACHE": str(folder / f"cache{number}"),
+        }
         self.log = folder / f"host{number}.log"
         self.starts = 0
         self.done = False
@@ -217,8 +243,11 @@ def campaign(kind: str, count: int, args: argparse.Namespace, base: Path) -> tup
         hosts.close()
     starts = " and ".join(str(host.starts) for host in pair)
     messages = sum(path.read_text().count("resumed ") for path in folder.glob("host*.log"))
-    print(f"{kind:12}  {done:3} times   {seconds:5.0f} s   torchrun started {starts} times, "
-          f"run resumed {messages} times", flush=True)  # fmt: skip
+    print(
+        f"{kind:12}  {done:3} times   {seconds:5.0f} s   torchrun started {starts} times, "
+        f"run resumed {messages} times",
+        flush=True,
+    )
     if done < count:
         raise SystemExit(f"{kind}: the run ended after {done} of {count}; more --epochs")
     return trained(folder)

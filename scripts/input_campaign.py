@@ -54,16 +54,105 @@ Case = tuple[str, bytes, list[str]]  # group, file, --set values
 # Changes of text.
 
 TOKENS = [
-    "9" * 30, "-1", "0", "1e400", "-0.0", ".nan", ".inf", "-.inf", "1e-400", "0x7fffffffffffffff",
-    "2**63", "9223372036854775808", "~", "null", "", "true", "no", "''", '""', "'", '"', "!!python/name:os.system",
-    "!x", "!!binary aGk=", "!!set {a, b}", "&a", "*a", "&a [*a]", "*undefined", "<<: *a", "<<", "? ", "- ", ": ",
-    "{", "}", "[", "]", "[[[[[[[[[[[[[[[[[[[[[[1]]]]]", "{a: {b: {c: {d: 1}}}}", "[]", "{}", "|", ">", "|9", "%YAML 1.1",
-    "---", "...", "#", "\t", "\x00", "\x07", "\x1b[31m", "\x7f", "\x85", "\u2028", "\ufeff", "\ud83d\ude00", "é",
-    "\u202e", "१२", "½", "a" * 1500, "a.b.c", "../../etc/passwd", "/dev/zero", "~root/x", "~nobody-here/x",
-    "\\", "\\x00", '"\\U00110000"', '"\\ud800"', '"\\x1b]0;x\\a"', "1_000", "0o17", "2024-01-31", "12:30:45",
-    "name", "model", "data", "mlp", "cnn", "lstm", "series", "csv", "adding", "1 epoch", "0 s", "1 ep och",
-    "cosine", "[h, w]", "[3, 3]", "[1" + ", 1" * 300 + "]", "1e5", "5.0", "'5'", "NaN", "Infinity",
-]  # fmt: skip
+    "9" * 30,
+    "-1",
+    "0",
+    "1e400",
+    "-0.0",
+    ".nan",
+    ".inf",
+    "-.inf",
+    "1e-400",
+    "0x7fffffffffffffff",
+    "2**63",
+    "9223372036854775808",
+    "~",
+    "null",
+    "",
+    "true",
+    "no",
+    "''",
+    '""',
+    "'",
+    '"',
+    "!!python/name:os.system",
+    "!x",
+    "!!binary aGk=",
+    "!!set {a, b}",
+    "&a",
+    "*a",
+    "&a [*a]",
+    "*undefined",
+    "<<: *a",
+    "<<",
+    "? ",
+    "- ",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "[[[[[[[[[[[[[[[[[[[[[[1]]]]]",
+    "{a: {b: {c: {d: 1}}}}",
+    "[]",
+    "{}",
+    "|",
+    ">",
+    "|9",
+    "%YAML 1.1",
+    "---",
+    "...",
+    "#",
+    "\t",
+    "\x00",
+    "\x07",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\ufeff",
+    "\ud83d\ude00",
+    "é",
+    "\u202e",
+    "१२",
+    "½",
+    "a" * 1500,
+    "a.b.c",
+    "../../etc/passwd",
+    "/dev/zero",
+    "~root/x",
+    "~nobody-here/x",
+    "\\",
+    "\\x00",
+    '"\\U00110000"',
+    '"\\ud800"',
+    '"\\x1b]0;x\\a"',
+    "1_000",
+    "0o17",
+    "2024-01-31",
+    "12:30:45",
+    "name",
+    "model",
+    "data",
+    "mlp",
+    "cnn",
+    "lstm",
+    "series",
+    "csv",
+    "adding",
+    "1 epoch",
+    "0 s",
+    "1 ep och",
+    "cosine",
+    "[h, w]",
+    "[3, 3]",
+    "[1" + ", 1" * 300 + "]",
+    "1e5",
+    "5.0",
+    "'5'",
+    "NaN",
+    "Infinity",
+]
 
 
 def words_of(text: str) -> list[str]:
@@ -109,9 +198,17 @@ def mutate(rng: random.Random, data: bytes, others: list[bytes], times: int) -> 
             lines[i] = rng.choice([b" ", b"\t", b"    ", b"- ", b"? ", b"#"]) + lines[i]
             data = b"".join(lines)
         elif method == 10:
-            data = rng.choice([b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"),
-                               data.replace(b"\n", b"\r"), data.decode("utf-8", "replace").encode("utf-16"),
-                               data.replace(b"  ", b"\t"), data + b"\x00", data + data])  # fmt: skip
+            data = rng.choice(
+                [
+                    b"\xef\xbb\xbf" + data,
+                    data.replace(b"\n", b"\r\n"),
+                    data.replace(b"\n", b"\r"),
+                    data.decode("utf-8", "replace").encode("utf-16"),
+                    data.replace(b"  ", b"\t"),
+                    data + b"\x00",
+                    data + data,
+                ]
+            )
         elif method == 11:
             other = rng.choice(others)
             data = data[:position] + other[rng.randrange(len(other) + 1) :]
@@ -241,8 +338,13 @@ def put(tree: Any, parts: list[str], value: Any) -> None:
 
 def dump(rng: random.Random, tree: Any) -> bytes:
     try:
-        text = yaml.dump(tree, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False,
-                         allow_unicode=True, default_flow_style=rng.choice([None, True, False]))  # fmt: skip
+        text = yaml.dump(
+            tree,
+            Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper),
+            sort_keys=False,
+            allow_unicode=True,
+            default_flow_style=rng.choice([None, True, False]),
+        )
         return str(text).encode("utf-8", "surrogatepass")
     except (UnicodeError, yaml.YAMLError):
         return json.dumps(tree).encode()
@@ -286,15 +388,23 @@ def bombs(rng: random.Random) -> bytes:
     size = max(1, 190_000 // rng.choice([1, 1, 10]))
     head = "data: digits\nmodel: {name: mlp}\n"
     lists = [
-        "data: digits\nmodel: {name: mlp, hidden: [%s]}", "data: digits\nmodel: {name: cnn, channels: [%s]}",
-        "data: digits\nmodel: {name: cnn, kernel_size: [%s]}", "data: digits\nmodel: {name: cnn, padding: [%s]}",
-        "data: digits\nmodel: {name: cnn, stride: [%s]}", "data: digits\nmodel: {name: cnn, pool: [%s]}",
-        "data: digits\nmodel: {name: cnn, pool_size: [%s]}", "data: digits\nmodel: {name: cnn, dropout: [%s]}",
-        "data: digits\nmodel: {name: cnn, head: {hidden: [%s]}}", "data: {name: csv, path: x, drop: [%s]}\nmodel: mlp",
-        "data: {name: csv, path: x, numbers: [%s]}\nmodel: mlp", "data: {name: csv, path: x, categories: [%s]}\nmodel: mlp",
-        "data: {name: series, path: x, target: [%s]}\nmodel: mlp", "data: {name: series, path: x, covariates: [%s]}\nmodel: mlp",
-        "data: digits\nmodel: mlp\noptim: {betas: [%s]}", "data: {name: image_folder, path: x, size: [%s]}\nmodel: mlp",
-    ]  # fmt: skip
+        "data: digits\nmodel: {name: mlp, hidden: [%s]}",
+        "data: digits\nmodel: {name: cnn, channels: [%s]}",
+        "data: digits\nmodel: {name: cnn, kernel_size: [%s]}",
+        "data: digits\nmodel: {name: cnn, padding: [%s]}",
+        "data: digits\nmodel: {name: cnn, stride: [%s]}",
+        "data: digits\nmodel: {name: cnn, pool: [%s]}",
+        "data: digits\nmodel: {name: cnn, pool_size: [%s]}",
+        "data: digits\nmodel: {name: cnn, dropout: [%s]}",
+        "data: digits\nmodel: {name: cnn, head: {hidden: [%s]}}",
+        "data: {name: csv, path: x, drop: [%s]}\nmodel: mlp",
+        "data: {name: csv, path: x, numbers: [%s]}\nmodel: mlp",
+        "data: {name: csv, path: x, categories: [%s]}\nmodel: mlp",
+        "data: {name: series, path: x, target: [%s]}\nmodel: mlp",
+        "data: {name: series, path: x, covariates: [%s]}\nmodel: mlp",
+        "data: digits\nmodel: mlp\noptim: {betas: [%s]}",
+        "data: {name: image_folder, path: x, size: [%s]}\nmodel: mlp",
+    ]
     items = [
         "1",
         "0",
@@ -335,18 +445,60 @@ def bombs(rng: random.Random) -> bytes:
         lambda: indent + "".join(f"{lines.format(i)}\n{step}" for i in range(min(n, 12_000))),
         lambda: head + "".join(f"{lines.format(i)}\n" for i in range(min(n, 12_000))),
         lambda: laugh + rng.choice(["", head, "model: *i\ndata: *h"]),
-        lambda: "a: &a {" + ",".join(f"k{i}: 1" for i in range(min(n, 900))) + "}\nmodel: [" + "*a," * min(n, 9000) + "]",
-        lambda: "a: &a '" + "x" * 90_000 + "'\nmodel: {" + ",".join(f"k{i}: *a" for i in range(min(n, 5000))) + "}",
-        lambda: f"? '{'k' * (size // 2)}'\n:\n" + "".join(f"  k{i}: 1\n" for i in range(min(n, 5000))),
+        lambda: (
+            "a: &a {"
+            + ",".join(f"k{i}: 1" for i in range(min(n, 900)))
+            + "}\nmodel: ["
+            + "*a," * min(n, 9000)
+            + "]"
+        ),
+        lambda: (
+            "a: &a '"
+            + "x" * 90_000
+            + "'\nmodel: {"
+            + ",".join(f"k{i}: *a" for i in range(min(n, 5000)))
+            + "}"
+        ),
+        lambda: (
+            f"? '{'k' * (size // 2)}'\n:\n" + "".join(f"  k{i}: 1\n" for i in range(min(n, 5000)))
+        ),
         lambda: head.replace("mlp", big * (size // len(big))),
         lambda: f"seed: {big * (size // len(big))}\n{head}",
         lambda: f"name: {big * (size // len(big))}\n{head}",
         lambda: f"'{big * (size // len(big))}': 1\n{head}",
-        lambda: rng.choice(["[", "{", "- ", "? ", "{a: ", "[[", "- - ", "!!x ", "&a ", "*a ", "---\n", "|\n", ": "]) * n,
-        lambda: rng.choice(["\n", " ", "#\n", "\t", "%", "%X\n", "\r\n", "- 1\n", "- !x 1\n", "a: 1\n", "'a' "]) * n,
-        lambda: 'model: "' + rng.choice(["\\x41", "\n", "\\u0041", "\\\n", "x\n"]) * min(n, 45_000) + '"',
+        lambda: (
+            rng.choice(
+                [
+                    "[",
+                    "{",
+                    "- ",
+                    "? ",
+                    "{a: ",
+                    "[[",
+                    "- - ",
+                    "!!x ",
+                    "&a ",
+                    "*a ",
+                    "---\n",
+                    "|\n",
+                    ": ",
+                ]
+            )
+            * n
+        ),
+        lambda: (
+            rng.choice(
+                ["\n", " ", "#\n", "\t", "%", "%X\n", "\r\n", "- 1\n", "- !x 1\n", "a: 1\n", "'a' "]
+            )
+            * n
+        ),
+        lambda: (
+            'model: "'
+            + rng.choice(["\\x41", "\n", "\\u0041", "\\\n", "x\n"]) * min(n, 45_000)
+            + '"'
+        ),
         lambda: "".join(f"a{i}: &a{i} 1\n" for i in range(min(n, 9000))),
-    ]  # fmt: skip
+    ]
     return str(rng.choice(made)()).encode()[: rng.choice([200_000, 200_000, 250_000])]
 
 
@@ -371,8 +523,13 @@ def hypothesis_cases(count: int, number: int, known: Language) -> Iterator[Case]
     )
 
     @seed(number)
-    @settings(max_examples=count, database=None, deadline=None, derandomize=False,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(trees | sections | raw, st.lists(set_words, max_size=2))
     def gather(value: Any, sets: list[tuple[str, str]]) -> None:
         if isinstance(value, bytes):
@@ -474,12 +631,74 @@ def check_command(config: RunConfig | None, sets: list[str]) -> None:
 # Tables and series.
 
 CELLS = [
-    "", "NA", "nan", "inf", "-Infinity", "1e999", "1e400", "-1e308", "9" * 400, "1e31", "0x10", "1,5", "1.234,5",
-    "1'000", "1 000", "1_000", "١٢", "½", "²", "−5", "+5", " 5 ", "5%", "$5", "True", "FALSE", "2020-13-45",
-    "0000-00-00", "9999-12-31", "1e3", "2020-01-01T00:00:00+25:00", "12/31/2020", "31/12/2020", "24:61", "\0", "\ufeff",
-    '"', '""', '"a', 'a"b', '"a\nb"', "a\rb", "x" * 3000, "x" * 140_000, ",", ";", "\t", "|", "'", "#", "//", "=1+1", "é",
-    "\u2028", "\x85", "\x0b", "\x1c", "-", "?", "null", "1e-320", "1.7976931348623157e308", "None", "0", "1", "a", "b",
-]  # fmt: skip
+    "",
+    "NA",
+    "nan",
+    "inf",
+    "-Infinity",
+    "1e999",
+    "1e400",
+    "-1e308",
+    "9" * 400,
+    "1e31",
+    "0x10",
+    "1,5",
+    "1.234,5",
+    "1'000",
+    "1 000",
+    "1_000",
+    "١٢",
+    "½",
+    "²",
+    "−5",
+    "+5",
+    " 5 ",
+    "5%",
+    "$5",
+    "True",
+    "FALSE",
+    "2020-13-45",
+    "0000-00-00",
+    "9999-12-31",
+    "1e3",
+    "2020-01-01T00:00:00+25:00",
+    "12/31/2020",
+    "31/12/2020",
+    "24:61",
+    "\0",
+    "\ufeff",
+    '"',
+    '""',
+    '"a',
+    'a"b',
+    '"a\nb"',
+    "a\rb",
+    "x" * 3000,
+    "x" * 140_000,
+    ",",
+    ";",
+    "\t",
+    "|",
+    "'",
+    "#",
+    "//",
+    "=1+1",
+    "é",
+    "\u2028",
+    "\x85",
+    "\x0b",
+    "\x1c",
+    "-",
+    "?",
+    "null",
+    "1e-320",
+    "1.7976931348623157e308",
+    "None",
+    "0",
+    "1",
+    "a",
+    "b",
+]
 
 
 def base_table(rng: random.Random, series: bool) -> list[list[str]]:
@@ -599,8 +818,17 @@ def csv_case(rng: random.Random) -> tuple[bytes, dict[str, Any]]:
         maybe("class_weights", 0.2, lambda: "balanced")
         maybe("test_path", 0.1, lambda: "case.csv")
         maybe("max_categories", 0.1, lambda: rng.choice([1, 3]))
-        maybe("split", 0.4, lambda: rng.choice(
-            [{"val": 0, "test": 0}, {"val": 0.4, "test": 0.4}, {"val": 1, "test": 1, "stratify": False}]))  # fmt: skip
+        maybe(
+            "split",
+            0.4,
+            lambda: rng.choice(
+                [
+                    {"val": 0, "test": 0},
+                    {"val": 0.4, "test": 0.4},
+                    {"val": 1, "test": 1, "stratify": False},
+                ]
+            ),
+        )
     if preprocess:
         source["preprocess"] = preprocess
     model: dict[str, Any] = {"name": "mlp", "hidden": [4]}

@@ -24,9 +24,14 @@ CONFIG = {
     "data": {"name": "iris"},
     "model": {"name": "mlp", "hidden": [4], "norm": "batch", "dropout": 0.1},
     "optim": {"name": "adamw", "schedule": {"name": "plateau", "patience": 1}},
-    "train": {"epochs": 4, "batch_size": 16, "accumulate_grad_batches": 2, "save_every": "1 step",
-              "early_stopping": {"patience": 3}},
-}  # fmt: skip
+    "train": {
+        "epochs": 4,
+        "batch_size": 16,
+        "accumulate_grad_batches": 2,
+        "save_every": "1 step",
+        "early_stopping": {"patience": 3},
+    },
+}
 STEP = 5
 
 
@@ -53,8 +58,12 @@ def main() -> None:
         trainer["position"].pop("elapsed")
         # Rows from the second epoch on: the first was over when the kept run stopped.
         rows = [{k: v for k, v in row.items() if "second" not in k} for row in rows[1:]]
-        content = {"model": whole.network.model.state_dict(), "trainer": trainer, "rows": rows,
-                   "best": whole.trainer.best_weights}  # fmt: skip
+        content = {
+            "model": whole.network.model.state_dict(),
+            "trainer": trainer,
+            "rows": rows,
+            "best": whole.trainer.best_weights,
+        }
         checkpoint.save(target / "ended.pt", content)
     sections = {key: value for key, value in CONFIG.items() if key not in ("data", "model", "name")}
     spec = {

@@ -43,8 +43,15 @@ if not hasattr(os, "fork"):
 FORK = multiprocessing.get_context("fork")
 # The parent imports what a launch imports later (torch._dynamo, for the optimizers, takes 2 seconds),
 # and never computes: threads would not survive a fork.
-for lazy in ("torch._dynamo", "nnzoo.console", "nnzoo.data.builtin", "nnzoo.data.builtin",
-             "nnzoo.models.mlp", "nnzoo.models.cnn", "nnzoo.models.rnn"):  # fmt: skip
+for lazy in (
+    "torch._dynamo",
+    "nnzoo.console",
+    "nnzoo.data.builtin",
+    "nnzoo.data.builtin",
+    "nnzoo.models.mlp",
+    "nnzoo.models.cnn",
+    "nnzoo.models.rnn",
+):
     import_module(lazy)
 
 # The networks come first: a short campaign has one run of each.
@@ -316,8 +323,17 @@ class Worker:
             (work / f"{name}.yaml").write_text(f"name: run\nseed: 7{SCENARIOS[name]}\n")
 
     def words(self, name: str, out: str) -> list[str]:
-        return ["train", "--config", str(self.work / f"{name}.yaml"), "--device", "cpu",
-                "--out", str(self.work / name / out), "--verbose", "0"]  # fmt: skip
+        return [
+            "train",
+            "--config",
+            str(self.work / f"{name}.yaml"),
+            "--device",
+            "cpu",
+            "--out",
+            str(self.work / name / out),
+            "--verbose",
+            "0",
+        ]
 
     def reference(self, name: str) -> Reference:
         """The scenario's run left alone, made once."""
@@ -448,8 +464,10 @@ def summary(tally: dict[str, Counter[str]], seconds: float) -> str:
     for title in ("killed in", "killed at"):
         lines.append(f"\n{title:<21} kills")
         lines += [f"{name:<21} {count:>5}" for name, count in tally[title].most_common()]
-    kills, runs = (f"{tally[f'identical {what}'].total()} of {tally[what].total()} {what}"
-                   for what in ("kills", "runs"))  # fmt: skip
+    kills, runs = (
+        f"{tally[f'identical {what}'].total()} of {tally[what].total()} {what}"
+        for what in ("kills", "runs")
+    )
     return "\n".join([*lines, f"\n{kills}, {runs} identical, {seconds:.0f} s\n"])
 
 

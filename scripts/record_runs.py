@@ -28,34 +28,84 @@ import torch
 
 FIXED = ["train.precision=fp32", "train.threads=1"]
 # Times, and what a later version may add to without changing what was trained.
-IGNORED = ("samples_per_second", "seconds", "config", "data", "device", "format", "position",
-           "val_auc", "val_average_precision")  # fmt: skip
+IGNORED = (
+    "samples_per_second",
+    "seconds",
+    "config",
+    "data",
+    "device",
+    "format",
+    "position",
+    "val_auc",
+    "val_average_precision",
+)
 
 # name: (bundled config, values set, further arguments)
 RUNS: dict[str, tuple[str, list[str], list[str]]] = {
-    **{name: (name, [], []) for name in ("cnn", "mlp", "rnn", "lstm", "gru", "mlp_breast_cancer",
-                                         "mlp_csv", "mlp_diabetes")},
+    **{
+        name: (name, [], [])
+        for name in (
+            "cnn",
+            "mlp",
+            "rnn",
+            "lstm",
+            "gru",
+            "mlp_breast_cancer",
+            "mlp_csv",
+            "mlp_diabetes",
+        )
+    },
     "lstm_sine": ("lstm_sine", ["train.epochs=20"], []),
     "lstm_adding": ("lstm_adding", ["train.epochs=1", "data.train=5000"], []),
-    "sgd": ("mlp", ["optim.name=sgd", "optim.momentum=0.9", "optim.nesterov=true", "train.epochs=5"], []),
+    "sgd": (
+        "mlp",
+        ["optim.name=sgd", "optim.momentum=0.9", "optim.nesterov=true", "train.epochs=5"],
+        [],
+    ),
     "rmsprop": ("gru", ["optim.name=rmsprop", "train.epochs=4"], []),
     "adam_torch": ("cnn", ["optim.name=adam", "train.kernels=torch", "train.epochs=4"], []),
     "rnn_torch": ("rnn", ["train.kernels=torch", "train.epochs=4"], []),
-    "step": ("mlp", ["optim.schedule={name: step, every: 2 epochs, gamma: 0.5}", "train.epochs=6"], []),
+    "step": (
+        "mlp",
+        ["optim.schedule={name: step, every: 2 epochs, gamma: 0.5}", "train.epochs=6"],
+        [],
+    ),
     "linear": ("mlp", ["optim.schedule=linear", "train.epochs=4"], []),
-    "plateau": ("mlp", ["optim.schedule={name: plateau, patience: 1}", "optim.lr=0.02", "train.epochs=8"], []),
+    "plateau": (
+        "mlp",
+        ["optim.schedule={name: plateau, patience: 1}", "optim.lr=0.02", "train.epochs=8"],
+        [],
+    ),
     "warmup": ("rnn", ["optim.schedule={name: cosine, warmup: 10 steps}", "train.epochs=4"], []),
     "clip_value": ("lstm", ["optim.clip={value: 0.1}", "train.epochs=4"], []),
     "accumulate": ("cnn", ["train.accumulate=3", "train.batch_size=30", "train.epochs=4"], []),
-    "smoothing": ("mlp", ["train.label_smoothing=0.1", "data.class_weights=balanced", "train.epochs=4"], []),
-    "augment": ("cnn", ["data.augment={shift: 1, rotate: 10, flip: horizontal, crop: 0.9, erase: 0.2}",
-                        "train.epochs=4"], []),
+    "smoothing": (
+        "mlp",
+        ["train.label_smoothing=0.1", "data.class_weights=balanced", "train.epochs=4"],
+        [],
+    ),
+    "augment": (
+        "cnn",
+        [
+            "data.augment={shift: 1, rotate: 10, flip: horizontal, crop: 0.9, erase: 0.2}",
+            "train.epochs=4",
+        ],
+        [],
+    ),
     "huber": ("mlp_diabetes", ["train.loss=huber", "train.epochs=20"], []),
     "mae": ("mlp_csv", ["train.loss=mae", "train.epochs=20"], []),
     "pca": ("mlp_breast_cancer", ["data.preprocess={pca: 5, whiten: true}", "train.epochs=20"], []),
     "layer_norm": ("mlp", ["model.norm=layer", "model.activation=gelu", "train.epochs=4"], []),
-    "residual": ("cnn", ["model.residual=true", "model.channels=[16, 16, 16]", "model.pool=[none, max, none]",
-                         "train.epochs=3"], []),
+    "residual": (
+        "cnn",
+        [
+            "model.residual=true",
+            "model.channels=[16, 16, 16]",
+            "model.pool=[none, max, none]",
+            "train.epochs=3",
+        ],
+        [],
+    ),
     "average": ("cnn", ["model.pool=avg", "model.head={pooling: average}", "train.epochs=3"], []),
     "layers": ("lstm", ["model.num_layers=2", "model.bidirectional=true", "train.epochs=3"], []),
     "gru_mean": ("gru", ["model.readout=mean", "model.num_layers=2", "train.epochs=3"], []),
@@ -64,7 +114,7 @@ RUNS: dict[str, tuple[str, list[str], list[str]]] = {
     "seeds_gru": ("gru", ["train.epochs=2"], ["--seeds", "2"]),
     "folds": ("mlp_breast_cancer", ["train.epochs=5"], ["--folds", "3"]),
     "two_processes": ("mlp", ["train.epochs=2", "model.dropout=0"], ["torchrun"]),
-}  # fmt: skip
+}
 
 
 def digest(folder: Path) -> str:

@@ -107,9 +107,11 @@ def back(outputs: Any, inputs: list[Any]) -> None:
     import torch
 
     torch.autograd.grad(
-        [y for y in outputs if y.requires_grad], [t for t in inputs if t is not None],
-        [torch.randn_like(y) for y in outputs if y.requires_grad], allow_unused=True,
-    )  # fmt: skip
+        [y for y in outputs if y.requires_grad],
+        [t for t in inputs if t is not None],
+        [torch.randn_like(y) for y in outputs if y.requires_grad],
+        allow_unused=True,
+    )
 
 
 def linear(draw: random.Random, dtype: Any) -> None:

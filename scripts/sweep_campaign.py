@@ -42,8 +42,13 @@ if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
 FORK = multiprocessing.get_context("fork")
 # The parent imports what a process imports later, and never computes: threads would not survive a fork.
-for lazy in ("nnzoo.console", "nnzoo.data.builtin", "nnzoo.models.mlp", "nnzoo.sweep.search",
-             "nnzoo.sweep.report"):  # fmt: skip
+for lazy in (
+    "nnzoo.console",
+    "nnzoo.data.builtin",
+    "nnzoo.models.mlp",
+    "nnzoo.sweep.search",
+    "nnzoo.sweep.report",
+):
     import_module(lazy)
 
 CONFIG = """
@@ -185,9 +190,14 @@ def several(
         f"best.yaml trains to {retrained(folder)}, not {best.value}",
     )
     return {
-        "processes": processes, "killed": killed, "trials": trials, "taken over": sum(started.values()) - trials,
-        **Counter(row.state for row in rows), "best": best.value, "seconds": round(time.monotonic() - began, 1),
-    }  # fmt: skip
+        "processes": processes,
+        "killed": killed,
+        "trials": trials,
+        "taken over": sum(started.values()) - trials,
+        **Counter(row.state for row in rows),
+        "best": best.value,
+        "seconds": round(time.monotonic() - began, 1),
+    }
 
 
 def retrained(folder: Path) -> float | None:

@@ -18,10 +18,17 @@ CHROMIUM = (
 )
 # A browser at its start would look for updates and the like.
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--remote-debugging-pipe",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+]
 
 
 @dataclass
@@ -96,9 +103,12 @@ def open_page(
         os.dup2(high[1], 4)
 
     browser = subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}"], preexec_fn=as_three_and_four,  # noqa: PLW1509
-        pass_fds=(3, 4, read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}"],
+        preexec_fn=as_three_and_four,  # noqa: PLW1509
+        pass_fds=(3, 4, read, write),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     os.close(read)
     os.close(write)
     try:
@@ -107,8 +117,13 @@ def open_page(
         tab.session = tab.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             tab.call(f"{domain}.enable")
-        tab.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                 deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+        tab.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         tab.call("Emulation.setEmulatedMedia", features=[theme])
         tab.events.clear()
@@ -117,8 +132,9 @@ def open_page(
         tab.call("Runtime.evaluate", expression="1")  # whatever came until now is in the events
         requests = [
             event["params"]["request"]["url"]
-            for event in tab.events if event.get("method") == "Network.requestWillBeSent"
-        ]  # fmt: skip
+            for event in tab.events
+            if event.get("method") == "Network.requestWillBeSent"
+        ]
         messages = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         complaints = [
             json.dumps(event["params"]) for event in tab.events if event.get("method") in messages

@@ -33,9 +33,13 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 INDEXING = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
 # The host waits for what these give it.
 WAITING = {
-    aten._local_scalar_dense.default, aten.nonzero.default, aten.bincount.default, aten.equal.default,
-    aten.masked_select.default, aten._unique2.default,
-}  # fmt: skip
+    aten._local_scalar_dense.default,
+    aten.nonzero.default,
+    aten.bincount.default,
+    aten.equal.default,
+    aten.masked_select.default,
+    aten._unique2.default,
+}
 CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 VALUES = {name: getattr(torch._VF, name) for name in CELLS}
 TO, TENSOR_CPU, MAKE, CAT = torch.Tensor.to, torch.Tensor.cpu, torch.tensor, torch.cat
@@ -56,9 +60,15 @@ class CudaTensor(Tensor):
     @staticmethod
     def __new__(cls, values: Tensor, place: torch.device) -> CudaTensor:
         made: CudaTensor = Tensor._make_wrapper_subclass(
-            cls, values.shape, strides=values.stride(), storage_offset=values.storage_offset(),
-            dtype=values.dtype, layout=values.layout, device="cpu", requires_grad=False,
-        )  # fmt: skip
+            cls,
+            values.shape,
+            strides=values.stride(),
+            storage_offset=values.storage_offset(),
+            dtype=values.dtype,
+            layout=values.layout,
+            device="cpu",
+            requires_grad=False,
+        )
         made.values, made.place = values.detach(), place
         return made
 
@@ -365,15 +375,26 @@ def emulated(devices: int = 2) -> Iterator[EmulatedCuda]:
     cuda = EmulatedCuda(devices)
     cells = {name: cell(name) for name in CELLS}
     replaced: list[tuple[Any, dict[str, Any]]] = [
-        (torch.cuda, {
-            "is_available": lambda: True, "device_count": lambda: devices, "is_initialized": lambda: True,
-            "current_device": lambda: cuda.current, "default_generators": cuda.generators,
-            "set_device": lambda device: setattr(cuda, "current", cuda.device_of(device).index),
-            "manual_seed_all": lambda seed: [generator.manual_seed(seed) for generator in cuda.generators],
-            "is_bf16_supported": lambda including_emulation=True: True,
-            "mem_get_info": lambda device=None: (cuda.free, cuda.total), "_lazy_init": lambda: None,
-            "get_device_name": lambda device=None: f"Emulated {cuda.device_of(device or 'cuda').index}",
-        }),
+        (
+            torch.cuda,
+            {
+                "is_available": lambda: True,
+                "device_count": lambda: devices,
+                "is_initialized": lambda: True,
+                "current_device": lambda: cuda.current,
+                "default_generators": cuda.generators,
+                "set_device": lambda device: setattr(cuda, "current", cuda.device_of(device).index),
+                "manual_seed_all": lambda seed: [
+                    generator.manual_seed(seed) for generator in cuda.generators
+                ],
+                "is_bf16_supported": lambda including_emulation=True: True,
+                "mem_get_info": lambda device=None: (cuda.free, cuda.total),
+                "_lazy_init": lambda: None,
+                "get_device_name": lambda device=None: (
+                    f"Emulated {cuda.device_of(device or 'cuda').index}"
+                ),
+            },
+        ),
         (torch.Tensor, {"to": to, "cpu": cpu}),
         (torch, {"tensor": tensor, "cat": cat}),
         (torch.autocast, {"__enter__": enter, "__exit__": leave}),
@@ -381,7 +402,7 @@ def emulated(devices: int = 2) -> Iterator[EmulatedCuda]:
         (nn.RNNBase, {"flatten_parameters": flatten_parameters}),
         (torch._VF, cells),
         (torch_rnn, {"_rnn_impls": {"RNN_TANH": cells["rnn_tanh"], "RNN_RELU": cells["rnn_relu"]}}),
-    ]  # fmt: skip
+    ]
     before = [(place, {name: getattr(place, name) for name in names}) for place, names in replaced]
     overwritten = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)

@@ -21,21 +21,41 @@ CASES: dict[str, dict[str, Any]] = {
     # 1,258 rows in batches of 251: the last has 3, fewer than there may be processes.
     "mlp_norm": {
         "data": {"name": "digits", "class_weights": "balanced"},
-        "model": {"name": "mlp", "hidden": [16], "norm": "batch", "activation": "tanh", "dropout": 0.3},
+        "model": {
+            "name": "mlp",
+            "hidden": [16],
+            "norm": "batch",
+            "activation": "tanh",
+            "dropout": 0.3,
+        },
         "optim": {"name": "sgd", "lr": 0.005, "nesterov": True, "weight_decay": 1e-3},
         "train": {"batch_size": 251},
     },
     "cnn": {
-        "data": {"name": "digits",
-                 "augment": {"shift": 1, "rotate": 10, "flip": "horizontal", "crop": 0.9, "erase": 0.2}},
-        "model": {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.1,
-                  "head": {"hidden": [8], "dropout": 0.3}},
+        "data": {
+            "name": "digits",
+            "augment": {"shift": 1, "rotate": 10, "flip": "horizontal", "crop": 0.9, "erase": 0.2},
+        },
+        "model": {
+            "name": "cnn",
+            "channels": [4, 8],
+            "norm": "batch",
+            "dropout": 0.1,
+            "head": {"hidden": [8], "dropout": 0.3},
+        },
         "train": {"batch_size": 77},
     },
     "cnn_residual": {
         "data": {"name": "digits"},
-        "model": {"name": "cnn", "channels": [6], "norm": "batch", "residual": True, "activation": "gelu",
-                  "pool": "avg", "head": {"pooling": "average"}},
+        "model": {
+            "name": "cnn",
+            "channels": [6],
+            "norm": "batch",
+            "residual": True,
+            "activation": "gelu",
+            "pool": "avg",
+            "head": {"pooling": "average"},
+        },
         "optim": {"name": "sgd", "lr": 1e-3},
         "train": {"batch_size": 50},
     },
@@ -57,19 +77,31 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "lstm_relu": {
         "data": {"name": "digits"},
-        "model": {"name": "lstm", "hidden_size": 8, "activation": "relu", "dropout": 0.1,
-                  "num_layers": 2, "bidirectional": True},
+        "model": {
+            "name": "lstm",
+            "hidden_size": 8,
+            "activation": "relu",
+            "dropout": 0.1,
+            "num_layers": 2,
+            "bidirectional": True,
+        },
         "optim": {"name": "sgd", "lr": 0.001, "clip": {"norm": 1.0}},
         "train": {"batch_size": 62},
     },
     "gru": {
         "data": {"name": "digits", "preprocess": {"scale": "minmax"}},
-        "model": {"name": "gru", "hidden_size": 16, "num_layers": 2, "dropout": 0.2,
-                  "bidirectional": True, "readout": "mean"},
+        "model": {
+            "name": "gru",
+            "hidden_size": 16,
+            "num_layers": 2,
+            "dropout": 0.2,
+            "bidirectional": True,
+            "readout": "mean",
+        },
         "optim": {"name": "adam", "clip": {"value": 0.1}},
         "train": {"batch_size": 62},
     },
-}  # fmt: skip
+}
 
 
 def course(case: str, processes: Any, out: Path) -> dict[str, Any]:

@@ -21,8 +21,12 @@ from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 from tests import zoo
 
 NNZOO = Callable[..., Any]
-TINY = {"name": "tiny", "data": {"name": "iris"}, "model": {"name": "mlp", "hidden": [8]},
-        "train": {"epochs": 3}}  # fmt: skip
+TINY = {
+    "name": "tiny",
+    "data": {"name": "iris"},
+    "model": {"name": "mlp", "hidden": [8]},
+    "train": {"epochs": 3},
+}
 
 
 @pytest.fixture
@@ -148,11 +152,22 @@ def test_predictions_are_a_frame_as_the_command_writes_it(command: NNZOO) -> Non
     nnzoo.train(TINY).fit()
     frame = nnzoo.load("checkpoints/tiny").predict([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
     table = frame.to_frame()
-    assert [*table.columns] == ["row", "prediction", "probability", "p_setosa", "p_versicolor", "p_virginica"]  # fmt: skip
+    assert [*table.columns] == [
+        "row",
+        "prediction",
+        "probability",
+        "p_setosa",
+        "p_versicolor",
+        "p_virginica",
+    ]
     assert [*table["prediction"]] == frame.labels
     assert np.allclose(table["probability"], frame.values.max(1))
-    wave = {"name": "wave", "data": {"name": "sine", "length": 200}, "model": {"name": "rnn"},
-            "train": {"epochs": 1}}  # fmt: skip
+    wave = {
+        "name": "wave",
+        "data": {"name": "sine", "length": 200},
+        "model": {"name": "rnn"},
+        "train": {"epochs": 1},
+    }
     nnzoo.train(wave).fit()
     series = nnzoo.load("checkpoints/wave").predict(steps=3).to_frame()
     assert [*series.columns] == ["step", "sine"] and [*series["step"]] == [1, 2, 3]
@@ -221,8 +236,12 @@ def test_answers_to_arrays_frames_and_files(command: NNZOO) -> None:
 
 
 def test_a_series_goes_on() -> None:
-    sine = {"name": "wave", "data": {"name": "sine", "length": 200}, "model": {"name": "gru", "hidden_size": 8},
-            "train": {"epochs": 2}}  # fmt: skip
+    sine = {
+        "name": "wave",
+        "data": {"name": "sine", "length": 200},
+        "model": {"name": "gru", "hidden_size": 8},
+        "train": {"epochs": 2},
+    }
     list(nnzoo.train(sine))
     answers = nnzoo.load("checkpoints/wave", weights="last").predict(steps=5)
     assert answers.names == ["sine"] and answers.values.shape == (5, 1)

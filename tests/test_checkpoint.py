@@ -82,8 +82,12 @@ def test_a_released_format_goes_on_bit_exactly() -> None:
         ended = checkpoint.load(folder / "ended.pt")
         trainer = run.trainer.state_dict()
         trainer["position"].pop("elapsed")
-        now = {"model": dict(run.network.model.state_dict()), "best": run.trainer.best_weights,
-               "rows": rows, "trainer": trainer}  # fmt: skip
+        now = {
+            "model": dict(run.network.model.state_dict()),
+            "best": run.trainer.best_weights,
+            "rows": rows,
+            "trainer": trainer,
+        }
         if facts["machine"] == [str(torch.__version__), torch.backends.cpu.get_cpu_capability()]:
             assert same(now, {name: ended[name] for name in now})
         else:  # other kernels round otherwise
@@ -248,36 +252,66 @@ def directory(archive: bytes, entry: int, field: int, value: int) -> bytes:
 PLAIN = "it holds more than tensors and plain values"
 RUN = "which is never run"
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "code": (lambda: archive(pickle.dumps({"x": Evil()}, protocol=2)), f"it names __builtin__.getattr, {RUN}"),
-    "os.system": (lambda: archive(b"\x80\x02cposix\nsystem\nX\x0b\x00\x00\x00touch owned\x85R."),
-                  f"it names posix.system, {RUN}"),
-    "a long name": (lambda: archive(b"\x80\x02c" + b"a" * 200 + b"\nb\n)R."), f"it names {'a' * 80}, {RUN}"),
-    "eval": (lambda: archive(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R."),
-             f"it names __builtin__.eval, {RUN}"),
+    "code": (
+        lambda: archive(pickle.dumps({"x": Evil()}, protocol=2)),
+        f"it names __builtin__.getattr, {RUN}",
+    ),
+    "os.system": (
+        lambda: archive(b"\x80\x02cposix\nsystem\nX\x0b\x00\x00\x00touch owned\x85R."),
+        f"it names posix.system, {RUN}",
+    ),
+    "a long name": (
+        lambda: archive(b"\x80\x02c" + b"a" * 200 + b"\nb\n)R."),
+        f"it names {'a' * 80}, {RUN}",
+    ),
+    "eval": (
+        lambda: archive(b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R."),
+        f"it names __builtin__.eval, {RUN}",
+    ),
     "inst": (lambda: archive(b"(S'touch owned'\nios\nsystem\n."), f"{PLAIN} (STRING)"),
     "stack global": (lambda: archive(pickle.dumps(Path.touch, protocol=4)), f"{PLAIN} (FRAME)"),
-    "bytearray": (lambda: archive(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
-                  f"it names __builtin__.bytearray, {RUN}"),
-    "sparse": (lambda: archive(b"\x80\x02ctorch._utils\n_rebuild_sparse_tensor\n)R."),
-               f"it names torch._utils._rebuild_sparse_tensor, {RUN}"),
+    "bytearray": (
+        lambda: archive(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
+        f"it names __builtin__.bytearray, {RUN}",
+    ),
+    "sparse": (
+        lambda: archive(b"\x80\x02ctorch._utils\n_rebuild_sparse_tensor\n)R."),
+        f"it names torch._utils._rebuild_sparse_tensor, {RUN}",
+    ),
     "extension": (lambda: archive(b"\x80\x02\x82\x01."), f"{PLAIN} (EXT1)"),
     "many values": (lambda: archive(shared_lists(40)), "it holds more than 100,000 values"),
-    "many opcodes": (lambda: archive(pickle.dumps([0] * 10**6, protocol=2)),
-                     "it holds more than 100,000 values"),
-    "deep": (lambda: archive(b"\x80\x02" + b"]" * 500 + b"a" * 499 + b"."), "it is deeper than 20 levels"),
+    "many opcodes": (
+        lambda: archive(pickle.dumps([0] * 10**6, protocol=2)),
+        "it holds more than 100,000 values",
+    ),
+    "deep": (
+        lambda: archive(b"\x80\x02" + b"]" * 500 + b"a" * 499 + b"."),
+        "it is deeper than 20 levels",
+    ),
     "long": (lambda: archive(pickle.dumps({"x": 1 << 900}, protocol=2)), "a number is too large"),
-    "set": (lambda: archive(pickle.dumps({"x": {1}}, protocol=2)), f"it names __builtin__.set, {RUN}"),
-    "packed": (lambda: archive(pickle.dumps({"x": "y" * 10**7}, protocol=2), zipfile.ZIP_DEFLATED),
-               "it is compressed"),
+    "set": (
+        lambda: archive(pickle.dumps({"x": {1}}, protocol=2)),
+        f"it names __builtin__.set, {RUN}",
+    ),
+    "packed": (
+        lambda: archive(pickle.dumps({"x": "y" * 10**7}, protocol=2), zipfile.ZIP_DEFLATED),
+        "it is compressed",
+    ),
     "encrypted": (lambda: directory(honest(), 0, 8, 1), "it is compressed"),
     "empty": (lambda: archive(b""), "torch cannot read it"),
     "no archive": (lambda: b"PK\x05\x06" + bytes(18), "it has no list of its content"),
     "no dictionary": (lambda: archive(pickle.dumps([1], protocol=2)), "it holds no dictionary"),
     "two pickles": (lambda: honest(**{"sub_data.pkl": b""}), "it has no list of its content"),
     "one name twice": (lambda: honest(**{"DATA_0": bytes(84)}), "its entries overlap"),
-    "claims more": (lambda: archive(tensor_of("J\xff\xff\xff\x0f"), data_0=bytes(84)), "torch cannot read it"),
-    "claims less": (lambda: archive(tensor_of("K\x02"), data_0=bytes(84)), "a tensor is not stored as one block"),
-}  # fmt: skip
+    "claims more": (
+        lambda: archive(tensor_of("J\xff\xff\xff\x0f"), data_0=bytes(84)),
+        "torch cannot read it",
+    ),
+    "claims less": (
+        lambda: archive(tensor_of("K\x02"), data_0=bytes(84)),
+        "a tensor is not stored as one block",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -383,10 +417,17 @@ def test_parts_that_do_not_fit_together_are_one_message(change: Any, message: st
 
 @pytest.mark.parametrize(
     "change",
-    [{"fingerprint": 5}, {"rows": {"train": "many"}}, {"season": -1}, {"spec": {}},
-     {"spec": {"labels": [1, 2]}}, {"spec": {"labels": "ab"}}, {"spec": {"columns": [{}]}},
-     {"spec": {"columns": [{"name": "a", "categories": [None]}]}}],
-)  # fmt: skip
+    [
+        {"fingerprint": 5},
+        {"rows": {"train": "many"}},
+        {"season": -1},
+        {"spec": {}},
+        {"spec": {"labels": [1, 2]}},
+        {"spec": {"labels": "ab"}},
+        {"spec": {"columns": [{}]}},
+        {"spec": {"columns": [{"name": "a", "categories": [None]}]}},
+    ],
+)
 def test_what_a_checkpoint_says_of_its_data_has_the_right_types(change: dict[str, Any]) -> None:
     run = begin(config())
     finish(run)

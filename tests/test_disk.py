@@ -63,8 +63,11 @@ def runs(nnzoo: Callable[..., Any]) -> tuple[Any, Any, tuple[Any, ...]]:
     words = ("train", "-c", "c.yaml", "-s", "train.save_every=1 epoch", "-v", "0")
     for epochs, out in ((2, "before"), (3, "after")):
         assert nnzoo(*words, "-s", f"train.epochs={epochs}", "--out", out).code == 0
-    return positions(Path("before/c")), positions(Path("after/c")), (
-        *words, "-s", "train.epochs=3", "--out", "out")  # fmt: skip
+    return (
+        positions(Path("before/c")),
+        positions(Path("after/c")),
+        (*words, "-s", "train.epochs=3", "--out", "out"),
+    )
 
 
 def begin_again() -> Path:
@@ -149,8 +152,20 @@ def test_everything_is_synced_before_it_is_renamed(
     checkpoint.save(path, {"a": torch.arange(3)})
     monkeypatch.setattr(file_io, "os", faulty := Faulty())
     checkpoint.save(path, {"a": torch.arange(4)}, keep=tmp_path / "y.pt")
-    assert faulty.calls == ["unlink", "open", "write", "fsync", "close",
-                            "unlink", "link", "replace", "replace", "open", "fsync", "close"]  # fmt: skip
+    assert faulty.calls == [
+        "unlink",
+        "open",
+        "write",
+        "fsync",
+        "close",
+        "unlink",
+        "link",
+        "replace",
+        "replace",
+        "open",
+        "fsync",
+        "close",
+    ]
 
 
 @pytest.mark.parametrize("name", ["last.pt.tmp", "metrics.jsonl", "previous.pt.tmp", "last.pt"])

@@ -40,16 +40,28 @@ def environments(count: int, **more: str) -> list[dict[str, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_PORT": str(port),
-              "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"} | more  # fmt: skip
+    shared = {
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_PORT": str(port),
+        "MASTER_ADDR": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+    } | more
     return [os.environ | shared | {"RANK": str(i), "LOCAL_RANK": str(i)} for i in range(count)]
 
 
 def launch(words: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
     """So many processes of one command."""
-    return [subprocess.Popen([sys.executable, *words], env=environment, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for environment in environments(count, **more)]  # fmt: skip
+    return [
+        subprocess.Popen(
+            [sys.executable, *words],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for environment in environments(count, **more)
+    ]
 
 
 def ends(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
@@ -172,12 +184,27 @@ def test_processes_are_stopped_resumed_and_told_as_one(nnzoo: Any) -> None:
 def test_a_killed_worker_is_started_again_and_the_run_ends_with_the_same_bits() -> None:
     """By torchrun itself, with --fresh, which counts for the first start alone."""
     Path("run.yaml").write_text(RUN % 12)
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-             "--max-restarts", "2", *TRAIN, "--fresh"]  # fmt: skip
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "--max-restarts",
+        "2",
+        *TRAIN,
+        "--fresh",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     assert [code for code, *_ in ends(launch([*TRAIN, "--out", "whole"], 2))] == [0, 0]
-    with subprocess.Popen([*words, "--out", "parts"], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, env=environment) as process:  # fmt: skip
+    with subprocess.Popen(
+        [*words, "--out", "parts"],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
         deadline = time.monotonic() + 60
         while not Path("parts/run/previous.pt").exists():
             assert time.monotonic() < deadline
@@ -206,10 +233,15 @@ def test_what_is_wrong_is_told_once_and_ends_all_processes() -> None:
     Path("own.yaml").write_text((RUN % 1).replace("0.1", "0.2"))
     pair = environments(2)
     started = [
-        subprocess.Popen([sys.executable, "-m", "nnzoo", "train", "--config", item, "-s", "name=run"],
-                         env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-m", "nnzoo", "train", "--config", item, "-s", "name=run"],
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         for item, env in zip(("run.yaml", "own.yaml"), pair, strict=True)
-    ]  # fmt: skip
+    ]
     (first, _, quiet), (second, _, err) = ends(started)
     assert (first, second) == (2, 2)
     assert quiet == ""
@@ -223,10 +255,16 @@ def test_what_is_wrong_is_told_once_and_ends_all_processes() -> None:
         Path(place, "data.csv").write_text("\n".join(lines) + "\n")
         Path(place, "run.yaml").write_text("data: {name: csv, path: data.csv}\nmodel: mlp\n")
     started = [
-        subprocess.Popen([sys.executable, *TRAIN], cwd=place, env=env, text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, *TRAIN],
+            cwd=place,
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         for place, env in zip(("a", "b"), environments(2), strict=True)
-    ]  # fmt: skip
+    ]
     (first, _, quiet), (second, _, err) = ends(started)
     assert (first, second) == (3, 3)
     assert quiet == ""
@@ -258,11 +296,19 @@ def test_the_machine_that_has_the_run_leads() -> None:
         pair = environments(2)
         for env in pair:
             env["LOCAL_RANK"] = "0"
-        return ends([
-            subprocess.Popen([sys.executable, *TRAIN, *words], cwd=place, env=env, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for place, env in zip(places, pair, strict=True)
-        ])  # fmt: skip
+        return ends(
+            [
+                subprocess.Popen(
+                    [sys.executable, *TRAIN, *words],
+                    cwd=place,
+                    env=env,
+                    text=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+                for place, env in zip(places, pair, strict=True)
+            ]
+        )
 
     (first, out, err), (second, quiet, _) = two("ab")
     assert (first, second) == (0, 0), err
@@ -282,8 +328,20 @@ def test_two_hosts_one_of_which_is_cut_off_end_with_the_same_bits() -> None:
     reason = load_script("hosts_campaign").unavailable()
     if reason:
         pytest.skip(reason)
-    words = [sys.executable, str(SCRIPTS / "hosts_campaign.py"), "--kills", "0", "--losses", "1",
-             "--outages", "0", "--epochs", "8", "--limit", "100"]  # fmt: skip
+    words = [
+        sys.executable,
+        str(SCRIPTS / "hosts_campaign.py"),
+        "--kills",
+        "0",
+        "--losses",
+        "1",
+        "--outages",
+        "0",
+        "--epochs",
+        "8",
+        "--limit",
+        "100",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("identical, bit for bit") == 1
@@ -403,8 +461,9 @@ class Nobody:
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 3, 5), (6, 3, 4, 4)])
-@pytest.mark.parametrize("options", [{}, {"affine": False}, {"momentum": None},
-                                     {"track_running_stats": False}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options", [{}, {"affine": False}, {"momentum": None}, {"track_running_stats": False}]
+)
 def test_shared_batch_norm_is_torchs(shape: tuple[int, ...], options: dict[str, Any]) -> None:
     kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)]
     stock, shared = kind(3, **options), kind(3, **options)
@@ -426,10 +485,16 @@ def test_shared_batch_norm_is_torchs(shape: tuple[int, ...], options: dict[str, 
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
-@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.GRU(4, 5, 2, dropout=0.5),
-                                   nn.LSTM(4, 5, 3, dropout=0.3, proj_size=2, bidirectional=True),
-                                   nn.RNN(4, 5, 2, dropout=0.5, batch_first=True, nonlinearity="relu")],
-                         ids=lambda layer: type(layer).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Dropout(0.5),
+        nn.GRU(4, 5, 2, dropout=0.5),
+        nn.LSTM(4, 5, 3, dropout=0.3, proj_size=2, bidirectional=True),
+        nn.RNN(4, 5, 2, dropout=0.5, batch_first=True, nonlinearity="relu"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
 def test_dropout_of_shares_is_that_of_the_whole_batch(layer: nn.Module) -> None:
     """Also in networks of other packages, whatever torch's layers they are made of."""
     dim = 0 if getattr(layer, "batch_first", True) else 1
@@ -497,8 +562,13 @@ def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None
     place = run_dir.Folder(Path("out/run"))
     assert not place.was_started_by("42")
     place.path.mkdir(parents=True)
-    for text, known in (("environment: {launch: '42'}", True), ("environment: {launch: 42}", True),
-                        ("environment: {}", False), ("[", False), ("", False)):  # fmt: skip
+    for text, known in (
+        ("environment: {launch: '42'}", True),
+        ("environment: {launch: 42}", True),
+        ("environment: {}", False),
+        ("[", False),
+        ("", False),
+    ):
         place.config.write_text(text)
         assert place.was_started_by("42") == known, text
     place.config.write_text("environment: {launch: none}")

@@ -26,45 +26,73 @@ from tests.zoo import DATA, MODELS, config
 
 MORE_DATA: dict[str, dict[str, Any]] = {
     "table_mixed": {"name": "csv", "path": "mixed.csv", "target": "y"},
-    "table_pca": {"name": "csv", "path": "mixed.csv", "target": "y",
-                  "preprocess": {"pca": 4, "whiten": True, "impute": "median", "scale": "minmax"}},
-    "series_many": {"name": "series", "path": "many.csv", "target": ["a", "b"], "window": 9,
-                    "horizon": 3, "covariates": "all"},
-    "series_pca": {"name": "series", "path": "many.csv", "target": "a", "window": 9,
-                   "covariates": "all", "difference_from_last": False,
-                   "preprocess": {"pca": 2, "whiten": True, "target": "none"}},
-}  # fmt: skip
+    "table_pca": {
+        "name": "csv",
+        "path": "mixed.csv",
+        "target": "y",
+        "preprocess": {"pca": 4, "whiten": True, "impute": "median", "scale": "minmax"},
+    },
+    "series_many": {
+        "name": "series",
+        "path": "many.csv",
+        "target": ["a", "b"],
+        "window": 9,
+        "horizon": 3,
+        "covariates": "all",
+    },
+    "series_pca": {
+        "name": "series",
+        "path": "many.csv",
+        "target": "a",
+        "window": 9,
+        "covariates": "all",
+        "difference_from_last": False,
+        "preprocess": {"pca": 2, "whiten": True, "target": "none"},
+    },
+}
 CNN = {"name": "cnn", "channels": [4, 6]}
 MORE: dict[str, tuple[dict[str, Any], str]] = {
     "residual, batch norm": (
-        CNN | {"residual": True, "norm": "batch", "stride": [1, 2], "pool": "none"}, "image",
+        CNN | {"residual": True, "norm": "batch", "stride": [1, 2], "pool": "none"},
+        "image",
     ),
     "layer norm, even kernels": (CNN | {"norm": "layer", "kernel_size": [2, 4]}, "image"),
     "lp pooling, gelu": (CNN | {"pool": "lp", "activation": "gelu"}, "image"),
     "average pooling, head": (
-        CNN | {"pool": "avg", "head": {"pooling": "average", "hidden": [5], "dropout": 0.2}}, "image",
+        CNN | {"pool": "avg", "head": {"pooling": "average", "hidden": [5], "dropout": 0.2}},
+        "image",
     ),
     "1-D, residual, lp pooling": (
-        CNN | {"residual": True, "pool": ["lp", "none"], "norm": "batch"}, "series_many",
+        CNN | {"residual": True, "pool": ["lp", "none"], "norm": "batch"},
+        "series_many",
     ),
     "mlp on windows": (MODELS["mlp"], "series_many"),
     "mlp, batch norm": ({"name": "mlp", "hidden": [6, 5], "norm": "batch"}, "table_mixed"),
     "mlp, layer norm, silu": (
-        {"name": "mlp", "hidden": [6], "norm": "layer", "activation": "silu"}, "table_pca",
+        {"name": "mlp", "hidden": [6], "norm": "layer", "activation": "silu"},
+        "table_pca",
     ),
     **{
         f"{readout} of {name}": (
-            {"name": name, "hidden_size": 4, "num_layers": 2, "bidirectional": True,
-             "readout": readout, "dropout": 0.1}, data,
+            {
+                "name": name,
+                "hidden_size": 4,
+                "num_layers": 2,
+                "bidirectional": True,
+                "readout": readout,
+                "dropout": 0.1,
+            },
+            data,
         )
         for name in ("rnn", "lstm", "gru")
         for readout, data in (("last", "series_many"), ("mean", "image"), ("max", "series_pca"))
     },
     "bidirectional lstm, relu": (
-        MODELS["lstm_relu"] | {"num_layers": 2, "bidirectional": True}, "series_many",
+        MODELS["lstm_relu"] | {"num_layers": 2, "bidirectional": True},
+        "series_many",
     ),
     "rnn, relu": (MODELS["rnn"] | {"nonlinearity": "relu"}, "series_pca"),
-}  # fmt: skip
+}
 
 
 CASES = [
@@ -79,9 +107,15 @@ def build(model: str | dict[str, Any], data: str, **more: Any) -> tuple[Network,
     """A network as after some training: no weight is zero, and no average at its start."""
     draw = np.random.default_rng(1)
     if data in MORE_DATA:
-        rows = [f"{a:.3f},{b:.3f},{kind},{a + b:.2f}" for a, b, kind in zip(
-            draw.normal(50, 9, 60), draw.normal(0, 1e-3, 60), draw.choice(["x", "y", "z"], 60),
-            strict=True)]  # fmt: skip
+        rows = [
+            f"{a:.3f},{b:.3f},{kind},{a + b:.2f}"
+            for a, b, kind in zip(
+                draw.normal(50, 9, 60),
+                draw.normal(0, 1e-3, 60),
+                draw.choice(["x", "y", "z"], 60),
+                strict=True,
+            )
+        ]
         rows[::7] = ["," + row.split(",", 1)[1] for row in rows[::7]]
         Path("mixed.csv").write_text("\n".join(["a,b,kind,y", *rows]))
         walk = 1e4 + draw.normal(0, 1, (80, 3)).cumsum(0)

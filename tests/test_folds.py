@@ -18,9 +18,12 @@ from nnzoo.runs import checkpoint
 
 
 @given(
-    total=st.integers(20, 200), folds=st.integers(2, 8), test=st.floats(0.0, 0.3),
-    counts=st.integers(1, 5), seed=st.integers(0, 99),
-)  # fmt: skip
+    total=st.integers(20, 200),
+    folds=st.integers(2, 8),
+    test=st.floats(0.0, 0.3),
+    counts=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
 def test_every_row_that_does_not_test_validates_in_exactly_one_fold(
     total: int, folds: int, test: float, counts: int, seed: int
 ) -> None:
@@ -40,8 +43,12 @@ def test_every_row_that_does_not_test_validates_in_exactly_one_fold(
     assert len(set(together)) == len(together) == total - len(plain["test"])
 
 
-@given(folds=st.integers(2, 6), each=st.integers(12, 60), count=st.integers(2, 5),
-       seed=st.integers(0, 99))  # fmt: skip
+@given(
+    folds=st.integers(2, 6),
+    each=st.integers(12, 60),
+    count=st.integers(2, 5),
+    seed=st.integers(0, 99),
+)
 def test_equal_classes_have_equal_shares_of_each_fold(
     folds: int, each: int, count: int, seed: int
 ) -> None:
@@ -79,8 +86,17 @@ def test_folds_are_runs_of_their_own_that_are_told_together(nnzoo: Any) -> None:
     again = nnzoo(*words, "--folds", 3)
     assert again.code == 0 and again.err.count("is complete") == 3 and "epoch 1/3" not in again.err
     # One of them is an ordinary run of its config.
-    local = nnzoo(*words, "-s", "data.split.folds=3", "-s", "data.split.fold=2", "-s", "name=fold-2",
-                "--out", "checkpoints/mlp_diabetes-3-folds")  # fmt: skip
+    local = nnzoo(
+        *words,
+        "-s",
+        "data.split.folds=3",
+        "-s",
+        "data.split.fold=2",
+        "-s",
+        "name=fold-2",
+        "--out",
+        "checkpoints/mlp_diabetes-3-folds",
+    )
     assert local.code == 0 and "is complete" in local.err
 
 
@@ -110,11 +126,17 @@ def test_images_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
     assert result.code == 3 and "have a folder of their own" in result.err
 
 
-@pytest.mark.parametrize("sets, told", [
-    (["data.split.fold=2"], "needs 'folds'"),
-    (["data.split.folds=3", "data.split.fold=4"], "expected at most 3, which is 'folds', got 4"),
-    (["data.split.folds=1"], "expected a whole number of at least 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "sets, told",
+    [
+        (["data.split.fold=2"], "needs 'folds'"),
+        (
+            ["data.split.folds=3", "data.split.fold=4"],
+            "expected at most 3, which is 'folds', got 4",
+        ),
+        (["data.split.folds=1"], "expected a whole number of at least 2"),
+    ],
+)
 def test_a_fold_is_one_of_the_folds(nnzoo: Any, sets: list[str], told: str) -> None:
     words = [word for item in sets for word in ("-s", item)]
     result = nnzoo("train", "-c", "mlp", *words)

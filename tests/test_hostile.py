@@ -69,13 +69,15 @@ def test_a_small_checkpoint_of_large_inputs_is_refused(nnzoo: NNZOO) -> None:
         ({"name": "cnn", "channels": [2, 4000]}, InputSpec("image", (3, 300, 300))),
         ({"name": "cnn", "channels": [128], "kernel_size": 3}, InputSpec("series", (1_000_000, 2))),
         ({"name": "cnn", "channels": [900], "residual": True}, InputSpec("image", (1, 300, 300))),
-        ({"name": "cnn", "channels": [1], "stride": 2000, "padding": "valid", "kernel_size": 1},
-         InputSpec("image", (1, 9000, 9000))),
+        (
+            {"name": "cnn", "channels": [1], "stride": 2000, "padding": "valid", "kernel_size": 1},
+            InputSpec("image", (1, 9000, 9000)),
+        ),
         ({"name": "lstm", "hidden_size": 500}, InputSpec("series", (1_000_000, 1))),
         ({"name": "gru", "hidden_size": 4000}, InputSpec("image", (3, 10_000, 10))),
         ({"name": "mlp", "hidden": [1]}, InputSpec("image", (1, 9000, 9000))),
     ],
-)  # fmt: skip
+)
 def test_what_one_sample_takes_in_a_layer_is_bounded_for_every_network(
     model: dict[str, Any], kind: InputSpec
 ) -> None:
@@ -164,9 +166,18 @@ def tree_of(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "storage",
-    ["../victim.db", "made/here.db", "study.log", "/tmp/nnzoo-never.log", "~/never.db",
-     "sqlite:///victim.db", "postgresql://h/d", "checkpoints/link/x.db", "checkpoints/../x.db"],
-)  # fmt: skip
+    [
+        "../victim.db",
+        "made/here.db",
+        "study.log",
+        "/tmp/nnzoo-never.log",
+        "~/never.db",
+        "sqlite:///victim.db",
+        "postgresql://h/d",
+        "checkpoints/link/x.db",
+        "checkpoints/../x.db",
+    ],
+)
 def test_a_config_cannot_have_a_study_written_elsewhere(
     storage: str, nnzoo: NNZOO, tmp_path: Path
 ) -> None:
@@ -265,8 +276,11 @@ def test_a_config_file_has_nothing_downloaded_elsewhere(
         assert result.code == 3 and not asked
         assert ":1:27  data.root  'mnist' is not in" in result.err
         assert "-s data.root=" in result.err
-    for root, more in (("data", ()), (str(tmp_path / "work" / "d"), ()),
-                       ("/elsewhere", ("-s", f"data.root={tmp_path / 'named'}"))):  # fmt: skip
+    for root, more in (
+        ("data", ()),
+        (str(tmp_path / "work" / "d"), ()),
+        ("/elsewhere", ("-s", f"data.root={tmp_path / 'named'}")),
+    ):
         asked.clear()
         assert "its download failed" in train(root, *more).err
         assert asked

@@ -60,11 +60,17 @@ def grey(top: int, dtype: Any, name: str = "tif", root: str = "d") -> None:
 @pytest.mark.parametrize(
     ("top", "dtype", "name", "shift"),
     [
-        (200, np.int32, "tif", 0), (255, np.uint16, "png", 0), (255, np.int32, "tif", 0),
-        (256, np.uint16, "png", 1), (1023, np.uint16, "tif", 2), (4095, np.uint16, "png", 4),
-        (40_000, np.uint16, "png", 8), (65_535, np.int32, "tif", 8), (10**6, np.int32, "tif", 12),
+        (200, np.int32, "tif", 0),
+        (255, np.uint16, "png", 0),
+        (255, np.int32, "tif", 0),
+        (256, np.uint16, "png", 1),
+        (1023, np.uint16, "tif", 2),
+        (4095, np.uint16, "png", 4),
+        (40_000, np.uint16, "png", 8),
+        (65_535, np.int32, "tif", 8),
+        (10**6, np.int32, "tif", 12),
     ],
-)  # fmt: skip
+)
 def test_values_are_scaled_by_the_largest_of_the_folder(
     top: int, dtype: Any, name: str, shift: int
 ) -> None:

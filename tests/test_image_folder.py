@@ -55,24 +55,49 @@ THREE = dict.fromkeys(CLASSES, 3)
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("train", "train"), ("Training", "train"), ("TRAIN_SET", "train"), ("trainset", "train"),
-        ("tr", "train"), ("learn", "train"), ("training-images", "train"), ("01_train", "train"),
-        ("val", "val"), ("Validation", "val"), ("valid", "val"), ("dev", "val"), ("eval", "val"),
-        ("EvalData", "val"), ("test", "test"), ("Testing", "test"), ("hold-out", "test"),
-        ("HoldOut", "test"), ("testData", "test"), ("my test images", "test"),
-        ("car", None), ("steam train", None), ("trainB", None), ("images", None), ("contest", None),
-        ("valley", None), ("train_val", None), ("", None),
+        ("train", "train"),
+        ("Training", "train"),
+        ("TRAIN_SET", "train"),
+        ("trainset", "train"),
+        ("tr", "train"),
+        ("learn", "train"),
+        ("training-images", "train"),
+        ("01_train", "train"),
+        ("val", "val"),
+        ("Validation", "val"),
+        ("valid", "val"),
+        ("dev", "val"),
+        ("eval", "val"),
+        ("EvalData", "val"),
+        ("test", "test"),
+        ("Testing", "test"),
+        ("hold-out", "test"),
+        ("HoldOut", "test"),
+        ("testData", "test"),
+        ("my test images", "test"),
+        ("car", None),
+        ("steam train", None),
+        ("trainB", None),
+        ("images", None),
+        ("contest", None),
+        ("valley", None),
+        ("train_val", None),
+        ("", None),
     ],
-)  # fmt: skip
+)
 def test_names_of_parts_are_known_by_their_words(name: str, part: str | None) -> None:
     assert part_of(name) == part
 
 
 @pytest.mark.parametrize(
     ("train", "val", "test"),
-    [("Training", None, "Testing"), ("train", "eval", None), ("tr", "dev", "holdout"),
-     ("TRAIN_DATA", "Validation", "Test set")],
-)  # fmt: skip
+    [
+        ("Training", None, "Testing"),
+        ("train", "eval", None),
+        ("tr", "dev", "holdout"),
+        ("TRAIN_DATA", "Validation", "Test set"),
+    ],
+)
 def test_parts_of_other_names_are_taken_and_said(
     train: str, val: str | None, test: str | None
 ) -> None:
@@ -93,9 +118,14 @@ def test_parts_of_other_names_are_taken_and_said(
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("training_set/training_set", "test_set/test_set"), ("seg_train/seg_train", "seg_test/seg_test"),
-     ("train/images", "test/images"), ("flowers-train", "flowers-test"), ("train/Train", "Test")],
-)  # fmt: skip
+    [
+        ("training_set/training_set", "test_set/test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train/images", "test/images"),
+        ("flowers-train", "flowers-test"),
+        ("train/Train", "Test"),
+    ],
+)
 def test_parts_as_archives_hold_them_are_found(train: str, test: str) -> None:
     tree(f"d/{train}")
     tree(f"d/{test}")
@@ -235,8 +265,15 @@ def test_files_of_other_formats_are_counted_by_what_to_do() -> None:
     tree("d")
     for i in range(12):
         write(f"d/box/{i}.HEIC")
-    for name in ("d/bar/a.avif", "d/bar/b.psd", "d/beam/c.mp4", "d/more.zip", "d/bar/notes.txt",
-                 "d/labels.csv", "d/bar/0"):  # fmt: skip
+    for name in (
+        "d/bar/a.avif",
+        "d/bar/b.psd",
+        "d/beam/c.mp4",
+        "d/more.zip",
+        "d/bar/notes.txt",
+        "d/labels.csv",
+        "d/bar/0",
+    ):
         write(name)
     assert describe().notes == [
         "left out: 14 files in formats that are not read (.HEIC 12, .avif 1, .psd 1; such as "
@@ -247,7 +284,7 @@ def test_files_of_other_formats_are_counted_by_what_to_do() -> None:
         "them",
         "left out: 3 files that are no images by the name (.csv 1, without extension 1, .txt 1; such "
         "as d/labels.csv)",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_class_of_nothing_but_other_formats_is_an_error() -> None:
@@ -344,11 +381,16 @@ def test_all_faults_of_a_folder_are_in_one_message() -> None:
     [
         (lambda: write("d"), "d is a file, not a folder; unpack an archive first"),
         (lambda: Path("d").mkdir(), "d has no images; .png, "),
-        (lambda: write("d/a.heic"), "d has no images that can be read: .heic 1; such as d/a.heic; convert"),
-        (lambda: (write("d/a.png"), write("d/labels.csv")),
-         "d has no class folders; put each class's images into its own (d/labels.csv with labels is not"),
+        (
+            lambda: write("d/a.heic"),
+            "d has no images that can be read: .heic 1; such as d/a.heic; convert",
+        ),
+        (
+            lambda: (write("d/a.png"), write("d/labels.csv")),
+            "d has no class folders; put each class's images into its own (d/labels.csv with labels is not",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_folder_without_classes_says_what_it_holds(make: Any, message: str) -> None:
     make()
     with pytest.raises(DataError) as error:
@@ -476,9 +518,14 @@ def test_all_broken_images_are_named_at_once_or_skipped(nnzoo: Any) -> None:
     result = nnzoo("train", "--config", "c")
     assert result.code == 3
     message = result.err
-    for text in ("4 of 36 images are broken:", "bar/3.png: cannot identify image file (it is empty)",
-                 "beam/5.png: ", "box/7.png: cannot identify image file (it is a web page)",
-                 "box/8.png: cannot identify image file (it is a HEIC image)", "data.broken: skip"):  # fmt: skip
+    for text in (
+        "4 of 36 images are broken:",
+        "bar/3.png: cannot identify image file (it is empty)",
+        "beam/5.png: ",
+        "box/7.png: cannot identify image file (it is a web page)",
+        "box/8.png: cannot identify image file (it is a HEIC image)",
+        "data.broken: skip",
+    ):
         assert text in message
     result = nnzoo("train", "--config", "c", "-s", "data.broken=skip")
     assert result.code == 0
@@ -560,11 +607,22 @@ def _add(name: str) -> Any:
 
 
 DIRT: list[Any] = [
-    _add("d/train/bar/.hidden.png"), _add("d/Thumbs.db"), _add("d/__MACOSX/train/._x.png"),
-    _add("d/train/bar/1.heic"), _add("d/val/box/2.mp4"), _add("d/labels.csv"), _add("d/train/loose.png"),
-    _add("d/other/0.png"), _add("d/train/beam/below/9.png"), _add("d/eval/0.png"), _add("d/test.zip"),
+    _add("d/train/bar/.hidden.png"),
+    _add("d/Thumbs.db"),
+    _add("d/__MACOSX/train/._x.png"),
+    _add("d/train/bar/1.heic"),
+    _add("d/val/box/2.mp4"),
+    _add("d/labels.csv"),
+    _add("d/train/loose.png"),
+    _add("d/other/0.png"),
+    _add("d/train/beam/below/9.png"),
+    _add("d/eval/0.png"),
+    _add("d/test.zip"),
     lambda: Path("d/train/empty").mkdir(exist_ok=True),
-    lambda: Path("d/val/beam/0.png").unlink(missing_ok=True) or shutil.rmtree("d/val/beam", ignore_errors=True),
+    lambda: (
+        Path("d/val/beam/0.png").unlink(missing_ok=True)
+        or shutil.rmtree("d/val/beam", ignore_errors=True)
+    ),
     lambda: Path("d/train").exists() and os.rename("d/train", "d/learning_set"),
     lambda: Path("d/val/bar").exists() and os.rename("d/val/bar", "d/val/BAR"),
     lambda: Path("d/dev").exists() or shutil.copytree("d/val", "d/dev", symlinks=True),
@@ -572,7 +630,7 @@ DIRT: list[Any] = [
     lambda: Path("d/val/link").is_symlink() or os.symlink("nowhere", "d/val/link"),
     lambda: Path("d/train/box").exists() and os.rename("d/train/box", "d/train/Box"),
     lambda: Path("e").exists() or (os.rename("d", "e"), Path("d").mkdir(), os.rename("e", "d/e")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -608,8 +666,9 @@ def test_a_folder_below_one_of_the_same_name_keeps_its_name_in_notes() -> None:
     tree("Train_Data/Train_Data", 3)
     tree("Train_Data/Test_Data", 3)
     assert describe("Train_Data").lines() == [
-        "Train_Data/ is taken for the training part", "Test_Data/ is taken for the test part"
-    ]  # fmt: skip
+        "Train_Data/ is taken for the training part",
+        "Test_Data/ is taken for the test part",
+    ]
 
 
 def test_a_class_that_a_split_has_no_image_of_is_said(nnzoo: Any) -> None:

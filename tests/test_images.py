@@ -147,7 +147,10 @@ def test_images_in_folders_below_a_class_belong_to_it() -> None:
     ("prepare", "message"),
     [
         (lambda: None, "no folder pics"),
-        (lambda: paint("pics/a.png"), "pics has no class folders; put each class's images into its own"),
+        (
+            lambda: paint("pics/a.png"),
+            "pics has no class folders; put each class's images into its own",
+        ),
         (
             lambda: make_folder(classes=("red",)),
             "pics has 1 class folder(s); a classifier needs at least two (labels come from the names of "
@@ -166,7 +169,7 @@ def test_images_in_folders_below_a_class_belong_to_it() -> None:
         (lambda: make_folder("pics/test"), "pics has test/ but no train/"),
         (lambda: make_folder("pics/Test"), "pics has Test/ but no train/"),
     ],
-)  # fmt: skip
+)
 def test_a_faulty_folder_is_refused_with_its_name(prepare: Any, message: str) -> None:
     prepare()
     assert refused() == message
@@ -436,9 +439,17 @@ def float_tiff(pixels: np.ndarray, path: str = "p.tif", deflate: bool = False) -
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     tags = ImageFileDirectory_v2()
-    values = {256: width, 257: height, 258: (8 * pixels.itemsize,) * channels, 259: 8 if deflate else 1,
-              262: 2 if channels == 3 else 1, 277: channels, 278: height, 279: len(content),
-              339: (3,) * channels}  # fmt: skip
+    values = {
+        256: width,
+        257: height,
+        258: (8 * pixels.itemsize,) * channels,
+        259: 8 if deflate else 1,
+        262: 2 if channels == 3 else 1,
+        277: channels,
+        278: height,
+        279: len(content),
+        339: (3,) * channels,
+    }
     for tag, value in values.items():
         tags[tag] = value
     tags[273] = 0  # what follows the tags: Pillow adds where that is
@@ -482,8 +493,14 @@ def test_floating_point_images_of_a_folder_have_one_scale_and_are_named() -> Non
             Image.fromarray(pixels).save(f"pics/{label}/{i}.tif")
     dataset = load(split=no_split)
     assert sorted(set(dataset.splits["train"].tensors()[0].flatten().tolist())) == [
-        16, 32, 48, 64, 128, 191, 255,
-    ]  # fmt: skip
+        16,
+        32,
+        48,
+        64,
+        128,
+        191,
+        255,
+    ]
     assert dataset.spec.bits == 0
     (note,) = [note for note in dataset.notes if "floating" in note]
     assert note == "8 images have floating-point values (a/0.tif): 0 is black and 1 white"
@@ -501,10 +518,12 @@ def test_floating_point_images_of_a_folder_have_one_scale_and_are_named() -> Non
 
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [([np.nan, 1], "some pixel values are no finite numbers"),
-     ([np.inf, 1], "some pixel values are no finite numbers"),
-     ([-1, 1], "negative pixel values have no fixed range")],
-)  # fmt: skip
+    [
+        ([np.nan, 1], "some pixel values are no finite numbers"),
+        ([np.inf, 1], "some pixel values are no finite numbers"),
+        ([-1, 1], "negative pixel values have no fixed range"),
+    ],
+)
 def test_pixels_without_a_range_are_refused(values: list[float], reason: str) -> None:
     Image.fromarray(np.array([values], np.float32)).save("p.tif")
     with pytest.raises(DataError, match=rf"broken image p\.tif: {reason}"):
@@ -911,13 +930,18 @@ def test_splits_of_a_folder_share_the_mapped_cache() -> None:
     assert sorted(torch.cat([split.rows for split in splits]).tolist()) == list(range(24))
     for split in splits:
         copied = TensorSplit(*split.tensors())
-        for a, b in zip(split.batch(torch.tensor([3, 0])), copied.batch(torch.tensor([3, 0])),
-                        strict=True):  # fmt: skip
+        for a, b in zip(
+            split.batch(torch.tensor([3, 0])), copied.batch(torch.tensor([3, 0])), strict=True
+        ):
             assert torch.equal(a, b)
         assert split.to(torch.device("cpu")) is split
         assert split.to(torch.device("meta")).rows is None
-    for options in (ScaleOptions(), ScaleOptions(scale="minmax"), ScaleOptions(scale="none"),
-                    ScaleOptions(pca=3)):  # fmt: skip
+    for options in (
+        ScaleOptions(),
+        ScaleOptions(scale="minmax"),
+        ScaleOptions(scale="none"),
+        ScaleOptions(pca=3),
+    ):
         fitted = []
         for train in (splits[0], TensorSplit(*splits[0].tensors())):
             preprocess = Preprocess(options, dataset.spec)

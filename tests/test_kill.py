@@ -67,13 +67,21 @@ def test_the_campaign_covers_what_training_offers(campaign: ModuleType) -> None:
     assert [item.model.name for item in configs][:5] == list(campaign.NETWORKS)
     assert {item.optim.name for item in configs} == set(OPTIMIZERS.names())
     assert {item.optim.schedule.name for item in configs} == {
-        "constant", "cosine", "one_cycle", "step", "linear", "plateau"
-    }  # fmt: skip
+        "constant",
+        "cosine",
+        "one_cycle",
+        "step",
+        "linear",
+        "plateau",
+    }
     losses = {item.train.loss for item in configs}
     assert losses == {"auto", "mse", "mae", "huber"}  # auto: cross_entropy, of the digits and iris
     assert {item.train.save_every.split()[-1].rstrip("s") for item in configs} == {
-        "step", "epoch", "", "%"
-    }  # fmt: skip
+        "step",
+        "epoch",
+        "",
+        "%",
+    }
     clips = [item.optim.clip for item in configs if item.optim.clip is not None]
     assert any(clip.norm for clip in clips) and any(clip.value for clip in clips)
     assert any(item.train.early_stopping for item in configs)

@@ -182,10 +182,22 @@ def test_a_small_set_of_photos_is_validated_by_what_training_has_learned() -> No
     }
     reached = {}
     for statistics in ("running", "auto"):
-        row = finish(begin(config(
-            model, data, optim={"name": "adamw", "lr": 5e-3},
-            train={"epochs": 2, "batch_size": 90, "precision": "fp32", "norm_statistics": statistics},
-        ), statistics))[-1]  # fmt: skip
+        row = finish(
+            begin(
+                config(
+                    model,
+                    data,
+                    optim={"name": "adamw", "lr": 5e-3},
+                    train={
+                        "epochs": 2,
+                        "batch_size": 90,
+                        "precision": "fp32",
+                        "norm_statistics": statistics,
+                    },
+                ),
+                statistics,
+            )
+        )[-1]
         assert row["train_accuracy"] > 0.6
         reached[statistics] = row["val_accuracy"] - row["train_accuracy"]
     assert reached["running"] < -0.1  # 0.57 against 0.76

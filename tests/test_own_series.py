@@ -89,7 +89,16 @@ def test_time_as_a_number_is_time(nnzoo: NNZOO, header: str, column: Any, after:
 
 def test_parts_of_a_date_in_columns_are_time(nnzoo: NNZOO) -> None:
     hours = pandas.date_range("2021-01-01", periods=150, freq="h")
-    write("No,year,month,day,hour,temp,load", range(1, 151), hours.year, hours.month, hours.day, hours.hour, wave(150), wave(150, 1))  # fmt: skip
+    write(
+        "No,year,month,day,hour,temp,load",
+        range(1, 151),
+        hours.year,
+        hours.month,
+        hours.day,
+        hours.hour,
+        wave(150),
+        wave(150, 1),
+    )
     data, _ = initialised(nnzoo)
     assert (data["name"], data["time"]) == ("series", ["year", "month", "day", "hour"])
     answers, message = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
@@ -131,9 +140,16 @@ def test_an_order_of_day_and_month_can_be_stated(nnzoo: NNZOO) -> None:
 
 @pytest.mark.parametrize(
     ("form", "freq", "season"),
-    [("%b-%y", "MS", 12), ("%B %Y", "MS", 12), ("%d. %b %Y", "D", 7), ("%d.%m.%y", "D", 7),
-     ("%Y-%m", "MS", 12), ("%m/%d/%Y %I:%M %p", "h", 24), ("%G-W%V", "W-MON", 52)],
-)  # fmt: skip
+    [
+        ("%b-%y", "MS", 12),
+        ("%B %Y", "MS", 12),
+        ("%d. %b %Y", "D", 7),
+        ("%d.%m.%y", "D", 7),
+        ("%Y-%m", "MS", 12),
+        ("%m/%d/%Y %I:%M %p", "h", 24),
+        ("%G-W%V", "W-MON", 52),
+    ],
+)
 def test_dates_in_other_forms_are_dates(nnzoo: NNZOO, form: str, freq: str, season: int) -> None:
     write("when,sales", days(150, form, freq, "2001-01-01"), wave(150))
     data, _ = initialised(nnzoo)
@@ -193,7 +209,15 @@ def test_gaps_of_a_covariate_are_counted(nnzoo: NNZOO) -> None:
 
 
 def test_columns_of_words_are_no_covariates_and_said(nnzoo: NNZOO) -> None:
-    write("No,day,sky,empty,x,y", range(1, 101), days(100), ["sun", "rain"] * 50, [""] * 100, wave(100, 1), wave(100))  # fmt: skip
+    write(
+        "No,day,sky,empty,x,y",
+        range(1, 101),
+        days(100),
+        ["sun", "rain"] * 50,
+        [""] * 100,
+        wave(100, 1),
+        wave(100),
+    )
     dataset = load(covariates="all", window=8)
     assert dataset.spec.column_names == ["y", "x"]
     assert dataset.notes[1:] == [
@@ -254,7 +278,13 @@ def test_a_wrong_date_is_blamed_by_its_row_and_init_says_it(
 def test_dates_in_no_order_make_a_table(nnzoo: NNZOO) -> None:
     rng = np.random.default_rng(0)
     dates = rng.choice(days(200, "%Y%m%dT000000"), 150)
-    write("id,date,rooms,price", rng.permutation(150) + 7000, dates, rng.integers(1, 6, 150), rng.integers(100, 900, 150))  # fmt: skip
+    write(
+        "id,date,rooms,price",
+        rng.permutation(150) + 7000,
+        dates,
+        rng.integers(1, 6, 150),
+        rng.integers(100, 900, 150),
+    )
     assert initialised(nnzoo)[0]["name"] == "csv"
 
 
@@ -372,7 +402,10 @@ def test_two_columns_tell_the_series_apart(nnzoo: NNZOO) -> None:
     assert "240 time steps of 4 series" in text
     answers, _ = forecast(nnzoo, steps=1)
     names = {"1 / nuts", "1 / tea", "2 / nuts", "2 / tea"}
-    assert {answer["group"] for answer in answers} in (names, {" / ".join(n.split(" / ")[::-1]) for n in names})  # fmt: skip
+    assert {answer["group"] for answer in answers} in (
+        names,
+        {" / ".join(n.split(" / ")[::-1]) for n in names},
+    )
     assert times(answers) == ["2021-03-02"] * 4
 
 
@@ -468,7 +501,11 @@ def test_a_target_that_comes_once_a_week_is_a_weekly_series() -> None:
 
 
 def test_a_series_without_any_target_is_left_out() -> None:
-    rows = [(day, g, v) for g, values in (("a", wave(40)), ("b", [""] * 40)) for day, v in zip(days(40), values, strict=True)]  # fmt: skip
+    rows = [
+        (day, g, v)
+        for g, values in (("a", wave(40)), ("b", [""] * 40))
+        for day, v in zip(days(40), values, strict=True)
+    ]
     write("date,shop,sales", *zip(*rows, strict=True))
     dataset = load(window=4, group="shop")
     assert dataset.time_index.names == ["a"]

@@ -51,8 +51,14 @@ def test_a_first_run_says_so_and_leaves_its_folder(nnzoo: Callable[..., Any]) ->
     assert "run: checkpoints/cnn (best weights: epoch 2 of 2)" in result.out
     files = {path.name for path in Path("checkpoints/cnn").iterdir()}
     assert files == {
-        "config.yaml", "last.pt", "previous.pt", "best.pt", "metrics.jsonl", "result.json", ".lock",
-    }  # fmt: skip
+        "config.yaml",
+        "last.pt",
+        "previous.pt",
+        "best.pt",
+        "metrics.jsonl",
+        "result.json",
+        ".lock",
+    }
     rows = [
         json.loads(line) for line in Path("checkpoints/cnn/metrics.jsonl").read_text().splitlines()
     ]
@@ -93,8 +99,18 @@ def test_another_network_or_data_under_the_same_name_is_refused_naming_the_keys(
 ) -> None:
     nnzoo("train", "--config", "cnn", *FAST)
     before = Path("checkpoints/cnn/last.pt").read_bytes()
-    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "model.channels=[4,16]", "--seed", "5",
-                   "-s", "data.split.test=0.3")  # fmt: skip
+    result = nnzoo(
+        "train",
+        "--config",
+        "cnn",
+        *FAST,
+        "-s",
+        "model.channels=[4,16]",
+        "--seed",
+        "5",
+        "-s",
+        "data.split.test=0.3",
+    )
     assert result.code == 2
     assert (
         "checkpoints/cnn holds a run of another config. Train this one beside it: -s name=cnn-2;"
@@ -292,9 +308,11 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     truth = split.targets().numpy()
     assert result["n"] == len(truth)
     for key, score in (
-        ("mse", sk.mean_squared_error), ("rmse", sk.root_mean_squared_error),
-        ("mae", sk.mean_absolute_error), ("r2", sk.r2_score),
-    ):  # fmt: skip
+        ("mse", sk.mean_squared_error),
+        ("rmse", sk.root_mean_squared_error),
+        ("mae", sk.mean_absolute_error),
+        ("r2", sk.r2_score),
+    ):
         assert result[key] == pytest.approx(score(truth, answer), rel=1e-5), key
     assert {"name", "mse", "rmse", "mae", "r2"} <= result["baseline"].keys()
 
@@ -451,8 +469,22 @@ def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(
 def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     number: signal.Signals, code: int
 ) -> None:
-    command = ["train", "--config", "cnn", "-s", "train.epochs=8", "-s", "train.batch_size=32",
-               "-s", "train.save_every=1000 s", "--verbose", "2", "--resume", "never", "--fresh"]  # fmt: skip
+    command = [
+        "train",
+        "--config",
+        "cnn",
+        "-s",
+        "train.epochs=8",
+        "-s",
+        "train.batch_size=32",
+        "-s",
+        "train.save_every=1000 s",
+        "--verbose",
+        "2",
+        "--resume",
+        "never",
+        "--fresh",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     lines = []
     with subprocess.Popen(
@@ -479,8 +511,9 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
     )
     assert f"resumed checkpoints/cnn at epoch {saved['epoch'] + 1} of 8" in again.stderr
     assert again.returncode == 0
-    straight = subprocess.run([*finish, "--out", "whole"], check=False, env=environment, timeout=120,
-                              capture_output=True)  # fmt: skip
+    straight = subprocess.run(
+        [*finish, "--out", "whole"], check=False, env=environment, timeout=120, capture_output=True
+    )
     assert straight.returncode == 0
     interrupted, whole = (
         checkpoint.load(Path(folder) / "cnn/last.pt") for folder in ("checkpoints", "whole")

@@ -43,66 +43,129 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     # Adam takes steps of full size on the rounding errors that are the gradients of a bias in front of
     # batch norm; sgd does not.
     "mlp_batch_norm": (
-        {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"}, "image",
+        {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"},
+        "image",
         {"optim": {"name": "sgd"}},
     ),
     "mlp_batch_norm_exact": (
-        {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"}, "image",
+        {"name": "mlp", "hidden": [16, 8], "dropout": 0.2, "norm": "batch"},
+        "image",
         {"optim": {"name": "sgd"}, "train": {"epochs": 3, "batch_size": 150}},
     ),
     "cnn_batch_norm_exact": (
-        {"name": "cnn", "channels": [16, 32], "pool": ["max", "none"], "dropout": 0.1, "norm": "batch"},
-        "image", {"train": {"epochs": 2, "batch_size": 150}},
+        {
+            "name": "cnn",
+            "channels": [16, 32],
+            "pool": ["max", "none"],
+            "dropout": 0.1,
+            "norm": "batch",
+        },
+        "image",
+        {"train": {"epochs": 2, "batch_size": 150}},
     ),
     "mlp_layer_norm": (
-        {"name": "mlp", "hidden": [16, 8], "norm": "layer", "activation": "tanh"}, "table_classes", {},
+        {"name": "mlp", "hidden": [16, 8], "norm": "layer", "activation": "tanh"},
+        "table_classes",
+        {},
     ),
     "mlp_without_validation": (
-        "mlp", {"name": "iris", "split": {"val": 0}}, {"optim": {"name": "adamw"}},
+        "mlp",
+        {"name": "iris", "split": {"val": 0}},
+        {"optim": {"name": "adamw"}},
     ),
     "mlp_number": ({"name": "mlp", "hidden": [16, 8]}, "table_number", {}),
     "mlp_augment": (
-        "mlp", {"name": "digits", "augment": {"shift": 1, "rotate": 10, "flip": "both", "crop": 0.8,
-                                              "erase": 0.5}}, {},
+        "mlp",
+        {
+            "name": "digits",
+            "augment": {"shift": 1, "rotate": 10, "flip": "both", "crop": 0.8, "erase": 0.5},
+        },
+        {},
     ),
     "mlp_clip_norm": ("mlp", "image", {"optim": {"name": "adam", "clip": {"norm": 0.5}}}),
     "mlp_clip_value": (
-        "mlp", "image",
-        {"optim": {"name": "rmsprop", "momentum": 0.5, "weight_decay": 0.01, "clip": {"value": 0.01}}},
+        "mlp",
+        "image",
+        {
+            "optim": {
+                "name": "rmsprop",
+                "momentum": 0.5,
+                "weight_decay": 0.01,
+                "clip": {"value": 0.01},
+            }
+        },
     ),
     "mlp_plateau": (
-        "mlp", "table_classes",
-        {"optim": {"name": "adam", "lr": 0.1, "schedule": {"name": "plateau", "patience": 1}},
-         "train": {"epochs": 8}},
+        "mlp",
+        "table_classes",
+        {
+            "optim": {"name": "adam", "lr": 0.1, "schedule": {"name": "plateau", "patience": 1}},
+            "train": {"epochs": 8},
+        },
     ),
     "mlp_accumulate": (
-        "mlp", {"name": "iris", "class_weights": "balanced"},
+        "mlp",
+        {"name": "iris", "class_weights": "balanced"},
         {"train": {"epochs": 3, "accumulate_grad_batches": 3, "batch_size": 7, "on_nan": "skip"}},
     ),
     "mlp_bf16": ("mlp", "image", {"train": {"epochs": 2, "precision": "bf16"}}),
     "cnn": ("cnn", "image", {}),
     "cnn_residual": (
-        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "batch", "residual": True,
-         "head": {"pooling": "average", "dropout": 0.2}}, "image", {"optim": {"name": "sgd"}},
+        {
+            "name": "cnn",
+            "channels": [4, 8],
+            "dropout": 0.1,
+            "norm": "batch",
+            "residual": True,
+            "head": {"pooling": "average", "dropout": 0.2},
+        },
+        "image",
+        {"optim": {"name": "sgd"}},
     ),
     "cnn_layer_norm": (
-        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "norm": "layer",
-         "head": {"hidden": [8], "dropout": 0.2}}, "image", {},
+        {
+            "name": "cnn",
+            "channels": [4, 8],
+            "dropout": 0.1,
+            "norm": "layer",
+            "head": {"hidden": [8], "dropout": 0.2},
+        },
+        "image",
+        {},
     ),
     "cnn_native": (
-        {"name": "cnn", "channels": [16, 32, 16], "pool": ["max", "none", "max"], "dropout": 0.1, "norm": "batch",
-         "head": {"hidden": [8], "dropout": 0.2}}, "image", {},
+        {
+            "name": "cnn",
+            "channels": [16, 32, 16],
+            "pool": ["max", "none", "max"],
+            "dropout": 0.1,
+            "norm": "batch",
+            "head": {"hidden": [8], "dropout": 0.2},
+        },
+        "image",
+        {},
     ),
     "cnn_native_bf16": (
-        {"name": "cnn", "channels": [16, 32], "dropout": [0.1, 0.0], "activation": "gelu",
-         "head": {"pooling": "average"}}, "image", {"train": {"epochs": 2, "precision": "bf16"}},
+        {
+            "name": "cnn",
+            "channels": [16, 32],
+            "dropout": [0.1, 0.0],
+            "activation": "gelu",
+            "head": {"pooling": "average"},
+        },
+        "image",
+        {"train": {"epochs": 2, "precision": "bf16"}},
     ),
     "cnn_native_residual": (
-        {"name": "cnn", "channels": [16, 32], "dropout": 0.1, "norm": "batch", "residual": True}, "image", {},
+        {"name": "cnn", "channels": [16, 32], "dropout": 0.1, "norm": "batch", "residual": True},
+        "image",
+        {},
     ),
     "cnn_series": ("cnn", "series", {}),
     "cnn_series_even": (
-        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "kernel_size": 4}, "series", {},
+        {"name": "cnn", "channels": [4, 8], "dropout": 0.1, "kernel_size": 4},
+        "series",
+        {},
     ),
     "rnn": ("rnn", "image", {}),
     "lstm": ("lstm", "series", {}),
@@ -110,30 +173,50 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "gru": ("gru", "series", {}),
     "gru_deep": (
         {"name": "gru", "hidden_size": 8, "num_layers": 2, "dropout": 0.2, "readout": "mean"},
-        "sequences", {},
+        "sequences",
+        {},
     ),
     # In torch's operations, as where there is no compiler.
     "mlp_torch": ("mlp", "image", {"train": {"epochs": 2, "kernels": "torch"}}),
     "mlp_clip_norm_torch": (
-        "mlp", "image", {"optim": {"name": "adam", "clip": {"norm": 0.5}},
-                         "train": {"epochs": 2, "kernels": "torch"}},
+        "mlp",
+        "image",
+        {
+            "optim": {"name": "adam", "clip": {"norm": 0.5}},
+            "train": {"epochs": 2, "kernels": "torch"},
+        },
     ),
     "rnn_torch": ("rnn", "image", {"train": {"epochs": 2, "kernels": "torch"}}),
     "lstm_torch": ("lstm", "series", {"train": {"epochs": 2, "kernels": "torch"}}),
     "lstm_relu_torch": ("lstm_relu", "series", {"train": {"epochs": 2, "kernels": "torch"}}),
     "gru_torch": (
         {"name": "gru", "hidden_size": 8, "num_layers": 2, "dropout": 0.2, "readout": "mean"},
-        "sequences", {"train": {"epochs": 2, "kernels": "torch"}},
+        "sequences",
+        {"train": {"epochs": 2, "kernels": "torch"}},
     ),
-}  # fmt: skip
+}
 
 
 # Of native layers alone: to the bit.
 NATIVE = {
-    "mlp", "mlp_without_validation", "mlp_number", "mlp_augment", "mlp_clip_norm", "mlp_clip_value",
-    "mlp_plateau", "mlp_accumulate", "mlp_bf16", "rnn", "lstm", "lstm_relu", "gru", "gru_deep",
-    "cnn_native", "cnn_native_bf16", "cnn_native_residual",
-}  # fmt: skip
+    "mlp",
+    "mlp_without_validation",
+    "mlp_number",
+    "mlp_augment",
+    "mlp_clip_norm",
+    "mlp_clip_value",
+    "mlp_plateau",
+    "mlp_accumulate",
+    "mlp_bf16",
+    "rnn",
+    "lstm",
+    "lstm_relu",
+    "gru",
+    "gru_deep",
+    "cnn_native",
+    "cnn_native_bf16",
+    "cnn_native_residual",
+}
 
 
 def group_of(run_config: Any, count: int = SEEDS, out: str = "out") -> run_group.Group:
@@ -251,9 +334,11 @@ def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -
 
 def test_members_stop_early_each_at_its_own_epoch() -> None:
     run_config = config(
-        "mlp", "table_classes", optim={"name": "adam", "lr": 0.05},
+        "mlp",
+        "table_classes",
+        optim={"name": "adam", "lr": 0.05},
         train={"epochs": 40, "early_stopping": {"patience": 2}, "monitor": "val_accuracy"},
-    )  # fmt: skip
+    )
     group = group_of(run_config, 5)
     train(group)
     epochs = [member.epochs for member in group.members]
@@ -291,8 +376,17 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
 
 
 def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("train", "--config", "mlp", "-s", "model.hidden=[16]", "-s", "train.epochs=2",
-             "-s", "train.precision=fp32")  # fmt: skip
+    words = (
+        "train",
+        "--config",
+        "mlp",
+        "-s",
+        "model.hidden=[16]",
+        "-s",
+        "train.epochs=2",
+        "-s",
+        "train.precision=fp32",
+    )
     poison(monkeypatch, 1, 25)
     result = nnzoo(*words, "--seeds", SEEDS, "--json", "--verbose", 0)
     assert result.code == 4
@@ -317,8 +411,12 @@ def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.Monke
 def test_a_step_that_is_skipped_is_skipped_by_its_member_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_config = config(CASES["mlp_batch_norm"][0], "image",
-                        optim={"name": "adam"}, train={"epochs": 2, "on_nan": "skip"})  # fmt: skip
+    run_config = config(
+        CASES["mlp_batch_norm"][0],
+        "image",
+        optim={"name": "adam"},
+        train={"epochs": 2, "on_nan": "skip"},
+    )
     poison(monkeypatch, 1, 3)
     group = group_of(run_config)
     rows = train(group)
@@ -484,10 +582,13 @@ def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
     assert len(list(Path("checkpoints/mlp-seeds").glob("seed-0.*"))) == 1
 
 
-@pytest.mark.parametrize("more, told", [
-    (["--seeds", 1], "--seeds: expected 2 to 1,000, got 1"),
-    (["--seeds", 2, "--folds", 2], "one at a time"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        (["--seeds", 1], "--seeds: expected 2 to 1,000, got 1"),
+        (["--seeds", 2, "--folds", 2], "one at a time"),
+    ],
+)
 def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], told: str) -> None:
     result = nnzoo("train", "-c", "mlp", *more)
     assert result.code == 2 and told in result.err
@@ -553,12 +654,19 @@ def test_the_stacks_and_the_members_are_the_same_memory() -> None:
 def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
     """SIGKILL in the middle: members may stand at different steps, and what is complete stays."""
     words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
-    for name in ("model.hidden=[8]", "train.epochs=8", "train.save_every=1 step", "train.threads=1",
-                 "train.precision=fp32", "data.augment=null"):  # fmt: skip
+    for name in (
+        "model.hidden=[8]",
+        "train.epochs=8",
+        "train.save_every=1 step",
+        "train.threads=1",
+        "train.precision=fp32",
+        "data.augment=null",
+    ):
         words += ["-s", name]
     environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[2])}
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                               env=environment, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
     assert process.stdout is not None
     for line in process.stdout:
         messages = json.loads(line)
@@ -594,9 +702,15 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
     run_config = config(
         data={"name": "digits"},
         model={"name": "cnn", "channels": [6], "norm": "batch"},
-        train={"epochs": 2, "batch_size": 200, "save_every": "3 steps", "kernels": kernels,
-               "precision": "fp32", "threads": 1},
-    )  # fmt: skip
+        train={
+            "epochs": 2,
+            "batch_size": 200,
+            "save_every": "3 steps",
+            "kernels": kernels,
+            "precision": "fp32",
+            "threads": 1,
+        },
+    )
 
     def weights(out: str) -> list[dict[str, torch.Tensor]]:
         group = run_group.seeds(run_config, 3, Path(out))

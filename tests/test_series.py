@@ -64,9 +64,13 @@ def test_windows_are_slices_and_their_targets_the_steps_behind() -> None:
 def test_a_horizon_spreads_over_time_first_and_targets_second() -> None:
     a, b, c = np.arange(60), np.arange(60) * 10, np.arange(60) * 100
     dataset = load(
-        {"a": a, "b": b, "c": c}, target=["c", "a"], covariates=["b"], window=3, horizon=2,
+        {"a": a, "b": b, "c": c},
+        target=["c", "a"],
+        covariates=["b"],
+        window=3,
+        horizon=2,
         split=TimeSplit(val=6, test=10),
-    )  # fmt: skip
+    )
     assert dataset.spec.column_names == ["c", "a", "b"]
     assert (dataset.spec.targets, dataset.spec.horizon) == (["c", "a"], 2)
     for split, first in (("train", range(3, 43)), ("val", range(44, 49)), ("test", range(50, 59))):
@@ -262,66 +266,81 @@ ROWS = "".join(f"2020-01-{i:02d},{i},{i}\n" for i in range(1, 29))
 
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "no target at all": (
-        "day,x,y\n" + "".join(f"2020-01-{i:02d},{i},\n" for i in range(1, 29)), {},
+        "day,x,y\n" + "".join(f"2020-01-{i:02d},{i},\n" for i in range(1, 29)),
+        {},
         "s.csv: no row has a value of 'y'",
     ),
     "text in the target": (
-        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,seven\n"), {},
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,seven\n"),
+        {},
         "s.csv: the target 'y' should be a number, but data row 7 has 'seven'",
     ),
     "text in a covariate": (
-        "day,x,y\n" + ROWS.replace(",7,7\n", ",seven,7\n"), {"covariates": ["x"]},
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",seven,7\n"),
+        {"covariates": ["x"]},
         "s.csv: the covariate 'x' should be a number, but data row 7 has 'seven'",
     ),
     "out of order": (
-        "day,x,y\n" + ROWS.replace("01-09", "01-03"), {"group": None},
+        "day,x,y\n" + ROWS.replace("01-09", "01-03"),
+        {"group": None},
         "s.csv: not in order of time: '2020-01-03' (data row 9) is earlier than the row before; "
         "sort the file; or, where it holds several series, name the column that tells them apart "
         "(data.group)",
     ),
     "out of order within a group": (
-        "g,t,y\n" + "".join(f"a,{i},1\n" for i in [*range(20), 5]), {"group": "g", "time": "t"},
+        "g,t,y\n" + "".join(f"a,{i},1\n" for i in [*range(20), 5]),
+        {"group": "g", "time": "t"},
         "s.csv: not in order of time: '5' (data row 21) is earlier than the row before; sort the "
         "file",
     ),
     "out of order behind a gap": (
-        "day,y\n" + "".join(f"{d},1\n" for d in [*days(60), "", "2020-01-05 00:00:00"]), {},
+        "day,y\n" + "".join(f"{d},1\n" for d in [*days(60), "", "2020-01-05 00:00:00"]),
+        {},
         "s.csv: data row 61: 'day' is missing; correct it, or delete the row (and 1 more)",
     ),
     "a huge target": (
-        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,-2e30\n"), {},
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",7,-2e30\n"),
+        {},
         "s.csv: column 'y': '-2e30' in data row 7 is beyond ±1e30",
     ),
     "a huge covariate": (
-        "day,x,y\n" + ROWS.replace(",7,7\n", ",1e300,7\n"), {"covariates": ["x"]},
+        "day,x,y\n" + ROWS.replace(",7,7\n", ",1e300,7\n"),
+        {"covariates": ["x"]},
         "s.csv: column 'x': '1e300' in data row 7 is beyond ±1e30",
     ),
     "no date": (
-        "day,x,y\n" + ROWS.replace("2020-01-05", "soon"), {"time": "day"},
+        "day,x,y\n" + ROWS.replace("2020-01-05", "soon"),
+        {"time": "day"},
         "s.csv: data row 5: 'soon' is not a date like the others ('2020-01-01'); correct it, or delete the row",
     ),
     "no such time": (
-        "day,x,y\n" + ROWS, {"time": "dya"}, "no column 'dya'; did you mean 'day'?",
+        "day,x,y\n" + ROWS,
+        {"time": "dya"},
+        "no column 'dya'; did you mean 'day'?",
     ),
     "no such covariate": (
-        "day,x,y\n" + ROWS, {"covariates": ["z"]},
+        "day,x,y\n" + ROWS,
+        {"covariates": ["z"]},
         "no column 'z'; the file has day, x, y",
     ),
     "too short": (
-        "day,x,y\n" + ROWS, {"window": 28},
+        "day,x,y\n" + ROWS,
+        {"window": 28},
         "series has 28 time steps, fewer than window + horizon (28 + 1); use a smaller window",
     ),
     "training steps too few": (
-        "day,x,y\n" + ROWS, {"window": 20},
+        "day,x,y\n" + ROWS,
+        {"window": 20},
         "the train split of series has 19 time steps, too few for window 20 and horizon 1; change "
         "data.split or data.window",
     ),
     "validation steps too few": (
-        "day,x,y\n" + ROWS, {"window": 4, "horizon": 4},
+        "day,x,y\n" + ROWS,
+        {"window": 4, "horizon": 4},
         "the val split of series has 3 time steps, too few for window 4 and horizon 4; change "
         "data.split or data.window",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -357,9 +376,20 @@ def test_a_clock_that_is_set_back_is_no_fault() -> None:
 
 @pytest.mark.parametrize(
     ("freq", "season"),
-    [("h", 24), ("D", 7), ("W", 52), ("MS", 12), ("ME", 12), ("QS", 4), ("30min", 48),
-     ("15min", 96), ("6h", 4), ("min", 0), ("YS", 0)],
-)  # fmt: skip
+    [
+        ("h", 24),
+        ("D", 7),
+        ("W", 52),
+        ("MS", 12),
+        ("ME", 12),
+        ("QS", 4),
+        ("30min", 48),
+        ("15min", 96),
+        ("6h", 4),
+        ("min", 0),
+        ("YS", 0),
+    ],
+)
 def test_the_season_follows_from_the_distance_of_the_dates(freq: str, season: int) -> None:
     assert load({"day": days(120, freq), "y": range(120)}).spec.seasonal_period == season
 
@@ -383,10 +413,22 @@ def test_dates_are_found_in_the_usual_forms(write_day: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "date"),
-    [("1,278", False), ("1 278", False), ("1,234,567", False), ("1,278.50", False), ("5-10", False),
-     ("Mon", False), ("a b c", False), ("2020-03", True), ("Mar 2020", True), ("03/02/20", True),
-     ("Mar 2, 20", True), ("20200302T05", True), ("2020-03-02 05:00:00+01:00", True)],
-)  # fmt: skip
+    [
+        ("1,278", False),
+        ("1 278", False),
+        ("1,234,567", False),
+        ("1,278.50", False),
+        ("5-10", False),
+        ("Mon", False),
+        ("a b c", False),
+        ("2020-03", True),
+        ("Mar 2020", True),
+        ("03/02/20", True),
+        ("Mar 2, 20", True),
+        ("20200302T05", True),
+        ("2020-03-02 05:00:00+01:00", True),
+    ],
+)
 def test_a_date_has_a_year_of_four_digits_or_two_separators(value: str, date: bool) -> None:
     assert looks_like_dates(pandas.Series([value, None, value])) == date
 

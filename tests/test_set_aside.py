@@ -130,8 +130,10 @@ def test_an_interrupted_fresh_of_a_study_is_finished_by_the_next_start(nnzoo: Nn
 def test_a_link_in_place_of_the_collecting_folder_is_not_followed(tmp_path: Path) -> None:
     run_and_study(tmp_path / "flowers")
     (tmp_path / "elsewhere").mkdir()
-    for name, move in ((run_dir.OLD_RUN, run_dir.archive_run),
-                       (run_dir.OLD_STUDY, run_dir.archive_study)):  # fmt: skip
+    for name, move in (
+        (run_dir.OLD_RUN, run_dir.archive_run),
+        (run_dir.OLD_STUDY, run_dir.archive_study),
+    ):
         (tmp_path / "flowers" / name).symlink_to(tmp_path / "elsewhere")
         with pytest.raises(OSError, match="is a link"):
             move(tmp_path / "flowers")

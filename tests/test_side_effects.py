@@ -85,9 +85,13 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "NNZOO_CACHE": str(folder / "cache"),
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=folder, env=environment, capture_output=True, text=True,
+        [sys.executable, "-c", SCRIPT],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     states: dict[str, Any] = json.loads(done.stdout)

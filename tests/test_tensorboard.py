@@ -70,8 +70,14 @@ def test_the_curves_are_those_of_metrics_jsonl() -> None:
 
 
 def test_a_mapping_becomes_a_group_and_what_is_missing_no_number() -> None:
-    row = {"epoch": 1, "step": 7, "lr": 0.1, "val_f1_macro": 0.5, "samples_per_second": None,
-           "gradient_norms": {"1 linear": 2.0}}  # fmt: skip
+    row = {
+        "epoch": 1,
+        "step": 7,
+        "lr": 0.1,
+        "val_f1_macro": 0.5,
+        "samples_per_second": None,
+        "gradient_norms": {"1 linear": 2.0},
+    }
     assert scalars(row) == {"lr": 0.1, "val/f1_macro": 0.5, "gradient_norms/1 linear": 2.0}
 
 
@@ -133,7 +139,7 @@ def test_a_full_disk_ends_the_curves_in_one_line_and_not_the_training(
     result = nnzoo(*words, "-s", "train.tensorboard=true")
     assert result.code == 0, result.err
     assert left[0] < 0
-    line = "the curves for TensorBoard cannot be written (No space left on device): training goes on without them"  # fmt: skip
+    line = "the curves for TensorBoard cannot be written (No space left on device): training goes on without them"
     assert result.err.count("TensorBoard") == 1 and line in " ".join(result.err.split())
     assert "Traceback" not in result.err
     assert len(Folder(Path("checkpoints/mlp")).rows()) == 3

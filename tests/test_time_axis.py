@@ -37,26 +37,47 @@ def numbered(times: Any, name: str = "when") -> dict[str, Any]:
 # Forms.
 
 FORMS = [
-    ("2020-02-03", "2020-02-03T00:00"), ("2020/2/3", "2020-02-03T00:00"),
-    ("2020.02.03", "2020-02-03T00:00"), ("20200203T0405", "2020-02-03T04:05"),
-    ("2020-02-03 04:05", "2020-02-03T04:05"), ("2020-02-03T04:05:06.5", "2020-02-03T04:05:06.5"),
-    ("2020-02-03 24:00", "2020-02-04T00:00"), ("2020-02-03T04:05:06Z", "2020-02-03T04:05:06"),
-    ("23/02/2020", "2020-02-23T00:00"), ("02/23/2020", "2020-02-23T00:00"),
-    ("23.2.20", "2020-02-23T00:00"), ("23-02-2020 4:05 pm", "2020-02-23T16:05"),
-    ("02/23/2020 12:05 AM", "2020-02-23T00:05"), ("23.02.2020, 16:05 Uhr", "2020-02-23T16:05"),
-    ("3 Feb 2020", "2020-02-03T00:00"), ("03-Feb-20", "2020-02-03T00:00"),
-    ("February 3, 2020", "2020-02-03T00:00"), ("Mon, 3 February 2020", "2020-02-03T00:00"),
-    ("3rd February 2020", "2020-02-03T00:00"), ("Monday, February 3, 2020", "2020-02-03T00:00"),
-    ("3. März 2020", "2020-03-03T00:00"), ("Mo., 3. Mai 2020", "2020-05-03T00:00"),
-    ("3 févr. 2020", "2020-02-03T00:00"), ("1er août 2020", "2020-08-01T00:00"),
-    ("3 de enero de 2020", "2020-01-03T00:00"), ("2020年2月3日", "2020-02-03T00:00"),
-    ("Jan-90", "1990-01-01T00:00"), ("Dez 1999", "1999-12-01T00:00"), ("1990 Feb", "1990-02-01T00:00"),
-    ("2020-02", "2020-02-01T00:00"), ("02/2020", "2020-02-01T00:00"), ("2020M02", "2020-02-01T00:00"),
-    ("2020Q2", "2020-04-01T00:00"), ("Q2 2020", "2020-04-01T00:00"), ("2Q20", "2020-04-01T00:00"),
-    ("2020-Q2", "2020-04-01T00:00"), ("2. Quartal 2020", "2020-04-01T00:00"),
-    ("2020-W01", "2019-12-30T00:00"), ("KW 2/2020", "2020-01-06T00:00"),
+    ("2020-02-03", "2020-02-03T00:00"),
+    ("2020/2/3", "2020-02-03T00:00"),
+    ("2020.02.03", "2020-02-03T00:00"),
+    ("20200203T0405", "2020-02-03T04:05"),
+    ("2020-02-03 04:05", "2020-02-03T04:05"),
+    ("2020-02-03T04:05:06.5", "2020-02-03T04:05:06.5"),
+    ("2020-02-03 24:00", "2020-02-04T00:00"),
+    ("2020-02-03T04:05:06Z", "2020-02-03T04:05:06"),
+    ("23/02/2020", "2020-02-23T00:00"),
+    ("02/23/2020", "2020-02-23T00:00"),
+    ("23.2.20", "2020-02-23T00:00"),
+    ("23-02-2020 4:05 pm", "2020-02-23T16:05"),
+    ("02/23/2020 12:05 AM", "2020-02-23T00:05"),
+    ("23.02.2020, 16:05 Uhr", "2020-02-23T16:05"),
+    ("3 Feb 2020", "2020-02-03T00:00"),
+    ("03-Feb-20", "2020-02-03T00:00"),
+    ("February 3, 2020", "2020-02-03T00:00"),
+    ("Mon, 3 February 2020", "2020-02-03T00:00"),
+    ("3rd February 2020", "2020-02-03T00:00"),
+    ("Monday, February 3, 2020", "2020-02-03T00:00"),
+    ("3. März 2020", "2020-03-03T00:00"),
+    ("Mo., 3. Mai 2020", "2020-05-03T00:00"),
+    ("3 févr. 2020", "2020-02-03T00:00"),
+    ("1er août 2020", "2020-08-01T00:00"),
+    ("3 de enero de 2020", "2020-01-03T00:00"),
+    ("2020年2月3日", "2020-02-03T00:00"),
+    ("Jan-90", "1990-01-01T00:00"),
+    ("Dez 1999", "1999-12-01T00:00"),
+    ("1990 Feb", "1990-02-01T00:00"),
+    ("2020-02", "2020-02-01T00:00"),
+    ("02/2020", "2020-02-01T00:00"),
+    ("2020M02", "2020-02-01T00:00"),
+    ("2020Q2", "2020-04-01T00:00"),
+    ("Q2 2020", "2020-04-01T00:00"),
+    ("2Q20", "2020-04-01T00:00"),
+    ("2020-Q2", "2020-04-01T00:00"),
+    ("2. Quartal 2020", "2020-04-01T00:00"),
+    ("2020-W01", "2019-12-30T00:00"),
+    ("KW 2/2020", "2020-01-06T00:00"),
     ("2020-W02-3", "2020-01-08T00:00"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("value", "time"), FORMS)
@@ -70,10 +91,29 @@ def test_a_date_is_read_in_the_forms_that_people_write(value: str, time: str) ->
 
 @pytest.mark.parametrize(
     "value",
-    ["2020-13-01", "31.06.2021", "2021-02-29", "2020-01-01 25:00", "2020-01-01 13:00 pm", "2020Q5",
-     "2020-W54", "Foo 2020", "1:05:30", "12:30", "1,278", "1 278", "5-10", "Mon", "a b c", "1.2.3", "Total",
-     "10.4.5.6", "+49 30 1234", "2020"],
-)  # fmt: skip
+    [
+        "2020-13-01",
+        "31.06.2021",
+        "2021-02-29",
+        "2020-01-01 25:00",
+        "2020-01-01 13:00 pm",
+        "2020Q5",
+        "2020-W54",
+        "Foo 2020",
+        "1:05:30",
+        "12:30",
+        "1,278",
+        "1 278",
+        "5-10",
+        "Mon",
+        "a b c",
+        "1.2.3",
+        "Total",
+        "10.4.5.6",
+        "+49 30 1234",
+        "2020",
+    ],
+)
 def test_what_is_no_date_is_none(value: str) -> None:
     assert read_dates(text([value])).wrong.all()
     assert not looks_like_dates(text([value]))
@@ -161,11 +201,25 @@ def stamps(freq: str, rows: int = 60, start: str = "2020-01-31") -> Any:
 
 @pytest.mark.parametrize(
     ("freq", "name", "season"),
-    [("h", "hour", 24), ("D", "day", 7), ("W", "week", 52), ("MS", "month", 12), ("ME", "month", 12),
-     ("QS", "quarter", 4), ("YS", "year", 0), ("2MS", "2 months", 6), ("30min", "30 minutes", 48),
-     ("15min", "15 minutes", 96), ("6h", "6 hours", 4), ("min", "minute", 0), ("s", "second", 0),
-     ("B", "day (Monday to Friday)", 5), ("C", "day (Monday to Saturday)", 6), ("BME", "month", 12)],
-)  # fmt: skip
+    [
+        ("h", "hour", 24),
+        ("D", "day", 7),
+        ("W", "week", 52),
+        ("MS", "month", 12),
+        ("ME", "month", 12),
+        ("QS", "quarter", 4),
+        ("YS", "year", 0),
+        ("2MS", "2 months", 6),
+        ("30min", "30 minutes", 48),
+        ("15min", "15 minutes", 96),
+        ("6h", "6 hours", 4),
+        ("min", "minute", 0),
+        ("s", "second", 0),
+        ("B", "day (Monday to Friday)", 5),
+        ("C", "day (Monday to Saturday)", 6),
+        ("BME", "month", 12),
+    ],
+)
 def test_a_frequency_is_found_and_goes_on_as_the_calendar_does(
     freq: str, name: str, season: int
 ) -> None:
@@ -235,29 +289,93 @@ HOURS = pandas.date_range("2021-01-01", periods=120, freq="h")
         (numbered(range(1700, 1800), "Anno"), ["Anno"], "1800"),
         (numbered(range(1, 61), "t"), ["t"], "61"),
         (numbered(range(44197, 44257), "Date"), ["Date"], "2021-03-02"),
-        (numbered(range(1609459200, 1609459200 + 60 * 3600, 3600), "timestamp"), ["timestamp"],
-         "2021-01-03 12:00:00"),
-        (numbered(range(1609459200000, 1609459200000 + 60 * 60000, 60000), "x"), ["x"],
-         "2021-01-01 01:00:00"),
+        (
+            numbered(range(1609459200, 1609459200 + 60 * 3600, 3600), "timestamp"),
+            ["timestamp"],
+            "2021-01-03 12:00:00",
+        ),
+        (
+            numbered(range(1609459200000, 1609459200000 + 60 * 60000, 60000), "x"),
+            ["x"],
+            "2021-01-01 01:00:00",
+        ),
         (numbered([day.replace("-", "") for day in DAYS], "date"), ["date"], "2021-03-05"),
-        (numbered([f"{y}{m:02d}" for y in (2019, 2020) for m in range(1, 13)], "month"), ["month"],
-         "2021-01-01"),
+        (
+            numbered([f"{y}{m:02d}" for y in (2019, 2020) for m in range(1, 13)], "month"),
+            ["month"],
+            "2021-01-01",
+        ),
         (numbered([f"{1949 + i / 12:.3f}" for i in range(48)], "time"), ["time"], "1953-01-01"),
-        ({"Date": HOURS.strftime("%d/%m/%Y"), "Time": HOURS.strftime("%H:%M:%S"), "y": range(120)},
-         ["Date", "Time"], "2021-01-06 00:00:00"),
-        ({"date": HOURS.strftime("%Y-%m-%d"), "hour": HOURS.hour, "y": range(120)}, ["date", "hour"],
-         "2021-01-06 00:00:00"),
-        ({"date": HOURS.strftime("%Y-%m-%d"), "HE": HOURS.hour + 1, "y": range(120)}, ["date", "HE"],
-         "2021-01-06 01:00:00"),
-        ({"No": range(1, 121), "year": HOURS.year, "month": HOURS.month, "day": HOURS.day,
-          "hour": HOURS.hour, "y": range(120)}, ["year", "month", "day", "hour"], "2021-01-06 00:00:00"),
-        ({"Monat": ["Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez"] * 2,
-          "Jahr": [2019] * 12 + [2020] * 12, "y": range(24)}, ["Jahr", "Monat"], "2021-01-01"),
-        ({"year": [2018] * 4 + [2019] * 4 + [2020] * 4, "quarter": [1, 2, 3, 4] * 3, "y": range(12)},
-         ["year", "quarter"], "2021-01-01"),
-        (numbered([f"{h:02d}:{m:02d}" for h in range(12) for m in (0, 30)], "time"), ["time"], "12:00:00"),
+        (
+            {
+                "Date": HOURS.strftime("%d/%m/%Y"),
+                "Time": HOURS.strftime("%H:%M:%S"),
+                "y": range(120),
+            },
+            ["Date", "Time"],
+            "2021-01-06 00:00:00",
+        ),
+        (
+            {"date": HOURS.strftime("%Y-%m-%d"), "hour": HOURS.hour, "y": range(120)},
+            ["date", "hour"],
+            "2021-01-06 00:00:00",
+        ),
+        (
+            {"date": HOURS.strftime("%Y-%m-%d"), "HE": HOURS.hour + 1, "y": range(120)},
+            ["date", "HE"],
+            "2021-01-06 01:00:00",
+        ),
+        (
+            {
+                "No": range(1, 121),
+                "year": HOURS.year,
+                "month": HOURS.month,
+                "day": HOURS.day,
+                "hour": HOURS.hour,
+                "y": range(120),
+            },
+            ["year", "month", "day", "hour"],
+            "2021-01-06 00:00:00",
+        ),
+        (
+            {
+                "Monat": [
+                    "Jan",
+                    "Feb",
+                    "Mär",
+                    "Apr",
+                    "Mai",
+                    "Jun",
+                    "Jul",
+                    "Aug",
+                    "Sep",
+                    "Okt",
+                    "Nov",
+                    "Dez",
+                ]
+                * 2,
+                "Jahr": [2019] * 12 + [2020] * 12,
+                "y": range(24),
+            },
+            ["Jahr", "Monat"],
+            "2021-01-01",
+        ),
+        (
+            {
+                "year": [2018] * 4 + [2019] * 4 + [2020] * 4,
+                "quarter": [1, 2, 3, 4] * 3,
+                "y": range(12),
+            },
+            ["year", "quarter"],
+            "2021-01-01",
+        ),
+        (
+            numbered([f"{h:02d}:{m:02d}" for h in range(12) for m in (0, 30)], "time"),
+            ["time"],
+            "12:00:00",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_time_is_found(columns: dict[str, Any], time: list[str], following: str) -> None:
     axis = axis_of(columns)
     assert (axis.columns, axis.faults) == (time, [])
@@ -318,9 +436,11 @@ def test_words_that_count_up_put_the_rows_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("names", "values"),
-    [(["a", "b"], [HOURS.strftime("%d.%m.%Y"), HOURS.strftime("%H:%M")]),
-     (["a", "b", "c", "d"], [HOURS.year, HOURS.month, HOURS.day, HOURS.hour])],
-)  # fmt: skip
+    [
+        (["a", "b"], [HOURS.strftime("%d.%m.%Y"), HOURS.strftime("%H:%M")]),
+        (["a", "b", "c", "d"], [HOURS.year, HOURS.month, HOURS.day, HOURS.hour]),
+    ],
+)
 def test_columns_of_the_time_can_be_named(names: list[str], values: list[Any]) -> None:
     columns = dict(zip(names, values, strict=True)) | {"y": range(120)}
     assert axis_of(columns, time=names).following("", 1) == ["2021-01-06 00:00:00"]
@@ -404,7 +524,12 @@ def test_repeats_are_said_and_many_of_them_are_refused() -> None:
 
 
 def test_a_group_of_two_columns_has_a_name_of_both() -> None:
-    columns = {"day": DAYS * 4, "shop": ["b"] * 120 + ["a"] * 120, "item": ([1] * 60 + [2] * 60) * 2, "y": range(240)}  # fmt: skip
+    columns = {
+        "day": DAYS * 4,
+        "shop": ["b"] * 120 + ["a"] * 120,
+        "item": ([1] * 60 + [2] * 60) * 2,
+        "y": range(240),
+    }
     axis = axis_of(columns, group=["shop", "item"])
     assert list(axis.series) == ["a / 1", "a / 2", "b / 1", "b / 2"]
     assert axis.series["b / 2"].tolist() == [*range(60, 120)]

@@ -56,10 +56,10 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(
 ) -> None:
     data = DATA["image"] | {"augment": {"shift": 1, "rotate": 5}, "class_weights": "balanced"}
     sections = {
-        "train": TINY | {"save_every": "7 steps", "label_smoothing": 0.1,
-                         "early_stopping": {"patience": 2}},
+        "train": TINY
+        | {"save_every": "7 steps", "label_smoothing": 0.1, "early_stopping": {"patience": 2}},
         "optim": {"name": "adamw", "lr": 0.003, "schedule": schedule, "clip": {"norm": 1.0}},
-    }  # fmt: skip
+    }
     run_config = config(model, data, **sections)
     whole = begin(run_config, "whole")
     rows = finish(whole)
@@ -138,8 +138,12 @@ def test_the_optimizers_rate_follows_from_the_position() -> None:
 
 
 def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
-    run = begin(config(train={"epochs": 5, "save_every": "60 s", "batch_size": 16},
-                       optim={"name": "adam", "lr": 0.05}))  # fmt: skip
+    run = begin(
+        config(
+            train={"epochs": 5, "save_every": "60 s", "batch_size": 16},
+            optim={"name": "adam", "lr": 0.05},
+        )
+    )
     rows = finish(run)
     best = min(rows, key=lambda row: row["val_loss"])
     assert best["epoch"] < 5, "this test needs a run whose last epoch is not its best"
@@ -222,8 +226,12 @@ def test_accumulation_takes_the_step_of_one_large_batch() -> None:
     for train_options in ({"batch_size": 50, "accumulate_grad_batches": 4}, {"batch_size": 200}):
         model = {"name": "mlp", "hidden": [16]}
         data = DATA["image"] | {"class_weights": "balanced"}
-        run = begin(config(model, data, train=train_options | {"epochs": 1},
-                           optim={"name": "sgd", "lr": 0.1}), f"out{len(weights)}")  # fmt: skip
+        run = begin(
+            config(
+                model, data, train=train_options | {"epochs": 1}, optim={"name": "sgd", "lr": 0.1}
+            ),
+            f"out{len(weights)}",
+        )
         assert len(run.trainer.step_sizes) == 7  # 1,258 rows: the last group has 58
         (row,) = finish(run)
         weights.append((run.network.model.state_dict(), row["train_loss"]))
@@ -233,15 +241,21 @@ def test_accumulation_takes_the_step_of_one_large_batch() -> None:
 
 
 OPTIMIZERS = [
-    ({"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True}, torch.optim.SGD,
-     {"momentum": 0.8, "nesterov": True}),
+    (
+        {"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True},
+        torch.optim.SGD,
+        {"momentum": 0.8, "nesterov": True},
+    ),
     ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, torch.optim.SGD, {}),
-    ({"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6}, torch.optim.Adam,
-     {"betas": (0.8, 0.9), "eps": 1e-6}),
+    (
+        {"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6},
+        torch.optim.Adam,
+        {"betas": (0.8, 0.9), "eps": 1e-6},
+    ),
     ({"name": "adamw", "lr": 0.01}, torch.optim.AdamW, {}),
     ({"name": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
     ({"name": "rmsprop", "momentum": 0.5}, torch.optim.RMSprop, {"momentum": 0.5}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("clip", [None, {"norm": 0.5}, {"norm": 1e6}, {"value": 0.05}], ids=str)
@@ -250,8 +264,10 @@ def test_optimizers_and_clipping_take_torchs_steps(
     options: dict[str, Any], cls: Any, keys: dict[str, Any], clip: Any
 ) -> None:
     """Weight decay acts on weights but not on biases and norms."""
-    run_config = config({"name": "mlp", "hidden": [8], "norm": "layer"},
-                        optim=options | {"weight_decay": 0.3, "clip": clip})  # fmt: skip
+    run_config = config(
+        {"name": "mlp", "hidden": [8], "norm": "layer"},
+        optim=options | {"weight_decay": 0.3, "clip": clip},
+    )
     trainer = begin(run_config).trainer
     stock_model = copy.deepcopy(trainer.network)
     named = dict(stock_model.model.named_parameters())
@@ -473,8 +489,14 @@ def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
 
 
 def test_a_diverged_run_stops_before_the_weights_are_touched() -> None:
-    run = begin(config("mlp", "table_number", optim={"name": "sgd", "lr": 1e18},
-                       train={"epochs": 5, "batch_size": 64}))  # fmt: skip
+    run = begin(
+        config(
+            "mlp",
+            "table_number",
+            optim={"name": "sgd", "lr": 1e18},
+            train={"epochs": 5, "batch_size": 64},
+        )
+    )
     with pytest.raises(DivergedError) as raised:
         finish(run)
     assert re.fullmatch(
@@ -531,8 +553,10 @@ def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> No
     train_step(trainer, batches[0])
     before = {k: v.clone() for k, v in run.network.model.state_dict().items()}
     sums = {k: v.clone() for k, v in trainer.running_loss.state().items()}
-    moments = {k: {n: t.clone() for n, t in v.items()}
-               for k, v in trainer.optimizer.state_dict(0.1)["state"].items()}  # fmt: skip
+    moments = {
+        k: {n: t.clone() for n, t in v.items()}
+        for k, v in trainer.optimizer.state_dict(0.1)["state"].items()
+    }
     train_step(trainer, batches[1])
     train_step(trainer, batches[2])
     assert same(dict(run.network.model.state_dict()), before)

@@ -106,10 +106,13 @@ def test_what_was_timed_on_a_busy_machine_is_not_remembered(
         assert chosen(run) == ("fp32", 2)
         message = [note for note in run.notes if "another program was busy" in note]
         assert message == (
-            [] if ran > 0.85 else
-            ["another program was busy while threads were timed: train.threads=2 is this run's, "
-             "and the next one times again"]
-        )  # fmt: skip
+            []
+            if ran > 0.85
+            else [
+                "another program was busy while threads were timed: train.threads=2 is this run's, "
+                "and the next one times again"
+            ]
+        )
     assert len(asked) == (1 if ran > 0.85 else 2)
 
 
@@ -311,8 +314,11 @@ def test_code_that_start_has_touched_goes_back(monkeypatch: pytest.MonkeyPatch) 
         device.drop_torch_code_pages.__wrapped__()
         assert bool(asked) == some
         for first, size in asked:
-            line = next(line for line in maps.read_text().splitlines()
-                        if line.startswith(f"{first:x}-{first + size:x} "))  # fmt: skip
+            line = next(
+                line
+                for line in maps.read_text().splitlines()
+                if line.startswith(f"{first:x}-{first + size:x} ")
+            )
             assert "r-xp" in line and "libtorch" in line
     x = torch.randn(50, 50)
     assert torch.allclose(x @ torch.linalg.inv(x), torch.eye(50), atol=1e-2)

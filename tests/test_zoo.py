@@ -67,8 +67,14 @@ def test_another_seed_gives_other_weights() -> None:
 
 def test_the_learning_networks_learn() -> None:
     for model in ("mlp", "cnn", "gru"):
-        run = begin(config(model, train={"epochs": 6, "batch_size": 32}, name=model,
-                           optim={"name": "adam", "lr": 0.005}))  # fmt: skip
+        run = begin(
+            config(
+                model,
+                train={"epochs": 6, "batch_size": 32},
+                name=model,
+                optim={"name": "adam", "lr": 0.005},
+            )
+        )
         finish(run)
         result = run.result()
         assert result is not None

@@ -25,10 +25,14 @@ def build(job: Job) -> Callable[[int], float]:
     elif job.row == "cnn":
         x = x[..., None]
         parts = [
-            layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(2), layers.Dropout(0.25), layers.Flatten(),
-            layers.Dense(128, "relu"), layers.Dropout(0.5),
-        ]  # fmt: skip
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(128, "relu"),
+            layers.Dropout(0.5),
+        ]
     else:
         kinds = {"rnn": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
         parts = [kinds[job.row](128)]

@@ -23,12 +23,19 @@ def main() -> None:
     for part in ("train", "t10k"):
         images, labels = mnist.read(root, part)
         parts[part] = images[..., None].astype(np.float32) / 255, labels.astype(np.int32)
-    model = keras.Sequential([
-        keras.Input((28, 28, 1)),
-        layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu"),
-        layers.MaxPooling2D(2), layers.Dropout(0.25), layers.Flatten(),
-        layers.Dense(128, "relu"), layers.Dropout(0.5), layers.Dense(10, "softmax"),
-    ])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(128, "relu"),
+            layers.Dropout(0.5),
+            layers.Dense(10, "softmax"),
+        ]
+    )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(*parts["train"], batch_size=128, epochs=epochs, verbose=0)
     accuracy = model.evaluate(*parts["t10k"], batch_size=1000, verbose=0)[1]

@@ -66,10 +66,17 @@ def build(job: Job) -> Callable[[int], float]:
     def train(epochs: int) -> float:
         clock = Clock()
         lightning.Trainer(
-            accelerator="cpu", devices=1, precision=job.variant, max_epochs=epochs, logger=False,
-            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-            callbacks=[clock], default_root_dir=job.scratch,
-        ).fit(net, loader)  # fmt: skip
+            accelerator="cpu",
+            devices=1,
+            precision=job.variant,
+            max_epochs=epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[clock],
+            default_root_dir=job.scratch,
+        ).fit(net, loader)
         return clock.ended - clock.began
 
     return train

@@ -23,11 +23,17 @@ def build(job: Job) -> Callable[[int], float]:
     x, y = torchnets.data(job)
     accuracy = EpochScoring("accuracy", lower_is_better=False, on_train=True)
     net = NeuralNetClassifier(
-        torchnets.build(job.row), criterion=nn.CrossEntropyLoss, optimizer=torch.optim.Adam,
-        optimizer__fused=True, lr=RATE, train_split=None, callbacks__print_log=None,
-        callbacks=[("train_accuracy", accuracy)], iterator_train__batch_size=None,
+        torchnets.build(job.row),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        optimizer__fused=True,
+        lr=RATE,
+        train_split=None,
+        callbacks__print_log=None,
+        callbacks=[("train_accuracy", accuracy)],
+        iterator_train__batch_size=None,
         iterator_train__sampler=BatchSampler(RandomSampler(y), BATCH, drop_last=False),
-    ).initialize()  # fmt: skip
+    ).initialize()
 
     def train(epochs: int) -> float:
         net.set_params(max_epochs=epochs)

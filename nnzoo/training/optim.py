@@ -103,10 +103,15 @@ class Optimizer:
                 [group.missed[i] for group, i in self._places()] if self.without_gradient else []
             )
             self.table.adam_step(
-                every, lr, self.options.betas, self.options.eps,
-                self.options.name != "adam", self.counts[0].steps,
-                [scale or 1.0 for scale in scales], missed,
-            )  # fmt: skip
+                every,
+                lr,
+                self.options.betas,
+                self.options.eps,
+                self.options.name != "adam",
+                self.counts[0].steps,
+                [scale or 1.0 for scale in scales],
+                missed,
+            )
             return
         scale = None
         if any(scales):
@@ -141,8 +146,9 @@ class Optimizer:
             names = _moments(self.options) if isinstance(self.options, AdamOptions) else []
             kept = {
                 id(p): (group.weights[i], group.decay, *(group.moments[name][i] for name in names))
-                for group in self.groups for i, p in enumerate(group.parameters)
-            }  # fmt: skip
+                for group in self.groups
+                for i, p in enumerate(group.parameters)
+            }
             weights, decays, *averages = zip(*(kept[id(p)] for p in self.parameters), strict=True)
             self._table = ParameterTable(weights, decays, self.members, *averages)
             self._fixed |= {id(p): p.data_ptr() for p in self.parameters}
@@ -213,9 +219,9 @@ class Optimizer:
                     state[first + i]["step"] = torch.tensor(float(steps))
             options = self.options.model_dump(exclude={"name", "schedule", "clip"})
             groups.append(
-                options | {"lr": lr, "weight_decay": group.decay,
-                           "params": list(range(first, len(state)))}
-            )  # fmt: skip
+                options
+                | {"lr": lr, "weight_decay": group.decay, "params": list(range(first, len(state)))}
+            )
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -231,9 +237,10 @@ class Optimizer:
                 if "step" in saved:
                     group.missed[i] = self.counts[0].steps - int(saved["step"])
         self.without_gradient = {
-            name for (group, i), name in zip(self._places(), self.names, strict=True)
+            name
+            for (group, i), name in zip(self._places(), self.names, strict=True)
             if group.missed[i]
-        }  # fmt: skip
+        }
 
 
 class _Group:
@@ -281,35 +288,66 @@ def _moments(options: OptimOptions) -> list[str]:
 
 
 def _sgd(
-    options: SgdOptions, group: _Group, gradients: list[Tensor], lr: float, scale: Tensor | None,
+    options: SgdOptions,
+    group: _Group,
+    gradients: list[Tensor],
+    lr: float,
+    scale: Tensor | None,
     count: _Count,
-) -> None:  # fmt: skip
+) -> None:
     torch._fused_sgd_(
-        group.parameters, gradients, group.moments.get("momentum_buffer", []),
-        weight_decay=group.decay, momentum=options.momentum, lr=lr, dampening=0.0,
-        nesterov=options.nesterov, maximize=False, is_first_step=False, grad_scale=scale,
-    )  # fmt: skip
+        group.parameters,
+        gradients,
+        group.moments.get("momentum_buffer", []),
+        weight_decay=group.decay,
+        momentum=options.momentum,
+        lr=lr,
+        dampening=0.0,
+        nesterov=options.nesterov,
+        maximize=False,
+        is_first_step=False,
+        grad_scale=scale,
+    )
 
 
 def _adam(
-    options: AdamOptions, group: _Group, gradients: list[Tensor], lr: float, scale: Tensor | None,
+    options: AdamOptions,
+    group: _Group,
+    gradients: list[Tensor],
+    lr: float,
+    scale: Tensor | None,
     count: _Count,
-) -> None:  # fmt: skip
+) -> None:
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
     counts = {count.steps - missed for missed in group.missed}
     tensors = {n: torch.full((), float(n), device=gradients[0].device) for n in counts}
     steps = [tensors[count.steps - missed] for missed in group.missed]
     kernel(
-        group.parameters, gradients, group.moments["exp_avg"], group.moments["exp_avg_sq"], [],
-        steps, lr=lr, beta1=options.betas[0], beta2=options.betas[1],
-        weight_decay=group.decay, eps=options.eps, amsgrad=False, maximize=False, grad_scale=scale,
-    )  # fmt: skip
+        group.parameters,
+        gradients,
+        group.moments["exp_avg"],
+        group.moments["exp_avg_sq"],
+        [],
+        steps,
+        lr=lr,
+        beta1=options.betas[0],
+        beta2=options.betas[1],
+        weight_decay=group.decay,
+        eps=options.eps,
+        amsgrad=False,
+        maximize=False,
+        grad_scale=scale,
+    )
 
 
 def _rmsprop(
-    options: RmspropOptions, group: _Group, gradients: list[Tensor], lr: float,
-    scale: Tensor | None, count: _Count,
-) -> None:  # fmt: skip
+    options: RmspropOptions,
+    group: _Group,
+    gradients: list[Tensor],
+    lr: float,
+    scale: Tensor | None,
+    count: _Count,
+) -> None:
     if scale is not None:
         torch._foreach_div_(gradients, scale)
     if group.decay:

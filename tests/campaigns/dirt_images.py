@@ -109,9 +109,16 @@ def broken(files: Files, rng: np.random.Generator) -> str:
 
 def modes(files: Files, rng: np.random.Generator) -> str:
     """The same pixels in another mode or format without loss."""
-    form, suffix, mode = [("PNG", "png", "RGB"), ("PNG", "png", "P"), ("BMP", "bmp", None),
-                          ("TIFF", "tif", None), ("PNG", "png", "RGBA"), ("PNG", "png", "LA"),
-                          ("GIF", "gif", None), ("WEBP", "webp", "RGB")][int(rng.integers(8))]  # fmt: skip
+    form, suffix, mode = [
+        ("PNG", "png", "RGB"),
+        ("PNG", "png", "P"),
+        ("BMP", "bmp", None),
+        ("TIFF", "tif", None),
+        ("PNG", "png", "RGBA"),
+        ("PNG", "png", "LA"),
+        ("GIF", "gif", None),
+        ("WEBP", "webp", "RGB"),
+    ][int(rng.integers(8))]
     for name in list(files):
         image = np.asarray(Image.open(io.BytesIO(files.pop(name))).convert("L"))
         buffer = io.BytesIO()
@@ -189,13 +196,38 @@ def table_beside(files: Files, rng: np.random.Generator) -> str:
 
 OPERATIONS: dict[str, Callable[[Files, np.random.Generator], str]] = {
     item.__name__: item
-    for item in (part_names, wrapper, masks, macosx, other_formats, upper_case, broken, modes,
-                 wide_integers, unlabelled_test, empty_class, class_form, validation_folder,
-                 two_validation_folders, deeper, repeated, table_beside)
-}  # fmt: skip
+    for item in (
+        part_names,
+        wrapper,
+        masks,
+        macosx,
+        other_formats,
+        upper_case,
+        broken,
+        modes,
+        wide_integers,
+        unlabelled_test,
+        empty_class,
+        class_form,
+        validation_folder,
+        two_validation_folders,
+        deeper,
+        repeated,
+        table_beside,
+    )
+}
 # These move what the others look for, so each is a case of its own.
-SINGLE = {"part_names", "wrapper", "masks", "modes", "wide_integers", "unlabelled_test", "upper_case",
-         "class_form", "deeper"}  # fmt: skip
+SINGLE = {
+    "part_names",
+    "wrapper",
+    "masks",
+    "modes",
+    "wide_integers",
+    "unlabelled_test",
+    "upper_case",
+    "class_form",
+    "deeper",
+}
 
 
 def images_case(seed: int, only: str | None = None) -> Case:

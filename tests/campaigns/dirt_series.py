@@ -35,9 +35,20 @@ def rewrite_dates(sheet: Sheet, form: str) -> None:
 def date_form(sheet: Sheet, rng: np.random.Generator) -> str | None:
     hours = " %H:%M" if ":" in sheet.rows[0][0] else ""
     form = choose(
-        rng, ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%b %d, %Y",
-              "%Y%m%d", "%d.%m.%y", "%Y-%m-%dT"],
-    )  # fmt: skip
+        rng,
+        [
+            "%d.%m.%Y",
+            "%d/%m/%Y",
+            "%m/%d/%Y",
+            "%d-%m-%Y",
+            "%Y/%m/%d",
+            "%d %b %Y",
+            "%b %d, %Y",
+            "%Y%m%d",
+            "%d.%m.%y",
+            "%Y-%m-%dT",
+        ],
+    )
     if form.endswith("T"):
         rewrite_dates(sheet, f"{form}%H:%M:%SZ")
     else:
@@ -183,10 +194,29 @@ def written_otherwise(sheet: Sheet, rng: np.random.Generator) -> str | None:
 # Operations that read the dates come before those that rewrite them.
 OPERATIONS: dict[str, Operation] = {
     item.__name__: item
-    for item in (weekdays_only, gaps, repeated_times, newest_first, shuffled, value_gap, value_text,
-                 thousands, currency, late_covariate, date_form, month_words, epoch, time_apart,
-                 parts_of_dates, bad_date, total_row, no_header, lines_above, written_otherwise)
-}  # fmt: skip
+    for item in (
+        weekdays_only,
+        gaps,
+        repeated_times,
+        newest_first,
+        shuffled,
+        value_gap,
+        value_text,
+        thousands,
+        currency,
+        late_covariate,
+        date_form,
+        month_words,
+        epoch,
+        time_apart,
+        parts_of_dates,
+        bad_date,
+        total_row,
+        no_header,
+        lines_above,
+        written_otherwise,
+    )
+}
 DATES = {"date_form", "month_words", "epoch", "time_apart", "parts_of_dates"}
 
 

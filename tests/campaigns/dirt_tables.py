@@ -135,9 +135,24 @@ def missing_word(sheet: Sheet, rng: np.random.Generator) -> str | None:
     """A word for what is an empty cell in the clean file: see `table_case`."""
     word = choose(
         rng,
-        ["#N/A", "<NA>", ".", "unknown", "n.a.", "missing", "NULL", "none", "--", "N/A", "nan", "?",
-         "keine Angabe", "not available", "-"],
-    )  # fmt: skip
+        [
+            "#N/A",
+            "<NA>",
+            ".",
+            "unknown",
+            "n.a.",
+            "missing",
+            "NULL",
+            "none",
+            "--",
+            "N/A",
+            "nan",
+            "?",
+            "keine Angabe",
+            "not available",
+            "-",
+        ],
+    )
     index = sheet.column(choose(rng, NUMBERS))
     name = (sheet.header or [])[index]
     for row in sheet.rows:
@@ -322,16 +337,53 @@ def target_gap(sheet: Sheet, rng: np.random.Generator) -> str | None:
 
 OPERATIONS: dict[str, Operation] = {
     item.__name__: item
-    for item in (thousands, currency, unit, mixed_units, decimal_comma, minus_signs, odd_number, footnotes,
-                 text_among_numbers, missing_word, label_blanks, label_case, category_case,
-                 category_form, category_blanks, index_column, text_id, target_copy,
-                 constant_column, date_column, duration_column, repeated_rows, no_header,
-                 numeric_header, header_blanks, lines_above, lines_below, trailing_delimiter,
-                 written_otherwise, bad_row, target_gap)
-}  # fmt: skip
+    for item in (
+        thousands,
+        currency,
+        unit,
+        mixed_units,
+        decimal_comma,
+        minus_signs,
+        odd_number,
+        footnotes,
+        text_among_numbers,
+        missing_word,
+        label_blanks,
+        label_case,
+        category_case,
+        category_form,
+        category_blanks,
+        index_column,
+        text_id,
+        target_copy,
+        constant_column,
+        date_column,
+        duration_column,
+        repeated_rows,
+        no_header,
+        numeric_header,
+        header_blanks,
+        lines_above,
+        lines_below,
+        trailing_delimiter,
+        written_otherwise,
+        bad_row,
+        target_gap,
+    )
+}
 # What changes the header or a row's width comes after what looks columns up.
-LAST = ("repeated_rows", "target_gap", "bad_row", "no_header", "numeric_header", "header_blanks",
-        "written_otherwise", "trailing_delimiter", "lines_above", "lines_below")  # fmt: skip
+LAST = (
+    "repeated_rows",
+    "target_gap",
+    "bad_row",
+    "no_header",
+    "numeric_header",
+    "header_blanks",
+    "written_otherwise",
+    "trailing_delimiter",
+    "lines_above",
+    "lines_below",
+)
 
 
 def table_case(seed: int, only: str | None = None) -> Case:

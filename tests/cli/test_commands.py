@@ -43,7 +43,18 @@ def first() -> Path:
 def test_help_names_every_command_and_where_to_start(nnzoo: NNZOO) -> None:
     result = nnzoo("--help")
     assert (result.code, result.err) == (0, "")
-    for command in ("train", "sweep", "eval", "check", "models", "datasets", "training", "configs", "init", "schema"):  # fmt: skip
+    for command in (
+        "train",
+        "sweep",
+        "eval",
+        "check",
+        "models",
+        "datasets",
+        "training",
+        "configs",
+        "init",
+        "schema",
+    ):
         assert re.search(rf"^\s+{command} ", result.out, re.MULTILINE), command
     assert "nnzoo train --config cnn" in result.out
     assert nnzoo("-h").out == result.out
@@ -118,9 +129,12 @@ def test_help_at_80_columns_has_whole_sentences_and_no_python(
     ("words", "message"),
     [
         (["train", "cnn", "-c", "mlp"], "give the config once: as CONFIG, or with --config\n"),
-        (["train"], "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones\n"),
+        (
+            ["train"],
+            "missing config: nnzoo train --config cnn.yaml; 'nnzoo configs' lists the bundled ones\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_of_an_option_is_one_message(
     nnzoo: NNZOO, words: list[str], message: str
 ) -> None:
@@ -206,7 +220,10 @@ def test_configs_lists_every_bundled_config_with_its_purpose(nnzoo: NNZOO) -> No
     assert list(listed) == [path.stem for path in bundled_configs()]
     for path in bundled_configs():
         lines = path.read_text().splitlines()
-        comment = [line[1:].split() for line in itertools.takewhile(lambda line: line.startswith("#"), lines)]  # fmt: skip
+        comment = [
+            line[1:].split()
+            for line in itertools.takewhile(lambda line: line.startswith("#"), lines)
+        ]
         assert [line.split() for line in listed[path.stem]] == comment
         line = next(line for line in out if line.split()[:1] == [path.stem])
         assert line.split()[1:] == comment[0][: len(line.split()) - 1]
@@ -273,12 +290,22 @@ def test_check_gives_problems_as_json(nnzoo: NNZOO) -> None:
     assert (result.code, result.err) == (2, "")
     assert result.json == {
         "issues": [
-            {"file": None, "line": None, "column": None, "key": "optim.lr",
-             "message": "expected a number above 0, got -1"},
-            {"file": "bad.yaml", "line": 2, "column": 20, "key": "model.chanels",
-             "message": "unknown key; did you mean 'channels'?"},
+            {
+                "file": None,
+                "line": None,
+                "column": None,
+                "key": "optim.lr",
+                "message": "expected a number above 0, got -1",
+            },
+            {
+                "file": "bad.yaml",
+                "line": 2,
+                "column": 20,
+                "key": "model.chanels",
+                "message": "unknown key; did you mean 'channels'?",
+            },
         ]
-    }  # fmt: skip
+    }
 
 
 def test_check_says_in_short_what_a_config_trains(nnzoo: NNZOO, first: Path) -> None:
@@ -318,7 +345,9 @@ def test_the_order_and_form_of_options_never_matter(nnzoo: NNZOO, first: Path) -
         assert nnzoo("check", *itertools.chain(*order)).json == expected
     short = nnzoo("check", "--json", "-s", "optim.lr=0.5", "--seed=3", "-c", "first.yaml")
     assert short.json == expected
-    assert nnzoo("check", "-s", "optim.lr=0.5", "first.yaml", "--seed", "3", "--json").json == expected  # fmt: skip
+    assert (
+        nnzoo("check", "-s", "optim.lr=0.5", "first.yaml", "--seed", "3", "--json").json == expected
+    )
 
 
 def test_of_two_sets_of_one_key_the_last_one_wins(nnzoo: NNZOO, first: Path) -> None:
@@ -377,10 +406,13 @@ def test_init_replaces_a_file_only_when_forced(nnzoo: NNZOO) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("cnm", "no config 'cnm': not a file, not in ./configs, not bundled; did you mean 'cnn'?\n"),
+        (
+            "cnm",
+            "no config 'cnm': not a file, not in ./configs, not bundled; did you mean 'cnn'?\n",
+        ),
         ("missing.csv", "no file missing.csv\n"),
     ],
-)  # fmt: skip
+)
 def test_init_of_what_is_not_there_exits_with_2(nnzoo: NNZOO, source: str, message: str) -> None:
     result = nnzoo("init", source)
     assert (result.code, result.out, result.err) == (2, "", message)
@@ -389,7 +421,10 @@ def test_init_of_what_is_not_there_exits_with_2(nnzoo: NNZOO, source: str, messa
 
 def table(path: str, header: bool = True, classes: str = "abc") -> None:
     draw = random.Random(0)
-    rows = [f"{draw.random():.3f},{draw.choice(['red', 'blue'])},{draw.choice(classes)}" for _ in range(60)]  # fmt: skip
+    rows = [
+        f"{draw.random():.3f},{draw.choice(['red', 'blue'])},{draw.choice(classes)}"
+        for _ in range(60)
+    ]
     Path(path).write_text("\n".join(["width,colour,kind", *rows] if header else rows) + "\n")
 
 
@@ -404,9 +439,11 @@ def images(folder: str, mode: str) -> None:
 
 def months(path: str, covariate: bool) -> None:
     rows = [
-        f"{1950 + i // 12}-{i % 12 + 1:02d}," + ("1.5," if covariate else "") + f"{100 + i + 10 * math.sin(i / 2):.1f}"
+        f"{1950 + i // 12}-{i % 12 + 1:02d},"
+        + ("1.5," if covariate else "")
+        + f"{100 + i + 10 * math.sin(i / 2):.1f}"
         for i in range(60)
-    ]  # fmt: skip
+    ]
     header = "month,fuel,passengers" if covariate else "month,passengers"
     Path(path).write_text("\n".join([header, *rows]) + "\n")
 
@@ -496,12 +533,17 @@ def test_init_of_several_series_without_a_header_goes_by_positions(nnzoo: NNZOO)
     cities("bare.csv", first="")
     data = initialised(nnzoo, "bare.csv")["data"]
     assert (data["name"], data["header"], data["group"], data["target"]) == (
-        "series", False, "1", -1,
-    )  # fmt: skip
+        "series",
+        False,
+        "1",
+        -1,
+    )
 
 
 def test_init_takes_words_beside_rising_dates_for_a_table(nnzoo: NNZOO) -> None:
-    rows = [f"2020-{1 + i // 28:02d}-{1 + i % 28:02d},{['sun', 'rain'][i % 2]},{i}.5" for i in range(60)]  # fmt: skip
+    rows = [
+        f"2020-{1 + i // 28:02d}-{1 + i % 28:02d},{['sun', 'rain'][i % 2]},{i}.5" for i in range(60)
+    ]
     Path("weather.csv").write_text("date,sky,y\n" + "\n".join(rows) + "\n")
     assert initialised(nnzoo, "weather.csv")["data"]["name"] == "csv"
 
@@ -567,11 +609,17 @@ def test_init_of_a_series_in_disorder_says_that_it_is_sorted(nnzoo: NNZOO) -> No
 @pytest.mark.parametrize(
     ("make", "comment"),
     [
-        (one_class, "# cannot train yet: d has 1 class folder(s); a classifier needs at least two (labels come from the names of folders, not from .txt, .csv or other files)"),
+        (
+            one_class,
+            "# cannot train yet: d has 1 class folder(s); a classifier needs at least two (labels come from the names of folders, not from .txt, .csv or other files)",
+        ),
         (empty_class, "# left out: 1 folder without images (fox/)"),
-        (no_class, "# cannot train yet: d has no class folders; put each class's images into its own"),
+        (
+            no_class,
+            "# cannot train yet: d has no class folders; put each class's images into its own",
+        ),
     ],
-)  # fmt: skip
+)
 def test_init_of_images_that_cannot_train_writes_a_config_that_says_why(
     nnzoo: NNZOO, make: Callable[[], Any], comment: str
 ) -> None:
@@ -588,8 +636,10 @@ def test_init_of_images_sees_their_size_and_colour(nnzoo: NNZOO) -> None:
     images("pets", "RGB")
     actual = initialised(nnzoo, "pets")
     assert (actual["data"]["name"], actual["data"]["size"], actual["data"]["color"]) == (
-        "image_folder", 28, True,
-    )  # fmt: skip
+        "image_folder",
+        28,
+        True,
+    )
     images("grey", "L")
     assert nnzoo("init", "grey").code == 0
     assert load_config("grey").data.color is False  # type: ignore[attr-defined]
@@ -717,7 +767,10 @@ def test_the_process_ends_with_all_that_was_said_and_registered(word: str, code:
 def test_output_that_cannot_be_written_is_no_success() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "nnzoo", "--version"], stdout=full, stderr=subprocess.PIPE,
-            text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "nnzoo", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert done.returncode and "No space left" in done.stderr

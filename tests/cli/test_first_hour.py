@@ -39,8 +39,16 @@ def narrow(width: int = 80) -> tuple[Console, io.StringIO]:
 
 def test_a_changed_config_says_in_its_first_line_how_to_go_on(nnzoo: Nnzoo, tiny: str) -> None:
     nnzoo("train", tiny)
-    result = nnzoo("train", tiny, "-s", "train.early_stopping.patience=3", "-s", "model.hidden=[5]",
-                   "-s", "optim.clip.norm=1")  # fmt: skip
+    result = nnzoo(
+        "train",
+        tiny,
+        "-s",
+        "train.early_stopping.patience=3",
+        "-s",
+        "model.hidden=[5]",
+        "-s",
+        "optim.clip.norm=1",
+    )
     assert result.code == 2
     first, *keys = result.err.splitlines()
     assert first == (
@@ -86,8 +94,19 @@ def test_pca_says_how_much_variance_it_keeps(nnzoo: Nnzoo) -> None:
     from sklearn.decomposition import PCA
 
     split = "data.split={val: 0, test: 1}"
-    words = ("train", "mlp", "--dry-run", "-s", split, "-s", "data.augment=null",
-             "-s", "train.monitor=auto", "-s", "train.early_stopping=null")  # fmt: skip
+    words = (
+        "train",
+        "mlp",
+        "--dry-run",
+        "-s",
+        split,
+        "-s",
+        "data.augment=null",
+        "-s",
+        "train.monitor=auto",
+        "-s",
+        "train.early_stopping=null",
+    )
     err = nnzoo(*words, "-s", "data.preprocess.pca=10").err
     kept = float(re.search(r"pca: 10 components of 64 keep (\S+)% of the variance", err)[1])  # type: ignore[index]
     ratio = PCA(10).fit(load_digits().data).explained_variance_ratio_.sum()
@@ -131,8 +150,11 @@ def test_a_network_that_does_not_beat_the_baseline_is_named() -> None:
 def test_the_end_names_the_next_commands_and_what_the_star_is(nnzoo: Nnzoo, tiny: str) -> None:
     result = nnzoo("train", tiny, "-s", "name=my run".replace(" ", "-"))
     assert "; * = best so far by val_loss\n" in result.err
-    for command in ("next: nnzoo report checkpoints/my-run", "nnzoo inspect checkpoints/my-run",
-                    "nnzoo predict checkpoints/my-run photos/"):  # fmt: skip
+    for command in (
+        "next: nnzoo report checkpoints/my-run",
+        "nnzoo inspect checkpoints/my-run",
+        "nnzoo predict checkpoints/my-run photos/",
+    ):
         assert command in result.err
     end = nnzoo("train", tiny, "--json").lines[-1]
     assert end["event"] == "end" and isinstance(end["remarks"], list)
@@ -183,12 +205,29 @@ def test_layers_fit_80_columns(nnzoo: Nnzoo) -> None:
 def test_a_confusion_matrix_of_long_names_has_numbers_at_its_head() -> None:
     labels = [f"a rather long class name {i}" for i in range(6)]
     result = {
-        "split": "test", "n": 6, "task": "classification", "labels": labels, "accuracy": 1.0,
-        "accuracy_ci95": [0.5, 1.0], "baseline": {"name": "majority class", "label": labels[0], "accuracy": 0.2},
-        "per_class": [{"label": label, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1,
-                       "tp": 1, "fp": 0, "fn": 0, "tn": 5} for label in labels],
+        "split": "test",
+        "n": 6,
+        "task": "classification",
+        "labels": labels,
+        "accuracy": 1.0,
+        "accuracy_ci95": [0.5, 1.0],
+        "baseline": {"name": "majority class", "label": labels[0], "accuracy": 0.2},
+        "per_class": [
+            {
+                "label": label,
+                "precision": 1.0,
+                "recall": 1.0,
+                "f1": 1.0,
+                "support": 1,
+                "tp": 1,
+                "fp": 0,
+                "fn": 0,
+                "tn": 5,
+            }
+            for label in labels
+        ],
         "confusion_matrix": [[int(i == j) for j in range(6)] for i in range(6)],
-    }  # fmt: skip
+    }
     terminal, stream = narrow()
     print_result(terminal, result, detail=True)
     text = stream.getvalue()
@@ -212,8 +251,17 @@ def test_a_group_shows_its_baseline_and_fits_80_columns(nnzoo: Nnzoo, tiny: str)
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_curve_of_the_bar_follows_the_loss_that_it_shows(width: int) -> None:
     terminal, stream = narrow(width)
-    row = {"epoch": 1, "step": 10, "train_loss": 1.5, "train_accuracy": 0.5, "val_loss": 1.25,
-           "val_accuracy": 0.5, "samples_per_second": 12345.0, "seconds": 1.0, "lr": 0.1}  # fmt: skip
+    row = {
+        "epoch": 1,
+        "step": 10,
+        "train_loss": 1.5,
+        "train_accuracy": 0.5,
+        "val_loss": 1.25,
+        "val_accuracy": 0.5,
+        "samples_per_second": 12345.0,
+        "seconds": 1.0,
+        "lr": 0.1,
+    }
     with ProgressBar(terminal, 100, 10, 0, [row | {"val_loss": 2.5}, row]) as bar:
         bar.drawn = 0.0
         bar.epoch(row | {"epoch": 2, "step": 20}, 2)

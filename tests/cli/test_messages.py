@@ -61,9 +61,12 @@ def test_data_given_as_a_config_leads_to_init(nnzoo: Nnzoo) -> None:
     Path("passengers.csv").write_text("a,b\n1,2\n")
     Path("photos").mkdir()
     for source, message in (
-        ("passengers.csv", "passengers.csv is data, not a config; write one for it: nnzoo init passengers.csv"),
+        (
+            "passengers.csv",
+            "passengers.csv is data, not a config; write one for it: nnzoo init passengers.csv",
+        ),
         ("photos", "photos is a folder, not a config; if it holds your data: nnzoo init photos"),
-    ):  # fmt: skip
+    ):
         result = nnzoo("train", source)
         assert (result.code, result.out, result.err) == (2, "", f"{message}\n")
 
@@ -96,7 +99,12 @@ def test_tab_offers_configs_keys_and_words(nnzoo: Nnzoo, monkeypatch: pytest.Mon
         monkeypatch.setenv("COMP_CWORD", str(len(typed)))
         return nnzoo().out.split()
 
-    assert offered("train", "--config", "cnn_m") == ["cnn_mine.yaml", "cnn_mnist", "cnn_mnist_best", "cnn_mnist_fast"]  # fmt: skip
+    assert offered("train", "--config", "cnn_m") == [
+        "cnn_mine.yaml",
+        "cnn_mnist",
+        "cnn_mnist_best",
+        "cnn_mnist_fast",
+    ]
     assert offered("check", "cnn_r") == ["cnn_runs/"]
     assert offered("train", "-s", "model.kern") == ["model.kernel_size="]
     assert offered("train", "-s", "opt") == ["optim."]

@@ -43,10 +43,14 @@ def write_table(task: str, rows: int = 200) -> list[list[str]]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 3))
     cells = [
-        [f"{a:.4f}", "" if i % 9 == 3 else f"{b:.4f}", "uvw"[i % 3],
-         f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"')]
+        [
+            f"{a:.4f}",
+            "" if i % 9 == 3 else f"{b:.4f}",
+            "uvw"[i % 3],
+            f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"'),
+        ]
         for i, (a, b, c) in enumerate(x)
-    ]  # fmt: skip
+    ]
     with open("d.csv", "w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "kind", "y"], *cells])
     return cells
@@ -126,8 +130,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(files: int) -> None:
     script = "from nnzoo.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "predict", str(RUN), *["d.csv"] * files],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None
     if files > 1:
         assert process.stdout.readline() == b"file,row,y\n"

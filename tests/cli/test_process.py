@@ -18,15 +18,33 @@ from nnzoo.runs import checkpoint
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-TRAIN = ["train", "--config", "cnn", "-s", "train.batch_size=32", "-s", "train.save_every=1000 s",
-         "-s", "train.epochs=400", "-s", "train.precision=fp32", "-s", "train.threads=1",
-         "-s", "train.kernels=torch"]  # fmt: skip
+TRAIN = [
+    "train",
+    "--config",
+    "cnn",
+    "-s",
+    "train.batch_size=32",
+    "-s",
+    "train.save_every=1000 s",
+    "-s",
+    "train.epochs=400",
+    "-s",
+    "train.precision=fp32",
+    "-s",
+    "train.threads=1",
+    "-s",
+    "train.kernels=torch",
+]
 SWEEP = ["sweep", "--config", "s.yaml"]
 
 
 def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", "nnzoo", *words], text=True,
-                            env=os.environ | {"OMP_NUM_THREADS": "1"}, **options)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "nnzoo", *words],
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        **options,
+    )
 
 
 def wait_for(process: subprocess.Popen[str], beginning: str) -> list[str]:
@@ -66,8 +84,13 @@ def test_closing_the_terminal_itself_saves(verbose: str) -> None:
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    process = start([*TRAIN, "--verbose", verbose], stdin=child, stdout=child, stderr=child,
-                    preexec_fn=become_foreground)  # fmt: skip
+    process = start(
+        [*TRAIN, "--verbose", verbose],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        preexec_fn=become_foreground,
+    )
     os.close(child)
     seen = b""
     while b"2/400" not in seen:
@@ -106,8 +129,12 @@ def test_a_hangup_does_not_count_as_the_first_of_two_signals() -> None:
     command = [sys.executable, "-c", script, *TRAIN, "--verbose", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_for(process, "in the step")
-        for number, ended in ((signal.SIGHUP, None), (signal.SIGHUP, None), (signal.SIGTERM, None),
-                              (signal.SIGTERM, 143)):  # fmt: skip
+        for number, ended in (
+            (signal.SIGHUP, None),
+            (signal.SIGHUP, None),
+            (signal.SIGTERM, None),
+            (signal.SIGTERM, 143),
+        ):
             process.send_signal(number)
             time.sleep(0.3)
             assert process.poll() == ended
@@ -148,8 +175,13 @@ def table(own_folder: Path) -> None:
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = f"{sys.executable} -m nnzoo {line}"
-    return subprocess.run(["bash", "-c", command], capture_output=True, check=False, timeout=120,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"} | environment)  # fmt: skip
+    return subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )
 
 
 @pytest.mark.usefixtures("table")
@@ -184,8 +216,13 @@ def test_closed_and_full_streams(line: str, code: int) -> None:
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_an_old_encoding_gets_what_it_lacks_written_out(encoding: str) -> None:
-    for line in ("train t.yaml", "eval checkpoints/t", "predict checkpoints/t t.csv", "runs",
-                 "train missing-×–.yaml"):  # fmt: skip
+    for line in (
+        "train t.yaml",
+        "eval checkpoints/t",
+        "predict checkpoints/t t.csv",
+        "runs",
+        "train missing-×–.yaml",
+    ):
         result = shell(line, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
         assert b"internal error" not in result.stderr and b"Traceback" not in result.stderr
         assert result.returncode == (2 if "missing" in line else 0), result.stderr

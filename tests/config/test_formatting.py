@@ -33,8 +33,12 @@ def test_every_bundled_config_is_valid_and_what_check_prints_is_the_same_config(
 def test_any_text_and_number_survives_being_printed(
     target: str, drop: list[str], lr: float
 ) -> None:
-    tree = {"name": "f", "data": {"name": "csv", "path": target, "target": target, "drop": drop},
-            "model": "mlp", "optim": {"lr": lr}}  # fmt: skip
+    tree = {
+        "name": "f",
+        "data": {"name": "csv", "path": target, "target": target, "drop": drop},
+        "model": "mlp",
+        "optim": {"lr": lr},
+    }
     result = from_dict(tree, "f")
     document = yaml_parser.parse_yaml("\n".join(resolved_lines(result)), "again")
     assert document.issues == []
@@ -42,10 +46,13 @@ def test_any_text_and_number_survives_being_printed(
 
 
 def test_check_says_where_each_value_came_from() -> None:
-    text = "data: digits\nmodel:\n  name: cnn\n  channels: [4, 8]\noptim: {schedule: {name: step, gamma: 0.5}}\n"  # fmt: skip
+    text = "data: digits\nmodel:\n  name: cnn\n  channels: [4, 8]\noptim: {schedule: {name: step, gamma: 0.5}}\n"
     result = config(text, "optim.schedule=cosine", "model.channels[0]=2", "train.epochs=3")
-    lines = {line.split("#")[0].strip(): line.split("#")[1].strip()
-             for line in resolved_lines(result) if "#" in line}  # fmt: skip
+    lines = {
+        line.split("#")[0].strip(): line.split("#")[1].strip()
+        for line in resolved_lines(result)
+        if "#" in line
+    }
     assert lines["name: f"] == "from the file's name"
     assert lines["seed: 0"] == "default"
     assert lines["name: digits"] == "f.yaml:1"

@@ -40,12 +40,14 @@ def problems(text: str, *overrides: str) -> dict[str, str]:
         ("epochs: 3", "it is train.epochs"),
         ("device: cpu", "it is the option --device"),
         # Neither.
-        ("optim: {momentum: 0.9}",
-         "known here: name, lr, weight_decay, schedule, clip, betas, eps"),
+        (
+            "optim: {momentum: 0.9}",
+            "known here: name, lr, weight_decay, schedule, clip, betas, eps",
+        ),
         ("optim: {schedule: {name: cosine, gamma: 1}}", "known here: name, warmup, final"),
         ("5: 5", "known here: name, seed, data, model, optim, train, sweep"),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_key_says_what_was_meant_or_what_is_known(line: str, hint: str) -> None:
     assert message(line) == f"unknown key; {hint}"
 
@@ -84,7 +86,7 @@ def test_a_networks_type_is_its_name() -> None:
         (IMAGES, "train.scheduler", "it is optim.schedule"),
         (IMAGES, "data.augmentation", "it is 'augment'"),
     ],
-)  # fmt: skip
+)
 def test_words_of_other_tools_lead_to_the_key(text: str, key: str, hint: str) -> None:
     assert problems(text, f"{key}=1")[key] == f"unknown key; {hint}"
 
@@ -92,8 +94,12 @@ def test_words_of_other_tools_lead_to_the_key(text: str, key: str, hint: str) ->
 @pytest.mark.parametrize(
     ("text", "key", "value", "hint"),
     [
-        (IMAGES, "model.activation", "softmax",
-         "; a classifier's outputs always go through softmax (cross-entropy loss)"),
+        (
+            IMAGES,
+            "model.activation",
+            "softmax",
+            "; a classifier's outputs always go through softmax (cross-entropy loss)",
+        ),
         (IMAGES, "model.activation", "swish", "; did you mean 'silu'?"),
         (IMAGES, "model.init", "glorot_uniform", "; did you mean 'xavier_uniform'?"),
         (IMAGES, "train.loss", "binary_crossentropy", "; did you mean 'cross_entropy'?"),
@@ -102,7 +108,7 @@ def test_words_of_other_tools_lead_to_the_key(text: str, key: str, hint: str) ->
         (IMAGES, "optim.schedule", "CosineAnnealingLR", "; did you mean 'cosine'?"),
         (TABLE, "data.preprocess.scale", "zscore", "; did you mean 'standardize'?"),
     ],
-)  # fmt: skip
+)
 def test_values_of_other_tools_lead_to_the_value(
     text: str, key: str, value: str, hint: str
 ) -> None:

@@ -43,7 +43,10 @@ def test_every_bundled_config_fits_the_schema_as_written_and_as_resolved(path: P
         (f"{FIRST}optim: sgd\ntrain:\n", True),
         (f"{FIRST}optim:\n", True),
         (f"{FIRST}optim: {{lr: 0.1, schedule: cosine}}\n", True),
-        (f"{FIRST}optim: {{name: sgd, momentum: 0.5, schedule: {{name: step, step_size: 2 epochs}}}}", True),
+        (
+            f"{FIRST}optim: {{name: sgd, momentum: 0.5, schedule: {{name: step, step_size: 2 epochs}}}}",
+            True,
+        ),
         (f"{FIRST}environment: {{anything: 1}}\n", True),
         ("data: {name: wine}\nmodel: {name: mlp, hidden: [3]}\n", True),
         ("data: digits\n", False),
@@ -60,7 +63,7 @@ def test_every_bundled_config_fits_the_schema_as_written_and_as_resolved(path: P
         (f"{FIRST}name: ../x\n", False),
         (f"{FIRST}seed: -1\n", False),
     ],
-)  # fmt: skip
+)
 def test_the_schema_and_check_agree_on_what_is_right(text: str, good: bool) -> None:
     assert (schema_issues(text) == []) == good
     try:
@@ -83,8 +86,27 @@ def test_every_default_fits_its_own_schema() -> None:
 
 def test_the_words_of_a_issue_and_the_validator_agree() -> None:
     """`accepts` decides which branch of a union a fault is about: it must judge as pydantic does."""
-    values: list[Any] = [None, True, 0, 1, 2**62, -1, 0.5, 1.0, float("nan"), float("inf"), "", "auto",
-                         "mse", "1 epoch", "1 ep", [], [1], {}, {"patience": 1}]  # fmt: skip
+    values: list[Any] = [
+        None,
+        True,
+        0,
+        1,
+        2**62,
+        -1,
+        0.5,
+        1.0,
+        float("nan"),
+        float("inf"),
+        "",
+        "auto",
+        "mse",
+        "1 epoch",
+        "1 ep",
+        [],
+        [1],
+        {},
+        {"patience": 1},
+    ]
     root = TrainOptions.model_json_schema()
     for key in TrainOptions.model_fields:
         for value in values:

@@ -79,9 +79,15 @@ def test_set_replaces_what_the_file_says_and_the_last_one_wins() -> None:
 def test_set_reaches_into_short_forms_sections_that_are_not_there_and_lists() -> None:
     text = "data: digits\nmodel: {name: cnn, channels: [4, 8]}\noptim: {schedule: cosine}\n"
     changed = config(
-        text, "data.split.val=0.3", "train.early_stopping.patience=3", "model.channels[1]=16",
-        "optim.schedule.final=0.5", "model.head={pooling: average}", "name=x", "seed=7",
-    )  # fmt: skip
+        text,
+        "data.split.val=0.3",
+        "train.early_stopping.patience=3",
+        "model.channels[1]=16",
+        "optim.schedule.final=0.5",
+        "model.head={pooling: average}",
+        "name=x",
+        "seed=7",
+    )
     assert changed.data.split.val == 0.3  # type: ignore[attr-defined]
     assert changed.data.name == "digits"
     assert changed.train.early_stopping.patience == 3  # type: ignore[union-attr]
@@ -101,9 +107,19 @@ def test_the_value_of_set_is_yaml(value: str, read: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["optim.lr", "=3", "", "optim..lr=1", ".lr=1", "[0]=1", "model.channels[-1]=3",
-             "model.channels[=3", "model.channels[99999999999]=1"],
-)  # fmt: skip
+    "text",
+    [
+        "optim.lr",
+        "=3",
+        "",
+        "optim..lr=1",
+        ".lr=1",
+        "[0]=1",
+        "model.channels[-1]=3",
+        "model.channels[=3",
+        "model.channels[99999999999]=1",
+    ],
+)
 def test_set_without_a_path_and_a_value_is_refused(text: str) -> None:
     result = issues(FIRST, text)
     assert result == [("--set", text, "expected key=value, as in model.dropout=0.5")]
@@ -115,11 +131,27 @@ def test_set_without_a_path_and_a_value_is_refused(text: str) -> None:
         ("optim.lr=fast", "optim.lr", "expected a number above 0, got 'fast'"),
         ("optim.lr=", "optim.lr", "expected a number above 0, got nothing"),
         ("optim.lrr=1", "optim.lrr", "unknown key; did you mean 'lr'?"),
-        ("foo.bar=1", "foo", "unknown key; known here: name, seed, data, model, optim, train, sweep"),
+        (
+            "foo.bar=1",
+            "foo",
+            "unknown key; known here: name, seed, data, model, optim, train, sweep",
+        ),
         ("train.epochs.x=1", "train.epochs", "expected a whole number of at least 1, got {x: 1}"),
-        ("model.channels=[8, 0]", "model.channels[1]", "expected a whole number of at least 1, got 0"),
-        ("model.channels[0]=0", "model.channels[0]", "expected a whole number of at least 1, got 0"),
-        ("model={name: cnn, kernel_size: 0}", "model.kernel_size", "expected a whole number of at least 1, got 0"),
+        (
+            "model.channels=[8, 0]",
+            "model.channels[1]",
+            "expected a whole number of at least 1, got 0",
+        ),
+        (
+            "model.channels[0]=0",
+            "model.channels[0]",
+            "expected a whole number of at least 1, got 0",
+        ),
+        (
+            "model={name: cnn, kernel_size: 0}",
+            "model.kernel_size",
+            "expected a whole number of at least 1, got 0",
+        ),
         ("seed=x", "seed", "expected a whole number of at least 0 and below 2^63, got 'x'"),
         (
             "model.channels[2]=4",
@@ -135,7 +167,7 @@ def test_set_without_a_path_and_a_value_is_refused(text: str) -> None:
         ("optim.lr=[1", "optim.lr", "not valid YAML: a '[' is not closed, or a ',' is missing"),
         ("optim={lr: 1, lr: 2}", "optim", "given twice; first on line 1"),
     ],
-)  # fmt: skip
+)
 def test_an_issue_of_set_is_located_there(text: str, path: str, expected: str) -> None:
     file = (
         "data: digits\nmodel: {name: cnn, channels: [4, 8]}\noptim: {lr: 0.1}\ntrain: {epochs: 3}\n"
@@ -226,15 +258,57 @@ TEXTS = [path.read_text() for path in bundled_configs()] + [
 ]
 
 
-KEYS = sorted({key for registry in (DATA, MODELS, DOCUMENTED_OPTIONS) for _, entry in registry
-               for key in entry.options.model_fields} | {"data", "model", "optim", "train"})  # fmt: skip
+KEYS = sorted(
+    {
+        key
+        for registry in (DATA, MODELS, DOCUMENTED_OPTIONS)
+        for _, entry in registry
+        for key in entry.options.model_fields
+    }
+    | {"data", "model", "optim", "train"}
+)
 
 
 VALUES = [
-    "", "null", "true", "-1", "0", "1", "1.5", "1e400", ".nan", "9" * 30, "x", "''", "no", "[]", "{}", "[1]",
-    "[x, 1]", "[[1, 2], 3]", "{name: x}", "{name: cosine}", "{x: 1}", "[", "}", "*a", "&a [*a]", "!!int 1",
-    "same", "1 epoch", "~x/y", '"\\0"', "cnn", "digits", "adam", "# x", "- 1", "a: b", "\t", "\x07",
-]  # fmt: skip
+    "",
+    "null",
+    "true",
+    "-1",
+    "0",
+    "1",
+    "1.5",
+    "1e400",
+    ".nan",
+    "9" * 30,
+    "x",
+    "''",
+    "no",
+    "[]",
+    "{}",
+    "[1]",
+    "[x, 1]",
+    "[[1, 2], 3]",
+    "{name: x}",
+    "{name: cosine}",
+    "{x: 1}",
+    "[",
+    "}",
+    "*a",
+    "&a [*a]",
+    "!!int 1",
+    "same",
+    "1 epoch",
+    "~x/y",
+    '"\\0"',
+    "cnn",
+    "digits",
+    "adam",
+    "# x",
+    "- 1",
+    "a: b",
+    "\t",
+    "\x07",
+]
 
 
 lines = st.builds(
@@ -328,10 +402,13 @@ def test_set_reaches_into_lists_of_lists() -> None:
     assert config(text, "model.kernel_size.1.0=7").model.kernel_size == [[3, 3], [7, 5]]  # type: ignore[attr-defined]
     for place in ("model.kernel_size.5.0", "model.kernel_size.0.9", "model.kernel_size.0.0.0"):
         assert issues(text, f"{place}=1") == [
-            ("--set", yaml_parser.dotted(tuple(int(p) if p.isdigit() else p for p in place.split("."))),
-             "not in the file, so there is no item to replace; give the whole list: "
-             "model.kernel_size=[…]")
-        ]  # fmt: skip
+            (
+                "--set",
+                yaml_parser.dotted(tuple(int(p) if p.isdigit() else p for p in place.split("."))),
+                "not in the file, so there is no item to replace; give the whole list: "
+                "model.kernel_size=[…]",
+            )
+        ]
 
 
 def test_a_name_below_a_list_is_refused() -> None:

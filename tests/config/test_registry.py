@@ -54,8 +54,14 @@ def test_entry_points_add_a_network_and_a_data_source(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
     def nnzoo(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "nnzoo", *words], check=False, capture_output=True,
-                              text=True, env=environment, timeout=120)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-m", "nnzoo", *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+        )
 
     listed = nnzoo("models", "maxout")
     assert "Maxout layer (Goodfellow et al. 2013)." in listed.stdout
@@ -133,8 +139,10 @@ def test_a_plugins_own_error_is_called_its_own(
     monkeypatch.syspath_prepend(str(package.parent))
     for name in [module for module in sys.modules if module.partition(".")[0] == "my_zoo"]:
         monkeypatch.delitem(sys.modules, name)
-    points = {group: {name: metadata.EntryPoint(name, f"my_zoo:{name}", group)}
-              for group, name in (("nnzoo.models", "maxout"), ("nnzoo.data", "spirals"))}  # fmt: skip
+    points = {
+        group: {name: metadata.EntryPoint(name, f"my_zoo:{name}", group)}
+        for group, name in (("nnzoo.models", "maxout"), ("nnzoo.data", "spirals"))
+    }
     monkeypatch.setattr(registry, "_plugins", lambda group: points.get(group, {}))
     monkeypatch.setattr(registry, "LOADED_PLUGINS", set())
     Path("s.yaml").write_text("data: spirals\nmodel: maxout\ntrain: {epochs: 1}\n")

@@ -25,8 +25,12 @@ RENAMED = [
     (SERIES % ", relative: false", "data.relative", "data.difference_from_last", False),
     (IRIS + "train: {accumulate: 3}", "train.accumulate", "train.accumulate_grad_batches", 3),
     *(
-        (IRIS + f"optim: {{schedule: {{name: {name}, {old}: {value}}}}}",
-         f"optim.schedule.{old}", f"optim.schedule.{new}", value)
+        (
+            IRIS + f"optim: {{schedule: {{name: {name}, {old}: {value}}}}}",
+            f"optim.schedule.{old}",
+            f"optim.schedule.{new}",
+            value,
+        )
         for name, old, new, value in (
             ("one_cycle", "rise", "pct_start", 0.2),
             ("step", "every", "step_size", "3 epochs"),
@@ -34,7 +38,7 @@ RENAMED = [
             ("plateau", "floor", "min_factor", 0.01),
         )
     ),
-]  # fmt: skip
+]
 
 
 def load(text: str, *overrides: str) -> RunConfig:

@@ -38,17 +38,32 @@ CASES = {
     "a model by its name alone": ("{name: mlp, hidden: [4]}", "lstm", (), "t.yaml:6:8  model.name"),
     "loss": ("epochs: 1", "epochs: 1, loss: mse", (), "t.yaml:7:26  train.loss"),
     "monitor": ("epochs: 1", "epochs: 1, monitor: val_rmse", (), "t.yaml:7:29  train.monitor"),
-    "batch": ("epochs: 1", "epochs: 1, batch_size: 1", ("model.norm=batch",), "t.yaml:7:32  train.b"),
+    "batch": (
+        "epochs: 1",
+        "epochs: 1, batch_size: 1",
+        ("model.norm=batch",),
+        "t.yaml:7:32  train.b",
+    ),
     "pca": ("kind\n", "kind\n  preprocess:\n    pca: 9\n", (), "t.yaml:7:10  data.preprocess.pca"),
     "--set": ("", "", ("train.loss=huber",), "--set  train.loss"),
     "--set of a section": ("", "", ("model={name: gru}",), "--set  model.name"),
     "a default": ("kind\n", "b\n  relative: true\n", (), "unknown key"),
-    "column": ("target: kind", "target: knid", (), "t.yaml:5:11  data.target  no column 'knid'; did"),
+    "column": (
+        "target: kind",
+        "target: knid",
+        (),
+        "t.yaml:5:11  data.target  no column 'knid'; did",
+    ),
     "columns": ("kind\n", "kind\n  drop: [a, zz]\n", (), "t.yaml:6:9  data.drop  no column 'zz'"),
     "path": ("path: t.csv", "path: u.csv", (), "t.yaml:4:9  data.path  no file"),
     "column by --set": ("", "", ("data.target=KIND",), "--set  data.target  no column 'KIND'; did"),
-    "split": ("kind\n", "kind\n  split:\n    val: 30\n    test: 30\n", (), "t.yaml:7:5  data.split"),
-}  # fmt: skip
+    "split": (
+        "kind\n",
+        "kind\n  split:\n    val: 30\n    test: 30\n",
+        (),
+        "t.yaml:7:5  data.split",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -79,8 +94,9 @@ def test_python_sees_the_same_place(table: Path) -> None:
     with pytest.raises(ConfigError, match=r"t\.yaml:6:8  model\.name"):
         nnzoo.train("t.yaml")
     with pytest.raises(DataError, match=r"^the dictionary  data\.target  no column 'x'"):
-        nnzoo.train({"name": "d", "data": {"name": "csv", "path": "t.csv", "target": "x"},
-                     "model": "mlp"})  # fmt: skip
+        nnzoo.train(
+            {"name": "d", "data": {"name": "csv", "path": "t.csv", "target": "x"}, "model": "mlp"}
+        )
 
 
 def test_groups_and_sweeps_name_the_place_too(table: Path, nnzoo: Nnzoo) -> None:
@@ -91,8 +107,9 @@ def test_groups_and_sweeps_name_the_place_too(table: Path, nnzoo: Nnzoo) -> None
     )
     result = nnzoo("sweep", "t.yaml")
     assert (result.code, result.err.startswith("t.yaml:5:11  data.target  no column 'kidn'")) == (
-        3, True,
-    )  # fmt: skip
+        3,
+        True,
+    )
 
 
 TEXTS = "a,b,c,kind\n" + "".join(
@@ -103,43 +120,67 @@ SHOP = "date,sales,temp\n" + "".join(
 )
 # (data file, what stands below data.path, what is said)
 IN_THE_FILE = {
-    "a column of texts": (TEXTS, "target: kind", "t.yaml:3:3  data.drop  t.csv: column 'c' is text"),
+    "a column of texts": (
+        TEXTS,
+        "target: kind",
+        "t.yaml:3:3  data.drop  t.csv: column 'c' is text",
+    ),
     "a column of texts beside others": (
-        TEXTS, "target: kind\n  drop: [a]", "t.yaml:6:9  data.drop  t.csv: column 'c' is text with"
+        TEXTS,
+        "target: kind\n  drop: [a]",
+        "t.yaml:6:9  data.drop  t.csv: column 'c' is text with",
     ),
     "one class": (
-        TEXTS.replace("yes", "no"), "target: kind\n  drop: [c]", "t.yaml:5:11  data.target  t.csv: the target 'kind'"
+        TEXTS.replace("yes", "no"),
+        "target: kind\n  drop: [c]",
+        "t.yaml:5:11  data.target  t.csv: the target 'kind'",
     ),
     "no target": (
-        "a,kind\n" + "1,\n" * 30, "target: kind", "t.yaml:5:11  data.target  t.csv: the target 'kind' is"
+        "a,kind\n" + "1,\n" * 30,
+        "target: kind",
+        "t.yaml:5:11  data.target  t.csv: the target 'kind' is",
     ),
     "no input": (
-        "a,kind\n" + "1,x\n2,y\n" * 30, "target: kind\n  drop: [a]", "t.yaml:6:9  data.drop  t.csv has no"
+        "a,kind\n" + "1,x\n2,y\n" * 30,
+        "target: kind\n  drop: [a]",
+        "t.yaml:6:9  data.drop  t.csv has no",
     ),
     "in both": (
-        TEXTS, "target: kind\n  drop: [c]\n  numbers: [a]\n  categories: [a]",
+        TEXTS,
+        "target: kind\n  drop: [c]\n  numbers: [a]\n  categories: [a]",
         "t.yaml:8:15  data.categories  'a' is in data.numbers, too",
     ),
     "a number too large": (
-        TEXTS.replace("\n3,", "\n1e31,"), "target: kind\n  drop: [c]", "t.yaml:4:9  data.path  t.csv: column 'a'"
+        TEXTS.replace("\n3,", "\n1e31,"),
+        "target: kind\n  drop: [c]",
+        "t.yaml:4:9  data.path  t.csv: column 'a'",
     ),
     "another encoding": (
-        TEXTS.replace("t5,", "té,"), "target: kind\n  encoding: ascii",
+        TEXTS.replace("t5,", "té,"),
+        "target: kind\n  encoding: ascii",
         "t.yaml:6:13  data.encoding  t.csv:7: not ascii text (byte 70)",
     ),
     "a series without a value": (
-        re.sub(r",\d,", ",,", SHOP), "target: sales", "t.yaml:5:11  data.target  t.csv: no row has a value of 'sales'"
+        re.sub(r",\d,", ",,", SHOP),
+        "target: sales",
+        "t.yaml:5:11  data.target  t.csv: no row has a value of 'sales'",
     ),
     "a word in a series": (
-        SHOP.replace("04,3,", "04,x1,"), "target: sales", "t.yaml:5:11  data.target  t.csv: the target 'sales'"
+        SHOP.replace("04,3,", "04,x1,"),
+        "target: sales",
+        "t.yaml:5:11  data.target  t.csv: the target 'sales'",
     ),
     "an odd date": (
-        SHOP.replace("2024-03-09", "sometime"), "target: sales\n  time: date", "t.yaml:6:9  data.time  t.csv: data row"
+        SHOP.replace("2024-03-09", "sometime"),
+        "target: sales\n  time: date",
+        "t.yaml:6:9  data.time  t.csv: data row",
     ),
     "a short series": (
-        SHOP, "target: sales\n  window: 40", "t.yaml:6:11  data.window  series has 28 time steps"
+        SHOP,
+        "target: sales\n  window: 40",
+        "t.yaml:6:11  data.window  series has 28 time steps",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", IN_THE_FILE)

@@ -89,8 +89,14 @@ QUOTES = "text that looks like a number needs quotes"
     ("line", "expected"),
     [
         # Lists.
-        ("model: {name: cnn, channels: 5}", "a list of one or more whole numbers of at least 1, got 5"),
-        ("model: {name: cnn, channels: []}", "a list of one or more whole numbers of at least 1, got []"),
+        (
+            "model: {name: cnn, channels: 5}",
+            "a list of one or more whole numbers of at least 1, got 5",
+        ),
+        (
+            "model: {name: cnn, channels: []}",
+            "a list of one or more whole numbers of at least 1, got []",
+        ),
         ("model: {name: cnn, channels: [0]}", f"{ONE}, got 0"),
         ("model: {name: mlp, hidden: [8, true]}", f"{ONE}, got true"),
         ("model: {name: mlp, hidden: [8, 1.5]}", f"{ONE}, got 1.5"),
@@ -134,7 +140,10 @@ QUOTES = "text that looks like a number needs quotes"
             "train: {monitor: val_acc}",
             f"one of {', '.join(get_args(MonitorName))}, got 'val_acc'; did you mean 'val_accuracy'?",
         ),
-        ("model: {name: mlp, activation: Relu}", f"{ACTIVATIONS}, got 'Relu'; did you mean 'relu'?"),
+        (
+            "model: {name: mlp, activation: Relu}",
+            f"{ACTIVATIONS}, got 'Relu'; did you mean 'relu'?",
+        ),
         ("model: {name: mlp, activation: rel}", f"{ACTIVATIONS}, got 'rel'; did you mean 'relu'?"),
         ("data: {name: csv, path: x, header: no}", "auto, true or false, got 'no'"),
         ("data: {name: csv, path: x, delimiter: ''}", "auto or text, got ''"),
@@ -156,7 +165,10 @@ QUOTES = "text that looks like a number needs quotes"
         ("data: {name: digits, split: {val: true}}", f"{SPLIT}, got true"),
         ("data: {name: digits, split: {test: -1}}", f"{SPLIT}, got -1"),
         ("data: {name: digits, preprocess: {pca: 0}}", f"{ONE}, got 0"),
-        ("data: {name: digits, augment: {rotate: 181}}", "a number of at least 0 and at most 180, got 181"),
+        (
+            "data: {name: digits, augment: {rotate: 181}}",
+            "a number of at least 0 and at most 180, got 181",
+        ),
         ("data: {name: sine, period: .inf}", "a number above 0, got .inf"),
         ("optim: {lr: 0}", "a number above 0, got 0"),
         ("optim: {lr: 1e400}", "a number above 0, got .inf"),
@@ -174,26 +186,41 @@ QUOTES = "text that looks like a number needs quotes"
         ("seed:", "a whole number of at least 0 and below 2^63, got nothing"),
         # Sections.
         ("train: 5", "a section (epochs, batch_size, accumulate_grad_batches, loss, …), got 5"),
-        ("train: [epochs]", "a section (epochs, batch_size, accumulate_grad_batches, loss, …), got [epochs]"),
+        (
+            "train: [epochs]",
+            "a section (epochs, batch_size, accumulate_grad_batches, loss, …), got [epochs]",
+        ),
         ("train: {early_stopping: true}", "a section (patience, min_delta) or null, got true"),
-        ("model: {name: cnn, head: average}", "a section (pooling, hidden, dropout), got 'average'"),
+        (
+            "model: {name: cnn, head: average}",
+            "a section (pooling, hidden, dropout), got 'average'",
+        ),
         ("optim: {clip: 1.0}", "a section (norm, value) or null, got 1.0"),
         ("model: [cnn]", "a section with a 'name' (mlp, cnn, rnn, lstm, gru), got [cnn]"),
         ("model:", "a section with a 'name' (mlp, cnn, rnn, lstm, gru)"),
         ("model: {name: 3}", "one of mlp, cnn, rnn, lstm, gru, got 3"),
         # Durations and schedules.
         ("train: {save_every: 5}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got 5"),
-        ("train: {save_every: 5 min}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '5 min'"),
-        ("train: {save_every: 60 ss}", "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '60 ss'"),
+        (
+            "train: {save_every: 5 min}",
+            "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '5 min'",
+        ),
+        (
+            "train: {save_every: 60 ss}",
+            "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '60 ss'",
+        ),
         ("optim: {schedule: {name: step, step_size: 60 s}}", f"{STEPS}, got '60 s'"),
         ("optim: {schedule: {name: cosine, final: 1}}", f"{SHARE}, got 1"),
         ("optim: {schedule: cosin}", f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?"),
-        ("optim: {schedule: {name: cosin}}", f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?"),
+        (
+            "optim: {schedule: {name: cosin}}",
+            f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?",
+        ),
         ("optim: {schedule: {name: [x]}}", f"one of {SCHEDULES}, got [x]"),
         ("optim: {schedule: 3}", f"{SCHEDULES} or a section with a 'name', got 3"),
         ("optim: {schedule: }", f"{SCHEDULES} or a section with a 'name', got nothing"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_met_with_what_is_expected_in_words(line: str, expected: str) -> None:
     assert message(line) == f"expected {expected}"
 
@@ -239,9 +266,18 @@ def test_no_issue_speaks_of_pydantic() -> None:
                             messages += 1
                             assert not any(
                                 word in text.lower()
-                                for word in ("input", "should", "valid ", "literal", "none,got",
-                                             "another value", "python", "dict", "instance")
-                            ), text  # fmt: skip
+                                for word in (
+                                    "input",
+                                    "should",
+                                    "valid ",
+                                    "literal",
+                                    "none,got",
+                                    "another value",
+                                    "python",
+                                    "dict",
+                                    "instance",
+                                )
+                            ), text
                             assert "of []" not in text
                             assert len(text) < 260, text
     assert messages > 1000
@@ -265,5 +301,9 @@ def test_an_issue_is_located_where_the_value_is_or_should_be(text: str, where: s
 def test_issues_are_ordered_as_the_file_is() -> None:
     text = "train: {epochs: 0}\noptim: {lr: 0}\nmodel: x\ndata: x\nbogus: 1\n"
     assert [result[0] for result in issues(text)] == [
-        "f.yaml:1:17", "f.yaml:2:13", "f.yaml:3:8", "f.yaml:4:7", "f.yaml:5:1",
-    ]  # fmt: skip
+        "f.yaml:1:17",
+        "f.yaml:2:13",
+        "f.yaml:3:8",
+        "f.yaml:4:7",
+        "f.yaml:5:1",
+    ]

@@ -61,35 +61,77 @@ LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
         ("{train.loss: [mse, mae]}", "", "it changes what val_loss measures; set train.monitor"),
         ("{data.preprocess.target: [none]}", "", "it changes what val_loss measures"),
         # Values.
-        ("{model.dropout: [0.1, 1.5]}", "[1]", "expected a number of at least 0 and below 1, got 1.5"),
-        ("{model.dropout: {low: 0, high: 2}}", ".high", "expected a number of at least 0 and below 1"),
-        ("{model.dropout: {low: -1, high: 0.5}}", ".low", "expected a number of at least 0 and below 1"),
+        (
+            "{model.dropout: [0.1, 1.5]}",
+            "[1]",
+            "expected a number of at least 0 and below 1, got 1.5",
+        ),
+        (
+            "{model.dropout: {low: 0, high: 2}}",
+            ".high",
+            "expected a number of at least 0 and below 1",
+        ),
+        (
+            "{model.dropout: {low: -1, high: 0.5}}",
+            ".low",
+            "expected a number of at least 0 and below 1",
+        ),
         ("{model.hidden: [[3], [0]]}", "[1]", "[0]: expected a whole number of at least 1, got 0"),
         ("{'model.hidden[0]': [3, 0]}", "[1]", "expected a whole number of at least 1, got 0"),
         ("{'model.hidden[1]': [3]}", "[0]", "not in the file, so there is no item to replace"),
-        ("{optim.schedule: [cosine, {name: cosine, finl: 1}]}", "[1]", "finl: unknown key; did you mean"),
+        (
+            "{optim.schedule: [cosine, {name: cosine, finl: 1}]}",
+            "[1]",
+            "finl: unknown key; did you mean",
+        ),
         ("{optim: [adam, {name: sgd, betas: [0.1, 0.2]}]}", "[1]", "betas: unknown key"),
-        ("{train.epochs: {low: 1.0, high: 9}}", ".low", "expected a whole number of at least 1, got 1.0"),
+        (
+            "{train.epochs: {low: 1.0, high: 9}}",
+            ".low",
+            "expected a whole number of at least 1, got 1.0",
+        ),
         ("{model.init: [torch, orthogonal, torch]}", "[2]", "given twice; the same as value 1"),
-        ("{model: [mlp, cnn], model.norm: [batch, lyer]}", "[1]", "with model 'mlp': expected one of"),
-        ("{train: [{epochs: 2}, {monitor: val_accuracy}]}", "[1]",
-         "train.monitor is 'val_accuracy' here and 'auto' in the file, and cannot be searched"),
+        (
+            "{model: [mlp, cnn], model.norm: [batch, lyer]}",
+            "[1]",
+            "with model 'mlp': expected one of",
+        ),
+        (
+            "{train: [{epochs: 2}, {monitor: val_accuracy}]}",
+            "[1]",
+            "train.monitor is 'val_accuracy' here and 'auto' in the file, and cannot be searched",
+        ),
         ("{train: [{loss: mse}, {}]}", "[0]", "train.loss is 'mse' here and 'auto' in the file"),
         # Ranges and lists.
-        ("{train.batch_size: {low: 8, high: 16, step: 0.5}}", ".step",
-         "expected a whole number of at least 1, got 8.5, the second value"),
+        (
+            "{train.batch_size: {low: 8, high: 16, step: 0.5}}",
+            ".step",
+            "expected a whole number of at least 1, got 8.5, the second value",
+        ),
         ("{optim.lr: 0.1}", "", "expected a section (low, high, log, step) or a list"),
         ("{optim.lr: []}", "", "expected"),
         ("{optim.lr: {low: 0.1}}", ".high", "missing: the largest value"),
         ("{optim.lr: {low: 0.1, hihg: 1}}", ".hihg", "unknown key; did you mean 'high'?"),
-        ("{optim.lr: {low: 0.1, high: 0.1}}", ".high", "expected a number above 'low' (0.1), got 0.1"),
-        ("{optim.lr: {low: 0, high: 1, log: true}}", ".low", "with 'log': expected a number above 0"),
+        (
+            "{optim.lr: {low: 0.1, high: 0.1}}",
+            ".high",
+            "expected a number above 'low' (0.1), got 0.1",
+        ),
+        (
+            "{optim.lr: {low: 0, high: 1, log: true}}",
+            ".low",
+            "with 'log': expected a number above 0",
+        ),
         ("{optim.lr: {low: 1, high: 9, log: true, step: 2}}", ".step", "not with 'log'"),
         ("{optim.lr: {low: 1, high: 9, step: 9}}", ".step", "larger than the range (8)"),
         ("{optim.lr: {low: 1, high: .inf}}", ".high", "expected a"),
-        (f"{{model.hidden: [{', '.join(f'[{i}]' for i in range(1, 102))}]}}", "", "at most 100 values"),
+        (
+            f"{{model.hidden: [{', '.join(f'[{i}]' for i in range(1, 102))}]}}",
+            "",
+            "at most 100 values",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told: str) -> None:
     actual = faults(space)
     key = space[1:].partition(": [")[0].partition(": {")[0].partition(": 0")[0].strip("'")
@@ -181,8 +223,9 @@ def test_a_range_is_of_whole_numbers_where_the_language_takes_no_others() -> Non
 def test_a_grid_has_every_combination_once() -> None:
     actual = sweep(
         "{model.dropout: {low: 0.1, high: 0.4, step: 0.1}, train.epochs: {low: 1, high: 3},"
-        " model.norm: [none, batch]}", more="  sampler: grid\n",
-    )  # fmt: skip
+        " model.norm: [none, batch]}",
+        more="  sampler: grid\n",
+    )
     assert (actual.grid_size, actual.trials) == (4 * 3 * 2, 24)
     places = [tuple(actual.grid_point(i).values()) for i in range(24)]
     assert len(set(places)) == 24
@@ -283,11 +326,17 @@ def test_the_schema_for_editors_knows_the_sweep(text: str, good: bool) -> None:
 @pytest.mark.parametrize(
     ("storage", "kind"),
     [
-        ("auto", "auto"), ("a/b.db", "sqlite"), ("x.sqlite3", "sqlite"), ("x.log", "journal"),
-        ("y.journal", "journal"), ("postgresql+psycopg://u:p@h/d", "server"), ("mysql://h/d", "server"),
-        ("x", None), ("://", None),
+        ("auto", "auto"),
+        ("a/b.db", "sqlite"),
+        ("x.sqlite3", "sqlite"),
+        ("x.log", "journal"),
+        ("y.journal", "journal"),
+        ("postgresql+psycopg://u:p@h/d", "server"),
+        ("mysql://h/d", "server"),
+        ("x", None),
+        ("://", None),
     ],
-)  # fmt: skip
+)
 def test_a_storage_is_told_by_its_text(storage: str, kind: str | None) -> None:
     assert storage_kind(storage) == kind
 
@@ -322,8 +371,10 @@ def test_set_reaches_into_the_sweep(nnzoo: Callable[..., Any]) -> None:
     )
     words = [word for item in sets for word in ("-s", item)]
     assert nnzoo("check", "a.yaml", *words, "--json").json["sweep"]["space"] == {
-        "optim.lr": {"low": 1e-4, "high": 0.5, "log": True}, "model.dropout": [0.1], "model.hidden[0]": [3]
-    }  # fmt: skip
+        "optim.lr": {"low": 1e-4, "high": 0.5, "log": True},
+        "model.dropout": [0.1],
+        "model.hidden[0]": [3],
+    }
     assert nnzoo("check", "a.yaml", "-s", f"sweep.space={LR}").code == 0
     result = nnzoo("check", "a.yaml", "-s", "sweep.trials=none")
     assert result.code == 2

@@ -74,8 +74,11 @@ def test_notes_of_predict_are_written_out(nnzoo: NNZOO) -> None:
 
 def test_a_strangers_run_folder_is_listed_without_its_escapes(run: Path, nnzoo: NNZOO) -> None:
     text = (run / "config.yaml").read_text()
-    for old, new in (("name: csv", 'name: "\\e[31mcsv"'), ("name: mlp", 'name: "\\e[31mmlp"'),
-                     ("monitor: auto", 'monitor: "\\e[31mval"')):  # fmt: skip
+    for old, new in (
+        ("name: csv", 'name: "\\e[31mcsv"'),
+        ("name: mlp", 'name: "\\e[31mmlp"'),
+        ("monitor: auto", 'monitor: "\\e[31mval"'),
+    ):
         text = text.replace(old, new)
     shutil.copytree(run, f"checkpoints/u{EVIL}")
     (run / "config.yaml").write_text(text)

@@ -16,28 +16,45 @@ from nnzoo.runs import checkpoint
 FORMATS = Path(__file__).parents[1] / "formats"
 
 TABLE = {
-    "kind": "table", "shape": [2], "task": "regression", "season": 0, "balanced": False,
-    "fingerprint": "0123456789abcdef", "rows": {"train": 7, "val": 2},
+    "kind": "table",
+    "shape": [2],
+    "task": "regression",
+    "season": 0,
+    "balanced": False,
+    "fingerprint": "0123456789abcdef",
+    "rows": {"train": 7, "val": 2},
     "spec": {
         "columns": [
             {"name": "a", "format": {"decimal": ",", "thousands": "."}},
             {"name": "b", "categories": ["u", "v"], "missing": ["-"]},
         ],
-        "target": "2", "targets": ["2"], "target_format": {"unit": "%"}, "width": 3, "header": True,
+        "target": "2",
+        "targets": ["2"],
+        "target_format": {"unit": "%"},
+        "width": 3,
+        "header": True,
         "task": "regression",
     },
-}  # fmt: skip
+}
 SERIES = TABLE | {
-    "kind": "series", "shape": [24, 2], "task": "forecasting", "season": 7,
+    "kind": "series",
+    "shape": [24, 2],
+    "task": "forecasting",
+    "season": 7,
     "spec": {
-        "columns": [{"name": "y"}, {"name": "x", "fill": 1.5}], "targets": ["y"], "horizon": 1,
+        "columns": [{"name": "y"}, {"name": "x", "fill": 1.5}],
+        "targets": ["y"],
+        "horizon": 1,
         "task": "forecasting",
     },
-}  # fmt: skip
+}
 IMAGES = TABLE | {
-    "kind": "image", "shape": [1, 8, 8], "task": "classification", "balanced": True,
+    "kind": "image",
+    "shape": [1, 8, 8],
+    "task": "classification",
+    "balanced": True,
     "spec": {"labels": ["a", "b"], "levels": 16, "bits": 10, "task": "classification", "mine": [1]},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("stored", [TABLE, SERIES, IMAGES], ids=["table", "series", "image"])
@@ -82,12 +99,19 @@ def test_values_of_a_wrong_type_are_refused(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [{}, {"labels": "ab"}, {"labels": [1]}, {"labels": ["a"], "bits": "8"}, {"labels": ["a"], "levels": "16"},
-     {"labels": ["a"], "levels": None}, {"labels": ["a"], "levels": 1.5},
-     {"labels": ["a"], "columns": [{"name": "a", "categories": [None]}]},
-     {"labels": ["a"], "columns": [{"name": "a", "format": {"unit": 1}}]},
-     {"labels": ["a"], "target": 1}],
-)  # fmt: skip
+    [
+        {},
+        {"labels": "ab"},
+        {"labels": [1]},
+        {"labels": ["a"], "bits": "8"},
+        {"labels": ["a"], "levels": "16"},
+        {"labels": ["a"], "levels": None},
+        {"labels": ["a"], "levels": 1.5},
+        {"labels": ["a"], "columns": [{"name": "a", "categories": [None]}]},
+        {"labels": ["a"], "columns": [{"name": "a", "format": {"unit": 1}}]},
+        {"labels": ["a"], "target": 1},
+    ],
+)
 def test_a_source_of_wrong_types_is_refused(spec: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         DataSpec.from_dict(IMAGES | {"spec": spec})

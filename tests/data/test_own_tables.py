@@ -247,7 +247,12 @@ def test_further_missing_words_hold_for_every_column() -> None:
         age=lambda i, v: "-1" if i % 9 == 0 else v, town=lambda i, v: "-1" if i % 9 == 0 else v
     )
     other = load(cells, "bought", missing=["-1"])
-    empty = load(dirtied(age=lambda i, v: "" if i % 9 == 0 else v, town=lambda i, v: "" if i % 9 == 0 else v), "bought")  # fmt: skip
+    empty = load(
+        dirtied(
+            age=lambda i, v: "" if i % 9 == 0 else v, town=lambda i, v: "" if i % 9 == 0 else v
+        ),
+        "bought",
+    )
     assert same_data(other, empty)
 
 
@@ -282,7 +287,10 @@ def test_a_time_column_with_ties_has_the_note_on_the_random_split() -> None:
 
 
 def test_an_empty_column_is_said_to_be_unused_with_the_reason(nnzoo: NNZOO) -> None:
-    cells = {**dirtied(age=lambda i, v: ""), "day": [f"2020-{1 + i // 28:02d}-{1 + i % 28:02d}" for i in range(ROWS)]}  # fmt: skip
+    cells = {
+        **dirtied(age=lambda i, v: ""),
+        "day": [f"2020-{1 + i // 28:02d}-{1 + i % 28:02d}" for i in range(ROWS)],
+    }
     assert "column 'age' is empty in the training rows and left out" in load(cells, "bought").notes
     Path("t.yaml").write_text("data: {name: csv, path: t.csv, target: bought}\nmodel: mlp\n")
     assert "not used: no values" in nnzoo("check", "t.yaml").out
@@ -353,8 +361,12 @@ def test_ids_names_and_dates_are_left_out_by_init_and_reported_by_train(
 
 
 def test_columns_of_too_many_texts_are_named_at_once_with_the_line_to_paste() -> None:
-    cells = {"a": [f"x{i}" for i in range(300)], "b": [f"y{i * 7}" for i in range(300)],
-             "c": [str(i % 5) for i in range(300)], "y": ["u", "v"] * 150}  # fmt: skip
+    cells = {
+        "a": [f"x{i}" for i in range(300)],
+        "b": [f"y{i * 7}" for i in range(300)],
+        "c": [str(i % 5) for i in range(300)],
+        "y": ["u", "v"] * 150,
+    }
     with pytest.raises(DataError) as error:
         load(cells, "y", drop=["c"])
     assert str(error.value) == (
@@ -387,15 +399,23 @@ def test_labels_and_categories_that_mean_the_same_are_one_and_said(kind: str, co
 
 def test_unicode_forms_of_a_label_are_one() -> None:
     cells = clean()
-    cells["bought"] = ["Zu\u0308rich" if i % 4 == 0 else "Z\u00fcrich" if i % 2 == 0 else "Genf" for i in range(ROWS)]  # fmt: skip
+    cells["bought"] = [
+        "Zu\u0308rich" if i % 4 == 0 else "Z\u00fcrich" if i % 2 == 0 else "Genf"
+        for i in range(ROWS)
+    ]
     assert load(cells, "bought").spec.labels == ["Genf", "Z\u00fcrich"]
 
 
 @pytest.mark.parametrize(
     ("forms", "labels"),
-    [(["0", "0.0", "1", "1.0"], ["0", "1"]), (["00", "0", "01", "1"], ["0", "1"]),
-     (["Y", "y", "N", "n"], ["N", "Y"]), (["TRUE", "True", "FALSE", "False"], ["FALSE", "TRUE"]), (["1", "2", "3"], ["1", "2", "3"])],
-)  # fmt: skip
+    [
+        (["0", "0.0", "1", "1.0"], ["0", "1"]),
+        (["00", "0", "01", "1"], ["0", "1"]),
+        (["Y", "y", "N", "n"], ["N", "Y"]),
+        (["TRUE", "True", "FALSE", "False"], ["FALSE", "TRUE"]),
+        (["1", "2", "3"], ["1", "2", "3"]),
+    ],
+)
 def test_forms_of_a_number_or_truth_value_are_one_label(
     forms: list[str], labels: list[str]
 ) -> None:
@@ -457,7 +477,10 @@ def test_words_are_gaps_of_a_number_target() -> None:
 
 def test_a_table_with_dates_that_are_in_no_order_is_a_table(nnzoo: NNZOO) -> None:
     draw = random.Random(3)
-    dates = [f"201{draw.randrange(4, 6)}{draw.randrange(1, 13):02d}{draw.randrange(1, 29):02d}T000000" for _ in range(ROWS)]  # fmt: skip
+    dates = [
+        f"201{draw.randrange(4, 6)}{draw.randrange(1, 13):02d}{draw.randrange(1, 29):02d}T000000"
+        for _ in range(ROWS)
+    ]
     cells = {"date": dates, **{name: clean()[name] for name in ("size", "age", "price")}}
     Path("t.csv").write_text(text_of(cells))
     result = nnzoo("init", "t.csv")
@@ -497,11 +520,16 @@ def test_rows_that_test_and_train_alike_are_counted() -> None:
     [
         (lambda cells: cells["bought"], "bought"),
         (lambda cells: [str(int(item == "yes")) for item in cells["bought"]], "bought"),
-        (lambda cells: [{"yes": f"b{i % 3}", "no": f"n{i % 2}"}[v] for i, v in enumerate(cells["bought"])], "bought"),
+        (
+            lambda cells: [
+                {"yes": f"b{i % 3}", "no": f"n{i % 2}"}[v] for i, v in enumerate(cells["bought"])
+            ],
+            "bought",
+        ),
         (lambda cells: [f"{2 * float(item) + 3:.2f}" for item in cells["price"]], "price"),
         (lambda cells: [f"${float(item):,.2f}" for item in cells["price"]], "price"),
     ],
-)  # fmt: skip
+)
 def test_the_target_in_other_words_is_reported(
     copy: Callable[[Cells], list[str]], target: str
 ) -> None:
@@ -562,12 +590,20 @@ RIGHT: dict[str, tuple[int, int, str]] = {
     "passengers": (250, 2, "left out: PassengerId (counts the rows), Name ("),
     "customers": (200, 2, "left out: customerID (different in each row)"),
     "target_first": (200, 10, ""),
-    "house_sales": (150, 0, "left out: id (different in each row, and named like an id), date (dates)"),
+    "house_sales": (
+        150,
+        0,
+        "left out: id (different in each row, and named like an id), date (dates)",
+    ),
     "marathon": (120, 0, "'half' ('1:00:08' is 3608 seconds)"),
-    "tripled_rows": (240, 2, "equal a training row in all inputs: 24 of 24 val rows, 48 of 48 test rows"),
+    "tripled_rows": (
+        240,
+        2,
+        "equal a training row in all inputs: 24 of 24 val rows, 48 of 48 test rows",
+    ),
     "words_no_header": (60, 2, ""),
     "decimal_comma": (120, 3, "'größe' ('168,60' is 168.6)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RIGHT)

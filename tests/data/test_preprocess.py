@@ -200,7 +200,7 @@ CASES = {
     "table pca": (TablePreprocess(pca=2, whiten=True, scale="minmax"), *table()),
     "image": (ScaleOptions(), image_spec(3, 4, 5), numbers(9, 3, 4, 5).mul(60).byte()),
     "image pca": (ScaleOptions(pca=4), image_spec(1, 4, 5), numbers(9, 1, 4, 5).mul(60).byte()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -149,8 +149,9 @@ def test_the_task_can_be_stated() -> None:
 def test_columns_can_be_stated_and_dropped() -> None:
     dataset = load("zip,n,note,y\n10,1,hello,a\n20,2,world,b\n", categories=["zip"], drop=[-2])
     assert [item.to_dict() for item in dataset.spec.columns] == [
-        {"name": "n"}, {"name": "zip", "categories": ["10", "20"]},
-    ]  # fmt: skip
+        {"name": "n"},
+        {"name": "zip", "categories": ["10", "20"]},
+    ]
     forced = load("n,y\nNA,a\n1,b\n", numbers=["n"])
     assert np.isnan(rows(forced)[0][0][0])
 
@@ -233,8 +234,10 @@ def test_a_column_without_a_name_goes_by_its_position() -> None:
 def test_real_files_without_a_header_are_read(shared_data: Path) -> None:
     housing = load(path=str(shared_data / "tables" / "housing.csv"))
     assert (housing.spec.task, housing.spec.input.shape, len(housing.splits["train"])) == (
-        "regression", (13,), 506,
-    )  # fmt: skip
+        "regression",
+        (13,),
+        506,
+    )
     sonar = load(path=str(shared_data / "tables" / "sonar.csv"))
     assert (sonar.spec.labels, sonar.spec.input.shape) == (["M", "R"], (60,))
 
@@ -262,8 +265,9 @@ def test_parquet_and_csv_of_the_same_frame_are_the_same_data() -> None:
     text, typed = load(**options), load(path="d.parquet", **options)
     assert names(text) == ["whole", "part", "flag", "gap", "code", "text", "kind"]
     assert text.spec.columns[names(text).index("code")].to_dict() == {
-        "name": "code", "categories": ["10", "20"],
-    }  # fmt: skip
+        "name": "code",
+        "categories": ["10", "20"],
+    }
     assert typed.spec == text.spec
     assert typed.fingerprint() == text.fingerprint()
 
@@ -439,127 +443,165 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "empty file": ("", {}, "d.csv is empty"),
     "only blank lines": ("\n \n\r\n", {}, "d.csv is empty"),
     "header only": (
-        "a,b,y\n", {}, "d.csv has a header but no rows (or set data.header: false)",
+        "a,b,y\n",
+        {},
+        "d.csv has a header but no rows (or set data.header: false)",
     ),
     "header only, stated": ("a,b,y\n", {"header": True}, "d.csv has a header but no rows"),
     "short row": (
-        "a,b,y\n1,2,u\n3,v\n", {},
+        "a,b,y\n1,2,u\n3,v\n",
+        {},
         "d.csv:3: ragged rows: 2 values where the first row has 3",
     ),
     "long row": (
-        "a,b,y\n1,2,u\n3,4,v,5\n", {},
+        "a,b,y\n1,2,u\n3,4,v,5\n",
+        {},
         "d.csv:3: ragged rows: 4 values where the first row has 3",
     ),
     "all rows longer than the header": (
-        "a,y\n1,u,9\n3,v,9\n", {}, "d.csv:2: ragged rows: 3 values where the first row has 2",
+        "a,y\n1,u,9\n3,v,9\n",
+        {},
+        "d.csv:2: ragged rows: 3 values where the first row has 2",
     ),
     "ragged behind a quoted line end": (
-        'a,y\n"1\n2",u\n3,v,5\n', {},
+        'a,y\n"1\n2",u\n3,v,5\n',
+        {},
         "d.csv:4: ragged rows: 3 values where the first row has 2",
     ),
     "no such column": (
-        SMALL, {"target": "knd"}, "no column 'knd'; did you mean 'kind'?",
+        SMALL,
+        {"target": "knd"},
+        "no column 'knd'; did you mean 'kind'?",
     ),
     "no such column, in other letters' case": (
-        SMALL, {"target": "KIND"}, "no column 'KIND'; did you mean 'kind'?",
+        SMALL,
+        {"target": "KIND"},
+        "no column 'KIND'; did you mean 'kind'?",
     ),
     "no such column, nothing near": (
-        SMALL, {"drop": ["zzz"]}, "no column 'zzz'; the file has a, b, kind, y",
+        SMALL,
+        {"drop": ["zzz"]},
+        "no column 'zzz'; the file has a, b, kind, y",
     ),
     "no such position": (SMALL, {"target": 4}, "no column 4; the file has 4 columns"),
     "one class": (
-        "a,y\n1,u\n2,u\n", {},
+        "a,y\n1,u\n2,u\n",
+        {},
         "d.csv: the target 'y' has one class in the training rows ('u'); nothing can be learned",
     ),
     "target missing": (
-        "a,y\n1,\n2,\n", {},
+        "a,y\n1,\n2,\n",
+        {},
         "d.csv: the target 'y' is missing in all rows; is it the right column (data.target)?",
     ),
     "target infinite": (
-        "a,y\n1,0.5\n2,inf\n", {"task": "regression"},
+        "a,y\n1,0.5\n2,inf\n",
+        {"task": "regression"},
         "d.csv: the target 'y' should be a number, but data row 2 has 'inf'",
     ),
     "text in a number target": (
-        "a,y\n1,0.5\n2,abc\n", {"task": "regression"},
+        "a,y\n1,0.5\n2,abc\n",
+        {"task": "regression"},
         "d.csv: the target 'y' should be a number, but data row 2 has 'abc'",
     ),
     "a huge number": (
-        "a,y\n1,u\n-1e300,v\n", {}, "d.csv: column 'a': '-1e300' in data row 2 is beyond ±1e30",
+        "a,y\n1,u\n-1e300,v\n",
+        {},
+        "d.csv: column 'a': '-1e300' in data row 2 is beyond ±1e30",
     ),
     "a huge target": (
-        "a,y\n1,0.5\n2,1.1e30\n", {"task": "regression"},
+        "a,y\n1,0.5\n2,1.1e30\n",
+        {"task": "regression"},
         "d.csv: column 'y': '1.1e30' in data row 2 is beyond ±1e30",
     ),
     "one typo in a number target": (
-        "a,y\n" + "".join(f"1,{i}.5\n" for i in range(50)) + "1,9.5.0\n", {},
+        "a,y\n" + "".join(f"1,{i}.5\n" for i in range(50)) + "1,9.5.0\n",
+        {},
         "d.csv: the target 'y' should be a number, but data row 51 has '9.5.0'",
     ),
     "one typo in a number column": (
-        "a,y\n" + NUMBERS + "4.l,1\n", {},
+        "a,y\n" + NUMBERS + "4.l,1\n",
+        {},
         "d.csv: column 'a' holds numbers, but data row 61 has '4.l'; correct it, or count it as "
         'missing (data.missing: ["4.l"])',
     ),
     "text in a stated number column": (
-        "a,y\n1,u\nx,v\n", {"numbers": ["a"]},
+        "a,y\n1,u\nx,v\n",
+        {"numbers": ["a"]},
         "d.csv: column 'a' holds numbers, but data row 2 has 'x'; correct it, or count it as missing "
         '(data.missing: ["x"])',
     ),
     "not UTF-8": (
-        "a,y\n1,u\n2,caf\xe9\n".encode("latin-1"), {},
+        "a,y\n1,u\n2,caf\xe9\n".encode("latin-1"),
+        {},
         "d.csv:3: not UTF-8 text (byte 14); save the file as UTF-8, or name its "
         "encoding (data.encoding: cp1252)",
     ),
     "binary": (
-        b"\x01\x00\x00\x02\x00\x00", {},
+        b"\x01\x00\x00\x02\x00\x00",
+        {},
         "d.csv is not a text file (it holds zero bytes); expected CSV in UTF-8",
     ),
     "open quote": (
-        'a,y\n1,u\n2,"v\n3,u\n', {}, "d.csv:3: a quote is opened and never closed",
+        'a,y\n1,u\n2,"v\n3,u\n',
+        {},
+        "d.csv:3: a quote is opened and never closed",
     ),
     "text behind a quote": (
-        'a,y\n1,"u"v\n', {},
+        'a,y\n1,"u"v\n',
+        {},
         "d.csv:2: there is text behind a closing quote; a quote inside a value is written twice",
     ),
     "huge value": (
-        f"a,y\n1,u\n2,{LONG}\n", {},
+        f"a,y\n1,u\n2,{LONG}\n",
+        {},
         "d.csv:3: a value of more than 131,072 characters; an open quote?",
     ),
     "semicolons": (
-        SMALL.replace(",", ";"), {"delimiter": ","},
+        SMALL.replace(",", ";"),
+        {"delimiter": ","},
         "d.csv has one column; are its values separated by ';'? Set data.delimiter: ';'",
     ),
     "tabs": (
-        SMALL.replace(",", "\t"), {"delimiter": ","},
+        SMALL.replace(",", "\t"),
+        {"delimiter": ","},
         'd.csv has one column; are its values separated by "\\t"? Set data.delimiter: "\\t"',
     ),
     "semicolons and decimal commas": (
-        "a;b;y\n1,5;2,5;3\n1,5;2;4\n", {"delimiter": ","},
+        "a;b;y\n1,5;2,5;3\n1,5;2;4\n",
+        {"delimiter": ","},
         "d.csv has one column; are its values separated by ';'? Set data.delimiter: ';'",
     ),
     "one column": ("y\n1\n2\n", {}, "d.csv has no column to learn from but the target 'y'"),
     "only empty columns": (
-        "a,y\n,1\n,2\n", {}, "d.csv has no column to learn from but the target 'y'",
+        "a,y\n,1\n,2\n",
+        {},
+        "d.csv has no column to learn from but the target 'y'",
     ),
     "too many categories": (
-        "word,y\n" + MANY, {},
+        "word,y\n" + MANY,
+        {},
         "d.csv: column 'word' is text with 101 different values; leave it out (data.drop: [word]) "
         "or raise data.max_categories",
     ),
     "a target of names": (
-        "a,y\n" + "".join(f"{i % 3},name {i}\n" for i in range(40)), {},
+        "a,y\n" + "".join(f"{i % 3},name {i}\n" for i in range(40)),
+        {},
         "d.csv: the target 'y' has 40 different values in 40 training rows; no class can be "
         "learned from so few, is it the right column (data.target)?",
     ),
     "the target is dropped": (SMALL, {"drop": ["y"]}, "'y' is the target"),
     "number and category": (
-        SMALL, {"numbers": ["a"], "categories": [0]},
+        SMALL,
+        {"numbers": ["a"], "categories": [0]},
         "'a' is in data.numbers, too",
     ),
     "nothing left to train on": (
-        SMALL, {"split": RowSplit(val=1, test=2)},
+        SMALL,
+        {"split": RowSplit(val=1, test=2)},
         "1 val + 2 test of 3 rows leave none to train on; hold out fewer",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
@@ -577,9 +619,17 @@ def test_a_faulty_table_is_refused_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["empty file", "short row", "no such column", "one class", "target missing", "not UTF-8",
-     "binary", "open quote"],
-)  # fmt: skip
+    [
+        "empty file",
+        "short row",
+        "no such column",
+        "one class",
+        "target missing",
+        "not UTF-8",
+        "binary",
+        "open quote",
+    ],
+)
 def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str) -> None:
     text, options, message = BAD[name]
     write(text)
@@ -608,10 +658,31 @@ def test_a_missing_file_and_a_folder_are_named(nnzoo: Any) -> None:
 # Any bytes at all.
 
 SNIPPETS = [
-    b'"', b",", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xef\xbb\xbf", b" ", b"\t", b";", b"nan",
-    b"inf", b"1e999", b"-", b"99999999999999999999", b"True", b'""', b"\xc3\xa9", b"\\", b"0x1f",
-    b"\xe2\x80\xa8", b"\x85", b"\x0b",
-]  # fmt: skip
+    b'"',
+    b",",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b" ",
+    b"\t",
+    b";",
+    b"nan",
+    b"inf",
+    b"1e999",
+    b"-",
+    b"99999999999999999999",
+    b"True",
+    b'""',
+    b"\xc3\xa9",
+    b"\\",
+    b"0x1f",
+    b"\xe2\x80\xa8",
+    b"\x85",
+    b"\x0b",
+]
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -670,13 +741,24 @@ def test_equal_rows_of_torch_and_numpy_types() -> None:
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        ("MAX_CSV_BYTES", 30,
-         "d.csv has 47 bytes; a CSV may have 30. Keep fewer rows or columns, or save it as Parquet"),
+        (
+            "MAX_CSV_BYTES",
+            30,
+            "d.csv has 47 bytes; a CSV may have 30. Keep fewer rows or columns, or save it as Parquet",
+        ),
         ("MAX_COLUMNS", 3, "d.csv:1: 4 columns; at most 3 are read"),
-        ("MAX_CELLS", 11, "d.csv has 3 rows of 4 columns; at most 11 values are read. Keep fewer rows or columns"),
-        ("MAX_NAME", 3, "d.csv: a column's name has 4 characters; at most 3. Is the first row data (data.header: false)?"),
+        (
+            "MAX_CELLS",
+            11,
+            "d.csv has 3 rows of 4 columns; at most 11 values are read. Keep fewer rows or columns",
+        ),
+        (
+            "MAX_NAME",
+            3,
+            "d.csv: a column's name has 4 characters; at most 3. Is the first row data (data.header: false)?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_csv_beyond_a_limit_is_refused(
     limit: str, value: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -785,9 +867,12 @@ def test_issues_behind_the_first_chunk_name_their_line_and_row(
     for end, message in (
         ("7\n", "d.csv:92: ragged rows: 1 values where the first row has 2"),
         ('7,"8\n', "d.csv:92: a quote is opened and never closed"),
-        ('7,"8"9\n', "d.csv:92: there is text behind a closing quote; a quote inside a value is "
-         "written twice"),
-    ):  # fmt: skip
+        (
+            '7,"8"9\n',
+            "d.csv:92: there is text behind a closing quote; a quote inside a value is "
+            "written twice",
+        ),
+    ):
         with pytest.raises(DataError) as error:
             in_pieces(good + end, monkeypatch)
         assert str(error.value) == message

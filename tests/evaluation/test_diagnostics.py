@@ -89,8 +89,14 @@ def test_vanishing_over_time_is_told() -> None:
 def test_an_rnn_without_clipping_at_a_high_rate_is_named_as_exploding(
     optim: dict[str, Any],
 ) -> None:
-    actual = findings(zoo.config({"name": "rnn", "hidden_size": 32}, WAVE, optim=optim,
-                                train={"epochs": 2, "batch_size": 64}))  # fmt: skip
+    actual = findings(
+        zoo.config(
+            {"name": "rnn", "hidden_size": 32},
+            WAVE,
+            optim=optim,
+            train={"epochs": 2, "batch_size": 64},
+        )
+    )
     exploding = [item for item in actual if item.kind == "exploding"]
     assert exploding
     assert "optim.clip={norm: 1.0}" in str(exploding[0])
@@ -102,8 +108,15 @@ def test_a_loss_that_has_grown_far_is_exploding_too() -> None:
 
 
 def test_where_it_ends_at_once_the_error_says_exploding(nnzoo: NNZOO) -> None:
-    result = nnzoo("train", "--config", "rnn", "-s", "optim={name: sgd, lr: 3}",
-                   "-s", "model.nonlinearity=relu")  # fmt: skip
+    result = nnzoo(
+        "train",
+        "--config",
+        "rnn",
+        "-s",
+        "optim={name: sgd, lr: 3}",
+        "-s",
+        "model.nonlinearity=relu",
+    )
     assert result.code == 4
     assert "exploding gradients; largest gradients by layer: rnn" in result.err
 
@@ -181,8 +194,17 @@ def test_a_mean_norm_is_over_the_steps_that_were_taken() -> None:
 
 
 def test_a_warning_is_shown_once(nnzoo: NNZOO) -> None:
-    words = ["train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
-             "model.activation=sigmoid", "-s", "train={epochs: 3, batch_size: 8}"]  # fmt: skip
+    words = [
+        "train",
+        "--config",
+        "mlp",
+        "-s",
+        f"model.hidden={[64] * 10}",
+        "-s",
+        "model.activation=sigmoid",
+        "-s",
+        "train={epochs: 3, batch_size: 8}",
+    ]
     result = nnzoo(*words)
     assert result.err.count("vanishing gradient: layer 1 of") == 1
     words += ["--fresh", "-s", "train.epochs=1"]

@@ -140,6 +140,11 @@ def test_dead_units_are_those_that_nothing_goes_back_through() -> None:
     linear = run.network.model[1]
     with torch.no_grad():
         linear.bias[:5] = -100.0
-    relu = next(layer for layer in diagnostics.collect_split_stats(run.network, run.trainer.splits["train"]).layers
-                if layer.type == "ReLU")  # fmt: skip
+    relu = next(
+        layer
+        for layer in diagnostics.collect_split_stats(
+            run.network, run.trainer.splits["train"]
+        ).layers
+        if layer.type == "ReLU"
+    )
     assert (relu.dead, relu.units) == (5, 16)

@@ -22,11 +22,16 @@ def write(**columns: list[str]) -> None:
 
 
 def table(**more: list[str]) -> None:
-    write(**({
-        "width": [f"{i * 37 % 100}.{i % 7}" for i in range(60)],
-        "status": [f"{'uvw'[i % 3]}" for i in range(60)],
-        "depth": [f"{i * 53 % 100}.{i % 9}" for i in range(60)],
-    } | more))  # fmt: skip
+    write(
+        **(
+            {
+                "width": [f"{i * 37 % 100}.{i % 7}" for i in range(60)],
+                "status": [f"{'uvw'[i % 3]}" for i in range(60)],
+                "depth": [f"{i * 53 % 100}.{i % 9}" for i in range(60)],
+            }
+            | more
+        )
+    )
 
 
 def data() -> Any:
@@ -50,8 +55,11 @@ def test_a_name_that_may_be_an_inputs_is_not(nnzoo: NNZOO, name: str) -> None:
 
 
 def test_else_the_last_column_that_can_be_one_and_it_is_said(nnzoo: NNZOO) -> None:
-    write(width=[f"{i * 37 % 100}.5" for i in range(60)], pole=[f"{i * 53 % 100}.5" for i in range(60)],
-          name=[f"n{i}" for i in range(60)])  # fmt: skip
+    write(
+        width=[f"{i * 37 % 100}.5" for i in range(60)],
+        pole=[f"{i * 53 % 100}.5" for i in range(60)],
+        name=[f"n{i}" for i in range(60)],
+    )
     result = nnzoo("init", "t.csv")
     assert (data().target, data().drop) == ("pole", ["name"])
     assert "target: 'pole', the last column that can be one" in result.err
@@ -163,8 +171,10 @@ def test_a_table_of_passengers_goes_from_init_to_predictions_unedited(nnzoo: NNZ
         name = f'"Ford, {"Mr." if sex == "male" else "Mrs."} {draw.choice(["Ivan", "Anna", "Bo"])} {i}"'
         age = "" if draw.random() < 0.2 else f"{draw.uniform(1, 70):.1f}"
         cabin = f"{draw.choice('ABC')}{draw.randrange(130)}" if draw.random() < 0.3 else ""
-        rows.append(f"{i + 1},{kind},{name},{sex},{age},{survived},T/{draw.randrange(250)},{draw.uniform(5, 90):.4f},"
-                    f"{cabin},{draw.choice(['S', 'C', 'Q', ''])}")  # fmt: skip
+        rows.append(
+            f"{i + 1},{kind},{name},{sex},{age},{survived},T/{draw.randrange(250)},{draw.uniform(5, 90):.4f},"
+            f"{cabin},{draw.choice(['S', 'C', 'Q', ''])}"
+        )
     head = "PassengerId,Pclass,Name,Sex,Age,Survived,Ticket,Fare,Cabin,Embarked"
     Path("t.csv").write_text("\n".join([head, *rows[:280]]) + "\n")
     Path("new.csv").write_text("\n".join([head, *rows[280:]]) + "\n")

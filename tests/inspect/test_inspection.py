@@ -60,8 +60,17 @@ def test_inspect_writes_pictures_and_shows_the_layers(nnzoo: NNZOO) -> None:
 
 
 def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "mlp", "-s", f"model.hidden={[64] * 10}", "-s",
-          "model.activation=sigmoid", "-s", "train.epochs=1")  # fmt: skip
+    nnzoo(
+        "train",
+        "--config",
+        "mlp",
+        "-s",
+        f"model.hidden={[64] * 10}",
+        "-s",
+        "model.activation=sigmoid",
+        "-s",
+        "train.epochs=1",
+    )
     shown = nnzoo(
         "inspect", "checkpoints/mlp", "--json", "--out", "images", "--row", "3", "--row", "5"
     )

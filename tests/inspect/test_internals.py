@@ -116,8 +116,14 @@ def test_the_gates_of_an_lstm_are_the_formulas() -> None:
         )
         c = f * c + i * g
         h = o * c.tanh()
-        for name, value in {"input": i, "forget": f, "candidate": g, "output": o, "cell": c,
-                            "hidden": h}.items():  # fmt: skip
+        for name, value in {
+            "input": i,
+            "forget": f,
+            "candidate": g,
+            "output": o,
+            "cell": c,
+            "hidden": h,
+        }.items():
             assert torch.allclose(gates[name][:, t], value, atol=1e-6), (name, t)
 
 

@@ -41,8 +41,10 @@ def linear() -> Case:
 
 def stack() -> Case:
     ours = FusedSequential(Linear(16, 32), nn.ReLU(), Linear(32, 16), nn.ReLU(), Linear(16, 3))
-    layers = [nn.Linear(our.in_features, our.out_features) if isinstance(our, Linear) else nn.ReLU()
-              for our in ours]  # fmt: skip
+    layers = [
+        nn.Linear(our.in_features, our.out_features) if isinstance(our, Linear) else nn.ReLU()
+        for our in ours
+    ]
     return ours, nn.Sequential(*layers), torch.randn(6, 16)
 
 
@@ -83,10 +85,12 @@ class First(nn.Module):
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    "linear": linear, "stack": stack,
+    "linear": linear,
+    "stack": stack,
     **{kind: partial(recurrent, kind) for kind in ("rnn", "lstm", "gru")},
-    "direct": partial(features, 3), "winograd": partial(features, 16),
-}  # fmt: skip
+    "direct": partial(features, 3),
+    "winograd": partial(features, 16),
+}
 
 
 def pair(name: str) -> Case:
@@ -170,9 +174,22 @@ def change(module: nn.Module, how: str) -> None:
 
 
 CHANGES = (
-    "nothing", "bfloat16", "float64", "float16", "one float64", "last bfloat16", "frozen", "strided",
-    "expanded", "subclass", "parametrized", "meta", "negated", "no bias", "too narrow",
-)  # fmt: skip
+    "nothing",
+    "bfloat16",
+    "float64",
+    "float16",
+    "one float64",
+    "last bfloat16",
+    "frozen",
+    "strided",
+    "expanded",
+    "subclass",
+    "parametrized",
+    "meta",
+    "negated",
+    "no bias",
+    "too narrow",
+)
 INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "as it is": lambda x: x,
     "of the weights' type": lambda x: x,
@@ -192,14 +209,16 @@ INPUTS: dict[str, Callable[[Tensor], Tensor]] = {
         bytearray(b"." + x.numpy().tobytes()), dtype=x.dtype, offset=1
     ).view_as(x),
     "subclass": lambda x: x.as_subclass(Subclass),
-}  # fmt: skip
+}
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    name=st.sampled_from(sorted(CASES)), how=st.sampled_from(CHANGES),
-    given_x=st.sampled_from(sorted(INPUTS)), low=st.sampled_from([False, False, True]),
-)  # fmt: skip
+    name=st.sampled_from(sorted(CASES)),
+    how=st.sampled_from(CHANGES),
+    given_x=st.sampled_from(sorted(INPUTS)),
+    low=st.sampled_from([False, False, True]),
+)
 def test_odd_weights_and_inputs_end_as_with_torchs_layers(
     name: str, how: str, given_x: str, low: bool
 ) -> None:
@@ -629,10 +648,15 @@ class Branches(nn.Module):
 
 @pytest.mark.parametrize("use_native", [False, True])
 @pytest.mark.parametrize(
-    "options", [AdamWOptions(name="adamw", weight_decay=0.1), AdamOptions(name="adam", weight_decay=0.1),
-                SgdOptions(name="sgd", momentum=0.9), RmspropOptions(name="rmsprop")],
+    "options",
+    [
+        AdamWOptions(name="adamw", weight_decay=0.1),
+        AdamOptions(name="adam", weight_decay=0.1),
+        SgdOptions(name="sgd", momentum=0.9),
+        RmspropOptions(name="rmsprop"),
+    ],
     ids=lambda options: options.name,
-)  # fmt: skip
+)
 def test_a_weight_without_a_gradient_is_left_alone_as_by_torch(
     options: Any, use_native: bool
 ) -> None:
@@ -640,14 +664,19 @@ def test_a_weight_without_a_gradient_is_left_alone_as_by_torch(
     ours = Branches()
     stock = copy.deepcopy(ours)
     optimizer = Optimizer(options, ours, use_native)
-    groups = [{"params": [p for p in stock.parameters() if p.ndim > 1],
-               "weight_decay": options.weight_decay},
-              {"params": [p for p in stock.parameters() if p.ndim < 2], "weight_decay": 0}]  # fmt: skip
+    groups = [
+        {
+            "params": [p for p in stock.parameters() if p.ndim > 1],
+            "weight_decay": options.weight_decay,
+        },
+        {"params": [p for p in stock.parameters() if p.ndim < 2], "weight_decay": 0},
+    ]
     torchs: Any = {
-        "adamw": partial(torch.optim.AdamW, lr=0.01), "adam": partial(torch.optim.Adam, lr=0.01),
+        "adamw": partial(torch.optim.AdamW, lr=0.01),
+        "adam": partial(torch.optim.Adam, lr=0.01),
         "sgd": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
         "rmsprop": partial(torch.optim.RMSprop, lr=0.01),
-    }[options.name](groups)  # fmt: skip
+    }[options.name](groups)
     for step in range(8):
         x = torch.randn(6, 4)
         for module in (ours, stock):

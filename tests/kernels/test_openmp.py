@@ -123,10 +123,15 @@ def normal(cache: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}, {"OMP_MAX_ACTIVE_LEVELS": "0"},
-     {"OMP_NUM_THREADS": "1"}, {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"}],
+    [
+        {"OMP_THREAD_LIMIT": "1"},
+        {"OMP_DYNAMIC": "true"},
+        {"OMP_MAX_ACTIVE_LEVELS": "0"},
+        {"OMP_NUM_THREADS": "1"},
+        {"OMP_THREAD_LIMIT": "1", "OMP_DYNAMIC": "true"},
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_a_smaller_team_trains_to_the_same_bits_and_answers_the_same(
     variables: dict[str, str], cache: Path, normal: dict[str, Any]
 ) -> None:

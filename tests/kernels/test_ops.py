@@ -64,14 +64,25 @@ def nudged(module: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", PAIRS)
 @settings(max_examples=40, deadline=None)
 @given(
-    time=st.integers(1, 12), batch=st.integers(1, 17), features=st.integers(1, 9),
-    hidden=st.integers(1, 40), layers=st.integers(1, 3), bidirectional=st.booleans(),
+    time=st.integers(1, 12),
+    batch=st.integers(1, 17),
+    features=st.integers(1, 9),
+    hidden=st.integers(1, 40),
+    layers=st.integers(1, 3),
+    bidirectional=st.booleans(),
     seed=st.integers(0, 99),
-)  # fmt: skip
+)
 def test_outputs_and_gradients_are_torchs(
-    name: str, dtype: torch.dtype, time: int, batch: int, features: int, hidden: int, layers: int,
-    bidirectional: bool, seed: int,
-) -> None:  # fmt: skip
+    name: str,
+    dtype: torch.dtype,
+    time: int,
+    batch: int,
+    features: int,
+    hidden: int,
+    layers: int,
+    bidirectional: bool,
+    seed: int,
+) -> None:
     torch.manual_seed(seed)
     local, stock = pair(name, features, hidden, layers, bidirectional=bidirectional)
     local, stock = local.to(dtype), stock.to(dtype)
@@ -332,9 +343,11 @@ def dense_results(function: Any, follows: list[Any], x: Tensor, parameters: Any)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @settings(max_examples=80, deadline=None)
 @given(
-    rows=st.integers(1, 40), sizes=st.lists(st.integers(1, 70), min_size=2, max_size=5),
-    kinds=st.lists(st.integers(0, 2), min_size=5, max_size=5), seed=st.integers(0, 99),
-)  # fmt: skip
+    rows=st.integers(1, 40),
+    sizes=st.lists(st.integers(1, 70), min_size=2, max_size=5),
+    kinds=st.lists(st.integers(0, 2), min_size=5, max_size=5),
+    seed=st.integers(0, 99),
+)
 def test_linear_layers_in_a_row_are_torchs(
     dtype: torch.dtype, rows: int, sizes: list[int], kinds: list[int], seed: int
 ) -> None:

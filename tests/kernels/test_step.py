@@ -36,14 +36,26 @@ def torchs(
 @pytest.mark.parametrize("kind", LOSSES)
 @settings(max_examples=60, deadline=None)
 @given(
-    members=st.integers(1, 3), batch=st.integers(1, 40), width=st.integers(1, 40),
-    size=st.sampled_from([1e-3, 1.0, 30.0]), option=st.sampled_from([0.0, 0.3]),
-    weighted=st.booleans(), double=st.booleans(), seed=st.integers(0, 99),
-)  # fmt: skip
+    members=st.integers(1, 3),
+    batch=st.integers(1, 40),
+    width=st.integers(1, 40),
+    size=st.sampled_from([1e-3, 1.0, 30.0]),
+    option=st.sampled_from([0.0, 0.3]),
+    weighted=st.booleans(),
+    double=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_losses_gradients_and_right_answers_are_torchs(
-    kind: str, members: int, batch: int, width: int, size: float, option: float, weighted: bool,
-    double: bool, seed: int,
-) -> None:  # fmt: skip
+    kind: str,
+    members: int,
+    batch: int,
+    width: int,
+    size: float,
+    option: float,
+    weighted: bool,
+    double: bool,
+    seed: int,
+) -> None:
     torch.manual_seed(seed)
     dtype = torch.float64 if double else torch.float32
     output = (torch.randn(members * batch, width, dtype=dtype) * size).requires_grad_()
@@ -161,9 +173,12 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
 
 
 @given(
-    rows=st.integers(0, 5), channels=st.sampled_from([1, 3]), height=st.integers(1, 9),
-    width=st.integers(1, 9), seed=st.integers(0, 99),
-)  # fmt: skip
+    rows=st.integers(0, 5),
+    channels=st.sampled_from([1, 3]),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
 def test_bytes_are_scaled_to_the_bit_as_in_evaluation(
     rows: int, channels: int, height: int, width: int, seed: int
 ) -> None:

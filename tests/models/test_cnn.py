@@ -58,15 +58,23 @@ def test_padding_takes_words_numbers_and_pairs(padding: Any, size: tuple[int, in
 
 def test_each_layer_may_have_its_own_sizes() -> None:
     model = cnn(
-        channels=[4, 6], kernel_size=[3, [1, 5]], pool=["none", "avg"], pool_size=[1, [3, 2]],
+        channels=[4, 6],
+        kernel_size=[3, [1, 5]],
+        pool=["none", "avg"],
+        pool_size=[1, [3, 2]],
         dropout=[0, 0.25],
-    )  # fmt: skip
+    )
     kernels = [layer.kernel_size for layer in model.features if isinstance(layer, nn.Conv2d)]
     assert kernels == [(3, 3), (1, 5)]
     assert model.features(torch.zeros(1, *IMAGE.shape)).shape == (1, 6, 4, 5)
     assert [type(layer).__name__ for layer in model.features] == [
-        "Conv2d", "ReLU", "Conv2d", "ReLU", "AvgPool2d", "Dropout",
-    ]  # fmt: skip
+        "Conv2d",
+        "ReLU",
+        "Conv2d",
+        "ReLU",
+        "AvgPool2d",
+        "Dropout",
+    ]
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid", "elu", "gelu"])
@@ -108,11 +116,16 @@ def test_residual_layers_add_their_input() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": [4] * 5}, "layer 4 of 5: its input is 1×1 and pool_size 2×2 leaves nothing (0×0)"),
-        ({"channels": [4], "kernel_size": 13, "padding": "valid"},
-         "layer 1 of 1: its input is 12×10 and kernel_size 13×13, padding valid leaves nothing"),
+        (
+            {"channels": [4] * 5},
+            "layer 4 of 5: its input is 1×1 and pool_size 2×2 leaves nothing (0×0)",
+        ),
+        (
+            {"channels": [4], "kernel_size": 13, "padding": "valid"},
+            "layer 1 of 1: its input is 12×10 and kernel_size 13×13, padding valid leaves nothing",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_map_that_shrinks_to_nothing_is_refused_with_layer_and_shapes(
     options: dict[str, Any], message: str
 ) -> None:

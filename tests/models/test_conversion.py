@@ -174,8 +174,11 @@ def test_before_gradients_go_by_nccl_a_lost_process_is_noticed_by_gloo(cuda: Emu
         assert processes.rounds == rounds
 
 
-@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.GRU(4, 5, 2, dropout=0.5, batch_first=True)],
-                         ids=lambda layer: type(layer).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Dropout(0.5), nn.GRU(4, 5, 2, dropout=0.5, batch_first=True)],
+    ids=lambda layer: type(layer).__name__,
+)
 def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: EmulatedCuda) -> None:
     layer.to("cuda")
     convert_cuda_layers(layer)
@@ -218,10 +221,15 @@ def test_the_process_is_as_it_was_after_training_and_asking(cuda: EmulatedCuda) 
     def state() -> Any:
         cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
         return (
-            torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(),
-            torch.utils.deterministic.fill_uninitialized_memory, cudnn.allow_tf32, matmul.allow_tf32,
-            cudnn.conv.fp32_precision, torch.get_rng_state().tolist(), cuda.current,
-        )  # fmt: skip
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+            cudnn.allow_tf32,
+            matmul.allow_tf32,
+            cudnn.conv.fp32_precision,
+            torch.get_rng_state().tolist(),
+            cuda.current,
+        )
 
     before = state()
     training = nnzoo.train(tree(IMAGES, CNN, threads=2), device="cuda:1")

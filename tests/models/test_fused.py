@@ -60,18 +60,36 @@ def exact(module: nn.Module, x: Tensor, wants_dx: bool) -> list[Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @settings(max_examples=80, deadline=None)
 @given(
-    batch=st.integers(1, 5), few=st.booleans(), ins=st.integers(1, 4), outs=st.integers(1, 4),
+    batch=st.integers(1, 5),
+    few=st.booleans(),
+    ins=st.integers(1, 4),
+    outs=st.integers(1, 4),
     kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
-    size=st.tuples(st.integers(1, 13), st.integers(1, 13)), bias=st.booleans(), norm=st.booleans(),
-    pool=st.booleans(), relu=st.booleans(), seed=st.integers(0, 99),
-)  # fmt: skip
+    size=st.tuples(st.integers(1, 13), st.integers(1, 13)),
+    bias=st.booleans(),
+    norm=st.booleans(),
+    pool=st.booleans(),
+    relu=st.booleans(),
+    seed=st.integers(0, 99),
+)
 def test_outputs_gradients_and_statistics_are_torchs(
-    dtype: torch.dtype, batch: int, few: bool, ins: int, outs: int, kernel: tuple[int, int],
-    stride: tuple[int, int], padding: tuple[int, int], size: tuple[int, int], bias: bool, norm: bool,
-    pool: bool, relu: bool, seed: int,
-) -> None:  # fmt: skip
+    dtype: torch.dtype,
+    batch: int,
+    few: bool,
+    ins: int,
+    outs: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    size: tuple[int, int],
+    bias: bool,
+    norm: bool,
+    pool: bool,
+    relu: bool,
+    seed: int,
+) -> None:
     torch.manual_seed(seed)
     lanes = build.lanes_of(dtype)
     ins = ins if few else ins * lanes
@@ -228,11 +246,16 @@ def test_what_is_not_a_number_stays_so() -> None:
 @pytest.mark.parametrize(
     "conv",
     [
-        Conv2d(16, 16, 3, dilation=2), Conv2d(16, 16, 3, groups=2), Conv2d(16, 16, 3, stride=2),
-        Conv2d(16, 16, (3, 1)), Conv2d(17, 16, 3), Conv2d(16, 17, 3), Conv2d(16, 16, 3, padding="same"),
+        Conv2d(16, 16, 3, dilation=2),
+        Conv2d(16, 16, 3, groups=2),
+        Conv2d(16, 16, 3, stride=2),
+        Conv2d(16, 16, (3, 1)),
+        Conv2d(17, 16, 3),
+        Conv2d(16, 17, 3),
+        Conv2d(16, 16, 3, padding="same"),
         Conv2d(16, 16, 3, padding=1, padding_mode="circular"),
     ],
-)  # fmt: skip
+)
 def test_other_convolutions_are_torchs(conv: Conv2d) -> None:
     x = torch.randn(2, conv.in_channels, 9, 9)
     assert not conv.is_native(x)

@@ -44,8 +44,9 @@ def test_starts_have_the_spread_of_their_formula_and_zero_biases(
     torch.manual_seed(0)
     model = MLP(
         MlpOptions(name="mlp", hidden=[300], init=init, activation=activation),
-        InputSpec("table", (500,)), 100,
-    )  # fmt: skip
+        InputSpec("table", (500,)),
+        100,
+    )
     for layer, gain in ((model[1], activation_gain(activation)), (model[3], 1.0)):
         fan_out, fan_in = layer.weight.shape
         fans = {

@@ -121,9 +121,15 @@ def test_a_linear_layer_takes_what_nn_linear_takes(rows: int) -> None:
 
 def test_a_stack_of_any_order_gives_torchs_outputs_and_gradients() -> None:
     model = FusedSequential(
-        nn.ReLU(), Linear(6, 7), Linear(7, 5), nn.ReLU(), nn.ReLU(), nn.Tanh(), Linear(5, 4),
         nn.ReLU(),
-    )  # fmt: skip
+        Linear(6, 7),
+        Linear(7, 5),
+        nn.ReLU(),
+        nn.ReLU(),
+        nn.Tanh(),
+        Linear(5, 4),
+        nn.ReLU(),
+    )
     compare(model, stock(model), torch.randn(9, 6))
     assert FusedSequential()(torch.ones(2, 3)).tolist() == [[1] * 3] * 2
 

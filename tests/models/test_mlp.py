@@ -26,18 +26,26 @@ def cnn(kind: InputSpec = IMAGE, **options: Any) -> CNN:
 
 def stock_mlp() -> nn.Module:
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Dropout(0.2),
+        nn.Flatten(),
+        nn.Linear(64, 16),
+        nn.BatchNorm1d(16),
+        nn.Tanh(),
+        nn.Dropout(0.2),
         nn.Linear(16, 10),
-    )  # fmt: skip
+    )
 
 
 class StockCnn(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(8 * 2 * 2, 10))
 
     def forward(self, x: torch.Tensor) -> Any:
@@ -58,13 +66,15 @@ class StockLstm(nn.Module):
 @pytest.mark.parametrize(
     ("options", "stock"),
     [
-        ({"name": "mlp", "hidden": [16], "activation": "tanh", "norm": "batch", "dropout": 0.2},
-         stock_mlp),
+        (
+            {"name": "mlp", "hidden": [16], "activation": "tanh", "norm": "batch", "dropout": 0.2},
+            stock_mlp,
+        ),
         ({"name": "cnn", "channels": [4, 8]}, StockCnn),
         ({"name": "lstm", "hidden_size": 8, "num_layers": 2}, StockLstm),
     ],
     ids=["mlp", "cnn", "lstm"],
-)  # fmt: skip
+)
 def test_best_pt_loads_into_plain_torch_modules_that_give_the_same_outputs(
     options: dict[str, Any], stock: Any
 ) -> None:

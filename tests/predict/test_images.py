@@ -141,9 +141,9 @@ def test_a_broken_picture_is_named_and_all_others_are_answered(nnzoo: Nnzoo) -> 
     assert answered == [f"d/{i:02d}.png" for i in range(30) if i not in (5, 7)]
     result = nnzoo("predict", RUN, "d/05.png")
     assert result.code == 3
-    assert result.out.splitlines() == ["file,prediction,probability," + ",".join(
-        f"p_{i}" for i in range(10)
-    )]  # fmt: skip
+    assert result.out.splitlines() == [
+        "file,prediction,probability," + ",".join(f"p_{i}" for i in range(10))
+    ]
 
 
 def test_folders_are_searched_in_order_without_hidden_files_and_named_files_are_taken() -> None:

@@ -45,10 +45,14 @@ def write_table(task: str, rows: int = 200) -> list[list[str]]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 3))
     cells = [
-        [f"{a:.4f}", "" if i % 9 == 3 else f"{b:.4f}", "uvw"[i % 3],
-         f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"')]
+        [
+            f"{a:.4f}",
+            "" if i % 9 == 3 else f"{b:.4f}",
+            "uvw"[i % 3],
+            f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"'),
+        ]
         for i, (a, b, c) in enumerate(x)
-    ]  # fmt: skip
+    ]
     with open("d.csv", "w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "kind", "y"], *cells])
     return cells
@@ -63,8 +67,9 @@ def load_or_train(data: str) -> Network:
     return run.network
 
 
-@pytest.mark.parametrize("data", ["image", "image_pca", "table_classes", "table_number", "series",
-                                  "sequences"])  # fmt: skip
+@pytest.mark.parametrize(
+    "data", ["image", "image_pca", "table_classes", "table_number", "series", "sequences"]
+)
 def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> None:
     run = begin(config("mlp", data))
     finish(run)
@@ -100,15 +105,24 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
         ([], 2, f"missing input: nnzoo predict {RUN} photos/\n"),
         (["pipe.png"], 3, "not a regular file: pipe.png\n"),
         (["new.csv", "--steps", "0"], 2, "--steps: expected a whole number of at least 1, got 0\n"),
-        (["new.csv", "--json", "--out", "x"], 2,
-         "give one of the two: --json writes to stdout, --out to a file\n"),
-        (["new.csv", "--out", "new.csv"], 2,
-         "--out new.csv would replace an INPUT; name another file\n"),
-    ):  # fmt: skip
+        (
+            ["new.csv", "--json", "--out", "x"],
+            2,
+            "give one of the two: --json writes to stdout, --out to a file\n",
+        ),
+        (
+            ["new.csv", "--out", "new.csv"],
+            2,
+            "--out new.csv would replace an INPUT; name another file\n",
+        ),
+    ):
         result = nnzoo("predict", RUN, *words)
         assert (result.code, result.out, result.err) == (code, "", message)
     result = nnzoo("predict", RUN, "empty", "--steps", "2")
-    assert (result.code, result.err) == (2, f"steps are for forecasts; {images[:-1]}, and its predictions are classes\n")  # fmt: skip
+    assert (result.code, result.err) == (
+        2,
+        f"steps are for forecasts; {images[:-1]}, and its predictions are classes\n",
+    )
     assert nnzoo("predict").err == "missing run and input: nnzoo predict checkpoints/cnn photos/\n"
     assert nnzoo("predict", "empty", "new.csv").code == 5
     assert Path("new.csv").read_text() == "a,b\n1,2\n"
@@ -128,27 +142,62 @@ def test_a_picture_or_folder_for_a_table_is_refused(nnzoo: Nnzoo) -> None:
     Path("new.csv").write_text("sepal length (cm)\n1\n")
     result = nnzoo("predict", RUN, "new.csv")
     assert result.code == 3
-    assert result.err == "new.csv: column 'sepal width (cm)' is missing; the network was trained with it\n"  # fmt: skip
+    assert (
+        result.err
+        == "new.csv: column 'sepal width (cm)' is missing; the network was trained with it\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("data", "x", "message"),
     [
-        ("image", np.zeros((2, 1, 8, 8)), "expected pixels from 0 to 16 as uint8, got float64; scale, round and cast them"),
+        (
+            "image",
+            np.zeros((2, 1, 8, 8)),
+            "expected pixels from 0 to 16 as uint8, got float64; scale, round and cast them",
+        ),
         ("image", np.full((8, 8), 17, np.uint8), "expected pixels from 0 to 16, got 17"),
-        ("image", np.zeros((8, 8, 3), np.uint8), "expected images of shape (rows, 1, 8, 8), or one of them; got (8, 8, 3)"),
-        ("image", np.zeros((0, 1, 8, 8), np.uint8), "expected images of shape (rows, 1, 8, 8), or one of them; got (0, 1, 8, 8)"),
-        ("image", pandas.DataFrame({"a": [1]}), "a DataFrame holds no images; this network reads images"),
-        ("image", 3, "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got int"),
-        ("table_classes", np.zeros((2, 5)), "expected rows of shape (rows, 4), or one of them; got (2, 5)"),
+        (
+            "image",
+            np.zeros((8, 8, 3), np.uint8),
+            "expected images of shape (rows, 1, 8, 8), or one of them; got (8, 8, 3)",
+        ),
+        (
+            "image",
+            np.zeros((0, 1, 8, 8), np.uint8),
+            "expected images of shape (rows, 1, 8, 8), or one of them; got (0, 1, 8, 8)",
+        ),
+        (
+            "image",
+            pandas.DataFrame({"a": [1]}),
+            "a DataFrame holds no images; this network reads images",
+        ),
+        (
+            "image",
+            3,
+            "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got int",
+        ),
+        (
+            "table_classes",
+            np.zeros((2, 5)),
+            "expected rows of shape (rows, 4), or one of them; got (2, 5)",
+        ),
         ("table_classes", np.zeros((2, 4), bool), "expected numbers, got bool"),
         ("table_classes", np.array([["a"] * 4]), "expected numbers, got <U1"),
         ("table_classes", np.array([[None] * 4]), "expected numbers, got object"),
         ("table_classes", pandas.DataFrame(), "the table has no rows"),
-        ("series", np.full((1, 20, 1), np.nan), "expected finite numbers; there are missing or infinite ones"),
-        ("series", np.zeros((3, 19, 1)), "expected windows of shape (rows, 20, 1), or one of them; got (3, 19, 1)"),
+        (
+            "series",
+            np.full((1, 20, 1), np.nan),
+            "expected finite numbers; there are missing or infinite ones",
+        ),
+        (
+            "series",
+            np.zeros((3, 19, 1)),
+            "expected windows of shape (rows, 20, 1), or one of them; got (3, 19, 1)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_arrays_of_another_shape_or_type_are_refused(data: str, x: Any, message: str) -> None:
     assert refused(DataError, train("mlp", data), x).startswith(message)
 
@@ -166,8 +215,10 @@ def test_arrays_that_cannot_be_written_or_lie_backwards_are_answered() -> None:
 
 def test_one_picture_one_window_and_one_row_are_answered() -> None:
     for data, shapes in (
-        ("image", [(8, 8), (1, 8, 8)]), ("series", [(20, 1)]), ("table_classes", [(4,)]),
-    ):  # fmt: skip
+        ("image", [(8, 8), (1, 8, 8)]),
+        ("series", [(20, 1)]),
+        ("table_classes", [(4,)]),
+    ):
         network = load_or_train(data)
         for shape in shapes:
             x = np.ones(shape, np.uint8 if data == "image" else np.float32)

@@ -116,8 +116,11 @@ def test_a_file_is_continued_from_its_own_end(nnzoo: Nnzoo) -> None:
     assert line["y"] == pytest.approx(by_hand(network, frame[["y"]].to_numpy()[:50], 1)[0, 0], 1e-6)
     both = rows_of(nnzoo("predict", RUN, "new.csv", "more.parquet", "--steps", "2").out)
     assert [(row["file"], row["step"]) for row in both] == [
-        ("new.csv", "1"), ("new.csv", "2"), ("more.parquet", "1"), ("more.parquet", "2"),
-    ]  # fmt: skip
+        ("new.csv", "1"),
+        ("new.csv", "2"),
+        ("more.parquet", "1"),
+        ("more.parquet", "2"),
+    ]
     of_frame = Predictions.concat(predict(network, frame.iloc[:50], steps=2))
     assert [f"{value:.7g}" for value in of_frame.values[:, 0]] == [row["y"] for row in both[:2]]
     assert of_frame.index == {"step": [1, 2], "time": ["2020-02-20", "2020-02-21"]}
@@ -180,18 +183,25 @@ def test_covariates_are_read_within_the_horizon_and_forbid_more() -> None:
         (days("h"), ["2020-02-01 06:00:00", "2020-02-01 07:00:00", "2020-02-01 08:00:00"]),
         (days("12h", 4), ["2020-02-02 00:00:00", "2020-02-02 12:00:00", "2020-02-03 00:00:00"]),
         (days("D").str[:10].str.replace("-", "/"), ["2020-03-01", "2020-03-02", "2020-03-03"]),
-        (days("h") + "+01:00",
-         ["2020-02-01 06:00:00+01:00", "2020-02-01 07:00:00+01:00", "2020-02-01 08:00:00+01:00"]),
-        (pandas.concat([days("h") + "+01:00", days("h", 30, "2020-02-01 05:00") + "+00:00"]),
-         ["2020-02-02 11:00:00+00:00", "2020-02-02 12:00:00+00:00", "2020-02-02 13:00:00+00:00"]),
-        (days("D").drop([7, 19]), ["2020-03-01", "2020-03-02", "2020-03-03"]),  # two days are missing
+        (
+            days("h") + "+01:00",
+            ["2020-02-01 06:00:00+01:00", "2020-02-01 07:00:00+01:00", "2020-02-01 08:00:00+01:00"],
+        ),
+        (
+            pandas.concat([days("h") + "+01:00", days("h", 30, "2020-02-01 05:00") + "+00:00"]),
+            ["2020-02-02 11:00:00+00:00", "2020-02-02 12:00:00+00:00", "2020-02-02 13:00:00+00:00"],
+        ),
+        (
+            days("D").drop([7, 19]),
+            ["2020-03-01", "2020-03-02", "2020-03-03"],
+        ),  # two days are missing
         (days("B"), ["2020-03-13", "2020-03-16", "2020-03-17"]),
         (days("D", 2), None),
         (pandas.Series(["2020-01-01", None, "2020-01-03", "2020-01-04"]), None),
         (pandas.Series([1, 2, 3, 4]), ["5", "6", "7"]),
         (days("YS", 280, "1970"), ["2250-01-01", "2251-01-01", "2252-01-01"]),
     ],
-)  # fmt: skip
+)
 def test_the_dates_that_follow_keep_their_distance(
     past: pandas.Series, future: list[str] | None
 ) -> None:

@@ -51,10 +51,14 @@ def write_table(task: str, rows: int = 200) -> list[list[str]]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 3))
     cells = [
-        [f"{a:.4f}", "" if i % 9 == 3 else f"{b:.4f}", "uvw"[i % 3],
-         f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"')]
+        [
+            f"{a:.4f}",
+            "" if i % 9 == 3 else f"{b:.4f}",
+            "uvw"[i % 3],
+            f"{a + c:.5f}" if task == "regression" else ("yes, indeed" if a + c > 0 else 'a "no"'),
+        ]
         for i, (a, b, c) in enumerate(x)
-    ]  # fmt: skip
+    ]
     with open("d.csv", "w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "kind", "y"], *cells])
     return cells
@@ -81,8 +85,9 @@ def test_rows_without_their_target_get_the_answers_that_eval_counts(
     report = nnzoo("eval", RUN, "--json").json
     result = nnzoo("predict", RUN, "new.csv")
     assert (result.code, result.err) == (
-        0, "note: missing values filled as in training: 3 of 'b'\n",
-    )  # fmt: skip
+        0,
+        "note: missing values filled as in training: 3 of 'b'\n",
+    )
     answers = rows_of(result.out)
     assert [row["row"] for row in answers] == [str(i + 1) for i in range(len(test))]
     truth = [cells[i][3] for i in test]
@@ -229,8 +234,14 @@ def test_a_file_is_one_sequence_with_named_or_unnamed_columns(nnzoo: Nnzoo) -> N
     np.testing.assert_allclose(of_frame.values[0], expected[0], rtol=1e-5)
     for change, message in (
         (lambda text: text + "1,0\n", "new.csv has 9 time steps; this network reads 8"),
-        (lambda text: text.replace("mark", "mrk"), "new.csv: column 'mark' is missing; the network was trained with it"),
-        (lambda text: text[: text.rindex(",") + 1] + "\n", "new.csv: 'mark' is missing in data row 8"),
-    ):  # fmt: skip
+        (
+            lambda text: text.replace("mark", "mrk"),
+            "new.csv: column 'mark' is missing; the network was trained with it",
+        ),
+        (
+            lambda text: text[: text.rindex(",") + 1] + "\n",
+            "new.csv: 'mark' is missing in data row 8",
+        ),
+    ):
         Path("new.csv").write_text(change(Path("named.csv").read_text()))
         assert refused(DataError, network, "new.csv") == message

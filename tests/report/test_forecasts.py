@@ -18,8 +18,14 @@ def test_series_are_listed_by_their_error() -> None:
         f"{name},2020-01-{i + 1:02d},{i % 5 + j}" for j, name in enumerate("ab") for i in range(30)
     ]
     Path("s.csv").write_text("\n".join(["store,day,sales", *lines]))
-    data = {"name": "series", "path": "s.csv", "target": "sales", "time": "day", "group": "store",
-            "window": 4}  # fmt: skip
+    data = {
+        "name": "series",
+        "path": "s.csv",
+        "target": "sales",
+        "time": "day",
+        "group": "store",
+        "window": 4,
+    }
     dataset = read_dataset(zoo.config("mlp", data))
     rows = len(dataset.splits["test"])
     targets = np.zeros((rows, 1))

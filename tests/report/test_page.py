@@ -44,9 +44,15 @@ def ready(model: Any, data: Any, name: str = "run", **more: Any) -> Path:
 
 
 CASES = [
-    ("cnn", "image"), ("mlp", "image_pca"), ("mlp", "table_classes"), ("mlp", "table_number"),
-    ("lstm", "series"), ("gru", "sequences"), ("cnn", "series"), ("rnn", "image"),
-]  # fmt: skip
+    ("cnn", "image"),
+    ("mlp", "image_pca"),
+    ("mlp", "table_classes"),
+    ("mlp", "table_number"),
+    ("lstm", "series"),
+    ("gru", "sequences"),
+    ("cnn", "series"),
+    ("rnn", "image"),
+]
 
 
 @pytest.mark.parametrize("model, data", CASES)
@@ -110,9 +116,18 @@ def test_calibration_is_the_distance_of_sureness_and_truth() -> None:
 
 def test_over_fitting_is_said_in_words(nnzoo: NNZOO) -> None:
     folder = ready("mlp", "image")
-    rows = [{"epoch": i + 1, "step": i, "lr": 0.1, "train_loss": 1 / (i + 1), "val_loss": loss,
-             "samples_per_second": 1.0, "seconds": 1.0}
-            for i, loss in enumerate([1.0, 0.5, 0.4, 0.6, 0.8])]  # fmt: skip
+    rows = [
+        {
+            "epoch": i + 1,
+            "step": i,
+            "lr": 0.1,
+            "train_loss": 1 / (i + 1),
+            "val_loss": loss,
+            "samples_per_second": 1.0,
+            "seconds": 1.0,
+        }
+        for i, loss in enumerate([1.0, 0.5, 0.4, 0.6, 0.8])
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     nnzoo("report", folder)
     shown = text_of((folder / "report.html").read_text())
@@ -154,8 +169,11 @@ def test_without_the_data_the_rest_is_there(nnzoo: NNZOO) -> None:
 
 
 def test_several_runs_stand_beside_each_other(nnzoo: NNZOO) -> None:
-    folders = [ready("mlp", "image", "wide"), ready("cnn", "image", "deep"),
-               ready({"name": "mlp", "hidden": [4]}, "image", "narrow")]  # fmt: skip
+    folders = [
+        ready("mlp", "image", "wide"),
+        ready("cnn", "image", "deep"),
+        ready({"name": "mlp", "hidden": [4]}, "image", "narrow"),
+    ]
     result = nnzoo("report", *folders)
     assert (result.code, result.out) == (0, "report.html\n")
     page = Path("report.html").read_text()

@@ -52,8 +52,10 @@ def test_states_and_results_are_those_of_the_runs(nnzoo: Any) -> None:
     lock = FileLock("checkpoints/stopped/.lock")
     actual = lines(nnzoo)
     assert {name: run["state"] for name, run in actual.items()} == {
-        "done": "complete", "lost": "diverged", "stopped": "interrupted",
-    }  # fmt: skip
+        "done": "complete",
+        "lost": "diverged",
+        "stopped": "interrupted",
+    }
     with lock:
         assert lines(nnzoo)["stopped"]["state"] == "running"
     done = actual["done"]
@@ -80,8 +82,12 @@ def test_a_run_that_goes_on_is_no_longer_what_it_was(nnzoo: Any) -> None:
 
 def test_a_run_that_stopped_early_is_complete(nnzoo: Any) -> None:
     early = {"epochs": 40, "early_stopping": {"patience": 1}}
-    rows = finish(begin(config("mlp", "table_classes", optim={"name": "sgd", "lr": 1.0}, train=early),
-                        out="checkpoints"))  # fmt: skip
+    rows = finish(
+        begin(
+            config("mlp", "table_classes", optim={"name": "sgd", "lr": 1.0}, train=early),
+            out="checkpoints",
+        )
+    )
     actual = lines(nnzoo)["run"]
     assert len(rows) < 40
     assert (actual["state"], actual["epoch"], actual["epochs"]) == ("complete", len(rows), 40)
@@ -143,9 +149,19 @@ def test_a_sweep_is_its_best_trial(nnzoo: Any) -> None:
 
 
 def test_a_narrow_terminal_shows_the_state_and_a_pipe_everything() -> None:
-    run = {"run": "a" * 30, "data": "d" * 20, "model": "mlp", "epochs": 3, "epoch": 3, "age": 5.0,
-           "state": "complete", "best_epoch": 1, "monitor": "val_loss", "best": 0.5,
-           "test_accuracy": 0.25}  # fmt: skip
+    run = {
+        "run": "a" * 30,
+        "data": "d" * 20,
+        "model": "mlp",
+        "epochs": 3,
+        "epoch": 3,
+        "age": 5.0,
+        "state": "complete",
+        "best_epoch": 1,
+        "monitor": "val_loss",
+        "best": 0.5,
+        "test_accuracy": 0.25,
+    }
     messages = {}
     for terminal in (True, False):
         stream = io.StringIO()
@@ -185,19 +201,32 @@ def test_no_folder_is_an_error_and_an_empty_one_is_told(nnzoo: Any) -> None:
 
 junk = st.one_of(
     st.binary(max_size=60),
-    st.sampled_from([b"{", b"[" * 5000, b"null", b'{"epoch": NaN}', b'{"epoch": 1e999, "best": []}',
-                     b'{"epoch": true}\n', b'{"epoch": 3, "val_loss": "x"}\n{"epoch"',
-                     b'{"best": {"epoch": [1]}, "test": 5, "state": {}}', b"train: [1]\ndata: x",
-                     b"train: {epochs: 9, monitor: [a]}\ndata: {name: {}}",
-                     b'{"epoch": 1, "val_loss": 1e400}\n']),
-)  # fmt: skip
+    st.sampled_from(
+        [
+            b"{",
+            b"[" * 5000,
+            b"null",
+            b'{"epoch": NaN}',
+            b'{"epoch": 1e999, "best": []}',
+            b'{"epoch": true}\n',
+            b'{"epoch": 3, "val_loss": "x"}\n{"epoch"',
+            b'{"best": {"epoch": [1]}, "test": 5, "state": {}}',
+            b"train: [1]\ndata: x",
+            b"train: {epochs: 9, monitor: [a]}\ndata: {name: {}}",
+            b'{"epoch": 1, "val_loss": 1e400}\n',
+        ]
+    ),
+)
 
 
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.dictionaries(st.sampled_from(["config.yaml", "metrics.jsonl", "result.json", "last.pt",
-                                        ".lock"]), junk))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(["config.yaml", "metrics.jsonl", "result.json", "last.pt", ".lock"]), junk
+    )
+)
 def test_whatever_lies_there_it_is_listed(nnzoo: Any, files: dict[str, bytes]) -> None:
     folder = Path("checkpoints/strange")
     folder.mkdir(parents=True, exist_ok=True)

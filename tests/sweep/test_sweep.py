@@ -105,8 +105,10 @@ def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_sco
     again = nnzoo("train", folder / "best.yaml", "--json")
     assert again.code == 0, again.err
     assert again.lines[-1]["best"] == {
-        "epoch": best.epoch, "monitor": "val_loss", "value": best.value
-    }  # fmt: skip
+        "epoch": best.epoch,
+        "monitor": "val_loss",
+        "value": best.value,
+    }
     assert again.lines[-1]["run_dir"] == "checkpoints/flowers-best"
     assert result.out.count("page:") == 1 and str(folder / "sweep.html") in result.out
     for row in study.records():
@@ -165,12 +167,20 @@ def test_json_tells_the_start_each_trial_and_the_end(nnzoo: NNZOO) -> None:
     result = nnzoo("sweep", "flowers.yaml", "--json", "--trials", "2")
     start, *trials, end = result.lines
     assert start == {
-        "event": "start", "study": "flowers", "folder": "checkpoints/flowers",
-        "storage": "checkpoints/flowers/sweep.db", "monitor": "val_loss", "trials": 2, "over": 0,
-    }  # fmt: skip
+        "event": "start",
+        "study": "flowers",
+        "folder": "checkpoints/flowers",
+        "storage": "checkpoints/flowers/sweep.db",
+        "monitor": "val_loss",
+        "trials": 2,
+        "over": 0,
+    }
     assert [(trial["number"], trial["state"]) for trial in trials] == [
-        (0, "running"), (0, "complete"), (1, "running"), (1, "complete")
-    ]  # fmt: skip
+        (0, "running"),
+        (0, "complete"),
+        (1, "running"),
+        (1, "complete"),
+    ]
     assert trials[1]["params"].keys() == {"optim.lr", "model.hidden", "model.dropout"}
     assert end["trials"] == {"complete": 2}
     assert end["best"]["value"] == min(item["value"] for item in (trials[1], trials[3]))
@@ -308,8 +318,12 @@ def test_a_trial_that_diverges_is_told_and_the_sweep_goes_on(nnzoo: NNZOO) -> No
     assert re.search(r"trial 0/2  diverged  .*training diverged at step", result.err)
     assert "2 trials: 1 diverged, 1 complete" in result.err
     assert files(Path("checkpoints/flowers/trials/0")) <= {
-        ".lock", ".trial", "config.yaml", "metrics.jsonl", "result.json"
-    }  # fmt: skip
+        ".lock",
+        ".trial",
+        "config.yaml",
+        "metrics.jsonl",
+        "result.json",
+    }
 
 
 def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
@@ -322,8 +336,14 @@ def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
 
 
 def test_values_that_do_not_go_together_are_told_with_the_reason(nnzoo: NNZOO) -> None:
-    sets = ("-s", "sweep.space={data.preprocess.pca: [2, 50]}", "-s", "sweep.sampler=grid",
-            "-s", "train.monitor=val_accuracy")  # fmt: skip
+    sets = (
+        "-s",
+        "sweep.space={data.preprocess.pca: [2, 50]}",
+        "-s",
+        "sweep.sampler=grid",
+        "-s",
+        "train.monitor=val_accuracy",
+    )
     result = nnzoo("sweep", "flowers.yaml", *sets)
     assert result.code == 0, result.err
     assert re.search(r"trial 1/2  failed .*data.preprocess.pca.*pca.*50", result.err), result.err
@@ -351,8 +371,10 @@ def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(run, "open_run", start)
     rows = searched("sweep.trials=3").records()
     assert [(row.state, row.reason) for row in rows] == [
-        ("complete", ""), ("failed", "out of memory"), ("complete", "")
-    ]  # fmt: skip
+        ("complete", ""),
+        ("failed", "out of memory"),
+        ("complete", ""),
+    ]
 
 
 def test_a_fault_of_nnzoo_is_not_taken_for_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -583,8 +605,18 @@ def broken(*_: Any, **__: Any) -> None:
 
 def test_another_search_under_the_same_name_is_refused_naming_the_keys(nnzoo: NNZOO) -> None:
     assert nnzoo("sweep", "flowers.yaml", "--trials", "1").code == 0
-    result = nnzoo("sweep", "flowers.yaml", "-s", "train.epochs=9", "--seed", "4", "-s",
-                   "sweep.sampler=random", "-s", "sweep.space.model.hidden=[[4], [9]]")  # fmt: skip
+    result = nnzoo(
+        "sweep",
+        "flowers.yaml",
+        "-s",
+        "train.epochs=9",
+        "--seed",
+        "4",
+        "-s",
+        "sweep.sampler=random",
+        "-s",
+        "sweep.space.model.hidden=[[4], [9]]",
+    )
     assert result.code == 2
     assert (
         "checkpoints/flowers/sweep.db holds a study of another config. Search this one beside it: "
@@ -803,8 +835,13 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
         row = actual.record(claim)
         value = abs(torch.tensor(row.values["optim.lr"]).log10().item() + 2) + number / 1e3
         state: Any = ("diverged", "failed", "pruned")[number % 3] if number % 5 == 4 else "complete"
-        row = replace(row, state=state, epochs=4, seconds=1.5,
-                      reason="too <b>much" if state in ("diverged", "failed") else "")  # fmt: skip
+        row = replace(
+            row,
+            state=state,
+            epochs=4,
+            seconds=1.5,
+            reason="too <b>much" if state in ("diverged", "failed") else "",
+        )
         if state == "complete":
             row = replace(row, value=value, epoch=3)
         actual.finish(claim, row)
@@ -848,8 +885,9 @@ def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
     lines = [trials.trial_line(study, row, row.number == 0) for row in study.records()]
     assert re.fullmatch(
         r"trial  0/18  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
-        r"model.dropout 0(\.\d)?  \*", lines[0]
-    )  # fmt: skip
+        r"model.dropout 0(\.\d)?  \*",
+        lines[0],
+    )
     assert "after 4 epochs" in lines[14] and lines[4].endswith("too <b>much")
 
 

@@ -55,12 +55,24 @@ def test_all_sentinels_of_a_column_are_named(codes: list[str], listed: str | Non
     [
         ([str(i) for i in range(1, 51)], "0", "counts the rows"),
         ([str(100 - i) for i in range(50)], "place", "counts the rows"),
-        ([str(1000 + 7 * i % 977) for i in range(50)], "PassengerId", "different in each row, and named like an id"),
+        (
+            [str(1000 + 7 * i % 977) for i in range(50)],
+            "PassengerId",
+            "different in each row, and named like an id",
+        ),
         ([str(7 * i % 50 + 1) for i in range(50)], "x", "each number from 1 to the rows once"),
-        ([str(7_000_000_000 + 7919 * i % 999_983) for i in range(50)], "x", "different in each row, of 10 digits"),
-        ([f"{i * 7919 % 9973:04x}-{'abc'[i % 3]}" for i in range(50)], "who", "different in each row"),
+        (
+            [str(7_000_000_000 + 7919 * i % 999_983) for i in range(50)],
+            "x",
+            "different in each row, of 10 digits",
+        ),
+        (
+            [f"{i * 7919 % 9973:04x}-{'abc'[i % 3]}" for i in range(50)],
+            "who",
+            "different in each row",
+        ),
     ],
-)  # fmt: skip
+)
 def test_ids_are_reported_with_the_reason(values: list[str], name: str, reason: str) -> None:
     description = described(values, name)
     assert (description.role, description.reason) == ("id", reason)

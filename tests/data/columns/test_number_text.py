@@ -14,10 +14,13 @@ from tests.data.columns.describing import column, describe_column
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1.5 x 10^-5", "1.5e-5"), ("1.5×10⁻⁵", "1.5e-5"), ("2 * 10**3", "2e3"),
-        ("2.69 ± 0.29", "2.69"), ("12 +/- 3", "12"),
+        ("1.5 x 10^-5", "1.5e-5"),
+        ("1.5×10⁻⁵", "1.5e-5"),
+        ("2 * 10**3", "2e3"),
+        ("2.69 ± 0.29", "2.69"),
+        ("12 +/- 3", "12"),
     ],
-)  # fmt: skip
+)
 def test_powers_of_ten_and_errors(text: str, value: str) -> None:
     description = split_number(text)
     assert description is not None
@@ -30,10 +33,15 @@ def test_powers_of_ten_and_errors(text: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "scale", "unit"),
     [
-        ("₹ 1.43 Cr", 1e7, "inr"), ("₹ 53.60 Lac", 1e5, "inr"), ("3 lakhs", 1e5, ""),
-        ("3.2万", 1e4, ""), ("1.1亿元", 1e8, "元"), ("500.00 Cr", 1.0, "cr"), ("500.00 Dr", 1.0, "dr"),
+        ("₹ 1.43 Cr", 1e7, "inr"),
+        ("₹ 53.60 Lac", 1e5, "inr"),
+        ("3 lakhs", 1e5, ""),
+        ("3.2万", 1e4, ""),
+        ("1.1亿元", 1e8, "元"),
+        ("500.00 Cr", 1.0, "cr"),
+        ("500.00 Dr", 1.0, "dr"),
     ],
-)  # fmt: skip
+)
 def test_scales_of_india_and_china(text: str, scale: float, unit: str) -> None:
     description = split_number(text)
     assert description is not None and (description.scale, description.unit) == (scale, unit)
@@ -54,11 +62,20 @@ def test_three_decimals_before_an_exponent_are_not_ambiguous() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1:00:08", 3608), ("2:03", 7380), ("1 day 02:00:00", 93_600), ("2h 30m", 9000),
-        ("PT1H5M", 3900), ("-0:01:30", -90), ("0:00:01.5", 1.5), ("3 days", 259_200),
-        ("1:99:00", None), ("h", None), ("", None), ("12:00 PM", None),
+        ("1:00:08", 3608),
+        ("2:03", 7380),
+        ("1 day 02:00:00", 93_600),
+        ("2h 30m", 9000),
+        ("PT1H5M", 3900),
+        ("-0:01:30", -90),
+        ("0:00:01.5", 1.5),
+        ("3 days", 259_200),
+        ("1:99:00", None),
+        ("h", None),
+        ("", None),
+        ("12:00 PM", None),
     ],
-)  # fmt: skip
+)
 def test_durations_are_seconds(text: str, value: float | None) -> None:
     assert compound_value(text, "seconds") == value
 

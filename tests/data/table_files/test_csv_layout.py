@@ -18,14 +18,17 @@ from tests.data.table_files.reading import (
     ("above", "first"),
     [
         ("# made by logger 1.2\n# units: cm, kg\n", "# made by logger 1.2"),
-        ('"Data Source","Indicators",\n\n"Last Updated","2026-01-15",\n\n', '"Data Source","Indicators",'),
+        (
+            '"Data Source","Indicators",\n\n"Last Updated","2026-01-15",\n\n',
+            '"Data Source","Indicators",',
+        ),
         ("Sales report\n\n", "Sales report"),
         ("Report\nof January 2020\n", "Report"),
         ("Weather station,,\n,,\n", "Weather station,,"),
         ("% one, two, three\n", "% one, two, three"),
         ("Station: 12\nHeight: 30 m, by GPS\n", "Station: 12"),
     ],
-)  # fmt: skip
+)
 def test_lines_above_the_header_are_skipped_and_said(above: str, first: str) -> None:
     table = read(above + TABLE)
     check(table)

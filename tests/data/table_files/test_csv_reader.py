@@ -19,11 +19,17 @@ from tests.data.table_files.reading import (
     ("below", "note"),
     [
         ("# end of log\n", "line 62 left out: comments"),
-        ("\nSource: Statistics Office\n", "line 63 left out: text below the table, 'Source: Statistics Office'"),
-        (",,\n,,\n", "2 lines (first: line 62) left out: delimiters without a value at the end of the file"),
+        (
+            "\nSource: Statistics Office\n",
+            "line 63 left out: text below the table, 'Source: Statistics Office'",
+        ),
+        (
+            ",,\n,,\n",
+            "2 lines (first: line 62) left out: delimiters without a value at the end of the file",
+        ),
         ("\x1a", "line 62 left out: text below the table, '\x1a'"),
     ],
-)  # fmt: skip
+)
 def test_text_below_the_table_is_left_out_and_said(below: str, note: str) -> None:
     table = read(TABLE + below)
     check(table)
@@ -61,8 +67,11 @@ def test_a_row_of_text_at_the_end_is_left_out_where_numbers_were_or_below_an_emp
     kept = read(TABLE + ",,\nall,,\n" + text_of(ROWS))
     assert len(kept.frame) == 122
     rows = [["Köln", "1", ""], ["Graz", "2", ""], ["Wien", "", ""]]
-    check(read(text_of([["stadt", "n", "m"], *rows, ["Graz", "5", "1"], *rows])), names=["stadt", "n", "m"],
-          rows=[*rows, ["Graz", "5", "1"], *rows])  # fmt: skip
+    check(
+        read(text_of([["stadt", "n", "m"], *rows, ["Graz", "5", "1"], *rows])),
+        names=["stadt", "n", "m"],
+        rows=[*rows, ["Graz", "5", "1"], *rows],
+    )
 
 
 def test_a_value_in_a_column_without_a_name_is_refused() -> None:

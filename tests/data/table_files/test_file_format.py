@@ -28,13 +28,17 @@ from tests.data.table_files.reading import (
 @pytest.mark.parametrize(
     ("pack", "name"),
     [
-        (gzip.compress, "d.csv.gz"), (bz2.compress, "d.csv.bz2"), (lzma.compress, "d.csv.xz"),
-        (zipped, "d.zip"), (gzip.compress, "d.csv"), (zipped, "named.csv"),
+        (gzip.compress, "d.csv.gz"),
+        (bz2.compress, "d.csv.bz2"),
+        (lzma.compress, "d.csv.xz"),
+        (zipped, "d.zip"),
+        (gzip.compress, "d.csv"),
+        (zipped, "named.csv"),
         (lambda data: gzip.compress(data[:100]) + gzip.compress(data[100:]), "two.gz"),
         (lambda data: bz2.compress(data[:100]) + bz2.compress(data[100:]), "two.bz2"),
         (lambda data: zipped(data, **{"__MACOSX__._t.csv": b"x", ".DS_Store": b"y"}), "mac.zip"),
     ],
-)  # fmt: skip
+)
 def test_packed_text_is_read(pack: Callable[[bytes], bytes], name: str) -> None:
     table = read(pack(TABLE.encode()), name)
     check(table)
@@ -53,7 +57,10 @@ def test_packed_text_is_read(pack: Callable[[bytes], bytes], name: str) -> None:
         (lzma.compress(TABLE.encode())[:-20], "cannot be unpacked: it ends in the middle"),
         (gzip.compress(gzip.compress(b"x" * 99)), "is packed twice: unpack it first"),
         (gzip.compress(b"\0" * 257 + b"ustar" + b"\0" * 99), "is a tar archive: unpack it first"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", "an old Excel file (.xls), which is not read: save it"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0",
+            "an old Excel file (.xls), which is not read: save it",
+        ),
         (b"$FL2@(#) SPSS DATA FILE\0\2", "an SPSS file (.sav)"),
         (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file"),
         (b"\x80\x04\x95\x10\0\0\0", "a Python pickle"),
@@ -72,7 +79,7 @@ def test_packed_text_is_read(pack: Callable[[bytes], bytes], name: str) -> None:
         (b"\x01\0\0\x02\0\0\x03", "is not a text file (it holds zero bytes)"),
     ],
     ids=lambda value: "content" if isinstance(value, bytes) else None,
-)  # fmt: skip
+)
 def test_other_kinds_of_files_are_refused_by_name(content: bytes, message: str) -> None:
     assert message in refused(content)
 

@@ -39,8 +39,9 @@ def test_json_of_records_is_read(text: str) -> None:
 def test_values_of_json_stay_as_they_are_written() -> None:
     table = read('[{"a": 1e400, "b": 12345678901234567890, "c": true}, {"a": null, "c": "NA "}]')
     assert table.frame.fillna("").to_numpy().tolist() == [
-        ["1e400", "12345678901234567890", "True"], ["", "", "NA "],
-    ]  # fmt: skip
+        ["1e400", "12345678901234567890", "True"],
+        ["", "", "NA "],
+    ]
     assert table.notes == ["1 records lack keys that others have: missing values"]
 
 

@@ -60,11 +60,19 @@ def test_nested_columns_are_not_unfolded(kind: str, form: str) -> None:
         (np.zeros(70_000_000, bool), {}),
         (np.zeros(12_000_000, "datetime64[s]"), {}),
         (pyarrow.DictionaryArray.from_arrays(np.zeros(50_000, np.int32), [LONG]), {}),
-        (pyarrow.array([LONG] * 30_000), {"use_dictionary": False, "column_encoding": {"c": "DELTA_BYTE_ARRAY"}}),
-        (pyarrow.array([b"x" * 5000], pyarrow.binary(5000)).take(pyarrow.array(np.zeros(110_000, np.int64))), {}),
+        (
+            pyarrow.array([LONG] * 30_000),
+            {"use_dictionary": False, "column_encoding": {"c": "DELTA_BYTE_ARRAY"}},
+        ),
+        (
+            pyarrow.array([b"x" * 5000], pyarrow.binary(5000)).take(
+                pyarrow.array(np.zeros(110_000, np.int64))
+            ),
+            {},
+        ),
     ],
     ids=["booleans", "timestamps", "dictionary", "prefixes", "fixed"],
-)  # fmt: skip
+)
 def test_a_column_of_few_bytes_that_unfolds_to_gigabytes_is_refused(
     column: Any, options: Any
 ) -> None:

@@ -99,8 +99,10 @@ def test_predict_carries_columns_along(nnzoo: NNZOO) -> None:
     lines = result.out.splitlines()
     assert lines[0].startswith("row,id,kind,prediction,probability,p_no,p_yes")
     assert [line.split(",")[:3] for line in lines[1:]] == [
-        ["1", "11", "v"], ["2", "12", "w"], ["3", "13", "u"],
-    ]  # fmt: skip
+        ["1", "11", "v"],
+        ["2", "12", "w"],
+        ["3", "13", "u"],
+    ]
     assert "words that count as missing: 1 of 'age' (unknown)" in result.err
     assert "missing values filled as in training: 1 of 'age'" in result.err
     typed = nnzoo("predict", "checkpoints/c", "new.csv", "--keep", "id", "--json").lines

@@ -90,7 +90,7 @@ def _noted(nnzoo: Any, file: Path) -> str:
         ["shop,visits,sales,direction", '{"id":1},{"id":2},{"id":3},{"id":4}'],
         ["-,pieces,°C,-"],
     ],
-)  # fmt: skip
+)
 def test_questions_and_units_below_the_header_are_no_data(
     nnzoo: Any, write: Write, above: list[str]
 ) -> None:
@@ -103,10 +103,13 @@ def test_questions_and_units_below_the_header_are_no_data(
     ("below", "row"),
     [
         (["Total,6000,66000,u"], "61 ('Total', '6000', '66000', …)"),
-        (["Summe:,6000,66000,", "Source: ministry,,,"], "s 61 ('Summe:', '6000', '66000'), 62 ('Source: ministry')"),
+        (
+            ["Summe:,6000,66000,", "Source: ministry,,,"],
+            "s 61 ('Summe:', '6000', '66000'), 62 ('Source: ministry')",
+        ),
         ([",351,364,"], "61 ('351', '364')"),
     ],
-)  # fmt: skip
+)
 def test_totals_and_sources_below_the_rows_are_no_data(
     nnzoo: Any, write: Write, below: list[str], row: str
 ) -> None:

@@ -22,11 +22,13 @@ from tests.data.table_files.reading import (
 @pytest.mark.parametrize(
     ("codec", "notes"),
     [
-        ("utf-16", []), ("utf-32", []), ("utf-8-sig", []),
+        ("utf-16", []),
+        ("utf-32", []),
+        ("utf-8-sig", []),
         ("utf-16-le", ["read as UTF-16-LE by its zero bytes (data.encoding)"]),
         ("utf-16-be", ["read as UTF-16-BE by its zero bytes (data.encoding)"]),
     ],
-)  # fmt: skip
+)
 def test_unicode_of_any_width_is_read(codec: str, notes: list[str]) -> None:
     table = read(text_of([NAMES, *ROWS], "\t").encode(codec), "d.txt")
     check(table)
@@ -45,8 +47,9 @@ def test_the_encoding_is_a_key_and_named_where_utf8_fails(nnzoo: Any) -> None:
     )
     table, options = read_anyhow("d.csv")
     assert (options.encoding, table.notes[0]) == (
-        "cp1252", "not UTF-8: read as cp1252, which is a guess (data.encoding)",
-    )  # fmt: skip
+        "cp1252",
+        "not UTF-8: read as cp1252, which is a guess (data.encoding)",
+    )
     Path("c.yaml").write_text("data: {name: csv, path: d.csv, encoding: klingon}\nmodel: mlp\n")
     result = nnzoo("train", "--config", "c.yaml")
     assert result.code == 2
