@@ -234,7 +234,7 @@ def train(
 
     config: a YAML file, the name of a bundled one, or a dictionary of the same form; sets: as --set.
     Under torchrun every process calls this, iterates and calls `result`; one of them writes files.
-    Raises ConfigError, DataError, CheckpointError and UsageError, whose text says what to do.
+    Raises ConfigError, DataError, CheckpointError and UsageError, whose text has what to do.
     """
     processes = distributed.init_process_group()
     with process_restored(), processes.error_barrier():

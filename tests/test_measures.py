@@ -22,12 +22,12 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 62,
-    "spine_lines": 13_054,
-    "modules": 167,
-    "lines": 30_897,
-    "fmt_skips": 536,
-    "ignored_rules": 37,
+    "spine_files": 64,
+    "spine_lines": 13_900,
+    "modules": 160,
+    "lines": 32_500,
+    "fmt_skips": 283,
+    "ignored_rules": 11,
 }
 
 
@@ -38,7 +38,7 @@ def test_the_package_is_no_larger_than_its_limit(static: Any, name: str) -> None
 
 @pytest.mark.parametrize(
     ("name", "limit"),
-    [("longest_file", 895), ("longest_function", 117), ("most_parameters", 9)],
+    [("longest_file", 400), ("longest_function", 92), ("most_parameters", 8)],
 )
 def test_no_file_or_function_is_longer_than_its_limit(static: Any, name: str, limit: int) -> None:
     size, module = getattr(static, name)
@@ -46,15 +46,15 @@ def test_no_file_or_function_is_longer_than_its_limit(static: Any, name: str, li
 
 
 def test_an_error_about_a_config_key_can_be_located(static: Any) -> None:
-    assert len(static.unplaced_errors) <= 7, static.unplaced_errors
+    assert len(static.unplaced_errors) <= 3, static.unplaced_errors
 
 
 def test_modules_have_a_test_file_of_their_name(static: Any) -> None:
-    assert len(static.untested_modules) <= 156, static.untested_modules
+    assert len(static.untested_modules) <= 77, static.untested_modules
 
 
 def test_there_is_as_much_test_as_code(static: Any) -> None:
-    assert static.test_ratio >= 0.8
+    assert static.test_ratio >= 0.85
 
 
 def test_what_is_counted(tmp_path: Path) -> None:

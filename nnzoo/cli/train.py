@@ -119,7 +119,7 @@ def train(
         _finish_group(group, display, stopped[0])
 
 
-def _check_group_options(seeds: int | None, folds: int | None, alone: bool) -> None:
+def _check_group_options(seeds: int | None, folds: int | None, single_process: bool) -> None:
     """Raise UsageError where the options do not go together, before anything is loaded."""
     for option, count in (("--seeds", seeds), ("--folds", folds)):
         if count is not None and not 2 <= count <= MAX_MEMBERS:
@@ -128,7 +128,7 @@ def _check_group_options(seeds: int | None, folds: int | None, alone: bool) -> N
         raise UsageError(
             "--seeds with --folds: one at a time; folds of another division: -s data.split.seed=1"
         )
-    if (seeds or folds) and not alone:
+    if (seeds or folds) and not single_process:
         raise UsageError("--seeds and --folds train in one process; start them without torchrun")
 
 

@@ -122,7 +122,7 @@ def key_of(word: str) -> str | None:
         return word
     if word in KEY_SYNONYMS and KEY_SYNONYMS[word][0] != "name":
         return KEY_SYNONYMS[word][0]
-    sections = (section for section, each in options if word in each.model_fields)
+    sections = (section for section, fields in options if word in fields.model_fields)
     return next((f"{section}.{word}" for section in sections), None)
 
 

@@ -21,7 +21,7 @@ MIN_ERASE, MAX_ERASE = 0.02, 0.2
 
 
 class RowGenerators:
-    """What is drawn for a batch: by one generator (on the CPU, so that it is the same on every
+    """Random draws for a batch: by one generator (on the CPU, so that it is the same on every
     device), or by several, each for as many of the rows. shard: of which batch the rows are a part,
     where they are not all of it."""
 
@@ -41,8 +41,8 @@ class RowGenerators:
         if self.shard is not None:
             (generator,) = self.generators
             return self.shard.of(draw((self.shard.total, *rest), generator=generator))
-        each = rows // len(self.generators)
-        parts = [draw((each, *rest), generator=generator) for generator in self.generators]
+        count = rows // len(self.generators)
+        parts = [draw((count, *rest), generator=generator) for generator in self.generators]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -118,7 +118,7 @@ class DataSpec:
         return [len(column.categories) for column in self.columns if column.categories is not None]
 
     def source_dict(self) -> dict[str, Any]:
-        """What the source has found out, as plain values; what is at its default is left out."""
+        """The spec as plain values, without those at their default."""
         values = {
             "labels": list(self.labels),
             "targets": list(self.targets),

@@ -67,7 +67,7 @@ class MappedFile:
     """
 
     RESIDENT = 1 << 28
-    # Linux maps what lies around a byte that is read, up to 2 MB of it.
+    # Linux maps the bytes around a byte that is read, up to 2 MB of it.
     AROUND = 1 << 20
 
     def __init__(self, file: mmap.mmap) -> None:
@@ -287,7 +287,7 @@ def split_rows(
 ) -> dict[str, np.ndarray]:
     """Row numbers of train, val and test (each sorted), disjoint and together all rows.
 
-    classes: (rows,) class of each row, to keep the shares of the classes where `stratify` is on.
+    classes: (rows,) class of each row, to keep the fractions of the classes where `stratify` is on.
     test: whether test rows are drawn here too (a `RowSplit`), or lie elsewhere. With `folds` the test
     rows are the same, and the others are cut into parts of which one validates.
     Raises DataError when nothing would be left to train on.

@@ -299,7 +299,7 @@ def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     scale = Scale(len(dataset.spec.targets), method)
     train = dataset.splits["train"]
     if isinstance(train, WindowSplit):
-        scale.fit(fit_rows(train.map(lambda _: train.target_values, lambda wanted: wanted)))
+        scale.fit(fit_rows(train.map(lambda _: train.target_values, lambda targets: targets)))
     else:
         scale.fit(train.targets())
     return scale

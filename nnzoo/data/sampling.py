@@ -18,7 +18,7 @@ from torch import Tensor
 class BatchShard(NamedTuple):
     """The rows of a batch that one process has, from `start` to before `stop` of `total`.
 
-    What is drawn at random is drawn for the whole batch, of which a shard is taken: so it does not
+    Random draws are for the whole batch, of which a shard is taken: so it does not
     depend on how many processes there are.
     """
 

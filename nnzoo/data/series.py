@@ -100,7 +100,7 @@ def _window_starts(
 ) -> tuple[dict[str, Array], list[str]]:
     """Return the first time steps of the windows of each split, and notes on series without some.
 
-    Steps are counted over all series in turn. Raises DataError where no series has windows in a
+    Steps are counted over all series in their order. Raises DataError where no series has windows in a
     split that has time steps.
     """
     window, horizon = options.window, options.horizon

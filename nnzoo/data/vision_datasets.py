@@ -33,7 +33,7 @@ _CLASSES = {
     "svhn": "SVHN",
     "usps": "USPS",
 }
-# Where files placed by hand must lie, below the root.
+# Paths below the root for files placed manually.
 _FILES = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte.gz and its three companions",
     "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
@@ -137,7 +137,7 @@ def _read_torchvision(
     cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool, may_write: bool
 ) -> Any:
     if hasattr(cls, "_check_legacy_exist"):
-        # What torchvision itself once saved with torch.save is not read: it may be anyone's.
+        # Files that torchvision once saved with torch.save are not read: it may be anyone's.
         cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
     try:
         return cls(root, download=False, **arguments)

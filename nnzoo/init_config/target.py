@@ -74,7 +74,7 @@ def _unusable(column: ColumnDescription, dropped: bool) -> str:
         return "is left out"
     if column.role in ("number", "duration", "category") and column.distinct <= 1:
         return "has the same value in all rows"
-    reasons = {"date": "holds dates", "empty": "is empty", "id": "tells rows apart"}
+    reasons = {"date": "holds dates", "empty": "is empty", "id": "identifies rows"}
     return reasons.get(column.role, f"is {column.reason}" if column.reason else "is no target")
 
 

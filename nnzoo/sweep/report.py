@@ -156,7 +156,7 @@ def _at_edge(study: Study, best: TrialRecord, key: str) -> bool:
         beyond = space.low - width / 4 if position < 0.5 else space.high + width / 4
     value = round(beyond) if key in study.sweep.integer_keys else beyond
     try:
-        study.config_of(replace(best, values=best.values | {key: value}), "beyond")
+        study.trial_config(replace(best, values=best.values | {key: value}), "beyond")
     except ConfigError:
         return False
     return True

@@ -95,7 +95,7 @@ def _trial(
     record = study.record(claim)
     folder = Folder(study.folder_of(claim.number))
     try:
-        config = study.config_of(record, str(claim.number))
+        config = study.trial_config(record, str(claim.number))
         yield TrialStart(record, config.train.epochs, claim.resumed)
         current = run.open_run(config, run.RunOptions(study.trials, device))
         try:
@@ -187,7 +187,7 @@ def _delete_checkpoints(folder: Folder, keep_best: bool) -> None:
 def best_config(study: Study, best: TrialRecord) -> RunConfig:
     """The config that trains the best trial again, bit-identical on the same machine: no value that
     affects the bits is 'auto'."""
-    return study.config_of(best, f"{study.config.name[:95]}-best")
+    return study.trial_config(best, f"{study.config.name[:95]}-best")
 
 
 def write_best(study: Study, best: TrialRecord) -> None:

@@ -254,7 +254,7 @@ class Study:
 
     # Records: the stored facts of trials.
 
-    def config_of(self, record: TrialRecord, name: str) -> RunConfig:
+    def trial_config(self, record: TrialRecord, name: str) -> RunConfig:
         """The config of a trial; raises ConfigError where its values do not go together.
 
         Trials are to differ by their values alone, not by the precision that a benchmark happened to

@@ -73,7 +73,7 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What images become: height and width, 3 channels or 1, and the bits that grey images of more than 8
+    """The format of decoded images: height and width, 3 channels or 1, and the bits that grey images of more than 8
     have; None: by their largest value."""
 
     height: int

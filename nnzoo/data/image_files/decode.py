@@ -21,14 +21,14 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
 # An image that takes more memory than this while it is decoded is decoded alone.
 LARGE = 1 << 28
-# Of grey images with more than 8 bits a pixel, unless the training images hold smaller values.
+# Largest value of grey images with more than 8 bits per pixel, unless the training images hold smaller values.
 BITS = 16
 # In place of bits: floating-point values from 0 to 1. A little more is an overshoot of resampling.
 UNIT_RANGE = 0
 MAX_OF_UNIT_RANGE = 2.0
 STRIP = 1 << 22  # pixels
 
-# What a file that is no image of these formats begins with: (offset, bytes, name).
+# First bytes of files that are no image of these formats: (offset, bytes, name).
 _SIGNATURES = (
     (4, b"ftyphei", "a HEIC image"),
     (4, b"ftypmif1", "a HEIC image"),
@@ -85,7 +85,7 @@ def decode_image(
 ) -> np.ndarray:
     """One image as uint8 (channels, height, width), upright and resized.
 
-    Where it is transparent it lies on white; of several frames or pages the first is taken. Grey
+    Transparency is drawn on white; the first of several frames or pages is taken. Grey
     values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises BrokenImageError, a DataError naming the file.
     """
     from PIL import Image

@@ -46,7 +46,7 @@ PROGRESS_INTERVAL = 0.1  # seconds
 
 @dataclass
 class DecodeReport:
-    """What decoding many images shows; images are named by their rows.
+    """Observations of decoding many images; images are named by their rows.
 
     broken: (row, reason); largest, deep, converted: by row, as in `DecodeInfo`; large: left for later.
     """
@@ -136,7 +136,7 @@ def _decode(
 
     def follow(i: int, worker: subprocess.Popen[str], errors: Any) -> dict[str, Any]:
         assert worker.stdin is not None and worker.stdout is not None
-        # One that has ended already says why on its stderr.
+        # One that has ended already has the reason on its stderr.
         with suppress(BrokenPipeError), worker.stdin as stdin:
             stdin.write(json.dumps(asdict(jobs[i])))
         last = ""
@@ -162,7 +162,7 @@ def _decode(
 
 @contextmanager
 def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
-    """SingleProcess that wait for their share of the files, and where their errors go; none is left behind."""
+    """Processes that wait for their part of the files, and where their errors go; none is left behind."""
     # From where this process imports, but the standard library first: PYTHONPATH comes before it, and
     # a folder there may have a module of the same name. -P: never from the working folder.
     stdlib = sysconfig.get_path("stdlib")

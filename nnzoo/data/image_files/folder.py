@@ -1,4 +1,4 @@
-"""What a folder of images holds: parts, classes and images, and what is left out or taken for something.
+"""The content of a folder of images: parts, classes and images, and what is left out or taken for something.
 
 `init`, `train` and `check` share this one description, so that they read the same files and say the
 same about the others. Nothing is decoded here.

@@ -1,4 +1,4 @@
-"""Names of folders: which ones stand for a part (train, val, test), and which for masks or for pictures without
+"""Names of folders: which ones stand for a part (train, val, test), and which for masks or for images without
 labels."""
 
 from __future__ import annotations

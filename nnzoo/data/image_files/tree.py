@@ -122,7 +122,7 @@ class Folder:
         )
 
     def all_left_out(self) -> LeftOut:
-        """What is left out in it and below it."""
+        """Files left out in it and below it."""
         total = LeftOut()
         total.add(self.left_out)
         for folder in self.folders:

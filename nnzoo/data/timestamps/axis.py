@@ -32,7 +32,7 @@ SEASON_MISSING = 0.1
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """What is known of the time of each series of a table.
+    """The time of each series of a table.
 
     series: by the name of each series ("" where there is one alone) its rows in order of time, as
     positions in the table. time: None where no column holds it. notes: what was guessed, left out
@@ -183,7 +183,7 @@ class TimeAxis:
         return [f"time: {self.time.name} from {first} to {last}{step}{season}"]
 
     def why_no_dates(self) -> str | None:
-        """Why `following` gives nothing; None where there is no column of time to go on with."""
+        """Why `following` gives nothing; None where there is no column of time to continue."""
         if self.time is None or self.time.kind == "words":
             return None
         if self.spacing is None or self.spacing.shortest is None:

@@ -80,7 +80,7 @@ class TimeIndex:
         lengths: Sequence[int],
         time_format: TimeFormat = TimeFormat(),
     ) -> TimeIndex:
-        """The index of series that lie one behind the other."""
+        """The index of concatenated series."""
         starts = np.cumsum([0, *lengths[:-1]])
         known = [time for time in times if time is not None]
         joined = np.concatenate(known) if len(known) == len(lengths) else None

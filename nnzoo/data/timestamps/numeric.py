@@ -66,7 +66,7 @@ class TimeColumns:
     """The time of each row.
 
     columns: their names. times: (rows,) datetime64[us] or float64, NaT or NaN where there is none.
-    texts: (rows,) what stands there, for messages. wrong, nearly: as in `Dates`. kind: how times
+    texts: (rows,) their text, for messages. wrong, nearly: as in `Dates`. kind: how times
     are written: as "dates", "months" without a day, whole "numbers", a "clock", or "words" in order.
     """
 
