@@ -226,7 +226,7 @@ def test_the_process_is_as_it_was_after_training_and_asking(cuda: EmulatedCuda) 
             torch.utils.deterministic.fill_uninitialized_memory,
             cudnn.allow_tf32,
             matmul.allow_tf32,
-            cudnn.conv.fp32_precision,
+            cudnn.conv.fp32_precision if hasattr(cudnn, "conv") else None,  # torch 2.9 has it
             torch.get_rng_state().tolist(),
             cuda.current,
         )
