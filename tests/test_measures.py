@@ -26,7 +26,7 @@ LIMITS = {
     "spine_lines": 13_900,
     "modules": 160,
     "lines": 32_500,
-    "fmt_skips": 283,
+    "fmt_skips": 0,
     "ignored_rules": 11,
 }
 
@@ -38,7 +38,7 @@ def test_the_package_is_no_larger_than_its_limit(static: Any, name: str) -> None
 
 @pytest.mark.parametrize(
     ("name", "limit"),
-    [("longest_file", 400), ("longest_function", 92), ("most_parameters", 8)],
+    [("longest_file", 434), ("longest_function", 92), ("most_parameters", 8)],
 )
 def test_no_file_or_function_is_longer_than_its_limit(static: Any, name: str, limit: int) -> None:
     size, module = getattr(static, name)
@@ -54,7 +54,7 @@ def test_modules_have_a_test_file_of_their_name(static: Any) -> None:
 
 
 def test_there_is_as_much_test_as_code(static: Any) -> None:
-    assert static.test_ratio >= 0.85
+    assert static.test_ratio >= 0.9
 
 
 def test_what_is_counted(tmp_path: Path) -> None:
