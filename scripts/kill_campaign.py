@@ -155,7 +155,7 @@ class Probe:
         self.wrap(ensemble_trainer.EnsembleTrainer, "train_step", "step", "step")
         self.wrap(trainer.Trainer, "finish_epoch", "epoch end", "between")
         self.wrap(trainer, "evaluate", "validation", "validation")
-        self.wrap(run_dir.Folder, "append_metrics", "metrics line", "metrics line")
+        self.wrap(run_dir.RunDir, "append_metrics", "metrics line", "metrics line")
         self.wrap(train, "save", "checkpoint", "checkpoint")
         self.wrap(run.Run, "result", "result", "result")
 

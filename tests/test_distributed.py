@@ -559,7 +559,7 @@ def test_each_process_of_a_machine_takes_its_own_cuda_device(
 
 
 def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = run_dir.Folder(Path("out/run"))
+    place = run_dir.RunDir(Path("out/run"))
     assert not place.was_started_by("42")
     place.path.mkdir(parents=True)
     for text, known in (

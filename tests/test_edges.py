@@ -15,7 +15,7 @@ from nnzoo import file_io
 from nnzoo.config.train_options import AdamOptions
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
-from nnzoo.runs.run_dir import OLD_RUN, Folder
+from nnzoo.runs.run_dir import OLD_RUN, RunDir
 from nnzoo.training import ensemble_trainer
 from nnzoo.training.optim import Optimizer
 from tests import zoo
@@ -32,7 +32,7 @@ def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
     folder = zoo.begin(zoo.config("mlp", "image")).folder
     begun = folder.path / OLD_RUN
     begun.mkdir()
-    monkeypatch.setattr(Folder, "acquire", lambda self, lock: begun.rmdir())
+    monkeypatch.setattr(RunDir, "acquire", lambda self, lock: begun.rmdir())
     assert folder.finish_archive(FileLock(folder.path / "other.lock")) == []
 
 

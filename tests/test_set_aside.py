@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nnzoo.runs import run_dir
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 
 Nnzoo = Callable[..., Any]
 CONFIG = """
@@ -106,7 +106,7 @@ def test_an_interrupted_fresh_of_a_run_is_finished_by_the_next_start(nnzoo: Nnzo
         assert Path(OUT, target, "last.pt").read_bytes() == weights
         assert names(OUT / "flowers") >= RUN | STUDY
         weights = Path(OUT, "flowers/last.pt").read_bytes()
-    assert Folder(OUT / "flowers").finish_archive(None) == []  # type: ignore[arg-type]
+    assert RunDir(OUT / "flowers").finish_archive(None) == []  # type: ignore[arg-type]
 
 
 def test_an_interrupted_fresh_of_a_study_is_finished_by_the_next_start(nnzoo: Nnzoo) -> None:

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from nnzoo.runs.run import Run
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.train import train
 from nnzoo.tensorboard import record, scalars
 from nnzoo.training.trainer import EpochEnd
@@ -142,7 +142,7 @@ def test_a_full_disk_ends_the_curves_in_one_line_and_not_the_training(
     line = "the curves for TensorBoard cannot be written (No space left on device): training goes on without them"
     assert result.err.count("TensorBoard") == 1 and line in " ".join(result.err.split())
     assert "Traceback" not in result.err
-    assert len(Folder(Path("checkpoints/mlp")).rows()) == 3
+    assert len(RunDir(Path("checkpoints/mlp")).rows()) == 3
     assert threading.excepthook is hook
 
 
@@ -185,7 +185,7 @@ def test_each_seed_of_a_group_has_its_own_curves(nnzoo: Any) -> None:
     assert nnzoo("train", *words, "-s", "train.epochs=2", "--seeds", 2).code == 0
     losses = []
     for seed in range(2):
-        folder = Folder(Path(f"checkpoints/mlp-seeds/seed-{seed}"))
+        folder = RunDir(Path(f"checkpoints/mlp-seeds/seed-{seed}"))
         actual = curves(folder.path)["val/loss"]
         rows = folder.rows()
         assert actual == [(r["step"], pytest.approx(r["val_loss"], rel=1e-6)) for r in rows]

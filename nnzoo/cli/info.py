@@ -15,12 +15,11 @@ from nnzoo.errors import UsageError
 def _print_registry(registry: Any, only: str | None, json_: bool, noun: str) -> None:
     """The entries of a registry with each option, its default and its meaning."""
     from nnzoo.config.formatting import align_options, first_paragraph, option_table, to_json
-    from nnzoo.config.hints import nearest_value
+    from nnzoo.config.hints import did_you_mean, nearest_value
 
     names = registry.names()
     if only is not None and only not in names:
-        near = nearest_value(only, names)
-        hint = f"did you mean '{near}'?" if near else f"one of {', '.join(names)}"
+        hint = did_you_mean(nearest_value(only, names), f"one of {', '.join(names)}")
         raise UsageError(f"no {noun} '{only}'; {hint}")
     chosen: dict[type, list[str]] = {}
     for name, entry in registry:
@@ -98,15 +97,14 @@ def configs(
 ) -> None:
     """List the bundled configs, or the results of one."""
     from nnzoo.config.formatting import header_comment, to_json
-    from nnzoo.config.hints import nearest
+    from nnzoo.config.hints import did_you_mean, nearest
     from nnzoo.config.load import bundled_configs
 
     headers = {path.stem: header_comment(path) for path in bundled_configs()}
     if name is not None:
         stem = name.removesuffix(".yaml")
         if stem not in headers:
-            near = nearest(stem, headers)
-            hint = f"did you mean '{near}'?" if near else "'nnzoo configs' lists them"
+            hint = did_you_mean(nearest(stem, headers), "'nnzoo configs' lists them")
             raise UsageError(f"no bundled config '{name}'; {hint}")
         headers = {stem: headers[stem]}
     if json_:

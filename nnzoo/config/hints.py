@@ -32,6 +32,11 @@ def nearest_value(word: str, known: Iterable[str]) -> str | None:
     return synonym if synonym in words else nearest(word, words)
 
 
+def did_you_mean(near: str | None, otherwise: str = "") -> str:
+    """The question for the word that was probably meant; `otherwise` if none is near."""
+    return f"did you mean '{near}'?" if near else otherwise
+
+
 def key_hint(path: Path, known: Mapping[str, str], file_keys: Mapping[str, str]) -> str:
     """A hint for an unknown key at a path.
 
@@ -59,13 +64,14 @@ def key_hint(path: Path, known: Mapping[str, str], file_keys: Mapping[str, str])
     near, similar = nearest(key, known), nearest(key, other_keys, cutoff=0.75)
     if similar and (near is None or _similarity(key, similar) > _similarity(key, near) + 0.1):
         return f"did you mean {other_keys[similar]}?"
-    if near:
-        return f"did you mean '{known[near]}'?"
-    return f"known here: {', '.join(dict.fromkeys(known.values()))}"
+    return did_you_mean(
+        known[near] if near else None,
+        otherwise=f"known here: {', '.join(dict.fromkeys(known.values()))}",
+    )
 
 
 def _synonym_target(word: str, path: Path, known: Mapping[str, str], legal: set[str]) -> str | None:
-    """The dotted path of the key that other tools call `word`; None if it is no such word."""
+    """The dotted path of the key that other tools call `word`; None if no other tool uses the word."""
     section = dotted(path[:-1])
     targets = [target for target in KEY_SYNONYMS.get(word, ()) if target != dotted(path)]
     for target in targets:
@@ -97,7 +103,7 @@ def value_hint(value: Any, node: dict[str, Any], root: dict[str, Any], key: str 
             return VALUE_REMARKS[value.casefold()]
         near = nearest_value(value, choices(node, root))
         if near:
-            return f"; did you mean '{near}'?"
+            return f"; {did_you_mean(near)}"
         plain = yaml_parser.scalar(value)
         if not isinstance(plain, str) and plain is not None and accepts(node, plain, root):
             return "; write it without quotes"

@@ -12,7 +12,7 @@ from typing import Any
 
 from nnzoo.config import yaml_parser
 from nnzoo.config.data_options import PATH_KEYS
-from nnzoo.config.hints import SECTION_SYNONYMS, key_hint, nearest
+from nnzoo.config.hints import SECTION_SYNONYMS, did_you_mean, key_hint, nearest
 from nnzoo.config.options import NAME_PATTERN
 from nnzoo.config.renamed_keys import current_path, rename_former_keys
 from nnzoo.config.run_config import RunConfig
@@ -72,7 +72,7 @@ def find_config(source: str) -> Path:
             )
     known = [path.stem for path in bundled_configs()]
     near = nearest(Path(name).stem, known)
-    hint = f"did you mean '{near}'?" if near else "'nnzoo configs' lists the bundled ones"
+    hint = did_you_mean(near, "'nnzoo configs' lists the bundled ones")
     raise UsageError(
         f"no config '{shorten(source, 60)}': not a file, not in ./configs, not bundled; {hint}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from nnzoo.config.hints import KEY_SYNONYMS, key_hint, nearest_value, value_hint
+from nnzoo.config.hints import KEY_SYNONYMS, did_you_mean, key_hint, nearest_value, value_hint
 from nnzoo.config.json_schema import (
     accepts,
     choices,
@@ -88,8 +88,7 @@ def _with_name(raw: Any, section: str) -> tuple[Any, list[Issue]]:
     if isinstance(name, str) and registry.get(name) is not None:
         return {"name": name, **raw}, []
     if isinstance(name, str):
-        near = nearest_value(name, registry.names())
-        hint = f"did you mean '{near}'?" if near else f"one of {names}"
+        hint = did_you_mean(nearest_value(name, registry.names()), f"one of {names}")
         message = f"unknown {_NOUNS[section]} '{shorten(name, 60)}'; {hint}"
     elif "name" in raw:
         message = f"expected one of {names}, got {preview(name)}"

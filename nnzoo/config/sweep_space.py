@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from nnzoo.config.data_options import PATH_KEYS
-from nnzoo.config.hints import nearest
+from nnzoo.config.hints import did_you_mean, nearest
 from nnzoo.config.renamed_keys import current_path
 from nnzoo.config.sections import SECTIONS, Issue, preview, validate_section
 from nnzoo.config.train_options import MAX_TRIALS, RangeOptions, SweepOptions
@@ -242,8 +242,8 @@ def _key_issues(sweep: Sweep, key: str, fixed: dict[str, str]) -> list[Issue]:
     path = key_path(key)
     if not path or path[0] not in SECTIONS:
         near = nearest(str(path[0]), SECTIONS) if path else None
-        meant = f"did you mean '{near}{key[len(str(path[0])) :]}'?" if near else ""
-        hint = meant or "expected a key of the file, as in optim.lr"
+        meant = near and f"{near}{key[len(str(path[0])) :]}"
+        hint = did_you_mean(meant, "expected a key of the file, as in optim.lr")
         return [Issue((*_SPACE, key), f"unknown key; {hint}", at_key=True)]
     reasons = [
         why for other, why in fixed.items() if f"{key}.".startswith((f"{other}.", f"{other}["))

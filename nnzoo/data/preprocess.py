@@ -24,7 +24,7 @@ from nnzoo.data.dataset import (
     WindowSplit,
     chunks,
 )
-from nnzoo.errors import ConfigError, DataError
+from nnzoo.errors import ConfigError
 from nnzoo.kernels.step import normalize_uint8, supports_normalize
 
 # Statistics are gathered in chunks of this many rows, so that uint8 images never become one
@@ -303,13 +303,3 @@ def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     else:
         scale.fit(train.targets())
     return scale
-
-
-def balanced_weights(dataset: Dataset) -> Tensor:
-    """Weight of each class: rows / (classes * rows of the class), from training rows."""
-    classes = dataset.splits["train"].targets()
-    counts = torch.bincount(classes, minlength=len(dataset.spec.labels))
-    if (counts == 0).any():
-        missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
-        raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
-    return len(classes) / (len(counts) * counts.float())

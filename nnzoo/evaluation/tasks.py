@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec
+from nnzoo.data.dataset import Dataset
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.evaluation.metrics import (
@@ -287,3 +288,16 @@ def build_task(
             "train.monitor", f"'{options.monitor}' is not measured here; one of {known}"
         )
     return built
+
+
+def balanced_weights(dataset: Dataset) -> Tensor:
+    """Class weights of `data.class_weights: balanced`: rows / (classes * rows of the class), of training rows.
+
+    Raises DataError if a class has no training row.
+    """
+    classes = dataset.splits["train"].targets()
+    counts = torch.bincount(classes, minlength=len(dataset.spec.labels))
+    if (counts == 0).any():
+        missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
+        raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
+    return len(classes) / (len(counts) * counts.float())

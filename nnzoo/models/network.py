@@ -18,11 +18,11 @@ from nnzoo.config.run_config import locates_errors
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, split_bytes, total_memory
-from nnzoo.data.preprocess import Preprocess, Scale, balanced_weights, target_scale
+from nnzoo.data.preprocess import Preprocess, Scale, target_scale
 from nnzoo.data.sampling import derive_seed
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
-from nnzoo.evaluation.tasks import Regression, Task, build_task
+from nnzoo.evaluation.tasks import Regression, Task, balanced_weights, build_task
 from nnzoo.kernels.openmp import fit_threads
 from nnzoo.models.conversion import convert_cuda_layers
 from nnzoo.status import status

@@ -21,7 +21,7 @@ from nnzoo.inspect.inspection import available_split
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Predictions, predict_split
 from nnzoo.runs.loaded_run import LoadedRun
-from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES, Folder
+from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES, RunDir
 from nnzoo.text import shorten
 
 
@@ -29,7 +29,7 @@ from nnzoo.text import shorten
 class RunReport:
     """Everything that a report shows of a run; `split`, `result` and `predictions` need the data."""
 
-    folder: Folder
+    folder: RunDir
     loaded: LoadedRun
 
     @classmethod
@@ -37,7 +37,7 @@ class RunReport:
         """Open a run folder; raises CheckpointError if it has no best.pt."""
         if not path.is_dir():
             raise CheckpointError(f"{path} is not a run folder; give one, such as checkpoints/cnn")
-        return cls(Folder(path), LoadedRun.open(path, device, "best", sets))
+        return cls(RunDir(path), LoadedRun.open(path, device, "best", sets))
 
     @property
     def network(self) -> Network:

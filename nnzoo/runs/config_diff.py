@@ -17,7 +17,7 @@ from nnzoo.data.dataset import Dataset
 from nnzoo.distributed import SingleProcess
 from nnzoo.errors import ConfigError, UsageError
 from nnzoo.models.network import Network
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 
 # Keys that may change when a run goes on: they move its end or its habits, not what it is.
 RESUMABLE_KEYS = (
@@ -67,7 +67,7 @@ def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
     return config
 
 
-def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, folder: Folder) -> None:
+def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, folder: RunDir) -> None:
     """Raise UsageError naming the keys in which the folder's run, of `network`, is another one."""
     differing = config_diff(network.config, config)
     if not differing and dataset.fingerprint() != network.data_spec.fingerprint:

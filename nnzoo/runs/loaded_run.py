@@ -20,7 +20,7 @@ from nnzoo.evaluation.evaluate import evaluate_split
 from nnzoo.models.network import Network, network_from_checkpoint, read_dataset
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import same_run
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 
 
 @dataclass
@@ -105,7 +105,7 @@ def load_network(
     """
     if not path.is_dir():
         return network_from_checkpoint(checkpoint.load(path), str(path), device), path, ""
-    folder = Folder(path)
+    folder = RunDir(path)
     damage = ""
     if weights == "best":
         if not folder.best.exists():

@@ -47,7 +47,7 @@ from nnzoo.runs.config_diff import (
     inherit_auto_values,
     refuse_other_run,
 )
-from nnzoo.runs.run_dir import Folder, recorded_notes
+from nnzoo.runs.run_dir import RunDir, recorded_notes
 from nnzoo.runs.train import save_best
 from nnzoo.training.autotune import resolve
 from nnzoo.training.trainer import Trainer
@@ -60,7 +60,7 @@ State = Literal["new", "resumed", "complete"]
 class Run:
     """A run, ready to train or found complete."""
 
-    folder: Folder
+    folder: RunDir
     network: Network
     dataset: Dataset
     trainer: Trainer
@@ -163,7 +163,7 @@ class _Opening:
         self.options = options
         self.processes = processes
         self.share_with = share_with
-        self.folder = Folder(options.out / config.name)
+        self.folder = RunDir(options.out / config.name)
         self.lock = file_lock(self.folder.path / ".lock")
         self.notes: list[str] = [] if share_with else [*config.notes]
         self.content: dict[str, Any] = {}
@@ -325,7 +325,7 @@ class _Opening:
             save_best(run)
 
 
-def _started_by_this_launch(folder: Folder) -> bool:
+def _started_by_this_launch(folder: RunDir) -> bool:
     """Whether this launch of torchrun, before a restart, has trained in the folder."""
     launch = torchrun_id()  # "none" without a name: then its count of restarts decides
     if launch is None or (launch == "none" and not restart_count()):
@@ -333,7 +333,7 @@ def _started_by_this_launch(folder: Folder) -> bool:
     return folder.was_started_by(launch)
 
 
-def _steps_in_folder(folder: Folder, config: RunConfig) -> int:
+def _steps_in_folder(folder: RunDir, config: RunConfig) -> int:
     """Return how many steps of this run the folder on this machine holds; -1 if it does not hold it."""
     try:
         content, _ = folder.load()
@@ -344,7 +344,7 @@ def _steps_in_folder(folder: Folder, config: RunConfig) -> int:
         return -1  # reported by the main rank, if this is it
 
 
-def _is_resumed(folder: Folder, options: RunOptions) -> bool:
+def _is_resumed(folder: RunDir, options: RunOptions) -> bool:
     """Whether the folder holds a run to resume; raises CheckpointError if that contradicts --resume."""
     resume = options.resume
     resuming = folder.holds_run and not options.fresh and (options.write or resume == "must")
@@ -358,7 +358,7 @@ def _is_resumed(folder: Folder, options: RunOptions) -> bool:
     return resuming
 
 
-def load_for_resume(folder: Folder, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
+def load_for_resume(folder: RunDir, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
     """Load the newest checkpoint, with the folder locked if it is to be written; see `RunDir.load`."""
     if write:
         folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
@@ -381,7 +381,7 @@ def _resolved(
     return values, resolved.step_seconds, resolved.note
 
 
-def _take_new_folder(folder: Folder, lock: FileLock, fresh: bool) -> list[str]:
+def _take_new_folder(folder: RunDir, lock: FileLock, fresh: bool) -> list[str]:
     """Lock the folder of a new run; with `fresh` an existing run is moved away first. Returns notes."""
     notes = []
     if fresh and not folder.is_empty:

@@ -26,8 +26,8 @@ MAX_NOTES, MAX_NOTE = 50, 400
 
 
 @dataclass(frozen=True)
-class Folder:
-    """`checkpoints/<name>/`."""
+class RunDir:
+    """The folder of a run, `checkpoints/<name>/`: its files, its lock, archives of earlier runs."""
 
     path: Path
 

@@ -23,7 +23,7 @@ from nnzoo.config.formatting import to_json
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.runs.run import Resume, Run, RunOptions, open_run
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import SUMMARY, members_of
 from nnzoo.runs.train import train_runs
 from nnzoo.training.autotune import ensemble_threads
@@ -40,7 +40,7 @@ class Member:
     kind: Kind
     number: int
     config: RunConfig
-    folder: Folder
+    folder: RunDir
     state: State = "waiting"
     run: Run | None = None
     """While it is open."""
@@ -82,7 +82,7 @@ class Group:
         self.path = path
         self.kind = kind
         self.members = [
-            Member(kind, number, config, Folder(path / config.name))
+            Member(kind, number, config, RunDir(path / config.name))
             for number, config in configs.items()
         ]
         self.sequential_reason = "" if kind == "seed" else "each fold has other rows to train on"

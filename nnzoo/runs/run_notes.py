@@ -17,7 +17,7 @@ from nnzoo.device import describe_gpu, device_label
 from nnzoo.distributed import torchrun_id
 from nnzoo.models.conversion import uses_cudnn
 from nnzoo.models.network import Network
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 from nnzoo.text import plural
 from nnzoo.training.trainer import Trainer
 
@@ -84,7 +84,7 @@ def device(before: Any, now: torch.device) -> list[str]:
     ]
 
 
-def how_it_starts(folder: Folder, trainer: Trainer, state: str) -> str:
+def how_it_starts(folder: RunDir, trainer: Trainer, state: str) -> str:
     epochs = trainer.config.train.epochs
     if state == "new":
         return f"no checkpoint in {folder.path}: starting new"

@@ -24,7 +24,7 @@ from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.load import from_dict
 from nnzoo.config.run_config import locates_errors
-from nnzoo.config.train_options import SweepOptions, higher_is_better
+from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.evaluation.tasks import build_task
@@ -33,7 +33,7 @@ from nnzoo.models.network import read_dataset
 from nnzoo.runs.config_diff import free_name
 from nnzoo.runs.run_dir import OLD_STUDY, STUDY, archive_study
 from nnzoo.sweep.storage import check_location, open_storage, storage_name
-from nnzoo.sweep.study import FINISHED, Study, cannot_write
+from nnzoo.sweep.study import FINISHED, Study, build_pruner, cannot_write
 
 # Keys that may differ between the workers of a study: they do not change how a trial ends.
 _JOINABLE_KEYS = (
@@ -227,7 +227,7 @@ def _connect(config: RunConfig, folder: Path) -> Study:
         common: dict[str, Any] = {
             "storage": opened.backend,
             "study_name": config.name,
-            "pruner": _pruner(options),
+            "pruner": build_pruner(options),
             "sampler": optuna.samplers.RandomSampler(0),
         }
         try:
@@ -243,14 +243,6 @@ def _connect(config: RunConfig, folder: Path) -> Study:
             reason = f"it is not a study, or was changed ({type(error).__name__}: {reason})"
         name = storage_name(options.storage, folder)
         raise UsageError(f"cannot open the study in {name}: {reason}") from None
-
-
-def _pruner(options: SweepOptions) -> optuna.pruners.BasePruner:
-    if options.pruner == "none":
-        return optuna.pruners.NopPruner()
-    if options.pruner == "median":
-        return optuna.pruners.MedianPruner()
-    return optuna.pruners.SuccessiveHalvingPruner(min_resource=options.grace)
 
 
 # The identity.

@@ -21,7 +21,7 @@ from nnzoo.errors import ConfigError, shell_word
 from nnzoo.report import charts
 from nnzoo.report.page import render
 from nnzoo.report.run_report import read_config_text
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 from nnzoo.sweep.study import Study, TrialRecord
 from nnzoo.text import format_metric, shorten
 
@@ -250,6 +250,6 @@ def _commands(study: Study, best: TrialRecord | None) -> list[str]:
         return []
     commands = [f"nnzoo train {shell_word(study.best_file)}"]
     folder = study.folder_of(best.number)
-    if Folder(folder).best.exists():  # another machine may have made it, in a folder of its own
+    if RunDir(folder).best.exists():  # another machine may have made it, in a folder of its own
         commands.append(f"nnzoo eval {shell_word(folder)} --split val")
     return commands

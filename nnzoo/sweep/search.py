@@ -25,7 +25,7 @@ from nnzoo.errors import (
     shell_word,
 )
 from nnzoo.runs import run
-from nnzoo.runs.run_dir import Folder
+from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.train import train
 from nnzoo.sweep.open_study import hash_targets
 from nnzoo.sweep.study import FINISHED, Claim, Study, TrialRecord
@@ -93,7 +93,7 @@ def _trial(
 ) -> Iterator[Event]:
     """Make a trial until it ends, and store how, or until it is stopped."""
     record = study.record(claim)
-    folder = Folder(study.folder_of(claim.number))
+    folder = RunDir(study.folder_of(claim.number))
     try:
         config = study.trial_config(record, str(claim.number))
         yield TrialStart(record, config.train.epochs, claim.resumed)
@@ -177,7 +177,7 @@ def _short(error: NnzooError) -> str:
     return str(error).split("\n")[0][:300]
 
 
-def _delete_checkpoints(folder: Folder, keep_best: bool) -> None:
+def _delete_checkpoints(folder: RunDir, keep_best: bool) -> None:
     """Delete the checkpoints of a finished trial, but for the best weights of a complete one."""
     for path in folder.path.glob("*.pt"):
         if not (keep_best and path == folder.best):
@@ -208,7 +208,7 @@ def finish(study: Study) -> None:
     """Write best.yaml, and delete the checkpoints that processes left which were killed."""
     for record in study.records():
         if record.state in FINISHED:
-            folder = Folder(study.folder_of(record.number))
+            folder = RunDir(study.folder_of(record.number))
             _delete_checkpoints(folder, keep_best=record.state == "complete")
     best = study.best()
     if best is not None:

@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nnzoo.config import RunConfig
 from nnzoo.config.load import from_dict
 from nnzoo.config.sweep_space import Sweep
-from nnzoo.config.train_options import higher_is_better
+from nnzoo.config.train_options import SweepOptions, higher_is_better
 from nnzoo.errors import CheckpointError
 from nnzoo.file_io import file_lock
 from nnzoo.sweep.storage import StudyStorage, cached_backend
@@ -297,8 +297,10 @@ class Study:
         )
 
     def should_prune(self, claim: Claim, epoch: int, value: float, last: bool) -> bool:
-        """Store the value of an epoch (from 1); returns whether to end the trial there, which is never
-        asked of its last epoch."""
+        """Store the score of an epoch (from 1); return whether to end the trial there.
+
+        Always False in the last epoch, and before `sweep.grace` epochs.
+        """
         reported = self.storage.get_trial(claim.id).intermediate_values
         if epoch not in reported:
             claim.trial.report(value, epoch)
@@ -322,6 +324,15 @@ class Study:
         """Hold the lock of the files that all workers on this disk share."""
         with file_lock(self.trials / ".lock"):
             yield
+
+
+def build_pruner(options: SweepOptions) -> optuna.pruners.BasePruner:
+    """Optuna's pruner for `sweep.pruner`; `Study.should_prune` asks it after each epoch."""
+    if options.pruner == "none":
+        return optuna.pruners.NopPruner()
+    if options.pruner == "median":
+        return optuna.pruners.MedianPruner()
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=options.grace)
 
 
 def cannot_write(folder: Path, error: OSError) -> CheckpointError:

@@ -28,11 +28,10 @@ from nnzoo.data.preprocess import (
     OneHot,
     Preprocess,
     Scale,
-    balanced_weights,
     target_scale,
 )
 from nnzoo.data.series import Series, windows
-from nnzoo.errors import ConfigError, DataError
+from nnzoo.errors import ConfigError
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -261,19 +260,6 @@ def test_classes_have_no_target_scale() -> None:
     splits: Any = {"train": split_of(numbers(3, 1))}
     dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b"]), splits)
     assert target_scale(TablePreprocess(), dataset) is None
-
-
-def test_balanced_weights_are_scikit_learns() -> None:
-    from sklearn.utils.class_weight import compute_class_weight
-
-    y = torch.tensor([0, 0, 0, 1, 2, 2])
-    splits: Any = {"train": TensorSplit(numbers(6, 1), y)}
-    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b", "c"]), splits)
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=y.numpy())
-    torch.testing.assert_close(balanced_weights(dataset), torch.from_numpy(expected).float())
-    splits["train"] = TensorSplit(numbers(5, 1), y[:5] % 2)
-    with pytest.raises(DataError, match="no training row has the label 'c'"):
-        balanced_weights(dataset)
 
 
 def test_more_components_than_features_are_refused() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
+from nnzoo.data.data_spec import DataSpec, InputSpec
+from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.preprocess import Scale
-from nnzoo.evaluation.tasks import Classification, Regression, Task
+from nnzoo.errors import DataError
+from nnzoo.evaluation.tasks import Classification, Regression, Task, balanced_weights
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
 
@@ -79,3 +83,16 @@ def test_losses_are_reported_in_scaled_units_and_metrics_in_original_ones() -> N
     task.update(metrics, torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 0.0]]))
     report = task.compute_metrics(metrics)
     assert (report["loss"], report["rmse"]) == (1.0, 2.0)
+
+
+def test_balanced_weights_are_scikit_learns() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    y = torch.tensor([0, 0, 0, 1, 2, 2])
+    splits: Any = {"train": TensorSplit(torch.zeros(6, 1), y)}
+    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b", "c"]), splits)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=y.numpy())
+    torch.testing.assert_close(balanced_weights(dataset), torch.from_numpy(expected).float())
+    splits["train"] = TensorSplit(torch.zeros(5, 1), y[:5] % 2)
+    with pytest.raises(DataError, match="no training row has the label 'c'"):
+        balanced_weights(dataset)
