@@ -26,7 +26,7 @@ from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_files import cache, decode_pool
 from nnzoo.data.image_files import decode as decode_module
-from nnzoo.data.image_files.decode import DecodeInfo, LargeImage, decode_image, decode_in_turn
+from nnzoo.data.image_files.decode import DecodeInfo, LargeImage, decode_image, decode_in_thread
 from nnzoo.data.image_folder import load_folder
 from nnzoo.status import listening
 
@@ -205,7 +205,7 @@ def test_the_first_of_several_frames_is_taken_and_said(nnzoo: Any) -> None:
 def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     save("big.png", np.zeros((100, 100), np.uint16))
     with pytest.raises(LargeImage):
-        decode_image("big.png", 4, 4, True, facts=DecodeInfo(limit=1000))
+        decode_image("big.png", 4, 4, True, info=DecodeInfo(limit=1000))
     rng = np.random.default_rng(0)
     for i in range(12):
         size = 30 if i % 3 else 8
@@ -213,7 +213,7 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decode_module, "LARGE", 1000)
         patch.setattr(decode_pool, "LARGE", 1000)
-        assert decode_in_turn("big.png", 4, 4, True).shape == (3, 4, 4)
+        assert decode_in_thread("big.png", 4, 4, True).shape == (3, 4, 4)
         patch.setattr(decode_pool, "IMAGES_PER_PROCESS", 1)
         patch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
         several = load().splits["train"].tensors()[0].clone()
@@ -246,13 +246,13 @@ def colours(root: str = "d", count: int = 6) -> None:
             save(f"{root}/{label}/{i}.png", rng.integers(0, 256, (4, 4, 3), np.uint8))
 
 
-@pytest.mark.parametrize("damage", ["zeroed", "one byte", "cut", "no facts", "facts zeroed"])
+@pytest.mark.parametrize("damage", ["zeroed", "one byte", "cut", "no metadata", "metadata zeroed"])
 def test_a_cache_that_does_not_hold_what_was_written_is_made_anew_and_said(damage: str) -> None:
     colours()
     before = load().splits["train"].tensors()[0].clone()
     (path,) = cache_dir().glob("*.npy")
-    (facts,) = cache_dir().glob("*.json")
-    target = facts if "facts" in damage else path
+    (metadata,) = cache_dir().glob("*.json")
+    target = metadata if "metadata" in damage else path
     content = bytearray(target.read_bytes())
     target.unlink()  # a new file: the old one may still be mapped
     if damage == "zeroed":
@@ -261,9 +261,9 @@ def test_a_cache_that_does_not_hold_what_was_written_is_made_anew_and_said(damag
         content[-1] ^= 1
     elif damage == "cut":
         content = content[:-40]
-    elif damage == "facts zeroed":
+    elif damage == "metadata zeroed":
         content = bytearray(len(content))
-    if damage != "no facts":
+    if damage != "no metadata":
         target.write_bytes(content)
     dataset = load()
     assert torch.equal(dataset.splits["train"].tensors()[0], before)
@@ -346,5 +346,5 @@ def test_decoding_reports_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_cache_remembers_is_plain_json() -> None:
     colours()
     load()
-    (facts,) = cache_dir().glob("*.json")
-    assert json.loads(facts.read_text()).keys() == {"report", "kept", "files", "bits", "digests"}
+    (metadata,) = cache_dir().glob("*.json")
+    assert json.loads(metadata.read_text()).keys() == {"report", "kept", "files", "bits", "digests"}

@@ -105,7 +105,7 @@ def test_parts_of_other_names_are_taken_and_said(
     for name in names.values():
         tree(f"d/{name}")
     folder = describe()
-    assert folder.faults == []
+    assert folder.issues == []
     assert folder.labels == list(CLASSES)
     assert counts(folder) == dict.fromkeys(names, THREE)
     titles = {"train": "training", "val": "validation", "test": "test"}
@@ -131,7 +131,7 @@ def test_parts_as_archives_hold_them_are_found(train: str, test: str) -> None:
     tree(f"d/{test}")
     write("d/seg_pred/seg_pred/0.jpg")
     folder = describe()
-    assert folder.faults == []
+    assert folder.issues == []
     assert counts(folder) == {"train": THREE, "test": THREE}
     assert f"{train}/ is taken for the training part" in folder.notes
     assert "left out: 1 image in d/seg_pred/, which is neither train, val nor test" in folder.notes
@@ -140,8 +140,8 @@ def test_parts_as_archives_hold_them_are_found(train: str, test: str) -> None:
 def test_a_single_class_is_no_folder_of_classes() -> None:
     tree("d/train/cat", classes=("2019", "2020"))
     tree("d/test/cat", classes=("2019", "2020"))
-    (fault,) = describe().faults
-    assert fault == (
+    (issue,) = describe().issues
+    assert issue == (
         "d/train has 1 class folder(s); a classifier needs at least two (labels come from the names of "
         "folders, not from .txt, .csv or other files)"
     )
@@ -152,9 +152,9 @@ def test_two_folders_of_one_part_are_an_error_that_names_both(names: tuple[str, 
     tree("d/train")
     for name in names:
         tree(f"d/{name}")
-    (fault,) = describe().faults
+    (issue,) = describe().issues
     first, second = sorted(names)
-    assert fault == (
+    assert issue == (
         f"d has {first}/ and {second}/, which are both the validation part; rename or merge them"
     )
 
@@ -166,17 +166,17 @@ def test_folders_that_hold_folders_of_the_same_names_are_no_classes(names: tuple
     for name in names:
         tree(f"d/{name}", classes=("bar", "beam"))
     folder = describe()
-    (fault,) = folder.faults
-    assert "hold no images but folders of the same names (bar, beam)" in fault
-    assert f"give one of them, as d/{names[0]}" in fault
+    (issue,) = folder.issues
+    assert "hold no images but folders of the same names (bar, beam)" in issue
+    assert f"give one of them, as d/{names[0]}" in issue
     assert folder.suggestion == f"d/{names[0]}"
-    assert "data.classes" in fault
+    assert "data.classes" in issue
 
 
 def test_some_of_the_same_names_are_enough() -> None:
     tree("d/a", classes=("cat", "dog"))
     tree("d/b", classes=("Dog", "cow"))
-    assert "(dog)" in describe().faults[0]
+    assert "(dog)" in describe().issues[0]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_some_of_the_same_names_are_enough() -> None:
 )
 def test_images_and_their_masks_are_no_classes(names: tuple[str, str]) -> None:
     tree("d", classes=names)
-    (fault,) = describe().faults
-    assert "look like images and their masks or labels, not classes" in fault
+    (issue,) = describe().issues
+    assert "look like images and their masks or labels, not classes" in issue
 
 
 @pytest.mark.parametrize(
@@ -194,21 +194,21 @@ def test_images_and_their_masks_are_no_classes(names: tuple[str, str]) -> None:
 )
 def test_parts_in_the_names_of_classes_are_seen(names: tuple[str, ...]) -> None:
     tree("d", classes=names)
-    assert "look like parts of each class" in describe().faults[0]
+    assert "look like parts of each class" in describe().issues[0]
 
 
 def test_named_classes_are_taken_at_their_word() -> None:
     for label in ("cat", "dog"):
         tree(f"d/{label}", classes=("2019", "2020"))
     tree("d", classes=("others",))
-    assert "2019, 2020" in describe().faults[0]
+    assert "2019, 2020" in describe().issues[0]
     folder = describe(classes=["dog", "cat"])
-    assert folder.faults == []
+    assert folder.issues == []
     assert counts(folder) == {"train": {"cat": 6, "dog": 6}}
     assert "left out: 3 images in d/others/, which is not among data.classes" in folder.notes
-    assert "'cow' (data.classes)" not in str(folder.faults)
+    assert "'cow' (data.classes)" not in str(folder.issues)
     tree("e/train", classes=("cat", "dog"))
-    assert "no images of cow (data.classes)" in describe("e", classes=["cat", "cow"]).faults[0]
+    assert "no images of cow (data.classes)" in describe("e", classes=["cat", "cow"]).issues[0]
 
 
 def test_a_class_may_have_the_name_of_a_part() -> None:
@@ -221,19 +221,19 @@ def test_a_class_may_have_the_name_of_a_part() -> None:
 def test_a_part_beside_what_look_like_classes_is_refused() -> None:
     tree("d", classes=("bus", "car"))
     tree("d/train", classes=("steam", "diesel"))
-    (fault,) = describe().faults
-    assert "'train' holds folders (diesel/ and steam/) as a part does" in fault
-    assert "bus/ and car/ hold images as classes do" in fault
+    (issue,) = describe().issues
+    assert "'train' holds folders (diesel/ and steam/) as a part does" in issue
+    assert "bus/ and car/ hold images as classes do" in issue
 
 
 def test_parts_without_class_folders_are_refused() -> None:
     for part in ("train", "test"):
         write(f"d/{part}/0.png")
     write("d/train.csv")
-    assert "test/ and train/ of d hold images but no class folders" in describe().faults[0]
+    assert "test/ and train/ of d hold images but no class folders" in describe().issues[0]
     tree("e/test")
     write("e/train/0.png")
-    assert describe("e").faults == ["e has test/ but train/ has no class folders"]
+    assert describe("e").issues == ["e has test/ but train/ has no class folders"]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -242,7 +242,7 @@ def test_a_folder_around_the_folder_is_named(depth: int) -> None:
     tree(inner)
     folder = describe()
     assert folder.suggestion == inner
-    assert folder.faults == [f"d holds only the folder inside/, which holds folders; give {inner}"]
+    assert folder.issues == [f"d holds only the folder inside/, which holds folders; give {inner}"]
 
 
 # What is left out.
@@ -255,7 +255,7 @@ def test_a_part_without_labels_is_left_out_and_said(part: str, below: str) -> No
     for i in range(10):
         write(f"d/{part}/{below}{i}.jpg")
     folder = describe()
-    assert (folder.faults, list(folder.parts)) == ([], ["train"])
+    assert (folder.issues, list(folder.parts)) == ([], ["train"])
     assert folder.notes[0].startswith(
         f"left out: 10 images in d/{part}/, which has no class folders"
     )
@@ -290,8 +290,8 @@ def test_files_of_other_formats_are_counted_by_what_to_do() -> None:
 def test_a_class_of_nothing_but_other_formats_is_an_error() -> None:
     tree("d")
     tree("d", classes=("cone",), extension="heic")
-    (fault,) = describe().faults
-    assert fault == (
+    (issue,) = describe().issues
+    assert issue == (
         "class folder without images that can be read: d/cone has .heic 3; such as d/cone/0.heic; "
         "convert them to JPEG or PNG"
     )
@@ -366,11 +366,11 @@ def test_all_faults_of_a_folder_are_in_one_message() -> None:
     tree("d/test", classes=("disk",))
     with pytest.raises(DataError) as error:
         describe().check()
-    first, *faults = str(error.value).split("\n  ")
-    assert (first, len(faults)) == ("d: 3 problems", 3)
-    assert faults[0].startswith("d has val/ and valid/")
-    assert faults[1].startswith("class folder without images that can be read: d/train/cone")
-    assert faults[2] == (
+    first, *issues = str(error.value).split("\n  ")
+    assert (first, len(issues)) == ("d: 3 problems", 3)
+    assert issues[0].startswith("d has val/ and valid/")
+    assert issues[1].startswith("class folder without images that can be read: d/train/cone")
+    assert issues[2] == (
         "d/test has the class 'disk' that training never saw; add training images of it, move it "
         "elsewhere, or name the classes in data.classes"
     )
@@ -406,7 +406,7 @@ def test_names_in_two_unicode_forms_are_one_class() -> None:
     tree("d/train", classes=("arrow", composed))
     tree("d/test", classes=("arrow", decomposed))
     folder = describe()
-    assert folder.faults == []
+    assert folder.issues == []
     assert counts(folder)["test"] == {"arrow": 3, composed: 3}
     tree("d/train", classes=(decomposed,))
     folder = describe()
@@ -638,7 +638,7 @@ def test_whatever_is_done_to_a_clean_folder_is_said(seed: int) -> None:
     """Each of some changes by itself, and several at once."""
     tree("d/train")
     tree("d/val")
-    assert (describe().notes, describe().faults) == ([], [])
+    assert (describe().notes, describe().issues) == ([], [])
     rng = np.random.default_rng(seed)
     count = 1 if seed < len(DIRT) else int(rng.integers(2, 6))
     for i in [seed] if count == 1 else rng.permutation(len(DIRT))[:count]:
@@ -647,8 +647,8 @@ def test_whatever_is_done_to_a_clean_folder_is_said(seed: int) -> None:
         except FileNotFoundError:  # an earlier change has moved it
             continue
     folder = describe()
-    assert folder.notes or folder.faults
-    if not folder.faults:
+    assert folder.notes or folder.issues
+    if not folder.issues:
         assert folder.labels
         assert set(folder.parts["train"]) == set(folder.labels)
 

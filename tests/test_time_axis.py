@@ -378,7 +378,7 @@ HOURS = pandas.date_range("2021-01-01", periods=120, freq="h")
 )
 def test_the_time_is_found(columns: dict[str, Any], time: list[str], following: str) -> None:
     axis = axis_of(columns)
-    assert (axis.columns, axis.faults) == (time, [])
+    assert (axis.columns, axis.issues) == (time, [])
     assert axis.following("", 1) == [following]
 
 
@@ -396,7 +396,7 @@ def test_the_time_is_found(columns: dict[str, Any], time: list[str], following: 
 )
 def test_other_columns_are_not_taken_for_the_time(columns: dict[str, Any]) -> None:
     axis = axis_of(columns)
-    assert (axis.columns, axis.faults) == ([], [])
+    assert (axis.columns, axis.issues) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["time", "x"])
@@ -463,7 +463,7 @@ def test_a_date_that_is_wrong_blames_its_row_wherever_it_is() -> None:
         days[row] = "31.02.2021"
         axis = axis_of(numbered(days))
         example = days[1] if row == 0 else days[0]
-        assert axis.faults == [
+        assert axis.issues == [
             f"s.csv: data row {row + 1}: '31.02.2021' is not a date like the others ('{example}'); correct "
             "it, or delete the row, or see data.date_format"
         ]
@@ -472,9 +472,9 @@ def test_a_date_that_is_wrong_blames_its_row_wherever_it_is() -> None:
 def test_subtotals_between_the_rows_are_refused_with_the_ways_out() -> None:
     days = [*DAYS[:31], "Subtotal", *DAYS[31:]]
     text = "s.csv: data row 32: 'Subtotal' is not a date like the others ('2021-01-04')"
-    assert axis_of(numbered(days)).faults == [f"{text}; correct it, or delete the row"]
+    assert axis_of(numbered(days)).issues == [f"{text}; correct it, or delete the row"]
     twice = [*days[:40], "Subtotal", *days[40:]]
-    assert axis_of(numbered(twice)).faults == [
+    assert axis_of(numbered(twice)).issues == [
         f"{text}; 2 rows have none; correct it, or delete those rows"
     ]
 
@@ -499,18 +499,18 @@ def test_a_shuffle_with_repeats_or_uneven_steps_is_no_series() -> None:
     uneven = axis_of(numbered(rng.permutation([day for day in DAYS if rng.random() < 0.4])))
     for axis in (repeated, uneven):
         assert (axis.disordered, axis.nearly_ordered) == (True, False)
-        assert "not in order of time" in axis.faults[0]
+        assert "not in order of time" in axis.issues[0]
 
 
 def test_one_late_row_is_sorted_where_it_fits_and_refused_where_it_does_not() -> None:
     fits = [*DAYS[:20], *DAYS[21:40], DAYS[20], *DAYS[40:]]
-    assert axis_of(numbered(fits)).faults == []
+    assert axis_of(numbered(fits)).issues == []
     typo = [*DAYS]
     typo[30] = typo[30].replace("2021", "2012")
-    (fault,) = axis_of(numbered(typo)).faults
+    (issue,) = axis_of(numbered(typo)).issues
     assert (
         f"'{typo[30]}' (data row 31) is earlier than the row before; its date fits in nowhere"
-        in fault
+        in issue
     )
 
 
@@ -520,7 +520,7 @@ def test_repeats_are_said_and_many_of_them_are_refused() -> None:
         f"the time '{DAYS[9]}' (data row 11) comes more than once: equal times count as steps"
     ]
     many = axis_of(numbered(sorted(DAYS * 2)))
-    assert "and many others come more than once" in many.faults[0]
+    assert "and many others come more than once" in many.issues[0]
 
 
 def test_a_group_of_two_columns_has_a_name_of_both() -> None:
@@ -533,7 +533,7 @@ def test_a_group_of_two_columns_has_a_name_of_both() -> None:
     axis = axis_of(columns, group=["shop", "item"])
     assert list(axis.series) == ["a / 1", "a / 2", "b / 1", "b / 2"]
     assert axis.series["b / 2"].tolist() == [*range(60, 120)]
-    assert axis.faults == []
+    assert axis.issues == []
 
 
 # Tables whose rows are in order of time.
@@ -570,7 +570,7 @@ def test_an_hour_that_a_clock_is_set_back_keeps_the_order_of_the_file(
     times = pandas.date_range("2023-10-28", "2023-10-31", freq=f"{minutes}min", tz="UTC")
     texts = stamp_texts(times.tz_convert("Europe/Berlin"))
     axis = axis_of(numbered(texts[::-1] if newest_first else texts))
-    assert axis.faults == [] and axis.season == 24 * 60 // minutes
+    assert axis.issues == [] and axis.season == 24 * 60 // minutes
     rows = list(range(len(times)))
     assert axis.series[""].tolist() == (rows[::-1] if newest_first else rows)
     (note,) = [note for note in axis.notes if "clock" in note]
@@ -588,4 +588,4 @@ def test_dates_of_two_forms_are_a_time_whose_other_form_is_named() -> None:
     times = pandas.date_range("2004-01-01", periods=400)
     texts = [f"{item:%Y-%m-%d}" if i < 250 else f"{item:%d/%m/%Y}" for i, item in enumerate(times)]
     axis = axis_of(numbered(texts))
-    assert axis.columns == ["when"] and "data row 251: '07/09/2004' is not a date" in axis.faults[0]
+    assert axis.columns == ["when"] and "data row 251: '07/09/2004' is not a date" in axis.issues[0]

@@ -21,9 +21,9 @@ MIN_ERASE, MAX_ERASE = 0.02, 0.2
 
 
 class RowGenerators:
-    """Random draws for a batch: by one generator (on the CPU, so that it is the same on every
-    device), or by several, each for as many of the rows. shard: of which batch the rows are a part,
-    where they are not all of it."""
+    """Random draws for the rows of a batch: from one generator (on the CPU, so that every device
+    gets the same), or from several, each for an equal number of rows. shard: the position of the
+    rows in the whole batch, where they are not all of it."""
 
     def __init__(self, *generators: torch.Generator, shard: BatchShard | None = None) -> None:
         self.generators = generators
@@ -41,8 +41,10 @@ class RowGenerators:
         if self.shard is not None:
             (generator,) = self.generators
             return self.shard.of(draw((self.shard.total, *rest), generator=generator))
-        count = rows // len(self.generators)
-        parts = [draw((count, *rest), generator=generator) for generator in self.generators]
+        rows_per_generator = rows // len(self.generators)
+        parts = [
+            draw((rows_per_generator, *rest), generator=generator) for generator in self.generators
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -83,7 +85,7 @@ def _resample(x: Tensor, options: AugmentOptions, generators: RowGenerators) -> 
     batch, _, height, width = x.shape
     angle = (generators.rand(batch) * 2 - 1) * math.radians(options.rotate)
     scale = options.crop + (1 - options.crop) * generators.rand(batch)
-    # The part that is seen may lie anywhere inside the image.
+    # The crop may be anywhere inside the image.
     translation = (1 - scale)[:, None] * (generators.rand(batch, 2) * 2 - 1)
     if not batch:  # of a process that has no row of the batch
         return x.float()

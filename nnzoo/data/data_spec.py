@@ -118,7 +118,7 @@ class DataSpec:
         return [len(column.categories) for column in self.columns if column.categories is not None]
 
     def source_dict(self) -> dict[str, Any]:
-        """The spec as plain values, without those at their default."""
+        """The description by the source as plain values, without those at their defaults."""
         values = {
             "labels": list(self.labels),
             "targets": list(self.targets),

@@ -55,7 +55,7 @@ class Split(Protocol):
         ...
 
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
-        """The same: of each tensor its shape, and its rows in chunks_of_rows that take little memory."""
+        """The same: the shape of each tensor, and its rows in chunks that take little memory."""
         ...
 
 
@@ -67,7 +67,7 @@ class MappedFile:
     """
 
     RESIDENT = 1 << 28
-    # Linux maps the bytes around a byte that is read, up to 2 MB of it.
+    # Linux maps the surroundings of a byte that is read, up to 2 MB.
     AROUND = 1 << 20
 
     def __init__(self, file: mmap.mmap) -> None:
@@ -119,7 +119,7 @@ class TensorSplit:
     def to(self, device: torch.device) -> TensorSplit:
         if device.type == "cpu":
             return self
-        # In chunks_of_rows: of a file of images there is never a whole copy in the machine's memory.
+        # In chunks: of a file of images there is never a whole copy in the machine's memory.
         x = torch.empty((len(self), *self.x.shape[1:]), dtype=self.x.dtype, device=device)
         start = 0
         for chunk in self.inputs():
@@ -131,7 +131,7 @@ class TensorSplit:
         return [self.x if self.rows is None else self.x.index_select(0, self.rows), self.y]
 
     def inputs(self) -> Iterator[Tensor]:
-        """`x` of this split's rows: as it is, or in chunks_of_rows of some rows where it is a file."""
+        """`x` of this split's rows: as it is, or in chunks of rows where it is a file."""
         if self.rows is None and self.pages is None:
             yield self.x
         else:
@@ -189,8 +189,8 @@ class WindowSplit:
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         starts = self.starts.index_select(0, rows)
-        past = sliding_windows(self.values, self.window).index_select(0, starts)
-        return past.view(-1, self.window, self.values.shape[1]), self._future(starts)
+        history = sliding_windows(self.values, self.window).index_select(0, starts)
+        return history.view(-1, self.window, self.values.shape[1]), self._future(starts)
 
     def _future(self, starts: Tensor) -> Tensor:
         return sliding_windows(self.target_values[self.window :], self.horizon).index_select(
@@ -238,8 +238,8 @@ class WindowSplit:
 
 
 def sliding_windows(series: Tensor, length: int) -> Tensor:
-    """All stretches of a series (time, features), a view (time - length + 1, length * features): one is a
-    chunk of memory, and to copy some takes a quarter of the time of series[steps]."""
+    """All windows of a series (time, features), a view (time - length + 1, length * features): each is
+    contiguous, so that to copy some takes a quarter of the time of series[steps]."""
     steps, features = series.shape
     return series.contiguous().as_strided((steps - length + 1, length * features), (features, 1))
 
@@ -287,7 +287,7 @@ def split_rows(
 ) -> dict[str, np.ndarray]:
     """Row numbers of train, val and test (each sorted), disjoint and together all rows.
 
-    classes: (rows,) class of each row, to keep the fractions of the classes where `stratify` is on.
+    classes: (rows,) class of each row, to keep the class frequencies where `stratify` is on.
     test: whether test rows are drawn here too (a `RowSplit`), or lie elsewhere. With `folds` the test
     rows are the same, and the others are cut into parts of which one validates.
     Raises DataError when nothing would be left to train on.
@@ -308,7 +308,7 @@ def split_rows(
     end = start + target_values["val"]
     parts = {"test": order[:start]} if "test" in target_values else {}
     if options.folds is not None:
-        # Neighbours in this order hold each class in its share, so each part does too.
+        # Every run of rows in this order has the class frequencies of the whole, so each fold does too.
         cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
         if len(np.unique(cuts)) < len(cuts):
             raise DataError.at(
@@ -321,14 +321,14 @@ def split_rows(
 
 
 def _interleave(order: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The rows reordered so that every prefix holds each class in nearly its share."""
+    """The rows reordered so that every prefix has nearly the class frequencies of the whole."""
     shuffled = classes[order]
     _, inverse, counts = np.unique(shuffled, return_inverse=True, return_counts=True)
     by_class = np.argsort(inverse, kind="stable")
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    place = np.empty(len(order))
-    place[by_class] = (rank + 0.5) / np.repeat(counts, counts)
-    return order[np.argsort(place, kind="stable")]
+    position = np.empty(len(order))
+    position[by_class] = (rank + 0.5) / np.repeat(counts, counts)
+    return order[np.argsort(position, kind="stable")]
 
 
 def split_time(total: int, options: TimeSplit) -> dict[str, range]:

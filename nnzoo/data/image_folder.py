@@ -22,12 +22,13 @@ from nnzoo.data.image_files.cache import (
     cached_images,
 )
 from nnzoo.data.image_files.decode import BITS, UNIT_RANGE, as_eight_bits, float_bits
-from nnzoo.data.image_files.folder import PARTS, ImageFolder, Images, describe_folder
+from nnzoo.data.image_files.folder import ImageFolder, Images, describe_folder
+from nnzoo.data.image_files.split_names import PARTS
 from nnzoo.data.image_files.tree import image_paths, relative_paths
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
-# At most so many images of a folder with other faults are decoded, to name the broken ones with them.
+# At most so many images of a folder with other issues are decoded, to name the broken ones with them.
 MAX_CHECKED, MAX_NAMED = 20_000, 10
 
 
@@ -35,11 +36,11 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
     """Read a folder of class folders, or of parts (train, val, test) above them.
 
     Images are decoded once, resized, into a cache. spec: that of the run, whose labels and bits of
-    gray images are kept. Raises DataError with all faults of the folder and all broken images.
+    gray images are kept. Raises DataError with all issues of the folder and all broken images.
     """
     folder = describe_folder(Path(options.path), spec.labels if spec else None, options.classes)
-    if folder.faults:
-        folder.faults += _broken_of(folder, options)
+    if folder.issues:
+        folder.issues += _broken_of(folder, options)
         folder.check()
     parts, bits = _decode_parts(folder, options, None if spec is None else spec.bits)
     train = parts["train"]
@@ -98,7 +99,7 @@ def _decode_parts(
 
 
 def _broken_of(folder: ImageFolder, options: ImageFolderOptions) -> list[str]:
-    """The broken images of a folder that has other faults, so that all are named at once."""
+    """The broken images of a folder that has other issues, so that all are named at once."""
     parts = [files for part in folder.parts.values() for files in part.values()]
     files = [file for part in parts for file in part] or [*image_paths(options.path)]
     if options.broken == "skip" or len(files) > MAX_CHECKED:

@@ -110,10 +110,10 @@ class Scale(nn.Module):
         if self.method != "none":
             self.set(*self._of_bytes(images))
 
-    def set(self, shift: Tensor, spread: Tensor) -> None:
-        self.shift = shift
+    def set(self, center: Tensor, scale: Tensor) -> None:
+        self.shift = center
         tiny = 1e-12 * self.shift.abs().clamp(min=1e-300)
-        self.spread = torch.where(spread > tiny, spread, torch.ones_like(spread))
+        self.spread = torch.where(scale > tiny, scale, torch.ones_like(scale))
 
     def _of_rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale of x (..., features)."""
@@ -160,8 +160,8 @@ class Scale(nn.Module):
     def _terms(self, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
         """Shift and factor in the type and shape of the input, cached until the buffers change: they take
         six operations per step."""
-        buffers = shift, spread = self.shift, self.spread
-        key = (dtype, dims, id(shift), shift._version, id(spread), spread._version)
+        buffers = self.shift, self.spread
+        key = (dtype, dims, *((id(buffer), buffer._version) for buffer in buffers))
         if self._cached_terms is None or self._cached_terms[0] != key:
             view = (-1,) + (1,) * (dims - 2) if self.axis == 1 else (-1,)
             terms = self.shift.to(dtype).view(view), (1 / self.spread).to(dtype).view(view)

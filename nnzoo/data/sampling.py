@@ -18,8 +18,8 @@ from torch import Tensor
 class BatchShard(NamedTuple):
     """The rows of a batch that one process has, from `start` to before `stop` of `total`.
 
-    Random draws are for the whole batch, of which a shard is taken: so it does not
-    depend on how many processes there are.
+    Random values are drawn for the whole batch, of which a shard is taken: so they do not depend on
+    the number of processes.
     """
 
     start: int

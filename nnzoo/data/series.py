@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas
 
 Array = np.ndarray[Any, Any]
-# So many series that are left out are named.
+# At most so many series that are left out are named.
 NAMED = 3
 
 
@@ -51,10 +51,9 @@ def windows(
 ) -> Dataset:
     """Build a dataset of windows from series.
 
-    columns: those of the series, of which the first are the targets.
-    A window belongs to the split in which all of its target time steps lie; its past may reach
-    back into the split before, as it would in use. A series that is too short to train is left out
-    with a note; raises DataError where all are.
+    columns: those of the series, the targets first. A window belongs to the split that has all of its
+    target time steps; its inputs may reach back into the split before, as they would in use. A
+    series that is too short to train is left out with a note; raises DataError where all are.
     """
     window, horizon = options.window, options.horizon
     reasons = [_too_short(one, window, horizon, options.split) for one in series]
@@ -62,22 +61,9 @@ def windows(
     if not kept:
         raise DataError.at("data.window", str(reasons[0]))
     starts, notes = _window_starts(kept, options)
-    rows = sum(map(len, starts.values()))
-    check_memory(
-        16 * rows * horizon * len(targets),
-        f"{rows:,} windows with {horizon:,} steps to predict",
-        "data.horizon",
-        "set a smaller data.horizon",
-    )
-    joined = np.concatenate([one.values for one in kept])
-    values = torch.from_numpy(joined)
-    target_values = torch.from_numpy(np.ascontiguousarray(joined[:, : len(targets)]))
-    splits: dict[str, Split] = {
-        part: WindowSplit(values, target_values, torch.from_numpy(first_steps), window, horizon)
-        for part, first_steps in starts.items()
-    }
+    splits = _window_splits(kept, starts, len(targets), window, horizon)
     spec = DataSpec(
-        InputSpec("series", (window, joined.shape[1])),
+        InputSpec("series", (window, kept[0].values.shape[1])),
         "forecasting",
         targets=targets,
         columns=columns,
@@ -95,12 +81,32 @@ def windows(
     return Dataset(spec, splits, notes, index)
 
 
+def _window_splits(
+    series: Sequence[Series], starts: dict[str, Array], num_targets: int, window: int, horizon: int
+) -> dict[str, Split]:
+    """The splits of windows; starts: their first time steps in the concatenated series, by split."""
+    rows = sum(map(len, starts.values()))
+    check_memory(
+        16 * rows * horizon * num_targets,
+        f"{rows:,} windows with {horizon:,} steps to predict",
+        "data.horizon",
+        "set a smaller data.horizon",
+    )
+    joined = np.concatenate([one.values for one in series])
+    values = torch.from_numpy(joined)
+    target_values = torch.from_numpy(np.ascontiguousarray(joined[:, :num_targets]))
+    return {
+        part: WindowSplit(values, target_values, torch.from_numpy(first_steps), window, horizon)
+        for part, first_steps in starts.items()
+    }
+
+
 def _window_starts(
     series: Sequence[Series], options: SeriesOptions | SineOptions
 ) -> tuple[dict[str, Array], list[str]]:
     """Return the first time steps of the windows of each split, and notes on series without some.
 
-    Steps are counted over all series in their order. Raises DataError where no series has windows in a
+    Steps are counted over the concatenated series. Raises DataError where no series has windows in a
     split that has time steps.
     """
     window, horizon = options.window, options.horizon
@@ -310,41 +316,57 @@ def read_histories(
             raise DataError(
                 f"{source}: column '{spec.name}' is missing; the network was trained with it"
             )
-    names = [spec.name for spec in features]
-    axis = describe_time(frame, options, names)
+    axis = describe_time(frame, options, [spec.name for spec in features])
     axis.check()
     axis, series, _ = _read_series(frame, axis, features, targets, source)
-    short = [f"{name} ({len(item)})" for name, item in series.items() if len(item) < window]
+    series, short_notes = _long_enough(series, window, source)
+    notes = [*axis.notes, *short_notes, *_fill_histories(series, features, window, source)]
+    return Histories({name: History(item, name, axis) for name, item in series.items()}, notes)
+
+
+def _long_enough(
+    series: dict[str, Array], window: int, source: str
+) -> tuple[dict[str, Array], list[str]]:
+    """The series of at least `window` time steps, and a note on the others.
+
+    Raises DataError where all are shorter.
+    """
+    short = [f"{name} ({len(values)})" for name, values in series.items() if len(values) < window]
     if len(short) == len(series):
-        name, entry = next(iter(series.items()))
+        name, values = next(iter(series.items()))
         which = f" of '{shorten(name)}'" if name else ""
         raise DataError(
-            f"{source} has {len(entry):,} time steps{which}; this network reads the last {window:,}"
+            f"{source} has {len(values):,} time steps{which}; this network reads the last {window:,}"
         )
-    notes = [*axis.notes]
-    if short:
-        notes.append(
-            f"left out, with fewer than the {window:,} time steps that the network reads: "
-            + _names(short)
-        )
-    series = {name: item for name, item in series.items() if len(item) >= window}
+    if not short:
+        return series, []
+    note = f"left out, with fewer than the {window:,} time steps that the network reads: "
+    kept = {name: values for name, values in series.items() if len(values) >= window}
+    return kept, [note + _names(short)]
+
+
+def _fill_histories(
+    series: dict[str, Array], features: list[ColumnSpec], window: int, source: str
+) -> list[str]:
+    """Fill the gaps of each series in place, with the last value before; notes on the last `window` rows.
+
+    Raises DataError where a gap has no value before.
+    """
+    notes = []
     for i, spec in enumerate(features):
-        gaps = sum(int(np.isnan(one_series[-window:, i]).sum()) for one_series in series.values())
+        gaps = sum(int(np.isnan(values[-window:, i]).sum()) for values in series.values())
         if gaps:
             notes.append(
                 f"covariate '{spec.name}' is missing in {gaps:,} of the last rows: they keep the "
                 "last value before"
             )
-    specs = [
-        feature if feature.fill is not None else replace(feature, fill=np.nan)
-        for feature in features
-    ]
+    specs = [spec if spec.fill is not None else replace(spec, fill=np.nan) for spec in features]
     fill_gaps(series, specs, [0] * len(series), source)
-    for entry in series.values():
-        unknown = np.isnan(entry[-window:]).any(0)
+    for values in series.values():
+        unknown = np.isnan(values[-window:]).any(0)
         if unknown.any():
             raise DataError(
                 f"{source}: the covariate '{features[int(unknown.argmax())].name}' has no value "
                 "before the rows where it is missing; fill it in"
             )
-    return Histories({name: History(item, name, axis) for name, item in series.items()}, notes)
+    return notes

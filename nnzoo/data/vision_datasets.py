@@ -33,7 +33,7 @@ _CLASSES = {
     "svhn": "SVHN",
     "usps": "USPS",
 }
-# Paths below the root for files placed manually.
+# Paths below the root at which a user can place the files.
 _FILES = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte.gz and its three companions",
     "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte.gz and its three companions",
@@ -137,7 +137,7 @@ def _read_torchvision(
     cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool, may_write: bool
 ) -> Any:
     if hasattr(cls, "_check_legacy_exist"):
-        # Files that torchvision once saved with torch.save are not read: it may be anyone's.
+        # Files that torchvision once saved with torch.save are not read: they may be anyone's.
         cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
     try:
         return cls(root, download=False, **arguments)
@@ -158,7 +158,7 @@ def _read_torchvision(
             f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
         )
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
-    patience = socket.getdefaulttimeout()
+    old_timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout holds results alone
@@ -175,7 +175,7 @@ def _read_torchvision(
             f"by hand: {root / _FILES[name]}; or name their folder with data.root or NNZOO_DATA",
         ) from None
     finally:
-        socket.setdefaulttimeout(patience)
+        socket.setdefaulttimeout(old_timeout)
 
 
 def _torchvision_labels(name: str, source: Any) -> list[str]:

@@ -35,7 +35,7 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     notes = []
     while described.suggestion is not None:
         inner = os.path.relpath(described.suggestion, folder)
-        notes.append(f"path: {inner}, because {'; '.join(described.faults)}")
+        notes.append(f"path: {inner}, because {'; '.join(described.issues)}")
         if others := _other_folders(Path(described.suggestion)):
             notes.append(f"left out: {list_some(others, 6, counted=True)} beside {inner}/")
         config_path, folder = os.path.join(config_path, inner), Path(described.suggestion)
@@ -48,7 +48,7 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     classes = plural(len(described.labels), "class", "classes")
     about = f"{folder.resolve().name}: {plural(len(files), 'image')}, {classes}."
     notes += described.lines()
-    notes += [f"cannot train yet: {issue}" for issue in described.faults]
+    notes += [f"cannot train yet: {issue}" for issue in described.issues]
     return ConfigText(about, _sections(config_path, described, _sample(files), notes), notes)
 
 

@@ -224,7 +224,7 @@ def _without_gaps(plan: SeriesPlan, file: DataFile) -> TimeAxis:
 
     frame = file.table.frame
     missing = mark_missing(frame)[plan.target].isna().to_numpy()
-    if plan.axis.faults or missing.all():
+    if plan.axis.issues or missing.all():
         return plan.axis
     return plan.axis.without_missing(missing, [plan.target], frame, file.config_path)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.data.image_files.decode import UNIT_RANGE, DecodeInfo, as_eight_bits, decode_in_turn
+from nnzoo.data.image_files.decode import UNIT_RANGE, DecodeInfo, as_eight_bits, decode_in_thread
 from nnzoo.data.image_files.tree import scan
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import CheckpointError, DataError
@@ -40,7 +40,7 @@ def read_image(network: Network, file: str | Path, info: DecodeInfo | None = Non
     channels, height, width = network.data_spec.input.shape
     if channels not in (1, 3):
         raise DataError(f"images have 1 or 3 channels; this network reads {channels}")
-    image = decode_in_turn(file, height, width, channels == 3, _gray_bits(network), info)
+    image = decode_in_thread(file, height, width, channels == 3, _gray_bits(network), info)
     max_value = max_pixel_value(network)
     if max_value != 255:
         image = np.round(image * (max_value / 255)).astype(np.uint8)

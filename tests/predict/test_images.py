@@ -162,14 +162,14 @@ def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
     whole = Predictions.concat(predict(network, "d"))
     monkeypatch.setattr("nnzoo.evaluation.evaluate.MAX_BATCH_ROWS", 7)
     read = 0
-    decode = reading.decode_in_turn
+    decode = reading.decode_in_thread
 
     def counted(*arguments: Any) -> np.ndarray:
         nonlocal read
         read += 1
         return decode(*arguments)
 
-    monkeypatch.setattr(reading, "decode_in_turn", counted)
+    monkeypatch.setattr(reading, "decode_in_thread", counted)
     pieces = predict(network, "d")
     assert (len(next(pieces)), read) == (7, 7)
     rest = list(pieces)

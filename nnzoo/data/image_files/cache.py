@@ -1,5 +1,5 @@
-"""Decoded images in a cache: a .npy file in mapped memory, and beside it what decoding showed and a hash
-of each row, which are compared whenever the file is opened."""
+"""Decoded images in a cache: a .npy file in mapped memory, and beside it the report of decoding and a
+hash of each row, which is verified whenever the file is opened."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class DecodedImages:
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """The format of decoded images: height and width, 3 channels or 1, and the bits that grey images of more than 8
-    have; None: by their largest value."""
+    """Format of decoded images: height and width, 3 channels or 1, and the bits of grey images that have more
+    than 8; None: by their largest value."""
 
     height: int
     width: int
@@ -142,7 +142,7 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
     """Decode all files into a cache file; a crash leaves either nothing of its name, or the whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path.parent)
-    with _temporary(path) as temporary, _temporary(_facts_path(path)) as facts:
+    with _temporary(path) as temporary, _temporary(_metadata_path(path)) as metadata:
         _allocate(temporary, form.shape(len(files)))
         with status("decoding images", total=len(files)) as advance:
             report = decode_all(files, temporary, form.color, form.bits, advance)
@@ -162,8 +162,8 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
                 _digests(temporary, form.shape(len(kept))).tobytes()
             ).decode(),
         }
-        facts.write_text(json.dumps(content))
-        for item, target in ((temporary, path), (facts, _facts_path(path))):
+        metadata.write_text(json.dumps(content))
+        for item, target in ((temporary, path), (metadata, _metadata_path(path))):
             with item.open("r+b") as file:
                 os.fsync(file.fileno())
             os.replace(item, target)
@@ -173,7 +173,7 @@ def _write(path: Path, files: Sequence[str], form: ImageFormat, skip: bool) -> N
             os.close(descriptor)
 
 
-def _facts_path(path: Path) -> Path:
+def _metadata_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
@@ -261,7 +261,7 @@ def _open(path: Path, form: ImageFormat) -> DecodedImages | None:
 
 def _read(path: Path, form: ImageFormat, verify: bool) -> DecodedImages:
     """Raises one of UNREADABLE where the file is missing, or with `verify` not what was written."""
-    content: dict[str, Any] = json.loads(_facts_path(path).read_text())
+    content: dict[str, Any] = json.loads(_metadata_path(path).read_text())
     shape = form.shape(int(content["kept"]))
     digests = np.frombuffer(base64.b64decode(content["digests"]), np.uint8).reshape(-1, DIGEST)
     x, pages = _map(path, shape)

@@ -21,14 +21,14 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 100_000_000
 # An image that takes more memory than this while it is decoded is decoded alone.
 LARGE = 1 << 28
-# Largest value of grey images with more than 8 bits per pixel, unless the training images hold smaller values.
+# Bits of grey images with more than 8 per pixel, unless the training images have smaller values.
 BITS = 16
 # In place of bits: floating-point values from 0 to 1. A little more is an overshoot of resampling.
 UNIT_RANGE = 0
 MAX_OF_UNIT_RANGE = 2.0
 STRIP = 1 << 22  # pixels
 
-# First bytes of files that are no image of these formats: (offset, bytes, name).
+# Signatures of files in other formats: (offset, bytes, name).
 _SIGNATURES = (
     (4, b"ftyphei", "a HEIC image"),
     (4, b"ftypmif1", "a HEIC image"),
@@ -60,12 +60,12 @@ class LargeImage(Exception):
 
 @dataclass
 class DecodeInfo:
-    """What decoding one image shows beside its pixels.
+    """Properties of an image that show when it is decoded.
 
     limit: bytes that decoding may take; animated: it has more than one frame or page; largest: its
-    largest value, where its pixels are integers of more than 8 bits, or (a float) floating-point; deep: the largest of the upper 8
-    bits, where its colours have 16, of which Pillow reads no more; converted: what else changes its
-    values, "transparent" or a mode such as CMYK.
+    largest value, where its pixels are integers of more than 8 bits, or (a float) floating-point;
+    deep: the largest of the upper 8 bits, where its colours have 16, of which Pillow reads no more;
+    converted: another reason why its values change, "transparent" or a mode such as CMYK.
     """
 
     limit: int | None = None
@@ -81,18 +81,19 @@ def decode_image(
     width: int,
     color: bool,
     bits: int = BITS,
-    facts: DecodeInfo | None = None,
+    info: DecodeInfo | None = None,
 ) -> np.ndarray:
     """One image as uint8 (channels, height, width), upright and resized.
 
-    Transparency is drawn on white; the first of several frames or pages is taken. Grey
-    values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises BrokenImageError, a DataError naming the file.
+    Transparent pixels are blended with white; only the first of several frames or pages is read. Grey
+    values of `bits` bits, and floating-point values (`float_bits`), become 8 bits. Raises
+    BrokenImageError, a DataError naming the file.
     """
     from PIL import Image
 
-    facts = facts or DecodeInfo()
+    info = info or DecodeInfo()
     try:
-        upright = _open_upright(file, max(height, width), bits, facts)
+        upright = _open_upright(file, max(height, width), bits, info)
         upright = upright.convert("RGB" if color else "L")
         if upright.size != (width, height):
             upright = upright.resize((width, height), Image.Resampling.BILINEAR)
@@ -110,38 +111,38 @@ def decode_image(
     return array.transpose(2, 0, 1) if color else array[None]
 
 
-def _open_upright(file: str | Path, side: int, bits: int, facts: DecodeInfo) -> Any:
-    """Open an image, upright, without transparency, and of 8 bits a channel; side: the larger side
+def _open_upright(file: str | Path, side: int, bits: int, info: DecodeInfo) -> Any:
+    """Open an image, upright, without transparency, and of 8 bits per channel; side: the larger side
     that is needed."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        if facts.limit is not None and 2 * os.path.getsize(file) > facts.limit:
+        if info.limit is not None and 2 * os.path.getsize(file) > info.limit:
             raise LargeImage from None
         pixels = read_float_tiff(file, MAX_PIXELS)
         if pixels is None:
             raise
         return Image.fromarray(
-            _from_floats(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, bits, facts)
+            _from_floats(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, bits, info)
         )
     with image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        facts.animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+        info.animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
         # A JPEG can be decoded at a half, quarter or eighth of its size, which is far faster;
-        # twice the wanted size is left for the resampling.
+        # twice the needed size is left for the resampling.
         image.draft(None, (2 * side, 2 * side))
-        if facts.limit is not None and working_memory(image) > facts.limit:
+        if info.limit is not None and working_memory(image) > info.limit:
             raise LargeImage
         is_deep = image.mode != "F" and any(
             ";16" in str(tile) or "65535" in str(tile) for tile in image.tile
         )
-        upright = _plain(ImageOps.exif_transpose(image), bits, facts)
-        if is_deep and facts.largest is None:
-            facts.deep = max(int(top) for _, top in _ranges(upright))
-            if facts.deep <= 1:
+        upright = _plain(ImageOps.exif_transpose(image), bits, info)
+        if is_deep and info.largest is None:
+            info.deep = max(int(top) for _, top in _ranges(upright))
+            if info.deep <= 1:
                 raise ValueError(
                     "its colours have 16 bits and small values, and come out black; save "
                     "it with 8 bits a colour"
@@ -181,32 +182,32 @@ def _reason(file: str | Path, error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _plain(image: Any, bits: int, facts: DecodeInfo) -> Any:
-    """An image without transparency, of 8 bits a channel."""
+def _plain(image: Any, bits: int, info: DecodeInfo) -> Any:
+    """An image without transparency, of 8 bits per channel."""
     from PIL import Image
 
     if image.mode.startswith("I"):
-        return _eight_bits(image, bits, facts)
+        return _eight_bits(image, bits, info)
     if image.mode == "F":
-        return Image.fromarray(_from_floats(np.asarray(image), bits, facts))
+        return Image.fromarray(_from_floats(np.asarray(image), bits, info))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getextrema()[3][0] < 255:
-            facts.converted = "transparent"
+            info.converted = "transparent"
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if image.mode not in ("1", "L", "P", "RGB"):
-        facts.converted = image.mode
+        info.converted = image.mode
     return image
 
 
-def _from_floats(pixels: np.ndarray, bits: int, facts: DecodeInfo) -> np.ndarray:
+def _from_floats(pixels: np.ndarray, bits: int, info: DecodeInfo) -> np.ndarray:
     """Floating-point pixels as uint8 of the same shape."""
     if not np.isfinite(pixels).all():
         raise ValueError("some pixel values are no finite numbers")
-    facts.largest = float(pixels.max())
-    if pixels.min() < -0.05 * facts.largest:
+    info.largest = float(pixels.max())
+    if pixels.min() < -0.05 * info.largest:
         raise ValueError("negative pixel values have no fixed range; save it with 8 bits a pixel")
-    bits = float_bits(facts.largest, bits)
+    bits = float_bits(info.largest, bits)
     scaled = pixels * 255.0 if bits == UNIT_RANGE else pixels / float(1 << bits - 8)
     return scaled.round().clip(0, 255).astype(np.uint8)
 
@@ -226,7 +227,7 @@ def as_eight_bits(value: float, bits: int) -> float:
     return value * 255 if bits == UNIT_RANGE else value / (1 << bits - 8)
 
 
-def _eight_bits(image: Any, bits: int, facts: DecodeInfo) -> Any:
+def _eight_bits(image: Any, bits: int, info: DecodeInfo) -> Any:
     """Integer pixels of `bits` bits, as 8: Pillow would cut off all above 255, and leave nearly every
     image white. In strips, so that it takes no second copy of the image."""
     from PIL import Image
@@ -240,7 +241,7 @@ def _eight_bits(image: Any, bits: int, facts: DecodeInfo) -> Any:
             raise ValueError(
                 "negative pixel values have no fixed range; save it with 8 bits a pixel"
             )
-        facts.largest = max(facts.largest or 0, int(strip.max()))
+        info.largest = max(info.largest or 0, int(strip.max()))
         pixels[top : top + height] = (strip >> shift).clip(0, 255)
     return Image.fromarray(pixels)
 
@@ -248,20 +249,20 @@ def _eight_bits(image: Any, bits: int, facts: DecodeInfo) -> Any:
 _LARGE_LOCK = threading.Lock()
 
 
-def decode_in_turn(
+def decode_in_thread(
     file: str | Path,
     height: int,
     width: int,
     color: bool,
     bits: int = BITS,
-    facts: DecodeInfo | None = None,
+    info: DecodeInfo | None = None,
 ) -> np.ndarray:
     """`decode_image` for threads: large images are decoded one at a time."""
-    facts = facts or DecodeInfo()
-    facts.limit = LARGE
+    info = info or DecodeInfo()
+    info.limit = LARGE
     try:
-        return decode_image(file, height, width, color, bits, facts)
+        return decode_image(file, height, width, color, bits, info)
     except LargeImage:
-        facts.limit = None
+        info.limit = None
         with _LARGE_LOCK:
-            return decode_image(file, height, width, color, bits, facts)
+            return decode_image(file, height, width, color, bits, info)

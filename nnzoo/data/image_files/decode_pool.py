@@ -46,7 +46,7 @@ PROGRESS_INTERVAL = 0.1  # seconds
 
 @dataclass
 class DecodeReport:
-    """Observations of decoding many images; images are named by their rows.
+    """Properties of many images that show when they are decoded, by row.
 
     broken: (row, reason); largest, deep, converted: by row, as in `DecodeInfo`; large: left for later.
     """
@@ -89,7 +89,7 @@ def decode_all(
 ) -> DecodeReport:
     """Decode all images into the .npy file `path`, which exists: uint8 (rows, channels, height, width).
 
-    bits: of grey images with more than 8 bits a pixel; None: by their largest value (`bits_of`).
+    bits: those of grey images with more than 8 per pixel; None: by their largest value (`bits_of`).
     advance: called with how many images are done. Rows of broken images are left as they are.
     """
     report = _decode(range(len(files)), files, path, color, BITS if bits is None else bits, advance)
@@ -136,7 +136,7 @@ def _decode(
 
     def follow(i: int, worker: subprocess.Popen[str], errors: Any) -> dict[str, Any]:
         assert worker.stdin is not None and worker.stdout is not None
-        # One that has ended already has the reason on its stderr.
+        # One that has ended already has written the reason to its stderr.
         with suppress(BrokenPipeError), worker.stdin as stdin:
             stdin.write(json.dumps(asdict(jobs[i])))
         last = ""
@@ -162,7 +162,7 @@ def _decode(
 
 @contextmanager
 def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
-    """Processes that wait for their part of the files, and where their errors go; none is left behind."""
+    """Worker processes that wait for a job, and the files of their stderr; all are ended on exit."""
     # From where this process imports, but the standard library first: PYTHONPATH comes before it, and
     # a folder there may have a module of the same name. -P: never from the working folder.
     stdlib = sysconfig.get_path("stdlib")
@@ -208,22 +208,22 @@ def decode_some(job: _Job, advance: Callable[[int], None]) -> DecodeReport:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for done, (row, file) in enumerate(zip(job.rows, job.files, strict=True), 1):
-            facts = DecodeInfo(job.limit)
+            info = DecodeInfo(job.limit)
             size = out.shape[2], out.shape[3]
             try:
-                out[row] = decode_image(file, *size, job.color, job.bits, facts)
+                out[row] = decode_image(file, *size, job.color, job.bits, info)
             except BrokenImageError as error:
                 report.broken.append((row, error.reason))
             except LargeImage:
                 report.large.append(row)
             else:
-                report.animated += [row] if facts.animated else []
-                if facts.largest is not None:
-                    report.largest[row] = facts.largest
-                if facts.deep is not None:
-                    report.deep[row] = facts.deep
-                if facts.converted is not None:
-                    report.converted[row] = facts.converted
+                report.animated += [row] if info.animated else []
+                if info.largest is not None:
+                    report.largest[row] = info.largest
+                if info.deep is not None:
+                    report.deep[row] = info.deep
+                if info.converted is not None:
+                    report.converted[row] = info.converted
             if time.monotonic() - reported > PROGRESS_INTERVAL:
                 reported = time.monotonic()
                 advance(done - len(report.large))

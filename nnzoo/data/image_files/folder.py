@@ -1,4 +1,4 @@
-"""The content of a folder of images: parts, classes and images, and what is left out or taken for something.
+"""The content of a folder of images: parts, classes and images, and files that are left out.
 
 `init`, `train` and `check` share this one description, so that they read the same files and say the
 same about the others. Nothing is decoded here.
@@ -7,16 +7,14 @@ same about the others. Nothing is decoded here.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnzoo.config.data_options import ImageFolderOptions
+from nnzoo.data.image_files.class_names import check_class_names
 from nnzoo.data.image_files.split_names import (
-    IMAGE_WORDS,
-    MASK_WORDS,
-    PART_WORDS,
+    PARTS,
     UNLABELLED,
     part_of,
     parts_of,
@@ -32,17 +30,15 @@ from nnzoo.data.image_files.tree import (
     extension,
     folder_names,
     folder_of_classes,
-    folders_beside,
     holds_classes,
     only_other_part,
     relative_paths,
     scan,
+    sibling_folders,
     unwrapped,
 )
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
-
-PARTS = ("train", "val", "test")
 
 Images = dict[str, list[str]]
 """The files of each class. Not as Path, which takes a second and 30 MB for 60,000 of them."""
@@ -52,7 +48,7 @@ Images = dict[str, list[str]]
 class ImageFolder:
     """The images of each class of each part that has a folder ("train" always).
 
-    notes: one line for whatever is left out or taken for something; faults: why it cannot train.
+    notes: one line for all that is left out or interpreted; issues: why it cannot train.
     suggestion: the folder below it that holds the parts or classes, where it is another one.
     """
 
@@ -60,7 +56,7 @@ class ImageFolder:
     parts: dict[str, Images] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    issues: list[str] = field(default_factory=list)
     suggestion: str | None = None
 
     def lines(self) -> list[str]:
@@ -68,12 +64,12 @@ class ImageFolder:
         return [relative_paths(note, self.root) for note in self.notes]
 
     def check(self) -> None:
-        """Raise DataError with all faults."""
-        if len(self.faults) == 1:
-            raise DataError.at("data.path", self.faults[0])
-        if self.faults:
-            lines = "".join(f"\n  {fault}" for fault in self.faults)
-            raise DataError.at("data.path", f"{self.root}: {len(self.faults)} problems{lines}")
+        """Raise DataError with all issues."""
+        if len(self.issues) == 1:
+            raise DataError.at("data.path", self.issues[0])
+        if self.issues:
+            lines = "".join(f"\n  {issue}" for issue in self.issues)
+            raise DataError.at("data.path", f"{self.root}: {len(self.issues)} problems{lines}")
 
 
 def describe_folder(
@@ -91,7 +87,7 @@ def describe_folder(
             )
         raise DataError.at("data.path", f"no folder {root}")
     result = _Description(root, labels, classes).result
-    if [*result.parts] == ["train"] and (others := folders_beside(root, result.labels)):
+    if [*result.parts] == ["train"] and (others := sibling_folders(root, result.labels)):
         result.notes.append(
             f"not used: {plural(len(others), 'folder')} beside {root} with the same classes "
             f"({list_some(others)})"
@@ -146,32 +142,11 @@ class _Description:
         }
         if not any(holders.values()):
             return self._only_classes(top, full)
-        faults = self.result.faults
         strangers = [item for item in full if item.name not in parts]
         if not named["train"] and (train := only_other_part(strangers, holders)):
             holders["train"] = [folder_of_classes(train)]
             strangers.remove(train)
-        classes = [stranger for stranger in strangers if stranger.images]
-        if len(classes) > 1 and not (holders["val"] or holders["test"]):
-            faults.append(
-                f"{self.root}: '{holders['train'][0].name}' holds folders ({folder_names(holders['train'][0].full)}) "
-                f"as a part does, but beside it {folder_names(classes)} hold images as classes do; move "
-                "what is no class elsewhere, or name the classes in data.classes"
-            )
-        for part, folders in holders.items():
-            if len(folders) > 1:
-                names = " and ".join(f"{folder.name}/" for folder in folders)
-                faults.append(
-                    f"{self.root} has {names}, which are both the {_TITLES[part]} part; rename or "
-                    "merge them"
-                )
-        if not holders["train"]:
-            names = ", ".join(
-                f"{folder.name}/" for folders in holders.values() for folder in folders
-            )
-            flat = [item for item in named["train"] if item.images]
-            but = f"{flat[0].name}/ has no class folders" if flat else "no train/"
-            faults.append(f"{self.root} has {names} but {but}")
+        self._check_parts(named, holders, strangers)
         for part, folders in named.items():
             for entry in folders:
                 if entry not in holders[part] and part != "train":
@@ -189,9 +164,42 @@ class _Description:
                 self.result.notes.append(f"{place}/ is taken for the {_TITLES[part]} part")
         return chosen
 
+    def _check_parts(
+        self,
+        named: dict[str, list[Folder]],
+        holders: dict[str, list[Folder]],
+        strangers: list[Folder],
+    ) -> None:
+        """Find parts without classes, doubled and missing ones.
+
+        named: the folders whose names mean each part; holders: those that have class folders;
+        strangers: folders of other names.
+        """
+        issues = self.result.issues
+        classes = [stranger for stranger in strangers if stranger.images]
+        if len(classes) > 1 and not (holders["val"] or holders["test"]):
+            train = holders["train"][0]
+            issues.append(
+                f"{self.root}: '{train.name}' holds folders ({folder_names(train.full)}) "
+                f"as a part does, but beside it {folder_names(classes)} hold images as classes do; move "
+                "what is no class elsewhere, or name the classes in data.classes"
+            )
+        for part, folders in holders.items():
+            if len(folders) > 1:
+                names = " and ".join(f"{folder.name}/" for folder in folders)
+                issues.append(
+                    f"{self.root} has {names}, which are both the {_TITLES[part]} part; rename or "
+                    "merge them"
+                )
+        if not holders["train"]:
+            names = ", ".join(f"{item.name}/" for folders in holders.values() for item in folders)
+            flat = [item for item in named["train"] if item.images]
+            but = f"{flat[0].name}/ has no class folders" if flat else "no train/"
+            issues.append(f"{self.root} has {names} but {but}")
+
     def _only_classes(self, top: Folder, full: list[Folder]) -> dict[str, Folder]:
         """The root as the one part, unless its folders are no classes."""
-        faults = self.result.faults
+        issues = self.result.issues
         parts = [item for item in full if part_of(item.name)]
         if not full:
             tables = [
@@ -200,25 +208,25 @@ class _Description:
             unread = top.left_out.unread
             if top.images:
                 but = f" ({list_some(tables)} with labels is not read)" if tables else ""
-                faults.append(
+                issues.append(
                     f"{self.root} has no class folders; put each class's images into its own{but}"
                 )
             elif unread:
-                faults.append(
+                issues.append(
                     f"{self.root} has no images that can be read: {by_type(unread)}; "
                     f"{UNREAD[extension(unread[0])]}"
                 )
             else:
-                faults.append(f"{self.root} has no images; {', '.join(EXTENSIONS)} are read")
+                issues.append(f"{self.root} has no images; {', '.join(EXTENSIONS)} are read")
             return {}
         if len(full) == 1 and not full[0].images and full[0].full:
             self.result.suggestion = unwrapped(full[0]).path
-            faults.append(
+            issues.append(
                 f"{self.root} holds only the folder {full[0].name}/, which holds folders; give "
                 f"{self.result.suggestion}"
             )
         elif parts and len(parts) == len(full):
-            faults.append(
+            issues.append(
                 f"{folder_names(parts)} of {self.root} hold images but no class folders; labels come from "
                 "folders: one folder per class in each"
             )
@@ -228,51 +236,20 @@ class _Description:
                 f"folder {part.name}/ is taken for a class: it holds images and no folders"
                 for part in parts
             ]
-        return {} if faults else {"train": top}
+        return {} if issues else {"train": top}
 
     def _check_names(self, folder: Path | str, full: list[Folder]) -> None:
         """Find folders that look like classes but are parts, or kinds of images."""
         if self.classes is not None:
             return
-        faults = self.result.faults
-        words = {item.name: set(words_of(item.name)) for item in full}
-        kinds = {
-            part: [
-                name for name, item in words.items() if any(PART_WORDS.get(w) == part for w in item)
-            ]
-            for part in PARTS
-        }
-        otherwise = "if they are classes, name them in data.classes"
-        if kinds["train"] and (kinds["val"] or kinds["test"]):
-            names = list_some([f"{name}/" for part in PARTS for name in kinds[part]], 4)
-            faults.append(
-                f"{folder}: {names} look like parts of each class; make train/ and test/ with one "
-                f"folder per class in each; {otherwise}"
-            )
-            return
-        nested = [item for item in full if not item.images]
-        inner_names = Counter(
-            name for item in nested for name in {same_name(f.name).casefold() for f in item.full}
-        )
-        shared = sorted(name for name, count in inner_names.items() if count > 1)
-        masks = [item for item in full if words[item.name] & MASK_WORDS]
-        images = [item for item in full if words[item.name] & IMAGE_WORDS and item not in masks]
-        if shared:
-            self.result.suggestion = (images or nested)[0].path
-            faults.append(
-                f"{folder}: {folder_names(nested)} hold no images but folders of the same names "
-                f"({list_some(shared)}): they are parts or kinds of images, not classes. Rename parts "
-                f"train/, val/ and test/, or give one of them, as {self.result.suggestion}; {otherwise}"
-            )
-        elif masks and images:
-            faults.append(
-                f"{folder}: {folder_names([*images, *masks])} look like images and their masks or labels, not "
-                f"classes; give a folder with one folder per class; {otherwise}"
-            )
+        issue, suggestion = check_class_names(folder, full)
+        if issue is not None:
+            self.result.issues.append(issue)
+            self.result.suggestion = suggestion or self.result.suggestion
 
     def _class_folders(self, part: str, folder: Folder) -> dict[str, list[Folder]]:
         """The folders of each class, by label, of the folder of a part."""
-        faults = self.result.faults
+        issues = self.result.issues
         full = folder.full
         chosen = full
         if self.classes is not None:
@@ -282,7 +259,7 @@ class _Description:
                     self._skip(entry, "is not among data.classes")
             missing = {*self.classes} - {same_name(item.name) for item in chosen}
             if missing and part == "train":
-                faults.append(
+                issues.append(
                     f"{folder.path} has no images of {list_some(sorted(missing))} (data.classes)"
                 )
         if folder.path != str(self.root):
@@ -297,7 +274,7 @@ class _Description:
             left_out = entry.all_left_out()
             self.left_out.add(left_out)
             if not entry.count():
-                faults.append(
+                issues.append(
                     f"class folder without images that can be read: {entry.path} has "
                     f"{by_type(left_out.unread)}; {UNREAD[extension(left_out.unread[0])]}"
                 )
@@ -322,46 +299,26 @@ class _Description:
         folders: dict[str, Folder],
     ) -> None:
         """Give each class folder its label, and find classes that training rows lack."""
-        faults = self.result.faults
-        train = by_part["train"]
         if labels is None:
-            labels = sorted(item[0].name for item in train.values())
+            labels = sorted(item[0].name for item in by_part["train"].values())
         if len(labels) < 2:
-            faults.append(
+            self.result.issues.append(
                 f"{folders['train'].path} has {len(labels)} class folder(s); a classifier needs at least two "
                 "(labels come from the names of folders, not from .txt, .csv or other files)"
             )
-        exact = {same_name(label): label for label in labels}
-        folded: dict[str, list[str]] = {}
-        for entry in labels:
-            folded.setdefault(same_name(entry).casefold(), []).append(entry)
-        alike = [names for names in folded.values() if len(names) > 1]
+        known = _Labels(labels)
         self.result.notes += [
             f"classes {' and '.join(map(repr, names))} differ in nothing but capitals"
-            for names in alike
+            for names in known.folded.values()
+            if len(names) > 1
         ]
         for part, classes in by_part.items():
-            if part != "train" and len(classes) == 1 and not {*classes} & {*exact}:
+            if part != "train" and len(classes) == 1 and not {*classes} & {*known.exact}:
                 (only,) = classes
                 if {*words_of(only)} <= UNLABELLED:
                     self._skip(folders[part], f"has no class folders but {only}/ (no labels)")
                     continue
-            images: Images = {}
-            for name, class_folders in classes.items():
-                near = folded.get(name.casefold(), [])
-                label = exact.get(name) or (near[0] if len(near) == 1 else None)
-                if label is None:
-                    faults.append(
-                        f"{folders[part].path} has the class '{name}' that training never saw; "
-                        "add training images of it, move it elsewhere, or name the classes in data.classes"
-                    )
-                    continue
-                if name not in exact:
-                    self.result.notes.append(
-                        f"{class_folders[0].path} is taken for class '{label}'"
-                    )
-                files = [file for folder in class_folders for file in folder.walk()]
-                images.setdefault(label, []).extend(files)
+            images = self._label_images(classes, known, folders[part].path)
             self.result.parts[part] = images
             lacking = [label for label in labels if label not in images]
             if lacking and part != "train":
@@ -369,6 +326,25 @@ class _Description:
                     f"{folders[part].path} has no images of {list_some(lacking)}"
                 )
         self.result.labels = list(labels)
+
+    def _label_images(
+        self, classes: dict[str, list[Folder]], known: _Labels, part_path: str
+    ) -> Images:
+        """The image files of each label in the class folders of one part."""
+        images: Images = {}
+        for name, class_folders in classes.items():
+            label = known.find(name)
+            if label is None:
+                self.result.issues.append(
+                    f"{part_path} has the class '{name}' that training never saw; "
+                    "add training images of it, move it elsewhere, or name the classes in data.classes"
+                )
+                continue
+            if name not in known.exact:
+                self.result.notes.append(f"{class_folders[0].path} is taken for class '{label}'")
+            files = [file for folder in class_folders for file in folder.walk()]
+            images.setdefault(label, []).extend(files)
+        return images
 
     @property
     def root(self) -> Path:
@@ -389,6 +365,21 @@ class _Description:
         if folder.images:
             count = plural(len(folder.images), "image")
             self.result.notes.append(f"left out: {count} {where} ({list_some(folder.images)})")
+
+
+class _Labels:
+    """The known labels, found by the names of class folders."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.exact = {same_name(label): label for label in labels}
+        self.folded: dict[str, list[str]] = {}
+        for label in labels:
+            self.folded.setdefault(same_name(label).casefold(), []).append(label)
+
+    def find(self, name: str) -> str | None:
+        """The label of a name, or the only one that differs from it in capitals alone."""
+        near = self.folded.get(name.casefold(), [])
+        return self.exact.get(name) or (near[0] if len(near) == 1 else None)
 
 
 _TITLES = {"train": "training", "val": "validation", "test": "test"}

@@ -1,5 +1,4 @@
-"""Names of folders: which ones stand for a part (train, val, test), and which for masks or for images without
-labels."""
+"""Names of folders: which ones mean a split (train, val, test), which masks or images without labels."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ _WORDS_BY_PART = {
     "val": "val valid validate validation dev devel development eval evaluation",
     "test": "test testing tests tst holdout",
 }
+PARTS = tuple(_WORDS_BY_PART)
 PART_WORDS = {word: part for part, words in _WORDS_BY_PART.items() for word in words.split()}
 # Beside a word for a part they change nothing: train_set, test-images.
 FILLERS = frozenset(

@@ -15,7 +15,7 @@ from nnzoo.data.image_files.split_names import is_plain, part_of, same_name
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
-MAX_LEVELS_ABOVE, MAX_FOLDERS_BESIDE = 3, 500
+MAX_LEVELS_ABOVE, MAX_SIBLINGS = 3, 500
 EXTENSIONS = tuple(
     re.findall(r"\S+", ".png .jpg .jpeg .jpe .jfif .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm")
 )
@@ -122,7 +122,7 @@ class Folder:
         )
 
     def all_left_out(self) -> LeftOut:
-        """Files left out in it and below it."""
+        """The files that are left out, in it and below it."""
         total = LeftOut()
         total.add(self.left_out)
         for folder in self.folders:
@@ -192,32 +192,30 @@ def folder_names(folders: Sequence[Folder]) -> str:
     return " and ".join(names) if len(names) == 2 else list_some(names, 4)
 
 
-def folders_beside(root: Path, labels: Sequence[str]) -> list[str]:
-    """Return the folders beside this one that hold at least half of the same classes, relative to it.
+def sibling_folders(root: Path, labels: Sequence[str]) -> list[str]:
+    """Return the siblings of this folder that hold at least half of the same classes, relative to it.
 
     Looked at are the folders of the same depth below the one to MAX_LEVELS_ABOVE folders above, but
     for those above the working folder.
     """
     root, names = root.resolve(), {same_name(label) for label in labels}
-    beside: list[str] = []
+    siblings: list[str] = []
     for depth, above in enumerate([*root.parents][:MAX_LEVELS_ABOVE], 1):
         if above == Path.home() or above in Path.cwd().parents or above == above.parent:
             break
         matching = []
-        for other in islice(above.glob("/".join("*" * depth)), MAX_FOLDERS_BESIDE):
+        for other in islice(above.glob("/".join("*" * depth)), MAX_SIBLINGS):
             if (
                 other != root
                 and not other.name.startswith(".")
                 and os.access(other, os.R_OK)
                 and other.is_dir()
             ):
-                inside = {
-                    same_name(entry.name) for entry in islice(other.iterdir(), MAX_FOLDERS_BESIDE)
-                }
+                inside = {same_name(entry.name) for entry in islice(other.iterdir(), MAX_SIBLINGS)}
                 if len(names & inside) >= max(2, len(names) / 2):
                     matching.append(f"{os.path.relpath(other, root)}/")
-        beside += sorted(path for path in matching if path not in beside)
-    return beside
+        siblings += sorted(path for path in matching if path not in siblings)
+    return siblings
 
 
 def holds_classes(folder: Folder) -> bool:

@@ -115,13 +115,13 @@ def _time_notes(frame: pandas.DataFrame, data: SeriesOptions) -> list[str]:
     names = [column_name(frame, target, "data.target") for target in targets]
     frame = mark_missing(frame)
     axis = describe_time(frame, data, names)
-    if not axis.faults:
+    if not axis.issues:
         axis = axis.without_missing(
             frame[names].isna().any(axis=1).to_numpy(), names, frame, data.path
         )
     time = f"time: {', '.join(axis.columns)}" if axis.columns else "no column of time"
     every = f", a step of one {axis.frequency.name()}" if axis.frequency else ""
-    return [f"{time}{every}", *axis.notes, *axis.faults]
+    return [f"{time}{every}", *axis.notes, *axis.issues]
 
 
 def _role(column: ColumnDescription, stated: str) -> str:

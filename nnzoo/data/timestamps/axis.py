@@ -32,19 +32,19 @@ SEASON_MISSING = 0.1
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """The time of each series of a table.
+    """The time axis of each series of a table.
 
-    series: by the name of each series ("" where there is one alone) its rows in order of time, as
-    positions in the table. time: None where no column holds it. notes: what was guessed, left out
-    or looks wrong; faults: what forbids training, each with its row and what to do. disordered:
-    whether among them is that the rows are not in order, or their times come again and again.
+    series: the rows of each series, by its name ("" where there is only one), in order of time, as
+    positions in the table. time: None where no column holds it. notes: guesses, rows left
+    out, and oddities; issues: reasons that forbid training, each with its row and what to do.
+    disordered: whether the issues are that rows are not in order, or that times repeat.
     """
 
     series: dict[str, Array]
     time: TimeColumns | None = None
     spacing: Spacing | None = None
     notes: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    issues: list[str] = field(default_factory=list)
     disordered: bool = False
 
     @property
@@ -86,10 +86,10 @@ class TimeAxis:
 
     def check(self) -> None:
         """Raise DataError where something forbids training."""
-        if self.faults:
-            more = f" (and {len(self.faults) - 1} more)" * (len(self.faults) > 1)
-            key = "data.group" if "(data.group)" in self.faults[0] else "data.time"
-            raise DataError.at(key, self.faults[0] + more)
+        if self.issues:
+            more = f" (and {len(self.issues) - 1} more)" * (len(self.issues) > 1)
+            key = "data.group" if "(data.group)" in self.issues[0] else "data.time"
+            raise DataError.at(key, self.issues[0] + more)
 
     def without_missing(
         self, missing: Array, targets: Sequence[str], frame: pandas.DataFrame, source: str
@@ -142,7 +142,7 @@ class TimeAxis:
     def following(self, series: str, steps: int) -> list[str] | None:
         """The times after a series, as text; None where they are not known (see `why_no_dates`)."""
         times = self.times(series)
-        if times is None or self.frequency is None or self.time is None or self.faults:
+        if times is None or self.frequency is None or self.time is None or self.issues:
             return None
         if times.dtype.kind == "f" and self.time.kind == "words":
             return None
@@ -183,7 +183,7 @@ class TimeAxis:
         return [f"time: {self.time.name} from {first} to {last}{step}{season}"]
 
     def why_no_dates(self) -> str | None:
-        """Why `following` gives nothing; None where there is no column of time to continue."""
+        """Why `following` gives nothing; None where no column of time could be continued."""
         if self.time is None or self.time.kind == "words":
             return None
         if self.spacing is None or self.spacing.shortest is None:

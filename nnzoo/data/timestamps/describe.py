@@ -45,7 +45,7 @@ def describe_time(
 ) -> TimeAxis:
     """The time axis of a table. exclude: columns that hold no time, such as the target.
 
-    Raises DataError for columns of the options that are not there; all else is in `faults`.
+    Raises DataError for columns of the options that are not there; all else is in `issues`.
     """
     keys = group_columns(frame, options.group)
     if options.time is not None:
@@ -58,17 +58,17 @@ def describe_time(
         time = find_time(frame, {*exclude, *keys}, options.date_format)
     kept = np.ones(len(frame), bool)
     notes: list[str] = []
-    faults: list[str] = []
+    issues: list[str] = []
     if time is not None:
-        kept, notes, faults = _valid_rows(frame, time, options.path)
+        kept, notes, issues = _valid_rows(frame, time, options.path)
         notes = [*time.notes, *notes]
     no_group = without_group(frame, keys) & kept
     if no_group.any():
         row = data_row(frame, int(no_group.argmax()))
-        faults.append(f"{options.path}: {_listed(keys)} (data.group) is missing in data row {row}")
+        issues.append(f"{options.path}: {_listed(keys)} (data.group) is missing in data row {row}")
         kept &= ~no_group
     series = split_by_group(frame, keys, kept)
-    axis = TimeAxis(series, time, None, notes, faults)
+    axis = TimeAxis(series, time, None, notes, issues)
     if time is None:
         return axis
     axis = _in_order(axis, frame, options)
@@ -82,14 +82,14 @@ def describe_time(
 def _valid_rows(
     frame: pandas.DataFrame, time: TimeColumns, source: str
 ) -> tuple[Array, list[str], list[str]]:
-    """The rows that have a time; notes on those left out at the ends, faults for those between."""
+    """The rows that have a time; notes on those left out at the ends, issues for those between."""
     missing = time.missing
     kept = ~missing
     if not missing.any() or not kept.any():
         text = f"{source}: {time.name} has no date that can be read"
         return kept, [], [] if kept.any() else [text]
     notes: list[str] = []
-    faults: list[str] = []
+    issues: list[str] = []
     last = int(np.flatnonzero(kept)[-1])
     tail = np.arange(last + 1, len(frame))
     if 0 < len(tail) <= MAX_FOOTER and not time.nearly[tail].any():
@@ -114,101 +114,102 @@ def _valid_rows(
         )
         what_to_do = "delete those rows" if count > 1 else "delete the row"
         hint = f"; correct it, or {what_to_do}" + ", or see data.date_format" * bool(time.nearly[i])
-        faults.append(f"{source}: data row {data_row(frame, i)}: {what}{several}{hint}")
-    return kept, notes, faults
+        issues.append(f"{source}: data row {data_row(frame, i)}: {what}{several}{hint}")
+    return kept, notes, issues
 
 
 def _in_order(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> TimeAxis:
-    """The same axis with each series in order of time, with what had to be done for it."""
+    """The axis with each series in order of time and its spacing, with notes and issues on both."""
+    axis = _sorted(axis, frame, options)
+    return axis if axis.disordered else _spaced(axis, frame, options)
+
+
+def _sorted(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> TimeAxis:
+    """The axis with each series in order of time; disordered where to sort it would be a guess."""
+    assert axis.time is not None
+    times = {name: axis.time.times[rows] for name, rows in axis.series.items()}
+    unsorted = {name: falls(values) for name, values in times.items()}
+    if not any(unsorted.values()):
+        return axis
+    if all(falls(v[::-1]) == len(clocks_set_back(v[::-1])) for v in times.values()):
+        # Reversed, so that rows of the same time keep their order in time, too.
+        series = {name: rows[::-1] for name, rows in axis.series.items()}
+        note = "the newest rows come first: they are read in reverse"
+    elif all(count == len(clocks_set_back(times[name])) for name, count in unsorted.items()):
+        return axis
+    elif (reason := why_not_sorted(list(times.values()))) is None:
+        series = {
+            name: rows[np.argsort(times[name], kind="stable")] for name, rows in axis.series.items()
+        }
+        count = sum(unsorted.values())
+        note = (
+            f"{count:,} row{'s are' if count > 1 else ' is'} earlier than the row before: the file is "
+            f"sorted by {axis.time.name}"
+        )
+    else:
+        name = next(name for name, count in unsorted.items() if count)
+        issue = _unsorted_issue(axis, frame, options, name, reason)
+        return replace(axis, issues=[*axis.issues, issue], disordered=True)
+    return replace(axis, series=series, notes=[*axis.notes, note])
+
+
+def _spaced(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> TimeAxis:
+    """The axis, whose series are in order, with its spacing; disordered where too many times repeat."""
     time = axis.time
     assert time is not None
-    values = {name: time.times[rows] for name, rows in axis.series.items()}
-    earlier = {name: falls(v) for name, v in values.items()}
-    later = {name: falls(v[::-1]) for name, v in values.items()}
-    notes, faults = list(axis.notes), list(axis.faults)
-    series = dict(axis.series)
-    if any(earlier.values()):
-        ordered = {
-            name: rows[np.argsort(values[name], kind="stable")] for name, rows in series.items()
-        }
-        if all(count == len(clocks_set_back(values[name][::-1])) for name, count in later.items()):
-            # Reversed, so that rows of the same time keep their order in time, too.
-            series = {name: rows[::-1] for name, rows in series.items()}
-            notes.append("the newest rows come first: they are read in reverse")
-        elif all(count == len(clocks_set_back(values[name])) for name, count in earlier.items()):
-            pass
-        elif (reason := why_not_sorted(list(values.values()))) is None:
-            series, late = ordered, sum(earlier.values())
-            notes.append(
-                f"{late:,} row{'s are' if late > 1 else ' is'} earlier than the row before: the file is sorted "
-                f"by {time.name}"
+    times = {name: time.times[rows] for name, rows in axis.series.items()}
+    spacing = describe_spacing([np.unique(values) for values in times.values()])
+    notes, issues = list(axis.notes), list(axis.issues)
+    set_back = [
+        axis.series[name][i] for name, values in times.items() for i in clocks_set_back(values)
+    ]
+    if set_back:
+        notes.append(
+            f"the clock is set back by an hour at {_shown(time, set_back[0])} (data row "
+            f"{data_row(frame, set_back[0])}): the rows keep the order of the file"
+        )
+    repeated = sum(int((values[1:] == values[:-1]).sum()) for values in times.values())
+    if repeated:
+        row, crowded = _first_repeated(axis)
+        text = f"the time {_shown(time, row)} (data row {data_row(frame, row)})"
+        if crowded:
+            issues.append(
+                f"{options.path}: {text} and many others come more than once; where the file "
+                "holds several series, name the column that tells them apart (data.group)"
             )
         else:
-            name = next(name for name, count in earlier.items() if count)
-            faults.append(_unsorted(axis, frame, options, name, values[name], reason))
-    spacing = None
-    if len(faults) == len(axis.faults):
-        ordered_times = {name: time.times[rows] for name, rows in series.items()}
-        spacing = describe_spacing([np.unique(time) for time in ordered_times.values()])
-        repeated = sum(int((time[1:] == time[:-1]).sum()) for time in ordered_times.values())
-        changes = [
-            series[name][i] for name, item in ordered_times.items() for i in clocks_set_back(item)
-        ]
-        if changes:
-            text = f"{_shown(time, changes[0])} (data row {data_row(frame, changes[0])})"
-            notes.append(
-                f"the clock is set back by an hour at {text}: the rows keep the order of the file"
-            )
-        if repeated:
-            row, crowded = _first_repeated(axis, series)
-            text = f"the time {_shown(time, row)} (data row {data_row(frame, row)})"
-            if crowded:
-                faults.append(
-                    f"{options.path}: {text} and many others come more than once; where the file "
-                    "holds several series, name the column that tells them apart (data.group)"
-                )
-            else:
-                count = repeated - 1
-                others = f" and {count:,} other{'s' * (count > 1)}" if count else ""
-                verb = "come" if repeated > 1 else "comes"
-                notes.append(f"{text}{others} {verb} more than once: equal times count as steps")
-        notes += [] if time.kind == "words" else spacing.notes()
-    return replace(
-        axis,
-        series=series,
-        spacing=spacing,
-        notes=notes,
-        faults=faults,
-        disordered=len(faults) > len(axis.faults),
-    )
+            count = repeated - 1
+            others = f" and {count:,} other{'s' * (count > 1)}" if count else ""
+            verb = "come" if repeated > 1 else "comes"
+            notes.append(f"{text}{others} {verb} more than once: equal times count as steps")
+    notes += [] if time.kind == "words" else spacing.notes()
+    disordered = len(issues) > len(axis.issues)
+    return replace(axis, spacing=spacing, notes=notes, issues=issues, disordered=disordered)
 
 
-def _first_repeated(axis: TimeAxis, series: dict[str, Array]) -> tuple[int, bool]:
-    """A row whose time another one has, and whether in any series so many do that it holds several."""
+def _first_repeated(axis: TimeAxis) -> tuple[int, bool]:
+    """A row whose time another one has, and whether so many do in any series that it holds several."""
     assert axis.time is not None
     first, crowded = -1, False
-    for rows in series.values():
+    for rows in axis.series.values():
         times = axis.time.times[rows]
-        twice = np.flatnonzero(np.append(False, times[1:] == times[:-1]))
+        repeated = np.flatnonzero(np.append(False, times[1:] == times[:-1]))
         # A few equal times are the hour that a clock is set back.
-        here = len(times) > 2 and len(twice) > MAX_REPEATED * len(times)
-        if len(twice) and (first < 0 or (here and not crowded)):
-            first = int(rows[twice[0]])
+        here = len(times) > 2 and len(repeated) > MAX_REPEATED * len(times)
+        if len(repeated) and (first < 0 or (here and not crowded)):
+            first = int(rows[repeated[0]])
         crowded = crowded or here
     return first, crowded
 
 
-def _unsorted(
-    axis: TimeAxis,
-    frame: pandas.DataFrame,
-    options: SeriesOptions,
-    name: str,
-    times: Array,
-    reason: str,
+def _unsorted_issue(
+    axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions, name: str, reason: str
 ) -> str:
+    """The message on the first row of a series that is out of order; reason: see `why_not_sorted`."""
     assert axis.time is not None
     rows = axis.series[name]
-    late = int(rows[1:][times[1:] < times[:-1]][0])
+    times = axis.time.times[rows]
+    first_unsorted = int(rows[1:][times[1:] < times[:-1]][0])
     hint = (
         ""
         if options.group is not None
@@ -218,8 +219,8 @@ def _unsorted(
     )
     remedy = f"sort the file{hint}" if reason == "sort" else "its date fits in nowhere, correct it"
     return (
-        f"{options.path}: not in order of time: {_shown(axis.time, late)} (data row "
-        f"{data_row(frame, late)}) is earlier than the row before; {remedy}"
+        f"{options.path}: not in order of time: {_shown(axis.time, first_unsorted)} (data row "
+        f"{data_row(frame, first_unsorted)}) is earlier than the row before; {remedy}"
     )
 
 
@@ -278,14 +279,14 @@ def why_not_sorted(values: Sequence[Array]) -> str | None:
     spacing = describe_spacing(distinct)
     if spacing.frequency is None or spacing.neighbours < SORTED_NEIGHBOURS:
         return "sort"
-    late = np.concatenate([v < np.maximum.accumulate(v) for v in values])
-    if late.mean() <= 0.05:
+    is_misplaced = np.concatenate([v < np.maximum.accumulate(v) for v in values])
+    if is_misplaced.mean() <= 0.05:
         # A few rows at the wrong place: each has to fit in somewhere, else its date is wrong.
         for times, ordered in zip(values, distinct, strict=True):
             jumps = np.diff(spacing.frequency.positions(ordered))
-            alone = np.append(True, jumps > 1.5) & np.append(jumps > 1.5, True)
-            behind = times[times < np.maximum.accumulate(times)]
-            if len(ordered) > 1 and np.isin(behind, ordered[alone]).any():
+            isolated = np.append(True, jumps > 1.5) & np.append(jumps > 1.5, True)
+            misplaced = times[times < np.maximum.accumulate(times)]
+            if len(ordered) > 1 and np.isin(misplaced, ordered[isolated]).any():
                 return "date"
     return None
 
@@ -313,7 +314,7 @@ def group_columns(frame: pandas.DataFrame, group: Any) -> list[str]:
 
 
 def without_group(frame: pandas.DataFrame, columns: list[str]) -> Array:
-    """(rows,) where a row does not say to which series it belongs."""
+    """(rows,) True where the column that names the series is empty."""
     if not columns:
         return np.zeros(len(frame), bool)
     return np.asarray(frame[columns].isna().any(axis=1).to_numpy())
@@ -332,6 +333,6 @@ def split_by_group(
     keys = [frame[column].iloc[rows].reset_index(drop=True) for column in columns]
     groups = pandas.Series(rows).groupby(keys if len(keys) > 1 else keys[0], sort=True)
     return {
-        " / ".join(map(str, name)) if isinstance(name, tuple) else str(name): piece.to_numpy()
-        for name, piece in groups
+        " / ".join(map(str, name)) if isinstance(name, tuple) else str(name): positions.to_numpy()
+        for name, positions in groups
     }

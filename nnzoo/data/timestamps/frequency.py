@@ -319,8 +319,8 @@ def _monthly(times: Array, series: Sequence[Array]) -> Months | None:
         day_of_month = int(day.max())
     else:
         day_of_month = 0
-    in_turn = bool((jumps >= 1).all()) and usual >= 1
-    return Months(usual, day_of_month) if in_turn else None
+    rises = bool((jumps >= 1).all()) and usual >= 1
+    return Months(usual, day_of_month) if rises else None
 
 
 def _opening(times: Array) -> Opening | None:

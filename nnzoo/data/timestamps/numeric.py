@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class TimeColumns:
     """The time of each row.
 
     columns: their names. times: (rows,) datetime64[us] or float64, NaT or NaN where there is none.
-    texts: (rows,) their text, for messages. wrong, nearly: as in `Dates`. kind: how times
+    texts: (rows,) the cells as they are written, for messages. wrong, nearly: as in `Dates`. kind: how times
     are written: as "dates", "months" without a day, whole "numbers", a "clock", or "words" in order.
     """
 
@@ -121,6 +122,59 @@ def is_within(column: pandas.Series, part: str) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    """A column of numbers, some of which may be missing, that may be times.
+
+    name: see `bare_name`; timely: whether it is the name of a time, or data.time; first: whether it is
+    the first column. known: (rows,) where there is a value. whole, low, high, steps: whether the
+    known values are integers, their range, and the fraction one step apart (see `_steps`).
+    """
+
+    column: pandas.Series
+    values: Array
+    known: Array
+    name: str
+    timely: bool
+    first: bool
+
+    @cached_property
+    def whole(self) -> bool:
+        known = self.values[self.known]
+        return bool((known == np.round(known)).all())
+
+    @cached_property
+    def low(self) -> float:
+        return float(self.values[self.known].min())
+
+    @cached_property
+    def high(self) -> float:
+        return float(self.values[self.known].max())
+
+    @cached_property
+    def steps(self) -> float:
+        return _steps(self.values[self.known])
+
+    def integers(self, values: Array) -> Array:
+        """Values (rows,) as int64, 0 where there is none."""
+        return np.where(self.known, values, 0).astype(np.int64)
+
+    def as_dates(self, times: Array) -> Array:
+        """Datetimes (rows,) in microseconds, NaT where there is no value."""
+        return np.where(self.known, times.astype("M8[us]"), np.datetime64("NaT", "us"))
+
+    def is_regular(self, times: Array) -> bool:
+        """Whether most of the known times are one step apart."""
+        return _steps(times[self.known]) >= 0.9
+
+    def time_columns(self, times: Array, kind: str, note: str = "") -> TimeColumns:
+        name = str(self.column.name)
+        text = to_text(self.column).to_numpy(dtype=object)
+        wrong = self.column.notna().to_numpy() & ~self.known
+        notes = [f"column '{name}' is read as {note}"] if note else []
+        return TimeColumns([name], times, text, wrong, wrong & False, kind, None, notes)
+
+
 def numeric_time(column: pandas.Series, first: bool, named: bool = False) -> TimeColumns | None:
     """Numbers that are times: seconds since 1970, 20200131, 202001, years, or equal steps."""
     name = bare_name(str(column.name))
@@ -131,55 +185,70 @@ def numeric_time(column: pandas.Series, first: bool, named: bool = False) -> Tim
     known = ~np.isnan(values)
     if known.sum() < 3:
         return None
-    whole = bool((values[known] == np.round(values[known])).all())
-    low, high = values[known].min(), values[known].max()
-    text = to_text(column).to_numpy(dtype=object)
-    wrong = column.notna().to_numpy() & ~known
-
-    def found(times: Array, kind: str, note: str = "") -> TimeColumns:
-        notes = [f"column '{column.name}' is read as {note}"] if note else []
-        return TimeColumns([str(column.name)], times, text, wrong, wrong & False, kind, None, notes)
-
-    if whole and (timely or first) and low >= 1000_01:
-        for digits, kind in ((8, "dates"), (6, "months")):
-            times = _digits(values, known, digits)
-            if times is not None and _steps(times[known]) >= (0.0 if timely else 0.9):
-                return found(times, kind, "dates without separators")
-    for per_second, unit in _EPOCHS:
-        if _EPOCH_RANGE[0] <= low / per_second and high / per_second <= _EPOCH_RANGE[1]:
-            micros = np.where(known, values, 0) * (MICROSECONDS / per_second)
-            times = micros.round().astype("M8[us]")
-            times[~known] = np.datetime64("NaT")
-            if (timely and (whole or per_second == 1)) or (first and _steps(times[known]) >= 0.9):
-                return found(times, "dates", f"{unit} since 1970, in UTC")
-    if (
-        whole
-        and name in _DATES
-        and low >= 20_000
-        and high <= 80_000
-        and _steps(values[known]) >= 0.5
-    ):
-        times = (np.where(known, values, 0).astype(np.int64) + _EXCEL_EPOCH).astype("M8[D]")
-        times = times.astype("M8[us]")
-        times[~known] = np.datetime64("NaT")
-        return found(times, "dates", "days as spreadsheets count them, from 1900")
-    if not named and not _in_order(values[known], repeats=name in _TIMES or name == "year"):
+    numbers = _Numbers(column, values, known, name, timely, first)
+    for read in (_compact_dates, _since_1970, _spreadsheet_days):
+        if (time := read(numbers)) is not None:
+            return time
+    if not named and not _is_monotonic(values[known], repeats=name in _TIMES or name == "year"):
         return None  # an hour or a day that comes again and again is no time
-    steps = _steps(values[known])
-    if whole and low >= 1000 and high <= 2999 and steps >= 0.9 and (timely or _rises(values)):
-        return found(values, "numbers")
-    fractions = (12, 4)
-    if low >= 1000 and high <= 2999 and not whole and steps >= 0.9:
-        for per_year in fractions:
-            places = values * per_year
-            if (np.abs(places - np.round(places))[known] <= 0.05 * per_year / 4).all():
-                months = np.where(known, np.round(places) * (12 // per_year), 0).astype(np.int64)
-                times = (months - 1970 * 12).astype("M8[M]").astype("M8[us]")
-                times[~known] = np.datetime64("NaT")
-                if _steps(times[known]) >= 0.9:
-                    return found(times, "months", "years with fractions")
-    if timely and (named or (steps >= 0.9 and low >= 0)):
-        return found(values, "numbers")
+    if (time := _years(numbers)) is not None:
+        return time
+    if timely and (named or (numbers.steps >= 0.9 and numbers.low >= 0)):
+        return numbers.time_columns(values, "numbers")
+    return None
+
+
+def _compact_dates(numbers: _Numbers) -> TimeColumns | None:
+    """Dates such as 20200131 and months such as 202001."""
+    if not numbers.whole or numbers.low < 1000_01:
+        return None
+    for digits, kind in ((8, "dates"), (6, "months")):
+        times = _from_digits(numbers, digits)
+        if times is not None and (numbers.timely or numbers.is_regular(times)):
+            return numbers.time_columns(times, kind, "dates without separators")
+    return None
+
+
+def _since_1970(numbers: _Numbers) -> TimeColumns | None:
+    """Seconds, or milli-, micro- or nanoseconds, since 1970."""
+    for per_second, unit in _EPOCHS:
+        low, high = numbers.low / per_second, numbers.high / per_second
+        if not _EPOCH_RANGE[0] <= low <= high <= _EPOCH_RANGE[1]:
+            continue
+        micros = np.where(numbers.known, numbers.values, 0) * (MICROSECONDS / per_second)
+        times = numbers.as_dates(micros.round())
+        if (numbers.timely and (numbers.whole or per_second == 1)) or (
+            numbers.first and numbers.is_regular(times)
+        ):
+            return numbers.time_columns(times, "dates", f"{unit} since 1970, in UTC")
+    return None
+
+
+def _spreadsheet_days(numbers: _Numbers) -> TimeColumns | None:
+    """Days since 1900, as spreadsheets store dates."""
+    in_range = numbers.low >= 20_000 and numbers.high <= 80_000
+    if not (numbers.whole and numbers.name in _DATES and in_range and numbers.steps >= 0.5):
+        return None
+    times = (numbers.integers(numbers.values) + _EXCEL_EPOCH).astype("M8[D]")
+    note = "days as spreadsheets count them, from 1900"
+    return numbers.time_columns(numbers.as_dates(times), "dates", note)
+
+
+def _years(numbers: _Numbers) -> TimeColumns | None:
+    """Whole years, or years with fractions for months or quarters, such as 2020.25."""
+    if not (numbers.low >= 1000 and numbers.high <= 2999 and numbers.steps >= 0.9):
+        return None
+    if numbers.whole:
+        regular = numbers.timely or _rises(numbers.values)
+        return numbers.time_columns(numbers.values, "numbers") if regular else None
+    for per_year in (12, 4):
+        counts = numbers.values * per_year
+        nearest = np.round(counts)
+        if (np.abs(counts - nearest)[numbers.known] <= 0.05 * per_year / 4).all():
+            months = numbers.integers(nearest * (12 // per_year)) - 1970 * 12
+            times = numbers.as_dates(months.astype("M8[M]"))
+            if numbers.is_regular(times):
+                return numbers.time_columns(times, "months", "years with fractions")
     return None
 
 
@@ -190,15 +259,14 @@ def plain_numbers(column: pandas.Series) -> TimeColumns:
     return TimeColumns([str(column.name)], values, text, wrong, wrong & False, "numbers")
 
 
-def _digits(values: Array, known: Array, digits: int) -> Array | None:
+def _from_digits(numbers: _Numbers, digits: int) -> Array | None:
     """Whole numbers as 20200131 (8 digits) or 202001 (6); None where one is no date from 1800 to
     2199."""
-    whole = np.where(known, values, 0).astype(np.int64)
-    year, rest = np.divmod(whole, 10 ** (digits - 4))
+    year, rest = np.divmod(numbers.integers(numbers.values), 10 ** (digits - 4))
     month, day = np.divmod(rest, 100) if digits == 8 else (rest, np.ones_like(rest))
     days = compose_days({"year": year, "month": month, "day": day})
-    right = ~np.isnat(days) & (year >= 1800) & (year <= 2199)
-    return days.astype("M8[us]") if right[known].all() else None
+    valid = ~np.isnat(days) & (year >= 1800) & (year <= 2199)
+    return days.astype("M8[us]") if valid[numbers.known].all() else None
 
 
 def _steps(times: Array) -> float:
@@ -211,7 +279,7 @@ def _rises(values: Array) -> bool:
     return bool((np.diff(values) == 1).all())
 
 
-def _in_order(values: Array, repeats: bool) -> bool:
+def _is_monotonic(values: Array, repeats: bool) -> bool:
     """Whether most neighbours rise, or most fall; without repeats, no value comes twice."""
     jumps = np.diff(values)
     if not repeats and len(np.unique(values)) < len(values):
@@ -248,8 +316,8 @@ def words_in_order(column: pandas.Series, named: bool = False) -> TimeColumns | 
         return None
     keys = [
         [
-            (1, int(piece), "") if piece.isdigit() else (0, 0, piece)
-            for piece in re.findall(r"\d+|\D+", value)
+            (1, int(token), "") if token.isdigit() else (0, 0, token)
+            for token in re.findall(r"\d+|\D+", value)
         ]
         for value in text
     ]
