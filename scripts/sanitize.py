@@ -196,7 +196,7 @@ def convolution(draw: random.Random, dtype: Any) -> None:
         )
         epilogue = epilogue._replace(norm=running)
     more = [None, gamma, beta] if epilogue.norm else [draw.choice((None, bias)), None, None]
-    y = Convolution.apply(x, weight, *more, stride, padding, epilogue)
+    y = Convolution.apply(x, weight, stride, padding, epilogue, *more)
     back([y], [weight, *more, *([] if few else [x])])
 
 
@@ -228,7 +228,7 @@ def losses(draw: random.Random, dtype: Any) -> None:
 def optimizer(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.step import ParameterTable
+    from nnzoo.kernels.step import AdamStep, ParameterTable
 
     members = draw.randint(1, 3)
     weights = [torch.randn(members, draw.choice((0, 1, 17, 8192, 20001))) for _ in range(3)]
@@ -237,9 +237,8 @@ def optimizer(draw: random.Random, dtype: Any) -> None:
     for step in range(1, 4):
         gradients = [torch.randn_like(w) if draw.random() < 0.8 else None for w in weights]
         table.grad_norms(gradients)
-        table.adam_step(
-            gradients, 0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, step, [1.0] * members
-        )
+        options = AdamStep(0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, step)
+        table.adam_step(gradients, options, [1.0] * members)
 
 
 def normalization(draw: random.Random, dtype: Any) -> None:

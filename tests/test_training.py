@@ -24,7 +24,8 @@ from nnzoo.runs.run import Run
 from nnzoo.runs.train import SaveSchedule, train
 from nnzoo.runs.train import save as run_save
 from nnzoo.training.ensemble_trainer import train_step
-from nnzoo.training.optim import Optimizer, clip_divisor, lr_factor
+from nnzoo.training.lr_schedule import lr_factor
+from nnzoo.training.optim import Optimizer, clip_divisor
 from nnzoo.training.trainer import StepEnd
 from tests.zoo import DATA, MODELS, begin, config, finish, same
 

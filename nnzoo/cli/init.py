@@ -13,51 +13,57 @@ import typer
 from nnzoo.cli.common import DebugOption
 from nnzoo.errors import UsageError, shell_word, visible
 
+SourceArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
+]
+FileArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="Where to write [default: NAME.yaml]", show_default=False),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="The column to predict, by name or position.", show_default=False
+    ),
+]
+DropOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="A column to leave out; may be given several times.",
+        show_default=False,
+    ),
+]
+TaskOption = Annotated[
+    Literal["classification", "regression"] | None,
+    typer.Option(
+        metavar="classification|regression",
+        help="The task of a table [default: chosen by the target]",
+        show_default=False,
+    ),
+]
+SeriesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--series/--table", help="How to read the file [default: guessed]", show_default=False
+    ),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+
 
 def init(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="NAME|DATA", help="A bundled config, or your data file or folder."),
-    ],
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE", help="Where to write [default: NAME.yaml]", show_default=False
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="The column to predict, by name or position.", show_default=False
-        ),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="A column to leave out; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    task: Annotated[
-        Literal["classification", "regression"] | None,
-        typer.Option(
-            metavar="classification|regression",
-            help="The task of a table [default: chosen by the target]",
-            show_default=False,
-        ),
-    ] = None,
-    series: Annotated[
-        bool | None,
-        typer.Option(
-            "--series/--table", help="How to read the file [default: guessed]", show_default=False
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    source: SourceArgument,
+    file: FileArgument = None,
+    target: TargetOption = None,
+    drop: DropOption = None,
+    task: TaskOption = None,
+    series: SeriesOption = None,
+    force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Copy a bundled config, or write one for your data."""
-    from nnzoo.config.load import bundled_folder, find_config
+    from nnzoo.config.load import find_config
     from nnzoo.init_config.config_file import init_config
     from nnzoo.init_config.target import Choices
 
@@ -72,32 +78,19 @@ def init(
         if is_data:
             use = "for files, not for folders of images"
         raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
-    copies = {}
+    companions: list[Path] = []
     notes: list[str] = []
     if is_data:
-        if out.exists() and not force:
-            raise _exists(out)
-        kind: Literal["series", "table"] | None = (
-            None if series is None else "series" if series else "table"
-        )
-        choices = Choices(target, drop or [], task, kind, _ask if _is_terminal() else None)
+        _check_free(out, force)
+        kind: Literal["series", "table"] = "series" if series else "table"
+        forced = None if series is None else kind
+        choices = Choices(target, drop or [], task, forced, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:
         path = find_config(source)
         text = path.read_text(encoding="utf-8")
-        companion = path.with_suffix(".csv")
-        if companion.is_file() and path.parent == bundled_folder():
-            copies[companion] = out.with_name(companion.name)
-    for path in (out, *copies.values()):
-        if path.exists() and not force:
-            raise _exists(path)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-        for companion, copy in copies.items():
-            shutil.copyfile(companion, copy)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+        companions = _companions(path)
+    _write(out, text, companions, force)
     sys.stdout.write(f"{out}\n")
     sys.stderr.write("".join(f"{visible(note)}\n" for note in notes))
     sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
@@ -121,8 +114,32 @@ def _names_data(source: str) -> bool:
     return is_data
 
 
-def _exists(path: Path) -> UsageError:
-    return UsageError(f"{path} exists already; name another file, or --force replaces it")
+def _companions(config: Path) -> list[Path]:
+    """The data file of a bundled config, if it has one."""
+    from nnzoo.config.load import bundled_folder
+
+    companion = config.with_suffix(".csv")
+    return [companion] if companion.is_file() and config.parent == bundled_folder() else []
+
+
+def _write(out: Path, text: str, companions: list[Path], force: bool) -> None:
+    """Write a config and copy data files beside it; raises UsageError where a file exists or
+    cannot be written."""
+    copies = {companion: out.with_name(companion.name) for companion in companions}
+    for path in (out, *copies.values()):
+        _check_free(path, force)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+        for companion, copy in copies.items():
+            shutil.copyfile(companion, copy)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+
+
+def _check_free(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already; name another file, or --force replaces it")
 
 
 def _is_terminal() -> bool:

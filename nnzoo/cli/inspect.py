@@ -24,37 +24,45 @@ from nnzoo.status import status
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import Tensor
 
     from nnzoo.evaluation.diagnostics import Finding
+    from nnzoo.runs.loaded_run import LoadedRun
+
+
+ImagesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="IMAGE", help="Images to inspect [default: rows of a split]", show_default=False
+    ),
+]
+RowsOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--row", metavar="N", help="A row of the split, from 0; may be given several times."
+    ),
+]
+SurfaceOption = Annotated[
+    bool, typer.Option("--surface", help="Also draw the loss along two random directions.")
+]
+FiguresOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Where to write the images [default: RUN/inspect]",
+        show_default=False,
+    ),
+]
 
 
 def inspect(
     checkpoint: RunArgument,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="IMAGE", help="Images to inspect [default: rows of a split]", show_default=False
-        ),
-    ] = None,
-    rows: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--row", metavar="N", help="A row of the split, from 0; may be given several times."
-        ),
-    ] = None,
+    inputs: ImagesArgument = None,
+    rows: RowsOption = None,
     split: SplitOption = "test",
-    surface: Annotated[
-        bool, typer.Option("--surface", help="Also draw the loss along two random directions.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            help="Where to write the images [default: RUN/inspect]",
-            show_default=False,
-        ),
-    ] = None,
+    surface: SurfaceOption = False,
+    out: FiguresOption = None,
     weights: WeightsOption = "best",
     set_: SetOption = None,
     device: DeviceOption = "auto",
@@ -65,61 +73,64 @@ def inspect(
     if inputs and rows:
         raise UsageError("give images or --row, not both")
     load_torch()
-    import torch
-
     from nnzoo import console
     from nnzoo.console import tables
     from nnzoo.device import choose_device
     from nnzoo.evaluation import diagnostics
     from nnzoo.inspect import inspection
-    from nnzoo.predict.images import read_image
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
-    network, dataset = trained.network, trained.dataset
-    notes = list(trained.notes)
-    if trained.data_changed:
-        notes.append("the data has changed since the run was trained")
-    used_split = inspection.available_split(dataset, split)
-    if used_split != split:
-        notes.append(f"there is no {split} split; these are training rows")
-    for text in notes:
-        note(text)
-    if inputs:
-        raw = torch.stack([read_image(network, file) for file in inputs]).to(network.device)
-        truth = None
-    else:
-        raw, targets = trained.raw(
-            used_split, inspection.select_rows(dataset, used_split, rows or [])
-        )
-        truth = inspection.format_targets(dataset, targets)
+    used_split = inspection.available_split(trained.dataset, split)
+    _print_notes(trained, split, used_split)
+    raw, truth = _samples(trained, used_split, inputs or [], rows or [])
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
+    surface_split = "train" if surface else None
     with status("drawing", log=False):
-        written = inspection.write_figures(
-            trained, raw, truth, folder, "train" if surface else None
-        )
-    stats = diagnostics.collect_split_stats(
-        network, trained.prepared(used_split), inspection.STATS_ROWS
-    )
+        written = inspection.write_figures(trained, raw, truth, folder, surface_split)
+    network, prepared = trained.network, trained.prepared(used_split)
+    stats = diagnostics.collect_split_stats(network, prepared, inspection.STATS_ROWS)
     findings = diagnostics.diagnose(stats, network.config)
     layers = [layer.to_dict() for layer in stats.layers]
     if json_:
-        console.print_json(
-            {
-                "checkpoint": str(trained.file),
-                "split": used_split,
-                "layers": layers,
-                "gradient_over_time": stats.time_gradients,
-                "findings": [asdict(finding) for finding in findings],
-                "files": [{"file": str(path), "shows": caption} for path, caption in written],
-            }
-        )
+        values = {"checkpoint": str(trained.file), "split": used_split, "layers": layers}
+        values |= {"gradient_over_time": stats.time_gradients}
+        values |= {"findings": [asdict(finding) for finding in findings]}
+        files = [{"file": str(path), "shows": caption} for path, caption in written]
+        console.print_json(values | {"files": files})
         return
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
     tables.print_layers(stdout, layers)
     _print_findings(stdout, findings)
     _print_files(stdout, folder, written)
+
+
+def _print_notes(trained: LoadedRun, split: str, used_split: str) -> None:
+    notes = list(trained.notes)
+    if trained.data_changed:
+        notes.append("the data has changed since the run was trained")
+    if used_split != split:
+        notes.append(f"there is no {split} split; these are training rows")
+    for text in notes:
+        note(text)
+
+
+def _samples(
+    trained: LoadedRun, split: str, files: list[Path], rows: list[int]
+) -> tuple[Tensor, list[str] | None]:
+    """Raw inputs of images, or of rows of a split; and the targets of rows as text."""
+    import torch
+
+    from nnzoo.inspect import inspection
+    from nnzoo.predict.images import read_image
+
+    network, dataset = trained.network, trained.dataset
+    if files:
+        raw = torch.stack([read_image(network, file) for file in files]).to(network.device)
+        return raw, None
+    raw, targets = trained.raw(split, inspection.select_rows(dataset, split, rows))
+    return raw, inspection.format_targets(dataset, targets)
 
 
 def _print_findings(stdout: Console, findings: list[Finding]) -> None:

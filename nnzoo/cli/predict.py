@@ -29,39 +29,45 @@ if TYPE_CHECKING:
     from nnzoo.predict.predictions import Predictions
 
 
+InputsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Images, folders of images, or files of a table or series. Without any, the run's own "
+        "series is forecast.",
+    ),
+]
+OutFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write to this file instead of stdout: .json and .jsonl get JSON lines, others CSV.",
+    ),
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option("--steps", metavar="N", help="Time steps to forecast [default: the horizon]"),
+]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="COLUMN",
+        show_default=False,
+        help="Copy a column of the table to the output, such as an id; may be given several times.",
+    ),
+]
+
+
 def predict(
     checkpoint: OptionalRunArgument = None,
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="INPUT",
-            show_default=False,
-            help="Images, folders of images, or files of a table or series. Without any, the run's own "
-            "series is forecast.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="Write to this file instead of stdout: .json and .jsonl get JSON lines, others CSV.",
-        ),
-    ] = None,
+    inputs: InputsArgument = None,
+    out: OutFileOption = None,
     json_: JsonOption = False,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", metavar="N", help="Time steps to forecast [default: the horizon]"),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep",
-            metavar="COLUMN",
-            show_default=False,
-            help="Copy a column of the table to the output, such as an id; may be given several times.",
-        ),
-    ] = None,
+    steps: StepsOption = None,
+    keep: KeepOption = None,
     weights: WeightsOption = "best",
     device: DeviceOption = "auto",
     debug: DebugOption = False,

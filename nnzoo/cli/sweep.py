@@ -32,25 +32,27 @@ if TYPE_CHECKING:
     from nnzoo.sweep.study import Study, TrialRecord
 
 
+TrialsOption = Annotated[
+    int | None,
+    typer.Option("--trials", metavar="N", help="Short for -s sweep.trials=N.", show_default=False),
+]
+LostOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST",
+        show_default=False,
+        help="A machine that will not come back: its running trials are restarted.",
+    ),
+]
+
+
 def sweep(
     source: ConfigArgument = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            "--trials", metavar="N", help="Short for -s sweep.trials=N.", show_default=False
-        ),
-    ] = None,
+    trials: TrialsOption = None,
     fresh: FreshOption = False,
-    lost: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST",
-            show_default=False,
-            help="A machine that will not come back: its running trials are restarted.",
-        ),
-    ] = None,
+    lost: LostOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
     out: OutOption = DEFAULT_OUT,
@@ -91,14 +93,19 @@ def sweep(
     )
     code, last = _search(study, where, output)
     if code:
-        best = study.best()
-        if best is not None:
-            score = f"{study.monitor} {format_metric(best.value)}"
-            output.say(f"best so far: trial {best.number}, {score}")
-        running = last is not None and last.state == "running"
-        raise interrupted(code, f"trial {last.number} is saved" if running and last else "stopped")
+        raise _interrupted(study, output, code, last)
     search.finish(study)
     _report(study, output)
+
+
+def _interrupted(study: Study, output: Output, code: int, last: TrialRecord | None) -> typer.Exit:
+    """Print what a search that a signal has stopped has reached; returns the exception to raise."""
+    best = study.best()
+    if best is not None:
+        score = f"{study.monitor} {format_metric(best.value)}"
+        output.say(f"best so far: trial {best.number}, {score}")
+    running = last is not None and last.state == "running"
+    return interrupted(code, f"trial {last.number} is saved" if running and last else "stopped")
 
 
 def _search(study: Study, device: Any, output: Output) -> tuple[int, TrialRecord | None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,49 +37,55 @@ if TYPE_CHECKING:
     from nnzoo.runs.run_group import Group
 
 MAX_MEMBERS = 1000
+Events = dict[int, Any]
+Start = Callable[[Callable[[], bool]], Generator[Events, None, None]]
+
+
+ResumeOption = Annotated[
+    Literal["auto", "must", "never"],
+    typer.Option(
+        metavar="auto|must|never",
+        help="Resume the run in its folder: auto = if there is one, must = fail if there is none, "
+        "never = fail if there is one.",
+    ),
+]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Train N runs with N consecutive seeds."),
+]
+FoldsOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="K-fold cross-validation: K runs, each validating on another K-th of the rows.",
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Build everything, take one step, write nothing.")
+]
 
 
 def train(
     source: ConfigArgument = None,
     config: ConfigOption = None,
     set_: SetOption = None,
-    resume: Annotated[
-        Literal["auto", "must", "never"],
-        typer.Option(
-            metavar="auto|must|never",
-            help="Resume the run in its folder: auto = if there is one, must = fail if there is none, "
-            "never = fail if there is one.",
-        ),
-    ] = "auto",
+    resume: ResumeOption = "auto",
     fresh: FreshOption = False,
     device: DeviceOption = "auto",
     seed: SeedOption = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Train N runs with N consecutive seeds."),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            help="K-fold cross-validation: K runs, each validating on another K-th of the rows.",
-        ),
-    ] = None,
+    seeds: SeedsOption = None,
+    folds: FoldsOption = None,
     out: OutOption = DEFAULT_OUT,
     verbose: VerboseOption = None,
     json_: JsonOption = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Build everything, take one step, write nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Train a network, or resume its run where it was interrupted."""
     processes = init_process_group()
     with processes.error_barrier():
         run_config = load_config_option(source, config, set_, seed)
-        if run_config.train.tensorboard:
-            require("tensorboard", "train.tensorboard", "tensorboard")
-        _check_group_options(seeds, folds, not processes.is_distributed)
+        _check_options(run_config, seeds, folds, not processes.is_distributed)
         load_torch()
         from nnzoo.cli import train_display
         from nnzoo.console import Output
@@ -92,35 +99,40 @@ def train(
         tune_process_memory()
         group = None if dry_run else _open_group(run_config, seeds, folds, out)
         if group is None:
-            current = run.open_run(
-                run_config, run.RunOptions(out, where, resume, fresh, not dry_run), processes
-            )
+            options = run.RunOptions(out, where, resume, fresh, not dry_run)
+            current = run.open_run(run_config, options, processes)
     output = Output.open(verbose, json_) if processes.is_main_process else Output.open(0, False)
     display = train_display.TrainDisplay(output, run_config, group)
     if dry_run:
         train_display.show_dry_run(output, current)
         return
+    if group is None:
+        opened = {0: MemberOpened(current)}
+        code = _train_and_show(partial(train_runs, [current]), display, opened)
+        _finish_run(current, display, code)
+    else:
+        code = _train_and_show(partial(group.events, where, resume, fresh), display)
+        _finish_group(group, display, code)
+
+
+def _train_and_show(start: Start, display: TrainDisplay, first: Events | None = None) -> int:
+    """Train until the end or a signal, whose exit code is returned, else 0; first: events to show before."""
     with graceful_shutdown() as stopped, gc_frozen(), display:
-
-        def stop() -> bool:
-            return stopped[0] != 0
-
-        if group is None:
-            display.show({0: MemberOpened(current)})
-            events: Generator[dict[int, Any], None, None] = train_runs([current], stop)
-        else:
-            events = group.events(where, resume, fresh, stop)
-        with closing(events):  # which saves, if events cannot be shown any more
+        if first is not None:
+            display.show(first)
+        # Closing saves, if events cannot be shown any more.
+        with closing(start(lambda: stopped[0] != 0)) as events:
             for event in events:
                 display.show(event)
-    if group is None:
-        _finish_run(current, display, stopped[0])
-    else:
-        _finish_group(group, display, stopped[0])
+    return stopped[0]
 
 
-def _check_group_options(seeds: int | None, folds: int | None, single_process: bool) -> None:
-    """Raise UsageError where the options do not go together, before anything is loaded."""
+def _check_options(
+    config: RunConfig, seeds: int | None, folds: int | None, single_process: bool
+) -> None:
+    """Raise UsageError where options do not go together or need a package that is not installed."""
+    if config.train.tensorboard:
+        require("tensorboard", "train.tensorboard", "tensorboard")
     for option, count in (("--seeds", seeds), ("--folds", folds)):
         if count is not None and not 2 <= count <= MAX_MEMBERS:
             raise UsageError(f"{option}: expected 2 to {MAX_MEMBERS:,}, got {count:,}")

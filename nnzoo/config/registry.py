@@ -178,7 +178,7 @@ DOCUMENTED_OPTIONS = Registry(
     {
         **OPTIMIZERS.entries,
         **{
-            f"schedule {name}": Entry(options, "nnzoo.training.optim:lr_factor")
+            f"schedule {name}": Entry(options, "nnzoo.training.lr_schedule:lr_factor")
             for name, options in (
                 ("constant", train_options.ConstantOptions),
                 ("cosine", train_options.CosineOptions),

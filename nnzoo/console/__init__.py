@@ -126,6 +126,10 @@ def print_text(console: Console, text: str, style: str = "", hang: int = 2) -> N
     console.print(lines, style=style, markup=False, soft_wrap=True)
 
 
+def _as_text(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else Text(cell)
+
+
 def print_columns(
     console: Console,
     columns: Mapping[str, Sequence[str | Text]],
@@ -138,10 +142,7 @@ def print_columns(
     columns: heading -> cells; drop: headings in the order in which they are dropped; left: left-aligned
     columns. The first column is wrapped if it alone is too wide. A file or a pipe gets every column.
     """
-    texts = {
-        name: [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
-        for name, cells in columns.items()
-    }
+    texts = {name: list(map(_as_text, cells)) for name, cells in columns.items()}
     names = list(texts)
     heads = {name: visible(name) for name in names}
 
@@ -176,9 +177,5 @@ def print_columns(
         table.add_row(*row)
     console.print(table)
     if dropped:
-        console.print(
-            f"no room here for: {', '.join(name for name in texts if name in dropped)}",
-            style="dim",
-            markup=False,
-            soft_wrap=True,
-        )
+        text = f"no room here for: {', '.join(name for name in texts if name in dropped)}"
+        console.print(text, style="dim", markup=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, cast
@@ -54,14 +54,12 @@ def plan_series(
     brings into even steps, if need be within each value of one or two other columns.
     """
     from nnzoo.data.columns.description import describe_columns
-    from nnzoo.data.timestamps.parse import MIN_DATES, looks_like_dates
     from nnzoo.data.timestamps.time_columns import find_time, row_number
 
     kept = frame[[name for name in frame.columns if name not in drop]]
     is_single = len(kept.columns) == 1
-    time = find_time(
-        kept, [target] if target is not None else list(kept.columns) if is_single else []
-    )
+    targets = [target] if target is not None else list(kept.columns) if is_single else []
+    time = find_time(kept, targets)
     time_columns = time.columns if time else []
     columns = describe_columns(kept[[name for name in kept.columns if name not in time_columns]])
     counting = [name for name in columns if row_number(kept, name)]
@@ -79,13 +77,7 @@ def plan_series(
     if not (forced or long_enough):
         return None
     others = [name for name in numbers if name != target]
-    texts = [
-        name
-        for name, column in columns.items()
-        if name not in (target, *numbers, *counting)
-        and not _is_idle(column, len(kept))
-        and not looks_like_dates(kept[name], MIN_DATES)
-    ]
+    texts = _text_columns(kept, columns, {target, *numbers, *counting})
     axis, groups = _ordered_axis(kept, source, target, [*texts, *others], time_columns)
     if not forced and ((texts and not groups) or _is_disordered(axis, bool(texts or others))):
         return None
@@ -113,6 +105,21 @@ def _ordered_axis(
 def _is_disordered(axis: TimeAxis, has_inputs: bool) -> bool:
     """Whether the time is so out of order that a table, which has inputs, is the better reading."""
     return axis.disordered and has_inputs and not axis.nearly_ordered
+
+
+def _text_columns(
+    frame: pandas.DataFrame, columns: Mapping[str, ColumnDescription], others: Collection[str]
+) -> list[str]:
+    """The columns of texts that may name the series of a row: no dates, and not idle."""
+    from nnzoo.data.timestamps.parse import MIN_DATES, looks_like_dates
+
+    return [
+        name
+        for name, column in columns.items()
+        if name not in others
+        and not _is_idle(column, len(frame))
+        and not looks_like_dates(frame[name], MIN_DATES)
+    ]
 
 
 def _unused_reason(column: ColumnDescription) -> str:

@@ -157,8 +157,8 @@ class Epilogue(NamedTuple):
 class Convolution(torch.autograd.Function):
     """A convolution for which `supports_conv` holds, and its epilogue.
 
-    x (rows, in, height, width), weight (out, in, kernel height and width), bias (out) or None; gamma and beta (out) of
-    batch norm or None. Returns `conv_shape(...)` of plan.py, channels last.
+    x (rows, in, height, width), weight (out, in, kernel height and width); channels: bias (out) or None, then gamma and
+    beta (out) of batch norm or None. Returns `conv_shape(...)` of plan.py, channels last.
     """
 
     @staticmethod
@@ -166,13 +166,12 @@ class Convolution(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         weight: Tensor,
-        bias: Tensor | None,
-        gamma: Tensor | None,
-        beta: Tensor | None,
         stride: tuple[int, int],
         padding: tuple[int, int],
         epilogue: Epilogue,
+        *channels: Tensor | None,
     ) -> Tensor:
+        bias, gamma, beta = channels
         norm, dtype, ctx.x_dtype = epilogue.norm, weight.dtype, x.dtype
         if {gamma is None, beta is None} != {norm is None}:
             raise ValueError("batch norm has a weight and a bias")
@@ -180,10 +179,10 @@ class Convolution(torch.autograd.Function):
             raise ValueError("dropout in a convolution's epilogue needs ReLU")
         layers = norm is not None, epilogue.max_pool, epilogue.relu
         options = tuple(stride), tuple(padding), *layers, ctx.needs_input_grad[0], partitions()
-        channels = [c for c in (bias, gamma, beta) if c is not None]
         autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
         dtypes = dtype, autocast
-        plan = conv_plan(options, dtypes, x.shape, weight.shape, *map(SHAPE, channels))
+        shapes = [c.shape for c in channels if c is not None]
+        plan = conv_plan(options, dtypes, x.shape, weight.shape, *shapes)
         x = x.to(dtype)
         arguments: Arguments = {"x": x, "weight": weight, "bias": bias, "gamma": gamma}
         arguments["beta"] = beta
@@ -219,4 +218,5 @@ class Convolution(torch.autograd.Function):
         results = call(plan.backward, plan, outputs, arguments)
         grads = dict(zip(outputs, results, strict=True))
         dx = grads["dx"].to(ctx.x_dtype) if "dx" in grads else None
-        return dx, *map(grads.get, ("dweight", "dbias", "dgamma", "dbeta")), None, None, None
+        channels = map(grads.get, ("dbias", "dgamma", "dbeta"))
+        return dx, grads["dweight"], None, None, None, *channels

@@ -6,7 +6,7 @@ import ctypes
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -65,20 +65,13 @@ def normalize_uint8(x: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
 
 def supports_loss(output: Tensor, target: Tensor, loss: str, class_weights: Tensor | None) -> bool:
     """Whether `loss_and_grad` computes a loss; see there."""
-    dtype = output.dtype
+    dtype, weights_shape = output.dtype, None if class_weights is None else class_weights.shape
     return bool(
         is_eager()
         and is_plain(output)
         and is_plain(target)
         and (class_weights is None or (is_plain(class_weights) and class_weights.dtype is dtype))
-        and _loss_fits(
-            loss,
-            dtype,
-            target.dtype,
-            output.shape,
-            target.shape,
-            None if class_weights is None else class_weights.shape,
-        )
+        and _loss_fits(loss, dtype, target.dtype, output.shape, target.shape, weights_shape)
         and dtype in _FLOATS
         and supports_dtype(dtype)
     )
@@ -99,6 +92,18 @@ def _loss_fits(
     if loss == "cross_entropy":
         return target_dtype is torch.int64 and target == output[:1]
     return target_dtype is dtype and target == output
+
+
+def _check_loss(
+    output: Tensor, target: Tensor, loss: str, class_weights: Tensor | None, members: int
+) -> None:
+    """Raise ValueError or TypeError for tensors that `loss_and_grad` does not take."""
+    shape, dtype = None if class_weights is None else class_weights.shape, output.dtype
+    if not _loss_fits(loss, dtype, target.dtype, output.shape, target.shape, shape):
+        raise ValueError(f"this output, target and class weights do not fit together ({loss})")
+    if dtype not in _FLOATS or output.shape[0] % members:
+        rows = f"{members} members of {len(output)} rows"
+        raise TypeError(f"there is no native loss of {dtype} for {rows}")
 
 
 @lru_cache(maxsize=256)
@@ -132,13 +137,7 @@ def loss_and_grad(
     exist, TypeError or ValueError for other tensors.
     """
     members, dtype = len(denominators), output.dtype
-    weights_shape = None if class_weights is None else class_weights.shape
-    if not _loss_fits(loss, dtype, target.dtype, output.shape, target.shape, weights_shape):
-        raise ValueError(f"this output, target and class weights do not fit together ({loss})")
-    if dtype not in _FLOATS or output.shape[0] % members:
-        raise TypeError(
-            f"there is no native loss of {dtype} for {members} members of {len(output)} rows"
-        )
+    _check_loss(output, target, loss, class_weights, members)
     rows, width = output.shape
     output, target = output.contiguous(), target.contiguous()
     weights = None if class_weights is None else class_weights.contiguous()
@@ -182,6 +181,16 @@ class _Parameter(ctypes.Structure):
     _fields_ = tuple(
         (name, _C_TYPES[code]) for code, name in zip(*struct_fields("adam_param"), strict=True)
     )
+
+
+class AdamStep(NamedTuple):
+    """Options of a step of Adam, as torch.optim.Adam has them, and its number (from 1); decoupled: AdamW."""
+
+    lr: float
+    betas: Sequence[float]
+    eps: float
+    decoupled: bool
+    number: int
 
 
 _pack_adam = struct.Struct(struct_fields("adam_options")[0]).pack
@@ -244,26 +253,21 @@ class ParameterTable:
     def adam_step(
         self,
         grads: Sequence[Tensor | None],
-        lr: float,
-        betas: Sequence[float],
-        eps: float,
-        decoupled: bool,
-        step: int,
+        step: AdamStep,
         clip_divisors: Sequence[float],
         missed_steps: Sequence[int] = (),
     ) -> None:
-        """Take the step-th step (from 1) of torch.optim.Adam, or with `decoupled` weight decay AdamW.
+        """Take a step of torch.optim.Adam, or with `decoupled` weight decay AdamW.
 
         clip_divisors: each member's gradients are divided by its one. missed_steps: per weight, in how many steps before
         this one it had no gradient, if any had none; a weight without a gradient now stays as it is."""
-        beta1, beta2 = betas
-        options = _pack_adam(
-            lr, beta1, beta2, eps, 1 - beta1**step, 1 - beta2**step, decoupled, step
-        )
+        lr, (beta1, beta2), eps, decoupled, count = step
+        corrections = 1 - beta1**count, 1 - beta2**count
+        options = _pack_adam(lr, beta1, beta2, eps, *corrections, decoupled, count)
         if list(missed_steps) != self.missed_steps:
             counts = missed_steps or [0] * len(self.entries)
-            for entry, count in zip(self.entries, counts, strict=True):
-                entry.missed_steps = count
+            for entry, missed in zip(self.entries, counts, strict=True):
+                entry.missed_steps = missed
             self.missed_steps = list(missed_steps)
         held = self._bind_gradients(grads)
         threads = ctypes.c_long(torch.get_num_threads())

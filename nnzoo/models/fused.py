@@ -182,7 +182,7 @@ def run_conv_group(group: ConvGroup, x: Tensor) -> Tensor | None:
         like = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
         mask, scale = dropout_mask(like, group.dropout)
         epilogue = epilogue._replace(dropout_mask=mask, dropout_scale=scale)
-    return cast(Tensor, Convolution.apply(x, weight, bias, gamma, beta, stride, padding, epilogue))
+    return cast(Tensor, Convolution.apply(x, weight, stride, padding, epilogue, bias, gamma, beta))
 
 
 class FusedSequential(nn.Sequential):

@@ -199,5 +199,5 @@ class Conv2d(nn.Conv2d):
         if not self.is_native(x):
             return super().forward(x)
         weight, bias = parameter(self, "weight"), parameter(self, "bias")
-        y = Convolution.apply(x, weight, bias, None, None, self.stride, self.padding, Epilogue())
+        y = Convolution.apply(x, weight, self.stride, self.padding, Epilogue(), bias, None, None)
         return cast(Tensor, y)

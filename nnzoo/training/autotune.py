@@ -85,7 +85,7 @@ def resolve(
     result = BenchmarkResult(choices[0])
     if len(choices) > 1:
         result = _choose(
-            _key(config, network, splits, choices, kernels, processes),
+            _key(config, network, splits, choices, kernels, (processes, 1)),
             choices,
             "timing threads and precisions, once for this network on this machine",
             lambda: _benchmark(config, network, splits, choices, processes),
@@ -213,7 +213,7 @@ def ensemble_threads(trainers: Sequence[Trainer]) -> int:
         first.splits,
         choices,
         first.config.train.kernels,
-        members=len(trainers),
+        (1, len(trainers)),
     )
 
     def times() -> dict[Choice, float]:
@@ -238,17 +238,16 @@ def _key(
     splits: dict[str, Split],
     choices: list[Choice],
     kernels: str,
-    processes: int = 1,
-    members: int = 1,
+    sharing: tuple[int, int] = (1, 1),
 ) -> str:
-    """Hash everything that decides how long a step takes."""
+    """Hash everything that decides how long a step takes; sharing: how many processes and members take it together."""
     spec = network.data_spec.input
     parts = [
         config.model.model_dump(mode="json"),
         config.optim.name,
         str(getattr(config.data, "augment", None)),
         [config.train.batch_size, config.train.accumulate_grad_batches, len(splits["train"])],
-        [processes, members],
+        list(sharing),
         [spec.kind, list(spec.shape), network.task.outputs],
         [choices, kernels],
         str(network.device),

@@ -118,10 +118,7 @@ class EnsembleTrainer:
         lrs = self._learning_rates()
         finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, losses, strict=True)]
         self._update_weights(lrs, norms, finite)
-        now = time.perf_counter()
-        # The members' fractions of the time add up to what has passed.
-        seconds = (now - self.last_time) / len(self.trainers)
-        self.last_time = now
+        seconds = self._member_seconds()
         events: dict[int, Event] = {}
         for i, trainer in enumerate(self.trainers):
             state = trainer.state
@@ -142,6 +139,11 @@ class EnsembleTrainer:
             steps = len(trainer.step_sizes)
             events[i] = StepEnd(state.epoch + 1, state.step_in_epoch, steps, state.step)
         return events
+
+    def _member_seconds(self) -> float:
+        """The time since the last step; the members' fractions add up to what has passed."""
+        passed, self.last_time = -self.last_time, time.perf_counter()
+        return (passed + self.last_time) / len(self.trainers)
 
     def finish_epoch(self) -> dict[int, Event]:
         """Validate each member and move it to the next epoch; returns an event for each."""

@@ -1,30 +1,23 @@
-"""Optimizers with their parameter groups, schedules as pure functions of the step, and clipping."""
+"""Optimizers with their parameter groups, and gradient clipping."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.options import parse_duration
 from nnzoo.config.train_options import (
     AdamOptions,
     ClipOptions,
-    CosineOptions,
-    LinearOptions,
-    OneCycleOptions,
     OptimOptions,
     RmspropOptions,
-    ScheduleOptions,
     SgdOptions,
-    StepOptions,
 )
-from nnzoo.kernels.step import ParameterTable, supports_adam
+from nnzoo.kernels.step import AdamStep, ParameterTable, supports_adam
 
 
 class Optimizer:
@@ -99,19 +92,15 @@ class Optimizer:
         if not gradients:
             return
         if self.native and isinstance(self.options, AdamOptions):
-            missed = (
-                [group.missed[i] for group, i in self._places()] if self.without_gradient else []
-            )
-            self.table.adam_step(
-                every,
-                lr,
+            places = self._places() if self.without_gradient else []
+            missed = [group.missed[i] for group, i in places]
+            betas, eps, decoupled = (
                 self.options.betas,
                 self.options.eps,
                 self.options.name != "adam",
-                self.counts[0].steps,
-                [scale or 1.0 for scale in scales],
-                missed,
             )
+            step = AdamStep(lr, betas, eps, decoupled, self.counts[0].steps)
+            self.table.adam_step(every, step, [scale or 1.0 for scale in scales], missed)
             return
         scale = None
         if any(scales):
@@ -121,11 +110,11 @@ class Optimizer:
                     gradient.div_(scale.view(-1, *[1] * (gradient.ndim - 1)))
                 scale = None
         with torch.no_grad():
+            update = _Update(lr, None if scale is None else scale.squeeze(0), self.counts[0].steps)
             for group in self.groups:
-                part, its = group.with_gradients()
-                if its:
-                    by = None if scale is None else scale.squeeze(0)
-                    _STEPS[self.options.name](self.options, part, its, lr, by, self.counts[0])
+                part, gradients = group.with_gradients()
+                if gradients:
+                    _STEPS[self.options.name](self.options, part, gradients, update)
 
     def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
         """Count a step without a gradient for each parameter that has none."""
@@ -280,6 +269,14 @@ class _Count:
     steps: int = 0
 
 
+class _Update(NamedTuple):
+    """A step: its learning rate, the divisor of all gradients if they are clipped, and its number (from 1)."""
+
+    lr: float
+    scale: Tensor | None
+    steps: int
+
+
 def _moments(options: OptimOptions) -> list[str]:
     if isinstance(options, AdamOptions):
         return ["exp_avg", "exp_avg_sq"]
@@ -287,41 +284,27 @@ def _moments(options: OptimOptions) -> list[str]:
     return squares + (["momentum_buffer"] if getattr(options, "momentum", 0) else [])
 
 
-def _sgd(
-    options: SgdOptions,
-    group: _Group,
-    gradients: list[Tensor],
-    lr: float,
-    scale: Tensor | None,
-    count: _Count,
-) -> None:
+def _sgd(options: SgdOptions, group: _Group, gradients: list[Tensor], update: _Update) -> None:
     torch._fused_sgd_(
         group.parameters,
         gradients,
         group.moments.get("momentum_buffer", []),
         weight_decay=group.decay,
         momentum=options.momentum,
-        lr=lr,
+        lr=update.lr,
         dampening=0.0,
         nesterov=options.nesterov,
         maximize=False,
         is_first_step=False,
-        grad_scale=scale,
+        grad_scale=update.scale,
     )
 
 
-def _adam(
-    options: AdamOptions,
-    group: _Group,
-    gradients: list[Tensor],
-    lr: float,
-    scale: Tensor | None,
-    count: _Count,
-) -> None:
+def _adam(options: AdamOptions, group: _Group, gradients: list[Tensor], update: _Update) -> None:
     kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
-    counts = {count.steps - missed for missed in group.missed}
+    counts = {update.steps - missed for missed in group.missed}
     tensors = {n: torch.full((), float(n), device=gradients[0].device) for n in counts}
-    steps = [tensors[count.steps - missed] for missed in group.missed]
+    steps = [tensors[update.steps - missed] for missed in group.missed]
     kernel(
         group.parameters,
         gradients,
@@ -329,27 +312,22 @@ def _adam(
         group.moments["exp_avg_sq"],
         [],
         steps,
-        lr=lr,
+        lr=update.lr,
         beta1=options.betas[0],
         beta2=options.betas[1],
         weight_decay=group.decay,
         eps=options.eps,
         amsgrad=False,
         maximize=False,
-        grad_scale=scale,
+        grad_scale=update.scale,
     )
 
 
 def _rmsprop(
-    options: RmspropOptions,
-    group: _Group,
-    gradients: list[Tensor],
-    lr: float,
-    scale: Tensor | None,
-    count: _Count,
+    options: RmspropOptions, group: _Group, gradients: list[Tensor], update: _Update
 ) -> None:
-    if scale is not None:
-        torch._foreach_div_(gradients, scale)
+    if update.scale is not None:
+        torch._foreach_div_(gradients, update.scale)
     if group.decay:
         gradients = list(torch._foreach_add(gradients, group.parameters, alpha=group.decay))
     squares = group.moments["square_avg"]
@@ -361,70 +339,13 @@ def _rmsprop(
         buffers = group.moments["momentum_buffer"]
         torch._foreach_mul_(buffers, options.momentum)
         torch._foreach_addcdiv_(buffers, gradients, roots)
-        torch._foreach_add_(group.parameters, buffers, alpha=-lr)
+        torch._foreach_add_(group.parameters, buffers, alpha=-update.lr)
     else:
-        torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-lr)
+        torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-update.lr)
 
 
-_STEPS: dict[str, Callable[..., None]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adam,
-    "rmsprop": _rmsprop,
-}
-
-
-def steps_of(duration: str, steps_per_epoch: int) -> int:
-    """A duration in epochs or steps as a number of steps."""
-    number, unit = parse_duration(duration)
-    assert unit != "s"
-    return round(number * steps_per_epoch) if unit == "epoch" else round(number)
-
-
-def constant(options: ScheduleOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    return 1.0
-
-
-def cosine(options: CosineOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    return options.final + (1 - options.final) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def one_cycle(options: OneCycleOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    if progress < options.pct_start:
-        return 1 - (1 - options.start) * (1 + math.cos(math.pi * progress / options.pct_start)) / 2
-    fall = (progress - options.pct_start) / (1 - options.pct_start)
-    return options.final + (1 - options.final) * (1 + math.cos(math.pi * fall)) / 2
-
-
-def step(options: StepOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    step_size = max(1, steps_of(options.step_size, steps_per_epoch))
-    return options.gamma ** (step // step_size)
-
-
-def linear(options: LinearOptions, progress: float, step: int, steps_per_epoch: int) -> float:
-    return 1 - (1 - options.final) * progress
-
-
-_SHAPES: dict[str, Callable[[Any, float, int, int], float]] = {
-    "constant": constant,
-    "cosine": cosine,
-    "one_cycle": one_cycle,
-    "step": step,
-    "linear": linear,
-    "plateau": constant,
-}
-
-
-def lr_factor(options: ScheduleOptions, step: int, total_steps: int, steps_per_epoch: int) -> float:
-    """Return the schedule's factor of the learning rate in a step (from 0) of `total_steps`.
-
-    The warm-up comes first; the schedule's shape runs over the steps that follow it.
-    """
-    warmup = min(steps_of(options.warmup, steps_per_epoch), total_steps)
-    if step < warmup:
-        return (step + 1) / warmup * _SHAPES[options.name](options, 0.0, 0, steps_per_epoch)
-    progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    return _SHAPES[options.name](options, progress, step - warmup, steps_per_epoch)
+_Step = Callable[..., None]
+_STEPS: dict[str, _Step] = {"sgd": _sgd, "adam": _adam, "adamw": _adam, "rmsprop": _rmsprop}
 
 
 def clip_divisor(norm: float, clip: ClipOptions | None) -> float | None:

@@ -24,8 +24,9 @@ from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.kernels.build import available
 from nnzoo.models.network import Network, check_state_dict
+from nnzoo.training.lr_schedule import lr_factor
 from nnzoo.training.norm_statistics import recompute_statistics, resolve_statistics
-from nnzoo.training.optim import Optimizer, lr_factor
+from nnzoo.training.optim import Optimizer
 from nnzoo.training.state import Monitor, TrainState, same_structure
 
 

@@ -23,7 +23,13 @@ from nnzoo.config.train_options import AdamOptions, AdamWOptions, RmspropOptions
 from nnzoo.evaluation.tasks import Regression, build_task
 from nnzoo.kernels import build, openmp
 from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain, RecurrentLayer
-from nnzoo.kernels.step import ParameterTable, loss_and_grad, normalize_uint8, supports_loss
+from nnzoo.kernels.step import (
+    AdamStep,
+    ParameterTable,
+    loss_and_grad,
+    normalize_uint8,
+    supports_loss,
+)
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Conv2d, Dropout, Linear
 from nnzoo.models.rnn import GRU, LSTM, RNN
@@ -355,7 +361,9 @@ def test_native_steps_and_statistics_count_as_changes_in_place() -> None:
     versions = [w._version for w in weights]
     zeros = [[torch.zeros_like(w) for w in weights] for _ in "ab"]
     table = ParameterTable(weights, [0.0, 0.0], 1, *zeros)
-    table.adam_step([torch.ones_like(w) for w in weights], 0.1, (0.9, 0.99), 1e-8, False, 1, [1.0])
+    table.adam_step(
+        [torch.ones_like(w) for w in weights], AdamStep(0.1, (0.9, 0.99), 1e-8, False, 1), [1.0]
+    )
     assert [w._version for w in weights] == [v + 1 for v in versions]
     ours, _, x = pair("winograd")
     ours(x)
@@ -499,13 +507,13 @@ def run_dense(mask: Tensor | None, x: Tensor, *parameters: Tensor) -> Any:
 def convolve(
     x: Tensor, w: Tensor, b: Any, g: Any = None, s: Any = None, behind: Epilogue = Epilogue()
 ) -> Any:
-    return Convolution.apply(x, w, b, g, s, (1, 1), (1, 1), behind)
+    return Convolution.apply(x, w, (1, 1), (1, 1), behind, b, g, s)
 
 
 def step(weight: Tensor, mean: Tensor, square: Tensor, gradient: Tensor) -> None:
     table = ParameterTable([weight], [0.0], 1, [mean], [square])
     table.grad_norms([gradient])
-    table.adam_step([gradient], 0.1, (0.9, 0.9), 1e-8, False, 1, [1.0])
+    table.adam_step([gradient], AdamStep(0.1, (0.9, 0.9), 1e-8, False, 1), [1.0])
 
 
 SPOILED: dict[str, Callable[[Tensor], Tensor]] = {
@@ -707,8 +715,8 @@ def test_steps_that_a_weight_has_missed_are_not_remembered_from_call_to_call() -
     for first in ((), (3,)):
         weight, *averages = torch.ones(4), torch.zeros(4), torch.zeros(4)
         table = ParameterTable([weight], [0.0], 1, averages[:1], averages[1:])
-        table.adam_step([torch.ones(4)], 0.0, (0.9, 0.99), 1e-8, False, 5, [1.0], first)
-        table.adam_step([torch.ones(4)], 0.1, (0.9, 0.99), 1e-8, False, 6, [1.0])
+        table.adam_step([torch.ones(4)], AdamStep(0.0, (0.9, 0.99), 1e-8, False, 5), [1.0], first)
+        table.adam_step([torch.ones(4)], AdamStep(0.1, (0.9, 0.99), 1e-8, False, 6), [1.0])
         ends.append(weight)
     assert torch.equal(*ends)
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from nnzoo.data.preprocess import Scale
 from nnzoo.kernels import build
-from nnzoo.kernels.step import LOSSES, ParameterTable, loss_and_grad
+from nnzoo.kernels.step import LOSSES, AdamStep, ParameterTable, loss_and_grad
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
@@ -143,7 +143,7 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
         for i, gradients in enumerate(steps):
             local = [g[its] for g in gradients]
             norms = table.grad_norms(local)
-            table.adam_step(local, 0.01, [0.9, 0.99], 1e-8, decoupled, i + 1, scales[its])
+            table.adam_step(local, AdamStep(0.01, (0.9, 0.99), 1e-8, decoupled, i + 1), scales[its])
         return weights, norms
 
     before = torch.get_num_threads()

@@ -177,7 +177,7 @@ def test_gradients_are_those_of_differences(ins: int, norm: bool, pool: bool) ->
         running = BatchNorm(torch.zeros(outs).double(), torch.ones(outs).double(), 0.1, 1e-5)
         behind = Epilogue(running if norm else None, pool, True, mask, 1 / 0.7)
         rest = (None, *values[2:]) if norm else (values[2], None, None)
-        return Convolution.apply(*values[:2], *rest, (1, 1), (1, 0), behind)
+        return Convolution.apply(*values[:2], (1, 1), (1, 0), behind, *rest)
 
     values = [x, weight, draw(outs), draw(outs)] if norm else [x, weight, draw(outs)]
     x.requires_grad_(ins > 1)
