@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,7 +93,11 @@ def inspect(
     findings = diagnostics.diagnose(stats, network.config)
     layers = [layer.to_dict() for layer in stats.layers]
     if json_:
-        values = {"checkpoint": str(trained.file), "split": used_split, "layers": layers}
+        values: dict[str, Any] = {
+            "checkpoint": str(trained.file),
+            "split": used_split,
+            "layers": layers,
+        }
         values |= {"gradient_over_time": stats.time_gradients}
         values |= {"findings": [asdict(finding) for finding in findings]}
         files = [{"file": str(path), "shows": caption} for path, caption in written]
