@@ -20,9 +20,8 @@ from nnzoo.kernels import openmp
 
 
 def all_threads() -> int:
-    """As many as torch takes by itself, which OMP_NUM_THREADS decides where it is set; where torchrun
-    has set that to 1, as it does for several processes, this one's part of the processors. No more than
-    OpenMP gives: OMP_THREAD_LIMIT and others may allow fewer."""
+    """The number of threads torch would use. Under torchrun, which sets OMP_NUM_THREADS=1, this process's
+    part of the cores. Never more than OpenMP allows (OMP_THREAD_LIMIT and others)."""
     if not under_torchrun() or os.environ.get("OMP_NUM_THREADS") != "1":
         return openmp.team_size(torch.get_num_threads())
     try:
@@ -44,9 +43,11 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 @cache
 def disable_malloc_trim() -> None:
-    """Tell glibc not to give memory back to the system between steps: to get it again took 10,000
-    page faults per step of a CNN in bfloat16, and a third of the step. Blocks above 32 MB, as an LSTM with
-    batches of 1,024 needs them, would be returned but for the second setting."""
+    """Keep glibc from returning memory to the system between steps.
+
+    Getting it again took 10,000 page faults per step of a CNN in bfloat16, a third of the step. The second
+    setting keeps blocks above 32 MB too, as an LSTM with batches of 1,024 allocates them.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
@@ -61,8 +62,10 @@ _DONTNEED = 4
 
 @cache
 def drop_torch_code_pages() -> None:
-    """Let the process hold no more of torch's code than it uses: loading it has touched some 60 MB of its
-    libraries, of which a run needs a fourth again and gets it out of the system's cache of files."""
+    """Release the unused pages of torch's code (about 60 MB).
+
+    A run needs about a quarter of them again, and reads it from the system's page cache.
+    """
     try:
         madvise = ctypes.CDLL(None).madvise
         maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
@@ -77,12 +80,12 @@ def drop_torch_code_pages() -> None:
 
 
 def use_threads(options: TrainOptions) -> None:
-    """Compute with as many threads as the run does: the last bits of a sum depend on their number."""
+    """Set torch's thread count to that of the run, since it decides the last bits of sums."""
     openmp.use_threads(ALL_THREADS if options.threads == "auto" else options.threads)
 
 
 def thread_note(options: TrainOptions) -> list[str]:
-    """A line where OpenMP gives this process fewer threads than the run has; after `use_threads`."""
+    """A note if OpenMP gives this process fewer threads than the run has; call it after `use_threads`."""
     threads = torch.get_num_threads()
     if options.threads == "auto" or threads >= options.threads:
         return []
@@ -93,8 +96,10 @@ def thread_note(options: TrainOptions) -> list[str]:
 
 
 def make_exact(device: torch.device) -> None:
-    """Let a CUDA device compute the same bits each time, and in float32 where nothing else is asked for:
-    by default torch takes TF32, of 10 bits, for convolutions and recurrent layers."""
+    """Make a CUDA device deterministic, and turn TF32 off.
+
+    By default torch computes convolutions and recurrent layers in TF32, which has 10 bits of mantissa.
+    """
     if device.type != "cuda":
         return
     if device.index is not None:
@@ -103,7 +108,7 @@ def make_exact(device: torch.device) -> None:
     # Bit-identical repeats need a fixed cuBLAS workspace.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else every new tensor is filled with NaN: a kernel for each, and no bit depends on it.
+    # By default deterministic mode fills every new tensor with NaN: one more kernel each, no effect on results.
     _deterministic.fill_uninitialized_memory = False
     for place, name, value in _float32_flags():
         _put(place, name, value)
@@ -111,7 +116,7 @@ def make_exact(device: torch.device) -> None:
 
 def _float32_flags() -> list[tuple[Any, str, Any]]:
     """Objects, attributes and values that keep float32 from becoming TF32. torch has two sets, the second
-    since 2.9; where they disagree, to read the first raises RuntimeError."""
+    since 2.9; if they disagree, reading the first raises RuntimeError."""
     cudnn: Any = torch.backends.cudnn
     matmul: Any = torch.backends.cuda.matmul
     flags: list[tuple[Any, str, Any]] = [
@@ -139,8 +144,8 @@ def _deterministic_mode() -> tuple[bool, bool]:
 
 @contextmanager
 def process_restored() -> Iterator[None]:
-    """Put back at the end what opening, training and asking a network change of the process: the number of
-    threads, the state of torch's generator, and what `make_exact` sets."""
+    """Restore at the end the process settings that opening, training and running a network change: the number
+    of threads, the state of torch's generator, and the flags that `make_exact` sets."""
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     deterministic = _deterministic_mode()
     filled = _deterministic.fill_uninitialized_memory
@@ -166,8 +171,10 @@ def process_restored() -> Iterator[None]:
 
 
 def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
-    """Return the device of --device (auto, cpu, cuda or cuda:N), after `make_exact`; each process of a
-    machine takes another CUDA device. Raises UsageError if there is no such device."""
+    """Return the device of --device (auto, cpu, cuda or cuda:N) and make it deterministic (`make_exact`).
+
+    Each process of a machine gets its own CUDA device. Raises UsageError if there is no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -227,13 +234,13 @@ def gpu_multiplies_bf16(device: torch.device) -> bool:
 
 
 def gpu_memory(device: torch.device) -> tuple[int, int] | None:
-    """Bytes of a CUDA device that are free, and all it has; None where the driver does not tell."""
+    """Free and total bytes of a CUDA device; None if the driver does not report them."""
     free_and_total: tuple[int, int] | None = _query_driver(lambda: torch.cuda.mem_get_info(device))
     return free_and_total
 
 
 def check_fits(size: int, device: torch.device, what: str, hint: str) -> None:
-    """Raise DataError where so many bytes are more than is free on a CUDA device."""
+    """Raise DataError if `size` bytes do not fit into the free memory of a CUDA device."""
     free = gpu_memory(device) if device.type == "cuda" else None
     if free is not None and size > free[0]:
         raise DataError(
@@ -243,7 +250,7 @@ def check_fits(size: int, device: torch.device, what: str, hint: str) -> None:
 
 
 def _query_driver(question: Callable[[], Any]) -> Any:
-    """The driver's answer; None where there is none: of a build without CUDA torch raises the last two."""
+    """Call the driver; None if it fails (builds of torch without CUDA raise AttributeError or NameError)."""
     try:
         return question()
     except (RuntimeError, AssertionError, AttributeError, NameError):

@@ -50,7 +50,7 @@ def as_checkpoint_error(function: Callable[_P, None]) -> Callable[_P, None]:
 
 @as_checkpoint_error
 def write(path: Path, data: bytes | memoryview, keep: Path | None = None) -> None:
-    """Replace the content of a file, durably: when this returns, power may fail.
+    """Replace the content of a file atomically; once this returns the data survive a power failure.
 
     keep: a second name for the old content. Raises CheckpointError; `path` is then untouched, or
     whole and new.

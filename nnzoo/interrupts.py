@@ -1,4 +1,7 @@
-"""Ctrl-C and a notebook's stop button from Python, put off to the end of a step."""
+"""Ctrl-C and a notebook's stop button from Python, deferred to the end of a step.
+
+The signals of commands (Ctrl-C, SIGTERM) are handled by `graceful_shutdown` in cli/process.py.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,7 @@ from typing import Any
 class DeferredInterrupt:
     """Within `with`, the first SIGINT only sets `pending`; the second raises KeyboardInterrupt at once.
 
-    Python's own handler alone is replaced: whoever has another one, as the commands have, decides
-    by himself.
+    Only Python's default handler is replaced; a custom handler, as the commands have, is left in place.
     """
 
     def __init__(self) -> None:

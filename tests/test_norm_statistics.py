@@ -79,7 +79,7 @@ def test_statistics_are_the_mean_of_those_of_training_batches() -> None:
 
     for i, norm in enumerate(norms):
         norm.register_forward_pre_hook(watch(i))
-    rows = epoch_permutation(trainer.rows, 0, 0)[: norm_statistics.MAX_ROWS]
+    rows = epoch_permutation(trainer.num_samples, 0, 0)[: norm_statistics.MAX_ROWS]
     network.eval()
     for norm in norms:
         norm.train()

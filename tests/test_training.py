@@ -23,7 +23,7 @@ from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import SaveSchedule, train
 from nnzoo.runs.train import save as run_save
-from nnzoo.training.ensemble_trainer import train_step
+from nnzoo.training.ensemble_trainer import train_single_step
 from nnzoo.training.lr_schedule import lr_factor
 from nnzoo.training.optim import Optimizer, clip_divisor
 from nnzoo.training.trainer import StepEnd
@@ -280,7 +280,7 @@ def test_optimizers_and_clipping_take_torchs_steps(
     stock_model.train()
     for i in range(5):
         rows = torch.arange(i * 16, i * 16 + 16)
-        train_step(trainer, rows)
+        train_single_step(trainer, rows)
         x, y = trainer.splits["train"].batch(rows)
         stock.zero_grad()
         (trainer.task.loss(stock_model(x), y) / 16).backward()
@@ -533,12 +533,12 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_the_last_checkpo
 
 def test_a_gradient_of_one_layer_is_named_first() -> None:
     run = begin(config())
-    train_step(run.trainer, torch.arange(8))
+    train_single_step(run.trainer, torch.arange(8))
     layers = dict(run.network.model.named_parameters())
     last = [name for name in layers if name.endswith("weight")][-1]
     layers[last].register_hook(lambda grad: grad * math.inf)
     with pytest.raises(DivergedError) as raised:
-        train_step(run.trainer, torch.arange(8))
+        train_single_step(run.trainer, torch.arange(8))
     name = last.rpartition(".")[0]
     assert f"the gradient is not a finite number\nlargest gradients by layer: {name} " in str(
         raised.value
@@ -551,20 +551,20 @@ def test_skipped_steps_leave_weights_buffers_optimizer_and_metrics_alone() -> No
     poison(run, {1, 2})
     trainer = run.trainer
     batches = torch.arange(128).split(32)
-    train_step(trainer, batches[0])
+    train_single_step(trainer, batches[0])
     before = {k: v.clone() for k, v in run.network.model.state_dict().items()}
     sums = {k: v.clone() for k, v in trainer.running_loss.state().items()}
     moments = {
         k: {n: t.clone() for n, t in v.items()}
         for k, v in trainer.optimizer.state_dict(0.1)["state"].items()
     }
-    train_step(trainer, batches[1])
-    train_step(trainer, batches[2])
+    train_single_step(trainer, batches[1])
+    train_single_step(trainer, batches[2])
     assert same(dict(run.network.model.state_dict()), before)
     assert same(trainer.running_loss.state(), sums)
     assert same(trainer.optimizer.state_dict(0.1)["state"], moments)
     assert (trainer.state.step, trainer.state.skipped, trainer.state.skipped_in_row) == (3, 2, 2)
-    train_step(trainer, batches[3])
+    train_single_step(trainer, batches[3])
     assert (trainer.state.step, trainer.state.skipped, trainer.state.skipped_in_row) == (4, 2, 0)
     assert not same(dict(run.network.model.state_dict()), before)
 

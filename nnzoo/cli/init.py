@@ -68,7 +68,7 @@ def init(
     from nnzoo.init_config.target import Choices
 
     data = Path(source)
-    is_data = _names_data(source)
+    is_data = _is_data_source(source)
     stem = data.resolve().stem if is_data else data.stem
     out = file or Path(f"{stem}.yaml")
     if out.is_dir():
@@ -96,8 +96,8 @@ def init(
     sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
 
 
-def _names_data(source: str) -> bool:
-    """Whether the argument is a data file or folder, not a config."""
+def _is_data_source(source: str) -> bool:
+    """Whether the argument is a data file or folder, not a config; prints a note if both exist."""
     from nnzoo.config.load import bundled_configs
 
     data = Path(source)

@@ -170,7 +170,7 @@ class TrainDisplay:
         seconds = sum(row["seconds"] for row in rows)
         skipped = sum(row.get("skipped", 0) for row in rows)
         epochs = f"{len(rows)} epoch{'s' if len(rows) > 1 else ''}"
-        speed = len(rows) * trainer.rows / seconds if seconds else 0
+        speed = len(rows) * trainer.num_samples / seconds if seconds else 0
         early = ", stopped early" if trainer.stopped_early else ""
         steps = "steps" if skipped > 1 else "step"
         nan = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
@@ -236,7 +236,7 @@ def show_dry_run(output: Output, run: Run) -> None:
     for note in run.notes:
         output.say(note)
     trainer, network = run.trainer, run.network
-    count = min(trainer.rows, trainer.config.train.batch_size, diagnostics.STATS_SAMPLES)
+    count = min(trainer.num_samples, trainer.config.train.batch_size, diagnostics.STATS_SAMPLES)
     x, _ = trainer.splits["train"].batch(torch.arange(count, device=network.device))
     layers = [layer.to_dict() for layer in layer_stats.collect_layer_stats(network, x).layers]
     dry_run(trainer)

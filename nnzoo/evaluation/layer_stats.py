@@ -100,7 +100,7 @@ def layer_outputs(
     """Run the network on a preprocessed batch; return each layer with its output (batch, ...), by name
     in order, and the network's output.
 
-    A layer that returns several tensors counts with the first one; one without a tensor is left out. A
+    For a layer with several outputs the first is taken; a layer without a tensor output is skipped. A
     recurrent module counts as its layers, `rnn.l0` first, with all states (batch, time, directions *
     hidden).
     """

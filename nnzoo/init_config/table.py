@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.formatting import flow_yaml, quote_yaml
@@ -152,15 +152,24 @@ def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
     }
 
 
-def _try_reading(options: CsvOptions) -> tuple[DataSpec | None, list[str], str]:
-    """The spec and the notes that reading the file gives, or the reason why it cannot train."""
+class _Reading(NamedTuple):
+    """The result of reading a file with the options that are to be written."""
+
+    spec: DataSpec | None
+    notes: list[str]
+    refusal: str
+    """Why no network can be trained on it; empty if one can."""
+
+
+def _try_reading(options: CsvOptions) -> _Reading:
     from nnzoo.data.tables import load_csv
 
     try:
         dataset = load_csv(options)
     except DataError as error:
-        return None, [], str(error)
-    return dataset.spec, dataset.notes[1:], ""
+        return _Reading(None, [], str(error))
+    # The first note counts the columns, which the config lists.
+    return _Reading(dataset.spec, dataset.notes[1:], "")
 
 
 def _drop_lines(dropped: dict[str, str], labels: dict[str, str]) -> list[str]:

@@ -43,16 +43,17 @@ def saliency(network: Network, raw: Tensor) -> Tensor:
     images are not flattened, and tables have one column per category.
     """
     steps = dict(network.preprocess.named_children())
-    rest = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
+    late_steps = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
+    scaled = raw
     for step in steps.values():
-        raw = step(raw)
+        scaled = step(scaled)
     with eval_in_fp32(network), torch.enable_grad():
-        x = start = raw.detach().float().requires_grad_()
-        for step in rest:
+        x = x0 = scaled.detach().float().requires_grad_()
+        for step in late_steps:
             x = step(x)
         output = network._forward_preprocessed(x)
-        chosen = output.amax(1) if network.task.is_classification else output.sum(1)
-        (gradient,) = torch.autograd.grad(chosen.sum(), start)
+        score = output.amax(1) if network.task.is_classification else output.sum(1)
+        (gradient,) = torch.autograd.grad(score.sum(), x0)
     return gradient
 
 

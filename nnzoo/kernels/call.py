@@ -48,8 +48,8 @@ def is_eager() -> bool:
     )
 
 
-def is_plain(x: object) -> bool:
-    """Whether it is a tensor in this machine's memory, as its type and strides say."""
+def is_dense_cpu_tensor(x: object) -> bool:
+    """Whether it is a strided CPU Tensor or Parameter: no subclass, no negative bit."""
     return (
         type(x) in PLAIN_TYPES
         and x.is_cpu  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def supports(x: Tensor, *parameters: Tensor | None) -> bool:
     if dtype not in _FLOATS:
         return False
     for tensor in cast(tuple[Tensor, ...], (x, *parameters)):
-        # Inlined `is_plain`: a call takes as long as the checks.
+        # Inlined `is_dense_cpu_tensor`: a call takes as long as the checks.
         if type(tensor) not in PLAIN_TYPES or not tensor.is_cpu or not tensor.numel():
             return False
         if tensor.layout is not torch.strided or tensor.is_neg():
@@ -244,7 +244,7 @@ def overlap(tensors: Iterable[Tensor]) -> bool:
 
 
 def round_up(count: int, lanes: int) -> int:
-    """`count` elements rounded up to whole vectors."""
+    """Round `count` up to a multiple of `lanes` (SIMD lanes)."""
     return -(-count // lanes) * lanes
 
 

@@ -13,7 +13,14 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from nnzoo.kernels.build import library, supports_dtype
-from nnzoo.kernels.call import CPU, is_eager, is_plain, overlap, pointer_to, struct_fields
+from nnzoo.kernels.call import (
+    CPU,
+    is_dense_cpu_tensor,
+    is_eager,
+    overlap,
+    pointer_to,
+    struct_fields,
+)
 
 LOSSES = ("cross_entropy", "mse", "mae", "huber")
 _FLOATS = (torch.float32, torch.float64)
@@ -28,13 +35,13 @@ _BLOCK_SIZE = 8192
 def supports_normalize(x: Tensor, offset: Tensor, scale: Tensor) -> bool:
     """Whether `normalize_uint8` takes these tensors."""
     return (
-        is_plain(x)
+        is_dense_cpu_tensor(x)
         and x.dtype is torch.uint8
         and x.ndim == 4
         and supports_dtype(torch.float32)
         and all(
             [
-                is_plain(t) and t.dtype is torch.float32 and t.numel() == x.shape[1]
+                is_dense_cpu_tensor(t) and t.dtype is torch.float32 and t.numel() == x.shape[1]
                 for t in (offset, scale)
             ]
         )
@@ -68,9 +75,12 @@ def supports_loss(output: Tensor, target: Tensor, loss: str, class_weights: Tens
     dtype, weights_shape = output.dtype, None if class_weights is None else class_weights.shape
     return bool(
         is_eager()
-        and is_plain(output)
-        and is_plain(target)
-        and (class_weights is None or (is_plain(class_weights) and class_weights.dtype is dtype))
+        and is_dense_cpu_tensor(output)
+        and is_dense_cpu_tensor(target)
+        and (
+            class_weights is None
+            or (is_dense_cpu_tensor(class_weights) and class_weights.dtype is dtype)
+        )
         and _loss_fits(loss, dtype, target.dtype, output.shape, target.shape, weights_shape)
         and dtype in _FLOATS
         and supports_dtype(dtype)
@@ -198,7 +208,9 @@ _pack_adam = struct.Struct(struct_fields("adam_options")[0]).pack
 
 def supports_adam(weights: Sequence[Tensor]) -> bool:
     """Whether `ParameterTable` takes these weights."""
-    plain = all(is_plain(w) and w.dtype is torch.float32 and w.is_contiguous() for w in weights)
+    plain = all(
+        is_dense_cpu_tensor(w) and w.dtype is torch.float32 and w.is_contiguous() for w in weights
+    )
     return plain and not overlap(weights) and library() is not None
 
 

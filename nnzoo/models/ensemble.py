@@ -1,4 +1,6 @@
-"""Models of one shape computed as one: their parameters are stacked, each member's a slice of the stacks.
+"""Independent networks trained in one batch; their outputs are never averaged.
+
+Models of one shape are computed as one: their parameters are stacked, each member's a slice of the stacks.
 
 Rows of all members are in one batch (members * batch, ...), member by member. Linear and recurrent layers compute all members
 at once, from weights (members, ...). Convolutions, which use all cores for one member, are computed member by member,
@@ -33,9 +35,9 @@ def unsupported_reason(model: nn.Module, device: torch.device) -> str:
     """Why members like this model cannot be computed as one; empty if they can."""
     modules = list(model.modules())
     if device.type != "cpu" and any(isinstance(module, nn.RNNBase) for module in modules):
-        return "on a GPU recurrent layers are cuDNN's, which cannot be stacked"
+        return "cuDNN's recurrent layers cannot be stacked"
     if device.type != "cpu" and any(getattr(module, "p", 0) for module in modules):
-        return "on a GPU dropout draws for one network alone"
+        return "on a GPU one generator draws dropout for all networks"
     if type(model) not in _OURS:
         return f"{type(model).__name__} is not one of nnzoo's models"
     for module in modules:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnzoo.data.sampling import current_shard
-from nnzoo.kernels.call import is_eager, is_plain
+from nnzoo.kernels.call import is_dense_cpu_tensor, is_eager
 from nnzoo.kernels.openmp import has_full_team
 from nnzoo.kernels.ops import Convolution, Epilogue, LinearChain
 from nnzoo.kernels.plan import ConvOptions, supports_conv, supports_linear
@@ -52,7 +52,7 @@ _DRAW_RANGE = 2**16
 
 def draws_fast(x: Tensor) -> bool:
     """Whether dropout of x uses masks of `dropout_mask` instead of torch's."""
-    fits = is_eager() and is_plain(x) and x.dtype in (torch.float32, torch.bfloat16)
+    fits = is_eager() and is_dense_cpu_tensor(x) and x.dtype in (torch.float32, torch.bfloat16)
     return fits and torch.backends.mkldnn.is_available()
 
 
@@ -136,7 +136,7 @@ def supports_onednn(x: Tensor, weight: Any, bias: Any) -> bool:
     never returns."""
     if not is_eager() or x.ndim != 2 or not x.numel() or torch.is_autocast_enabled("cpu"):
         return False
-    if not all([is_plain(t) and t.dtype is torch.float32 for t in (x, weight, bias)]):
+    if not all([is_dense_cpu_tensor(t) and t.dtype is torch.float32 for t in (x, weight, bias)]):
         return False
     has_onednn = torch.backends.mkldnn.is_available() and _onednn_linear() is not None
     return has_onednn and has_full_team()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
-from nnzoo.kernels.call import is_plain, product_dtype
+from nnzoo.kernels.call import is_dense_cpu_tensor, product_dtype
 from nnzoo.kernels.ops import RecurrentLayer
 from nnzoo.kernels.plan import CellType, supports_rnn
 from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
@@ -202,7 +202,7 @@ class _NativeRNN:
         if not supports_rnn(self.cell_type, x, *weights[:4]):
             return False
         dtype = weights[0].dtype
-        return all([is_plain(w) and w.dtype is dtype for w in weights[4:]])
+        return all([is_dense_cpu_tensor(w) and w.dtype is dtype for w in weights[4:]])
 
     def run_native(self: Any, x: Tensor) -> Any:
         product = product_dtype(parameter(self, "weight_hh_l0").dtype)

@@ -74,8 +74,8 @@ class Predictions:
 
     @property
     def largest_errors(self) -> Array:
-        """All rows (int64), that with the largest error first; several outputs are made comparable by
-        the standard deviation of their targets."""
+        """All rows (int64), largest error first; errors of several outputs are divided by the standard
+        deviation of their targets."""
         assert self.targets is not None
         std = self.targets.std(0)
         error = np.abs(self.values - self.targets) / np.where(std > 0, std, 1.0)
@@ -114,7 +114,7 @@ class Predictions:
 
     @classmethod
     def concat(cls, batches: Iterable[Predictions]) -> Predictions:
-        """Join batches to one."""
+        """Concatenate batches into one."""
         parts = list(batches)
         return cls(
             parts[0].names,
@@ -206,6 +206,6 @@ def note_nan(batches: Iterator[Predictions]) -> Iterator[Predictions]:
     if count and last is not None:
         note = (
             f"{count:,} of {total:,} answers are not numbers (nan), the first: {where}; the inputs are "
-            "far from those of training, or the weights are"
+            "far from the training data, or the weights are"
         )
         yield last.empty_with_notes([note])

@@ -167,7 +167,7 @@ def _classification_parts(run: RunReport) -> dict[str, Any]:
     labels, classes, targets = predictions.names, predictions.classes, predictions.targets
     assert targets is not None
     errors = predictions.most_confident_errors
-    bins, calibration_error = calibrate(predictions)
+    bins, calibration_error = calibration_bins(predictions)
     return {
         "confusions": _frequent_confusions(run.result),
         "calibration": charts.calibration(bins),
@@ -186,7 +186,7 @@ def _classification_parts(run: RunReport) -> dict[str, Any]:
     }
 
 
-def calibrate(predictions: Predictions) -> tuple[list[dict[str, Any]], float]:
+def calibration_bins(predictions: Predictions) -> tuple[list[dict[str, Any]], float]:
     """Compare confidence and accuracy in bins of equal width: {confidence, accuracy, rows} of each bin
     with rows, and the expected calibration error (Guo et al. 2017), their mean absolute difference."""
     confidence, correct = predictions.confidence, predictions.classes == predictions.targets

@@ -1,10 +1,10 @@
 """Checkpoints: plain dictionaries in torch's own file format, verified before they are read.
 
 A file is what `torch.save` writes, and `torch.load(path, weights_only=True)` opens it. It ends with
-a seal, as the comment of the zip archive: the format's number and the SHA-256 of all bytes before
-it. A damaged file fails there, before anything in it is looked at. A sealed file may still come
-from an enemy: its archive, its pickle and what they give are checked against what `save` writes
-before they are used.
+a checksum, as the comment of the zip archive: the format's number and the SHA-256 of all bytes
+before it. A damaged file is rejected there, before anything in it is read. A file with a valid checksum
+may still come from an attacker: its archive, its pickle and the objects they produce are checked
+against the format that `save` writes before they are used.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _to_plain(value: Any, made: dict[Any, Tensor]) -> Any:
 
 
 def append_checksum(archive: bytes | io.BytesIO, version: int = FORMAT) -> memoryview:
-    """A zip archive without a comment, with a seal as its comment; a buffer is sealed in place, since
+    """Set the comment of a zip archive without one to its checksum; a buffer is changed in place, since
     every copy of a checkpoint is memory that training could have."""
     buffer = io.BytesIO(archive) if isinstance(archive, bytes) else archive
     size = buffer.seek(0, io.SEEK_END)

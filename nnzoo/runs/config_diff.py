@@ -19,7 +19,8 @@ from nnzoo.errors import ConfigError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import RunDir
 
-# Keys that may change when a run goes on: they move its end or its habits, not what it is.
+# Keys that may change when a run is resumed: they change how long it runs and what it saves, not the
+# weights after a step.
 RESUMABLE_KEYS = (
     "name",
     "train.epochs",
@@ -32,7 +33,7 @@ RESUMABLE_KEYS = (
 
 
 def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
-    """`config` with what is 'auto' in it as it was resolved when the run began."""
+    """`config` with what is 'auto' in it as it was resolved when the run started."""
     keys = ("precision", "threads", "kernels", "compile", "norm_statistics")
     auto = [key for key in keys if getattr(config.train, key) == "auto"]
     resolved = {key: getattr(stored.train, key) for key in auto}

@@ -95,7 +95,7 @@ class Run:
     def write_result(
         self, status: Literal["complete", "diverged"], test: dict[str, Any] | None = None
     ) -> None:
-        """Write result.json for listings of runs, which read no checkpoint; of `test` metrics the numbers."""
+        """Write result.json for listings of runs, which read no checkpoint; only the numeric `test` metrics."""
         numbers = {
             name: value for name, value in (test or {}).items() if type(value) in (int, float)
         }
@@ -202,7 +202,7 @@ class _Opening:
         return run
 
     def _decide_resume(self) -> bool:
-        """Elect the main rank, finish what a crash left, and return whether the run is resumed."""
+        """Elect the main rank, finish an interrupted archive, and return whether the run is resumed."""
         processes, options, folder = self.processes, self.options, self.folder
         fresh = options.fresh
         if fresh and processes.all_reduce_max(_started_by_this_launch(folder)):
@@ -239,7 +239,7 @@ class _Opening:
         refuse_other_run(config, network, dataset, folder)
         processes = self.content.get("processes", 1)
         if self.config.train.threads == "auto" and processes != self.processes.world_size:
-            # Sums are rounded otherwise in any case, and each process has other processors.
+            # Rounding differs anyway, and each process has other processors.
             config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
         self.config = network.config = config
         return network
@@ -284,8 +284,8 @@ class _Opening:
         is_new = not (self.content or self.share_with)
         if options.kernels == "native" and not build.available():
             self.notes.append(
-                f"this run's layers were native, and here are none ({missing}): torch's continue "
-                "it, and the last digits will differ"
+                f"this run used native kernels, which are unavailable here ({missing}); continuing "
+                "with torch's, and the last digits will differ"
             )
         elif (
             is_new

@@ -43,12 +43,12 @@ class Member:
     folder: RunDir
     state: State = "waiting"
     run: Run | None = None
-    """While it is open."""
+    """The open run; None before and after."""
     error: str = ""
     best: dict[str, Any] = field(default_factory=dict)
     epochs: int = 0
     val: dict[str, float] = field(default_factory=dict)
-    """At the best epoch."""
+    """Validation metrics of the best epoch."""
     test: dict[str, Any] | None = None
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Group:
             for number, config in configs.items()
         ]
         self.sequential_reason = "" if kind == "seed" else "each fold has other rows to train on"
-        """Why they do not train as one; empty where they do, known when the first is open."""
+        """Why members are trained sequentially; empty if in one batch. Known once the first is open."""
 
     def events(
         self,

@@ -234,6 +234,7 @@ def _importance(study: Study, complete: list[TrialRecord]) -> Markup | None:
 
 
 def _history(study: Study, complete: list[TrialRecord]) -> Markup | None:
+    """Chart of each trial's score with the best so far; None for fewer than MIN_LINES trials."""
     if len(complete) < MIN_LINES:
         return None
     scores, log = _scores(complete)

@@ -205,7 +205,7 @@ def write_best(study: Study, best: TrialRecord) -> None:
 
 
 def finish(study: Study) -> None:
-    """Write best.yaml, and delete the checkpoints that processes left which were killed."""
+    """Write best.yaml, and delete the checkpoints left by killed processes."""
     for record in study.records():
         if record.state in FINISHED:
             folder = RunDir(study.folder_of(record.number))

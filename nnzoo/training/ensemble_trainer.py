@@ -37,7 +37,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     """Return why these trainers cannot step as one; empty where they can."""
     first = trainers[0]
     if first.network.compiled is not None:
-        return "a compiled model (train.compile) is one network's"
+        return "train.compile compiles a single network"
     if len({trainer.network.precision for trainer in trainers}) > 1:
         return "some were begun in another precision (train.precision)"
     confusion_bytes = 8 * first.task.outputs**2 * len(trainers)
@@ -269,7 +269,7 @@ def _add_lists(
     return losses, [float(count) for count in num_correct]
 
 
-def train_step(trainer: Trainer, rows: Tensor) -> None:
+def train_single_step(trainer: Trainer, rows: Tensor) -> None:
     """Take one step of a single trainer on the rows (n,) int64; raises DivergedError."""
     event = EnsembleTrainer([trainer]).train_step(rows[None])[0]
     if isinstance(event, DivergedError):
@@ -305,8 +305,7 @@ class Turn(NamedTuple):
 def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
     """Yield what to compute next, until all trainers have finished or are in `stopped`.
 
-    The trainers furthest back go first, until they have caught up with the next: a kill may have come
-    between the saves of two. Placeholders take the place of those ahead meanwhile, since the rounding of sums
+    Trainers that are behind catch up first: a kill can fall between two saves. Placeholders take the place of those ahead meanwhile, since the rounding of sums
     depends on how many networks are computed at once. The caller takes each turn before it asks for
     the next one, and may add to `stopped` in between.
     """

@@ -72,9 +72,9 @@ class Trainer:
         self.device = network.device
         self.splits = splits
         self.processes = processes
-        self.rows = len(splits["train"])
+        self.num_samples = len(splits["train"])
         self.step_sizes = batch_sizes(
-            self.rows, options.batch_size * options.accumulate_grad_batches
+            self.num_samples, options.batch_size * options.accumulate_grad_batches
         )
         """Rows of each step of an epoch."""
         self.state = TrainState()
@@ -123,7 +123,7 @@ class Trainer:
 
     def epoch_rows(self) -> Tensor:
         """Return the training row numbers (rows,) int64 of the current epoch in their order."""
-        return epoch_permutation(self.rows, self.config.seed, self.state.epoch)
+        return epoch_permutation(self.num_samples, self.config.seed, self.state.epoch)
 
     def record_step(
         self, norm: float, loss: float, denominator: float, num_correct: float, rows: int
@@ -209,7 +209,9 @@ class Trainer:
             )
             row |= {f"val_{name}": report[name] for name in self.task.metric_names}
         row |= {
-            "samples_per_second": round(self.rows / ended.elapsed, 1) if ended.elapsed else None,
+            "samples_per_second": round(self.num_samples / ended.elapsed, 1)
+            if ended.elapsed
+            else None,
             "seconds": round(ended.elapsed, 4),
         }
         # Decisions follow from the main process's row, since other processors may round otherwise.
@@ -231,7 +233,7 @@ class Trainer:
         """
         options = self.config.train
         statistics = resolve_statistics(
-            options.norm_statistics, self.model, self.rows, options.batch_size
+            options.norm_statistics, self.model, self.num_samples, options.batch_size
         )
         if statistics == "exact":
             rows = self.epoch_rows().to(self.device)

@@ -24,7 +24,7 @@ from nnzoo.errors import ConfigError, DataError, PeerLostError
 from nnzoo.models.conversion import convert_cuda_layers, convert_sync_layers
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
-from nnzoo.training.ensemble_trainer import train_step
+from nnzoo.training.ensemble_trainer import train_single_step
 from tests.emulated_cuda import CudaTensor, EmulatedCuda, emulated
 from tests.zoo import config, finish, same
 
@@ -108,10 +108,10 @@ def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
         trained(settings, out, device)
         assert same(weights(out), weights("left alone")), out
     assert cuda.counts["fill"] == cuda.counts["float16"] == cuda.counts["tf32"] == 0
-    rows = torch.arange(min(trainer.rows, trainer.step_sizes[0])).to(trainer.device)
+    rows = torch.arange(min(trainer.num_samples, trainer.step_sizes[0])).to(trainer.device)
     trainer.network.train()
     cuda.counts.clear()
-    train_step(trainer, rows)
+    train_single_step(trainer, rows)
     assert (cuda.counts["wait"], cuda.counts["upload"]) == (waits, uploads)
     training.result()
     answers = []

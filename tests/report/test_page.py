@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nnzoo.predict.predictions import Predictions
-from nnzoo.report.page import calibrate
+from nnzoo.report.page import calibration_bins
 from nnzoo.report.run_report import RunReport
 from tests import zoo
 from tests.browser import CHROMIUM, open_page
@@ -104,7 +104,7 @@ def test_what_is_shown_as_wrong_is_wrong(nnzoo: NNZOO) -> None:
 def test_calibration_is_the_distance_of_sureness_and_truth() -> None:
     def calibrated(confidence: np.ndarray) -> tuple[list[dict[str, Any]], float]:
         values = np.stack([confidence, 1 - confidence], 1)
-        return calibrate(Predictions(["a", "b"], True, values, targets=np.repeat([0, 1], 3)))
+        return calibration_bins(Predictions(["a", "b"], True, values, targets=np.repeat([0, 1], 3)))
 
     bins, error = calibrated(np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55]))
     assert [b["rows"] for b in bins] == [2, 4]
