@@ -47,7 +47,7 @@ def test_a_step_without_any_gradient_changes_nothing(native: bool) -> None:
     model = nn.Linear(3, 2)
     before = [p.detach().clone() for p in model.parameters()]
     optimizer = Optimizer(AdamOptions(name="adam"), model, native)
-    assert optimizer.norms() == [0.0]
+    assert optimizer.grad_norms() == [0.0]
     optimizer.step(0.1, [0.0])
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert len(optimizer.without_gradient) == 2
@@ -60,7 +60,7 @@ def test_a_group_without_gradients_is_passed_over() -> None:
     weight = model.weight.detach().clone()
     optimizer = Optimizer(AdamOptions(name="adam"), model)
     model.weight.grad = torch.ones_like(model.weight)
-    optimizer.step(0.1, optimizer.norms())
+    optimizer.step(0.1, optimizer.grad_norms())
     assert torch.equal(model.bias, bias) and not torch.equal(model.weight, weight)
 
 

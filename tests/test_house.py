@@ -61,7 +61,8 @@ LAYERS = """
     nnzoo.device
     nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
-    nnzoo.training nnzoo.training.lr_schedule nnzoo.training.optim
+    nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule
+    nnzoo.training.optim
     nnzoo.runs.checkpoint
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
     nnzoo.training.trainer

@@ -23,9 +23,10 @@ from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import SaveSchedule, train
 from nnzoo.runs.train import save as run_save
+from nnzoo.training.clipping import clip_divisor
 from nnzoo.training.ensemble_trainer import train_single_step
 from nnzoo.training.lr_schedule import lr_factor
-from nnzoo.training.optim import Optimizer, clip_divisor
+from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import StepEnd
 from tests.zoo import DATA, MODELS, begin, config, finish, same
 
@@ -330,7 +331,7 @@ def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
     for clip in (None, ClipOptions(norm=0.5)):
         for native in (False, build.available()):
             options = AdamOptions(name="adam", lr=0.1, clip=clip)
-            (norm,) = Optimizer(options, model, native).norms()
+            (norm,) = Optimizer(options, model, native).grad_norms()
             assert norm == pytest.approx(float(whole.norm()))
     assert clip_divisor(3.0, None) is None
     assert clip_divisor(3.0, ClipOptions(value=1.0)) is None

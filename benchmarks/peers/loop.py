@@ -30,7 +30,7 @@ def build(job: Job) -> Callable[[int], float]:
             for rows in torch.randperm(len(x)).split(BATCH):
                 result = compute_loss(network._run_model(x[rows]), y[rows], [float(len(rows))])
                 result.backward()
-                optimizer.step(RATE, optimizer.norms())
+                optimizer.step(RATE, optimizer.grad_norms())
                 optimizer.zero_grad()
                 losses, right = result.to_lists()
                 loss += losses[0]

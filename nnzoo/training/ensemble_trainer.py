@@ -114,7 +114,8 @@ class EnsembleTrainer:
             losses[0], num_correct[0] = self.processes.add_gradients(
                 self.optimizer.parameters, losses[0], num_correct[0]
             )
-        norms = self.optimizer.norms()
+        norms = self.optimizer.grad_norms()
+        self.optimizer.clip_by_value()
         lrs = self._learning_rates()
         finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(norms, losses, strict=True)]
         self._update_weights(lrs, norms, finite)

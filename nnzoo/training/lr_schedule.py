@@ -38,7 +38,7 @@ def one_cycle(options: OneCycleOptions, progress: float, step: int, steps_per_ep
     return options.final + (1 - options.final) * (1 + math.cos(math.pi * fall)) / 2
 
 
-def step(options: StepOptions, progress: float, step: int, steps_per_epoch: int) -> float:
+def step_decay(options: StepOptions, progress: float, step: int, steps_per_epoch: int) -> float:
     step_size = max(1, steps_of(options.step_size, steps_per_epoch))
     return options.gamma ** (step // step_size)
 
@@ -51,7 +51,7 @@ _SHAPES: dict[str, Callable[[Any, float, int, int], float]] = {
     "constant": constant,
     "cosine": cosine,
     "one_cycle": one_cycle,
-    "step": step,
+    "step": step_decay,
     "linear": linear,
     "plateau": constant,
 }

@@ -1,4 +1,4 @@
-"""Optimizers with their parameter groups, and gradient clipping."""
+"""Optimizers with their parameter groups; gradients are clipped by clipping.py."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor, nn
 
 from nnzoo.config.train_options import (
     AdamOptions,
-    ClipOptions,
     OptimOptions,
     RmspropOptions,
     SgdOptions,
 )
 from nnzoo.kernels.step import AdamStep, ParameterTable, supports_adam
+from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
 
 
 class Optimizer:
     """SGD, Adam, AdamW or RMSprop over the weights of a model, by native kernels or torch's fused ones.
 
-    These are called directly: torch.optim loads torch._dynamo first (1 s), and takes longer
-    over a step of a small network than the step itself. Numbers and `state_dict` are torch.optim's.
-    Weight decay acts on weights alone: biases and the factors of norms have one dimension.
+    These are called directly: torch.optim loads torch._dynamo first (1 s), and its overhead exceeds the
+    update itself for small networks. Results and `state_dict` are torch.optim's. There is no weight
+    decay on biases and norm parameters (1-D tensors).
     """
 
     def __init__(self, options: OptimOptions, model: nn.Module, native: bool = False) -> None:
@@ -42,7 +42,7 @@ class Optimizer:
             _Group(chosen, decay, _moments(options)) for chosen, decay in groups if chosen
         ]
         self.members = 1
-        self.counts = [_Count()]
+        self.counts = [_StepCount()]
         self.native = native and supports_adam(parameters)
         self._table: ParameterTable | None = None
         # Addresses that native kernels or the stacks of several members rely on, by parameter.
@@ -61,72 +61,76 @@ class Optimizer:
                 gradients[i] = self.parameters[i].grad = gradient.to_dense()
         return gradients
 
-    def norms(self) -> list[float]:
-        """Return each member's gradient norm; clamps gradients in place to `clip.value`. `step` clips by norm."""
-        every = self.gradients()
-        gradients = [gradient for gradient in every if gradient is not None]
+    def grad_norms(self) -> list[float]:
+        """Return the norm of each member's gradients together, as they are in `.grad`."""
+        per_parameter = self.gradients()
+        gradients = [gradient for gradient in per_parameter if gradient is not None]
         if not gradients:
             return [0.0] * self.members
         if self.native:
-            norms = self.table.grad_norms(every)
-        elif self.members == 1:
-            norms = [torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()]
-        else:
-            parts = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
-            norms = torch.linalg.vector_norm(torch.stack(parts), dim=0).tolist()
+            return self.table.grad_norms(per_parameter)
+        return global_norms(gradients, self.members)
+
+    def clip_by_value(self) -> None:
+        """Clamp the gradients in place to `clip.value` if it is set; `step` clips by norm."""
         clip = self.options.clip
         if clip is not None and clip.value is not None:
-            torch._foreach_clamp_max_(gradients, clip.value)
-            torch._foreach_clamp_min_(gradients, -clip.value)
-        return norms
+            clip_by_value([grad for grad in self.gradients() if grad is not None], clip.value)
 
     def step(self, lr: float, norms: Sequence[float]) -> None:
-        """One step on the gradients in `.grad`, whose norms these are, clipped to `clip.norm`."""
-        scales = [clip_divisor(norm, self.options.clip) for norm in norms]
+        """Take a step on the gradients in `.grad`, clipped to `clip.norm`.
+
+        norms: of each member, from `grad_norms` (before clipping by value).
+        """
+        divisors = [clip_divisor(norm, self.options.clip) for norm in norms]
         for count in self.counts:
             count.steps += 1
-        every = self.gradients()
-        gradients = [gradient for gradient in every if gradient is not None]
-        if len(gradients) < len(every):
-            self._note_missing(every)
+        per_parameter = self.gradients()
+        gradients = [gradient for gradient in per_parameter if gradient is not None]
+        if len(gradients) < len(per_parameter):
+            self._note_missing(per_parameter)
         if not gradients:
             return
         if self.native and isinstance(self.options, AdamOptions):
-            places = self._places() if self.without_gradient else []
-            missed = [group.missed[i] for group, i in places]
+            groups = self._group_and_index() if self.without_gradient else []
+            missed = [group.missed[i] for group, i in groups]
             betas, eps, decoupled = (
                 self.options.betas,
                 self.options.eps,
                 self.options.name != "adam",
             )
             step = AdamStep(lr, betas, eps, decoupled, self.counts[0].steps)
-            self.table.adam_step(every, step, [scale or 1.0 for scale in scales], missed)
+            self.table.adam_step(
+                per_parameter, step, [divisor or 1.0 for divisor in divisors], missed
+            )
             return
-        scale = None
-        if any(scales):
-            scale = gradients[0].new_tensor([divisor or 1.0 for divisor in scales])
+        common_divisor = None
+        if any(divisors):
+            member_divisors = gradients[0].new_tensor([divisor or 1.0 for divisor in divisors])
             if self.members > 1:
-                for gradient in gradients:
-                    gradient.div_(scale.view(-1, *[1] * (gradient.ndim - 1)))
-                scale = None
+                divide_members(gradients, member_divisors)
+            else:
+                common_divisor = member_divisors.squeeze(0)
         with torch.no_grad():
-            update = _Update(lr, None if scale is None else scale.squeeze(0), self.counts[0].steps)
-            for group in self.groups:
-                part, gradients = group.with_gradients()
+            update = _Update(lr, common_divisor, self.counts[0].steps)
+            for whole_group in self.groups:
+                group, gradients = whole_group.with_gradients()
                 if gradients:
-                    _STEPS[self.options.name](self.options, part, gradients, update)
+                    _UPDATES[self.options.name](self.options, group, gradients, update)
 
     def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
         """Count a step without a gradient for each parameter that has none."""
-        for (group, i), name, gradient in zip(self._places(), self.names, gradients, strict=True):
+        for (group, i), name, gradient in zip(
+            self._group_and_index(), self.names, gradients, strict=True
+        ):
             if gradient is None:
                 group.missed[i] += 1
                 self.without_gradient.add(name)
 
-    def _places(self) -> list[tuple[_Group, int]]:
-        """The group of each parameter, in their order, and where in it the parameter is."""
-        places = {id(p): (g, i) for g in self.groups for i, p in enumerate(g.parameters)}
-        return [places[id(p)] for p in self.parameters]
+    def _group_and_index(self) -> list[tuple[_Group, int]]:
+        """Return the group of each parameter, in their order, and the parameter's index in it."""
+        indices = {id(p): (g, i) for g in self.groups for i, p in enumerate(g.parameters)}
+        return [indices[id(p)] for p in self.parameters]
 
     @property
     def table(self) -> ParameterTable:
@@ -143,9 +147,9 @@ class Optimizer:
             self._fixed |= {id(p): p.data_ptr() for p in self.parameters}
         return self._table
 
-    def strays(self, model: nn.Module) -> list[str]:
-        """Names of the parameters of its model that a step does not change: they are other tensors than
-        those that the optimizer was made with, or have come to lie elsewhere in memory."""
+    def detached_parameters(self, model: nn.Module) -> list[str]:
+        """Return the names of the model's parameters that a step does not change: they have been replaced
+        by other tensors since the optimizer was made, or were moved in memory."""
         held = {id(p): self._fixed.get(id(p), p.data_ptr()) for p in self.parameters}
         return [
             name
@@ -227,7 +231,7 @@ class Optimizer:
                     group.missed[i] = self.counts[0].steps - int(saved["step"])
         self.without_gradient = {
             name
-            for (group, i), name in zip(self._places(), self.names, strict=True)
+            for (group, i), name in zip(self._group_and_index(), self.names, strict=True)
             if group.missed[i]
         }
 
@@ -242,10 +246,10 @@ class _Group:
         self.decay = decay
         self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
         self.missed = [0] * len(parameters)
-        """In how many steps each had no gradient."""
+        """The number of steps in which each had no gradient."""
 
     def with_gradients(self) -> tuple[_Group, list[Tensor]]:
-        """Those that have a gradient, and the gradients."""
+        """Return the group of those parameters that have a gradient, and the gradients."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         if len(gradients) == len(self.parameters):
             return self, gradients
@@ -263,8 +267,8 @@ class _Group:
 
 
 @dataclass
-class _Count:
-    """How many steps a member has taken."""
+class _StepCount:
+    """The number of steps that a member has taken."""
 
     steps: int = 0
 
@@ -273,7 +277,7 @@ class _Update(NamedTuple):
     """A step: its learning rate, the divisor of all gradients if they are clipped, and its number (from 1)."""
 
     lr: float
-    scale: Tensor | None
+    divisor: Tensor | None
     steps: int
 
 
@@ -296,7 +300,7 @@ def _sgd(options: SgdOptions, group: _Group, gradients: list[Tensor], update: _U
         nesterov=options.nesterov,
         maximize=False,
         is_first_step=False,
-        grad_scale=update.scale,
+        grad_scale=update.divisor,
     )
 
 
@@ -319,15 +323,15 @@ def _adam(options: AdamOptions, group: _Group, gradients: list[Tensor], update: 
         eps=options.eps,
         amsgrad=False,
         maximize=False,
-        grad_scale=update.scale,
+        grad_scale=update.divisor,
     )
 
 
 def _rmsprop(
     options: RmspropOptions, group: _Group, gradients: list[Tensor], update: _Update
 ) -> None:
-    if update.scale is not None:
-        torch._foreach_div_(gradients, update.scale)
+    if update.divisor is not None:
+        torch._foreach_div_(gradients, update.divisor)
     if group.decay:
         gradients = list(torch._foreach_add(gradients, group.parameters, alpha=group.decay))
     squares = group.moments["square_avg"]
@@ -344,12 +348,9 @@ def _rmsprop(
         torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-update.lr)
 
 
-_Step = Callable[..., None]
-_STEPS: dict[str, _Step] = {"sgd": _sgd, "adam": _adam, "adamw": _adam, "rmsprop": _rmsprop}
-
-
-def clip_divisor(norm: float, clip: ClipOptions | None) -> float | None:
-    """Return the divisor that clips gradients of this norm; None if they are not clipped."""
-    if clip is None or clip.norm is None or norm <= clip.norm:
-        return None
-    return (norm + 1e-6) / clip.norm
+_UPDATES: dict[str, Callable[..., None]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adam,
+    "rmsprop": _rmsprop,
+}

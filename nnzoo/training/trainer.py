@@ -165,10 +165,10 @@ class Trainer:
 
     def check_weights(self) -> None:
         """Raise DivergedError if a weight is not finite, RuntimeError if the optimizer lost a parameter."""
-        if strays := self.optimizer.strays(self.model):
+        if detached := self.optimizer.detached_parameters(self.model):
             raise RuntimeError(
-                f"'{strays[0]}' is no longer the tensor that the optimizer changes "
-                f"({len(strays)} of {len(self.parameters)} parameters)"
+                f"'{detached[0]}' is no longer the tensor that the optimizer changes "
+                f"({len(detached)} of {len(self.parameters)} parameters)"
             )
         tensors = {name: t for name, t in self.model.state_dict().items() if t.is_floating_point()}
         # A fast check first: the norm of a tensor that is not finite is not finite.

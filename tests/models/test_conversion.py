@@ -81,7 +81,7 @@ def trained(settings: dict[str, Any], out: str, device: str, steps: int = 0) -> 
         return taken[0] == steps
 
     for _ in training.events(stop):
-        assert training.run.trainer.optimizer.strays(training.run.network.model) == []
+        assert training.run.trainer.optimizer.detached_parameters(training.run.network.model) == []
     return training
 
 
@@ -140,7 +140,7 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
             before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for name, parameter in model.named_parameters():
         assert not torch.equal(parameter, before[name]), name
-    assert current.trainer.optimizer.strays(model) == []
+    assert current.trainer.optimizer.detached_parameters(model) == []
 
 
 class Alone(ProcessGroup):
