@@ -216,22 +216,22 @@ def test_files_names_dictionaries_and_sets_are_configs(tmp_path: Path) -> None:
         nnzoo.train(TINY, sets=["model.hidden=[9]"])
 
 
-def test_answers_to_arrays_frames_and_files(command: NNZOO) -> None:
+def test_predictions_for_arrays_frames_and_files(command: NNZOO) -> None:
     import pandas
 
     list(nnzoo.train(TINY))
     model = nnzoo.load("checkpoints/tiny")
     assert model.labels == ["setosa", "versicolor", "virginica"]
     x, y = model.dataset.splits["test"].batch(torch.arange(30))
-    answers = model.predict(x.numpy())
-    assert answers.values.shape == (30, 3)
-    assert np.allclose(answers.values.sum(1), 1, atol=1e-6)
+    predictions = model.predict(x.numpy())
+    assert predictions.values.shape == (30, 3)
+    assert np.allclose(predictions.values.sum(1), 1, atol=1e-6)
     names = model.network.data_spec.column_names
     frame = pandas.DataFrame(x.numpy(), columns=names)
     frame.to_csv("new.csv", index=False)
     for same in (frame, "new.csv", Path("new.csv"), x):
-        assert model.predict(same).labels == answers.labels
-    right = sum(a == model.labels[int(b)] for a, b in zip(answers.labels, y, strict=True))
+        assert model.predict(same).labels == predictions.labels
+    right = sum(a == model.labels[int(b)] for a, b in zip(predictions.labels, y, strict=True))
     assert right / 30 == model.evaluate()["accuracy"]
 
 
@@ -243,8 +243,8 @@ def test_a_series_goes_on() -> None:
         "train": {"epochs": 2},
     }
     list(nnzoo.train(sine))
-    answers = nnzoo.load("checkpoints/wave", weights="last").predict(steps=5)
-    assert answers.names == ["sine"] and answers.values.shape == (5, 1)
+    predictions = nnzoo.load("checkpoints/wave", weights="last").predict(steps=5)
+    assert predictions.names == ["sine"] and predictions.values.shape == (5, 1)
 
 
 def test_errors_say_what_to_do() -> None:

@@ -75,9 +75,9 @@ def test_a_released_format_goes_on_bit_exactly() -> None:
     assert {folder.name for folder in folders} == {str(i + 1) for i in range(checkpoint.FORMAT)}
     for folder in folders:
         shutil.copytree(folder / "run", f"out{folder.name}/run")
-        facts = json.loads((folder / "facts.json").read_text())
-        run = begin(config(**facts["config"]), f"out{folder.name}")
-        assert run.trainer.state.step == facts["step"]
+        kept = json.loads((folder / "facts.json").read_text())
+        run = begin(config(**kept["config"]), f"out{folder.name}")
+        assert run.trainer.state.step == kept["step"]
         rows = finish(run)
         ended = checkpoint.load(folder / "ended.pt")
         trainer = run.trainer.state_dict()
@@ -88,7 +88,7 @@ def test_a_released_format_goes_on_bit_exactly() -> None:
             "rows": rows,
             "trainer": trainer,
         }
-        if facts["machine"] == [str(torch.__version__), torch.backends.cpu.get_cpu_capability()]:
+        if kept["machine"] == [str(torch.__version__), torch.backends.cpu.get_cpu_capability()]:
             assert same(now, {name: ended[name] for name in now})
         else:  # other kernels round otherwise
             for name, tensor in ended["model"].items():

@@ -1,5 +1,5 @@
-"""What was read, guessed, filled in or repeated in the data stays with the run: in its config.yaml, in
-its report, and in the start of `--json`."""
+"""Notes on data read, guessed, filled in or repeated stay with the run: in its config.yaml, in its
+report, and in the start of `--json`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_dirt_is_understood_or_named(kind: str, operation: str) -> None:
     assert verdict.case.dirty != verdict.case.clean
 
 
-def test_a_fault_that_nobody_names_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_nobody_names_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check itself: other numbers without a word are silent."""
     operation = dirt_tables.OPERATIONS["constant_column"]
 

@@ -50,7 +50,7 @@ class Faulty:
 
 
 def positions(folder: Path) -> Any:
-    """What a run's last checkpoint and its metrics hold, without times."""
+    """Content of a run's last checkpoint, without times."""
     content = checkpoint.load(folder / "last.pt")
     content["trainer"]["position"].pop("elapsed")
     return content

@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 
 def environments(count: int, **more: str) -> list[dict[str, str]]:
-    """What torchrun would set for each of so many processes of this machine."""
+    """The variables that torchrun would set for each of so many processes of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -84,7 +84,7 @@ train: {epochs: %d, batch_size: 77, accumulate_grad_batches: 2, save_every: 7 st
 
 
 def trained(out: str | Path) -> tuple[Any, list[Any]]:
-    """What a run ended with, times and the number of processes aside."""
+    """Results of a run, without times and the number of processes."""
     content = checkpoint.load(Path(out) / "run" / "last.pt")
     content["trainer"]["position"].pop("elapsed")
     lines = (Path(out) / "run" / "metrics.jsonl").read_text().splitlines()
@@ -137,7 +137,7 @@ def test_after_50_steps_several_processes_have_the_weights_and_counts_of_one(
 # The command.
 
 
-def test_processes_are_stopped_resumed_and_told_as_one(nnzoo: Any) -> None:
+def test_processes_are_stopped_resumed_and_reported_as_one(nnzoo: Any) -> None:
     """One signal to one process stops all after the same step; one process goes on, then three."""
     Path("run.yaml").write_text(RUN % 300)
     started = launch([*TRAIN, "--verbose", "2", "--json"], 2)
@@ -222,12 +222,12 @@ def test_a_killed_worker_is_started_again_and_the_run_ends_with_the_same_bits() 
     assert same(trained("whole"), trained("parts"))
 
 
-def test_what_is_wrong_is_told_once_and_ends_all_processes() -> None:
+def test_what_is_wrong_is_reported_once_and_ends_all_processes() -> None:
     bad = launch([*TRAIN, "-s", "model.chanels=3"], 2)
     Path("run.yaml").write_text(RUN % 1)
-    faults = ends(bad)
-    assert [code for code, *_ in faults] == [2, 2]
-    assert sum("did you mean 'channels'" in err for *_, err in faults) == 1
+    ended = ends(bad)
+    assert [code for code, *_ in ended] == [2, 2]
+    assert sum("did you mean 'channels'" in err for *_, err in ended) == 1
 
     # The second process has another file.
     Path("own.yaml").write_text((RUN % 1).replace("0.1", "0.2"))
@@ -287,7 +287,7 @@ def test_a_process_that_is_gone_ends_the_others_with_one_message() -> None:
 
 
 def test_the_machine_that_has_the_run_leads() -> None:
-    """Where machines share no disk, torchrun may give rank 0 to the one without the run folder."""
+    """With no common disk, torchrun may give rank 0 to the machine without the run folder."""
     for place in ("a", "b"):
         Path(place).mkdir()
         Path(place, "run.yaml").write_text(RUN % 2)
@@ -380,7 +380,7 @@ def test_a_regression_of_several_processes_counts_its_rows(one_of_one: ProcessGr
     ] == pytest.approx(finish(begin(run_config, "whole"))[-1]["train_loss"], rel=1e-5)
 
 
-def test_a_run_that_diverges_is_told_by_the_process_that_leads(one_of_one: ProcessGroup) -> None:
+def test_a_run_that_diverges_is_reported_by_the_main_process(one_of_one: ProcessGroup) -> None:
     current = begin(config(optim={"name": "sgd", "lr": 1e30}), processes=one_of_one)
     one_of_one.main_rank = 1  # elsewhere
     with pytest.raises(PeerFailedError) as messages:
@@ -394,11 +394,13 @@ def test_compiling_is_refused(one_of_one: ProcessGroup) -> None:
         begin(config(train={"compile": True}), processes=one_of_one)
 
 
-def test_an_error_of_one_process_is_told_and_others_are_silent(one_of_one: ProcessGroup) -> None:
+def test_an_error_of_one_process_is_reported_and_others_are_silent(
+    one_of_one: ProcessGroup,
+) -> None:
     with pytest.raises(UsageError, match=r"^no such thing$"), one_of_one.error_barrier():
         raise UsageError("no such thing")  # all processes, so without a name
     with pytest.raises(KeyError), one_of_one.error_barrier():
-        raise KeyError("a fault of nnzoo")
+        raise KeyError("an internal error")
 
 
 def test_a_lost_process_is_named_on_each_machine_once(one_of_one: ProcessGroup) -> None:
@@ -436,7 +438,7 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch: pytest.Monkey
         init_process_group()
 
 
-def test_shares_cover_every_row_once_and_differ_by_one() -> None:
+def test_shards_cover_every_row_once_and_differ_by_one() -> None:
     for size in range(1, 6):
         for rows in range(20):
             bounds = []
@@ -495,32 +497,32 @@ def test_shared_batch_norm_is_torchs(shape: tuple[int, ...], options: dict[str, 
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_dropout_of_shares_is_that_of_the_whole_batch(layer: nn.Module) -> None:
+def test_dropout_of_shards_is_that_of_the_whole_batch(layer: nn.Module) -> None:
     """Also in networks of other packages, whatever torch's layers they are made of."""
     dim = 0 if getattr(layer, "batch_first", True) else 1
     x = torch.randn(6, 6, 4)
 
-    def answer(x: torch.Tensor) -> torch.Tensor:
+    def output_of(x: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(3)
         y = layer(x)
         return y if isinstance(y, torch.Tensor) else y[0]
 
-    whole = answer(x)
+    whole = output_of(x)
     names = list(layer.state_dict())
     convert_sync_layers(layer, Nobody())
     assert list(layer.state_dict()) == names
-    torch.testing.assert_close(answer(x), whole)
+    torch.testing.assert_close(output_of(x), whole)
     parts = []
     for start, stop in ((0, 4), (4, 4), (4, 6)):
         with batch_shard(BatchShard(start, stop, 6)):
-            parts.append(answer(x.narrow(dim, start, stop - start)))
+            parts.append(output_of(x.narrow(dim, start, stop - start)))
     torch.testing.assert_close(torch.cat(parts, dim), whole)
 
 
 # Devices, threads, folders.
 
 
-def test_torchruns_processes_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchruns_processes_divide_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     assert device.all_threads() == 7
     for name, value in environments(2)[0].items():

@@ -1,4 +1,4 @@
-"""What the documentation says is what the code does."""
+"""The documentation agrees with the code."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_chinese_tutorial_runs(
                 result = nnzoo(*words, *short)
                 assert result.code == 0, (words, result.err)
     assert len(names["labels"]) == 3
-    assert nnzoo("train", "--config", "exploding").code == 4, "the page says that it diverges"
+    assert nnzoo("train", "--config", "exploding").code == 4, "the page promises divergence"
 
     shown = re.findall(r"images/zh/(\S+)\.png", page)
     assert sorted(shown) == sorted([*figures.INSPECT, *figures.REPORT])

@@ -30,9 +30,9 @@ def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = zoo.begin(zoo.config("mlp", "image")).folder
-    begun = folder.path / OLD_RUN
-    begun.mkdir()
-    monkeypatch.setattr(RunDir, "acquire", lambda self, lock: begun.rmdir())
+    old_run = folder.path / OLD_RUN
+    old_run.mkdir()
+    monkeypatch.setattr(RunDir, "acquire", lambda self, lock: old_run.rmdir())
     assert folder.finish_archive(FileLock(folder.path / "other.lock")) == []
 
 
@@ -72,7 +72,7 @@ def test_many_classes_of_many_members_are_trained_one_by_one(
     assert "confusion matrices" in ensemble_trainer.unsupported_reason([run.trainer])
 
 
-def test_a_member_alone_that_diverges_is_told_as_in_a_group() -> None:
+def test_a_single_member_that_diverges_is_reported_as_in_a_group() -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
     with torch.no_grad():
         next(iter(run.network.model.parameters())).fill_(math.nan)

@@ -145,31 +145,31 @@ def raw_inputs(dataset: Dataset, count: int) -> Tensor:
     return raw
 
 
-def answers(path: Path, raw: Tensor) -> Tensor:
+def onnx_outputs(path: Path, raw: Tensor) -> Tensor:
     session = onnxruntime.InferenceSession(path)
     return torch.from_numpy(session.run(None, {"input": raw.numpy()})[0])
 
 
 @pytest.mark.parametrize(("model", "data"), CASES)
-def test_onnxruntime_answers_as_pytorch(model: dict[str, Any], data: str) -> None:
+def test_onnxruntime_predicts_as_pytorch(model: dict[str, Any], data: str) -> None:
     network, dataset = build(model, data)
     messages = export.export(network, "onnx", Path("n.onnx"))
     assert messages["difference"] < 1e-4
-    spread = 1.0
+    scale = 1.0
     if not network.task.is_classification:
-        spread = network.predict(raw_inputs(dataset, 40)).detach().std(0)
+        scale = network.predict(raw_inputs(dataset, 40)).detach().std(0)
     for count in (1, 5, 7):
         raw = raw_inputs(dataset, count)
-        expected, values = network.predict(raw).detach(), answers(Path("n.onnx"), raw)
+        expected, values = network.predict(raw).detach(), onnx_outputs(Path("n.onnx"), raw)
         assert (values.dtype, values.shape) == (expected.dtype, expected.shape)
-        assert float(((values - expected).abs() / spread).max()) < 1e-4
+        assert float(((values - expected).abs() / scale).max()) < 1e-4
 
 
 @pytest.mark.parametrize(
     ("model", "data"),
     [("mlp", "table_mixed"), ("cnn", "image"), *((name, "series_many") for name in MODELS)],
 )
-def test_a_program_of_torch_export_answers_without_nnzoo(model: str, data: str) -> None:
+def test_a_program_of_torch_export_predicts_without_nnzoo(model: str, data: str) -> None:
     network, dataset = build(model, data)
     messages = export.export(network, "torch", Path("n.pt2"))
     assert messages["difference"] < 1e-4
@@ -201,15 +201,15 @@ def test_the_file_tells_what_it_holds_and_nothing_of_this_machine() -> None:
     network, _ = build("mlp", "table_mixed")
     messages = export.export(network, "onnx", Path("n.onnx"))
     model = onnx.load("n.onnx")
-    facts = {prop.key: prop.value for prop in model.metadata_props}
-    assert json.loads(facts["columns"])[2] == {"name": "kind", "categories": ["x", "y", "z"]}
-    assert json.loads(facts["targets"]) == ["y"]
-    assert (facts["kind"], json.loads(facts["shape"])) == ("table", [3])
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    assert json.loads(metadata["columns"])[2] == {"name": "kind", "categories": ["x", "y", "z"]}
+    assert json.loads(metadata["targets"]) == ["y"]
+    assert (metadata["kind"], json.loads(metadata["shape"])) == ("table", [3])
     assert (model.producer_name, model.producer_version) == ("nnzoo", __version__)
-    (values,), (answer,) = model.graph.input, model.graph.output
-    assert (values.name, answer.name) == ("input", "values")
+    (values,), (output,) = model.graph.input, model.graph.output
+    assert (values.name, output.name) == ("input", "values")
     assert values.type.tensor_type.shape.dim[0].dim_param == "batch"
-    assert answer.type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert output.type.tensor_type.shape.dim[0].dim_param == "batch"
     assert b".py" not in Path("n.onnx").read_bytes()
     assert messages["inputs"] == {"input": {"type": "float64", "shape": ["batch", 3]}}
     assert messages["outputs"] == {"values": {"type": "float64", "shape": ["batch", 1]}}
@@ -229,7 +229,9 @@ def test_a_network_trained_in_bfloat16_is_exported_in_float32() -> None:
     network.precision = "bf16"
     assert not torch.allclose(network.predict(raw_inputs(dataset, 7)), expected, atol=1e-4)
     export.export(network, "onnx", Path("n.onnx"))
-    torch.testing.assert_close(answers(Path("n.onnx"), raw_inputs(dataset, 7)), expected.detach())
+    torch.testing.assert_close(
+        onnx_outputs(Path("n.onnx"), raw_inputs(dataset, 7)), expected.detach()
+    )
 
 
 def test_a_wrong_translation_is_found_and_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +243,7 @@ def test_a_wrong_translation_is_found_and_not_written(monkeypatch: pytest.Monkey
     assert not list(Path().glob("n.onnx*"))
 
 
-def test_what_torch_cannot_export_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_torch_cannot_export_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = build("mlp", "image")
 
     def by_value(x: Tensor) -> Tensor:
@@ -304,7 +306,7 @@ def test_another_file_is_written_over_only_where_that_is_asked_for(
     assert result.err == "--out: nowhere/x is not a file in a folder that exists\n"
 
 
-def test_wrong_words_and_folders_are_told(nnzoo: Callable[..., Any]) -> None:
+def test_wrong_words_and_folders_are_reported(nnzoo: Callable[..., Any]) -> None:
     result = nnzoo("export", "x", "--format", "tflite")
     assert result.code == 2
     assert "'tflite' is not one of 'onnx', 'torch', 'state-dict'" in result.err
@@ -314,7 +316,7 @@ def test_wrong_words_and_folders_are_told(nnzoo: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("form", "package"), [("onnx", "onnxscript"), ("state-dict", "safetensors")]
 )
-def test_a_missing_package_is_told_with_the_command(
+def test_a_missing_package_is_reported_with_the_command(
     monkeypatch: pytest.MonkeyPatch, form: str, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)

@@ -45,14 +45,14 @@ def test_every_row_that_does_not_test_validates_in_exactly_one_fold(
 
 @given(
     folds=st.integers(2, 6),
-    each=st.integers(12, 60),
+    rows_per_class=st.integers(12, 60),
     count=st.integers(2, 5),
     seed=st.integers(0, 99),
 )
-def test_equal_classes_have_equal_shares_of_each_fold(
-    folds: int, each: int, count: int, seed: int
+def test_equal_classes_have_equal_fractions_of_each_fold(
+    folds: int, rows_per_class: int, count: int, seed: int
 ) -> None:
-    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(count), each))
+    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(count), rows_per_class))
     for fold in range(1, folds + 1):
         split = ValSplit(seed=seed, folds=folds, fold=fold)
         rows = split_rows(len(classes), split, classes, test=False)
@@ -66,7 +66,7 @@ def test_more_folds_than_rows_are_refused() -> None:
         split_rows(8, RowSplit(test=2, folds=7))
 
 
-def test_folds_are_runs_of_their_own_that_are_told_together(nnzoo: Any) -> None:
+def test_folds_are_runs_of_their_own_with_one_summary(nnzoo: Any) -> None:
     words = ("train", "-c", "mlp_diabetes", "-s", "train.epochs=3", "-s", "model.hidden=[8]")
     result = nnzoo(*words, "--folds", 3, "--json")
     assert result.code == 0
@@ -127,7 +127,7 @@ def test_images_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "sets, told",
+    "sets, message",
     [
         (["data.split.fold=2"], "needs 'folds'"),
         (
@@ -137,7 +137,7 @@ def test_images_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
         (["data.split.folds=1"], "expected a whole number of at least 2"),
     ],
 )
-def test_a_fold_is_one_of_the_folds(nnzoo: Any, sets: list[str], told: str) -> None:
+def test_a_fold_is_one_of_the_folds(nnzoo: Any, sets: list[str], message: str) -> None:
     words = [word for item in sets for word in ("-s", item)]
     result = nnzoo("train", "-c", "mlp", *words)
-    assert result.code == 2 and told in result.err
+    assert result.code == 2 and message in result.err

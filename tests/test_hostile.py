@@ -131,7 +131,7 @@ def test_weights_that_are_no_numbers_are_refused(nnzoo: NNZOO, part: str, value:
     assert f"{part}: '{name}' holds values that are not finite numbers" in result.err
 
 
-def test_an_answer_of_nan_is_said_and_names_no_class(nnzoo: NNZOO) -> None:
+def test_a_prediction_of_nan_is_noted_and_names_no_class(nnzoo: NNZOO) -> None:
     rows = "".join(f"{i},{i % 7},{'no' if i % 2 else 'yes'}\n" for i in range(60))
     Path("t.csv").write_text(f"a,b,kind\n{rows}")
     path = trained(nnzoo, "data: {name: csv, path: t.csv}\nmodel: {name: mlp, hidden: [4]}\n")
@@ -142,9 +142,9 @@ def test_an_answer_of_nan_is_said_and_names_no_class(nnzoo: NNZOO) -> None:
     result = nnzoo("predict", path, "t.csv")
     assert "60 of 60 answers are not numbers (nan), the first: " in result.err
     assert {line.split(",")[1] for line in result.out.splitlines()[1:]} == {""}
-    answers = zoo.load(path).predict("t.csv")
-    assert answers.labels == [""] * 60
-    assert any("not numbers" in note for note in answers.notes)
+    predictions = zoo.load(path).predict("t.csv")
+    assert predictions.labels == [""] * 60
+    assert any("not numbers" in note for note in predictions.notes)
 
 
 # A config names nothing to write to.

@@ -91,12 +91,12 @@ def test_the_campaign_covers_what_training_offers(campaign: ModuleType) -> None:
 
 def test_the_comparison_sees_every_difference(campaign: ModuleType) -> None:
     finish(begin(config(train={"epochs": 2, "batch_size": 256})))
-    alone = Path("out/run")
-    shutil.copytree(alone, "copy")
-    assert campaign.differences(alone, Path("copy")) == []
+    reference = Path("out/run")
+    shutil.copytree(reference, "copy")
+    assert campaign.differences(reference, Path("copy")) == []
 
     def altered(name: str) -> Path:
-        shutil.copytree(alone, name)
+        shutil.copytree(reference, name)
         return Path(name)
 
     weights = altered("weights") / "last.pt"
@@ -105,25 +105,25 @@ def test_the_comparison_sees_every_difference(campaign: ModuleType) -> None:
     moved = content["model"][name].clone()  # the best weights may be the same tensor
     moved.view(-1)[0] *= 1 + 1e-6
     checkpoint.save(weights, content | {"model": content["model"] | {name: moved}})
-    assert campaign.differences(alone, weights.parent) == [f"/last.pt/model/{name}"]
+    assert campaign.differences(reference, weights.parent) == [f"/last.pt/model/{name}"]
 
     best = altered("best") / "best.pt"
     checkpoint.save(best, checkpoint.load(best) | {"epoch": 9})
-    assert campaign.differences(alone, best.parent) == ["/best.pt/epoch"]
+    assert campaign.differences(reference, best.parent) == ["/best.pt/epoch"]
 
     lines = altered("lines") / "metrics.jsonl"
     first, second = map(json.loads, lines.read_text().splitlines())
     lines.write_text(f"{json.dumps(first | {'seconds': 0})}\n{json.dumps(second | {'lr': 0.5})}\n")
-    assert campaign.differences(alone, lines.parent) == ["/metrics.jsonl/1/lr"]
+    assert campaign.differences(reference, lines.parent) == ["/metrics.jsonl/1/lr"]
     lines.write_text(json.dumps(first))
-    assert campaign.differences(alone, lines.parent) == [
+    assert campaign.differences(reference, lines.parent) == [
         "/metrics.jsonl (2 and 1 entries, or other keys)"
     ]
 
     damaged = altered("damaged") / "last.pt"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (damaged.parent / "last.pt.tmp").touch()
-    actual, left = campaign.differences(alone, damaged.parent)
+    actual, left = campaign.differences(reference, damaged.parent)
     assert str(damaged) in actual and left == "last.pt.tmp was left over"
 
 

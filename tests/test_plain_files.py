@@ -1,4 +1,4 @@
-"""What lies in the place of a run's files may be anything: a pipe, a link to a device, half of a file."""
+"""Odd things in the place of a run's files: a pipe, a link to a device, half of a file."""
 
 from __future__ import annotations
 

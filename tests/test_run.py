@@ -263,22 +263,22 @@ def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], 
     run.network.eval()
     with torch.no_grad():
         probabilities = run.network(images).double().softmax(1).numpy()
-    answer, truth = probabilities.argmax(1), truth.numpy()
+    predicted, truth = probabilities.argmax(1), truth.numpy()
     close = {"rel": 1e-6, "abs": 1e-12}
     assert result["n"] == len(truth)
     assert result["loss"] == pytest.approx(sk.log_loss(truth, probabilities), rel=1e-5)
-    assert result["accuracy"] == pytest.approx(sk.accuracy_score(truth, answer), **close)
+    assert result["accuracy"] == pytest.approx(sk.accuracy_score(truth, predicted), **close)
     for key, score in (
         ("precision", sk.precision_score),
         ("recall", sk.recall_score),
         ("f1", sk.f1_score),
     ):
-        macro = score(truth, answer, average="macro", zero_division=0)
-        item = score(truth, answer, average=None, zero_division=0)
+        macro = score(truth, predicted, average="macro", zero_division=0)
+        item = score(truth, predicted, average=None, zero_division=0)
         assert result[f"{key}_macro"] == pytest.approx(macro, **close)
         assert [c[key] for c in result["per_class"]] == pytest.approx(item, **close)
-    assert result["confusion_matrix"] == sk.confusion_matrix(truth, answer).tolist()
-    for i, counts in enumerate(sk.multilabel_confusion_matrix(truth, answer)):
+    assert result["confusion_matrix"] == sk.confusion_matrix(truth, predicted).tolist()
+    for i, counts in enumerate(sk.multilabel_confusion_matrix(truth, predicted)):
         item = result["per_class"][i]
         assert [[item["tn"], item["fp"]], [item["fn"], item["tp"]]] == counts.tolist()
         assert item["support"] == (truth == i).sum()
@@ -304,7 +304,7 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
     split = read_dataset(network.config, network.data_spec).splits["test"]
     pairs = list(iter_outputs(network, network.prepare(split), torch.device("cpu")))
-    answer = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
+    predicted = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
     truth = split.targets().numpy()
     assert result["n"] == len(truth)
     for key, score in (
@@ -313,7 +313,7 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
         ("mae", sk.mean_absolute_error),
         ("r2", sk.r2_score),
     ):
-        assert result[key] == pytest.approx(score(truth, answer), rel=1e-5), key
+        assert result[key] == pytest.approx(score(truth, predicted), rel=1e-5), key
     assert {"name", "mse", "rmse", "mae", "r2"} <= result["baseline"].keys()
 
 
@@ -352,7 +352,7 @@ def test_the_table_of_a_binary_task_names_the_positive_class(nnzoo: Callable[...
     ]
 
 
-# What can go wrong.
+# Errors.
 
 
 def test_cuda_where_there_is_none_is_refused(nnzoo: Callable[..., Any]) -> None:
@@ -410,7 +410,7 @@ def test_two_processes_cannot_train_in_one_folder() -> None:
     begin(config()).lock.release()
 
 
-def test_a_fault_of_nnzoo_is_one_message_with_exit_code_1(
+def test_an_internal_error_is_one_message_with_exit_code_1(
     nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: Any, **kwargs: Any) -> Any:
@@ -454,7 +454,7 @@ def test_too_little_memory_says_what_decides_how_much_is_needed(
         OSError(errno.EPERM, "not enough memory"),
     ],
 )
-def test_what_merely_speaks_of_memory_is_a_fault_of_nnzoo(
+def test_what_merely_speaks_of_memory_is_an_internal_error(
     nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def broken(*args: Any, **kwargs: Any) -> Any:
@@ -549,10 +549,12 @@ def test_a_second_signal_ends_a_long_step_at_once(number: signal.Signals, code: 
         assert "saved at step" not in process.stderr.read()
 
 
-# What a crash, a second process or a hand leaves behind.
+# Leftovers of a crash, of a second process, or of an edit.
 
 
-def test_a_damaged_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable[..., Any]) -> None:
+def test_a_damaged_last_pt_is_reported_and_the_one_before_it_resumed(
+    nnzoo: Callable[..., Any],
+) -> None:
     nnzoo("train", "--config", "cnn", *FAST)
     nnzoo("train", "--config", "cnn", *FAST, "--out", "whole")
     last = Path("checkpoints/cnn/last.pt")
@@ -562,7 +564,7 @@ def test_a_damaged_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable
     assert "last.pt is cut short, was changed, or is not a checkpoint of nnzoo" in result.err
     assert "going back to checkpoints/cnn/previous.pt" in result.err
     assert "resumed checkpoints/cnn at epoch 2 of 2" in result.err
-    # What is left of it is kept, and never becomes the previous one.
+    # Its remains are kept, and never become the previous one.
     assert Path("checkpoints/cnn/damaged.pt").stat().st_size == 1000
     assert checkpoint.load(Path("checkpoints/cnn/previous.pt"))
     whole = checkpoint.load(Path("whole/cnn/last.pt"))
@@ -577,7 +579,9 @@ def test_a_damaged_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable
     )
 
 
-def test_a_missing_last_pt_is_told_and_the_one_before_it_goes_on(nnzoo: Callable[..., Any]) -> None:
+def test_a_missing_last_pt_is_reported_and_the_one_before_it_resumed(
+    nnzoo: Callable[..., Any],
+) -> None:
     nnzoo("train", "--config", "cnn", *FAST)
     Path("checkpoints/cnn/last.pt").unlink()
     result = nnzoo("train", "--config", "cnn", *FAST)

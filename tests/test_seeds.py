@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("compiled")
 CPU = torch.device("cpu")
 SEEDS = 3
 
-# What a single network and a group are compared on: model, data, and the other sections.
+# Configs that a single network and a group are compared on: model, data, and the other sections.
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "mlp": ("mlp", "image", {}),
     # Adam takes steps of full size on the rounding errors that are the gradients of a bias in front of
@@ -197,7 +197,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 }
 
 
-# Of native layers alone: to the bit.
+# Cases that are equal to the bit, all layers being native.
 NATIVE = {
     "mlp",
     "mlp_without_validation",
@@ -237,14 +237,14 @@ def last(group: run_group.Group, i: int) -> dict[str, Any]:
     return checkpoint.load(group.members[i].folder.last)
 
 
-def alone(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def single_run(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the last checkpoint of an ordinary run."""
     run = begin(replace(run_config, seed=seed, name=f"seed-{seed}"), out="alone")
     return finish(run), checkpoint.load(run.folder.last)
 
 
 def far(a: Any, b: Any, path: str = "") -> float:
-    """The largest difference between the numbers of two trees, as a share of the larger (at least 1)."""
+    """The largest difference between the numbers of two trees, relative to the larger (at least 1)."""
     if isinstance(a, dict):
         assert a.keys() == b.keys(), path
         return max((far(a[key], b[key], f"{path}/{key}") for key in a), default=0.0)
@@ -269,7 +269,7 @@ def test_each_member_is_what_it_would_be_alone(case: str) -> None:
     rows = train(group)
     assert group.sequential_reason == ""
     for i, member in enumerate(group.members):
-        its_rows, content = alone(run_config, member.number)
+        its_rows, content = single_run(run_config, member.number)
         assert far(rows[i], its_rows) < 1e-4
         mine = last(group, i)
         distance = far(mine["model"], content["model"])
@@ -279,7 +279,7 @@ def test_each_member_is_what_it_would_be_alone(case: str) -> None:
         assert far(mine["best_model"], content["best_model"]) < 2e-6
 
 
-def test_members_share_their_data_and_nothing_else() -> None:
+def test_members_have_their_data_in_common_and_nothing_else() -> None:
     group = group_of(config("mlp", "image"))
     events = group.events(CPU)
     while not isinstance(next(events).get(0), StepEnd):
@@ -327,7 +327,7 @@ def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -
     train(group)
     assert group.ended
     for i in range(SEEDS):
-        _, content = alone(run_config, i)
+        _, content = single_run(run_config, i)
         assert far(last(group, i)["model"], content["model"]) < 2e-6
         assert len(group.members[i].folder.rows()) == 4
 
@@ -344,7 +344,7 @@ def test_members_stop_early_each_at_its_own_epoch() -> None:
     epochs = [member.epochs for member in group.members]
     assert len(set(epochs)) > 1 and max(epochs) < 40
     for i, member in enumerate(group.members):
-        its_rows, _ = alone(run_config, i)
+        its_rows, _ = single_run(run_config, i)
         assert len(its_rows) == member.epochs
         assert member.state == "complete"
 
@@ -358,10 +358,10 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
         if member not in seeds or self.trainers[0].state.step != step:
             return train_step(self, rows)
         place = seeds.index(member)
-        judge = self.task.compute_loss
+        compute_loss = self.task.compute_loss
 
-        def spoiled(*given: Any) -> LossResult:
-            outcome = judge(*given)
+        def spoiled(*args: Any) -> LossResult:
+            outcome = compute_loss(*args)
             losses, _ = outcome.to_lists()
             losses[place] = math.nan
             if outcome.gradient is not None:
@@ -529,7 +529,7 @@ def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPat
     assert "no checkpoint was written yet" in group.members[1].error
 
 
-def test_a_group_is_told_with_mean_spread_and_interval(nnzoo: Any) -> None:
+def test_a_group_is_reported_with_mean_std_and_interval(nnzoo: Any) -> None:
     words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2")
     result = nnzoo(*words, "--seeds", 3, "--json")
     assert result.code == 0
@@ -583,15 +583,15 @@ def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "more, told",
+    "more, message",
     [
         (["--seeds", 1], "--seeds: expected 2 to 1,000, got 1"),
         (["--seeds", 2, "--folds", 2], "one at a time"),
     ],
 )
-def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], told: str) -> None:
+def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], message: str) -> None:
     result = nnzoo("train", "-c", "mlp", *more)
-    assert result.code == 2 and told in result.err
+    assert result.code == 2 and message in result.err
     assert not Path("checkpoints").exists()
 
 
@@ -652,7 +652,7 @@ def test_the_stacks_and_the_members_are_the_same_memory() -> None:
 
 
 def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
-    """SIGKILL in the middle: members may stand at different steps, and what is complete stays."""
+    """SIGKILL in the middle: members may be at different steps, and what is complete stays."""
     words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
     for name in (
         "model.hidden=[8]",
@@ -721,8 +721,8 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
     whole = weights("whole")
     real, count = runs_train.save, [0]
 
-    def save(each: Any) -> None:
-        real(each)
+    def save(content: Any) -> None:
+        real(content)
         count[0] += 1
         if count[0] == saves:
             raise _Killed

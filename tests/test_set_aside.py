@@ -28,7 +28,7 @@ STUDY = {"trials", "best.yaml", "sweep.html", "sweep.db"}
 
 
 class Killed(BaseException):
-    """What stands for SIGKILL: nothing behind it is done."""
+    """A stand-in for SIGKILL: nothing behind it is done."""
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def finish(run: Run, stop: Callable[[], bool] = lambda: False) -> list[Any]:
 
 
 def shown(folder: Path) -> EventAccumulator:
-    """What TensorBoard makes of a run's folder."""
+    """The events that TensorBoard reads from a run's folder."""
     board = EventAccumulator(str(folder / "tensorboard"))
     board.Reload()
     return board
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_made_ends_the_curves_in_one_line(
     assert (result.code, result.err.count("TensorBoard cannot be written (")) == (0, 1), result.err
 
 
-def test_a_missing_package_is_told_before_anything_is_written(
+def test_a_missing_package_is_reported_before_anything_is_written(
     nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)

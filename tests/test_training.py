@@ -66,7 +66,7 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(
     whole = begin(run_config, "whole")
     rows = finish(whole)
 
-    # Stopped after steps 1, 2, 4, 8, …, each time going on from the files alone.
+    # Stopped after steps 1, 2, 4, 8, …, each time resumed from the files alone.
     stops, seen = [1, 2, 4, 8, 16, 23], []
     while stops:
         part = begin(run_config, "parts")
@@ -105,14 +105,14 @@ def test_what_a_crash_left_behind_the_checkpoint_is_done_again() -> None:
 
 
 def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> None:
-    """A checkpoint may stand behind the last step of an epoch that is not over yet."""
+    """A checkpoint may follow the last step of an epoch that is not over yet."""
     run_config = config(
         data="table_classes", train={"epochs": 3, "batch_size": 16, "save_every": "7 steps"}
     )
     whole = begin(run_config, "whole")
     rows = finish(whole)
     assert len(whole.trainer.step_sizes) == 7
-    # Dies after step 9: goes on from step 7, where the first epoch's validation is done again.
+    # Dies after step 9: resumes from step 7, where the first epoch's validation is done again.
     dead = begin(run_config, "dead")
     events = train(dead)  # kept, since closing it would save
     for event in events:
@@ -292,7 +292,7 @@ def test_optimizers_and_clipping_take_torchs_steps(
         stock.step()
     for name, tensor in trainer.model.named_parameters():
         torch.testing.assert_close(tensor, named[name], rtol=1e-5, atol=1e-6)
-    # torch.optim goes on from our state.
+    # torch.optim resumes from our state.
     saved = checkpoint.to_plain(trainer.optimizer.state_dict(lr))
     stock.load_state_dict(saved)
     for group, other in zip(stock.param_groups, groups, strict=True):
@@ -481,10 +481,10 @@ def test_a_loss_of_another_task_is_refused(data: str, loss: str, message: str) -
 
 def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
     """Make the loss of these steps (from 0) another number, as a broken batch would."""
-    judge = run.network.task.compute_loss
+    compute_loss = run.network.task.compute_loss
 
-    def poisoned(*given: Any) -> LossResult:
-        outcome = judge(*given)
+    def poisoned(*args: Any) -> LossResult:
+        outcome = compute_loss(*args)
         return outcome._replace(loss_sums=[value]) if run.trainer.state.step in steps else outcome
 
     run.network.task.compute_loss = poisoned
@@ -601,11 +601,11 @@ def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
 def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from nnzoo.evaluation.tasks import Classification
 
-    judge, calls = Classification.compute_loss, []
+    compute_loss, calls = Classification.compute_loss, []
 
-    def poisoned(self: Any, *given: Any) -> LossResult:
+    def poisoned(self: Any, *args: Any) -> LossResult:
         calls.append(1)
-        outcome = judge(self, *given)
+        outcome = compute_loss(self, *args)
         return outcome._replace(loss_sums=[math.nan]) if len(calls) == 3 else outcome
 
     monkeypatch.setattr(Classification, "compute_loss", poisoned)
@@ -745,7 +745,7 @@ def test_batch_norm_with_batches_of_one_is_refused() -> None:
 def test_a_compiled_network_trains_as_one_that_is_not(
     name: str, kernels: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is traced is what matters; to turn it into C++ takes half a minute.
+    # Only the trace matters here; to turn it into C++ takes half a minute.
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda model: compile_(model, backend="aot_eager"))
     options = {"epochs": 1, "precision": "fp32", "threads": 1, "kernels": kernels}

@@ -1,4 +1,4 @@
-"""What `auto` resolves to, that it is remembered, and that it changes nothing else."""
+"""Autotuning: the choices of `auto`, that they are cached, and that they change nothing else."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_choice_is_remembered_for_runs_of_the_same_kind(
     for other in ({"model": "cnn"}, {"train": {"batch_size": 7}}, {"optim": {"name": "sgd"}}):
         chosen(begin(config(**other), f"other{len(asked)}"))
     assert len(asked) == 4
-    # What is no choice of this machine, or cannot be read, is timed again.
+    # A cached value that is no choice of this machine, or cannot be read, is timed again.
     files = list((own_folder / "cache" / "tuned").iterdir())
     assert len(files) == 4
     for broken in ('["fp8", 1]', "", "[[[", '{"fp32": 1}'):
@@ -116,14 +116,14 @@ def test_what_was_timed_on_a_busy_machine_is_not_remembered(
     assert len(asked) == (1 if ran > 0.85 else 2)
 
 
-def test_an_epoch_far_slower_than_timed_is_told_once(
+def test_an_epoch_far_slower_than_timed_is_reported_once(
     two_threads_and_bf16: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times, _ = two_threads_and_bf16
     times.update({("fp32", 1): 0.1, ("fp32", 2): 0.05})
 
     def findings(out: str, step: float, **options: Any) -> list[str]:
-        """What is told by a run whose steps take so many seconds."""
+        """Notes of a run whose steps take so many seconds."""
         now = [0.0]
 
         def tick() -> float:
@@ -279,7 +279,7 @@ def test_a_model_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyP
     assert list(run.network.state_dict()) == list(plain.network.state_dict())
 
 
-def test_glibc_is_told_to_keep_memory_and_others_are_left_alone(
+def test_glibc_is_set_to_keep_memory_and_others_are_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[tuple[int, int]] = []
@@ -342,7 +342,7 @@ def test_only_native_instructions_count(monkeypatch: pytest.MonkeyPatch) -> None
     assert not autotune.native_bf16(torch.device("cuda"))
 
 
-def test_the_processor_is_told_where_the_system_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processor_is_named_where_the_system_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> str:
         raise OSError
 

@@ -371,7 +371,7 @@ OPERATIONS: dict[str, Operation] = {
         target_gap,
     )
 }
-# What changes the header or a row's width comes after what looks columns up.
+# Operations that change the header or a row's width come after those that look columns up.
 LAST = (
     "repeated_rows",
     "target_gap",

@@ -74,7 +74,7 @@ def test_version_is_one_line(nnzoo: NNZOO, option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "fault"),
+    ("words", "message"),
     [
         (["bogus"], "No such command 'bogus'"),
         (["train", "--bogus"], "No such option: --bogus"),
@@ -101,12 +101,12 @@ def test_version_is_one_line(nnzoo: NNZOO, option: str) -> None:
     ],
 )
 def test_a_wrong_command_line_exits_with_2_and_says_so_on_stderr(
-    nnzoo: NNZOO, words: list[str], fault: str
+    nnzoo: NNZOO, words: list[str], message: str
 ) -> None:
     result = nnzoo(*words)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("Usage: ")
-    assert fault in result.err
+    assert message in result.err
 
 
 def test_verbose_without_a_number_says_which_there_are(nnzoo: NNZOO) -> None:
@@ -206,7 +206,7 @@ def test_a_listing_names_the_words_that_an_option_takes(nnzoo: NNZOO) -> None:
         (["training", "admw"], "no entry 'admw'; did you mean 'adamw'?"),
     ],
 )
-def test_an_unknown_name_is_told_with_what_was_meant(
+def test_an_unknown_name_is_reported_with_what_was_meant(
     nnzoo: NNZOO, words: list[str], message: str
 ) -> None:
     for arguments in (words, [*words, "--json"]):
@@ -272,7 +272,7 @@ def test_check_as_json_is_the_resolved_config(nnzoo: NNZOO, first: Path) -> None
     assert result.json == load_config("first.yaml").to_dict()
 
 
-def test_check_tells_faults_on_stderr_and_exits_with_2(nnzoo: NNZOO) -> None:
+def test_check_reports_issues_on_stderr_and_exits_with_2(nnzoo: NNZOO) -> None:
     Path("bad.yaml").write_text("data: digits\nmodel: {name: cnn, chanels: [8]}\n")
     result = nnzoo("check", "bad.yaml")
     assert (result.code, result.out) == (2, "")
@@ -386,7 +386,7 @@ def test_init_copies_a_bundled_config_and_says_what_is_next(nnzoo: NNZOO) -> Non
     assert Path("cnn.yaml").read_text() == bundled.read_text()
 
 
-def test_init_writes_where_it_is_told(nnzoo: NNZOO) -> None:
+def test_init_writes_to_the_path_of_out(nnzoo: NNZOO) -> None:
     assert nnzoo("init", "mlp", "deep/mine.yaml").out == "deep/mine.yaml\n"
     assert load_config("deep/mine.yaml").name == "mine"
     Path("there").mkdir()
@@ -464,7 +464,7 @@ def initialised(nnzoo: NNZOO, source: str) -> dict[str, Any]:
 
 
 def after_schema(path: str) -> str:
-    """A config that `init` wrote, after the line that tells an editor its language."""
+    """A config that `init` wrote, after the line that names its schema to an editor."""
     first, _, text = Path(path).read_text().partition("\n")
     schema = first.removeprefix("# yaml-language-server: $schema=file://")
     assert json.loads(Path(schema).read_text())["properties"]["data"]
@@ -626,9 +626,9 @@ def test_init_of_images_that_cannot_train_writes_a_config_that_says_why(
     make()
     assert nnzoo("init", "d").code == 0
     assert comment in Path("d.yaml").read_text().splitlines()
-    fault = "cannot train" in comment
+    message = "cannot train" in comment
     result = nnzoo("check", "d")
-    assert result.code == (3 if fault else 0)
+    assert result.code == (3 if message else 0)
     assert comment.partition(": ")[2] in " ".join((result.out + result.err).split())
 
 
@@ -701,7 +701,7 @@ def test_a_dry_run_shows_the_layers_and_writes_nothing(nnzoo: NNZOO, first: Path
     assert not Path("runs").exists()
 
 
-def test_a_file_that_is_not_there_is_a_fault_of_the_data(nnzoo: NNZOO) -> None:
+def test_a_missing_file_is_an_error_of_the_data(nnzoo: NNZOO) -> None:
     Path("a.yaml").write_text("data: {name: csv, path: nowhere.csv}\nmodel: mlp\n")
     result = nnzoo("train", "a.yaml")
     assert (result.code, result.out) == (3, "")
@@ -734,7 +734,7 @@ def test_eval_without_something_to_evaluate_says_what_to_give(
     assert "Traceback" not in result.err
 
 
-def test_a_device_that_is_unknown_is_told(nnzoo: NNZOO, first: Path) -> None:
+def test_an_unknown_device_is_reported(nnzoo: NNZOO, first: Path) -> None:
     result = nnzoo("train", first, "--device", "abacus", "--dry-run")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("--device abacus: expected auto, cpu")

@@ -1,5 +1,5 @@
-"""What `train` says before, while and after it trains: how to go on with a changed config, what two numbers
-mean, over-fitting, the next commands."""
+"""Hints of `train` before, during and after training: how to resume with a changed config, the meaning of
+two numbers, over-fitting, the next commands."""
 
 from __future__ import annotations
 

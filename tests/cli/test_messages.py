@@ -16,7 +16,7 @@ from nnzoo.text import wrap_text
 Nnzoo = Callable[..., Any]
 
 
-def test_a_terminal_gets_lines_broken_at_words_and_the_line_at_fault() -> None:
+def test_a_terminal_gets_lines_broken_at_words_and_the_line_to_blame() -> None:
     Path("c.yaml").write_text("data: digits\nmodel: {name: cnn, activation: softmx}\n")
     message = (
         "c.yaml: 1 problem\n"

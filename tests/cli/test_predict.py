@@ -69,7 +69,7 @@ def test_labels_with_commas_and_quotes_make_a_valid_csv(nnzoo: Nnzoo) -> None:
     assert {len(row) for row in rows} == {5}
 
 
-def test_a_target_of_the_same_name_as_a_column_of_the_answer_hides_nothing(nnzoo: Nnzoo) -> None:
+def test_a_target_named_like_a_column_of_the_predictions_hides_nothing(nnzoo: Nnzoo) -> None:
     write_table("regression")
     Path("d.csv").write_text(Path("d.csv").read_text().replace("kind,y", "kind,row"))
     train("mlp", TABLE)
@@ -104,10 +104,10 @@ def test_a_file_is_written_whole_or_not_at_all(nnzoo: Nnzoo) -> None:
 def test_numbers_have_six_and_seven_digits(nnzoo: Nnzoo) -> None:
     write_table("regression")
     network = train("mlp", TABLE)
-    answers = Predictions.concat(predict(network, "d.csv"))
-    assert answers.values.dtype == np.float64
+    predictions = Predictions.concat(predict(network, "d.csv"))
+    assert predictions.values.dtype == np.float64
     (first, *_) = rows_of(nnzoo("predict", RUN, "d.csv").out)
-    assert first["y"] == f"{answers.values[0, 0]:.7g}"
+    assert first["y"] == f"{predictions.values[0, 0]:.7g}"
     assert f"{float(first['y']):.6g}" != first["y"]
     finish(begin(config("mlp", "table_classes", name="other")))
     header = ",".join(
@@ -115,11 +115,13 @@ def test_numbers_have_six_and_seven_digits(nnzoo: Nnzoo) -> None:
     )
     Path("new.csv").write_text(f"{header}\n5,3,1,0.2\n")
     (row,) = rows_of(nnzoo("predict", "out/other", "new.csv").out)
-    shares = nnzoo("predict", "out/other", "new.csv", "--json").json["probabilities"]
+    probabilities = nnzoo("predict", "out/other", "new.csv", "--json").json["probabilities"]
     network = load_network(Path("out/other"), torch.device("cpu"))[0]
     exact = Predictions.concat(predict(network, "new.csv")).values[0].tolist()
-    assert list(shares.values()) == [float(f"{share:.6g}") for share in exact]
-    assert [row[f"p_{label}"] for label in shares] == [f"{share:.6g}" for share in exact]
+    assert list(probabilities.values()) == [float(f"{probability:.6g}") for probability in exact]
+    assert [row[f"p_{label}"] for label in probabilities] == [
+        f"{probability:.6g}" for probability in exact
+    ]
 
 
 @pytest.mark.parametrize("files", [1, 40])

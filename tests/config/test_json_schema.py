@@ -77,15 +77,15 @@ def test_every_default_fits_its_own_schema() -> None:
     for name, entry in [*DATA, *MODELS, *DOCUMENTED_OPTIONS]:
         space = {"optim.lr": [0.1]}
         known: Any = {"name": name.removeprefix("schedule "), "path": "p", "space": space}
-        given_ = {key: known[key] for key in known if key in entry.options.model_fields}
-        options = entry.options.model_validate(given_)
+        example = {key: known[key] for key in known if key in entry.options.model_fields}
+        options = entry.options.model_validate(example)
         node = entry.options.model_json_schema()
         jsonschema.validate(options.model_dump(mode="json"), node)
         assert entry.options.model_validate(options.model_dump(mode="json")) == options
 
 
 def test_the_words_of_a_issue_and_the_validator_agree() -> None:
-    """`accepts` decides which branch of a union a fault is about: it must judge as pydantic does."""
+    """`accepts` decides which branch of a union an issue belongs to: it must agree with pydantic."""
     values: list[Any] = [
         None,
         True,

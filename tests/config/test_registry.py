@@ -99,7 +99,7 @@ def test_an_entry_point_that_fails_or_is_something_else_is_named(
 
 
 # (what is changed, the command's words, what stderr names)
-FAULTS = {
+BROKEN_MODELS = {
     "in forward": (
         "return self.head",
         "return self.haed",
@@ -126,11 +126,11 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("case", FAULTS)
+@pytest.mark.parametrize("case", BROKEN_MODELS)
 def test_a_plugins_own_error_is_called_its_own(
     case: str, nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    old, new, message = FAULTS[case]
+    old, new, message = BROKEN_MODELS[case]
     assert old in BUILD
     package = tmp_path / "site" / "my_zoo"
     package.mkdir(parents=True)

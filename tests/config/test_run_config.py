@@ -1,4 +1,4 @@
-"""What is found wrong only against the data names the file, line and column of the key to blame."""
+"""Issues that only the data reveal: each names the file, line and column of the key to blame."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(own_folder: Path) -> Path:
     return own_folder
 
 
-# (change of the file, --set, what is said)
+# (text of the file, its replacement, --set, place and key of the issue)
 CASES = {
     "model": ("name: mlp, hidden: [4]", "name: cnn", (), "t.yaml:6:15  model.name"),
     "a model by its name alone": ("{name: mlp, hidden: [4]}", "lstm", (), "t.yaml:6:8  model.name"),
@@ -118,7 +118,7 @@ TEXTS = "a,b,c,kind\n" + "".join(
 SHOP = "date,sales,temp\n" + "".join(
     f"2024-03-{i % 28 + 1:02},{i % 9},{i % 5}\n" for i in range(28)
 )
-# (data file, what stands below data.path, what is said)
+# (data file, lines below data.path, message)
 IN_THE_FILE = {
     "a column of texts": (
         TEXTS,

@@ -1,4 +1,4 @@
-"""Sections of a configuration: what is expected is said in words, all issues at once, each at its place."""
+"""Sections of a configuration: expected values in words, all issues at once, each at its place."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_example_of_the_design_reads_as_it_is_written_there() -> None:
 ONE = "a whole number of at least 1"
 
 
-SHARE = "a number of at least 0 and below 1"
+FRACTION = "a number of at least 0 and below 1"
 
 
 SPLIT = "a number above 0 and below 1 or a whole number of at least 0"
@@ -105,7 +105,7 @@ QUOTES = "text that looks like a number needs quotes"
         ("model: {name: mlp, hidden: {a: 8}}", "a list of whole numbers of at least 1, got {a: 8}"),
         ("optim: {betas: 0.9}", "a list of two numbers of at least 0 and below 1, got 0.9"),
         ("optim: {betas: [0.9]}", "a list of two numbers of at least 0 and below 1, got [0.9]"),
-        ("optim: {betas: [0.9, 1]}", f"{SHARE}, got 1"),
+        ("optim: {betas: [0.9, 1]}", f"{FRACTION}, got 1"),
         # One value, or one a layer.
         ("model: {name: cnn, kernel_size: [3, 0]}", f"{ONE}, got 0"),
         (
@@ -127,10 +127,10 @@ QUOTES = "text that looks like a number needs quotes"
             "model: {name: cnn, pool: [max, mxa]}",
             "one of max, avg, lp, none, got 'mxa'; did you mean 'max'?",
         ),
-        ("model: {name: cnn, dropout: 1}", f"{SHARE}, got 1"),
-        ("model: {name: cnn, dropout: [0.1, 2]}", f"{SHARE}, got 2"),
-        ("model: {name: cnn, dropout: .nan}", f"{SHARE}, got .nan"),
-        ("model: {name: cnn, dropout: -0.1}", f"{SHARE}, got -0.1"),
+        ("model: {name: cnn, dropout: 1}", f"{FRACTION}, got 1"),
+        ("model: {name: cnn, dropout: [0.1, 2]}", f"{FRACTION}, got 2"),
+        ("model: {name: cnn, dropout: .nan}", f"{FRACTION}, got .nan"),
+        ("model: {name: cnn, dropout: -0.1}", f"{FRACTION}, got -0.1"),
         # Words.
         ("model: {name: cnn, residual: yes}", "true or false, got 'yes'"),
         ("model: {name: cnn, residual: 1}", "true or false, got 1"),
@@ -210,7 +210,7 @@ QUOTES = "text that looks like a number needs quotes"
             "text like '0.5 %', '1 epoch', '500 steps' or '60 s', got '60 ss'",
         ),
         ("optim: {schedule: {name: step, step_size: 60 s}}", f"{STEPS}, got '60 s'"),
-        ("optim: {schedule: {name: cosine, final: 1}}", f"{SHARE}, got 1"),
+        ("optim: {schedule: {name: cosine, final: 1}}", f"{FRACTION}, got 1"),
         ("optim: {schedule: cosin}", f"one of {SCHEDULES}, got 'cosin'; did you mean 'cosine'?"),
         (
             "optim: {schedule: {name: cosin}}",

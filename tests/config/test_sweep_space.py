@@ -31,7 +31,7 @@ def sweep(space: str, *sets: str, **options: str) -> Sweep:
     return actual
 
 
-def faults(space: str, *sets: str, **options: str) -> list[tuple[str, str, str]]:
+def issues_of(space: str, *sets: str, **options: str) -> list[tuple[str, str, str]]:
     with pytest.raises(ConfigError) as caught:
         config(space, *sets, **options)
     return [(issue.where, issue.path, issue.message) for issue in caught.value.issues]
@@ -41,7 +41,7 @@ LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
 
 
 @pytest.mark.parametrize(
-    ("space", "at", "told"),
+    ("space", "suffix", "part"),
     [
         # Keys.
         ("{optim.lrr: [1]}", "", "unknown key; did you mean 'lr'?"),
@@ -132,27 +132,29 @@ LR = "{optim.lr: {low: 1e-4, high: 1e-1, log: true}}"
         ),
     ],
 )
-def test_what_cannot_be_searched_is_told_with_its_key(space: str, at: str, told: str) -> None:
-    actual = faults(space)
+def test_what_cannot_be_searched_is_reported_with_its_key(
+    space: str, suffix: str, part: str
+) -> None:
+    actual = issues_of(space)
     key = space[1:].partition(": [")[0].partition(": {")[0].partition(": 0")[0].strip("'")
     if "model: " in space and "model.norm" in space:
         key = "model.norm"
-    expected = yaml_parser.dotted(("sweep", "space", key)) + at
-    assert [told in message for _, path, message in actual if path == expected] == [True], actual
+    expected = yaml_parser.dotted(("sweep", "space", key)) + suffix
+    assert [part in message for _, path, message in actual if path == expected] == [True], actual
 
 
 def test_a_section_that_is_none_in_some_trials_takes_no_keys() -> None:
-    (fault,) = faults("{optim.clip: [null, {norm: 1}], optim.clip.norm: [0.1, 1]}")
-    assert fault[1] == "sweep.space.optim.clip.norm"
-    assert "is in optim.clip, which is nothing in some trials; write whole sections" in fault[2]
+    (issue,) = issues_of("{optim.clip: [null, {norm: 1}], optim.clip.norm: [0.1, 1]}")
+    assert issue[1] == "sweep.space.optim.clip.norm"
+    assert "is in optim.clip, which is nothing in some trials; write whole sections" in issue[2]
 
 
 def test_a_section_may_be_tried_where_what_decides_stays_as_it_is() -> None:
     assert config("{train: [{epochs: 2}, {epochs: 3, batch_size: 8}]}").sweep is not None
 
 
-def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> None:
-    actual = faults(
+def test_issues_of_the_sweep_file_and_of_its_space_come_together() -> None:
+    actual = issues_of(
         "{optim.lr: {low: 1, high: fast}, optim.lrr: [1], model.dropout: [2]}",
         base="data: iris\nmodel: {name: mlp, hidden: [0]}\n",
         more="  trials: 0\n  sampler: gird\n  storage: here\n",
@@ -172,7 +174,7 @@ def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "part"),
     [
         ("sweep: {}\n", "missing: key: [values]"),
         ("sweep: 3\n", "expected a section (trials, sampler, pruner, grace, …), got 3"),
@@ -181,10 +183,10 @@ def test_faults_of_the_file_of_the_sweep_and_of_its_space_come_together() -> Non
         ("sweep: {space: {optim.lr: 3}}\n", "expected"),
     ],
 )
-def test_a_sweep_that_is_none_is_told(text: str, told: str) -> None:
+def test_a_sweep_that_is_none_is_reported(text: str, part: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse(yaml_parser.parse_yaml(BASE + text, "f.yaml"), "f.yaml", default_name="f")
-    assert told in caught.value.issues[0].message
+    assert part in caught.value.issues[0].message
 
 
 def test_a_file_without_a_sweep_has_none() -> None:
@@ -197,19 +199,19 @@ def test_keys_inside_each_other_are_checked_in_every_company() -> None:
     space = "{model: [mlp, {name: mlp, norm: batch}], model.dropout: [0.1]}"
     actual = list(sweep(space).parent_choices("model.dropout"))
     assert actual == [(("model", "mlp"),), (("model", {"name": "mlp", "norm": "batch"}),)]
-    ((where, path, message),) = faults("{model: [mlp, cnn], model.hidden: [[3], [4]]}")
+    ((where, path, message),) = issues_of("{model: [mlp, cnn], model.hidden: [[3], [4]]}")
     assert (where, path) == ("f.yaml:4:44", "sweep.space.model.hidden")
     assert message.startswith("with model 'cnn': unknown key")
 
 
 def test_more_than_can_be_looked_at_is_refused() -> None:
     widths = ", ".join(f"{{name: mlp, hidden: [{i}]}}" for i in range(1, 90))
-    shares = ", ".join(str(i / 100) for i in range(90))
-    actual = faults(f"{{model: [{widths}], model.dropout: [{shares}]}}")
+    fractions = ", ".join(str(i / 100) for i in range(90))
+    actual = issues_of(f"{{model: [{widths}], model.dropout: [{fractions}]}}")
     assert [item[2] for item in actual] == ["too many values of keys inside each other"]
 
 
-# What a space holds.
+# Content of a space.
 
 
 def test_a_range_is_of_whole_numbers_where_the_language_takes_no_others() -> None:
@@ -244,7 +246,7 @@ def test_the_number_of_trials_follows_from_what_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("space", "at", "told"),
+    ("space", "suffix", "part"),
     [
         (LR, ".optim.lr.log", "not with a grid; list the values instead"),
         ("{optim.lr: {low: 0.1, high: 0.2}}", ".optim.lr", "a grid needs a 'step' here, or a list"),
@@ -255,10 +257,10 @@ def test_the_number_of_trials_follows_from_what_is_asked(
         ),
     ],
 )
-def test_a_grid_of_what_has_no_points_is_refused(space: str, at: str, told: str) -> None:
-    ((_, path, message),) = faults(space, more="  sampler: grid\n")
-    assert path == f"sweep.space{at}"
-    assert told in message
+def test_a_grid_of_what_has_no_points_is_refused(space: str, suffix: str, part: str) -> None:
+    ((_, path, message),) = issues_of(space, more="  sampler: grid\n")
+    assert path == f"sweep.space{suffix}"
+    assert part in message
 
 
 def test_values_are_put_into_the_file_as_it_was_written() -> None:
@@ -337,7 +339,7 @@ def test_the_schema_for_editors_knows_the_sweep(text: str, good: bool) -> None:
         ("://", None),
     ],
 )
-def test_a_storage_is_told_by_its_text(storage: str, kind: str | None) -> None:
+def test_a_storage_is_recognised_by_its_text(storage: str, kind: str | None) -> None:
     assert storage_kind(storage) == kind
 
 

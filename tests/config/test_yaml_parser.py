@@ -15,12 +15,12 @@ from nnzoo.config import yaml_parser
 from nnzoo.config.yaml_parser import parse_yaml
 
 
-def faults(text: str | bytes) -> list[tuple[str, str, str]]:
+def issues_of(text: str | bytes) -> list[tuple[str, str, str]]:
     return [(issue.where, issue.path, issue.message) for issue in parse_yaml(text, "f.yaml").issues]
 
 
-def only_fault(text: str | bytes) -> tuple[str, str, str]:
-    actual = faults(text)
+def only_issue(text: str | bytes) -> tuple[str, str, str]:
+    actual = issues_of(text)
     assert len(actual) == 1, actual
     return actual[0]
 
@@ -90,7 +90,7 @@ def test_a_duplicate_key_names_both_lines() -> None:
 
 
 def test_equal_keys_in_different_sections_are_no_duplicates() -> None:
-    assert faults("a: {name: x}\nb: {name: y}") == []
+    assert issues_of("a: {name: x}\nb: {name: y}") == []
 
 
 def test_each_key_and_value_has_its_line_and_column() -> None:
@@ -124,15 +124,18 @@ def test_a_path_is_written_with_dots_and_brackets() -> None:
     ],
 )
 def test_a_tag_is_refused_on_any_kind_of_value(text: str, tag: str) -> None:
-    assert only_fault(text)[2] == f"the tag '{tag}' is not allowed"
+    assert only_issue(text)[2] == f"the tag '{tag}' is not allowed"
 
 
 def test_every_tag_of_a_file_is_reported() -> None:
-    assert [where for where, _, _ in faults("a: !x 1\nb: [!y 2]")] == ["f.yaml:1:4", "f.yaml:2:5"]
+    assert [where for where, _, _ in issues_of("a: !x 1\nb: [!y 2]")] == [
+        "f.yaml:1:4",
+        "f.yaml:2:5",
+    ]
 
 
 def test_merge_keys_are_refused_and_quoted_ones_are_keys() -> None:
-    where, _, message = only_fault("a: &a {x: 1}\nb:\n  <<: *a\n")
+    where, _, message = only_issue("a: &a {x: 1}\nb:\n  <<: *a\n")
     assert (where, message) == ("f.yaml:3:3", "merge keys ('<<') are not part of YAML 1.2")
     assert parse_yaml("'<<': 1", "f").value == {"<<": 1}
 
@@ -170,15 +173,15 @@ def chain() -> str:
     ],
     ids=["laughs", "self", "self-map", "chain", "deep", "dashes", "keys", "maps", "long", "bytes"],
 )
-def test_what_could_hang_a_reader_ends_quickly_with_a_fault(text: str, message: str) -> None:
+def test_what_could_hang_a_reader_ends_quickly_with_an_issue(text: str, message: str) -> None:
     start = time.perf_counter()
-    assert message in [actual for _, _, actual in faults(text)]
+    assert message in [actual for _, _, actual in issues_of(text)]
     assert time.perf_counter() - start < 5
 
 
 def test_the_deepest_value_that_is_allowed_is_read() -> None:
     depth = yaml_parser.MAX_DEPTH - 1
-    assert faults("[" * depth + "1" + "]" * depth) == []
+    assert issues_of("[" * depth + "1" + "]" * depth) == []
 
 
 @pytest.mark.parametrize(
@@ -241,7 +244,7 @@ def test_the_deepest_value_that_is_allowed_is_read() -> None:
 def test_a_mistake_is_named_plainly_and_where_it_is(
     text: str | bytes, where: str, message: str
 ) -> None:
-    assert only_fault(text) == (f"f.yaml:{where}", "", message)
+    assert only_issue(text) == (f"f.yaml:{where}", "", message)
 
 
 def test_a_byte_order_mark_is_skipped() -> None:
@@ -251,8 +254,8 @@ def test_a_byte_order_mark_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n", b"", b"\xef\xbb\xbf"])
-def test_an_empty_file_is_nothing_and_no_fault(text: str | bytes) -> None:
-    assert (parse_yaml(text, "f").value, faults(text)) == (None, [])
+def test_an_empty_file_is_nothing_and_no_issue(text: str | bytes) -> None:
+    assert (parse_yaml(text, "f").value, issues_of(text)) == (None, [])
 
 
 def test_windows_line_ends_are_read_alike() -> None:

@@ -23,7 +23,7 @@ SHOWN = r"\x1b[31m\x1b]0;owned\x07\x9b2J\u202ered\rgone"
 
 
 def clean(result: Any) -> str:
-    """What a command wrote, checked to steer nothing."""
+    """Output of a command, checked to hold no control characters."""
     text = str(result.out + result.err)
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\r"} & set(text)
     return text

@@ -94,25 +94,27 @@ def test_a_flip_mirrors_about_half_of_the_images(flip: str, axes: list[tuple[int
     x = images(rows=400)
     counts = dict.fromkeys(axes, 0)
     for before, after in zip(x, changed(x, flip=flip), strict=True):
-        found = [axis for axis in axes if torch.equal(after, before.flip(axis) if axis else before)]
-        assert len(found) == 1
-        counts[found[0]] += 1
+        matches = [
+            axis for axis in axes if torch.equal(after, before.flip(axis) if axis else before)
+        ]
+        assert len(matches) == 1
+        counts[matches[0]] += 1
     for count in counts.values():
         assert abs(count / 400 - 1 / len(axes)) < 0.1
 
 
-def turned(x: Tensor, share: float, monkeypatch: pytest.MonkeyPatch, rotate: float) -> Tensor:
+def turned(x: Tensor, position: float, monkeypatch: pytest.MonkeyPatch, rotate: float) -> Tensor:
     """Each image turned by (2 * share - 1) * rotate degrees."""
-    monkeypatch.setattr(torch, "rand", lambda shape, generator: torch.full(shape, share))
+    monkeypatch.setattr(torch, "rand", lambda shape, generator: torch.full(shape, position))
     return changed(x, rotate=rotate)
 
 
-@pytest.mark.parametrize(("share", "quarters"), [(1.0, 1), (0.0, -1)])
+@pytest.mark.parametrize(("position", "quarters"), [(1.0, 1), (0.0, -1)])
 def test_a_quarter_turn_of_a_square_is_torch_rot90(
-    share: float, quarters: int, monkeypatch: pytest.MonkeyPatch
+    position: float, quarters: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = images(height=7, width=7)
-    y = turned(x, share, monkeypatch, 90.0)
+    y = turned(x, position, monkeypatch, 90.0)
     torch.testing.assert_close(y, torch.rot90(x, quarters, (2, 3)).float(), rtol=0, atol=0.01)
 
 
@@ -147,12 +149,12 @@ def test_erasing_blanks_one_rectangle_of_2_to_20_percent() -> None:
     rows, columns = holes[:, 0].any(2).sum(1), holes[:, 0].any(1).sum(1)
     area = holes[:, 0].sum((1, 2))
     assert torch.equal(area, rows * columns)  # a full rectangle
-    share = area / 32**2
-    assert 0.015 <= share.min() < 0.04
-    assert 0.15 < share.max() <= 0.23
+    position = area / 32**2
+    assert 0.015 <= position.min() < 0.04
+    assert 0.15 < position.max() <= 0.23
 
 
-def test_erasing_takes_the_asked_share_of_images() -> None:
+def test_erasing_takes_the_asked_fraction_of_images() -> None:
     x = torch.ones(2000, 1, 8, 8)
     erased = (changed(x, erase=0.3) == 0).any(3).any(2).any(1)
     assert abs(erased.float().mean() - 0.3) < 0.05
@@ -163,7 +165,7 @@ def test_a_process_changes_its_rows_as_one_process_does_also_where_it_has_none(n
     x = images(3)
     whole = changed(x, **OPTIONS[name])
     for start, stop in ((0, 3), (1, 2), (2, 2)):
-        share = BatchShard(start, stop, 3)
-        draws = RowGenerators(torch.Generator().manual_seed(0), shard=share)
-        own = augment(share.of(x), AugmentOptions(**OPTIONS[name]), draws)
-        assert torch.equal(own, whole[start:stop]) and own.dtype == whole.dtype
+        position = BatchShard(start, stop, 3)
+        draws = RowGenerators(torch.Generator().manual_seed(0), shard=position)
+        part = augment(position.of(x), AugmentOptions(**OPTIONS[name]), draws)
+        assert torch.equal(part, whole[start:stop]) and part.dtype == whole.dtype

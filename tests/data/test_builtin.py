@@ -94,7 +94,7 @@ def test_the_sine_wave_is_a_sine_wave() -> None:
     assert dataset.spec.seasonal_period == 25
 
 
-def test_noise_on_the_sine_wave_has_the_asked_spread_and_follows_its_seed() -> None:
+def test_noise_on_the_sine_wave_has_the_asked_std_and_follows_its_seed() -> None:
     def noise(seed: int) -> torch.Tensor:
         common: Any = {"name": "sine", "length": 20000, "split": TimeSplit(val=0, test=0)}
         clean, noisy = (
@@ -123,7 +123,7 @@ def test_the_adding_problem_marks_one_step_in_each_half_and_adds_their_numbers()
     assert (mark.sum(0) > 0).all()  # every step is marked somewhere
 
 
-def test_splits_of_the_adding_problem_share_no_sequence_and_follow_the_seed() -> None:
+def test_splits_of_the_adding_problem_have_no_sequence_in_common_and_follow_the_seed() -> None:
     options: Any = {"name": "adding", "length": 4, "train": 50, "val": 50, "test": 50}
     first = load_adding(AddingOptions(**options))
     xs = [split.tensors()[0] for split in first.splits.values()]

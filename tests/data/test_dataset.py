@@ -11,10 +11,10 @@ from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.data.dataset import resolve_count, split_rows, split_time
 from nnzoo.errors import DataError
 
-shares = st.one_of(st.floats(0.01, 0.45), st.integers(0, 4))
+fractions = st.one_of(st.floats(0.01, 0.45), st.integers(0, 4))
 
 
-@given(total=st.integers(10, 300), val=shares, test=shares, seed=st.integers(0, 99))
+@given(total=st.integers(10, 300), val=fractions, test=fractions, seed=st.integers(0, 99))
 def test_every_row_is_in_exactly_one_split(
     total: int, val: float | int, test: float | int, seed: int
 ) -> None:
@@ -29,14 +29,14 @@ def test_every_row_is_in_exactly_one_split(
 
 @given(
     count=st.integers(2, 6),
-    each=st.integers(4, 60),
+    rows_per_class=st.integers(4, 60),
     seed=st.integers(0, 99),
     val=st.floats(0.05, 0.3),
 )
-def test_equal_classes_have_equal_shares_of_each_split(
-    count: int, each: int, seed: int, val: float
+def test_equal_classes_have_equal_fractions_of_each_split(
+    count: int, rows_per_class: int, seed: int, val: float
 ) -> None:
-    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(count), each))
+    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(count), rows_per_class))
     for part, chosen in split_rows(len(classes), RowSplit(val=val, seed=seed), classes).items():
         got = np.bincount(classes[chosen], minlength=count)
         off = np.abs(got - len(chosen) / count).max()
@@ -49,7 +49,7 @@ def test_equal_classes_have_equal_shares_of_each_split(
     seed=st.integers(0, 99),
     val=st.floats(0.05, 0.29),
 )
-def test_rare_classes_stay_in_the_training_rows_and_others_have_nearly_their_share(
+def test_rare_classes_stay_in_the_training_rows_and_others_have_nearly_their_fraction(
     counts: list[int], seed: int, val: float
 ) -> None:
     classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
@@ -57,9 +57,9 @@ def test_rare_classes_stay_in_the_training_rows_and_others_have_nearly_their_sha
     if len(rows["val"]) + len(rows["test"]) < len(classes) / 2 - len(counts):
         assert set(classes[rows["train"]]) == set(range(len(counts)))
     got = np.bincount(classes[rows["test"]], minlength=len(counts))
-    share = np.array(counts) / len(classes)
-    # Half a row for a class's own rounding, and its share of the other classes' rounding.
-    assert (np.abs(got - share * len(rows["test"])) <= 1 + share * len(counts) / 2).all()
+    fraction = np.array(counts) / len(classes)
+    # Half a row for a class's own rounding, and its part of the other classes' rounding.
+    assert (np.abs(got - fraction * len(rows["test"])) <= 1 + fraction * len(counts) / 2).all()
 
 
 def test_without_stratify_classes_do_not_matter() -> None:
@@ -96,7 +96,7 @@ def test_holding_out_everything_is_refused(options: RowSplit) -> None:
     assert str(error.value) == f"{held} of 50 rows leave none to train on; hold out fewer"
 
 
-@given(total=st.integers(20, 500), val=shares, test=shares)
+@given(total=st.integers(20, 500), val=fractions, test=fractions)
 def test_time_runs_from_train_over_val_to_test(total: int, val: float, test: float) -> None:
     steps = split_time(total, TimeSplit(val=val, test=test))
     assert list(steps) == ["train", "val", "test"]

@@ -1,4 +1,4 @@
-"""Series as people have them: from `init` to `predict`, with the right outcome or a line that says what.
+"""Series as people have them: from `init` to `predict`, with the right outcome or a line on the issue.
 
 The kinds are those of own-files.md; each input is made here.
 """
@@ -53,7 +53,7 @@ def initialised(nnzoo: NNZOO) -> tuple[dict[str, Any], str]:
 
 
 def forecast(nnzoo: NNZOO, *words: str, steps: int = 3) -> tuple[list[dict[str, Any]], str]:
-    """What `predict` prints after `init` and one epoch, and what `train` said."""
+    """Forecasts of `predict` after `init` and one epoch, and the messages of `train`."""
     initialised(nnzoo)
     trained = nnzoo("train", "--config", "s", "-s", "train.epochs=1", *words)
     assert trained.code == 0, trained.err
@@ -62,8 +62,8 @@ def forecast(nnzoo: NNZOO, *words: str, steps: int = 3) -> tuple[list[dict[str, 
     return result.lines, " ".join(trained.err.split())
 
 
-def times(answers: list[dict[str, Any]]) -> list[str]:
-    return [answer["time"] for answer in answers]
+def times(forecasts: list[dict[str, Any]]) -> list[str]:
+    return [row["time"] for row in forecasts]
 
 
 # F6: time as a number.
@@ -82,8 +82,8 @@ def times(answers: list[dict[str, Any]]) -> list[str]:
 )
 def test_time_as_a_number_is_time(nnzoo: NNZOO, header: str, column: Any, after: str) -> None:
     write(header, column, wave(120))
-    answers, message = forecast(nnzoo, steps=1)
-    assert times(answers) == [after]
+    forecasts, message = forecast(nnzoo, steps=1)
+    assert times(forecasts) == [after]
     assert f"time: '{header.split(',', maxsplit=1)[0]}' from" in message
 
 
@@ -101,8 +101,8 @@ def test_parts_of_a_date_in_columns_are_time(nnzoo: NNZOO) -> None:
     )
     data, _ = initialised(nnzoo)
     assert (data["name"], data["time"]) == ("series", ["year", "month", "day", "hour"])
-    answers, message = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
-    assert times(answers) == ["2021-01-07 06:00:00"]
+    forecasts, message = forecast(nnzoo, "-s", "data.covariates=all", steps=1)
+    assert times(forecasts) == ["2021-01-07 06:00:00"]
     assert "time: 'year', 'month', 'day' and 'hour' from 2021-01-01 00:00:00" in message
     assert "the time is 'year', 'month', 'day' and 'hour' together (data.time)" in load().notes
     assert "column 'No' counts the rows and is left out" in message
@@ -122,8 +122,8 @@ def test_a_table_that_is_in_order_of_time_says_so_when_it_trains(nnzoo: NNZOO) -
 
 def test_the_first_of_each_month_is_not_a_day_of_january(nnzoo: NNZOO) -> None:
     write("month,sales", days(144, "%d/%m/%Y", "MS", "2005-01-01"), wave(144))
-    answers, message = forecast(nnzoo)
-    assert times(answers) == ["2017-01-01", "2017-02-01", "2017-03-01"]
+    forecasts, message = forecast(nnzoo)
+    assert times(forecasts) == ["2017-01-01", "2017-02-01", "2017-03-01"]
     assert (
         "dates are read day first (by their equal distances): '01/02/2005' is 2005-02-01" in message
     )
@@ -160,8 +160,8 @@ def test_dates_in_other_forms_are_dates(nnzoo: NNZOO, form: str, freq: str, seas
 @pytest.mark.parametrize("quarter", ["{}Q{}", "{}-Q{}", "Q{1} {0}"])
 def test_quarters_are_dates(nnzoo: NNZOO, quarter: str) -> None:
     write("when,gdp", [quarter.format(1990 + i // 4, 1 + i % 4) for i in range(60)], wave(60))
-    answers, _ = forecast(nnzoo, steps=2)
-    assert times(answers) == ["2005-01-01", "2005-04-01"]
+    forecasts, _ = forecast(nnzoo, steps=2)
+    assert times(forecasts) == ["2005-01-01", "2005-04-01"]
 
 
 # F9: covariates that begin late, and gaps.
@@ -308,8 +308,8 @@ def test_rows_in_another_order_train_like_those_in_order(nnzoo: NNZOO, how: str)
     order = np.random.default_rng(0).permutation(150) if how == "shuffled" else range(149, -1, -1)
     write("Date,Close", *zip(*[rows[i] for i in order], strict=True))
     assert load(window=8).fingerprint() == expected
-    answers, message = forecast(nnzoo, steps=1)
-    assert times(answers) == ["2021-07-30"]
+    forecasts, message = forecast(nnzoo, steps=1)
+    assert times(forecasts) == ["2021-07-30"]
     assert ("read in reverse" if how == "newest first" else "sorted by 'Date'") in message
 
 
@@ -326,8 +326,8 @@ def test_days_that_are_closed_are_no_gaps(
     opened = pandas.date_range("2021-01-01", periods=300)
     opened = opened[opened.day_of_week < weekdays][:150]
     write("Date,Close", opened.strftime("%Y-%m-%d"), wave(150))
-    answers, message = forecast(nnzoo, steps=2)
-    assert times(answers) == after
+    forecasts, message = forecast(nnzoo, steps=2)
+    assert times(forecasts) == after
     assert f"a season of {season}" in message
     assert "missing" not in message
 
@@ -338,8 +338,8 @@ def test_many_gaps_are_said_and_leave_no_season(nnzoo: NNZOO) -> None:
     write(
         "Date,load", np.array(days(400, "%Y-%m-%d %H:00:00", "h"))[kept], np.array(wave(400))[kept]
     )
-    answers, message = forecast(nnzoo, steps=2)
-    assert times(answers) == ["2021-01-17 16:00:00", "2021-01-17 17:00:00"]
+    forecasts, message = forecast(nnzoo, steps=2)
+    assert times(forecasts) == ["2021-01-17 16:00:00", "2021-01-17 17:00:00"]
     missing = int((~kept).sum())
     assert f"of the hours are missing ({missing} of 400)" in message
     assert "count as neighbours" in message
@@ -377,8 +377,8 @@ def test_date_and_time_in_two_columns_are_joined(nnzoo: NNZOO, form: str, clock:
     )
     data, _ = initialised(nnzoo)
     assert data["time"] == ["Date", "Time"]
-    answers, message = forecast(nnzoo, steps=1)
-    assert times(answers) == ["2021-01-04 03:00:00"]
+    forecasts, message = forecast(nnzoo, steps=1)
+    assert times(forecasts) == ["2021-01-04 03:00:00"]
     assert "time: 'Date' and 'Time' from 2021-01-01 00:00:00" in message
     assert "the time is 'Date' and 'Time' together (data.time)" in load(window=8).notes
 
@@ -400,23 +400,23 @@ def test_two_columns_tell_the_series_apart(nnzoo: NNZOO) -> None:
     data, text = initialised(nnzoo)
     assert data["group"] == ["store", "item"] or data["group"] == ["item", "store"]
     assert "240 time steps of 4 series" in text
-    answers, _ = forecast(nnzoo, steps=1)
+    forecasts, _ = forecast(nnzoo, steps=1)
     names = {"1 / nuts", "1 / tea", "2 / nuts", "2 / tea"}
-    assert {answer["group"] for answer in answers} in (
+    assert {row["group"] for row in forecasts} in (
         names,
         {" / ".join(n.split(" / ")[::-1]) for n in names},
     )
-    assert times(answers) == ["2021-03-02"] * 4
+    assert times(forecasts) == ["2021-03-02"] * 4
 
 
 def test_one_short_series_is_left_out_by_name_and_shrinks_no_window(nnzoo: NNZOO) -> None:
     stores({("Bern", 1): 150, ("Chur", 1): 120, ("Oslo", 1): 8})
     data, _ = initialised(nnzoo)
     assert (data["group"], data["window"]) == ("store", 14)
-    answers, message = forecast(nnzoo, steps=1)
+    forecasts, message = forecast(nnzoo, steps=1)
     assert "1 of 3 series is left out, too short to train with window 14" in message
     assert "Oslo (8 time steps)" in message
-    assert [answer["group"] for answer in answers] == ["Bern", "Chur"]
+    assert [row["group"] for row in forecasts] == ["Bern", "Chur"]
 
 
 # F32: numbers in people's clothes.
@@ -429,8 +429,8 @@ def test_one_short_series_is_left_out_by_name_and_shrinks_no_window(nnzoo: NNZOO
 def test_a_target_with_thousands_is_a_number(nnzoo: NNZOO, form: str, example: str) -> None:
     values = [10300, *(int(float(v) * 1000) for v in wave(99))]
     write("Date,passengers", days(100), [f'"{form.format(v)}"' for v in values])
-    answers, message = forecast(nnzoo, steps=1)
-    assert 1000 < answers[0]["passengers"] < 100_000
+    forecasts, message = forecast(nnzoo, steps=1)
+    assert 1000 < forecasts[0]["passengers"] < 100_000
     assert f"read as numbers: 'passengers' ('{example}' is" in message
 
 
@@ -458,21 +458,21 @@ def test_shops_with_gaps_come_from_init_to_dates_without_an_edit(nnzoo: NNZOO) -
     data, text = initialised(nnzoo)
     assert (data["group"], data["covariates"]) == ("shop", "none")
     assert "a season of 6" in text
-    answers, message = forecast(nnzoo, steps=2)
-    assert [(answer["group"], answer["step"]) for answer in answers] == [
+    forecasts, message = forecast(nnzoo, steps=2)
+    assert [(row["group"], row["step"]) for row in forecasts] == [
         (shop, step) for shop in ("Basel", "Bern", "Zürich") for step in (1, 2)
     ]
-    assert all(np.datetime64(time) > np.datetime64("2024-07-10") for time in times(answers))
-    assert not any(pandas.Timestamp(time).day_of_week == 6 for time in times(answers))
+    assert all(np.datetime64(time) > np.datetime64("2024-07-10") for time in times(forecasts))
+    assert not any(pandas.Timestamp(time).day_of_week == 6 for time in times(forecasts))
     assert "days (Monday to Saturday) are missing" in message
-    facts = nnzoo("eval", RUN, "--json").json
-    assert facts["series"] == ["Basel", "Bern", "Zürich"]
-    assert facts["period"]["from"] > "2024-05-01"
-    assert facts["period"]["to"] >= "2024-07-15"
+    report = nnzoo("eval", RUN, "--json").json
+    assert report["series"] == ["Basel", "Bern", "Zürich"]
+    assert report["period"]["from"] > "2024-05-01"
+    assert report["period"]["to"] >= "2024-07-15"
     assert nnzoo("report", RUN).code == 0
     page = Path(RUN, "report.html").read_text()
     assert "Forecast and truth: Zürich" in page
-    assert f"{facts['period']['from']} to {facts['period']['to']}" in page
+    assert f"{report['period']['from']} to {report['period']['to']}" in page
     assert re.search(r"(Basel|Bern|Zürich), 2024-0[67]-\d\d</span>", page)
     assert ">row " not in page
 

@@ -323,7 +323,7 @@ def test_runs_of_tabs_are_one_delimiter_and_said(kind: str) -> None:
     assert same_data(plain, load_csv(CsvOptions(**options, delimiter="\t+")))
 
 
-# F4: what tells rows apart.
+# F4: columns that identify rows.
 
 IDS: dict[str, tuple[str, Callable[[int], str]]] = {
     "row numbers without a name": ("", str),
@@ -570,7 +570,7 @@ def test_a_clean_table_says_only_what_its_columns_are() -> None:
 # The inputs of the findings themselves, where they are.
 
 TABLES = Path(__file__).parents[3] / "shared" / "findings" / "own-files" / "tables"
-# Of each file: rows, labels ([] for a number), and what must be said, if anything.
+# Per file: rows, labels ([] for a number), and the note that is due, if any.
 RIGHT: dict[str, tuple[int, int, str]] = {
     "row_index": (150, 3, "left out: 0 (counts the rows)"),
     "numeric_header": (120, 2, ""),

@@ -61,7 +61,7 @@ def test_windows_are_slices_and_their_targets_the_steps_behind() -> None:
         assert y.tolist() == [[t] for t in first]
 
 
-def test_a_horizon_spreads_over_time_first_and_targets_second() -> None:
+def test_a_horizon_runs_over_time_first_and_targets_second() -> None:
     a, b, c = np.arange(60), np.arange(60) * 10, np.arange(60) * 100
     dataset = load(
         {"a": a, "b": b, "c": c},
@@ -133,7 +133,7 @@ def test_no_window_crosses_from_one_series_into_the_next(shuffled: bool) -> None
     assert {value < 500 for value in windows_of(dataset, "test")[1].ravel()} == {True, False}
 
 
-def test_a_series_that_is_too_short_is_told_by_its_name() -> None:
+def test_a_series_that_is_too_short_is_named() -> None:
     rows = {"g": ["Brest"] * 5 + ["Lyon"] * 5, "y": range(10)}
     assert refused(rows, group="g", window=5) == (
         "series 'Brest' has 5 time steps, fewer than window + horizon (5 + 1); use a smaller window"
@@ -154,10 +154,10 @@ def test_series_that_are_too_short_are_left_out_among_others() -> None:
         "2 of 3 series are left out, too short to train with window 12 and horizon 1: Lyon (5 time "
         "steps), Paris (16 time steps)"
     ]
-    alone = load({"g": ["Brest"] * 40, "y": range(40)}, group="g", window=12)
-    for split in alone.splits:
+    single = load({"g": ["Brest"] * 40, "y": range(40)}, group="g", window=12)
+    for split in single.splits:
         for actual, expected in zip(
-            windows_of(dataset, split), windows_of(alone, split), strict=True
+            windows_of(dataset, split), windows_of(single, split), strict=True
         ):
             np.testing.assert_array_equal(actual, expected)
     assert load(rows, group="g", window=4, horizon=3).notes == [
@@ -363,7 +363,7 @@ def test_the_command_ends_with_exit_code_3_and_the_message(nnzoo: Any, name: str
     assert "".join(message.split()) in "".join(result.err.split())
 
 
-def test_a_clock_that_is_set_back_is_no_fault() -> None:
+def test_a_clock_that_is_set_back_is_no_error() -> None:
     hours = days(100, "h")
     assert (
         load({"day": [*hours[:50], hours[49], *hours[50:]], "y": range(101)}).spec.seasonal_period

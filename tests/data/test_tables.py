@@ -60,7 +60,7 @@ def names(dataset: Dataset) -> list[str]:
 SMALL = "a,b,kind,y\n1,2.5,u,no\n3,4.5,v,yes\n-1,0.5,u,yes\n"
 
 
-# What is found.
+# Layout of columns.
 
 
 def test_numbers_come_first_then_category_codes_then_classes_by_name() -> None:
@@ -433,7 +433,7 @@ def test_what_a_column_is_follows_from_training_rows_alone() -> None:
     )
 
 
-# What is refused.
+# Refused files.
 
 LONG = "x" * 200_000
 MANY = "".join(f"w{i},{i % 2}\n" for i in range(101))

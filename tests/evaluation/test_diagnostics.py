@@ -29,7 +29,7 @@ WAVE = {"name": "sine", "window": 50, "noise": 0.1}
 
 
 def findings(config: Any) -> list[diagnostics.Finding]:
-    """Everything that a run tells."""
+    """All findings of a run."""
     run = zoo.begin(config)
     actual = []
     for event in zoo.train(run):
@@ -49,7 +49,7 @@ def test_a_look_takes_no_more_rows_than_there_is_room_for() -> None:
     assert diagnostics.max_rows(run.trainer.splits["train"], 64) == 64
 
 
-def test_the_trivial_loss_is_that_of_equal_probabilities_or_the_mean() -> None:
+def test_the_baseline_loss_is_that_of_equal_probabilities_or_the_mean() -> None:
     run = zoo.begin(zoo.config(), write=False)
     assert diagnostics.baseline_loss(run.network, run.trainer.splits["train"]) == math.log(10)
     run = zoo.begin(zoo.config(data="table_number"), write=False)
@@ -77,7 +77,7 @@ def test_a_deep_network_whose_activation_fits_is_not() -> None:
     assert findings(normed) == []
 
 
-def test_vanishing_over_time_is_told() -> None:
+def test_vanishing_over_time_is_reported() -> None:
     data = {"name": "adding", "length": 100, "train": 200, "val": 20, "test": 20}
     model = {"name": "rnn", "hidden_size": 16, "init": "torch"}
     actual = findings(zoo.config(model, data, train={"epochs": 1}))

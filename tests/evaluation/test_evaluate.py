@@ -98,12 +98,12 @@ def test_the_last_season_is_repeated_where_the_horizon_is_longer(horizon: int) -
 
 
 @pytest.mark.parametrize("season", [0, 1, 16])
-def test_no_season_answers_where_none_fits_into_the_window(season: int) -> None:
+def test_no_seasonal_baseline_where_no_season_fits_into_the_window(season: int) -> None:
     assert "last season" not in scores(series(wave(200), 15, 2, season=season))
 
 
 @pytest.mark.parametrize(("horizon", "targets"), [(1, 1), (4, 2)])
-def test_the_linear_answer_is_scikit_learns_linear_regression(horizon: int, targets: int) -> None:
+def test_the_linear_baseline_is_scikit_learns_linear_regression(horizon: int, targets: int) -> None:
     values = wave(300, 3)
     dataset = series(values, 8, horizon, targets=targets)
     data = {}
@@ -118,7 +118,7 @@ def test_the_linear_answer_is_scikit_learns_linear_regression(horizon: int, targ
     assert result["r2"] == pytest.approx(r2_score(truth, guess), rel=1e-4)
 
 
-def test_a_covariate_that_starts_to_change_after_training_does_not_blow_up_the_linear_answer() -> (
+def test_a_covariate_that_starts_to_change_after_training_does_not_blow_up_the_linear_baseline() -> (
     None
 ):
     values = wave(300, 2)
@@ -131,7 +131,7 @@ def test_a_covariate_that_starts_to_change_after_training_does_not_blow_up_the_l
     )
 
 
-def test_trivial_answers_never_look_at_validation_or_test_rows() -> None:
+def test_baselines_never_use_validation_or_test_rows() -> None:
     values = wave(300)
     poisoned = values.copy()
     poisoned[270:] = -1e6

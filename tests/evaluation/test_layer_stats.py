@@ -14,7 +14,7 @@ from nnzoo.evaluation.layer_stats import NetworkStats
 from tests import zoo
 
 
-def looked(config: Any, rows: int = 32) -> tuple[zoo.Run, NetworkStats]:
+def stats_of(config: Any, rows: int = 32) -> tuple[zoo.Run, NetworkStats]:
     run = zoo.begin(config, write=False)
     return run, diagnostics.collect_split_stats(run.network, run.trainer.splits["train"], rows)
 
@@ -38,7 +38,7 @@ class Odd(nn.Module):
 def test_gradients_and_weights_are_those_of_a_step(model: str, data: str) -> None:
     if data == "table_classes" and model != "mlp":
         pytest.skip("a table goes to an mlp alone")
-    run, seen = looked(zoo.config(model, data))
+    run, seen = stats_of(zoo.config(model, data))
     network, split = run.network, run.trainer.splits["train"]
     x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
     network.eval()
@@ -74,7 +74,7 @@ def test_a_look_changes_nothing_of_a_run() -> None:
 
 def test_a_look_leaves_the_dropout_between_recurrent_layers() -> None:
     model = {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.3}
-    run, _ = looked(zoo.config(model))
+    run, _ = stats_of(zoo.config(model))
     assert run.network.model.rnn.dropout == 0.3
 
 
@@ -93,9 +93,9 @@ def test_a_network_of_one_layer_is_looked_at() -> None:
     assert [layer.name for layer in seen.layers] == ["Linear"] and seen.gradients()["Linear"] > 0
 
 
-def test_each_layer_of_a_stack_is_told_apart() -> None:
+def test_each_layer_of_a_stack_is_named() -> None:
     model = {"name": "lstm", "hidden_size": 8, "num_layers": 3, "bidirectional": True}
-    run, seen = looked(zoo.config(model))
+    run, seen = stats_of(zoo.config(model))
     assert [layer.name for layer in seen.layers if layer.parameters] == [
         "rnn.l0",
         "rnn.l1",
@@ -119,20 +119,20 @@ def test_each_layer_of_a_stack_is_told_apart() -> None:
 
 def test_multiply_adds_of_convolutions_and_linear_layers() -> None:
     model = {"name": "cnn", "channels": [4, 8], "kernel_size": [[3, 5], [2, 2]], "pool": "none"}
-    _, seen = looked(zoo.config(model))
+    _, seen = stats_of(zoo.config(model))
     counts = {layer.name: layer.multiply_adds for layer in seen.layers if layer.multiply_adds}
     assert list(counts.values()) == [64 * 4 * 15, 64 * 8 * 4 * 4, 8 * 64 * 10]
 
 
 def test_time_is_the_gradient_at_the_input_of_each_step() -> None:
-    run, seen = looked(zoo.config("rnn", "series"))
+    run, seen = stats_of(zoo.config("rnn", "series"))
     network, split = run.network, run.trainer.splits["train"]
     x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
     x.requires_grad_()
     network.eval()
     (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
     assert seen.time_gradients == pytest.approx(x.grad.norm(dim=(0, 2)).tolist(), rel=1e-5)
-    assert looked(zoo.config("cnn", "series"))[1].time_gradients is None
+    assert stats_of(zoo.config("cnn", "series"))[1].time_gradients is None
 
 
 def test_dead_units_are_those_that_nothing_goes_back_through() -> None:

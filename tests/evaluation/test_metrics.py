@@ -202,7 +202,7 @@ def test_of_two_classes_ranking_is_that_of_scikit_learn(
         precision = sk.average_precision_score(truth, chances)
     assert report["auc"] == pytest.approx(auc, abs=1e-12, nan_ok=True)
     assert report["average_precision"] == pytest.approx(precision, abs=1e-12)
-    # Of several processes each adds its rows, in places of its own.
+    # Each of several processes adds its rows, in places of its own.
     half = len(rows) // 2
     parts = [ClassificationMetrics(2, CPU, len(rows), first) for first in (0, half)]
     parts[0].update(logits[:half], truth[:half])
@@ -219,7 +219,7 @@ def test_merging_two_halves_is_one_pass(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression", "training"])
-def test_sums_survive_saving_and_do_not_share_memory_with_it(kind: str) -> None:
+def test_sums_survive_saving_and_are_copies_of_what_is_saved(kind: str) -> None:
     sums, empty = filled(kind, slice(0, 20)), filled(kind, slice(0, 0))
     state = sums.state()
     empty.load(state)
@@ -250,13 +250,13 @@ def test_the_wilson_interval_has_its_known_values(
     assert wilson_interval(right, n) == pytest.approx((low, high), abs=1e-7)
 
 
-@given(n=st.integers(1, 10**6), share=st.floats(0, 1))
-def test_the_wilson_interval_solves_its_equation(n: int, share: float) -> None:
-    right = round(share * n)
+@given(n=st.integers(1, 10**6), fraction=st.floats(0, 1))
+def test_the_wilson_interval_solves_its_equation(n: int, fraction: float) -> None:
+    right = round(fraction * n)
     for bound in wilson_interval(right, n):
         if 1e-9 < bound < 1 - 1e-9:  # not where rounding is all there is
-            spread = 1.959963984540054 * math.sqrt(bound * (1 - bound) / n)
-            assert abs(right / n - bound) == pytest.approx(spread, rel=1e-6, abs=1e-9)
+            margin = 1.959963984540054 * math.sqrt(bound * (1 - bound) / n)
+            assert abs(right / n - bound) == pytest.approx(margin, rel=1e-6, abs=1e-9)
     low, high = wilson_interval(right, n)
     assert 0 <= low <= right / n + 1e-12
     assert right / n - 1e-12 <= high <= 1
@@ -295,7 +295,7 @@ def test_r2_of_a_truth_that_never_changes_is_one_or_zero(constant: float, error:
     assert report["r2"] == (0.0 if error else 1.0)
 
 
-def test_r2_of_large_numbers_with_a_small_spread_keeps_its_digits() -> None:
+def test_r2_of_large_numbers_with_a_small_std_keeps_its_digits() -> None:
     rng = np.random.default_rng(0)
     target = torch.from_numpy(1e9 + rng.standard_normal((5000, 1)))
     output = target + torch.from_numpy(0.3 * rng.standard_normal((5000, 1)))

@@ -7,7 +7,7 @@ from tests import zoo
 
 
 def curves(*val: float) -> list[str]:
-    """What is said of validation losses while the training loss falls."""
+    """Observations on validation losses while the training loss falls."""
     rows = [{"val_loss": loss, "train_loss": 1 / (i + 1)} for i, loss in enumerate(val)]
     best = min(range(len(val)), key=val.__getitem__) + 1
     return curve_observations(rows, best, zoo.config("mlp", "image"))

@@ -50,12 +50,12 @@ def test_the_loss_of_members_is_that_of_each_alone(loss: str, native: bool) -> N
     assert output.grad is not None
     sums, correct = together.to_lists()
     for i, half in enumerate(halves):
-        alone = output[3 * i : 3 * i + 3].detach().requires_grad_()
-        mean = task.loss(alone, half) / task.denominator(half)
+        single = output[3 * i : 3 * i + 3].detach().requires_grad_()
+        mean = task.loss(single, half) / task.denominator(half)
         mean.backward()
-        assert sums[i] == pytest.approx(task.loss(alone, half).item(), rel=1e-5)
-        torch.testing.assert_close(output.grad[3 * i : 3 * i + 3], alone.grad)
-        hits = int((alone.argmax(1) == half).sum()) if task.is_classification else 0
+        assert sums[i] == pytest.approx(task.loss(single, half).item(), rel=1e-5)
+        torch.testing.assert_close(output.grad[3 * i : 3 * i + 3], single.grad)
+        hits = int((single.argmax(1) == half).sum()) if task.is_classification else 0
         assert correct[i] == hits
 
 

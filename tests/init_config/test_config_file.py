@@ -1,4 +1,4 @@
-"""What `nnzoo init` decides for a table, and how the caller decides otherwise."""
+"""Decisions of `nnzoo init` for a table, and how the caller decides otherwise."""
 
 from __future__ import annotations
 
@@ -184,9 +184,9 @@ def test_a_table_of_passengers_goes_from_init_to_predictions_unedited(nnzoo: NNZ
     assert trained.code == 0, trained.err
     assert "missing values filled with the mean: " in trained.err
     assert "columns: 3 numbers, 2 categories" in trained.err
-    answers = nnzoo("predict", "checkpoints/t", "new.csv", "--keep", "PassengerId")
-    assert answers.code == 0, answers.err
-    assert answers.out.splitlines()[1].startswith("1,281,")
+    result = nnzoo("predict", "checkpoints/t", "new.csv", "--keep", "PassengerId")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[1].startswith("1,281,")
 
 
 def test_of_several_names_that_could_be_the_target_the_others_are_said(nnzoo: NNZOO) -> None:

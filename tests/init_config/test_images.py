@@ -1,4 +1,4 @@
-"""What `init` writes for folders of images."""
+"""Config files that `init` writes for folders of images."""
 
 from __future__ import annotations
 

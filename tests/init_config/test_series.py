@@ -1,4 +1,4 @@
-"""What `init` says of a series that it guessed, and what training says of its target."""
+"""Notes of `init` on a series that it guessed, and of training on its target."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_every_network_on_every_kind_of_data_has_a_figure(model: str, data: str)
     assert stems or (model, data) in (("mlp", "series"), ("mlp", "sequences"))
 
 
-def test_inspect_writes_pictures_and_shows_the_layers(nnzoo: NNZOO) -> None:
+def test_inspect_writes_figures_and_shows_the_layers(nnzoo: NNZOO) -> None:
     nnzoo("train", "--config", "cnn", "-s", "train.epochs=2")
     result = nnzoo("inspect", "checkpoints/cnn")
     assert result.code == 0, result.err
@@ -85,7 +85,7 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
     assert "vanishing gradient: layer 1 of" in nnzoo("inspect", "checkpoints/mlp").out
 
 
-def test_pictures_of_ones_own_can_be_looked_at(nnzoo: NNZOO) -> None:
+def test_own_images_can_be_inspected(nnzoo: NNZOO) -> None:
     nnzoo("train", "--config", "mlp", "-s", "train.epochs=1")
     Image.new("L", (20, 30), 255).save("white.png")
     result = nnzoo("inspect", "checkpoints/mlp", "white.png", "--out", "here")
@@ -94,7 +94,7 @@ def test_pictures_of_ones_own_can_be_looked_at(nnzoo: NNZOO) -> None:
         assert (kept["input"] == 16).all() and kept["input"].shape == (1, 1, 8, 8)
 
 
-def test_what_cannot_be_looked_at_is_told(nnzoo: NNZOO) -> None:
+def test_what_cannot_be_inspected_is_reported(nnzoo: NNZOO) -> None:
     nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
     run = "checkpoints/mlp"
     assert "x.png: this network reads tables: CSV" in nnzoo("inspect", run, "x.png").err

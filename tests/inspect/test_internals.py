@@ -26,7 +26,7 @@ def trained(model: Any, data: Any = "image", rows: int = 3) -> tuple[Network, to
     return run.network, x
 
 
-def test_the_picture_of_a_layer_is_the_sum_over_its_channels() -> None:
+def test_the_image_of_a_layer_is_the_sum_over_its_channels() -> None:
     network, raw = trained(CNN)
     x = network.preprocess(raw)
     kept = make_arrays(network, raw)
@@ -49,7 +49,7 @@ def test_the_layers_of_a_sheet_close_the_blocks() -> None:
 
 
 @pytest.mark.parametrize("data", ["image", "table_classes", "table_number", "series", "image_pca"])
-def test_the_gradient_at_the_input_is_that_of_the_answer(data: str) -> None:
+def test_saliency_is_the_gradient_of_the_prediction(data: str) -> None:
     network, raw = trained("mlp", data)
     gradient = internals.saliency(network, raw)
     features = [
@@ -60,14 +60,16 @@ def test_the_gradient_at_the_input_is_that_of_the_answer(data: str) -> None:
         *(s for n, s in network.preprocess.named_children() if n in ("flatten", "pca"))
     )
 
-    def answer(x: torch.Tensor) -> torch.Tensor:
+    def prediction(x: torch.Tensor) -> torch.Tensor:
         out = network._forward_preprocessed(rest(x).float())
         return out.amax(1) if network.task.is_classification else out.sum(1)
 
     assert gradient.shape == scaled.shape
     direction = torch.randn(scaled.shape, generator=torch.Generator().manual_seed(0))
     step = 1e-3
-    slope = (answer(scaled + step * direction) - answer(scaled - step * direction)) / (2 * step)
+    slope = (prediction(scaled + step * direction) - prediction(scaled - step * direction)) / (
+        2 * step
+    )
     expected = (gradient * direction).flatten(1).sum(1)
     assert torch.allclose(slope, expected, rtol=0.02, atol=2e-3)
 

@@ -90,32 +90,32 @@ def test_the_first_compile_is_reported_and_what_is_kept_is_sealed_and_its_users_
 
 
 @pytest.mark.parametrize(
-    "fault", ["cut", "empty", "one bit", "a link", "a pipe", "others may write"]
+    "damage", ["cut", "empty", "one bit", "a link", "a pipe", "others may write"]
 )
 def test_a_damaged_or_foreign_library_is_never_loaded(
-    fresh: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     assert remade(fresh, monkeypatch) == [] and build.available()
     content = bytearray(fresh.read_bytes())
     fresh.unlink()
-    if fault == "cut":
+    if damage == "cut":
         fresh.write_bytes(content[: len(content) // 2])
-    elif fault == "empty":
+    elif damage == "empty":
         fresh.write_bytes(b"")
-    elif fault == "one bit":
+    elif damage == "one bit":
         content[5000] ^= 1
         fresh.write_bytes(content)
-    elif fault == "a link":
+    elif damage == "a link":
         other = fresh.with_suffix(".other")
         other.write_bytes(content)
         fresh.symlink_to(other)
-    elif fault == "a pipe":
+    elif damage == "a pipe":
         os.mkfifo(fresh)
     else:
         fresh.write_bytes(content)
-    if fault in ("cut", "empty", "one bit"):
+    if damage in ("cut", "empty", "one bit"):
         fresh.chmod(0o600)
-    if fault == "others may write":
+    if damage == "others may write":
         fresh.chmod(0o622)
     assert remade(fresh, monkeypatch) == [fresh]
 

@@ -1,4 +1,4 @@
-"""What C must never be given: odd types, strides, sizes and values, hooks, transforms; torch's results or errors."""
+"""Inputs that C must never get: odd types, strides, sizes and values, hooks, transforms; torch's results or errors."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def on_cpu(module: nn.Module, x: Tensor) -> Tensor:
         return module(x)  # type: ignore[no-any-return]
 
 
-def spread_out(x: Tensor) -> Tensor:
+def strided(x: Tensor) -> Tensor:
     """A copy with every second number of its memory."""
     wide = x.new_empty(*x.shape, 2)
     wide[..., 0] = x
@@ -294,7 +294,7 @@ def spread_out(x: Tensor) -> Tensor:
 RUNS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "cloned": hooked(Tensor.clone, lambda x: x),
     "cloned each time": hooked(Tensor.clone, Tensor.clone),
-    "strided": hooked(spread_out, lambda x: x),
+    "strided": hooked(strided, lambda x: x),
     "as an array": hooked(lambda x: x.numpy().copy(), torch.from_numpy),
     "on the CPU": on_cpu,
     "checkpoint": partial(checkpoint, use_reentrant=False),
@@ -542,7 +542,7 @@ SPOILED: dict[str, Callable[[Tensor], Tensor]] = {
     ],
 )
 def test_no_entry_takes_a_tensor_of_another_type_or_size(name: str, how: str) -> None:
-    """Each of its tensors in turn is of another type, shorter, longer, or elsewhere."""
+    """Call it with one tensor after another of another type, shorter, longer, or on another device."""
     function, tensors = entries(name)
     function(*tensors)
     for i, x in enumerate(tensors):
@@ -698,7 +698,7 @@ def test_a_weight_without_a_gradient_is_left_alone_as_by_torch(
         assert norm == pytest.approx(float(whole.norm()), rel=1e-5)
         optimizer.step(0.01, [norm])
         torchs.step()
-        if step == 4:  # what is saved says how many steps each has taken
+        if step == 4:  # the state holds the number of steps of each
             state = copy.deepcopy(optimizer.state_dict(0.01))
             optimizer = Optimizer(options, ours, use_native)
             optimizer.load_state_dict(state)
@@ -721,7 +721,7 @@ def test_steps_that_a_weight_has_missed_are_not_remembered_from_call_to_call() -
     assert torch.equal(*ends)
 
 
-def test_weights_that_share_memory_or_lie_otherwise_are_stepped_on_by_torch() -> None:
+def test_weights_of_common_memory_or_other_strides_are_stepped_by_torch() -> None:
     whole = torch.randn(4, 4)
     model = nn.Module()
     model.a, model.b = nn.Parameter(whole[:3]), nn.Parameter(whole[2:])
@@ -745,7 +745,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
-def test_threads_that_share_members_of_odd_batches_compute_each_row_once(
+def test_threads_that_split_members_of_odd_batches_compute_each_row_once(
     kind: Any, batch: int, threads: Callable[[int], None]
 ) -> None:
     torch.manual_seed(6)

@@ -45,7 +45,7 @@ from nnzoo.device import ALL_THREADS
 
 openmp.use_threads(2)
 torch.manual_seed(0)
-answers, sums = [], []
+outputs, sums = [], []
 models = {
     "mlp": (FusedSequential(Linear(784, 512), nn.ReLU(), Linear(512, 10)), torch.randn(128, 784)),
     "cnn": (FusedSequential(Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), Conv2d(16, 32, 3), nn.MaxPool2d(2)),
@@ -54,7 +54,7 @@ models = {
     "gru": (GRU(28, 128, batch_first=True), torch.randn(64, 9, 28)),
 }
 
-def answer(name):
+def forward(name):
     model, x = models[name]
     y = model(x)
     return y[0] if isinstance(y, tuple) else y
@@ -63,7 +63,7 @@ for name, (model, x) in models.items():
     model.train()
     for _ in range(2):
         model.zero_grad()
-        answer(name).square().mean().backward()
+        forward(name).square().mean().backward()
         with torch.no_grad():
             for p in model.parameters():
                 p -= 0.1 * p.grad
@@ -78,17 +78,17 @@ def evaluate(to):
                 if hasattr(model, "use_native"):
                     for use in (True, False):
                         model.use_native = use
-                        to += answer(name).flatten()[::97].double().tolist()
+                        to += forward(name).flatten()[::97].double().tolist()
                 else:
-                    to += answer(name).flatten()[::97].double().tolist()
+                    to += forward(name).flatten()[::97].double().tolist()
 
-evaluate(answers)
+evaluate(outputs)
 torch.set_num_threads(2)  # as a program around may
 others = [[], []]
-workers = [threading.Thread(target=evaluate, args=(each,)) for each in others]
-[each.start() for each in workers]
-[each.join() for each in workers]
-print(json.dumps({"sums": sums, "answers": answers, "others": others, "all": ALL_THREADS,
+workers = [threading.Thread(target=evaluate, args=(values,)) for values in others]
+[worker.start() for worker in workers]
+[worker.join() for worker in workers]
+print(json.dumps({"sums": sums, "outputs": outputs, "others": others, "all": ALL_THREADS,
                   "team": openmp.team_size(2)}))
 """
 
@@ -132,14 +132,14 @@ def normal(cache: Path) -> dict[str, Any]:
     ],
     ids=" ".join,
 )
-def test_a_smaller_team_trains_to_the_same_bits_and_answers_the_same(
+def test_a_smaller_team_trains_to_the_same_bits_and_predicts_the_same(
     variables: dict[str, str], cache: Path, normal: dict[str, Any]
 ) -> None:
     actual = run(cache, **variables)
     assert actual["sums"] == normal["sums"]
-    expected = torch.tensor(normal["answers"])
-    for answers in (actual["answers"], *actual["others"], *normal["others"]):
-        torch.testing.assert_close(torch.tensor(answers), expected, rtol=0.02, atol=0.02)
+    expected = torch.tensor(normal["outputs"])
+    for outputs in (actual["outputs"], *actual["others"], *normal["others"]):
+        torch.testing.assert_close(torch.tensor(outputs), expected, rtol=0.02, atol=0.02)
     small = "OMP_DYNAMIC" not in variables and "OMP_NUM_THREADS" not in variables
     if small:
         assert (actual["team"], actual["all"]) == (1, 1)

@@ -22,7 +22,7 @@ from tests.zoo import difference
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
-# Ours and what it is held against: torch's, which has no LSTM with relu; there the kernel by hand.
+# Our layer and its reference: torch's, which has no LSTM with relu; there our Python kernel.
 PAIRS: dict[str, tuple[Any, Any]] = {
     "rnn tanh": (RNN, nn.RNN),
     "rnn relu": (partial(RNN, nonlinearity="relu"), partial(nn.RNN, nonlinearity="relu")),
@@ -37,8 +37,8 @@ def results(module: nn.Module, x: Tensor) -> list[Tensor]:
     x = x.clone().requires_grad_()
     states, last = module(x)
     lasts = last if isinstance(last, tuple) else (last,)
-    spread = torch.linspace(-1, 1, states.numel()).reshape(states.shape)
-    loss = (states * spread).mean() + sum((last * last).mean() for last in lasts)
+    ramp = torch.linspace(-1, 1, states.numel()).reshape(states.shape)
+    loss = (states * ramp).mean() + sum((last * last).mean() for last in lasts)
     actual = torch.autograd.grad(loss, [x, *module.parameters()])
     return [states.detach(), *(last.detach() for last in lasts), *actual]
 
@@ -287,15 +287,15 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "native"
 
 
-@pytest.mark.parametrize("fault", ["no compiler", "fails", "not a library", "no folder"])
+@pytest.mark.parametrize("failure", ["no compiler", "fails", "not a library", "no folder"])
 def test_without_a_compiler_that_works_it_is_torchs(
-    fresh: Path, monkeypatch: pytest.MonkeyPatch, fault: str, tmp_path: Path
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, failure: str, tmp_path: Path
 ) -> None:
-    if fault == "no compiler":
+    if failure == "no compiler":
         monkeypatch.setattr(shutil, "which", lambda _: None)
-    elif fault == "fails":
+    elif failure == "fails":
         monkeypatch.setattr(shutil, "which", lambda _: shutil.os.path.realpath("/bin/false"))
-    elif fault == "not a library":
+    elif failure == "not a library":
         monkeypatch.setattr(build, "compile_library", lambda *a: a[2].write_text("text"))
     else:
         (tmp_path / "native").write_text("a file where the folder should be")
@@ -312,7 +312,7 @@ def test_without_a_compiler_that_works_it_is_torchs(
 def dense_case(
     dtype: torch.dtype, rows: int, sizes: list[int], kinds: list[int]
 ) -> tuple[list[Any], Tensor, list[Tensor]]:
-    """What follows each layer (0 nothing, 1 relu, 2 relu and dropout), the input and the parameters."""
+    """The epilogue of each layer (0 none, 1 relu, 2 relu and dropout), the input and the parameters."""
     follows: list[Any] = []
     parameters = []
     for (ins, outs), kind in zip(pairwise(sizes), kinds, strict=False):

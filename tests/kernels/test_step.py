@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compile
 def torchs(
     output: Tensor, target: Tensor, kind: str, option: float, weights: Tensor | None
 ) -> Tensor:
-    """What each row loses."""
+    """The loss of each row."""
     if kind == "cross_entropy":
         return functional.cross_entropy(
             output, target, weights, reduction="none", label_smoothing=option
@@ -45,7 +45,7 @@ def torchs(
     double=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_losses_gradients_and_right_answers_are_torchs(
+def test_losses_gradients_and_correct_counts_are_torchs(
     kind: str,
     members: int,
     batch: int,
@@ -152,10 +152,10 @@ def test_adam_is_torchs(members: int, decoupled: bool) -> None:
         for threads in (1, 3):
             again, same = trained(start, slice(None), threads)
             assert all(map(torch.equal, ours, again)) and norms == same
-        alone = [trained(start, slice(i, i + 1), 2) for i in range(members)]
+        singles = [trained(start, slice(i, i + 1), 2) for i in range(members)]
     finally:
         torch.set_num_threads(before)
-    for i, (weights, current) in enumerate(alone):
+    for i, (weights, current) in enumerate(singles):
         assert all(torch.equal(w[0], stack[i]) for w, stack in zip(weights, ours, strict=True))
         assert current == [norms[i]]
         whole = torch.cat([g[i].flatten().double() for g in steps[-1]]).norm()

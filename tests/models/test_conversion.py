@@ -91,7 +91,7 @@ def weights(out: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
+def test_a_run_resumes_exactly_waits_little_and_predicts_as_on_the_cpu(
     case: str, cuda: EmulatedCuda
 ) -> None:
     data, model, options, waits, uploads = CASES[case]
@@ -114,12 +114,12 @@ def test_a_run_resumes_exactly_waits_little_and_answers_as_on_the_cpu(
     train_single_step(trainer, rows)
     assert (cuda.counts["wait"], cuda.counts["upload"]) == (waits, uploads)
     training.result()
-    answers = []
+    results = []
     for where in (device, "cpu"):
         loaded = nnzoo.load("left alone/run", device=where)
         raw = loaded.raw("test", torch.arange(5))[0].cpu()
-        answers.append((loaded.evaluate("test")["loss"], loaded.predict(raw).values))
-    (loss, numbers), (cpu_loss, cpu_numbers) = answers
+        results.append((loaded.evaluate("test")["loss"], loaded.predict(raw).values))
+    (loss, numbers), (cpu_loss, cpu_numbers) = results
     assert loss == pytest.approx(cpu_loss, rel=0.02)
     assert numbers == pytest.approx(cpu_numbers, rel=0.05, abs=0.02)
 
@@ -129,7 +129,7 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
     shared: bool, cuda: EmulatedCuda
 ) -> None:
     """Diagnostics look at each layer alone, and processes that share a batch compute each alone."""
-    processes: Any = {"processes": Alone()} if shared else {}
+    processes: Any = {"processes": EchoGroup()} if shared else {}
     current = run.open_run(
         config(LSTM, SERIES), run.RunOptions(Path("out"), torch.device("cuda")), **processes
     )
@@ -143,7 +143,7 @@ def test_all_layers_train_after_diagnostics_and_under_torchrun(
     assert current.trainer.optimizer.detached_parameters(model) == []
 
 
-class Alone(ProcessGroup):
+class EchoGroup(ProcessGroup):
     """One process that believes to be one of several: every exchange is with itself."""
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ class Alone(ProcessGroup):
 
 def test_before_gradients_go_by_nccl_a_lost_process_is_noticed_by_gloo(cuda: EmulatedCuda) -> None:
     for device, rounds in (("cpu", 0), ("cuda", 1)):
-        processes = Alone()
+        processes = EchoGroup()
         parameter = nn.Parameter(torch.ones(3).to(device))
         parameter.grad = torch.ones(3).to(device)
         assert processes.add_gradients([parameter], 2.0) == [2.0]
@@ -184,18 +184,18 @@ def test_dropout_of_shards_is_that_of_one_process(layer: nn.Module, cuda: Emulat
     convert_cuda_layers(layer)
     x = torch.randn(6, 6, 4).to("cuda")
 
-    def answer(rows: slice) -> torch.Tensor:
+    def output_of(rows: slice) -> torch.Tensor:
         cuda.generators[0].manual_seed(3)
         y = layer(x[rows])
         return (y if isinstance(y, torch.Tensor) else y[0]).detach()
 
-    whole = answer(slice(None))
+    whole = output_of(slice(None))
     assert not torch.equal(whole, x)
-    convert_sync_layers(layer, Alone())
+    convert_sync_layers(layer, EchoGroup())
     parts = []
     for start, stop in ((0, 4), (4, 6)):
         with batch_shard(BatchShard(start, stop, 6)):
-            parts.append(answer(slice(start, stop)))
+            parts.append(output_of(slice(start, stop)))
     torch.testing.assert_close(torch.cat(parts).cpu(), whole.cpu())
 
 

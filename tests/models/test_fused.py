@@ -26,9 +26,9 @@ def results(module: nn.Module, x: Tensor, wants_dx: bool = True) -> list[Tensor]
     torch.manual_seed(7)
     x = x.clone().requires_grad_(wants_dx)
     y = module(x)
-    spread = torch.randn(y.shape, generator=torch.Generator().manual_seed(7)).to(y.dtype)
+    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(7)).to(y.dtype)
     values = [x, *module.parameters()] if wants_dx else [*module.parameters()]
-    actual = torch.autograd.grad((y * spread).sum(), values)
+    actual = torch.autograd.grad((y * noise).sum(), values)
     return [y.detach(), *actual, *(buffer.clone() for buffer in module.buffers())]
 
 

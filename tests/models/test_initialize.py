@@ -26,7 +26,7 @@ def cnn(kind: InputSpec = IMAGE, **options: Any) -> CNN:
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "gelu", "silu", "elu"])
-def test_the_gain_keeps_the_spread_through_an_activation(activation: Any) -> None:
+def test_the_gain_keeps_the_std_through_an_activation(activation: Any) -> None:
     from nnzoo.models.layers import activation_layer
 
     z = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0))
@@ -38,7 +38,7 @@ def test_the_gain_keeps_the_spread_through_an_activation(activation: Any) -> Non
 @pytest.mark.parametrize(
     "init", ["xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"]
 )
-def test_starts_have_the_spread_of_their_formula_and_zero_biases(
+def test_initial_weights_have_the_std_of_their_formula_and_zero_biases(
     init: Any, activation: Any
 ) -> None:
     torch.manual_seed(0)

@@ -30,7 +30,7 @@ SERIES = InputSpec("series", (9, 4))
 
 @pytest.fixture(autouse=True, params=["native", "hand"])
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Each test with native layers and with what stands in for them."""
+    """Run each test with native layers and with their fallback."""
     torch.manual_seed(0)
     expected = request.param == "native"
     if expected and not build.available():
@@ -40,7 +40,7 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     return expected
 
 
-def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
+def outputs_and_grads(model: nn.Module, x: Tensor) -> list[Tensor]:
     """Outputs, and the gradients of the input and of every parameter."""
     x = x.clone().requires_grad_()
     model.zero_grad()
@@ -51,7 +51,7 @@ def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
 
 def compare(fast: nn.Module, stock: nn.Module, x: Tensor, within: float = 1e-5) -> None:
     stock.load_state_dict(fast.state_dict())
-    for got, expected in zip(answers(fast, x), answers(stock, x), strict=True):
+    for got, expected in zip(outputs_and_grads(fast, x), outputs_and_grads(stock, x), strict=True):
         assert torch.is_autocast_enabled("cpu") or got.dtype == expected.dtype
         assert got.is_contiguous() == expected.is_contiguous()
         torch.testing.assert_close(got, expected, rtol=within, atol=within, check_dtype=False)
@@ -83,7 +83,7 @@ def cnn(kind: InputSpec = IMAGE, **options: Any) -> CNN:
 
 
 class StockCnn(nn.Module):
-    """The modules of a CNN one after the other, in torch's own layout."""
+    """The modules of a CNN as a plain sequence, in torch's own layout."""
 
     def __init__(self, model: CNN) -> None:
         super().__init__()
@@ -236,8 +236,8 @@ def test_dropout_has_the_rate_and_keeps_the_mean(rate: float, dtype: torch.dtype
     y = Dropout(rate)(x).float()
     kept = min(max(round((1 - rate) * 65536), 1), 65535) / 65536
     assert set(y.unique().tolist()) <= {0.0, float(torch.tensor(1 / kept, dtype=dtype))}
-    spread = (kept * (1 - kept) / len(y)) ** 0.5
-    assert abs((y > 0).double().mean().item() - kept) < 4 * spread
+    std = (kept * (1 - kept) / len(y)) ** 0.5
+    assert abs((y > 0).double().mean().item() - kept) < 4 * std
     assert kept == pytest.approx(1 - rate, abs=1 / 65536)
 
 
@@ -266,7 +266,7 @@ def test_dropout_within_a_stack_is_dropout_behind_relu() -> None:
     model = FusedSequential(Linear(30, 400), nn.ReLU(), Dropout(0.25), Linear(400, 3))
     x = torch.randn(64, 30)
     torch.manual_seed(5)
-    got = answers(model, x)
+    got = outputs_and_grads(model, x)
     torch.manual_seed(5)
     hidden = model[0](x).relu()
     mask, factor = dropout_mask(hidden, 0.25)
@@ -277,7 +277,7 @@ def test_dropout_within_a_stack_is_dropout_behind_relu() -> None:
 
     plain = nn.Sequential(nn.Linear(30, 400), nn.ReLU(), Same(), nn.Linear(400, 3))
     plain.load_state_dict(model.state_dict())
-    for left, right in zip(got, answers(plain, x), strict=True):
+    for left, right in zip(got, outputs_and_grads(plain, x), strict=True):
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-5)
 
 
@@ -300,7 +300,7 @@ def test_the_same_seed_gives_the_same_bits(build: Any, precision: torch.dtype) -
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
-            runs.append(answers(model, x))
+            runs.append(outputs_and_grads(model, x))
     assert all(map(torch.equal, runs[0], runs[1]))
     assert not torch.equal(runs[0][0], runs[2][0])
 
@@ -327,15 +327,15 @@ def test_without_onednn_torchs_own_modules_compute(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, x = build(), torch.randn(4, *IMAGE.shape)
-    expected = answers(model, x)
+    expected = outputs_and_grads(model, x)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     monkeypatch.setattr(layers.OnednnLinear, "apply", None)
-    for got, targets in zip(answers(model, x), expected, strict=True):
+    for got, targets in zip(outputs_and_grads(model, x), expected, strict=True):
         torch.testing.assert_close(got, targets, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("build", [mlp, cnn])
-def test_networks_are_built_and_answer_without_memory(build: Any) -> None:
+def test_networks_are_built_and_run_without_memory(build: Any) -> None:
     with torch.device("meta"):
         model = build(dropout=0.3)
         assert model(torch.empty(4, *IMAGE.shape)).shape == (4, 5)

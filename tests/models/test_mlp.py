@@ -85,8 +85,8 @@ def test_best_pt_loads_into_plain_torch_modules_that_give_the_same_outputs(
     module.load_state_dict(content["model"])
     module.eval()
     images = run.dataset.splits["test"].batch(torch.arange(20))[0]
-    shift, spread = content["preprocess"]["scale.shift"], content["preprocess"]["scale.spread"]
-    x = ((images - shift.view(1, -1, 1, 1)) / spread.view(1, -1, 1, 1)).float()
+    shift, std = content["preprocess"]["scale.shift"], content["preprocess"]["scale.spread"]
+    x = ((images - shift.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)).float()
     run.network.model.load_state_dict(content["model"])
     run.network.eval()
     with torch.no_grad():

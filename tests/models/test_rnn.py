@@ -136,7 +136,7 @@ def test_the_relu_lstm_follows_keras_equations(layers: int, bidirectional: bool)
     cell = ReluLSTM(3, 4, layers, batch_first=True, bidirectional=bidirectional).double()
     x = torch.randn(2, 5, 3, dtype=torch.float64)
 
-    def by_hand(sequence: torch.Tensor, suffix: str) -> torch.Tensor:
+    def reference(sequence: torch.Tensor, suffix: str) -> torch.Tensor:
         w, u = getattr(cell, f"weight_ih_{suffix}"), getattr(cell, f"weight_hh_{suffix}")
         b = getattr(cell, f"bias_ih_{suffix}") + getattr(cell, f"bias_hh_{suffix}")
         h = c = torch.zeros(len(sequence), 4, dtype=torch.float64)
@@ -150,9 +150,9 @@ def test_the_relu_lstm_follows_keras_equations(layers: int, bidirectional: bool)
 
     expected = x
     for layer in range(layers):
-        parts = [by_hand(expected, f"l{layer}")]
+        parts = [reference(expected, f"l{layer}")]
         if bidirectional:
-            parts.append(by_hand(expected.flip(1), f"l{layer}_reverse").flip(1))
+            parts.append(reference(expected.flip(1), f"l{layer}_reverse").flip(1))
         expected = torch.cat(parts, 2)
     states, (hidden, _) = cell(x)
     torch.testing.assert_close(states, expected)

@@ -44,7 +44,7 @@ def refused(error: type[Exception], *arguments: Any, **options: Any) -> str:
     return str(caught.value)
 
 
-def write_pictures(folder: str, count: int, seed: int) -> None:
+def write_images(folder: str, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for label, low in (("dark", 0), ("light", 60)):
         place = Path(folder) / label
@@ -54,7 +54,7 @@ def write_pictures(folder: str, count: int, seed: int) -> None:
             Image.fromarray(pixels).resize((12, 10)).save(place / f"{i:02d}.png")
 
 
-PICTURES = {"name": "image_folder", "path": "p", "size": [6, 8], "color": False}
+IMAGES = {"name": "image_folder", "path": "p", "size": [6, 8], "color": False}
 
 
 def save_digits(folder: str, inverted: bool = False) -> np.ndarray:
@@ -68,10 +68,10 @@ def save_digits(folder: str, inverted: bool = False) -> np.ndarray:
     return raw.numpy()
 
 
-def test_pictures_get_the_answers_that_eval_counts(nnzoo: Nnzoo) -> None:
-    write_pictures("p/train", 20, 0)
-    write_pictures("p/test", 15, 1)
-    train("cnn", PICTURES)
+def test_images_get_the_predictions_that_eval_counts(nnzoo: Nnzoo) -> None:
+    write_images("p/train", 20, 0)
+    write_images("p/test", 15, 1)
+    train("cnn", IMAGES)
     report = nnzoo("eval", RUN, "--json").json
     result = nnzoo("predict", RUN, "p/test", "--json")
     assert result.code == 0
@@ -87,19 +87,19 @@ def test_pictures_get_the_answers_that_eval_counts(nnzoo: Nnzoo) -> None:
     assert files == sorted(files) == [str(path) for path in sorted(Path("p/test").rglob("*.png"))]
 
 
-def test_pictures_are_scaled_to_the_sixteen_levels_of_digits(nnzoo: Nnzoo) -> None:
+def test_images_are_scaled_to_the_sixteen_levels_of_digits(nnzoo: Nnzoo) -> None:
     network = train("mlp", "image", epochs=3)
     raw = save_digits("d")
-    of_pictures, of_arrays = (
+    of_images, of_arrays = (
         Predictions.concat(predict(network, "d")),
         Predictions.concat(predict(network, raw)),
     )
-    np.testing.assert_array_equal(of_pictures.values, of_arrays.values)
-    assert of_pictures.notes == []
+    np.testing.assert_array_equal(of_images.values, of_arrays.values)
+    assert of_images.notes == []
     assert nnzoo("predict", RUN, "d").err == ""
 
 
-def test_pictures_that_seem_inverted_are_noted_once(nnzoo: Nnzoo) -> None:
+def test_images_that_seem_inverted_are_noted_once(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
     save_digits("d", inverted=True)
     result = nnzoo("predict", RUN, "d")
@@ -110,7 +110,7 @@ def test_pictures_that_seem_inverted_are_noted_once(nnzoo: Nnzoo) -> None:
     )
 
 
-def test_pictures_far_from_trainings_brightness_are_noted_and_minmax_knows_none() -> None:
+def test_images_far_from_trainings_brightness_are_noted_and_minmax_knows_none() -> None:
     rng = np.random.default_rng(0)
     for label in "ab":
         Path(f"p/{label}").mkdir(parents=True)
@@ -119,14 +119,14 @@ def test_pictures_far_from_trainings_brightness_are_noted_and_minmax_knows_none(
             Image.fromarray(pixels).save(f"p/{label}/{i}.png")
     Path("new").mkdir()
     Image.fromarray(np.full((8, 8), 90, np.uint8)).save("new/x.png")
-    (note,) = Predictions.concat(predict(train("mlp", PICTURES), "new")).notes
+    (note,) = Predictions.concat(predict(train("mlp", IMAGES), "new")).notes
     assert "much darker than those of training (mean 0.35 against 0.43" in note
-    finish(begin(config("mlp", PICTURES | {"preprocess": {"scale": "minmax"}}, name="other")))
+    finish(begin(config("mlp", IMAGES | {"preprocess": {"scale": "minmax"}}, name="other")))
     other = load_network(Path("out/other"), torch.device("cpu"))[0]
     assert Predictions.concat(predict(other, "new")).notes == []
 
 
-def test_a_broken_picture_is_named_and_all_others_are_answered(nnzoo: Nnzoo) -> None:
+def test_a_broken_image_is_named_and_all_others_are_predicted(nnzoo: Nnzoo) -> None:
     train("mlp", "image")
     save_digits("d")
     Path("d/05.png").write_bytes(b"no image")
@@ -156,7 +156,7 @@ def test_folders_are_searched_in_order_without_hidden_files_and_named_files_are_
     assert files == ["z.png", "d/a.PNG", "d/b/1.jpg", "d/b/2.png", "d/c.png", "z.png"]
 
 
-def test_pictures_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     network = train("mlp", "image")
     save_digits("d")
     whole = Predictions.concat(predict(network, "d"))

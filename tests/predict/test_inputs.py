@@ -80,15 +80,15 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
     with torch.no_grad():
         outputs = network(prepared.batch(torch.arange(len(split)))[0])
     network.train()
-    answers = Predictions.concat(predict(network, raw))
+    predictions = Predictions.concat(predict(network, raw))
     assert network.training
     expected = network.task.postprocess(outputs).numpy()
-    np.testing.assert_allclose(answers.values, expected, rtol=1e-5, atol=1e-6)
-    assert answers.index == {"row": list(range(1, len(split) + 1))}
-    if answers.is_classification:
-        assert answers.labels == [run.dataset.spec.labels[i] for i in outputs.argmax(1)]
+    np.testing.assert_allclose(predictions.values, expected, rtol=1e-5, atol=1e-6)
+    assert predictions.index == {"row": list(range(1, len(split) + 1))}
+    if predictions.is_classification:
+        assert predictions.labels == [run.dataset.spec.labels[i] for i in outputs.argmax(1)]
     else:
-        assert answers.names == network.task.names  # type: ignore[union-attr]
+        assert predictions.names == network.task.names  # type: ignore[union-attr]
 
 
 def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
@@ -128,7 +128,7 @@ def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:
     assert Path("new.csv").read_text() == "a,b\n1,2\n"
 
 
-def test_a_picture_or_folder_for_a_table_is_refused(nnzoo: Nnzoo) -> None:
+def test_an_image_or_folder_for_a_table_is_refused(nnzoo: Nnzoo) -> None:
     train("mlp", "table_classes")
     Image.new("L", (8, 8)).save("x.png")
     Path("f").mkdir()
@@ -213,7 +213,7 @@ def test_arrays_that_cannot_be_written_or_lie_backwards_are_answered() -> None:
     np.testing.assert_allclose(forth.values, back.values[::-1], rtol=1e-5)
 
 
-def test_one_picture_one_window_and_one_row_are_answered() -> None:
+def test_one_image_one_window_and_one_row_are_predicted() -> None:
     for data, shapes in (
         ("image", [(8, 8), (1, 8, 8)]),
         ("series", [(20, 1)]),
@@ -222,11 +222,11 @@ def test_one_picture_one_window_and_one_row_are_answered() -> None:
         network = load_or_train(data)
         for shape in shapes:
             x = np.ones(shape, np.uint8 if data == "image" else np.float32)
-            alone = Predictions.concat(predict(network, x))
-            assert len(alone) == 1
+            single = Predictions.concat(predict(network, x))
+            assert len(single) == 1
             whole = torch.from_numpy(x).reshape(1, *network.data_spec.input.shape)
             np.testing.assert_array_equal(
-                alone.values, Predictions.concat(predict(network, whole)).values
+                single.values, Predictions.concat(predict(network, whole)).values
             )
 
 

@@ -57,7 +57,7 @@ def write_series(rows: int = 120, **columns: Any) -> None:
 SERIES = {"name": "series", "path": "s.csv", "target": "y", "window": 8}
 
 
-def by_hand(network: Network, past: np.ndarray, steps: int) -> np.ndarray:
+def rolled_forecasts(network: Network, past: np.ndarray, steps: int) -> np.ndarray:
     """Forecasts one horizon after the other, on what was known and forecast before."""
     horizon = network.data_spec.horizon
     targets = len(network.data_spec.targets)
@@ -65,8 +65,8 @@ def by_hand(network: Network, past: np.ndarray, steps: int) -> np.ndarray:
     values = past
     for _ in range(-(-steps // horizon)):
         with torch.no_grad():
-            answer = network.predict(torch.tensor(values[None, -8:]))
-        values = np.concatenate([values, answer.numpy().reshape(horizon, targets)])
+            forecast = network.predict(torch.tensor(values[None, -8:]))
+        values = np.concatenate([values, forecast.numpy().reshape(horizon, targets)])
     return values[len(past) :][:steps]
 
 
@@ -89,15 +89,15 @@ def test_forecasts_beyond_the_horizon_feed_back_the_networks_own(
         "gru", SERIES | {"horizon": horizon, "difference_from_last": relative, "target": ["z", "y"]}
     )
     past = pandas.read_csv("s.csv")[["z", "y"]].to_numpy()
-    expected = by_hand(network, past, 10)
+    expected = rolled_forecasts(network, past, 10)
     result = nnzoo("predict", RUN, "--steps", "10")
     assert (result.code, result.err) == (0, "")
-    answers = rows_of(result.out)
-    assert list(answers[0]) == ["step", "time", "z", "y"]
-    assert [row["step"] for row in answers] == [str(i) for i in range(1, 11)]
-    assert answers[0]["time"] == "2020-04-30"
-    assert answers[-1]["time"] == "2020-05-09"
-    actual = np.array([[float(row["z"]), float(row["y"])] for row in answers])
+    forecasts = rows_of(result.out)
+    assert list(forecasts[0]) == ["step", "time", "z", "y"]
+    assert [row["step"] for row in forecasts] == [str(i) for i in range(1, 11)]
+    assert forecasts[0]["time"] == "2020-04-30"
+    assert forecasts[-1]["time"] == "2020-05-09"
+    actual = np.array([[float(row["z"]), float(row["y"])] for row in forecasts])
     np.testing.assert_allclose(actual, expected, rtol=2e-6)
     assert len(rows_of(nnzoo("predict", RUN).out)) == horizon
     of_windows = Predictions.concat(predict(network, past[None, -8:], steps=10))
@@ -113,7 +113,9 @@ def test_a_file_is_continued_from_its_own_end(nnzoo: Nnzoo) -> None:
     frame.iloc[:70].to_parquet("more.parquet")
     (line,) = nnzoo("predict", RUN, "new.csv", "--json").lines
     assert (line["step"], line["time"]) == (1, "2020-02-20")
-    assert line["y"] == pytest.approx(by_hand(network, frame[["y"]].to_numpy()[:50], 1)[0, 0], 1e-6)
+    assert line["y"] == pytest.approx(
+        rolled_forecasts(network, frame[["y"]].to_numpy()[:50], 1)[0, 0], 1e-6
+    )
     both = rows_of(nnzoo("predict", RUN, "new.csv", "more.parquet", "--steps", "2").out)
     assert [(row["file"], row["step"]) for row in both] == [
         ("new.csv", "1"),
@@ -133,24 +135,26 @@ def test_each_group_is_continued(nnzoo: Nnzoo) -> None:
         {"g": ["Brest"] * 60 + ["Ajaccio"] * 60, "day": days * 2, "y": [*time, *(time + 500)]}
     ).to_csv("s.csv", index=False)
     network = train("rnn", SERIES | {"group": "g"})
-    answers = rows_of(nnzoo("predict", RUN, "--steps", "2").out)
-    assert [(row["group"], row["step"], row["time"]) for row in answers] == [
+    forecasts = rows_of(nnzoo("predict", RUN, "--steps", "2").out)
+    assert [(row["group"], row["step"], row["time"]) for row in forecasts] == [
         (name, step, day)
         for name in ("Ajaccio", "Brest")
         for step, day in (("1", "2021-03-02"), ("2", "2021-03-03"))
     ]
-    expected = [by_hand(network, (time + start)[:, None], 2) for start in (500, 0)]
-    actual = [float(row["y"]) for row in answers]
+    expected = [rolled_forecasts(network, (time + start)[:, None], 2) for start in (500, 0)]
+    actual = [float(row["y"]) for row in forecasts]
     np.testing.assert_allclose(actual, np.concatenate(expected)[:, 0], rtol=1e-5)
 
 
 def test_the_generated_sine_is_continued(nnzoo: Nnzoo) -> None:
     network = train("rnn", {"name": "sine", "length": 200, "window": 8, "horizon": 2})
     wave = np.sin(2 * np.pi * np.arange(200) / 40)[:, None]
-    answers = rows_of(nnzoo("predict", RUN, "--steps", "5").out)
-    assert list(answers[0]) == ["step", "sine"]
-    actual = [float(row["sine"]) for row in answers]
-    np.testing.assert_allclose(actual, by_hand(network, wave, 5)[:, 0], rtol=1e-5, atol=1e-7)
+    forecasts = rows_of(nnzoo("predict", RUN, "--steps", "5").out)
+    assert list(forecasts[0]) == ["step", "sine"]
+    actual = [float(row["sine"]) for row in forecasts]
+    np.testing.assert_allclose(
+        actual, rolled_forecasts(network, wave, 5)[:, 0], rtol=1e-5, atol=1e-7
+    )
     pandas.DataFrame({"sine": wave[:, 0]}).to_csv("new.csv", index=False)
     np.testing.assert_allclose(
         Predictions.concat(predict(network, "new.csv", 5)).values[:, 0], actual, 1e-5

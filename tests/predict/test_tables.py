@@ -73,7 +73,7 @@ def network_data(model: str, data: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_rows_without_their_target_get_the_answers_that_eval_counts(
+def test_rows_without_their_target_get_the_predictions_that_eval_counts(
     nnzoo: Nnzoo, task: str
 ) -> None:
     cells = write_table(task)
@@ -88,21 +88,21 @@ def test_rows_without_their_target_get_the_answers_that_eval_counts(
         0,
         "note: missing values filled as in training: 3 of 'b'\n",
     )
-    answers = rows_of(result.out)
-    assert [row["row"] for row in answers] == [str(i + 1) for i in range(len(test))]
+    predictions = rows_of(result.out)
+    assert [row["row"] for row in predictions] == [str(i + 1) for i in range(len(test))]
     truth = [cells[i][3] for i in test]
     if task == "classification":
         labels = report["labels"]
         actual = np.zeros((2, 2), int)
-        for row, label in zip(answers, truth, strict=True):
+        for row, label in zip(predictions, truth, strict=True):
             actual[labels.index(label), labels.index(row["prediction"])] += 1
-            shares = [float(row[f"p_{label}"]) for label in labels]
-            assert float(row["probability"]) == max(shares)
-            assert sum(shares) == pytest.approx(1, abs=2e-6)
+            probabilities = [float(row[f"p_{label}"]) for label in labels]
+            assert float(row["probability"]) == max(probabilities)
+            assert sum(probabilities) == pytest.approx(1, abs=2e-6)
         assert actual.tolist() == report["confusion_matrix"]
         assert actual.min() > 0 or actual.trace() < len(test)
     else:
-        errors = np.array([float(row["y"]) for row in answers]) - np.array(truth, float)
+        errors = np.array([float(row["y"]) for row in predictions]) - np.array(truth, float)
         assert format_metric(float(np.sqrt((errors**2).mean()))) == format_metric(report["rmse"])
         assert format_metric(float(np.abs(errors).mean())) == format_metric(report["mae"])
 
@@ -128,7 +128,7 @@ def test_a_csv_streams_and_its_row_numbers_run_on(
     assert [path for path in Path().iterdir() if "answers" in path.name] == []
 
 
-def test_values_that_training_never_saw_are_counted_and_told(nnzoo: Nnzoo) -> None:
+def test_values_that_training_never_saw_are_counted_and_reported(nnzoo: Nnzoo) -> None:
     write_table("regression")
     train("mlp", TABLE)
     Path("new.csv").write_text("kind,extra,b,a\nx,1,2,3\nu,1,,3\nz,1,2,3\n,1,2,3\nx,1,2,3\n")
@@ -138,8 +138,8 @@ def test_values_that_training_never_saw_are_counted_and_told(nnzoo: Nnzoo) -> No
         result.err == "note: values that training never saw count as missing: 3 of 'kind' (x, z)\n"
         "note: missing values filled as in training: 1 of 'b'\n"
     )
-    answers = [row["y"] for row in rows_of(result.out)]
-    assert answers[0] == answers[2] == answers[3]
+    predictions = [row["y"] for row in rows_of(result.out)]
+    assert predictions[0] == predictions[2] == predictions[3]
 
 
 def test_of_many_values_and_columns_a_few_are_named() -> None:
@@ -155,19 +155,19 @@ def test_of_many_values_and_columns_a_few_are_named() -> None:
     ]
 
 
-def test_several_files_are_told_apart(nnzoo: Nnzoo) -> None:
+def test_rows_of_several_files_name_their_file(nnzoo: Nnzoo) -> None:
     write_table("regression", 40)
     network = train("mlp", TABLE)
     frame = pandas.read_csv("d.csv").drop(columns="y")
     frame.iloc[:15].to_csv("one.csv", index=False)
     frame.iloc[15:].to_parquet("two.parquet")
-    answers = rows_of(nnzoo("predict", RUN, "one.csv", "two.parquet").out)
-    assert [(row["file"], row["row"]) for row in answers] == [
+    predictions = rows_of(nnzoo("predict", RUN, "one.csv", "two.parquet").out)
+    assert [(row["file"], row["row"]) for row in predictions] == [
         *(("one.csv", str(i + 1)) for i in range(15)),
         *(("two.parquet", str(i + 1)) for i in range(25)),
     ]
     whole = Predictions.concat(predict(network, frame)).values[:, 0]
-    assert [float(row["y"]) for row in answers] == pytest.approx(list(whole), rel=1e-5)
+    assert [float(row["y"]) for row in predictions] == pytest.approx(list(whole), rel=1e-5)
 
 
 @pytest.mark.parametrize("target", [0, 1, 2, -1])
@@ -213,9 +213,9 @@ def test_a_bundled_table_reads_files_with_its_column_names(nnzoo: Nnzoo) -> None
     raw, _ = network_data("mlp", "table_classes")
     names = network.data_spec.column_names
     pandas.DataFrame(raw.numpy(), columns=names)[names[::-1]].to_csv("new.csv", index=False)
-    answers = rows_of(nnzoo("predict", RUN, "new.csv").out)
+    predictions = rows_of(nnzoo("predict", RUN, "new.csv").out)
     expected = Predictions.concat(predict(network, raw))
-    assert [row["prediction"] for row in answers] == expected.labels
+    assert [row["prediction"] for row in predictions] == expected.labels
     assert len(set(expected.labels)) > 1
 
 
@@ -226,10 +226,10 @@ def test_a_file_is_one_sequence_with_named_or_unnamed_columns(nnzoo: Nnzoo) -> N
         frame = pandas.DataFrame(raw[i].numpy(), columns=["number", "mark"])
         frame = frame[["mark", "number"]] if name == "swapped.csv" else frame
         frame.to_csv(name, index=False, header=name != "bare.csv")
-    answers = rows_of(nnzoo("predict", RUN, "named.csv", "swapped.csv", "bare.csv").out)
-    assert [row["file"] for row in answers] == ["named.csv", "swapped.csv", "bare.csv"]
+    predictions = rows_of(nnzoo("predict", RUN, "named.csv", "swapped.csv", "bare.csv").out)
+    assert [row["file"] for row in predictions] == ["named.csv", "swapped.csv", "bare.csv"]
     expected = Predictions.concat(predict(network, raw[:3])).values[:, 0]
-    np.testing.assert_allclose([float(row["sum"]) for row in answers], expected, rtol=1e-5)
+    np.testing.assert_allclose([float(row["sum"]) for row in predictions], expected, rtol=1e-5)
     of_frame = Predictions.concat(predict(network, pandas.read_csv("named.csv")))
     np.testing.assert_allclose(of_frame.values[0], expected[0], rtol=1e-5)
     for change, message in (

@@ -29,7 +29,7 @@ SECTIONS = ["facts", "result", "curves", "answers", "inside", "repeat"]
 
 
 def text_of(page: str) -> str:
-    """What a reader sees of a page, as one line."""
+    """The visible text of a page, as one line."""
     page = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", page, flags=re.S)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 

@@ -38,7 +38,7 @@ def test_numbers_are_answered_in_their_own_units() -> None:
     assert (np.diff(np.abs(error[order, 0])) <= 0).all()
 
 
-def test_what_is_no_run_is_told(nnzoo: NNZOO) -> None:
+def test_what_is_no_run_is_reported(nnzoo: NNZOO) -> None:
     assert "is not a run folder; give one, such as" in nnzoo("report", "nothing").err
     Path("empty").mkdir()
     result = nnzoo("report", "empty")

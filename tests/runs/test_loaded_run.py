@@ -32,8 +32,8 @@ def test_the_best_or_the_last_weights_are_loaded(folder: Path) -> None:
     best, file, note = load_network(folder, CPU)
     assert (file, note) == (folder / "best.pt", "")
     assert load_network(folder, CPU, "last")[1] == folder / "last.pt"
-    alone = load_network(folder / "best.pt", CPU)[0]
-    assert zoo.same(alone.model.state_dict(), best.model.state_dict())
+    single = load_network(folder / "best.pt", CPU)[0]
+    assert zoo.same(single.model.state_dict(), best.model.state_dict())
 
 
 def test_a_damaged_file_is_replaced_by_another_one_with_a_note(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`nnzoo runs`: states and results of what lies in a folder, whatever lies there."""
+"""`nnzoo runs`: states and results of the runs of a folder, whatever else it holds."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_runs_sort_by_any_metric_the_best_first(nnzoo: Any) -> None:
     assert refused.code == 2 and "no run has 'val_f2'; there is age, best" in refused.err
 
 
-def test_no_folder_is_an_error_and_an_empty_one_is_told(nnzoo: Any) -> None:
+def test_no_folder_is_an_error_and_an_empty_one_is_reported(nnzoo: Any) -> None:
     assert nnzoo("runs").code == 2
     Path("checkpoints/other/deep/deeper").mkdir(parents=True)
     Path("checkpoints/file").write_text("")

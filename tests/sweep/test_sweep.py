@@ -75,8 +75,8 @@ def searched(*sets: str, out: str = "out", stop: Callable[[], bool] = lambda: Fa
     return study
 
 
-def told(study: Study) -> list[tuple[Any, ...]]:
-    """What must be the same of two studies."""
+def outcomes(study: Study) -> list[tuple[Any, ...]]:
+    """The parts of a study that must be the same in two."""
     return [(r.number, r.state, r.values, r.value, r.epoch, r.epochs) for r in study.records()]
 
 
@@ -192,7 +192,7 @@ def test_a_metric_of_which_more_is_better_is_searched_upwards() -> None:
     values = [row.value for row in study.records() if row.value is not None]
     best = study.best()
     assert best is not None and best.value == max(values)
-    # Of equals the first: the order in which trials end decides nothing.
+    # The first of equals: the order in which trials end decides nothing.
     assert best.number == min(row.number for row in study.records() if row.value == best.value)
 
 
@@ -218,7 +218,7 @@ def test_test_rows_take_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(seen) == {17}
 
 
-# What is drawn.
+# Sampling.
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
@@ -227,7 +227,7 @@ def test_two_sweeps_of_one_process_are_the_same_to_the_bit(sampler: str) -> None
     if sampler == "grid":
         sets += ["sweep.space={model.hidden: [[4], [8]], optim.lr: [0.1, 0.01, 0.001]}"]
     one, other = searched(*sets, out="one"), searched(*sets, out="other")
-    assert told(one) == told(other)
+    assert outcomes(one) == outcomes(other)
     assert len({flow_yaml(row.values) for row in one.records()}) == (6 if sampler == "grid" else 12)
     if sampler != "grid":
         third = searched(*sets, "seed=1", "sweep.trials=1", out="third")
@@ -244,7 +244,7 @@ def test_what_does_not_learn_draws_the_same_for_any_number_of_processes(sampler:
         "train.epochs=1",
         "sweep.pruner=none",
     ]
-    alone = searched(*sets, out="alone")
+    single = searched(*sets, out="alone")
     two = [open_study(config(*sets), Path("two")) for _ in range(2)]
     makers = [search(study, CPU) for study in two]
     ended = []
@@ -257,7 +257,7 @@ def test_what_does_not_learn_draws_the_same_for_any_number_of_processes(sampler:
                 continue
             ended += [event.record.number] if isinstance(event, TrialEnd) else []
     assert sorted(ended) == list(range(6))
-    assert told(two[0]) == told(alone)
+    assert outcomes(two[0]) == outcomes(single)
 
 
 def test_drawn_numbers_lie_in_their_range_and_on_its_steps() -> None:
@@ -311,7 +311,7 @@ def test_hopeless_trials_end_early_and_never_before_their_grace(pruner: str) -> 
 # Failures.
 
 
-def test_a_trial_that_diverges_is_told_and_the_sweep_goes_on(nnzoo: NNZOO) -> None:
+def test_a_trial_that_diverges_is_reported_and_the_sweep_continues(nnzoo: NNZOO) -> None:
     sets = ("-s", "sweep.space={optim.lr: [1e25, 0.05]}", "-s", "sweep.sampler=grid")
     result = nnzoo("sweep", "flowers.yaml", *sets)
     assert result.code == 0, result.err
@@ -335,7 +335,7 @@ def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
         assert "No trial is complete yet." in Path("checkpoints/flowers/sweep.html").read_text()
 
 
-def test_values_that_do_not_go_together_are_told_with_the_reason(nnzoo: NNZOO) -> None:
+def test_values_that_do_not_go_together_are_reported_with_the_reason(nnzoo: NNZOO) -> None:
     sets = (
         "-s",
         "sweep.space={data.preprocess.pca: [2, 50]}",
@@ -363,10 +363,10 @@ def test_combinations_that_the_language_refuses_fail_as_trials() -> None:
 def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     real = run.open_run
 
-    def start(wanted: RunConfig, *more: Any) -> Any:
-        if wanted.name == "1":
+    def start(run_config: RunConfig, *more: Any) -> Any:
+        if run_config.name == "1":
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return real(wanted, *more)
+        return real(run_config, *more)
 
     monkeypatch.setattr(run, "open_run", start)
     rows = searched("sweep.trials=3").records()
@@ -377,7 +377,7 @@ def test_a_trial_without_memory_fails_alone(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
-def test_a_fault_of_nnzoo_is_not_taken_for_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_not_taken_for_a_failed_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(*_: Any) -> None:
         raise RuntimeError("a bug")
 
@@ -436,7 +436,7 @@ def test_a_sweep_that_is_stopped_anywhere_ends_as_if_it_had_not_been(pruner: str
         if all(row.state in FINISHED for row in study.records()) and len(study.records()) == 8:
             break
     assert starts > 3
-    assert told(study) == told(whole)
+    assert outcomes(study) == outcomes(whole)
 
 
 def test_a_trial_whose_process_died_is_taken_over_and_others_are_left_alone() -> None:
@@ -453,7 +453,7 @@ def test_a_trial_whose_process_died_is_taken_over_and_others_are_left_alone() ->
     assert [row.state for row in second.records()] == ["running"] * 3
 
 
-def test_a_trial_that_was_over_but_not_told_is_told_by_the_next(
+def test_a_finished_trial_that_was_not_recorded_is_recorded_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = searched("sweep.trials=2", out="whole")
@@ -467,7 +467,7 @@ def test_a_trial_that_was_over_but_not_told_is_told_by_the_next(
         with pytest.raises(KeyboardInterrupt):
             list(search(study, CPU))
     again = searched("sweep.trials=2")
-    assert told(again) == told(whole)
+    assert outcomes(again) == outcomes(whole)
 
 
 def test_what_a_kill_left_behind_is_tidied_up() -> None:
@@ -700,7 +700,7 @@ def test_a_study_of_something_else_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("storage", "told"),
+    ("storage", "message"),
     [
         ("mysql://user:secret@nowhere/d", "cannot open the study in mysql://user@nowhere/d: "),
         ("nonsense://x", "cannot open the study in nonsense://x: "),
@@ -708,12 +708,12 @@ def test_a_study_of_something_else_is_refused() -> None:
     ],
 )
 def test_a_storage_that_cannot_be_opened_is_one_message(
-    storage: str, told: str, nnzoo: NNZOO
+    storage: str, message: str, nnzoo: NNZOO
 ) -> None:
     Path("here.db").write_text("this is no database, but long enough to be read as one" * 20)
     result = nnzoo("sweep", "flowers.yaml", "-s", f"sweep.storage={storage}")
     assert (result.code, result.out) == (2, "")
-    assert re.match(told, result.err), result.err
+    assert re.match(message, result.err), result.err
     assert "secret" not in result.err and result.err.count("\n") == 1
 
 
@@ -783,7 +783,7 @@ def test_a_config_without_a_sweep_gets_a_space_of_its_model(name: str) -> None:
     assert any(key.startswith("model.") for key in space)
     low, high = space["optim.lr"]["low"], space["optim.lr"]["high"]
     assert low < plain.optim.lr < high
-    # What is shown can be pasted into the file.
+    # The text shown can be pasted into the file.
     Path("pasted.yaml").write_text(
         f"data: digits\nmodel: {plain.model.name}\n{section_text(space)}\n"
     )
@@ -822,7 +822,7 @@ def test_a_folder_that_cannot_be_written_is_one_message(nnzoo: NNZOO) -> None:
     assert "cannot write to file/x/flowers" in result.err
 
 
-# What is shown.
+# Output and report.
 
 
 @pytest.fixture
@@ -923,7 +923,7 @@ def test_the_page_tells_the_best_what_decides_and_every_trial(study: Study) -> N
 def test_the_most_important_key_is_the_one_that_decides(study: Study) -> None:
     chart = re.search(r'aria-label="Importance of each key".*?</svg>', page(study), re.S)
     assert chart is not None
-    # The bars stand in order, the largest on top, which is written last.
+    # The bars are sorted, the largest on top, which is written last.
     assert re.findall(r">(lr|hidden|dropout)<", chart[0])[-1] == "lr"
 
 
@@ -983,9 +983,9 @@ def test_trials_with_tensorboard_write_their_curves() -> None:
 
 
 def test_rows_say_what_is_known(study: Study) -> None:
-    facts = [row.to_dict() for row in study.records()]
-    assert facts[0]["state"] == "complete" and "reason" not in facts[0]
-    assert facts[4]["reason"] and facts[4]["value"] is None
+    rows = [row.to_dict() for row in study.records()]
+    assert rows[0]["state"] == "complete" and "reason" not in rows[0]
+    assert rows[4]["reason"] and rows[4]["value"] is None
     assert isinstance(study.records()[0], TrialRecord)
     assert searching.best_config(study, study.records()[0]).name == "flowers-best"
 

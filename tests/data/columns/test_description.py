@@ -74,11 +74,13 @@ def test_codes_ranges_and_addresses_are_no_numbers(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     "word", ["#N/A", "<NA>", ".", "unknown", "Not available", "n.a.", "broken"]
 )
-@pytest.mark.parametrize("share", [0.03, 0.5])
-def test_a_word_among_many_numbers_is_a_gap_whatever_its_fraction(word: str, share: float) -> None:
-    texts = [word if i < share * 200 else f"{i}.5" for i in range(200)]
+@pytest.mark.parametrize("fraction", [0.03, 0.5])
+def test_a_word_among_many_numbers_is_a_gap_whatever_its_fraction(
+    word: str, fraction: float
+) -> None:
+    texts = [word if i < fraction * 200 else f"{i}.5" for i in range(200)]
     description = described(texts)
-    assert (description.role, description.missing) == ("number", int(np.ceil(share * 200)))
+    assert (description.role, description.missing) == ("number", int(np.ceil(fraction * 200)))
     values, unread = parse_numbers(column(texts), description.format)
     assert np.isnan(values).sum() == description.missing and not unread.any()
 

@@ -70,7 +70,7 @@ def _rows(count: int = 60) -> list[str]:
 
 
 def _noted(nnzoo: Any, file: Path) -> str:
-    """What init, check and train say, which all have to tell the same rows."""
+    """Output of init, check and train, which all have to name the same rows."""
     init = nnzoo("init", file)
     assert init.code == 0
     check = nnzoo("check", "--config", "t")
