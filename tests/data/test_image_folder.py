@@ -229,7 +229,7 @@ def test_a_size_at_which_the_images_do_not_fit_is_refused_before_decoding(
     assert not Path("cache").exists()
 
 
-def test_splits_of_a_folder_share_the_mapped_cache() -> None:
+def test_splits_of_a_folder_map_one_cache() -> None:
     """No split is a copy: what is mapped costs no memory until it is looked at."""
     make_folder(count=12)
     dataset = load("pics", split=RowSplit(val=0.25, test=0.25))

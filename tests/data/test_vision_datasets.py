@@ -218,7 +218,7 @@ def no_internet(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
         ("usps", "root/usps.bz2 and usps.t.bz2"),
     ],
 )
-def test_where_a_download_fails_the_place_for_the_files_is_told(
+def test_where_a_download_fails_the_folder_for_the_files_is_reported(
     name: str, place: str, no_internet: list[float | None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(DataError) as error:
@@ -265,7 +265,7 @@ def test_a_compressed_file_placed_by_hand_is_unpacked_without_the_internet(
     assert not no_internet
 
 
-def test_files_that_cannot_be_read_are_told_apart_from_missing_ones(
+def test_files_that_cannot_be_read_are_distinguished_from_missing_ones(
     no_internet: list[float | None],
 ) -> None:
     for part in ("train", "t10k"):

@@ -62,7 +62,7 @@ def test_a_cache_larger_than_memory_is_only_read(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The images that were decoded, in turn."""
+    """The images that were decoded, in their order."""
     seen: list[Path] = []
 
     def record(file: Path, *arguments: Any) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_writing_into_the_rows_never_changes_the_cache() -> None:
     assert torch.equal(whole()[0], before)
 
 
-def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder()
     Path("file").touch()
     monkeypatch.setenv("NNZOO_CACHE", "file/below")
@@ -127,7 +127,7 @@ def test_a_cache_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only where space can be reserved")
-def test_a_full_disk_is_told_before_anything_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 

@@ -204,7 +204,7 @@ def test_only_the_common_formats_are_opened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "at", "size"),
+    ("format", "offset", "size"),
     [
         ("GIF", 6, struct.pack("<HH", 60_000, 60_000)),
         ("BMP", 18, struct.pack("<ii", 60_000, 60_000)),
@@ -212,11 +212,11 @@ def test_only_the_common_formats_are_opened() -> None:
     ],
 )
 def test_a_size_that_is_only_claimed_is_refused_before_decoding(
-    format: str, at: int, size: bytes
+    format: str, offset: int, size: bytes
 ) -> None:
     Image.new("RGB", (4, 4)).save("x", format)
     data = bytearray(Path("x").read_bytes())
-    data[at : at + len(size)] = size
+    data[offset : offset + len(size)] = size
     if format == "PNG":
         data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     Path("x").write_bytes(data)

@@ -38,10 +38,10 @@ def test_processes_decode_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None
     make_folder()
     for i in range(20):  # each another colour
         paint(f"pics/red/{i}.jpg", (10 * i, 0, 255 - 10 * i))
-    alone = whole()[0].clone()
+    in_process = whole()[0].clone()
     use_processes(monkeypatch)
     monkeypatch.setenv("NNZOO_CACHE", "another")
-    assert torch.equal(whole()[0], alone)
+    assert torch.equal(whole()[0], in_process)
 
 
 def test_a_broken_image_is_named_by_a_process(two_processes: None) -> None:
@@ -51,7 +51,9 @@ def test_a_broken_image_is_named_by_a_process(two_processes: None) -> None:
     assert not list(cache_dir().glob("*"))
 
 
-def test_a_process_that_fails_is_told(two_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_fails_is_reported(
+    two_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_folder()
     monkeypatch.setattr(decode_pool, "__name__", "nnzoo.data.nowhere")
     assert "decoding ended with 1: " in refused()
