@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nnzoo.config import load_config
+from nnzoo.config.load import load_config
 from nnzoo.device import choose_device
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train

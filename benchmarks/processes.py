@@ -79,7 +79,7 @@ def work(threads: int) -> None:
     """One process of a group: lines "row batch steps" in, seconds out."""
     import torch
 
-    from nnzoo.config import load_config
+    from nnzoo.config.load import load_config
     from nnzoo.distributed import init_process_group
     from nnzoo.runs.run import open_run
 

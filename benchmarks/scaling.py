@@ -22,7 +22,7 @@ from statistics import median
 import report
 import torch
 
-from nnzoo.config import load_config
+from nnzoo.config.load import load_config
 from nnzoo.device import use_threads
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train

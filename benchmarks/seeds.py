@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from nnzoo.config import RunConfig, load_config
+from nnzoo.config import RunConfig
+from nnzoo.config.load import load_config
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from nnzoo import distributed
-from nnzoo.config import RunConfig, load_config
-from nnzoo.config.load import parse
+from nnzoo.config import RunConfig
+from nnzoo.config.load import load_config, parse
 from nnzoo.config.yaml_parser import Document
 from nnzoo.device import choose_device, make_exact, process_restored, use_threads
 from nnzoo.errors import CheckpointError, require

@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import CheckpointError
 from nnzoo.models.network import network_from_checkpoint
 from nnzoo.runs import checkpoint

@@ -35,10 +35,12 @@ import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from nnzoo.config import RunConfig, load_config, yaml_parser
-from nnzoo.config.formatting import option_table, to_yaml
-from nnzoo.config.load import bundled_configs, from_dict
+from nnzoo.config import RunConfig, yaml_parser
+from nnzoo.config.formatting import to_yaml
+from nnzoo.config.load import bundled_configs, load_config
+from nnzoo.config.option_tables import option_table
 from nnzoo.config.registry import DOCUMENTED_OPTIONS, REGISTRIES
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError, NnzooError, UsageError
 from nnzoo.runs.run import RunOptions
 from nnzoo.training.ensemble_trainer import dry_run

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.runs import checkpoint
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train

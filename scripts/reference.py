@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nnzoo.config.formatting import first_paragraph, option_table
+from nnzoo.config.option_tables import first_paragraph, option_table
 from nnzoo.config.registry import DATA, DOCUMENTED_OPTIONS, MODELS, Registry
 
 HEAD = """# The YAML language

@@ -32,7 +32,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import torch
 
 from nnzoo import cli
-from nnzoo.config import load_config
+from nnzoo.config.load import load_config
 from nnzoo.runs.run import open_run
 from nnzoo.runs.train import train
 from nnzoo.sweep.open_study import open_study

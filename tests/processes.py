@@ -108,7 +108,7 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
     """The weights and counts of a network after its steps."""
     import torch
 
-    from nnzoo.config.load import from_dict
+    from nnzoo.config.run_config import from_dict
     from nnzoo.evaluation.evaluate import evaluate
     from nnzoo.runs.run import open_run
     from nnzoo.runs.train import train

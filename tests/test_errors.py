@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import MAX_SHOWN, ConfigError, ConfigIssue, DataError, NnzooError
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import nnzoo as zoo
 from nnzoo.config import MODELS
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.vision_datasets import import_torchvision
 from nnzoo.errors import ConfigError

@@ -23,13 +23,14 @@ LAYERS = """
     nnzoo.file_io
     nnzoo.distributed nnzoo.config.yaml_parser nnzoo.config.options
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options
-    nnzoo.config.registry nnzoo.config.source_map
+    nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
     nnzoo.config.renamed_keys nnzoo.config.json_schema
-    nnzoo.config.hints
+    nnzoo.config.hints nnzoo.config.option_tables
+    nnzoo.config.section_issues
     nnzoo.config.sections
     nnzoo.config.sweep_space
     nnzoo.config.run_config
-    nnzoo.config.load nnzoo.config.formatting nnzoo.config
+    nnzoo.config.load nnzoo.config
     nnzoo.config.default_space
     nnzoo.evaluation.observations
     nnzoo.kernels nnzoo.kernels.openmp

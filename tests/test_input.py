@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError
 from nnzoo.models import network
 from tests.zoo import SCRIPTS, begin, config, load_script

@@ -155,7 +155,7 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     name."""
     import torch
 
-    from nnzoo.config import load_config
+    from nnzoo.config.load import load_config
 
     Path("r.yaml").write_text(TEXT.replace("EPOCHS", "3"))
     run = open_run(load_config("r.yaml"), RunOptions(Path("checkpoints"), torch.device("cpu")))

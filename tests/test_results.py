@@ -13,8 +13,7 @@ from statistics import mean
 import pytest
 import torch
 
-from nnzoo.config import load_config
-from nnzoo.config.load import bundled_configs
+from nnzoo.config.load import bundled_configs, load_config
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.runs.run import Run, RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd

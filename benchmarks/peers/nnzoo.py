@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from nnzoo.config import load_config
+from nnzoo.config.load import load_config
 from nnzoo.runs.run import Run
 from nnzoo.runs.run import open_run as open_nnzoo_run
 from nnzoo.runs.train import train as events_of

@@ -221,7 +221,7 @@ def load_config_option(
 
     Raises UsageError where it is named twice or not at all, ConfigError for its content.
     """
-    from nnzoo.config import load_config
+    from nnzoo.config.load import load_config
 
     if positional is not None and option is not None:
         raise UsageError("give the config once: as CONFIG, or with --config")

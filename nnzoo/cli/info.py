@@ -14,8 +14,9 @@ from nnzoo.errors import UsageError
 
 def _print_registry(registry: Any, only: str | None, json_: bool, noun: str) -> None:
     """The entries of a registry with each option, its default and its meaning."""
-    from nnzoo.config.formatting import align_options, first_paragraph, option_table, to_json
+    from nnzoo.config.formatting import to_json
     from nnzoo.config.hints import did_you_mean, nearest_value
+    from nnzoo.config.option_tables import align_options, first_paragraph, option_table
 
     names = registry.names()
     if only is not None and only not in names:
@@ -96,9 +97,10 @@ def configs(
     debug: DebugOption = False,
 ) -> None:
     """List the bundled configs, or the results of one."""
-    from nnzoo.config.formatting import header_comment, to_json
+    from nnzoo.config.formatting import to_json
     from nnzoo.config.hints import did_you_mean, nearest
     from nnzoo.config.load import bundled_configs
+    from nnzoo.config.option_tables import header_comment
 
     headers = {path.stem: header_comment(path) for path in bundled_configs()}
     if name is not None:

@@ -160,7 +160,7 @@ def complete_config(incomplete: str) -> list[str]:
 
 def complete_key(incomplete: str) -> list[str]:
     """Offer the keys of --set, as far as the next dot; of all models, data sources and optimizers."""
-    from nnzoo.config.formatting import option_table
+    from nnzoo.config.option_tables import option_table
 
     names = {"name=", "seed="}
     for section, options in _options_by_section():

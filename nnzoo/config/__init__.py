@@ -1,7 +1,6 @@
 """The YAML language. No torch in here, so that checking a file is instant."""
 
-from nnzoo.config.load import load_config
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Entry
 from nnzoo.config.run_config import RunConfig
 
-__all__ = ["DATA", "MODELS", "OPTIMIZERS", "Entry", "RunConfig", "load_config"]
+__all__ = ["DATA", "MODELS", "OPTIMIZERS", "Entry", "RunConfig"]

@@ -1,18 +1,16 @@
-"""Configurations and options as text: YAML, JSON, and tables of options."""
+"""Configurations and plain values as text: YAML and JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import textwrap
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from nnzoo.config import yaml_parser
-from nnzoo.config.json_schema import describe_type, value_text
-from nnzoo.config.options import Options, nested_options
-from nnzoo.config.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from nnzoo.config.run_config import RunConfig
 
 
 def resolved_lines(config: RunConfig) -> list[str]:
@@ -71,6 +69,24 @@ def _origin(config: RunConfig, path: str) -> str:
     return "from the file's name" if path == "name" else "default"
 
 
+def value_text(value: Any, quote: Callable[[str], str] = str) -> str:
+    """Plain values as YAML on one line; quote: maps text to how it is written."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, dict):
+        pairs = (f"{quote(key)}: {value_text(item, quote)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(value_text(item, quote) for item in value)}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
+    return str(value)
+
+
 def flow_yaml(value: Any) -> str:
     """Plain values as YAML on one line, with quotes where they are needed."""
     return value_text(value, _quote_if_needed)
@@ -92,66 +108,3 @@ def quote_yaml(text: str) -> str:
             printable = character.isprintable()
             characters.append(character if printable else f"\\U{ord(character):08X}")
     return f'"{"".join(characters)}"'
-
-
-def first_paragraph(options: type[Options]) -> str:
-    """The first paragraph of a class's docstring on one line."""
-    return " ".join((options.__doc__ or "").strip().split("\n\n")[0].split())
-
-
-def option_table(options: type[Options]) -> list[tuple[str, str, str]]:
-    """(key, default, meaning) of each option; the keys of sections inside it are dotted."""
-    root = options.model_json_schema()
-    rows = []
-    for key, info in options.model_fields.items():
-        if key == "name":
-            continue
-        nested = nested_options(info.annotation)
-        meaning = info.description or ""
-        if len(nested) == 1:
-            if info.default is None:
-                rows.append((key, "null", meaning))
-            values = info.default.model_dump() if isinstance(info.default, Options) else {}
-            for name, default, text in option_table(nested[0]):
-                shown = value_text(values[name]) if name in values else default
-                rows.append((f"{key}.{name}", shown, text))
-            continue
-        words = describe_type(root["properties"][key], root)
-        if words.startswith("one of ") and words.removeprefix("one of ") not in meaning:
-            meaning += f" ({words})"
-        former = root["properties"][key].get("formerly")
-        meaning += f" (formerly `{former}`)" if former else ""
-        required = info.is_required()
-        default = "required" if required else value_text(_plain(info.default))
-        rows.append((key, default, meaning))
-    return rows
-
-
-def align_options(rows: list[tuple[str, str, str]], width: int) -> list[str]:
-    """Rows of `option_table` as aligned columns, meanings wrapped to the width of the terminal."""
-    keys = max((len(key) for key, _, _ in rows), default=0)
-    defaults = max((len(default) for _, default, _ in rows), default=0)
-    margin = 2 + keys + 2 + defaults + 2
-    lines = []
-    for key, default, meaning in rows:
-        wrapped = textwrap.wrap(meaning, max(30, width - margin - 1)) or [""]
-        lines.append(f"  {key:<{keys}}  {default:<{defaults}}  {wrapped[0]}".rstrip())
-        lines += [" " * margin + line for line in wrapped[1:]]
-    return lines
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Options):
-        dumped = value.model_dump()
-        return dumped.get("name", dumped)
-    return value
-
-
-def header_comment(path: Path) -> list[str]:
-    """The lines of the comment at the top of a config."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line[1:].removeprefix(" ").rstrip())
-    return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nnzoo.config.options import NAME_PATTERN, Options
@@ -200,24 +200,6 @@ def _describe_keys(branch: Node) -> str:
     if "const" in branch.get("properties", {}).get("name", {}):
         return "with a 'name'"
     return f"({', '.join(keys[:4])}{', …' if len(keys) > 4 else ''})" if keys else ""
-
-
-def value_text(value: Any, quote: Callable[[str], str] = str) -> str:
-    """Plain values as YAML on one line; quote: maps text to how it is written."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return quote(value)
-    if isinstance(value, dict):
-        pairs = (f"{quote(key)}: {value_text(item, quote)}" for key, item in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(value_text(item, quote) for item in value)}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
-    return str(value)
 
 
 def json_schema() -> Node:

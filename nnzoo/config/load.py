@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -12,17 +11,12 @@ from typing import Any
 
 from nnzoo.config import yaml_parser
 from nnzoo.config.data_options import PATH_KEYS
-from nnzoo.config.hints import SECTION_SYNONYMS, did_you_mean, key_hint, nearest
-from nnzoo.config.options import NAME_PATTERN
-from nnzoo.config.renamed_keys import current_path, rename_former_keys
+from nnzoo.config.hints import did_you_mean, nearest
+from nnzoo.config.registry import RUN_SECTIONS
+from nnzoo.config.renamed_keys import current_path, rename_former_keys, rename_note
 from nnzoo.config.run_config import RunConfig
-from nnzoo.config.sections import (
-    RUN_SECTIONS,
-    SECTIONS,
-    keys_of_file,
-    preview,
-    validate_section,
-)
+from nnzoo.config.section_issues import preview
+from nnzoo.config.sections import validate_sections
 from nnzoo.config.source_map import SourceMap
 from nnzoo.config.sweep_space import key_path, set_at_path, storage_kind, validate_sweep
 from nnzoo.config.train_options import RangeOptions
@@ -109,11 +103,6 @@ def parse(
     return _Loader(document, source).load(overrides, folder, default_name)
 
 
-def from_dict(value: dict[str, Any], source: str) -> RunConfig:
-    """The configuration in plain values, as `RunConfig.to_dict` makes them."""
-    return parse(Document(value=value), source)
-
-
 def _shown(path: Path) -> str:
     """A config's path for messages: relative where it is below the working folder, a bundled one by
     its name."""
@@ -153,25 +142,16 @@ class _Loader:
         for text in overrides:
             self.apply_override(text)
         self.rename_keys()
-        misnamed = self.check_section_names()
-        name, seed = tree.get("name", default_name), tree.get("seed", 0)
-        self.check_name(name)
-        if type(seed) is not int or not 0 <= seed < 2**63:
-            expected = "a whole number of at least 0 and below 2^63"
-            self.issue(("seed",), f"expected {expected}, got {preview(seed)}")
         if folder is not None:
             self.resolve_paths(folder)
-        options = {section: self.validate(section, misnamed) for section in RUN_SECTIONS}
-        sweep, issues = validate_sweep(tree, self.source)
-        for issue in issues:
+        values, issues = validate_sections(tree, default_name)
+        sweep, sweep_issues = validate_sweep(tree, self.source)
+        for issue in (*issues, *sweep_issues):
             self.issue(*issue)
         if self.issues:
             raise ConfigError(self.source, self.issues)
-        assert isinstance(name, str)
         return RunConfig(
-            name=name,
-            seed=seed,
-            **options,
+            **values,
             source=self.source,
             origins=self.map.origins(),
             notes=tuple(self.notes),
@@ -184,44 +164,6 @@ class _Loader:
     def override_issue(self, key: str, message: str) -> None:
         self.issues.append(ConfigIssue("--set", key, message))
 
-    def validate(self, section: str, misnamed: dict[str, str]) -> Any:
-        """The options of a section, None with issues; those of a misnamed one are found at once, too."""
-        key = misnamed.get(section, section)
-        tree = self.tree if key == section else self.tree | {section: self.tree[key]}
-        options, issues = validate_section(tree, section)
-        for issue in issues:
-            self.issue((key, *issue.path[1:]), issue.message, issue.at_key)
-        return options
-
-    def check_section_names(self) -> dict[str, str]:
-        """Note unknown top-level keys; section -> the misspelled key that was meant to be it."""
-        misnamed = {}
-        for key in self.tree:
-            if key in SECTIONS or key == "environment":
-                continue
-            hint = key_hint((key,), {name: name for name in SECTIONS}, keys_of_file(self.tree))
-            self.issue((key,), f"unknown key; {hint}", at_key=True)
-            section = SECTION_SYNONYMS.get(key.casefold()) or nearest(key, RUN_SECTIONS)
-            if section in RUN_SECTIONS and section not in self.tree:
-                misnamed[section] = key
-        return misnamed
-
-    def check_name(self, name: Any) -> None:
-        """Note a name that cannot be a folder's."""
-        if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name):
-            return
-        rule = "letters, digits, '.', '_', '-', the first a letter or digit, at most 100"
-        if "name" in self.tree:
-            quotes = f"; in quotes: '{name}'" if type(name) is int else ""
-            message = f"expected a folder's name ({rule}), got {preview(name)}{quotes}"
-        elif name is None:
-            message = f"missing: the name of the run's folder ({rule})"
-        else:
-            message = (
-                f"the file's name cannot name the run's folder ({rule}); write 'name: …' in it"
-            )
-        self.issue(("name",), message)
-
     def rename_keys(self) -> None:
         """Replace former names of keys by the current ones, with a note."""
         for section in (*RUN_SECTIONS, "sweep"):
@@ -230,8 +172,7 @@ class _Loader:
                 self.map.rename(old, new)
 
     def note_rename(self, where: str, old: yaml_parser.Path, new: yaml_parser.Path) -> None:
-        names = f"{yaml_parser.dotted(old)} is now called {yaml_parser.dotted(new)}"
-        self.notes.append(f"{where}  {names}; the old name keeps working")
+        self.notes.append(rename_note(where, old, new))
 
     def apply_override(self, text: str) -> None:
         """Set the value of "key=value" in the tree, or note what is wrong with it."""

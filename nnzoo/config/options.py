@@ -97,3 +97,12 @@ StepDuration = Annotated[
     str, Field(pattern=_AMOUNT + "(epochs?|steps?)$", examples=["1 epoch", "500 steps"])
 ]
 StepInterval = Annotated[StepDuration, AfterValidator(_check_above_zero)]
+
+
+def is_name(name: Any) -> bool:
+    """Whether a value can name a run and its folder."""
+    return isinstance(name, str) and re.fullmatch(NAME_PATTERN, name) is not None
+
+
+def is_seed(seed: Any) -> bool:
+    return type(seed) is int and 0 <= seed < 2**63

@@ -195,6 +195,13 @@ DOCUMENTED_OPTIONS = Registry(
 
 REGISTRIES = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
 """The sections of a config whose `name` chooses an entry."""
+RUN_SECTIONS = (*REGISTRIES, "train")
+SECTIONS = ("name", "seed", *RUN_SECTIONS, "sweep")
+
+
+def is_known(*keys: str) -> bool:
+    """Whether these are keys that a file has at its top; a run's own file has `environment`, too."""
+    return all(key in SECTIONS or key == "environment" for key in keys)
 
 
 def options_class(tree: Mapping[str, Any], section: str) -> type[Options] | None:

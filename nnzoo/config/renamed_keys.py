@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.registry import options_class
-from nnzoo.config.yaml_parser import Path
+from nnzoo.config.yaml_parser import Path, dotted
 
 
 def former_keys(options: type[Options]) -> dict[Any, str]:
@@ -35,6 +35,11 @@ def nested_class(options: type[Options], key: Any, value: Any) -> type[Options] 
         nested for nested in classes if name in get_args(nested.model_fields["name"].annotation)
     )
     return next(matching, None)
+
+
+def rename_note(where: str, old: Path, new: Path) -> str:
+    """The line that tells of a former name, met at a place in a file or in --set."""
+    return f"{where}  {dotted(old)} is now called {dotted(new)}; the old name keeps working"
 
 
 def rename_former_keys(tree: Mapping[str, Any], section: str) -> list[tuple[Path, Path]]:

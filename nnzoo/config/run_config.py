@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from nnzoo.config.data_options import DataOptions
 from nnzoo.config.model_options import ModelOptions
-from nnzoo.config.sweep_space import Sweep
+from nnzoo.config.registry import RUN_SECTIONS
+from nnzoo.config.renamed_keys import rename_former_keys, rename_note
+from nnzoo.config.sections import validate_sections
 from nnzoo.config.train_options import OptimOptions, TrainOptions
-from nnzoo.config.yaml_parser import Position
-from nnzoo.errors import NnzooError
+from nnzoo.config.yaml_parser import Position, dotted
+from nnzoo.errors import ConfigError, ConfigIssue, NnzooError
+
+if TYPE_CHECKING:
+    from nnzoo.config.sweep_space import Sweep
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -61,6 +67,31 @@ class RunConfig:
                 return f"{self.source}:{position[0]}:{position[1]}" if position else "--set"
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.source
+
+
+def from_dict(values: dict[str, Any] | None, source: str) -> RunConfig:
+    """The configuration in plain values, as `RunConfig.to_dict` makes them.
+
+    source: their origin, for messages. Raises ConfigError with every issue.
+    """
+    tree = {} if values is None else deepcopy(values)
+    if not isinstance(tree, dict):
+        text = "expected sections (data, model, optim, train) with their keys"
+        raise ConfigError(source, [ConfigIssue(source, "", text)])
+    renamed = [pair for key in (*RUN_SECTIONS, "sweep") for pair in rename_former_keys(tree, key)]
+    options, issues = validate_sections(tree)
+    sweep = None
+    if tree.get("sweep") is not None:
+        from nnzoo.config.sweep_space import validate_sweep
+
+        sweep, sweep_issues = validate_sweep(tree, source)
+        issues += sweep_issues
+    if issues:
+        raise ConfigError(
+            source, [ConfigIssue(source, dotted(issue.path), issue.message) for issue in issues]
+        )
+    notes = tuple(rename_note(source, *pair) for pair in renamed)
+    return RunConfig(**options, source=source, notes=notes, sweep=sweep)
 
 
 def locates_errors(

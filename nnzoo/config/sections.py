@@ -1,40 +1,43 @@
-"""Validation of one section of a configuration: plain values to options, or all its issues with hints."""
+"""Validation of the sections of a configuration: plain values to options, or all issues.
+
+The issues are described by section_issues.py, which a valid configuration does not need.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from nnzoo.config.hints import KEY_SYNONYMS, did_you_mean, key_hint, nearest_value, value_hint
-from nnzoo.config.json_schema import (
-    accepts,
-    choices,
-    describe_expected,
-    has_key,
-    node_at,
-    properties,
-    value_text,
-)
-from nnzoo.config.options import Options
-from nnzoo.config.registry import REGISTRIES, options_class
-from nnzoo.config.renamed_keys import former_keys, nested_class, rename_former_keys
+from nnzoo.config.options import is_name, is_seed
+from nnzoo.config.registry import REGISTRIES, RUN_SECTIONS, is_known, options_class
+from nnzoo.config.renamed_keys import rename_former_keys
 from nnzoo.config.train_options import DEFAULT_OPTIMIZER
-from nnzoo.config.yaml_parser import Path
-from nnzoo.text import shorten
 
-RUN_SECTIONS = (*REGISTRIES, "train")
-SECTIONS = ("name", "seed", *RUN_SECTIONS, "sweep")
-_NOUNS = {"data": "data source", "model": "model", "optim": "optimizer"}
+if TYPE_CHECKING:
+    from nnzoo.config.section_issues import Issue
 
 
-class Issue(NamedTuple):
-    """An issue whose place is not known yet. at_key: the key is to blame, not its value."""
+def validate_sections(
+    tree: Mapping[str, Any], default_name: str | None = None
+) -> tuple[dict[str, Any], list[Issue]]:
+    """Name, seed and the options of each section of a run, None with issues; and all issues.
 
-    path: Path
-    message: str
-    at_key: bool = False
+    tree: plain values of a whole file, without former names.
+    """
+    name, seed = tree.get("name", default_name), tree.get("seed", 0)
+    issues: list[Issue] = []
+    misnamed: dict[str, str] = {}
+    if not (is_name(name) and is_seed(seed) and is_known(*tree)):
+        from nnzoo.config.section_issues import file_issues
+
+        issues, misnamed = file_issues(tree, name, seed)
+    values = {"name": name, "seed": seed}
+    for section in RUN_SECTIONS:
+        key = misnamed.get(section, section)  # its options are validated at once, too
+        renamed = tree if key == section else {**tree, section: tree[key]}
+        values[section], more = validate_section(renamed, section)
+        issues += [issue._replace(path=(key, *issue.path[1:])) for issue in more]
+    return values, issues
 
 
 def validate_section(tree: Mapping[str, Any], section: str) -> tuple[Any, list[Issue]]:
@@ -45,169 +48,38 @@ def validate_section(tree: Mapping[str, Any], section: str) -> tuple[Any, list[I
     rename_former_keys(tree, section)
     raw = tree.get(section)
     if section in REGISTRIES:
-        raw, issues = _with_name(raw, section)
-        if issues:
-            return None, issues
+        raw = _with_name(raw, section)
+        name = raw.get("name") if isinstance(raw, dict) else None
+        if not isinstance(name, str) or REGISTRIES[section].get(name) is None:
+            from nnzoo.config.section_issues import name_issue
+
+            return None, [name_issue(raw, section)]
+    return _validate({} if raw is None else raw, section, tree)
+
+
+def _with_name(raw: Any, section: str) -> Any:
+    """A section as a mapping with its `name` first, where a text alone or a default is its name."""
+    if isinstance(raw, str):
+        return {"name": raw}
+    if section == "optim" and (raw is None or isinstance(raw, dict)):
+        return {"name": DEFAULT_OPTIMIZER} | (raw or {})
+    return {"name": raw["name"], **raw} if isinstance(raw, dict) and "name" in raw else raw
+
+
+def _validate(raw: Any, section: str, tree: Mapping[str, Any]) -> tuple[Any, list[Issue]]:
+    from pydantic import ValidationError
+
     options = options_class(tree, section)
     assert options is not None
-    return _validate(options, {} if raw is None else raw, section, tree)
-
-
-def keys_of_file(tree: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that the sections of this file can have, former names too -> their dotted paths."""
-    paths: dict[str, str] = {}
-    for section in ("train", *REGISTRIES):
-        options = options_class(tree, section)
-        if options is not None:
-            names = {key: key for key in options.model_fields if key != "name"}
-            names |= former_keys(options)
-            paths |= {name: f"{section}.{key}" for name, key in names.items()}
-    return paths
-
-
-def preview(value: Any) -> str:
-    """A value as it is in a file, cut to fit on a line."""
-    if value is None:
-        return "nothing"
-    return shorten(repr(value) if isinstance(value, str) else value_text(value), 60)
-
-
-def _with_name(raw: Any, section: str) -> tuple[Any, list[Issue]]:
-    """A section as a mapping with a known `name`, or the issue that forbids it."""
-    registry = REGISTRIES[section]
-    default = DEFAULT_OPTIMIZER if section == "optim" else None
-    names = ", ".join(registry.names())
-    if isinstance(raw, str):
-        raw = {"name": raw}
-    elif raw is None and default:
-        raw = {}
-    if not isinstance(raw, dict):
-        got = "" if raw is None else f", got {preview(raw)}"
-        return raw, [Issue((section,), f"expected a section with a 'name' ({names}){got}")]
-    name = raw.get("name", default)
-    if isinstance(name, str) and registry.get(name) is not None:
-        return {"name": name, **raw}, []
-    if isinstance(name, str):
-        hint = did_you_mean(nearest_value(name, registry.names()), f"one of {names}")
-        message = f"unknown {_NOUNS[section]} '{shorten(name, 60)}'; {hint}"
-    elif "name" in raw:
-        message = f"expected one of {names}, got {preview(name)}"
-    else:
-        synonym = next((key for key in raw if KEY_SYNONYMS.get(key) == ("name",)), None)
-        message = f"missing: one of {names}"
-        message += f"; it is 'name', not '{synonym}'" if synonym else ""
-    return raw, [Issue((section, "name"), message)]
-
-
-def _validate(
-    options: type[Options], raw: Any, section: str, tree: Mapping[str, Any]
-) -> tuple[Any, list[Issue]]:
-    from pydantic import ValidationError
+    try:
+        if isinstance(raw, dict):
+            return options.model_validate(raw), []
+        errors = []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    from nnzoo.config.section_issues import ErrorTranslator, Issue, preview
 
     if not isinstance(raw, dict):
         keys = ", ".join([*options.model_fields][:4])
         return None, [Issue((section,), f"expected a section ({keys}, …), got {preview(raw)}")]
-    try:
-        return options.model_validate(raw), []
-    except ValidationError as error:
-        translator = _ErrorTranslator(options, raw, section, tree)
-        return None, list(translator.issues(error.errors(include_url=False)))
-
-
-@cache
-def _schema_of(options: type[Options]) -> dict[str, Any]:
-    return options.model_json_schema()
-
-
-class _ErrorTranslator:
-    """Turns pydantic's errors into issues: what was expected, what is there, what may have been meant."""
-
-    def __init__(
-        self, options: type[Options], raw: Any, section: str, tree: Mapping[str, Any]
-    ) -> None:
-        self.options, self.raw, self.section, self.tree = options, raw, section, tree
-        self.schema = _schema_of(options)
-
-    def issues(self, errors: Sequence[Any]) -> Iterator[Issue]:
-        by_path: dict[Path, Any] = {}
-        for error in errors:
-            path = self.strip_union_tags(error)
-            # Among the branches of a union a validator's message says more than a list of types.
-            if path not in by_path or error["type"] == "field_error":
-                by_path[path] = error
-        # The number of errors at a path or below it.
-        counts = Counter(path[:length] for path in by_path for length in range(len(path) + 1))
-        for path, error in by_path.items():
-            error_type = error["type"]
-            if error_type == "extra_forbidden":
-                yield self.unknown_key(path)
-            elif error_type == "missing":
-                text = node_at(self.schema, self.raw, path)["description"]
-                yield Issue((self.section, *path), f"missing: {text}")
-            elif error_type == "field_error":
-                field = error.get("ctx", {}).get("field", "")
-                yield Issue((self.section, *path, *([field] if field else [])), error["msg"])
-            elif error_type.startswith("union_tag"):
-                yield self.bad_discriminator(path)
-            elif not self.from_other_union_branch(path, counts):
-                yield self.wrong_value(path)
-
-    def strip_union_tags(self, error: Any) -> Path:
-        """pydantic's location without the names of union branches, which the file does not hold."""
-        path: list[str | int] = []
-        value = self.raw
-        for i, part in enumerate(error["loc"]):
-            if has_key(value, part):
-                value = value[part]
-                path.append(part)
-            elif i == len(error["loc"]) - 1 and error["type"] == "missing":
-                path.append(part)
-        return tuple(path)
-
-    def value_at(self, path: Path) -> Any:
-        value = self.raw
-        for part in path:
-            value = value[part]
-        return value
-
-    def from_other_union_branch(self, path: Path, counts: Counter[Path]) -> bool:
-        """Whether an error comes from a branch of a union that was not meant: if another error is deeper,
-        or if the value is right and a sibling is wrong."""
-        if counts[path] > 1:
-            return True
-        node = node_at(self.schema, self.raw, path)
-        return counts[path[:-1]] > 1 and accepts(node, self.value_at(path), self.schema)
-
-    def unknown_key(self, path: Path) -> Issue:
-        where = (self.section, *path)
-        former = former_keys(self.class_at(path[:-1]))
-        if path[-1] in former:
-            return Issue(where, f"'{former[path[-1]]}', its new name, is given, too", at_key=True)
-        known = {key: key for key in properties(self.schema, self.raw, path[:-1])} | former
-        hint = key_hint(where, known, keys_of_file(self.tree))
-        return Issue(where, f"unknown key; {hint}", at_key=True)
-
-    def class_at(self, path: Path) -> type[Options]:
-        """The options class of the mapping at a path; `Options` where several are possible."""
-        options = self.options
-        for i, part in enumerate(path):
-            options = nested_class(options, part, self.value_at(path[: i + 1])) or Options
-        return options
-
-    def bad_discriminator(self, path: Path) -> Issue:
-        """A section inside a section, such as a schedule, whose `name` is missing or unknown."""
-        node, value = node_at(self.schema, self.raw, path), self.value_at(path)
-        value = {"name": value} if isinstance(value, str) else value
-        message = f"one of {', '.join(dict.fromkeys(choices(node, self.schema)))}"
-        if "name" not in value:
-            message = f"missing: {message}"
-        else:
-            hint = value_hint(value["name"], node, self.schema)
-            message = f"expected {message}, got {preview(value['name'])}{hint}"
-        return Issue((self.section, *path, "name"), message)
-
-    def wrong_value(self, path: Path) -> Issue:
-        value, node = self.value_at(path), node_at(self.schema, self.raw, path)
-        expected = describe_expected(node, value, self.schema)
-        hint = value_hint(value, node, self.schema, str(path[-1]))
-        return Issue((self.section, *path), f"expected {expected}, got {preview(value)}{hint}")
+    return None, list(ErrorTranslator(options, raw, section, tree).issues(errors))

@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.hints import did_you_mean, nearest
+from nnzoo.config.registry import SECTIONS
 from nnzoo.config.renamed_keys import current_path
-from nnzoo.config.sections import SECTIONS, Issue, preview, validate_section
+from nnzoo.config.section_issues import Issue, preview
+from nnzoo.config.sections import validate_section
 from nnzoo.config.train_options import MAX_TRIALS, RangeOptions, SweepOptions
 from nnzoo.config.yaml_parser import Path, dotted
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from nnzoo.config import DATA, MODELS, RunConfig
 from nnzoo.config.data_options import TorchvisionOptions
-from nnzoo.config.load import from_dict
 from nnzoo.config.registry import plugin_error
-from nnzoo.config.run_config import locates_errors
+from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, split_bytes, total_memory

@@ -11,8 +11,7 @@ from filelock import FileLock
 
 from nnzoo import file_io
 from nnzoo.config import RunConfig
-from nnzoo.config.load import from_dict
-from nnzoo.config.run_config import locates_errors
+from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (

@@ -22,8 +22,7 @@ from nnzoo import __version__, file_io
 from nnzoo.config import RunConfig
 from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
-from nnzoo.config.load import from_dict
-from nnzoo.config.run_config import locates_errors
+from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError

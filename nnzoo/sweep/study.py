@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from nnzoo.config import RunConfig
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 from nnzoo.config.sweep_space import Sweep
 from nnzoo.config.train_options import SweepOptions, higher_is_better
 from nnzoo.errors import CheckpointError

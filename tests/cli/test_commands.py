@@ -22,8 +22,8 @@ from PIL import Image
 
 from nnzoo import __version__
 from nnzoo.cli import COMMANDS
-from nnzoo.config import DATA, MODELS, load_config, yaml_parser
-from nnzoo.config.load import bundled_configs
+from nnzoo.config import DATA, MODELS, yaml_parser
+from nnzoo.config.load import bundled_configs, load_config
 from nnzoo.config.registry import DOCUMENTED_OPTIONS
 
 NNZOO = Callable[..., Any]

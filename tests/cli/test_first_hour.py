@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nnzoo.config import load_config
+from nnzoo.config.load import load_config
 from nnzoo.console import print_columns
 from nnzoo.console.progress import ProgressBar
 from nnzoo.console.tables import print_group, print_layers, print_result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnzoo.config.default_space import default_space
-from nnzoo.config.load import from_dict
+from nnzoo.config.run_config import from_dict
 
 
 def test_a_default_search_of_a_cnn_has_widths_where_no_list_names_each_layer() -> None:

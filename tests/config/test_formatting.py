@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnzoo.config import load_config, yaml_parser
-from nnzoo.config.formatting import config_with_sweep, header_comment, resolved_lines, to_yaml
-from nnzoo.config.load import bundled_configs, from_dict, parse
+from nnzoo.config import yaml_parser
+from nnzoo.config.formatting import config_with_sweep, resolved_lines, to_yaml
+from nnzoo.config.load import bundled_configs, load_config, parse
+from nnzoo.config.option_tables import header_comment
+from nnzoo.config.run_config import from_dict
 from tests.config.config_cases import config
 
 BUNDLED = bundled_configs()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nnzoo.config.formatting import option_table
 from nnzoo.config.hints import KEY_SYNONYMS
+from nnzoo.config.option_tables import option_table
 from nnzoo.config.options import Options
 from nnzoo.config.registry import REGISTRIES
 from nnzoo.config.train_options import TrainOptions

@@ -8,10 +8,10 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from nnzoo.config import DATA, MODELS, load_config, yaml_parser
+from nnzoo.config import DATA, MODELS, yaml_parser
 from nnzoo.config.formatting import resolved_lines
 from nnzoo.config.json_schema import accepts, json_schema, node_at
-from nnzoo.config.load import bundled_configs
+from nnzoo.config.load import bundled_configs, load_config
 from nnzoo.config.registry import DOCUMENTED_OPTIONS
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.errors import ConfigError

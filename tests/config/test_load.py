@@ -10,16 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nnzoo.config import DATA, MODELS, load_config, yaml_parser
+from nnzoo.config import DATA, MODELS, yaml_parser
 from nnzoo.config.load import (
     bundled_configs,
     bundled_folder,
     find_config,
-    from_dict,
+    load_config,
     parse,
     source_file,
 )
 from nnzoo.config.registry import DOCUMENTED_OPTIONS
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError, UsageError
 from tests.config.config_cases import FIRST, config, issues, message
 

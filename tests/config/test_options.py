@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from nnzoo.config.load import from_dict
 from nnzoo.config.options import parse_duration
+from nnzoo.config.run_config import from_dict
 from nnzoo.config.train_options import MonitorName
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS

@@ -10,12 +10,13 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from nnzoo.config import RunConfig, yaml_parser
-from nnzoo.config.formatting import option_table
 from nnzoo.config.json_schema import json_schema
-from nnzoo.config.load import from_dict, parse
+from nnzoo.config.load import parse
+from nnzoo.config.option_tables import option_table
 from nnzoo.config.options import Options, nested_options
 from nnzoo.config.registry import DATA, DOCUMENTED_OPTIONS, MODELS
 from nnzoo.config.renamed_keys import current_path, former_keys
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError
 
 SERIES = "data: {name: series, path: s.csv%s}\nmodel: gru\n"

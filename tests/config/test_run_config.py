@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nnzoo.config import load_config
+from nnzoo.config.load import load_config
 from nnzoo.errors import ConfigError, DataError
 from tests.conftest import Result
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from nnzoo.config import DATA, MODELS, OPTIMIZERS
-from nnzoo.config.load import from_dict
 from nnzoo.config.model_options import Activation
+from nnzoo.config.run_config import from_dict
 from nnzoo.config.train_options import MonitorName
 from nnzoo.errors import ConfigError
 from tests.config.config_cases import issues, message

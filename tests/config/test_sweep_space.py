@@ -9,10 +9,11 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from nnzoo.config import RunConfig, load_config, yaml_parser
+from nnzoo.config import RunConfig, yaml_parser
 from nnzoo.config.formatting import config_with_sweep, resolved_lines
 from nnzoo.config.json_schema import json_schema
-from nnzoo.config.load import from_dict, parse
+from nnzoo.config.load import load_config, parse
+from nnzoo.config.run_config import from_dict
 from nnzoo.config.sweep_space import Sweep, key_path, set_at_path, storage_kind
 from nnzoo.errors import ConfigError
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnzoo.config import load_config
-from nnzoo.config.load import bundled_configs
+from nnzoo.config.load import bundled_configs, load_config
 from nnzoo.console.progress import sparkline
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.evaluation import diagnostics

@@ -23,9 +23,10 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from nnzoo import errors
-from nnzoo.config import RunConfig, load_config
+from nnzoo.config import RunConfig
 from nnzoo.config.default_space import default_space, section_text
 from nnzoo.config.formatting import flow_yaml
+from nnzoo.config.load import load_config
 from nnzoo.console import trials
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import run
