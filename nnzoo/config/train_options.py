@@ -252,7 +252,7 @@ class TrainOptions(Options):
         "compiler compiles once, or torch's; auto: native where there is a compiler",
     )
     compile: bool | Literal["auto"] = option(
-        "auto", "torch.compile the model: needs a C++ compiler and some 15 s at start; auto: no"
+        "auto", "torch.compile the model: needs a C++ compiler and about 15 s at start; auto: no"
     )
     norm_statistics: Literal["auto", "running", "exact"] = option(
         "auto",

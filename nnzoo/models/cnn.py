@@ -1,4 +1,4 @@
-"""Convolutional network: 2-D on images, 1-D on series."""
+"""Convolutional network with pooling: 2-D on images, 1-D on series."""
 
 from __future__ import annotations
 
@@ -188,6 +188,7 @@ class _Layer:
         return layers, out
 
     def pooling(self, size: Sizes) -> tuple[list[nn.Module], Sizes]:
+        """The pooling layer of `model.pool` (none: no layer), and the size after it."""
         if self.pool == "none":
             return [], size
         out = tuple(length // step for length, step in zip(size, self.pool_size, strict=True))

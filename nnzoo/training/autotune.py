@@ -1,8 +1,9 @@
-"""Resolve `precision`, `threads` and `kernels: auto` once for a run, by a short benchmark whose result is cached.
+"""Resolve `auto` of the `train` keys that speed or hardware decides, once per run.
 
-The choice decides the last bits of a run, so it must not depend on momentary load: it is cached by network,
-data, batch size and machine, and a later run of the same kind reads it. A benchmark during
-which another program was busy is used once and not cached.
+These are kernels, compile and norm_statistics, which follow from the network and the machine, and precision and
+threads, which a short benchmark chooses. The choice decides the last bits of a
+run, so it must not depend on momentary load: it is cached by network, data, batch size and machine, and a later run of
+the same kind reads it. A benchmark during which another program was busy is used once and not cached.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class BenchmarkResult(NamedTuple):
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration without `auto` and, where steps were timed for that, what `BenchmarkResult` has of it."""
+    """A config without `auto` in these keys; if steps were timed, the seconds and the note of `BenchmarkResult`."""
 
     config: RunConfig
     step_seconds: float | None = None
@@ -69,9 +70,10 @@ class Resolved:
 def resolve(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
 ) -> Resolved:
-    """The configuration with precision and threads chosen; network and splits stay as they are.
+    """Return the config with every `train` key set that speed or hardware decides; network and splits are unchanged.
 
-    processes: how many share each batch; what one of them has of it is timed."""
+    processes: the number of processes that share each batch; the shard of one of them is timed.
+    """
     train = config.train
     kernels = _kernels(train.kernels, network)
     network.configure(train.model_copy(update={"kernels": kernels}), compiled=False)
