@@ -1,4 +1,4 @@
-"""Keep a run of the present checkpoint format for tests/test_checkpoint.py: `python scripts/keep_format.py`.
+"""Keep a run of the present checkpoint format for tests/runs/test_checkpoint.py: `python scripts/keep_format.py`.
 
 Once for each released format, by the nnzoo that writes it; what is kept is never made again.
 """

@@ -23,7 +23,7 @@ from nnzoo.runs import checkpoint
 from tests.zoo import begin, config, finish, same
 
 CPU = torch.device("cpu")
-FORMATS = Path(__file__).parent / "formats"
+FORMATS = Path(__file__).parents[1] / "formats"
 CONTENT = {
     "a": torch.arange(6.0).view(2, 3),
     "b": [1, None, "c", -(2**40), 0.1, True, (2,)],
