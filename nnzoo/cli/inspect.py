@@ -93,15 +93,11 @@ def inspect(
     findings = diagnostics.diagnose(stats, network.config)
     layers = [layer.to_dict() for layer in stats.layers]
     if json_:
-        values: dict[str, Any] = {
-            "checkpoint": str(trained.file),
-            "split": used_split,
-            "layers": layers,
-        }
-        values |= {"gradient_over_time": stats.time_gradients}
-        values |= {"findings": [asdict(finding) for finding in findings]}
-        files = [{"file": str(path), "shows": caption} for path, caption in written]
-        console.print_json(values | {"files": files})
+        values: dict[str, Any] = {"checkpoint": str(trained.file), "split": used_split}
+        values |= {"layers": layers, "gradient_over_time": stats.time_gradients}
+        values["findings"] = [asdict(finding) for finding in findings]
+        values["files"] = [{"file": str(path), "shows": caption} for path, caption in written]
+        console.print_json(values)
         return
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)

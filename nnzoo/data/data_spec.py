@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from nnzoo.data.columns.values import NumberFormat
-
 InputKind = Literal["image", "table", "series"]
 TaskName = Literal["classification", "regression", "forecasting"]
 # Grey values of more than 8 bits are read as of so many, where the training images say no less.
@@ -35,6 +33,55 @@ class InputSpec:
     def size(self) -> int:
         """The number of values in one sample."""
         return math.prod(self.shape)
+
+
+COMPOUND_UNITS = ("seconds", "inches", "pounds", "ounces", "degrees", "first year")
+"""Units in which values of several parts are read; columns/number_text.py has a reader for each."""
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How the texts of a column are read as numbers; the default is what a program writes.
+
+    thousands: the separators that are removed; unit: the text before or behind the numbers, in one
+    spelling; compound: the unit in which values of several parts, such as 1:05:30 or 6'9", are read
+    (`COMPOUND_UNITS`); missing: words of this column for a missing value, beside the usual ones.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    compound: str = ""
+    missing: tuple[str, ...] = ()
+
+    def to_spec(self) -> dict[str, Any]:
+        """Plain values for a checkpoint: what differs from the default."""
+        values = {"decimal": self.decimal, "thousands": self.thousands, "unit": self.unit}
+        spec: dict[str, Any] = {
+            key: value for key, value in values.items() if value != getattr(NumberFormat, key)
+        }
+        if self.compound == "seconds":  # as older checkpoints have it
+            spec["duration"] = True
+        elif self.compound:
+            spec["compound"] = self.compound
+        return spec | ({"missing": list(self.missing)} if self.missing else {})
+
+    @classmethod
+    def from_spec(cls, values: Any) -> NumberFormat:
+        """The format of a checkpoint; raises TypeError where it holds something else."""
+        if not isinstance(values, dict):
+            raise TypeError("a number format that is none")
+        values = dict(values)
+        if values.pop("duration", False):
+            values["compound"] = "seconds"
+        missing = values.pop("missing", [])
+        known = set(values) <= {"decimal", "thousands", "unit", "compound"}
+        texts = [*values.values(), *missing]
+        if not known or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a number format that is none")
+        if values.get("compound", "") not in ("", *COMPOUND_UNITS):
+            raise TypeError("a number format that is none")
+        return cls(**values, missing=tuple(missing))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -20,9 +20,11 @@ from torch import Tensor
 
 from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.data.data_spec import DataSpec
-from nnzoo.data.timestamps.index import TimeIndex
 from nnzoo.errors import DataError
 from nnzoo.status import status
+
+if TYPE_CHECKING:
+    from nnzoo.data.timestamps.index import TimeIndex
 
 SPLITS = ("train", "val", "test")
 # Bytes of images that are looked at together.

@@ -24,7 +24,7 @@ from nnzoo.kernels.ops import RecurrentLayer
 from nnzoo.models.cnn import CNN
 from nnzoo.models.conversion import Converted
 from nnzoo.models.fused import LinearGroup, group_layers, run_linear_group
-from nnzoo.models.layers import Dropout, Linear, draws_fast, fill_dropout_mask
+from nnzoo.models.layers import Dropout, Linear, draws_fast, fill_dropout_mask, uses_randomness
 from nnzoo.models.mlp import MLP
 from nnzoo.models.rnn import Recurrent, run_layers
 
@@ -45,14 +45,6 @@ def unsupported_reason(model: nn.Module, device: torch.device) -> str:
         if package not in ("torch", "nnzoo") or isinstance(module, Converted):
             return f"{type(module).__name__} cannot be stacked"
     return ""
-
-
-def uses_randomness(model: nn.Module) -> bool:
-    """Whether a model draws random numbers in training; assumed of models that are not nnzoo's."""
-    if type(model) not in _OURS:
-        return True
-    rates = [getattr(m, "p", 0) or getattr(m, "dropout", 0) for m in model.modules()]
-    return any(p for p in rates if isinstance(p, float | int))
 
 
 def linear_by_member(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

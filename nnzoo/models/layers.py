@@ -50,6 +50,14 @@ def parameter(module: nn.Module, name: str) -> Any:
 _DRAW_RANGE = 2**16
 
 
+def uses_randomness(model: nn.Module) -> bool:
+    """Whether a model draws random numbers in training; assumed of models that are not nnzoo's."""
+    if type(model).__module__.partition(".")[0] != "nnzoo":
+        return True
+    rates = [getattr(m, "p", 0) or getattr(m, "dropout", 0) for m in model.modules()]
+    return any(p for p in rates if isinstance(p, float | int))
+
+
 def draws_fast(x: Tensor) -> bool:
     """Whether dropout of x uses masks of `dropout_mask` instead of torch's."""
     fits = is_eager() and is_dense_cpu_tensor(x) and x.dtype in (torch.float32, torch.bfloat16)

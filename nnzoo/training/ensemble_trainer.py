@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -23,10 +23,12 @@ from nnzoo.distributed import ProcessGroup
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.build import available
-from nnzoo.models import ensemble
-from nnzoo.models.ensemble import BatchedModel
+from nnzoo.models.layers import uses_randomness
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+
+if TYPE_CHECKING:
+    from nnzoo.models.ensemble import BatchedModel
 
 # Limit in bytes of the confusion matrices of all members.
 MAX_CONFUSION_BYTES = 1 << 30
@@ -43,6 +45,8 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     confusion_bytes = 8 * first.task.outputs**2 * len(trainers)
     if first.task.is_classification and confusion_bytes > MAX_CONFUSION_BYTES:
         return "the confusion matrices of so many classes do not fit into memory at once"
+    from nnzoo.models import ensemble
+
     return ensemble.unsupported_reason(first.model, first.device)
 
 
@@ -68,10 +72,12 @@ class EnsembleTrainer:
         self.augment = getattr(first.config.data, "augment", None)
         self.processes = first.processes
         self.network, self.optimizer = first.network, first.optimizer
-        self.uses_randomness = ensemble.uses_randomness(first.model)
+        self.uses_randomness = uses_randomness(first.model)
         self.stacked: BatchedModel | None = None
         self.last_time = time.perf_counter()
         if len(trainers) > 1:
+            from nnzoo.models.ensemble import BatchedModel
+
             self.stacked = BatchedModel([trainer.model for trainer in trainers])
             stacks = list(self.stacked.parameters.values())
             optimizers = [trainer.optimizer for trainer in trainers]

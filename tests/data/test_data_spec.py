@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from nnzoo.data.columns.number_format import NumberFormat
-from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, NumberFormat
 from nnzoo.runs import checkpoint
 
 FORMATS = Path(__file__).parents[1] / "formats"

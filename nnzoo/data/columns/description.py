@@ -21,11 +21,13 @@ from nnzoo.data.columns.number_format import (
 from nnzoo.data.columns.number_text import MAX_NUMBER, is_range, plain_text
 from nnzoo.data.columns.values import (
     MISSING,
-    NumberFormat,
     ValueOptions,
+    describe_number,
     is_missing_word,
     parse_numbers,
+    read_number,
 )
+from nnzoo.data.data_spec import NumberFormat
 from nnzoo.data.timestamps.parse import looks_like_dates, read_dates
 from nnzoo.text import list_some, plural, quoted_name, shorten
 
@@ -255,13 +257,15 @@ def _format_remarks(texts: DistinctTexts, format_: NumberFormat, is_guess: bool)
     if is_guess and ambiguous:
         text = texts.texts[ambiguous[0]]
         remarks.append(
-            f"'{plain_text(text)}' is ambiguous, and read as {format_.value(text):,.6g}"
+            f"'{plain_text(text)}' is ambiguous, and read as {read_number(text, format_):,.6g}"
             " (data.decimal and data.thousands say otherwise)"
         )
     bounds = [i for i, number in numbers if number.bound and not texts.plain[i]]
     if bounds:
         text, rows = texts.texts[bounds[0]], int(texts.counts[bounds].sum())
-        remarks.append(f"'{text}' counts as {format_.value(text):g} (in {rows:,} rows such texts)")
+        remarks.append(
+            f"'{text}' counts as {read_number(text, format_):g} (in {rows:,} rows such texts)"
+        )
     marked = [i for i, number in numbers if number.footnote]
     if marked:
         text, rows = texts.texts[marked[0]], int(texts.counts[marked].sum())
@@ -279,7 +283,7 @@ def format_notes(columns: list[ColumnDescription]) -> list[str]:
     listed = [
         f"{quoted_name(column.name)} ({value})"
         for column in columns
-        if column.example and (value := column.format.describe_value(column.example))
+        if column.example and (value := describe_number(column.example, column.format))
     ]
     if not listed:
         return []

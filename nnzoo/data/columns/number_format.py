@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnzoo.data.columns.number_text import (
-    COMPOUND_UNITS,
     KNOWN_UNITS,
     SIMPLE_NUMBER,
     NumberText,
@@ -23,11 +22,12 @@ from nnzoo.data.columns.number_text import (
 )
 from nnzoo.data.columns.values import (
     MISSING,
-    NumberFormat,
     ValueOptions,
     is_missing_word,
+    read_number,
     to_text,
 )
+from nnzoo.data.data_spec import COMPOUND_UNITS, NumberFormat
 
 if TYPE_CHECKING:
     import pandas
@@ -237,13 +237,13 @@ def read_numbers(texts: DistinctTexts, options: ValueOptions) -> NumberReading:
     if problem:
         mask = np.array([number is not None for number in texts.numbers]) | texts.plain
     elif decimal == "." and "." not in thousands:
-        mask = texts.where(lambda text: format_.value(text) is not None, plain=True)
+        mask = texts.where(lambda text: read_number(text, format_) is not None, plain=True)
     else:
-        mask = np.array([format_.value(text) is not None for text in texts.texts])
+        mask = np.array([read_number(text, format_) is not None for text in texts.texts])
     if not problem and mask.sum() < NUMERIC_FRACTION * known:
         either = [NumberFormat(".", ",' _", unit), NumberFormat(",", ".' _", unit)]
         loose = texts.where(
-            lambda text: any(option.value(text) is not None for option in either), plain=True
+            lambda text: any(read_number(text, option) is not None for option in either), plain=True
         )
         if loose.sum() >= NUMERIC_FRACTION * known:
             mask, problem = loose, _describe_mixture(texts, mask, loose)

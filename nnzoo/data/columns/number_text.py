@@ -335,7 +335,6 @@ _COMPOUND: dict[str, Callable[[str], float | None]] = {
     "degrees": _degrees,
     "first year": _first_year,
 }
-COMPOUND_UNITS = tuple(_COMPOUND)
 _RANGE = re.compile(
     r"[^\d\s]{0,3} ?(\d[\d.,]*) ?[^\d\s-]{0,3} ?(?:-|to|bis|\.\.) ?[^\d\s]{0,3} ?(\d[\d.,]*)(?: ?[^\d\s]\S{0,9})?|(?:[<>]=? ?)?\d[\d.,]*(?: ?\+)?"
 )

@@ -14,13 +14,12 @@ from nnzoo.data.columns.description import ColumnDescription, describe_columns, 
 from nnzoo.data.columns.labels import MergedLabels, clean_label, merge_labels, merge_notes
 from nnzoo.data.columns.values import (
     MISSING,
-    NumberFormat,
     ValueOptions,
     is_missing_word,
     parse_numbers,
     to_text,
 )
-from nnzoo.data.data_spec import TaskName
+from nnzoo.data.data_spec import NumberFormat, TaskName
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, quoted_name, shorten
 

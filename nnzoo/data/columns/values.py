@@ -11,13 +11,13 @@ import numpy as np
 from nnzoo.config.hints import nearest
 from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.number_text import (
-    COMPOUND_UNITS,
     SIMPLE_NUMBER,
     compound_value,
     is_grouped,
     plain_text,
     split_number,
 )
+from nnzoo.data.data_spec import NumberFormat
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
@@ -139,90 +139,48 @@ LIKELY_MISSING = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class NumberFormat:
-    """How the texts of a column are read as numbers; the default is what a program writes.
+def describe_number(text: str, form: NumberFormat) -> str:
+    """A text with the number that it is read as, for messages; empty where it is none."""
+    value = read_number(text, form)
+    if value is None:
+        return ""
+    whole = value == round(value) and abs(value) < 1e15
+    number = f"{value:.0f}" if whole else f"{value:g}"
+    unit = "" if form.compound == "first year" else f" {form.compound}" * bool(form.compound)
+    unit = " %" if form.unit == "%" else unit
+    return f"'{shorten(plain_text(text))}' is {number}{unit}"
 
-    thousands: the separators that are removed; unit: the text before or behind the numbers, in one
-    spelling; compound: the unit in which values of several parts, such as 1:05:30 or 6'9", are read
-    (`COMPOUND_UNITS`); missing: words of this column for a missing value, beside the usual ones.
-    """
 
-    decimal: str = "."
-    thousands: str = ""
-    unit: str = ""
-    compound: str = ""
-    missing: tuple[str, ...] = ()
+def read_number(text: str, form: NumberFormat) -> float | None:
+    """The number that a text stands for; None where it is none, or has another unit."""
+    if form.compound:
+        return compound_value(text, form.compound)
+    if SIMPLE_NUMBER.fullmatch(text) and (form.decimal in text or text.isalnum()):
+        return float(text.replace(form.decimal, "."))
+    number = split_number(text)
+    if number is None or (number.unit and number.unit != form.unit):
+        return None
+    digits = _digits(number.body, form)
+    if digits is None or (number.exponent and not re.fullmatch(r"[\d.]+", digits)):
+        return None
+    value = float(digits + number.exponent) * number.scale
+    return -value if number.negative else value
 
-    def to_spec(self) -> dict[str, Any]:
-        """Plain values for a checkpoint: what differs from the default."""
-        values = {"decimal": self.decimal, "thousands": self.thousands, "unit": self.unit}
-        spec: dict[str, Any] = {
-            key: value for key, value in values.items() if value != getattr(NumberFormat, key)
-        }
-        if self.compound == "seconds":  # as older checkpoints have it
-            spec["duration"] = True
-        elif self.compound:
-            spec["compound"] = self.compound
-        return spec | ({"missing": list(self.missing)} if self.missing else {})
 
-    @classmethod
-    def from_spec(cls, values: Any) -> NumberFormat:
-        """The format of a checkpoint; raises TypeError where it holds something else."""
-        if not isinstance(values, dict):
-            raise TypeError("a number format that is none")
-        values = dict(values)
-        if values.pop("duration", False):
-            values["compound"] = "seconds"
-        missing = values.pop("missing", [])
-        known = set(values) <= {"decimal", "thousands", "unit", "compound"}
-        texts = [*values.values(), *missing]
-        if not known or not all(isinstance(text, str) for text in texts):
-            raise TypeError("a number format that is none")
-        if values.get("compound", "") not in ("", *COMPOUND_UNITS):
-            raise TypeError("a number format that is none")
-        return cls(**values, missing=tuple(missing))
-
-    def describe_value(self, text: str) -> str:
-        """A text with the number that it is read as, for messages; empty where it is none."""
-        value = self.value(text)
-        if value is None:
-            return ""
-        whole = value == round(value) and abs(value) < 1e15
-        number = f"{value:.0f}" if whole else f"{value:g}"
-        unit = "" if self.compound == "first year" else f" {self.compound}" * bool(self.compound)
-        unit = " %" if self.unit == "%" else unit
-        return f"'{shorten(plain_text(text))}' is {number}{unit}"
-
-    def value(self, text: str) -> float | None:
-        """The number that a text stands for; None where it is none, or has another unit."""
-        if self.compound:
-            return compound_value(text, self.compound)
-        if SIMPLE_NUMBER.fullmatch(text) and (self.decimal in text or text.isalnum()):
-            return float(text.replace(self.decimal, "."))
-        number = split_number(text)
-        if number is None or (number.unit and number.unit != self.unit):
+def _digits(body: str, form: NumberFormat) -> str | None:
+    """A body with a decimal point and nothing else; None where its separators do not fit."""
+    whole, decimal, part = body.partition(form.decimal)
+    if decimal and not part.isdecimal() and part:
+        return None
+    separators = set(re.findall(r"[ .,'_]", whole))
+    if separators:
+        if len(separators) > 1 or not separators <= set(form.thousands):
             return None
-        digits = self._digits(number.body)
-        if digits is None or (number.exponent and not re.fullmatch(r"[\d.]+", digits)):
+        groups = re.split(r"[ .,'_]", whole)
+        if not is_grouped(groups):
             return None
-        value = float(digits + number.exponent) * number.scale
-        return -value if number.negative else value
-
-    def _digits(self, body: str) -> str | None:
-        """A body with a decimal point and nothing else; None where its separators do not fit."""
-        whole, decimal, part = body.partition(self.decimal)
-        if decimal and not part.isdecimal() and part:
-            return None
-        separators = set(re.findall(r"[ .,'_]", whole))
-        if separators:
-            if len(separators) > 1 or not separators <= set(self.thousands):
-                return None
-            groups = re.split(r"[ .,'_]", whole)
-            if not is_grouped(groups):
-                return None
-            whole = "".join(groups)
-        return f"{whole or '0'}.{part or '0'}" if decimal else whole
+        whole = "".join(groups)
+    return f"{whole or '0'}.{part or '0'}" if decimal else whole
 
 
 @dataclass(frozen=True)
@@ -321,7 +279,7 @@ def parse_numbers(
         values[open_] = np.array([np.nan if value is None else value for value in read])[codes]
         unread[open_] = np.array([value is None for value in read])[codes]
     for word in form.missing:  # also -999 where the file has -999.0
-        number = form.value(word)
+        number = read_number(word, form)
         if number is not None:
             values[values == number] = np.nan
     return values, unread
@@ -334,7 +292,7 @@ def _read_text(text: str, form: NumberFormat) -> float | None:
     """A number, NaN for a missing one, None for what is neither."""
     if is_missing_word(text, form.missing) or text.strip().lower().lstrip("+-") in _INFINITE:
         return float("nan")
-    value = form.value(text)
+    value = read_number(text, form)
     return value if value is not None and np.isfinite(value) else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
-from nnzoo.data.columns.values import ValueOptions, column_name
+from nnzoo.data.columns.values import ValueOptions, column_name, describe_number
 from nnzoo.errors import ConfigError, ConfigIssue, DataError
 from nnzoo.text import shorten
 
@@ -136,7 +136,7 @@ def _details(column: ColumnDescription) -> list[str]:
     details = [text for text in (column.problem, column.reason) if text]
     details += ["not used: no values"] * (column.role == "empty")
     if column.numbers and column.example:
-        details += filter(None, [column.format.describe_value(column.example)])
+        details += filter(None, [describe_number(column.example, column.format)])
     if 0 < column.numeric_fraction < 1 and (column.odd or column.gaps):
         details.append(f"{100 * column.numeric_fraction:.3g} % of the different values are numbers")
     details += [

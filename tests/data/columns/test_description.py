@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnzoo.data.columns.values import NumberFormat, parse_numbers
+from nnzoo.data.columns.values import parse_numbers
+from nnzoo.data.data_spec import NumberFormat
 from tests.data.columns.describing import column, described, numbers_of
 
 

@@ -6,7 +6,8 @@ import pandas
 import pytest
 
 from nnzoo.data.columns.description import describe_columns
-from nnzoo.data.columns.values import NumberFormat, parse_numbers
+from nnzoo.data.columns.values import parse_numbers
+from nnzoo.data.data_spec import NumberFormat
 from tests.data.columns.describing import column, described, numbers_of
 
 

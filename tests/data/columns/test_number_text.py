@@ -8,7 +8,12 @@ import pytest
 
 from nnzoo.data.columns.number_format import Separators
 from nnzoo.data.columns.number_text import compound_value, split_number
+from nnzoo.data.data_spec import COMPOUND_UNITS
 from tests.data.columns.describing import column, describe_column
+
+
+def test_every_unit_of_a_data_spec_has_a_reader() -> None:
+    assert [compound_value("no number", unit) for unit in COMPOUND_UNITS] == [None] * 6
 
 
 @pytest.mark.parametrize(

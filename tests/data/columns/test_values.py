@@ -8,7 +8,8 @@ import numpy as np
 import pandas
 import pytest
 
-from nnzoo.data.columns.values import NumberFormat, parse_numbers
+from nnzoo.data.columns.values import parse_numbers
+from nnzoo.data.data_spec import NumberFormat
 from tests.data.columns.describing import numbers_of
 
 
