@@ -60,7 +60,7 @@ def augment(images: Tensor, options: AugmentOptions, generators: RowGenerators) 
 
 
 def _shift_and_flip(x: Tensor, options: AugmentOptions, generators: RowGenerators) -> Tensor:
-    """Each image is a window of it, mirrored or not, with a border of zeros."""
+    """Crop each image from itself padded with zeros, mirrored or not."""
     batch, _, height, width = x.shape
     shift = options.shift
     starts = []

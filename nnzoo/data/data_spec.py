@@ -41,7 +41,7 @@ COMPOUND_UNITS = ("seconds", "inches", "pounds", "ounces", "degrees", "first yea
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How the texts of a column are read as numbers; the default is what a program writes.
+    """The notation of numbers in the texts of a column; the default is that of programs.
 
     thousands: the separators that are removed; unit: the text before or behind the numbers, in one
     spelling; compound: the unit in which values of several parts, such as 1:05:30 or 6'9", are read

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nnzoo.data.timestamps.index import TimeIndex
 
 SPLITS = ("train", "val", "test")
-# Bytes of images that are looked at together.
+# Bytes of images that are read at once.
 CHUNK_BYTES = 1 << 18
 
 
@@ -77,7 +77,7 @@ class MappedFile:
         self.touched = 0
 
     def read(self, rows: int, size: int) -> None:
-        """So many rows, of `size` bytes each, were read somewhere in it."""
+        """Count `rows` rows of `size` bytes each as read, and release pages beyond RESIDENT."""
         self.touched += rows * max(size, self.AROUND)
         if self.touched > self.RESIDENT < len(self.file) and hasattr(mmap, "MADV_DONTNEED"):
             self.file.madvise(mmap.MADV_DONTNEED)
@@ -146,7 +146,7 @@ class TensorSplit:
 
 
 def split_bytes(split: Split) -> int:
-    """How many bytes a split's tensors take once they are whole; at most one chunk of each is read."""
+    """The bytes of a split's tensors once they are whole; reads at most one chunk of each."""
     total = 0
     for shape, chunks_of_rows in split.contents():
         chunk = next(chunks_of_rows, None)
@@ -228,11 +228,11 @@ class WindowSplit:
             yield tuple(tensor.shape), iter([tensor])
 
     def used(self) -> Tensor:
-        """Which time steps any window or its targets hold, up to the last one: (time,) bool."""
+        """The time steps that any window or its targets contain, up to the last one: (time,) bool."""
         starts = self.starts.cpu()
         length = self.window + self.horizon
         end = int(starts.max()) + length if len(starts) else 0
-        # +1 where a window begins, -1 behind its end: the running sum counts windows.
+        # +1 at the start of a window, -1 after its end: the cumulative sum counts windows.
         change = torch.zeros(end + 1, dtype=torch.int64)
         one = torch.ones_like(starts)
         change.index_add_(0, starts, one).index_add_(0, starts + length, -one)
@@ -290,7 +290,7 @@ def split_rows(
     """Row numbers of train, val and test (each sorted), disjoint and together all rows.
 
     classes: (rows,) class of each row, to keep the class frequencies where `stratify` is on.
-    test: whether test rows are drawn here too (a `RowSplit`), or lie elsewhere. With `folds` the test
+    test: whether test rows are drawn here too (a `RowSplit`), or exist elsewhere. With `folds` the test
     rows are the same, and the others are cut into parts of which one validates.
     Raises DataError when nothing would be left to train on.
     """

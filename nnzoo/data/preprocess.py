@@ -169,7 +169,7 @@ class Scale(nn.Module):
         return self._cached_terms[2]
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Back to the original units, in float64; x: (..., features)."""
+        """Undo the scaling, in float64; x: (..., features)."""
         return x.double() * self.spread + self.shift
 
 

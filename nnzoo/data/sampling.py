@@ -1,4 +1,4 @@
-"""Which rows are in which batch, and every other random draw: pure functions of a few integers.
+"""The rows of each batch, and every other random draw: pure functions of a few integers.
 
 Randomness is derived, not stored: the order of an epoch from (seed, epoch), dropout and
 augmentation from (seed, step). The position of a run is therefore three integers.
@@ -31,7 +31,7 @@ class BatchShard(NamedTuple):
         return self.stop - self.start
 
     def of(self, whole: Tensor, dim: int = 0) -> Tensor:
-        """This shard of something that has `total` rows in a dimension; a view."""
+        """This shard of a tensor with `total` rows in dimension `dim`; a view."""
         return whole if self.rows == self.total else whole.narrow(dim, self.start, self.rows)
 
 

@@ -136,7 +136,7 @@ def _window_starts(
 
 
 def _too_short(series: Series, window: int, horizon: int, split: TimeSplit) -> str | None:
-    """Why a series cannot be trained on; None where it can."""
+    """The reason why a series cannot be trained on; None where it can."""
     steps = len(series.values)
     if steps < window + horizon:
         which = f" '{shorten(series.name)}'" if series.name else ""

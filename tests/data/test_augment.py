@@ -149,9 +149,9 @@ def test_erasing_blanks_one_rectangle_of_2_to_20_percent() -> None:
     rows, columns = holes[:, 0].any(2).sum(1), holes[:, 0].any(1).sum(1)
     area = holes[:, 0].sum((1, 2))
     assert torch.equal(area, rows * columns)  # a full rectangle
-    position = area / 32**2
-    assert 0.015 <= position.min() < 0.04
-    assert 0.15 < position.max() <= 0.23
+    fraction = area / 32**2
+    assert 0.015 <= fraction.min() < 0.04
+    assert 0.15 < fraction.max() <= 0.23
 
 
 def test_erasing_takes_the_asked_fraction_of_images() -> None:
@@ -165,7 +165,7 @@ def test_a_process_changes_its_rows_as_one_process_does_also_where_it_has_none(n
     x = images(3)
     whole = changed(x, **OPTIONS[name])
     for start, stop in ((0, 3), (1, 2), (2, 2)):
-        position = BatchShard(start, stop, 3)
-        draws = RowGenerators(torch.Generator().manual_seed(0), shard=position)
-        part = augment(position.of(x), AugmentOptions(**OPTIONS[name]), draws)
+        shard = BatchShard(start, stop, 3)
+        draws = RowGenerators(torch.Generator().manual_seed(0), shard=shard)
+        part = augment(shard.of(x), AugmentOptions(**OPTIONS[name]), draws)
         assert torch.equal(part, whole[start:stop]) and part.dtype == whole.dtype

@@ -52,7 +52,7 @@ _ID_NAMES = frozenset(
 
 
 def id_reason(column: pandas.Series, values: np.ndarray) -> str:
-    """Why whole numbers are an id: they count the rows, or are all different and named like one."""
+    """The reason why integers are an id: they count the rows, or are unique and named like one."""
     rows = len(values)
     if rows < FEW_ROWS or not np.isfinite(values).all() or (values != np.round(values)).any():
         return ""

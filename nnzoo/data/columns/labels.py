@@ -53,7 +53,7 @@ class MergedLabels:
     apart: list[tuple[str, str]] = field(default_factory=list)
 
     def changed(self) -> dict[str, list[str]]:
-        """Each label with the other texts that were read as it."""
+        """The other texts that were read as each label."""
         others: dict[str, list[str]] = {}
         for text, label in self.of.items():
             if text != label:

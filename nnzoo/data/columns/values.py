@@ -185,7 +185,7 @@ def _digits(body: str, form: NumberFormat) -> str | None:
 
 @dataclass(frozen=True)
 class ValueOptions:
-    """How texts of a file are read as values: those keys of a config's `data` section.
+    """Options of reading the texts of a file as values: keys of a config's `data` section.
 
     file_decimal: what the columns without doubt have, for those where "1,250" may be two numbers.
     """

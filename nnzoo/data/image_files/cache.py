@@ -59,7 +59,7 @@ class DecodedImages:
 
     x: uint8 (rows, channels, height, width), mapped; digests: (rows, DIGEST) uint8, equal for equal
     pixels; kept: which of the files the rows are; bits: of grey images with more than 8 bits, None
-    where there are none; damaged: the cache did not hold what was written, and was made anew.
+    where there are none; damaged: the cache failed verification, and was written again.
     """
 
     x: Tensor
@@ -119,7 +119,7 @@ def cached_images(files: Sequence[str], form: ImageFormat, skip: bool) -> Decode
 
 
 def _broken_message(broken: list[str], total: int) -> str:
-    """All broken images, or the first of many, and what to do."""
+    """A message that names all broken images, or the first of many, and the remedy."""
     if len(broken) == 1:
         return (
             f"broken image {broken[0]}; repair or remove it, or leave it out by data.broken: skip"
@@ -293,7 +293,7 @@ def _map(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, MappedFile]:
         except OSError as error:
             if error.errno != errno.ENOMEM:
                 raise
-            # Linux asks for memory behind every byte that could be written.
+            # Linux reserves memory for every byte that could be written.
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where it can only be read

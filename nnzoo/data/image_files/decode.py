@@ -157,14 +157,14 @@ def _ranges(image: Any) -> list[tuple[int, int]]:
 
 
 def working_memory(image: Any) -> int:
-    """About how many bytes decoding an opened image takes at its peak."""
+    """Estimate the peak memory (bytes) of decoding an opened image."""
     pixel = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
     copies = 5 if "A" in image.mode or "transparency" in image.info else 3
     return image.width * image.height * max(pixel * copies, 4 * copies if copies == 5 else 0)
 
 
 def _reason(file: str | Path, error: Exception) -> str:
-    """Why an image cannot be decoded, and what the file is instead where it is easy to tell."""
+    """The reason why an image cannot be decoded, with the actual type of the file where it is known."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
@@ -213,8 +213,8 @@ def _from_floats(pixels: np.ndarray, bits: int, info: DecodeInfo) -> np.ndarray:
 
 
 def float_bits(largest: float, bits: int) -> int:
-    """How floating-point values are read: as `bits` says, or where that is BITS, which may mean that
-    no training image had more than 8, by the largest value of the image."""
+    """The bits of floating-point values: `bits`, or, if that is BITS (no training image may have had more
+    than 8), by the largest value of the image."""
     if bits != BITS:
         return bits
     return UNIT_RANGE if largest <= MAX_OF_UNIT_RANGE else 8 if largest <= 255 else BITS

@@ -70,7 +70,7 @@ class DecodeReport:
 
 @dataclass
 class _Job:
-    """Which images one process decodes into which rows of the .npy file `path`."""
+    """The images that one process decodes, and their rows in the .npy file `path`."""
 
     path: str
     rows: list[int]
@@ -163,7 +163,7 @@ def _decode(
 @contextmanager
 def _workers(count: int) -> Iterator[list[tuple[subprocess.Popen[str], Any]]]:
     """Worker processes that wait for a job, and the files of their stderr; all are ended on exit."""
-    # From where this process imports, but the standard library first: PYTHONPATH comes before it, and
+    # The import path of this process, but the standard library first: PYTHONPATH comes before it, and
     # a folder there may have a module of the same name. -P: never from the working folder.
     stdlib = sysconfig.get_path("stdlib")
     paths = sorted(

@@ -130,7 +130,7 @@ class Folder:
         return total
 
     def count(self) -> int:
-        """How many images are in it and below it."""
+        """The number of images in it and below it."""
         return len(self.images) + sum(folder.count() for folder in self.folders)
 
     @cached_property

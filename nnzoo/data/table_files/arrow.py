@@ -117,7 +117,7 @@ def frame_of(file: Path, table: pyarrow.Table, empty: dict[int, str]) -> pandas.
 
 
 def _characters(file: Path, column: pandas.Series) -> int:
-    """How much text a packed column unpacks to: each row names one of some values."""
+    """The bytes of text that a dictionary-encoded column decodes to."""
     import pandas
 
     if not isinstance(column.dtype, pandas.CategoricalDtype):

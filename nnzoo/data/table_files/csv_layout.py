@@ -37,7 +37,7 @@ _SEP_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 @dataclass
 class Layout:
-    """How the rows of a text are read.
+    """The layout of the rows of a text.
 
     skip: lines above the first data row; names: of the columns that are kept; named: whether the file
     gave them; width: values per row of the file; blank: the number of columns at the end that are
@@ -126,7 +126,7 @@ class _Reading:
         return any(columns.main_form(j) == "number" for j in range(self.width))
 
     def quality(self, others: list[_Reading]) -> tuple[float, ...]:
-        """How well the delimiter fits: equal widths, then values that no other one would cut."""
+        """A score of how well the delimiter fits: equal widths, then values that no other one would cut."""
         cells = [cell for row in self.table[:50] for cell in row.cells]
         rivals = [other.delimiter for other in others if other.delimiter != self.delimiter]
         clean = sum(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a file is cut into rows and columns; "auto" is decided for each file.
+    """Options of reading a file into rows and columns; "auto" is decided per file.
 
     The format of values (decimal, thousands, missing, date_format) is in `ValueOptions`. keep_words:
     only an empty cell is a missing value; otherwise the usual words for one are, too.
@@ -184,7 +184,7 @@ def numbered(frame: pandas.DataFrame) -> bool:
     return list(frame.columns) == [str(i) for i in range(len(frame.columns))]
 
 
-# At most so many at either end, judged by so many rows beside them.
+# Maximum of stray rows at either end, and the number of neighbouring rows they are compared with.
 MAX_STRAY, SAMPLED = 3, 200
 _TOTALS = frozenset(
     [
@@ -266,7 +266,7 @@ def _is_word(text: str) -> bool:
 
 
 def _count_above(frame: pandas.DataFrame) -> int:
-    """How many of the first rows have words in all columns that hold numbers below."""
+    """The number of first rows with words in all columns that hold numbers below."""
     body = frame.iloc[MAX_STRAY : MAX_STRAY + SAMPLED]
     below: dict[int, tuple[bool, set[str]]] = {}
     count = 0
@@ -298,7 +298,7 @@ def _count_above(frame: pandas.DataFrame) -> int:
 
 
 def _count_below(frame: pandas.DataFrame) -> int:
-    """How many of the last rows are totals, or a text in the first cell alone."""
+    """The number of last rows that are totals, or have only a text in the first cell."""
     last = frame.iloc[-SAMPLED - MAX_STRAY : -MAX_STRAY]
     sparse = frame.shape[1] > 2 and int((last.notna() & (last != "")).sum(axis=1).min()) > 1
     count = 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 MIN_ORDERED = 0.9
-# With more steps missing than this, as many rows ago is no season ago.
+# With a larger fraction of steps missing than this, a season is no fixed number of rows.
 SEASON_MISSING = 0.1
 
 
@@ -157,7 +157,7 @@ class TimeAxis:
 
     @property
     def time_format(self) -> TimeFormat:
-        """How times are written, as exact as those of the file."""
+        """The format of times, with the resolution of those in the file."""
         if self.time is None:
             return TimeFormat()
         if getattr(self.frequency, "day", 1) == 0:
@@ -183,7 +183,7 @@ class TimeAxis:
         return [f"time: {self.time.name} from {first} to {last}{step}{season}"]
 
     def why_no_dates(self) -> str | None:
-        """Why `following` gives nothing; None where no column of time could be continued."""
+        """The reason why `following` returns None; None where no column of time could be continued."""
         if self.time is None or self.time.kind == "words":
             return None
         if self.spacing is None or self.spacing.shortest is None:

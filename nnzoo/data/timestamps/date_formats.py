@@ -1,4 +1,4 @@
-"""How people write dates: the forms, and the names of months, weekdays and time zones in some languages."""
+"""Written forms of dates: patterns, and the names of months, weekdays and time zones in some languages."""
 
 from __future__ import annotations
 

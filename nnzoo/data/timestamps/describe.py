@@ -1,4 +1,4 @@
-"""Describe the time axis of a table: which rows have a time, in which order they are, what repeats.
+"""Description of the time axis of a table: rows without a time, their order, repeated times.
 
 `init`, `train`, `check` and `predict` all ask here, so that a file means the same to each of them.
 """
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 MAX_FOOTER = 10
-# More times than this fraction that come more than once, and the file holds several series.
+# With a larger fraction of repeated times than this, a file has several series.
 MAX_REPEATED = 0.1
 MIN_KNOWN = 0.9
 # The rows of a table are in order of time where so many of the neighbours are.
 IN_ORDER = 0.98
-# Neighbours one step apart, where sorting a file shall make a series of it.
+# A file is sorted only if this fraction of neighbours is one step apart afterwards.
 SORTED_NEIGHBOURS = 0.9
 # Clocks are set back once a year.
 DAYS_BETWEEN_CHANGES = 300
@@ -266,13 +266,13 @@ def _uneven_time(frame: pandas.DataFrame, exclude: Sequence[str]) -> TimeColumns
 
 
 def falls(times: Array) -> int:
-    """How many times are earlier than the one before."""
+    """The number of times that are earlier than the one before."""
     return int((times[1:] < times[:-1]).sum())
 
 
 def why_not_sorted(values: Sequence[Array]) -> str | None:
-    """Why a file is not sorted by nnzoo: "sort" where that would be a guess, "date" where a date seems
-    wrong; None where sorting makes even steps, each time once."""
+    """The reason not to sort a file: "sort" if that would be a guess, "date" if a date seems wrong; None
+    if the sorted times are unique and evenly spaced."""
     distinct = [np.unique(times) for times in values]
     if sum(map(len, distinct)) < sum(map(len, values)):
         return "sort"
@@ -281,7 +281,7 @@ def why_not_sorted(values: Sequence[Array]) -> str | None:
         return "sort"
     is_misplaced = np.concatenate([v < np.maximum.accumulate(v) for v in values])
     if is_misplaced.mean() <= 0.05:
-        # A few rows at the wrong place: each has to fit in somewhere, else its date is wrong.
+        # A few misplaced rows: each has to fill a gap, else its date is wrong.
         for times, ordered in zip(values, distinct, strict=True):
             jumps = np.diff(spacing.frequency.positions(ordered))
             isolated = np.append(True, jumps > 1.5) & np.append(jumps > 1.5, True)

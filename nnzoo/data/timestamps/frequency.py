@@ -18,7 +18,7 @@ DAY = 24 * HOUR
 MAX_SEASON = 288
 # A time within this fraction of a step from the grid is on it: clocks of sensors are not exact.
 TOLERANCE = 0.1
-# Fewer neighbours one step apart than this, and the axis is irregular.
+# The axis is irregular if a smaller fraction of neighbours is one step apart.
 MIN_NEIGHBOURS = 0.5
 # A weekday or hour that has less than this fraction of the usual number of rows is closed.
 CLOSED = 0.05
@@ -43,7 +43,7 @@ class Frequency(ABC):
 
     @abstractmethod
     def positions(self, times: Array) -> Array:
-        """The place of each time on the grid, float64; a whole number where it is on the grid."""
+        """The position of each time on the grid, float64; an integer where it is on the grid."""
 
     @abstractmethod
     def following(self, last: Any, steps: int) -> Array:
@@ -61,7 +61,7 @@ class Frequency(ABC):
 
 @dataclass(frozen=True)
 class Months(Frequency):
-    """Every so many months, on the same day of the month.
+    """A step of `count` months, on the same day of the month.
 
     day: 31 for the last day of each month; 0 where it differs, as for the last business day.
     """
@@ -93,7 +93,7 @@ class Months(Frequency):
 
 @dataclass(frozen=True)
 class Even(Frequency):
-    """Every so many microseconds."""
+    """A step of `step` microseconds."""
 
     step: int
     start: int
@@ -108,8 +108,8 @@ class Even(Frequency):
         return per_day if per_day <= MAX_SEASON else 0
 
     def positions(self, times: Array) -> Array:
-        places: Array = (times.astype("M8[us]").astype(np.int64) - self.start) / self.step
-        return places
+        positions: Array = (times.astype("M8[us]").astype(np.int64) - self.start) / self.step
+        return positions
 
     def following(self, last: Any, steps: int) -> Array:
         ahead = np.timedelta64(self.step, "us") * np.arange(1, steps + 1)
@@ -138,13 +138,13 @@ class Opening(Frequency):
         rank = np.searchsorted(self.weekdays, weekday)
         slot = np.searchsorted(self.clocks, clock)
         open_ = np.isin(weekday, self.weekdays) & np.isin(clock, self.clocks)
-        place = (_weeks(days) * len(self.weekdays) + rank) * len(self.clocks) + slot
-        return np.where(open_, place, place - 0.5)
+        position = (_weeks(days) * len(self.weekdays) + rank) * len(self.clocks) + slot
+        return np.where(open_, position, position - 0.5)
 
     def following(self, last: Any, steps: int) -> Array:
         per_week = len(self.weekdays) * len(self.clocks)
-        place = int(np.floor(self.positions(np.array([last]))[0]))
-        week, rest = np.divmod(place + np.arange(1, steps + 1), per_week)
+        position = int(np.floor(self.positions(np.array([last]))[0]))
+        week, rest = np.divmod(position + np.arange(1, steps + 1), per_week)
         rank, slot = np.divmod(rest, len(self.clocks))
         # 1970-01-01 was a Thursday, day 3 of the week that began on Monday.
         days = week * 7 - 3 + np.array(self.weekdays)[rank]
@@ -168,8 +168,8 @@ class Numbers(Frequency):
     start: float
 
     def positions(self, times: Array) -> Array:
-        places: Array = (times - self.start) / self.step
-        return places
+        positions: Array = (times - self.start) / self.step
+        return positions
 
     def following(self, last: Any, steps: int) -> Array:
         return np.asarray(last + self.step * np.arange(1, steps + 1))
@@ -180,7 +180,7 @@ class Numbers(Frequency):
 
 @dataclass(frozen=True)
 class Spacing:
-    """How the times of one or several series follow each other.
+    """Statistics of the distances between consecutive times of one or several series.
 
     frequency: None where no grid holds most of them. steps: neighbours compared; gaps: those that
     are further apart than one step; missing: time steps that lack in them; off: neighbours whose
@@ -203,7 +203,7 @@ class Spacing:
         return 1 - (self.gaps + self.off) / self.steps if self.frequency else 0.0
 
     def differ(self) -> str:
-        """That there is no one distance, in words."""
+        """A message that distances differ, with their range."""
         low, high = _distance_text(self.shortest), _distance_text(self.longest)
         return f"distances between neighbours differ, from {low} to {high}"
 
@@ -268,7 +268,7 @@ def _measure(frequency: Frequency, series: Sequence[Array], distances: Array) ->
 
 
 def _candidates(series: Sequence[Array], distances: Array) -> list[Frequency]:
-    """The grids that the times may lie on, the simplest first."""
+    """Possible frequencies of the times, the simplest first."""
     usual = usual_distance(distances)
     if not usual:
         return []

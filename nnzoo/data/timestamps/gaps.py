@@ -86,8 +86,8 @@ def read_columns(
 def cut_starts(
     series: dict[str, Array], specs: list[ColumnSpec]
 ) -> tuple[dict[str, int], list[str]]:
-    """From which step on all columns of a series have a value, where that leaves at least half of it, and
-    notes; 0 where it does not, or nothing is missing at the start."""
+    """The first step of each series from which all columns have a value, and notes; 0 where less than half
+    of the series would be left."""
     starts = {
         name: max((_leading(values[:, i]) for i in range(values.shape[1])), default=0)
         for name, values in series.items()
@@ -156,7 +156,7 @@ def fill_gaps(
 
 
 def _leading(column: Array) -> int:
-    """How many values are missing before the first."""
+    """The number of missing values before the first."""
     there = ~np.isnan(column)
     return int(there.argmax()) if there.any() else len(column)
 

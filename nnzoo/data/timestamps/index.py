@@ -1,4 +1,4 @@
-"""Which series, and which time, each time step of a data set belongs to, for whoever shows it."""
+"""The series and the time of each time step of a data set, for messages and plots."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class TimeFormat:
-    """How times are written: datetime64[us] as dates, as exact as `unit` ("M", "D", "s", "ms"), or
-    numbers; offset: from UTC, behind a time of day; clock: whether only the time of day is known."""
+    """The text format of times: datetime64[us] with the resolution `unit` ("M", "D", "s", "ms"), or
+    numbers; offset: from UTC, written after a time of day; clock: write only the time of day."""
 
     unit: str = "D"
     offset: str = ""
@@ -36,8 +36,8 @@ class TimeFormat:
 
 @dataclass(frozen=True)
 class TimeIndex:
-    """names: of each series, [""] for one without a name. starts: (series,) the first time step of
-    each in the data set. times: (time steps,), None where no column holds them."""
+    """The series of a data set, concatenated. names: [""] for one without a name; starts: (series,) the
+    first time step of each; times: (time steps,), None where no column holds them."""
 
     names: list[str]
     starts: Array
@@ -45,7 +45,7 @@ class TimeIndex:
     format: TimeFormat = TimeFormat()
 
     def series_numbers(self, steps: Array) -> Array:
-        """Which of `names` each time step belongs to."""
+        """The index into `names` of the series of each time step."""
         return np.asarray(np.searchsorted(self.starts, steps, side="right")) - 1
 
     def series(self, step: int) -> str:
@@ -53,7 +53,7 @@ class TimeIndex:
         return self.names[int(self.series_numbers(np.array([step]))[0])]
 
     def describe(self, steps: Array) -> dict[str, Any]:
-        """From when to when some time steps are, and of which series, as plain values."""
+        """The period and the series of some time steps, as plain values."""
         described: dict[str, Any] = {}
         if self.times is not None:
             times = self.times[steps]

@@ -93,7 +93,7 @@ class TimeColumns:
 
 
 def part_of(name: str) -> str | None:
-    """Which part of a date a column holds by its name."""
+    """The part of a date that the name of a column means, such as "month"; None for no part."""
     return PART_OF.get(bare_name(name))
 
 

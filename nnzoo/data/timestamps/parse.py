@@ -166,7 +166,7 @@ def _plain_iso(texts: list[str]) -> Array | None:
 
 
 def _take_apart(texts: list[str]) -> _Parsed:
-    """Each text by the form that most have; by any other where it does not fit."""
+    """Parse each text by the most common form, or by any other that it matches."""
     names = ("year", "month", "day", "quarter", "week", "weekday", "a", "b", "c")
     parts = {name: np.full(len(texts), -1) for name in names}
     parsed = _Parsed([None] * len(texts), parts, np.zeros(len(texts)), np.full(len(texts), np.nan))
@@ -286,8 +286,8 @@ def _ordered(
 
 
 def _regularity(times: Array) -> tuple[float, float]:
-    """How much speaks for an order of day and month: the fraction of times at equal distances, and of
-    those that are in order."""
+    """A score of an order of day and month: the fraction of times at equal distances, and of those in
+    order."""
     times = times[~np.isnat(times)]
     if len(times) < 3:
         return (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Which column, or columns, of a table hold the time: dates, dates in parts, and numbers that rise."""
+"""Detection of the column or columns of a table that hold the time: dates, parts of dates, rising numbers."""
 
 from __future__ import annotations
 
