@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnzoo.models.conversion import single_layers
+from nnzoo.models.layers import single_layers
 from nnzoo.models.network import Network
 
 RECURRENT = ("RNN", "LSTM", "GRU")

@@ -20,8 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nnzoo.data.sampling import BatchShard, current_shard
-from nnzoo.models.layers import Dropout, draws_fast
-from nnzoo.models.rnn import ReluLSTM
+from nnzoo.models.layers import Converted, Dropout, draws_fast, single_layers, uses_cudnn
 
 
 class Communicator(Protocol):
@@ -53,10 +52,6 @@ def convert_rnn_dropout(module: nn.RNNBase) -> None:
     if module.dropout and module.num_layers > 1:
         mix_in_class(module, SyncDropoutRNN)
         module.flatten_parameters()
-
-
-class Converted:
-    """Base of the classes that `mix_in_class` puts before a module's own class."""
 
 
 def mix_in_class(module: nn.Module, mixin: type[Converted]) -> None:
@@ -122,40 +117,6 @@ class SyncDropoutRNN(Converted):
         """Take the parameters as they are now, those of each layer in one piece of memory where cuDNN
         wants that; torch calls it after it has moved a module."""
         self.__dict__["layers"] = single_layers(self)  # no submodules: no new names
-
-
-def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
-    """Each layer of a recurrent module as one of its kind, with the same parameters or copies of them.
-
-    On CUDA those of a layer come to lie in one piece of memory, which cuDNN wants, and so no longer in
-    that of the module.
-    """
-    kind: Any = next(c for c in type(module).__mro__ if not issubclass(c, Converted))
-    directions = 2 if module.bidirectional else 1
-    more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
-    if module.proj_size:
-        more["proj_size"] = module.proj_size
-    layers = []
-    for i in range(module.num_layers):
-        width = (module.proj_size or module.hidden_size) * directions if i else module.input_size
-        layer: nn.RNNBase = kind(
-            input_size=width,
-            hidden_size=module.hidden_size,
-            bias=module.bias,
-            batch_first=module.batch_first,
-            bidirectional=module.bidirectional,
-            device="meta",
-            **more,
-        )
-        for name, _ in list(layer.named_parameters()):
-            parameter = getattr(module, name.replace("_l0", f"_l{i}"))
-            setattr(layer, name, nn.Parameter(parameter.detach().clone()) if copied else parameter)
-        if hasattr(module, "use_native"):
-            layer.use_native = module.use_native
-        # The first forward would do it, when an optimizer already holds the weights.
-        layer._update_flat_weights()
-        layers.append(layer)
-    return layers
 
 
 class _SyncBatchNorm(Converted):
@@ -245,19 +206,6 @@ def convert_cuda_layers(model: nn.Module) -> None:
             convert_rnn_dropout(module)
             if uses_cudnn(module):
                 mix_in_class(module, Float32RNN)
-
-
-def uses_cudnn(module: nn.Module) -> bool:
-    """Whether cuDNN computes a module's recurrent layers on CUDA."""
-    return isinstance(module, nn.RNNBase) and not isinstance(module, ReluLSTM)
-
-
-def flatten_layers(model: nn.Module) -> None:
-    """Put the weights of recurrent layers into one piece of memory each, as cuDNN wants them: those of a
-    copied model are not. They move: to be called before there is an optimizer."""
-    for module in model.modules():
-        if isinstance(module, nn.RNNBase):
-            module.flatten_parameters()
 
 
 class Float32RNN(Converted):

@@ -22,9 +22,15 @@ from torch.nn import functional
 from nnzoo.kernels.call import product_dtype, supports
 from nnzoo.kernels.ops import RecurrentLayer
 from nnzoo.models.cnn import CNN
-from nnzoo.models.conversion import Converted
 from nnzoo.models.fused import LinearGroup, group_layers, run_linear_group
-from nnzoo.models.layers import Dropout, Linear, draws_fast, fill_dropout_mask, uses_randomness
+from nnzoo.models.layers import (
+    Converted,
+    Dropout,
+    Linear,
+    draws_fast,
+    fill_dropout_mask,
+    uses_randomness,
+)
 from nnzoo.models.mlp import MLP
 from nnzoo.models.rnn import Recurrent, run_layers
 

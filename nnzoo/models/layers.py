@@ -209,3 +209,55 @@ class Conv2d(nn.Conv2d):
         weight, bias = parameter(self, "weight"), parameter(self, "bias")
         y = Convolution.apply(x, weight, self.stride, self.padding, Epilogue(), bias, None, None)
         return cast(Tensor, y)
+
+
+class Converted:
+    """Base of the classes that conversion.py puts before a module's own class."""
+
+
+def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
+    """Each layer of a recurrent module as one of its kind, with the same parameters or copies of them.
+
+    On CUDA those of a layer come to lie in one piece of memory, which cuDNN wants, and so no longer in
+    that of the module.
+    """
+    kind: Any = next(c for c in type(module).__mro__ if not issubclass(c, Converted))
+    directions = 2 if module.bidirectional else 1
+    more = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
+    if module.proj_size:
+        more["proj_size"] = module.proj_size
+    layers = []
+    for i in range(module.num_layers):
+        width = (module.proj_size or module.hidden_size) * directions if i else module.input_size
+        layer: nn.RNNBase = kind(
+            input_size=width,
+            hidden_size=module.hidden_size,
+            bias=module.bias,
+            batch_first=module.batch_first,
+            bidirectional=module.bidirectional,
+            device="meta",
+            **more,
+        )
+        for name, _ in list(layer.named_parameters()):
+            parameter = getattr(module, name.replace("_l0", f"_l{i}"))
+            setattr(layer, name, nn.Parameter(parameter.detach().clone()) if copied else parameter)
+        if hasattr(module, "use_native"):
+            layer.use_native = module.use_native
+        # The first forward would do it, when an optimizer already holds the weights.
+        layer._update_flat_weights()
+        layers.append(layer)
+    return layers
+
+
+def uses_cudnn(module: nn.Module) -> bool:
+    """Whether cuDNN computes a module's recurrent layers on CUDA; it has no LSTM with ReLU."""
+    is_relu_lstm = isinstance(module, nn.LSTM) and getattr(module, "relu", False)
+    return isinstance(module, nn.RNNBase) and not is_relu_lstm
+
+
+def flatten_layers(model: nn.Module) -> None:
+    """Put the weights of recurrent layers into one piece of memory each, as cuDNN wants them: those of a
+    copied model are not. They move: to be called before there is an optimizer."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()

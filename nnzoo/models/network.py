@@ -23,7 +23,6 @@ from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, balanced_weights, build_task
 from nnzoo.kernels.openmp import fit_threads
-from nnzoo.models.conversion import convert_cuda_layers
 from nnzoo.status import status
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
@@ -66,6 +65,8 @@ class Network(nn.Module):
         self.num_anchor_features = len(cast(Regression, task).scale.shift) if relative else 0
         self.to(device)
         if device.type == "cuda":
+            from nnzoo.models.conversion import convert_cuda_layers
+
             convert_cuda_layers(model)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -30,7 +30,6 @@ from nnzoo.errors import (
 from nnzoo.evaluation.evaluate import evaluate_split
 from nnzoo.file_io import file_lock
 from nnzoo.kernels import build
-from nnzoo.models.conversion import convert_sync_layers
 from nnzoo.models.network import (
     Network,
     build_network,
@@ -188,6 +187,8 @@ class _Opening:
         use_threads(self.config.train)
         self.notes += thread_note(self.config.train)
         if isinstance(processes, ProcessGroup):
+            from nnzoo.models.conversion import convert_sync_layers
+
             convert_sync_layers(network.model, processes)
         trainer = Trainer(self.config, network, splits, processes)
         trainer.benchmarked_step = step_seconds

@@ -15,7 +15,7 @@ from nnzoo.data.preprocess import PCA
 from nnzoo.data.sampling import batch_sizes
 from nnzoo.device import describe_gpu, device_label
 from nnzoo.distributed import torchrun_id
-from nnzoo.models.conversion import uses_cudnn
+from nnzoo.models.layers import uses_cudnn
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.text import plural

@@ -29,7 +29,7 @@ from nnzoo.device import ALL_THREADS, describe_gpu, gpu_multiplies_bf16
 from nnzoo.errors import CheckpointError, ConfigError
 from nnzoo.file_io import parse_json, read_plain
 from nnzoo.kernels import build, openmp
-from nnzoo.models.conversion import flatten_layers
+from nnzoo.models.layers import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.status import status
 from nnzoo.training.ensemble_trainer import EnsembleTrainer
