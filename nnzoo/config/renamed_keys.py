@@ -38,7 +38,7 @@ def nested_class(options: type[Options], key: Any, value: Any) -> type[Options] 
 
 
 def rename_note(where: str, old: Path, new: Path) -> str:
-    """The line that tells of a former name, met at a place in a file or in --set."""
+    """The note on a former name, read at a place of a file or in --set."""
     return f"{where}  {dotted(old)} is now called {dotted(new)}; the old name keeps working"
 
 
