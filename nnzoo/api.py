@@ -42,7 +42,7 @@ class Model(LoadedRun):
     """A trained network.
 
     `network`: an nn.Module with preprocessing, `network.model` the one inside it, `network.config` its
-    configuration; `dataset`: its data; `notes`: remarks on how it was loaded.
+    configuration; `dataset`: its data; `notes`: lines on how it was loaded.
     """
 
     @property
@@ -104,7 +104,7 @@ class Training:
 
     @property
     def notes(self) -> list[str]:
-        """Remarks on the data and on how the run starts."""
+        """Notes on the data and on how the run starts."""
         return [*self.run.dataset.notes, *self.run.notes]
 
     @property

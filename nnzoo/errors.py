@@ -202,7 +202,7 @@ def is_out_of_memory(error: Exception) -> bool:
         return error.errno == errno.ENOMEM
     if isinstance(error, MemoryError):
         return True
-    # Recognised by its words: on the CPU torch has no type for it, and CUDA's would import torch.
+    # Recognized by its words: on the CPU torch has no type for it, and CUDA's would import torch.
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 

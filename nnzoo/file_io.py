@@ -144,7 +144,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_plain(path: Path, limit: int) -> bytes:
-    """The first `limit` bytes of a plain file; raises OSError where it is missing or something else."""
+    """The first `limit` bytes of a plain file; raises OSError if it is missing or something else."""
     descriptor = os.open(path, os.O_RDONLY | _READ_FLAGS)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -37,7 +37,7 @@ def epoch_writer(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yield a function that writes the row of an epoch.
 
     The rows of metrics.jsonl are written first, in place of everything from earlier processes: so the
-    curves are those of metrics.jsonl also after a crash, a resume, or if TensorBoard is asked for later.
+    curves equal metrics.jsonl even after a crash or a resume, or if TensorBoard is turned on later.
     If they cannot be written, there is a notice and training continues.
     """
     folder = run.folder.path / "tensorboard"
@@ -86,7 +86,7 @@ class _Writer:
         self.summary = None
         reason = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
         notice(
-            f"the curves for TensorBoard cannot be written ({reason}): training goes on without them"
+            f"the curves for TensorBoard cannot be written ({reason}): training continues without them"
         )
 
 

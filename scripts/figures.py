@@ -44,7 +44,7 @@ def nnzoo(*words: str) -> None:
 
 
 def screen(folder: Path, command: str, until: str, patience: float = 60) -> str:
-    """Run a command in a terminal; returns the screen with its colours once the pattern `until` matches."""
+    """Run a command in a terminal; returns the screen with its colors once the pattern `until` matches."""
     tmux = ["tmux", "-L", f"figures{time.monotonic_ns()}"]  # a server of its own
     size = ["-x", str(COLUMNS), "-y", str(LINES)]
     subprocess.run(

@@ -1,4 +1,4 @@
-"""Call every entry of the native kernels' C under the address and undefined-behaviour sanitizers.
+"""Call every entry of the native kernels' C under the address and undefined-behavior sanitizers.
 
     python scripts/sanitize.py [--seconds 60] [--seed 1]
 

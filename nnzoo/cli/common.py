@@ -203,8 +203,8 @@ def load_torch() -> None:
 
 
 def run_parent(source: str | None, out: Path) -> Path:
-    """The parent of the run folder: that of the folder that names the config (`nnzoo train runs/cnn`),
-    else `out`."""
+    """Return the parent of the run folder: of `source` if that is a run folder (`nnzoo train runs/cnn`), else
+    `out`."""
     if source is not None and out == DEFAULT_OUT:
         folder = Path(source)
         folder = folder.parent if folder.name == "config.yaml" else folder
@@ -219,7 +219,7 @@ def load_config_option(
 ) -> RunConfig:
     """Load the config that CONFIG or --config names, with --set and --seed applied.
 
-    Raises UsageError where it is named twice or not at all, ConfigError for its content.
+    Raises UsageError if it is named twice or not at all, ConfigError for its content.
     """
     from nnzoo.config.load import load_config
 

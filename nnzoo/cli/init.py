@@ -123,7 +123,7 @@ def _companions(config: Path) -> list[Path]:
 
 
 def _write(out: Path, text: str, companions: list[Path], force: bool) -> None:
-    """Write a config and copy data files beside it; raises UsageError where a file exists or
+    """Write a config and copy data files beside it; raises UsageError if a file exists or
     cannot be written."""
     copies = {companion: out.with_name(companion.name) for companion in companions}
     for path in (out, *copies.values()):

@@ -36,7 +36,7 @@ def show_error(message: str) -> None:
 
 
 def _terminal() -> tuple[int | None, bool]:
-    """The columns of stderr, None unless it is a terminal; and whether it takes colours."""
+    """The columns of stderr, None unless it is a terminal; and whether it supports colors."""
     terminal = sys.stderr.isatty()
     color = (terminal and os.environ.get("TERM") != "dumb") or bool(os.environ.get("FORCE_COLOR"))
     return (
@@ -76,7 +76,7 @@ def _paint(text: str, code: str) -> str:
 
 def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> list[str]:
     """A line of a config, at most so many characters of it, with a mark under the word at a position;
-    empty where the file cannot be read."""
+    empty if the file cannot be read."""
     from nnzoo.config.load import source_file
     from nnzoo.config.yaml_parser import MAX_BYTES
 
@@ -187,7 +187,7 @@ class StatusDisplay:
 
 
 def _progress() -> Progress:
-    """A spinner and the text, with a bar and counts where there is a total."""
+    """A spinner and the text, with a bar and counts if there is a total."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.table import Column

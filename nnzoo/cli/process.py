@@ -26,7 +26,7 @@ _NAMES = {INTERRUPTED: "Ctrl-C", TERMINATED: "SIGTERM", HUNG_UP: "SIGHUP (the te
 def interrupted(code: int, saved: str, processes: SingleProcess = SINGLE) -> typer.Exit:
     """Print that a signal has stopped a command and what resumes it; returns the exception to raise.
 
-    code: the signal's exit code; saved: what is saved.
+    code: the signal's exit code; saved: what has been saved, in words.
     """
     if processes.is_main_process:
         command = "nnzoo" if not processes.is_distributed else "torchrun … -m nnzoo"
@@ -39,7 +39,7 @@ def interrupted(code: int, saved: str, processes: SingleProcess = SINGLE) -> typ
 
 
 def strip_start_options(words: Sequence[str]) -> list[str]:
-    """Drop --fresh, --resume and --lost from a command line, so that it resumes what is there."""
+    """Drop --fresh, --resume and --lost from a command line, so that it resumes the run."""
     kept = []
     is_value = False
     for word in words:

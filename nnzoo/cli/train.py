@@ -130,7 +130,7 @@ def _train_and_show(start: Start, display: TrainDisplay, first: Events | None = 
 def _check_options(
     config: RunConfig, seeds: int | None, folds: int | None, single_process: bool
 ) -> None:
-    """Raise UsageError where options do not go together or need a package that is not installed."""
+    """Raise UsageError if options do not go together or need a package that is not installed."""
     if config.train.tensorboard:
         require("tensorboard", "train.tensorboard", "tensorboard")
     for option, count in (("--seeds", seeds), ("--folds", folds)):

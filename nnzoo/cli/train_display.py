@@ -145,10 +145,12 @@ class TrainDisplay:
         self._print_speed(run)
         with status("evaluating on the test rows", log=False):
             result = run.finish()
-        remarks = curve_observations(run.folder.rows(), trainer.state.best_epoch, trainer.config)
-        remarks += baseline_observations(result) if result is not None else []
+        observations = curve_observations(
+            run.folder.rows(), trainer.state.best_epoch, trainer.config
+        )
+        observations += baseline_observations(result) if result is not None else []
         output.event(
-            "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=remarks
+            "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=observations
         )
         if output.json or not output.verbose:
             return
@@ -159,8 +161,8 @@ class TrainDisplay:
             output.line("no test rows (data.split.test), so no result")
         best = f"best weights: epoch {trainer.state.best_epoch} of {trainer.state.epoch}"
         output.stdout.print(f"\nrun: {run.folder.path} ({best})", markup=False, soft_wrap=True)
-        for remark in remarks:
-            output.say(remark, "yellow")
+        for observation in observations:
+            output.say(observation, "yellow")
         _print_next_commands(output, run)
 
     def _print_speed(self, run: Run) -> None:

@@ -50,7 +50,7 @@ class Command(typer.core.TyperCommand):
 
 
 def _mend(error: Any, words: list[str], sets: bool) -> None:
-    """Replace the message of a usage error where there is a better one; sets: whether the command has
+    """Replace the message of a usage error by a better one, if there is one; sets: whether the command has
     --set."""
     option = getattr(error, "option_name", "") or ""
     message: str = error.message

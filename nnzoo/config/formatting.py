@@ -23,7 +23,7 @@ def resolved_lines(config: RunConfig) -> list[str]:
 
 
 def config_with_sweep(config: RunConfig) -> dict[str, Any]:
-    """All plain values of a file: those of the run and, if there is one, of its sweep."""
+    """All plain values of a file: of the run and, if there is one, of its sweep."""
     sweep = config.sweep
     search = {} if sweep is None else {"sweep": sweep.options.model_dump(exclude_none=True)}
     return config.to_dict() | search

@@ -109,7 +109,7 @@ def range_end(values: RangeOptions) -> float | Decimal:
 
 
 def storage_kind(storage: str) -> StorageType | None:
-    """The type of a storage by its text; None if it is not recognised."""
+    """The type of a storage by its text; None if it is not recognized."""
     if storage == "auto":
         return "auto"
     if re.match(r"[a-z][a-z0-9+]*://.", storage):

@@ -156,7 +156,7 @@ def _loss(row: dict[str, Any]) -> float:
 
 
 def sparkline(values: list[float], width: int) -> str:
-    """Values as a line of at most `width` blocks, each the mean of neighbouring values; on a log scale if
+    """Values as a line of at most `width` blocks, each the mean of neighboring values; on a log scale if
     all are positive, as losses fall by orders of magnitude."""
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) < 2:

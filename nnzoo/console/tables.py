@@ -152,7 +152,7 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
 
 
 def _group_column(group: dict[str, Any], split: str, name: str) -> list[str | Text]:
-    """A metric of each member, then its statistics, then that of each baseline."""
+    """A column of the metric: each member, its statistics, each baseline."""
     summary = group["summary"]
     values = [(member[split] or {}).get(name) for member in group["members"]]
     cells: list[str | Text] = ["" if x is None else format_metric(x) for x in values]

@@ -1,7 +1,7 @@
 """Diagnostics of training: vanishing and exploding gradients, dead units, slow epochs; each in words.
 
 The thresholds are far from what runs that learn show. Over the bundled configs the layer with the
-smallest gradient has at least 0.06 of that of the layers above it, the first time step 0.05 of the
+smallest gradient has at least 0.06 of the gradient of the layers above it, the first time step 0.05 of the
 largest; no step has a gradient norm above 28, and no layer more than 5 % dead units. A sigmoid network
 of ten layers has 2e-6 in its first one.
 """
@@ -25,7 +25,7 @@ from nnzoo.text import plural
 VANISHING = 1e-3
 VANISHING_IN_TIME = 1e-4
 EXPLODING = 100.0
-# Growth over the initial loss, or over that of a baseline if it is larger.
+# Growth over the initial loss, or over the baseline's loss if that is larger.
 LOSS_GROWTH = 5.0
 DEAD_FRACTION = 1 / 3
 # Slowdown of an epoch against its timed steps; epochs of less than a second do not matter.
@@ -151,7 +151,7 @@ def _dead(stats: NetworkStats, layer: LayerStats, config: RunConfig) -> Finding 
 
 
 def _vanishing(stats: NetworkStats, config: RunConfig) -> Finding | None:
-    """Find the lowest layer whose gradient is a tiny fraction of that of a layer above it."""
+    """Find the lowest layer whose gradient is a tiny fraction of the gradient of a layer above it."""
     # The few factors of a norm layer do not count.
     layers = [x for x in stats.layers if x.multiply_adds and x.gradient is not None]
     for i, layer in enumerate(layers):

@@ -1,4 +1,4 @@
-"""Evaluation: exact metrics of a split in one pass, and those of baselines that need no network."""
+"""Evaluation: exact metrics of a split in one pass, and metrics of baselines, which need no network."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class LayerStats:
     shape: of the output, without the batch dimension. multiply_adds: per sample. mean, std: of the
     output. units, dead: of an activation or recurrent layer, how many channels, features or states it
     has, and how many of them are saturated (-1, 0 or 1) for every sample, hence have zero gradient.
-    gradient, weight: norms over its parameters. inputs: input features or channels. None where a layer
+    gradient, weight: norms over its parameters. inputs: input features or channels. None if a layer
     has no such value.
     """
 

@@ -23,7 +23,7 @@ def init_config(
     """A configuration as text, and notes on what was chosen.
 
     Paths below the folder of `out` are relative to it; schema: the JSON Schema's address for editors.
-    Raises DataError where a file has no rows that can be read, or lacks a column of `choices`.
+    Raises DataError if a file has no rows that can be read, or lacks a column of `choices`.
     """
     path = os.path.relpath(data.resolve(), out.resolve().parent)
     if path.startswith(".."):

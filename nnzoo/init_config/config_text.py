@@ -38,8 +38,8 @@ class DataFile:
         return "auto" if self.table.named else False
 
     def head_lines(self, source: str) -> list[str]:
-        """The first lines of section `data`: source and path, and how the file is read where that is not
-        the default or was guessed."""
+        """The first lines of section `data`: source and path, and the reading options that are not the
+        default or were guessed."""
         from nnzoo.data.table_files.table_io import numbered
 
         lines = ["data:", f"  name: {source}", f"  path: {quote_yaml(self.config_path)}"]

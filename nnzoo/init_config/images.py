@@ -26,7 +26,7 @@ FEW_IMAGES, MAX_SIZE_OF_FEW = 1000, 64
 def images_config(folder: Path, config_path: str) -> ConfigText:
     """The configuration of a folder of images; config_path: its path as the config names it.
 
-    Also where it cannot train yet: comments say why. Raises DataError where there are no images.
+    Also where it cannot train yet: comments say why. Raises DataError if there are no images.
     """
     from nnzoo.data.image_files.folder import describe_folder
     from nnzoo.data.image_files.tree import image_paths

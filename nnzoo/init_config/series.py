@@ -48,7 +48,7 @@ def plan_series(
     drop: Collection[str] = (),
     forced: bool = False,
 ) -> SeriesPlan | None:
-    """How a table is read as a series; None where it is none, or, if `forced`, has no numbers.
+    """How a table is read as a series; None if it is none, or, if `forced`, has no numbers.
 
     A series is one column of numbers, or numbers beside a time that is in order, or that sorting
     brings into even steps, if need be within each value of one or two other columns.

@@ -35,7 +35,7 @@ def table_config(
 ) -> ConfigText:
     """The configuration of a table.
 
-    Also where it cannot train yet: comments say why. Raises DataError where a column that the caller
+    Also where it cannot train yet: comments say why. Raises DataError if a column that the caller
     named does not exist.
     """
     plan = _plan_columns(file, columns, choices)

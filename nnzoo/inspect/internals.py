@@ -144,7 +144,7 @@ def loss_surface(
 
 
 def _random_direction(weight: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a direction in which each filter has the norm of that of the weights."""
+    """Draw a direction in which each filter has the norm of the same filter of the weights."""
     drawn = torch.randn(weight.shape, generator=generator).to(weight)
     flat: Any = drawn.flatten(1)
     scale = weight.flatten(1).norm(dim=1) / flat.norm(dim=1).clamp(min=1e-12)

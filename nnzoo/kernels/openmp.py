@@ -73,8 +73,10 @@ def use_threads(threads: int) -> None:
 
 
 def fit_threads() -> None:
-    """Set torch's number of threads to what the calling thread gets; otherwise torch's bfloat16 products, too, compute
-    only a part of the result."""
+    """Set torch's number of threads to the number that the calling thread gets.
+
+    With any other number torch's bfloat16 products, too, compute only a part of the result.
+    """
     if not has_full_team():
         use_threads(torch.get_num_threads())
 

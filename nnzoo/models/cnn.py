@@ -45,7 +45,7 @@ class CNN(nn.Module):
         if input_spec.kind == "table":
             raise ConfigError.at(
                 "model.name",
-                "a cnn needs neighbours: images or series, but the data is a table whose columns "
+                "a cnn needs neighbors: images or series, but the data is a table whose columns "
                 "have no order; use mlp",
             )
         self.is_series = input_spec.kind == "series"
@@ -145,7 +145,7 @@ class _Layer:
     def convolution(
         self, channels: int, width: int, size: Sizes, stride: Sizes
     ) -> tuple[list[nn.Module], Sizes]:
-        """Padding where it is uneven, convolution and norm; `size` (h, w) or (time,) moves along.
+        """Return padding if it is uneven, convolution and norm, and the size after them; size: (h, w) or (time,).
 
         "same" keeps the size divided by the stride, rounded up.
         """

@@ -36,7 +36,7 @@ class Communicator(Protocol):
 
 
 def convert_sync_layers(model: nn.Module, processes: Communicator) -> None:
-    """Make a model's batch norms, dropouts and recurrent layers those of several processes."""
+    """Convert a model's batch norms, dropouts and recurrent layers to layers that synchronize several processes."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.processes = processes  # type: ignore[assignment]
@@ -114,8 +114,8 @@ class SyncDropoutRNN(Converted):
         return x, torch.cat(lasts)
 
     def flatten_parameters(self: Any) -> None:
-        """Take the parameters as they are now, those of each layer in one piece of memory where cuDNN
-        wants that; torch calls it after it has moved a module."""
+        """Rebuild the single layers from the current parameters, contiguous per layer if cuDNN is used; torch
+        calls it after it has moved a module."""
         self.__dict__["layers"] = single_layers(self)  # no submodules: no new names
 
 
@@ -141,7 +141,7 @@ class _SyncBatchNormFunction(torch.autograd.Function):
     """Normalize x (rows, channels, ...) by the statistics of all processes' rows; returns y, their mean and variance
     (channels,), and the number of values per channel.
 
-    Means and squares are merged from those of each process (Chan et al. 1979): one exchange forward and one backward, as
+    Means and squares are merged from the processes' own (Chan et al. 1979): one exchange forward and one backward, as
     in torch.nn.SyncBatchNorm, which is for CUDA alone.
     """
 

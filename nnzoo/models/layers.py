@@ -65,8 +65,10 @@ def draws_fast(x: Tensor) -> bool:
 
 
 def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
-    """Ones where a value is kept and zeros where it is dropped, in the type, shape and layout of `like`, and the factor
-    of kept values. A process that has a shard of the batch draws for the whole batch."""
+    """Return a mask (1 kept, 0 dropped) in the type, shape and layout of `like`, and the factor of kept values.
+
+    A process that has a shard of the batch draws for the whole batch.
+    """
     mask = torch.empty_like(like)
     first, count = 0, like.numel()
     shard = current_shard()
@@ -133,7 +135,7 @@ class Dropout(nn.Dropout):
 
 @cache
 def _onednn_linear() -> Any:
-    """oneDNN's product with a bias, which torch does not document; None where torch has none."""
+    """oneDNN's product with a bias, which torch does not document; None if torch has none."""
     operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     return operator.default if operator is not None else None
 
@@ -151,8 +153,8 @@ def supports_onednn(x: Tensor, weight: Any, bias: Any) -> bool:
 
 
 class OnednnLinear(torch.autograd.Function):
-    """x (rows, in), weight (out, in) and bias (out) to (rows, out) by oneDNN. It wants operands that are contiguous or the
-    transpose of what is: others take 500 times as long."""
+    """x (rows, in), weight (out, in) and bias (out) to (rows, out) by oneDNN. Operands must be contiguous or the
+    transpose of a contiguous tensor: others take 500 times as long."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -164,7 +166,10 @@ class OnednnLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        multiply, grad = _onednn_linear(), grad.contiguous()  # that of a sum is one expanded value
+        multiply, grad = (
+            _onednn_linear(),
+            grad.contiguous(),
+        )  # the gradient of a sum is one expanded value
         dx = multiply(grad, weight.t(), None, "none", [], "") if ctx.needs_input_grad[0] else None
         return dx, multiply(grad.t(), x.t(), None, "none", [], ""), grad.sum(0)
 
@@ -216,10 +221,10 @@ class Converted:
 
 
 def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
-    """Each layer of a recurrent module as one of its kind, with the same parameters or copies of them.
+    """Return each layer of a recurrent module as a module of one layer, with the same parameters or copies.
 
-    On CUDA those of a layer come to lie in one piece of memory, which cuDNN wants, and so no longer in
-    that of the module.
+    On CUDA the parameters of a layer are moved into one contiguous block, as cuDNN requires, out of the
+    module's own memory.
     """
     kind: Any = next(c for c in type(module).__mro__ if not issubclass(c, Converted))
     directions = 2 if module.bidirectional else 1
@@ -256,8 +261,10 @@ def uses_cudnn(module: nn.Module) -> bool:
 
 
 def flatten_layers(model: nn.Module) -> None:
-    """Put the weights of recurrent layers into one piece of memory each, as cuDNN wants them: those of a
-    copied model are not. They move: to be called before there is an optimizer."""
+    """Make the weights of each recurrent layer contiguous, as cuDNN requires (in a copied model they are not).
+
+    The weights move in memory, so call it before the optimizer is made.
+    """
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()

@@ -27,7 +27,7 @@ from nnzoo.status import status
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
 TRAINED_WEIGHT = 16
-# Numbers that a layer reads and writes for one sample: 256 MB, of which there are some copies at once.
+# Limit of the elements that a layer reads and writes for one sample: 256 MB, of which COPIES exist at once.
 MAX_ACTIVATIONS = 1 << 26
 COPIES = 8
 
@@ -95,7 +95,7 @@ class Network(nn.Module):
         return self.task.postprocess(self._forward_preprocessed(self.preprocess(raw)))
 
     def configure(self, options: TrainOptions, compiled: bool = True) -> None:
-        """Compute as these options say; what is 'auto' in them is not decided yet."""
+        """Set precision and kernels by these options, of which any may still be 'auto'."""
         self.precision = options.precision
         self.native = options.kernels != "torch" and bool(self.native_layers())
         for module in self.modules():
@@ -156,7 +156,7 @@ class Network(nn.Module):
 
 @locates_errors
 def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
-    """Read the data set of a configuration; spec: that of an earlier reading, from a checkpoint."""
+    """Read the data set of a configuration; spec: from a checkpoint, of the first reading."""
     entry = DATA.get(config.data.name)
     assert entry is not None
     options = config.data
@@ -191,8 +191,8 @@ def _target_key(config: RunConfig) -> str:
 
 
 def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
-    """Whether the folder of a published set is named by the user, or is below the working folder or
-    that of the config: a config file may be a stranger's."""
+    """Whether a published set may be downloaded to `data.root`: a config file may be a stranger's, so the folder
+    must be named by the user, or be below the working folder or the config's."""
     if options.root is None or config.origins.get("data.root") is None:
         return True
     root = Path(options.root).resolve()
@@ -201,7 +201,7 @@ def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
 
 @locates_errors
 def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
-    """A fresh network, fitted preprocessing included; raises ConfigError where parts do not fit."""
+    """A fresh network, fitted preprocessing included; raises ConfigError if parts do not fit."""
     options = getattr(config.data, "preprocess")
     weights = None
     if dataset.spec.is_classification and getattr(config.data, "class_weights", "") == "balanced":
@@ -235,7 +235,7 @@ def reseeded(network: Network, config: RunConfig) -> Network:
 def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.device) -> Network:
     """The network of a checkpoint, built through the registry from its plain values.
 
-    Raises CheckpointError where its parts do not fit together: they may be anyone's.
+    Raises CheckpointError if its parts do not fit together: they may be anyone's.
     """
     try:
         tree = content["config"]
@@ -354,7 +354,7 @@ def _build(
 
 
 def _check_activations(numbers: int, input_spec: InputSpec) -> None:
-    """Raise ConfigError where one sample would not fit into memory on its way through a layer; numbers:
+    """Raise ConfigError if one sample would not fit into memory on its way through a layer; numbers:
     the most that a layer reads and writes for it."""
     limit = min(MAX_ACTIVATIONS, total_memory() // COPIES // 4)
     if numbers > limit:

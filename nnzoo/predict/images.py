@@ -111,7 +111,7 @@ class _Decoder:
         if self.dark:
             count, files = plural(len(self.dark), "image"), list_some(sorted(self.dark))
             notes.append(
-                f"{count} with values far below those of training come out black ({files})"
+                f"{count} with values far below the training images' come out black ({files})"
             )
         return notes
 
@@ -133,7 +133,7 @@ def max_pixel_value(network: Network) -> int:
 
 
 class _Brightness:
-    """Compare the brightness of images with that of the training images.
+    """Compare the brightness of images with the training images'.
 
     It differs if the mean is more than two standard deviations of the training pixels away, or on the
     other side of mid-gray when the training mean is clearly off it: scans of dark ink on paper are one
@@ -161,7 +161,7 @@ class _Brightness:
         if abs(mean - self.mean) <= 2 * self.std and not is_inverted:
             return []
         return [
-            f"the images are much {'brighter' if mean > self.mean else 'darker'} than those of "
-            f"training (mean {mean / self.max_value:.2f} against {self.mean / self.max_value:.2f}; black "
+            f"the images are much {'brighter' if mean > self.mean else 'darker'} than the "
+            f"training images (mean {mean / self.max_value:.2f} against {self.mean / self.max_value:.2f}; black "
             "is 0, white 1): are they inverted, ink dark on light against light on dark?"
         ]

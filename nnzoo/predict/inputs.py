@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 def predict(
     network: Network, x: Any = None, steps: int | None = None, keep: Sequence[str] = ()
 ) -> Iterator[Predictions]:
-    """Yield predictions for new data, as raw as that of training.
+    """Yield predictions for new data, raw like the training data.
 
     x: a path or several (`describe_expected_input`); a DataFrame (a table, one sequence, or the past of
     a series); an array or tensor (`_predict_arrays`); None for the future of the run's own series.

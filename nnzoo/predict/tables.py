@@ -174,7 +174,7 @@ class NewValues:
         """Return a line for each sort of new values."""
         sorts = (
             ("values that training never saw count as missing", self.new_categories),
-            ("typed otherwise than in training, and read alike", self.spellings),
+            ("typed differently than in training, and read alike", self.spellings),
             ("words that count as missing", self.words),
         )
         notes = [f"{text}: {_list_columns(counts)}" for text, counts in sorts if counts]

@@ -29,7 +29,7 @@ INK, LINE, PAPER = "#010101", "#020202", "#030303"
 SERIES = [f"#0{i}0a0{i}" for i in range(1, 9)]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _VARIABLES = {INK: "var(--ink)", LINE: "var(--line)", PAPER: "var(--paper)"} | {
-    colour: f"var(--c{i + 1})" for i, colour in enumerate(SERIES)
+    color: f"var(--c{i + 1})" for i, color in enumerate(SERIES)
 }
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -86,8 +86,8 @@ def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[
 
 def _inline_svg(svg: str, alt: str) -> Markup:
     svg = svg[svg.index("<svg") :]
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
     # Ids of elements would occur twice in a page; those that are referred to have a hash.
     svg = re.sub(r' id="[A-Za-z]+[A-Za-z0-9]*_[0-9]+"', "", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)

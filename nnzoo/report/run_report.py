@@ -116,7 +116,7 @@ class RunReport:
     @property
     def data_notes(self) -> list[str]:
         """The recorded lines on what was guessed, dropped or filled when the data were read; for runs
-        without a record, those of reading the data now."""
+        without a record, the notes on reading the data now."""
         recorded = self.folder.environment().get("data_notes")
         if isinstance(recorded, list):
             return [shorten(str(note), MAX_NOTE) for note in recorded[: MAX_NOTES + 1]]

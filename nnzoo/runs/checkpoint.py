@@ -149,7 +149,7 @@ def append_checksum(archive: bytes | io.BytesIO, version: int = FORMAT) -> memor
 def load(path: Path) -> dict[str, Any]:
     """A verified checkpoint, on the CPU.
 
-    Raises DamagedError where the content is not what was written, else CheckpointError (no such
+    Raises DamagedError if the content is not what was written, else CheckpointError (no such
     file, no permission, a newer format).
     """
     data = _read(path)

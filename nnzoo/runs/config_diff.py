@@ -33,7 +33,7 @@ RESUMABLE_KEYS = (
 
 
 def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
-    """`config` with what is 'auto' in it as it was resolved when the run started."""
+    """Return `config` with the values that its 'auto' keys were resolved to when the run started."""
     keys = ("precision", "threads", "kernels", "compile", "norm_statistics")
     auto = [key for key in keys if getattr(config.train, key) == "auto"]
     resolved = {key: getattr(stored.train, key) for key in auto}
@@ -46,7 +46,7 @@ def config_diff(old: RunConfig, new: RunConfig) -> list[str]:
     Paths of the data are ignored: its fingerprint shows whether it is the same.
     """
     before, after = old.flat(), new.flat()
-    ignored = (*RESUMABLE_KEYS, *(f"data.{key}" for key in PATH_KEYS))  # and what is below them
+    ignored = (*RESUMABLE_KEYS, *(f"data.{key}" for key in PATH_KEYS))  # and the keys below them
     return [
         f"  {key}: {_value(before, key)} there, {_value(after, key)} here"
         for key in dict.fromkeys([*before, *after])

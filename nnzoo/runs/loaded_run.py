@@ -68,7 +68,7 @@ class LoadedRun:
 
     @cached_property
     def data_changed(self) -> bool:
-        """Whether the data differs from that of training."""
+        """Whether the data differs from the training data."""
         return self.dataset.fingerprint() != self.network.data_spec.fingerprint
 
     @cached_property

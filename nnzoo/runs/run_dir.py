@@ -78,9 +78,9 @@ class RunDir:
         return self.path / "metrics.damaged.jsonl"
 
     def load(self) -> tuple[dict[str, Any], str]:
-        """The newest checkpoint that is whole, and a note where that is not last.pt.
+        """The newest checkpoint that is whole, and a note if that is not last.pt.
 
-        Raises CheckpointError where none is.
+        Raises CheckpointError if none is.
         """
         try:
             return checkpoint.load(self.last), ""
@@ -97,7 +97,7 @@ class RunDir:
             return content, f"{error}; going back to {self.previous}"
 
     def best_epoch(self) -> int | None:
-        """The epoch of the weights in best.pt; None where it is missing or damaged."""
+        """The epoch of the weights in best.pt; None if it is missing or damaged."""
         try:
             return checkpoint.load(self.best).get("epoch")
         except CheckpointError:
@@ -113,7 +113,7 @@ class RunDir:
             raise CheckpointError(f"cannot set {self.last} aside: {error.strerror}") from None
 
     def acquire(self, lock: FileLock, wait: float = 0) -> None:
-        """Make the folder and hold its lock, which a crash releases; raises CheckpointError where
+        """Make the folder and hold its lock, which a crash releases; raises CheckpointError if
         another process holds it for longer than `wait` seconds."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ class RunDir:
             ) from None
 
     def check_writable(self) -> None:
-        """Raise CheckpointError where `acquire` would, without a change on disk."""
+        """Raise CheckpointError if `acquire` would, without a change on disk."""
         folder = self.path
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
@@ -149,7 +149,7 @@ class RunDir:
             raise CheckpointError(f"cannot set {self.path} aside: {error.strerror}") from None
 
     def finish_archive(self, lock: FileLock) -> list[str]:
-        """Finish a `archive` that a crash has cut short; a note where there was one."""
+        """Finish a `archive` that a crash has cut short; a note if there was one."""
         if not os.path.lexists(self.path / OLD_RUN):
             return []
         self.acquire(lock)
@@ -173,7 +173,7 @@ class RunDir:
             return b""
 
     def truncate_metrics(self, epoch: int) -> str:
-        """Drop the lines of epochs after `epoch`, which will be written again. Gives a note where there
+        """Drop the lines of epochs after `epoch`, which will be written again. Gives a note if there
         were lines that cannot be read: the file as it was is kept beside it."""
         data = self._metrics_data()
         rows, bad = parse_rows(data)

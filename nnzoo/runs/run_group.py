@@ -224,7 +224,7 @@ def seeds(config: RunConfig, count: int, out: Path) -> Group:
 def folds(config: RunConfig, count: int, out: Path) -> Group:
     """So many runs, each validating on another part of the rows, below `<out>/<name>-<count>-folds/`.
 
-    Raises UsageError where rows have an order in time, or come out of a generator.
+    Raises UsageError if rows have an order in time, or come out of a generator.
     """
     split = getattr(config.data, "split", None)
     if not isinstance(split, ValSplit):

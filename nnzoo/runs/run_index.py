@@ -85,7 +85,7 @@ def _folders(path: Path, strict: bool = False) -> list[Path]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Whether a folder is a run folder."""
     return any(os.path.isfile(path / name) for name in MARKS)
 
 

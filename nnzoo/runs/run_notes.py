@@ -43,7 +43,7 @@ def new_run(network: Network) -> list[str]:
 
 
 def exact_statistics(config: RunConfig, chosen: dict[str, Any], rows: int) -> list[str]:
-    """A line where batch norm's statistics are computed anew because an epoch has few batches."""
+    """A line if batch norm's statistics are computed anew because an epoch has few batches."""
     if config.train.norm_statistics != "auto" or chosen.get("norm_statistics") != "exact":
         return []
     batches = len(batch_sizes(rows, config.train.batch_size))
@@ -74,7 +74,7 @@ def precision(network: Network) -> list[str]:
 
 
 def device(before: Any, now: torch.device) -> list[str]:
-    """That a run goes on on another device than that of its checkpoint, where that names one."""
+    """A note if a run is resumed on another device than its checkpoint names."""
     here = device_label(now)
     if before in (None, here):
         return []

@@ -63,7 +63,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     """Join the study of a config, or create it.
 
     fresh: move the existing one to another folder first; lost: a machine that will not come back. Raises
-    ConfigError or UsageError where the config is not one to search with, or the study is another's.
+    ConfigError or UsageError if the config is not one to search with, or the study is another's.
     """
     if config.sweep is None:
         raise UsageError(
@@ -98,7 +98,7 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
 
 
 def _read_dataset(config: RunConfig) -> Dataset:
-    """The data; raises ConfigError where trials cannot be compared by them."""
+    """The data; raises ConfigError if trials cannot be compared by them."""
     dataset = read_dataset(config)
     if "val" not in dataset.splits:
         raise ConfigError.at("sweep", "trials are compared by validation rows; data.split.val is 0")
@@ -194,7 +194,7 @@ def _holds_study(folder: Path) -> bool:
 
 
 def _site(study: Study, study_id: str) -> str:
-    """The id of the folder of trials, written once; raises UsageError where it is another study's."""
+    """The id of the folder of trials, written once; raises UsageError if it is another study's."""
     file = study.trials / ".place"
     if os.path.lexists(file):
         try:
@@ -217,7 +217,7 @@ def _site(study: Study, study_id: str) -> str:
 
 
 def _connect(config: RunConfig, folder: Path) -> Study:
-    """The study in its storage, created where there is none; raises UsageError."""
+    """The study in its storage, created if there is none; raises UsageError."""
     assert config.sweep is not None
     options = config.sweep.options
     higher = higher_is_better(config.train.monitor)
@@ -294,6 +294,6 @@ def _comparable(identity: dict[str, Any]) -> dict[str, str]:
 
 
 def _or_fresh(study: Study) -> str:
-    """The end of a sentence that offers --fresh, where that is possible."""
+    """The end of a sentence that offers --fresh; empty if that is impossible."""
     own_folder = study.sweep.options.storage == "auto"
     return ", or start over with --fresh (the old one is kept)" if own_folder else ""

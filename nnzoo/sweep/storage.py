@@ -38,8 +38,8 @@ _TABLES = {"studies", "trials", "version_info"}
 
 @dataclass(frozen=True)
 class StudyStorage:
-    """Optuna's storage; name: as messages have it; lock: of a storage that cannot decide by itself which
-    of two processes came first."""
+    """Optuna's storage; name: for messages; lock: for a storage that cannot decide which of two processes
+    came first."""
 
     backend: BaseStorage
     name: str
@@ -47,7 +47,7 @@ class StudyStorage:
 
 
 def check_location(config: RunConfig, out: Path) -> None:
-    """Raise ConfigError where the config file itself, and not the command line, would have something
+    """Raise ConfigError if the config file itself, and not the command line, would have something
     written outside of `out`."""
     assert config.sweep is not None
     storage = config.sweep.options.storage
@@ -63,7 +63,7 @@ def check_location(config: RunConfig, out: Path) -> None:
 
 
 def open_storage(storage: str, folder: Path) -> StudyStorage:
-    """Open the storage that `sweep.storage` names, in `folder` if that is 'auto'; raises UsageError where
+    """Open the storage that `sweep.storage` names, in `folder` if that is 'auto'; raises UsageError if
     something else is in its place, and whatever Optuna and the database raise."""
     kind = storage_kind(storage)
     name = storage_name(storage, folder)
@@ -100,7 +100,7 @@ def cached_backend(study: optuna.Study, backend: BaseStorage) -> BaseStorage:
 
 
 def _check_file(path: Path) -> None:
-    """Raise UsageError where something other than a plain file is there, or a link to one."""
+    """Raise UsageError if something other than a plain file is there, or a link to one."""
     for file in (path, Path(f"{path}.lock")):
         try:
             mode = os.lstat(file).st_mode
@@ -148,7 +148,7 @@ def _sqlite(path: Path) -> RDBStorage:
 
 
 def _check_tables(path: Path) -> None:
-    """Raise ValueError where an SQLite file holds tables, and not a study's; nothing is changed."""
+    """Raise ValueError if an SQLite file holds tables, and not a study's; nothing is changed."""
     if not path.exists() or not path.stat().st_size:
         return
     address = f"file:{quote(str(path.resolve()))}?mode=ro"

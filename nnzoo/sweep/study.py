@@ -179,7 +179,7 @@ class Study:
         return self.storage.get_trial(trial_id).state
 
     def _claim_orphan(self, frozen: FrozenTrial) -> Claim | None:
-        """Claim a running trial of this site whose process has died; None where it is not one."""
+        """Claim a running trial of this site whose process has died; None if it is not one."""
         if frozen.state != TrialState.RUNNING or not self._is_here(frozen):
             return None
         lock = self._lock(frozen.number)
@@ -191,7 +191,7 @@ class Study:
         return None
 
     def _claim_waiting(self, frozen: FrozenTrial) -> Claim | None:
-        """Claim a trial that nobody has started; None where another process was faster."""
+        """Claim a trial that nobody has started; None if another process was faster."""
         if frozen.state != TrialState.WAITING:
             return None
         lock = self._lock(frozen.number)
@@ -202,7 +202,7 @@ class Study:
         return None
 
     def _lock(self, number: int) -> FileLock | None:
-        """The lock of a trial's folder, held; None where another process holds it."""
+        """The lock of a trial's folder, held; None if another process holds it."""
         lock = file_lock(self.folder_of(number) / ".trial")
         try:
             self.folder_of(number).mkdir(exist_ok=True)
@@ -214,7 +214,7 @@ class Study:
         return lock
 
     def _set_running(self, frozen: FrozenTrial) -> bool:
-        """Turn a waiting trial into one that runs here; False where another process was faster."""
+        """Turn a waiting trial into one that runs here; False if another process was faster."""
         trial_id = self._trial_id(frozen)
         if self._state(trial_id) != TrialState.WAITING:
             return False
@@ -255,7 +255,7 @@ class Study:
     # Records: the stored facts of trials.
 
     def trial_config(self, record: TrialRecord, name: str) -> RunConfig:
-        """The config of a trial; raises ConfigError where its values do not go together.
+        """The config of a trial; raises ConfigError if its values do not go together.
 
         Trials are to differ by their values alone, not by the precision that a benchmark happened to
         find faster: 'auto' is float32 here.

@@ -36,7 +36,7 @@ Event = StepEnd | EpochEnd | DivergedError
 
 
 def unsupported_reason(trainers: Sequence[Trainer]) -> str:
-    """Return why these trainers cannot step as one; empty where they can."""
+    """Return why these trainers cannot step as one; empty if they can."""
     first = trainers[0]
     if first.network.compiled is not None:
         return "train.compile compiles a single network"

@@ -48,10 +48,10 @@ def resolve_statistics(
 
 @torch.no_grad()
 def recompute_statistics(network: Network, split: Split, rows: Tensor, batch_size: int) -> None:
-    """Set the statistics of all batch norms to the mean of those of batches of training rows.
+    """Set the statistics of all batch norms to their mean over batches of training rows.
 
-    rows: row numbers (int64) in random order, of which the first MAX_ROWS are taken. Each layer is
-    given what the layers before it make of the same batch, without augmentation and dropout. The
+    rows: row numbers (int64) in random order, of which the first MAX_ROWS are taken. Each layer
+    reads the outputs of the layers before it on the same batch, without augmentation and dropout. The
     result follows from the weights and rows alone.
     """
     with _averaging(network):
@@ -70,7 +70,7 @@ def _averaging(network: Network) -> Iterator[None]:
     network.eval()
     try:
         for module in modules:
-            # Counts of their own: those of training stay what they are.
+            # Separate counts: the training counts do not change.
             module.num_batches_tracked = torch.zeros_like(cast(Tensor, module.num_batches_tracked))
             module.reset_running_stats()
             module.momentum = None

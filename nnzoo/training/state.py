@@ -37,7 +37,7 @@ class Monitor:
         return value - reference if self.higher_is_better else reference - value
 
 
-# Keys in checkpoints of format 1 that are named otherwise than the attributes.
+# Keys in checkpoints of format 1 that differ from the attributes' names.
 _CHECKPOINT_KEYS = {
     "step_in_epoch": "group",
     "lr_scale": "rate_scale",
@@ -73,7 +73,7 @@ class TrainState:
     first_loss: float | None = None
 
     def start_next_epoch(self) -> None:
-        """Move to the first step of the next epoch and reset what is counted per epoch."""
+        """Move to the first step of the next epoch and reset the counts per epoch."""
         self.epoch += 1
         self.step_in_epoch = self.skipped = 0
         self.elapsed = self.norm_sum = self.norm_max = 0.0
@@ -127,7 +127,7 @@ class TrainState:
         }
 
     def load_state_dict(self, state: Any, steps_per_epoch: int, source: str) -> None:
-        """Set all attributes; raises CheckpointError where the content is not that of a position."""
+        """Set all attributes; raises CheckpointError if the content is not a position."""
         if (
             not same_structure(state, TrainState().state_dict())
             or not 0 <= state["group"] <= steps_per_epoch

@@ -214,7 +214,7 @@ class Trainer:
             else None,
             "seconds": round(ended.elapsed, 4),
         }
-        # Decisions follow from the main process's row, since other processors may round otherwise.
+        # Decisions follow from the main process's row, since other processors may round differently.
         row = self.processes.broadcast_object(lambda: row)
         value = row.get(self.monitor.name)
         is_best = state.record_epoch(
@@ -276,7 +276,7 @@ class Trainer:
     def load_state_dict(self, content: Any, best_weights: Any, source: str) -> None:
         """Resume from a checkpoint's content, which may be anyone's; the caller loads the model's weights.
 
-        Raises CheckpointError where it does not fit this run.
+        Raises CheckpointError if it does not fit this run.
         """
         content = content if isinstance(content, dict) else {}
         state = TrainState()

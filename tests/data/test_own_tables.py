@@ -167,7 +167,9 @@ def test_categories_that_new_files_write_otherwise_are_reported(nnzoo: NNZOO) ->
     Path("new.csv").write_text(text_of(plain | {"town": ["BERN", "bern ", "Bern", "Bern"]}))
     result = nnzoo("predict", "checkpoints/t", "new.csv")
     assert result.out == known
-    assert "typed otherwise than in training, and read alike: 2 of 'town' (BERN, bern" in result.err
+    assert (
+        "typed differently than in training, and read alike: 2 of 'town' (BERN, bern" in result.err
+    )
 
 
 def test_percent_stays_what_it_says() -> None:

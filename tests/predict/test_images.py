@@ -105,7 +105,7 @@ def test_images_that_seem_inverted_are_noted_once(nnzoo: Nnzoo) -> None:
     result = nnzoo("predict", RUN, "d")
     assert result.code == 0
     assert result.err == (
-        "note: the images are much brighter than those of training (mean 0.70 against 0.31; black "
+        "note: the images are much brighter than the training images (mean 0.70 against 0.31; black "
         "is 0, white 1): are they inverted, ink dark on light against light on dark?\n"
     )
 
@@ -120,7 +120,7 @@ def test_images_far_from_trainings_brightness_are_noted_and_minmax_knows_none() 
     Path("new").mkdir()
     Image.fromarray(np.full((8, 8), 90, np.uint8)).save("new/x.png")
     (note,) = Predictions.concat(predict(train("mlp", IMAGES), "new")).notes
-    assert "much darker than those of training (mean 0.35 against 0.43" in note
+    assert "much darker than the training images (mean 0.35 against 0.43" in note
     finish(begin(config("mlp", IMAGES | {"preprocess": {"scale": "minmax"}}, name="other")))
     other = load_network(Path("out/other"), torch.device("cpu"))[0]
     assert Predictions.concat(predict(other, "new")).notes == []
