@@ -2,14 +2,14 @@
 
 import matplotlib.pyplot as plt
 import torch
-from nnzoo.inspect.hidden import channel_sums, hidden_layers
 
 import nnzoo
+from nnzoo.inspect.internals import channel_sums, hidden_outputs
 
 nnzoo.train("cnn", sets=["train.epochs=3"]).fit()
 model = nnzoo.load("checkpoints/cnn")
 images, labels = model.dataset.splits["test"].batch(torch.tensor([0]))
-sums = channel_sums(hidden_layers(model.network, model.network.preprocess(images)))
+sums = channel_sums(hidden_outputs(model.network, model.network.preprocess(images)))
 
 figure, axes = plt.subplots(1, len(sums) + 1, figsize=(2 * len(sums) + 2, 2.4))
 axes[0].imshow(images[0, 0].numpy(), cmap="gray")

@@ -23,8 +23,8 @@ from nnzoo.errors import CheckpointError
 
 _P = ParamSpec("_P")
 # Windows needs O_BINARY to leave line ends alone; O_NONBLOCK makes a pipe an error instead of a wait.
-_READ_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | _READ_FLAGS
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | READ_FLAGS
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 # Bytes of metrics.jsonl: some hundred thousand epochs.
 MAX_METRICS = 1 << 26
@@ -145,7 +145,7 @@ def _sync_folder(folder: Path) -> None:
 
 def read_plain(path: Path, limit: int) -> bytes:
     """The first `limit` bytes of a plain file; raises OSError if it is missing or something else."""
-    descriptor = os.open(path, os.O_RDONLY | _READ_FLAGS)
+    descriptor = os.open(path, READ_FLAGS)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))

@@ -216,7 +216,7 @@ def test_a_killed_worker_is_started_again_and_the_run_ends_with_the_same_bits() 
         os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert "--fresh: torchrun has started this run, and starts it again: going on" in err
+    assert "--fresh: torchrun has restarted this run, which is resumed" in err
     assert "resumed parts/run at epoch" in err
     assert [path.name for path in Path("parts").iterdir()] == ["run"]
     assert same(trained("whole"), trained("parts"))
@@ -576,11 +576,11 @@ def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None
     place.config.write_text("environment: {launch: none}")
     for name, value in (environments(1)[0] | {"TORCHELASTIC_RUN_ID": "none"}).items():
         monkeypatch.setenv(name, value)
-    assert not run._begun_by_this_launch(place)
+    assert not run._started_by_this_launch(place)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert run._begun_by_this_launch(place)
+    assert run._started_by_this_launch(place)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "43")
-    assert not run._begun_by_this_launch(place)
+    assert not run._started_by_this_launch(place)
 
 
 def test_threads_are_chosen_anew_for_another_number_of_processes(one_of_one: ProcessGroup) -> None:

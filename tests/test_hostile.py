@@ -108,11 +108,11 @@ def test_usual_networks_are_far_from_the_bound(model: dict[str, Any], kind: Inpu
 
 
 def test_an_export_of_large_inputs_is_compared_on_fewer(nnzoo: NNZOO) -> None:
-    from nnzoo.export import batches
+    from nnzoo.export import checked_batches
 
     path = trained(nnzoo, AVERAGE)
     forged(path, [1, 1200, 1200])
-    assert batches(zoo.load(path).network) == (1, 3)
+    assert checked_batches(zoo.load(path).network) == (1, 3)
 
 
 # Weights and answers that are no numbers.
@@ -320,15 +320,15 @@ def test_without_a_home_folder_the_cache_is_private(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", nobody)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    cache._without_home.cache_clear()
+    cache._private_tmp_dir.cache_clear()
     folder = cache.cache_dir()
     assert folder == tmp_path / f"nnzoo-{os.getuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
-    cache._without_home.cache_clear()
+    cache._private_tmp_dir.cache_clear()
     other = cache.cache_dir()
     assert other != folder and other.stat().st_mode & 0o777 == 0o700
-    cache._without_home.cache_clear()
+    cache._private_tmp_dir.cache_clear()
 
 
 def test_a_working_folder_that_is_gone_is_one_message(

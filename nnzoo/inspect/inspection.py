@@ -187,7 +187,7 @@ def make_arrays(network: Network, raw: Tensor) -> dict[str, Array]:
     hidden = internals.hidden_outputs(network, encoded)
     tensors: dict[str, Tensor] = {"input": raw, "gradient": internals.saliency(network, raw)}
     tensors |= {f"layer/{name}": out for name, out in hidden.items()}
-    tensors |= {f"sum/{name}": out.sum(1) for name, out in hidden.items() if out.ndim == 4}
+    tensors |= {f"sum/{name}": out for name, out in internals.channel_sums(hidden).items()}
     for name, values in internals.gates(network, encoded).items():
         tensors |= {f"gates/{name}/{gate}": states for gate, states in values.items()}
     return {name: _numpy(tensor) for name, tensor in tensors.items()}

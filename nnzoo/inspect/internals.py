@@ -24,6 +24,11 @@ def hidden_outputs(network: Network, encoded: Tensor) -> dict[str, Tensor]:
     return {name: outputs[name][1] for name in list(outputs)[:-1]}  # without the output layer
 
 
+def channel_sums(layers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the sum over the channels of each map (batch, channels, height, width): (batch, height, width)."""
+    return {name: out.sum(1) for name, out in layers.items() if out.ndim == 4}
+
+
 def block_outputs(network: Network, layers: dict[str, Tensor]) -> list[str]:
     """Return the hidden layers that end a block: activations, and each recurrent layer."""
     modules = dict(network.model.named_modules())
