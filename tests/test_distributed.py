@@ -268,7 +268,10 @@ def test_what_is_wrong_is_reported_once_and_ends_all_processes() -> None:
     (first, _, quiet), (second, _, err) = ends(started)
     assert (first, second) == (3, 3)
     assert quiet == ""
-    assert err.startswith("rank 1 on ") and "these data differ from those on the machine with the run folder" in err
+    assert (
+        err.startswith("rank 1 on ")
+        and "these data differ from those on the machine with the run folder" in err
+    )
 
 
 def test_a_process_that_is_gone_ends_the_others_with_one_message() -> None:
