@@ -1,0 +1,1 @@
+"""What outputs are worth: `tasks.build_task`, `evaluate.evaluate_split`, and `diagnostics` of training."""

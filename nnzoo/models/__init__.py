@@ -1,0 +1,1 @@
+"""Networks: `network.build_network` of a configuration and a data set, and the models that it builds."""

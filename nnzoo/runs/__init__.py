@@ -1,0 +1,1 @@
+"""Runs in their folders: `run.open_run`, `train.train_runs`, and `loaded_run.LoadedRun` for what does not train."""

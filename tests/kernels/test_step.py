@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +14,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nnzoo.config.train_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.data.preprocess import Scale
+from nnzoo.evaluation.tasks import Regression, build_task
 from nnzoo.kernels import build
-from nnzoo.kernels.step import LOSSES, AdamStep, ParameterTable, loss_and_grad
+from nnzoo.kernels.step import LOSSES, AdamStep, ParameterTable, loss_and_grad, supports_loss
+from nnzoo.training.optim import Optimizer
+from tests.kernels.cases import refuses
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")
 
@@ -189,3 +195,164 @@ def test_bytes_are_scaled_to_the_bit_as_in_evaluation(
     expected = scale.eval()(x)
     scale.use_native = True
     assert torch.equal(scale.train()(x), expected) and torch.equal(scale.eval()(x), expected)
+
+
+# Losses.
+
+
+@pytest.mark.parametrize("wrong", [3, -1, -99, 2**40, -(2**62)])
+@pytest.mark.parametrize("rows", [5, 3000])
+def test_a_class_that_there_is_not_is_an_error(rows: int, wrong: int) -> None:
+    output, target = torch.randn(rows, 3), torch.zeros(rows).long()
+    target[rows // 2] = wrong
+    with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
+        loss_and_grad(output, target, "cross_entropy", 0.1, None, [1.0])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_row_of_class_minus_100_loses_nothing(smoothing: float, weighted: bool) -> None:
+    torch.manual_seed(0)
+    output = torch.randn(8, 3, requires_grad=True)
+    target = torch.tensor([0, 1, -100, 2, -100, 1, 0, 2])
+    weights = torch.rand(3) if weighted else None
+    losses, right, gradient = loss_and_grad(
+        output.detach(), target, "cross_entropy", smoothing, weights, [2.0]
+    )
+    loss = functional.cross_entropy(
+        output, target, weights, reduction="sum", label_smoothing=smoothing
+    )
+    (loss / 2).backward()
+    torch.testing.assert_close(torch.tensor(losses), loss.detach().view(1))
+    torch.testing.assert_close(gradient, output.grad)
+    assert right == [int((output.argmax(1) == target).sum())]
+
+
+@pytest.mark.parametrize("kind", ["mse", "mae", "huber"])
+def test_targets_that_are_no_numbers_make_the_loss_none(kind: str) -> None:
+    output, target = torch.randn(4, 2), torch.randn(4, 2)
+    target[1, 0] = math.nan
+    losses, _, gradient = loss_and_grad(output, target, kind, 1.0, None, [1.0, 1.0])
+    assert math.isnan(losses[0]) and math.isfinite(losses[1])
+    assert gradient[1, 0].isnan() and gradient.isfinite().sum() == 7
+
+
+def test_a_loss_of_odd_tensors_is_torchs() -> None:
+    from nnzoo.config.train_options import TrainOptions
+    from nnzoo.data.data_spec import DataSpec, InputSpec
+    from nnzoo.data.preprocess import Scale
+
+    output = torch.randn(6, 3)
+    assert supports_loss(output, torch.zeros(6).long(), "cross_entropy", None)
+    for target in (torch.zeros(6).int(), torch.zeros(5).long(), torch.zeros(6, 1).long()):
+        assert not supports_loss(output, target, "cross_entropy", None)
+    assert not supports_loss(output.bfloat16(), torch.zeros(6).long(), "cross_entropy", None)
+    assert not supports_loss(output, torch.zeros(6, 1), "mse", None)
+    assert not supports_loss(output, torch.zeros(6).long(), "cross_entropy", torch.ones(2))
+    spec = DataSpec(InputSpec("table", (3,)), "classification", labels=list("abc"))
+    task = build_task(TrainOptions(), spec, None, None)
+    task.use_native = True
+    with pytest.raises(IndexError):
+        task.compute_loss(output, torch.tensor([0, 1, 2, 3, 0, 1]), [6.0])
+    low = task.compute_loss(output.bfloat16(), torch.zeros(6).long(), [6.0])
+    assert low.gradient is None and math.isfinite(low.to_lists()[0][0])
+    numbers = Regression(TrainOptions(), ["a", "b", "c"], 1, Scale(3, "standard", -1))
+    numbers.use_native = True
+    with pytest.raises(RuntimeError), pytest.warns(UserWarning, match="target size"):
+        numbers.compute_loss(output, torch.zeros(6, 2), [6.0])
+
+
+# Optimizers.
+
+
+class Branches(nn.Module):
+    """A branch that some steps use, one that none does, an embedding with sparse gradients, an empty weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base, self.branch, self.unused = nn.Linear(4, 3), nn.Linear(4, 3), nn.Linear(4, 3)
+        self.table = nn.Embedding(5, 3, sparse=True)
+        self.empty = nn.Parameter(torch.zeros(0, 3))
+
+    def forward(self, x: Tensor, step: int) -> Tensor:
+        y = self.base(x) + self.table(torch.tensor([1, step % 5])).sum(0) + self.empty.sum()
+        return y + self.branch(x) if step in (2, 5, 6) else y
+
+
+@pytest.mark.parametrize("use_native", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        AdamWOptions(name="adamw", weight_decay=0.1),
+        AdamOptions(name="adam", weight_decay=0.1),
+        SgdOptions(name="sgd", momentum=0.9),
+        RmspropOptions(name="rmsprop"),
+    ],
+    ids=lambda options: options.name,
+)
+def test_a_weight_without_a_gradient_is_left_alone_as_by_torch(
+    options: Any, use_native: bool
+) -> None:
+    torch.manual_seed(1)
+    ours = Branches()
+    stock = copy.deepcopy(ours)
+    optimizer = Optimizer(options, ours, use_native)
+    groups = [
+        {
+            "params": [p for p in stock.parameters() if p.ndim > 1],
+            "weight_decay": options.weight_decay,
+        },
+        {"params": [p for p in stock.parameters() if p.ndim < 2], "weight_decay": 0},
+    ]
+    torchs: Any = {
+        "adamw": partial(torch.optim.AdamW, lr=0.01),
+        "adam": partial(torch.optim.Adam, lr=0.01),
+        "sgd": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
+        "rmsprop": partial(torch.optim.RMSprop, lr=0.01),
+    }[options.name](groups)
+    for step in range(8):
+        x = torch.randn(6, 4)
+        for module in (ours, stock):
+            module.zero_grad()
+            module(x, step).square().sum().backward()
+        (norm,) = optimizer.grad_norms()
+        for parameter in stock.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.to_dense()
+        whole = torch.cat([p.grad.flatten() for p in stock.parameters() if p.grad is not None])
+        assert norm == pytest.approx(float(whole.norm()), rel=1e-5)
+        optimizer.step(0.01, [norm])
+        torchs.step()
+        if step == 4:  # the state holds the number of steps of each
+            state = copy.deepcopy(optimizer.state_dict(0.01))
+            optimizer = Optimizer(options, ours, use_native)
+            optimizer.load_state_dict(state)
+    for mine, other in zip(ours.parameters(), stock.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+    if options.name != "sgd":
+        missed = {"branch.weight", "branch.bias", "unused.weight", "unused.bias"}
+        assert optimizer.without_gradient == missed
+    assert copy.deepcopy(optimizer)._table is None
+
+
+def test_steps_that_a_weight_has_missed_are_not_remembered_from_call_to_call() -> None:
+    ends = []
+    for first in ((), (3,)):
+        weight, *averages = torch.ones(4), torch.zeros(4), torch.zeros(4)
+        table = ParameterTable([weight], [0.0], 1, averages[:1], averages[1:])
+        table.adam_step([torch.ones(4)], AdamStep(0.0, (0.9, 0.99), 1e-8, False, 5), [1.0], first)
+        table.adam_step([torch.ones(4)], AdamStep(0.1, (0.9, 0.99), 1e-8, False, 6), [1.0])
+        ends.append(weight)
+    assert torch.equal(*ends)
+
+
+def test_weights_of_common_memory_or_other_strides_are_stepped_by_torch() -> None:
+    whole = torch.randn(4, 4)
+    model = nn.Module()
+    model.a, model.b = nn.Parameter(whole[:3]), nn.Parameter(whole[2:])
+    assert not Optimizer(AdamOptions(name="adam"), model, True).native
+    model.b = nn.Parameter(whole[3:].t())
+    assert Optimizer(AdamOptions(name="adam"), model, True).native
+    model.a = nn.Parameter(torch.randn(3, 4).t())
+    assert not Optimizer(AdamOptions(name="adam"), model, True).native
+    refuses(ParameterTable, [whole[:3], whole[2:]], [0.0, 0.0], 1)
