@@ -22,10 +22,10 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 64,
-    "spine_lines": 13_900,
-    "modules": 160,
-    "lines": 32_500,
+    "spine_files": 51,
+    "spine_lines": 10_500,
+    "modules": 164,
+    "lines": 32_900,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }
@@ -38,7 +38,7 @@ def test_the_package_is_no_larger_than_its_limit(static: Any, name: str) -> None
 
 @pytest.mark.parametrize(
     ("name", "limit"),
-    [("longest_file", 434), ("longest_function", 92), ("most_parameters", 8)],
+    [("longest_file", 400), ("longest_function", 50), ("most_parameters", 6)],
 )
 def test_no_file_or_function_is_longer_than_its_limit(static: Any, name: str, limit: int) -> None:
     size, module = getattr(static, name)
@@ -50,7 +50,7 @@ def test_an_error_about_a_config_key_can_be_located(static: Any) -> None:
 
 
 def test_modules_have_a_test_file_of_their_name(static: Any) -> None:
-    assert len(static.untested_modules) <= 77, static.untested_modules
+    assert len(static.untested_modules) <= 56, static.untested_modules
 
 
 def test_there_is_as_much_test_as_code(static: Any) -> None:
