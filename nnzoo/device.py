@@ -73,7 +73,7 @@ def drop_torch_code_pages() -> None:
         return  # another system
     for line in maps:
         addresses, access, *_, path = line.split(maxsplit=5)
-        # Code is read and never written: what is dropped can only come back as it was.
+        # Code is never written, so the pages that are dropped are read again unchanged.
         if access == "r-xp" and os.path.basename(path).startswith("libtorch"):
             first, last = (int(address, 16) for address in addresses.split("-"))
             madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)

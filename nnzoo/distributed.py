@@ -80,7 +80,7 @@ class SingleProcess:
         return f"rank {self.rank} on {socket.gethostname()}"
 
     def shard_range(self, rows: int) -> tuple[int, int]:
-        """Return the range (start, stop) of this process's shard of so many rows."""
+        """Return the range (start, stop) of this process's shard of `rows` rows."""
         return self.rank * rows // self.world_size, (self.rank + 1) * rows // self.world_size
 
     @contextmanager
@@ -101,7 +101,7 @@ class SingleProcess:
         """Elect as main rank the one with the most advanced checkpoint (ties: lowest rank)."""
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite the tensors with those of the main rank."""
+        """Overwrite the tensors with the main rank's."""
 
     def all_reduce_float64(self, tensors: Sequence[Tensor]) -> None:
         """Sum each tensor over the ranks in float64: exact for integers up to 2^53."""

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class DeferredInterrupt:
-    """Within `with`, the first SIGINT only sets `pending`; the second raises KeyboardInterrupt at once.
+    """Context in which the first SIGINT only sets `pending`; the second raises KeyboardInterrupt at once.
 
     Only Python's default handler is replaced; a custom handler, as the commands have, is left in place.
     """

@@ -61,7 +61,7 @@ def check(
 
 
 def _describe_data(config: RunConfig) -> list[str]:
-    """Lines on the data, as far as they are there; raises ConfigError for keys that do not fit them."""
+    """Lines on the data, if its files exist; raises ConfigError for keys that do not fit them."""
     from nnzoo.config.registry import DATA
     from nnzoo.config.run_config import locates_errors
 

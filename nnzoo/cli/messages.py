@@ -75,7 +75,7 @@ def _paint(text: str, code: str) -> str:
 
 
 def _quoted(source: str, position: tuple[int, int], most: int, color: bool) -> list[str]:
-    """A line of a config, at most so many characters of it, with a mark under the word at a position;
+    """A line of a config, at most `most` characters of it, with a mark under the word at a position;
     empty if the file cannot be read."""
     from nnzoo.config.load import source_file
     from nnzoo.config.yaml_parser import MAX_BYTES

@@ -99,7 +99,7 @@ def sweep(
 
 
 def _interrupted(study: Study, output: Output, code: int, last: TrialRecord | None) -> typer.Exit:
-    """Print what a search that a signal has stopped has reached; returns the exception to raise."""
+    """Print the progress of a search that a signal has stopped; returns the exception to raise."""
     best = study.best()
     if best is not None:
         score = f"{study.monitor} {format_metric(best.value)}"
@@ -134,8 +134,8 @@ def _search(study: Study, device: Any, output: Output) -> tuple[int, TrialRecord
 def _default_space(
     source: str | None, config: str | None, sets: list[str], seed: int | None
 ) -> tuple[list[str], list[str]]:
-    """For a config without a section `sweep`: the space to search, as --set takes it, and a note; else
-    two empty lists."""
+    """Return the default search space, as --set takes it, and a note, for a config without a section `sweep`;
+    else two empty lists."""
     from nnzoo.config.default_space import default_space, section_text
     from nnzoo.config.formatting import flow_yaml
 

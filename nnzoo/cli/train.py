@@ -1,4 +1,4 @@
-"""`nnzoo train`: train a run, or a group of runs (--seeds, --folds); a signal saves what is trained."""
+"""`nnzoo train`: train a run, or a group of runs (--seeds, --folds); a signal saves the run and stops it."""
 
 from __future__ import annotations
 

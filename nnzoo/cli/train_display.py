@@ -46,7 +46,7 @@ class TrainDisplay:
         self._contexts.__exit__(*details)
 
     def show(self, events: Mapping[int, MemberOpened | StepEnd | EpochEnd | DivergedError]) -> None:
-        """Show what happened at once, by the member's index (0 for a single run)."""
+        """Show simultaneous events by the member's index (0 for a single run)."""
         for i, event in events.items():
             if isinstance(event, MemberOpened):
                 self._show_start(i, event.run)
@@ -110,7 +110,7 @@ class TrainDisplay:
         self._contexts.enter_context(self.bar)
 
     def _show_how(self) -> None:
-        """How the members of a group are trained, once all that train at once are open."""
+        """Print how the members of a group are trained, once all members of the batch are open."""
         if self.group is None or self._how_shown:
             return
         self._how_shown = True
@@ -192,7 +192,7 @@ class TrainDisplay:
 
 
 def announce(output: Output, run: Run) -> None:
-    """Print what is trained on what, and the notes on the data."""
+    """Print the network, its data and device, and the notes on the data."""
     if not output.verbose:
         return
     network, spec = run.network, run.network.data_spec

@@ -42,7 +42,7 @@ class Command(typer.core.TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
-            # typer has click's exceptions within itself in some versions: told apart by what they hold.
+            # Some versions of typer contain click's exceptions, so they are recognized by their attributes.
             if isinstance(getattr(error, "message", None), str):
                 sets = any("--set" in param.opts for param in self.params)
                 _mend(error, words, sets)

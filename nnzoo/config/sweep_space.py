@@ -262,7 +262,7 @@ def _key_issues(sweep: Sweep, key: str, fixed: dict[str, str]) -> list[Issue]:
 
 
 def _changes_fixed_key(sweep: Sweep, key: str, inner: str, why: str) -> list[Issue]:
-    """Issues of the values of a whole section in which a fixed key is not what the file says."""
+    """Issues of the values of a whole section in which a fixed key differs from the file."""
     values = sweep.options.space[key]
     fixed = _option_of(sweep.base, inner)
     issues = []

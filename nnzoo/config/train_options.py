@@ -249,7 +249,7 @@ class TrainOptions(Options):
     kernels: Literal["auto", "native", "torch"] = option(
         "auto",
         "implementation of layers, losses and Adam on a CPU: native, which this machine's C "
-        "compiler compiles once, or torch's; auto: native where there is a compiler",
+        "compiler compiles once, or torch's; auto: native if there is a compiler",
     )
     compile: bool | Literal["auto"] = option(
         "auto", "torch.compile the model: needs a C++ compiler and about 15 s at start; auto: no"

@@ -49,7 +49,7 @@ class Finding:
 
 
 def is_due(epoch: int, steps: int) -> bool:
-    """Whether statistics are due after an epoch (from 1) of so many steps: the first, and every 400
+    """Whether statistics are due after an epoch (from 1) of `steps` steps: the first, and every 400
     steps."""
     return epoch == 1 or epoch * steps // STEPS_BETWEEN > (epoch - 1) * steps // STEPS_BETWEEN
 

@@ -55,7 +55,7 @@ class DataFile:
 
 
 def one_line(text: str) -> str:
-    """Text that may come out of a file on one line: a line break in it would end a comment."""
+    """Put text that may be from a file on one line: a line break in it would end a comment."""
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 

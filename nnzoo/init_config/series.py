@@ -214,7 +214,7 @@ def series_config(file: DataFile, plan: SeriesPlan) -> ConfigText:
 
 
 def _recipe(rows: int, validates: bool) -> dict[str, dict[str, Any]]:
-    """The model and its training for series of so many time steps in all."""
+    """The sections `model`, `optim` and `train` for series of `rows` time steps in total."""
     few = rows < 2000
     stop = {"early_stopping": {"patience": 40 if few else 10}} if validates else {}
     epochs = 200 if few else 60 if rows < 8000 else 20

@@ -127,7 +127,7 @@ def _plan_columns(
 
 
 def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
-    """The model and its training for a table of so many rows and input columns.
+    """The sections `model`, `optim` and `train` for a table of `rows` rows and `columns` input columns.
 
     Chosen by `benchmarks/starter_tables.py` among two dozen recipes on eighteen tables
     (docs/results.md): a higher learning rate with strong weight decay; wider layers, larger batches

@@ -37,7 +37,7 @@ _FLOATS = (torch.float32, torch.float64)
 
 
 def is_eager() -> bool:
-    """Whether operations run at once and under torch's reverse-mode autograd alone: not compiled or traced, not
+    """Whether operations run eagerly and under torch's reverse-mode autograd alone: not compiled or traced, not
     transformed (vmap, jvp and others of torch.func), in no dispatch mode, without forward-mode derivatives."""
     return not (
         torch.compiler.is_compiling()

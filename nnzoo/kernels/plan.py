@@ -45,7 +45,7 @@ def supports_linear(x: Tensor, parameters: Sequence[Tensor | None]) -> bool:
 
 @lru_cache(CACHED)
 def _linear_shapes_fit(x: Shape, *parameters: Shape) -> bool:
-    """Whether each layer takes what the one before it returns, and has a bias for each of its outputs."""
+    """Whether each layer's input size is the output size of the one before it, and each output has a bias."""
     if len(x) != 2:
         return False
     features, stack = x[1], parameters[0][:-2]
@@ -210,7 +210,8 @@ def conv_shape(
 
 
 def supports_conv(x: Tensor, options: ConvOptions, *parameters: Tensor) -> bool:
-    """Whether `Convolution` computes a layer, weight and what it has per output channel, for x (rows, in, height, width).
+    """Whether `Convolution` computes a layer for x (rows, in, height, width); parameters: its weight, then those per output
+    channel.
 
     The gradient of x is not computed for images."""
     return supports(x, *parameters) and _conv_fits(

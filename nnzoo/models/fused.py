@@ -195,7 +195,7 @@ class FusedSequential(nn.Sequential):
     """Whether native kernels may be used; the network sets it by `train.kernels`."""
     _groups: list[Group]
     _grouped_as: list[Any] | None = None
-    """What the grouping depends on."""
+    """The key of the cached groups: everything that the grouping depends on."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or torch.compiler.is_compiling():

@@ -33,7 +33,7 @@ COPIES = 8
 
 
 class Network(nn.Module):
-    """A model with everything it needs to answer: what it reads, and what its outputs mean.
+    """A model with its preprocessing, its task and the description of its data: everything that predictions need.
 
     Input: a raw batch of images, or a prepared batch of a table or series; output (batch, outputs)
     in the task's scaled units.
@@ -354,7 +354,7 @@ def _build(
 
 
 def _check_activations(numbers: int, input_spec: InputSpec) -> None:
-    """Raise ConfigError if one sample would not fit into memory on its way through a layer; numbers:
+    """Raise ConfigError if one sample would not fit into memory in a layer; numbers:
     the most that a layer reads and writes for it."""
     limit = min(MAX_ACTIVATIONS, total_memory() // COPIES // 4)
     if numbers > limit:

@@ -1,4 +1,4 @@
-"""Predictions for rows of tables, and for sequences, each of which is a table of its own."""
+"""Predictions for rows of tables, and for sequences (one table per sequence)."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def open_run(
 
 
 class _Opening:
-    """The steps of `open_run`; collects notes for the user on its way."""
+    """The steps of `open_run`; collects notes for the user."""
 
     def __init__(
         self,
@@ -279,7 +279,7 @@ class _Opening:
         return step_seconds
 
     def _add_kernel_notes(self, network: Network, asked: str) -> None:
-        """Note where the layers' implementation or precision is not what a user may expect."""
+        """Add notes on an implementation or precision of layers that a user may not expect."""
         options, missing = self.config.train, build.unavailable_reason()
         is_new = not (self.content or self.share_with)
         if options.kernels == "native" and not build.available():

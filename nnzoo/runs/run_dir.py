@@ -54,12 +54,12 @@ class RunDir:
 
     @property
     def result(self) -> Path:
-        """How the run ended, for those who list runs: they read no checkpoint."""
+        """How the run ended, for listings of runs, which read no checkpoint."""
         return self.path / "result.json"
 
     @property
     def holds_run(self) -> bool:
-        """Whether there are weights that starting new would lose."""
+        """Whether there are weights, which starting over would lose."""
         return any(path.exists() for path in (self.last, self.previous, self.best))
 
     @property
@@ -69,7 +69,7 @@ class RunDir:
 
     @property
     def damaged(self) -> Path:
-        """A damaged last.pt, kept."""
+        """A damaged last.pt that was kept."""
         return self.path / "damaged.pt"
 
     @property
@@ -104,8 +104,8 @@ class RunDir:
             return None
 
     def archive_damaged(self) -> None:
-        """Take a last.pt that `load` found damaged out of the way: else the next save would make it
-        the previous one, which is all there is."""
+        """Rename a last.pt that `load` found damaged, so that the next save does not replace the only intact
+        checkpoint, previous.pt, by it."""
         try:
             if self.last.exists():
                 os.replace(self.last, self.damaged)

@@ -215,16 +215,16 @@ class Group:
 
 
 def seeds(config: RunConfig, count: int, out: Path) -> Group:
-    """So many runs, of the config's seed and those that follow it, below `<out>/<name>-seeds/`."""
+    """A group of `count` runs, with the config's seed and the ones that follow it, below `<out>/<name>-seeds/`."""
     numbers = range(config.seed, config.seed + count)
     configs = {seed: replace(config, name=f"seed-{seed}", seed=seed) for seed in numbers}
     return Group(out / f"{config.name}-seeds", "seed", configs)
 
 
 def folds(config: RunConfig, count: int, out: Path) -> Group:
-    """So many runs, each validating on another part of the rows, below `<out>/<name>-<count>-folds/`.
+    """A group of `count` runs, each validating on another part of the rows, below `<out>/<name>-<count>-folds/`.
 
-    Raises UsageError if rows have an order in time, or come out of a generator.
+    Raises UsageError if rows have an order in time, or are generated.
     """
     split = getattr(config.data, "split", None)
     if not isinstance(split, ValSplit):

@@ -25,9 +25,9 @@ from nnzoo.runs.run_dir import RunDir
 from nnzoo.sweep.study import Study, TrialRecord
 from nnzoo.text import format_metric, shorten
 
-# The importance of keys needs so many complete trials.
+# Complete trials that the importance of keys needs.
 MIN_TRIALS = 8
-# A chart needs so many lines to show more than the table does.
+# Complete trials that a chart needs to show more than the table.
 MIN_LINES = 3
 MAX_ROWS = 300
 

@@ -110,8 +110,10 @@ def resolve(
 def _choose(
     key: str, choices: list[Choice], doing: str, times: Callable[[], dict[Choice, float]]
 ) -> BenchmarkResult:
-    """The remembered choice, or the fastest by the seconds of a step that `times` gives; doing: what a
-    user is shown meanwhile."""
+    """Return the cached choice, or the fastest by the seconds per step that `times` returns.
+
+    doing: the text shown to the user meanwhile.
+    """
     path = cache_dir() / "tuned" / f"{key}.json"
     cached = _read_cache(path, choices)
     if cached is not None:
@@ -203,8 +205,10 @@ def _benchmark_choices(
 
 
 def ensemble_threads(trainers: Sequence[Trainer]) -> int:
-    """With how many threads several trainers step as one: one or all, whichever was faster; looked up,
-    timed and remembered as `resolve` does. The trainers stay as they are."""
+    """Return the number of threads for several trainers in one batch: one or all, whichever is faster.
+
+    It is timed and cached as in `resolve`. The trainers are unchanged.
+    """
     first = trainers[0]
     if ALL_THREADS == 1 or first.device.type != "cpu":
         return ALL_THREADS

@@ -168,7 +168,7 @@ class Optimizer:
 
     @classmethod
     def stacked(cls, optimizers: Sequence[Optimizer], stacks: Sequence[Tensor]) -> Optimizer:
-        """One optimizer for several members at once; what theirs remember becomes a part of it.
+        """Return one optimizer for several members; their moments become slices of its moments.
 
         stacks: (members, *shape) of each parameter, in the order of the model's. Its step is a step of each
         member with the same learning rate; all must have taken the same number.
@@ -200,7 +200,7 @@ class Optimizer:
         return joined
 
     def state_dict(self, lr: float) -> dict[str, Any]:
-        """In the layout of torch.optim, which can load it; lr: of the next step."""
+        """Return the state in the layout of torch.optim, which can load it; lr: of the next step."""
         state: dict[int, dict[str, Tensor]] = {}
         groups = []
         for group in self.groups:
