@@ -100,3 +100,9 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no {SHARED}: real data sets for tests lie there, where present")
     return SHARED
+
+
+@pytest.fixture
+def small_config(own_folder: Path) -> None:
+    """./cnn.yaml comes before the bundled config of that name."""
+    Path("cnn.yaml").write_text("data: digits\nmodel: cnn\n")

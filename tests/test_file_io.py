@@ -1,4 +1,4 @@
-"""Each system call that writes fails once, in every way: the old or the new checkpoint is there."""
+"""Atomic writes: each system call fails once, in every way, and the old or the new checkpoint is there."""
 
 from __future__ import annotations
 
@@ -197,3 +197,8 @@ def test_a_system_that_cannot_open_folders_does_without_their_sync(
     file_io.write(tmp_path / "x.pt", b"new")
     assert windows.calls == ["unlink", "open", "write", "fsync", "close", "replace"]
     assert (tmp_path / "x.pt").read_bytes() == b"new"
+
+
+def test_nothing_is_written_into_a_device() -> None:
+    with pytest.raises(CheckpointError, match="not a plain file"):
+        file_io.append(Path(os.devnull), b"x")

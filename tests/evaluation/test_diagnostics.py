@@ -221,3 +221,12 @@ def test_a_curve_is_a_line_of_blocks() -> None:
     assert sparkline([float(i) for i in range(1, 65)], 8)[-1] == "█"
     assert len(sparkline([float(i) for i in range(1, 65)], 8)) == 8
     assert sparkline([-1.0, math.nan, 0.0, math.inf], 8) == "▁█"
+
+
+def test_divergence_names_layers_that_have_gradients() -> None:
+    run = zoo.begin(zoo.config("mlp", "image"))
+    names = [name for name, _ in run.network.model.named_parameters()]
+    for i, parameter in enumerate(run.network.model.parameters()):
+        parameter.grad = None if i == 0 else torch.ones_like(parameter)
+    text = str(run.trainer._divergence_error(0.1, math.nan))
+    assert names[-1].rpartition(".")[0] in text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -19,23 +18,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from sklearn import metrics as sk
 
 from nnzoo.device import choose_device
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
+from tests.runs.cnn_runs import FAST
 from tests.zoo import begin, config, same
 
-pytestmark = pytest.mark.usefixtures("compiled")
-
-FAST = ("-s", "train.epochs=2", "-s", "model.channels=[4,8]")
-
-
-@pytest.fixture(autouse=True)
-def small_config(own_folder: Path) -> None:
-    """./cnn.yaml comes before the bundled config of that name."""
-    Path("cnn.yaml").write_text("data: digits\nmodel: cnn\n")
+pytestmark = pytest.mark.usefixtures("compiled", "small_config")
 
 
 # Starting, going on, refusing.
@@ -204,152 +195,6 @@ def test_dry_run_refuses_what_a_real_run_would_refuse(nnzoo: Callable[..., Any])
     assert nnzoo("train", "--config", "mlp", "--dry-run", "-s", "data=csv").code == 2
     wrong = ("-s", "data={name: csv, path: none.csv}")
     assert nnzoo("train", "--config", "mlp", "--dry-run", *wrong).code == 3
-
-
-# Output.
-
-
-def test_verbosity_0_is_silent(nnzoo: Callable[..., Any]) -> None:
-    result = nnzoo("train", "--config", "cnn", *FAST, "--verbose", "0")
-    assert (result.code, result.out, result.err) == (0, "", "")
-
-
-def test_verbosity_2_gives_a_line_an_epoch_and_no_cursor_movement(
-    nnzoo: Callable[..., Any],
-) -> None:
-    result = nnzoo("train", "--config", "cnn", *FAST, "--verbose", "2")
-    lines = [line for line in result.err.splitlines() if line.startswith("epoch")]
-    assert len(lines) == 2
-    assert all(len(line) < 120 for line in lines)
-    assert re.match(r"epoch 1/2  (lr 1.00e-03  )?train_accuracy 0\.\d+  train_loss", lines[0])
-    assert "\x1b" not in result.err + result.out
-    assert "\r" not in result.err + result.out
-
-
-def test_json_makes_stdout_json_lines_alone(nnzoo: Callable[..., Any]) -> None:
-    result = nnzoo("train", "--config", "cnn", *FAST, "--json")
-    start, *epochs, end = result.lines
-    assert (start["event"], end["event"]) == ("start", "end")
-    assert [row["event"] for row in epochs] == ["epoch", "epoch"]
-    keys = {
-        "epoch",
-        "step",
-        "lr",
-        "train_loss",
-        "val_loss",
-        "val_accuracy",
-        "samples_per_second",
-        "seconds",
-    }
-    assert keys <= epochs[0].keys()
-    assert {"run_dir", "best", "test"} <= end.keys()
-    assert end["run_dir"] == "checkpoints/cnn"
-    assert end["test"]["accuracy"] == nnzoo("eval", "checkpoints/cnn", "--json").json["accuracy"]
-
-
-# Evaluation.
-
-
-@pytest.mark.parametrize("split", ["test", "val", "train"])
-def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], split: str) -> None:
-    nnzoo("train", "--config", "cnn", *FAST)
-    result = nnzoo("eval", "--config", "cnn", *FAST, "--json", "--split", split).json
-    run = begin(config({"name": "cnn", "channels": [4, 8]}), "fresh")
-    run.network.model.load_state_dict(
-        torch.load("checkpoints/cnn/best.pt", weights_only=True)["model"]
-    )
-    rows = run.trainer.splits[split]
-    images, truth = rows.batch(torch.arange(len(rows)))
-    run.network.eval()
-    with torch.no_grad():
-        probabilities = run.network(images).double().softmax(1).numpy()
-    predicted, truth = probabilities.argmax(1), truth.numpy()
-    close = {"rel": 1e-6, "abs": 1e-12}
-    assert result["n"] == len(truth)
-    assert result["loss"] == pytest.approx(sk.log_loss(truth, probabilities), rel=1e-5)
-    assert result["accuracy"] == pytest.approx(sk.accuracy_score(truth, predicted), **close)
-    for key, score in (
-        ("precision", sk.precision_score),
-        ("recall", sk.recall_score),
-        ("f1", sk.f1_score),
-    ):
-        macro = score(truth, predicted, average="macro", zero_division=0)
-        item = score(truth, predicted, average=None, zero_division=0)
-        assert result[f"{key}_macro"] == pytest.approx(macro, **close)
-        assert [c[key] for c in result["per_class"]] == pytest.approx(item, **close)
-    assert result["confusion_matrix"] == sk.confusion_matrix(truth, predicted).tolist()
-    for i, counts in enumerate(sk.multilabel_confusion_matrix(truth, predicted)):
-        item = result["per_class"][i]
-        assert [[item["tn"], item["fp"]], [item["fn"], item["tp"]]] == counts.tolist()
-        assert item["support"] == (truth == i).sum()
-    assert result["labels"] == [str(digit) for digit in range(10)]
-    assert result["split"] == split
-    assert result["task"] == "classification"
-    assert result["baseline"]["name"] == "majority class"
-
-
-@pytest.mark.parametrize("data", ["{name: diabetes}", "{name: sine, noise: 0.1, horizon: 2}"])
-def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
-    nnzoo: Callable[..., Any], data: str
-) -> None:
-    Path("r.yaml").write_text(
-        f"data: {data}\nmodel: {{name: mlp, hidden: [8]}}\ntrain: {{epochs: 2}}\n"
-    )
-    nnzoo("train", "-c", "r.yaml")
-    result = nnzoo("eval", "checkpoints/r", "--json").json
-    from nnzoo.evaluation.evaluate import iter_outputs
-    from nnzoo.models.network import read_dataset
-    from nnzoo.runs.loaded_run import load_network
-
-    network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
-    split = read_dataset(network.config, network.data_spec).splits["test"]
-    pairs = list(iter_outputs(network, network.prepare(split), torch.device("cpu")))
-    predicted = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
-    truth = split.targets().numpy()
-    assert result["n"] == len(truth)
-    for key, score in (
-        ("mse", sk.mean_squared_error),
-        ("rmse", sk.root_mean_squared_error),
-        ("mae", sk.mean_absolute_error),
-        ("r2", sk.r2_score),
-    ):
-        assert result[key] == pytest.approx(score(truth, predicted), rel=1e-5), key
-    assert {"name", "mse", "rmse", "mae", "r2"} <= result["baseline"].keys()
-
-
-def test_train_and_eval_give_the_same_numbers(nnzoo: Callable[..., Any]) -> None:
-    trained = nnzoo("train", "--config", "cnn", *FAST, "--json").lines[-1]["test"]
-    evaluated = nnzoo("eval", "checkpoints/cnn", "--json").json
-    assert trained == evaluated
-    from_file = nnzoo("eval", "checkpoints/cnn/best.pt", "--json").json
-    assert from_file == evaluated
-
-
-def test_eval_of_a_config_without_a_run_says_what_to_do(nnzoo: Callable[..., Any]) -> None:
-    result = nnzoo("eval", "--config", "cnn")
-    assert result.code == 2
-    assert "no run in checkpoints/cnn; train first: nnzoo train --config cnn" in result.err
-
-
-def test_eval_of_another_config_is_refused_naming_the_keys(nnzoo: Callable[..., Any]) -> None:
-    nnzoo("train", "--config", "cnn", *FAST)
-    result = nnzoo(
-        "eval", "--config", "cnn", "-s", "model.channels=[4,8]", "-s", "model.norm=batch"
-    )
-    assert result.code == 2
-    assert "model.norm: none there, batch here" in result.err
-
-
-def test_the_table_of_a_binary_task_names_the_positive_class(nnzoo: Callable[..., Any]) -> None:
-    Path("b.yaml").write_text("data: breast_cancer\nmodel: mlp\ntrain: {epochs: 2}\n")
-    nnzoo("train", "-c", "b.yaml")
-    assert "f1 ('benign')" in nnzoo("eval", "checkpoints/b").out
-    result = nnzoo("eval", "checkpoints/b", "--json").json
-    positive = result["per_class"][1]
-    assert result["positive_label"] == "benign"
-    assert [result[key] for key in ("precision", "recall", "f1")] == [
-        positive[key] for key in ("precision", "recall", "f1")
-    ]
 
 
 # Errors.
@@ -720,47 +565,3 @@ def test_fewer_epochs_than_there_are_is_said(nnzoo: Callable[..., Any]) -> None:
     nnzoo("train", "--config", "cnn", *FAST)
     result = nnzoo("train", "--config", "cnn", *FAST, "-s", "train.epochs=1")
     assert "it has 2 epochs, more than the 1 asked for" in result.err
-
-
-def test_moved_data_can_be_named_for_eval(nnzoo: Callable[..., Any]) -> None:
-    Path("d.csv").write_text("a,y\n" + "".join(f"{i % 7},{i * 0.5}\n" for i in range(60)))
-    Path("t.yaml").write_text("data: {name: csv, path: d.csv}\nmodel: mlp\ntrain: {epochs: 1}\n")
-    nnzoo("train", "-c", "t.yaml")
-    before = nnzoo("eval", "checkpoints/t", "--json").json
-    Path("d.csv").rename("moved.csv")
-    result = nnzoo("eval", "checkpoints/t")
-    assert result.code == 3
-    assert "If the data has moved: --set data.path=…" in result.err
-    assert nnzoo("eval", "checkpoints/t", "--json", "-s", "data.path=moved.csv").json == before
-    text = Path("moved.csv").read_text().replace("\n6,", "\n5,")
-    Path("moved.csv").write_text(text)
-    changed = nnzoo("eval", "checkpoints/t", "--json", "-s", "data.path=moved.csv")
-    assert "the data has changed since the run was trained" in changed.err
-    assert changed.json["data_changed"] is True
-    assert nnzoo("eval", "checkpoints/t", "-s", "model.hidden=[3]").code == 2
-
-
-def test_without_test_rows_that_is_said(nnzoo: Callable[..., Any]) -> None:
-    result = nnzoo("train", "--config", "cnn", *FAST, "-s", "data.split.test=0")
-    assert "no test rows (data.split.test), so no result" in result.err
-
-
-def test_a_reader_that_goes_away_ends_the_command_like_any_tool() -> None:
-    shell = f"{sys.executable} -m nnzoo models | head -1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", shell], check=False, capture_output=True, text=True)
-    assert done.returncode == 141
-    assert done.stdout == "mlp\n"
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize("width", [60, 80, 100, 120])
-def test_a_line_an_epoch_fits_the_terminal(width: int) -> None:
-    from nnzoo.console.progress import epoch_line
-
-    row = {"epoch": 7, "lr": 0.001, "samples_per_second": 12345.6, "seconds": 12.3} | dict.fromkeys(
-        ("train_loss", "train_accuracy", "val_loss", "val_accuracy"), 0.12345
-    )
-    line = epoch_line(row, 200, True, width)
-    assert len(line) < width
-    assert line.startswith("epoch   7/200")
-    assert "val_accuracy 0.1235" in line or "val_accuracy 0.1234" in line

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from nnzoo.runs import run_dir
-from nnzoo.runs.run_dir import RunDir
+from nnzoo.runs.run_dir import OLD_RUN, RunDir
+from tests import zoo
 
 Nnzoo = Callable[..., Any]
 CONFIG = """
@@ -138,3 +140,13 @@ def test_a_link_in_place_of_the_collecting_folder_is_not_followed(tmp_path: Path
         with pytest.raises(OSError, match="is a link"):
             move(tmp_path / "flowers")
     assert names(tmp_path / "elsewhere") == set()
+
+
+def test_an_interrupted_fresh_start_that_another_process_finishes_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = zoo.begin(zoo.config("mlp", "image")).folder
+    old_run = folder.path / OLD_RUN
+    old_run.mkdir()
+    monkeypatch.setattr(RunDir, "acquire", lambda self, lock: old_run.rmdir())
+    assert folder.finish_archive(FileLock(folder.path / "other.lock")) == []

@@ -1,8 +1,18 @@
-"""Folds: every row that does not test validates once, and each run is as any other."""
+"""Groups of runs: folds, where every row that does not test validates once, and seeds; their summary and resuming."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +23,14 @@ from PIL import Image
 
 from nnzoo.config.data_options import RowSplit, ValSplit
 from nnzoo.data.dataset import split_rows
-from nnzoo.errors import DataError
-from nnzoo.runs import checkpoint
+from nnzoo.errors import INTERRUPTED, CheckpointError, DataError
+from nnzoo.runs import checkpoint, run_group
+from nnzoo.runs.loaded_run import load_network
+from nnzoo.runs.run_group import MemberOpened, summary_stats
+from tests.training.ensemble_cases import CPU, far, group_of, last, train
+from tests.zoo import config
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 @given(
@@ -141,3 +157,152 @@ def test_a_fold_is_one_of_the_folds(nnzoo: Any, sets: list[str], message: str) -
     words = [word for item in sets for word in ("-s", item)]
     result = nnzoo("train", "-c", "mlp", *words)
     assert result.code == 2 and message in result.err
+
+
+def test_a_group_is_reported_with_mean_std_and_interval(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2")
+    result = nnzoo(*words, "--seeds", 3, "--json")
+    assert result.code == 0
+    start, end = result.lines[0], result.lines[-1]
+    assert start["event"] == "start" and start["run_dir"] == "checkpoints/mlp-seeds"
+    epochs = [(line["seed"], line["epoch"]) for line in result.lines if line["event"] == "epoch"]
+    assert sorted(epochs) == [(seed, epoch) for seed in range(3) for epoch in (1, 2)]
+    assert json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text()) == {
+        key: end[key] for key in ("run_dir", "summary", "members")
+    }
+    accuracies = []
+    for member in end["members"]:
+        test = nnzoo("eval", member["run_dir"], "--json").json
+        assert {k: v for k, v in test.items() if k not in ("run", "checkpoint")} == {
+            k: v for k, v in member["test"].items() if k not in ("run", "checkpoint")
+        }
+        accuracies.append(test["accuracy"])
+    messages = end["summary"]["test"]["accuracy"]
+    assert messages == summary_stats(accuracies)
+    assert messages["mean"] == pytest.approx(sum(accuracies) / 3)
+    again = nnzoo(*words, "--seeds", 3)
+    assert again.code == 0 and "is complete" in again.err and "epoch 1/2" not in again.err
+    assert "95 % CI low" in again.out and "test_accuracy" in again.out
+    more = nnzoo(*words, "--seeds", 4, "--json")
+    assert {line["seed"] for line in more.lines if line["event"] == "epoch"} == {3}
+    assert more.lines[-1]["summary"]["test"]["accuracy"]["n"] == 4
+
+
+def test_the_interval_is_students() -> None:
+    actual = summary_stats([1.0, 2.0, 3.0, 4.0])
+    assert actual["mean"] == 2.5 and actual["std"] == pytest.approx(1.2909944487)
+    # t of 3 degrees of freedom at 0.975 is 3.18244630528.
+    assert actual["ci95"] == pytest.approx([2.5 - 2.0542602, 2.5 + 2.0542602], abs=1e-6)
+    assert (actual["n"], actual["min"], actual["max"]) == (4, 1.0, 4.0)
+    one = summary_stats([0.5])
+    assert one["mean"] == 0.5 and one["std"] is None and one["ci95"] is None
+
+
+def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
+    refused = nnzoo(*words, "--resume", "must")
+    assert refused.code == 5 and "no checkpoint in checkpoints/mlp-seeds" in refused.err
+    assert nnzoo(*words).code == 0
+    held = nnzoo(*words, "--resume", "never")
+    assert held.code == 5 and "holds runs" in held.err
+    other = nnzoo(*words, "-s", "optim.lr=0.5")
+    assert other.code == 2 and "optim.lr" in other.err
+    fresh = nnzoo(*words, "--fresh", "-s", "optim.lr=0.5")
+    assert fresh.code == 0 and "the old run was moved to" in fresh.err
+    assert len(list(Path("checkpoints/mlp-seeds").glob("seed-0.*"))) == 1
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--seeds", 1], "--seeds: expected 2 to 1,000, got 1"),
+        (["--seeds", 2, "--folds", 2], "one at a time"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], message: str) -> None:
+    result = nnzoo("train", "-c", "mlp", *more)
+    assert result.code == 2 and message in result.err
+    assert not Path("checkpoints").exists()
+
+
+def test_torchrun_is_refused(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    several_processes = SimpleNamespace(is_distributed=True, error_barrier=nullcontext)
+    monkeypatch.setattr("nnzoo.cli.train.init_process_group", lambda: several_processes)
+    result = nnzoo("train", "-c", "mlp", "--seeds", 2)
+    assert result.code == 2 and "without torchrun" in result.err
+
+
+def test_a_dry_run_of_a_group_is_one_of_its_members(nnzoo: Any) -> None:
+    result = nnzoo("train", "-c", "mlp", "--seeds", 2, "--dry-run")
+    assert result.code == 0 and "nothing written" in result.out
+    assert not Path("checkpoints").exists()
+
+
+def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
+    nnzoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def at_once() -> Iterator[list[int]]:
+        yield [INTERRUPTED]
+
+    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr("nnzoo.cli.train.graceful_shutdown", at_once)
+        result = nnzoo(*words, "--fresh")
+    assert result.code == INTERRUPTED
+    assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
+        "'", ""
+    ).replace("[8]", "")
+    assert "--fresh" not in result.err.split("resume with")[1]
+    messages = json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text())
+    assert messages["summary"]["complete"] == 0
+    on = nnzoo(*words, "--verbose", 1)
+    assert on.code == 0 and on.err.count("resumed") == 2
+
+
+def test_a_group_locks_its_members(nnzoo: Any) -> None:
+    run_config = config("mlp", "image")
+    running = group_of(run_config).events(CPU)
+    assert isinstance(next(running)[0], MemberOpened)
+    with pytest.raises(CheckpointError, match="another process is training"):
+        next(group_of(run_config).events(CPU))
+    running.close()
+    train(group_of(run_config))  # closed, they are free
+
+
+def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
+    """SIGKILL in the middle: members may be at different steps, and what is complete stays."""
+    words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
+    for name in (
+        "model.hidden=[8]",
+        "train.epochs=8",
+        "train.save_every=1 step",
+        "train.threads=1",
+        "train.precision=fp32",
+        "data.augment=null",
+    ):
+        words += ["-s", name]
+    environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[2])}
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        messages = json.loads(line)
+        if messages.get("epoch", 0) == 3:
+            time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+    run_config = load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
+    run_config = replace(run_config, name="mlp")
+    group = group_of(run_config, out="checkpoints")
+    steps = [last(group, i)["trainer"]["position"]["step"] for i in range(3)]
+    assert min(steps) > 0 and max(steps) - min(steps) <= 1 and max(steps) < 8 * 20
+    train(group)
+    whole = group_of(run_config, out="whole")
+    train(whole)
+    for i in range(3):
+        assert far(last(group, i)["model"], last(whole, i)["model"]) < 2e-6
+        assert [row["epoch"] for row in group.members[i].folder.rows()] == list(range(1, 9))

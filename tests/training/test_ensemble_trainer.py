@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nnzoo.errors import INTERRUPTED, CheckpointError, DivergedError
+from nnzoo.errors import DivergedError
 from nnzoo.evaluation.tasks import LossResult
 from nnzoo.kernels import build
-from nnzoo.models.ensemble import BatchedModel, unsupported_reason
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs import train as runs_train
-from nnzoo.runs.loaded_run import load_network
-from nnzoo.runs.run_group import MemberOpened, summary_stats
 from nnzoo.training import ensemble_trainer
-from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
+from nnzoo.training.trainer import StepEnd, Trainer
+from tests import zoo
+from tests.training.ensemble_cases import CPU, SEEDS, far, group_of, last, train
 from tests.zoo import begin, config, finish, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-CPU = torch.device("cpu")
-SEEDS = 3
 
 # Configs that a single network and a group are compared on: model, data, and the other sections.
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
@@ -219,46 +208,10 @@ NATIVE = {
 }
 
 
-def group_of(run_config: Any, count: int = SEEDS, out: str = "out") -> run_group.Group:
-    return run_group.seeds(run_config, count, Path(out))
-
-
-def train(group: run_group.Group, **options: Any) -> list[list[dict[str, Any]]]:
-    """To the end; each member's rows without their times."""
-    rows: list[list[dict[str, Any]]] = [[] for _ in group.members]
-    for happened in group.events(CPU, **options):
-        for i, event in happened.items():
-            if isinstance(event, EpochEnd):
-                rows[i].append({k: v for k, v in event.row.items() if "second" not in k})
-    return rows
-
-
-def last(group: run_group.Group, i: int) -> dict[str, Any]:
-    return checkpoint.load(group.members[i].folder.last)
-
-
 def single_run(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the last checkpoint of an ordinary run."""
     run = begin(replace(run_config, seed=seed, name=f"seed-{seed}"), out="alone")
     return finish(run), checkpoint.load(run.folder.last)
-
-
-def far(a: Any, b: Any, path: str = "") -> float:
-    """The largest difference between the numbers of two trees, relative to the larger (at least 1)."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), path
-        return max((far(a[key], b[key], f"{path}/{key}") for key in a), default=0.0)
-    if isinstance(a, list | tuple):
-        assert len(a) == len(b), path
-        return max((far(x, y, path) for x, y in zip(a, b, strict=True)), default=0.0)
-    if isinstance(a, Tensor):
-        assert (a.shape, a.dtype) == (b.shape, b.dtype), path
-        scale = b.double().abs().amax().clamp(min=1) if b.numel() else 1
-        return float(((a.double() - b.double()).abs() / scale).amax()) if a.numel() else 0.0
-    if type(a) is float and type(b) is float and "elapsed" not in path:
-        return abs(a - b) / max(1.0, abs(b)) if a != b else 0.0
-    assert a == b or "elapsed" in path or "name" in path, (path, a, b)
-    return 0.0
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -482,29 +435,6 @@ def test_the_last_member_left_diverges_too(monkeypatch: pytest.MonkeyPatch) -> N
     assert [member.state for member in group.members] == ["diverged", "complete", "complete"]
 
 
-class Strange(nn.Module):
-    pass
-
-
-def test_what_cannot_be_computed_as_one_is_named() -> None:
-    run = begin(config("mlp", "image"))
-    run.lock.release()
-    model, cuda = run.network.model, torch.device("cuda")
-    assert unsupported_reason(model, CPU) == ""
-    assert "dropout draws" in unsupported_reason(model, cuda)
-    recurrent = begin(config("lstm_relu", "series", name="two"))
-    recurrent.lock.release()
-    assert "cuDNN" in unsupported_reason(recurrent.network.model, cuda)
-    assert unsupported_reason(Strange(), CPU) == "Strange is not one of nnzoo's models"
-    model.append(Strange())
-    assert unsupported_reason(model, CPU) == "Strange cannot be stacked"
-    other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
-    other.lock.release()
-    assert "precision" in ensemble_trainer.unsupported_reason([recurrent.trainer, other.trainer])
-    other.network.compiled = lambda x: x
-    assert "compile" in ensemble_trainer.unsupported_reason([other.trainer])
-
-
 def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
     nnzoo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -527,166 +457,6 @@ def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPat
             spoil(run.trainer)
     assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
     assert "no checkpoint was written yet" in group.members[1].error
-
-
-def test_a_group_is_reported_with_mean_std_and_interval(nnzoo: Any) -> None:
-    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=2")
-    result = nnzoo(*words, "--seeds", 3, "--json")
-    assert result.code == 0
-    start, end = result.lines[0], result.lines[-1]
-    assert start["event"] == "start" and start["run_dir"] == "checkpoints/mlp-seeds"
-    epochs = [(line["seed"], line["epoch"]) for line in result.lines if line["event"] == "epoch"]
-    assert sorted(epochs) == [(seed, epoch) for seed in range(3) for epoch in (1, 2)]
-    assert json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text()) == {
-        key: end[key] for key in ("run_dir", "summary", "members")
-    }
-    accuracies = []
-    for member in end["members"]:
-        test = nnzoo("eval", member["run_dir"], "--json").json
-        assert {k: v for k, v in test.items() if k not in ("run", "checkpoint")} == {
-            k: v for k, v in member["test"].items() if k not in ("run", "checkpoint")
-        }
-        accuracies.append(test["accuracy"])
-    messages = end["summary"]["test"]["accuracy"]
-    assert messages == summary_stats(accuracies)
-    assert messages["mean"] == pytest.approx(sum(accuracies) / 3)
-    again = nnzoo(*words, "--seeds", 3)
-    assert again.code == 0 and "is complete" in again.err and "epoch 1/2" not in again.err
-    assert "95 % CI low" in again.out and "test_accuracy" in again.out
-    more = nnzoo(*words, "--seeds", 4, "--json")
-    assert {line["seed"] for line in more.lines if line["event"] == "epoch"} == {3}
-    assert more.lines[-1]["summary"]["test"]["accuracy"]["n"] == 4
-
-
-def test_the_interval_is_students() -> None:
-    actual = summary_stats([1.0, 2.0, 3.0, 4.0])
-    assert actual["mean"] == 2.5 and actual["std"] == pytest.approx(1.2909944487)
-    # t of 3 degrees of freedom at 0.975 is 3.18244630528.
-    assert actual["ci95"] == pytest.approx([2.5 - 2.0542602, 2.5 + 2.0542602], abs=1e-6)
-    assert (actual["n"], actual["min"], actual["max"]) == (4, 1.0, 4.0)
-    one = summary_stats([0.5])
-    assert one["mean"] == 0.5 and one["std"] is None and one["ci95"] is None
-
-
-def test_resume_and_fresh_speak_of_the_group(nnzoo: Any) -> None:
-    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
-    refused = nnzoo(*words, "--resume", "must")
-    assert refused.code == 5 and "no checkpoint in checkpoints/mlp-seeds" in refused.err
-    assert nnzoo(*words).code == 0
-    held = nnzoo(*words, "--resume", "never")
-    assert held.code == 5 and "holds runs" in held.err
-    other = nnzoo(*words, "-s", "optim.lr=0.5")
-    assert other.code == 2 and "optim.lr" in other.err
-    fresh = nnzoo(*words, "--fresh", "-s", "optim.lr=0.5")
-    assert fresh.code == 0 and "the old run was moved to" in fresh.err
-    assert len(list(Path("checkpoints/mlp-seeds").glob("seed-0.*"))) == 1
-
-
-@pytest.mark.parametrize(
-    "more, message",
-    [
-        (["--seeds", 1], "--seeds: expected 2 to 1,000, got 1"),
-        (["--seeds", 2, "--folds", 2], "one at a time"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(nnzoo: Any, more: list[Any], message: str) -> None:
-    result = nnzoo("train", "-c", "mlp", *more)
-    assert result.code == 2 and message in result.err
-    assert not Path("checkpoints").exists()
-
-
-def test_torchrun_is_refused(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    several_processes = SimpleNamespace(is_distributed=True, error_barrier=nullcontext)
-    monkeypatch.setattr("nnzoo.cli.train.init_process_group", lambda: several_processes)
-    result = nnzoo("train", "-c", "mlp", "--seeds", 2)
-    assert result.code == 2 and "without torchrun" in result.err
-
-
-def test_a_dry_run_of_a_group_is_one_of_its_members(nnzoo: Any) -> None:
-    result = nnzoo("train", "-c", "mlp", "--seeds", 2, "--dry-run")
-    assert result.code == 0 and "nothing written" in result.out
-    assert not Path("checkpoints").exists()
-
-
-def test_a_signal_saves_all_and_tells_the_command_that_goes_on(
-    nnzoo: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @contextmanager
-    def at_once() -> Iterator[list[int]]:
-        yield [INTERRUPTED]
-
-    words = ("train", "-c", "mlp", "-s", "model.hidden=[8]", "-s", "train.epochs=1", "--seeds", 2)
-    with monkeypatch.context() as patched:
-        patched.setattr("nnzoo.cli.train.graceful_shutdown", at_once)
-        result = nnzoo(*words, "--fresh")
-    assert result.code == INTERRUPTED
-    assert f"nnzoo {' '.join(map(str, words))}".replace("[8]", "") in result.err.replace(
-        "'", ""
-    ).replace("[8]", "")
-    assert "--fresh" not in result.err.split("resume with")[1]
-    messages = json.loads(Path("checkpoints/mlp-seeds/summary.json").read_text())
-    assert messages["summary"]["complete"] == 0
-    on = nnzoo(*words, "--verbose", 1)
-    assert on.code == 0 and on.err.count("resumed") == 2
-
-
-def test_a_group_locks_its_members(nnzoo: Any) -> None:
-    run_config = config("mlp", "image")
-    running = group_of(run_config).events(CPU)
-    assert isinstance(next(running)[0], MemberOpened)
-    with pytest.raises(CheckpointError, match="another process is training"):
-        next(group_of(run_config).events(CPU))
-    running.close()
-    train(group_of(run_config))  # closed, they are free
-
-
-def test_the_stacks_and_the_members_are_the_same_memory() -> None:
-    runs = [begin(config("cnn", "image", name=f"r{i}", seed=i)) for i in range(2)]
-    stacked = BatchedModel([run.network.model for run in runs])
-    for run in runs:
-        run.lock.release()
-    for name, stack in stacked.parameters.items():
-        for i, run in enumerate(runs):
-            part = run.network.model.get_parameter(name)
-            assert part.data_ptr() == stack[i].data_ptr() and torch.equal(part, stack[i])
-
-
-def test_a_group_that_is_killed_goes_on(own_folder: Path) -> None:
-    """SIGKILL in the middle: members may be at different steps, and what is complete stays."""
-    words = [sys.executable, "-m", "nnzoo", "train", "-c", "mlp", "--seeds", "3", "--json"]
-    for name in (
-        "model.hidden=[8]",
-        "train.epochs=8",
-        "train.save_every=1 step",
-        "train.threads=1",
-        "train.precision=fp32",
-        "data.augment=null",
-    ):
-        words += ["-s", name]
-    environment = os.environ | {"PYTHONPATH": str(Path(run_group.__file__).parents[2])}
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        messages = json.loads(line)
-        if messages.get("epoch", 0) == 3:
-            time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-            break
-    process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
-    run_config = load_network(Path("checkpoints/mlp-seeds/seed-0"), CPU)[0].config
-    run_config = replace(run_config, name="mlp")
-    group = group_of(run_config, out="checkpoints")
-    steps = [last(group, i)["trainer"]["position"]["step"] for i in range(3)]
-    assert min(steps) > 0 and max(steps) - min(steps) <= 1 and max(steps) < 8 * 20
-    train(group)
-    whole = group_of(run_config, out="whole")
-    train(whole)
-    for i in range(3):
-        assert far(last(group, i)["model"], last(whole, i)["model"]) < 2e-6
-        assert [row["epoch"] for row in group.members[i].folder.rows()] == list(range(1, 9))
 
 
 class _Killed(BaseException):
@@ -734,3 +504,21 @@ def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
     again = weights("killed")
     for one, other in zip(whole, again, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_many_classes_of_many_members_are_trained_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = zoo.begin(zoo.config("mlp", "image"))
+    monkeypatch.setattr(ensemble_trainer, "MAX_CONFUSION_BYTES", 1)
+    assert "confusion matrices" in ensemble_trainer.unsupported_reason([run.trainer])
+
+
+def test_a_single_member_that_diverges_is_reported_as_in_a_group() -> None:
+    run = zoo.begin(zoo.config("mlp", "image"))
+    with torch.no_grad():
+        next(iter(run.network.model.parameters())).fill_(math.nan)
+    (error,) = (
+        ensemble_trainer.EnsembleTrainer([run.trainer]).train_step(torch.arange(4)[None]).values()
+    )
+    assert isinstance(error, DivergedError)

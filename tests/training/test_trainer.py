@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import re
-from contextlib import nullcontext
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,115 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from nnzoo.config.train_options import AdamOptions, ClipOptions, OptimOptions
-from nnzoo.data.sampling import batch_sizes, derive_seed, epoch_permutation
 from nnzoo.errors import ConfigError, DivergedError
 from nnzoo.evaluation.tasks import LossResult
-from nnzoo.kernels import build
 from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
-from nnzoo.runs.train import SaveSchedule, train
 from nnzoo.runs.train import save as run_save
-from nnzoo.training.clipping import clip_divisor
+from nnzoo.runs.train import train
 from nnzoo.training.ensemble_trainer import train_single_step
-from nnzoo.training.lr_schedule import lr_factor
-from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import StepEnd
+from tests.training.trainer_cases import TINY, record_epoch, without_times
 from tests.zoo import DATA, MODELS, begin, config, finish, same
-
-TINY = {"epochs": 3, "batch_size": 64, "accumulate_grad_batches": 2}
-SCHEDULES: list[dict[str, Any]] = [
-    {"name": "constant"},
-    {"name": "cosine", "warmup": "1 epoch"},
-    {"name": "one_cycle"},
-    {"name": "step", "step_size": "5 steps", "gamma": 0.5},
-    {"name": "linear", "final": 0.1},
-    {"name": "plateau", "patience": 1, "gamma": 0.5},
-]
-
-
-def without_times(folder: Path) -> tuple[Any, Any]:
-    last, best = checkpoint.load(folder / "last.pt"), checkpoint.load(folder / "best.pt")
-    for content in (last, best):
-        content.get("trainer", {}).get("position", {}).pop("elapsed", None)
-    return last, best
-
-
-# Going on.
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule["name"])
-@pytest.mark.parametrize("model", ["mlp", "cnn", "rnn", "lstm", "gru"])
-def test_a_run_stopped_after_any_step_ends_with_the_same_bits(
-    model: str, schedule: dict[str, Any]
-) -> None:
-    data = DATA["image"] | {"augment": {"shift": 1, "rotate": 5}, "class_weights": "balanced"}
-    sections = {
-        "train": TINY
-        | {"save_every": "7 steps", "label_smoothing": 0.1, "early_stopping": {"patience": 2}},
-        "optim": {"name": "adamw", "lr": 0.003, "schedule": schedule, "clip": {"norm": 1.0}},
-    }
-    run_config = config(model, data, **sections)
-    whole = begin(run_config, "whole")
-    rows = finish(whole)
-
-    # Stopped after steps 1, 2, 4, 8, …, each time resumed from the files alone.
-    stops, seen = [1, 2, 4, 8, 16, 23], []
-    while stops:
-        part = begin(run_config, "parts")
-        target = stops.pop(0)
-        for event in train(
-            part, lambda part=part, target=target: part.trainer.state.step >= target
-        ):
-            if not isinstance(event, StepEnd):
-                seen.append(event.row["epoch"])
-        part.lock.release()
-    part = begin(run_config, "parts")
-    finish(part)
-    kept = [{k: v for k, v in row.items() if "second" not in k} for row in part.folder.rows()]
-    assert kept == rows
-    assert same(without_times(whole.folder.path), without_times(part.folder.path))
-
-
-def test_what_a_crash_left_behind_the_checkpoint_is_done_again() -> None:
-    run_config = config(train=TINY | {"epochs": 6, "save_every": "2 epochs"})
-    whole = begin(run_config, "whole")
-    rows = finish(whole)
-    crashed = begin(run_config, "crashed")
-    events = train(crashed)  # kept, since closing it would save
-    for event in events:  # no save after epoch 3: as if the process had been killed
-        if not isinstance(event, StepEnd) and event.row["epoch"] == 3:
-            break
-    crashed.lock.release()
-    assert len(crashed.folder.rows()) == 3
-    with crashed.folder.metrics.open("a") as file:
-        file.write('{"epoch": 4, "st')  # and a line was cut short
-    again = begin(run_config, "crashed")
-    assert again.notes[-1] == "resumed crashed/run at epoch 3 of 6"
-    assert finish(again) == rows[2:]
-    assert [row["epoch"] for row in again.folder.rows()] == [1, 2, 3, 4, 5, 6]
-    assert same(without_times(whole.folder.path), without_times(again.folder.path))
-
-
-def test_a_line_of_an_epoch_whose_last_step_was_saved_is_not_written_twice() -> None:
-    """A checkpoint may follow the last step of an epoch that is not over yet."""
-    run_config = config(
-        data="table_classes", train={"epochs": 3, "batch_size": 16, "save_every": "7 steps"}
-    )
-    whole = begin(run_config, "whole")
-    rows = finish(whole)
-    assert len(whole.trainer.step_sizes) == 7
-    # Dies after step 9: resumes from step 7, where the first epoch's validation is done again.
-    dead = begin(run_config, "dead")
-    events = train(dead)  # kept, since closing it would save
-    for event in events:
-        if isinstance(event, StepEnd) and event.step == 9:
-            break
-    dead.lock.release()
-    run = begin(run_config, "dead")
-    assert (run.trainer.state.epoch, run.trainer.state.step_in_epoch) == (0, 7)
-    assert same(finish(run), rows)
-    assert [row["epoch"] for row in run.folder.rows()] == [1, 2, 3]
 
 
 def test_the_optimizers_rate_follows_from_the_position() -> None:
@@ -137,87 +35,6 @@ def test_the_optimizers_rate_follows_from_the_position() -> None:
     cut = begin(run_config, "cut")
     finish(cut)
     assert same(without_times(cut.folder.path), without_times(whole.folder.path))
-
-
-def test_best_pt_is_the_best_epoch_also_when_saving_is_rare() -> None:
-    run = begin(
-        config(
-            train={"epochs": 5, "save_every": "60 s", "batch_size": 16},
-            optim={"name": "adam", "lr": 0.05},
-        )
-    )
-    rows = finish(run)
-    best = min(rows, key=lambda row: row["val_loss"])
-    assert best["epoch"] < 5, "this test needs a run whose last epoch is not its best"
-    content = checkpoint.load(run.folder.best)
-    assert content["epoch"] == best["epoch"]
-    run.network.model.load_state_dict(content["model"])
-    from nnzoo.evaluation.evaluate import evaluate_split
-
-    assert evaluate_split(run.network, run.dataset, "val")["loss"] == best["val_loss"]
-
-
-def test_a_finished_run_goes_on_when_epochs_are_raised() -> None:
-    begin_config = config(train=TINY)
-    finish(begin(begin_config))
-    assert begin(begin_config).state == "complete"
-    longer = begin(config(train=TINY | {"epochs": 5}))
-    assert longer.notes[-1] == "resumed out/run at epoch 4 of 5"
-    rows = finish(longer)
-    assert [row["epoch"] for row in rows] == [4, 5]
-    straight = begin(config(train=TINY | {"epochs": 5}), "straight")
-    assert finish(straight)[3:] == rows
-
-
-# Schedules.
-
-
-def factors(options: dict[str, Any], total: int = 100, per_epoch: int = 10) -> list[float]:
-    optim = OptimOptions.model_validate({"name": "adam", "schedule": options})
-    return [lr_factor(optim.schedule, step, total, per_epoch) for step in range(total)]
-
-
-def test_schedules_follow_their_formulas() -> None:
-    assert set(factors({"name": "constant"})) == {1.0}
-    cosine = factors({"name": "cosine", "final": 0.2})
-    assert cosine == [
-        pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi * s / 100)) / 2) for s in range(100)
-    ]
-    assert factors({"name": "linear"}) == [pytest.approx(1 - s / 100) for s in range(100)]
-    step = factors({"name": "step", "step_size": "2 epochs", "gamma": 0.5})
-    assert step == [pytest.approx(0.5 ** (s // 20)) for s in range(100)]
-    cycle = factors({"name": "one_cycle", "pct_start": 0.25, "start": 0.1, "final": 0.01})
-    assert cycle[0] == pytest.approx(0.1)
-    assert cycle[25] == max(cycle) == pytest.approx(1.0)
-    assert cycle[-1] == pytest.approx(0.01, abs=0.01)
-    assert all(b > a for a, b in pairwise(cycle[:26]))
-    assert all(b < a for a, b in pairwise(cycle[25:]))
-
-
-@pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "step", "linear", "plateau"])
-def test_every_schedule_has_a_warm_up(name: str) -> None:
-    warm = factors({"name": name, "warmup": "2 epochs"})
-    first = warm[19]
-    assert warm[:20] == [pytest.approx(first * (s + 1) / 20) for s in range(20)]
-    assert factors({"name": name, "warmup": "20 steps"}) == warm
-    assert all(0 <= factor <= 1 for factor in warm)
-
-
-def test_plateau_lowers_the_rate_after_patience_epochs_without_improvement() -> None:
-    schedule = {"name": "plateau", "patience": 2, "factor": 0.1, "min_factor": 0.005}
-    trainer = begin(config(optim={"name": "sgd", "lr": 1.0, "schedule": schedule})).trainer
-    rates = []
-    for loss in (1.0, 0.9, 0.95, 0.95, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9):
-        record_epoch(trainer, loss)
-        rates.append(round(trainer.lr_at(0), 6))
-    assert rates == [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005]
-
-
-def record_epoch(trainer: Any, value: float) -> None:
-    options = trainer.config
-    trainer.state.record_epoch(
-        value, trainer.monitor, options.train.early_stopping, options.optim.schedule
-    )
 
 
 # Steps.
@@ -240,103 +57,6 @@ def test_accumulation_takes_the_step_of_one_large_batch() -> None:
     for name, tensor in weights[0][0].items():
         torch.testing.assert_close(tensor, weights[1][0][name], rtol=1e-4, atol=1e-6)
     assert weights[0][1] == pytest.approx(weights[1][1], rel=1e-5)
-
-
-OPTIMIZERS = [
-    (
-        {"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True},
-        torch.optim.SGD,
-        {"momentum": 0.8, "nesterov": True},
-    ),
-    ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, torch.optim.SGD, {}),
-    (
-        {"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6},
-        torch.optim.Adam,
-        {"betas": (0.8, 0.9), "eps": 1e-6},
-    ),
-    ({"name": "adamw", "lr": 0.01}, torch.optim.AdamW, {}),
-    ({"name": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
-    ({"name": "rmsprop", "momentum": 0.5}, torch.optim.RMSprop, {"momentum": 0.5}),
-]
-
-
-@pytest.mark.parametrize("clip", [None, {"norm": 0.5}, {"norm": 1e6}, {"value": 0.05}], ids=str)
-@pytest.mark.parametrize(("options", "cls", "keys"), OPTIMIZERS, ids=str)
-def test_optimizers_and_clipping_take_torchs_steps(
-    options: dict[str, Any], cls: Any, keys: dict[str, Any], clip: Any
-) -> None:
-    """Weight decay acts on weights but not on biases and norms."""
-    run_config = config(
-        {"name": "mlp", "hidden": [8], "norm": "layer"},
-        optim=options | {"weight_decay": 0.3, "clip": clip},
-    )
-    trainer = begin(run_config).trainer
-    stock_model = copy.deepcopy(trainer.network)
-    named = dict(stock_model.model.named_parameters())
-    decayed = [named["1.weight"], named["4.weight"]]
-    rest = [p for p in named.values() if p.ndim == 1]
-    groups = [{"params": decayed, "weight_decay": 0.3}, {"params": rest, "weight_decay": 0.0}]
-    lr = run_config.optim.lr
-    stock = cls(groups, lr=lr, **keys)
-    stock_model.train()
-    for i in range(5):
-        rows = torch.arange(i * 16, i * 16 + 16)
-        train_single_step(trainer, rows)
-        x, y = trainer.splits["train"].batch(rows)
-        stock.zero_grad()
-        (trainer.task.loss(stock_model(x), y) / 16).backward()
-        if clip and "norm" in clip:
-            nn.utils.clip_grad_norm_(named.values(), clip["norm"])
-        elif clip:
-            nn.utils.clip_grad_value_(named.values(), clip["value"])
-        stock.step()
-    for name, tensor in trainer.model.named_parameters():
-        torch.testing.assert_close(tensor, named[name], rtol=1e-5, atol=1e-6)
-    # torch.optim resumes from our state.
-    saved = checkpoint.to_plain(trainer.optimizer.state_dict(lr))
-    stock.load_state_dict(saved)
-    for group, other in zip(stock.param_groups, groups, strict=True):
-        assert (group["lr"], group["weight_decay"]) == (lr, other["weight_decay"])
-        for parameter in group["params"]:
-            for name, tensor in stock.state[parameter].items():
-                if tensor is not None:
-                    assert tensor.shape == (() if name == "step" else parameter.shape)
-
-
-@pytest.mark.parametrize("kernels", ["torch", "auto"])
-@pytest.mark.parametrize("how", ["another tensor", "other memory"])
-def test_a_parameter_that_steps_no_longer_reach_is_an_error(kernels: str, how: str) -> None:
-    """Unless the optimizer, which holds the parameters themselves, reaches it where it now lies."""
-    run = begin(config(train={"epochs": 2, "kernels": kernels}))
-    reached = kernels == "torch" and how == "other memory"
-    message = "'1.weight' is no longer the tensor that the optimizer changes"
-    model: Any = run.network.model
-    with nullcontext() if reached else pytest.raises(RuntimeError, match=message):
-        for event in train(run):
-            if isinstance(event, StepEnd) and event.step == event.steps_per_epoch:
-                layer = model[1]
-                if how == "other memory":
-                    layer.weight.data = layer.weight.data.clone()
-                else:
-                    layer.weight = nn.Parameter(layer.weight.detach().clone())
-                before = layer.weight.detach().clone()
-    assert torch.equal(layer.weight, before) is not reached
-
-
-def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
-    model = nn.Linear(3, 4)
-    for parameter in model.parameters():
-        parameter.grad = torch.randn(parameter.shape)
-    whole = torch.cat([p.grad.flatten() for p in model.parameters()])
-    for clip in (None, ClipOptions(norm=0.5)):
-        for native in (False, build.available()):
-            options = AdamOptions(name="adam", lr=0.1, clip=clip)
-            (norm,) = Optimizer(options, model, native).grad_norms()
-            assert norm == pytest.approx(float(whole.norm()))
-    assert clip_divisor(3.0, None) is None
-    assert clip_divisor(3.0, ClipOptions(value=1.0)) is None
-    assert clip_divisor(0.5, ClipOptions(norm=0.5)) is None
-    assert clip_divisor(3.0, ClipOptions(norm=0.5)) == pytest.approx(6.0, rel=1e-5)
 
 
 def test_label_smoothing_and_class_weights_give_torchs_loss() -> None:
@@ -642,88 +362,6 @@ def test_weights_that_are_no_numbers_are_never_saved() -> None:
     with pytest.raises(DivergedError, match="is not finite"):
         run.trainer.finish_epoch()
     assert run.folder.last.read_bytes() == kept
-
-
-# When to save.
-
-
-class Clock:
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-def test_a_fraction_of_time_spaces_saves_by_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnzoo.runs.train.time", clock := Clock())
-    trainer = begin(config(train={"save_every": "0.5 %"})).trainer
-    schedule = SaveSchedule([trainer])
-
-    def save(seconds: float) -> None:
-        with schedule.measure_save():
-            clock.now += seconds
-
-    first = schedule.cost
-    assert 0.005 < first < 0.01  # estimated from the size of the weights
-    for cost in (first, 0.02, 0.5):
-        save(cost)
-        clock.now += cost * 200 - 0.01
-        assert not schedule.is_due()
-        clock.now += 0.02
-        assert schedule.is_due()
-    save(0.04)
-    trainer.state.epoch = 1
-    assert schedule.is_due()  # the end of the first epoch
-    trainer.state.step_in_epoch = 1
-    assert not schedule.is_due()
-    save(0.06)
-    trainer.state.step_in_epoch = 0
-    assert not schedule.is_due()
-
-
-@pytest.mark.parametrize(
-    ("interval", "due"), [("3 steps", [3, 6, 9]), ("0.5 epochs", [2, 4, 6, 8]), ("1 epoch", [4, 8])]
-)
-def test_a_number_of_steps_or_epochs_is_kept_exactly(interval: str, due: list[int]) -> None:
-    run = begin(config(train={"epochs": 9, "batch_size": 315, "save_every": interval}))
-    trainer, schedule, saved = run.trainer, SaveSchedule([run.trainer]), []
-    assert len(trainer.step_sizes) == 4
-    for trainer.state.step in range(1, 10):
-        trainer.state.epoch, trainer.state.step_in_epoch = divmod(trainer.state.step, 4)
-        if schedule.is_due():
-            with schedule.measure_save():
-                saved.append(trainer.state.step)
-    assert saved == due
-
-
-# Derived randomness.
-
-
-def test_batches_cover_every_row_once_and_never_end_with_a_single_row() -> None:
-    for rows in range(1, 40):
-        for size in range(1, 9):
-            sizes = batch_sizes(rows, size)
-            assert sum(sizes) == rows
-            assert max(sizes) <= size + 1
-            assert size == 1 or rows == 1 or min(sizes) > 1
-
-
-def test_the_order_of_an_epoch_follows_from_seed_and_epoch_alone() -> None:
-    first = epoch_permutation(100, 7, 3)
-    torch.rand(5)
-    assert torch.equal(first, epoch_permutation(100, 7, 3))
-    assert sorted(first.tolist()) == list(range(100))
-    others = [epoch_permutation(100, 7, 4), epoch_permutation(100, 8, 3)]
-    assert not any(torch.equal(first, other) for other in others)
-    assert (
-        len(
-            {
-                derive_seed(0, *path)
-                for path in [("step", 1), ("step", 2), ("augment", 1), (11,), (1, 1)]
-            }
-        )
-        == 5
-    )
 
 
 def test_a_last_batch_of_one_row_does_not_break_batch_norm() -> None:

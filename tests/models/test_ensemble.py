@@ -1,0 +1,48 @@
+"""Models of several members: what they support, and the memory of their stacks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from nnzoo.models.ensemble import BatchedModel, unsupported_reason
+from nnzoo.training import ensemble_trainer
+from tests.training.ensemble_cases import CPU
+from tests.zoo import begin, config
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+
+class Strange(nn.Module):
+    pass
+
+
+def test_what_cannot_be_computed_as_one_is_named() -> None:
+    run = begin(config("mlp", "image"))
+    run.lock.release()
+    model, cuda = run.network.model, torch.device("cuda")
+    assert unsupported_reason(model, CPU) == ""
+    assert "dropout draws" in unsupported_reason(model, cuda)
+    recurrent = begin(config("lstm_relu", "series", name="two"))
+    recurrent.lock.release()
+    assert "cuDNN" in unsupported_reason(recurrent.network.model, cuda)
+    assert unsupported_reason(Strange(), CPU) == "Strange is not one of nnzoo's models"
+    model.append(Strange())
+    assert unsupported_reason(model, CPU) == "Strange cannot be stacked"
+    other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
+    other.lock.release()
+    assert "precision" in ensemble_trainer.unsupported_reason([recurrent.trainer, other.trainer])
+    other.network.compiled = lambda x: x
+    assert "compile" in ensemble_trainer.unsupported_reason([other.trainer])
+
+
+def test_the_stacks_and_the_members_are_the_same_memory() -> None:
+    runs = [begin(config("cnn", "image", name=f"r{i}", seed=i)) for i in range(2)]
+    stacked = BatchedModel([run.network.model for run in runs])
+    for run in runs:
+        run.lock.release()
+    for name, stack in stacked.parameters.items():
+        for i, run in enumerate(runs):
+            part = run.network.model.get_parameter(name)
+            assert part.data_ptr() == stack[i].data_ptr() and torch.equal(part, stack[i])

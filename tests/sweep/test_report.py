@@ -1,0 +1,152 @@
+"""Live table, lines and page of a sweep."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nnzoo.console import trials
+from nnzoo.sweep.open_study import open_study
+from nnzoo.sweep.report import page
+from nnzoo.sweep.study import Study
+from tests.browser import CHROMIUM, open_page
+from tests.sweep.studies import NNZOO, config, searched
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+
+def test_the_live_table_shows_the_last_trials_and_the_best(study: Study) -> None:
+    stream = io.StringIO()
+    terminal = Console(file=stream, width=110, height=20, force_terminal=True, color_system=None)
+    claim = study.claim()
+    assert claim is not None
+    row = study.record(claim)
+    with trials.TrialTable(terminal, study) as shown:
+        shown.show(row, epochs=4)
+        shown.show(replace(row, epochs=2), score=0.123456)
+        terminal.print(shown.table())
+    text = stream.getvalue()
+    best = study.best()
+    assert best is not None
+    assert "16 of 18 trials finished" in text
+    assert re.search(rf"^ +{best.number} +0\.\d+  complete ★ +3  \d", text, re.M)
+    assert re.search(r"^ +16 +0.1235  running +2/4 ", text, re.M)
+    assert " lr " in text and "optim.lr" not in text
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert max(map(len, plain.splitlines())) <= 110
+
+
+def test_a_narrow_live_table_leaves_out_keys_and_nothing_else(study: Study) -> None:
+    stream = io.StringIO()
+    terminal = Console(file=stream, width=60, height=20, force_terminal=True, color_system=None)
+    with trials.TrialTable(terminal, study) as shown:
+        terminal.print(shown.table())
+    text = stream.getvalue()
+    assert "16 of 18 trials finished (1 more key in the page)" in text and "dropout" not in text
+    assert re.search(r"^ +\d+ +0\.\d+  complete", text, re.M)
+
+
+def test_a_line_a_trial_says_what_it_was_and_how_it_ended(study: Study) -> None:
+    lines = [trials.trial_line(study, row, row.number == 0) for row in study.records()]
+    assert re.fullmatch(
+        r"trial  0/18  complete  val_loss \S+ \(epoch 3\)  optim.lr \S+  model.hidden \[.+\]  "
+        r"model.dropout 0(\.\d)?  \*",
+        lines[0],
+    )
+    assert "after 4 epochs" in lines[14] and lines[4].endswith("too <b>much")
+
+
+def test_keys_are_short_where_that_tells_them_apart() -> None:
+    keys = ["optim.lr", "data.augment.shift", "model.dropout", "model.head.dropout"]
+    assert list(trials.short_keys(keys).values()) == ["lr", "shift", *keys[2:]]
+
+
+def text_of(html: str) -> str:
+    bare = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", html, flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", bare).split())
+
+
+def test_the_page_tells_the_best_what_decides_and_every_trial(study: Study) -> None:
+    html = page(study)
+    best = study.best()
+    assert best is not None
+    for section in ("best", "charts", "trials", "repeat"):
+        assert f'<section id="{section}">' in html
+    shown = text_of(html)
+    assert f"Trial {best.number}: val_loss" in shown
+    assert "optim.lr" in shown and "0.001 to 0.1, by orders of magnitude" in shown
+    assert "0 to 0.4, in steps of 0.1" in shown and "[4], [8, 8]" in shown
+    assert html.count("<svg") == 3
+    assert "Importance" in shown and "Trials as lines" in shown and "Course" in shown
+    assert "too &lt;b&gt;much" in html
+    assert len(re.findall(r"(complete|pruned|diverged|failed)( <span|</td>)", html)) == 16
+    assert "nnzoo train out/flowers/best.yaml" in shown
+    assert set(re.findall(r'(?:src|href)="(?!#)([a-z]+:)', html)) <= {"data:"}
+    assert "<script" not in html and "url(http" not in html
+
+
+def test_the_most_important_key_is_the_one_that_decides(study: Study) -> None:
+    chart = re.search(r'aria-label="Importance of each key".*?</svg>', page(study), re.S)
+    assert chart is not None
+    # The bars are sorted, the largest on top, which is written last.
+    assert re.findall(r">(lr|hidden|dropout)<", chart[0])[-1] == "lr"
+
+
+def test_a_best_value_at_the_edge_is_pointed_out_unless_there_is_nothing_beyond(
+    study: Study,
+) -> None:
+    best = study.best()
+    assert best is not None
+    from nnzoo.sweep.report import _at_edge
+
+    def edge(key: str, value: float) -> bool:
+        return _at_edge(study, replace(best, values=best.values | {key: value}), key)
+
+    assert edge("optim.lr", 0.0999) and edge("optim.lr", 0.001) and not edge("optim.lr", 0.01)
+    assert edge("model.dropout", 0.4) and not edge("model.dropout", 0.0)
+    assert not edge("model.hidden", 0)
+
+
+def test_a_page_of_few_trials_leaves_out_what_they_cannot_tell(nnzoo: NNZOO) -> None:
+    assert nnzoo("sweep", "flowers.yaml", "--trials", "1").code == 0
+    html = Path("checkpoints/flowers/sweep.html").read_text()
+    assert html.count("<svg") == 0 and "1 trial of 3 keys" in html
+    sets = ("sweep.storage=new.log", "sweep.trials=1")
+    empty = open_study(config(*sets), Path("out"))
+    claim = empty.claim()
+    assert claim is not None
+    assert "No trial is complete yet." in text_of(page(empty))
+
+
+def test_of_very_many_trials_the_best_are_shown(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnzoo.sweep.report.MAX_ROWS", 10)
+    shown = text_of(page(study))
+    assert "The 10 best; 6 more are in the study." in shown
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (380, True)])
+def test_a_browser_opens_the_page_without_a_word_and_without_scrolling_sideways(
+    width: int, dark: bool, study: Study, tmp_path: Path
+) -> None:
+    file = Path("page.html")
+    file.write_text(page(study))
+    with open_page(file, tmp_path / "browser", width=width, dark=dark) as opened:
+        assert opened.complaints == []
+        assert opened.requests == [file.resolve().as_uri()]
+        assert opened.evaluate("document.documentElement.scrollWidth") == width
+        drawn = "[...document.querySelectorAll('svg')].map(each => each.getBoundingClientRect().height > 80)"
+        assert opened.evaluate(drawn) == [True] * 3
+
+
+def test_trials_with_tensorboard_write_their_curves() -> None:
+    pytest.importorskip("tensorboard")
+    study = searched("train.tensorboard=true", "sweep.trials=1")
+    assert list((study.folder_of(0) / "tensorboard").iterdir())

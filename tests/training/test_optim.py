@@ -1,0 +1,146 @@
+"""Optimizers, clipping and parameters without gradients, against torch."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nnzoo.config.train_options import AdamOptions, ClipOptions
+from nnzoo.evaluation import diagnostics
+from nnzoo.kernels import build
+from nnzoo.runs import checkpoint
+from nnzoo.runs.train import train
+from nnzoo.training.clipping import clip_divisor
+from nnzoo.training.ensemble_trainer import train_single_step
+from nnzoo.training.optim import Optimizer
+from nnzoo.training.trainer import StepEnd
+from tests.zoo import begin, config
+
+OPTIMIZERS = [
+    (
+        {"name": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True},
+        torch.optim.SGD,
+        {"momentum": 0.8, "nesterov": True},
+    ),
+    ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, torch.optim.SGD, {}),
+    (
+        {"name": "adam", "betas": [0.8, 0.9], "eps": 1e-6},
+        torch.optim.Adam,
+        {"betas": (0.8, 0.9), "eps": 1e-6},
+    ),
+    ({"name": "adamw", "lr": 0.01}, torch.optim.AdamW, {}),
+    ({"name": "rmsprop", "alpha": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
+    ({"name": "rmsprop", "momentum": 0.5}, torch.optim.RMSprop, {"momentum": 0.5}),
+]
+
+
+@pytest.mark.parametrize("clip", [None, {"norm": 0.5}, {"norm": 1e6}, {"value": 0.05}], ids=str)
+@pytest.mark.parametrize(("options", "cls", "keys"), OPTIMIZERS, ids=str)
+def test_optimizers_and_clipping_take_torchs_steps(
+    options: dict[str, Any], cls: Any, keys: dict[str, Any], clip: Any
+) -> None:
+    """Weight decay acts on weights but not on biases and norms."""
+    run_config = config(
+        {"name": "mlp", "hidden": [8], "norm": "layer"},
+        optim=options | {"weight_decay": 0.3, "clip": clip},
+    )
+    trainer = begin(run_config).trainer
+    stock_model = copy.deepcopy(trainer.network)
+    named = dict(stock_model.model.named_parameters())
+    decayed = [named["1.weight"], named["4.weight"]]
+    rest = [p for p in named.values() if p.ndim == 1]
+    groups = [{"params": decayed, "weight_decay": 0.3}, {"params": rest, "weight_decay": 0.0}]
+    lr = run_config.optim.lr
+    stock = cls(groups, lr=lr, **keys)
+    stock_model.train()
+    for i in range(5):
+        rows = torch.arange(i * 16, i * 16 + 16)
+        train_single_step(trainer, rows)
+        x, y = trainer.splits["train"].batch(rows)
+        stock.zero_grad()
+        (trainer.task.loss(stock_model(x), y) / 16).backward()
+        if clip and "norm" in clip:
+            nn.utils.clip_grad_norm_(named.values(), clip["norm"])
+        elif clip:
+            nn.utils.clip_grad_value_(named.values(), clip["value"])
+        stock.step()
+    for name, tensor in trainer.model.named_parameters():
+        torch.testing.assert_close(tensor, named[name], rtol=1e-5, atol=1e-6)
+    # torch.optim resumes from our state.
+    saved = checkpoint.to_plain(trainer.optimizer.state_dict(lr))
+    stock.load_state_dict(saved)
+    for group, other in zip(stock.param_groups, groups, strict=True):
+        assert (group["lr"], group["weight_decay"]) == (lr, other["weight_decay"])
+        for parameter in group["params"]:
+            for name, tensor in stock.state[parameter].items():
+                if tensor is not None:
+                    assert tensor.shape == (() if name == "step" else parameter.shape)
+
+
+@pytest.mark.parametrize("kernels", ["torch", "auto"])
+@pytest.mark.parametrize("how", ["another tensor", "other memory"])
+def test_a_parameter_that_steps_no_longer_reach_is_an_error(kernels: str, how: str) -> None:
+    """Unless the optimizer, which holds the parameters themselves, reaches it where it now lies."""
+    run = begin(config(train={"epochs": 2, "kernels": kernels}))
+    reached = kernels == "torch" and how == "other memory"
+    message = "'1.weight' is no longer the tensor that the optimizer changes"
+    model: Any = run.network.model
+    with nullcontext() if reached else pytest.raises(RuntimeError, match=message):
+        for event in train(run):
+            if isinstance(event, StepEnd) and event.step == event.steps_per_epoch:
+                layer = model[1]
+                if how == "other memory":
+                    layer.weight.data = layer.weight.data.clone()
+                else:
+                    layer.weight = nn.Parameter(layer.weight.detach().clone())
+                before = layer.weight.detach().clone()
+    assert torch.equal(layer.weight, before) is not reached
+
+
+def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
+    model = nn.Linear(3, 4)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape)
+    whole = torch.cat([p.grad.flatten() for p in model.parameters()])
+    for clip in (None, ClipOptions(norm=0.5)):
+        for native in (False, build.available()):
+            options = AdamOptions(name="adam", lr=0.1, clip=clip)
+            (norm,) = Optimizer(options, model, native).grad_norms()
+            assert norm == pytest.approx(float(whole.norm()))
+    assert clip_divisor(3.0, None) is None
+    assert clip_divisor(3.0, ClipOptions(value=1.0)) is None
+    assert clip_divisor(0.5, ClipOptions(norm=0.5)) is None
+    assert clip_divisor(3.0, ClipOptions(norm=0.5)) == pytest.approx(6.0, rel=1e-5)
+
+
+def test_parameters_without_a_gradient_are_named() -> None:
+    assert diagnostics.diagnose_missing_gradients([]) == []
+    (finding,) = diagnostics.diagnose_missing_gradients([f"branch.{i}" for i in range(7)])
+    assert "'branch.0'" in str(finding) and "7 weight tensors" in str(finding)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_step_without_any_gradient_changes_nothing(native: bool) -> None:
+    model = nn.Linear(3, 2)
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = Optimizer(AdamOptions(name="adam"), model, native)
+    assert optimizer.grad_norms() == [0.0]
+    optimizer.step(0.1, [0.0])
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert len(optimizer.without_gradient) == 2
+
+
+def test_a_group_without_gradients_is_passed_over() -> None:
+    """Weights have gradients here, biases none."""
+    model = nn.Linear(3, 2)
+    bias = model.bias.detach().clone()
+    weight = model.weight.detach().clone()
+    optimizer = Optimizer(AdamOptions(name="adam"), model)
+    model.weight.grad = torch.ones_like(model.weight)
+    optimizer.step(0.1, optimizer.grad_norms())
+    assert torch.equal(model.bias, bias) and not torch.equal(model.weight, weight)
