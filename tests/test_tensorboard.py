@@ -139,7 +139,7 @@ def test_a_full_disk_ends_the_curves_in_one_line_and_not_the_training(
     result = nnzoo(*words, "-s", "train.tensorboard=true")
     assert result.code == 0, result.err
     assert left[0] < 0
-    line = "the curves for TensorBoard cannot be written (No space left on device): training goes on without them"
+    line = "the curves for TensorBoard cannot be written (No space left on device): training continues without them"
     assert result.err.count("TensorBoard") == 1 and line in " ".join(result.err.split())
     assert "Traceback" not in result.err
     assert len(RunDir(Path("checkpoints/mlp")).rows()) == 3

@@ -130,7 +130,7 @@ def _unused_reason(column: ColumnDescription) -> str:
 
 
 def _is_idle(column: ColumnDescription, rows: int) -> bool:
-    """Whether a column says nothing of a row: one text is_single, or hardly any."""
+    """Whether a column does not distinguish rows: it holds a single text, or hardly any."""
     return column.distinct <= 1 or column.rows < rows / 2
 
 

@@ -327,7 +327,7 @@ class Study:
 
 
 def build_pruner(options: SweepOptions) -> optuna.pruners.BasePruner:
-    """Optuna's pruner for `sweep.pruner`; `Study.should_prune` asks it after each epoch."""
+    """Optuna's pruner for `sweep.pruner`; `Study.should_prune` calls it after each epoch."""
     if options.pruner == "none":
         return optuna.pruners.NopPruner()
     if options.pruner == "median":

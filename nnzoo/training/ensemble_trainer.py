@@ -41,7 +41,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     if first.network.compiled is not None:
         return "train.compile compiles a single network"
     if len({trainer.network.precision for trainer in trainers}) > 1:
-        return "some were begun in another precision (train.precision)"
+        return "some were started with another precision (train.precision)"
     confusion_bytes = 8 * first.task.outputs**2 * len(trainers)
     if first.task.is_classification and confusion_bytes > MAX_CONFUSION_BYTES:
         return "the confusion matrices of so many classes do not fit into memory at once"
