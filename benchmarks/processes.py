@@ -80,7 +80,7 @@ def work(threads: int) -> None:
     import torch
 
     from nnzoo.config.load import load_config
-    from nnzoo.distributed import init_process_group
+    from nnzoo.process_group import init_process_group
     from nnzoo.runs.run import open_run
 
     processes = init_process_group()

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from nnzoo import distributed
+from nnzoo import process_group
 from nnzoo.config import RunConfig
 from nnzoo.config.load import load_config, parse
 from nnzoo.config.yaml_parser import Document
@@ -236,7 +236,7 @@ def train(
     Under torchrun every process calls this, iterates and calls `result`; one of them writes files.
     Raises ConfigError, DataError, CheckpointError and UsageError, whose text has what to do.
     """
-    processes = distributed.init_process_group()
+    processes = process_group.init_process_group()
     with process_restored(), processes.error_barrier():
         if isinstance(config, RunConfig):
             config = config.to_dict()

@@ -142,10 +142,10 @@ def main(out: Path) -> None:
     """All courses in this process, one of several."""
     import torch
 
-    from nnzoo import distributed
+    from nnzoo.process_group import init_process_group
 
     torch.set_num_threads(1)
-    processes = distributed.init_process_group()
+    processes = init_process_group()
     seen = {case: course(case, processes, out / "runs") for case in CASES}
     torch.save(seen, out / f"{processes.rank}.pt")
 

@@ -21,11 +21,12 @@ import yaml
 from torch import distributed as dist
 from torch import nn
 
-from nnzoo import device, distributed
+from nnzoo import device, distributed, process_group
 from nnzoo.data.sampling import BatchShard, batch_shard
-from nnzoo.distributed import SINGLE, ProcessGroup, SingleProcess, init_process_group
+from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import ConfigError, PeerFailedError, PeerLostError, UsageError
 from nnzoo.models.conversion import convert_sync_layers
+from nnzoo.process_group import ProcessGroup, init_process_group
 from nnzoo.runs import checkpoint, run, run_dir
 from tests import processes as courses
 from tests.zoo import SCRIPTS, begin, config, finish, load_script, same
@@ -436,7 +437,7 @@ def test_a_timeout_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_processes_that_do_not_find_each_other_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environments(2)[1].items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(distributed, "START_TIMEOUT", 0.1)
+    monkeypatch.setattr(process_group, "START_TIMEOUT", 0.1)
     with pytest.raises(PeerLostError, match="do not find each other"):
         init_process_group()
 

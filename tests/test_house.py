@@ -20,8 +20,8 @@ LAYERS = """
     nnzoo
     nnzoo.text
     nnzoo.errors nnzoo.cache nnzoo.status
-    nnzoo.file_io
-    nnzoo.distributed nnzoo.config.yaml_parser nnzoo.config.options
+    nnzoo.file_io nnzoo.distributed
+    nnzoo.process_group nnzoo.config.yaml_parser nnzoo.config.options
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
     nnzoo.config.renamed_keys nnzoo.config.json_schema

@@ -107,7 +107,7 @@ NAMES = {
         "middle": "mean",
         "piece": "chunk",
     },
-    "nnzoo/training nnzoo/runs nnzoo/device.py nnzoo/distributed.py nnzoo/file_io.py": {
+    "nnzoo/training nnzoo/runs nnzoo/device.py nnzoo/distributed.py nnzoo/process_group.py nnzoo/file_io.py": {
         "settled": "gc_frozen",
         "stale": "epochs_without_improvement",
         "flat_epochs": "plateau_epochs",

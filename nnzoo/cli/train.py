@@ -27,8 +27,8 @@ from nnzoo.cli.common import (
     run_parent,
 )
 from nnzoo.cli.process import gc_frozen, graceful_shutdown, interrupted, tune_process_memory
-from nnzoo.distributed import init_process_group
 from nnzoo.errors import DivergedError, UsageError, require
+from nnzoo.process_group import init_process_group
 
 if TYPE_CHECKING:
     from nnzoo.cli.train_display import TrainDisplay

@@ -17,7 +17,6 @@ from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (
     RESTART_WAIT,
     SINGLE,
-    ProcessGroup,
     SingleProcess,
     restart_count,
     torchrun_id,
@@ -170,7 +169,7 @@ class _Opening:
 
     def open(self) -> Run:
         options, processes = self.options, self.processes
-        if isinstance(processes, ProcessGroup):
+        if processes.is_distributed:
             check_same_config(self.config, options.device, processes)
         resuming = self._decide_resume()
         dataset = self._read_dataset()
@@ -186,7 +185,7 @@ class _Opening:
         self._add_kernel_notes(network, asked_kernels)
         use_threads(self.config.train)
         self.notes += thread_note(self.config.train)
-        if isinstance(processes, ProcessGroup):
+        if processes.is_distributed:
             from nnzoo.models.conversion import convert_sync_layers
 
             convert_sync_layers(network.model, processes)

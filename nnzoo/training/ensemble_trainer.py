@@ -19,7 +19,6 @@ from torch import Tensor
 from nnzoo.data.augment import RowGenerators, augment
 from nnzoo.data.dataset import chunks
 from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_seed, seed_all
-from nnzoo.distributed import ProcessGroup
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.build import available
@@ -116,7 +115,7 @@ class EnsembleTrainer:
             result.backward()
             results.append(result)
         losses, num_correct = _add_lists([result.to_lists() for result in results])
-        if isinstance(self.processes, ProcessGroup):
+        if self.processes.is_distributed:
             losses[0], num_correct[0] = self.processes.add_gradients(
                 self.optimizer.parameters, losses[0], num_correct[0]
             )

@@ -19,9 +19,9 @@ import nnzoo
 from nnzoo.data.dataset import MappedFile, TensorSplit, split_bytes
 from nnzoo.data.sampling import BatchShard, batch_shard
 from nnzoo.device import choose_device, gpu_multiplies_bf16
-from nnzoo.distributed import ProcessGroup, init_process_group
 from nnzoo.errors import ConfigError, DataError, PeerLostError
 from nnzoo.models.conversion import convert_cuda_layers, convert_sync_layers
+from nnzoo.process_group import ProcessGroup, init_process_group
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
 from nnzoo.training.ensemble_trainer import train_single_step
