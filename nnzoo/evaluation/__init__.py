@@ -1,1 +1,1 @@
-"""What outputs are worth: `tasks.build_task`, `evaluate.evaluate_split`, and `diagnostics` of training."""
+"""Evaluation of outputs: `tasks.build_task`, `evaluate.evaluate_split`, and `diagnostics` of training."""

@@ -1,4 +1,4 @@
-"""What is saved for backward: hooks, memory given back, changes in place, copies and transforms."""
+"""Tensors saved for backward: hooks, memory given back, changes in place, copies and transforms."""
 
 from __future__ import annotations
 
