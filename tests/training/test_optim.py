@@ -15,7 +15,6 @@ from nnzoo.evaluation import diagnostics
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
-from nnzoo.training.clipping import clip_divisor
 from nnzoo.training.ensemble_trainer import train_single_step
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import StepEnd
@@ -112,10 +111,6 @@ def test_the_norm_before_clipping_is_that_of_all_gradients_together() -> None:
             options = AdamOptions(name="adam", lr=0.1, clip=clip)
             (norm,) = Optimizer(options, model, native).grad_norms()
             assert norm == pytest.approx(float(whole.norm()))
-    assert clip_divisor(3.0, None) is None
-    assert clip_divisor(3.0, ClipOptions(value=1.0)) is None
-    assert clip_divisor(0.5, ClipOptions(norm=0.5)) is None
-    assert clip_divisor(3.0, ClipOptions(norm=0.5)) == pytest.approx(6.0, rel=1e-5)
 
 
 def test_parameters_without_a_gradient_are_named() -> None:
