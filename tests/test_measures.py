@@ -23,8 +23,8 @@ def static() -> Any:
 
 LIMITS = {
     "spine_files": 51,
-    "spine_lines": 10_500,
-    "modules": 164,
+    "spine_lines": 10_300,
+    "modules": 165,
     "lines": 32_900,
     "fmt_skips": 0,
     "ignored_rules": 11,
