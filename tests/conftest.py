@@ -26,7 +26,7 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
     # Coverage is of the main thread, where all it counts runs: before 3.12 a thread that sets its
     # own trace function fails where another is just setting one (python/cpython#98257).
-    threading.settrace(None)  # type: ignore[arg-type]
+    threading.settrace(None)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 from tests.campaigns import dirt_images, dirt_series, dirt_tables
+from tests.campaigns.dirt import Sheet
 from tests.campaigns.dirt_runner import MAKERS, Outcome, check_case
 
 CASES = [
@@ -39,7 +40,7 @@ def test_an_error_that_nobody_names_is_found(monkeypatch: pytest.MonkeyPatch) ->
     """The check itself: other numbers without a word are silent."""
     operation = dirt_tables.OPERATIONS["constant_column"]
 
-    def swap(sheet: dirt_tables.Sheet, rng: object) -> str:
+    def swap(sheet: Sheet, rng: object) -> str:
         sheet.change("height", lambda cell: cell[::-1].strip("."))
         return "height"
 

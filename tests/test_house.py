@@ -228,7 +228,7 @@ def test_a_path_in_a_command_that_is_shown_is_quoted() -> None:
             if not isinstance(node, ast.JoinedStr):
                 continue
             for before, value in pairwise(node.values):
-                text = before.value if isinstance(before, ast.Constant) else ""
+                text = str(before.value) if isinstance(before, ast.Constant) else ""
                 if isinstance(value, ast.FormattedValue) and command.search(text.rstrip() or " "):
                     assert "shell_word(" in ast.unparse(value), f"{name}:{node.lineno}"
 

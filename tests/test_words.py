@@ -385,12 +385,16 @@ def _python(source: str, path: str = "") -> Iterator[tuple[int, str, str]]:
     docstrings = list(_docstrings(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-            yield from ((node.lineno + i, *rest) for i, *rest in check_text(node.value))
+            yield from (
+                (node.lineno + i, words, instead) for i, words, instead in check_text(node.value)
+            )
     for node in docstrings:
-        yield from ((node.lineno + i, *rest) for i, *rest in check_starts(str(node.value)))
+        yield from (
+            (node.lineno + i, words, instead) for i, words, instead in check_starts(str(node.value))
+        )
     for line, text in _comments(source):
         for check in (check_text, check_starts):
-            yield from ((line + i, *rest) for i, *rest in check(text))
+            yield from ((line + i, words, instead) for i, words, instead in check(text))
 
 
 def _c(source: str, path: str = "") -> Iterator[tuple[int, str, str]]:
@@ -399,7 +403,7 @@ def _c(source: str, path: str = "") -> Iterator[tuple[int, str, str]]:
         first = source.count("\n", 0, match.start()) + 1
         text = match[0].strip("/* ")
         for check in (check_text, check_starts):
-            yield from ((first + i, *rest) for i, *rest in check(text))
+            yield from ((first + i, words, instead) for i, words, instead in check(text))
     code = comments.sub(lambda match: "\n" * match[0].count("\n"), source)
     for match in re.finditer(r"[A-Za-z_]\w*", code):
         if match[0] in _C_NAMES:
@@ -411,7 +415,7 @@ def _prose(source: str, path: str = "") -> Iterator[tuple[int, str, str]]:
     text = re.sub(r"```.*?```", lambda m: "\n" * m[0].count("\n"), source, flags=re.DOTALL)
     text = re.sub(r"(?m)^    .*$", "", text)
     for check in (check_text, check_starts):
-        yield from ((line + 1, *rest) for line, *rest in check(text))
+        yield from ((line + 1, words, instead) for line, words, instead in check(text))
 
 
 READERS = {".py": _python, ".c": _c, ".h": _c, ".md": _prose, ".html": _prose}

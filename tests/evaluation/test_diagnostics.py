@@ -15,6 +15,7 @@ from nnzoo.console.progress import sparkline
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats
+from nnzoo.runs.train import train
 from nnzoo.training.trainer import EpochEnd
 from tests import zoo
 
@@ -31,7 +32,7 @@ def findings(config: Any) -> list[diagnostics.Finding]:
     """All findings of a run."""
     run = zoo.begin(config)
     actual = []
-    for event in zoo.train(run):
+    for event in train(run):
         if isinstance(event, EpochEnd):
             actual += event.findings
     run.lock.release()
@@ -152,7 +153,7 @@ def test_norms_go_into_the_rows_and_are_the_same_after_an_interruption() -> None
     config = zoo.config("cnn", train={"epochs": 2, "batch_size": 64})
     rows = zoo.finish(zoo.begin(config, "whole"))
     run = zoo.begin(config, "cut")
-    for _ in zoo.train(run, stop=lambda: run.trainer.state.step == 25):
+    for _ in train(run, stop=lambda: run.trainer.state.step == 25):
         pass
     run.lock.release()
     assert zoo.finish(zoo.begin(config, "cut")) == rows[1:]
@@ -163,14 +164,14 @@ def test_norms_go_into_the_rows_and_are_the_same_after_an_interruption() -> None
 
 @pytest.mark.parametrize("on_nan", ["stop", "skip"])
 def test_what_health_counts_goes_on_after_an_interruption(on_nan: str) -> None:
-    train = {"epochs": 2, "batch_size": 64, "accumulate_grad_batches": 2, "on_nan": on_nan}
+    options = {"epochs": 2, "batch_size": 64, "accumulate_grad_batches": 2, "on_nan": on_nan}
     config = zoo.config(
-        {"name": "mlp", "hidden": [8]}, train=train, optim={"name": "sgd", "lr": 0.05}
+        {"name": "mlp", "hidden": [8]}, train=options, optim={"name": "sgd", "lr": 0.05}
     )
     whole = zoo.begin(config, "whole")
     rows = zoo.finish(whole)
     run = zoo.begin(config, "cut")
-    for _ in zoo.train(run, stop=lambda: run.trainer.state.step == 3):
+    for _ in train(run, stop=lambda: run.trainer.state.step == 3):
         pass
     run.lock.release()
     again = zoo.begin(config, "cut")

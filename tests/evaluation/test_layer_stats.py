@@ -11,10 +11,11 @@ from torch import nn
 
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.layer_stats import NetworkStats
+from nnzoo.runs.run import Run
 from tests import zoo
 
 
-def stats_of(config: Any, rows: int = 32) -> tuple[zoo.Run, NetworkStats]:
+def stats_of(config: Any, rows: int = 32) -> tuple[Run, NetworkStats]:
     run = zoo.begin(config, write=False)
     return run, diagnostics.collect_split_stats(run.network, run.trainer.splits["train"], rows)
 

@@ -36,20 +36,20 @@ def overwrite() -> list[Tensor]:
 
 
 def plain(module: nn.Module, x: Tensor) -> Tensor:
-    return module(x)  # type: ignore[no-any-return]
+    return module(x)
 
 
 def hooked(pack: Callable[[Tensor], Any], unpack: Callable[[Any], Tensor]) -> Any:
     def run(module: nn.Module, x: Tensor) -> Tensor:
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-            return module(x)  # type: ignore[no-any-return]
+            return module(x)
 
     return run
 
 
 def on_cpu(module: nn.Module, x: Tensor) -> Tensor:
     with torch.autograd.graph.save_on_cpu():
-        return module(x)  # type: ignore[no-any-return]
+        return module(x)
 
 
 def strided(x: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def test_what_is_saved_may_move_before_the_way_back(name: str, how: str) -> None
 
 def test_what_hooks_give_back_is_read_by_its_strides_also_where_it_lay_before() -> None:
     layer, x = Linear(16, 16), torch.randn(4, 16, requires_grad=True)
-    gradients = []
+    gradients: list[Any] = []
     for turn in (Tensor.t, lambda t: t.t().contiguous()):
         run = hooked(lambda t: t, lambda t, turn=turn: turn(t) if t.shape == (16, 16) else t)
         gradients += torch.autograd.grad(run(layer, x).square().sum(), [x])

@@ -88,7 +88,7 @@ def test_raw_inputs_of_every_kind_get_the_outputs_that_eval_sees(data: str) -> N
     if predictions.is_classification:
         assert predictions.labels == [run.dataset.spec.labels[i] for i in outputs.argmax(1)]
     else:
-        assert predictions.names == network.task.names  # type: ignore[union-attr]
+        assert predictions.names == network.task.names
 
 
 def test_what_a_network_does_not_read_is_refused_in_words(nnzoo: Nnzoo) -> None:

@@ -1,4 +1,4 @@
-"""`nnzoo train` and `nnzoo eval` as a user sees them: the folder, the messages, the numbers."""
+"""Runs as a user sees them: starting, resuming, refusing, signals, and what a crash leaves behind."""
 
 from __future__ import annotations
 
@@ -217,7 +217,8 @@ def test_a_device_that_cannot_be_used_is_refused(nnzoo: Callable[..., Any], devi
 
 def test_a_cuda_device_is_made_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without one here: what is asked of torch. And float32 is not TF32."""
-    asked, current = [], []
+    asked: list[Any] = []
+    current: list[Any] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", current.append)

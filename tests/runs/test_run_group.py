@@ -1,4 +1,4 @@
-"""Groups of runs: folds, where every row that does not test validates once, and seeds; their summary and resuming."""
+"""Groups of runs (folds, seeds): their rows, their summary, resuming, and kills."""
 
 from __future__ import annotations
 

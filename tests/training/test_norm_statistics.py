@@ -83,7 +83,7 @@ def test_statistics_are_the_mean_of_those_of_training_batches() -> None:
     network.eval()
     for norm in norms:
         norm.train()
-    kept = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]  # type: ignore[union-attr, operator]
+    kept = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
     with torch.no_grad():
         for batch in rows.split(batch_sizes(len(rows), 150)):
             network(trainer.splits["train"].batch(batch)[0])

@@ -1,4 +1,4 @@
-"""The loop: exact stops and starts, schedules, clipping, accumulation, early stopping, divergence."""
+"""The training loop: accumulation, losses, early stopping, divergence, skipped steps, compiled networks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_optimizers_rate_follows_from_the_position() -> None:
 
 
 def test_accumulation_takes_the_step_of_one_large_batch() -> None:
-    weights = []
+    weights: list[Any] = []
     for train_options in ({"batch_size": 50, "accumulate_grad_batches": 4}, {"batch_size": 200}):
         model = {"name": "mlp", "hidden": [16]}
         data = DATA["image"] | {"class_weights": "balanced"}

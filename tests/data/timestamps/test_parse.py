@@ -167,4 +167,4 @@ def test_a_date_format_that_is_none_is_refused() -> None:
 
     tree = {"data": {"name": "series", "path": "x", "date_format": "dmy"}, "model": "rnn"}
     with pytest.raises(ConfigError, match="expected auto, day_first, month_first, or a form"):
-        parse(Document(value=tree), "x.yaml", [], None)  # type: ignore[arg-type]
+        parse(Document(value=tree), "x.yaml", [], None)
