@@ -23,7 +23,7 @@ def test_what_cannot_be_computed_as_one_is_named() -> None:
     run.lock.release()
     model, cuda = run.network.model, torch.device("cuda")
     assert unsupported_reason(model, CPU) == ""
-    assert "dropout draws" in unsupported_reason(model, cuda)
+    assert "one generator draws dropout" in unsupported_reason(model, cuda)
     recurrent = begin(config("lstm_relu", "series", name="two"))
     recurrent.lock.release()
     assert "cuDNN" in unsupported_reason(recurrent.network.model, cuda)
