@@ -1,4 +1,4 @@
-"""A group of processes from within: what is exchanged, which process fails and how it is told."""
+"""A group of processes from within: what is exchanged, which process fails and how it is reported."""
 
 from __future__ import annotations
 
