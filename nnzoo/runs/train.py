@@ -47,15 +47,16 @@ def train_runs(
                 results = turn.ensemble.train_step(turn.rows)
             events = {i: results[k] for k, i in enumerate(turn.members) if i in turn.active}
             unsaved |= events.keys()
-            if is_due := schedule.is_due():
-                with schedule.measure_save():
-                    _write(runs, events, unsaved)
-            else:
-                _write(runs, events, set())
-            diverged |= {i for i, event in events.items() if isinstance(event, DivergedError)}
-            unsaved = (
-                set() if is_due else {i for i in unsaved - diverged if not runs[i].trainer.finished}
-            )
+            is_due = schedule.is_due()
+            if is_due or not all(isinstance(event, StepEnd) for event in events.values()):
+                if is_due:
+                    with schedule.measure_save():
+                        _write(runs, events, unsaved)
+                else:
+                    _write(runs, events, set())
+                diverged |= {i for i, event in events.items() if isinstance(event, DivergedError)}
+                finished = {i for i in unsaved if runs[i].trainer.finished}
+                unsaved = set() if is_due else unsaved - diverged - finished
             yield events
             if processes.all_agree_to_stop(stop()):
                 failed: dict[int, Event] = {}

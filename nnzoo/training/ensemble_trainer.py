@@ -224,6 +224,8 @@ class EnsembleTrainer:
         if self.processes.is_distributed:
             return [float(rows.shape[1])]
         members = len(self.trainers)
+        if members == len(batches) == 1:  # every step of most runs
+            return [self.task.denominator(batches[0].y)]
         parts = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
         return [sum(member) for member in zip(*parts, strict=True)]
 
@@ -246,7 +248,8 @@ class EnsembleTrainer:
 
     def _update_weights(self, lrs: list[float], norms: list[float], finite: list[bool]) -> None:
         """Take an optimizer step for every member whose gradients are finite."""
-        if all(finite) and len(set(lrs)) == 1 and self.optimizer.in_lockstep:
+        is_single = self.stacked is None
+        if all(finite) and (is_single or (len(set(lrs)) == 1 and self.optimizer.in_lockstep)):
             self.optimizer.step(lrs[0], norms)
             return
         for i, trainer in enumerate(self.trainers):
@@ -336,7 +339,9 @@ def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[
             )
         first = ensemble.trainers[members.index(min(current))]
         step_rows = ensemble.start_epoch()
-        while first.state.step_in_epoch < len(step_rows) and _position(first) != ahead:
+        while first.state.step_in_epoch < len(step_rows) and (
+            ahead is None or _position(first) != ahead
+        ):
             yield Turn(ensemble, members, current, step_rows[first.state.step_in_epoch])
             if not current.isdisjoint(stopped):
                 break
