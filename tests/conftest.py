@@ -22,6 +22,8 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 def pytest_configure() -> None:
     # Tests that are started under nohup would start programs that no closed terminal ends.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # A shell's background jobs ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Small networks on two threads of a busy machine wait for each other most of the time.
     torch.set_num_threads(1)
     # Coverage is of the main thread, where all it counts runs: before 3.12 a thread that sets its

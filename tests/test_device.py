@@ -110,3 +110,12 @@ def test_memory_habits_are_changed_by_the_command_alone(
         asked.clear()
         assert nnzoo(*words, *more).code == 0
         assert asked == once
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError, AttributeError, NameError])
+def test_what_the_driver_does_not_know_is_none(error: type[Exception]) -> None:
+    def ask() -> int:
+        raise error
+
+    assert device._query_driver(ask) is None
+    assert device._query_driver(lambda: 3) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -73,6 +74,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _AMOUNT = r"^([0-9]{1,9}(?:\.[0-9]{1,9})?) *"
 
 
+@cache  # schedules ask in every step
 def parse_duration(text: str) -> tuple[float, str]:
     """Split a duration, "500 steps" into (500.0, "step"); units: epoch, step, s (seconds), % (of time)."""
     match = re.match(_AMOUNT + "(epoch|step|s|%)", text)

@@ -106,7 +106,7 @@ class EnsembleTrainer:
         self.optimizer.zero_grad()
         batches = self._batches(rows)
         denominators = self._denominators(rows, batches)
-        buffers = self._copy_buffers()
+        buffers = self._copy_buffers() if self.options.on_nan == "skip" else None
         results = []
         for i, (x, y, shard) in enumerate(batches):
             with nullcontext() if shard is None else batch_shard(shard):
@@ -136,7 +136,7 @@ class EnsembleTrainer:
             else:
                 self._scatter_gradients(i)
                 try:
-                    trainer.skip_step(lrs[i], losses[i], buffers[i])
+                    trainer.skip_step(lrs[i], losses[i], buffers[i] if buffers else [])
                 except DivergedError as error:
                     events[i] = error
                     continue
@@ -230,9 +230,7 @@ class EnsembleTrainer:
         return [sum(member) for member in zip(*parts, strict=True)]
 
     def _copy_buffers(self) -> list[list[Tensor]]:
-        """Return copies of each member's buffers, for a step that is skipped; empty lists if none can be."""
-        if self.options.on_nan != "skip":
-            return [[] for _ in self.trainers]
+        """Return copies of each member's buffers, for a step that is skipped."""
         return [[buffer.clone() for buffer in t.model.buffers()] for t in self.trainers]
 
     def _learning_rates(self) -> list[float]:
@@ -287,10 +285,8 @@ def train_single_step(trainer: Trainer, rows: Tensor) -> None:
 
 def dry_run(trainer: Trainer) -> None:
     """Take one step, and compute a row of each other split: whatever fails in a run fails here."""
-    ensemble = EnsembleTrainer([trainer])
-    event = ensemble.train_step(ensemble.start_epoch()[0])[0]
-    if isinstance(event, DivergedError):
-        raise event
+    rows = EnsembleTrainer([trainer]).start_epoch()[0]
+    train_single_step(trainer, rows[0])
     first = torch.zeros(1, dtype=torch.int64, device=trainer.device)
     trainer.network.eval()
     for name, split in trainer.splits.items():

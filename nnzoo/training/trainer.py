@@ -117,8 +117,8 @@ class Trainer:
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        optim = self.config.optim
-        factor = lr_factor(optim.schedule, step, self.total_steps, len(self.step_sizes))
+        optim, steps = self.config.optim, len(self.step_sizes)
+        factor = lr_factor(optim.schedule, step, self.config.train.epochs * steps, steps)
         return optim.lr * factor * self.state.lr_scale
 
     def epoch_rows(self) -> Tensor:

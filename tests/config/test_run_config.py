@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nnzoo.config.load import load_config
+from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError, DataError
 from tests.conftest import Result
 
@@ -207,3 +209,12 @@ def test_a_folder_of_images_that_cannot_train_is_blamed_on_its_key(
     Path("t.yaml").write_text("data:\n  name: image_folder\n  path: d\nmodel: cnn\n")
     result = nnzoo("train", "t.yaml")
     assert (result.code, result.err.startswith("t.yaml:3:9  data.path  ")) == (3, True)
+
+
+def test_a_stored_search_is_read_and_its_issues_are_named(table: Path) -> None:
+    stored = yaml.safe_load(TABLE)
+    search = {"trials": 3, "space": {"optim.lr": {"low": 1e-4, "high": 1e-2, "log": True}}}
+    config = from_dict(stored | {"sweep": search}, "stored")
+    assert config.sweep is not None and config.sweep.trials == 3
+    with pytest.raises(ConfigError, match="trials"):
+        from_dict(stored | {"sweep": search | {"trials": 0}}, "stored")

@@ -365,3 +365,8 @@ def test_too_many_classes_are_refused_before_their_matrix_is_made(nnzoo: Any) ->
     result = nnzoo("train", "t.yaml")
     assert result.code == 3
     assert "6,000 classes; at most 5,000 are supported" in result.err
+
+
+def test_metrics_of_no_task_cannot_be_computed() -> None:
+    with pytest.raises(NotImplementedError):
+        MetricState(CPU).compute([])
