@@ -184,7 +184,8 @@ def deeper(files: Files, rng: np.random.Generator) -> str:
 def repeated(files: Files, rng: np.random.Generator) -> str:
     """Training images that are test images too."""
     for label in CLASSES:
-        files[f"train/{label}/copy.png"] = files[f"test/{label}/000.png"]
+        source = next(name for name in sorted(files) if name.startswith(f"test/{label}/"))
+    files[f"train/{label}/copy.{source.rsplit('.', 1)[1]}"] = files[source]
     return "equal|duplicate|same|also"
 
 
