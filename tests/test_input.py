@@ -47,7 +47,7 @@ def test_the_campaign_sees_what_is_raised_is_slow_eats_memory_or_dies(
         if data == b"raise":
             raise KeyError("ctx")
         if data == b"eat":
-            data *= 500_000_000
+            data *= 7_000_000_000  # more than a long-lived test process has kept of freed memory
         if data == b"die":
             os._exit(9)
         return "accepted", 7.0 if data == b"slow" else 0.0
