@@ -17,7 +17,7 @@ from nnzoo.data.dataset import Dataset, Split, WindowSplit, check_memory, split_
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis
 from nnzoo.data.timestamps.describe import describe_time, group_columns
-from nnzoo.data.timestamps.gaps import Columns, cut_starts, fill_gaps, read_columns
+from nnzoo.data.timestamps.gaps import Columns, fill_gaps, first_complete_steps, read_columns
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
 from nnzoo.data.timestamps.time_columns import row_number
 from nnzoo.errors import DataError
@@ -191,7 +191,7 @@ def load_series(options: SeriesOptions, spec: DataSpec | None = None) -> Dataset
     axis, series, columns = _read_series(
         frame, axis, names, len(targets), options.path, ValueOptions.of(options)
     )
-    starts, cut = cut_starts(series, columns.specs)
+    starts, cut = first_complete_steps(series, columns.specs)
     series = {name: item[starts[name] :] for name, item in series.items()}
     training = [
         len(split_time(len(one_series), options.split)["train"]) for one_series in series.values()

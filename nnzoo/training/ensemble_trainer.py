@@ -310,9 +310,9 @@ class Turn(NamedTuple):
 def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
     """Yield what to compute next, until all trainers have finished or are in `stopped`.
 
-    Trainers that are behind catch up first: a kill can fall between two saves. Placeholders take the place of those ahead meanwhile, since the rounding of sums
-    depends on how many networks are computed at once. The caller takes each turn before it asks for
-    the next one, and may add to `stopped` in between.
+    Trainers that are behind catch up first: a kill can fall between two saves. Placeholders replace
+    those ahead meanwhile, since the rounding of sums depends on how many networks are computed at once.
+    The caller takes each turn before it asks for the next one, and may add to `stopped` in between.
     """
     key: Any = None
     ensemble: EnsembleTrainer | None = None

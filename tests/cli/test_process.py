@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pty
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from nnzoo.runs import checkpoint
+from nnzoo.training.ensemble_trainer import EnsembleTrainer
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -270,3 +272,19 @@ def test_a_cell_of_a_notebook_can_be_run_again() -> None:
         next(kept)
     assert len(third.fit().history) == 3
     assert zoo.train("c.yaml").run.trainer.finished
+
+
+def test_objects_are_frozen_for_the_garbage_collector_while_a_command_trains(
+    nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    finish_epoch = EnsembleTrainer.finish_epoch
+
+    def counting(self: EnsembleTrainer) -> Any:
+        counts.append(gc.get_freeze_count())
+        return finish_epoch(self)
+
+    monkeypatch.setattr(EnsembleTrainer, "finish_epoch", counting)
+    assert nnzoo("train", "--config", "mlp", "-s", "train.epochs=2").code == 0
+    assert len(counts) == 2 and all(counts)
+    assert gc.get_freeze_count() == 0

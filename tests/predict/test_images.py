@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,33 +12,12 @@ import torch
 from PIL import Image
 
 from nnzoo.errors import CheckpointError
-from nnzoo.models.network import Network
 from nnzoo.predict import images as reading
 from nnzoo.predict.inputs import predict
 from nnzoo.predict.predictions import Predictions
 from nnzoo.runs.loaded_run import load_network
+from tests.predict.prediction_runs import RUN, Nnzoo, refused, rows_of, train
 from tests.zoo import begin, config, finish
-
-Nnzoo = Callable[..., Any]
-
-
-RUN = Path("out/run")
-
-
-def train(model: Any, data: Any, epochs: int = 1, **more: Any) -> Network:
-    """The best weights of a run in RUN, as `predict` loads them."""
-    finish(begin(config(model, data, train={"epochs": epochs}, **more)))
-    return load_network(RUN, torch.device("cpu"))[0]
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-def refused(error: type[Exception], *arguments: Any, **options: Any) -> str:
-    with pytest.raises(error) as caught:
-        list(predict(*arguments, **options))
-    return str(caught.value)
 
 
 def write_images(folder: str, count: int, seed: int) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +17,7 @@ from nnzoo.errors import UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.inputs import predict
 from nnzoo.predict.predictions import Predictions
-from nnzoo.runs.loaded_run import load_network
-from tests.zoo import begin, config, finish
-
-Nnzoo = Callable[..., Any]
-
-
-RUN = Path("out/run")
-
-
-def train(model: Any, data: Any, epochs: int = 1, **more: Any) -> Network:
-    """The best weights of a run in RUN, as `predict` loads them."""
-    finish(begin(config(model, data, train={"epochs": epochs}, **more)))
-    return load_network(RUN, torch.device("cpu"))[0]
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-def refused(error: type[Exception], *arguments: Any, **options: Any) -> str:
-    with pytest.raises(error) as caught:
-        list(predict(*arguments, **options))
-    return str(caught.value)
+from tests.predict.prediction_runs import RUN, Nnzoo, refused, rows_of, train
 
 
 def write_series(rows: int = 120, **columns: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.config.hints import nearest
+from nnzoo.config.hints import did_you_mean, nearest
 from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.number_text import (
     SIMPLE_NUMBER,
@@ -231,7 +231,7 @@ def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
         raise DataError.at(key, f"no column {column}; the file has {len(names)} columns")
     near = nearest(str(column), names, cutoff=0.5)
     shown = ", ".join(map(shorten, names[:12])) + (", …" if len(names) > 12 else "")
-    hint = f"did you mean '{near}'?" if near else f"the file has {shown}"
+    hint = did_you_mean(near, f"the file has {shown}")
     raise DataError.at(key, f"no column '{shorten(str(column))}'; {hint}")
 
 

@@ -139,7 +139,7 @@ def _open_upright(file: str | Path, side: int, bits: int, info: DecodeInfo) -> A
         is_deep = image.mode != "F" and any(
             ";16" in str(tile) or "65535" in str(tile) for tile in image.tile
         )
-        upright = _plain(ImageOps.exif_transpose(image), bits, info)
+        upright = _opaque_uint8(ImageOps.exif_transpose(image), bits, info)
         if is_deep and info.largest is None:
             info.deep = max(int(top) for _, top in _ranges(upright))
             if info.deep <= 1:
@@ -182,12 +182,12 @@ def _reason(file: str | Path, error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _plain(image: Any, bits: int, info: DecodeInfo) -> Any:
-    """An image without transparency, of 8 bits per channel."""
+def _opaque_uint8(image: Any, bits: int, info: DecodeInfo) -> Any:
+    """Convert an image to 8 bits per channel without transparency, on white."""
     from PIL import Image
 
     if image.mode.startswith("I"):
-        return _eight_bits(image, bits, info)
+        return _to_uint8(image, bits, info)
     if image.mode == "F":
         return Image.fromarray(_from_floats(np.asarray(image), bits, info))
     if image.has_transparency_data:
@@ -227,9 +227,11 @@ def as_eight_bits(value: float, bits: int) -> float:
     return value * 255 if bits == UNIT_RANGE else value / (1 << bits - 8)
 
 
-def _eight_bits(image: Any, bits: int, info: DecodeInfo) -> Any:
-    """Integer pixels of `bits` bits, as 8: Pillow would cut off all above 255, and leave nearly every
-    image white. In strips, so that it takes no second copy of the image."""
+def _to_uint8(image: Any, bits: int, info: DecodeInfo) -> Any:
+    """Convert integer pixels of `bits` bits to uint8 (Pillow would clip at 255).
+
+    Works in strips to avoid a second copy of the image.
+    """
     from PIL import Image
 
     shift = max(0, bits - 8)

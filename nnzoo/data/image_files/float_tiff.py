@@ -25,10 +25,10 @@ UNCOMPRESSED, DEFLATE = 1, (8, 32946)
 
 
 def read_float_tiff(file: str | Path, max_pixels: int) -> np.ndarray | None:
-    """The first page (height, width, channels) in its own type; None for what is no such file.
+    """The first page (height, width, channels) in its own type; None if it is not a floating-point TIFF.
 
-    Read are 1 or 3 channels in strips, uncompressed or deflated. Raises ValueError where a file of
-    floating-point values has another layout, or more pixels.
+    Supports 1 or 3 channels, stored in strips, uncompressed or deflated. Raises ValueError for another layout,
+    or more than `max_pixels`.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 

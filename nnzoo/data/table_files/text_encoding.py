@@ -150,7 +150,7 @@ def _encoding_error(source: Source, codec: str, line: int, place: int) -> Encodi
         return EncodingError.at("data.encoding", f"{where}: not {codec} text (byte {place})")
     with source.open() as binary:
         likely = likely_encoding(binary.read(HEAD_BYTES))
-    tried = [codec for codec in (likely, FALLBACK) if codec and _decodes(source, codec)]
+    tried = [codec for codec in (likely, FALLBACK) if codec and _file_decodes(source, codec)]
     error = EncodingError(
         f"{where}: not UTF-8 text (byte {place}); save the file as UTF-8, or name its encoding "
         f"(data.encoding: {tried[0] if tried else FALLBACK})"
@@ -159,7 +159,7 @@ def _encoding_error(source: Source, codec: str, line: int, place: int) -> Encodi
     return error
 
 
-def _decodes(source: Source, codec: str) -> bool:
+def _file_decodes(source: Source, codec: str) -> bool:
     decoder = codecs.getincrementaldecoder(codec)()
     with source.open() as binary:
         try:
@@ -170,20 +170,20 @@ def _decodes(source: Source, codec: str) -> bool:
     return True
 
 
-# Fewer of them tell nothing.
+# Fewer bytes above ASCII are no evidence.
 FEW = 8
 PAIR_FRACTION = 0.8
-# A rare character of GB 18030: letters with accents and digits by turns make no other text.
+# A rare character of GB 18030: no other text alternates accented letters and digits.
 _FOUR_BYTES = re.compile(rb"[\x81-\xfe][0-9][\x81-\xfe][0-9]")
 
 
 def likely_encoding(head: bytes) -> str | None:
-    """A codec of Chinese, Korean or Cyrillic text, where its bytes look like one; else None.
+    """A codec for Chinese, Korean or Cyrillic text if the bytes look like one, else None.
 
-    head: the beginning of the text. Letters with accents are single bytes among ASCII; characters of two
-    bytes and words of Cyrillic letters are runs.
+    head: the beginning of the text. Accented letters are single bytes among ASCII; two-byte characters
+    and words of Cyrillic letters are runs.
     """
-    if len(_FOUR_BYTES.findall(head)) >= 2 and _is_decodable(head, "gb18030"):
+    if len(_FOUR_BYTES.findall(head)) >= 2 and _prefix_decodes(head, "gb18030"):
         return "gb18030"
     runs = re.findall(rb"[\x80-\xff]+", head)
     count = sum(map(len, runs))
@@ -202,7 +202,7 @@ def likely_encoding(head: bytes) -> str | None:
     return None
 
 
-def _is_decodable(head: bytes, codec: str) -> bool:
+def _prefix_decodes(head: bytes, codec: str) -> bool:
     """Whether the beginning of a text, which may end within a character, is text in this encoding."""
     try:
         codecs.getincrementaldecoder(codec)().decode(head)

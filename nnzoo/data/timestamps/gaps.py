@@ -83,11 +83,11 @@ def read_columns(
     return read
 
 
-def cut_starts(
+def first_complete_steps(
     series: dict[str, Array], specs: list[ColumnSpec]
 ) -> tuple[dict[str, int], list[str]]:
-    """The first step of each series from which all columns have a value, and notes; 0 where less than half
-    of the series would be left."""
+    """For each series, the first step at which no covariate is missing (0 if more than half would be cut), and
+    notes."""
     starts = {
         name: max((_leading(values[:, i]) for i in range(values.shape[1])), default=0)
         for name, values in series.items()
