@@ -5,7 +5,6 @@ Nothing here imports torch: `decode_pool` decodes in processes that have to star
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +118,10 @@ def _open_upright(file: str | Path, side: int, bits: int, info: DecodeInfo) -> A
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        if info.limit is not None and 2 * os.path.getsize(file) > info.limit:
+        try:
+            pixels = read_float_tiff(file, MAX_PIXELS, info.limit)
+        except MemoryError:
             raise LargeImage from None
-        pixels = read_float_tiff(file, MAX_PIXELS)
         if pixels is None:
             raise
         return Image.fromarray(

@@ -24,11 +24,13 @@ FLOATING_POINT = 3
 UNCOMPRESSED, DEFLATE = 1, (8, 32946)
 
 
-def read_float_tiff(file: str | Path, max_pixels: int) -> np.ndarray | None:
+def read_float_tiff(
+    file: str | Path, max_pixels: int, limit: int | None = None
+) -> np.ndarray | None:
     """The first page (height, width, channels) in its own type; None if it is not a floating-point TIFF.
 
     Supports 1 or 3 channels, stored in strips, uncompressed or deflated. Raises ValueError for another layout,
-    or more than `max_pixels`.
+    or more than `max_pixels`; MemoryError if decoding would take more than `limit` bytes.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -53,11 +55,15 @@ def read_float_tiff(file: str | Path, max_pixels: int) -> np.ndarray | None:
                 "floating-point values in a layout that is not read; save it with 8 bits a channel"
             )
         size = int(np.prod(shape)) * bits.pop() // 8
+        if limit is not None and 4 * size > limit:  # content, its copy, scaled values
+            raise MemoryError
         content = bytearray()
         for offset, count in zip(tags[OFFSETS], tags[COUNTS], strict=True):
             stream.seek(offset)
             strip = stream.read(min(count, 2 * size + 1024))
             rest = size - len(content)
+            if not rest:  # which zlib would take for no limit at all
+                break
             content += (
                 zlib.decompressobj().decompress(strip, rest)
                 if compression in DEFLATE

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,32 @@ def float_tiff(pixels: np.ndarray, path: str = "p.tif", deflate: bool = False) -
         tags[tag] = value
     tags[273] = 0  # what follows the tags: Pillow adds where that is
     Path(path).write_bytes(b"II*\0\x08\0\0\0" + tags.tobytes(8) + content)
+
+
+def test_strips_behind_the_last_pixel_are_not_unpacked() -> None:
+    """zlib takes a limit of 0 bytes for none."""
+    pixels = np.ones((4, 4, 3), np.float32)
+    first, bomb = zlib.compress(pixels.tobytes()), zlib.compress(bytes(200_000_000))[:1000]
+    tags = ImageFileDirectory_v2()
+    counts = {258: (32,) * 3, 279: (len(first), len(bomb)), 339: (3,) * 3}
+    for tag, value in {256: 4, 257: 4, 259: 8, 262: 2, 277: 3, 278: 4, **counts}.items():
+        tags[tag] = value
+    tags[273] = (0, len(first))
+    Path("p.tif").write_bytes(b"II*\0\x08\0\0\0" + tags.tobytes(8) + first + bomb)
+    tracemalloc.start()
+    try:
+        assert (decode_image("p.tif", 4, 4, True) == 255).all()
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_file_of_many_floating_point_pixels_is_decoded_alone() -> None:
+    float_tiff(np.zeros((500, 500), np.float64), deflate=True)
+    assert Path("p.tif").stat().st_size < 10_000
+    with pytest.raises(LargeImage):
+        decode_image("p.tif", 4, 4, False, info=DecodeInfo(limit=1_000_000))
+    assert decode_in_thread("p.tif", 4, 4, False).shape == (1, 4, 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
