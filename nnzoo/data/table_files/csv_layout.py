@@ -75,7 +75,11 @@ def find_layout(file: Path, lines: list[str], options: LayoutOptions) -> Layout:
     if options.skip_rows == "auto" and delimiter == "auto" and lines:
         separator = _SEP_LINE.fullmatch(lines[0])
         if separator:  # written by Excel
-            delimiter, skip = separator[1], 1
+            skip = 1
+            if any(
+                separator[1] in line for line in lines[1:10]
+            ):  # a later program may have changed it
+                delimiter = separator[1]
     candidates = [delimiter] if delimiter != "auto" else [*DELIMITERS, *RARE_DELIMITERS]
     readings: list[_Reading] = []
     errors: list[CutError] = []

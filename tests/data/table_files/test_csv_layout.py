@@ -117,3 +117,9 @@ def test_a_title_above_one_column_is_no_name() -> None:
     assert list(table.frame.columns) == ["price"]
     assert len(table.frame) == 30
     assert table.notes == ["skipped a line above the header: 'Sales 2020' (data.skip_rows)"]
+
+
+def test_a_stated_separator_that_no_row_has_is_skipped_and_said() -> None:
+    table = read("sep=,\n" + text_of([NAMES, *ROWS], ";", "\n"))
+    assert list(table.frame.columns) == NAMES
+    assert table.notes == ["skipped a line above the header: 'sep=,' (data.skip_rows)"]
