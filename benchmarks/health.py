@@ -15,6 +15,7 @@ from typing import Any
 
 from nnzoo.config.load import load_config
 from nnzoo.device import choose_device
+from nnzoo.evaluation.diagnostics import Finding
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train
 from nnzoo.training.trainer import Trainer
@@ -29,10 +30,10 @@ def seconds(name: str) -> tuple[float, float, int]:
     sets = [f"train.epochs={EPOCHS[name]}"] if name in EPOCHS else []
     inside, layers = 0.0, 0
 
-    def timed_diagnostics(self: Trainer, row: dict[str, Any]) -> Any:
+    def timed_diagnostics(self: Trainer, row: dict[str, Any], seconds: float) -> list[Finding]:
         nonlocal inside, layers
         began = time.perf_counter()
-        result = DIAGNOSTICS(self, row)
+        result = DIAGNOSTICS(self, row, seconds)
         inside += time.perf_counter() - began
         layers += "gradient_norms" in row
         return result

@@ -23,7 +23,7 @@ from typing import Any
 import mnist
 
 from nnzoo.runs.run import RunOptions
-from nnzoo.training.ensemble_trainer import train_step
+from nnzoo.training.ensemble_trainer import train_single_step
 
 HERE = Path(__file__).resolve().parent
 ROWS = ("mlp", "cnn", "rnn", "lstm", "gru")
@@ -98,13 +98,13 @@ def work(threads: int) -> None:
                     processes=processes,
                 )
             trainers = {key: run.trainer}  # one at a time
-            train_step(run.trainer, torch.arange(int(batch)))
+            train_single_step(run.trainer, torch.arange(int(batch)))
         trainer = trainers[key]
         rows = torch.arange(int(batch))
         processes.all_reduce_max(0)
         began = time.perf_counter()
         for _ in range(int(steps)):
-            train_step(trainer, rows)
+            train_single_step(trainer, rows)
         print(time.perf_counter() - began, flush=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def passengers(folder: Path, rng: np.random.Generator) -> None:
 
 def sales(folder: Path, rng: np.random.Generator) -> None:
     """Two years of sales per day of four shops, without Sundays and without 2 % of the other days."""
-    rows = []
+    rows: list[tuple[str, str, int, str]] = []
     for shop, level in SHOPS.items():
         for i in range(730):
             day = date(2024, 1, 1) + timedelta(days=i)
@@ -69,7 +70,7 @@ def sales(folder: Path, rng: np.random.Generator) -> None:
             week = [0.9, 0.8, 0.85, 1.0, 1.2, 1.4][day.weekday()]
             year = 1 + 0.15 * np.sin(2 * np.pi * i / 365)
             value = level * week * year * (1 + 0.3 * promotion) + rng.normal(0, 0.06 * level)
-            rows.append([day.isoformat(), shop, promotion, f"{value:.0f}"])
+            rows.append((day.isoformat(), shop, promotion, f"{value:.0f}"))
     rows.sort(key=lambda row: row[0])
     write(folder / "sales.csv", ["date", "shop", "promotion", "sales"], rows)
 
@@ -105,7 +106,7 @@ def photos(folder: Path, rng: np.random.Generator, count: int) -> None:
         image.save(path, quality=85, exif=exif)
 
 
-def write(path: Path, header: list[str], rows: list[list[object]]) -> None:
+def write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -14,4 +14,6 @@ for event in training:
 training = nnzoo.train("mlp", sets=CONFIG)
 print(training.notes[-1])
 training.fit()
-print("accuracy:", training.result()["accuracy"])
+result = training.result()
+if result:
+    print("accuracy:", result["accuracy"])

@@ -10,7 +10,9 @@ config = {
 }
 training = nnzoo.train(config)
 training.fit()
-print("accuracy:", training.result()["accuracy"])
+result = training.result()  # None if the split has no rows
+if result:
+    print("accuracy:", result["accuracy"])
 
 model = nnzoo.load("checkpoints/flowers")
 predictions = model.predict([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])

@@ -47,7 +47,7 @@ def calls_per_step(config: str, overrides: tuple[str, ...] = ()) -> Counter[str]
         finally:
             sys.setprofile(None)
 
-    EnsembleTrainer.train_step = counted  # type: ignore[method-assign]
+    EnsembleTrainer.train_step = counted  # type: ignore[method-assign, assignment]
     fixed = ("train.epochs=1", "train.precision=fp32", "train.threads=1", *overrides)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def calls_per_step(config: str, overrides: tuple[str, ...] = ()) -> Counter[str]
 
 
 def main() -> None:
-    calls = calls_per_step(*sys.argv[1:2] or ["cnn"])
+    calls = calls_per_step(sys.argv[1] if len(sys.argv) > 1 else "cnn")
     for name, count in calls.most_common():
         print(f"{count:4} {name}")
     print(f"{sum(calls.values()):4} in all")

@@ -33,7 +33,7 @@ def work(jobs: tuple[int, list[tuple[str, int]]]) -> list[tuple[str, int, str, l
     torch.set_num_threads(1)
     os.environ["NNZOO_CACHE"] = os.environ.get("NNZOO_CACHE", tempfile.gettempdir() + "/nnzoo-dirt")
     known: dict[str, Outcome] = {}
-    results = []
+    results: list[tuple[str, int, str, list[str], str]] = []
     for kind, seed in jobs[1]:
         try:
             verdict = check_case(kind, seed, known)

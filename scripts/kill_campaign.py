@@ -464,11 +464,11 @@ def summary(tally: dict[str, Counter[str]], seconds: float) -> str:
     for title in ("killed in", "killed at"):
         lines.append(f"\n{title:<21} kills")
         lines += [f"{name:<21} {count:>5}" for name, count in tally[title].most_common()]
-    kills, runs = (
+    kill_counts, run_counts = (
         f"{tally[f'identical {what}'].total()} of {tally[what].total()} {what}"
         for what in ("kills", "runs")
     )
-    return "\n".join([*lines, f"\n{kills}, {runs} identical, {seconds:.0f} s\n"])
+    return "\n".join([*lines, f"\n{kill_counts}, {run_counts} identical, {seconds:.0f} s\n"])
 
 
 def main() -> int:

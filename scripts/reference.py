@@ -5,7 +5,7 @@ python scripts/reference.py [FILE]
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from nnzoo.config.option_tables import first_paragraph, option_table
@@ -54,5 +54,6 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference.md")
-    target.write_text(reference(), encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=Path("docs/reference.md"))
+    parser.parse_args().file.write_text(reference(), encoding="utf-8")

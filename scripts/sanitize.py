@@ -44,10 +44,10 @@ def start(words: list[str]) -> int:
     """Compile, and run this file again with the sanitizers' libraries loaded first."""
     from nnzoo.kernels import build
 
-    if not build.available():
+    compiler = build.compiler()
+    if compiler is None or not build.available():
         print(f"no native kernels here: {build.unavailable_reason()}")
         return 2
-    compiler = build.compiler()
     runtimes = [
         subprocess.run(
             [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True

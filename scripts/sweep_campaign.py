@@ -32,6 +32,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import torch
 
 from nnzoo import cli
+from nnzoo.cli.process import fast_exit
 from nnzoo.config.load import load_config
 from nnzoo.runs.run import open_run
 from nnzoo.runs.train import train
@@ -120,7 +121,7 @@ def run(words: list[str], message: Path) -> None:
     try:
         cli.app(words, prog_name="nnzoo")
     except SystemExit as end:
-        cli.fast_exit(end.code)
+        fast_exit(end.code)
 
 
 def prepared(folder: Path, storage: str, pruner: str = "median") -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import nnzoo
 
 PACKAGE = Path(nnzoo.__file__).parent
+PROJECT = PACKAGE.parent
 
 # A module imports only modules in lines above its own; within a line, nothing.
 LAYERS = """
@@ -199,6 +201,35 @@ def test_what_opens_a_run_imports_nothing_of_training(name: str) -> None:
         closure |= new
         new = {other for module in new for other in imports(MODULES[module])} - closure
     assert [module for module in sorted(closure) if module.startswith("nnzoo.training")] == []
+
+
+OUTSIDE = [
+    path
+    for folder in (".ci", ".github", "scripts", "benchmarks", "examples", "docs", "README.md")
+    for path in sorted(
+        [PROJECT / folder] if (PROJECT / folder).is_file() else (PROJECT / folder).rglob("*")
+    )
+    if path.suffix in {"", ".py", ".sh", ".yml", ".md"} and path.is_file()
+]
+
+
+def test_names_of_the_package_that_other_files_import_exist() -> None:
+    """Scripts, workflows and code in the docs are not type-checked: a rename must reach them."""
+    imported = [
+        (path, module, name)
+        for path in OUTSIDE
+        for module, names in re.findall(
+            r"from (nnzoo[\w.]*) import (\([^)]*\)|[\w, ]+)", path.read_text(errors="replace")
+        )
+        for name in re.findall(r"(?:^|[(,])\s*(\w+)", names)
+    ]
+    assert len(imported) > 50
+    assert [
+        f"{path.relative_to(PROJECT)}: from {module} import {name}"
+        for path, module, name in imported
+        if f"{module}.{name}" not in MODULES
+        and (module not in MODULES or not hasattr(importlib.import_module(module), name))
+    ] == []
 
 
 def test_nothing_in_the_package_prints() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from nnzoo.config.load import load_config
-from nnzoo.runs.run import Run
+from nnzoo.runs.run import Run, RunOptions
 from nnzoo.runs.run import open_run as open_nnzoo_run
 from nnzoo.runs.train import train as events_of
 from nnzoo.training.trainer import EpochEnd
@@ -22,9 +22,8 @@ def open_run(job: Job) -> Run:
     """A run of the row's configuration in the scratch folder; `job.chosen` is set to its choices."""
     precision = job.variant if job.variant in ("fp32", "bf16") else "auto"
     sets = [f"data.root={job.data}", "train.epochs=1000000", f"train.precision={precision}"]
-    run = open_nnzoo_run(
-        load_config(str(CONFIGS / f"{job.row}.yaml"), sets), job.scratch, torch.device("cpu")
-    )
+    config = load_config(str(CONFIGS / f"{job.row}.yaml"), sets)
+    run = open_nnzoo_run(config, RunOptions(job.scratch, torch.device("cpu")))
     job.chosen["precision"] = run.network.config.train.precision
     job.chosen["threads"] = str(torch.get_num_threads())
     return run
