@@ -40,7 +40,7 @@ LAYERS = """
     nnzoo.kernels.call
     nnzoo.kernels.plan nnzoo.kernels.step
     nnzoo.kernels.ops
-    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec
+    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.image_files.class_names
     nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow

@@ -238,6 +238,9 @@ class TrainOptions(Options):
         "checkpoint interval in epochs, steps or seconds, or the fraction of time that saving "
         "may take; also saved at the end",
     )
+    buckets: bool = option(
+        True, "where sequences have different lengths: those of like lengths share a batch"
+    )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto",
         "of the matrix products; auto: bf16 for classes where the processor has instructions for "

@@ -21,13 +21,19 @@ MAX_UINT8 = 255
 @dataclass(frozen=True)
 class InputSpec:
     """The shape of one sample: image (channels, height, width), table (features,) or series
-    (time steps, features)."""
+    (time steps, features).
+
+    variable_length: of a series, whether samples have time steps of their own number; the shape is
+    that of the longest training sample.
+    """
 
     kind: InputKind
     shape: tuple[int, ...]
+    variable_length: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {'×'.join(map(str, self.shape))}"
+        upto = "up to " if self.variable_length else ""
+        return f"{self.kind} {upto}{'×'.join(map(str, self.shape))}"
 
     @property
     def size(self) -> int:
@@ -194,7 +200,7 @@ class DataSpec:
             "balanced": self.balanced,
             "fingerprint": self.fingerprint,
             "rows": dict(self.num_rows),
-        }
+        } | ({"variable_length": True} if self.input.variable_length else {})
 
     @classmethod
     def from_dict(cls, values: Any) -> DataSpec:
@@ -207,7 +213,11 @@ class DataSpec:
         task = cast(TaskName, _text(values["task"]))
         target, width = spec.pop("target", None), spec.pop("width", None)
         built = cls(
-            InputSpec(cast(InputKind, _text(values["kind"])), tuple(_counts(values["shape"]))),
+            InputSpec(
+                cast(InputKind, _text(values["kind"])),
+                tuple(_counts(values["shape"])),
+                values.get("variable_length", False) is True,
+            ),
             task,
             _texts(spec.pop("labels", [])),
             _texts(spec.pop("targets", [])),

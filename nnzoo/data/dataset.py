@@ -12,7 +12,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -36,8 +36,13 @@ class Split(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (batch, *shape) and targets of the rows (int64, on the split's device)."""
+    @property
+    def lengths(self) -> Tensor | None:
+        """The time steps of each row (rows,) int64 on the CPU; None where all inputs have one shape."""
+        ...
+
+    def batch(self, rows: Tensor) -> tuple[Any, Tensor]:
+        """Inputs (batch, *shape), or PaddedSequences, and targets of the rows (int64, on the split's device)."""
         ...
 
     def targets(self) -> Tensor:
@@ -96,6 +101,7 @@ class TensorSplit:
     y: Tensor
     rows: Tensor | None = None
     pages: MappedFile | None = None
+    lengths: ClassVar[None] = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -145,6 +151,16 @@ class TensorSplit:
         yield tuple(self.y.shape), iter([self.y])
 
 
+def max_input_size(split: Split) -> int:
+    """The number of values of the split's largest input."""
+    if split.lengths is None:
+        rows = torch.zeros(1, dtype=torch.int64, device=split.targets().device)
+        return int(split.batch(rows)[0].numel())
+    longest = int(split.lengths.argmax())
+    rows = torch.tensor([longest], device=split.targets().device)
+    return int(split.batch(rows)[0].values.numel())
+
+
 def split_bytes(split: Split) -> int:
     """The bytes of a split's tensors once they are whole; reads at most one chunk of each."""
     total = 0
@@ -185,6 +201,7 @@ class WindowSplit:
     starts: Tensor
     window: int
     horizon: int
+    lengths: ClassVar[None] = None
 
     def __len__(self) -> int:
         return len(self.starts)

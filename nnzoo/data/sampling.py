@@ -75,6 +75,36 @@ def epoch_permutation(rows: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(rows, generator=generator)
 
 
+BUCKET_BATCHES = 50
+"""Batches among whose rows those of like lengths are put together."""
+
+
+def bucketed_permutation(lengths: Tensor, sizes: list[int], seed: int, epoch: int) -> Tensor:
+    """The row numbers (int64) of one epoch, in whose batches rows are of like lengths, the longest first.
+
+    lengths: (rows,) int64; sizes: rows of each batch. Rows are shuffled, those of `BUCKET_BATCHES` batches at a time
+    are sorted by length and cut into batches, and all batches are shuffled; one of another size, the last, is cut out
+    at a random place and stays last.
+    """
+    order = epoch_permutation(len(lengths), seed, epoch)
+    generator = torch.Generator().manual_seed(derive_seed(seed, "buckets", epoch))
+    batches: list[Tensor] = []
+    last: list[Tensor] = []
+    start = 0
+    for first in range(0, len(sizes), BUCKET_BATCHES):
+        pool = sizes[first : first + BUCKET_BATCHES]
+        rows = order[start : start + sum(pool)]
+        start += len(rows)
+        rows = rows[lengths[rows].argsort(descending=True, stable=True)]
+        if pool[-1] != sizes[0]:
+            at = int(torch.randint(len(rows) - pool[-1] + 1, (1,), generator=generator))
+            last = [rows[at : at + pool[-1]]]
+            rows = torch.cat([rows[:at], rows[at + pool[-1] :]])
+        batches += rows.split(sizes[0])
+    shuffled = torch.randperm(len(batches), generator=generator).tolist()
+    return torch.cat([*(batches[i] for i in shuffled), *last])
+
+
 def batch_sizes(rows: int, size: int) -> list[int]:
     """`rows` cut into batches of `size`; a last one of a single row joins the one before, because
     batch norm cannot take the statistics of one row."""

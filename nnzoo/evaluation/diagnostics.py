@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from nnzoo.config import RunConfig
-from nnzoo.data.dataset import Split
+from nnzoo.data.dataset import Split, max_input_size
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats, collect_layer_stats
 from nnzoo.models.network import Network
@@ -71,8 +71,7 @@ def linspace_rows(length: int, rows: int, device: torch.device) -> torch.Tensor:
 
 def max_rows(split: Split, rows: int) -> int:
     """Limit a number of rows to the batch size of evaluation."""
-    x, _ = split.batch(torch.zeros(1, dtype=torch.int64, device=split.targets().device))
-    return min(rows, eval_batch_size(x.numel()))
+    return min(rows, eval_batch_size(max_input_size(split)))
 
 
 def collect_split_stats(network: Network, split: Split, rows: int = STATS_SAMPLES) -> NetworkStats:

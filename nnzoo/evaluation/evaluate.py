@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnzoo.data.dataset import Split, WindowSplit, chunks
+from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.data.preprocess import fit_rows
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
@@ -45,8 +45,7 @@ def iter_outputs(
     start, stop = processes.shard_range(len(split))
     if start == stop:
         return
-    size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
-    for chunk in chunks(stop - start, eval_batch_size(size)):
+    for chunk in chunks(stop - start, eval_batch_size(max_input_size(split))):
         x, y = split.batch(torch.arange(start + chunk.start, start + chunk.stop, device=device))
         yield network(x), y
 

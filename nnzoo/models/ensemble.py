@@ -90,7 +90,7 @@ class BatchedModel:
         self.uses_randomness = uses_randomness(self.model)
         self.names = {id(module): name for name, module in self.model.named_modules()}
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Any) -> Tensor:
         if isinstance(self.model, CNN):
             x = self.by_member(self.model.features, self.model.to_channels(x))
             return self.rows(cast(Iterable[nn.Module], self.model.head), x)

@@ -19,6 +19,7 @@ from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, split_bytes, total_memory
 from nnzoo.data.preprocess import Preprocess, Scale, target_scale
 from nnzoo.data.sampling import derive_seed
+from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, balanced_weights, build_task
@@ -35,8 +36,8 @@ COPIES = 8
 class Network(nn.Module):
     """A model with its preprocessing, its task and the description of its data: everything that predictions need.
 
-    Input: a raw batch of images, or a prepared batch of a table or series; output (batch, outputs)
-    in the task's scaled units.
+    Input: a raw batch of images, or a prepared batch of a table or series, where sequences have different
+    lengths as PaddedSequences; output (batch, outputs) in the task's scaled units.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Network(nn.Module):
         self.task = task
         self.device = device
         # Not a module of this one: its weights are the model's.
-        self.compiled: Callable[[Tensor], Any] | None = None
+        self.compiled: Callable[[Inputs], Any] | None = None
         self.configure(config.train, compiled=False)
         # The number of leading features that are targets, if forecasts are differences from the last value.
         relative = isinstance(task, Regression) and getattr(
@@ -69,14 +70,14 @@ class Network(nn.Module):
 
             convert_cuda_layers(model)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         return self._forward_preprocessed(
             self.preprocess(x) if self.preprocess.input_spec.kind == "image" else x
         )
 
-    def _forward_preprocessed(self, x: Tensor) -> Tensor:
+    def _forward_preprocessed(self, x: Inputs) -> Tensor:
         """Outputs (batch, outputs) in the task's scaled units for what `preprocess` made."""
-        if not self.num_anchor_features:
+        if not self.num_anchor_features or isinstance(x, PaddedSequences):
             return self._run_model(x)
         anchor = x[:, -1:, : self.num_anchor_features]
         x = torch.cat(
@@ -85,14 +86,15 @@ class Network(nn.Module):
         steps = self.task.outputs // self.num_anchor_features
         return self._run_model(x) + anchor.expand(-1, steps, -1).flatten(1)
 
-    def predict(self, raw: Tensor) -> Tensor:
+    def predict(self, raw: Inputs) -> Tensor:
         """Answers for raw inputs, whatever their kind: probabilities (batch, classes), or values in
         the target's own units (batch, outputs) float64.
 
         raw: uint8 images (batch, channels, height, width); float64 rows of a table as
-        `encode_columns` makes them; float64 windows (batch, time, features) in their own units.
+        `encode_columns` makes them; float64 windows or sequences (batch, time, features) in their own units.
         """
-        return self.task.postprocess(self._forward_preprocessed(self.preprocess(raw)))
+        x = map_values(self.preprocess, raw)
+        return self.task.postprocess(self._forward_preprocessed(x))
 
     def configure(self, options: TrainOptions, compiled: bool = True) -> None:
         """Set precision and kernels by these options, of which any may still be 'auto'."""
@@ -107,7 +109,7 @@ class Network(nn.Module):
         """The modules that native layers can compute."""
         return [module for module in self.model.modules() if hasattr(module, "use_native")]
 
-    def _run_model(self, x: Tensor) -> Tensor:
+    def _run_model(self, x: Inputs) -> Tensor:
         """The model's outputs, float32; with precision bf16 its products are bfloat16."""
         if self.device.type == "cpu":
             fit_threads()

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.augment import RowGenerators, augment
-from nnzoo.data.dataset import chunks
+from nnzoo.data.dataset import chunks, max_input_size
 from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_seed, seed_all
+from nnzoo.data.sequences import Inputs, PaddedSequences, repeat_rows
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.kernels.build import available
@@ -50,7 +51,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
 
 
 class _Batch(NamedTuple):
-    x: Tensor
+    x: Inputs
     y: Tensor
     shard: BatchShard | None
     """The rows of the whole batch that this process has; None for all."""
@@ -177,12 +178,12 @@ class EnsembleTrainer:
         for trainer in self.trainers:
             trainer.recompute_statistics()
         device = self.network.device
-        size = split.batch(torch.zeros(1, dtype=torch.int64, device=device))[0].numel()
+        size = max_input_size(split)
         metrics: list[Any] = [self.task.new_metrics(device, len(split)) for _ in self.trainers]
         self.stacked.training = False
         for chunk in chunks(len(split), max(1, eval_batch_size(size) // count)):
             x, y = split.batch(torch.arange(chunk.start, chunk.stop, device=device))
-            output = self.network(x.repeat(count, *[1] * (x.ndim - 1)))
+            output = self.network(repeat_rows(x, count))
             for member, part in zip(metrics, output.chunk(count), strict=True):
                 self.task.update(member, part, y)
         self.stacked.training = True
@@ -210,8 +211,8 @@ class EnsembleTrainer:
             batches.append(_Batch(*self.split.batch(part.flatten()), shard))
         return batches
 
-    def _augmented(self, x: Tensor, batch: int, shard: BatchShard | None) -> Tensor:
-        if self.augment is None:
+    def _augmented(self, x: Inputs, batch: int, shard: BatchShard | None) -> Inputs:
+        if self.augment is None or isinstance(x, PaddedSequences):
             return x
         seeds = [derive_seed(t.config.seed, "augment", t.state.step, batch) for t in self.trainers]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

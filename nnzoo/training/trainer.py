@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.data.sampling import batch_sizes, epoch_permutation
+from nnzoo.data.sampling import batch_sizes, bucketed_permutation, epoch_permutation
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
@@ -123,7 +123,10 @@ class Trainer:
 
     def epoch_rows(self) -> Tensor:
         """Return the training row numbers (rows,) int64 of the current epoch in their order."""
-        return epoch_permutation(self.num_samples, self.config.seed, self.state.epoch)
+        lengths = self.splits["train"].lengths
+        if lengths is None or not self.config.train.buckets:
+            return epoch_permutation(self.num_samples, self.config.seed, self.state.epoch)
+        return bucketed_permutation(lengths, self.step_sizes, self.config.seed, self.state.epoch)
 
     def record_step(
         self, norm: float, loss: float, denominator: float, num_correct: float, rows: int

@@ -1,0 +1,135 @@
+"""Sequences of different lengths: a batch with its lengths, and a split that pads batches when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PaddedSequences:
+    """A batch of sequences of different lengths.
+
+    values: (batch, time, features), zeros behind the end of each sequence; time is the longest. lengths: (batch,)
+    int64, at least 1, on the CPU whatever the device of the values, because control flow follows from them.
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def mask(self) -> Tensor:
+        """Which steps are real: (batch, time) bool, on the device of the values."""
+        steps = torch.arange(self.values.shape[1])
+        return (steps < self.lengths[:, None]).to(self.values.device)
+
+    def with_values(self, values: Tensor) -> PaddedSequences:
+        """The same lengths with other values (batch, time, ...)."""
+        return PaddedSequences(values, self.lengths)
+
+    def detach(self) -> PaddedSequences:
+        return self.with_values(self.values.detach())
+
+    def repeat_rows(self, count: int) -> PaddedSequences:
+        """The whole batch `count` times, one after the other."""
+        repeats = [count] + [1] * (self.values.ndim - 1)
+        return PaddedSequences(self.values.repeat(repeats), self.lengths.repeat(count))
+
+    def __getitem__(self, rows: Tensor | slice) -> PaddedSequences:
+        """Some rows, padded to the longest of them."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max()) if len(lengths) else 0
+        return PaddedSequences(self.values[rows][:, :longest], lengths)
+
+
+Inputs = Tensor | PaddedSequences
+"""A batch of inputs as networks take it: (batch, *shape), or sequences of different lengths."""
+
+
+def repeat_rows(x: Inputs, count: int) -> Inputs:
+    """A whole batch `count` times, one after the other."""
+    if isinstance(x, PaddedSequences):
+        return x.repeat_rows(count)
+    return x.repeat(count, *[1] * (x.ndim - 1))
+
+
+def map_values(function: Callable[[Tensor], Tensor], x: Inputs) -> Inputs:
+    """Apply a function of each step's features, such as a scaling, to a batch; padding stays zero."""
+    if not isinstance(x, PaddedSequences):
+        return function(x)
+    values = function(x.values)
+    return x.with_values(values.masked_fill(~x.mask.unsqueeze(-1), 0))
+
+
+def pad(sequences: list[Tensor]) -> PaddedSequences:
+    """Pad sequences, each (time, features), to the longest."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    return PaddedSequences(torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True), lengths)
+
+
+@dataclass(frozen=True)
+class SequenceSplit:
+    """Sequences of different lengths, one behind the other, each with its class or numbers in `y`.
+
+    values: (steps, features) of all sequences; offsets: (rows + 1,) int64 on the CPU, where each begins and the
+    last ends.
+    """
+
+    values: Tensor
+    offsets: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(rows,) int64 on the CPU."""
+        return self.offsets.diff()
+
+    def batch(self, rows: Tensor) -> tuple[PaddedSequences, Tensor]:
+        chosen = rows.cpu()
+        starts = self.offsets[chosen]
+        lengths = self.offsets[chosen + 1] - starts
+        steps = torch.arange(int(lengths.max()))
+        mask = steps < lengths[:, None]
+        # Padding reads the first step, a valid address, and is then zero.
+        index = torch.where(mask, starts[:, None] + steps, 0).to(self.values.device)
+        values = self.values.index_select(0, index.view(-1)).view(*mask.shape, -1)
+        values.masked_fill_(~mask.unsqueeze(-1).to(values.device), 0)
+        return PaddedSequences(values, lengths), self.y.index_select(0, rows)
+
+    def targets(self) -> Tensor:
+        return self.y
+
+    def map(
+        self, inputs: Callable[[Tensor], Tensor], targets: Callable[[Tensor], Tensor]
+    ) -> SequenceSplit:
+        # One row a time step: the statistics are those of a channel, whatever its time.
+        return replace(self, values=inputs(self.values).contiguous(), y=targets(self.y))
+
+    def to(self, device: torch.device) -> SequenceSplit:
+        return replace(self, values=self.values.to(device), y=self.y.to(device))
+
+    def tensors(self) -> list[Tensor]:
+        return [self.values, self.offsets, self.y]
+
+    def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
+        for tensor in self.tensors():
+            yield tuple(tensor.shape), iter([tensor])
+
+    def select(self, rows: Tensor) -> SequenceSplit:
+        """The sequences of some rows (int64), in their order."""
+        lengths = self.lengths[rows]
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        # Of each step of the result, where it is here.
+        shift = torch.repeat_interleave(self.offsets[rows] - offsets[:-1], lengths)
+        return SequenceSplit(
+            self.values[torch.arange(len(shift)) + shift], offsets, self.y.index_select(0, rows)
+        )
