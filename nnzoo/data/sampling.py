@@ -97,9 +97,9 @@ def bucketed_permutation(lengths: Tensor, sizes: list[int], seed: int, epoch: in
         start += len(rows)
         rows = rows[lengths[rows].argsort(descending=True, stable=True)]
         if pool[-1] != sizes[0]:
-            at = int(torch.randint(len(rows) - pool[-1] + 1, (1,), generator=generator))
-            last = [rows[at : at + pool[-1]]]
-            rows = torch.cat([rows[:at], rows[at + pool[-1] :]])
+            first_row = int(torch.randint(len(rows) - pool[-1] + 1, (1,), generator=generator))
+            last = [rows[first_row : first_row + pool[-1]]]
+            rows = torch.cat([rows[:first_row], rows[first_row + pool[-1] :]])
         batches += rows.split(sizes[0])
     shuffled = torch.randperm(len(batches), generator=generator).tolist()
     return torch.cat([*(batches[i] for i in shuffled), *last])

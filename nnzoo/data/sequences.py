@@ -37,7 +37,7 @@ class PaddedSequences:
         return self.with_values(self.values.detach())
 
     def repeat_rows(self, count: int) -> PaddedSequences:
-        """The whole batch `count` times, one after the other."""
+        """The whole batch, `count` times."""
         repeats = [count] + [1] * (self.values.ndim - 1)
         return PaddedSequences(self.values.repeat(repeats), self.lengths.repeat(count))
 
@@ -53,7 +53,7 @@ Inputs = Tensor | PaddedSequences
 
 
 def repeat_rows(x: Inputs, count: int) -> Inputs:
-    """A whole batch `count` times, one after the other."""
+    """A whole batch, `count` times."""
     if isinstance(x, PaddedSequences):
         return x.repeat_rows(count)
     return x.repeat(count, *[1] * (x.ndim - 1))
@@ -75,7 +75,7 @@ def pad(sequences: list[Tensor]) -> PaddedSequences:
 
 @dataclass(frozen=True)
 class SequenceSplit:
-    """Sequences of different lengths, one behind the other, each with its class or numbers in `y`.
+    """Sequences of different lengths in one tensor, each with its class or numbers in `y`.
 
     values: (steps, features) of all sequences; offsets: (rows + 1,) int64 on the CPU, where each begins and the
     last ends.
@@ -128,7 +128,7 @@ class SequenceSplit:
         """The sequences of some rows (int64), in their order."""
         lengths = self.lengths[rows]
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        # Of each step of the result, where it is here.
+        # From a step of the result to the same step here.
         shift = torch.repeat_interleave(self.offsets[rows] - offsets[:-1], lengths)
         return SequenceSplit(
             self.values[torch.arange(len(shift)) + shift], offsets, self.y.index_select(0, rows)
