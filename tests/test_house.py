@@ -38,7 +38,7 @@ LAYERS = """
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
     nnzoo.kernels.call
-    nnzoo.kernels.plan nnzoo.kernels.step
+    nnzoo.kernels.plan nnzoo.kernels.step nnzoo.kernels.packing
     nnzoo.kernels.ops
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
@@ -54,7 +54,7 @@ LAYERS = """
     nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
     nnzoo.data.builtin
     nnzoo.models nnzoo.evaluation nnzoo.runs
-    nnzoo.models.layers nnzoo.models.initialize
+    nnzoo.models.layers nnzoo.models.initialize nnzoo.models.packed
     nnzoo.models.fused
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion

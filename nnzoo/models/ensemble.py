@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.kernels.call import product_dtype, supports
 from nnzoo.kernels.ops import RecurrentLayer
 from nnzoo.models.cnn import CNN
@@ -32,6 +33,7 @@ from nnzoo.models.layers import (
     uses_randomness,
 )
 from nnzoo.models.mlp import MLP
+from nnzoo.models.packed import pack
 from nnzoo.models.rnn import Recurrent, run_layers
 
 _OURS = (MLP, CNN, Recurrent)
@@ -92,7 +94,7 @@ class BatchedModel:
 
     def __call__(self, x: Any) -> Tensor:
         if isinstance(self.model, CNN):
-            x = self.by_member(self.model.features, self.model.to_channels(x))
+            x = self.by_member(self.model.features, self.split_members(self.model.to_channels(x)))
             return self.rows(cast(Iterable[nn.Module], self.model.head), x)
         if isinstance(self.model, Recurrent):
             return self.recurrent(self.model, x)
@@ -107,9 +109,9 @@ class BatchedModel:
         """Whether a single network computes a layer with this weight by native kernels."""
         return self.use_native and supports(x, weight)
 
-    def by_member(self, module: nn.Module, x: Tensor) -> Any:
-        """Outputs of a module for all members, (members * batch, ...) or a tuple of such tensors, each member computed, and
-        drawing, as its network does alone."""
+    def by_member(self, module: nn.Module, inputs: Sequence[Any]) -> Any:
+        """Outputs of a module for each member's inputs, (members * batch, ...) or a list of what else it returns, each member
+        computed, and drawing, as its network does alone."""
         prefix = f"{self.names[id(module)]}."
         stacks = {
             name.removeprefix(prefix): stack.unbind()
@@ -121,7 +123,7 @@ class BatchedModel:
             module.train(self.training)
         outputs = []
         with torch.random.fork_rng(devices=(), enabled=is_random):
-            for i, rows in enumerate(x.chunk(self.members)):
+            for i, rows in enumerate(inputs):
                 if is_random:
                     torch.set_rng_state(self.generators[i].get_state())
                 tensors = {name: parts[i] for name, parts in stacks.items()}
@@ -129,6 +131,13 @@ class BatchedModel:
                 if is_random:
                     self.generators[i].set_state(torch.get_rng_state())
         return torch.cat(outputs) if isinstance(outputs[0], Tensor) else outputs
+
+    def split_members(self, x: Inputs) -> Sequence[Any]:
+        """Each member's rows."""
+        if not isinstance(x, PaddedSequences):
+            return x.chunk(self.members)
+        batch = len(x) // self.members
+        return [x[i * batch : (i + 1) * batch] for i in range(self.members)]
 
     # Layers of rows (members * batch, features).
 
@@ -209,12 +218,14 @@ class BatchedModel:
 
     # Recurrent layers: (members, batch, time, features).
 
-    def recurrent(self, model: Recurrent, x: Tensor) -> Tensor:
+    def recurrent(self, model: Recurrent, x: Any) -> Tensor:
+        if isinstance(x, PaddedSequences):
+            return self.recurrent_packed(model, x)
         rnn = model.rnn
         x = model.sequence(x)
         first = cast(Tensor, rnn.weight_hh_l0)
         if not self.is_native(x, first):
-            outputs = self.by_member(rnn, x)
+            outputs = self.by_member(rnn, self.split_members(x))
             read = torch.cat([model.read(states, last) for states, last in outputs])
             return self.rows([model.dropout, model.head], read)
 
@@ -228,4 +239,16 @@ class BatchedModel:
         x = x.unflatten(0, (self.members, -1))
         states, *last = run_layers(rnn, x, layer, partial(self.stacked, rnn), drop)
         read = model.read(states, tuple(last)).flatten(0, 1)
+        return self.rows([model.dropout, model.head], read)
+
+    def recurrent_packed(self, model: Recurrent, x: PaddedSequences) -> Tensor:
+        """Outputs for sequences of different lengths, (members * batch, outputs)."""
+        parts = [pack(rows) for rows in self.split_members(x)]
+        outputs = self.by_member(model.rnn, parts)
+        read = torch.cat(
+            [
+                part.unsorted(model.read_packed(*output))
+                for part, output in zip(parts, outputs, strict=True)
+            ]
+        )
         return self.rows([model.dropout, model.head], read)

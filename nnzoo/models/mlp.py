@@ -6,6 +6,7 @@ from torch import nn
 
 from nnzoo.config.model_options import MlpOptions
 from nnzoo.data.data_spec import InputSpec
+from nnzoo.errors import ConfigError
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Dropout, Linear, activation_layer
@@ -19,6 +20,13 @@ class MLP(FusedSequential):
     """
 
     def __init__(self, options: MlpOptions, input_spec: InputSpec, outputs: int) -> None:
+        if input_spec.variable_length:
+            raise ConfigError.at(
+                "model.name",
+                "mlp takes inputs of one length, but the sequences have up to "
+                f"{input_spec.shape[0]:,} time steps each; use rnn, lstm, gru or cnn, or resample every sequence to "
+                f"N steps by linear interpolation with data.length: N",
+            )
         layers: list[nn.Module] = [nn.Flatten()]
         features = input_spec.size
         for width in options.hidden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,15 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
 
 from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions, RnnOptions
 from nnzoo.data.data_spec import InputSpec
+from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import ConfigError
 from nnzoo.kernels.call import is_dense_cpu_tensor, product_dtype
 from nnzoo.kernels.ops import RecurrentLayer
+from nnzoo.kernels.packing import Packing
 from nnzoo.kernels.plan import CellType, supports_rnn
 from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
 from nnzoo.models.layers import Linear, parameter
+from nnzoo.models.packed import PackedRows, pack
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 """Parameters of each layer and direction of torch's recurrent modules, in the order that functions take them."""
@@ -26,8 +31,8 @@ PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 class Recurrent(nn.Module):
     """A stack of recurrent layers in `rnn`, read out into the linear layer `head`.
 
-    Input (batch, time, features), or an image (batch, channels, height, width) read row by row
-    from the top, each row as channels * width features; output (batch, outputs). `rnn` is, or has
+    Input (batch, time, features), sequences of different lengths, or an image (batch, channels, height, width) read
+    row by row from the top, each row as channels * width features; output (batch, outputs). `rnn` is, or has
     the parameters of, torch.nn.RNN, LSTM or GRU.
     """
 
@@ -53,9 +58,12 @@ class Recurrent(nn.Module):
         self.head = Linear(width, outputs)
         init_layer(self.head, options.init, "linear")
 
-    def forward(self, x: Tensor) -> Tensor:
-        states, last = self.rnn(self.sequence(x))
-        read = self.read(states, last)
+    def forward(self, x: Inputs) -> Tensor:
+        if isinstance(x, PaddedSequences):
+            packed = pack(x)
+            read = packed.unsorted(self.read_packed(*self.rnn(packed)))
+        else:
+            read = self.read(*self.rnn(self.sequence(x)))
         return self.head(self.dropout(read) if self.dropout.p else read)
 
     def sequence(self, x: Tensor) -> Tensor:
@@ -72,6 +80,16 @@ class Recurrent(nn.Module):
             return states.mean(-2)
         if self.readout == "max":
             return states.amax(-2)
+        return self.read_last(last)
+
+    def read_packed(self, states: PackedRows, last: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Pool the outputs of `rnn` for sequences of different lengths to (batch, directions * hidden), in their order."""
+        if self.readout == "last":
+            return self.read_last(last)
+        return pool_packed(states, self.readout)
+
+    def read_last(self, last: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """The last state of each direction side by side."""
         hidden = last[0] if isinstance(last, tuple) else last
         # The backward direction's last state is the one at the first time step.
         if self.rnn.bidirectional:
@@ -119,23 +137,78 @@ def run_layers(
     (..., batch, time, directions * hidden) and the last ones, each (layers * directions, ..., batch, hidden), as the
     modules of torch.nn do.
     """
-    x = x.movedim(-2, 0)
+    states, *lasts = _run_layers(rnn, x.movedim(-2, 0), layer, _flip, weight, dropout)
+    return states.movedim(0, -2), *lasts
+
+
+def run_packed_layers(
+    rnn: nn.RNNBase,
+    x: PackedRows,
+    layer: Callable[..., tuple[Tensor, ...]],
+    weight: Callable[[str], Tensor] | None = None,
+    dropout: Callable[[Tensor], Tensor] | None = None,
+) -> Any:
+    """`run_layers` of sequences of different lengths; each layer's states are rows (rows, hidden). Returns PackedRows
+    and the last states, each (layers * directions, ..., batch, hidden), in the order of the packing."""
+    reverse = partial(_ReverseRows.apply, x.packing)
+    states, *lasts = _run_layers(rnn, x.values, layer, reverse, weight, dropout)
+    return x.with_values(states), *lasts
+
+
+def _run_layers(
+    rnn: nn.RNNBase,
+    x: Tensor,
+    layer: Callable[..., tuple[Tensor, ...]],
+    reverse: Callable[[Tensor], Tensor],
+    weight: Callable[[str], Tensor] | None,
+    dropout: Callable[[Tensor], Tensor] | None,
+) -> Any:
+    """x: time steps first, in an order that `reverse` turns round."""
     weight = weight or partial(parameter, rnn)
     lasts = []
     for i in range(rnn.num_layers):
         directions = []
         for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
             weights = [weight(f"{name}_l{i}{suffix}") for name in PARAMETERS]
-            states, *last = layer(x.flip(0) if suffix else x, *weights)
-            directions.append(states.flip(0) if suffix else states)
+            states, *last = layer(reverse(x) if suffix else x, *weights)
+            directions.append(reverse(states) if suffix else states)
             lasts.append(last)
         x = torch.cat(directions, -1) if rnn.bidirectional else directions[0]
         if i < rnn.num_layers - 1:
             x = dropout(x) if dropout else functional.dropout(x, rnn.dropout, rnn.training)
-    return x.movedim(0, -2), *(
+    return x, *(
         torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0)
         for states in zip(*lasts, strict=True)
     )
+
+
+def _flip(x: Tensor) -> Tensor:
+    return x.flip(0)
+
+
+class _ReverseRows(torch.autograd.Function):
+    """Turn each sequence of a packing round: rows x (rows, features)."""
+
+    @staticmethod
+    def forward(ctx: Any, packing: Packing, x: Tensor) -> Tensor:
+        ctx.packing = packing
+        return x.index_select(0, packing.reverse.to(x.device))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return None, _ReverseRows.apply(ctx.packing, grad)
+
+
+def pool_packed(states: PackedRows, readout: str) -> Tensor:
+    """The mean or max over time of each sequence's states, (members * batch, width) in the order of the packing."""
+    packing, values = states.packing, states.values
+    step, sequence = packing.places
+    shape = packing.steps, packing.members * packing.batch, values.shape[1]
+    padding = 0.0 if readout == "mean" else -math.inf
+    padded = values.new_full(shape, padding).index_put((step, sequence), values)
+    if readout == "max":
+        return padded.amax(0)
+    return padded.sum(0) / packing.lengths.view(-1, 1).to(values.device)
 
 
 # Reference in plain torch operations.
@@ -181,6 +254,18 @@ def reference_layer(rnn: nn.RNNBase, x: Tensor, *weights: Tensor) -> tuple[Tenso
     return values["hidden"], *lasts
 
 
+def reference_packed_layer(
+    rnn: nn.RNNBase, packing: Packing, x: Tensor, *weights: Tensor
+) -> tuple[Tensor, ...]:
+    """`reference_layer` for rows x (rows, features) of sequences of different lengths, of one member."""
+    step, sequence = packing.places
+    padded = x.new_zeros(packing.steps, packing.batch, x.shape[1]).index_put((step, sequence), x)
+    values = gates_over_time(rnn, padded, *weights)
+    ends = packing.lengths[0] - 1, torch.arange(packing.batch)
+    lasts = [values[name][ends] for name in ("hidden", "cell") if name in values]
+    return values["hidden"][step, sequence], *lasts
+
+
 # torch's modules by native kernels.
 
 
@@ -204,6 +289,12 @@ class _NativeRNN:
         dtype = weights[0].dtype
         return all([is_dense_cpu_tensor(w) and w.dtype is dtype for w in weights[4:]])
 
+    def run_packed(self: Any, x: PackedRows) -> tuple[PackedRows, Any]:
+        """All states and the last ones of sequences of different lengths, from a zero state."""
+        counts = x.packing.counts[0]
+        states, last = super().forward(PackedSequence(x.values, counts))  # type: ignore[misc]
+        return x.with_values(states.data), last
+
     def run_native(self: Any, x: Tensor) -> Any:
         product = product_dtype(parameter(self, "weight_hh_l0").dtype)
         layer = partial(RecurrentLayer.apply, self.cell_type, self.relu, product)
@@ -215,7 +306,9 @@ class RNN(_NativeRNN, nn.RNN):
 
     cell_type = "rnn"
 
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, x: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        if isinstance(x, PackedRows):
+            return self.run_packed(x)
         self.relu = self.nonlinearity == "relu"
         return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
 
@@ -225,7 +318,9 @@ class GRU(_NativeRNN, nn.GRU):
 
     cell_type = "gru"
 
-    def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, x: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        if isinstance(x, PackedRows):
+            return self.run_packed(x)
         return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
 
 
@@ -234,7 +329,9 @@ class LSTM(_NativeRNN, nn.LSTM):
 
     cell_type = "lstm"
 
-    def forward(self, x: Tensor, hx: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
+    def forward(self, x: Any, hx: Any = None) -> tuple[Any, tuple[Tensor, Tensor]]:
+        if isinstance(x, PackedRows):
+            return self.run_packed(x)
         if not self.is_native(x, hx):
             return super().forward(x, hx)
         states, hidden, cell = self.run_native(x)
@@ -250,8 +347,15 @@ class ReluLSTM(LSTM):
 
     relu = True
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # type: ignore[override]
+    def forward(self, x: Any) -> tuple[Any, tuple[Tensor, Tensor]]:  # type: ignore[override]
+        if isinstance(x, PackedRows):
+            return self.run_packed(x)
         layer = partial(reference_layer, self)
         run = self.run_native(x) if self.is_native(x) else run_layers(self, x, layer)
         states, hidden, cell = run
+        return states, (hidden, cell)
+
+    def run_packed(self, x: PackedRows) -> tuple[PackedRows, Any]:
+        layer = partial(reference_packed_layer, self, x.packing)
+        states, hidden, cell = run_packed_layers(self, x, layer)
         return states, (hidden, cell)

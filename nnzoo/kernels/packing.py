@@ -1,0 +1,59 @@
+"""Where the steps of sequences of different lengths are in one tensor without padding."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+class Packing:
+    """The order of the time steps of sequences in the rows of a tensor (rows, features).
+
+    Member by member come the first steps of all its sequences, then the second steps of those that have one, and so
+    on. Sequences are sorted, the longest first, so that those that have a step are always the first ones. Of one member
+    it is the order of torch.nn.utils.rnn.PackedSequence.
+    """
+
+    def __init__(self, lengths: Tensor) -> None:
+        """Raise TypeError or ValueError for lengths other than (members, batch) int64 on the CPU, at least 1, each
+        member's longest first."""
+        if lengths.dtype is not torch.int64 or not lengths.is_cpu:
+            raise TypeError(
+                f"lengths are int64 on the CPU, not {lengths.dtype} on {lengths.device}"
+            )
+        if lengths.ndim != 2 or not lengths.numel():
+            raise ValueError(f"lengths are (members, batch), not {tuple(lengths.shape)}")
+        self.lengths = lengths.contiguous()
+        if int(lengths[:, -1].min()) < 1 or bool((lengths[:, 1:] > lengths[:, :-1]).any()):
+            raise ValueError("lengths are at least 1, and each member's longest comes first")
+        self.members, self.batch = lengths.shape
+        self.steps = int(lengths[:, 0].max())
+        mask = lengths.unsqueeze(1) > torch.arange(self.steps).unsqueeze(1)
+        self._mask = mask
+        counts = mask.sum(2)
+        self.offsets = torch.zeros(self.members, self.steps + 1, dtype=torch.int64)
+        """(members, steps + 1) the row at which each step begins; the last is behind those of the member."""
+        self.offsets[:, 1:] = counts.flatten().cumsum(0).view_as(counts)
+        self.offsets[1:, 0] = self.offsets[:-1, -1]
+        self.rows = int(self.offsets[-1, -1])
+
+    @property
+    def counts(self) -> Tensor:
+        """(members, steps) int64: how many sequences have each step."""
+        return self.offsets.diff(dim=1)
+
+    @cached_property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """The step of each row, and its sequence among those of all members; (rows,) int64 each."""
+        member, step, sequence = self._mask.nonzero(as_tuple=True)
+        return step, sequence if self.members == 1 else member * self.batch + sequence
+
+    @cached_property
+    def reverse(self) -> Tensor:
+        """(rows,) int64: the row with the step as far from the end of its sequence as each one is from the beginning."""
+        step, sequence = self.places
+        mirrored = self.lengths.flatten()[sequence] - 1 - step
+        member = sequence // self.batch
+        return self.offsets[member, mirrored] + sequence - member * self.batch

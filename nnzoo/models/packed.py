@@ -1,0 +1,69 @@
+"""Batches of sequences of different lengths without their padding, as recurrent layers take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nnzoo.data.sequences import PaddedSequences
+from nnzoo.kernels.packing import Packing
+
+
+@dataclass(frozen=True)
+class PackedRows:
+    """The time steps of a batch of sequences as rows, in the order of `packing`.
+
+    values: (rows, features); lengths: (members * batch,) of the batch as it came; source: (rows,) int64, the row of the
+    flattened padded batch (members * batch * time) that each one is; order: (members * batch,) int64, which sequence of
+    the batch each of the packing is, or None if the batch came sorted.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    packing: Packing
+    source: Tensor
+    order: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def with_values(self, values: Tensor) -> PackedRows:
+        """The same steps with other values (rows, ...)."""
+        return PackedRows(values, self.lengths, self.packing, self.source, self.order)
+
+    def float(self) -> PackedRows:
+        return self.with_values(self.values.float())
+
+    def padded(self) -> PaddedSequences:
+        """The batch as it came, (members * batch, time, features) and zero behind the end of each sequence."""
+        shape = len(self), self.packing.steps, self.values.shape[1]
+        flat = self.values.new_zeros(shape[0] * shape[1], shape[2])
+        return PaddedSequences(
+            flat.index_copy(0, self.source, self.values).view(shape), self.lengths
+        )
+
+    def unsorted(self, x: Tensor) -> Tensor:
+        """Rows (members * batch, ...) of the sequences, in the order of the packing, as the batch came."""
+        if self.order is None:
+            return x
+        inverse = torch.empty_like(self.order)
+        inverse[self.order] = torch.arange(len(inverse))
+        return x.index_select(0, inverse.to(x.device))
+
+
+def pack(x: PaddedSequences, members: int = 1) -> PackedRows:
+    """Drop the padding of a batch (members * batch, time, features), member by member."""
+    lengths, order = x.lengths.view(members, -1), None
+    if bool((lengths[:, 1:] > lengths[:, :-1]).any()):
+        lengths, within = lengths.sort(dim=1, descending=True, stable=True)
+        order = (within + torch.arange(members).unsqueeze(1) * lengths.shape[1]).flatten()
+    packing = Packing(lengths)
+    step, sequence = packing.places
+    source = (sequence if order is None else order[sequence]) * x.values.shape[1] + step
+    source = source.to(x.values.device)
+    values = x.values.flatten(0, 1).index_select(0, source)
+    if packing.steps < x.values.shape[1]:
+        source = source - (source // x.values.shape[1]) * (x.values.shape[1] - packing.steps)
+    return PackedRows(values, x.lengths, packing, source, order)
