@@ -56,6 +56,7 @@ LAYERS = """
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize nnzoo.models.packed
     nnzoo.models.fused
+    nnzoo.models.padded
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion
     nnzoo.models.ensemble

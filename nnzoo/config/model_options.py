@@ -55,7 +55,9 @@ Pool = Literal["max", "avg", "lp", "none"]
 class HeadOptions(Options):
     """Layers between the last feature map and the output."""
 
-    pooling: Literal["flatten", "average"] = option("flatten", "flatten, or global average pooling")
+    pooling: Literal["flatten", "average", "max"] = option(
+        "flatten", "flatten, or average or maximum of each channel over all positions"
+    )
     hidden: Annotated[list[Width], Depth] = option([], "hidden layers before the output layer")
     dropout: HalfOpenFraction = option(0.0, "fraction of units dropped before each of its layers")
 

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.data_spec import InputSpec
-from nnzoo.errors import ConfigError
+from nnzoo.data.sequences import Inputs, PaddedSequences
+from nnzoo.errors import ConfigError, DataError
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Conv2d, Dropout, Linear, activation_layer
+from nnzoo.models.padded import PaddedMaps, PaddedSequential, input_length, run_padded
+from nnzoo.text import plural
 
 Sizes = tuple[int, ...]
 LP_NORM = 2
@@ -23,7 +26,11 @@ _Layers = dict[int, type[nn.Module]]
 _CONVOLUTION: _Layers = {1: nn.Conv1d, 2: Conv2d}
 _BATCH_NORM: _Layers = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 _PAD: _Layers = {1: nn.ZeroPad1d, 2: nn.ZeroPad2d}
-_AVERAGE: _Layers = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}
+_GLOBAL_POOL: dict[str, _Layers] = {
+    "average": {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d},
+    "max": {1: nn.AdaptiveMaxPool1d, 2: nn.AdaptiveMaxPool2d},
+}
+_SEQUENTIAL: _Layers = {1: PaddedSequential, 2: FusedSequential}
 _POOL: dict[str, _Layers] = {
     "max": {1: nn.MaxPool1d, 2: nn.MaxPool2d},
     "avg": {1: nn.AvgPool1d, 2: nn.AvgPool2d},
@@ -34,9 +41,9 @@ _POOL: dict[str, _Layers] = {
 class CNN(nn.Module):
     """Layers of convolution, norm, pooling, activation and dropout, then a head of linear layers.
 
-    Input (batch, channels, height, width), or (batch, time, features) for a series; output
-    (batch, outputs). `features` and `head` are nn.Sequential, of blocks where `residual` asks for
-    them. Max pooling is before the activation: every activation here but gelu and silu
+    Input (batch, channels, height, width), or (batch, time, features) for a series, or PaddedSequences of which each
+    row is computed as if it were alone; output (batch, outputs). `features` and `head` are nn.Sequential, of blocks
+    where `residual` asks for them. Max pooling is before the activation: every activation here but gelu and silu
     never falls where its input rises, so the numbers are the same at a quarter of the work.
     """
 
@@ -47,6 +54,13 @@ class CNN(nn.Module):
                 "model.name",
                 "a cnn needs neighbors: images or series, but the data is a table whose columns "
                 "have no order; use mlp",
+            )
+        pooling = options.head.pooling
+        if input_spec.variable_length and pooling == "flatten":
+            raise ConfigError.at(
+                "model.head.pooling",
+                "'flatten' needs sequences of one length, but these have different ones; use 'average' or 'max' over "
+                "time, or data.length: N, which resamples every recording to N steps",
             )
         self.is_series = input_spec.kind == "series"
         dims = 1 if self.is_series else 2
@@ -61,15 +75,17 @@ class CNN(nn.Module):
             layers += built
             channels = width
             self.activations = max(self.activations, layer.activations)
-        self.features = FusedSequential(*layers)
+        self.features = _SEQUENTIAL[dims](*layers)
+        self.min_length = input_length(self.features, 1) if self.is_series else 1
+        """The fewest time steps of a sequence of which every layer leaves something."""
 
-        average = options.head.pooling == "average"
+        self.pooling = pooling
         head: list[nn.Module] = []
-        if average:
-            head.append(_AVERAGE[dims](1))
+        if pooling != "flatten":
+            head.append(_GLOBAL_POOL[pooling][dims](1))
         head.append(nn.Flatten())
         features = channels
-        if not average:
+        if pooling == "flatten":
             for length in size:
                 features *= length
         for width in options.head.hidden:
@@ -85,11 +101,30 @@ class CNN(nn.Module):
         init_layer(output, options.init, "linear")
         self.head = FusedSequential(*head, output)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
+        if isinstance(x, PaddedSequences):
+            return self.head(self.pool_time(self.features(self.to_channels(x))))
         return self.head(self.features(self.to_channels(x)))
 
-    def to_channels(self, x: Tensor) -> Tensor:
-        """The input as `features` takes it, (batch, channels, ...)."""
+    def pool_time(self, maps: PaddedMaps) -> Tensor:
+        """Pool sequences of different lengths to the input of `head`, (batch, channels, 1)."""
+        return maps.pooled(self.pooling)
+
+    def check_length(self, shortest: int, what: str) -> None:
+        """Raise DataError if a layer leaves nothing of `what`, a sequence of so many time steps."""
+        if shortest < self.min_length:
+            raise DataError(
+                f"{what} has {plural(shortest, 'time step')}, but the layers of this network leave something only of "
+                f"{self.min_length} or more; use fewer layers, less pooling or padding 'same' (section model), leave "
+                "out shorter recordings, or data.length: N, which resamples every recording to N steps"
+            )
+
+    def to_channels(self, x: Any) -> Any:
+        """The input as `features` takes it: (batch, channels, ...), or PaddedSequences as they are."""
+        if isinstance(x, PaddedSequences):
+            if not torch.compiler.is_compiling():
+                self.check_length(int(x.lengths.min()), "the shortest recording")
+            return x
         if self.is_series:
             return x.transpose(1, 2)
         # Channels last, which oneDNN and max pooling take as it is: 25 ms of 70 per step of a CNN of 32 and 64 channels
@@ -218,7 +253,7 @@ class ResidualBlock(nn.Module):
         options = layer.options
         first, middle = layer.convolution(channels, width, size, layer.stride)
         second, self.out_size = layer.convolution(width, width, middle, (1,) * layer.dims)
-        self.body = FusedSequential(*first, activation_layer(options.activation), *second)
+        self.body = _SEQUENTIAL[layer.dims](*first, activation_layer(options.activation), *second)
         self.skip: nn.Module = nn.Identity()
         straight = tuple(
             (length - 1) // step + 1 for length, step in zip(size, layer.stride, strict=True)
@@ -232,7 +267,12 @@ class ResidualBlock(nn.Module):
             init_layer(self.skip, options.init, "linear")
         self.activation = activation_layer(options.activation)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Any) -> Any:
+        if isinstance(x, PaddedMaps):
+            body, skip = self.body(x), run_padded(self.skip, x)
+            is_clean = body.is_clean and skip.is_clean
+            added = PaddedMaps(torch.add(body.values, skip.values), body.lengths, is_clean)
+            return run_padded(self.activation, added)
         return self.activation(torch.add(self.body(x), self.skip(x)))
 
 

@@ -94,7 +94,10 @@ class BatchedModel:
 
     def __call__(self, x: Any) -> Tensor:
         if isinstance(self.model, CNN):
+            is_padded = isinstance(x, PaddedSequences)
             x = self.by_member(self.model.features, self.split_members(self.model.to_channels(x)))
+            if is_padded:
+                x = torch.cat([self.model.pool_time(maps) for maps in x])
             return self.rows(cast(Iterable[nn.Module], self.model.head), x)
         if isinstance(self.model, Recurrent):
             return self.recurrent(self.model, x)

@@ -216,6 +216,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     )
     scale = target_scale(options, dataset)
     network = _build(config, spec, weights, scale, device)
+    _check_lengths(network.model, dataset)
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
         key = "train.monitor" if monitor != "auto" else "train.early_stopping"
@@ -224,6 +225,15 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     if isinstance(network.task, Regression):
         network.task.centre = dataset.splits["train"].targets().double().mean(0)
     return network.to(device)
+
+
+def _check_lengths(model: nn.Module, dataset: Dataset) -> None:
+    """Raise DataError that names the shortest sequence of a split where the model needs longer ones."""
+    check: Callable[[int, str], None] | None = getattr(model, "check_length", None)
+    for name, split in dataset.splits.items():
+        if check is not None and split.lengths is not None and len(split):
+            row = int(split.lengths.argmin())
+            check(int(split.lengths[row]), f"row {row} of the {name} split, the shortest,")
 
 
 def reseeded(network: Network, config: RunConfig) -> Network:
