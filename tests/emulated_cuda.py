@@ -47,13 +47,13 @@ ENTER, EXIT = torch.autocast.__enter__, torch.autocast.__exit__
 
 
 class CudaTensor(Tensor):
-    """A tensor on `cuda:N` with its values in `values`, a tensor on the CPU.
+    """A tensor on `cuda:N` with its values in `on_cpu`, a tensor on the CPU.
 
     To torch's C++ it is one of the CPU, since a build without CUDA has no autograd for others; whatever
     Python reads is `cuda:N`. piece: the memory that cuDNN's weights share, and of how many.
     """
 
-    values: Tensor
+    on_cpu: Tensor
     place: torch.device
     piece: Any = None
 
@@ -66,32 +66,35 @@ class CudaTensor(Tensor):
             storage_offset=values.storage_offset(),
             dtype=values.dtype,
             layout=values.layout,
-            device="cpu",
+            device=CPU,
             requires_grad=False,
         )
-        made.values, made.place = values.detach(), place
+        made.on_cpu, made.place = values.detach(), place
         return made
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
     is_cuda = property(lambda self: True)
     device = property(lambda self: self.place)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch's own is declared as disabled
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return active().compute(func, args, kwargs or {})
 
-    def new_tensor(self, data: Any, **more: Any) -> Tensor:
-        return torch.tensor(data, **({"dtype": self.dtype, "device": self.place} | more))
+    def new_tensor(self, data: Any, **more: Any) -> Tensor:  # type: ignore[override]
+        options: dict[str, Any] = {"dtype": self.dtype, "device": self.place}
+        return torch.tensor(data, **(options | more))
 
     def numpy(self, **_: Any) -> Any:
         raise TypeError(f"can't convert a tensor on {self.place} to numpy")
 
     def tolist(self) -> Any:
         active().counts["wait"] += 1
-        return self.values.tolist()
+        return self.on_cpu.tolist()
 
     def data_ptr(self) -> int:
-        return self.values.data_ptr()
+        return self.on_cpu.data_ptr()
 
     @property
     def data(self) -> Tensor:
@@ -100,11 +103,11 @@ class CudaTensor(Tensor):
     @data.setter
     def data(self, value: Any) -> None:
         assert value.shape == self.shape
-        self.values, self.piece = value.values, value.piece
+        self.on_cpu, self.piece = value.on_cpu, value.piece
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) not in memo:
-            copy = CudaTensor(self.values.clone(), self.place).requires_grad_(self.requires_grad)
+            copy = CudaTensor(self.on_cpu.clone(), self.place).requires_grad_(self.requires_grad)
             if getattr(self, "_is_param", False):
                 copy._is_param = True
             memo[id(self)] = copy
@@ -150,13 +153,13 @@ class EmulatedCuda(TorchDispatchMode):
         device = ours[0].place if ours else target
         self.refuse(func, leaves, device)
         self.count(func)
-        plain = [x.values if isinstance(x, CudaTensor) else x for x in leaves]
+        plain = [x.on_cpu if isinstance(x, CudaTensor) else x for x in leaves]
         args, kwargs = tree_unflatten(plain, spec)
         if "device" in kwargs:
             kwargs = kwargs | {"device": CPU}
         with self.drawing(func, leaves, device):
             out = func(*args, **kwargs)
-        known = {id(x.values): x for x in ours}
+        known = {id(x.on_cpu): x for x in ours}
 
         def wrap(x: Any) -> Any:
             if not isinstance(x, Tensor):
@@ -186,7 +189,8 @@ class EmulatedCuda(TorchDispatchMode):
             self.counts["wait"] += 1
         elif "empty" in func._schema.name:
             exact = torch.are_deterministic_algorithms_enabled()
-            self.counts["fill"] += exact and torch.utils.deterministic.fill_uninitialized_memory
+            deterministic: Any = torch.utils.deterministic
+            self.counts["fill"] += exact and deterministic.fill_uninitialized_memory
         elif not any(r.alias_info is not None and not r.alias_info.is_write for r in returns):
             self.counts["launch"] += 1
             if "convolution" in func._schema.name and torch.backends.cudnn.allow_tf32:
@@ -203,7 +207,7 @@ class EmulatedCuda(TorchDispatchMode):
             end = args[0].place if isinstance(args[0], CudaTensor) else CPU
         kinds = {("cpu", "cuda"): "upload", ("cuda", "cpu"): "wait"}
         self.counts[kinds.get((start.type, end.type), "launch")] += 1
-        plain = [x.values if isinstance(x, CudaTensor) else x for x in args]
+        plain = [x.on_cpu if isinstance(x, CudaTensor) else x for x in args]
         out = func(*plain, **kwargs)
         if func is aten.copy_.default:
             return args[0]
@@ -262,7 +266,7 @@ class CudnnLayers(torch.autograd.Function):
                 "RNN module weights are not part of single contiguous chunk", stacklevel=5
             )
         with _disable_current_modes(), torch.enable_grad():
-            inputs = [item.values for item in (x, *rest)]
+            inputs = [item.on_cpu for item in (x, *rest)]
             inputs = [
                 (item.half().float() if half else item.clone()).requires_grad_() for item in inputs
             ]
@@ -284,7 +288,7 @@ class CudnnLayers(torch.autograd.Function):
         with _disable_current_modes(), torch.enable_grad():
             outputs, values = (
                 [out for out, _ in pairs],
-                [g.values.to(out.dtype) for out, g in pairs],
+                [g.on_cpu.to(out.dtype) for out, g in pairs],
             )
             gradients = torch.autograd.grad(outputs, ctx.inputs, values, allow_unused=True)
         place = pairs[0][1].place
@@ -307,7 +311,7 @@ def flatten_parameters(self: Any) -> None:
     if weights and all(isinstance(weight, CudaTensor) for weight in weights):
         piece = (object(), len(weights))
         for item in weights:
-            item.values, item.piece = item.values.clone(), piece
+            item.on_cpu, item.piece = item.on_cpu.clone(), piece
 
 
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -23,7 +24,7 @@ def test_glibc_is_set_to_keep_memory_and_others_are_left_alone(
             asked.append((what, value))
 
     for library, expected in ((Library(), [(-1, 2**31 - 1), (-4, 0)]), (object(), [])):
-        monkeypatch.setattr(device.ctypes, "CDLL", lambda name, library=library: library)
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, library=library: library)
         asked.clear()
         device.disable_malloc_trim.__wrapped__()
         assert asked == expected
@@ -35,7 +36,7 @@ def test_code_that_start_has_touched_goes_back(monkeypatch: pytest.MonkeyPatch) 
     if not maps.exists():
         pytest.skip("needs Linux")
     asked: list[tuple[int, int]] = []
-    madvise = device.ctypes.CDLL(None).madvise
+    madvise = ctypes.CDLL(None).madvise
 
     class Library:
         def madvise(self, first: Any, size: Any, advice: int) -> None:
@@ -44,7 +45,7 @@ def test_code_that_start_has_touched_goes_back(monkeypatch: pytest.MonkeyPatch) 
 
     for library, some in ((Library(), True), (object(), False)):
         asked.clear()
-        monkeypatch.setattr(device.ctypes, "CDLL", lambda name, library=library: library)
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, library=library: library)
         device.drop_torch_code_pages.__wrapped__()
         assert bool(asked) == some
         for first, size in asked:

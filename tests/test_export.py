@@ -155,7 +155,7 @@ def test_onnxruntime_predicts_as_pytorch(model: dict[str, Any], data: str) -> No
     network, dataset = build(model, data)
     messages = export.export(network, "onnx", Path("n.onnx"))
     assert messages["difference"] < 1e-4
-    scale = 1.0
+    scale = torch.tensor(1.0)
     if not network.task.is_classification:
         scale = network.predict(raw_inputs(dataset, 40)).detach().std(0)
     for count in (1, 5, 7):
@@ -257,7 +257,8 @@ def test_what_torch_cannot_export_is_reported(monkeypatch: pytest.MonkeyPatch) -
 
 def test_nan_on_one_side_alone_is_a_difference() -> None:
     network, _ = build("mlp", "image")
-    network.model[-1].bias.data[0] = torch.nan
+    bias = list(network.model.parameters())[-1]
+    bias.data[0] = torch.nan
     assert export.max_abs_difference(network, network.predict) == 0
     assert export.max_abs_difference(
         network, lambda raw: network.predict(raw).nan_to_num(0)

@@ -165,13 +165,21 @@ def test_metrics_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     def name(descriptor: int) -> str:
         return Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
 
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append(f"sync {name(fd)}"), fsync(fd))[1])
-    monkeypatch.setattr(
-        os, "write", lambda fd, data: (calls.append(f"write {name(fd)}"), write(fd, data))[1]
-    )
-    monkeypatch.setattr(
-        os, "replace", lambda a, b: (calls.append(f"name {Path(b).name}"), replace(a, b))[1]
-    )
+    def sync_noted(fd: int) -> None:
+        calls.append(f"sync {name(fd)}")
+        fsync(fd)
+
+    def write_noted(fd: int, data: bytes) -> int:
+        calls.append(f"write {name(fd)}")
+        return write(fd, data)
+
+    def replace_noted(old: Path, new: Path) -> None:
+        calls.append(f"name {Path(new).name}")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", sync_noted)
+    monkeypatch.setattr(os, "write", write_noted)
+    monkeypatch.setattr(os, "replace", replace_noted)
     for event in train(run):
         if isinstance(event, EpochEnd):
             calls.append("epoch")

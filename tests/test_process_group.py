@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from torch import distributed as dist
 
 from nnzoo import distributed, process_group
@@ -20,7 +21,9 @@ from tests.zoo import begin, config, finish
 @pytest.fixture
 def one_of_one() -> Iterator[ProcessGroup]:
     """A group of one process, which takes the way of several."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group(
+        "gloo", store=torch._C._distributed_c10d.HashStore(), rank=0, world_size=1
+    )
     yield ProcessGroup(0, 1, 0)
     dist.destroy_process_group()
 

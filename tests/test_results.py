@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ SLOW = {
 }
 
 
-def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, float]]:
+def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
     actual = []
     for seed in seeds:
         run = open_run(

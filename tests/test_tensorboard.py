@@ -41,7 +41,7 @@ def shown(folder: Path) -> EventAccumulator:
     return board
 
 
-def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
     board = shown(folder)
     return {
         tag: [(scalar.step, scalar.value) for scalar in board.Scalars(tag)]
@@ -51,7 +51,7 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def expected(run: Run) -> dict[str, Any]:
     """The curves of metrics.jsonl; TensorBoard keeps float32."""
-    actual: dict[str, list[tuple[int, float]]] = {}
+    actual: dict[str, list[tuple[int, Any]]] = {}
     for row in run.folder.rows():
         for tag, value in scalars(row).items():
             actual.setdefault(tag, []).append((row["step"], pytest.approx(value, rel=1e-6)))

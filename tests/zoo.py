@@ -61,6 +61,12 @@ def finish(run: Run) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
 
 
+def gradient(weight: torch.Tensor) -> torch.Tensor:
+    """The gradient of a weight that has one."""
+    assert weight.grad is not None
+    return weight.grad
+
+
 def same(a: Any, b: Any) -> bool:
     """Whether two trees hold the same bits."""
     if isinstance(a, torch.Tensor):

@@ -181,9 +181,12 @@ def category_case(sheet: Sheet, rng: np.random.Generator) -> str | None:
     return "color"
 
 
+def normal_forms(cell: str) -> list[str]:
+    return [unicodedata.normalize("NFC", cell), unicodedata.normalize("NFD", cell)]
+
+
 def category_form(sheet: Sheet, rng: np.random.Generator) -> str | None:
-    forms = ["NFC", "NFD"]
-    sheet.change("color", lambda cell: unicodedata.normalize(choose(rng, forms), cell))
+    sheet.change("color", lambda cell: choose(rng, normal_forms(cell)))
     return "color"
 
 

@@ -25,12 +25,12 @@ def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], 
         torch.load("checkpoints/cnn/best.pt", weights_only=True)["model"]
     )
     rows = run.trainer.splits[split]
-    images, truth = rows.batch(torch.arange(len(rows)))
+    images, target = rows.batch(torch.arange(len(rows)))
     run.network.eval()
     with torch.no_grad():
         probabilities = run.network(images).double().softmax(1).numpy()
-    predicted, truth = probabilities.argmax(1), truth.numpy()
-    close = {"rel": 1e-6, "abs": 1e-12}
+    predicted, truth = probabilities.argmax(1), target.numpy()
+    close: Any = {"rel": 1e-6, "abs": 1e-12}
     assert result["n"] == len(truth)
     assert result["loss"] == pytest.approx(sk.log_loss(truth, probabilities), rel=1e-5)
     assert result["accuracy"] == pytest.approx(sk.accuracy_score(truth, predicted), **close)
@@ -70,7 +70,8 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))
     split = read_dataset(network.config, network.data_spec).splits["test"]
     pairs = list(iter_outputs(network, network.prepare(split), torch.device("cpu")))
-    predicted = network.task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
+    task: Any = network.task
+    predicted = task.unscaled(torch.cat([output for output, _ in pairs])).numpy()
     truth = split.targets().numpy()
     assert result["n"] == len(truth)
     for key, score in (

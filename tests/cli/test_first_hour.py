@@ -263,7 +263,7 @@ def test_the_curve_of_the_bar_follows_the_loss_that_it_shows(width: int) -> None
         "lr": 0.1,
     }
     with ProgressBar(terminal, 100, 10, 0, [row | {"val_loss": 2.5}, row]) as bar:
-        bar.drawn = 0.0
+        bar._drawn_at = 0.0
         bar.epoch(row | {"epoch": 2, "step": 20}, 2)
         bar.progress.refresh()
     line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", stream.getvalue()).split("\n")

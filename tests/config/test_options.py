@@ -41,7 +41,8 @@ def test_options_per_layer_take_one_value_or_one_a_layer() -> None:
     text = "data: digits\nmodel: {name: cnn, channels: [4, 8, 8], %s}\n"
 
     def layers(option: str, key: str) -> list[Any]:
-        return config(text % option).model.per_layer(key)
+        options: Any = config(text % option).model
+        return options.per_layer(key)
 
     assert layers("kernel_size: 5", "kernel_size") == [5, 5, 5]
     assert layers("kernel_size: [5, 3, 1]", "kernel_size") == [5, 3, 1]

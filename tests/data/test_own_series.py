@@ -44,6 +44,11 @@ def load(**options: Any) -> Dataset:
     return load_series(SeriesOptions(name="series", path="s.csv", **options))
 
 
+def time_index(dataset: Dataset) -> Any:
+    assert dataset.time_index is not None
+    return dataset.time_index
+
+
 def initialised(nnzoo: NNZOO) -> tuple[dict[str, Any], str]:
     """The data section that `init` writes, and the comments of the file."""
     result = nnzoo("init", "s.csv", "--force")
@@ -489,13 +494,13 @@ def test_a_missing_target_inside_a_series_is_a_gap_in_time(word: str) -> None:
     write("date,sales", [*days(60)[:30], *days(60)[31:]], [*wave(30), *wave(29)])
     without = load(window=4)
     assert dataset.fingerprint() == without.fingerprint()
-    assert dataset.time_index.times.tolist() == without.time_index.times.tolist()
+    assert time_index(dataset).times.tolist() == time_index(without).times.tolist()
 
 
 def test_a_target_that_comes_once_a_week_is_a_weekly_series() -> None:
     write("date,sales", days(140), [i if i % 7 == 0 else "" for i in range(140)])
     dataset = load(window=4)
-    assert len(dataset.time_index.times) == 20
+    assert len(time_index(dataset).times) == 20
     assert dataset.spec.seasonal_period == 52
     assert any("114 rows without a value of 'sales', first data row 2" in n for n in dataset.notes)
 
@@ -508,7 +513,7 @@ def test_a_series_without_any_target_is_left_out() -> None:
     ]
     write("date,shop,sales", *zip(*rows, strict=True))
     dataset = load(window=4, group="shop")
-    assert dataset.time_index.names == ["a"]
+    assert time_index(dataset).names == ["a"]
     assert "left out: 1 of 2 series without a value of 'sales' (b)" in dataset.notes
 
 

@@ -204,7 +204,8 @@ def test_changing_the_future_changes_no_bit_of_the_trained_network(
     grouping: dict[str, str], horizon: int
 ) -> None:
     rng = np.random.default_rng(0)
-    columns = {"g": ["a"] * 60 + ["b"] * 60, "x": rng.normal(size=120), "y": rng.normal(size=120)}
+    columns: dict[str, Any] = {"g": ["a"] * 60 + ["b"] * 60}
+    columns |= {"x": rng.normal(size=120), "y": rng.normal(size=120)}
     late = [119, 110] + ([50] if grouping else [])  # the last fifth of each series tests
     options = {"covariates": ["x"], "horizon": horizon, **grouping}
     write(columns)

@@ -24,6 +24,7 @@ from nnzoo.config.data_options import (
     ValSplit,
 )
 from nnzoo.data import vision_datasets
+from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.vision_datasets import import_torchvision, load_torchvision
 from nnzoo.errors import DataError
@@ -279,8 +280,9 @@ def test_files_that_cannot_be_read_are_distinguished_from_missing_ones(
 def test_nothing_is_downloaded_to_a_root_that_comes_out_of_a_checkpoint(
     no_internet: list[float | None],
 ) -> None:
+    spec = DataSpec(InputSpec("image", (1, 28, 28)), "classification")
     with pytest.raises(DataError) as error:
-        load_torchvision(TorchvisionOptions(name="mnist", root="root"), {"labels": []})
+        load_torchvision(TorchvisionOptions(name="mnist", root="root"), spec)
     assert str(error.value) == "'mnist' is not in root; 'nnzoo train' downloads it"
     assert not no_internet
     assert not Path("root").exists()

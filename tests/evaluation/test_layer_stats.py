@@ -44,7 +44,7 @@ def test_gradients_and_weights_are_those_of_a_step(model: str, data: str) -> Non
     x, y = split.batch(diagnostics.linspace_rows(len(split), 32, network.device))
     network.eval()
     (network.task.loss(network(x), y) / network.task.denominator(y)).backward()
-    gradients = torch.cat([p.grad.flatten() for p in network.model.parameters()])
+    gradients = torch.cat([zoo.gradient(p).flatten() for p in network.model.parameters()])
     assert math.hypot(*seen.gradients().values()) == pytest.approx(
         gradients.norm().item(), rel=1e-5
     )
@@ -76,7 +76,8 @@ def test_a_look_changes_nothing_of_a_run() -> None:
 def test_a_look_leaves_the_dropout_between_recurrent_layers() -> None:
     model = {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.3}
     run, _ = stats_of(zoo.config(model))
-    assert run.network.model.rnn.dropout == 0.3
+    network: Any = run.network.model
+    assert network.rnn.dropout == 0.3
 
 
 def test_layers_that_give_several_tensors_are_looked_at_too() -> None:
@@ -107,7 +108,7 @@ def test_each_layer_of_a_stack_is_named() -> None:
     # 4 gates of 8 units in 2 directions, from 8 inputs (then 16) and 8 states, at 8 time steps.
     assert [layer.multiply_adds for layer in seen.layers][:2] == [8 * 2 * 32 * 16, 8 * 2 * 32 * 24]
     plain = nn.LSTM(8, 8, 3, bidirectional=True, batch_first=True)
-    plain.load_state_dict(run.network.model.rnn.state_dict())
+    plain.load_state_dict(run.network.model.get_submodule("rnn").state_dict())
     first = nn.LSTM(8, 8, 1, bidirectional=True, batch_first=True)
     state = {k: v for k, v in plain.state_dict().items() if "_l0" in k}
     first.load_state_dict(state)
@@ -138,7 +139,8 @@ def test_time_is_the_gradient_at_the_input_of_each_step() -> None:
 
 def test_dead_units_are_those_that_nothing_goes_back_through() -> None:
     run = zoo.begin(zoo.config({"name": "mlp", "hidden": [16]}), write=False)
-    linear = run.network.model[1]
+    linear = run.network.model.get_submodule("1")
+    assert isinstance(linear, nn.Linear)
     with torch.no_grad():
         linear.bias[:5] = -100.0
     relu = next(

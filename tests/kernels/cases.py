@@ -149,7 +149,7 @@ def change(module: nn.Module, how: str) -> None:
         weight.data = torch._neg_view(weight.data)
     elif how == "no bias":
         if isinstance(owner, nn.Linear):
-            owner.bias = None
+            owner.register_parameter("bias", None)
     elif how == "too narrow":
         weight.data = weight.data[..., :-1].contiguous()
     elif how == "short bias":

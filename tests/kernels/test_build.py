@@ -72,9 +72,12 @@ def test_the_first_compile_is_reported_and_what_is_kept_is_sealed_and_its_users_
     fresh.parent.rmdir()
     synced: list[str] = []
     fsync = os.fsync
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))
-    )
+
+    def sync_noted(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", sync_noted)
     heard = Heard()
     with status.listening(heard):
         assert build.available()

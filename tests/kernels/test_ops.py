@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -293,7 +294,7 @@ def test_without_a_compiler_that_works_it_is_torchs(
     if failure == "no compiler":
         monkeypatch.setattr(shutil, "which", lambda _: None)
     elif failure == "fails":
-        monkeypatch.setattr(shutil, "which", lambda _: shutil.os.path.realpath("/bin/false"))
+        monkeypatch.setattr(shutil, "which", lambda _: os.path.realpath("/bin/false"))
     elif failure == "not a library":
         monkeypatch.setattr(build, "compile_library", lambda *a: a[2].write_text("text"))
     else:

@@ -93,7 +93,11 @@ def test_what_hooks_give_back_is_read_by_its_strides_also_where_it_lay_before() 
     layer, x = Linear(16, 16), torch.randn(4, 16, requires_grad=True)
     gradients: list[Any] = []
     for turn in (Tensor.t, lambda t: t.t().contiguous()):
-        run = hooked(lambda t: t, lambda t, turn=turn: turn(t) if t.shape == (16, 16) else t)
+
+        def unpack(t: Tensor, turn: Callable[[Tensor], Tensor] = turn) -> Tensor:
+            return turn(t) if t.shape == (16, 16) else t
+
+        run = hooked(lambda t: t, unpack)
         gradients += torch.autograd.grad(run(layer, x).square().sum(), [x])
     assert torch.equal(*gradients)
 
@@ -135,7 +139,8 @@ def test_native_steps_and_statistics_count_as_changes_in_place() -> None:
     assert [w._version for w in weights] == [v + 1 for v in versions]
     ours, _, x = pair("winograd")
     ours(x)
-    assert ours[1].running_mean._version > 0 and ours[1].running_var._version > 0
+    buffers = dict(ours.named_buffers())
+    assert buffers["1.running_mean"]._version > 0 and buffers["1.running_var"]._version > 0
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -143,31 +148,35 @@ def test_a_second_derivative_is_an_error_and_a_graph_is_used_up_once(name: str) 
     ours, _, x = pair(name)
     first = torch.autograd.grad(ours(x).square().sum(), list(ours.parameters()), create_graph=True)
     with pytest.raises(RuntimeError):
-        torch.autograd.grad(sum(item.square().sum() for item in first), list(ours.parameters()))
+        torch.autograd.grad([item.square().sum() for item in first], list(ours.parameters()))
     y = ours(x).sum()
     y.backward()
     with pytest.raises(RuntimeError, match="second time"):
         y.backward()
 
 
+def _convolutions() -> tuple[nn.Module, nn.Module, Tensor]:
+    return Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3), torch.randn(2, 16, 6, 6)
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("name", ["linear", "stack", "rnn", "gru", "convolution"])
 def test_transforms_of_functions_are_torchs(name: str) -> None:
     if name == "convolution":
-        ours, stock, x = Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3), torch.randn(2, 16, 6, 6)
+        ours, stock, x = _convolutions()
         stock.load_state_dict(ours.state_dict())
     else:
         ours, stock, x = pair(name)
 
     def derivatives(module: nn.Module) -> list[Tensor]:
-        weights = dict(module.named_parameters())
+        weights: dict[str, Tensor] = dict(module.named_parameters())
 
         def loss(weights: dict[str, Tensor], x: Tensor) -> Tensor:
             y: Tensor = torch.func.functional_call(module, weights, (x,))
             return y.square().sum()
 
-        gradient = torch.func.grad(loss)(weights, x)
-        _, tangent = torch.func.jvp(lambda x: loss(weights, x), (x,), (torch.ones_like(x),))
+        gradient: Any = torch.func.grad(loss)(weights, x)
+        _, tangent, *_ = torch.func.jvp(lambda x: loss(weights, x), (x,), (torch.ones_like(x),))
         with torch.autograd.forward_ad.dual_level():
             dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
             forward = torch.autograd.forward_ad.unpack_dual(module(dual)).tangent
@@ -215,15 +224,15 @@ def test_a_module_can_be_copied_pickled_and_compiled_after_use() -> None:
 def test_hooks_and_pruning_of_a_layer_in_a_row_are_not_passed_over() -> None:
     ours, stock, x = pair("stack")
     seen: list[int] = []
-    ours[2].register_forward_hook(lambda *_: seen.append(1))
+    ours.get_submodule("2").register_forward_hook(lambda *_: seen.append(1))
     for module in (ours, stock):
-        prune.l1_unstructured(module[0], "weight", amount=0.5)  # type: ignore[index]
+        prune.l1_unstructured(module.get_submodule("0"), "weight", amount=0.5)
     assert same(outcome(ours, x), outcome(stock, x))
     with torch.no_grad():
-        ours[0].weight_orig.mul_(2)
-        stock[0].weight_orig.mul_(2)  # type: ignore[index]
+        for module in (ours, stock):
+            module.get_parameter("0.weight_orig").mul_(2)
     assert same(outcome(ours, x), outcome(stock, x)) and len(seen) == 2
     conv, plain_conv, x = pair("winograd")
-    for index in (0, 1, 3):
-        conv[index].register_forward_hook(lambda *_: seen.append(2))  # type: ignore[index]
+    for name in ("0", "1", "3"):
+        conv.get_submodule(name).register_forward_hook(lambda *_: seen.append(2))
     assert same(outcome(conv, x), outcome(plain_conv, x), 1e-4) and seen.count(2) == 3

@@ -304,12 +304,13 @@ def test_a_weight_without_a_gradient_is_left_alone_as_by_torch(
         },
         {"params": [p for p in stock.parameters() if p.ndim < 2], "weight_decay": 0},
     ]
-    torchs: Any = {
+    optimizers: dict[str, Any] = {
         "adamw": partial(torch.optim.AdamW, lr=0.01),
         "adam": partial(torch.optim.Adam, lr=0.01),
         "sgd": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
         "rmsprop": partial(torch.optim.RMSprop, lr=0.01),
-    }[options.name](groups)
+    }
+    torchs = optimizers[options.name](groups)
     for step in range(8):
         x = torch.randn(6, 4)
         for module in (ours, stock):

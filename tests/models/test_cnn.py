@@ -105,7 +105,7 @@ def test_a_series_is_convolved_along_time() -> None:
 
 def test_residual_layers_add_their_input() -> None:
     model = cnn(channels=[3, 6], residual=True, norm="batch", pool=["none", "max"]).eval()
-    block = model.features[0]
+    block: Any = model.features[0]
     assert isinstance(block.skip, nn.Identity)
     x = torch.randn(2, *IMAGE.shape)
     torch.testing.assert_close(block(x), (block.body(x) + x).relu())

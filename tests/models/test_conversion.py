@@ -220,10 +220,11 @@ def test_recurrent_layers_stay_float32_in_bf16_and_that_is_said(cuda: EmulatedCu
 def test_the_process_is_as_it_was_after_training_and_asking(cuda: EmulatedCuda) -> None:
     def state() -> Any:
         cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        deterministic: Any = torch.utils.deterministic
         return (
             torch.get_num_threads(),
             torch.are_deterministic_algorithms_enabled(),
-            torch.utils.deterministic.fill_uninitialized_memory,
+            deterministic.fill_uninitialized_memory,
             cudnn.allow_tf32,
             matmul.allow_tf32,
             cudnn.conv.fp32_precision if hasattr(cudnn, "conv") else None,  # torch 2.9 has it
@@ -324,9 +325,10 @@ def test_the_emulated_device_refuses_and_notices_what_cuda_does(cuda: EmulatedCu
     assert cuda.counts["wait"] == 1  # for cuDNN's dropout state
     with torch.autocast("cuda", torch.bfloat16):
         assert layer(x)[0].dtype == torch.float16
-    held = layer.weight_ih_l0.detach()
+    weight = layer.all_weights[0][0]
+    held = weight.detach()
     layer.flatten_parameters()
-    assert held.data_ptr() != layer.weight_ih_l0.data_ptr()
+    assert held.data_ptr() != weight.data_ptr()
     with pytest.warns(UserWarning, match="single contiguous chunk"):
         copy.deepcopy(layer)(x)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -21,7 +23,8 @@ class Strange(nn.Module):
 def test_what_cannot_be_computed_as_one_is_named() -> None:
     run = begin(config("mlp", "image"))
     run.lock.release()
-    model, cuda = run.network.model, torch.device("cuda")
+    model: Any = run.network.model
+    cuda = torch.device("cuda")
     assert unsupported_reason(model, CPU) == ""
     assert "one generator draws dropout" in unsupported_reason(model, cuda)
     recurrent = begin(config("lstm_relu", "series", name="two"))

@@ -45,9 +45,10 @@ def layers(
 ) -> FusedSequential:
     made: list[nn.Module] = [conv]
     if norm:
-        made.append(nn.BatchNorm2d(conv.out_channels))
-        nn.init.uniform_(made[-1].weight, -1, 1)
-        nn.init.normal_(made[-1].bias)
+        batch_norm = nn.BatchNorm2d(conv.out_channels)
+        nn.init.uniform_(batch_norm.weight, -1, 1)
+        nn.init.normal_(batch_norm.bias)
+        made.append(batch_norm)
     made += [nn.MaxPool2d(2)] * pool + [nn.ReLU()] * relu + [Dropout(0.3)] * dropout
     return FusedSequential(*made).to(dtype)
 
@@ -279,7 +280,7 @@ def test_in_evaluation_every_layer_is_called_and_running_statistics_count() -> N
     module = layers(Conv2d(16, 16, 3), True, True, True, True, torch.float32)
     x = torch.randn(4, 16, 9, 9)
     module(x)
-    assert int(module[1].num_batches_tracked) == 1
+    assert module.state_dict()["1.num_batches_tracked"] == 1
     seen: list[str] = []
     for name, layer in module.named_children():
         layer.register_forward_hook(lambda *_, name=name: seen.append(name))
@@ -293,7 +294,9 @@ def test_layers_are_grouped_anew_where_one_changes() -> None:
     x = torch.randn(2, 16, 8, 8)
     module(x)
     assert len(module._groups) == 1
-    module[3].p = 0.0
+    dropout = module[3]
+    assert isinstance(dropout, Dropout)
+    dropout.p = 0.0
     assert torch.equal(module(x), module.eval()(x).detach())
     module.train()[1] = nn.AvgPool2d(2)
     module(x)

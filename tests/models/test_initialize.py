@@ -42,7 +42,7 @@ def test_initial_weights_have_the_std_of_their_formula_and_zero_biases(
     init: Any, activation: Any
 ) -> None:
     torch.manual_seed(0)
-    model = MLP(
+    model: Any = MLP(
         MlpOptions(name="mlp", hidden=[300], init=init, activation=activation),
         InputSpec("table", (500,)),
         100,
@@ -64,7 +64,9 @@ def test_initial_weights_have_the_std_of_their_formula_and_zero_biases(
 
 def test_recurrent_starts_are_drawn_gate_by_gate() -> None:
     torch.manual_seed(0)
-    model = Recurrent(LstmOptions(name="lstm", hidden_size=200), InputSpec("series", (5, 100)), 1)
+    model: Any = Recurrent(
+        LstmOptions(name="lstm", hidden_size=200), InputSpec("series", (5, 100)), 1
+    )
     for gate in model.rnn.weight_hh_l0.split(200):
         assert gate.std().item() == pytest.approx((1 / 200) ** 0.5, rel=0.03)
     model = Recurrent(LstmOptions(name="lstm", hidden_size=64, init="orthogonal"), SERIES, 1)
@@ -74,7 +76,7 @@ def test_recurrent_starts_are_drawn_gate_by_gate() -> None:
 
 def test_torch_starts_are_torchs_own() -> None:
     torch.manual_seed(3)
-    model = MLP(MlpOptions(name="mlp", hidden=[8], init="torch"), InputSpec("table", (6,)), 3)
+    model: Any = MLP(MlpOptions(name="mlp", hidden=[8], init="torch"), InputSpec("table", (6,)), 3)
     torch.manual_seed(3)
     stock = nn.Linear(6, 8)
     assert torch.equal(model[1].weight, stock.weight)

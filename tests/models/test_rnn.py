@@ -161,7 +161,9 @@ def test_the_relu_lstm_follows_keras_equations(layers: int, bidirectional: bool)
 
 def test_the_forget_gate_starts_open_and_can_be_left_closed() -> None:
     for value in (True, False):
-        model = Recurrent(LstmOptions(name="lstm", hidden_size=4, forget_bias=value), SERIES, 1)
+        model: Any = Recurrent(
+            LstmOptions(name="lstm", hidden_size=4, forget_bias=value), SERIES, 1
+        )
         total = model.rnn.bias_ih_l0 + model.rnn.bias_hh_l0
         assert total[4:8].tolist() == [1.0 if value else 0.0] * 4
         assert total[:4].abs().sum() == 0 == total[8:].abs().sum()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from nnzoo.data.image_files.decode import decode_in_thread
 from nnzoo.errors import CheckpointError
 from nnzoo.predict import images as reading
 from nnzoo.predict.inputs import predict
@@ -138,12 +139,11 @@ def test_images_stream_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = Predictions.concat(predict(network, "d"))
     monkeypatch.setattr("nnzoo.evaluation.evaluate.MAX_BATCH_ROWS", 7)
     read = 0
-    decode = reading.decode_in_thread
 
     def counted(*arguments: Any) -> np.ndarray:
         nonlocal read
         read += 1
-        return decode(*arguments)
+        return decode_in_thread(*arguments)
 
     monkeypatch.setattr(reading, "decode_in_thread", counted)
     pieces = predict(network, "d")

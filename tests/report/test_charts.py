@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,10 @@ from nnzoo.report import charts
 
 
 def test_metrics_of_rows_become_lines_with_gaps() -> None:
-    rows = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": None, "accuracy": 0.5}]
+    rows: list[dict[str, Any]] = [
+        {"epoch": 1, "loss": 1.0},
+        {"epoch": 2, "loss": None, "accuracy": 0.5},
+    ]
     lines = charts.metric_lines(rows, ["loss", "accuracy", "rmse"])
     assert list(lines) == ["loss", "accuracy"]
     epochs, values = lines["loss"]

@@ -82,7 +82,7 @@ def test_a_released_format_goes_on_bit_exactly() -> None:
         ended = checkpoint.load(folder / "ended.pt")
         trainer = run.trainer.state_dict()
         trainer["position"].pop("elapsed")
-        now = {
+        now: dict[str, Any] = {
             "model": dict(run.network.model.state_dict()),
             "best": run.trainer.best_weights,
             "rows": rows,
@@ -171,7 +171,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_damaged(monkeypatch: Any) -
             raise OSError(error, os.strerror(error))
 
         with monkeypatch.context() as patched:
-            patched.setattr(checkpoint.os, "open", refuse)
+            patched.setattr(os, "open", refuse)
             with pytest.raises(CheckpointError, match=r"cannot read out/run/last\.pt") as raised:
                 checkpoint.load(run.folder.last)
         assert type(raised.value) is kind
@@ -328,9 +328,12 @@ def test_torch_is_asked_for_weights_alone_on_the_cpu(monkeypatch: pytest.MonkeyP
     asked: dict[str, Any] = {}
     real = torch.load
     checkpoint.save(Path("x.pt"), CONTENT)
-    monkeypatch.setattr(
-        checkpoint.torch, "load", lambda file, **how: asked.update(how) or real(file, **how)
-    )
+
+    def load(file: Any, **how: Any) -> Any:
+        asked.update(how)
+        return real(file, **how)
+
+    monkeypatch.setattr(torch, "load", load)
     checkpoint.load(Path("x.pt"))
     assert asked == {"map_location": "cpu", "weights_only": True}
 

@@ -23,6 +23,7 @@ from nnzoo.device import choose_device
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
+from nnzoo.training.trainer import StepEnd
 from tests.runs.cnn_runs import FAST
 from tests.zoo import begin, config, same
 
@@ -229,7 +230,8 @@ def test_a_cuda_device_is_made_deterministic(monkeypatch: pytest.MonkeyPatch) ->
     assert choose_device("cuda:1") == torch.device("cuda:1")
     assert asked == [((True,), {"warn_only": True})] * 2
     assert current == [torch.device("cuda:1")]
-    assert torch.utils.deterministic.fill_uninitialized_memory is False
+    deterministic: Any = torch.utils.deterministic
+    assert deterministic.fill_uninitialized_memory is False
     assert not torch.backends.cudnn.allow_tf32
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's own is kept
     with pytest.raises(UsageError, match=r"this machine has 2 CUDA device\(s\); use --device cpu"):
@@ -473,6 +475,7 @@ def test_setting_aside_never_takes_a_name_that_is_taken(
 def test_metrics_deleted_under_a_run_do_not_stop_it() -> None:
     run = begin(config(train={"epochs": 2, "save_every": "5 steps"}))
     for event in train(run):
+        assert isinstance(event, StepEnd)
         if event.step == 10:
             run.folder.metrics.unlink(missing_ok=True)
         if event.step == 15:

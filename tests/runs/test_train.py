@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nnzoo.runs import checkpoint
+from nnzoo.runs.run import Run
 from nnzoo.runs.train import SaveSchedule, train
 from nnzoo.training.trainer import StepEnd
 from tests.training.trainer_cases import TINY, without_times
@@ -45,9 +46,11 @@ def test_a_run_stopped_after_any_step_ends_with_the_same_bits(
     while stops:
         part = begin(run_config, "parts")
         target = stops.pop(0)
-        for event in train(
-            part, lambda part=part, target=target: part.trainer.state.step >= target
-        ):
+
+        def reached(part: Run = part, target: int = target) -> bool:
+            return part.trainer.state.step >= target
+
+        for event in train(part, reached):
             if not isinstance(event, StepEnd):
                 seen.append(event.row["epoch"])
         part.lock.release()

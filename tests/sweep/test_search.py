@@ -140,16 +140,16 @@ def test_verbosity_0_is_silent(nnzoo: NNZOO) -> None:
 
 
 def test_test_rows_take_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnzoo.training import trainer
+    from nnzoo.evaluation import evaluate as evaluation
 
     seen = []
-    real = trainer.evaluate
+    real = evaluation.evaluate
 
     def evaluate(network: Any, split: Any, *more: Any) -> Any:
         seen.append(len(split))
         return real(network, split, *more)
 
-    monkeypatch.setattr(trainer, "evaluate", evaluate)
+    monkeypatch.setattr("nnzoo.training.trainer.evaluate", evaluate)
     monkeypatch.setattr(run, "evaluate_split", lambda *_: pytest.fail("a split was measured"))
     study = searched("data.split.val=17", "data.split.test=29", "sweep.trials=3")
     finish(study)
@@ -184,7 +184,7 @@ def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
 
 
 def test_values_that_do_not_go_together_are_reported_with_the_reason(nnzoo: NNZOO) -> None:
-    sets = (
+    sets: tuple[str, ...] = (
         "-s",
         "sweep.space={data.preprocess.pca: [2, 50]}",
         "-s",
@@ -254,10 +254,12 @@ def test_a_trial_that_validates_other_rows_is_not_compared() -> None:
 
 
 def test_a_value_that_is_no_number_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnzoo.training import trainer
+    from nnzoo.evaluation import evaluate as evaluation
 
-    real = trainer.evaluate
-    monkeypatch.setattr(trainer, "evaluate", lambda *a: real(*a) | {"loss": float("nan")})
+    real = evaluation.evaluate
+    monkeypatch.setattr(
+        "nnzoo.training.trainer.evaluate", lambda *a: real(*a) | {"loss": float("nan")}
+    )
     rows = searched("sweep.trials=1").records()
     assert (rows[0].state, rows[0].reason) == ("failed", "val_loss is not a number")
 

@@ -21,6 +21,7 @@ from nnzoo.models.network import Network
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
 from nnzoo.training import autotune, ensemble_trainer
+from nnzoo.training.ensemble_trainer import EnsembleTrainer
 from nnzoo.training.trainer import EpochEnd
 from tests.zoo import begin, config, finish, same
 
@@ -230,7 +231,7 @@ def test_a_hopeless_choice_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
         tried.append(ensemble.network.precision)
         time.sleep(0.002 if ensemble.network.precision == "fp32" else 0.03)
 
-    monkeypatch.setattr(autotune.EnsembleTrainer, "train_step", step)
+    monkeypatch.setattr(EnsembleTrainer, "train_step", step)
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
     seconds = autotune._benchmark(run.trainer.config, run.network, run.trainer.splits, choices)
     assert tried.count("bf16") == 2  # once to wake it, and once

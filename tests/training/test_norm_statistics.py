@@ -83,11 +83,12 @@ def test_statistics_are_the_mean_of_those_of_training_batches() -> None:
     network.eval()
     for norm in norms:
         norm.train()
-    kept = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
+    kept = [{name: b.clone() for name, b in norm.named_buffers()} for norm in norms]
     with torch.no_grad():
         for batch in rows.split(batch_sizes(len(rows), 150)):
             network(trainer.splits["train"].batch(batch)[0])
-    for i, (mean, variance) in enumerate(kept):
+    for i, buffers in enumerate(kept):
+        mean, variance = buffers["running_mean"], buffers["running_var"]
         torch.testing.assert_close(mean, torch.stack([m for m, _ in seen[i]]).mean(0))
         torch.testing.assert_close(variance, torch.stack([v for _, v in seen[i]]).mean(0))
 

@@ -62,7 +62,8 @@ def test_accumulation_takes_the_step_of_one_large_batch() -> None:
 def test_label_smoothing_and_class_weights_give_torchs_loss() -> None:
     data = DATA["image"] | {"class_weights": "balanced"}
     run = begin(config("mlp", data, train={"label_smoothing": 0.2}))
-    task, split = run.network.task, run.trainer.splits["train"]
+    split = run.trainer.splits["train"]
+    task: Any = run.network.task
     output, target = torch.randn(200, 10), split.batch(torch.arange(200))[1]
     stock = nn.CrossEntropyLoss(task.class_weights, label_smoothing=0.2)
     ours = task.loss(output, target) / task.denominator(target)
@@ -201,13 +202,14 @@ def test_a_loss_of_another_task_is_refused(data: str, loss: str, message: str) -
 
 def poison(run: Run, steps: set[int], value: float = math.nan) -> None:
     """Make the loss of these steps (from 0) another number, as a broken batch would."""
-    compute_loss = run.network.task.compute_loss
+    task: Any = run.network.task
+    compute_loss = task.compute_loss
 
     def poisoned(*args: Any) -> LossResult:
-        outcome = compute_loss(*args)
+        outcome: LossResult = compute_loss(*args)
         return outcome._replace(loss_sums=[value]) if run.trainer.state.step in steps else outcome
 
-    run.network.task.compute_loss = poisoned
+    task.compute_loss = poisoned
 
 
 def test_a_diverged_run_stops_before_the_weights_are_touched() -> None:

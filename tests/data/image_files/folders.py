@@ -86,6 +86,7 @@ def write_colours(root: str = "d", count: int = 6) -> None:
 CLASSES = ("bar", "beam", "box")
 
 
-def write_file(path: str, content: bytes = b"") -> None:
+def write_file(path: str, content: bytes = b"") -> Path:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(content)
+    return Path(path)

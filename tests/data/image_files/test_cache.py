@@ -49,14 +49,14 @@ def test_pages_that_go_back_to_the_system_change_nothing(monkeypatch: pytest.Mon
 
 def test_a_cache_larger_than_memory_is_only_read(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing(mmap.mmap):
-        def __new__(cls, *arguments: Any, access: int) -> Any:
+        def __new__(cls, descriptor: int, length: int, *, access: int) -> Any:
             if access == mmap.ACCESS_COPY:
                 raise OSError(errno.ENOMEM, "Cannot allocate memory")
-            return super().__new__(cls, *arguments, access=access)
+            return super().__new__(cls, descriptor, length, access=access)
 
     make_folder()
     before = whole()[0].clone()
-    monkeypatch.setattr(cache.mmap, "mmap", Refusing)
+    monkeypatch.setattr(mmap, "mmap", Refusing)
     assert torch.equal(whole()[0], before)
 
 
@@ -91,7 +91,8 @@ def test_the_cache_is_made_anew_where_anything_changed(change: str, decoded: lis
         os.utime("pics/red/0.png", ns=(1, 1))
     elif change == "new file":
         paint("pics/red/new.png")
-    second = whole(**{"size": {"size": 5}, "grey": {"color": False}}.get(change, {}))[0]
+    options: dict[str, dict[str, Any]] = {"size": {"size": 5}, "grey": {"color": False}}
+    second = whole(**options.get(change, {}))[0]
     assert len(decoded) == (17 if change == "new file" else 16)
     if change == "content":
         assert (second[4] == 9).all()

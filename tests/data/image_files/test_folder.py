@@ -374,6 +374,30 @@ def _add(name: str) -> Any:
     return lambda: write_file(name)
 
 
+def _rename(old: str, new: str) -> Any:
+    def change() -> None:
+        if Path(old).exists():
+            os.rename(old, new)
+
+    return change
+
+
+def _link(target: str, link: str) -> Any:
+    def change() -> None:
+        if not Path(link).is_symlink():
+            os.symlink(target, link)
+
+    return change
+
+
+def _wrap() -> None:
+    """Put all that lies in d into d/e."""
+    if not Path("e").exists():
+        os.rename("d", "e")
+        Path("d").mkdir()
+        os.rename("e", "d/e")
+
+
 DIRT: list[Any] = [
     _add("d/train/bar/.hidden.png"),
     _add("d/Thumbs.db"),
@@ -387,17 +411,14 @@ DIRT: list[Any] = [
     _add("d/eval/0.png"),
     _add("d/test.zip"),
     lambda: Path("d/train/empty").mkdir(exist_ok=True),
-    lambda: (
-        Path("d/val/beam/0.png").unlink(missing_ok=True)
-        or shutil.rmtree("d/val/beam", ignore_errors=True)
-    ),
-    lambda: Path("d/train").exists() and os.rename("d/train", "d/learning_set"),
-    lambda: Path("d/val/bar").exists() and os.rename("d/val/bar", "d/val/BAR"),
+    lambda: shutil.rmtree("d/val/beam", ignore_errors=True),
+    _rename("d/train", "d/learning_set"),
+    _rename("d/val/bar", "d/val/BAR"),
     lambda: Path("d/dev").exists() or shutil.copytree("d/val", "d/dev", symlinks=True),
-    lambda: Path("d/val/new").exists() or write_tree("d/val", classes=("new",)),
-    lambda: Path("d/val/link").is_symlink() or os.symlink("nowhere", "d/val/link"),
-    lambda: Path("d/train/box").exists() and os.rename("d/train/box", "d/train/Box"),
-    lambda: Path("e").exists() or (os.rename("d", "e"), Path("d").mkdir(), os.rename("e", "d/e")),
+    lambda: write_tree("d/val", classes=("new",)),
+    _link("nowhere", "d/val/link"),
+    _rename("d/train/box", "d/train/Box"),
+    _wrap,
 ]
 
 
