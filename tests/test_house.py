@@ -60,7 +60,7 @@ LAYERS = """
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion
     nnzoo.models.ensemble
-    nnzoo.evaluation.metrics
+    nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics
     nnzoo.evaluation.tasks
     nnzoo.device
     nnzoo.models.network

@@ -13,6 +13,7 @@ from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.data.preprocess import fit_rows
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
+from nnzoo.evaluation import channel_statistics
 from nnzoo.evaluation.metrics import RegressionMetrics, classification_report, ranking_report
 from nnzoo.evaluation.tasks import Task
 
@@ -100,11 +101,21 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
 
     dataset: targets and series in original units.
     """
-    if task.is_classification:
-        return [_majority(dataset, split)]
     train, rows = dataset.splits["train"], dataset.splits[split]
+    outputs = None
+    if dataset.spec.input.kind == "series" and dataset.spec.task != "forecasting":
+        outputs = channel_statistics.fit_predict(train, rows, len(dataset.spec.labels))
+    if task.is_classification:
+        results = [_majority(dataset, split)]
+        if outputs is not None:
+            scores = outputs[:, -1] - outputs[:, 0]
+            report = _class_metrics(dataset, split, outputs.argmax(1), scores)
+            results.append({"name": channel_statistics.NAME} | report)
+        return sorted(results, key=lambda result: -result["accuracy"])
     mean = train.targets().double().mean(0)
     predictions = {"mean": mean.expand(len(rows), task.outputs)}
+    if outputs is not None:
+        predictions[channel_statistics.NAME] = outputs
     if isinstance(rows, WindowSplit) and isinstance(train, WindowSplit):
         last = rows.past_targets(torch.tensor([rows.window - 1]))
         predictions["last value"] = last.repeat(1, rows.horizon, 1).flatten(1)
@@ -125,18 +136,25 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
 
 
 def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
-    classes = len(dataset.spec.labels)
-    majority = int(torch.bincount(dataset.splits["train"].targets(), minlength=classes).argmax())
-    support = torch.bincount(dataset.splits[split].targets(), minlength=classes)
-    confusion = torch.zeros(classes, classes, dtype=torch.int64)
-    confusion[:, majority] = support
-    report = classification_report(confusion, dataset.spec.labels)
+    labels, targets = dataset.spec.labels, dataset.splits["train"].targets()
+    majority = int(torch.bincount(targets, minlength=len(labels)).argmax())
+    predicted = torch.full((len(dataset.splits[split]),), majority)
+    result: dict[str, Any] = {"name": "majority class", "label": labels[majority]}
+    return result | _class_metrics(dataset, split, predicted, torch.zeros(len(predicted)))
+
+
+def _class_metrics(
+    dataset: Dataset, split: str, predicted: Tensor, scores: Tensor
+) -> dict[str, float]:
+    """The metrics of a baseline; predicted: (rows,) classes; scores: (rows,) of the second of two classes."""
+    labels, targets = dataset.spec.labels, dataset.splits[split].targets()
+    pairs = targets * len(labels) + predicted
+    confusion = torch.bincount(pairs, minlength=len(labels) ** 2).view(len(labels), -1)
+    report = classification_report(confusion, labels)
     keys = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
-    result: dict[str, Any] = {"name": "majority class", "label": dataset.spec.labels[majority]}
-    result |= {key: report[key] for key in keys}
-    if classes == 2:  # the same score for all rows
-        targets = dataset.splits[split].targets()
-        result |= ranking_report(torch.zeros(len(targets)), targets)
+    result = {key: report[key] for key in keys}
+    if len(labels) == 2:
+        result |= ranking_report(scores, targets)
     return result
 
 
