@@ -25,6 +25,7 @@ LAYERS = """
     nnzoo.file_io nnzoo.distributed
     nnzoo.process_group nnzoo.config.yaml_parser nnzoo.config.options
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options
+    nnzoo.config.recording_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
     nnzoo.config.renamed_keys nnzoo.config.json_schema
     nnzoo.config.hints nnzoo.config.option_tables
@@ -40,9 +41,10 @@ LAYERS = """
     nnzoo.kernels.call
     nnzoo.kernels.plan nnzoo.kernels.step nnzoo.kernels.packing
     nnzoo.kernels.ops
-    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec
+    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.image_files.class_names
+    nnzoo.data.row_split nnzoo.data.recording_files.recording
     nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
     nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
     nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel nnzoo.data.table_files.json
@@ -50,8 +52,10 @@ LAYERS = """
     nnzoo.data.columns.description nnzoo.data.timestamps.numeric
     nnzoo.data.timestamps.time_columns nnzoo.data.columns.inputs nnzoo.data.columns.target nnzoo.data.table_files.table_io
     nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
-    nnzoo.data.timestamps.describe
-    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess
+    nnzoo.data.timestamps.describe nnzoo.data.recording_files.columns nnzoo.data.recording_files.ts
+    nnzoo.data.recording_files.arff nnzoo.data.recording_files.wide_table nnzoo.data.recording_files.long_table nnzoo.data.recording_files.folder
+    nnzoo.data.recording_files.forms
+    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings
     nnzoo.data.builtin
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize nnzoo.models.packed

@@ -59,6 +59,8 @@ def eval_(
         note(text)
     with status("evaluating", log=False):
         result = trained.measure(split)
+    for text in trained.dataset.cuts:
+        note(text)
     if trained.data_changed:
         note("the data has changed since the run was trained")
     if json_:

@@ -22,7 +22,7 @@ from nnzoo.config.options import (
 )
 
 # Keys of `data` that are paths; relative ones are relative to the config file.
-PATH_KEYS = ("path", "test_path", "root")
+PATH_KEYS = ("path", "test_path", "targets", "root")
 
 Column = str | int
 Columns = Annotated[list[Column], Field(min_length=1)]
@@ -57,6 +57,16 @@ class RowSplit(ValSplit):
     """Rows held out for validation and test, drawn at random."""
 
     test: OpenFraction | Count = option(0.2, "for testing: a fraction, or a number of rows")
+
+
+class GroupSplit(RowSplit):
+    """Rows held out for validation and test; with `group` those of one group stay together."""
+
+    group: Column | None = option(
+        None,
+        "column of the person, device or site of each row: none is on both sides of a split, or "
+        "in two folds",
+    )
 
 
 class TimeSplit(Options):
@@ -152,12 +162,10 @@ class BundledTableOptions(TableOptions):
     split: RowSplit = option(RowSplit(), "val, test, stratify, seed")
 
 
-class TorchvisionOptions(ImageOptions):
-    """A published image set read by torchvision; downloaded into `root` when missing."""
+class DownloadedOptions(DataOptions):
+    """Files that are downloaded into a folder when they are missing."""
 
-    name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn", "usps"]
     root: str | None = option(None, "folder of the files; default: NNZOO_DATA or ./data")
-    split: ValSplit = option(ValSplit(), "val, stratify, seed")
     _may_write: bool = PrivateAttr(True)
 
     @property
@@ -170,6 +178,13 @@ class TorchvisionOptions(ImageOptions):
         copy = self.model_copy()
         copy._may_write = False
         return copy
+
+
+class TorchvisionOptions(DownloadedOptions, ImageOptions):
+    """A published image set read by torchvision; downloaded into `root` when missing."""
+
+    name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn", "usps"]
+    split: ValSplit = option(ValSplit(), "val, stratify, seed")
 
 
 class EmnistOptions(TorchvisionOptions):
@@ -275,7 +290,7 @@ class CsvOptions(FileOptions, TableOptions):
     max_categories: PositiveInt = option(
         100, "text columns with more distinct values are rejected instead of one-hot encoded"
     )
-    split: RowSplit = option(RowSplit(), "val, test, stratify, seed")
+    split: GroupSplit = option(GroupSplit(), "val, test, stratify, seed, group")
 
 
 class SeriesOptions(FileOptions, WindowOptions):

@@ -14,7 +14,7 @@ from importlib import import_module, metadata
 from traceback import walk_tb
 from typing import Any
 
-from nnzoo.config import data_options, model_options, train_options
+from nnzoo.config import data_options, model_options, recording_options, train_options
 from nnzoo.config.options import Options
 from nnzoo.errors import NnzooError, PluginError, UsageError
 
@@ -158,6 +158,10 @@ DATA = Registry(
             "nnzoo.data.series:load_series",
             "nnzoo.data.table_files.preview:description",
         ),
+        "recordings": Entry(
+            recording_options.RecordingsOptions, "nnzoo.data.recordings:load_recordings"
+        ),
+        "ucr": Entry(recording_options.UcrOptions, "nnzoo.data.recordings:load_ucr"),
         "sine": Entry(data_options.SineOptions, "nnzoo.data.builtin:load_sine"),
         "adding": Entry(data_options.AddingOptions, "nnzoo.data.builtin:load_adding"),
     },

@@ -12,7 +12,8 @@ import torch
 
 from nnzoo.config.data_options import AddingOptions, BundledTableOptions, DigitsOptions, SineOptions
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, make_splits, split_rows
+from nnzoo.data.dataset import Dataset, TensorSplit, make_splits
+from nnzoo.data.row_split import split_rows
 from nnzoo.errors import DataError
 
 _FILES = {"iris": "iris.csv", "wine": "wine_data.csv", "breast_cancer": "breast_cancer.csv"}

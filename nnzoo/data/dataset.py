@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.errors import DataError
 from nnzoo.status import status
@@ -272,12 +271,14 @@ class Dataset:
     a missing number and -1 for an unknown category, or series as float64.
     notes: lines for the user on everything that was guessed, left out or filled.
     time_index: for windows of series, the series and the time of each time step.
+    cuts: those notes on what was cut off or resampled, which evaluation repeats.
     """
 
     spec: DataSpec
     splits: dict[str, Split]
     notes: list[str] = field(default_factory=list)
     time_index: TimeIndex | None = None
+    cuts: list[str] = field(default_factory=list)
 
     @status("hashing the data")
     def fingerprint(self) -> str:
@@ -292,78 +293,6 @@ class Dataset:
                         digest.update(b"" if i else f"{chunk.dtype} {shape}".encode())
                         digest.update(chunk.contiguous().numpy().reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]
-
-
-def resolve_count(value: float | int | None, total: int) -> int:
-    """A fraction or number of rows as a number of rows."""
-    if value is None:
-        return 0
-    return round(value * total) if isinstance(value, float) else value
-
-
-def split_rows(
-    total: int, options: ValSplit, classes: np.ndarray | None = None, test: bool = True
-) -> dict[str, np.ndarray]:
-    """Row numbers of train, val and test (each sorted), disjoint and together all rows.
-
-    classes: (rows,) class of each row, to keep the class frequencies where `stratify` is on.
-    test: whether test rows are drawn here too (a `RowSplit`), or exist elsewhere. With `folds` the test
-    rows are the same, and the others are cut into parts of which one validates.
-    Raises DataError when nothing would be left to train on.
-    """
-    target_values = {"val": resolve_count(options.val, total) if options.folds is None else 0}
-    if test and isinstance(options, RowSplit):
-        target_values["test"] = resolve_count(options.test, total)
-    if sum(target_values.values()) >= total:
-        held = " + ".join(f"{count} {name}" for name, count in target_values.items())
-        raise DataError.at(
-            "data.split", f"{held} of {total} rows leave none to train on; hold out fewer"
-        )
-    rng = np.random.default_rng([options.seed, 0x5917])
-    order = rng.permutation(total)
-    if classes is not None and options.stratify:
-        order = _interleave(order, classes)
-    start = target_values.get("test", 0)
-    end = start + target_values["val"]
-    parts = {"test": order[:start]} if "test" in target_values else {}
-    if options.folds is not None:
-        # Every run of rows in this order has the class frequencies of the whole, so each fold does too.
-        cuts = np.linspace(start, total, options.folds + 1).round().astype(int)
-        if len(np.unique(cuts)) < len(cuts):
-            raise DataError.at(
-                "data.split.folds", f"{total - start} rows do not fill {options.folds} parts"
-            )
-        start, end = cuts[options.fold - 1], cuts[options.fold]
-    parts["val"] = order[start:end]
-    parts["train"] = np.concatenate([order[target_values.get("test", 0) : start], order[end:]])
-    return {name: np.sort(parts[name]) for name in ("train", "val", "test") if name in parts}
-
-
-def _interleave(order: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The rows reordered so that every prefix has nearly the class frequencies of the whole."""
-    shuffled = classes[order]
-    _, inverse, counts = np.unique(shuffled, return_inverse=True, return_counts=True)
-    by_class = np.argsort(inverse, kind="stable")
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    position = np.empty(len(order))
-    position[by_class] = (rank + 0.5) / np.repeat(counts, counts)
-    return order[np.argsort(position, kind="stable")]
-
-
-def split_time(total: int, options: TimeSplit) -> dict[str, range]:
-    """The time steps of train, val and test, in this order; raises DataError."""
-    val, test = resolve_count(options.val, total), resolve_count(options.test, total)
-    train = total - val - test if options.train is None else resolve_count(options.train, total)
-    if train < 1 or train + val + test > total:
-        raise DataError.at(
-            "data.split",
-            f"{train} + {val} + {test} time steps do not fit into the {total} of the file",
-        )
-    return {
-        "train": range(train),
-        "val": range(train, train + val),
-        "test": range(train + val, train + val + test),
-    }
 
 
 def check_memory(size: int, what: str, key: str, hint: str) -> None:

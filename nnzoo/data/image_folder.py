@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nnzoo.config.data_options import ImageFolderOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, make_splits, split_rows
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, make_splits
 from nnzoo.data.image_files.cache import (
     BrokenImagesError,
     DecodedImages,
@@ -25,6 +25,7 @@ from nnzoo.data.image_files.decode import BITS, UNIT_RANGE, as_eight_bits, float
 from nnzoo.data.image_files.folder import ImageFolder, Images, describe_folder
 from nnzoo.data.image_files.split_names import PARTS
 from nnzoo.data.image_files.tree import image_paths, relative_paths
+from nnzoo.data.row_split import split_rows
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 

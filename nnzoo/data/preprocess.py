@@ -242,7 +242,9 @@ class Preprocess(nn.Sequential):
             features = scaled + sum(sizes)
             shape = InputSpec("table", (features,))
         axis = 1 if shape.kind == "image" else -1
-        steps.append(("scale", Scale(scaled, options.scale, axis)))
+        # Recordings by their own statistics were scaled when they were read.
+        is_scaled = getattr(options, "per", "channel") == "recording"
+        steps.append(("scale", Scale(scaled, "none" if is_scaled else options.scale, axis)))
         if options.pca is not None:
             if shape.kind == "image":
                 steps.append(("flatten", Flatten()))

@@ -13,7 +13,8 @@ from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, looks_numeric
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, Split, WindowSplit, check_memory, split_time
+from nnzoo.data.dataset import Dataset, Split, WindowSplit, check_memory
+from nnzoo.data.row_split import split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis
 from nnzoo.data.timestamps.describe import describe_time, group_columns

@@ -28,7 +28,8 @@ from nnzoo.data.columns.values import (
     to_text,
 )
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, split_rows
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
+from nnzoo.data.row_split import split_rows
 from nnzoo.data.table_files.table_io import (
     ReadOptions,
     Table,
@@ -129,9 +130,32 @@ def _split(files: _TableFiles, options: CsvOptions, task: str) -> dict[str, pand
     target = frame[files.target]
     stratify = task == "classification" or (task == "auto" and looks_like_classes(target, options))
     codes = _class_codes(target, options) if stratify else None
-    rows = split_rows(len(frame), options.split, codes, test="test" not in files.frames)
+    rows = split_rows(
+        len(frame),
+        options.split,
+        codes,
+        test="test" not in files.frames,
+        groups=_groups(frame, options),
+    )
     parts = {part: frame.iloc[index] for part, index in rows.items() if len(index)}
     return parts | {part: other for part, other in files.frames.items() if part == "test"}
+
+
+def _groups(frame: pandas.DataFrame, options: CsvOptions) -> list[str | None] | None:
+    """The group of each row, None where there are none; raises DataError naming a row that has none."""
+    if options.split.group is None:
+        return None
+    name = column_name(frame, options.split.group, "data.split.group")
+    texts = to_text(frame[name])
+    present = (texts.notna() & (texts.str.strip() != "")).to_numpy()
+    if not present.all():
+        row = frame.index[int((~present).argmax())] + 1
+        raise DataError.at(
+            "data.split.group",
+            f"{options.path}: '{shorten(name)}' is empty in data row {row}, in {int((~present).sum()):,} rows in "
+            "all; fill it in, or drop these rows",
+        )
+    return list(texts)
 
 
 def _check_memory(parts: dict[str, pandas.DataFrame], spec: DataSpec, options: CsvOptions) -> None:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from nnzoo.config.data_options import EmnistOptions, TorchvisionOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, make_splits, split_rows
+from nnzoo.data.dataset import Dataset, TensorSplit, make_splits
+from nnzoo.data.row_split import split_rows
 from nnzoo.errors import DataError, shell_word
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte

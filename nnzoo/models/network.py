@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config import DATA, MODELS, RunConfig
-from nnzoo.config.data_options import TorchvisionOptions
+from nnzoo.config.data_options import DownloadedOptions
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.config.train_options import TrainOptions
@@ -162,7 +162,7 @@ def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
     entry = DATA.get(config.data.name)
     assert entry is not None
     options = config.data
-    if isinstance(options, TorchvisionOptions) and not _may_download(config, options):
+    if isinstance(options, DownloadedOptions) and not _may_download(config, options):
         options = options.without_download()
     with status("reading the data"):
         dataset: Dataset = entry.load()(options, spec)
@@ -192,7 +192,7 @@ def _target_key(config: RunConfig) -> str:
     return f"data.{keys[0] if keys else 'name'}"
 
 
-def _may_download(config: RunConfig, options: TorchvisionOptions) -> bool:
+def _may_download(config: RunConfig, options: DownloadedOptions) -> bool:
     """Whether a published set may be downloaded to `data.root`: a config file may be a stranger's, so the folder
     must be named by the user, or be below the working folder or the config's."""
     if options.root is None or config.origins.get("data.root") is None:

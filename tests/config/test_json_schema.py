@@ -77,6 +77,7 @@ def test_every_default_fits_its_own_schema() -> None:
     for name, entry in [*DATA, *MODELS, *DOCUMENTED_OPTIONS]:
         space = {"optim.lr": [0.1]}
         known: Any = {"name": name.removeprefix("schedule "), "path": "p", "space": space}
+        known["problem"] = "GunPoint"
         example = {key: known[key] for key in known if key in entry.options.model_fields}
         options = entry.options.model_validate(example)
         node = entry.options.model_json_schema()

@@ -20,7 +20,8 @@ from nnzoo.config.data_options import (
     TimeSplit,
 )
 from nnzoo.data.builtin import load_adding, load_digits, load_sine, load_table
-from nnzoo.data.dataset import Dataset, WindowSplit, split_rows
+from nnzoo.data.dataset import Dataset, WindowSplit
+from nnzoo.data.row_split import split_rows
 from nnzoo.errors import DataError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
-from nnzoo.data.dataset import resolve_count, split_rows, split_time
+from nnzoo.data.row_split import resolve_count, split_rows, split_time
 from nnzoo.errors import DataError
 
 fractions = st.one_of(st.floats(0.01, 0.45), st.integers(0, 4))

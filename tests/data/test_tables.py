@@ -21,7 +21,8 @@ from torch import Tensor
 
 from nnzoo.config.data_options import CsvOptions, RowSplit
 from nnzoo.data import dataset as dataset_module
-from nnzoo.data.dataset import Dataset, split_rows
+from nnzoo.data.dataset import Dataset
+from nnzoo.data.row_split import split_rows
 from nnzoo.data.table_files import csv_reader, limits, text_encoding
 from nnzoo.data.table_files.table_io import ReadOptions, read_chunks, read_table
 from nnzoo.data.tables import load_csv

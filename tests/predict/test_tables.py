@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nnzoo.config.data_options import RowSplit
-from nnzoo.data.dataset import split_rows
+from nnzoo.data.row_split import split_rows
 from nnzoo.data.table_files import csv_reader
 from nnzoo.errors import DataError
 from nnzoo.predict.inputs import predict

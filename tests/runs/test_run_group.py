@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nnzoo.config.data_options import RowSplit, ValSplit
-from nnzoo.data.dataset import split_rows
+from nnzoo.data.row_split import split_rows
 from nnzoo.errors import INTERRUPTED, CheckpointError, DataError
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs.loaded_run import load_network

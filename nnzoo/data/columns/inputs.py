@@ -55,6 +55,12 @@ def infer_columns(
     """
     stated = _StatedColumns.of(options, train, target)
     inputs = [name for name in train.columns if name != target and name not in stated.drop]
+    notes_on_group: list[str] = []
+    if options.split.group is not None:
+        group = column_name(train, options.split.group, "data.split.group")
+        if group in inputs and group not in stated.numbers | stated.categories:
+            inputs.remove(group)
+            notes_on_group = [f"column '{shorten(group)}' keeps groups together, and is no input"]
     descriptions = describe_columns(train[inputs], ValueOptions.of(options))
     numbers: list[ColumnSpec] = []
     categories: list[ColumnSpec] = []
@@ -77,6 +83,7 @@ def infer_columns(
     used = [descriptions[column.name] for column in numbers]
     notes = [
         f"columns: {describe_counts(numbers + categories)}",
+        *notes_on_group,
         *(
             f"column '{column.name}' is empty in the training rows and left out"
             for column in descriptions.values()

@@ -32,7 +32,7 @@ UNREAD |= dict.fromkeys(_VIDEOS, "videos; save single frames as JPEG or PNG")
 UNREAD |= dict.fromkeys(_ARCHIVES, "archives; unpack them")
 UNREAD |= {"pdf": "documents; save their pages as JPEG or PNG"}
 
-_SYSTEM = {
+SYSTEM_NAMES = {
     "__macosx",
     "thumbs.db",
     "desktop.ini",
@@ -153,7 +153,7 @@ def scan(path: str, links: bool = False, below: Callable[[str], bool] | None = N
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     out = folder.left_out
     for entry in entries:
-        if entry.name[0] == "." or entry.name.lower() in _SYSTEM:
+        if entry.name[0] == "." or entry.name.lower() in SYSTEM_NAMES:
             out.system.append(entry.path)
         elif entry.is_dir(follow_symlinks=links):
             folder.folders.append(scan(entry.path, below is not None and below(entry.name)))

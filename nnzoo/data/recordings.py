@@ -1,0 +1,271 @@
+"""Recordings as a data set: many sequences of their own length, each with a class or a number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.recording_options import RecordingsOptions, UcrOptions
+from nnzoo.data.columns.labels import LabelIndex, clean_label
+from nnzoo.data.columns.target import infer_target
+from nnzoo.data.columns.values import is_missing_word, parse_numbers
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, TaskName
+from nnzoo.data.dataset import Dataset, Split, TensorSplit
+from nnzoo.data.recording_files.forms import read_recordings
+from nnzoo.data.recording_files.recording import Recordings
+from nnzoo.data.row_split import split_rows
+from nnzoo.data.sequences import SequenceSplit
+from nnzoo.data.ucr import find_problem
+from nnzoo.errors import DataError
+from nnzoo.text import list_some, plural, quoted_name, shorten
+
+
+def load_recordings(options: RecordingsOptions, spec: DataSpec | None = None) -> Dataset:
+    """Read recordings in any form; those of `test_path`, or of the folders val/ and test/, are those splits.
+
+    spec: of a checkpoint, whose labels and channels are used. Raises DataError naming the recording.
+    """
+    parts = read_recordings(options.path, options)
+    if options.test_path is not None:
+        header = parts["train"].header
+        same: dict[str, Any] = {"target": parts["train"].target} if header is not None else {}
+        same |= {"header": header} if header is not None else {}
+        read = read_recordings(
+            options.test_path, options.model_copy(update=same), key="data.test_path"
+        )
+        if len(read) > 1 or "test" in parts:
+            raise DataError.at(
+                "data.test_path", "the test recordings have a folder of their own here"
+            )
+        parts["test"] = read["train"]
+    return _dataset(parts, options, options.task, spec)
+
+
+def load_ucr(options: UcrOptions, spec: DataSpec | None = None) -> Dataset:
+    """A problem of the UCR/UEA archive; its test part is the test split. With a spec nothing is downloaded."""
+    paths = find_problem(options, may_download=spec is None)
+    parts = {part: read_recordings(str(path), options)["train"] for part, path in paths.items()}
+    return _dataset(parts, options, "auto", spec)
+
+
+def _dataset(
+    parts: dict[str, Recordings],
+    options: RecordingsOptions | UcrOptions,
+    task: str,
+    spec: DataSpec | None,
+) -> Dataset:
+    """The data set of the recordings of each part that has a file or folder of its own."""
+    notes: list[str] = []
+    parts = _aligned(parts, notes)
+    parts = {part: _with_target(one, notes) for part, one in parts.items()}
+    table = _target_options(options, parts["train"], task)
+    known = spec or _infer_spec(parts["train"], table, notes)
+    y = {part: encode_targets(one, known) for part, one in parts.items()}
+    order = {part: one.order() for part, one in parts.items()}
+    parts = {part: one.select(order[part]) for part, one in parts.items()}
+    y = {part: codes[torch.from_numpy(order[part])] for part, codes in y.items()}
+    train, rows = parts["train"], _rows(parts, y["train"], options, known)
+    lengths = np.unique(np.concatenate([one.lengths for one in parts.values()]))
+    if spec is None:
+        variable = len(lengths) > 1
+        of_train = int(train.lengths[rows["train"]].max())
+        shape = (of_train, len(train.channels))
+        known = replace(known, input=InputSpec("series", shape, variable))
+    else:
+        for one in parts.values():
+            check_shape(one, spec)
+    splits = {
+        name: make_split(train.select(index), y["train"][torch.from_numpy(index)], known)
+        for name, index in rows.items()
+        if len(index)
+    }
+    for part, one in parts.items():
+        if part != "train":
+            splits[part] = make_split(one, y[part], known)
+    several = len(parts) > 1
+    cuts = [f"{part}: {cut}" if several else cut for part, one in parts.items() for cut in one.cuts]
+    of_files = [
+        f"{one.source}: {note}" if several and not note.startswith(one.source) else note
+        for one in parts.values()
+        for note in one.notes
+    ]
+    about = _about(parts, known)
+    return Dataset(known, splits, [about, *of_files, *cuts, *notes], cuts=cuts)
+
+
+def _about(parts: dict[str, Recordings], spec: DataSpec) -> str:
+    lengths = np.concatenate([one.lengths for one in parts.values()])
+    low, high = int(lengths.min()), int(lengths.max())
+    steps = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    channels = plural(len(spec.columns), "channel")
+    return f"recordings: {plural(len(lengths), 'recording')} of {steps} time steps, {channels}"
+
+
+def _aligned(parts: dict[str, Recordings], notes: list[str]) -> dict[str, Recordings]:
+    """The parts with the channels of the training part, in its order; raises DataError where one lacks some."""
+    train = parts["train"]
+    return {
+        part: one if one is train else align(one, train.channels) for part, one in parts.items()
+    }
+
+
+def align(recordings: Recordings, channels: list[str]) -> Recordings:
+    """Recordings with the channels that a network reads, by name, by position where either has no names.
+
+    Raises DataError for other channels.
+    """
+    if recordings.channels == channels:
+        return recordings
+    if set(channels) <= set(recordings.channels):
+        return recordings.with_channels(channels)
+    unnamed = not recordings.named or all(map(str.isdecimal, channels))
+    if len(channels) == len(recordings.channels) and unnamed:
+        return replace(recordings, channels=list(channels))
+    shown = [
+        f"{plural(len(names), 'channel')} ({list_some([quoted_name(n) for n in names], 6)})"
+        for names in (recordings.channels, channels)
+    ]
+    raise DataError.at(
+        "data.path", f"{recordings.source} has {shown[0]}; training has {shown[1]} (data.channels)"
+    )
+
+
+def check_shape(recordings: Recordings, spec: DataSpec) -> None:
+    """Raise DataError naming a recording that a network of one length cannot read."""
+    steps = spec.input.shape[0]
+    wrong = np.flatnonzero(recordings.lengths != steps)
+    if not spec.input.variable_length and len(wrong):
+        name, length = recordings.names[wrong[0]], int(recordings.lengths[wrong[0]])
+        more = f" ({len(wrong):,} of {len(recordings):,} recordings have another number)" * (
+            len(wrong) > 1
+        )
+        raise DataError.at(
+            "data.path",
+            f"expected {plural(steps, 'time step')}, {name} of {recordings.source} has {length:,}{more}; train "
+            f"with data.length: {steps}, which resamples every recording to that",
+        )
+
+
+def _with_target(recordings: Recordings, notes: list[str]) -> Recordings:
+    """The recordings that have a target; raises DataError if none has one."""
+    targets = recordings.targets
+    if targets is None:
+        raise DataError.at(
+            "data.target", f"{recordings.source} has no target; nothing can be learned"
+        )
+    rows = [i for i, text in enumerate(targets) if text is not None and clean_label(text)]
+    if len(rows) < len(targets):
+        first = next(i for i, text in enumerate(targets) if text is None or not clean_label(text))
+        notes.append(
+            f"{recordings.source}: {len(targets) - len(rows):,} of {plural(len(targets), 'recording')} have no "
+            f"target and are left out, first {recordings.names[first]}"
+        )
+    return recordings.select(np.array(rows, dtype=np.int64))
+
+
+def _target_options(options: Any, train: Recordings, task: str) -> CsvOptions:
+    """The options by which a target is read, as those of a table."""
+    keys = ("decimal", "thousands", "missing")
+    values = {key: getattr(options, key) for key in keys if hasattr(options, key)}
+    return CsvOptions(
+        name="csv",
+        path=train.source,
+        task=(train.task or "auto") if task == "auto" else task,  # type: ignore[arg-type]
+        **values,
+    )
+
+
+def _infer_spec(train: Recordings, options: CsvOptions, notes: list[str]) -> DataSpec:
+    """The labels, or the form of the numbers, of the training recordings."""
+    import pandas
+
+    column = pandas.Series(train.targets, name=train.target, dtype=object)
+    if options.task != "classification":
+        present = ~column.map(lambda text: is_missing_word(text, tuple(options.missing)))
+        column = column[present] if present.any() else column
+    target, more = infer_target(column, options, options.task)
+    notes += more
+    names = [ColumnSpec(name) for name in train.channels]
+    task: TaskName = target.task
+    return DataSpec(
+        InputSpec("series", (1, len(names))),
+        task,
+        target.labels,
+        [] if target.labels else [train.target],
+        names,
+        target=train.target,
+        target_format=target.format,
+        header=train.header,
+    )
+
+
+def encode_targets(recordings: Recordings, spec: DataSpec) -> Tensor:
+    """Classes (recordings,) int64 or numbers (recordings, 1) float64; raises DataError naming the recording."""
+    texts = [text or "" for text in recordings.targets or []]
+    if spec.is_classification:
+        index = LabelIndex(spec.labels)
+        code_of = {text: index.code(text) for text in dict.fromkeys(texts)}
+        unknown = sorted(text for text, code in code_of.items() if code < 0)
+        if unknown:
+            name = recordings.names[texts.index(unknown[0])]
+            more = f" (and {list_some(unknown[1:])})" * (len(unknown) > 1)
+            raise DataError.at(
+                "data.target",
+                f"{recordings.source}: {name} has the label '{shorten(unknown[0])}' that no training "
+                f"recording has{more}",
+            )
+        return torch.tensor([code_of[text] for text in texts], dtype=torch.int64)
+    import pandas
+
+    numbers, _ = parse_numbers(pandas.Series(texts, dtype=object), spec.target_format)
+    if np.isnan(numbers).any():
+        row = int(np.isnan(numbers).argmax())
+        raise DataError.at(
+            "data.target",
+            f"{recordings.source}: the target should be a number, but {recordings.names[row]} has "
+            f"'{shorten(texts[row])}'",
+        )
+    return torch.from_numpy(numbers[:, None])
+
+
+def _rows(
+    parts: dict[str, Recordings], y: Tensor, options: RecordingsOptions | UcrOptions, spec: DataSpec
+) -> dict[str, np.ndarray]:
+    """The recordings of the training part that train, validate and test."""
+    split = options.split
+    if split.folds is not None and "val" in parts:
+        raise DataError.at(
+            "data.split.folds", "the validation recordings have a folder of their own here"
+        )
+    fractions: dict[str, int] = {
+        key: 0 for key in ("val", "test") if key in parts and hasattr(split, key)
+    }
+    groups = None
+    if getattr(split, "group", None) is not None:
+        groups = parts["train"].groups
+        if groups is None:
+            raise DataError.at(
+                "data.split.group",
+                f"{parts['train'].source}: only long and wide tables have a column of groups",
+            )
+    classes = y.numpy() if spec.is_classification else None
+    return split_rows(
+        len(y),
+        split.model_copy(update=fractions),
+        classes,
+        test="test" not in parts,
+        groups=groups,
+    )
+
+
+def make_split(recordings: Recordings, y: Tensor, spec: DataSpec) -> Split:
+    """Recordings of one length as a tensor, of different ones as sequences."""
+    values = torch.from_numpy(recordings.values)
+    if spec.input.variable_length:
+        return SequenceSplit(values, torch.from_numpy(recordings.offsets), y)
+    return TensorSplit(values.view(len(recordings), -1, values.shape[1]), y)

@@ -1,0 +1,98 @@
+"""Files of the UCR/UEA archive: below a root, inside an installed aeon, or downloaded."""
+
+from __future__ import annotations
+
+import io
+import os
+import urllib.request
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from nnzoo.config.recording_options import UcrOptions
+from nnzoo.errors import DataError, shell_word
+
+URL = "https://timeseriesclassification.com/aeon-toolkit/{}.zip"
+TIMEOUT = 20.0  # seconds without a byte
+MAX_BYTES = 4 << 30
+EXTENSIONS = (".ts", ".tsv", ".arff")
+
+
+def find_problem(options: UcrOptions, may_download: bool) -> dict[str, Path]:
+    """The files of the training and the test part of a problem, downloaded into the root where they are missing.
+
+    Raises DataError that says where they can be placed by hand.
+    """
+    try:
+        root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
+    except RuntimeError:  # "~" where there is no home folder
+        raise DataError(
+            "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
+        ) from None
+    name = options.problem
+    found = _files_in(name, root / name) or _files_in(name, root) or _files_in(name, _in_aeon(name))
+    if found:
+        return found
+    wanted = f"{root / name / f'{name}_TRAIN.ts'} and {name}_TEST.ts"
+    if not may_download:
+        raise DataError.at(
+            "data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it ({wanted})"
+        )
+    if not options.may_write:
+        raise DataError.at(
+            "data.root",
+            f"'{name}' is not in {root}, and a config file names no folder to write to but "
+            f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
+        )
+    try:
+        _download(name, root / name)
+    except PermissionError as error:
+        raise DataError.at(
+            "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
+        ) from None
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
+        raise DataError.at(
+            "data.root",
+            f"'{name}' is not in {root} and its download from {URL.format(name)} failed ({reason}). Is the name "
+            f"right? Place the files by hand: {wanted}; or name their folder with data.root or NNZOO_DATA",
+        ) from None
+    return _files_in(name, root / name) or {}
+
+
+def _files_in(name: str, folder: Path | None) -> dict[str, Path] | None:
+    """The two files in a folder, in the first format of which there are both."""
+    if folder is None:
+        return None
+    for extension in EXTENSIONS:
+        files = {part: folder / f"{name}_{part.upper()}{extension}" for part in ("train", "test")}
+        if all(file.is_file() for file in files.values()):
+            return files
+    return None
+
+
+def _in_aeon(name: str) -> Path | None:
+    """The folder of a problem inside an installed aeon, which is not imported."""
+    spec = find_spec("aeon")
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) / "datasets" / "data" / name if places else None
+
+
+def _download(name: str, folder: Path) -> None:
+    """Fetch the archive of a problem, and write its two `.ts` files."""
+    with urllib.request.urlopen(URL.format(name), timeout=TIMEOUT) as answer:
+        content = answer.read(MAX_BYTES)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        by_name = {os.path.basename(entry): entry for entry in archive.namelist()}
+        files = {}
+        for part in ("TRAIN", "TEST"):
+            file = f"{name}_{part}.ts"
+            entry = archive.getinfo(by_name[file])
+            if entry.file_size > MAX_BYTES:
+                raise ValueError(f"{file} has {entry.file_size:,} bytes")
+            files[file] = archive.read(entry)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, data in files.items():
+        temporary = folder / f".{file}.{os.getpid()}.tmp"
+        temporary.write_bytes(data)
+        os.replace(temporary, folder / file)

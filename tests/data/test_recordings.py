@@ -1,0 +1,163 @@
+"""Recordings as a data set: the same in every form, cut, resampled, scaled and split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nnzoo.config.recording_options import RecordingsOptions
+from nnzoo.data.data_spec import DataSpec
+from nnzoo.data.dataset import Dataset, TensorSplit
+from nnzoo.data.recording_files.recording import Shaping
+from nnzoo.data.recording_files.ts import read_ts
+from nnzoo.data.recordings import load_recordings
+from nnzoo.data.sequences import SequenceSplit
+from nnzoo.errors import DataError
+from tests.data.recording_files.writing import (
+    WRITERS,
+    Recording,
+    some_recordings,
+    write_ts,
+    write_tsv,
+)
+
+
+def load(spec: DataSpec | None = None, **options: Any) -> Dataset:
+    return load_recordings(RecordingsOptions(name="recordings", **options), spec)
+
+
+def same_data(one: Dataset, other: Dataset) -> bool:
+    """Whether the splits have the same bits."""
+    assert [*one.splits] == [*other.splits] and one.spec.input == other.spec.input
+    return all(
+        torch.equal(a, b)
+        for part in one.splits
+        for a, b in zip(one.splits[part].tensors(), other.splits[part].tensors(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("lengths", [(3, 9), (6, 6)])
+def test_the_same_recordings_in_any_form_are_the_same_data(
+    form: str, lengths: tuple[int, int], tmp_path: Path
+) -> None:
+    recordings = some_recordings(lengths=lengths)
+    data = load(**WRITERS[form](tmp_path, recordings))
+    reference = load(**write_ts(tmp_path, recordings))
+    assert data.spec.labels == ["a", "b", "c"] and data.spec.task == "classification"
+    assert isinstance(data.splits["train"], TensorSplit if lengths == (6, 6) else SequenceSplit)
+    assert same_data(data, reference)
+
+
+@pytest.mark.parametrize("lengths", [(3, 9), (6, 6)])
+def test_recordings_of_one_channel_as_the_archive_has_them(
+    lengths: tuple[int, int], tmp_path: Path
+) -> None:
+    recordings = some_recordings(30, channels=1, lengths=lengths)
+    reference = load(**write_ts(tmp_path, recordings))
+    for form in ("wide", "arff", "long"):
+        assert same_data(load(**WRITERS[form](tmp_path, recordings)), reference)
+    assert same_data(load(**write_tsv(tmp_path, recordings)), reference)
+
+
+def _published(shared_data: Path, name: str) -> list[Recording]:
+    read = read_ts(str(shared_data / "sequences" / f"{name}_TRAIN.ts"), "auto", Shaping())
+    return [(values, label or "") for values, label in zip(read, read.targets or [], strict=True)]
+
+
+@pytest.mark.parametrize("name", ["JapaneseVowels", "ItalyPowerDemand"])
+def test_published_recordings_in_any_form(name: str, shared_data: Path, tmp_path: Path) -> None:
+    recordings = _published(shared_data, name)
+    reference = load(path=str(shared_data / "sequences" / f"{name}_TRAIN.ts"))
+    for write in WRITERS.values():
+        assert same_data(load(**write(tmp_path, recordings)), reference)
+    if name == "ItalyPowerDemand":
+        assert same_data(load(**write_tsv(tmp_path, recordings)), reference)
+
+
+def test_recordings_of_a_test_file_are_the_test_split(tmp_path: Path) -> None:
+    train, test = some_recordings(20), some_recordings(7, seed=1)
+    for folder in ("train", "test"):
+        (tmp_path / folder).mkdir()
+    path = write_ts(tmp_path / "train", train)["path"]
+    data = load(path=path, test_path=write_ts(tmp_path / "test", test)["path"])
+    assert {part: len(split) for part, split in data.splits.items()} == {
+        "train": 18,
+        "val": 2,
+        "test": 7,
+    }
+
+
+def test_cut_and_resampled_recordings_are_counted(tmp_path: Path) -> None:
+    recordings = [(torch.arange(float(n))[:, None].numpy(), "ab"[n % 2]) for n in range(3, 13)]
+    path = write_ts(tmp_path, recordings)["path"]
+    start = load(path=path, max_length=5, split={"val": 0, "test": 0}).splits["train"].tensors()[0]
+    assert start.max() == 4
+    end = load(path=path, max_length=5, keep="end", split={"val": 0, "test": 0})
+    assert end.splits["train"].tensors()[0].max() == 11
+    assert end.cuts == [
+        "7 of 10 recordings cut to the last 5 time steps, 28 left out (data.max_length)"
+    ]
+    same = load(path=path, length=4, split={"val": 0, "test": 0})
+    assert same.spec.input.shape == (4, 1) and not same.spec.input.variable_length
+    spans = same.splits["train"].tensors()[0][:, :, 0]
+    assert torch.allclose(spans, spans[:, -1:] * torch.linspace(0, 1, 4).double())
+    assert "9 of 10 recordings resampled to 4 time steps" in same.cuts[0]
+
+
+def test_each_recording_scaled_by_its_own_statistics(tmp_path: Path) -> None:
+    recordings = [(values * [10, 0] + 5, label) for values, label in some_recordings()]
+    path = write_ts(tmp_path, recordings)["path"]
+    data = load(path=path, preprocess={"per": "recording"})
+    train = data.splits["train"]
+    assert isinstance(train, SequenceSplit)
+    for i in range(len(train)):
+        values = train.batch(torch.tensor([i]))[0].values[0]
+        assert torch.allclose(values.mean(0), torch.zeros(2).double(), atol=1e-12)
+        assert values[:, 0].std(unbiased=False).item() == pytest.approx(1)
+        assert (values[:, 1] == 0).all()
+
+
+def test_missing_numbers_are_interpolated_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "g.ts").write_text(
+        "@classLabel true a b\n@data\n?,1,?,3,?:1,2,3,4,5:a\n1,2:3,4:b\n5,6:7,8:a\n1,1:1,1:b\n"
+    )
+    data = load(path=str(tmp_path / "g.ts"), split={"val": 0, "test": 0})
+    values = data.splits["train"].tensors()[0]
+    assert [1.0, 1.0, 2.0, 3.0, 3.0] in [
+        values[i : i + 5, 0].tolist() for i in range(len(values) - 4)
+    ]
+    assert any("3 missing numbers in 1 recording" in note for note in data.notes)
+
+
+def test_numbers_as_targets(tmp_path: Path) -> None:
+    rows = [f"{i},{i + 1},{i + 2}:{i / 7}" for i in range(12)]
+    (tmp_path / "r.ts").write_text("@targetLabel true\n@data\n" + "\n".join(rows))
+    data = load(path=str(tmp_path / "r.ts"), split={"val": 0, "test": 0})
+    assert data.spec.task == "regression" and data.spec.targets == ["target"]
+    x, y = data.splits["train"].tensors()
+    assert torch.equal(x[:, 0, 0] / 7, y[:, 0])
+
+
+def test_a_label_that_training_never_saw_is_named_with_its_recording(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    path = write_ts(tmp_path, some_recordings())["path"]
+    test = write_ts(tmp_path / "t", [(values, "z") for values, _ in some_recordings(2, seed=3)])
+    with pytest.raises(
+        DataError, match=r"recording 1 \(line 7\) has the label 'z' that no training"
+    ):
+        load(path=path, test_path=test["path"])
+
+
+def test_a_network_of_one_length_names_a_recording_of_another(tmp_path: Path) -> None:
+    path = write_ts(tmp_path, some_recordings(lengths=(6, 6)))["path"]
+    spec = load(path=path).spec
+    (tmp_path / "o").mkdir()
+    other = write_ts(tmp_path / "o", some_recordings(lengths=(5, 5)))["path"]
+    with pytest.raises(
+        DataError, match=r"expected 6 time steps, recording .* has 5 .*data.length: 6"
+    ):
+        load(spec, path=other)
