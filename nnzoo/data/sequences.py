@@ -36,6 +36,9 @@ class PaddedSequences:
     def detach(self) -> PaddedSequences:
         return self.with_values(self.values.detach())
 
+    def to(self, device: torch.device) -> PaddedSequences:
+        return self.with_values(self.values.to(device))
+
     def repeat_rows(self, count: int) -> PaddedSequences:
         """The whole batch, `count` times."""
         repeats = [count] + [1] * (self.values.ndim - 1)

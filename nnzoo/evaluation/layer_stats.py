@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.models.layers import single_layers
 from nnzoo.models.network import Network
+from nnzoo.models.packed import PackedRows
+from nnzoo.models.padded import PaddedMaps, observe_padded
 
 RECURRENT = ("RNN", "LSTM", "GRU")
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU)
@@ -51,7 +54,8 @@ class LayerStats:
 class NetworkStats:
     """Statistics of the layers from input to output on a batch of `samples`.
 
-    time_gradients: for sequences, the norm of the loss's gradient at the input of each time step.
+    time_gradients: for sequences, the norm of the loss's gradient at the input of each time step; where sequences have
+    different lengths, of the steps before the end of each, scaled to the number of rows.
     """
 
     layers: list[LayerStats]
@@ -95,16 +99,17 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
 
 
 def layer_outputs(
-    network: Network, x: Tensor
-) -> tuple[dict[str, tuple[nn.Module, Tensor]], Tensor]:
+    network: Network, x: Inputs
+) -> tuple[dict[str, tuple[nn.Module, Inputs]], Tensor]:
     """Run the network on a preprocessed batch; return each layer with its output (batch, ...), by name
     in order, and the network's output.
 
     For a layer with several outputs the first is taken; a layer without a tensor output is skipped. A
     recurrent module counts as its layers, `rnn.l0` first, with all states (batch, time, directions *
-    hidden).
+    hidden). Outputs for sequences of different lengths have lengths: PaddedSequences (batch, time, units).
     """
-    outputs: dict[str, tuple[nn.Module, Tensor]] = {}
+    outputs: dict[str, tuple[nn.Module, Inputs]] = {}
+    names = {layer: name for name, layer in network.model.named_modules()}
 
     def make_hook(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
@@ -119,28 +124,34 @@ def layer_outputs(
 
         return hook
 
+    def add_lengths(layer: nn.Module, maps: PaddedMaps) -> None:
+        if names[layer] in outputs:  # by its hook
+            output = PaddedSequences(maps.filled().transpose(1, 2), maps.lengths)
+            outputs[names[layer]] = layer, output
+
     leaves = [(name, m) for name, m in network.model.named_modules() if not list(m.children())]
     handles = [layer.register_forward_hook(make_hook(name)) for name, layer in leaves]
     try:
-        output = network._forward_preprocessed(x)
+        with observe_padded(add_lengths):
+            output = network._forward_preprocessed(x)
     finally:
         for handle in handles:
             handle.remove()
     return outputs, output
 
 
-def _states_by_layer(module: nn.RNNBase, x: Tensor, top: Tensor) -> list[Tensor]:
+def _states_by_layer(module: nn.RNNBase, x: Any, top: Any) -> list[Inputs]:
     """Return all states of each layer; the module itself returns those of the top layer only."""
-    if module.num_layers == 1:
-        return [top]
-    # On CUDA, a layer that shares parameters would move them to other memory.
-    copied = x.device.type == "cuda"
     states = []
-    for layer in single_layers(module, copied)[:-1]:
-        layer.train(module.training)
-        x = layer(x)[0]
-        states.append(x)
-    return [*states, top]
+    if module.num_layers > 1:
+        # On CUDA, a layer that shares parameters would move them to other memory.
+        values = x.values if isinstance(x, PackedRows) else x
+        copied = values.device.type == "cuda"
+        for layer in single_layers(module, copied)[:-1]:
+            layer.train(module.training)
+            x = layer(x)[0]
+            states.append(x)
+    return [s.padded() if isinstance(s, PackedRows) else s for s in [*states, top]]
 
 
 def layer_parameters(module: nn.RNNBase, layer: int) -> dict[str, Tensor]:
@@ -153,7 +164,7 @@ def layer_parameters(module: nn.RNNBase, layer: int) -> dict[str, Tensor]:
     }
 
 
-def collect_layer_stats(network: Network, x: Tensor, y: Tensor | None = None) -> NetworkStats:
+def collect_layer_stats(network: Network, x: Inputs, y: Tensor | None = None) -> NetworkStats:
     """Collect the statistics of every layer on a prepared batch (`Split.batch` of a prepared split).
 
     With targets `y` their loss is also backpropagated. The network is left unchanged, `.grad` included.
@@ -162,14 +173,15 @@ def collect_layer_stats(network: Network, x: Tensor, y: Tensor | None = None) ->
         encoded = network.preprocess(x) if network.preprocess.input_spec.kind == "image" else x
         time_dim = _time_dim(network, encoded)
         if y is not None and time_dim:
-            encoded = encoded.detach().requires_grad_()
+            encoded = encoded.detach()
+            values_of(encoded).requires_grad_()
         outputs, output = layer_outputs(network, encoded)
         parameters = [_parameters(module, name) for name, (module, _) in outputs.items()]
         layers = [
             _describe(name, module, out.detach(), params)
             for (name, (module, out)), params in zip(outputs.items(), parameters, strict=True)
         ]
-        inputs = [encoded] if time_dim else []
+        inputs = [values_of(encoded)] if time_dim else []
         variables = [p for params in parameters for p in params] + inputs
         if y is None or not variables:
             return NetworkStats(layers, None, len(x))
@@ -181,16 +193,35 @@ def collect_layer_stats(network: Network, x: Tensor, y: Tensor | None = None) ->
                 layer.gradient = math.hypot(*(next(norms) for _ in params))
         time_gradients = None
         if time_dim:
-            by_step = gradients[-1].transpose(0, time_dim).flatten(1)
-            time_gradients = by_step.double().norm(dim=1).tolist()
+            time_gradients = _time_gradients(encoded, gradients[-1], time_dim)
         return NetworkStats(layers, time_gradients, len(x))
 
 
-def _time_dim(network: Network, x: Tensor) -> int:
+def values_of(x: Inputs) -> Tensor:
+    """A batch as a tensor, with padding where sequences have different lengths."""
+    return x.values if isinstance(x, PaddedSequences) else x
+
+
+def _time_gradients(x: Inputs, gradient: Tensor, time_dim: int) -> list[float]:
+    """Return the norm of an input's gradient at each time step; of sequences of different lengths at the steps before
+    the end of each, as of so many rows."""
+    squares = gradient.transpose(1, time_dim).flatten(2).double().square().sum(2)
+    if not isinstance(x, PaddedSequences):
+        return squares.sum(0).sqrt().tolist()
+    steps = torch.arange(squares.shape[1]) - (squares.shape[1] - x.lengths)[:, None]
+    aligned = squares.gather(1, steps.clamp(min=0).to(squares.device))
+    is_real = (steps >= 0).to(squares.device)
+    mean = (aligned * is_real).sum(0) / is_real.sum(0).clamp(min=1)
+    # Of a part of a larger batch no row may reach the first steps.
+    return (mean * len(x)).sqrt()[is_real.any(0)].tolist()
+
+
+def _time_dim(network: Network, x: Inputs) -> int:
     """Return the dimension of a recurrent network's input that is time (an image is read row by row);
     0 if there is none."""
     recurrent = any(isinstance(module, nn.RNNBase) for module in network.model.modules())
-    return (2 if x.ndim == 4 else 1) if recurrent and x.ndim > 2 else 0
+    ndim = values_of(x).ndim
+    return (2 if ndim == 4 else 1) if recurrent and ndim > 2 else 0
 
 
 def _parameters(module: nn.Module, name: str) -> list[Tensor]:
@@ -207,25 +238,33 @@ def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
     return [0.0 if t is None else next(norms) for t in tensors]
 
 
-def _describe(name: str, module: nn.Module, out: Tensor, parameters: list[Tensor]) -> LayerStats:
+def _describe(name: str, module: nn.Module, out: Inputs, parameters: list[Tensor]) -> LayerStats:
+    shape = list(values_of(out).shape[1:])
+    is_map = len(shape) > 1 and not isinstance(module, nn.RNNBase)
+    if isinstance(out, PaddedSequences):
+        positions = float(out.lengths.double().mean())
+        values = out.values[out.mask]
+        shape = shape[::-1] if is_map else shape
+    else:
+        positions, values = _positions(module, out), out
     layer = LayerStats(
         name=name,
         type=type(module).__name__,
-        shape=list(out.shape[1:]),
+        shape=shape,
         parameters=sum(p.numel() for p in parameters),
-        multiply_adds=_multiply_adds(module, out, parameters),
+        multiply_adds=round(sum(p.numel() for p in parameters if p.ndim > 1) * positions),
         weight=math.hypot(*_norms([p.detach() for p in parameters])) if parameters else None,
         inputs=_num_inputs(module, parameters),
     )
-    if out.device.type == "meta" or not out.numel():
+    if values.device.type == "meta" or not values.numel():
         return layer
-    values = out.float()
+    values = values.float()
     layer.mean = float(values.mean())
     layer.std = float(values.std(correction=0))
     if isinstance(module, (*ACTIVATIONS, nn.RNNBase)) and len(out) > 1:
-        # Units are the channels of a map (batch, channels, ...), the last dimension of states.
-        is_map = values.ndim > 2 and not isinstance(module, nn.RNNBase)
-        by_unit = values.movedim(1 if is_map else -1, 0).flatten(1)
+        # Units are the channels of a map (batch, channels, ...), the last dimension of states and padded sequences.
+        unit_dim = 1 if is_map and values.ndim > 2 else -1
+        by_unit = values.movedim(unit_dim, 0).flatten(1)
         layer.units = len(by_unit)
         low, high = by_unit.amin(1), by_unit.amax(1)
         layer.dead = int(((low == high) & (low == low.sign())).sum())
@@ -241,11 +280,10 @@ def _num_inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
     return None
 
 
-def _multiply_adds(module: nn.Module, out: Tensor, parameters: list[Tensor]) -> int:
-    """Count the multiply-adds per sample: each weight once per position where it is applied."""
-    count = sum(p.numel() for p in parameters if p.ndim > 1)
+def _positions(module: nn.Module, out: Tensor) -> int:
+    """Count how often a layer applies each weight per sample."""
     if isinstance(module, nn.Conv1d | nn.Conv2d):
-        return count * out[0, 0].numel()
+        return out[0, 0].numel()
     if isinstance(module, nn.RNNBase):
-        return count * out.shape[1]
-    return count * (out[0].numel() // out.shape[-1] if out.ndim > 2 else 1)
+        return out.shape[1]
+    return out[0].numel() // out.shape[-1] if out.ndim > 2 else 1

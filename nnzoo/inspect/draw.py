@@ -27,6 +27,8 @@ WRONG = "#c81e1e"
 MAX_CHANNELS = 64
 MAX_FILTERS = 64
 MAX_COLUMNS = 30
+MAX_MARKED_STEPS = 40
+MAX_NAMED_CHANNELS = 6
 # DejaVu Sans, which comes with matplotlib, has no Chinese, Japanese or Korean letters.
 FALLBACK_FONTS = """
     Noto Sans CJK SC, Noto Sans CJK JP, Noto Sans SC, Source Han Sans SC, WenQuanYi Micro Hei,
@@ -213,6 +215,44 @@ def over_time(inputs: Array, values: dict[str, Array], title: str) -> Figure:
         figure.colorbar(drawn, ax=axes, pad=0.01, aspect=8)
     grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[-1].set_xlabel("time step")
+    return figure
+
+
+@_styled
+def attributions(
+    sequences: list[Array],
+    values: list[Array],
+    channels: list[str],
+    labels: list[tuple[str, bool]],
+) -> Figure:
+    """Draw one row per sequence (time, channels): its channels as lines, and beside them the attribution
+    of each step and channel, both over its own steps.
+
+    labels: the text beside each row, and whether the prediction is correct.
+    """
+    figure = _figure(9.0, 1.2 * len(sequences) + 0.7)
+    grid = figure.subplots(len(sequences), 2, squeeze=False)
+    for (left, right), sequence, value, (text, correct) in zip(
+        grid, sequences, values, labels, strict=True
+    ):
+        marker = {"marker": "o", "ms": 2} if len(sequence) <= MAX_MARKED_STEPS else {}
+        left.plot(np.arange(len(sequence)), sequence, lw=1.0, **marker)
+        style = {"ha": "right", "va": "center", "color": INK if correct else WRONG}
+        left.set_ylabel(text, rotation=0, labelpad=22, **style)
+        left.tick_params(labelsize=7)
+        left.set_xlim(-0.5, len(sequence) - 0.5)
+        right.imshow(value.T, aspect="auto", interpolation="nearest", **_diverging(value))
+        right.set_yticks([])
+        if len(channels) == value.shape[1] <= MAX_NAMED_CHANNELS:
+            names = [shorten(name, 12) for name in channels]
+            right.set_yticks(range(len(names)), names, fontsize=7)
+        right.tick_params(axis="x", labelsize=7)
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[0, 0].set_title("channels")
+    grid[0, 1].set_title("attribution of each step and channel (red raises, blue lowers)")
+    for axes in grid[-1]:
+        axes.set_xlabel("time step")
     return figure
 
 

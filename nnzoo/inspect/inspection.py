@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nnzoo import file_io
 from nnzoo.data.dataset import Dataset
+from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.evaluation.diagnostics import linspace_rows
 from nnzoo.inspect import draw, internals
@@ -78,7 +79,7 @@ def format_targets(dataset: Dataset, targets: Tensor) -> list[str]:
 
 
 def format_predictions(
-    network: Network, raw: Tensor, targets: list[str] | None = None
+    network: Network, raw: Inputs, targets: list[str] | None = None
 ) -> list[tuple[str, bool]]:
     """Return the prediction for each raw input in a line or two, with the target if it is known, and
     whether it is correct as far as that is known."""
@@ -98,16 +99,20 @@ def format_predictions(
 
 
 def make_figures(
-    network: Network, raw: Tensor, targets: list[str] | None = None
+    network: Network, inputs: Inputs, targets: list[str] | None = None
 ) -> Iterator[CaptionedFigure]:
     """Draw every figure that the network and its kind of input have.
 
-    raw: a few inputs (rows, ...) as `Network.predict` takes them; targets: their targets as text.
+    inputs: a few (rows, ...) as `Network.predict` takes them; targets: their targets as text.
     """
+    kind = network.data_spec.input.kind
+    # Over time the first sequence is shown, at its own length.
+    raw = single_rows(inputs)[0] if kind == "series" else cast(Tensor, inputs)
     with torch.no_grad():
         encoded = network.preprocess(raw)
     hidden = internals.hidden_outputs(network, encoded)
-    kind = network.data_spec.input.kind
+    if kind == "series":
+        yield _attributions(network, inputs[:MAX_INPUTS], targets)
     if kind == "image":
         yield _overview(network, raw[:MAX_INPUTS], hidden, targets)
     filters = internals.first_filters(network)
@@ -147,6 +152,30 @@ def make_figures(
         yield CaptionedFigure("columns", caption, figure)
 
 
+def single_rows(raw: Inputs) -> list[Tensor]:
+    """Return each input as a batch of one, a sequence at its own length."""
+    batches = [raw[i : i + 1] for i in range(len(raw))]
+    return [x.values if isinstance(x, PaddedSequences) else x for x in batches]
+
+
+def _attributions(network: Network, raw: Inputs, targets: list[str] | None) -> CaptionedFigure:
+    """Draw each sequence with the attribution of the answer to its steps and channels."""
+    sequences = [_numpy(row[0]) for row in single_rows(raw)]
+    attributions = _numpy(internals.attributions(network, raw))
+    figure = draw.attributions(
+        sequences,
+        [a[: len(x)] for a, x in zip(attributions, sequences, strict=True)],
+        network.data_spec.column_names,
+        format_predictions(network, raw, targets and targets[: len(raw)]),
+    )
+    answer = "the predicted class" if network.task.is_classification else "the prediction"
+    caption = (
+        f"Which steps and channels move the answer: integrated gradients from zero in scaled units; red raises {answer}, "
+        "blue lowers it."
+    )
+    return CaptionedFigure("attributions", caption, figure)
+
+
 def _overview(
     network: Network, raw: Tensor, hidden: dict[str, Tensor], targets: list[str] | None
 ) -> CaptionedFigure:
@@ -179,13 +208,20 @@ def _overview(
     return CaptionedFigure("sheet", caption, figure)
 
 
-def make_arrays(network: Network, raw: Tensor) -> dict[str, Array]:
+def make_arrays(network: Network, raw: Inputs) -> dict[str, Array]:
     """Return the values behind the figures: "input", "gradient", "sum/<layer>" and "layer/<layer>"
-    (rows, ...), "gates/<layer>/<gate>" (rows, time, units)."""
+    (rows, ...), "gates/<layer>/<gate>" (rows, time, units), "attributions" (rows, time, channels) of sequences; nan
+    behind the end of sequences of different lengths, which are in "lengths"."""
+    if isinstance(raw, PaddedSequences):
+        rows = [make_arrays(network, row) for row in single_rows(raw)]
+        arrays = {name: _stack([row[name][0] for row in rows]) for name in rows[0]}
+        return arrays | {"lengths": raw.lengths.numpy()}
     with torch.no_grad():
         encoded = network.preprocess(raw)
     hidden = internals.hidden_outputs(network, encoded)
     tensors: dict[str, Tensor] = {"input": raw, "gradient": internals.saliency(network, raw)}
+    if network.data_spec.input.kind == "series":
+        tensors["attributions"] = internals.attributions(network, raw)
     tensors |= {f"layer/{name}": out for name, out in hidden.items()}
     tensors |= {f"sum/{name}": out for name, out in internals.channel_sums(hidden).items()}
     for name, values in internals.gates(network, encoded).items():
@@ -195,7 +231,7 @@ def make_arrays(network: Network, raw: Tensor) -> dict[str, Array]:
 
 def write_figures(
     run: LoadedRun,
-    raw: Tensor,
+    raw: Inputs,
     targets: list[str] | None,
     folder: Path,
     surface: str | None = None,
@@ -233,6 +269,15 @@ def write_figures(
             f"cannot write to {folder}: {error.strerror or error}; choose another folder with --out"
         ) from None
     return files
+
+
+def _stack(arrays: list[Array]) -> Array:
+    """Stack arrays of one number of dimensions, nan where one is smaller than the largest."""
+    shape = np.max([array.shape for array in arrays], 0, initial=0)
+    stacked = np.full((len(arrays), *shape.astype(int)), np.nan, arrays[0].dtype)
+    for target, array in zip(stacked, arrays, strict=True):
+        target[tuple(slice(size) for size in array.shape)] = array
+    return stacked
 
 
 def _feature_names(network: Network) -> list[str]:

@@ -7,12 +7,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nnzoo.data.dataset import Split
 from nnzoo.data.sampling import derive_seed
-from nnzoo.evaluation.layer_stats import ACTIVATIONS, eval_in_fp32, layer_outputs, layer_parameters
+from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
+from nnzoo.evaluation.layer_stats import (
+    ACTIVATIONS,
+    eval_in_fp32,
+    layer_outputs,
+    layer_parameters,
+    values_of,
+)
 from nnzoo.models.network import Network
 from nnzoo.models.rnn import PARAMETERS, gates_over_time
+
+# Points of the straight path over which gradients are integrated.
+PATH_POINTS = 32
 
 
 @torch.no_grad()
@@ -21,7 +32,8 @@ def hidden_outputs(network: Network, encoded: Tensor) -> dict[str, Tensor]:
     height, width) or (batch, channels, time), states (batch, time, units), or units (batch, units)."""
     with eval_in_fp32(network):
         outputs, _ = layer_outputs(network, encoded)
-    return {name: outputs[name][1] for name in list(outputs)[:-1]}  # without the output layer
+    hidden = list(outputs)[:-1]  # without the output layer
+    return {name: out for name in hidden if isinstance(out := outputs[name][1], Tensor)}
 
 
 def channel_sums(layers: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -47,19 +59,60 @@ def saliency(network: Network, raw: Tensor) -> Tensor:
     raw: what `Network.predict` takes (batch, ...). The gradient has the shape of the scaled input:
     images are not flattened, and tables have one column per category.
     """
-    steps = dict(network.preprocess.named_children())
-    late_steps = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
-    scaled = raw
-    for step in steps.values():
-        scaled = step(scaled)
+    scaled, late_steps = _scaled(network, raw)
     with eval_in_fp32(network), torch.enable_grad():
-        x = x0 = scaled.detach().float().requires_grad_()
+        x = x0 = scaled.detach().requires_grad_()
         for step in late_steps:
             x = step(x)
         output = network._forward_preprocessed(x)
         score = output.amax(1) if network.task.is_classification else output.sum(1)
         (gradient,) = torch.autograd.grad(score.sum(), x0)
     return gradient
+
+
+def _scaled(network: Network, raw: Tensor) -> tuple[Tensor, list[nn.Module]]:
+    """Preprocess raw inputs up to those steps, also returned, that change what a dimension is."""
+    steps = dict(network.preprocess.named_children())
+    late_steps = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
+    for step in steps.values():
+        raw = step(raw)
+    return raw.float(), late_steps
+
+
+def attributions(network: Network, raw: Inputs) -> Tensor:
+    """Attribute the answer to each step and channel of sequences, (batch, time, channels): integrated gradients
+    (Sundararajan et al. 2017, "Axiomatic attribution for deep networks").
+
+    raw: what `Network.predict` takes. Gradients are taken of the logit of the most probable class, less the mean logit,
+    or of the sum of the outputs of a regression, along the straight path from zero in scaled units, which is each
+    channel's mean if it is standardized. They add up to how far the answer is from that of such an input.
+    """
+    scaled = map_values(lambda values: _scaled(network, values)[0], raw)
+    late_steps = nn.Sequential(*_scaled(network, values_of(raw)[:1])[1])
+
+    def answer(values: Tensor) -> Tensor:
+        x = (
+            scaled.with_values(values)
+            if isinstance(scaled, PaddedSequences)
+            else late_steps(values)
+        )
+        return network._forward_preprocessed(x)
+
+    values = values_of(scaled).detach()
+    total = torch.zeros_like(values)
+    with eval_in_fp32(network):
+        with torch.no_grad():
+            output = answer(values)
+            weights = torch.ones_like(output)
+            if network.task.is_classification:
+                classes = output.shape[1]
+                weights = functional.one_hot(output.argmax(1), classes) - 1 / classes
+        for i in range(PATH_POINTS):
+            point = (values * ((i + 0.5) / PATH_POINTS)).requires_grad_()
+            with torch.enable_grad():
+                score = (answer(point) * weights).sum()
+            total += torch.autograd.grad(score, point)[0]
+    return values * total / PATH_POINTS
 
 
 def first_filters(network: Network) -> Tensor | None:

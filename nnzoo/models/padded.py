@@ -6,7 +6,8 @@ would read them, and lengths follow each layer as the size of a row alone does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.models.fused import FusedSequential
 
+Observer = Callable[[nn.Module, "PaddedMaps"], None]
+_observers: list[Observer] = []
 _POOLING = (nn.MaxPool1d, nn.AvgPool1d, nn.LPPool1d)
 
 
@@ -105,10 +108,27 @@ def input_length(layer: nn.Module, length: int) -> int:
     return length
 
 
+@contextmanager
+def observe_padded(observer: Observer) -> Iterator[None]:
+    """Call a function with each layer and its output, which has lengths; a layer's own hooks get values alone."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.pop()
+
+
 def run_padded(layer: nn.Module, x: PaddedMaps) -> PaddedMaps:
     """Compute one layer for each row as if it were alone."""
     if isinstance(layer, PaddedSequential) or hasattr(layer, "body"):
         return cast(PaddedMaps, layer(x))
+    y = _run_layer(layer, x)
+    for observer in _observers:
+        observer(layer, y)
+    return y
+
+
+def _run_layer(layer: nn.Module, x: PaddedMaps) -> PaddedMaps:
     if isinstance(layer, _BatchNorm):
         return _batch_norm(layer, x)
     if isinstance(layer, nn.GroupNorm):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from nnzoo.data.dataset import Split
+from nnzoo.data.dataset import Split, chunks
 from nnzoo.data.image_files.tree import EXTENSIONS
+from nnzoo.data.sequences import Inputs
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
 from nnzoo.evaluation.tasks import Regression
 from nnzoo.models.network import Network
@@ -154,12 +154,12 @@ def batch_size(network: Network) -> int:
 
 
 @torch.no_grad()
-def predict_values(network: Network, raw: Tensor) -> Array:
+def predict_values(network: Network, raw: Inputs) -> Array:
     """Run `Network.predict` batch by batch in evaluation mode; returns (rows, outputs)."""
     task, was_training = network.task, network.training
     network.eval()
     try:
-        batches = raw.split(batch_size(network)) if len(raw) else []
+        batches = [raw[rows] for rows in chunks(len(raw), batch_size(network))]
         values = [network.predict(batch.to(network.device)).cpu() for batch in batches]
     finally:
         network.train(was_training)
@@ -168,7 +168,7 @@ def predict_values(network: Network, raw: Tensor) -> Array:
     return torch.cat(values).numpy()
 
 
-def predict_raw(network: Network, raw: Tensor, index: dict[str, list[Any]]) -> Predictions:
+def predict_raw(network: Network, raw: Inputs, index: dict[str, list[Any]]) -> Predictions:
     """Predict raw inputs (rows, ...) as `Network.predict` takes them."""
     task = network.task
     values = predict_values(network, raw)

@@ -81,9 +81,9 @@ class LoadedRun:
             self._prepared[split] = self.network.prepare(self.dataset.splits[split])
         return self._prepared[split]
 
-    def raw(self, split: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return some rows (int64) of a split in original units, as `Network.predict` takes them, and
-        their targets."""
+    def raw(self, split: str, rows: Tensor) -> tuple[Any, Tensor]:
+        """Return some rows (int64) of a split in original units, as `Network.predict` takes them (a tensor, or
+        PaddedSequences), and their targets."""
         x, y = self.dataset.splits[split].batch(rows)
         return x.to(self.network.device), y
 

@@ -9,10 +9,17 @@ import pytest
 import torch
 from torch import nn
 
+from nnzoo.data.sequences import PaddedSequences
 from nnzoo.evaluation import diagnostics
-from nnzoo.evaluation.layer_stats import NetworkStats
+from nnzoo.evaluation.layer_stats import (
+    NetworkStats,
+    _time_gradients,
+    collect_layer_stats,
+    eval_in_fp32,
+    layer_outputs,
+)
 from nnzoo.runs.run import Run
-from tests import zoo
+from tests import sequence_data, zoo
 
 
 def stats_of(config: Any, rows: int = 32) -> tuple[Run, NetworkStats]:
@@ -151,3 +158,35 @@ def test_dead_units_are_those_that_nothing_goes_back_through() -> None:
         if layer.type == "ReLU"
     )
     assert (relu.dead, relu.units) == (5, 16)
+
+
+@pytest.mark.parametrize("model", sequence_data.MODELS)
+def test_statistics_of_sequences_count_their_own_steps(model: str) -> None:
+    data = sequence_data.dataset()
+    network = sequence_data.network(model, data)
+    split = network.prepare(data.splits["train"])
+    x, y = split.batch(torch.arange(8))
+    stats = collect_layer_stats(network, x, y)
+    outputs: dict[str, list[torch.Tensor]] = {}
+    with eval_in_fp32(network), torch.no_grad():
+        for row, length in zip(x.values, x.lengths, strict=True):
+            for name, (_, out) in layer_outputs(network, row[None, :length])[0].items():
+                assert isinstance(out, torch.Tensor)
+                outputs.setdefault(name, []).append(out.flatten())
+    for layer in stats.layers:
+        values = torch.cat(outputs[layer.name])
+        assert layer.mean == pytest.approx(float(values.mean()), abs=1e-5), layer.name
+        assert layer.std == pytest.approx(float(values.std(correction=0)), abs=1e-5)
+    assert sum(stats.gradients().values()) > 0
+    assert (stats.time_gradients is None) == model.startswith("cnn")
+
+
+def test_gradients_over_time_count_from_the_end_of_each_sequence() -> None:
+    gradient = torch.tensor([[[1.0], [2.0], [3.0]], [[6.0], [8.0], [0.0]]])
+    x = PaddedSequences(torch.zeros(2, 3, 1), torch.tensor([3, 2]))
+    assert _time_gradients(x, gradient, 1) == pytest.approx(
+        [math.sqrt(2), math.sqrt(4 + 36), math.sqrt(9 + 64)]
+    )
+    assert _time_gradients(x.values, gradient, 1) == pytest.approx(
+        [math.sqrt(37), math.sqrt(68), 3]
+    )

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nnzoo.inspect.inspection import make_figures
+from nnzoo.inspect.inspection import format_targets, make_arrays, make_figures
 from nnzoo.models.network import Network
-from tests import zoo
+from tests import sequence_data, zoo
 
 NNZOO = Callable[..., Any]
 
@@ -40,7 +40,7 @@ def test_every_network_on_every_kind_of_data_has_a_figure(model: str, data: str)
         assert any(stem.startswith("gates-l") for stem in stems)
     if data.startswith("image"):
         assert stems[0] == "sheet"
-    assert stems or (model, data) in (("mlp", "series"), ("mlp", "sequences"))
+    assert stems and ("attributions" in stems) == (data in ("series", "sequences"))
 
 
 def test_inspect_writes_figures_and_shows_the_layers(nnzoo: NNZOO) -> None:
@@ -118,3 +118,22 @@ def test_the_surface_is_drawn_where_asked(nnzoo: NNZOO) -> None:
     nnzoo("train", "--config", "mlp", "-s", "data={name: iris}", "-s", "train.epochs=1")
     assert nnzoo("inspect", "checkpoints/mlp", "--surface").code == 0
     assert Path("checkpoints/mlp/inspect/surface.png").exists()
+
+
+@pytest.mark.parametrize("is_class", [True, False])
+@pytest.mark.parametrize("model", sequence_data.MODELS)
+def test_sequences_are_shown_at_their_own_length(model: str, is_class: bool) -> None:
+    data = sequence_data.dataset(is_class=is_class)
+    network = sequence_data.network(model, data).eval()
+    raw, targets = data.splits["test"].batch(torch.arange(4))
+    stems = [figure.stem for figure in make_figures(network, raw, format_targets(data, targets))]
+    assert "attributions" in stems
+    assert any(stem.startswith("channels" if "cnn" in model else "gates-l") for stem in stems)
+    arrays = make_arrays(network, raw)
+    assert arrays["lengths"].tolist() == raw.lengths.tolist()
+    for i, length in enumerate(raw.lengths.tolist()):
+        row = make_arrays(network, raw.values[i : i + 1, :length])
+        for name, array in row.items():
+            kept = arrays[name][i][tuple(slice(size) for size in array.shape[1:])]
+            np.testing.assert_array_equal(kept, array[0])
+        assert np.isnan(arrays["attributions"][i, length:]).all()

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from nnzoo.data.sequences import map_values
 from nnzoo.inspect import internals
 from nnzoo.inspect.inspection import make_arrays
-from tests import zoo
+from tests import sequence_data, zoo
 
 CNN = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.1}
 
@@ -162,3 +163,23 @@ def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
         loss = run.network.task.loss(run.network(x), y) / 50
     assert losses[2, 2] == pytest.approx(float(loss), rel=1e-5)
     assert (losses[0] > losses[2, 2]).all()
+
+
+@pytest.mark.parametrize("model", sequence_data.MODELS)
+def test_attributions_add_up_to_the_change_of_the_answer(model: str) -> None:
+    """Integrated gradients are complete, and those of a batch are those of each sequence."""
+    data = sequence_data.dataset()
+    network = sequence_data.network(model, data).eval()
+    raw, _ = data.splits["test"].batch(torch.arange(5))
+    values = internals.attributions(network, raw)
+    encoded = map_values(network.preprocess, raw)
+    with torch.no_grad():
+        end = network(encoded)
+        start = network(encoded.with_values(torch.zeros_like(encoded.values)))
+    rows, classes = torch.arange(5), end.argmax(1)
+    change = end[rows, classes] - end.mean(1) - start[rows, classes] + start.mean(1)
+    torch.testing.assert_close(values.sum((1, 2)), change, rtol=0.05, atol=0.02)
+    for i, length in enumerate(raw.lengths.tolist()):
+        assert not values[i, length:].any()
+        row = internals.attributions(network, raw.values[i : i + 1, :length])
+        torch.testing.assert_close(values[i, :length], row[0], rtol=1e-4, atol=1e-6)
