@@ -246,11 +246,13 @@ def attributions(
         if len(channels) == value.shape[1] <= MAX_NAMED_CHANNELS:
             names = [shorten(name, 12) for name in channels]
             right.set_yticks(range(len(names)), names, fontsize=7)
+            for label, line in zip(right.get_yticklabels(), left.get_lines(), strict=True):
+                label.set_color(line.get_color())
         right.tick_params(axis="x", labelsize=7)
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[0, 0].set_title("channels")
-    grid[0, 1].set_title("attribution of each step and channel (red raises, blue lowers)")
+    grid[0, 1].set_title("attribution (red raises, blue lowers)")
     for axes in grid[-1]:
         axes.set_xlabel("time step")
     return figure

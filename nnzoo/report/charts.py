@@ -53,6 +53,7 @@ _STYLE: Any = {
     "lines.linewidth": 1.6,
 }
 MAX_POINTS = 1500
+MAX_LINES = 40
 Array = np.ndarray[Any, Any]
 Line = tuple[Sequence[float], Sequence[float]]
 
@@ -242,6 +243,23 @@ def sparkline(values: Array) -> Markup:
     with _chart("The input", width=1.6, height=0.8) as (axes, chart):
         axes.plot(values, color=SERIES[0], lw=1)
         axes.axis("off")
+    return chart.svg
+
+
+def recording(values: Array) -> Markup:
+    """Draw all channels of a recording (time, channels) as lines over its steps; of very many, evenly spaced ones."""
+    time, channels = values.shape
+    steps = np.unique(np.linspace(0, time - 1, min(time, MAX_POINTS)).round().astype(int))
+    shown = np.unique(np.linspace(0, channels - 1, min(channels, MAX_LINES)).round().astype(int))
+    with _chart("The recording", width=2.4, height=1.5) as (axes, chart):
+        for i in shown:
+            marker = "o" if time == 1 else None
+            color = SERIES[i % len(SERIES)]
+            axes.plot(steps, values[steps, i], color=color, lw=0.9, marker=marker, ms=3)
+        axes.tick_params(labelsize=7, length=2)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.set_xlabel("time step", fontsize=7)
     return chart.svg
 
 

@@ -245,10 +245,13 @@ def _value_parts(run: RunReport) -> dict[str, Any]:
 
 def _show_input(run: RunReport, row: int) -> dict[str, Any]:
     """Return one input as a page can show it: "image", "curve", or "columns" with their values."""
-    raw, _ = run.loaded.raw(run.split, torch.tensor([row]))
+    inputs, _ = run.loaded.raw(run.split, torch.tensor([row]))
+    (raw,) = inspection.single_rows(inputs)
     kind = run.spec.input.kind
     if kind == "image":
         return {"image": _image_url(raw[0], max_pixel_value(run.network))}
+    if kind == "series" and run.spec.task != "forecasting":
+        return {"curve": charts.recording(raw[0].cpu().numpy())}
     if kind == "series":
         return {"curve": charts.sparkline(raw[0, :, 0].cpu().numpy())}
     columns = {}

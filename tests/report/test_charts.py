@@ -41,6 +41,8 @@ def test_every_chart_is_drawn() -> None:
         charts.error_by_step({"y": ([1, 2], [0.1, 0.2]), "z": ([1, 2], [0.3, 0.2])}),
         charts.gradient_over_time([0.1, 0.2]),
         charts.sparkline(x),
+        charts.recording(np.stack([x, -x], 1)),
+        charts.recording(np.zeros((1, 100))),
         charts.parallel("trials", axes, [True, False], 0),
         charts.bars("importance", {"lr": 0.7}, "fraction"),
         charts.progress("scores", {1: 0.5}, {1: 0.5}, "loss", True),
