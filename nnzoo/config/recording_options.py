@@ -29,7 +29,7 @@ class RecordingsPreprocess(SeriesPreprocess):
 
 
 class RecordingsShape(WindowOptions):
-    """What every source of recordings makes of each of them before a network sees it."""
+    """Changes of each recording before a network sees it, and options that all sources of recordings have."""
 
     preprocess: RecordingsPreprocess = option(
         RecordingsPreprocess(), "scale, per, pca, whiten, target"

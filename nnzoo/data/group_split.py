@@ -17,7 +17,7 @@ KEY = "data.split.group"
 def group_codes(
     groups: Sequence[Any], names: Sequence[str] | None = None
 ) -> tuple[Array, list[str]]:
-    """The code of each row's group, and the names of the groups in an order that follows from these alone.
+    """The code of each row's group, and the names of the groups in an order that follows from these is_single.
 
     names: what to call a row in the error for one without a group. Raises DataError.
     """
@@ -34,17 +34,17 @@ def group_codes(
 
 
 def assign_groups(
-    codes: Array, classes: Array | None, wanted: dict[str, float], rng: np.random.Generator
+    codes: Array, classes: Array | None, targets: dict[str, float], rng: np.random.Generator
 ) -> dict[str, Array]:
     """The rows (int64, sorted) of each part, so that no group is in two of them.
 
-    codes: (rows,) group of each row, 0 to n - 1; classes: (rows,), to keep their frequencies; wanted: rows per
+    codes: (rows,) group of each row, 0 to n - 1; classes: (rows,), to keep their frequencies; targets: rows per
     part, "train" or a fold among them. Large groups are placed first, each where it brings the counts of the
-    classes nearest to those wanted; single ones are then moved and exchanged while that helps.
+    classes nearest to those targets; single ones are then moved and exchanged while that helps.
     """
     table = _count_table(codes, classes)
-    parts = list(wanted)
-    fractions = np.array([wanted[part] for part in parts]) / len(codes)
+    parts = list(targets)
+    fractions = np.array([targets[part] for part in parts]) / len(codes)
     placed = _Placement(table, fractions)
     order = rng.permutation(len(table))
     order = order[np.argsort(-table[order].sum(1), kind="stable")]
@@ -70,7 +70,7 @@ def _count_table(codes: Array, classes: Array | None) -> Array:
 
 
 class _Placement:
-    """Which part each group is in; the cost is the squared distance from the counts wanted, of each class and of
+    """Which part each group is in; the cost is the squared distance from the counts targets, of each class and of
     all rows."""
 
     def __init__(self, table: Array, fractions: Array) -> None:
@@ -79,15 +79,15 @@ class _Placement:
         # The last column counts all rows, as much as the classes together.
         self.table = np.concatenate([table / np.sqrt(totals), rows / np.sqrt(rows.sum())], 1)
         self.has_class = table > 0
-        self.wanted = fractions[:, None] * self.table.sum(0)
-        self.have = np.zeros_like(self.wanted)
+        self.targets = fractions[:, None] * self.table.sum(0)
+        self.have = np.zeros_like(self.targets)
         self.part_of = np.full(len(table), -1)
         self.train: int | None = None
 
     def cost_of_adding(self, group: int) -> Array:
         """By how much the cost grows with the group in each part (parts,)."""
         counts = self.table[group]
-        grown: Array = (counts * (2 * (self.have - self.wanted) + counts)).sum(1)
+        grown: Array = (counts * (2 * (self.have - self.targets) + counts)).sum(1)
         return grown
 
     def place(self, group: int, part: int) -> None:
@@ -99,10 +99,10 @@ class _Placement:
 
     def fill_empty(self, order: Array) -> None:
         """Give a part without a group the smallest one of a part that has several."""
-        for part in range(len(self.wanted)):
+        for part in range(len(self.targets)):
             if (self.part_of == part).any():
                 continue
-            counts = np.bincount(self.part_of, minlength=len(self.wanted))
+            counts = np.bincount(self.part_of, minlength=len(self.targets))
             movable = [group for group in order[::-1].tolist() if counts[self.part_of[group]] > 1]
             if movable:
                 self.place(movable[0], part)
@@ -113,7 +113,7 @@ class _Placement:
             having = [group for group in order[::-1].tolist() if self.has_class[group, kind]]
             if any(self.part_of[group] == train for group in having):
                 continue
-            counts = np.bincount(self.part_of, minlength=len(self.wanted))
+            counts = np.bincount(self.part_of, minlength=len(self.targets))
             movable = [group for group in having if counts[self.part_of[group]] > 1]
             if movable:
                 self.place(movable[0], train)
@@ -137,7 +137,7 @@ class _Placement:
             for group in order[::-1][:most].tolist():
                 part = int(self.part_of[group])
                 counts = self.table[group]
-                gain = (counts * (2 * (self.have[part] - self.wanted[part]) - counts)).sum()
+                gain = (counts * (2 * (self.have[part] - self.targets[part]) - counts)).sum()
                 costs = self.cost_of_adding(group)
                 costs[part] = np.inf
                 best = int(costs.argmin())
@@ -149,10 +149,10 @@ class _Placement:
 
 
 def check_division(
-    rows: dict[str, Array], wanted: dict[str, float], codes: Array, labels: list[str]
+    rows: dict[str, Array], targets: dict[str, float], codes: Array, labels: list[str]
 ) -> None:
-    """Raise DataError with the counts where the groups cannot be divided as wanted: a part is empty, or has
-    neither half to one and a half times the rows wanted nor a single group."""
+    """Raise DataError with the counts where the groups cannot be divided as targets: a part is empty, or has
+    neither half to one and a half times the rows targets nor a single group."""
     sizes = np.bincount(codes)
     largest = np.argsort(-sizes, kind="stable")
     shown = list_some([f"'{shorten(labels[i])}' {sizes[i]:,}" for i in largest[:6].tolist()], 5)
@@ -164,12 +164,12 @@ def check_division(
             f"{about} cannot be divided into {len(rows)} parts ({', '.join(rows)}), each with groups of its own",
         )
     for part, index in rows.items():
-        distance = abs(len(index) - wanted[part])
+        distance = abs(len(index) - targets[part])
         smallest = int(sizes[np.unique(codes[index])].min())
-        alone = len(np.unique(codes[index])) == 1 and len(index) > wanted[part]
-        if distance > max(0.5 * wanted[part], smallest) and not alone:
+        is_single = len(np.unique(codes[index])) == 1 and len(index) > targets[part]
+        if distance > max(0.5 * targets[part], smallest) and not is_single:
             raise DataError.at(
                 KEY,
-                f"{about} cannot be divided so: {part} would have {len(index):,} rows, {wanted[part]:,.0f} were "
+                f"{about} cannot be divided so: {part} would have {len(index):,} rows, {targets[part]:,.0f} were "
                 "asked for; hold out other fractions, or fewer folds",
             )

@@ -74,12 +74,12 @@ def _split_groups(
 ) -> dict[str, np.ndarray]:
     """`split_rows` with whole groups; held_out: the rows of val and test."""
     codes, labels = group_codes(groups)
-    wanted: dict[str, float] = {part: count for part, count in held_out.items() if count}
-    rest = len(codes) - sum(wanted.values())
+    sizes: dict[str, float] = {part: count for part, count in held_out.items() if count}
+    rest = len(codes) - sum(sizes.values())
     names = ["train"] if options.folds is None else [f"fold {i + 1}" for i in range(options.folds)]
-    wanted |= dict.fromkeys(names, rest / len(names))
-    rows = assign_groups(codes, classes, wanted, rng)
-    check_division(rows, wanted, codes, labels)
+    sizes |= dict.fromkeys(names, rest / len(names))
+    rows = assign_groups(codes, classes, sizes, rng)
+    check_division(rows, sizes, codes, labels)
     if options.folds is not None:
         val = rows.pop(f"fold {options.fold}")
         train = np.concatenate([rows.pop(name) for name in names if name in rows])

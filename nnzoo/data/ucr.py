@@ -30,13 +30,13 @@ def find_problem(options: UcrOptions, may_download: bool) -> dict[str, Path]:
             "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
         ) from None
     name = options.problem
-    found = _files_in(name, root / name) or _files_in(name, root) or _files_in(name, _in_aeon(name))
-    if found:
-        return found
-    wanted = f"{root / name / f'{name}_TRAIN.ts'} and {name}_TEST.ts"
+    paths = _files_in(name, root / name) or _files_in(name, root) or _files_in(name, _in_aeon(name))
+    if paths:
+        return paths
+    expected = f"{root / name / f'{name}_TRAIN.ts'} and {name}_TEST.ts"
     if not may_download:
         raise DataError.at(
-            "data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it ({wanted})"
+            "data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it ({expected})"
         )
     if not options.may_write:
         raise DataError.at(
@@ -55,7 +55,7 @@ def find_problem(options: UcrOptions, may_download: bool) -> dict[str, Path]:
         raise DataError.at(
             "data.root",
             f"'{name}' is not in {root} and its download from {URL.format(name)} failed ({reason}). Is the name "
-            f"right? Place the files by hand: {wanted}; or name their folder with data.root or NNZOO_DATA",
+            f"right? Place the files by hand: {expected}; or name their folder with data.root or NNZOO_DATA",
         ) from None
     return _files_in(name, root / name) or {}
 
@@ -80,8 +80,8 @@ def _in_aeon(name: str) -> Path | None:
 
 def _download(name: str, folder: Path) -> None:
     """Fetch the archive of a problem, and write its two `.ts` files."""
-    with urllib.request.urlopen(URL.format(name), timeout=TIMEOUT) as answer:
-        content = answer.read(MAX_BYTES)
+    with urllib.request.urlopen(URL.format(name), timeout=TIMEOUT) as response:
+        content = response.read(MAX_BYTES)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         by_name = {os.path.basename(entry): entry for entry in archive.namelist()}
         files = {}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnzoo.config.data_options import CsvOptions, RowSplit
+from nnzoo.config.data_options import CsvOptions, GroupSplit
 from nnzoo.config.load import load_config
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tables import load_csv
@@ -236,7 +236,7 @@ def test_a_word_among_numbers_is_a_gap_like_an_empty_cell_and_said(word: str, st
 def test_one_odd_value_is_named_by_train_and_init_counts_it_as_missing(nnzoo: NNZOO) -> None:
     cells = dirtied(age=lambda i, v: "3O" if i == 41 else v)
     with pytest.raises(DataError, match="column 'age' holds numbers, but data row 42 has '3O'"):
-        load(cells, "bought", split=RowSplit(val=0, test=0))
+        load(cells, "bought", split=GroupSplit(val=0, test=0))
     Path("t.csv").write_text(text_of(cells))
     assert nnzoo("init", "t.csv").code == 0
     line = "  missing: [\"3O\"]    # not numbers: '3O' in data row 42; correct them, or count as missing"

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nnzoo.config.data_options import CsvOptions, RowSplit
+from nnzoo.config.data_options import CsvOptions, GroupSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.row_split import split_rows
@@ -39,7 +39,7 @@ def load(text: str | bytes | None = None, **options: Any) -> Dataset:
     """A CSV of this text; without split options every row trains."""
     if text is not None:
         write(text)
-    options.setdefault("split", RowSplit(val=0, test=0))
+    options.setdefault("split", GroupSplit(val=0, test=0))
     return load_csv(CsvOptions(name="csv", **{"path": "d.csv", **options}))
 
 
@@ -367,7 +367,7 @@ def poisoned_table(task: str, poison: Callable[[list[list[str]], list[int]], Non
             f"{i * 1.5:.2f}"
         )
     classes = np.arange(60) % 2 if task == "classification" else None
-    poison(cells, split_rows(60, RowSplit(), classes)["test"].tolist())
+    poison(cells, split_rows(60, GroupSplit(), classes)["test"].tolist())
     return "a,b,kind,y\n" + "".join(",".join(row) + "\n" for row in cells)
 
 
@@ -427,8 +427,8 @@ def test_what_a_column_is_follows_from_training_rows_alone() -> None:
     def text_in_a_test_row(cells: list[list[str]], test: list[int]) -> None:
         cells[test[0]][0] = "oops"
 
-    row = int(split_rows(60, RowSplit(), np.arange(60) % 2)["test"][0]) + 1
-    assert refused(poisoned_table("classification", text_in_a_test_row), split=RowSplit()) == (
+    row = int(split_rows(60, GroupSplit(), np.arange(60) % 2)["test"][0]) + 1
+    assert refused(poisoned_table("classification", text_in_a_test_row), split=GroupSplit()) == (
         f"d.csv: column 'a' holds numbers, but data row {row} has 'oops'; correct it, or count it as "
         'missing (data.missing: ["oops"])'
     )
@@ -599,7 +599,7 @@ BAD: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     ),
     "nothing left to train on": (
         SMALL,
-        {"split": RowSplit(val=1, test=2)},
+        {"split": GroupSplit(val=1, test=2)},
         "1 val + 2 test of 3 rows leave none to train on; hold out fewer",
     ),
 }
@@ -711,7 +711,7 @@ def test_any_bytes_give_a_dataset_or_a_data_error() -> None:
         write(mutated(base, rng))
         try:
             header: Any = rng.choice(["auto", True, False])
-            dataset = load(header=header, target=rng.choice([-1, 0]), split=RowSplit())
+            dataset = load(header=header, target=rng.choice([-1, 0]), split=GroupSplit())
         except NnzooError as error:
             failed += 1
             assert isinstance(error, DataError)
@@ -726,7 +726,7 @@ def test_any_bytes_give_a_dataset_or_a_data_error() -> None:
 def test_reading_back_uses_the_columns_and_labels_of_the_first_reading() -> None:
     dataset = load(SMALL)
     write("b,kind,a,y\n2.5,w,1,yes\n4.5,v,3,yes\n")
-    options = CsvOptions(name="csv", path="d.csv", split=RowSplit(val=0, test=0))
+    options = CsvOptions(name="csv", path="d.csv", split=GroupSplit(val=0, test=0))
     again = load_csv(options, dataset.spec)
     assert rows(again) == ([[1, 2.5, -1], [3, 4.5, 1]], [1, 1])
 

@@ -59,10 +59,10 @@ class _Attributes:
         nominal = [i for i, kind in enumerate(self.types) if kind.startswith("{")]
         named = [i for i, name in enumerate(self.names) if name.lower() in _TARGETS]
         text = [i for i, kind in enumerate(self.types) if kind.lower() == "string"]
-        found = nominal[-1:] or named[-1:] or text[-1:]
-        if not found and self.relational is not None and len(self.names) == 2:
-            found = [1 - self.relational]
-        return found[0] if found else None
+        positions = nominal[-1:] or named[-1:] or text[-1:]
+        if not positions and self.relational is not None and len(self.names) == 2:
+            positions = [1 - self.relational]
+        return positions[0] if positions else None
 
 
 def read_arff(

@@ -85,11 +85,11 @@ def read_recordings(
     return parts
 
 
-def _with_channels(recordings: Recordings, wanted: Any) -> Recordings:
+def _with_channels(recordings: Recordings, names_or_positions: Any) -> Recordings:
     """The channels that a config names, by name or position."""
     names = recordings.channels
     chosen = []
-    for one in wanted:
+    for one in names_or_positions:
         name = str(one)
         if name not in names and isinstance(one, int) and -len(names) <= one < len(names):
             name = names[one]
@@ -126,8 +126,8 @@ def _with_targets(recordings: Recordings, path: str, options: TableOptions) -> R
                 f"{path}: recording '{shorten(str(key))}' has two targets, '{shorten(known[key])}' and "
                 f"'{shorten(text)}' (data row {row + 1})",
             )
-    found = [_of_recording(one, known) for one in recordings.ids]
-    lacking = [name for name, one in zip(recordings.names, found, strict=True) if one is None]
+    matches = [_of_recording(one, known) for one in recordings.ids]
+    lacking = [name for name, one in zip(recordings.names, matches, strict=True) if one is None]
     if lacking:
         raise DataError.at(
             "data.targets",
@@ -135,12 +135,12 @@ def _with_targets(recordings: Recordings, path: str, options: TableOptions) -> R
             f"{list_some(lacking, 5, counted=True)}",
         )
     notes = [*recordings.notes, *(f"{path}: {note}" for note in table.notes)]
-    unused = len(known) - len({*known} & {one[0] for one in found if one})
+    unused = len(known) - len({*known} & {one[0] for one in matches if one})
     if unused:
         notes.append(f"{path}: {plural(unused, 'target')} of no recording here, not used")
     return replace(
         recordings,
-        targets=[one[1] if one else None for one in found],
+        targets=[one[1] if one else None for one in matches],
         target=target,
         task=None,
         notes=notes,

@@ -177,8 +177,8 @@ class _Rows:
         expected = pandas.Series(known, dtype=object).to_numpy()[codes]
         # Compared as codes: a chunk has few different words.
         code_of = {word: i for i, word in enumerate(words)}
-        wanted = np.array([code_of.get(word, -2) for word in known], dtype=np.int64)[codes]
-        wrong = present & (wanted != places)
+        known_codes = np.array([code_of.get(word, -2) for word in known], dtype=np.int64)[codes]
+        wrong = present & (known_codes != places)
         if not wrong.any():
             return
         row = int(wrong.argmax())

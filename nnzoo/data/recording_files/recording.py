@@ -35,12 +35,12 @@ class Shaping:
     def of(cls, data: Any) -> Shaping:
         """The options of a config's `data` section, which may lack these keys."""
         preprocess = getattr(data, "preprocess", None)
-        own = getattr(preprocess, "per", "channel") == "recording"
+        per_recording = getattr(preprocess, "per", "channel") == "recording"
         return cls(
             getattr(data, "max_length", None),
             getattr(data, "keep", "start"),
             getattr(data, "length", None),
-            getattr(preprocess, "scale", "none") if own else "none",
+            getattr(preprocess, "scale", "none") if per_recording else "none",
         )
 
     @property
@@ -68,15 +68,15 @@ def resample(values: Array, length: int) -> Array:
 
 
 def _scaled(values: Array, scale: str) -> Array:
-    """A recording by its own statistics; a constant channel is only shifted."""
+    """A recording by its own statistics; a constant channel is only centered."""
     if scale == "minmax":
-        shift = values.min(0)
-        spread = values.max(0) - shift
+        center = values.min(0)
+        divisor = values.max(0) - center
     else:
-        shift = values.mean(0)
-        spread = np.sqrt(((values - shift) ** 2).mean(0))
-    tiny = 1e-12 * np.maximum(np.abs(shift), 1e-300)
-    return (values - shift) / np.where(spread > tiny, spread, 1.0)
+        center = values.mean(0)
+        divisor = np.sqrt(((values - center) ** 2).mean(0))
+    tiny = 1e-12 * np.maximum(np.abs(center), 1e-300)
+    return (values - center) / np.where(divisor > tiny, divisor, 1.0)
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ class Recordings:
         """Some recordings (int64), in their order."""
         lengths = self.lengths[rows]
         ends = np.cumsum(lengths)
-        shift = np.repeat(self.offsets[rows] - (ends - lengths), lengths)
+        moves = np.repeat(self.offsets[rows] - (ends - lengths), lengths)
         chosen = rows.tolist()
         return replace(
             self,
-            values=self.values[np.arange(len(shift)) + shift],
+            values=self.values[np.arange(len(moves)) + moves],
             lengths=lengths,
             ids=[self.ids[i] for i in chosen],
             names=[self.names[i] for i in chosen],
@@ -152,7 +152,7 @@ class Recordings:
 
 
 class RecordingsBuilder:
-    """Takes recordings one after the other, checks, fills and shapes them.
+    """Takes recordings one by one; checks, fills and shapes them.
 
     source: the file or folder, for messages. padded: whether the form fills recordings up to one length, so that
     missing steps at the end of one are none.

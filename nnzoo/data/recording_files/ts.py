@@ -36,7 +36,7 @@ _STAMPED = re.compile(r"\(\s*([^(),]*)\s*,\s*([^(),]*)\s*\)")
 
 @dataclass
 class _Header:
-    """What the header lines say, each as its words; lines: where they stand."""
+    """The header lines, by key, each as its words."""
 
     words: dict[str, list[str]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class _Header:
 
 
 def read_ts(path: str, encoding: str, shaping: Shaping) -> Recordings:
-    """Read a `.ts` file. What its header says of the rows is only compared with them.
+    """Read a `.ts` file; its header is only compared with the rows.
 
     Raises DataError naming the line of what cannot be read.
     """

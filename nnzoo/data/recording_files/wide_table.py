@@ -114,8 +114,8 @@ def _find_target(
 ) -> str | None:
     """The target where none is stated: by its name, else the first or last column."""
     names = list(frame.columns)
-    if named and (found := named_target(names)):
-        return found
+    if named and (by_name := named_target(names)):
+        return by_name
     if not options.need_target:
         return None
     if path.lower().endswith(".tsv") and not named:
@@ -140,7 +140,7 @@ def _channels_by_name(names: list[str]) -> dict[str, list[str]]:
 
     The number that counts the steps is the last one, or the one behind "t", "time" or "step".
     """
-    found: dict[str, dict[int, str]] = {}
+    numbered: dict[str, dict[int, str]] = {}
     for name in names:
         numbers = list(_NUMBER.finditer(name))
         if not numbers:
@@ -152,9 +152,9 @@ def _channels_by_name(names: list[str]) -> dict[str, list[str]]:
         ]
         number = marked[0] if len(marked) == 1 else numbers[-1]
         rest = f"{name[: number.start()]}\0{name[number.end() :]}"
-        found.setdefault(rest, {})[int(number[0])] = name
-    longest = max(map(len, found.values()), default=0)
-    channels = {rest: steps for rest, steps in found.items() if len(steps) == longest}
+        numbered.setdefault(rest, {})[int(number[0])] = name
+    longest = max(map(len, numbered.values()), default=0)
+    channels = {rest: steps for rest, steps in numbered.items() if len(steps) == longest}
     counts = {tuple(sorted(steps)) for steps in channels.values()}
     if longest < 2 or len(counts) > 1 or longest * len(channels) < len(names) / 2:
         return {}

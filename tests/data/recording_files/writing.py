@@ -18,7 +18,7 @@ Recording = tuple[Array, str]
 def some_recordings(
     count: int = 12, channels: int = 2, lengths: tuple[int, int] = (3, 9), seed: int = 0
 ) -> list[Recording]:
-    """Recordings of random values, lengths in a range, and three classes in turn."""
+    """Recordings of random values, lengths in a range, and three classes."""
     rng = np.random.default_rng(seed)
     return [
         (

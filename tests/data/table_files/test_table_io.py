@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 import pytest
 
-from nnzoo.config.data_options import CsvOptions, RowSplit
+from nnzoo.config.data_options import CsvOptions, GroupSplit
 from nnzoo.data.tables import load_csv
 from tests.data.table_files.reading import (
     NAMES,
@@ -26,7 +26,7 @@ def test_notes_of_the_reader_are_notes_of_the_dataset() -> None:
         "Title\n"
         + text_of([["a", "b", "y"], *[[f"{i}", f"{i % 3}", f"{i % 2}"] for i in range(9)]])
     )
-    options = CsvOptions(name="csv", path="d.csv", test_path="t.csv", split=RowSplit(val=0.2))
+    options = CsvOptions(name="csv", path="d.csv", test_path="t.csv", split=GroupSplit(val=0.2))
     notes = load_csv(options).notes
     assert "skipped a line above the header: '# by hand' (data.skip_rows)" in notes
     assert "t.csv: skipped a line above the header: 'Title' (data.skip_rows)" in notes
