@@ -141,7 +141,8 @@ def linear(draw: random.Random, dtype: Any) -> None:
 def recurrent(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.ops import RecurrentLayer
+    from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
+    from nnzoo.kernels.packing import Packing
     from nnzoo.kernels.plan import CELL_TYPES
 
     kind, members = draw.choice(CELL_TYPES), draw.choice((0, 0, 1, 3))
@@ -154,12 +155,19 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
     x = tensor(dtype, batch, *stack, steps, features).movedim(-2, 0)
     if members:
         x = x.transpose(1, 2)
+    packing = None
+    if draw.random() < 0.5:
+        lengths = torch.randint(1, steps + 1, (max(1, members), batch))
+        packing = Packing(lengths.sort(dim=1, descending=True).values)
+        x = tensor(dtype, packing.rows, features + 2)[:, draw.choice((0, 2)) :][:, :features]
+        PoolSteps.apply(packing, draw.random() < 0.5, x).sum().backward()
     low = torch.is_autocast_enabled("cpu")
     x = x.detach().bfloat16() if low and draw.random() < 0.5 else x
     outputs = RecurrentLayer.apply(
-        kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, x, *parameters
+        kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, packing, x, *parameters
     )
-    back([y for y in outputs if draw.random() < 0.8] or outputs, parameters)
+    inputs = [*parameters, x] if x.requires_grad and draw.random() < 0.5 else parameters
+    back([y for y in outputs if draw.random() < 0.8] or outputs, inputs)
 
 
 def convolution(draw: random.Random, dtype: Any) -> None:

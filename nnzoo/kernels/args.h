@@ -44,18 +44,24 @@ struct linear_layer_args {
     const uint8_t *dropout_mask;
 };
 
-/* One recurrent layer in one direction; see rnn.c. The strides of x and dy are in elements, 1
- * within a row. */
+/* One recurrent layer in one direction; see rnn.h. The strides of x and dy are in elements, 1
+ * within a row. With `lengths`, sequences are packed: instead of (steps, members, batch) their x,
+ * states, dy and dx have (packed_rows), in the order of packing.py, x_batch and dy_batch apart. */
 struct rnn_args {
-    /* batch: rows per member. */
+    /* batch: rows per member; steps: of the longest sequence. */
     long cell_type, bf16, relu, threads, members, steps, batch, features, hidden;
     long keep;     /* whether backward will follow: its inputs are kept in z and workspace */
+    long packed_rows;       /* with lengths: at least their sum */
+    const int64_t *lengths; /* (members, batch), each member's longest first; null: all are `steps` */
+    const int64_t *offsets; /* (members, steps + 1): the row at which each step begins, and the end */
     const void *x; /* (steps, members, batch, features) */
     long x_bf16, x_time, x_member, x_batch; /* strides */
     const scalar_t *w_ih; /* (members, gates * hidden, features), gates as torch orders them */
     const scalar_t *w_hh; /* (members, gates * hidden, hidden) */
     const scalar_t *b_ih, *b_hh; /* (members, gates * hidden) */
-    char *z;                     /* (members, steps + 1, batch, row), see struct sizes in rnn.c */
+    /* (members, steps + 1, batch, row), see struct sizes in rnn.h; with lengths (members * batch +
+     * packed_rows, row): the rows of the first states, and of those after each step. */
+    char *z;
     char *workspace, *scratch;
     scalar_t *last, *cell; /* (members, batch, hidden); cell: LSTM only */
     const void *dy;        /* gradient of all states (steps, members, batch, hidden), or null */

@@ -6,6 +6,7 @@ together or that plan.py has no plan for.
 
 from __future__ import annotations
 
+import ctypes
 from itertools import starmap
 from typing import Any, NamedTuple
 
@@ -14,8 +15,20 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.nn import functional
 
-from nnzoo.kernels.call import Arguments, CallPlan, call, differentiable_once
+from nnzoo.kernels.build import library
+from nnzoo.kernels.call import (
+    CPU,
+    Arguments,
+    CallPlan,
+    Spec,
+    call,
+    dense,
+    differentiable_once,
+    pointer_to,
+    supports,
+)
 from nnzoo.kernels.openmp import partitions
+from nnzoo.kernels.packing import Packing
 from nnzoo.kernels.plan import SHAPE, CellType, RnnPlan, conv_plan, linear_plan, rnn_plan
 
 
@@ -77,24 +90,33 @@ class RecurrentLayer(torch.autograd.Function):
 
     relu: instead of tanh (RNN, LSTM). x (time, batch, features) and w_ih, w_hh, b_ih, b_hh as in torch; returns all
     states (time, batch, hidden) in `product`, the last one (batch, hidden) and, of an LSTM, the last cell. With
-    several members weights are (members, ...), and the others have that dimension before the batch.
+    several members weights are (members, ...), and the others have that dimension before the batch. With a packing of
+    sequences of different lengths x is (rows, features) and the states (rows, hidden), also of several members.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, cell_type: CellType, relu: bool, product: torch.dtype, x: Tensor, *weights: Tensor
+        ctx: Any,
+        cell_type: CellType,
+        relu: bool,
+        product: torch.dtype,
+        packing: Packing | None,
+        x: Tensor,
+        *weights: Tensor,
     ) -> tuple[Tensor, ...]:
         dtype, ctx.x_dtype = weights[1].dtype, x.dtype
         options = cell_type, relu, any(ctx.needs_input_grad), torch.get_num_threads()
-        plan = rnn_plan(options, (dtype, product, x.dtype), x.shape, *map(SHAPE, weights))
+        packed = None if packing is None else packing.shape
+        plan = rnn_plan(options, (dtype, product, x.dtype), packed, x.shape, *map(SHAPE, weights))
         x, strides = _dense_rows("x", x, plan.call)
         arguments: Arguments = {
             "x": x,
             **strides,
+            **_lengths(packing),
             **dict(zip(plan.call.parameters, weights, strict=True)),
         }
         z, workspace, *lasts = call(plan.call.forward, plan.call, plan.forward, arguments)
-        ctx.plan = plan
+        ctx.plan, ctx.packing = plan, packing
         ctx.save_for_backward(z, workspace, *weights)
         ctx.set_materialize_grads(False)
         return z.as_strided(*plan.states), *lasts
@@ -105,17 +127,61 @@ class RecurrentLayer(torch.autograd.Function):
         plan: RnnPlan = ctx.plan
         # Read once: hooks may return other tensors each time.
         z, workspace, *weights = ctx.saved_tensors
-        arguments: Arguments = {"z": z, "workspace": workspace}
+        arguments: Arguments = {"z": z, "workspace": workspace, **_lengths(ctx.packing)}
         arguments |= zip(plan.call.parameters, weights, strict=True)
         if grad is not None:
             arguments["dy"], strides = _dense_rows("dy", grad, plan.call)
             arguments |= strides
         for name, last in zip(("dlast", "dcell"), lasts, strict=False):
             arguments[name] = None if last is None else last.to(plan.call.specs[name].dtype)
-        outputs = (*plan.backward, "dx") if ctx.needs_input_grad[3] else plan.backward
+        outputs = (*plan.backward, "dx") if ctx.needs_input_grad[4] else plan.backward
         grads, _, *dx = call(plan.call.backward, plan.call, outputs, arguments)
         input_grad = dx[0].to(ctx.x_dtype) if dx else None
-        return None, None, None, input_grad, *starmap(grads.as_strided, plan.call.grads)
+        return None, None, None, None, input_grad, *starmap(grads.as_strided, plan.call.grads)
+
+
+class PoolSteps(torch.autograd.Function):
+    """The mean or maximum over time of packed sequences: x (rows, width) float32 or float64 to (members * batch, width)."""
+
+    @staticmethod
+    def forward(ctx: Any, packing: Packing, is_max: bool, x: Tensor) -> Tensor:
+        if not supports(x, x) or x.ndim != 2 or len(x) != packing.rows:
+            raise ValueError(f"{tuple(x.shape)} {x.dtype} are not the rows of {packing.shape}")
+        x = x if x.stride(1) == 1 and x.stride(0) > 0 else x.contiguous()
+        y = torch.empty(packing.members * packing.batch, x.shape[1], dtype=x.dtype, device=CPU)
+        ctx.packing, ctx.is_max = packing, is_max
+        _call_pool("forward", packing, is_max, x, y)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, y = ctx.saved_tensors
+        counts, dx = torch.empty_like(y), torch.empty(x.shape, dtype=x.dtype, device=CPU)
+        dy = dense(grad, Spec(y.dtype, tuple(y.shape)))
+        _call_pool("backward", ctx.packing, ctx.is_max, x, y, dy, counts, dx)
+        return None, None, dx
+
+
+def _call_pool(direction: str, packing: Packing, is_max: bool, x: Tensor, *rows: Tensor) -> None:
+    """rows: the further arguments, dense and of x's type."""
+    dtype, width = x.dtype, x.shape[1]
+    sequences = packing.members, packing.batch, packing.steps
+    sizes = torch.get_num_threads(), is_max, *sequences, width, x.stride(0)
+    shapes = {"lengths": (packing.members, packing.batch), "offsets": packing.offsets.shape}
+    pointers = [
+        pointer_to(tensor, torch.int64, shapes[name]) for name, tensor in _lengths(packing).items()
+    ]
+    if x.dtype is not rows[0].dtype or x.shape != (packing.rows, width) or x.stride(1) != 1:
+        raise ValueError("the rows of packed sequences have changed")
+    pointers += [x.data_ptr(), *(pointer_to(tensor, dtype, tensor.shape) for tensor in rows)]
+    function = getattr(library(dtype), f"nnzoo_pool_{direction}")
+    function(*map(ctypes.c_long, sizes), *map(ctypes.c_void_p, pointers))
+
+
+def _lengths(packing: Packing | None) -> dict[str, Tensor]:
+    return {} if packing is None else {"lengths": packing.lengths, "offsets": packing.offsets}
 
 
 def _dense_rows(field: str, x: Tensor, plan: CallPlan) -> tuple[Tensor, dict[str, float]]:

@@ -1,19 +1,29 @@
-"""Where the steps of sequences of different lengths are in one tensor without padding."""
+"""The layout of sequences of different lengths in one tensor without padding."""
 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class PackedShape(NamedTuple):
+    """Sizes of a packing."""
+
+    members: int
+    batch: int
+    steps: int
+    rows: int
 
 
 class Packing:
     """The order of the time steps of sequences in the rows of a tensor (rows, features).
 
     Member by member come the first steps of all its sequences, then the second steps of those that have one, and so
-    on. Sequences are sorted, the longest first, so that those that have a step are always the first ones. Of one member
-    it is the order of torch.nn.utils.rnn.PackedSequence.
+    on. Sequences are sorted, the longest first, so that those that have a step are always the first ones. For one
+    member it is the order of torch.nn.utils.rnn.PackedSequence.
     """
 
     def __init__(self, lengths: Tensor) -> None:
@@ -25,7 +35,8 @@ class Packing:
             )
         if lengths.ndim != 2 or not lengths.numel():
             raise ValueError(f"lengths are (members, batch), not {tuple(lengths.shape)}")
-        self.lengths = lengths.contiguous()
+        # A copy: C trusts these numbers.
+        self.lengths = lengths.clone(memory_format=torch.contiguous_format)
         if int(lengths[:, -1].min()) < 1 or bool((lengths[:, 1:] > lengths[:, :-1]).any()):
             raise ValueError("lengths are at least 1, and each member's longest comes first")
         self.members, self.batch = lengths.shape
@@ -38,6 +49,10 @@ class Packing:
         self.offsets[:, 1:] = counts.flatten().cumsum(0).view_as(counts)
         self.offsets[1:, 0] = self.offsets[:-1, -1]
         self.rows = int(self.offsets[-1, -1])
+
+    @property
+    def shape(self) -> PackedShape:
+        return PackedShape(self.members, self.batch, self.steps, self.rows)
 
     @property
     def counts(self) -> Tensor:

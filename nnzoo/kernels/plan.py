@@ -28,6 +28,7 @@ from nnzoo.kernels.call import (
     supports,
     uses_bf16,
 )
+from nnzoo.kernels.packing import PackedShape
 
 SHAPE = attrgetter("shape")
 """C function for `x.shape`, for `map`: a comprehension takes a Python call."""
@@ -118,16 +119,32 @@ def supports_rnn(cell_type: CellType, x: Tensor, *weights: Any) -> bool:
     return supports(x, *weights) and _rnn_shapes_fit(cell_type, x.shape, *map(SHAPE, weights))
 
 
+def supports_packed_rnn(cell_type: CellType, x: Tensor, *weights: Any) -> bool:
+    """Whether `RecurrentLayer` computes a layer for the rows x (rows, features) of a packing."""
+    return supports(x, *weights) and _packed_shapes_fit(cell_type, x.shape, *map(SHAPE, weights))
+
+
 @lru_cache(CACHED)
-def _rnn_shapes_fit(
-    cell_type: CellType, x: Shape, w_ih: Shape, w_hh: Shape, *biases: Shape
+def _rnn_shapes_fit(cell_type: CellType, x: Shape, *weights: Shape) -> bool:
+    stack = weights[1][:-2]
+    fit = len(x) == len(stack) + 3 and x[1:-2] == stack and min(x) > 0
+    return fit and _weights_fit(cell_type, x[-1], *weights)
+
+
+def _packed_shapes_fit(cell_type: CellType, x: Shape, *weights: Shape) -> bool:
+    return len(x) == 2 and min(x) > 0 and _weights_fit(cell_type, x[-1], *weights)
+
+
+@lru_cache(CACHED)
+def _weights_fit(
+    cell_type: CellType, features: int, w_ih: Shape, w_hh: Shape, *biases: Shape
 ) -> bool:
-    if len(w_hh) not in (2, 3) or len(x) != len(w_hh) + 1:
+    if len(w_hh) not in (2, 3):
         return False
-    stack, hidden = w_hh[:-2], w_hh[-1]
-    rows = (*stack, GATES[cell_type] * hidden)
-    fit = x[1:-2] == stack and w_hh[:-1] == rows and w_ih == (*rows, x[-1])
-    return fit and biases == (rows, rows) and min(x) > 0 and hidden > 0
+    hidden = w_hh[-1]
+    rows = (*w_hh[:-2], GATES[cell_type] * hidden)
+    fit = w_hh[:-1] == rows and w_ih == (*rows, features) and hidden > 0
+    return fit and biases == (rows, rows)
 
 
 class RnnPlan(NamedTuple):
@@ -143,31 +160,47 @@ class RnnPlan(NamedTuple):
 def rnn_plan(
     options: tuple[CellType, bool, bool, int],
     dtypes: tuple[torch.dtype, ...],
+    packed: PackedShape | None,
     x: Shape,
     *weights: Shape,
 ) -> RnnPlan:
-    """Plan a RecurrentLayer. options: cell type, relu, whether backward may follow, threads; dtypes: of weights, products and x."""
+    """Plan a RecurrentLayer. options: cell type, relu, whether backward may follow, threads; dtypes: of weights, products
+    and x; packed: of sequences of different lengths, whose x is (rows, features)."""
     cell_type, relu, keep, threads = options
     dtype, product, x_dtype = dtypes
-    if not _rnn_shapes_fit(cell_type, x, *weights):
+    fits = _rnn_shapes_fit if packed is None else _packed_shapes_fit
+    if not fits(cell_type, x, *weights):
         raise ValueError(f"these are not an input and the parameters of one {cell_type} layer")
     bf16, lanes = uses_bf16(dtype, product), lanes_of(dtype)
     if x_dtype not in (product, dtype):
         x_dtype = product
-    stack, hidden = weights[1][:-2], weights[1][-1]
-    steps, batch, features = x[0], x[-2], x[-1]
+    stack, hidden, features = weights[1][:-2], weights[1][-1], x[-1]
+    members = math.prod(stack)
+    if packed is not None and (packed.members, packed.rows) != (members, x[0]):
+        raise ValueError(f"a packing of {packed} does not belong to these rows and weights")
+    steps, batch = (x[0], x[-2]) if packed is None else (packed.steps, packed.batch)
     layout, fields = struct_fields("rnn_args")
     fields = fields | {"cell_type": CELL_TYPES.index(cell_type), "bf16": bf16, "relu": relu}
-    fields |= {"threads": threads, "members": math.prod(stack), "steps": steps, "batch": batch}
+    fields |= {"threads": threads, "members": members, "steps": steps, "batch": batch}
     fields |= {"features": features, "hidden": hidden, "keep": keep}
     fields |= {"x_bf16": x_dtype is torch.bfloat16, "dy_bf16": product is torch.bfloat16}
     row = round_up(hidden, lanes) + round_up(features + 1, lanes)
-    z, last = (*stack, steps + 1, batch, row), Spec(dtype, (*stack, batch, hidden))
-    *of_member, step, _, _ = contiguous_strides(z)
-    states = (steps, *stack, batch, hidden), (step, *of_member, row, 1), step
-    offsets = [0, *accumulate(map(math.prod, weights))]
+    last = Spec(dtype, (*stack, batch, hidden))
     names = ("w_ih", "w_hh", "b_ih", "b_hh")
     specs = {name: Spec(dtype, shape) for name, shape in zip(names, weights, strict=True)}
+    if packed is None:
+        z = (*stack, steps + 1, batch, row)
+        *of_member, step, _, _ = contiguous_strides(z)
+        states = (steps, *stack, batch, hidden), (step, *of_member, row, 1), step
+    else:
+        first_states = members * batch
+        z = (first_states + packed.rows, row)
+        states = (packed.rows, hidden), (row, 1), first_states * row
+        # Not null, so that C asks for the memory that lengths need.
+        fields |= {"packed_rows": packed.rows, "lengths": 1, "offsets": 1}
+        specs["lengths"] = Spec(torch.int64, (members, batch))
+        specs["offsets"] = Spec(torch.int64, (members, steps + 1))
+    offsets = [0, *accumulate(map(math.prod, weights))]
     specs |= {"x": Spec(x_dtype, x, None), "z": Spec(product, z), "dx": Spec(dtype, x)}
     specs |= {"dy": Spec(product, states[0], None), "grads": Spec(dtype, (offsets[-1],))}
     specs |= dict.fromkeys(("last", "cell", "dlast", "dcell"), last)

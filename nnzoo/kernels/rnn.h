@@ -11,6 +11,11 @@
  * Members are layers of one shape, each with its own weights and batch; threads share the rows of
  * all of them.
  *
+ * Sequences of different lengths are packed: a step has the rows of the sequences that have not
+ * ended, which are the first ones, and nothing is computed for the others. Sums for the weights'
+ * gradients run over time from the end to the beginning, so that the terms of a sequence have one
+ * order, whatever the lengths of the others.
+ *
  * The gates are (RNN: one; LSTM: i, f, g, o; GRU: n, r, z, and U h + b' of n), of hidden_padded
  * elements each.
  *
@@ -45,8 +50,27 @@ static inline struct sizes sizes_of(const struct rnn_args *c) {
     s.batch_steps = num_k_steps(c->bf16, c->batch);
     long rows = s.width * KC < CHUNK_SIZE ? CHUNK_SIZE / s.width : KC;
     s.chunk_steps = rows < s.batch_steps ? 1 : rows / s.batch_steps;
-    if (s.chunk_steps > c->steps) s.chunk_steps = c->steps;
+    if (!c->lengths && s.chunk_steps > c->steps) s.chunk_steps = c->steps;
     return s;
+}
+
+/* Rows of a member that have step t, the first ones; 0 behind the last step. */
+INLINE long rows_at(const struct rnn_args *c, long member, long t) {
+    if (t >= c->steps) return 0;
+    if (!c->lengths) return c->batch;
+    const int64_t *offset = c->offsets + member * (c->steps + 1) + t;
+    return offset[1] - offset[0];
+}
+
+/* First row of a step in the gates, and with lengths in x and dx. */
+INLINE long step_row(const struct rnn_args *c, long member, long t) {
+    return c->lengths ? c->offsets[member * (c->steps + 1) + t] : (member * c->steps + t) * c->batch;
+}
+
+/* First row of the states before step t (0 to steps) in z and the cells. */
+INLINE long state_row(const struct rnn_args *c, long member, long t) {
+    if (!c->lengths) return (member * (c->steps + 1) + t) * c->batch;
+    return t ? c->members * c->batch + step_row(c, member, t - 1) : member * c->batch;
 }
 
 /* Number of gates in torch's weights. */
@@ -64,13 +88,13 @@ INLINE long stateless_size(const struct sizes *s, long cell_type) {
     return cell_type == GRU ? s->hidden_padded : 0;
 }
 
-/* Buffers of a member. */
+/* Buffers of a member; z, gates and cells of all members. */
 struct buffers {
     char *z;
     scalar_t *packed;                  /* weights from a row of z to the gates */
     scalar_t *packed_back, *packed_dx; /* from the gates back to the state, and to the input */
-    scalar_t *gates;                   /* (steps, batch, width) after their activations */
-    scalar_t *cells;   /* (steps + 1, batch, hidden_padded); GRU: the state in scalar_t */
+    scalar_t *gates;   /* (step rows, width) after their activations */
+    scalar_t *cells;   /* (state rows, hidden_padded); GRU: the state in scalar_t */
     scalar_t *dh, *dc; /* (batch, hidden_padded) */
     char *d;           /* (batch, width) gate gradients of a step in bfloat16 */
     scalar_t *d_steps[2],
@@ -84,13 +108,18 @@ struct buffers {
 static inline char *plan_workspace(const struct rnn_args *c, const struct sizes *s, int backward,
                                    long member, struct buffers *b) {
     char *next = c->workspace;
-    long size = sizeof(scalar_t), m = c->members, batch = c->batch, steps = c->keep ? c->steps : 1;
-    long hidden = s->hidden_padded, k_back = num_k_steps(c->bf16, s->width);
+    long size = sizeof(scalar_t), m = c->members, batch = c->batch, hidden = s->hidden_padded;
+    long k_back = num_k_steps(c->bf16, s->width), step_rows = m * batch, state_rows = m * batch;
+    if (c->keep) {
+        step_rows = c->lengths ? c->packed_rows : m * c->steps * batch;
+        state_rows += step_rows;
+    }
 #define ALLOC(count) (scalar_t *)arena_alloc(&next, m, member, (count) * size)
-    b->z = c->z + member * (c->steps + 1) * batch * s->row * (c->bf16 ? 2 : size);
+    b->z = c->z;
     b->packed = ALLOC(s->width * s->k);
-    b->gates = ALLOC(steps * batch * s->width);
-    b->cells = ALLOC(c->cell_type == RNN ? 0 : (c->keep ? steps + 1 : 1) * batch * hidden);
+    b->gates = (scalar_t *)arena_alloc(&next, 1, 0, step_rows * s->width * size);
+    b->cells =
+        (scalar_t *)arena_alloc(&next, 1, 0, c->cell_type == RNN ? 0 : state_rows * hidden * size);
     if (!backward) return next;
     next = c->scratch;
     b->packed_back = ALLOC(hidden * k_back);
@@ -98,9 +127,10 @@ static inline char *plan_workspace(const struct rnn_args *c, const struct sizes 
     b->dh = ALLOC(batch * hidden), b->dc = ALLOC(batch * hidden);
     b->d = (char *)ALLOC(c->bf16 ? s->batch_steps * s->width : 0);
     for (int i = 0; i < 2; i++) {
-        long chunk = i == 0 || s->chunk_steps < c->steps ? s->chunk_steps * s->batch_steps : 0;
+        int is_used = i == 0 || c->lengths || s->chunk_steps < c->steps;
+        long chunk = is_used ? s->chunk_steps * s->batch_steps : 0;
         b->d_steps[i] = ALLOC(chunk * s->width);
-        b->z_steps[i] = ALLOC(c->bf16 ? chunk * s->row : 0);
+        b->z_steps[i] = ALLOC(c->bf16 || c->lengths ? chunk * s->row : 0);
     }
     b->product = ALLOC(s->row * s->width);
     b->dx = ALLOC(batch * round_up(c->features));
@@ -123,13 +153,49 @@ INLINE struct range member_range(struct shard thread, long members, long per_mem
     return range;
 }
 
-/* A thread's rows of a member's batch; pairs stay together. */
-INLINE struct range batch_range(const struct rnn_args *c, struct shard thread, long member) {
-    struct range range = member_range(thread, c->members, c->batch, member);
+/* Steps of all rows of a member within some time. */
+INLINE long steps_within(const struct rnn_args *c, long member, struct range time) {
+    return step_row(c, member, time.last) - step_row(c, member, time.first);
+}
+
+/* The row of a member at which `steps` of all its steps within some time have passed. */
+INLINE long row_after(const struct rnn_args *c, long member, struct range time, long steps) {
+    if (steps >= steps_within(c, member, time)) return c->batch;
+    long row = 0;
+    for (; steps > 0; row++) {
+        long last = c->lengths[member * c->batch + row];
+        steps -= (last < time.last ? last : time.last) - time.first;
+    }
+    return row;
+}
+
+/* A thread's rows of a member's batch for the time steps of a chunk; pairs stay together. With
+ * different lengths every thread has about as many steps, else about as many rows. */
+INLINE struct range batch_range(const struct rnn_args *c, struct shard thread, long member,
+                                struct range time) {
+    struct range range;
+    if (c->lengths) {
+        long all = 0, before = 0;
+        for (long m = 0; m < c->members; m++) {
+            if (m == member) before = all;
+            all += steps_within(c, m, time);
+        }
+        range.first = row_after(c, member, time, shard_begin(thread, all) - before);
+        range.last = row_after(c, member, time, shard_end(thread, all) - before);
+    } else {
+        range = member_range(thread, c->members, c->batch, member);
+    }
     /* A shard that begins behind the last row has none: that row is another thread's. */
     if (range.first < c->batch) range.first -= range.first % 2;
     if (range.last < c->batch) range.last -= range.last % 2;
     return range;
+}
+
+/* The part of some rows that has step t. */
+INLINE struct range rows_within(const struct rnn_args *c, long member, long t, struct range rows) {
+    long active = rows_at(c, member, t);
+    if (rows.last > active) rows.last = active;
+    return rows;
 }
 
 /* By the size of x: near 1 and -1, where the gradient is a small difference, nothing is lost. */

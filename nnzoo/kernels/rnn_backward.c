@@ -5,7 +5,8 @@
 /* Time steps of a chunk, and which of two buffers it uses: a thread may still read the other one.
  */
 struct time_chunk {
-    long first, last, buffer;
+    struct range time;
+    long buffer;
 };
 
 /* Pack a panel of LANES columns of torch's w_hh or w_ih, (k steps of the gates, LANES): from the
@@ -76,15 +77,11 @@ INLINE void interleave_rows(int bf16, struct range rows, long width, const char 
         }
 }
 
-/* The time steps of a chunk, last first, for some rows of a member. */
-INLINE void backward_rows(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
-                          struct range rows, struct time_chunk chunk, const struct buffers *b) {
-    long cell_type = c->cell_type, count = rows.last - rows.first, hp = s->hidden_padded;
-    long size = bf16 ? 2 : sizeof(scalar_t), row = s->row * size, width = s->width;
-    long f = c->features, f_padded = round_up(f), dy_size = c->dy_bf16 ? 2 : sizeof(scalar_t);
-    long k = num_k_steps(bf16, width), skipped = num_k_steps(bf16, stateless_size(s, cell_type));
-    if (count <= 0) return;
-    for (long i = rows.first; i < rows.last && chunk.last == c->steps; i++)
+/* The gradients of the last state and cell of some rows of a member, whose last step it is. */
+INLINE void start_rows(const struct rnn_args *c, const struct sizes *s, long member,
+                       struct range rows, const struct buffers *b) {
+    long hp = s->hidden_padded;
+    for (long i = rows.first; i < rows.last; i++)
         for (long j = 0; j < hp; j += LANES) {
             long at = (member * c->batch + i) * c->hidden;
             store(b->dh + i * hp + j,
@@ -92,44 +89,94 @@ INLINE void backward_rows(int bf16, const struct rnn_args *c, const struct sizes
             store(b->dc + i * hp + j,
                   c->dcell ? load_partial(c->dcell + at, j, c->hidden) : VEC_ZERO);
         }
-    for (long t = chunk.last - 1; t >= chunk.first; t--) {
-        long step = (t - chunk.first) * s->batch_steps;
-        scalar_t *d_steps = b->d_steps[chunk.buffer] + step * width;
-        char *d = bf16 ? b->d : (char *)d_steps, *first_d = d + rows.first * width * size;
-        for (long i = rows.first; i < rows.last; i++) {
-            long at = t * c->batch + i;
-            const scalar_t *cell = b->cells + at * hp, *next = cell + c->batch * hp;
-            const char *state = b->z + (at + c->batch) * row, *dy = 0;
-            if (c->dy)
-                dy = (const char *)c->dy +
-                     (t * c->dy_time + member * c->dy_member + i * c->dy_batch) * dy_size;
+}
+
+/* Step t of some rows of a member. kept: k step of the chunk's buffers at which the step begins. */
+INLINE void backward_step(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
+                          long t, struct range rows, long buffer, long kept,
+                          const struct buffers *b) {
+    long cell_type = c->cell_type, count = rows.last - rows.first, hp = s->hidden_padded;
+    long size = bf16 ? 2 : sizeof(scalar_t), row = s->row * size, width = s->width;
+    long f = c->features, f_padded = round_up(f), dy_size = c->dy_bf16 ? 2 : sizeof(scalar_t);
+    long k = num_k_steps(bf16, width), skipped = num_k_steps(bf16, stateless_size(s, cell_type));
+    long step = step_row(c, member, t), before = state_row(c, member, t);
+    long after = state_row(c, member, t + 1);
+    scalar_t *d_steps = b->d_steps[buffer] + kept * width;
+    scalar_t *z_steps = b->z_steps[buffer] + kept * s->row;
+    char *d = bf16 ? b->d : (char *)d_steps, *first_d = d + rows.first * width * size;
+    const char *dy = c->dy, *z = b->z + before * row;
+    if (dy && c->lengths) dy += step * c->dy_batch * dy_size;
+    else if (dy) dy += (t * c->dy_time + member * c->dy_member) * dy_size;
+    for (long i = rows.first; i < rows.last; i++) {
 #define STEP(CELL_TYPE)                                                                            \
-    step_backward(CELL_TYPE, bf16, c->relu, hp, b->gates + at * width, cell, next, state,          \
-                  c->dy_bf16, dy, c->hidden, b->dh + i * hp, b->dc + i * hp, d + i * width * size)
-            if (cell_type == RNN) STEP(RNN);
-            else if (cell_type == LSTM) STEP(LSTM);
-            else STEP(GRU);
+    step_backward(CELL_TYPE, bf16, c->relu, hp, b->gates + (step + i) * width,                     \
+                  b->cells + (before + i) * hp, b->cells + (after + i) * hp,                       \
+                  b->z + (after + i) * row, c->dy_bf16, dy ? dy + i * c->dy_batch * dy_size : 0,   \
+                  c->hidden, b->dh + i * hp, b->dc + i * hp, d + i * width * size)
+        if (cell_type == RNN) STEP(RNN);
+        else if (cell_type == LSTM) STEP(LSTM);
+        else STEP(GRU);
 #undef STEP
-        }
-        if (bf16) {
-            interleave_rows(bf16, rows, width, d, d_steps);
-            interleave_rows(bf16, rows, s->row, b->z + t * c->batch * row,
-                            b->z_steps[chunk.buffer] + step * s->row);
-        }
-        if (t)
-            nnzoo_gemm_packed(bf16, 1, count, hp / LANES, k - skipped,
-                              a_rows(first_d + skipped * (long)sizeof(scalar_t), width * size),
-                              b->packed_back + skipped * LANES, k * LANES, b->dh + rows.first * hp,
-                              hp);
-        if (c->dx) {
-            scalar_t *dx = b->dx + rows.first * f_padded;
-            nnzoo_gemm_packed(bf16, 0, count, f_padded / LANES, k, a_rows(first_d, width * size),
-                              b->packed_dx, k * LANES, dx, f_padded);
-            long to = (t * c->members + member) * c->batch + rows.first;
-            for (long i = 0; i < count; i++)
-                memcpy(c->dx + (to + i) * f, dx + i * f_padded, f * sizeof(scalar_t));
-        }
     }
+    if (bf16) {
+        interleave_rows(bf16, rows, width, d, d_steps);
+        interleave_rows(bf16, rows, s->row, z, z_steps);
+    } else if (c->lengths) {
+        memcpy(z_steps + rows.first * s->row, z + rows.first * row, count * row);
+    }
+    if (t)
+        nnzoo_gemm_packed(bf16, 1, count, hp / LANES, k - skipped,
+                          a_rows(first_d + skipped * (long)sizeof(scalar_t), width * size),
+                          b->packed_back + skipped * LANES, k * LANES, b->dh + rows.first * hp, hp);
+    if (c->dx) {
+        scalar_t *dx = b->dx + rows.first * f_padded;
+        nnzoo_gemm_packed(bf16, 0, count, f_padded / LANES, k, a_rows(first_d, width * size),
+                          b->packed_dx, k * LANES, dx, f_padded);
+        long to = c->lengths ? step : (t * c->members + member) * c->batch;
+        for (long i = 0; i < count; i++)
+            memcpy(c->dx + (to + rows.first + i) * f, dx + i * f_padded, f * sizeof(scalar_t));
+    }
+}
+
+/* The time steps of a chunk, last first, for some rows of a member. */
+INLINE void backward_rows(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
+                          struct range rows, struct time_chunk chunk, const struct buffers *b) {
+    long packed = 0;
+    for (long t = chunk.time.last - 1; t >= chunk.time.first; t--) {
+        struct range active = rows_within(c, member, t, rows), ending = active;
+        long others = rows_at(c, member, t + 1);
+        if (ending.first < others) ending.first = others;
+        start_rows(c, s, member, ending, b);
+        long kept = c->lengths ? packed : (t - chunk.time.first) * s->batch_steps;
+        if (active.first < active.last)
+            backward_step(bf16, c, s, member, t, active, chunk.buffer, kept, b);
+        packed += num_k_steps(bf16, rows_at(c, member, t));
+    }
+}
+
+/* k steps of a member in a chunk. */
+INLINE long chunk_k_steps(const struct rnn_args *c, long member, struct range time) {
+    long k = 0;
+    for (long t = time.first; t < time.last; t++)
+        k += num_k_steps(c->bf16, rows_at(c, member, t));
+    return k;
+}
+
+/* The chunk before time step `last`: as many steps as the buffers hold. */
+INLINE struct range previous_chunk(const struct rnn_args *c, const struct sizes *s, long last) {
+    struct range time = {last > s->chunk_steps ? last - s->chunk_steps : 0, last};
+    if (!c->lengths) return time;
+    long free = s->chunk_steps * s->batch_steps;
+    for (time.first = last; time.first; time.first--) {
+        long most = 0;
+        for (long m = 0; m < c->members; m++) {
+            long k = num_k_steps(c->bf16, rows_at(c, m, time.first - 1));
+            if (k > most) most = k;
+        }
+        free -= most;
+        if (free < 0) break;
+    }
+    return time;
 }
 
 /* Some columns (whole vectors) of z' d of a chunk, of the state's rows of z or of the input's;
@@ -139,19 +186,23 @@ INLINE void weight_grads(int bf16, const struct rnn_args *c, const struct sizes 
                          const struct buffers *b) {
     long h = c->hidden, f = c->features, gates = torch_gates(c->cell_type), width = s->width;
     long inputs = of_state ? h : f, member_gate = member * gates;
-    /* The state is zero at first. */
-    long from = of_state && c->steps > 1 && !chunk.first ? s->batch_steps : 0;
+    long k = chunk_k_steps(c, member, chunk.time), from = 0;
+    /* The state is zero at first: the first step of all, which is the last one of packed rows. */
+    if (of_state && !chunk.time.first && rows_at(c, member, 1)) {
+        long first = num_k_steps(bf16, rows_at(c, member, 0));
+        k -= first, from = c->lengths ? 0 : first;
+    }
     long row = of_state ? 0 : s->hidden_padded;
-    const scalar_t *z = (const scalar_t *)b->z + chunk.first * s->batch_steps * s->row;
-    if (bf16) z = b->z_steps[chunk.buffer];
+    const scalar_t *z = b->z_steps[chunk.buffer];
+    if (!bf16 && !c->lengths)
+        z = (const scalar_t *)b->z + state_row(c, member, chunk.time.first) * s->row;
     scalar_t *product = b->product + row * width;
-    nnzoo_gemm_rows(bf16, chunk.last < c->steps, of_state ? h : f + 1,
-                    (columns.last - columns.first) / LANES,
-                    (chunk.last - chunk.first) * s->batch_steps - from,
+    nnzoo_gemm_rows(bf16, rows_at(c, member, chunk.time.last) > 0, of_state ? h : f + 1,
+                    (columns.last - columns.first) / LANES, k,
                     a_columns(z + from * s->row + row, s->row),
                     b->d_steps[chunk.buffer] + from * width + columns.first, width,
                     product + columns.first, width);
-    if (chunk.first) return;
+    if (chunk.time.first) return;
     scalar_t *w_ih = c->grads, *w_hh = w_ih + c->members * gates * h * f;
     scalar_t *b_ih = w_hh + c->members * gates * h * h, *b_hh = b_ih + c->members * gates * h;
     for (long r = columns.first; r < columns.last; r += LANES) {
@@ -191,12 +242,13 @@ INLINE void run_thread(int bf16, const struct rnn_args *c) {
                      (of_state ? b.packed_back : b.packed_dx) + panel * k * LANES);
     }
     barrier(thread);
-    struct time_chunk chunk = {0, c->steps, 0};
-    for (; chunk.last; chunk.last = chunk.first, chunk.buffer = !chunk.buffer) {
-        chunk.first = chunk.last > s.chunk_steps ? chunk.last - s.chunk_steps : 0;
+    struct time_chunk chunk = {{0, c->steps}, 0};
+    for (; chunk.time.last; chunk.time.last = chunk.time.first, chunk.buffer = !chunk.buffer) {
+        chunk.time = previous_chunk(c, &s, chunk.time.last);
         for (long m = 0; m < c->members; m++) {
             plan_workspace(c, &s, 1, m, &b);
-            backward_rows(bf16, c, &s, m, batch_range(c, thread, m), chunk, &b);
+            struct range rows = batch_range(c, thread, m, chunk.time);
+            backward_rows(bf16, c, &s, m, rows, chunk, &b);
         }
         barrier(thread);
         for (int of_state = 0; of_state < 2; of_state++) {

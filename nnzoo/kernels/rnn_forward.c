@@ -85,12 +85,14 @@ INLINE void store_input(int bf16, const struct rnn_args *c, const struct sizes *
 
 /* Write the last state and cell of some rows. */
 INLINE void store_last(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
-                       struct range rows, const struct buffers *b, const scalar_t *cells) {
+                       struct range rows, const struct buffers *b) {
     long size = bf16 ? 2 : sizeof(scalar_t), hidden = c->hidden;
     for (long i = rows.first; i < rows.last; i++) {
-        const char *state = b->z + (c->steps * c->batch + i) * s->row * size;
-        const scalar_t *cell = cells + i * s->hidden_padded;
-        long to = (member * c->batch + i) * hidden;
+        long steps = c->lengths ? c->lengths[member * c->batch + i] : c->steps;
+        long last = state_row(c, member, steps) + i, to = (member * c->batch + i) * hidden;
+        const char *state = b->z + last * s->row * size;
+        const scalar_t *cell =
+            b->cells + (c->keep ? last : member * c->batch + i) * s->hidden_padded;
         for (long j = 0; j < hidden; j += LANES) {
             vec h = c->cell_type == GRU ? load(cell + j) : load_as(bf16, state, j);
             store_partial(c->last + to + j, h, hidden - j);
@@ -99,47 +101,61 @@ INLINE void store_last(int bf16, const struct rnn_args *c, const struct sizes *s
     }
 }
 
-/* All time steps of some rows of a member. */
-INLINE void forward_rows(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
-                         struct range rows, const struct buffers *b) {
+/* A step of some rows of a member. */
+INLINE void forward_step(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
+                         long t, struct range rows, const struct buffers *b) {
     long cell_type = c->cell_type, count = rows.last - rows.first, hidden = s->hidden_padded;
     long size = bf16 ? 2 : sizeof(scalar_t), row = s->row * size, width = s->width;
-    long gates_step = c->keep ? c->batch * width : 0, cells_step = c->keep ? c->batch * hidden : 0;
-    long x_size = c->x_bf16 ? 2 : sizeof(scalar_t);
-    if (count <= 0) return;
-    for (long i = rows.first; i < rows.last; i++) {
-        memset(b->z + i * row, 0, hidden * size);
-        if (cell_type != RNN) memset(b->cells + i * hidden, 0, hidden * sizeof(scalar_t));
-    }
-    for (long t = 0; t < c->steps; t++) {
-        char *in = b->z + (t * c->batch + rows.first) * row, *out = in + c->batch * row;
-        scalar_t *gate = b->gates + t * gates_step + rows.first * width;
-        scalar_t *cell = b->cells + t * cells_step + rows.first * hidden, *next = cell + cells_step;
-        const char *x = (const char *)c->x +
-                        (t * c->x_time + member * c->x_member + rows.first * c->x_batch) * x_size;
-        for (long i = 0; i < count; i++)
-            store_input(bf16, c, s, x + i * c->x_batch * x_size, in + i * row + hidden * size);
-        /* The state is zero at first. It has no part in n of a GRU, and the input has none in its
-         * last gate. */
-        long panels = width / LANES, first = t ? stateless_size(s, cell_type) / LANES : 0;
-        nnzoo_gemm_packed(bf16, 0, count, t ? first : panels, s->x_steps,
-                          a_rows(in + hidden * size, row), b->packed + s->h_steps * LANES,
-                          s->k * LANES, gate, width);
-        if (t)
-            nnzoo_gemm_packed(bf16, 0, count, panels - first, s->k, a_rows(in, row),
-                              b->packed + first * s->k * LANES, s->k * LANES, gate + first * LANES,
-                              width);
-        for (long i = 0; i < count; i++) {
+    long x_size = c->x_bf16 ? 2 : sizeof(scalar_t), kept = member * c->batch + rows.first;
+    long before = state_row(c, member, t) + rows.first;
+    long after = state_row(c, member, t + 1) + rows.first;
+    long step = step_row(c, member, t) + rows.first;
+    char *in = b->z + before * row, *out = b->z + after * row;
+    scalar_t *gate = b->gates + (c->keep ? step : kept) * width;
+    const scalar_t *cell = b->cells + (c->keep ? before : kept) * hidden;
+    scalar_t *next = b->cells + (c->keep ? after : kept) * hidden;
+    const char *x = c->x;
+    if (c->lengths) x += step * c->x_batch * x_size;
+    else x += (t * c->x_time + member * c->x_member + rows.first * c->x_batch) * x_size;
+    for (long i = 0; i < count; i++)
+        store_input(bf16, c, s, x + i * c->x_batch * x_size, in + i * row + hidden * size);
+    /* The state is zero at first. It has no part in n of a GRU, and the input has none in its
+     * last gate. */
+    long panels = width / LANES, first = t ? stateless_size(s, cell_type) / LANES : 0;
+    nnzoo_gemm_packed(bf16, 0, count, t ? first : panels, s->x_steps,
+                      a_rows(in + hidden * size, row), b->packed + s->h_steps * LANES, s->k * LANES,
+                      gate, width);
+    if (t)
+        nnzoo_gemm_packed(bf16, 0, count, panels - first, s->k, a_rows(in, row),
+                          b->packed + first * s->k * LANES, s->k * LANES, gate + first * LANES,
+                          width);
+    for (long i = 0; i < count; i++) {
 #define STEP(CELL_TYPE)                                                                            \
     step_forward(CELL_TYPE, bf16, c->relu, hidden, gate + i * width, cell + i * hidden,            \
                  next + i * hidden, out + i * row)
-            if (cell_type == RNN) STEP(RNN);
-            else if (cell_type == LSTM) STEP(LSTM);
-            else STEP(GRU);
+        if (cell_type == RNN) STEP(RNN);
+        else if (cell_type == LSTM) STEP(LSTM);
+        else STEP(GRU);
 #undef STEP
-        }
     }
-    store_last(bf16, c, s, member, rows, b, b->cells + c->steps * cells_step);
+}
+
+/* All time steps of some rows of a member. */
+INLINE void forward_rows(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
+                         struct range rows, const struct buffers *b) {
+    long size = bf16 ? 2 : sizeof(scalar_t), hidden = s->hidden_padded;
+    for (long i = rows.first; i < rows.last; i++) {
+        long state = state_row(c, member, 0) + i;
+        memset(b->z + state * s->row * size, 0, hidden * size);
+        scalar_t *cell = b->cells + (c->keep ? state : member * c->batch + i) * hidden;
+        if (c->cell_type != RNN) memset(cell, 0, hidden * sizeof(scalar_t));
+    }
+    for (long t = 0; t < c->steps; t++) {
+        struct range active = rows_within(c, member, t, rows);
+        if (active.first >= active.last) break;
+        forward_step(bf16, c, s, member, t, active, b);
+    }
+    store_last(bf16, c, s, member, rows, b);
 }
 
 /* The work of one thread of the team. */
@@ -155,7 +171,8 @@ INLINE void run_thread(int bf16, const struct rnn_args *c) {
     barrier(thread);
     for (long m = 0; m < c->members; m++) {
         plan_workspace(c, &s, 0, m, &b);
-        forward_rows(bf16, c, &s, m, batch_range(c, thread, m), &b);
+        struct range time = {0, c->steps};
+        forward_rows(bf16, c, &s, m, batch_range(c, thread, m, time), &b);
     }
 }
 

@@ -20,8 +20,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from nnzoo.data.sequences import Inputs, PaddedSequences
-from nnzoo.kernels.call import product_dtype, supports
-from nnzoo.kernels.ops import RecurrentLayer
+from nnzoo.kernels.call import supports
 from nnzoo.models.cnn import CNN
 from nnzoo.models.fused import LinearGroup, group_layers, run_linear_group
 from nnzoo.models.layers import (
@@ -34,7 +33,7 @@ from nnzoo.models.layers import (
 )
 from nnzoo.models.mlp import MLP
 from nnzoo.models.packed import pack
-from nnzoo.models.rnn import Recurrent, run_layers
+from nnzoo.models.rnn import Recurrent, run_layers, run_packed_layers
 
 _OURS = (MLP, CNN, Recurrent)
 
@@ -148,7 +147,8 @@ class BatchedModel:
         """Run layers in order; in training the groups of FusedSequential by native kernels."""
         layers = list(layers)
         first = next((layer for layer in layers if isinstance(layer, Linear)), None)
-        native = self.training and first is not None and self.is_native(x, first.weight)
+        is_wanted = first is not None and (self.training or first.batch_invariant)
+        native = is_wanted and self.is_native(x, cast(Linear, first).weight)
         for group in group_layers(layers) if native else layers:
             if isinstance(group, LinearGroup):
                 x = self.linear_group(group, x)
@@ -238,7 +238,7 @@ class BatchedModel:
             masks, scale = self.dropout_masks(x, [len(x), *x.shape[2:]], rnn.dropout, False)
             return x * masks.transpose(0, 1) * scale
 
-        layer = partial(RecurrentLayer.apply, rnn.cell_type, rnn.relu, product_dtype(first.dtype))
+        layer = cast(Any, rnn).native_layer()
         x = x.unflatten(0, (self.members, -1))
         states, *last = run_layers(rnn, x, layer, partial(self.stacked, rnn), drop)
         read = model.read(states, tuple(last)).flatten(0, 1)
@@ -246,12 +246,28 @@ class BatchedModel:
 
     def recurrent_packed(self, model: Recurrent, x: PaddedSequences) -> Tensor:
         """Outputs for sequences of different lengths, (members * batch, outputs)."""
-        parts = [pack(rows) for rows in self.split_members(x)]
-        outputs = self.by_member(model.rnn, parts)
-        read = torch.cat(
-            [
+        rnn, packed = model.rnn, pack(x, self.members)
+        if not self.is_native(packed.values, cast(Tensor, rnn.weight_hh_l0)):
+            parts = [pack(rows) for rows in self.split_members(x)]
+            outputs = self.by_member(rnn, parts)
+            reads = [
                 part.unsorted(model.read_packed(*output))
                 for part, output in zip(parts, outputs, strict=True)
             ]
-        )
+            return self.rows([model.dropout, model.head], torch.cat(reads))
+
+        def drop(rows: Tensor) -> Tensor:
+            if not (self.training and rnn.dropout):
+                return rows
+            counts = packed.packing.offsets.diff(dim=1).sum(1).tolist()
+            masks = [
+                torch.empty_like(part).bernoulli_(1 - rnn.dropout, generator=generator)
+                for part, generator in zip(rows.split(counts), self.generators, strict=True)
+            ]
+            return rows * torch.cat(masks).div_(1 - rnn.dropout)
+
+        layer = cast(Any, rnn).native_layer(packed.packing)
+        states, *last = run_packed_layers(rnn, packed, layer, partial(self.stacked, rnn), drop)
+        lasts = tuple(state.flatten(1, 2) for state in last)
+        read = packed.unsorted(model.read_packed(states, lasts))
         return self.rows([model.dropout, model.head], read)

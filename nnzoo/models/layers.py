@@ -179,10 +179,13 @@ class Linear(nn.Linear):
 
     use_native = True
     """Whether native kernels may be used; the network sets it by `train.kernels`."""
+    batch_invariant = False
+    """Whether a row's output must have the same bits in any batch: oneDNN's and torch's depend on how many rows it has."""
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = parameter(self, "weight"), parameter(self, "bias")
-        if self.training and self.use_native and supports_linear(x, (weight, bias)):
+        wants_native = self.use_native and (self.training or self.batch_invariant)
+        if wants_native and supports_linear(x, (weight, bias)):
             return cast(Tensor, LinearChain.apply(x, [None], weight, bias))
         if supports_onednn(x, weight, bias):
             return cast(Tensor, OnednnLinear.apply(x, weight, bias))

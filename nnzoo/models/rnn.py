@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import ConfigError
-from nnzoo.kernels.call import is_dense_cpu_tensor, product_dtype
-from nnzoo.kernels.ops import RecurrentLayer
+from nnzoo.kernels.call import is_dense_cpu_tensor, product_dtype, supports
+from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
 from nnzoo.kernels.packing import Packing
-from nnzoo.kernels.plan import CellType, supports_rnn
+from nnzoo.kernels.plan import CellType, supports_packed_rnn, supports_rnn
 from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
 from nnzoo.models.layers import Linear, parameter
 from nnzoo.models.packed import PackedRows, pack
@@ -56,6 +56,7 @@ class Recurrent(nn.Module):
         width = options.hidden_size * (2 if options.bidirectional else 1)
         self.dropout = nn.Dropout(options.dropout)
         self.head = Linear(width, outputs)
+        self.head.batch_invariant = input_spec.variable_length
         init_layer(self.head, options.init, "linear")
 
     def forward(self, x: Inputs) -> Tensor:
@@ -86,7 +87,7 @@ class Recurrent(nn.Module):
         """Pool the outputs of `rnn` for sequences of different lengths to (batch, directions * hidden), in their order."""
         if self.readout == "last":
             return self.read_last(last)
-        return pool_packed(states, self.readout)
+        return pool_packed(states, self.readout, self.head.use_native)
 
     def read_last(self, last: Tensor | tuple[Tensor, ...]) -> Tensor:
         """The last state of each direction side by side."""
@@ -199,9 +200,12 @@ class _ReverseRows(torch.autograd.Function):
         return None, _ReverseRows.apply(ctx.packing, grad)
 
 
-def pool_packed(states: PackedRows, readout: str) -> Tensor:
+def pool_packed(states: PackedRows, readout: str, use_native: bool) -> Tensor:
     """The mean or max over time of each sequence's states, (members * batch, width) in the order of the packing."""
     packing, values = states.packing, states.values
+    precise = values.float() if values.dtype is torch.bfloat16 else values
+    if use_native and supports(precise, precise):
+        return cast(Tensor, PoolSteps.apply(packing, readout == "max", precise))
     step, sequence = packing.places
     shape = packing.steps, packing.members * packing.batch, values.shape[1]
     padding = 0.0 if readout == "mean" else -math.inf
@@ -279,26 +283,41 @@ class _NativeRNN:
 
     def is_native(self: Any, x: Tensor, hx: object = None) -> bool:
         """Whether native kernels compute x: a batch of sequences on the CPU, from a zero state."""
-        if not (self.use_native and hx is None and x.ndim == 3 and self.batch_first and self.bias):
+        if hx is not None or x.ndim != 3 or not self.batch_first:
+            return False
+        return self._weights_are_native(partial(supports_rnn, self.cell_type, x))
+
+    def is_packed_native(self: Any, x: PackedRows) -> bool:
+        return self._weights_are_native(partial(supports_packed_rnn, self.cell_type, x.values))
+
+    def _weights_are_native(self: Any, supports: Callable[..., bool]) -> bool:
+        """supports: of the parameters of the first layer and direction."""
+        if not (self.use_native and self.bias):
             return False
         parameters = self._parameters
         # Those of the first layer and direction first. Parametrized ones are not in it.
         weights = [parameters.get(name) for name in self._flat_weights_names]
-        if not supports_rnn(self.cell_type, x, *weights[:4]):
+        if not supports(*weights[:4]):
             return False
         dtype = weights[0].dtype
         return all([is_dense_cpu_tensor(w) and w.dtype is dtype for w in weights[4:]])
 
+    def native_layer(self: Any, packing: Packing | None = None) -> Callable[..., Any]:
+        """A layer and direction by native kernels, for `run_layers`."""
+        product = product_dtype(parameter(self, "weight_hh_l0").dtype)
+        return partial(RecurrentLayer.apply, self.cell_type, self.relu, product, packing)
+
     def run_packed(self: Any, x: PackedRows) -> tuple[PackedRows, Any]:
         """All states and the last ones of sequences of different lengths, from a zero state."""
+        if self.is_packed_native(x):
+            states, *last = run_packed_layers(self, x, self.native_layer(x.packing))
+            return states, last[0] if len(last) == 1 else tuple(last)
         counts = x.packing.counts[0]
         states, last = super().forward(PackedSequence(x.values, counts))  # type: ignore[misc]
         return x.with_values(states.data), last
 
     def run_native(self: Any, x: Tensor) -> Any:
-        product = product_dtype(parameter(self, "weight_hh_l0").dtype)
-        layer = partial(RecurrentLayer.apply, self.cell_type, self.relu, product)
-        return run_layers(self, x, layer)
+        return run_layers(self, x, self.native_layer())
 
 
 class RNN(_NativeRNN, nn.RNN):
@@ -306,10 +325,13 @@ class RNN(_NativeRNN, nn.RNN):
 
     cell_type = "rnn"
 
+    @property
+    def relu(self) -> bool:  # type: ignore[override]
+        return self.nonlinearity == "relu"
+
     def forward(self, x: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         if isinstance(x, PackedRows):
             return self.run_packed(x)
-        self.relu = self.nonlinearity == "relu"
         return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
 
 
@@ -356,6 +378,8 @@ class ReluLSTM(LSTM):
         return states, (hidden, cell)
 
     def run_packed(self, x: PackedRows) -> tuple[PackedRows, Any]:
+        if self.is_packed_native(x):
+            return super().run_packed(x)
         layer = partial(reference_packed_layer, self, x.packing)
         states, hidden, cell = run_packed_layers(self, x, layer)
         return states, (hidden, cell)

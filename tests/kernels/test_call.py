@@ -125,7 +125,7 @@ def entries(name: str) -> tuple[Callable[..., Any], list[Tensor]]:
         return lambda *p: run_dense(p[-1], *p[:-1]), tensors
     if name == "recurrent":
         tensors = [t(3, 4, 5), t(18, 5), t(18, 6), t(18), t(18)]
-        return partial(RecurrentLayer.apply, "gru", False, torch.float32), tensors
+        return partial(RecurrentLayer.apply, "gru", False, torch.float32, None), tensors
     if name == "convolution":
         tensors = [t(2, 16, 6, 6), t(16, 16, 3, 3), t(16), torch.ones(2, 16, 3, 3).byte()]
         return lambda x, w, b, m: convolve(
@@ -209,7 +209,7 @@ def test_products_that_there_is_no_code_for_are_refused() -> None:
     shapes = ((12, 5), (12, 4), (12,), (12,))
     weights = [torch.randn(s, dtype=torch.float64) for s in shapes]
     x = torch.randn(2, 3, 5, dtype=torch.float64)
-    refuses(RecurrentLayer.apply, "gru", False, torch.bfloat16, x, *weights)
+    refuses(RecurrentLayer.apply, "gru", False, torch.bfloat16, None, x, *weights)
     with torch.autocast("cpu", torch.float16):
         refuses(LinearChain.apply, torch.randn(3, 5), [None], torch.randn(4, 5), torch.randn(4))
     kernel = torch.randn(16, 16, 5, 5)
@@ -241,7 +241,7 @@ def test_threads_that_split_members_of_odd_batches_compute_each_row_once(
     x = torch.randn(9, members, batch, 6)
 
     def results() -> list[Tensor]:
-        states, *_ = RecurrentLayer.apply(kind, False, torch.float32, x, *weights)
+        states, *_ = RecurrentLayer.apply(kind, False, torch.float32, None, x, *weights)
         return [states.detach(), *torch.autograd.grad(states.square().sum(), weights)]
 
     threads(1)

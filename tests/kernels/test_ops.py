@@ -120,7 +120,7 @@ def test_gradients_are_those_of_differences(kind: str, shape: tuple[int, ...]) -
     rows = size * {"rnn": 1, "lstm": 4, "gru": 3}[name]
     shapes = [(time, batch, features), (rows, features), (rows, size), (rows,), (rows,)]
     values = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
-    function = partial(RecurrentLayer.apply, name, activation == "relu", torch.float64)
+    function = partial(RecurrentLayer.apply, name, activation == "relu", torch.float64, None)
     torch.autograd.gradcheck(function, values)
     # The last state alone, from an input without gradients, as in training.
     values[0].requires_grad_(False)
@@ -226,7 +226,7 @@ def test_members_are_what_each_is_alone(
     stacks = [torch.randn(members, *shape).mul_(0.3).requires_grad_() for shape in shapes]
     x = torch.randn(time, members, batch, features, requires_grad=True)
     dtype = torch.float32 if precise else torch.bfloat16
-    function = partial(RecurrentLayer.apply, name, activation == "relu", dtype)
+    function = partial(RecurrentLayer.apply, name, activation == "relu", dtype, None)
 
     def outcome(x: Tensor, *weights: Tensor) -> list[Tensor]:
         states, *lasts = function(x, *weights)

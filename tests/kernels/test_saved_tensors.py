@@ -122,7 +122,7 @@ def test_what_changes_in_place_before_the_way_back_is_an_error(name: str) -> Non
     if name in ("rnn", "lstm", "gru"):
         x = x.transpose(0, 1)
         weights = [torch.randn(n, requires_grad=True) for n in ((32, 5), (32, 8), (32,), (32,))]
-        states, *_ = RecurrentLayer.apply("lstm", False, torch.float32, x, *weights)
+        states, *_ = RecurrentLayer.apply("lstm", False, torch.float32, None, x, *weights)
         states.detach().zero_()
         with pytest.raises(RuntimeError, match=r"modified (by an )?in"):
             states.sum().backward()
