@@ -54,12 +54,13 @@ def _overfitting_remedies(config: RunConfig) -> list[str]:
 
 
 def baseline_observations(result: dict[str, Any]) -> list[str]:
-    """Return a line if the baseline is as good as the network. result: of `nnzoo eval --json`."""
+    """Return a line if the baseline is as good as the network, or nearly. result: of `nnzoo eval --json`."""
     base = result["baseline"]
     if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
-        return [
-            f"Does not beat the baseline: {base['name']} has accuracy {format_metric(base['accuracy'])}."
-        ]
+        scored = f"{base['name']} has accuracy {format_metric(base['accuracy'])}"
+        if result["accuracy"] > base["accuracy"]:
+            return [f"Not clearly better than the baseline: {scored}, inside the 95 % interval."]
+        return [f"Does not beat the baseline: {scored}."]
     if "rmse" in result and result["rmse"] >= base["rmse"]:
         return [
             f"Does not beat the baseline: {base['name']} has rmse {format_metric(base['rmse'])}."

@@ -242,13 +242,13 @@ def attributions(
         left.tick_params(labelsize=7)
         left.set_xlim(-0.5, len(sequence) - 0.5)
         right.imshow(value.T, aspect="auto", interpolation="nearest", **_diverging(value))
-        right.set_yticks([])
+        right.tick_params(labelsize=7)
+        right.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         if len(channels) == value.shape[1] <= MAX_NAMED_CHANNELS:
             names = [shorten(name, 12) for name in channels]
             right.set_yticks(range(len(names)), names, fontsize=7)
             for label, line in zip(right.get_yticklabels(), left.get_lines(), strict=True):
                 label.set_color(line.get_color())
-        right.tick_params(axis="x", labelsize=7)
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[0, 0].set_title("channels")

@@ -251,7 +251,7 @@ def recording(values: Array) -> Markup:
     time, channels = values.shape
     steps = np.unique(np.linspace(0, time - 1, min(time, MAX_POINTS)).round().astype(int))
     shown = np.unique(np.linspace(0, channels - 1, min(channels, MAX_LINES)).round().astype(int))
-    with _chart("The recording", width=2.4, height=1.5) as (axes, chart):
+    with _chart("The recording", width=1.9, height=1.3) as (axes, chart):
         for i in shown:
             marker = "o" if time == 1 else None
             color = SERIES[i % len(SERIES)]

@@ -145,6 +145,11 @@ def test_a_network_that_does_not_beat_the_baseline_is_named() -> None:
         "Does not beat the baseline: mean has rmse 2.0000."
     ]
     assert baseline_observations({"rmse": 1.5, "baseline": base}) == []
+    result = {"accuracy": 0.95, "accuracy_ci95": [0.9, 0.98]}
+    for accuracy, start in ((0.96, "Does not beat"), (0.94, "Not clearly better than")):
+        (line,) = baseline_observations(result | {"baseline": {"name": "m", "accuracy": accuracy}})
+        assert line.startswith(f"{start} the baseline: m has accuracy {accuracy:.4f}")
+    assert baseline_observations(result | {"baseline": {"name": "m", "accuracy": 0.8}}) == []
 
 
 def test_the_end_names_the_next_commands_and_what_the_star_is(nnzoo: Nnzoo, tiny: str) -> None:
