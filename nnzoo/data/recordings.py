@@ -121,8 +121,11 @@ def align(recordings: Recordings, channels: list[str]) -> Recordings:
     """
     if recordings.channels == channels:
         return recordings
-    if set(channels) <= set(recordings.channels):
-        return recordings.with_channels(channels)
+    if recordings.named and set(channels) <= set(recordings.channels):
+        others = [quoted_name(name) for name in recordings.channels if name not in channels]
+        note = f"not used, training has no such channels: {list_some(others, 6, counted=True)}"
+        chosen = recordings.with_channels(channels)
+        return replace(chosen, notes=[*chosen.notes, note]) if others else chosen
     unnamed = not recordings.named or all(map(str.isdecimal, channels))
     if len(channels) == len(recordings.channels) and unnamed:
         return replace(recordings, channels=list(channels))
@@ -201,6 +204,8 @@ def _infer_spec(train: Recordings, options: CsvOptions, notes: list[str]) -> Dat
         target=train.target,
         target_format=target.format,
         header=train.header,
+        width=train.width,
+        extra={"form": train.form},
     )
 
 

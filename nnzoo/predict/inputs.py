@@ -22,6 +22,7 @@ from nnzoo.predict.predictions import (
     is_forecaster,
     note_nan,
     predict_raw,
+    reads_recordings,
 )
 from nnzoo.text import shorten
 
@@ -54,6 +55,11 @@ def predict(
         x = [x]
     if x is None or (isinstance(x, Sequence) and all(isinstance(path, str | Path) for path in x)):
         return note_nan(_predict_files(network, [str(path) for path in x or []], steps, keep))
+    is_array = isinstance(x, Sequence | np.ndarray | Tensor) and not isinstance(x, bytes)
+    if is_array and reads_recordings(network):
+        from nnzoo.predict import recordings
+
+        return note_nan(recordings.predict_arrays(network, x))
     if isinstance(x, Sequence) and not isinstance(x, bytes):
         try:
             x = np.array(x, dtype=np.float64)
@@ -85,6 +91,10 @@ def _predict_files(
         from nnzoo.predict.tables import predict_tables
 
         yield from predict_tables(network, paths, keep)
+    elif reads_recordings(network):
+        from nnzoo.predict.recordings import predict_recordings
+
+        yield from predict_recordings(network, paths)
     else:
         from nnzoo.predict.tables import predict_sequences
 
@@ -111,6 +121,10 @@ def _predict_frame(network: Network, frame: pandas.DataFrame, steps: int) -> Ite
         predictions = tables.predict_rows(network, frame, source, values)
         predictions.notes += values.notes()
         yield predictions
+    elif reads_recordings(network):
+        from nnzoo.predict import recordings
+
+        yield from recordings.predict_frame(network, frame)
     else:
         yield predict_raw(network, tables.read_sequence(network, frame, source)[None], {})
 
@@ -165,9 +179,9 @@ def _check_files(network: Network, paths: Sequence[str]) -> None:
         is_folder = os.path.isdir(path)
         if not os.path.exists(path):
             raise DataError(f"no file {path}")
-        if is_folder and not images:
+        if is_folder and not images and not reads_recordings(network):
             raise DataError(f"{path} is a folder; {reads}")
-        if is_folder and not (folder := scan(str(path))).count():
+        if is_folder and images and not (folder := scan(str(path))).count():
             unread = folder.all_left_out().unread
             but = f" but {by_type(unread)}; {UNREAD[extension(unread[0])]}" if unread else ""
             raise DataError(f"{path} has no images{but}; {reads}")

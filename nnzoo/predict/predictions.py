@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nnzoo.config.recording_options import RecordingsShape
 from nnzoo.data.dataset import Split, chunks
 from nnzoo.data.image_files.tree import EXTENSIONS
 from nnzoo.data.sequences import Inputs
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
 from nnzoo.evaluation.tasks import Regression
 from nnzoo.models.network import Network
-from nnzoo.text import list_some, shorten
+from nnzoo.text import list_some, plural, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -131,6 +132,11 @@ def is_forecaster(network: Network) -> bool:
     return network.data_spec.task == "forecasting"
 
 
+def reads_recordings(network: Network) -> bool:
+    """Whether the network was trained on recordings, each of which is one input."""
+    return isinstance(network.config.data, RecordingsShape)
+
+
 def describe_expected_input(network: Network) -> str:
     """Name the files that the network reads."""
     spec = network.data_spec
@@ -143,6 +149,11 @@ def describe_expected_input(network: Network) -> str:
         return f"tables: CSV or Parquet files{columns}"
     if is_forecaster(network):
         return f"the past of a series: CSV or Parquet files{columns}"
+    if reads_recordings(network):
+        count = plural(len(names), "channel")
+        return (
+            f"recordings of {count}: folders of CSV files, .ts, .tsv, .arff, CSV or Parquet files"
+        )
     return f"sequences: CSV or Parquet files of {spec.input.shape[0]:,} time steps{columns}"
 
 

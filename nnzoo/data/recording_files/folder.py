@@ -180,7 +180,8 @@ def read_folder(root: str, options: TableOptions, shaping: Shaping) -> dict[str,
 class FileReader:
     """Reads files with one recording each, as the first ones are written.
 
-    channels: their names, once a file was read; named: whether the files have them.
+    channels: their names, once a file was read; named: whether the files have them. in_memory: a table that
+    is read in place of a file.
     """
 
     def __init__(self, root: str, options: TableOptions, shaping: Shaping) -> None:
@@ -191,6 +192,7 @@ class FileReader:
         self.named = False
         self.time: str | None = None
         self.plain: tuple[bytes, list[str]] | None = None
+        self.in_memory: Table | None = None
         self.numbers = NumberColumns(root, options.values)
         self.notes: list[str] = []
 
@@ -247,7 +249,7 @@ class FileReader:
         names, options = list(table.frame.columns), self.options
         usual = all(form == NumberFormat() for form in self.numbers.formats.values())
         asked = options.values != ValueOptions() or options.reading.skip_rows != "auto"
-        if (table.notes and table.named) or not usual or asked:
+        if self.in_memory is not None or (table.notes and table.named) or not usual or asked:
             return
         with open(file, "rb") as opened:
             head = opened.read(PLAIN_BYTES)
@@ -259,6 +261,9 @@ class FileReader:
     def _table(self, file: str) -> Table:
         """A file, with no more rows than a recording may have."""
         import pandas
+
+        if self.in_memory is not None:
+            return self.in_memory
 
         tables, rows = [], 0
         for table in read_chunks(file, self.options.reading):
@@ -282,7 +287,11 @@ class FileReader:
         self.notes += [f"{file}: {note}" for note in table.notes]
         frames = [table.frame]
         for other in others[:SAMPLED]:
-            if other != file and list((more := self._table(other)).frame.columns) == names:
+            if (
+                other != file
+                and self.in_memory is None
+                and list((more := self._table(other)).frame.columns) == names
+            ):
                 frames.append(more.frame)
         frame = pandas.concat(frames)
         ids = np.repeat(np.arange(len(frames)), [len(one) for one in frames])

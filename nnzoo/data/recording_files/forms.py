@@ -78,14 +78,15 @@ def read_recordings(
         parts = {"train": read_long(path, options, shaping, targets is not None)}
     else:
         parts = {"train": read_wide(path, options, shaping)}
+    parts = {part: replace(one, form=form) for part, one in parts.items()}
     if targets is not None:
         parts = {part: _with_targets(one, targets, options) for part, one in parts.items()}
     if options.channels is not None and form in ("ts", "arff", "wide"):
-        parts = {part: _with_channels(one, options.channels) for part, one in parts.items()}
+        parts = {part: choose_channels(one, options.channels) for part, one in parts.items()}
     return parts
 
 
-def _with_channels(recordings: Recordings, names_or_positions: Any) -> Recordings:
+def choose_channels(recordings: Recordings, names_or_positions: Any) -> Recordings:
     """The channels that a config names, by name or position."""
     names = recordings.channels
     chosen = []

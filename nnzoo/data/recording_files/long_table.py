@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from nnzoo.data.recording_files.recording import (
     too_long,
 )
 from nnzoo.data.table_files.limits import MAX_CELLS
-from nnzoo.data.table_files.table_io import read_chunks
+from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.data.timestamps.parse import read_dates
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, quoted_name, shorten
@@ -203,15 +204,19 @@ def _times(column: pandas.Series) -> Any:
 
 
 def read_long(
-    path: str, options: TableOptions, shaping: Shaping, has_targets: bool = False
+    path: str,
+    options: TableOptions,
+    shaping: Shaping,
+    has_targets: bool = False,
+    tables: Iterable[Table] | None = None,
 ) -> Recordings:
     """Read a long table chunk by chunk; rows with one id are one recording, wherever they stand.
 
-    has_targets: whether the targets are in another file. Raises DataError naming the row or recording.
+    has_targets: whether the targets are in another file; tables: its chunks, where it is in memory. Raises DataError naming the row or recording.
     """
     rows: _Rows | None = None
     notes: list[str] = []
-    for table in read_chunks(path, options.reading):
+    for table in tables or read_chunks(path, options.reading):
         notes += table.notes
         if rows is None:
             named = table.named

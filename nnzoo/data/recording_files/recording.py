@@ -83,11 +83,12 @@ def _scaled(values: Array, scale: str) -> Array:
 class Recordings:
     """A set of recordings as they were read.
 
-    values: (steps, channels) float64 of all, without gaps; lengths: (recordings,) int64. ids: what the file calls
-    each, its number where it has no name; names: the same for messages. targets, groups: a text per recording, None where it has none; None
-    where the file has no such thing. channels: names, positions where `named` is false. task: where the
-    form states it; target: the name of the target; header: whether a table names its columns. notes: on what was guessed, filled or left out; cuts: on what
-    `max_length` and `length` changed.
+    values: (steps, channels) float64 of all, without gaps; lengths: (recordings,) int64. ids: what the file
+    calls each, its number where it has no name; names: the same for messages. targets, groups: a text per
+    recording, None where it has none; None where the file has no such thing. channels: names, positions
+    where `named` is false. task: where the form states it; target: the name of the target; form: as
+    `find_form` names it. header, width: whether a table names its columns, and how many it has if not. notes:
+    on what was guessed, filled or left out; cuts: on what `max_length` and `length` changed.
     """
 
     source: str
@@ -102,6 +103,8 @@ class Recordings:
     task: Literal["classification", "regression"] | None = None
     target: str = "target"
     header: bool | None = None
+    width: int | None = None
+    form: str = ""
     notes: list[str] = field(default_factory=list)
     cuts: list[str] = field(default_factory=list)
 

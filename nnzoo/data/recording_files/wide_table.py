@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from nnzoo.data.columns.values import column_name, looks_numeric, to_text
 from nnzoo.data.recording_files.columns import NumberColumns, TableOptions, named_target
 from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, Shaping
-from nnzoo.data.table_files.table_io import read_chunks
+from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, quoted_name, shorten
 
@@ -38,19 +39,21 @@ class WidePlan:
     notes: list[str]
 
 
-def read_wide(path: str, options: TableOptions, shaping: Shaping) -> Recordings:
+def read_wide(
+    path: str, options: TableOptions, shaping: Shaping, tables: Iterable[Table] | None = None
+) -> Recordings:
     """Read a table with a recording per row; empty cells at the end of a row are a shorter recording.
 
-    Raises DataError naming the row of what cannot be read.
+    tables: its chunks, where it is in memory. Raises DataError naming the row of what cannot be read.
     """
     builder = RecordingsBuilder(path, shaping, padded=True)
     plan: WidePlan | None = None
     numbers, named = NumberColumns(path, options.values, together=True), False
-    for table in read_chunks(path, options.reading):
+    for table in tables or read_chunks(path, options.reading):
         frame = table.frame
         builder.notes += table.notes
         if plan is None:
-            named = table.named
+            named, width = table.named, len(frame.columns)
             plan = plan_wide(frame, path, options, named)
             builder.notes += plan.notes
         columns = [name for channel in plan.steps for name in channel]
@@ -64,6 +67,7 @@ def read_wide(path: str, options: TableOptions, shaping: Shaping) -> Recordings:
         plan.channels if plan.named else None,
         target=plan.target or "target",
         header=named,
+        width=None if named else width,
         notes=numbers.notes,
     )
 
