@@ -54,7 +54,7 @@ def dtw(a: Tensor, a_lengths: Tensor, b: Tensor, b_lengths: Tensor) -> Tensor:
 
 
 def nearest_neighbor_accuracy(folder: Path, problem: str) -> float:
-    """Share of test recordings whose nearest training recording has their label."""
+    """Fraction of test recordings whose nearest training recording has their label."""
     folder = folder if (folder / f"{problem}_TRAIN.ts").exists() else folder / problem
     train, train_labels = read_ts(folder / f"{problem}_TRAIN.ts")
     test, test_labels = read_ts(folder / f"{problem}_TEST.ts")

@@ -15,7 +15,7 @@ from nnzoo import process_group
 from nnzoo.config import RunConfig
 from nnzoo.config.load import load_config, parse
 from nnzoo.config.yaml_parser import Document
-from nnzoo.device import choose_device, make_exact, process_restored, use_threads
+from nnzoo.device import choose_device, make_deterministic, process_restored, use_threads
 from nnzoo.errors import CheckpointError, require
 from nnzoo.interrupts import DeferredInterrupt
 from nnzoo.models.network import Network
@@ -30,11 +30,11 @@ __all__ = ["EpochEnd", "Model", "StepEnd", "Training", "load", "train"]
 
 
 @contextmanager
-def computing(network: Network) -> Iterator[None]:
+def compute_settings(network: Network) -> Iterator[None]:
     """Compute with the threads and precision flags of a network's run; restores them at the end."""
     with process_restored():
         use_threads(network.config.train)
-        make_exact(network.device)
+        make_deterministic(network.device)
         yield
 
 
@@ -59,12 +59,12 @@ class Model(LoadedRun):
         or values (N, targets), `.labels` the most likely classes. Raises DataError and UsageError for
         inputs that the network cannot read.
         """
-        with computing(self.network):
+        with compute_settings(self.network):
             return Predictions.concat(predict(self.network, x, steps))
 
     def evaluate(self, split: str = "test") -> dict[str, Any]:
         """The metrics of a split beside a baseline: the object of `nnzoo eval --json`."""
-        with computing(self.network):
+        with compute_settings(self.network):
             return self.measure(split)
 
 
@@ -177,7 +177,7 @@ class Training:
 
             events = record(self.run, events)
         try:
-            with computing(self.run.network), closing(events):
+            with compute_settings(self.run.network), closing(events):
                 yield from self._interruptible(events, interrupt)
         finally:
             self.run.lock.release()
@@ -210,7 +210,7 @@ class Training:
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
         """The metrics of the best weights, as in `nnzoo eval --json`; None for a split without rows."""
-        with computing(self.run.network):
+        with compute_settings(self.run.network):
             if split == "test" and self.run.trainer.finished:
                 return self.run.finish()
             return self.run.result(split)

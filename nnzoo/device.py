@@ -95,7 +95,7 @@ def thread_note(options: TrainOptions) -> list[str]:
     ]
 
 
-def make_exact(device: torch.device) -> None:
+def make_deterministic(device: torch.device) -> None:
     """Make a CUDA device deterministic, and turn TF32 off.
 
     By default torch computes convolutions and recurrent layers in TF32, which has 10 bits of mantissa.
@@ -145,7 +145,7 @@ def _deterministic_mode() -> tuple[bool, bool]:
 @contextmanager
 def process_restored() -> Iterator[None]:
     """Restore at the end the process settings that opening, training and running a network change: the number
-    of threads, the state of torch's generator, and the flags that `make_exact` sets."""
+    of threads, the state of torch's generator, and the flags that `make_deterministic` sets."""
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     deterministic = _deterministic_mode()
     filled = _deterministic.fill_uninitialized_memory
@@ -171,7 +171,7 @@ def process_restored() -> Iterator[None]:
 
 
 def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
-    """Return the device of --device (auto, cpu, cuda or cuda:N) and make it deterministic (`make_exact`).
+    """Return the device of --device (auto, cpu, cuda or cuda:N) and make it deterministic (`make_deterministic`).
 
     Each process of a machine gets its own CUDA device. Raises UsageError if there is no such device.
     """
@@ -194,7 +194,7 @@ def choose_device(name: str, processes: SingleProcess = SINGLE) -> torch.device:
             raise UsageError(
                 f"--device {name}: this machine has {devices}{needed}; use --device cpu"
             )
-        make_exact(device)
+        make_deterministic(device)
     elif device.type == "mps":
         # Exact sums and own units need float64, which Metal does not have.
         raise UsageError("--device mps: not supported, metrics need float64; use --device cpu")

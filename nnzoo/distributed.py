@@ -1,4 +1,4 @@
-"""The processes of a run: what torchrun says of them, and the interface to the others for a single one.
+"""Environment variables of torchrun, and the process group of a single process, whose collectives do nothing.
 
 process_group.py has the same interface for several.
 """

@@ -37,7 +37,7 @@ _UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
 _CONFIG_KEY = re.compile(r"(data|model|optim|train|sweep)\b")
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""Text from a file, made safe for a terminal: characters that would control it (escape sequences,
     carriage returns, marks that turn the writing direction) are escaped, as in "\x1b[2J".
 
@@ -84,7 +84,7 @@ class NnzooError(Exception):
 
     def __str__(self) -> str:
         """The message made safe for a terminal, since names in it come from files."""
-        return visible(super().__str__()).replace("\t", r"\t")
+        return escape_controls(super().__str__()).replace("\t", r"\t")
 
 
 class UsageError(NnzooError):

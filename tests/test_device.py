@@ -88,7 +88,7 @@ def test_older_torch_has_one_set_of_flags_for_tf32(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     for _ in range(2):
         with device.process_restored():
-            device.make_exact(torch.device("cuda"))
+            device.make_deterministic(torch.device("cuda"))
             assert not cudnn.allow_tf32 and not matmul.allow_tf32
         assert cudnn.allow_tf32 and matmul.allow_tf32
         assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None) in (":16:8", None)

@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Check a config and its data: list every error, or what both hold."""
     from nnzoo.config.formatting import config_with_sweep, resolved_lines, to_json
-    from nnzoo.errors import shell_word, visible
+    from nnzoo.errors import escape_controls, shell_word
 
     try:
         run_config = load_config_option(source, config, set_, seed)
@@ -53,7 +53,7 @@ def check(
     else:
         name = shell_word(str(source or config))
         lines = [*description, *(f"note: {note}" for note in run_config.notes)]
-        data = "".join(f"  {visible(line)}\n" for line in lines)
+        data = "".join(f"  {escape_controls(line)}\n" for line in lines)
         sys.stdout.write(
             f"{run_config.source}: ok\n  {_summary(run_config)}\n{data}"
             f"every value, and where it comes from: nnzoo check {name} --all\n"

@@ -22,8 +22,8 @@ from nnzoo.errors import (
     NnzooError,
     PeerFailedError,
     UsageError,
+    escape_controls,
     is_out_of_memory,
-    visible,
 )
 from nnzoo.status import listening, status
 
@@ -193,7 +193,7 @@ def _unexpected(error: Exception) -> tuple[int, str]:
 
 def note(text: str) -> None:
     """Write a note on stderr."""
-    sys.stderr.write(f"note: {visible(text)}\n")
+    sys.stderr.write(f"note: {escape_controls(text)}\n")
 
 
 def load_torch() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from nnzoo.cli.common import DebugOption
-from nnzoo.errors import UsageError, shell_word, visible
+from nnzoo.errors import UsageError, escape_controls, shell_word
 
 SourceArgument = Annotated[
     str,
@@ -92,7 +92,7 @@ def init(
         companions = _companions(path)
     _write(out, text, companions, force)
     sys.stdout.write(f"{out}\n")
-    sys.stderr.write("".join(f"{visible(note)}\n" for note in notes))
+    sys.stderr.write("".join(f"{escape_controls(note)}\n" for note in notes))
     sys.stderr.write(f"next: nnzoo train --config {shell_word(out)}\n")
 
 
@@ -148,12 +148,12 @@ def _is_terminal() -> bool:
 
 def _ask(names: list[str], default: str) -> str:
     """Ask on the terminal which column is to be predicted."""
-    sys.stderr.write(f"columns: {visible(', '.join(names))}\n")
+    sys.stderr.write(f"columns: {escape_controls(', '.join(names))}\n")
     while True:
         name: str = typer.prompt("which column is the target?", default=default, err=True)
         if name in names:
             return name
-        sys.stderr.write(f"no column '{visible(name)}'\n")
+        sys.stderr.write(f"no column '{escape_controls(name)}'\n")
 
 
 def _schema_file() -> str:

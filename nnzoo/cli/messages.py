@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnzoo.errors import visible
+from nnzoo.errors import escape_controls
 from nnzoo.status import Advance
 from nnzoo.text import wrap_text
 
@@ -31,7 +31,7 @@ MAX_QUOTED = 100
 
 def show_error(message: str) -> None:
     """Write an error's message to stderr."""
-    sys.stderr.write(f"{render(visible(message), *_terminal())}\n")
+    sys.stderr.write(f"{render(escape_controls(message), *_terminal())}\n")
     sys.stderr.flush()
 
 
@@ -130,7 +130,7 @@ class StatusDisplay:
         self.num_tasks = 0
 
     def notice(self, text: str) -> None:
-        text = visible(text)
+        text = escape_controls(text)
         with self.lock:
             if self.progress is not None:
                 self.progress.console.print(text, markup=False, soft_wrap=True)
@@ -142,7 +142,7 @@ class StatusDisplay:
         if not (log or self.terminal):
             yield lambda count: None
             return
-        text = visible(text)
+        text = escape_controls(text)
         done = 0
         ended = False
         task = None

@@ -23,7 +23,7 @@ from nnzoo.cli.common import (
     load_torch,
     note,
 )
-from nnzoo.errors import DataError, UsageError, shell_word, visible
+from nnzoo.errors import DataError, UsageError, escape_controls, shell_word
 
 if TYPE_CHECKING:
     from nnzoo.predict.predictions import Predictions
@@ -99,7 +99,7 @@ def predict(
     with _destination(out) as write:
         for i, batch in enumerate(predict(network, inputs, steps, keep or [])):
             write(_json_lines(batch) if as_json else _csv_lines(batch, header=i == 0))
-            sys.stderr.write("".join(f"{visible(error)}\n" for error in batch.errors))
+            sys.stderr.write("".join(f"{escape_controls(error)}\n" for error in batch.errors))
             for text in batch.notes:
                 note(text)
             predicted += len(batch)
@@ -115,7 +115,7 @@ def _destination(out: Path | None) -> Iterator[Callable[[str], object]]:
         encoding = sys.stdout.encoding or "utf-8"
 
         def write(text: str) -> None:
-            escaped = visible(text).encode(encoding, "backslashreplace").decode(encoding)
+            escaped = escape_controls(text).encode(encoding, "backslashreplace").decode(encoding)
             sys.stdout.write(escaped)
             sys.stdout.flush()
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 import typer
 
 from nnzoo.distributed import SINGLE, SingleProcess, under_torchrun
-from nnzoo.errors import HUNG_UP, INTERRUPTED, TERMINATED, UsageError, visible
+from nnzoo.errors import HUNG_UP, INTERRUPTED, TERMINATED, UsageError, escape_controls
 
 # Without SIGHUP closing the terminal ends a process at once.
 _HANGUP = getattr(signal, "SIGHUP", None)
@@ -33,7 +33,7 @@ def interrupted(code: int, saved: str, processes: SingleProcess = SINGLE) -> typ
         words = shlex.join(strip_start_options(sys.argv[1:]))
         with suppress(OSError):
             sys.stderr.write(
-                visible(f"{_NAMES[code]}: {saved}; resume with:\n  {command} {words}\n")
+                escape_controls(f"{_NAMES[code]}: {saved}; resume with:\n  {command} {words}\n")
             )
     return typer.Exit(code)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text as _RichText
 
 from nnzoo.config.formatting import to_json
-from nnzoo.errors import visible
+from nnzoo.errors import escape_controls
 from nnzoo.text import wrap_text
 
 
@@ -22,7 +22,7 @@ class Text(_RichText):
     """The text of a table cell; what would steer the terminal is escaped, and counted in the width."""
 
     def __init__(self, text: str = "", style: str = "", **options: Any) -> None:
-        super().__init__(visible(text), style, **options)
+        super().__init__(escape_controls(text), style, **options)
 
 
 class _Stream:
@@ -59,7 +59,7 @@ class SafeConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            text = segment.text if segment.control else visible(segment.text)
+            text = segment.text if segment.control else escape_controls(segment.text)
             yield segment if text == segment.text else segment._replace(text=text)
 
     def on_broken_pipe(self) -> None:
@@ -144,7 +144,7 @@ def print_columns(
     """
     texts = {name: list(map(_as_text, cells)) for name, cells in columns.items()}
     names = list(texts)
-    heads = {name: visible(name) for name in names}
+    heads = {name: escape_controls(name) for name in names}
 
     def width() -> int:
         total = -gap
@@ -156,7 +156,7 @@ def print_columns(
     if not console.is_terminal:
         console.width = max(console.width, width())
     if width() > console.width:
-        heads = {name: visible(name).replace(" ", "\n") for name in names}
+        heads = {name: escape_controls(name).replace(" ", "\n") for name in names}
     dropped = []
     for name in drop:
         if name in names and width() > console.width:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from nnzoo.console import Text, print_columns
-from nnzoo.errors import visible
+from nnzoo.errors import escape_controls
 from nnzoo.text import format_metric
 
 MAX_MATRIX = 26
@@ -92,7 +92,7 @@ def _print_classes(console: Console, result: dict[str, Any]) -> None:
 def _print_matrix(console: Console, result: dict[str, Any]) -> None:
     """Print the confusion matrix, one row per actual class, correct predictions highlighted; the columns
     are numbered if the class names are too long."""
-    labels = list(map(visible, result["labels"]))
+    labels = list(map(escape_controls, result["labels"]))
     head = "actual \\ predicted"
 
     def cell(i: int, j: int, count: int) -> Text:

@@ -102,10 +102,10 @@ class TrialTable:
             default=None,
         )
         room = max(3, self.console.height - 5)
-        visible = rows[-room:]
-        if best is not None and best not in visible:
-            visible = [best, *visible[1:]]
-        fixed, names = self._columns(visible)
+        escape_controls = rows[-room:]
+        if best is not None and best not in escape_controls:
+            escape_controls = [best, *escape_controls[1:]]
+        fixed, names = self._columns(escape_controls)
         finished = sum(row.state not in ("waiting", "running") for row in rows)
         title = f"{finished} of {max(self.study.sweep.trials, len(rows))} trials finished"
         missing = len(self.study.keys) - len(names)
@@ -124,19 +124,19 @@ class TrialTable:
             table.add_column(name, justify=side, no_wrap=True, min_width=width)
         for name in names.values():
             table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
-        for row in visible:
+        for row in escape_controls:
             style = "bold green" if row is best else STATE_STYLES.get(row.state)
             table.add_row(*self._cells(row, row is best, names), style=style)
         return table
 
-    def _columns(self, visible: list[TrialRecord]) -> tuple[dict[str, int], dict[str, str]]:
+    def _columns(self, escape_controls: list[TrialRecord]) -> tuple[dict[str, int], dict[str, str]]:
         """The columns that are always there, with their widths, and the keys that fit."""
         monitor = self.study.monitor
         fixed = {"trial": 5, monitor: max(len(monitor), 8), "state": 10, "epoch": 7}
         left = self.console.width - sum(width + 2 for width in fixed.values())
         names = {}
         for key, name in short_keys(self.study.keys).items():
-            values = (short_value(row.values[key]) for row in visible if key in row.values)
+            values = (short_value(row.values[key]) for row in escape_controls if key in row.values)
             left -= min(max(map(len, (name, *values))), 14) + 2
             if left < 0:
                 break

@@ -1,1 +1,1 @@
-"""Files and published data sets to tensors: `tables`, `series` and `image_folder` read a `dataset.Dataset`."""
+"""Read files and published data sets: each source returns a `dataset.Dataset` of tensors."""

@@ -1,4 +1,4 @@
-"""The rows of each batch, and every other random draw: pure functions of a few integers.
+"""Shuffling and seeds: the rows of each batch and every other random draw, as pure functions of a few integers.
 
 Randomness is derived, not stored: the order of an epoch from (seed, epoch), dropout and
 augmentation from (seed, step). The position of a run is therefore three integers.

@@ -18,7 +18,7 @@ from nnzoo.data.row_split import split_time
 from nnzoo.data.table_files.table_io import ReadOptions, read_table
 from nnzoo.data.timestamps.axis import SEASON_MISSING, TimeAxis
 from nnzoo.data.timestamps.describe import describe_time, group_columns
-from nnzoo.data.timestamps.gaps import Columns, fill_gaps, first_complete_steps, read_columns
+from nnzoo.data.timestamps.gaps import NumericColumns, fill_gaps, first_complete_steps, read_columns
 from nnzoo.data.timestamps.index import TimeFormat, TimeIndex
 from nnzoo.data.timestamps.time_columns import row_number
 from nnzoo.errors import DataError
@@ -230,7 +230,7 @@ def _read_series(
     targets: int,
     source: str,
     options: ValueOptions | None = None,
-) -> tuple[TimeAxis, dict[str, Array], Columns]:
+) -> tuple[TimeAxis, dict[str, Array], NumericColumns]:
     """Read the columns of each series, (time, columns), in the rows that have all `targets`."""
     names = [column.name for column in columns[:targets]]
     axis = axis.without_missing(frame[names].isna().any(axis=1).to_numpy(), names, frame, source)

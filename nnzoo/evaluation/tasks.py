@@ -1,4 +1,4 @@
-"""Tasks: loss, metrics and postprocessing of the outputs of classification, regression and forecasting."""
+"""Tasks: loss with class weights, metrics and postprocessing of outputs, for classes, numbers and forecasts."""
 
 from __future__ import annotations
 

@@ -42,9 +42,13 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
     """The configuration of a series where the file is one, else of a table."""
     from nnzoo.data.columns.description import describe_columns
     from nnzoo.data.columns.values import column_name, mark_missing
-    from nnzoo.data.table_files.table_io import ReadOptions, read_anyhow, without_stray_rows
+    from nnzoo.data.table_files.table_io import (
+        ReadOptions,
+        read_with_fallback_encoding,
+        without_stray_rows,
+    )
 
-    table, reading = read_anyhow(str(path), ReadOptions(keep_words=True))
+    table, reading = read_with_fallback_encoding(str(path), ReadOptions(keep_words=True))
     made = None
     if choices.kind != "table" and choices.task is None:
         frame = mark_missing(table.frame)

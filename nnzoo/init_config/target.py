@@ -1,4 +1,4 @@
-"""The target of a table, and the columns that cannot be inputs."""
+"""Suggest the target column of a table for a new config, and the columns that cannot be inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configuration to a live network: the only place that builds, for training and for evaluation."""
+"""Build a network from a config and the description of its data: the only place that does."""
 
 from __future__ import annotations
 

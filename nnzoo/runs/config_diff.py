@@ -59,7 +59,7 @@ def _value(values: dict[str, Any], key: str) -> str:
     return flow_yaml(values[key]) if key in values else "not set"
 
 
-def same_run(config: RunConfig, network: Network, source: Path) -> RunConfig:
+def require_same_config(config: RunConfig, network: Network, source: Path) -> RunConfig:
     """`config`, if it is the one the network was trained with; raises UsageError."""
     config = inherit_auto_values(config, network.config)
     differing = config_diff(network.config, config)

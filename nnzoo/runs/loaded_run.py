@@ -19,7 +19,7 @@ from nnzoo.errors import CheckpointError, DamagedError, DataError
 from nnzoo.evaluation.evaluate import evaluate_split
 from nnzoo.models.network import Network, network_from_checkpoint, read_dataset
 from nnzoo.runs import checkpoint
-from nnzoo.runs.config_diff import same_run
+from nnzoo.runs.config_diff import require_same_config
 from nnzoo.runs.run_dir import RunDir
 
 
@@ -50,7 +50,7 @@ class LoadedRun:
         if config is None:
             stored = Document(value=network.config.to_dict())
             config = parse(stored, str(file), sets or [], Path.cwd())
-        network.config = same_run(config, network, file)
+        network.config = require_same_config(config, network, file)
         use_threads(network.config.train)
         network.eval()
         return cls(network, file, [note] if note else [])

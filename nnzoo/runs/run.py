@@ -46,7 +46,7 @@ from nnzoo.runs.config_diff import (
 )
 from nnzoo.runs.run_dir import RunDir, recorded_notes
 from nnzoo.runs.train import save_best
-from nnzoo.training.autotune import resolve
+from nnzoo.training.autotune import resolve_auto
 from nnzoo.training.trainer import Trainer
 
 Resume = Literal["auto", "must", "never"]
@@ -197,7 +197,7 @@ class _Opening:
         if options.write:
             if processes.is_main_process:
                 self._write_start(run)
-            self.notes.append(run_notes.how_it_starts(self.folder, trainer, run.state))
+            self.notes.append(run_notes.start_note(self.folder, trainer, run.state))
         return run
 
     def _decide_resume(self) -> bool:
@@ -258,7 +258,7 @@ class _Opening:
             )
         else:
             self.processes.broadcast_object(folder.check_writable)
-        self.notes += [] if self.share_with else run_notes.new_run(network)
+        self.notes += [] if self.share_with else run_notes.new_run_notes(network)
         return network
 
     def _resolve_auto_values(self, network: Network, splits: dict[str, Split]) -> float | None:
@@ -272,7 +272,7 @@ class _Opening:
         self.notes += [note] if note else []
         if not self.content:
             rows = len(splits["train"])
-            self.notes += run_notes.exact_statistics(self.config, values, rows)
+            self.notes += run_notes.exact_statistics_note(self.config, values, rows)
         self.config = replace(self.config, train=self.config.train.model_copy(update=values))
         network.config = self.config
         return step_seconds
@@ -297,7 +297,7 @@ class _Opening:
                 f"native layers are off ({missing}): torch's take up to 5 times as long"
             )
         if options.precision == "bf16" and network.device.type == "cuda":
-            self.notes += run_notes.precision(network)
+            self.notes += run_notes.precision_note(network)
 
     def _load_trainer(self, run: Run) -> None:
         content, trainer = self.content, run.trainer
@@ -305,8 +305,8 @@ class _Opening:
         trainer.load_state_dict(content["trainer"], best_weights, str(self.folder.last))
         run.state = "complete" if trainer.finished else "resumed"
         if run.state == "resumed":
-            self.notes += run_notes.schedule(content["config"], trainer)
-            self.notes += run_notes.device(content.get("device"), run.network.device)
+            self.notes += run_notes.schedule_note(content["config"], trainer)
+            self.notes += run_notes.device_note(content.get("device"), run.network.device)
 
     def _write_start(self, run: Run) -> None:
         """Bring the folder's files to the state of the run."""
@@ -374,7 +374,7 @@ def _resolved(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int
 ) -> tuple[dict[str, Any], float | None, str]:
     """Return the values of keys that may be "auto", the seconds of a step if measured, and a note."""
-    resolved = resolve(config, network, splits, processes)
+    resolved = resolve_auto(config, network, splits, processes)
     keys = {"precision", "threads", "kernels", "compile", "norm_statistics"}
     values = resolved.config.train.model_dump(include=keys)
     return values, resolved.step_seconds, resolved.note

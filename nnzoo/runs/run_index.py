@@ -20,7 +20,7 @@ from nnzoo.config.train_options import higher_is_better
 from nnzoo.errors import UsageError
 from nnzoo.file_io import MAX_METRICS, parse_json, parse_rows, read_plain
 
-Run = dict[str, Any]
+RunSummary = dict[str, Any]
 # Files of which each run folder has at least one.
 MARKS = ("config.yaml", "last.pt", "best.pt", "metrics.jsonl")
 # The file that a group of runs writes about itself.
@@ -28,7 +28,7 @@ SUMMARY = "summary.json"
 SORT_COLUMNS = ("run", "data", "model", "epoch", "age", "state")
 
 
-def scan(folder: Path) -> list[Run]:
+def scan(folder: Path) -> list[RunSummary]:
     """The runs in a folder by name; those of a group (a folder of runs) or of a sweep are its `members`.
 
     A run has `run` (its path below the folder), `data`, `model`, `state` (running, complete, diverged,
@@ -38,7 +38,7 @@ def scan(folder: Path) -> list[Run]:
     standard deviations in `std`; those of a sweep are its best trial's, `trial`. Raises UsageError if
     the folder cannot be read.
     """
-    runs: list[Run] = []
+    runs: list[RunSummary] = []
     for path in _folders(folder, strict=True):
         if is_run(path):
             runs.append(read_run(path, path.name))
@@ -48,7 +48,7 @@ def scan(folder: Path) -> list[Run]:
     return runs
 
 
-def _read_collection(path: Path, name: str, only_trials: bool = False) -> list[Run]:
+def _read_collection(path: Path, name: str, only_trials: bool = False) -> list[RunSummary]:
     """The group or sweep whose runs are in a folder; empty if there are none.
 
     only_trials: accept the runs of a sweep only.
@@ -94,13 +94,13 @@ def _is_trial(path: Path) -> bool:
     return os.path.isfile(path / ".trial")
 
 
-def _natural_key(run: Run) -> tuple[str, int]:
+def _natural_key(run: RunSummary) -> tuple[str, int]:
     """A key that sorts seed-2 before seed-10, and 2 before 10."""
     match = re.fullmatch("(|.*[-/])([0-9]{1,19})", run["run"])
     return (match[1], int(match[2])) if match else (run["run"], -1)
 
 
-def read_run(path: Path, name: str) -> Run:
+def read_run(path: Path, name: str) -> RunSummary:
     """One run, as `scan` describes it."""
     config = _read_config(path / "config.yaml")
     rows = _read_metrics(path / "metrics.jsonl")
@@ -131,7 +131,7 @@ def read_run(path: Path, name: str) -> Run:
     return run | {f"test_{key}": x for key, x in test.items() if _is_number(x)}
 
 
-def _state(path: Path, result: Run, epoch: int, epochs: int | None, has_config: bool) -> str:
+def _state(path: Path, result: RunSummary, epoch: int, epochs: int | None, has_config: bool) -> str:
     if _is_locked(path / ".lock"):
         return "running"
     if result.get("state") in ("complete", "diverged"):
@@ -162,7 +162,7 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _best_epoch(rows: list[Run], monitor: str) -> int | None:
+def _best_epoch(rows: list[dict[str, Any]], monitor: str) -> int | None:
     """The first epoch with the best value; the last one if there are no values."""
     scored = [row for row in rows if _is_number(row.get(monitor))]
     if not scored:
@@ -171,11 +171,11 @@ def _best_epoch(rows: list[Run], monitor: str) -> int | None:
     return min(scored, key=lambda row: sign * row[monitor])["epoch"]
 
 
-def _summarize_group(name: str, members: list[Run], asked: int) -> Run:
+def _summarize_group(name: str, members: list[RunSummary], asked: int) -> RunSummary:
     first = members[0]
     states = [member["state"] for member in members] + ["interrupted"] * (asked - len(members))
     worst_first = ("running", "diverged", "damaged", "interrupted")
-    group: Run = {
+    group: RunSummary = {
         "run": name,
         **{key: first[key] for key in ("data", "model", "epochs", "monitor")},
         "state": next((state for state in worst_first if state in states), "complete"),
@@ -195,7 +195,7 @@ def _summarize_group(name: str, members: list[Run], asked: int) -> Run:
     return group | {"std": std, "members": members}
 
 
-def _summarize_sweep(name: str, members: list[Run]) -> Run:
+def _summarize_sweep(name: str, members: list[RunSummary]) -> RunSummary:
     complete = [member for member in members if member["state"] == "complete"]
     scored = [member for member in complete if member["best"] is not None]
     sign = -1 if higher_is_better(members[0]["monitor"]) else 1
@@ -212,11 +212,11 @@ def _summarize_sweep(name: str, members: list[Run]) -> Run:
     }
 
 
-def _newest(members: list[Run]) -> float | None:
+def _newest(members: list[RunSummary]) -> float | None:
     return min((member["age"] for member in members if member["age"] is not None), default=None)
 
 
-def sort_runs(runs: list[Run], key: str) -> list[Run]:
+def sort_runs(runs: list[RunSummary], key: str) -> list[RunSummary]:
     """Runs by a column or metric, the best first: high accuracies, low losses, the newest; those without
     a value last. Raises UsageError if no run has it."""
     columns = (*SORT_COLUMNS, "best")
@@ -235,7 +235,7 @@ def sort_runs(runs: list[Run], key: str) -> list[Run]:
 # Files that may hold anything.
 
 
-def _read_config(path: Path) -> Run:
+def _read_config(path: Path) -> dict[str, Any]:
     try:
         text = read_plain(path, yaml_parser.MAX_BYTES + 1)
         return _dict(yaml_parser.parse_yaml(text, "config.yaml").value)
@@ -243,20 +243,20 @@ def _read_config(path: Path) -> Run:
         return {}
 
 
-def _read_metrics(path: Path) -> list[Run]:
+def _read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl that are whole."""
     with suppress(OSError):
         return parse_rows(read_plain(path, MAX_METRICS))[0]
     return []
 
 
-def _read_json(path: Path) -> Run:
+def _read_json(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return _dict(parse_json(read_plain(path, yaml_parser.MAX_BYTES)))
     return {}
 
 
-def _dict(value: Any) -> Run:
+def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 

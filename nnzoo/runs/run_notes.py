@@ -22,7 +22,7 @@ from nnzoo.text import plural
 from nnzoo.training.trainer import Trainer
 
 
-def new_run(network: Network) -> list[str]:
+def new_run_notes(network: Network) -> list[str]:
     """Notes on a new network that may surprise: ambiguous sizes, PCA."""
     notes = []
     model = network.config.model
@@ -42,7 +42,7 @@ def new_run(network: Network) -> list[str]:
     return notes
 
 
-def exact_statistics(config: RunConfig, chosen: dict[str, Any], rows: int) -> list[str]:
+def exact_statistics_note(config: RunConfig, chosen: dict[str, Any], rows: int) -> list[str]:
     """A line if batch norm's statistics are computed anew because an epoch has few batches."""
     if config.train.norm_statistics != "auto" or chosen.get("norm_statistics") != "exact":
         return []
@@ -53,7 +53,7 @@ def exact_statistics(config: RunConfig, chosen: dict[str, Any], rows: int) -> li
     ]
 
 
-def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
+def schedule_note(before: dict[str, Any], trainer: Trainer) -> list[str]:
     """A note on the schedule if `train.epochs` has changed since the checkpoint."""
     epochs, schedule = trainer.config.train.epochs, trainer.config.optim.schedule
     if before["train"]["epochs"] == epochs or schedule.name in ("constant", "step", "plateau"):
@@ -64,7 +64,7 @@ def schedule(before: dict[str, Any], trainer: Trainer) -> list[str]:
     ]
 
 
-def precision(network: Network) -> list[str]:
+def precision_note(network: Network) -> list[str]:
     """A note on the layers that precision bf16 leaves out on a GPU."""
     if not any(uses_cudnn(module) for module in network.model.modules()):
         return []
@@ -73,7 +73,7 @@ def precision(network: Network) -> list[str]:
     ]
 
 
-def device(before: Any, now: torch.device) -> list[str]:
+def device_note(before: Any, now: torch.device) -> list[str]:
     """A note if a run is resumed on another device than its checkpoint names."""
     here = device_label(now)
     if before in (None, here):
@@ -84,7 +84,7 @@ def device(before: Any, now: torch.device) -> list[str]:
     ]
 
 
-def how_it_starts(folder: RunDir, trainer: Trainer, state: str) -> str:
+def start_note(folder: RunDir, trainer: Trainer, state: str) -> str:
     epochs = trainer.config.train.epochs
     if state == "new":
         return f"no checkpoint in {folder.path}: starting new"

@@ -59,7 +59,7 @@ class BenchmarkResult(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedConfig:
     """A config without `auto` in these keys; if steps were timed, the seconds and the note of `BenchmarkResult`."""
 
     config: RunConfig
@@ -67,9 +67,9 @@ class Resolved:
     note: str = ""
 
 
-def resolve(
+def resolve_auto(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int = 1
-) -> Resolved:
+) -> ResolvedConfig:
     """Return the config with every `train` key set that speed or hardware decides; network and splits are unchanged.
 
     processes: the number of processes that share each batch; the shard of one of them is timed.
@@ -104,7 +104,7 @@ def resolve(
         "norm_statistics": statistics,
     }
     config = replace(config, train=train.model_copy(update=update))
-    return Resolved(config, result.step_seconds, result.note)
+    return ResolvedConfig(config, result.step_seconds, result.note)
 
 
 def _choose(
@@ -207,7 +207,7 @@ def _benchmark_choices(
 def ensemble_threads(trainers: Sequence[Trainer]) -> int:
     """Return the number of threads for several trainers in one batch: one or all, whichever is faster.
 
-    It is timed and cached as in `resolve`. The trainers are unchanged.
+    It is timed and cached as in `resolve_auto`. The trainers are unchanged.
     """
     first = trainers[0]
     if ALL_THREADS == 1 or first.device.type != "cpu":

@@ -1,4 +1,4 @@
-"""One network in training: its optimizer, its state, and the end of an epoch.
+"""State of one network in training: its optimizer, early stopping, the end of an epoch.
 
 The position of a run is three integers (epoch, step in the epoch, step): the order of an epoch follows
 from (seed, epoch), dropout and augmentation from (seed, step), the learning rate from the step. The steps

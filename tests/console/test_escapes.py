@@ -14,7 +14,7 @@ import torch
 from rich.table import Table
 
 from nnzoo.console import SafeConsole, Text
-from nnzoo.errors import shell_word, visible
+from nnzoo.errors import escape_controls, shell_word
 from nnzoo.runs import checkpoint
 
 NNZOO = Callable[..., Any]
@@ -30,9 +30,9 @@ def clean(result: Any) -> str:
 
 
 def test_visible_writes_out_what_steers_and_keeps_every_script() -> None:
-    assert visible(EVIL) == SHOWN
+    assert escape_controls(EVIL) == SHOWN
     kept = "Größe 数学 \N{NO-BREAK SPACE}\u3000می\u200cخواهم 👩\u200d💻 a\tb\n"
-    assert visible(kept) == kept
+    assert escape_controls(kept) == kept
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def name_words(name: str) -> list[str]:
     return [part.casefold() for part in parts]
 
 
-def sentinels(values: np.ndarray) -> list[str]:
+def sentinel_notes(values: np.ndarray) -> list[str]:
     """A line on values such as -999, or -9 beside -99, that many rows have, far beyond all others."""
     present = values[np.isfinite(values)]
     if len(present) < FEW_ROWS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnzoo.data.columns.checks import FEW_ROWS, id_reason, sentinels
+from nnzoo.data.columns.checks import FEW_ROWS, id_reason, sentinel_notes
 from nnzoo.data.columns.number_format import (
     NUMERIC_FRACTION,
     SAMPLED,
@@ -177,7 +177,7 @@ def _describe_number_texts(
         problem=reading.problem,
         reason=reason,
         remarks=(
-            *sentinels(values),
+            *sentinel_notes(values),
             *_format_remarks(texts, format_, reading.is_guess),
             *_code_remark(texts.texts),
         ),
@@ -223,7 +223,7 @@ def _describe_numbers(
     format_ = NumberFormat(missing=options.missing)
     values, _ = parse_numbers(numbers, format_)
     present = values[np.isfinite(values)]
-    remarks = sentinels(values)
+    remarks = sentinel_notes(values)
     if not _is_numeric(column):
         padded = column[column.str.startswith("0").fillna(False).astype(bool)]
         remarks += _code_remark(padded.unique().tolist())

@@ -16,26 +16,26 @@ from nnzoo.data.image_files.class_names import check_class_names
 from nnzoo.data.image_files.split_names import (
     PARTS,
     UNLABELLED,
-    part_of,
     parts_of,
     same_name,
+    split_of_folder,
     words_of,
 )
 from nnzoo.data.image_files.tree import (
     EXTENSIONS,
     UNREAD,
     Folder,
-    LeftOut,
+    IgnoredFiles,
     by_type,
     extension,
     folder_names,
     folder_of_classes,
     holds_classes,
-    only_other_part,
     relative_paths,
     scan,
     sibling_folders,
-    unwrapped,
+    skip_wrapper_folders,
+    sole_unnamed_split,
 )
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
@@ -115,8 +115,8 @@ class _Description:
         self.classes = (
             None if classes is None else [same_name(class_name) for class_name in classes]
         )
-        top = scan(str(root), links=True, below=lambda name: part_of(name) is not None)
-        self.left_out = LeftOut()
+        top = scan(str(root), links=True, below=lambda name: split_of_folder(name) is not None)
+        self.left_out = IgnoredFiles()
         self.left_out.add(top.left_out)
         parts = self._parts(top)
         if "train" in parts:
@@ -143,7 +143,7 @@ class _Description:
         if not any(holders.values()):
             return self._only_classes(top, full)
         strangers = [item for item in full if item.name not in parts]
-        if not named["train"] and (train := only_other_part(strangers, holders)):
+        if not named["train"] and (train := sole_unnamed_split(strangers, holders)):
             holders["train"] = [folder_of_classes(train)]
             strangers.remove(train)
         self._check_parts(named, holders, strangers)
@@ -200,7 +200,7 @@ class _Description:
     def _only_classes(self, top: Folder, full: list[Folder]) -> dict[str, Folder]:
         """The root as the one part, unless its folders are no classes."""
         issues = self.result.issues
-        parts = [item for item in full if part_of(item.name)]
+        parts = [item for item in full if split_of_folder(item.name)]
         if not full:
             tables = [
                 item for item in top.left_out.other if extension(item) in ("csv", "tsv", "txt")
@@ -220,7 +220,7 @@ class _Description:
                 issues.append(f"{self.root} has no images; {', '.join(EXTENSIONS)} are read")
             return {}
         if len(full) == 1 and not full[0].images and full[0].full:
-            self.result.suggestion = unwrapped(full[0]).path
+            self.result.suggestion = skip_wrapper_folders(full[0]).path
             issues.append(
                 f"{self.root} holds only the folder {full[0].name}/, which holds folders; give "
                 f"{self.result.suggestion}"

@@ -39,7 +39,7 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def part_of(name: str) -> str | None:
+def split_of_folder(name: str) -> str | None:
     """The part (train, val, test) that a folder's name stands for, such as "Training_set"; None: none."""
     parts = [PART_WORDS[word] for word in words_of(name) if word in PART_WORDS]
     others = [word for word in words_of(name) if word not in PART_WORDS and word not in FILLERS]
@@ -49,7 +49,7 @@ def part_of(name: str) -> str | None:
 def parts_of(names: Sequence[str]) -> dict[str, str]:
     """The parts that some names of folders beside each other stand for; also where all have the same further
     words, as in seg_train and seg_test, and one is for training."""
-    parts = {name: part for name in names if (part := part_of(name))}
+    parts = {name: part for name in names if (part := split_of_folder(name))}
     alike: dict[tuple[str, ...], dict[str, str]] = {}
     for name in names:
         words = words_of(name)

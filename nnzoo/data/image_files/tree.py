@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from nnzoo.data.image_files.split_names import is_plain, part_of, same_name
+from nnzoo.data.image_files.split_names import is_plain, same_name, split_of_folder
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural
 
@@ -47,7 +47,7 @@ SYSTEM_NAMES = {
 
 
 @dataclass
-class LeftOut:
+class IgnoredFiles:
     """Files and folders that are not used, by why."""
 
     unread: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class LeftOut:
     links: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
 
-    def add(self, other: LeftOut) -> None:
+    def add(self, other: IgnoredFiles) -> None:
         for name, values in vars(other).items():
             getattr(self, name).extend(values)
 
@@ -103,7 +103,7 @@ class Folder:
     path: str
     images: list[str] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     @property
     def name(self) -> str:
@@ -121,9 +121,9 @@ class Folder:
             for path in paths
         )
 
-    def all_left_out(self) -> LeftOut:
+    def all_left_out(self) -> IgnoredFiles:
         """The files that are left out, in it and below it."""
-        total = LeftOut()
+        total = IgnoredFiles()
         total.add(self.left_out)
         for folder in self.folders:
             total.add(folder.all_left_out())
@@ -180,7 +180,7 @@ def relative_paths(text: str, root: str | os.PathLike[str]) -> str:
     return re.sub(rf"(?<![^\s(\"']){re.escape(os.path.join(root, ''))}(?=\S)", "", text)
 
 
-def unwrapped(folder: Folder) -> Folder:
+def skip_wrapper_folders(folder: Folder) -> Folder:
     """The first folder below that holds more than one other folder, or images."""
     while len(folder.full) == 1 and not folder.images and folder.full[0].full:
         folder = folder.full[0]
@@ -224,7 +224,7 @@ def holds_classes(folder: Folder) -> bool:
     return len(full) > 1 or bool(full and not folder.images)
 
 
-def only_other_part(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
+def sole_unnamed_split(strangers: list[Folder], holders: dict[str, list[Folder]]) -> Folder | None:
     """The one folder of another name that has classes of the parts beside it; None where several or none has."""
     classes = {same_name(item.name) for part in holders.values() for f in part for item in f.full}
     alike = [
@@ -241,5 +241,9 @@ def folder_of_classes(folder: Folder) -> Folder:
         return folder
     (only,) = folder.full
     repeated = same_name(only.name).casefold() == same_name(folder.name).casefold()
-    plain = repeated or is_plain(only.name) or part_of(only.name) == part_of(folder.name)
+    plain = (
+        repeated
+        or is_plain(only.name)
+        or split_of_folder(only.name) == split_of_folder(folder.name)
+    )
     return folder_of_classes(only) if plain and only.full else folder

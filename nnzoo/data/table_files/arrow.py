@@ -25,7 +25,7 @@ _NULLABLE = {
 _NULLABLE |= {"float": "Float32", "double": "Float64", "bool": "boolean"}
 
 
-class Typed(NamedTuple):
+class TypedTable(NamedTuple):
     """A file of columns that have types, and notes on those that were not read."""
 
     frame: pandas.DataFrame
@@ -145,7 +145,7 @@ def _refuse_views(file: Path, table: pyarrow.Table) -> None:
     limits.refuse_unpacked(file, size)
 
 
-def read_arrow(file: Path) -> Typed:
+def read_arrow(file: Path) -> TypedTable:
     """A file or stream of Arrow, such as Feather of version 2; raises as `read_parquet` does."""
     import pyarrow
 
@@ -167,7 +167,7 @@ def read_arrow(file: Path) -> Typed:
             flat = [column for column in schema if column.name not in nested]
             limits.refuse_unpacked(file, len(table) * sum(row_size(column.type) for column in flat))
             frame = frame_of(file, table.drop_columns(list(nested)), empty_columns(schema, nested))
-        return Typed(frame, nested_note(file, schema, nested))
+        return TypedTable(frame, nested_note(file, schema, nested))
     except DataError:
         raise
     except Exception as error:  # pyarrow's errors have no common ground but this

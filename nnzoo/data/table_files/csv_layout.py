@@ -16,10 +16,10 @@ from nnzoo.data.table_files.csv_rows import (
     RARE_DELIMITERS,
     TAB_RUNS,
     Columns,
-    CutError,
     Row,
+    RowSplitError,
+    cell_form,
     cut,
-    form_of,
     is_comment,
     is_header,
     is_words,
@@ -82,11 +82,11 @@ def find_layout(file: Path, lines: list[str], options: LayoutOptions) -> Layout:
                 delimiter = separator[1]
     candidates = [delimiter] if delimiter != "auto" else [*DELIMITERS, *RARE_DELIMITERS]
     readings: list[_Reading] = []
-    errors: list[CutError] = []
+    errors: list[RowSplitError] = []
     for candidate in candidates:
         try:
             readings += _read_as(file, lines, candidate, skip, options)
-        except CutError as error:
+        except RowSplitError as error:
             errors.append(error)
     if errors and not readings:
         raise DataError(f"{file}:{errors[0].line}: {errors[0]}")
@@ -134,7 +134,7 @@ class _Reading:
         cells = [cell for row in self.table[:50] for cell in row.cells]
         rivals = [other.delimiter for other in others if other.delimiter != self.delimiter]
         clean = sum(
-            not any(rival in cell for rival in rivals) or form_of(cell) == "number"
+            not any(rival in cell for rival in rivals) or cell_form(cell) == "number"
             for cell in cells
         )
         even = self.evenness
@@ -161,12 +161,12 @@ def _best_reading(readings: list[_Reading]) -> _Reading:
 def _read_as(
     file: Path, lines: list[str], delimiter: str, skip: int, options: LayoutOptions
 ) -> list[_Reading]:
-    """The first rows, cut at one delimiter; none if all are blank. Raises CutError in the first row."""
+    """The first rows, cut at one delimiter; none if all are blank. Raises RowSplitError in the first row."""
     rows: list[Row] = []
     end: int | None = None
     try:
         rows.extend(Row(*row) for row in cut(file, lines[skip:], delimiter, skip))
-    except CutError as error:
+    except RowSplitError as error:
         if not rows:
             raise
         end = error.line  # named by the reader, which comes to that row
@@ -225,7 +225,7 @@ def _below_titles(rows: list[Row], first: int, width: int) -> int:
         columns = Columns([row.cells for row in rows[place + 1 :]], used)
         for row in rows[first:place]:
             present = [j for j, cell in enumerate(row.cells[:used]) if cell.strip()]
-            if present and all(form_of(row.cells[j]) == columns.main_form(j) for j in present):
+            if present and all(cell_form(row.cells[j]) == columns.main_form(j) for j in present):
                 return first  # a row of data that lacks some values
         return place
     return first
@@ -313,7 +313,7 @@ def _find_names(
         below = [row.cells for row in table[1:]]
         note = ""
         if not below:
-            names.named = not any(form_of(cell) == "number" for cell in names.cells)
+            names.named = not any(cell_form(cell) == "number" for cell in names.cells)
         elif lacks_one:
             names.named = True
             note = "the header has no name for the first column, which holds row names"
@@ -370,7 +370,7 @@ def _lacks_first_name(reading: _Reading) -> bool:
     return (
         all(len(row) == len(header) + 1 for row in rows)
         and len(set(firsts)) == len(firsts)
-        and all(form_of(cell) == "word" for cell in header)
+        and all(cell_form(cell) == "word" for cell in header)
     )
 
 
@@ -384,7 +384,7 @@ def _comment_header(file: Path, reading: _Reading, lines: list[str]) -> Row | No
     text = text.lstrip(next(mark for mark in COMMENTS if text.startswith(mark))[0]).strip()
     try:
         rows = [cells for _, cells in cut(file, [text], reading.delimiter)]
-    except CutError:
+    except RowSplitError:
         return None
     below = [row.cells for row in islice(reading.table, 200)]
     fits = len(rows) == 1 and len(rows[0]) == len(reading.table[0].cells) and is_words(rows[0])

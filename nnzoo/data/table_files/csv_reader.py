@@ -10,10 +10,10 @@ from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.csv_layout import Layout, LayoutOptions, find_layout
 from nnzoo.data.table_files.csv_rows import (
     DELIMITERS,
-    CutError,
     Row,
+    RowSplitError,
+    cell_form,
     cut,
-    form_of,
     is_comment,
     is_words,
     other_delimiter,
@@ -190,7 +190,7 @@ class _Rows:
                 return
             for row in self.pending:
                 (self.footer if any(map(str.strip, row.cells)) else self.empty).append(row)
-        except CutError as error:
+        except RowSplitError as error:
             raise DataError(f"{file}:{error.line}: {error}") from None
 
     def _may_end_table(self, cells: list[str]) -> bool:
@@ -203,7 +203,7 @@ class _Rows:
         few = 2 * len(present) <= len(cells) and len(self.pending) < MAX_FOOTER
         return (
             few
-            and all(form_of(cells[j]) == "word" for j in present)
+            and all(cell_form(cells[j]) == "word" for j in present)
             and (
                 bool(self.pending)
                 or all(self.layout.sample.main_form(j) not in (None, "word") for j in present)

@@ -32,7 +32,7 @@ FORM_ROWS = 100
 FEW = 20
 
 
-def form_of(cell: str) -> Form:
+def cell_form(cell: str) -> Form:
     """Classify a value by its characters."""
     if _IS_PLAIN.fullmatch(cell):
         return "number"
@@ -50,7 +50,7 @@ def form_of(cell: str) -> Form:
 
 def is_words(cells: list[str]) -> bool:
     """Whether a row holds no number or date."""
-    return all(form_of(cell) in ("word", "missing") for cell in cells)
+    return all(cell_form(cell) in ("word", "missing") for cell in cells)
 
 
 class Columns:
@@ -63,7 +63,7 @@ class Columns:
     def forms(self, j: int) -> Counter[Form]:
         """The number of values of each form in a column."""
         if j not in self._forms:
-            self._forms[j] = Counter(map(form_of, self.values[j][:FORM_ROWS]))
+            self._forms[j] = Counter(map(cell_form, self.values[j][:FORM_ROWS]))
         return self._forms[j]
 
     def main_form(self, j: int) -> Form | None:
@@ -78,7 +78,7 @@ class Columns:
 def words_over_numbers(first: list[str], columns: Columns) -> int:
     """In how many columns the first cell is a word and the others are numbers, dates or the like."""
     return sum(
-        form_of(cell) == "word"
+        cell_form(cell) == "word"
         and columns.main_form(j) in ("number", "dressed", "date")
         and cell.strip() not in columns.values[j]
         for j, cell in enumerate(first)
@@ -91,7 +91,7 @@ def plainly_names(first: list[str], below: list[list[str]]) -> bool:
     numbers = [
         j
         for j, cell in enumerate(first)
-        if form_of(cell) == "number" and columns.main_form(j) in ("number", None)
+        if cell_form(cell) == "number" and columns.main_form(j) in ("number", None)
     ]
     return words_over_numbers(first, columns) > 0 or _counts(first, numbers, columns)
 
@@ -106,7 +106,7 @@ def is_header(first: list[str], below: list[list[str]]) -> tuple[bool, str]:
     columns = Columns([row for row in below if row != first], len(first))
     words = words_over_numbers(first, columns)
     columns = columns if words else Columns(below, len(first))
-    forms = [form_of(cell) for cell in first]
+    forms = [cell_form(cell) for cell in first]
     names = [cell.strip() for cell in first if cell.strip()]
     shown = list_some([f"'{shorten(name, 20)}'" for name in names])
     taken = f"the first row ({shown}) is taken for the header; is it data? (data.header: false)"
@@ -221,7 +221,7 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-class CutError(Exception):
+class RowSplitError(Exception):
     """Quotes that do not match; line: where the row begins, which the message leaves out."""
 
     def __init__(self, line: int, reason: str) -> None:
@@ -240,7 +240,7 @@ def cut(
 ) -> Iterator[tuple[int, list[str]]]:
     """Cut lines, below `above` others, into rows: (line, cells) as in `Row`, which takes time to make.
 
-    Raises CutError for wrong quotes, DataError before a line is cut into too many values.
+    Raises RowSplitError for wrong quotes, DataError before a line is cut into too many values.
     """
     single = delimiter if len(delimiter) == 1 else _UNIT
 
@@ -262,7 +262,7 @@ def cut(
                 yield begin, cells
             begin = above + reader.line_num + 1
     except csv.Error as error:
-        raise CutError(begin, str(error)) from None
+        raise RowSplitError(begin, str(error)) from None
 
 
 def prepared(line: str, delimiter: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.arrow import (
-    Typed,
+    TypedTable,
     empty_columns,
     frame_of,
     is_nested,
@@ -158,7 +158,7 @@ class _Compact:
 BATCH = 1 << 26
 
 
-def read_parquet(file: Path) -> Typed:
+def read_parquet(file: Path) -> TypedTable:
     """Numbers stay numbers; everything else becomes the text that a CSV would hold.
 
     Columns of lists, maps and structs are not decoded: they are empty, with a note. Raises DataError
@@ -172,7 +172,7 @@ def read_parquet(file: Path) -> Typed:
         raise DataError(f"{file} is not a readable Parquet file: {first_line(error)}") from None
 
 
-def _read(file: Path) -> Typed:
+def _read(file: Path) -> TypedTable:
     from pyarrow import parquet
 
     # An element of a list takes at least a byte: what claims more would be made in vain.
@@ -199,7 +199,7 @@ def _read(file: Path) -> Typed:
     chosen = [column.name for column in fields] if nested else None
     safe |= {"read_dictionary": texts, "partitioning": None}
     table = parquet.read_table(file, columns=chosen, **safe)
-    return Typed(
+    return TypedTable(
         frame_of(file, table, empty_columns(schema, nested)), nested_note(file, schema, nested)
     )
 

@@ -79,7 +79,9 @@ class Table:
         return True if doubtful else None
 
 
-def read_anyhow(path: str, options: ReadOptions = ReadOptions()) -> tuple[Table, ReadOptions]:
+def read_with_fallback_encoding(
+    path: str, options: ReadOptions = ReadOptions()
+) -> tuple[Table, ReadOptions]:
     """A table, also of text in an encoding that has to be guessed, and the options that read it.
 
     Raises DataError as `read_table` does.

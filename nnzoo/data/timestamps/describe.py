@@ -128,10 +128,10 @@ def _sorted(axis: TimeAxis, frame: pandas.DataFrame, options: SeriesOptions) -> 
     """The axis with each series in order of time; disordered where to sort it would be a guess."""
     assert axis.time is not None
     times = {name: axis.time.times[rows] for name, rows in axis.series.items()}
-    unsorted = {name: falls(values) for name, values in times.items()}
+    unsorted = {name: count_decreases(values) for name, values in times.items()}
     if not any(unsorted.values()):
         return axis
-    if all(falls(v[::-1]) == len(clocks_set_back(v[::-1])) for v in times.values()):
+    if all(count_decreases(v[::-1]) == len(clocks_set_back(v[::-1])) for v in times.values()):
         # Reversed, so that rows of the same time keep their order in time, too.
         series = {name: rows[::-1] for name, rows in axis.series.items()}
         note = "the newest rows come first: they are read in reverse"
@@ -265,7 +265,7 @@ def _uneven_time(frame: pandas.DataFrame, exclude: Sequence[str]) -> TimeColumns
     return None
 
 
-def falls(times: Array) -> int:
+def count_decreases(times: Array) -> int:
     """The number of times that are earlier than the one before."""
     return int((times[1:] < times[:-1]).sum())
 
@@ -299,10 +299,10 @@ def clocks_set_back(times: Array) -> Array:
     if times.dtype.kind != "M" or not len(jumps):
         return nothing
     micros = jumps.astype("m8[us]").astype(np.int64)
-    falls = np.flatnonzero(micros < 0)
-    between = np.diff(times[falls]).astype("m8[D]").astype(np.int64)
-    is_hour = micros[falls] == int(usual_distance(micros)) - HOUR
-    return falls + 1 if is_hour.all() and (between >= DAYS_BETWEEN_CHANGES).all() else nothing
+    decreases = np.flatnonzero(micros < 0)
+    between = np.diff(times[decreases]).astype("m8[D]").astype(np.int64)
+    is_hour = micros[decreases] == int(usual_distance(micros)) - HOUR
+    return decreases + 1 if is_hour.all() and (between >= DAYS_BETWEEN_CHANGES).all() else nothing
 
 
 def group_columns(frame: pandas.DataFrame, group: Any) -> list[str]:

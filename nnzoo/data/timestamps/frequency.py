@@ -60,7 +60,7 @@ class Frequency(ABC):
 
 
 @dataclass(frozen=True)
-class Months(Frequency):
+class MonthlyStep(Frequency):
     """A step of `count` months, on the same day of the month.
 
     day: 31 for the last day of each month; 0 where it differs, as for the last business day.
@@ -92,7 +92,7 @@ class Months(Frequency):
 
 
 @dataclass(frozen=True)
-class Even(Frequency):
+class FixedStep(Frequency):
     """A step of `step` microseconds."""
 
     step: int
@@ -121,7 +121,7 @@ class Even(Frequency):
 
 
 @dataclass(frozen=True)
-class Opening(Frequency):
+class BusinessHours(Frequency):
     """The same hours of the same weekdays: business days, a shop that is closed on Sundays, trading
     hours. weekdays: from 0 for Monday; clocks: microseconds after midnight."""
 
@@ -161,7 +161,7 @@ class Opening(Frequency):
 
 
 @dataclass(frozen=True)
-class Numbers(Frequency):
+class NumericStep(Frequency):
     """Numbers that rise by the same amount: 1, 2, 3, years."""
 
     step: float
@@ -246,7 +246,7 @@ def describe_spacing(series: Sequence[Array]) -> Spacing:
     ]
     if not result:
         return Spacing(None, steps, 0, 0, 0, distances.min(), distances.max())
-    if isinstance(result[0].frequency, Months):  # 31 days are no grid for them
+    if isinstance(result[0].frequency, MonthlyStep):  # 31 days are no grid for them
         return result[0]
     return min(result, key=lambda item: item.missing + item.off)
 
@@ -273,13 +273,13 @@ def _candidates(series: Sequence[Array], distances: Array) -> list[Frequency]:
     if not usual:
         return []
     if distances.dtype.kind != "m":
-        return [Numbers(float(usual), float(series[0][0]))]
+        return [NumericStep(float(usual), float(series[0][0]))]
     times = np.concatenate([one_series.astype("M8[us]") for one_series in series])
     result: list[Frequency] = []
     months = _monthly(times, series)
     result += [months] if months else []
     result.append(
-        Even(int(usual.astype("m8[us]").astype(np.int64)), int(times[0].astype(np.int64)))
+        FixedStep(int(usual.astype("m8[us]").astype(np.int64)), int(times[0].astype(np.int64)))
     )
     opening = None if months else _opening(times)
     return [*result, opening] if opening else result
@@ -300,7 +300,7 @@ def usual_distance(distances: Array) -> Any:
     return np.timedelta64(round(middle), "us")
 
 
-def _monthly(times: Array, series: Sequence[Array]) -> Months | None:
+def _monthly(times: Array, series: Sequence[Array]) -> MonthlyStep | None:
     """The grid of months where all times are on one day of the month, on its last days, or where each
     month has one time."""
     days = times.astype("M8[D]")
@@ -320,10 +320,10 @@ def _monthly(times: Array, series: Sequence[Array]) -> Months | None:
     else:
         day_of_month = 0
     rises = bool((jumps >= 1).all()) and usual >= 1
-    return Months(usual, day_of_month) if rises else None
+    return MonthlyStep(usual, day_of_month) if rises else None
 
 
-def _opening(times: Array) -> Opening | None:
+def _opening(times: Array) -> BusinessHours | None:
     """The weekdays and hours that have rows, where some never have; None where all do."""
     days, clock, weekday = _parts(times)
     weeks = _weeks(days)
@@ -335,7 +335,7 @@ def _opening(times: Array) -> Opening | None:
     clocks = clocks[counts > CLOSED * np.median(counts)]
     if len(clocks) > MAX_SEASON * 5 or (len(open_days) == 7 and len(clocks) == 1):
         return None
-    return Opening(tuple(map(int, open_days)), tuple(map(int, clocks)))
+    return BusinessHours(tuple(map(int, open_days)), tuple(map(int, clocks)))
 
 
 def _parts(times: Array) -> tuple[Array, Array, Array]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.data.columns.checks import sentinels
+from nnzoo.data.columns.checks import sentinel_notes
 from nnzoo.data.columns.description import describe_columns, format_notes, gap_notes
 from nnzoo.data.columns.values import ValueOptions, looks_numeric, parse_numbers, refuse_huge
 from nnzoo.data.data_spec import ColumnSpec
@@ -22,8 +22,8 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass
-class Columns:
-    """Columns of a table as numbers.
+class NumericColumns:
+    """NumericColumns of a table as numbers.
 
     values: (rows, columns) float64, NaN where a covariate is missing. specs: of each column its name,
     with `format` where its numbers are not written as programs write them, and `fill` where the
@@ -41,7 +41,7 @@ def read_columns(
     targets: int,
     source: str,
     options: ValueOptions | None = None,
-) -> Columns:
+) -> NumericColumns:
     """Read columns as numbers, of which the first `targets` are the targets.
 
     specs: of each column its name, and its format where it is known. options: how texts are read;
@@ -49,7 +49,7 @@ def read_columns(
     """
     odd = [spec.name for spec in specs if not looks_numeric(frame[spec.name])]
     described = {} if options is None or not odd else describe_columns(frame[odd], options)
-    read = Columns(np.empty((len(frame), len(specs))), [], [])
+    read = NumericColumns(np.empty((len(frame), len(specs))), [], [])
     for i, spec in enumerate(specs):
         name = spec.name
         column = frame[name]
@@ -77,7 +77,7 @@ def read_columns(
                 read.notes.append(
                     f"the target '{shorten(name)}' is {known[0]:g} in all rows: there is nothing to learn"
                 )
-            remarks = described[name].remarks if name in described else sentinels(values)
+            remarks = described[name].remarks if name in described else sentinel_notes(values)
             read.notes += [f"'{shorten(name)}': {remark}" for remark in remarks]
     read.notes[:0] = [*format_notes(list(described.values())), *gap_notes(list(described.values()))]
     return read

@@ -189,7 +189,7 @@ def _find_parts(frame: pandas.DataFrame, names: list[str]) -> dict[str, str]:
 
 
 def _month_numbers(column: pandas.Series) -> Array:
-    """Months from 1 to 12, in numbers or words; NaN for others."""
+    """MonthlyStep from 1 to 12, in numbers or words; NaN for others."""
     if looks_numeric(column):
         return to_numbers(column)
     words = to_text(column).fillna("").map(lambda word: f"{word} 2000")

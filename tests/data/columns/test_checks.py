@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 import pytest
 
-from nnzoo.data.columns.checks import sentinels
+from nnzoo.data.columns.checks import sentinel_notes
 from tests.data.columns.describing import column, describe_column, described
 
 
@@ -14,9 +14,9 @@ def test_codes_below_zero_are_reported() -> None:
     import numpy as np
 
     scale = np.array([1, 2, 3, 4, 5, -9] * 5, dtype=float)
-    assert '(data.missing: ["-9"]' in sentinels(scale)[0]
-    assert sentinels(np.array([-9, -3, 0, 4, 8] * 5, dtype=float)) == []
-    assert sentinels(np.array([1, 2, 3, 9] * 5, dtype=float)) == []
+    assert '(data.missing: ["-9"]' in sentinel_notes(scale)[0]
+    assert sentinel_notes(np.array([-9, -3, 0, 4, 8] * 5, dtype=float)) == []
+    assert sentinel_notes(np.array([1, 2, 3, 9] * 5, dtype=float)) == []
 
 
 def test_a_sentinel_far_from_all_other_values_is_reported() -> None:

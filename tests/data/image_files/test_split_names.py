@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nnzoo.data.image_files.split_names import part_of
+from nnzoo.data.image_files.split_names import split_of_folder
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ from nnzoo.data.image_files.split_names import part_of
     ],
 )
 def test_names_of_parts_are_known_by_their_words(name: str, part: str | None) -> None:
-    assert part_of(name) == part
+    assert split_of_folder(name) == part

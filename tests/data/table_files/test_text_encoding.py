@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nnzoo.data.table_files.table_io import read_anyhow
+from nnzoo.data.table_files.table_io import read_with_fallback_encoding
 from tests.data.table_files.reading import (
     NAMES,
     ROWS,
@@ -45,7 +45,7 @@ def test_the_encoding_is_a_key_and_named_where_utf8_fails(nnzoo: Any) -> None:
         read(data, encoding="cp1252"),
         [[a.replace(".", ","), b.replace(".", ","), c] for a, b, c in ROWS],
     )
-    table, options = read_anyhow("d.csv")
+    table, options = read_with_fallback_encoding("d.csv")
     assert (options.encoding, table.notes[0]) == (
         "cp1252",
         "not UTF-8: read as cp1252, which is a guess (data.encoding)",
