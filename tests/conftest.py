@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from nnzoo.kernels import build
 from nnzoo.training import autotune
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -48,9 +49,20 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+@pytest.fixture(scope="session")
+def native_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of native kernels in the cache of whoever runs the tests: compiled once for all tests."""
+    try:
+        return build.private_folder()
+    except build.BuildError:
+        return tmp_path_factory.mktemp("native")
+
+
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test runs in a folder of its own, with its own cache and data root."""
+def own_folder(tmp_path: Path, native_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test runs in a folder of its own, with its own data root and cache; only native kernels are shared."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "native").symlink_to(native_folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NNZOO_DATA", raising=False)
@@ -62,16 +74,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def native_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("native")
-
-
 @pytest.fixture
-def compiled(own_folder: Path, native_folder: Path) -> None:
-    """Native code is compiled once for all processes that the tests start, not by each."""
-    (own_folder / "cache").mkdir()
-    (own_folder / "cache" / "native").symlink_to(native_folder)
+def compiled(own_folder: Path) -> None:
+    """Native kernels are compiled before the test, not by each process that it starts."""
+    build.available()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -95,11 +96,11 @@ MORE: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+# Each network on images, each kind of data with an MLP, and series with both kinds of layers over time.
+PAIRS = {(model, "image") for model in MODELS} | {("mlp", data) for data in DATA}
+PAIRS |= {(model, data) for model in ("cnn", "lstm") for data in ("series", "sequences")}
 CASES = [
-    pytest.param(MODELS[model], data, id=f"{model} on {data}")
-    for data in DATA
-    for model in MODELS
-    if model == "mlp" or data in ("image", "series", "sequences")  # the others are rows
+    pytest.param(MODELS[model], data, id=f"{model} on {data}") for model, data in sorted(PAIRS)
 ] + [pytest.param(*case, id=name) for name, case in MORE.items()]
 
 
@@ -323,6 +324,19 @@ def test_a_missing_package_is_reported_with_the_command(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=rf"needs {package}: pip install 'nnzoo\[export\]'$"):
         export.export(build("mlp", "image")[0], form, Path("n"))
+
+
+def test_the_example_in_the_documentation_runs(
+    nnzoo: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=1")
+    assert nnzoo("export", "checkpoints/cnn").code == 0
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["probabilities"].shape == (3, 10)
+    assert capsys.readouterr().out.count("'") == 6
 
 
 def test_nothing_of_the_exporters_reaches_the_terminal(trained: Path) -> None:

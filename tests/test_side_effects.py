@@ -77,9 +77,11 @@ print(json.dumps(states))
 
 
 @pytest.fixture(scope="module")
-def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def states(tmp_path_factory: pytest.TempPathFactory, native_folder: Path) -> dict[str, Any]:
     """State of a process before and after each use of nnzoo."""
     folder = tmp_path_factory.mktemp("process")
+    (folder / "cache").mkdir()
+    (folder / "cache" / "native").symlink_to(native_folder)
     environment = os.environ | {
         "PYTHONPATH": str(Path(nnzoo.__file__).parents[1]),
         "NNZOO_CACHE": str(folder / "cache"),

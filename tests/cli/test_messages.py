@@ -77,8 +77,11 @@ def test_a_bundled_config_has_a_short_name_in_messages(nnzoo: Nnzoo) -> None:
     assert "# bundled cnn.yaml:" in nnzoo("check", "cnn", "--all").out
 
 
-def test_cache_shows_what_is_kept_and_clears_it(nnzoo: Nnzoo) -> None:
-    folder = Path("cache")
+def test_cache_shows_what_is_kept_and_clears_it(
+    nnzoo: Nnzoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path("kept")
+    monkeypatch.setenv("NNZOO_CACHE", str(folder))
     for name in ("a.npy", "native/b.so", "tuned/c.json", "notes.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"12345678")
