@@ -30,7 +30,7 @@ _GLOBAL_POOL: dict[str, _Layers] = {
     "average": {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d},
     "max": {1: nn.AdaptiveMaxPool1d, 2: nn.AdaptiveMaxPool2d},
 }
-_SEQUENTIAL: _Layers = {1: PaddedSequential, 2: FusedSequential}
+_SEQUENTIAL: dict[int, type[nn.Sequential]] = {1: PaddedSequential, 2: FusedSequential}
 _POOL: dict[str, _Layers] = {
     "max": {1: nn.MaxPool1d, 2: nn.MaxPool2d},
     "avg": {1: nn.AvgPool1d, 2: nn.AvgPool2d},

@@ -77,21 +77,6 @@ def test_a_bundled_config_has_a_short_name_in_messages(nnzoo: Nnzoo) -> None:
     assert "# bundled cnn.yaml:" in nnzoo("check", "cnn", "--all").out
 
 
-def test_cache_shows_what_is_kept_and_clears_it(
-    nnzoo: Nnzoo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = Path("kept")
-    monkeypatch.setenv("NNZOO_CACHE", str(folder))
-    for name in ("a.npy", "native/b.so", "tuned/c.json", "notes.txt"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"12345678")
-    shown = nnzoo("cache", "--json").json
-    assert shown["images"] == shown["native"] == shown["tuned"] == {"files": 1, "bytes": 8}
-    assert "1 file: decoded images of folders" in nnzoo("cache").out
-    assert nnzoo("cache", "--clear").code == 0
-    assert [file.name for file in folder.rglob("*") if file.is_file()] == ["notes.txt"]
-
-
 def test_tab_offers_configs_keys_and_words(nnzoo: Nnzoo, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("cnn_mine.yaml").write_text("")
     Path("cnn_runs").mkdir()

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from nnzoo.config.options import parse_duration
 from nnzoo.config.run_config import from_dict
-from nnzoo.config.train_options import MonitorName
 from nnzoo.errors import ConfigError
-from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
 from tests.config.config_cases import FIRST, config
-
-
-def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
-    metrics = (*CLASSIFICATION_METRICS, *RANKING_METRICS, *REGRESSION_METRICS)
-    measured = [f"val_{name}" for name in metrics]
-    assert set(get_args(MonitorName)) == {"auto", *measured}
 
 
 def test_a_name_alone_is_short_for_a_section() -> None:
@@ -27,35 +19,6 @@ def test_a_name_alone_is_short_for_a_section() -> None:
         "optim: {name: sgd, schedule: {name: cosine}}\ntrain: {}\n"
     )
     assert short == long
-
-
-def test_an_empty_optim_or_train_section_has_its_defaults() -> None:
-    assert config(f"{FIRST}optim:\ntrain:\n") == config(FIRST)
-
-
-def test_optim_without_a_name_is_adam() -> None:
-    assert config(f"{FIRST}optim: {{lr: 0.5}}").optim.name == "adam"
-
-
-def test_options_per_layer_take_one_value_or_one_a_layer() -> None:
-    text = "data: digits\nmodel: {name: cnn, channels: [4, 8, 8], %s}\n"
-
-    def layers(option: str, key: str) -> list[Any]:
-        options: Any = config(text % option).model
-        return options.per_layer(key)
-
-    assert layers("kernel_size: 5", "kernel_size") == [5, 5, 5]
-    assert layers("kernel_size: [5, 3, 1]", "kernel_size") == [5, 3, 1]
-    assert layers("kernel_size: [5, 3]", "kernel_size") == [[5, 3]] * 3
-    assert layers("kernel_size: [[5, 3], 3, [1, 1]]", "kernel_size") == [[5, 3], 3, [1, 1]]
-    assert layers("padding: [same, valid, 1]", "padding") == ["same", "valid", 1]
-    assert layers("pool: [max, none, avg]", "pool") == ["max", "none", "avg"]
-    assert layers("dropout: [0, 0.1, 0.2]", "dropout") == [0, 0.1, 0.2]
-
-
-def test_two_numbers_in_a_network_of_two_layers_are_one_a_layer() -> None:
-    model = config("data: digits\nmodel: {name: cnn, channels: [4, 8], kernel_size: [5, 3]}").model
-    assert model.per_layer("kernel_size") == [5, 3]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

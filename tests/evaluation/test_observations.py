@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from nnzoo.evaluation.observations import curve_observations
+from typing import Any
+
+from nnzoo.config.load import load_config
+from nnzoo.evaluation.observations import baseline_observations, curve_observations
 from tests import zoo
 
 
@@ -29,3 +32,37 @@ def test_a_loss_that_still_falls_has_not_converged() -> None:
 def test_where_nothing_is_left_to_gain_nothing_is_said() -> None:
     """A classifier that is right on every row goes on gaining certainty."""
     assert curves(1.0, 0.01, 0.002, 0.0009) == []
+
+
+def rows(val: list[float], train: list[float]) -> list[dict[str, Any]]:
+    return [{"val_loss": v, "train_loss": t} for v, t in zip(val, train, strict=True)]
+
+
+def test_overfitting_is_said_with_what_this_config_does_not_do_yet() -> None:
+    curve = rows([0.5, 0.4, 0.5, 0.8], [0.5, 0.3, 0.2, 0.1])
+    plain = load_config("cnn", ["data.augment=null", "model.dropout=0", "optim.weight_decay=0"])
+    (text,) = curve_observations(curve, 2, plain)
+    assert text.startswith(
+        "Over-fitting: since epoch 2 the validation loss has risen from 0.4000 to 0.8000, while the "
+        "training loss went on falling. The best weights are from epoch 2."
+    )
+    assert "model.dropout=0.3, data.augment={shift: 2}, optim.weight_decay" in text
+    (text,) = curve_observations(curve, 2, load_config("cnn", ["model.dropout=0.5"]))
+    assert "model.dropout" not in text and "data.augment" not in text
+    # Not where both rise, where it rose a little, or where nothing validates.
+    assert curve_observations(rows([0.4, 0.5, 0.8], [0.1, 0.3, 0.5]), 1, plain) == []
+    assert curve_observations(rows([0.4, 0.4, 0.42], [0.3, 0.2, 0.1]), 1, plain) == []
+    assert curve_observations([{"train_loss": 1.0}] * 5, 1, plain) == []
+
+
+def test_a_network_that_does_not_beat_the_baseline_is_named() -> None:
+    base = {"name": "mean", "rmse": 2.0}
+    assert baseline_observations({"rmse": 2.5, "baseline": base}) == [
+        "Does not beat the baseline: mean has rmse 2.0000."
+    ]
+    assert baseline_observations({"rmse": 1.5, "baseline": base}) == []
+    result = {"accuracy": 0.95, "accuracy_ci95": [0.9, 0.98]}
+    for accuracy, start in ((0.96, "Does not beat"), (0.94, "Not clearly better than")):
+        (line,) = baseline_observations(result | {"baseline": {"name": "m", "accuracy": accuracy}})
+        assert line.startswith(f"{start} the baseline: m has accuracy {accuracy:.4f}")
+    assert baseline_observations(result | {"baseline": {"name": "m", "accuracy": 0.8}}) == []

@@ -172,7 +172,7 @@ def test_attributions_add_up_to_the_change_of_the_answer(model: str) -> None:
     network = sequence_data.network(model, data).eval()
     raw, _ = data.splits["test"].batch(torch.arange(5))
     values = internals.attributions(network, raw)
-    encoded = map_values(network.preprocess, raw)
+    encoded: Any = map_values(network.preprocess, raw)
     with torch.no_grad():
         end = network(encoded)
         start = network(encoded.with_values(torch.zeros_like(encoded.values)))

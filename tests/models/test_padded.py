@@ -75,7 +75,8 @@ def test_outputs_and_gradients_of_a_row_are_those_of_the_row_alone(case: str) ->
 
 def test_batch_norm_in_training_counts_real_steps() -> None:
     model, rows = cnn(norm="batch", pool="none", channels=[4]), sequences()
-    conv, norm = model.features[0], model.features[1]
+    layers: Any = model.features
+    conv, norm = layers[0], layers[1]
     outputs = [conv(row.T[None])[0] for row in rows]
     steps = torch.cat(outputs, 1)
     mean, variance = steps.mean(1), steps.var(1, correction=0)

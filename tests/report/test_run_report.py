@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,6 @@ import torch
 
 from nnzoo.report.run_report import RunReport
 from tests import zoo
-
-NNZOO = Callable[..., Any]
-
 
 CPU = torch.device("cpu")
 
@@ -36,10 +32,3 @@ def test_numbers_are_answered_in_their_own_units() -> None:
     assert np.sqrt((error**2).mean()) == pytest.approx(run.result["rmse"])
     order = run.predictions.largest_errors
     assert (np.diff(np.abs(error[order, 0])) <= 0).all()
-
-
-def test_what_is_no_run_is_reported(nnzoo: NNZOO) -> None:
-    assert "is not a run folder; give one, such as" in nnzoo("report", "nothing").err
-    Path("empty").mkdir()
-    result = nnzoo("report", "empty")
-    assert result.code == 5 and "holds no best.pt; train first" in result.err

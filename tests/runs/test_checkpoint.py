@@ -18,11 +18,9 @@ import pytest
 import torch
 
 from nnzoo.errors import CheckpointError, DamagedError
-from nnzoo.models.network import check_state_dict, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from tests.zoo import begin, config, finish, same
 
-CPU = torch.device("cpu")
 FORMATS = Path(__file__).parents[1] / "formats"
 CONTENT = {
     "a": torch.arange(6.0).view(2, 3),
@@ -385,104 +383,3 @@ def test_an_archive_whose_directory_lies_is_refused() -> None:
     lying = data[:place] + struct.pack("<II", 2**32 - 2, 2**32 - 2) + data[place + 8 :]
     with pytest.raises(DamagedError):
         checkpoint.load(hostile("lying", lying))
-
-
-def test_a_network_larger_than_its_file_is_never_built() -> None:
-    run = begin(config())
-    finish(run)
-    content = checkpoint.load(run.folder.best)
-    huge = content["config"]["model"] | {"hidden": [60_000]}
-    content["config"] = content["config"] | {"model": huge}
-    with pytest.raises(
-        CheckpointError, match=r"is \(16, 64\) float32 in the checkpoint and \(60000,"
-    ):
-        network_from_checkpoint(content, "x.pt", CPU)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"config": 5}, "its configuration does not hold here"),
-        ({"config": {"name": "../../x"}}, "its configuration does not hold here: name"),
-        ({"data": []}, "its parts do not fit together"),
-        ({"data": {"balanced": False, "task": "x"}}, "its parts do not fit together"),
-        ({"task": None}, "its parts do not fit together"),
-        ({"model": {}}, "model: the checkpoint has no '"),
-        ({"model": [1]}, "model: the checkpoint has no '"),
-    ],
-)
-def test_parts_that_do_not_fit_together_are_one_message(change: Any, message: str) -> None:
-    run = begin(config())
-    finish(run)
-    with pytest.raises(CheckpointError, match=message):
-        network_from_checkpoint(checkpoint.load(run.folder.best) | change, "x.pt", CPU)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"fingerprint": 5},
-        {"rows": {"train": "many"}},
-        {"season": -1},
-        {"spec": {}},
-        {"spec": {"labels": [1, 2]}},
-        {"spec": {"labels": "ab"}},
-        {"spec": {"columns": [{}]}},
-        {"spec": {"columns": [{"name": "a", "categories": [None]}]}},
-    ],
-)
-def test_what_a_checkpoint_says_of_its_data_has_the_right_types(change: dict[str, Any]) -> None:
-    run = begin(config())
-    finish(run)
-    content = checkpoint.load(run.folder.best)
-    spec = content["data"]["spec"] | change.get("spec", {}) if change.get("spec") != {} else {}
-    content["data"] = content["data"] | change | {"spec": spec}
-    with pytest.raises(CheckpointError, match="its parts do not fit together"):
-        network_from_checkpoint(content, "x.pt", CPU)
-
-
-@pytest.mark.parametrize("part", ["config", "data", "model"])
-def test_a_run_is_not_gone_on_with_from_parts_that_do_not_fit(
-    part: str, nnzoo: Callable[..., Any]
-) -> None:
-    words = ("train", "-c", "mlp", "-s", "train.epochs=1", "--out", "out")
-    assert nnzoo(*words).code == 0
-    path = Path("out/mlp/last.pt")
-    content = checkpoint.load(path)
-    for damaged in (content | {part: {}}, {k: v for k, v in content.items() if k != part}):
-        checkpoint.save(path, damaged)
-        result = nnzoo(*words)
-        assert result.code == 5 and result.err.startswith(str(path)), result.err
-
-
-@pytest.mark.parametrize("part", ["position", "optimizer", "sums", "best_model"])
-def test_a_position_that_does_not_fit_is_one_message(part: str, nnzoo: Callable[..., Any]) -> None:
-    Path("c.yaml").write_text("name: run\ndata: digits\nmodel: {name: mlp, hidden: [16]}\n")
-    words = ("train", "-c", "c.yaml", "-s", "train.epochs=1", "--out", "out")
-    assert nnzoo(*words).code == 0
-    path = Path("out/run/last.pt")
-    for damage in ({}, 5, {"param_groups": 3}, {"epoch": None}, {"state": {0: {"step": "x"}}}):
-        content = checkpoint.load(path)
-        whole = path.read_bytes()
-        (content if part == "best_model" else content["trainer"])[part] = damage
-        checkpoint.save(path, content)
-        result = nnzoo(*words, "-s", "train.epochs=2")
-        assert result.code == 5, result.err
-        assert "not fit" in result.err or "the checkpoint has" in result.err
-        path.write_bytes(whole)
-
-
-def test_a_leaf_that_does_not_fit_is_named_with_both_shapes() -> None:
-    model = torch.nn.Linear(3, 2)
-    state = model.state_dict()
-    for change, message in (
-        (
-            {"weight": torch.zeros(2, 4)},
-            r"'weight' is \(2, 4\) float32 in the checkpoint and \(2, 3\) float32 in the network",
-        ),
-        ({"extra": torch.zeros(1)}, "the checkpoint has 'extra', which the network has not"),
-    ):
-        with pytest.raises(CheckpointError, match=message):
-            check_state_dict(model, state | change, "x")
-    with pytest.raises(CheckpointError, match="the checkpoint has no 'bias'"):
-        check_state_dict(model, {"weight": state["weight"]}, "x")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,30 +172,6 @@ def test_a_narrow_terminal_shows_the_state_and_a_pipe_everything() -> None:
     assert all(item in messages[False] for item in ("a" * 30, "d" * 20, "0.2500", "5 s"))
 
 
-def test_runs_sort_by_any_metric_the_best_first(nnzoo: Any) -> None:
-    for i, name in enumerate(("a", "b", "c")):
-        row = {"epoch": 1, "val_loss": [2.0, 1.0, 3.0][i], "val_accuracy": [0.5, 0.4, 0.9][i]}
-        Path(f"checkpoints/{name}").mkdir(parents=True)
-        Path(f"checkpoints/{name}/metrics.jsonl").write_text(json.dumps(row) + "\n")
-    Path("checkpoints/d").mkdir()
-    Path("checkpoints/d/config.yaml").write_text("train: {epochs: 3}\n")
-    assert list(lines(nnzoo)) == ["a", "b", "c", "d"]
-    assert list(lines(nnzoo, "--sort", "val_loss")) == ["b", "a", "c", "d"]
-    assert list(lines(nnzoo, "--sort", "best")) == ["b", "a", "c", "d"]
-    assert list(lines(nnzoo, "--sort", "val_accuracy")) == ["c", "a", "b", "d"]
-    assert "val_accuracy" in nnzoo("runs", "--sort", "val_accuracy").out
-    refused = nnzoo("runs", "--sort", "val_f2")
-    assert refused.code == 2 and "no run has 'val_f2'; there is age, best" in refused.err
-
-
-def test_no_folder_is_an_error_and_an_empty_one_is_reported(nnzoo: Any) -> None:
-    assert nnzoo("runs").code == 2
-    Path("checkpoints/other/deep/deeper").mkdir(parents=True)
-    Path("checkpoints/file").write_text("")
-    result = nnzoo("runs")
-    assert (result.code, result.out) == (0, "") and "no runs in checkpoints" in result.err
-
-
 junk = st.one_of(
     st.binary(max_size=60),
     st.sampled_from(
@@ -247,25 +220,6 @@ def test_what_may_not_be_read_is_listed_too() -> None:
     os.remove("checkpoints/run/result.json")
     (run,) = scan(Path("checkpoints"))
     assert (run["state"], run["epoch"], run["data"]) == ("damaged", 2, None)
-
-
-def test_it_loads_nothing_heavy() -> None:
-    Path("checkpoints/run").mkdir(parents=True)
-    Path("checkpoints/run/metrics.jsonl").write_text('{"epoch": 1}\n')
-    script = (
-        "import sys\n"
-        "from nnzoo.cli import app\n"
-        "try:\n"
-        "    app(['runs'])\n"
-        "except SystemExit as stop:\n"
-        "    assert not stop.code\n"
-        "assert not {'torch', 'scipy', 'pandas', 'numpy'} & set(sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "run" in done.stdout
 
 
 def test_looking_at_a_lock_does_not_take_it(nnzoo: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from nnzoo.config import RunConfig
 from nnzoo.config.load import load_config
 from nnzoo.sweep.open_study import open_study
-from nnzoo.sweep.search import search
+from nnzoo.sweep.search import finish, search
 from nnzoo.sweep.study import Study
 
 NNZOO = Callable[..., Any]
@@ -54,3 +55,28 @@ def outcomes(study: Study) -> list[tuple[Any, ...]]:
 
 def files(path: Path) -> set[str]:
     return {item.name for item in path.iterdir()}
+
+
+def scored_study() -> Study:
+    """A study of many trials, of which only the scores are made up."""
+    Path("flowers.yaml").write_text(CONFIG)
+    actual = open_study(config("sweep.trials=18", "sweep.sampler=random"), Path("out"))
+    for number in range(16):
+        claim = actual.claim()
+        assert claim is not None
+        row = actual.record(claim)
+        value = abs(torch.tensor(row.values["optim.lr"]).log10().item() + 2) + number / 1e3
+        state: Any = ("diverged", "failed", "pruned")[number % 3] if number % 5 == 4 else "complete"
+        row = replace(
+            row,
+            state=state,
+            epochs=4,
+            seconds=1.5,
+            reason="too <b>much" if state in ("diverged", "failed") else "",
+        )
+        if state == "complete":
+            row = replace(row, value=value, epoch=3)
+        actual.finish(claim, row)
+        claim.release()
+    finish(actual)
+    return actual

@@ -3,12 +3,9 @@ best config that trains to the score that was reported; docs/sweep.md has the ca
 
 from __future__ import annotations
 
-import json
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,53 +25,6 @@ pytestmark = pytest.mark.usefixtures("compiled")
 
 
 # The result.
-
-
-def test_a_sweep_ends_with_its_trials_a_page_and_a_config_that_trains_to_its_score(
-    nnzoo: NNZOO,
-) -> None:
-    result = nnzoo("sweep", "flowers.yaml", "-v", "2")
-    assert result.code == 0, result.err
-    folder = Path("checkpoints/flowers")
-    assert "no study in checkpoints/flowers/sweep.db: starting one of 8 trials" in result.err
-    assert len(re.findall(r"^trial \d/8  (complete|pruned  )  ", result.err, re.M)) == 8
-    assert {"best.yaml", "sweep.html", "sweep.db", "trials"} <= files(folder)
-    study = open_study(config(), Path("checkpoints"))
-    best = study.best()
-    assert best is not None and best.value is not None
-    assert (
-        f"best: trial {best.number}, val_loss {best.value:.4f} at epoch {best.epoch}" in result.out
-    )
-    again = nnzoo("train", folder / "best.yaml", "--json")
-    assert again.code == 0, again.err
-    assert again.lines[-1]["best"] == {
-        "epoch": best.epoch,
-        "monitor": "val_loss",
-        "value": best.value,
-    }
-    assert again.lines[-1]["run_dir"] == "checkpoints/flowers-best"
-    assert result.out.count("page:") == 1 and str(folder / "sweep.html") in result.out
-    for row in study.records():
-        left = files(folder / "trials" / str(row.number)) - {".lock", ".trial"}
-        weights = {"best.pt", "result.json"} if row.state == "complete" else set()
-        assert left == {"config.yaml", "metrics.jsonl"} | weights
-    assert nnzoo("eval", folder / "trials" / str(best.number), "--split", "val").code == 0
-
-
-def test_the_same_command_again_shows_the_result_and_more_trials_go_on(nnzoo: NNZOO) -> None:
-    first = nnzoo("sweep", "flowers.yaml", "--trials", "3")
-    again = nnzoo("sweep", "flowers.yaml", "--trials", "3")
-    assert (again.code, again.out) == (0, first.out)
-    assert "joined the study in checkpoints/flowers/sweep.db: 3 of 3 trials finished" in again.err
-    events = nnzoo("sweep", "flowers.yaml", "--trials", "5", "--json").lines
-    assert [event["number"] for event in events if "best" in event and "number" in event] == [3, 4]
-
-
-def test_trials_that_are_there_count_also_where_fewer_are_asked_for(nnzoo: NNZOO) -> None:
-    first = nnzoo("sweep", "flowers.yaml", "--trials", "6")
-    fewer = nnzoo("sweep", "flowers.yaml", "--trials", "1")
-    assert fewer.code == 0 and fewer.out == first.out
-    assert "6 of 6 trials finished" in fewer.err
 
 
 def test_a_run_of_the_same_name_and_the_study_leave_each_other_alone(nnzoo: NNZOO) -> None:
@@ -101,30 +51,6 @@ def test_a_space_of_fewer_combinations_than_trials_is_pointed_out() -> None:
     )
 
 
-def test_json_tells_the_start_each_trial_and_the_end(nnzoo: NNZOO) -> None:
-    result = nnzoo("sweep", "flowers.yaml", "--json", "--trials", "2")
-    start, *trials, end = result.lines
-    assert start == {
-        "event": "start",
-        "study": "flowers",
-        "folder": "checkpoints/flowers",
-        "storage": "checkpoints/flowers/sweep.db",
-        "monitor": "val_loss",
-        "trials": 2,
-        "over": 0,
-    }
-    assert [(trial["number"], trial["state"]) for trial in trials] == [
-        (0, "running"),
-        (0, "complete"),
-        (1, "running"),
-        (1, "complete"),
-    ]
-    assert trials[1]["params"].keys() == {"optim.lr", "model.hidden", "model.dropout"}
-    assert end["trials"] == {"complete": 2}
-    assert end["best"]["value"] == min(item["value"] for item in (trials[1], trials[3]))
-    assert Path(end["config"]).exists() and Path(end["page"]).exists()
-
-
 def test_a_metric_of_which_more_is_better_is_searched_upwards() -> None:
     study = searched("train.monitor=val_accuracy", "sweep.trials=4")
     values = [row.value for row in study.records() if row.value is not None]
@@ -132,11 +58,6 @@ def test_a_metric_of_which_more_is_better_is_searched_upwards() -> None:
     assert best is not None and best.value == max(values)
     # The first of equals: the order in which trials end decides nothing.
     assert best.number == min(row.number for row in study.records() if row.value == best.value)
-
-
-def test_verbosity_0_is_silent(nnzoo: NNZOO) -> None:
-    result = nnzoo("sweep", "flowers.yaml", "--trials", "1", "-v", "0")
-    assert (result.code, result.out, result.err) == (0, "", "")
 
 
 def test_test_rows_take_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,15 +93,6 @@ def test_a_trial_that_diverges_is_reported_and_the_sweep_continues(nnzoo: NNZOO)
         "metrics.jsonl",
         "result.json",
     }
-
-
-def test_where_all_diverge_the_exit_code_says_so(nnzoo: NNZOO) -> None:
-    sets = ("-s", "sweep.space={optim.lr: [1e25, 1e26]}", "-s", "sweep.sampler=grid")
-    for _ in range(2):  # also of a study that is at its end
-        result = nnzoo("sweep", "flowers.yaml", *sets)
-        assert result.code == 4
-        assert "no trial of 2 finished:\n  trial 0: training diverged" in result.err
-        assert "No trial is complete yet." in Path("checkpoints/flowers/sweep.html").read_text()
 
 
 def test_values_that_do_not_go_together_are_reported_with_the_reason(nnzoo: NNZOO) -> None:
@@ -326,28 +238,6 @@ def test_what_a_kill_left_behind_is_tidied_up() -> None:
     left.write_bytes(b"")
     finish(study)
     assert not left.exists()
-
-
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_the_trial_and_says_how_to_go_on(sign: signal.Signals, code: int) -> None:
-    words = ["-s", "train.epochs=2000", "-s", "sweep.pruner=none", "--trials", "2"]
-    command = [sys.executable, "-m", "nnzoo", "sweep", "flowers.yaml", "--json"]
-    with subprocess.Popen(
-        [*command, *words, "--fresh"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        for line in process.stdout:
-            if json.loads(line)["event"] == "trial":
-                break
-        time.sleep(0.3)
-        process.send_signal(sign)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
-    name = "Ctrl-C" if sign == signal.SIGINT else "SIGTERM"
-    shown = "nnzoo sweep flowers.yaml --json " + " ".join(words)
-    assert f"{name}: trial 0 is saved; resume with:\n  {shown}\n" in err
-    assert "Traceback" not in err and out == ""
-    assert Path("checkpoints/flowers/trials/0/last.pt").exists()
 
 
 def test_four_processes_two_of_them_killed_lose_no_trial_and_make_none_twice() -> None:

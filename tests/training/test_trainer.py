@@ -88,28 +88,6 @@ def test_number_losses_are_torchs(loss: str, stock: nn.Module) -> None:
 # When to stop.
 
 
-def test_early_stopping_waits_for_patience_epochs_and_min_delta() -> None:
-    early = {"patience": 3, "min_delta": 0.1}
-    trainer = begin(config(train={"early_stopping": early, "epochs": 99})).trainer
-    stops = []
-    for loss in (1.0, 0.95, 0.92, 0.88, 0.87, 0.86, 0.85):  # 1.0 to 0.88 is a gain that counts
-        record_epoch(trainer, loss)
-        stops.append(trainer.stopped_early)
-    assert stops == [False] * 6 + [True]
-    assert trainer.state.best_value == 0.85
-
-
-@pytest.mark.parametrize(("monitor", "higher"), [("val_accuracy", True), ("val_loss", False)])
-def test_the_monitor_decides_which_epoch_is_best(monitor: str, higher: bool) -> None:
-    trainer = begin(config(train={"monitor": monitor})).trainer
-    for epoch, value in enumerate((0.5, 0.7, 0.3, 0.6), start=1):
-        trainer.state.epoch = epoch
-        record_epoch(trainer, value)
-    assert (trainer.state.best_epoch, trainer.state.best_value) == (
-        (2, 0.7) if higher else (3, 0.3)
-    )
-
-
 @pytest.mark.parametrize(
     ("values", "stops"),
     [
@@ -144,14 +122,6 @@ def test_a_run_from_before_that_compared_with_nan_goes_on_to_improve() -> None:
     trainer.state.reference_value, trainer.state.epochs_without_improvement = math.nan, 1
     record_epoch(trainer, 0.5)
     assert (trainer.state.epochs_without_improvement, trainer.state.reference_value) == (0, 0.5)
-
-
-def test_an_epoch_whose_metric_is_nan_is_never_kept_as_the_best() -> None:
-    trainer = begin(config()).trainer
-    for epoch, value in enumerate((math.nan, 0.7, math.nan, 0.6), start=1):
-        trainer.state.epoch = epoch
-        record_epoch(trainer, value)
-    assert (trainer.state.best_epoch, trainer.state.best_value) == (4, 0.6)
 
 
 def test_evaluating_between_steps_changes_nothing() -> None:

@@ -391,7 +391,7 @@ def _link(target: str, link: str) -> Any:
 
 
 def _wrap() -> None:
-    """Put all that lies in d into d/e."""
+    """Put all of d into d/e."""
     if not Path("e").exists():
         os.rename("d", "e")
         Path("d").mkdir()
