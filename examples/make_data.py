@@ -1,9 +1,10 @@
-"""Write three data sets to try nnzoo on: passengers.csv, sales.csv and photos/.
+"""Write four data sets to try nnzoo on: passengers.csv, sales.csv, photos/ and gestures/.
 
 python examples/make_data.py [FOLDER]
 
 All of it is made up, and looks like what people have: ids, names, gaps and a target in the middle of
-a table; the days of four shops that close on Sundays; photographs of different sizes.
+a table; the days of four shops that close on Sundays; photographs of different sizes; recordings of a wrist of different
+lengths.
 """
 
 from __future__ import annotations
@@ -106,6 +107,32 @@ def photos(folder: Path, rng: np.random.Generator, count: int) -> None:
         image.save(path, quality=85, exif=exif)
 
 
+def gestures(folder: Path, rng: np.random.Generator, count: int) -> None:
+    """Acceleration of a wrist along three axes, 50 values a second: a folder per gesture with a file per recording, and
+    three more in new/."""
+    for i in range(count + 3):
+        gesture = ("circle", "shake", "swipe")[i % 3]
+        steps = int(rng.integers(40, 121))
+        time = np.arange(steps) / 50
+        phase = np.linspace(0, 2 * np.pi, steps) * rng.uniform(0.9, 1.1)
+        size, sign = rng.uniform(0.5, 1.5), rng.choice([-1, 1])
+        if gesture == "circle":
+            x, y = np.cos(phase), sign * np.sin(phase)
+        elif gesture == "shake":
+            x, y = np.sin(2 * np.pi * rng.uniform(3, 5) * time), 0.2 * np.sin(phase)
+        else:
+            x, y = sign * np.sin(phase) * np.exp(-phase / 3), 0.3 * np.cos(phase / 2)
+        axes = size * np.stack([x, y, np.zeros(steps)]) + rng.normal(0, 0.3, (3, steps))
+        axes[2] += 1  # gravity
+        place = folder / "gestures" / gesture if i < count else folder / "new"
+        place.mkdir(parents=True, exist_ok=True)
+        rows = [
+            [f"{t:.2f}", *(f"{value:.3f}" for value in step)]
+            for t, *step in zip(time, *axes, strict=True)
+        ]
+        write(place / f"recording_{i:03d}.csv", ["time", "x", "y", "z"], rows)
+
+
 def write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -117,13 +144,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("examples/data"))
     parser.add_argument("--photos", type=int, default=300)
+    parser.add_argument("--recordings", type=int, default=180)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     passengers(options.folder, rng)
     sales(options.folder, rng)
     photos(options.folder, rng, options.photos)
-    print(f"{options.folder}: passengers.csv, new_passengers.csv, sales.csv, photos/")
+    gestures(options.folder, np.random.default_rng(1), options.recordings)
+    print(
+        f"{options.folder}: passengers.csv, new_passengers.csv, sales.csv, photos/, gestures/, new/"
+    )
 
 
 if __name__ == "__main__":
