@@ -19,13 +19,17 @@ from torch.export import ExportedProgram
 from nnzoo import __version__, file_io
 from nnzoo.config.formatting import to_json
 from nnzoo.data.preprocess import OneHot, Scale
-from nnzoo.errors import NnzooError, require
+from nnzoo.data.sequences import PaddedSequences
+from nnzoo.errors import NnzooError, UsageError, require
 from nnzoo.evaluation.tasks import Regression
+from nnzoo.export_lengths import max_pool_forward, onnx_forward, onnx_layer, scale_recordings
 from nnzoo.models.layers import Linear
 from nnzoo.models.network import Network
 from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, reference_layer, run_layers
 
 INPUT = "input"
+LENGTHS = "lengths"
+"""Second input of networks on sequences of different lengths: the time steps of each row of the padded first one."""
 # Largest difference from PyTorch that is accepted (`max_abs_difference`).
 TOLERANCE = 1e-4
 # Exporters may specialize on the traced batch size, and on 1.
@@ -33,6 +37,8 @@ TRACED_BATCH = 2
 CHECKED_BATCHES = (1, 7)
 # A batch of 7 inputs with more values would take too much memory.
 LARGE_INPUT = 1 << 20
+# Sequences of different lengths are compared at up to so many time steps, and a few more.
+MAX_CHECKED_STEPS = 1000
 CHECKED_BATCHES_LARGE = (1, 3)
 
 
@@ -56,12 +62,17 @@ def export(network: Network, format_: str, path: Path) -> dict[str, Any]:
     input_spec, task = network.preprocess.input_spec, network.task
     input_type = "uint8" if input_spec.kind == "image" else "float64"
     output_type = "float32" if task.is_classification else "float64"
+    shape = ["batch", *input_spec.shape]
+    inputs: dict[str, Any] = {INPUT: {"type": input_type, "shape": shape}}
+    if input_spec.variable_length and format_ != "state-dict":
+        shape[1] = "time"
+        inputs[LENGTHS] = {"type": "int64", "shape": ["batch"]}
     return {
         "file": str(path),
         "format": format_,
         "bytes": len(content),
         "difference": difference,
-        "inputs": {INPUT: {"type": input_type, "shape": ["batch", *input_spec.shape]}},
+        "inputs": inputs,
         "outputs": {_output_name(network): {"type": output_type, "shape": ["batch", task.outputs]}},
     }
 
@@ -77,6 +88,11 @@ def metadata(network: Network) -> dict[str, str]:
     texts |= {"shape": to_json(list(spec.input.shape)), "task": spec.task}
     stored = spec.source_dict()
     keys = ("labels", "targets", "horizon", "columns")
+    data: Any = network.config.data
+    if hasattr(data, "max_length"):  # what is done to recordings before they are inputs
+        cuts = {"max_length": data.max_length, "length": data.length}
+        cuts |= {"keep": data.keep if data.max_length else None}
+        texts |= {key: str(value) for key, value in cuts.items() if value is not None}
     return texts | {key: to_json(stored[key]) for key in keys if key in stored}
 
 
@@ -94,17 +110,41 @@ _TORCH_FORWARDS: _Forwards = {
 def _trace(network: Network, forwards: _Forwards) -> ExportedProgram:
     """Trace the network from raw inputs to predictions, for any batch size."""
     traced: Any = copy.deepcopy(network)
+    has_lengths = network.preprocess.input_spec.variable_length
+    if has_lengths:
+        forwards = forwards | {nn.MaxPool1d: max_pool_forward}
     for module in traced.modules():
         make = (_TORCH_FORWARDS | forwards).get(type(module))
         if make is not None:
             module.forward = make(module)
-    traced.forward = traced.predict
-    raw = random_inputs(network, TRACED_BATCH)
-    batch = ({0: torch.export.Dim("batch")},)
-    program = torch.export.export(traced, (raw,), dynamic_shapes=batch, strict=False)
+    per_recording = _scale_per_recording(network)
+
+    def predict(raw: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if per_recording:
+            raw = scale_recordings(raw, lengths, per_recording)
+        return cast(
+            Tensor, traced.predict(raw if lengths is None else PaddedSequences(raw, lengths))
+        )
+
+    traced.forward = predict
+    inputs = random_inputs(network, TRACED_BATCH)
+    batch = torch.export.Dim("batch")
+    shapes: Any = ({0: batch},)
+    if has_lengths:
+        if isinstance(traced.model, Recurrent):
+            cast(Any, traced.model).forward = onnx_forward(traced.model)
+        shapes = ({0: batch, 1: torch.export.Dim.DYNAMIC}, {0: batch})
+    program = torch.export.export(traced, inputs, dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
+
+
+def _scale_per_recording(network: Network) -> str:
+    """Return the method by which each recording is scaled by its own statistics; "" if it is not."""
+    options = getattr(network.config.data, "preprocess")
+    method = options.scale if getattr(options, "per", "channel") == "recording" else "none"
+    return "" if method == "none" else str(method)
 
 
 def _unrolled_forward(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
@@ -118,6 +158,11 @@ def _unrolled_forward(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
 
 
 def _export_torch(network: Network) -> tuple[bytes, float]:
+    if network.preprocess.input_spec.variable_length and isinstance(network.model, Recurrent):
+        raise UsageError(
+            "torch.export unrolls recurrent layers over time, so that sequences cannot have lengths of their own; use "
+            "--format onnx, which takes lengths, or --format state-dict"
+        )
     with _quiet_exporter():
         program = _trace(network, {ReluLSTM: _unrolled_forward})
         file = io.BytesIO()
@@ -127,40 +172,12 @@ def _export_torch(network: Network) -> tuple[bytes, float]:
     return file.getvalue(), max_abs_difference(network, loaded)
 
 
-# By a module's mode: ONNX's operator, its order of torch's gates, and its activations.
-_ONNX_OPERATORS: dict[str, tuple[str, tuple[int, ...], list[str]]] = {
-    "RNN_TANH": ("RNN", (0,), ["Tanh"]),
-    "RNN_RELU": ("RNN", (0,), ["Relu"]),
-    "LSTM": ("LSTM", (0, 3, 1, 2), ["Sigmoid", "Tanh", "Tanh"]),
-    "GRU": ("GRU", (1, 0, 2), ["Sigmoid", "Tanh"]),
-}
-
-
 def _onnx_rnn_forward(rnn: nn.RNNBase) -> Callable[[Tensor], Any]:
     """Make a forward of a recurrent module from ONNX's operators RNN, LSTM and GRU, for any length.
 
     The exporter would unroll an RNN over time, and has no LSTM with relu.
     """
-    name, order, activations = _ONNX_OPERATORS[rnn.mode]
-    if isinstance(rnn, ReluLSTM):
-        activations = ["Sigmoid", "Relu", "Relu"]
-    attributes: dict[str, Any] = {"hidden_size": rnn.hidden_size, "activations": activations}
-    if name == "GRU":
-        attributes["linear_before_reset"] = 1  # as torch: reset after the matmul
-    for parameter in rnn.parameters():
-        gates = parameter.data.chunk(len(order))
-        parameter.data = torch.cat([gates[i] for i in order])
-
-    def layer(
-        x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
-    ) -> tuple[Tensor, ...]:
-        last = (1, x.shape[1], rnn.hidden_size)
-        shapes = [(x.shape[0], *last), last, last][: 3 if name == "LSTM" else 2]
-        inputs = [x, w_ih[None], w_hh[None], torch.cat([b_ih, b_hh])[None]]
-        states, *final = torch.onnx.ops.symbolic_multi_out(
-            name, inputs, attributes, dtypes=[x.dtype] * len(shapes), shapes=shapes
-        )
-        return states[:, 0], *(state[0] for state in final)
+    layer = onnx_layer(rnn)
 
     def forward(x: Tensor) -> Any:
         states, *final = run_layers(rnn, x, layer)
@@ -176,11 +193,13 @@ def _export_onnx(network: Network) -> tuple[bytes, float]:
         import onnxruntime
 
         forwards: _Forwards = {}
-        if isinstance(network.model, Recurrent):
+        has_lengths = network.preprocess.input_spec.variable_length
+        if isinstance(network.model, Recurrent) and not has_lengths:
             forwards = {type(network.model.rnn): _onnx_rnn_forward}
         traced, output_names = _trace(network, forwards), [_output_name(network)]
+        input_names = [INPUT, LENGTHS] if has_lengths else [INPUT]
         program = torch.onnx.export(
-            traced, dynamo=True, verbose=False, input_names=[INPUT], output_names=output_names
+            traced, dynamo=True, verbose=False, input_names=input_names, output_names=output_names
         )
         model = cast(Any, program).model_proto
         _strip_metadata(model.graph)
@@ -191,20 +210,22 @@ def _export_onnx(network: Network) -> tuple[bytes, float]:
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
 
-    def predict(raw: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {INPUT: raw.numpy()})[0])
+    def predict(*inputs: Tensor) -> Tensor:
+        arrays = [tensor.numpy() for tensor in inputs]
+        return torch.from_numpy(session.run(None, dict(zip(input_names, arrays, strict=True)))[0])
 
     return content, max_abs_difference(network, predict)
 
 
 def _strip_metadata(graph: Any) -> None:
-    """Name the free dimension "batch", and drop the exporter's notes, which are half of a small file."""
+    """Name the free dimensions "batch" and "time", and drop the exporter's notes, which are half of a small file."""
     values = [*graph.input, *graph.output, *graph.value_info]
-    free = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    dims = graph.input[0].type.tensor_type.shape.dim[:2]
+    names = {dim.dim_param: name for dim, name in zip(dims, ("batch", "time"), strict=False)}
     for value in values:
         for size in value.type.tensor_type.shape.dim:
-            if size.dim_param == free:
-                size.dim_param = "batch"
+            if size.dim_param:
+                size.dim_param = names.get(size.dim_param, size.dim_param)
     for part in [graph, *values, *graph.node, *graph.initializer]:
         part.ClearField("metadata_props")
 
@@ -237,13 +258,29 @@ FORMATS: dict[str, tuple[str, Callable[[Network], tuple[bytes, float]]]] = {
 }
 
 
-def random_inputs(network: Network, count: int) -> Tensor:
-    """Draw raw inputs distributed as the training rows: pixels and numbers of their mean and standard
+def random_inputs(network: Network, count: int) -> tuple[Tensor, ...]:
+    """Draw the inputs of an exported network: raw ones, and the lengths of sequences that have different ones, behind whose
+    ends there are values that must not matter."""
+    input_spec = network.preprocess.input_spec
+    if not input_spec.variable_length:
+        return (_random_raw(network, (count, *input_spec.shape)),)
+    generator = torch.Generator().manual_seed(count)
+    shortest = getattr(network.model, "min_length", 1)
+    longest = max(shortest, min(input_spec.shape[0], MAX_CHECKED_STEPS)) + count
+    lengths = torch.randint(shortest, longest + 1, (count,), generator=generator)
+    lengths[0] = longest
+    return _random_raw(network, (count, longest, input_spec.shape[1])), lengths
+
+
+def _random_raw(network: Network, shape: tuple[int, ...]) -> Tensor:
+    """Draw the inputs of an exported network: raw ones, and lengths where sequences have different ones, which are then
+    followed by values that must not matter.
+
+    Draw raw inputs distributed as the training rows: pixels and numbers of their mean and standard
     deviation (any pixels if these were not measured); in tables a fifth is missing, and categories are
     any or unknown."""
-    input_spec = network.preprocess.input_spec
+    input_spec, count = network.preprocess.input_spec, shape[0]
     generator = torch.Generator().manual_seed(count)
-    shape = (count, *input_spec.shape)
     scale = cast(Scale, network.preprocess.get_submodule("scale"))
     if input_spec.kind == "image" and scale.method == "none":
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
@@ -268,7 +305,7 @@ def checked_batches(network: Network) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def max_abs_difference(network: Network, predict: Callable[[Tensor], Tensor]) -> float:
+def max_abs_difference(network: Network, predict: Callable[..., Tensor]) -> float:
     """Return the largest difference between predictions and PyTorch's, over `checked_batches`.
 
     Values of a regression are divided by the standard deviation of the training targets, or by the
@@ -276,8 +313,8 @@ def max_abs_difference(network: Network, predict: Callable[[Tensor], Tensor]) ->
     """
     largest = 0.0
     for count in checked_batches(network):
-        raw = random_inputs(network, count)
-        expected, actual = network.predict(raw), predict(raw)
+        inputs = random_inputs(network, count)
+        expected, actual = _expected(network, *inputs), predict(*inputs)
         unit: Tensor | float = 1.0
         if isinstance(network.task, Regression):
             std = network.task.scale.spread.repeat(network.task.horizon)
@@ -286,6 +323,17 @@ def max_abs_difference(network: Network, predict: Callable[[Tensor], Tensor]) ->
         difference = ((expected - actual).abs() / unit).masked_fill(same, 0.0)
         largest = max(largest, float(difference.nan_to_num(torch.inf).max()))
     return largest
+
+
+def _expected(network: Network, raw: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Return PyTorch's predictions; each sequence is computed as a batch of one, at its own length."""
+    method = _scale_per_recording(network)
+    if lengths is None:
+        return network.predict(scale_recordings(raw, None, method) if method else raw)
+    rows = [raw[i : i + 1, :length] for i, length in enumerate(lengths.tolist())]
+    if method:
+        rows = [scale_recordings(row, None, method) for row in rows]
+    return torch.cat([network.predict(row) for row in rows])
 
 
 @contextmanager

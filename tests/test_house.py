@@ -88,7 +88,8 @@ LAYERS = """
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.table
-    nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export nnzoo.runs.loaded_run
+    nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
+    nnzoo.export
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals
     nnzoo.inspect.inspection
