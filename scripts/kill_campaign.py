@@ -47,7 +47,8 @@ for lazy in (
     "torch._dynamo",
     "nnzoo.console",
     "nnzoo.data.builtin",
-    "nnzoo.data.builtin",
+    "nnzoo.data.recordings",
+    "pandas",
     "nnzoo.models.mlp",
     "nnzoo.models.cnn",
     "nnzoo.models.rnn",
@@ -113,8 +114,33 @@ data: {name: diabetes, preprocess: {pca: 6, whiten: true}}
 model: {name: mlp, hidden: [32, 16], dropout: 0.2}
 optim: {name: adam, lr: 5e-3, schedule: {name: plateau, patience: 3, gamma: 0.5, warmup: 5 steps}}
 train: {epochs: 50, batch_size: 16, loss: mae, monitor: val_r2, save_every: 3 epochs}""",
+    # Sequences of different lengths, in buckets.
+    "gru_recordings": """
+data: {name: recordings, path: recordings.csv}
+model: {name: gru, hidden_size: 8, num_layers: 2, bidirectional: true, readout: mean, dropout: 0.2}
+optim: {name: adamw, lr: 5e-3, schedule: cosine, clip: {norm: 1.0}}
+train: {epochs: 20, batch_size: 16, accumulate_grad_batches: 2, save_every: 3 steps}""",
+    "cnn_recordings": """
+data: {name: recordings, path: recordings.csv, class_weights: balanced}
+model: {name: cnn, channels: [6, 6], pool: none, norm: batch, dropout: 0.1, head: {pooling: max}}
+optim: {name: adam, lr: 5e-3, schedule: one_cycle}
+train: {epochs: 20, batch_size: 16, save_every: 1 epoch}""",
 }
 NETWORKS = ("mlp", "cnn", "rnn", "lstm", "gru")
+
+
+def write_recordings(path: Path) -> None:
+    """A long table of 120 recordings of 2 to 20 steps, whose class is the sign of their drift."""
+    rng = random.Random(0)
+    lines = ["id,x,y,label"]
+    for i in range(120):
+        drift = rng.choice([-1, 1])
+        for step in range(rng.randint(2, 20)):
+            x, y = drift * step / 10 + rng.gauss(0, 1), rng.gauss(0, 1)
+            lines.append(f"{i},{x:.4f},{y:.4f},{'up' if drift > 0 else 'down'}")
+    path.write_text("\n".join(lines) + "\n")
+
+
 EXPECTED = {
     "last.pt",
     "best.pt",
@@ -319,6 +345,7 @@ class Worker:
         counted = ("runs", "identical runs", "kills", "identical kills", "killed in", "killed at")
         self.tally: dict[str, Counter[str]] = {key: Counter() for key in counted}
         work.mkdir()
+        write_recordings(work / "recordings.csv")
         for name in names:
             (work / f"{name}.yaml").write_text(f"name: run\nseed: 7{SCENARIOS[name]}\n")
 
