@@ -49,6 +49,12 @@ SeriesOption = Annotated[
         "--series/--table", help="How to read the file [default: guessed]", show_default=False
     ),
 ]
+RecordingsOption = Annotated[
+    bool,
+    typer.Option(
+        "--recordings", help="Read the file or folder as recordings, each with a class or a number."
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
@@ -59,6 +65,7 @@ def init(
     drop: DropOption = None,
     task: TaskOption = None,
     series: SeriesOption = None,
+    recordings: RecordingsOption = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -76,14 +83,17 @@ def init(
     if (target or drop or task or series is not None) and not (is_data and data.is_file()):
         use = f"for data files; {source} is a config"
         if is_data:
-            use = "for files, not for folders of images"
+            use = "for files, not for folders"
         raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
+    if recordings and (not is_data or series is not None):
+        raise UsageError("--recordings is for data, and in place of --series or --table")
     companions: list[Path] = []
     notes: list[str] = []
     if is_data:
         _check_free(out, force)
-        kind: Literal["series", "table"] = "series" if series else "table"
-        forced = None if series is None else kind
+        kind: Literal["series", "table", "recordings"] = "series" if series else "table"
+        kind = "recordings" if recordings else kind
+        forced = None if series is None and not recordings else kind
         choices = Choices(target, drop or [], task, forced, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:
@@ -109,7 +119,7 @@ def _is_data_source(source: str) -> bool:
             f"'{source}' is a bundled config; for the data of that name: nnzoo init {shell_word(other)}\n"
         )
         return False
-    if not is_data and data.suffix in (".csv", ".parquet", ".pq"):
+    if not is_data and data.suffix in (".csv", ".tsv", ".parquet", ".pq", ".ts", ".arff"):
         raise UsageError(f"no file {data}")
     return is_data
 

@@ -1,4 +1,4 @@
-"""A first configuration for a file or a folder: images, a series or a table."""
+"""A first configuration for a file or a folder: images, recordings, a series or a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from nnzoo.config.formatting import quote_yaml
 from nnzoo.config.options import NAME_PATTERN
 from nnzoo.errors import DataError, shell_word
 from nnzoo.init_config.config_text import ConfigText, DataFile, one_line
+from nnzoo.init_config.find_recordings import (
+    file_in_folder,
+    has_recordings,
+    plan_long,
+    plan_wide,
+)
 from nnzoo.init_config.images import images_config
+from nnzoo.init_config.recordings import recordings_config
 from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config
 from nnzoo.init_config.target import Choices, position_or_name
@@ -28,7 +35,9 @@ def init_config(
     path = os.path.relpath(data.resolve(), out.resolve().parent)
     if path.startswith(".."):
         path = str(data.resolve())
-    made = images_config(data, path) if data.is_dir() else _file_config(data, path, choices)
+    made = (
+        _folder_config(data, path, choices) if data.is_dir() else _file_config(data, path, choices)
+    )
     name = ""
     if not re.fullmatch(NAME_PATTERN, out.stem):
         plain = re.sub("[^A-Za-z0-9]+", "-", out.stem).strip("-")[:100]
@@ -38,19 +47,35 @@ def init_config(
     return f"{editor}# {one_line(made.about)}\n#   {command}\n{name}{made.sections}", made.notes
 
 
+def _folder_config(folder: Path, config_path: str, choices: Choices) -> ConfigText:
+    """The configuration of a folder of recordings, if it has more tables than images, else of images."""
+    if (file := file_in_folder(folder)) is not None:
+        made = _file_config(file, os.path.join(config_path, file.name), choices)
+        return replace(made, notes=[f"path: {file.name}, the training part", *made.notes])
+    if choices.kind == "recordings" or has_recordings(folder):
+        return recordings_config(folder, config_path, choices)
+    return images_config(folder, config_path)
+
+
 def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
-    """The configuration of a series where the file is one, else of a table."""
+    """The configuration of recordings or of a series where the file holds them, else of a table."""
     from nnzoo.data.columns.description import describe_columns
     from nnzoo.data.columns.values import column_name, mark_missing
+    from nnzoo.data.recording_files.forms import find_form
     from nnzoo.data.table_files.table_io import (
         ReadOptions,
         read_with_fallback_encoding,
         without_stray_rows,
     )
 
+    if find_form(str(path), has_ids=False) in ("ts", "arff"):
+        return recordings_config(path, config_path, choices)
     table, reading = read_with_fallback_encoding(str(path), ReadOptions(keep_words=True))
+    file = DataFile(path, config_path, table, reading)
     made = None
-    if choices.kind != "table" and choices.task is None:
+    if choices.kind in (None, "recordings"):
+        made = _recordings_in_table(file, choices)
+    if made is None and choices.kind != "table" and choices.task is None:
         frame = mark_missing(table.frame)
         target = choices.target
         if target is not None:
@@ -58,12 +83,41 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
         drop = [column_name(frame, position_or_name(name), "--drop") for name in choices.drop]
         plan = plan_series(frame, path.name, target, drop, forced=choices.kind == "series")
         if plan is not None:
-            made = series_config(DataFile(path, config_path, table, reading), plan)
+            made = series_config(file, plan)
         elif choices.kind == "series":
             raise DataError(f"{path}: --series: no column of numbers to forecast")
     if made is None:
         kept, strays = without_stray_rows(table.frame, table.named)
         table = replace(table, frame=kept, notes=[*table.notes, *strays])
         columns = describe_columns(table.frame)
-        made = table_config(DataFile(path, config_path, table, reading), columns, choices)
+        made = table_config(replace(file, table=table), columns, choices)
     return replace(made, notes=[*table.notes, *made.notes])
+
+
+def _recordings_in_table(file: DataFile, choices: Choices) -> ConfigText | None:
+    """The configuration of recordings in a long or a wide table; None where it holds none.
+
+    Raises DataError where they were asked for.
+    """
+    from nnzoo.data.columns.values import column_name
+
+    frame, forced = file.table.frame, choices.kind == "recordings"
+    target = choices.target
+    if target is not None:
+        target = column_name(frame, position_or_name(target), "--target")
+    drop = {column_name(frame, position_or_name(name), "--drop") for name in choices.drop}
+    frame = frame[[name for name in frame.columns if name not in drop]]
+    if len(frame.columns) < 2:
+        return None
+    plan = plan_long(frame, file.path, forced, target)
+    if plan is None and not drop:
+        plan = plan_wide(frame, file.path, forced, target)
+    if plan is None and forced:
+        raise DataError(
+            f"{file.path}: --recordings: no column tells recordings apart, and no row is one"
+        )
+    return (
+        None
+        if plan is None
+        else recordings_config(file.path, file.config_path, choices, plan, file)
+    )

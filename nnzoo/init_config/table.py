@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.data_options import CsvOptions, GroupSplit
 from nnzoo.config.formatting import flow_yaml, quote_yaml
 from nnzoo.errors import DataError
 from nnzoo.init_config.config_text import (
@@ -15,6 +15,7 @@ from nnzoo.init_config.config_text import (
     join_sections,
     one_line,
 )
+from nnzoo.init_config.group import find_group, group_lines
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 from nnzoo.text import list_some
 
@@ -50,7 +51,12 @@ def table_config(
         header=file.header,
         encoding=file.reading.encoding,
     )
-    spec, notes, refusal = _try_reading(options)
+    group = find_group(file.table.frame, [*plan.inputs, *plan.reasoned_ids(columns)])
+    reading = _try_reading(_with_group(options, group))
+    refused_group = ""
+    if group is not None and reading.refusal:
+        refused_group, reading = reading.refusal, _try_reading(options)
+    spec, notes, refusal = reading
     labels = {name: quote_yaml(name) if file.table.named else name for name in columns}
     if not file.table.named and plan.target == list(columns)[-1]:
         labels[plan.target] = "-1"
@@ -66,6 +72,8 @@ def table_config(
             f"  missing: {flow_yaml(words)}    # not numbers: {_positions(plan.odd)}; correct them, or "
             "count as missing"
         )
+    if group is not None and not refusal:
+        lines += group_lines(group, refused_group)
     lines += comment_lines([f"cannot train yet: {refusal}"] * bool(refusal) + notes)
     recipe = table_recipe(
         len(file.table.frame), len(plan.inputs), spec.task if spec else "classification"
@@ -84,6 +92,10 @@ class _ColumnPlan:
     inputs: list[str]
     dropped: dict[str, str]
     odd: list[OddText]
+
+    def reasoned_ids(self, columns: dict[str, ColumnDescription]) -> list[str]:
+        """The columns that are left out for what they hold, not because the caller asked for it."""
+        return [name for name, why in self.dropped.items() if why and columns[name].role != "empty"]
 
     def notes(self) -> list[str]:
         """Lines for the terminal."""
@@ -159,6 +171,12 @@ class _Reading(NamedTuple):
     notes: list[str]
     refusal: str
     """Why no network can be trained on it; empty if one can."""
+
+
+def _with_group(options: CsvOptions, group: str | None) -> CsvOptions:
+    if group is None:
+        return options
+    return options.model_copy(update={"split": GroupSplit(group=group)})
 
 
 def _try_reading(options: CsvOptions) -> _Reading:

@@ -165,6 +165,13 @@ def time_column(frame: pandas.DataFrame, names: Sequence[str], ids: Array) -> st
             even = steps.min() > 0 and np.ptp(steps) <= 1e-6 * steps.max()
             if even and (starts == starts[0]).all() and starts[0] in (0, 1):
                 return name
-        elif (steps > 0).mean() >= 0.9:
+        elif (steps > 0).mean() >= 0.9 or _counts_evenly(times, ids):
             return name
     return None
+
+
+def _counts_evenly(times: Array, ids: Array) -> bool:
+    """Whether the times of each recording, whose rows are in any order, are evenly spaced."""
+    order = np.lexsort((times, ids))
+    steps = np.diff(times[order])[np.diff(ids[order]) == 0]
+    return bool(steps.min() > 0 and np.ptp(steps) <= 1e-6 * steps.max())
