@@ -88,6 +88,31 @@ CASES: dict[str, dict[str, Any]] = {
         "optim": {"name": "sgd", "lr": 0.001, "clip": {"norm": 1.0}},
         "train": {"batch_size": 62},
     },
+    "gru_recordings": {
+        "data": {"name": "recordings", "path": "recordings.csv"},
+        "model": {
+            "name": "gru",
+            "hidden_size": 8,
+            "num_layers": 2,
+            "dropout": 0.2,
+            "bidirectional": True,
+            "readout": "max",
+        },
+        "optim": {"name": "adamw", "clip": {"norm": 1.0}},
+        "train": {"batch_size": 12},
+    },
+    "cnn_recordings": {
+        "data": {"name": "recordings", "path": "recordings.csv"},
+        "model": {
+            "name": "cnn",
+            "channels": [4],
+            "pool": "none",
+            "norm": "batch",
+            "dropout": 0.1,
+            "head": {"pooling": "average"},
+        },
+        "train": {"batch_size": 14},
+    },
     "gru": {
         "data": {"name": "digits", "preprocess": {"scale": "minmax"}},
         "model": {
@@ -105,7 +130,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
-    """The weights and counts of a network after its steps."""
+    """The weights and counts of a network after its steps; out: the folder of the run and of its data."""
     import torch
 
     from nnzoo.config.run_config import from_dict
@@ -116,6 +141,8 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
 
     fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}
     tree = CASES[case] | {"name": case, "train": CASES[case]["train"] | fixed}
+    if "path" in tree["data"]:
+        tree["data"] = tree["data"] | {"path": str(out / tree["data"]["path"])}
     with processes.error_barrier():
         run = open_run(
             from_dict(tree, case), RunOptions(out, torch.device("cpu")), processes=processes

@@ -26,6 +26,7 @@ from nnzoo.models.conversion import convert_sync_layers
 from nnzoo.runs import checkpoint, run, run_dir
 from tests import processes as courses
 from tests.launching import distance, environments
+from tests.recordings_file import write_recordings
 from tests.zoo import SCRIPTS, load_script, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -82,6 +83,7 @@ def trained(out: str | Path) -> tuple[Any, list[Any]]:
 def by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Each course in one process."""
     out = tmp_path_factory.mktemp("one")
+    write_recordings(out / "recordings.csv")
     return {case: courses.course(case, SINGLE, out) for case in courses.CASES}
 
 
@@ -92,6 +94,8 @@ def by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_after_50_steps_several_processes_have_the_weights_and_counts_of_one(
     count: int, by_one: dict[str, Any]
 ) -> None:
+    Path("runs").mkdir()
+    write_recordings(Path("runs", "recordings.csv"))
     for code, _, err in ends(launch([str(HERE / "processes.py"), str(Path.cwd())], count)):
         assert code == 0, err
     seen = [torch.load(f"{rank}.pt", weights_only=True) for rank in range(count)]

@@ -20,12 +20,14 @@ from nnzoo.runs import train as runs_train
 from nnzoo.training import ensemble_trainer
 from nnzoo.training.trainer import StepEnd, Trainer
 from tests import zoo
+from tests.recordings_file import write_recordings
 from tests.training.ensemble_cases import CPU, SEEDS, far, group_of, last, train
 from tests.zoo import begin, config, finish, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
 
+RECORDINGS = {"name": "recordings", "path": "recordings.csv"}
 # Configs that a single network and a group are compared on: model, data, and the other sections.
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "mlp": ("mlp", "image", {}),
@@ -183,6 +185,29 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "sequences",
         {"train": {"epochs": 2, "kernels": "torch"}},
     ),
+    # Sequences of different lengths.
+    "lstm_recordings": (
+        {"name": "lstm", "hidden_size": 8, "num_layers": 2, "dropout": 0.2, "bidirectional": True},
+        RECORDINGS,
+        {},
+    ),
+    "gru_recordings_mean": ({"name": "gru", "hidden_size": 8, "readout": "mean"}, RECORDINGS, {}),
+    "gru_recordings_torch": (
+        {"name": "gru", "hidden_size": 8, "readout": "max"},
+        RECORDINGS,
+        {"train": {"epochs": 2, "kernels": "torch"}},
+    ),
+    "cnn_recordings": (
+        {
+            "name": "cnn",
+            "channels": [4],
+            "pool": "none",
+            "norm": "batch",
+            "head": {"pooling": "average"},
+        },
+        RECORDINGS,
+        {"optim": {"name": "sgd"}},
+    ),
 }
 
 
@@ -202,6 +227,8 @@ NATIVE = {
     "lstm_relu",
     "gru",
     "gru_deep",
+    "lstm_recordings",
+    "gru_recordings_mean",
     "cnn_native",
     "cnn_native_bf16",
     "cnn_native_residual",
@@ -217,6 +244,8 @@ def single_run(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[s
 @pytest.mark.parametrize("case", CASES)
 def test_each_member_is_what_it_would_be_alone(case: str) -> None:
     model, data, more = CASES[case]
+    if data is RECORDINGS:
+        write_recordings(Path("recordings.csv"))
     run_config = config(model, data, seed=5, **more)
     group = group_of(run_config)
     rows = train(group)
