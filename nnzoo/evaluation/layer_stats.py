@@ -212,7 +212,7 @@ def _time_gradients(x: Inputs, gradient: Tensor, time_dim: int) -> list[float]:
     aligned = squares.gather(1, steps.clamp(min=0).to(squares.device))
     is_real = (steps >= 0).to(squares.device)
     mean = (aligned * is_real).sum(0) / is_real.sum(0).clamp(min=1)
-    # Of a part of a larger batch no row may reach the first steps.
+    # No row reaches the first steps if the batch is part of a larger one.
     return (mean * len(x)).sqrt()[is_real.any(0)].tolist()
 
 

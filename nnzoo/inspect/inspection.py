@@ -159,7 +159,7 @@ def single_rows(raw: Inputs) -> list[Tensor]:
 
 
 def _attributions(network: Network, raw: Inputs, targets: list[str] | None) -> CaptionedFigure:
-    """Draw each sequence with the attribution of the answer to its steps and channels."""
+    """Draw each sequence with the attribution of the prediction to its steps and channels."""
     sequences = [_numpy(row[0]) for row in single_rows(raw)]
     attributions = _numpy(internals.attributions(network, raw))
     figure = draw.attributions(
@@ -168,9 +168,9 @@ def _attributions(network: Network, raw: Inputs, targets: list[str] | None) -> C
         network.data_spec.column_names,
         format_predictions(network, raw, targets and targets[: len(raw)]),
     )
-    answer = "the predicted class" if network.task.is_classification else "the prediction"
+    target = "the predicted class" if network.task.is_classification else "the prediction"
     caption = (
-        f"Which steps and channels move the answer: integrated gradients from zero in scaled units; red raises {answer}, "
+        f"Which steps and channels move the prediction: integrated gradients from zero in scaled units; red raises {target}, "
         "blue lowers it."
     )
     return CaptionedFigure("attributions", caption, figure)

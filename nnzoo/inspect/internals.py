@@ -80,17 +80,17 @@ def _scaled(network: Network, raw: Tensor) -> tuple[Tensor, list[nn.Module]]:
 
 
 def attributions(network: Network, raw: Inputs) -> Tensor:
-    """Attribute the answer to each step and channel of sequences, (batch, time, channels): integrated gradients
+    """Attribute the prediction to each step and channel of sequences, (batch, time, channels): integrated gradients
     (Sundararajan et al. 2017, "Axiomatic attribution for deep networks").
 
     raw: what `Network.predict` takes. Gradients are taken of the logit of the most probable class, less the mean logit,
     or of the sum of the outputs of a regression, along the straight path from zero in scaled units, which is each
-    channel's mean if it is standardized. They add up to how far the answer is from that of such an input.
+    channel's mean if it is standardized. They add up to how far the prediction is from that of such an input.
     """
     scaled = map_values(lambda values: _scaled(network, values)[0], raw)
     late_steps = nn.Sequential(*_scaled(network, values_of(raw)[:1])[1])
 
-    def answer(values: Tensor) -> Tensor:
+    def predict(values: Tensor) -> Tensor:
         x = (
             scaled.with_values(values)
             if isinstance(scaled, PaddedSequences)
@@ -102,7 +102,7 @@ def attributions(network: Network, raw: Inputs) -> Tensor:
     total = torch.zeros_like(values)
     with eval_in_fp32(network):
         with torch.no_grad():
-            output = answer(values)
+            output = predict(values)
             weights = torch.ones_like(output)
             if network.task.is_classification:
                 classes = output.shape[1]
@@ -110,7 +110,7 @@ def attributions(network: Network, raw: Inputs) -> Tensor:
         for i in range(PATH_POINTS):
             point = (values * ((i + 0.5) / PATH_POINTS)).requires_grad_()
             with torch.enable_grad():
-                score = (answer(point) * weights).sum()
+                score = (predict(point) * weights).sum()
             total += torch.autograd.grad(score, point)[0]
     return values * total / PATH_POINTS
 

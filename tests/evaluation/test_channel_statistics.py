@@ -61,7 +61,7 @@ def test_the_classifier_is_scikit_learns_logistic_regression(classes: int) -> No
     assert logits is not None
     features = [np.stack([reference(array) for array in arrays]) for arrays in (train, test)]
     scaler = StandardScaler().fit(features[0])
-    # Of two classes scikit-learn has one weight, the difference of two, whose penalty is half of theirs.
+    # scikit-learn has one weight for two classes, the difference of two, whose penalty is half of theirs.
     penalty = 2.0 if classes == 2 else 1.0
     model = LogisticRegression(C=penalty, tol=1e-8, max_iter=1000)
     model.fit(scaler.transform(features[0]), y)

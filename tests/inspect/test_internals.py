@@ -166,7 +166,7 @@ def test_the_middle_of_the_surface_is_the_loss_and_the_weights_stay() -> None:
 
 
 @pytest.mark.parametrize("model", sequence_data.MODELS)
-def test_attributions_add_up_to_the_change_of_the_answer(model: str) -> None:
+def test_attributions_add_up_to_the_change_of_the_prediction(model: str) -> None:
     """Integrated gradients are complete, and those of a batch are those of each sequence."""
     data = sequence_data.dataset()
     network = sequence_data.network(model, data).eval()
