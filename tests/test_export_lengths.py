@@ -65,7 +65,7 @@ def recordings(lengths: list[int]) -> list[Tensor]:
 
 
 def run_onnx(path: Path, x: PaddedSequences) -> Tensor:
-    # What is behind the end of a row must not matter.
+    # Values behind the end of a row must not matter.
     values = x.values.masked_fill(~x.mask.unsqueeze(-1), 1e6)
     session = onnxruntime.InferenceSession(path)
     inputs = {"input": values.numpy(), "lengths": x.lengths.numpy()}
@@ -105,7 +105,7 @@ def test_the_file_names_its_inputs_and_free_dimensions() -> None:
     }
     assert shapes == {"input": ["batch", "time", 2], "lengths": ["batch"]}
     assert {node.op_type for node in model.graph.node} >= {"LSTM"}
-    notes = {each.key: each.value for each in model.metadata_props}
+    notes = {prop.key: prop.value for prop in model.metadata_props}
     assert json.loads(notes["labels"]) == sequence_data.LABELS
 
 
