@@ -87,6 +87,7 @@ def _dataset(
     for part, one in parts.items():
         if part != "train":
             splits[part] = make_split(one, y[part], known)
+    notes += _shared_groups(parts)
     several = len(parts) > 1
     cuts = [f"{part}: {cut}" if several else cut for part, one in parts.items() for cut in one.cuts]
     of_files = [
@@ -96,6 +97,17 @@ def _dataset(
     ]
     about = _about(parts, known)
     return Dataset(known, splits, [about, *of_files, *cuts, *notes], cuts=cuts)
+
+
+def _shared_groups(parts: dict[str, Recordings]) -> list[str]:
+    """Lines on groups of the training part that are in parts of their own too."""
+    train = {str(group) for group in parts["train"].groups or ()}
+    return [
+        f"{len(shared):,} of {len(train):,} groups of the training part are in the {part} part too, such as "
+        f"'{shorten(min(shared))}'"
+        for part, one in parts.items()
+        if part != "train" and (shared := train & {str(group) for group in one.groups or ()})
+    ]
 
 
 def _about(parts: dict[str, Recordings], spec: DataSpec) -> str:

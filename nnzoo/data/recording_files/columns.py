@@ -100,6 +100,11 @@ class NumberColumns:
             self._refuse(frame.iloc[:, column], row)
         return values.reshape(frame.shape)
 
+    def learn(self, frame: pandas.DataFrame) -> None:
+        """Find the notation of each column by some rows."""
+        for name in frame.columns:
+            self._learn_format(frame[name], str(name))
+
     def _column(self, column: pandas.Series, name: str) -> Array:
         values, unread = self._parse(column, name)
         if unread.any():
@@ -108,16 +113,19 @@ class NumberColumns:
 
     def _parse(self, column: pandas.Series, name: str) -> tuple[Array, Array]:
         if name not in self.formats:
-            described = describe_columns(column.rename(name or "values").to_frame(), self.options)
-            (one,) = described.values()
-            if one.numbers and one.problem:
-                raise DataError.at(
-                    "data.path",
-                    f"{self.source}: column {quoted_name(one.name)} has {one.problem}; write them in one way",
-                )
-            self.formats[name] = one.format if one.numbers else NumberFormat()
-            self.notes += format_notes([one]) * one.numbers + gap_notes([one], "time step")
+            self._learn_format(column, name)
         return parse_numbers(column, self.formats[name])
+
+    def _learn_format(self, column: pandas.Series, name: str) -> None:
+        described = describe_columns(column.rename(name or "values").to_frame(), self.options)
+        (one,) = described.values()
+        if one.numbers and one.problem:
+            raise DataError.at(
+                "data.path",
+                f"{self.source}: column {quoted_name(one.name)} has {one.problem}; write them in one way",
+            )
+        self.formats[name] = one.format if one.numbers else NumberFormat()
+        self.notes += format_notes([one]) * one.numbers + gap_notes([one], "time step")
 
     def _refuse(self, column: pandas.Series, row: int) -> None:
         text = shorten(str(column.iloc[row]).strip())
@@ -127,6 +135,15 @@ class NumberColumns:
             f"{column.index[row] + 1} has '{text}'; correct it, leave the column out (data.channels), or count "
             f"it as missing (data.missing: {flow_yaml([text])})",
         )
+
+
+def texts_of(frame: pandas.DataFrame, name: str | None) -> list[str | None]:
+    """A column as texts, None where one is missing or there is no such column."""
+    if name is None:
+        return [None] * len(frame)
+    column = frame[name]
+    texts = to_text(column)
+    return [text if there else None for text, there in zip(texts, column.notna(), strict=True)]
 
 
 def named_target(names: Sequence[str]) -> str | None:

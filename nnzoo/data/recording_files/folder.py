@@ -306,7 +306,7 @@ class FileReader:
         if not channels:
             raise DataError.at("data.path", f"{file} has no column but '{self.time}'")
         self.numbers.source = file
-        self.numbers.read(frame[channels])
+        self.numbers.learn(frame[channels])
         self.notes += self.numbers.notes
         self.channels = channels
         self._set_plain(file, table)

@@ -13,6 +13,7 @@ from nnzoo.data.recording_files.columns import (
     NumberColumns,
     TableOptions,
     named_target,
+    texts_of,
     time_column,
 )
 from nnzoo.data.recording_files.recording import (
@@ -128,16 +129,22 @@ class _Rows:
                 f"{' or '.join(map(quoted_name, self.plan.ids))}",
             )
         local, unique = pandas.factorize(ids)
-        starts = pandas.Series(np.arange(len(local))).groupby(local).first().to_numpy()
+        starts = np.full(len(unique), len(local))
+        np.minimum.at(starts, local, np.arange(len(local)))
+        targets, groups = texts_of(frame, self.plan.target), texts_of(frame, self.plan.group)
         for text, start in zip(unique.tolist(), starts.tolist(), strict=True):
             if text not in self.index:
                 self.index[text] = len(self.index)
                 self.first_rows.append(int(frame.index[start]))
-                self.targets.append(self._value(frame, self.plan.target, start))
-                self.groups.append(self._value(frame, self.plan.group, start))
-        codes = np.array([self.index[text] for text in unique.tolist()], dtype=np.int32)[local]
-        self._check_constant(frame, codes, self.plan.target, self.targets, "data.target")
-        self._check_constant(frame, codes, self.plan.group, self.groups, "data.split.group")
+                self.targets.append(targets[start])
+                self.groups.append(groups[start])
+        of_unique = np.array([self.index[text] for text in unique.tolist()], dtype=np.int32)
+        codes = of_unique[local]
+        rows = _ChunkRows(local, of_unique, frame.index.to_numpy())
+        if self.plan.target is not None:
+            self._check_constant(rows, targets, self.targets, self.plan.target, "data.target")
+        if self.plan.group is not None:
+            self._check_constant(rows, groups, self.groups, self.plan.group, "data.split.group")
         self.codes.append(codes)
         self.values.append(self.numbers.read(frame[self.plan.channels]))
         self.size += self.values[-1].size
@@ -157,43 +164,48 @@ class _Rows:
                 "data.path", f"{self.path} has more than {MAX_CELLS:,} values; keep fewer rows"
             )
 
-    @staticmethod
-    def _value(frame: pandas.DataFrame, name: str | None, row: int) -> str | None:
-        if name is None:
-            return None
-        value = frame[name].iloc[[row]]
-        return None if value.isna().all() else str(to_text(value).iloc[0])
-
     def _check_constant(
-        self, frame: pandas.DataFrame, codes: Array, name: str | None, known: list[Any], key: str
+        self,
+        rows: _ChunkRows,
+        texts: list[str | None],
+        known: list[str | None],
+        name: str,
+        key: str,
     ) -> None:
-        """Raise DataError where a column is not constant within a recording."""
+        """Raise DataError where a column is not constant within a recording; one whose first rows have no text
+        gets the first that comes.
+
+        texts: (rows,) of the column; known: of each recording so far.
+        """
         import pandas
 
-        if name is None:
-            return
-        texts = to_text(frame[name])
-        present = texts.notna().to_numpy()
-        places, words = pandas.factorize(texts)
-        expected = pandas.Series(known, dtype=object).to_numpy()[codes]
-        # Compared as codes: a chunk has few different words.
-        code_of = {word: i for i, word in enumerate(words)}
-        known_codes = np.array([code_of.get(word, -2) for word in known], dtype=np.int64)[codes]
-        wrong = present & (known_codes != places)
-        if not wrong.any():
-            return
-        row = int(wrong.argmax())
-        if expected[row] is None:  # its first rows have none
-            known[codes[row]] = texts.iloc[row]
-            self._check_constant(frame, codes, name, known, key)
-            return
-        recording = list(self.index)[int(codes[row])]
-        raise DataError.at(
-            key,
-            f"{self.path}: '{shorten(name)}' is not the same in all of recording '{shorten(recording)}': "
-            f"'{shorten(str(expected[row]))}' in data row {self.first_rows[codes[row]] + 1}, "
-            f"'{shorten(str(texts.iloc[row]))}' in data row {frame.index[row] + 1}",
-        )
+        places, words = pandas.factorize(np.array(texts, dtype=object))
+        code_of = {word: i for i, word in enumerate(words.tolist())}
+        expected = [known[code] for code in rows.of_unique.tolist()]
+        known_codes = np.array([code_of.get(word, -2) for word in expected])[rows.local]
+        for row in np.flatnonzero((places >= 0) & (known_codes != places)).tolist():
+            code = int(rows.of_unique[rows.local[row]])
+            if known[code] is None:
+                known[code] = texts[row]
+            if known[code] == texts[row]:
+                continue
+            recording = list(self.index)[code]
+            raise DataError.at(
+                key,
+                f"{self.path}: '{shorten(name)}' is not the same in all of recording '{shorten(recording)}': "
+                f"'{shorten(str(known[code]))}' from data row {self.first_rows[code] + 1}, "
+                f"'{shorten(str(texts[row]))}' in data row {rows.index[row] + 1}",
+            )
+
+
+@dataclass(frozen=True)
+class _ChunkRows:
+    """The rows of a chunk. local: (rows,) which of the chunk's recordings each belongs to; of_unique: the codes of
+    these; index: the numbers of the rows in the file."""
+
+    local: Array
+    of_unique: Array
+    index: Array
 
 
 def _times(column: pandas.Series) -> Any:

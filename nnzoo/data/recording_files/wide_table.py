@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.data.columns.values import column_name, looks_numeric, to_text
-from nnzoo.data.recording_files.columns import NumberColumns, TableOptions, named_target
+from nnzoo.data.columns.values import column_name, looks_numeric
+from nnzoo.data.recording_files.columns import NumberColumns, TableOptions, named_target, texts_of
 from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, Shaping
 from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.errors import DataError
@@ -58,8 +58,8 @@ def read_wide(
             builder.notes += plan.notes
         columns = [name for channel in plan.steps for name in channel]
         values = numbers.read(frame[columns]).reshape(len(frame), len(plan.steps), -1)
-        targets = _texts(frame, plan.target)
-        groups = _texts(frame, plan.group)
+        targets = texts_of(frame, plan.target)
+        groups = texts_of(frame, plan.group)
         for i, row in enumerate(frame.index.tolist()):
             builder.add(values[i].T, str(row + 1), f"data row {row + 1}", targets[i], groups[i])
     assert plan is not None
@@ -103,14 +103,6 @@ def plan_wide(frame: pandas.DataFrame, path: str, options: TableOptions, named: 
     return WidePlan(
         target, group, list(channels.values()), list(channels), len(channels) > 1, notes
     )
-
-
-def _texts(frame: pandas.DataFrame, name: str | None) -> list[str | None]:
-    """A column as texts, None where one is missing or the frame has no such column."""
-    if name is None:
-        return [None] * len(frame)
-    texts = to_text(frame[name])
-    return [text if there else None for text, there in zip(texts, texts.notna(), strict=True)]
 
 
 def _find_target(
