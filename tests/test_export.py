@@ -84,8 +84,12 @@ MORE: dict[str, tuple[dict[str, Any], str]] = {
             },
             data,
         )
-        for name in ("rnn", "lstm", "gru")
-        for readout, data in (("last", "series_many"), ("mean", "image"), ("max", "series_pca"))
+        for name, readout, data in (
+            ("rnn", "last", "series_many"),
+            ("lstm", "mean", "image"),
+            ("gru", "max", "series_pca"),
+            ("lstm", "max", "series_many"),
+        )
     },
     "bidirectional lstm, relu": (
         MODELS["lstm_relu"] | {"num_layers": 2, "bidirectional": True},

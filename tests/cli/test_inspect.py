@@ -13,7 +13,7 @@ NNZOO = Callable[..., Any]
 
 
 def test_inspect_writes_figures_and_shows_the_layers(nnzoo: NNZOO) -> None:
-    nnzoo("train", "--config", "cnn", "-s", "train.epochs=2")
+    nnzoo("train", "--config", "cnn", "-s", "train.epochs=2", "-s", "model.channels=[8, 8]")
     result = nnzoo("inspect", "checkpoints/cnn")
     assert result.code == 0, result.err
     assert "features.0" in result.out and "multiply-adds" in result.out
@@ -34,7 +34,7 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
         "--config",
         "mlp",
         "-s",
-        f"model.hidden={[64] * 10}",
+        f"model.hidden={[16] * 10}",
         "-s",
         "model.activation=sigmoid",
         "-s",
@@ -44,7 +44,7 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
         "inspect", "checkpoints/mlp", "--json", "--out", "images", "--row", "3", "--row", "5"
     )
     assert [item["kind"] for item in shown.json["findings"]] == ["vanishing"]
-    assert shown.json["layers"][1]["multiply_adds"] == 64 * 64
+    assert shown.json["layers"][1]["multiply_adds"] == 64 * 16
     assert shown.json["files"][0]["file"] == "images/sheet.png"
     with np.load("images/arrays.npz") as kept:
         assert len(kept["input"]) == 2

@@ -24,15 +24,21 @@ LIBRARY = build.library()._name if build.available() else ""
 
 @pytest.fixture
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder that holds a copy of the library of float32, and nothing loaded yet."""
-    whole = Path(LIBRARY)
+    """A cache folder that holds a copy of the library of float32, and nothing loaded yet.
+
+    What is compiled is not optimized, which takes a fifth of the time.
+    """
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(build, "FLAGS", ("-O0", *build.FLAGS[1:]))
     folder = tmp_path / "native"
     folder.mkdir(mode=0o700)
-    shutil.copy(whole, folder)
-    (folder / whole.name).chmod(0o600)
+    compiler = build.compiler()
+    assert compiler is not None
+    path = folder / f"{build._cache_key(compiler, 'float')}.so"
+    shutil.copy(LIBRARY, path)
+    path.chmod(0o600)
     monkeypatch.setattr(build, "_loaded", {})
-    return folder / whole.name
+    return path
 
 
 class Heard:

@@ -217,17 +217,21 @@ def test_formulas_links_and_gaps_do_no_harm(nnzoo: NNZOO, tmp_path: Path) -> Non
 @pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
 )
-@pytest.mark.parametrize("width", [1280, 380], ids=["desktop", "phone"])
 @pytest.mark.parametrize(
     "model, data", [("cnn", "image"), ("lstm", "series"), ("mlp", "table_classes")]
 )
 def test_a_browser_shows_it_without_a_word(
-    model: str, data: str, width: int, nnzoo: NNZOO, tmp_path: Path
+    model: str, data: str, nnzoo: NNZOO, tmp_path: Path
 ) -> None:
+    """On a desktop in light colors, on a phone in dark ones."""
     folder = ready(model, data)
     nnzoo("report", folder)
-    page = folder / "report.html"
-    with open_page(page, tmp_path / "browser", width, dark=width < 600) as opened:
+    for width in (1280, 380):
+        check_page(folder / "report.html", tmp_path / f"browser-{width}", width)
+
+
+def check_page(page: Path, browser: Path, width: int) -> None:
+    with open_page(page, browser, width, dark=width < 600) as opened:
         assert opened.complaints == []
         assert [u for u in opened.requests if not u.startswith("data:")] == [
             page.resolve().as_uri()
