@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from nnzoo import __version__, export
+from nnzoo import __version__, export, export_lengths
 from nnzoo.data.dataset import Dataset
 from nnzoo.errors import NnzooError, UsageError
 from nnzoo.models.network import Network, build_network, read_dataset
@@ -241,7 +241,7 @@ def test_a_network_trained_in_bfloat16_is_exported_in_float32() -> None:
 def test_a_wrong_translation_is_found_and_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = build("gru", "series_many")
     wrong = ("GRU", (0, 1, 2), ["Sigmoid", "Tanh"])  # torch's order of the gates
-    monkeypatch.setitem(export._ONNX_OPERATORS, "GRU", wrong)
+    monkeypatch.setitem(export_lengths._OPERATORS, "GRU", wrong)
     with pytest.raises(NnzooError, match=r"differs from PyTorch by .*nothing was written"):
         export.export(network, "onnx", Path("n.onnx"))
     assert not list(Path().glob("n.onnx*"))

@@ -70,8 +70,9 @@ def test_no_group_is_in_two_folds_or_in_the_test_rows_too() -> None:
             for index in (folds[0]["test"], *(fold["val"] for fold in folds))
         ]
         assert sum(map(len, sides)) == len(set(groups))
-        for fold in folds:
-            assert not {groups[row] for row in fold["train"]} & {groups[row] for row in fold["val"]}
+        for parts in folds:
+            train, val = ({groups[row] for row in parts[name]} for name in ("train", "val"))
+            assert not train & val
 
 
 def test_classes_are_as_even_as_groups_allow() -> None:

@@ -14,7 +14,7 @@ from nnzoo.errors import DataError
 from tests.data.recording_files.writing import long_frame, some_recordings, write_folder, write_ts
 from tests.data.test_recordings import load
 
-NO_SPLIT = {"split": {"val": 0, "test": 0}}
+NO_SPLIT: dict[str, Any] = {"split": {"val": 0, "test": 0}}
 HEADER = "@dimensions 2\n@equalLength true\n@classLabel true a b\n@data\n"
 
 

@@ -1,0 +1,49 @@
+"""Batches without their padding, and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nnzoo.data.sequences import PaddedSequences
+from nnzoo.models.packed import pack
+
+
+def batch(lengths: list[int], time: int) -> PaddedSequences:
+    """Numbers that tell sequence and step, NaN behind each end."""
+    values = torch.full((len(lengths), time, 2), torch.nan)
+    for i, length in enumerate(lengths):
+        values[i, :length, 0], values[i, :length, 1] = float(i), torch.arange(length).float()
+    return PaddedSequences(values, torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("lengths", [[4, 3, 2, 1], [1, 4, 2, 3], [2, 2, 2, 2]])
+@pytest.mark.parametrize("time", [4, 6])
+def test_padding_goes_and_the_batch_comes_back(lengths: list[int], members: int, time: int) -> None:
+    x = batch(lengths, time)
+    rows = pack(x, members)
+    assert len(rows) == 4 and rows.values.shape == (sum(lengths), 2)
+    assert not rows.values.isnan().any()
+    back = rows.padded()
+    assert back.lengths.tolist() == lengths
+    assert back.values.shape[1] == max(lengths), "no longer than the longest of the batch"
+    for i, length in enumerate(lengths):
+        assert torch.equal(back.values[i, :length], x.values[i, :length])
+        assert not back.values[i, length:].any()
+
+
+def test_results_of_sequences_return_to_the_order_of_the_batch() -> None:
+    lengths = [1, 4, 2, 3]
+    rows = pack(batch(lengths, 4), members=2)
+    order = torch.arange(4) if rows.order is None else rows.order
+    assert order.tolist() == [1, 0, 3, 2], "the longest first within each member"
+    assert torch.equal(rows.unsorted(torch.tensor(lengths)[order]), torch.tensor(lengths))
+    assert pack(batch([3, 3, 1], 3)).order is None
+
+
+def test_other_values_of_the_same_steps_keep_their_places() -> None:
+    rows = pack(batch([2, 3], 3))
+    double = rows.with_values(2 * rows.values.double())
+    assert double.values.dtype == torch.float64 and double.float().values.dtype == torch.float32
+    assert torch.equal(double.padded().values, 2 * rows.padded().values.double())
