@@ -272,6 +272,7 @@ class Dataset:
     notes: lines for the user on everything that was guessed, left out or filled.
     time_index: for windows of series, the series and the time of each time step.
     cuts: those notes on what was cut off or resampled, which evaluation repeats.
+    row_names: by split, the name of each row in its file, where rows are in another order than there.
     """
 
     spec: DataSpec
@@ -279,6 +280,11 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     time_index: TimeIndex | None = None
     cuts: list[str] = field(default_factory=list)
+    row_names: dict[str, list[str]] = field(default_factory=dict)
+
+    def row_name(self, split: str, row: int) -> str:
+        """Name a row for people, by its number where it has no other name."""
+        return self.row_names[split][row] if split in self.row_names else f"row {row}"
 
     @status("hashing the data")
     def fingerprint(self) -> str:

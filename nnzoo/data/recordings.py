@@ -84,9 +84,10 @@ def _dataset(
         for name, index in rows.items()
         if len(index)
     }
+    names = {name: [train.names[i] for i in index] for name, index in rows.items()}
     for part, one in parts.items():
         if part != "train":
-            splits[part] = make_split(one, y[part], known)
+            splits[part], names[part] = make_split(one, y[part], known), one.names
     notes += _shared_groups(parts)
     several = len(parts) > 1
     cuts = [f"{part}: {cut}" if several else cut for part, one in parts.items() for cut in one.cuts]
@@ -96,7 +97,8 @@ def _dataset(
         for note in one.notes
     ]
     about = _about(parts, known)
-    return Dataset(known, splits, [about, *of_files, *cuts, *notes], cuts=cuts)
+    all_notes = [about, *of_files, *cuts, *notes]
+    return Dataset(known, splits, all_notes, cuts=cuts, row_names=names)
 
 
 def _shared_groups(parts: dict[str, Recordings]) -> list[str]:

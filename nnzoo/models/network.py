@@ -233,7 +233,8 @@ def _check_lengths(model: nn.Module, dataset: Dataset) -> None:
     for name, split in dataset.splits.items():
         if check is not None and split.lengths is not None and len(split):
             row = int(split.lengths.argmin())
-            check(int(split.lengths[row]), f"row {row} of the {name} split, the shortest,")
+            which = f"{dataset.row_name(name, row)} of the {name} split, the shortest,"
+            check(int(split.lengths[row]), which)
 
 
 def reseeded(network: Network, config: RunConfig) -> Network:

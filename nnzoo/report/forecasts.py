@@ -40,9 +40,9 @@ def target_steps(dataset: Dataset, split: str) -> Array:
 
 
 def row_label(dataset: Dataset, split: str, row: int) -> str:
-    """Name a row for people: its series and time if they are known, else its number."""
+    """Name a row for people: its series and time or its recording if they are known, else its number."""
     if dataset.time_index is None or not isinstance(dataset.splits[split], WindowSplit):
-        return f"row {row}"
+        return dataset.row_name(split, row)
     return dataset.time_index.label(int(target_steps(dataset, split)[row]))
 
 

@@ -175,7 +175,7 @@ def _classification_parts(run: RunReport) -> dict[str, Any]:
         "num_wrong": len(errors),
         "mistakes": [
             {
-                "row": f"row {row}",
+                "row": row_label(run.loaded.dataset, run.split, row),
                 "target": labels[targets[row]],
                 "prediction": labels[classes[row]],
                 "confidence": float(predictions.confidence[row]),

@@ -161,3 +161,14 @@ def test_a_network_of_one_length_names_a_recording_of_another(tmp_path: Path) ->
         DataError, match=r"expected 6 time steps, recording .* has 5 .*data.length: 6"
     ):
         load(spec, path=other)
+
+
+def test_rows_keep_the_names_that_they_have_in_their_file(tmp_path: Path) -> None:
+    recordings = some_recordings(lengths=(3, 9))
+    data = load(**write_ts(tmp_path, recordings))
+    for name, split in data.splits.items():
+        for row, row_name in enumerate(data.row_names[name]):
+            number = int(row_name.split()[1])
+            x, _ = split.batch(torch.tensor([row]))
+            assert row_name == data.row_name(name, row)
+            torch.testing.assert_close(x.values[0], torch.as_tensor(recordings[number - 1][0]))
