@@ -83,6 +83,34 @@ def test_the_first_hour_runs(nnzoo: Callable[..., Any]) -> None:
     assert shown in config
 
 
+def test_the_page_about_recordings_runs(nnzoo: Callable[..., Any]) -> None:
+    make = [
+        sys.executable,
+        ROOT / "examples" / "make_data.py",
+        "--photos",
+        "3",
+        "--recordings",
+        "60",
+    ]
+    subprocess.run(make, check=True)
+    page = (ROOT / "docs" / "own-recordings.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    commands = [
+        line.split()[1:] for line in "".join(blocks).splitlines() if line.startswith("nnzoo ")
+    ]
+    assert [words[0] for words in commands] == ["init", "train", "predict", "report", "inspect"]
+    for words in commands:
+        short = ["-s", "train.epochs=3", "-v", "0"] if words[0] == "train" else []
+        result = nnzoo(*words, *short)
+        assert result.code == 0, (words, result.err)
+        if words[0] == "predict":
+            assert (
+                result.out.splitlines()[0]
+                == "recording,prediction,probability,p_circle,p_shake,p_swipe"
+            )
+            assert len(result.out.splitlines()) == 4
+
+
 def test_the_chinese_tutorial_runs(
     nnzoo: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

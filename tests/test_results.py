@@ -1,7 +1,7 @@
 """Every bundled config reaches, from the file alone, the figure that its header gives.
 
 The MNIST and adding-problem rows take minutes each: `pytest -m slow tests/test_results.py`, with
-the MNIST files in $NNZOO_DATA; their last output is in docs/results.md.
+the MNIST files in $NNZOO_MNIST and those of the UCR archive in $NNZOO_UCR; their last output is in docs/results.md.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ SLOW = {
     "lstm_mnist": ("accuracy", 0.989, SEEDS),
     "gru_mnist": ("accuracy", 0.989, SEEDS),
     "lstm_adding": ("mse", 0.0007, (0, 1, 2, 3, 4)),
+    "gru_vowels": ("accuracy", 0.985, tuple(range(10))),
+    "cnn_gunpoint": ("accuracy", 0.998, tuple(range(10))),
 }
+UCR = {"gru_vowels": "JapaneseVowels", "cnn_gunpoint": "GunPoint"}
 
 
 def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -87,6 +90,11 @@ def test_every_bundled_config_reaches_its_figure_over_all_seeds(
         root = os.environ.get("NNZOO_MNIST") or Path(__file__).parents[2] / "shared" / "data"
         if not Path(root).is_dir():
             pytest.skip(f"no MNIST files in {root}; NNZOO_MNIST names their folder")
+        monkeypatch.setenv("NNZOO_DATA", str(root))
+    if name in UCR:
+        root = os.environ.get("NNZOO_UCR") or Path(__file__).parents[2] / "shared/data/sequences"
+        if not list(Path(root).rglob(f"{UCR[name]}_TEST.ts")):
+            pytest.skip(f"no {UCR[name]}_TEST.ts in {root}; NNZOO_UCR names its folder")
         monkeypatch.setenv("NNZOO_DATA", str(root))
     torch.set_num_threads(os.cpu_count() or 1)
     try:
