@@ -29,7 +29,15 @@ from nnzoo.kernels.call import (
 )
 from nnzoo.kernels.openmp import partitions
 from nnzoo.kernels.packing import Packing
-from nnzoo.kernels.plan import SHAPE, CellType, RnnPlan, conv_plan, linear_plan, rnn_plan
+from nnzoo.kernels.plan import (
+    SHAPE,
+    CellType,
+    RnnPlan,
+    conv_plan,
+    linear_plan,
+    packed_rnn_plan,
+    rnn_plan,
+)
 
 
 class LinearChain(torch.autograd.Function):
@@ -106,8 +114,11 @@ class RecurrentLayer(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         dtype, ctx.x_dtype = weights[1].dtype, x.dtype
         options = cell_type, relu, any(ctx.needs_input_grad), torch.get_num_threads()
-        packed = None if packing is None else packing.shape
-        plan = rnn_plan(options, (dtype, product, x.dtype), packed, x.shape, *map(SHAPE, weights))
+        dtypes, shapes = (dtype, product, x.dtype), map(SHAPE, weights)
+        if packing is None:
+            plan = rnn_plan(options, dtypes, None, x.shape, *shapes)
+        else:
+            plan = packed_rnn_plan(options, dtypes, packing.shape, *shapes)
         x, strides = _dense_rows("x", x, plan.call)
         arguments: Arguments = {
             "x": x,

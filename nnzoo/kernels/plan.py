@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from operator import attrgetter
@@ -210,6 +211,33 @@ def rnn_plan(
     plan = make_plan("rnn", dtype, (layout, fields), specs, names, grads)
     outputs = ("z", "workspace", "last", *(["cell"] if cell_type == "lstm" else []))
     return RnnPlan(plan, states, outputs, ("grads", "scratch"))
+
+
+def packed_rnn_plan(
+    options: tuple[CellType, bool, bool, int],
+    dtypes: tuple[torch.dtype, ...],
+    packed: PackedShape,
+    *weights: Shape,
+) -> RnnPlan:
+    """Plan a RecurrentLayer for sequences of different lengths.
+
+    Almost every batch has another number of rows and steps, and a plan takes as long as a small layer: it is made for a
+    number of rows rounded up, and adapted."""
+    granule = 1 << max(0, packed.rows.bit_length() - 4)
+    capacity = round_up(packed.rows, granule)
+    shape = packed._replace(steps=1, rows=capacity)
+    features = weights[0][-1]
+    base = rnn_plan(options, dtypes, shape, (capacity, features), *weights)
+    plan, rows = base.call, packed.rows
+    specs = plan.specs.copy()
+    states, strides, offset = base.states
+    for name in ("x", "dx", "dy"):
+        specs[name] = specs[name]._replace(shape=(rows, specs[name].shape[1]))
+    z_rows, row = specs["z"].shape
+    specs["z"] = specs["z"]._replace(shape=(z_rows - capacity + rows, row))
+    specs["offsets"] = specs["offsets"]._replace(shape=(packed.members, packed.steps + 1))
+    adapted = replace(plan, fields=plan.fields | {"steps": packed.steps}, specs=specs)
+    return base._replace(call=adapted, states=((rows, states[1]), strides, offset))
 
 
 # Convolutions.

@@ -55,15 +55,15 @@ class PackedRows:
 
 def pack(x: PaddedSequences, members: int = 1) -> PackedRows:
     """Drop the padding of a batch (members * batch, time, features), member by member."""
-    lengths, order = x.lengths.view(members, -1), None
-    if bool((lengths[:, 1:] > lengths[:, :-1]).any()):
+    lengths, order, longest = x.lengths.view(members, -1), None, x.values.shape[1]
+    if members * len(x) > 1 and bool((lengths[:, 1:] > lengths[:, :-1]).any()):
         lengths, within = lengths.sort(dim=1, descending=True, stable=True)
         order = (within + torch.arange(members).unsqueeze(1) * lengths.shape[1]).flatten()
     packing = Packing(lengths)
     step, sequence = packing.places
-    source = (sequence if order is None else order[sequence]) * x.values.shape[1] + step
-    source = source.to(x.values.device)
+    first = sequence if order is None else order[sequence]
+    source = (first * longest + step).to(x.values.device)
     values = x.values.flatten(0, 1).index_select(0, source)
-    if packing.steps < x.values.shape[1]:
-        source = source - (source // x.values.shape[1]) * (x.values.shape[1] - packing.steps)
+    if packing.steps < longest:
+        source = (first * packing.steps + step).to(x.values.device)
     return PackedRows(values, x.lengths, packing, source, order)

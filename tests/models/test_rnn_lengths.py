@@ -1,4 +1,4 @@
-"""Recurrent models on sequences of different lengths: each one's result is what it is alone."""
+"""Recurrent models on sequences of different lengths: each one has the result that it has by itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build(kind: str, shape: tuple[bool, int, str], native: bool, hidden: int = 6
 
 
 def results(model: Any, x: PaddedSequences, row: int) -> list[Tensor]:
-    """The output of a row, and the gradients of a loss of it alone: of its own steps and of all parameters."""
+    """The output of a row, and the gradients of a loss of this row only: of its own steps and of all parameters."""
     values = x.values.clone().requires_grad_()
     output = model(PaddedSequences(values, x.lengths))[row]
     loss = (output * torch.tensor([1.0, -2.0, 0.5]).to(output)).sum()
@@ -74,11 +74,11 @@ def test_by_torch_padding_changes_nothing(kind: str) -> None:
     for shape in SHAPES:
         model = build(kind, shape, native=False).double()
         one = torch.randn(int(torch.randint(1, 10, (1,))), 4, dtype=torch.float64)
-        alone = results(model, pad([one]), 0)
+        single = results(model, pad([one]), 0)
         same_length = model(one[None])
-        assert difference([alone[0]], [same_length[0].detach()]) < 1e-13
+        assert difference([single[0]], [same_length[0].detach()]) < 1e-13
         for _ in range(3):
-            assert difference(results(model, *company(one, generator)), alone) < 1e-13
+            assert difference(results(model, *company(one, generator)), single) < 1e-13
 
 
 needs_c = pytest.mark.skipif(not build_c.available(), reason="needs a C compiler")
@@ -100,15 +100,15 @@ def test_by_c_a_sequence_has_the_same_bits_alone_and_in_any_company(kind: str) -
         for longest in (1, 9):
             length = int(torch.randint(1, longest + 1, (1,), generator=generator))
             one = torch.randn(length, 4, generator=generator)
-            alone = results(model, pad([one]), 0)
+            single = results(model, pad([one]), 0)
             for _ in range(4):
-                assert all_equal(results(model, *company(one, generator)), alone), shape
-            assert difference(results(by_torch, *company(one, generator)), alone) < 1e-6
+                assert all_equal(results(model, *company(one, generator)), single), shape
+            assert difference(results(by_torch, *company(one, generator)), single) < 1e-6
             with torch.no_grad():
                 model.eval()
-                assert torch.equal(model(pad([one]))[0], alone[0])
+                assert torch.equal(model(pad([one]))[0], single[0])
                 x, row = company(one, generator)
-                assert torch.equal(model(x)[row], alone[0])
+                assert torch.equal(model(x)[row], single[0])
                 model.train()
 
 
@@ -137,7 +137,7 @@ WIDE = ((False, 1, "last"), (True, 2, "mean"), (True, 1, "max"))
 @needs_c
 @pytest.mark.parametrize("low", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_threads_share_the_rows_without_changing_a_bit(kind: str, low: bool) -> None:
+def test_the_number_of_threads_changes_no_bit(kind: str, low: bool) -> None:
     if low and not build_c.supports_dtype(torch.bfloat16):
         pytest.skip("this processor has no bfloat16 instructions")
     torch.manual_seed(3)
@@ -171,17 +171,17 @@ def test_several_members_have_the_bits_of_each_alone(kind: str, native: bool) ->
     for shape in WIDE:
         models: list[nn.Module] = [build(kind, shape, native, hidden=40) for _ in range(3)]
         batches = [batch_of(7, longest) for longest in (6, 9, 1)]
-        alone = [batch_results(model, x) for model, x in zip(models, batches, strict=True)]
+        single = [batch_results(model, x) for model, x in zip(models, batches, strict=True)]
         padded = [functional.pad(x.values, (0, 0, 0, 9 - x.values.shape[1])) for x in batches]
         lengths = torch.cat([x.lengths for x in batches])
         stacked = BatchedModel(models)
         both = batch_results(stacked, PaddedSequences(torch.cat(padded), lengths))
-        for i, (x, single) in enumerate(zip(batches, alone, strict=True)):
+        for i, (x, expected) in enumerate(zip(batches, single, strict=True)):
             part = [item.chunk(3)[i] for item in both[:2]] + [item[i] for item in both[2:]]
             part[1] = part[1][:, : x.values.shape[1]]
             if native:
-                assert all_equal(part, single)
-            assert difference(part, single) < 1e-5
+                assert all_equal(part, expected)
+            assert difference(part, expected) < 1e-5
         stacked.training = False
         for model in models:
             model.eval()
