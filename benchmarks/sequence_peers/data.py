@@ -8,7 +8,7 @@ import numpy as np
 
 from sequence_peers import BATCH, CLASSES, Job
 
-COUNTS = {"vowels": 30 * BATCH, "reviews": 20 * BATCH}
+COUNTS = {"vowels": 400 * BATCH, "reviews": 30 * BATCH}
 """Sequences of an epoch: it takes about a second."""
 # JapaneseVowels: how many of its 640 recordings have 7, 8, ... 29 steps.
 VOWELS = [2, 0, 10, 25, 44, 53, 64, 67, 79, 66, 62, 47, 24, 24, 28, 13, 16, 8, 5, 2, 0, 0, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,11 +45,40 @@ class PaddedSequences:
         repeats = [count] + [1] * (self.values.ndim - 1)
         return PaddedSequences(self.values.repeat(repeats), self.lengths.repeat(count))
 
+    def rows_and_starts(self) -> tuple[Tensor, Tensor]:
+        """All steps as rows (rows, features), and at which row each sequence begins: (batch,) int64 on the CPU."""
+        return self.values.flatten(0, 1), torch.arange(len(self)) * self.values.shape[1]
+
     def __getitem__(self, rows: Tensor | slice) -> PaddedSequences:
         """Some rows, padded to the longest of them."""
         lengths = self.lengths[rows]
         longest = int(lengths.max()) if len(lengths) else 0
         return PaddedSequences(self.values[rows][:, :longest], lengths)
+
+
+class GatheredSequences(PaddedSequences):
+    """A batch of sequences that are one behind the other in a larger tensor, padded when its values are asked for:
+    recurrent layers take the steps without padding."""
+
+    def __init__(self, rows: Tensor, starts: Tensor, lengths: Tensor) -> None:
+        """rows: (steps, features) of all sequences; starts: (batch,) int64 on the CPU, where each of the batch begins."""
+        self.__dict__.update(rows=rows, starts=starts, lengths=lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def values(self) -> Tensor:
+        steps = torch.arange(int(self.lengths.max()))
+        mask = steps < self.lengths[:, None]
+        rows: Tensor = self.__dict__["rows"]
+        # Padding reads the first step, a valid address, and is then zero.
+        index = torch.where(mask, self.__dict__["starts"][:, None] + steps, 0).to(rows.device)
+        values = rows.index_select(0, index.view(-1)).view(*mask.shape, -1)
+        return values.masked_fill_(~mask.unsqueeze(-1).to(rows.device), 0)
+
+    def rows_and_starts(self) -> tuple[Tensor, Tensor]:
+        return self.__dict__["rows"], self.__dict__["starts"]
 
 
 Inputs = Tensor | PaddedSequences
@@ -100,13 +130,7 @@ class SequenceSplit:
         chosen = rows.cpu()
         starts = self.offsets[chosen]
         lengths = self.offsets[chosen + 1] - starts
-        steps = torch.arange(int(lengths.max()))
-        mask = steps < lengths[:, None]
-        # Padding reads the first step, a valid address, and is then zero.
-        index = torch.where(mask, starts[:, None] + steps, 0).to(self.values.device)
-        values = self.values.index_select(0, index.view(-1)).view(*mask.shape, -1)
-        values.masked_fill_(~mask.unsqueeze(-1).to(values.device), 0)
-        return PaddedSequences(values, lengths), self.y.index_select(0, rows)
+        return GatheredSequences(self.values, starts, lengths), self.y.index_select(0, rows)
 
     def targets(self) -> Tensor:
         return self.y

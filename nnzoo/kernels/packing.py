@@ -19,6 +19,11 @@ class PackedShape(NamedTuple):
     rows: int
 
 
+def is_sorted(lengths: np.ndarray) -> bool:
+    """Whether each member's longest sequences, of lengths (members, batch), come first."""
+    return bool((lengths[:, 1:] <= lengths[:, :-1]).all())
+
+
 class Packing:
     """The order of the time steps of sequences in the rows of a tensor (rows, features).
 
@@ -36,13 +41,12 @@ class Packing:
             )
         if lengths.ndim != 2 or not lengths.numel():
             raise ValueError(f"lengths are (members, batch), not {tuple(lengths.shape)}")
-        # A copy: C trusts these numbers.
-        self.lengths = lengths.clone(memory_format=torch.contiguous_format)
-        if int(lengths[:, -1].min()) < 1 or bool((lengths[:, 1:] > lengths[:, :-1]).any()):
+        # A copy: C trusts these numbers. NumPy takes a microsecond for what takes torch several.
+        sorted_lengths = lengths.numpy().copy()
+        if sorted_lengths[:, -1].min() < 1 or not is_sorted(sorted_lengths):
             raise ValueError("lengths are at least 1, and each member's longest comes first")
-        self.members, self.batch = lengths.shape
-        # NumPy takes a microsecond for what takes torch several.
-        sorted_lengths = self.lengths.numpy()
+        self.lengths = torch.from_numpy(sorted_lengths)
+        self.members, self.batch = sorted_lengths.shape
         self.steps = int(sorted_lengths[:, 0].max())
         counts = (sorted_lengths[:, None, :] > np.arange(self.steps)[:, None]).sum(2)
         offsets = np.zeros((self.members, self.steps + 1), np.int64)
@@ -65,7 +69,7 @@ class Packing:
     def places(self) -> tuple[Tensor, Tensor]:
         """The step of each row, and its sequence among those of all members; (rows,) int64 each."""
         offsets = self.offsets.numpy()
-        counts = np.diff(offsets).ravel()
+        counts = (offsets[:, 1:] - offsets[:, :-1]).ravel()
         step = np.repeat(np.tile(np.arange(self.steps), self.members), counts)
         first = offsets[:, :-1] - np.arange(0, self.members * self.batch, self.batch)[:, None]
         sequence = np.arange(self.rows) - np.repeat(first.ravel(), counts)

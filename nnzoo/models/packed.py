@@ -8,22 +8,20 @@ import torch
 from torch import Tensor
 
 from nnzoo.data.sequences import PaddedSequences
-from nnzoo.kernels.packing import Packing
+from nnzoo.kernels.packing import Packing, is_sorted
 
 
 @dataclass(frozen=True)
 class PackedRows:
     """The time steps of a batch of sequences as rows, in the order of `packing`.
 
-    values: (rows, features); lengths: (members * batch,) of the batch as it came; source: (rows,) int64, the row of the
-    flattened padded batch (members * batch * time) that each one is; order: (members * batch,) int64, which sequence of
-    the batch each of the packing is, or None if the batch came sorted.
+    values: (rows, features); lengths: (members * batch,) of the batch as it came; order: (members * batch,) int64, which
+    sequence of the batch each of the packing is, or None if the batch came sorted.
     """
 
     values: Tensor
     lengths: Tensor
     packing: Packing
-    source: Tensor
     order: Tensor | None
 
     def __len__(self) -> int:
@@ -31,18 +29,20 @@ class PackedRows:
 
     def with_values(self, values: Tensor) -> PackedRows:
         """The same steps with other values (rows, ...)."""
-        return PackedRows(values, self.lengths, self.packing, self.source, self.order)
+        return PackedRows(values, self.lengths, self.packing, self.order)
 
     def float(self) -> PackedRows:
         return self.with_values(self.values.float())
 
     def padded(self) -> PaddedSequences:
         """The batch as it came, (members * batch, time, features) and zero behind the end of each sequence."""
-        shape = len(self), self.packing.steps, self.values.shape[1]
-        flat = self.values.new_zeros(shape[0] * shape[1], shape[2])
-        return PaddedSequences(
-            flat.index_copy(0, self.source, self.values).view(shape), self.lengths
-        )
+        step, sequence = self.packing.places
+        steps = self.packing.steps
+        target = (sequence if self.order is None else self.order[sequence]) * steps + step
+        shape = len(self), steps, self.values.shape[1]
+        flat = self.values.new_zeros(shape[0] * steps, shape[2])
+        filled = flat.index_copy(0, target.to(flat.device), self.values)
+        return PaddedSequences(filled.view(shape), self.lengths)
 
     def unsorted(self, x: Tensor) -> Tensor:
         """Rows (members * batch, ...) of the sequences, in the order of the packing, as the batch came."""
@@ -55,15 +55,12 @@ class PackedRows:
 
 def pack(x: PaddedSequences, members: int = 1) -> PackedRows:
     """Drop the padding of a batch (members * batch, time, features), member by member."""
-    lengths, order, longest = x.lengths.view(members, -1), None, x.values.shape[1]
-    if members * len(x) > 1 and bool((lengths[:, 1:] > lengths[:, :-1]).any()):
+    lengths, order = x.lengths.view(members, -1), None
+    if not is_sorted(lengths.numpy()):
         lengths, within = lengths.sort(dim=1, descending=True, stable=True)
         order = (within + torch.arange(members).unsqueeze(1) * lengths.shape[1]).flatten()
     packing = Packing(lengths)
     step, sequence = packing.places
-    first = sequence if order is None else order[sequence]
-    source = (first * longest + step).to(x.values.device)
-    values = x.values.flatten(0, 1).index_select(0, source)
-    if packing.steps < longest:
-        source = (first * packing.steps + step).to(x.values.device)
-    return PackedRows(values, x.lengths, packing, source, order)
+    rows, starts = x.rows_and_starts()
+    source = (starts if order is None else starts[order])[sequence] + step
+    return PackedRows(rows.index_select(0, source.to(rows.device)), x.lengths, packing, order)
