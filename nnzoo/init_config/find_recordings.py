@@ -23,7 +23,17 @@ _ID_WORDS = frozenset(
     [
         *("id", "ids", "uid", "uuid", "recording", "rec", "trial", "sample", "sequence", "seq"),
         *("segment", "case", "instance", "episode", "experiment", "exp", "run", "session", "file"),
-        *("filename", "window", "clip", "gesture", "utterance", "beat", "trajectory", "track"),
+        *(
+            "series",
+            "filename",
+            "window",
+            "clip",
+            "gesture",
+            "utterance",
+            "beat",
+            "trajectory",
+            "track",
+        ),
     ]
 )
 # Rows of a recording on average, and time steps of a row, below which a table stays a table.
@@ -143,8 +153,6 @@ def plan_long(
 ) -> RecordingsPlan | None:
     """A table with a time step per row, where a column tells recordings apart and another is constant within
     each; None for others."""
-    from nnzoo.data.columns.values import looks_numeric
-
     names = [name for name in frame.columns if name != target]
     if len(frame) < 2 * MIN_STEPS:
         return None
@@ -157,11 +165,23 @@ def plan_long(
             if not any(_is_id_name(name) for name in ids) and not forced:
                 continue
             plan = _with_ids(frame, path, list(ids), target)
-            if plan is not None:
+            if plan is not None and (forced or not _is_panel(frame, plan)):
                 return plan
-    if forced and not looks_numeric(frame.iloc[:, -1]):
-        return None
     return None
+
+
+def _is_panel(frame: pandas.DataFrame, plan: RecordingsPlan) -> bool:
+    """Whether the rows are rather dated values of several series, such as the sales of shops, whose columns that are
+    constant say what a series is of: the time is of the calendar, and no column is named like a target."""
+    from nnzoo.data.columns.values import looks_numeric
+    from nnzoo.data.recording_files.columns import named_target
+    from nnzoo.data.timestamps.numeric import part_of
+
+    time = plan.keys.get("time", (None, ""))[0]
+    if time is None or (looks_numeric(frame[time]) and part_of(str(time)) is None):
+        return False
+    target = plan.keys.get("target", (None, ""))[0]
+    return target is None or named_target([str(target)]) is None
 
 
 def _is_id_name(name: str) -> bool:
@@ -183,7 +203,7 @@ def _with_ids(
     frame: pandas.DataFrame, path: Path, ids: list[str], asked: str | None
 ) -> RecordingsPlan | None:
     """The plan with some columns as the ids; None where they tell no recordings apart."""
-    from nnzoo.data.columns.values import looks_numeric
+    from nnzoo.data.columns.description import describe_columns
     from nnzoo.data.recording_files.columns import named_target, time_column
 
     grouped = frame.groupby(ids, sort=False)
@@ -197,12 +217,17 @@ def _with_ids(
     constant = [name for name in rest if int(grouped[name].nunique(dropna=False).max()) == 1]
     if len(np.flatnonzero(np.diff(codes))) + 1 > count and _restarts(frame, codes, time):
         return None
-    channels = [name for name in rest if name not in constant and looks_numeric(frame[name], 0.5)]
+    described = describe_columns(frame.iloc[:MAX_ROWS_OF_WIDE])
+    channels = [name for name in rest if name not in constant and described[name].numbers]
     if not channels or (asked is not None and asked not in constant):
         return None
     firsts = grouped.head(1)
     group = find_group(firsts, [name for name in (*ids, *constant) if name != asked])
-    usable = [name for name in constant if name != group and firsts[name].nunique() > 1]
+    usable = [name for name in constant if firsts[name].nunique() > 1]
+    if len(usable) > 1 or asked is not None:
+        usable = [name for name in usable if name != group]
+    elif usable == [group]:  # there is nothing else to predict
+        group = None
     target = (
         asked
         or named_target(usable)

@@ -72,7 +72,6 @@ def test_a_table_of_features_stays_a_table(nnzoo: NNZOO, own_folder: Path) -> No
         )
     assert init(nnzoo, "t.csv")[0].name == "csv"
     assert init(nnzoo, "t.csv", "--recordings", "--force")[0].name == "recordings"
-    Path("w.csv").write_text(Path("t.csv").read_text())
 
 
 def test_the_person_of_each_recording_is_proposed_as_the_group(
@@ -110,3 +109,16 @@ def test_a_tables_column_of_persons_is_proposed_as_the_group(
     assert options.name == "csv" and options.split.group == "patient_id"
     result = nnzoo("train", "--config", "made", "-s", "train.epochs=1")
     assert "column 'patient_id' keeps groups together, and is no input" in result.err
+
+
+def test_the_sales_of_shops_are_series_not_recordings(nnzoo: NNZOO, own_folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["store_id,date,type,sales"]
+    for shop in range(6):
+        lines += [
+            f"{shop},2024-{day // 28 + 1:02}-{day % 28 + 1:02},{'ab'[shop % 2]},{rng.normal():.3f}"
+            for day in range(60)
+        ]
+    Path("s.csv").write_text("\n".join(lines))
+    options, _ = init(nnzoo, "s.csv")
+    assert options.name == "series" and options.group == "store_id"

@@ -10,7 +10,12 @@ import numpy as np
 
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.columns.checks import name_words
-from nnzoo.data.columns.description import describe_columns, format_notes, gap_notes
+from nnzoo.data.columns.description import (
+    ColumnDescription,
+    describe_columns,
+    format_notes,
+    gap_notes,
+)
 from nnzoo.data.columns.values import (
     ValueOptions,
     looks_numeric,
@@ -79,7 +84,13 @@ class NumberColumns:
     options: ValueOptions
     together: bool = False
     formats: dict[str, NumberFormat] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    described: list[ColumnDescription] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines on notations that were recognized, and words that count as missing."""
+        numbers = [column for column in self.described if column.numbers]
+        return [*format_notes(numbers), *gap_notes(self.described, "time step")]
 
     def read(self, frame: pandas.DataFrame) -> Array:
         """The columns of a frame as (rows, columns) float64, NaN where one is missing; raises DataError
@@ -125,7 +136,7 @@ class NumberColumns:
                 f"{self.source}: column {quoted_name(one.name)} has {one.problem}; write them in one way",
             )
         self.formats[name] = one.format if one.numbers else NumberFormat()
-        self.notes += format_notes([one]) * one.numbers + gap_notes([one], "time step")
+        self.described.append(one)
 
     def _refuse(self, column: pandas.Series, row: int) -> None:
         text = shorten(str(column.iloc[row]).strip())

@@ -211,7 +211,7 @@ def test_millions_of_steps_in_a_recording_are_refused_or_cut() -> None:
         "x.ts: recording 4 (line 6) has 2,000,000 time steps; at most 1,000,000 are read. Cut recordings "
         "(data.max_length), or resample them (data.length)"
     )
-    data = load(path="x.ts", max_length=10, **NO_SPLIT)
+    data = load(path="x.ts", max_length=10, split={"val": 0, "test": 0})
     assert data.spec.input.shape == (10, 1)
     assert "1 of 4 recordings cut to the first 10 time steps, 1,999,990 left out" in data.cuts[0]
 
@@ -240,7 +240,7 @@ def test_targets_in_a_second_file() -> None:
     frame = long_frame(some_recordings(12)).drop(columns="label")
     frame.to_csv("x.csv", index=False)
     Path("y.csv").write_text("rec,label\n" + "".join(f"r{i},{'ab'[i % 2]}\n" for i in range(11)))
-    options = {"path": "x.csv", "id": "rec", "targets": "y.csv"}
+    options: dict[str, Any] = {"path": "x.csv", "id": "rec", "targets": "y.csv"}
     assert refused(**options) == "y.csv has no target of 1 recording of x.csv: recording 'r11'"
     with Path("y.csv").open("a") as file:
         file.write("r11,b\nr99,a\nr0,b\n")
