@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nnzoo.data.sampling import BatchShard, current_shard
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.models.fused import FusedSequential
+from nnzoo.models.layers import fill_dropout_mask
 
 Observer = Callable[[nn.Module, "PaddedMaps"], None]
 _observers: list[Observer] = []
@@ -133,6 +135,8 @@ def _run_layer(layer: nn.Module, x: PaddedMaps) -> PaddedMaps:
         return _batch_norm(layer, x)
     if isinstance(layer, nn.GroupNorm):
         return _layer_norm(layer, x)
+    if isinstance(layer, nn.Dropout):
+        return _dropout(layer, x)
     if isinstance(layer, nn.ConstantPad1d | nn.Conv1d | nn.AvgPool1d):
         values = layer(x.filled())
     elif isinstance(layer, nn.LPPool1d):
@@ -143,6 +147,25 @@ def _run_layer(layer: nn.Module, x: PaddedMaps) -> PaddedMaps:
     keeps_zeros = not isinstance(layer, (nn.Conv1d, nn.Sigmoid, *_POOLING))
     is_clean = isinstance(layer, nn.ConstantPad1d) or (x.is_clean and keeps_zeros)
     return PaddedMaps(values, output_length(layer, x.lengths), is_clean)
+
+
+def _dropout(layer: nn.Dropout, x: PaddedMaps) -> PaddedMaps:
+    """Dropout that does not depend on the time to which a batch is padded, which is another one in a shard of it.
+
+    Masks are drawn for the whole batch, time step by time step, by a generator whose seed is one draw.
+    """
+    if not (layer.training and 0 < layer.p < 1):
+        return PaddedMaps(layer(x.values), x.lengths, x.is_clean)
+    batch, channels, time = x.values.shape
+    shard = current_shard()
+    if shard is None or shard.rows != batch:
+        shard = BatchShard(0, batch, batch)
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    mask = torch.empty(time * shard.total * channels, dtype=torch.uint8)
+    scale = fill_dropout_mask(mask, layer.p, (torch.Generator().manual_seed(seed),))
+    of_shard = shard.of(mask.view(time, shard.total, channels), 1).permute(1, 2, 0)
+    values = x.values * of_shard.to(x.values.device) * scale
+    return PaddedMaps(values, x.lengths, x.is_clean)
 
 
 def _batch_norm(layer: nn.Module, x: PaddedMaps) -> PaddedMaps:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset
+from nnzoo.data.sampling import BatchShard, batch_shard
 from nnzoo.data.sequences import PaddedSequences, SequenceSplit, pad
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.models.cnn import CNN
 from nnzoo.models.ensemble import BatchedModel
 from nnzoo.models.network import build_network
-from nnzoo.models.padded import PaddedMaps, input_length, output_length
+from nnzoo.models.padded import PaddedMaps, input_length, output_length, run_padded
 from tests.zoo import config
 
 SPEC = InputSpec("series", (23, 3), variable_length=True)
@@ -177,6 +178,24 @@ def test_members_have_the_bits_of_single_networks() -> None:
         assert all(torch.equal(a[i], b) for a, b in zip(stacks, reference, strict=True))
         for name, buffer in model.named_buffers():
             assert torch.equal(batched.buffers[name][i], buffer)
+
+
+def test_dropout_of_a_shard_is_that_of_the_whole_batch() -> None:
+    """A shard is padded to the longest of its own rows."""
+    model = cnn(dropout=0.4, channels=[4, 3], pool="none").train()
+    x = pad(sequences())
+    torch.manual_seed(5)
+    whole = model(x)
+    parts = []
+    for start, stop in ((0, 2), (2, 5)):
+        torch.manual_seed(5)
+        with batch_shard(BatchShard(start, stop, 5)):
+            parts.append(model(x[start:stop]))
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(model(x), whole)
+    kept = run_padded(nn.Dropout(0.4), PaddedMaps(torch.ones(9, 8, 99), torch.full((9,), 99)))
+    assert float((kept.values > 0).double().mean()) == pytest.approx(0.6, abs=0.02)
+    assert float(kept.values.mean()) == pytest.approx(1, abs=0.03)
 
 
 def test_maximum_over_an_image_or_series_of_one_length() -> None:
