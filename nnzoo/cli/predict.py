@@ -34,8 +34,8 @@ InputsArgument = Annotated[
     typer.Argument(
         metavar="INPUT",
         show_default=False,
-        help="Images, folders of images, or files of a table or series. Without any, the run's own "
-        "series is forecast.",
+        help="Images, recordings, folders of them, or files of a table or series. Without any, the run's "
+        "own series is forecast.",
     ),
 ]
 OutFileOption = Annotated[

@@ -159,7 +159,9 @@ DATA = Registry(
             "nnzoo.data.table_files.preview:description",
         ),
         "recordings": Entry(
-            recording_options.RecordingsOptions, "nnzoo.data.recordings:load_recordings"
+            recording_options.RecordingsOptions,
+            "nnzoo.data.recordings:load_recordings",
+            "nnzoo.data.recording_files.forms:description",
         ),
         "ucr": Entry(recording_options.UcrOptions, "nnzoo.data.recordings:load_ucr"),
         "sine": Entry(data_options.SineOptions, "nnzoo.data.builtin:load_sine"),

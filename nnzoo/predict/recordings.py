@@ -14,7 +14,7 @@ from nnzoo.data.columns.labels import LabelIndex
 from nnzoo.data.columns.values import to_text
 from nnzoo.data.recording_files.arff import read_arff
 from nnzoo.data.recording_files.columns import TableOptions, time_column
-from nnzoo.data.recording_files.folder import FileReader, scan_tables
+from nnzoo.data.recording_files.folder import SAMPLED, FileReader, scan_tables
 from nnzoo.data.recording_files.forms import choose_channels, find_form
 from nnzoo.data.recording_files.long_table import read_long
 from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, Shaping
@@ -157,7 +157,7 @@ def _read_files(network: Network, folder: str) -> Recordings:
     builder = RecordingsBuilder(folder, reader.shaping)
     for file in files:
         name = file.removeprefix(folder).lstrip("/")
-        builder.add(reader.read(file, files), name, name)
+        builder.add(reader.read(file, files[:SAMPLED]), name, name)
     built = builder.build(reader.channels if reader.named else None)
     return replace(built, notes=[*reader.notes, *built.notes])
 

@@ -161,9 +161,10 @@ def read_folder(root: str, options: TableOptions, shaping: Shaping) -> dict[str,
     result = {}
     for part, files in plan.parts.items():
         builder = RecordingsBuilder(root, shaping)
+        first_files = [file for file, _ in files[:SAMPLED]]
         for file, label in files:
             name = os.path.relpath(file, root)
-            builder.add(reader.read(file, [path for path, _ in files]), name, name, label)
+            builder.add(reader.read(file, first_files), name, name, label)
         task = "classification" if builder.targets[0] is not None else None
         built = builder.build(
             reader.channels if reader.named else None,
@@ -197,7 +198,7 @@ class FileReader:
         self.notes: list[str] = []
 
     def read(self, file: str, others: list[str]) -> Array:
-        """The values (time, channels) of a file; others: the files to which the first ones are compared."""
+        """The values (time, channels) of a file; others: some, by which the time is found."""
         if not self.channels:
             self._learn(file, others)
         values = self._read_plain(file)
@@ -286,7 +287,7 @@ class FileReader:
         self.options = replace(self.options, reading=reading)
         self.notes += [f"{file}: {note}" for note in table.notes]
         frames = [table.frame]
-        for other in others[:SAMPLED]:
+        for other in others:
             if (
                 other != file
                 and self.in_memory is None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from nnzoo.config.recording_options import RecordingsOptions
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.recording_files.arff import read_arff
 from nnzoo.data.recording_files.columns import TableOptions, named_target
@@ -84,6 +85,22 @@ def read_recordings(
     if options.channels is not None and form in ("ts", "arff", "wide"):
         parts = {part: choose_channels(one, options.channels) for part, one in parts.items()}
     return parts
+
+
+def description(data: RecordingsOptions) -> list[str]:
+    """Lines on the recordings that a config names, for `nnzoo check`; raises DataError where they cannot be read."""
+    if not os.path.exists(data.path):
+        return [f"data.path: no file or folder {data.path} yet"]
+    parts = read_recordings(data.path, data)
+    lines = []
+    for part, one in parts.items():
+        low, high = int(one.lengths.min()), int(one.lengths.max())
+        steps = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        name = f"{part}: " if len(parts) > 1 else ""
+        channels = plural(len(one.channels), "channel")
+        lines.append(f"{name}{plural(len(one), 'recording')} of {steps} time steps, {channels}")
+        lines += [f"note: {' '.join(note.split())}" for note in [*one.notes, *one.cuts]]
+    return lines
 
 
 def choose_channels(recordings: Recordings, names_or_positions: Any) -> Recordings:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnzoo.config.recording_options import RecordingsOptions
 from nnzoo.data.dataset import Dataset
+from nnzoo.data.recording_files.forms import description
 from nnzoo.data.recording_files.recording import MAX_STEPS
 from nnzoo.errors import DataError
 from tests.data.recording_files.writing import long_frame, some_recordings, write_folder, write_ts
@@ -256,3 +258,15 @@ def test_channels_are_chosen_by_name_or_position() -> None:
         whole.splits["train"].tensors()[0].numpy(), chosen.splits["train"].tensors()[0].numpy()
     )
     assert "no channel '5'; it has 0, 1, 2" in refused(**write_ts(Path(), recordings), channels=[5])
+
+
+def test_check_describes_the_recordings() -> None:
+    options = RecordingsOptions(name="recordings", path="x.ts", max_length=2)
+    assert description(options) == ["data.path: no file or folder x.ts yet"]
+    ts("1,2,3:3,4,5:a", *ROWS)
+    assert description(options) == [
+        "5 recordings of 2 time steps, 2 channels",
+        "note: x.ts: the header says otherwise than the rows, which count: @equalLength true and the rows have 2 "
+        "to 3 time steps",
+        "note: 1 of 5 recordings cut to the first 2 time steps, 1 left out (data.max_length)",
+    ]
