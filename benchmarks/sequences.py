@@ -89,13 +89,13 @@ def say_padding() -> None:
     """The fraction of padding in batches of 64, of as many sequences as the data sets have."""
     from sequence_peers.data import draw_lengths, padding
 
-    shares = []
+    lines = []
     for name, count in zip(LENGTHS, (270, 25_000), strict=True):
         lengths = draw_lengths(name, count)
         plain, buckets = (f"{padding(lengths, has_buckets):.1%}" for has_buckets in (False, True))
-        shares.append([f"{name}, {count:,} sequences", plain, buckets])
+        lines.append([f"{name}, {count:,} sequences", plain, buckets])
     report.say("Padding in the steps of a batch:\n")
-    report.say(report.table(["", "batches at random", "with buckets"], shares))
+    report.say(report.table(["", "batches at random", "with buckets"], lines))
 
 
 def say_speeds(medians: dict[str, dict[str, float]], names: list[str]) -> None:

@@ -45,8 +45,8 @@ def build(job: Job) -> Callable[[int], float]:
         total = torch.zeros(())
         for chosen in epoch_batches(lengths.numpy(), job.has_buckets, generator):
             rows = torch.from_numpy(chosen)
-            own = lengths[rows]
-            output = model(x[rows, : int(own[0])], own)
+            of_rows = lengths[rows]
+            output = model(x[rows, : int(of_rows[0])], of_rows)
             loss = nn.functional.cross_entropy(output, y[rows])
             loss.backward()
             clip_grad_norm_(parameters, CLIP)

@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from nnzoo.config.model_options import RnnOptions
+from nnzoo.data.data_spec import InputSpec
 from nnzoo.models.ensemble import BatchedModel, unsupported_reason
+from nnzoo.models.rnn import Recurrent
 from nnzoo.training import ensemble_trainer
 from tests.training.ensemble_cases import CPU
 from tests.zoo import begin, config
@@ -49,3 +52,13 @@ def test_the_stacks_and_the_members_are_the_same_memory() -> None:
         for i, run in enumerate(runs):
             part = run.network.model.get_parameter(name)
             assert part.data_ptr() == stack[i].data_ptr() and torch.equal(part, stack[i])
+
+
+def test_members_of_an_rnn_with_relu_have_the_activation_of_each() -> None:
+    """Before any of them has computed something, too."""
+    options = RnnOptions(name="rnn", hidden_size=6, nonlinearity="relu")
+    models: list[nn.Module] = [Recurrent(options, InputSpec("series", (9, 4)), 3) for _ in range(2)]
+    x = torch.randn(10, 9, 4)
+    actual = BatchedModel(models)(x)
+    expected = torch.cat([model(rows) for model, rows in zip(models, x.chunk(2), strict=True)])
+    torch.testing.assert_close(actual, expected)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,6 +21,7 @@ from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
 from nnzoo.kernels.packing import Packing
 from nnzoo.models.ensemble import BatchedModel
 from nnzoo.models.mlp import MLP
+from nnzoo.models.packed import PackedRows, pack
 from nnzoo.models.rnn import Recurrent
 from tests.kernels.cases import refuses
 from tests.zoo import difference
@@ -162,6 +165,50 @@ def test_the_number_of_threads_changes_no_bit(kind: str, low: bool) -> None:
             # A maximum may be at another step, a state near 0 on the other side of relu.
             errors = [(a - b).norm() / b.norm() for a, b in zip(actual[0], exact, strict=True)]
             assert max(errors) < 0.03
+
+
+def module_results(rnn: Any, rows: PackedRows) -> list[Tensor]:
+    """All states and the last ones, and gradients of a mean that all of them have a part in."""
+    values = rows.values.clone().requires_grad_()
+    states, last = rnn(rows.with_values(values))
+    lasts = last if isinstance(last, tuple) else (last,)
+    factors = torch.linspace(-1, 1, states.values.numel()).view_as(states.values)
+    loss = (states.values * factors).mean() + sum((item * item).mean() for item in lasts)
+    gradients = torch.autograd.grad(loss, [values, *rnn.parameters()])
+    return [states.values.detach(), *(item.detach() for item in lasts), *gradients]
+
+
+@needs_c
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=17),
+    features=st.integers(1, 9),
+    hidden=st.integers(1, 40),
+    layers=st.integers(1, 2),
+    is_double=st.booleans(),
+    bidirectional=st.booleans(),
+)
+def test_states_and_gradients_are_torchs(
+    kind: str,
+    lengths: list[int],
+    features: int,
+    hidden: int,
+    layers: int,
+    is_double: bool,
+    bidirectional: bool,
+) -> None:
+    torch.manual_seed(len(lengths))
+    dtype = torch.float64 if is_double else torch.float32
+    options = {"hidden_size": hidden, "num_layers": layers, "bidirectional": bidirectional}
+    spec = InputSpec("series", (12, features), variable_length=True)
+    rnn = Recurrent(KINDS[kind].model_copy(update=options), spec, 2).to(dtype).rnn
+    rows = pack(pad([torch.randn(length, features, dtype=dtype) for length in lengths]))
+    assert rnn.is_packed_native(rows)  # type: ignore[operator]
+    ours = module_results(rnn, rows)
+    rnn.use_native = False
+    exact = module_results(rnn.double(), rows.with_values(rows.values.double()))
+    assert difference(ours, exact) < (1e-12 if is_double else 1e-5)
 
 
 @pytest.mark.parametrize("native", [False, pytest.param(True, marks=needs_c)])
