@@ -16,6 +16,7 @@ from nnzoo.config.registry import DATA, Entry
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.sequences import SequenceSplit
+from nnzoo.device import disable_malloc_trim
 from nnzoo.runs.run import RunOptions, open_run
 from nnzoo.runs.train import train as events_of
 from nnzoo.training.trainer import EpochEnd
@@ -71,6 +72,7 @@ DATA.entries["benchmark"] = Entry(BenchmarkOptions, "sequence_peers.nnzoo:load")
 
 def build(job: Job) -> Callable[[int], float]:
     """epochs -> seconds of training."""
+    disable_malloc_trim()
     path = job.scratch / "benchmark.yaml"
     values = {"units": UNITS, "rate": RATE, "clip": CLIP, "batch": BATCH, "row": job.row}
     text = CONFIG.format(cell=job.cell, precision=job.variant, **values)

@@ -118,7 +118,7 @@ class RecurrentLayer(torch.autograd.Function):
         if packing is None:
             plan = rnn_plan(options, dtypes, None, x.shape, *shapes)
         else:
-            plan = packed_rnn_plan(options, dtypes, packing.shape, *shapes)
+            plan = packed_rnn_plan(options, dtypes, packing.shape, tuple(shapes))
         x, strides = _dense_rows("x", x, plan.call)
         arguments: Arguments = {
             "x": x,

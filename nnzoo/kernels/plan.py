@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from operator import attrgetter
@@ -217,27 +216,47 @@ def packed_rnn_plan(
     options: tuple[CellType, bool, bool, int],
     dtypes: tuple[torch.dtype, ...],
     packed: PackedShape,
-    *weights: Shape,
+    weights: tuple[Shape, ...],
 ) -> RnnPlan:
     """Plan a RecurrentLayer for sequences of different lengths.
 
     Almost every batch has another number of rows and steps, and a plan takes as long as a small layer: it is made for a
     number of rows rounded up, and adapted."""
-    granule = 1 << max(0, packed.rows.bit_length() - 4)
-    capacity = round_up(packed.rows, granule)
-    shape = packed._replace(steps=1, rows=capacity)
-    features = weights[0][-1]
-    base = rnn_plan(options, dtypes, shape, (capacity, features), *weights)
-    plan, rows = base.call, packed.rows
-    specs = plan.specs.copy()
-    states, strides, offset = base.states
-    for name in ("x", "dx", "dy"):
-        specs[name] = specs[name]._replace(shape=(rows, specs[name].shape[1]))
-    z_rows, row = specs["z"].shape
-    specs["z"] = specs["z"]._replace(shape=(z_rows - capacity + rows, row))
-    specs["offsets"] = specs["offsets"]._replace(shape=(packed.members, packed.steps + 1))
-    adapted = replace(plan, fields=plan.fields | {"steps": packed.steps}, specs=specs)
-    return base._replace(call=adapted, states=((rows, states[1]), strides, offset))
+    members, batch, steps, rows = packed
+    granule = 1 << max(0, rows.bit_length() - 4)
+    base, capacity = _packed_base_plan(
+        options, dtypes, members, batch, -(-rows // granule) * granule, weights
+    )
+    plan = base.call
+    x, z, dx, dy = (plan.specs[name] for name in ("x", "z", "dx", "dy"))
+    states = (rows, dy.shape[1])
+    specs = {
+        **plan.specs,
+        "x": Spec(x.dtype, (rows, x.shape[1]), None),
+        "dx": Spec(dx.dtype, (rows, dx.shape[1])),
+        "dy": Spec(dy.dtype, states, None),
+        "z": Spec(z.dtype, (z.shape[0] - capacity + rows, z.shape[1])),
+        "offsets": Spec(torch.int64, (members, steps + 1)),
+    }
+    fields = {**plan.fields, "steps": steps}
+    call = CallPlan(
+        plan.forward, plan.backward, plan.pack, fields, specs, plan.parameters, plan.grads
+    )
+    return RnnPlan(call, (states, *base.states[1:]), base.forward, base.backward)
+
+
+@lru_cache(CACHED)
+def _packed_base_plan(
+    options: tuple[CellType, bool, bool, int],
+    dtypes: tuple[torch.dtype, ...],
+    members: int,
+    batch: int,
+    capacity: int,
+    weights: tuple[Shape, ...],
+) -> tuple[RnnPlan, int]:
+    """A plan for one step of this number of rows, and the number."""
+    shape = PackedShape(members, batch, 1, capacity)
+    return rnn_plan(options, dtypes, shape, (capacity, weights[0][-1]), *weights), capacity
 
 
 # Convolutions.
