@@ -89,7 +89,7 @@ CASES: dict[str, dict[str, Any]] = {
         "train": {"batch_size": 62},
     },
     "gru_recordings": {
-        "data": {"name": "recordings", "path": "recordings.csv"},
+        "data": {"name": "recordings", "path": "recordings.csv", "id": "id"},
         "model": {
             "name": "gru",
             "hidden_size": 8,
@@ -102,7 +102,7 @@ CASES: dict[str, dict[str, Any]] = {
         "train": {"batch_size": 12},
     },
     "cnn_recordings": {
-        "data": {"name": "recordings", "path": "recordings.csv"},
+        "data": {"name": "recordings", "path": "recordings.csv", "id": "id"},
         "model": {
             "name": "cnn",
             "channels": [4],

@@ -58,7 +58,8 @@ LAYERS = """
     nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings
     nnzoo.data.builtin
     nnzoo.models nnzoo.evaluation nnzoo.runs
-    nnzoo.models.layers nnzoo.models.initialize nnzoo.models.packed
+    nnzoo.models.layers nnzoo.models.initialize
+    nnzoo.models.packed
     nnzoo.models.fused
     nnzoo.models.padded
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn

@@ -69,12 +69,13 @@ class GatheredSequences(PaddedSequences):
 
     @cached_property
     def values(self) -> Tensor:
-        steps = torch.arange(int(self.lengths.max()))
+        # A shard of a batch may have no rows.
+        steps = torch.arange(int(self.lengths.max()) if len(self) else 0)
         mask = steps < self.lengths[:, None]
         rows: Tensor = self.__dict__["rows"]
         # Padding reads the first step, a valid address, and is then zero.
         index = torch.where(mask, self.__dict__["starts"][:, None] + steps, 0).to(rows.device)
-        values = rows.index_select(0, index.view(-1)).view(*mask.shape, -1)
+        values = rows.index_select(0, index.view(-1)).view(*mask.shape, rows.shape[1])
         return values.masked_fill_(~mask.unsqueeze(-1).to(rows.device), 0)
 
     def rows_and_starts(self) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from nnzoo.data.sampling import BatchShard, current_shard
 from nnzoo.models.layers import Converted, Dropout, draws_fast, single_layers, uses_cudnn
+from nnzoo.models.packed import PackedRows, packed_dropout
 
 
 class Communicator(Protocol):
@@ -92,6 +93,8 @@ class SyncDropoutRNN(Converted):
 
     def forward(self: Any, x: Tensor, *state: Any) -> Any:
         shard = current_shard()
+        if isinstance(x, PackedRows) and self.training:
+            return self.run_packed_single_layers(x)
         if not isinstance(x, Tensor) or x.ndim != 3 or state:
             return super().forward(x, *state)  # type: ignore[misc]
         if shard is None and x.device.type == "cuda":
@@ -109,14 +112,30 @@ class SyncDropoutRNN(Converted):
                 x = dropped.transpose(0, 1) if self.batch_first else dropped
             x, last = layer(x)
             lasts.append(last)
-        if isinstance(lasts[0], tuple):
-            return x, tuple(torch.cat(states) for states in zip(*lasts, strict=True))
-        return x, torch.cat(lasts)
+        return x, _join_layers(lasts)
+
+    def run_packed_single_layers(self: Any, x: PackedRows) -> Any:
+        """All states and the last ones of sequences of different lengths, in training."""
+        lasts = []
+        for i, layer in enumerate(self.layers):
+            layer.training = True
+            if i and self.dropout:
+                x = x.with_values(packed_dropout(x.values, x, self.dropout))
+            x, last = layer(x)
+            lasts.append(last)
+        return x, _join_layers(lasts)
 
     def flatten_parameters(self: Any) -> None:
         """Rebuild the single layers from the current parameters, contiguous per layer if cuDNN is used; torch
         calls it after it has moved a module."""
         self.__dict__["layers"] = single_layers(self)  # no submodules: no new names
+
+
+def _join_layers(lasts: list[Any]) -> Any:
+    """The last states, or states and cells, of single layers as a module of several layers returns them."""
+    if isinstance(lasts[0], tuple):
+        return tuple(torch.cat(states) for states in zip(*lasts, strict=True))
+    return torch.cat(lasts)
 
 
 class _SyncBatchNorm(Converted):

@@ -32,7 +32,7 @@ from nnzoo.models.layers import (
     uses_randomness,
 )
 from nnzoo.models.mlp import MLP
-from nnzoo.models.packed import pack
+from nnzoo.models.packed import pack, packed_dropout
 from nnzoo.models.rnn import Recurrent, run_layers, run_packed_layers
 
 _OURS = (MLP, CNN, Recurrent)
@@ -259,12 +259,7 @@ class BatchedModel:
         def drop(rows: Tensor) -> Tensor:
             if not (self.training and rnn.dropout):
                 return rows
-            counts = packed.packing.offsets.diff(dim=1).sum(1).tolist()
-            masks = [
-                torch.empty_like(part).bernoulli_(1 - rnn.dropout, generator=generator)
-                for part, generator in zip(rows.split(counts), self.generators, strict=True)
-            ]
-            return rows * torch.cat(masks).div_(1 - rnn.dropout)
+            return packed_dropout(rows, packed, rnn.dropout, self.generators)
 
         layer = cast(Any, rnn).native_layer(packed.packing)
         states, *last = run_packed_layers(rnn, packed, layer, partial(self.stacked, rnn), drop)

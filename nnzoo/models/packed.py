@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from nnzoo.data.sampling import BatchShard, current_shard
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.kernels.packing import Packing, is_sorted
+from nnzoo.models.layers import fill_dropout_mask
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,30 @@ def pack(x: PaddedSequences, members: int = 1) -> PackedRows:
     rows, starts = x.rows_and_starts()
     source = (starts if order is None else starts[order])[sequence] + step
     return PackedRows(rows.index_select(0, source.to(rows.device)), x.lengths, packing, order)
+
+
+def packed_dropout(
+    values: Tensor,
+    x: PackedRows,
+    dropout: float,
+    generators: Sequence[torch.Generator | None] = (None,),
+) -> Tensor:
+    """Dropout of values (rows, width) of the steps of `x`, with a generator per member.
+
+    Masks are drawn for the whole batch, time step by time step, by generators whose seed is one draw: a shard of a batch,
+    which is packed and may be shorter, drops what the whole batch does.
+    """
+    packing = x.packing
+    step, sequence = packing.places
+    row = sequence if x.order is None else x.order[sequence]
+    shard = current_shard()
+    if shard is None or shard.rows != packing.batch or packing.members > 1:
+        shard = BatchShard(0, packing.batch, packing.batch)
+    index = step * shard.total + row % packing.batch + shard.start
+    masks, scale, width = [], 1.0, values.shape[1]
+    for generator, offsets in zip(generators, packing.offsets.tolist(), strict=True):
+        seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
+        mask = torch.empty(packing.steps * shard.total * width, dtype=torch.uint8)
+        scale = fill_dropout_mask(mask, dropout, (torch.Generator().manual_seed(seed),))
+        masks.append(mask.view(-1, width).index_select(0, index[offsets[0] : offsets[-1]]))
+    return values * torch.cat(masks).to(values.device) * scale

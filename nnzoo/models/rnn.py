@@ -22,7 +22,7 @@ from nnzoo.kernels.packing import Packing
 from nnzoo.kernels.plan import CellType, supports_packed_rnn, supports_rnn
 from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
 from nnzoo.models.layers import Linear, parameter
-from nnzoo.models.packed import PackedRows, pack
+from nnzoo.models.packed import PackedRows, pack, packed_dropout
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 """Parameters of each layer and direction of torch's recurrent modules, in the order that functions take them."""
@@ -60,6 +60,9 @@ class Recurrent(nn.Module):
         init_layer(self.head, options.init, "linear")
 
     def forward(self, x: Inputs) -> Tensor:
+        if isinstance(x, PaddedSequences) and not len(x):
+            # A shard may have no rows, of which gradients are zero.
+            x = x.values.new_zeros(0, 1, x.values.shape[2])
         if isinstance(x, PaddedSequences):
             packed = pack(x)
             read = packed.unsorted(self.read_packed(*self.rnn(packed)))
@@ -152,6 +155,8 @@ def run_packed_layers(
     """`run_layers` of sequences of different lengths; each layer's states are rows (rows, hidden). Returns PackedRows
     and the last states, each (layers * directions, ..., batch, hidden), in the order of the packing."""
     reverse = partial(_ReverseRows.apply, x.packing)
+    if dropout is None and rnn.training and rnn.dropout:
+        dropout = partial(packed_dropout, x=x, dropout=rnn.dropout)
     states, *lasts = _run_layers(rnn, x.values, layer, reverse, weight, dropout)
     return x.with_values(states), *lasts
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nnzoo.data.sequences import PaddedSequences
-from nnzoo.models.packed import pack
+from nnzoo.data.sampling import BatchShard, batch_shard
+from nnzoo.data.sequences import PaddedSequences, pad
+from nnzoo.models.packed import pack, packed_dropout
 
 
 def batch(lengths: list[int], time: int) -> PaddedSequences:
@@ -47,3 +48,23 @@ def test_other_values_of_the_same_steps_keep_their_places() -> None:
     double = rows.with_values(2 * rows.values.double())
     assert double.values.dtype == torch.float64 and double.float().values.dtype == torch.float32
     assert torch.equal(double.padded().values, 2 * rows.padded().values.double())
+
+
+def test_dropout_of_a_shard_is_that_of_the_whole_batch() -> None:
+    """A shard, and a member, may be shorter than the batch in which it is computed."""
+    x = pad([torch.ones(n, 50) for n in (7, 6, 4, 2, 2)])
+
+    def dropped(x: PaddedSequences, members: int = 1, seed: int = 3) -> torch.Tensor:
+        torch.manual_seed(seed)
+        packed = pack(x, members)
+        generators = [torch.Generator().manual_seed(seed) for _ in range(members)]
+        rows = packed_dropout(packed.values, packed, 0.3, generators)
+        return packed.with_values(rows).padded().values
+
+    whole = dropped(x)
+    assert 0.25 < float((whole[x.mask] == 0).double().mean()) < 0.35
+    with batch_shard(BatchShard(2, 5, 5)):
+        assert torch.equal(dropped(x[2:5]), whole[2:5, :4])
+    both = PaddedSequences(x.values.repeat(2, 1, 1), x.lengths.repeat(2))
+    assert torch.equal(dropped(both, members=2), whole.repeat(2, 1, 1))
+    assert not torch.equal(dropped(x, seed=4), whole)

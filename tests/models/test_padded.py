@@ -19,6 +19,7 @@ from nnzoo.models.cnn import CNN
 from nnzoo.models.ensemble import BatchedModel
 from nnzoo.models.network import build_network
 from nnzoo.models.padded import PaddedMaps, input_length, output_length, run_padded
+from tests import sequence_data
 from tests.zoo import config
 
 SPEC = InputSpec("series", (23, 3), variable_length=True)
@@ -143,7 +144,7 @@ def test_a_row_shorter_than_the_layers_need_is_refused_with_lengths() -> None:
         model(pad(sequences()))
 
 
-def sequence_data() -> Dataset:
+def short_data() -> Dataset:
     x, offsets = torch.cat(sequences()).double(), torch.tensor([0, *LENGTHS]).cumsum(0)
     split = SequenceSplit(x, offsets, torch.tensor([0, 1, 0, 1, 0]))
     return Dataset(DataSpec(SPEC, "classification", ["a", "b"]), {"train": split})
@@ -153,7 +154,7 @@ def test_a_short_row_is_refused_before_training() -> None:
     model = {"name": "cnn", "pool_size": 3, "head": {"pooling": "max"}}
     run_config = config(model, "sequences")
     with pytest.raises(DataError, match="row 4 of the train split, the shortest, has 8 time steps"):
-        build_network(run_config, sequence_data(), torch.device("cpu"))
+        build_network(run_config, short_data(), torch.device("cpu"))
 
 
 def test_members_have_the_bits_of_single_networks() -> None:
@@ -211,3 +212,14 @@ def test_maximum_over_an_image_or_series_of_one_length() -> None:
 def test_real_steps_are_those_of_each_row() -> None:
     maps = PaddedMaps(torch.arange(12.0).view(2, 2, 3), torch.tensor([1, 3]))
     assert maps.real_steps().tolist() == [[0, 3], [6, 9], [7, 10], [8, 11]]
+
+
+@pytest.mark.parametrize("name", sequence_data.MODELS)
+def test_a_shard_without_rows_has_no_gradient(name: str) -> None:
+    split = sequence_data.dataset().splits["train"]
+    network = sequence_data.network(name)
+    x, y = network.prepare(split).batch(torch.arange(0))
+    output = network(x)
+    assert output.shape == (0, 2) and len(y) == len(x) == 0
+    for gradient in torch.autograd.grad(output.sum(), list(network.model.parameters())):
+        assert not gradient.any()

@@ -27,7 +27,7 @@ from tests.zoo import begin, config, finish, same
 pytestmark = pytest.mark.usefixtures("compiled")
 
 
-RECORDINGS = {"name": "recordings", "path": "recordings.csv"}
+RECORDINGS = {"name": "recordings", "path": "recordings.csv", "id": "id"}
 # Configs that a single network and a group are compared on: model, data, and the other sections.
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "mlp": ("mlp", "image", {}),
