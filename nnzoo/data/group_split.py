@@ -155,8 +155,9 @@ def check_division(
     neither half to one and a half times the rows targets nor a single group."""
     sizes = np.bincount(codes)
     largest = np.argsort(-sizes, kind="stable")
+    # list_some marks a sixth one with an ellipsis.
     shown = list_some([f"'{shorten(labels[i])}' {sizes[i]:,}" for i in largest[:6].tolist()], 5)
-    about = f"{plural(len(labels), 'group')} of {plural(len(codes), 'row')} ({shown}{', …' * (len(labels) > 6)})"
+    about = f"{plural(len(labels), 'group')} of {plural(len(codes), 'row')} ({shown})"
     empty = [part for part, index in rows.items() if not len(index)]
     if empty:
         raise DataError.at(

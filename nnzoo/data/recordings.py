@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +63,10 @@ def _dataset(
     """The data set of the recordings of each part that has a file or folder of its own."""
     notes: list[str] = []
     parts = _aligned(parts, notes)
-    parts = {part: _with_target(one, notes) for part, one in parts.items()}
+    parts = {
+        part: _with_target(one, getattr(options, "missing", ()), notes)
+        for part, one in parts.items()
+    }
     table = _target_options(options, parts["train"], task)
     known = spec or _infer_spec(parts["train"], table, notes)
     y = {part: encode_targets(one, known) for part, one in parts.items()}
@@ -168,18 +172,24 @@ def check_shape(recordings: Recordings, spec: DataSpec) -> None:
         )
 
 
-def _with_target(recordings: Recordings, notes: list[str]) -> Recordings:
-    """The recordings that have a target; raises DataError if none has one."""
-    targets = recordings.targets
-    if targets is None:
+# Texts in place of a target in the formats of the archive.
+_NO_TARGET = ("", "?", "nan", "NaN")
+
+
+def _with_target(recordings: Recordings, words: Sequence[str], notes: list[str]) -> Recordings:
+    """The recordings that have a target; words: further ones for a missing value. Raises DataError if none has
+    one."""
+    missing = {*_NO_TARGET, *words}
+    texts = [None if text is None else clean_label(text) for text in recordings.targets or []]
+    rows = [i for i, text in enumerate(texts) if text is not None and text not in missing]
+    if not rows:
         raise DataError.at(
             "data.target", f"{recordings.source} has no target; nothing can be learned"
         )
-    rows = [i for i, text in enumerate(targets) if text is not None and clean_label(text)]
-    if len(rows) < len(targets):
-        first = next(i for i, text in enumerate(targets) if text is None or not clean_label(text))
+    if len(rows) < len(texts):
+        first = next(i for i, text in enumerate(texts) if text is None or text in missing)
         notes.append(
-            f"{recordings.source}: {len(targets) - len(rows):,} of {plural(len(targets), 'recording')} have no "
+            f"{recordings.source}: {len(texts) - len(rows):,} of {plural(len(texts), 'recording')} have no "
             f"target and are left out, first {recordings.names[first]}"
         )
     return recordings.select(np.array(rows, dtype=np.int64))

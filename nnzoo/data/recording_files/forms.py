@@ -14,7 +14,7 @@ from nnzoo.data.recording_files.columns import TableOptions, named_target
 from nnzoo.data.recording_files.folder import read_folder
 from nnzoo.data.recording_files.long_table import read_long
 from nnzoo.data.recording_files.recording import Recordings, Shaping
-from nnzoo.data.recording_files.ts import read_ts
+from nnzoo.data.recording_files.ts import HEADER_KEYS, read_ts
 from nnzoo.data.recording_files.wide_table import read_wide
 from nnzoo.data.table_files.file_format import find_source
 from nnzoo.data.table_files.table_io import read_table
@@ -51,9 +51,8 @@ def _first_mark(path: str) -> Literal["ts", "arff"] | None:
         text = line.strip().lstrip("\ufeff").lower()
         if text and text[0] not in "#%":
             arff = text.startswith(("@relation", "@attribute"))
-            known = text.startswith(
-                ("@problemname", "@timestamps", "@missing", "@univariate", "@data")
-            )
+            key = text[1:].split()[:1]
+            known = text[0] == "@" and bool({*key} & {*HEADER_KEYS, "data"})
             return "arff" if arff else "ts" if known or path.lower().endswith(".ts") else None
     return None
 

@@ -17,7 +17,7 @@ from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, shorten
 
 Array = np.ndarray[Any, Any]
-_KNOWN = frozenset(
+HEADER_KEYS = frozenset(
     [
         "problemname",
         "timestamps",
@@ -96,7 +96,7 @@ def read_ts(path: str, encoding: str, shaping: Shaping) -> Recordings:
 def _read_header(header: _Header, text: str) -> bool:
     """Take up a header line; true for @data."""
     key, *words = text[1:].split()
-    if key.lower() in _KNOWN:
+    if key.lower() in HEADER_KEYS:
         header.words[key.lower()] = words
     elif key.lower() != "data":
         header.unknown.append(f"@{key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from nnzoo.data.recording_files.forms import description
 from nnzoo.data.recording_files.recording import MAX_STEPS
 from nnzoo.errors import DataError
 from tests.data.recording_files.writing import long_frame, some_recordings, write_folder, write_ts
-from tests.data.test_recordings import load
+from tests.data.test_recordings import load, same_data
 
 NO_SPLIT: dict[str, Any] = {"split": {"val": 0, "test": 0}}
 HEADER = "@dimensions 2\n@equalLength true\n@classLabel true a b\n@data\n"
@@ -270,3 +271,22 @@ def test_check_describes_the_recordings() -> None:
         "to 3 time steps",
         "note: 1 of 5 recordings cut to the first 2 time steps, 1 left out (data.max_length)",
     ]
+
+
+def test_recordings_without_a_target_are_left_out() -> None:
+    data = load(**ts(*ROWS, "1,2:3,4:?", "9,9:9,9:unknown"), missing=["unknown"])
+    assert len(data.splits["train"]) == 4 and data.spec.labels == ["a", "b"]
+    assert (
+        "x.ts: 2 of 6 recordings have no target and are left out, first recording 5 (line 9)"
+        in data.notes
+    )
+
+
+def test_windows_text_and_packed_files() -> None:
+    plain = load(**ts(*ROWS))
+    text = Path("x.ts").read_text()
+    Path("w.ts").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    with gzip.open("x.ts.gz", "wt") as file:
+        file.write(text)
+    for name in ("w.ts", "x.ts.gz"):
+        assert same_data(load(path=name, split={"val": 0, "test": 0}), plain)
