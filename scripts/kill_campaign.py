@@ -116,12 +116,12 @@ optim: {name: adam, lr: 5e-3, schedule: {name: plateau, patience: 3, gamma: 0.5,
 train: {epochs: 50, batch_size: 16, loss: mae, monitor: val_r2, save_every: 3 epochs}""",
     # Sequences of different lengths, in buckets.
     "gru_recordings": """
-data: {name: recordings, path: recordings.csv}
+data: {name: recordings, path: recordings.csv, id: id}
 model: {name: gru, hidden_size: 8, num_layers: 2, bidirectional: true, readout: mean, dropout: 0.2}
 optim: {name: adamw, lr: 5e-3, schedule: cosine, clip: {norm: 1.0}}
 train: {epochs: 20, batch_size: 16, accumulate_grad_batches: 2, save_every: 3 steps}""",
     "cnn_recordings": """
-data: {name: recordings, path: recordings.csv, class_weights: balanced}
+data: {name: recordings, path: recordings.csv, id: id, class_weights: balanced}
 model: {name: cnn, channels: [6, 6], pool: none, norm: batch, dropout: 0.1, head: {pooling: max}}
 optim: {name: adam, lr: 5e-3, schedule: one_cycle}
 train: {epochs: 20, batch_size: 16, save_every: 1 epoch}""",

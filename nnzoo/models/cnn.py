@@ -102,7 +102,7 @@ class CNN(nn.Module):
         self.head = FusedSequential(*head, output)
 
     def forward(self, x: Inputs) -> Tensor:
-        if isinstance(x, PaddedSequences) and not len(x):
+        if isinstance(x, PaddedSequences) and not torch.compiler.is_compiling() and not len(x):
             # A shard may have no rows, of which gradients are zero.
             x = x.values.new_zeros(0, self.min_length, x.values.shape[2])
         if isinstance(x, PaddedSequences):
