@@ -137,6 +137,7 @@ def _split(files: _TableFiles, options: CsvOptions, task: str) -> dict[str, pand
         test="test" not in files.frames,
         groups=_groups(frame, options),
     )
+    files.notes += _shared_groups(files, options)
     parts = {part: frame.iloc[index] for part, index in rows.items() if len(index)}
     return parts | {part: other for part, other in files.frames.items() if part == "test"}
 
@@ -156,6 +157,23 @@ def _groups(frame: pandas.DataFrame, options: CsvOptions) -> list[str | None] | 
             "all; fill it in, or drop these rows",
         )
     return list(texts)
+
+
+def _shared_groups(files: _TableFiles, options: CsvOptions) -> list[str]:
+    """A line on groups of the training file that are in the test file too."""
+    if options.split.group is None or "test" not in files.frames:
+        return []
+    name = column_name(files.frames["train"], options.split.group, "data.split.group")
+    if name not in files.frames["test"].columns:
+        return []
+    train, test = (set(to_text(files.frames[part][name]).dropna()) for part in ("train", "test"))
+    shared = train & test
+    if not shared:
+        return []
+    return [
+        f"{len(shared):,} of {len(train):,} groups of the training file are in {files.paths['test']} too, such "
+        f"as '{shorten(min(shared))}' (data.split.group)"
+    ]
 
 
 def _check_memory(parts: dict[str, pandas.DataFrame], spec: DataSpec, options: CsvOptions) -> None:

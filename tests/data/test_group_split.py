@@ -139,3 +139,21 @@ def test_a_tables_column_of_groups(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join([*lines, ",1,a"]))
     with pytest.raises(DataError, match="'who' is empty in data row 121"):
         load_csv(options)
+
+
+def test_groups_of_a_test_file_that_training_has_too_are_noted(tmp_path: Path) -> None:
+    header = "who,x,label"
+    train = [f"p{i % 12},{i * 37 % 11}.5,{'ab'[i % 2]}" for i in range(120)]
+    (tmp_path / "t.csv").write_text("\n".join([header, *train]))
+    (tmp_path / "u.csv").write_text("\n".join([header, "p3,1.5,a", "q1,2.5,b"]))
+    options = CsvOptions(
+        name="csv",
+        path=str(tmp_path / "t.csv"),
+        test_path=str(tmp_path / "u.csv"),
+        target="label",
+        split=GroupSplit(group="who"),
+    )
+    assert any(
+        note.startswith("1 of 12 groups of the training file are in ") and "such as 'p3'" in note
+        for note in load_csv(options).notes
+    )
