@@ -141,7 +141,7 @@ def linear(draw: random.Random, dtype: Any) -> None:
 def recurrent(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
+    from nnzoo.kernels.ops import PoolSteps, RecurrentLayer, pack_rows
     from nnzoo.kernels.packing import Packing
     from nnzoo.kernels.plan import CELL_TYPES
 
@@ -159,6 +159,10 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
     if draw.random() < 0.5:
         lengths = torch.randint(1, steps + 1, (max(1, members), batch))
         packing = Packing(lengths.sort(dim=1, descending=True).values)
+        starts = torch.randint(0, 9, (packing.members * batch,))
+        starts -= int(draw.random() < 0.05)
+        with contextlib.suppress(ValueError):
+            pack_rows(torch.randn(steps + draw.randint(7, 9), features), starts, packing)
         x = tensor(dtype, packing.rows, features + 2)[:, draw.choice((0, 2)) :][:, :features]
         PoolSteps.apply(packing, draw.random() < 0.5, x).sum().backward()
     low = torch.is_autocast_enabled("cpu")

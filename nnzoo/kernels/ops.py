@@ -151,6 +151,26 @@ class RecurrentLayer(torch.autograd.Function):
         return None, None, None, None, input_grad, *starmap(grads.as_strided, plan.call.grads)
 
 
+def pack_rows(x: Tensor, starts: Tensor, packing: Packing) -> Tensor:
+    """The steps of sequences in the order of a packing: x (steps, features) float32 or float64, where sequence i begins
+    at row starts[i], (members * batch,) int64; returns (rows, features)."""
+    if not supports(x, x) or x.ndim != 2:
+        raise ValueError(f"{tuple(x.shape)} {x.dtype} are not steps of sequences")
+    x, width = x.contiguous(), x.shape[1]
+    y = torch.empty(packing.rows, width, dtype=x.dtype, device=CPU)
+    sizes = packing.members, packing.batch, packing.steps, width, len(x)
+    pointers = [
+        pointer_to(starts, torch.int64, (packing.members * packing.batch,)),
+        *_packing_pointers(packing),
+        pointer_to(x, x.dtype, x.shape),
+        y.data_ptr(),
+    ]
+    pack = library(x.dtype).nnzoo_pack_rows
+    if pack(*map(ctypes.c_long, sizes), *map(ctypes.c_void_p, pointers)):
+        raise ValueError(f"a sequence is not within the {len(x)} rows")
+    return y
+
+
 class PoolSteps(torch.autograd.Function):
     """The mean or maximum over time of packed sequences: x (rows, width) float32 or float64 to (members * batch, width)."""
 
@@ -180,15 +200,20 @@ def _call_pool(direction: str, packing: Packing, is_max: bool, x: Tensor, *rows:
     dtype, width = x.dtype, x.shape[1]
     sequences = packing.members, packing.batch, packing.steps
     sizes = torch.get_num_threads(), is_max, *sequences, width, x.stride(0)
-    shapes = {"lengths": (packing.members, packing.batch), "offsets": packing.offsets.shape}
-    pointers = [
-        pointer_to(tensor, torch.int64, shapes[name]) for name, tensor in _lengths(packing).items()
-    ]
+    pointers = _packing_pointers(packing)
     if x.dtype is not rows[0].dtype or x.shape != (packing.rows, width) or x.stride(1) != 1:
         raise ValueError("the rows of packed sequences have changed")
     pointers += [x.data_ptr(), *(pointer_to(tensor, dtype, tensor.shape) for tensor in rows)]
     function = getattr(library(dtype), f"nnzoo_pool_{direction}")
     function(*map(ctypes.c_long, sizes), *map(ctypes.c_void_p, pointers))
+
+
+def _packing_pointers(packing: Packing) -> list[int]:
+    members, batch, steps, _ = packing.shape
+    return [
+        pointer_to(packing.lengths, torch.int64, (members, batch)),
+        pointer_to(packing.offsets, torch.int64, (members, steps + 1)),
+    ]
 
 
 def _lengths(packing: Packing | None) -> dict[str, Tensor]:

@@ -19,9 +19,9 @@ class PackedShape(NamedTuple):
     rows: int
 
 
-def is_sorted(lengths: np.ndarray) -> bool:
-    """Whether each member's longest sequences, of lengths (members, batch), come first."""
-    return bool((lengths[:, 1:] <= lengths[:, :-1]).all())
+def is_sorted(lengths: list[int]) -> bool:
+    """Whether the longest comes first."""
+    return sorted(lengths, reverse=True) == lengths
 
 
 class Packing:
@@ -41,20 +41,25 @@ class Packing:
             )
         if lengths.ndim != 2 or not lengths.numel():
             raise ValueError(f"lengths are (members, batch), not {tuple(lengths.shape)}")
-        # A copy: C trusts these numbers. NumPy takes a microsecond for what takes torch several.
-        sorted_lengths = lengths.numpy().copy()
-        if sorted_lengths[:, -1].min() < 1 or not is_sorted(sorted_lengths):
+        # Lists of Python: in a step each call of torch or NumPy takes longer than such loops.
+        members = lengths.tolist()
+        if not all(map(is_sorted, members)) or min(row[-1] for row in members) < 1:
             raise ValueError("lengths are at least 1, and each member's longest comes first")
-        self.lengths = torch.from_numpy(sorted_lengths)
-        self.members, self.batch = sorted_lengths.shape
-        self.steps = int(sorted_lengths[:, 0].max())
-        counts = (sorted_lengths[:, None, :] > np.arange(self.steps)[:, None]).sum(2)
-        offsets = np.zeros((self.members, self.steps + 1), np.int64)
-        offsets[:, 1:] = counts.cumsum().reshape(counts.shape)
-        offsets[1:, 0] = offsets[:-1, -1]
-        self.offsets = torch.from_numpy(offsets)
+        # A copy: C trusts these numbers.
+        self.lengths = lengths.clone(memory_format=torch.contiguous_format)
+        self.members, self.batch = lengths.shape
+        self.steps: int = max(row[0] for row in members)
+        offsets, self.rows = [], 0
+        for row in members:
+            count = self.batch
+            for step in range(self.steps):
+                offsets.append(self.rows)
+                while count and row[count - 1] <= step:
+                    count -= 1
+                self.rows += count
+            offsets.append(self.rows)
+        self.offsets = torch.tensor(offsets).view(self.members, -1)
         """(members, steps + 1) the row at which each step begins; the last is behind those of the member."""
-        self.rows = int(offsets[-1, -1])
 
     @property
     def shape(self) -> PackedShape:

@@ -1,4 +1,5 @@
-/* Mean or maximum over time of packed sequences (packing.py).
+/* Packed sequences (packing.py): their rows from sequences one behind the other, and their mean or
+ * maximum over time.
  *
  * x and dx have a row per time step, `x_row` and `width` elements apart; y and dy (members, batch,
  * width). Sums run over time in order, so that a sequence's mean does not depend on the others. */
@@ -59,4 +60,20 @@ NNZOO_API void nnzoo_pool_backward(long threads, long max, long members, long ba
                 to[j] = !max || value[j] == best[j] ? from[j] / count[j] : 0;
         }
     }
+}
+
+/* Copy the steps of sequences to the rows of a packing, (rows, width): sequence i begins at row
+ * starts[i] of x (x_rows, width). Returns 1 if one is not within x, where nothing is written, else
+ * 0. */
+NNZOO_API long nnzoo_pack_rows(long members, long batch, long steps, long width, long x_rows,
+                               const int64_t *starts, const int64_t *lengths,
+                               const int64_t *offsets, const scalar_t *x, scalar_t *y) {
+    for (long i = 0; i < members * batch; i++)
+        if (starts[i] < 0 || starts[i] > x_rows || lengths[i] > x_rows - starts[i]) return 1;
+    for (long m = 0; m < members; m++, starts += batch, offsets += steps + 1)
+        for (long t = 0; t < steps; t++)
+            for (long row = offsets[t]; row < offsets[t + 1]; row++)
+                memcpy(y + row * width, x + (starts[row - offsets[t]] + t) * width,
+                       width * sizeof(scalar_t));
+    return 0;
 }

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from nnzoo.data.sampling import BatchShard, current_shard
 from nnzoo.data.sequences import PaddedSequences
+from nnzoo.kernels.call import supports
+from nnzoo.kernels.ops import pack_rows
 from nnzoo.kernels.packing import Packing, is_sorted
 from nnzoo.models.layers import fill_dropout_mask
 
@@ -59,14 +61,19 @@ class PackedRows:
 def pack(x: PaddedSequences, members: int = 1) -> PackedRows:
     """Drop the padding of a batch (members * batch, time, features), member by member."""
     lengths, order = x.lengths.view(members, -1), None
-    if not is_sorted(lengths.numpy()):
+    if not all(map(is_sorted, lengths.tolist())):
         lengths, within = lengths.sort(dim=1, descending=True, stable=True)
         order = (within + torch.arange(members).unsqueeze(1) * lengths.shape[1]).flatten()
     packing = Packing(lengths)
-    step, sequence = packing.places
     rows, starts = x.rows_and_starts()
-    source = (starts if order is None else starts[order])[sequence] + step
-    return PackedRows(rows.index_select(0, source.to(rows.device)), x.lengths, packing, order)
+    if order is not None:
+        starts = starts[order]
+    if supports(rows, rows) and not (rows.requires_grad and torch.is_grad_enabled()):
+        values = pack_rows(rows, starts, packing)
+    else:
+        step, sequence = packing.places
+        values = rows.index_select(0, (starts[sequence] + step).to(rows.device))
+    return PackedRows(values, x.lengths, packing, order)
 
 
 def packed_dropout(

@@ -17,7 +17,7 @@ from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import PaddedSequences, pad
 from nnzoo.errors import ConfigError
 from nnzoo.kernels import build as build_c
-from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
+from nnzoo.kernels.ops import PoolSteps, RecurrentLayer, pack_rows
 from nnzoo.kernels.packing import Packing
 from nnzoo.models.ensemble import BatchedModel
 from nnzoo.models.mlp import MLP
@@ -264,6 +264,20 @@ def test_a_packing_refuses_lengths_that_are_none_or_not_sorted(lengths: Any) -> 
         Packing(torch.as_tensor(lengths))
 
 
+@needs_c
+def test_rows_are_taken_from_within_their_tensor_only() -> None:
+    packing, rows = Packing(torch.tensor([[3, 1]])), torch.arange(10.0).view(5, 2)
+    starts = torch.tensor([1, 4])
+    assert pack_rows(rows, starts, packing).tolist() == rows[[1, 4, 2, 3]].tolist()
+    for wrong in ([3, 4], [1, 5], [-1, 4], [1, 2**62], [-(2**63), 4]):
+        refuses(pack_rows, rows, torch.tensor(wrong), packing)
+    refuses(pack_rows, rows, starts[:1], packing)
+    refuses(pack_rows, rows, starts.int(), packing)
+    refuses(pack_rows, rows[0], starts, packing)
+    refuses(pack_rows, rows.half(), starts, packing)
+
+
+@needs_c
 def test_rows_and_weights_that_do_not_belong_to_a_packing_are_refused() -> None:
     packing = Packing(torch.tensor([[3, 1]]))
     weights = [torch.zeros(4, 2), torch.zeros(4, 4), torch.zeros(4), torch.zeros(4)]
