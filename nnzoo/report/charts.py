@@ -227,14 +227,17 @@ def error_by_step(errors: dict[str, Line]) -> Markup:
     return chart.svg
 
 
-def gradient_over_time(norms: list[float]) -> Markup:
-    """Draw the norm of the loss's gradient at the input of each time step."""
+def gradient_over_time(norms: list[float], from_end: bool = False) -> Markup:
+    """Draw the norm of the loss's gradient at the input of each time step; from_end: counted back from the
+    end of each sequence."""
     with _chart("The loss's gradient at each time step of the input") as (axes, chart):
-        axes.plot(norms, marker="o", ms=3, color=SERIES[0])
+        steps = np.arange(len(norms)) - (len(norms) - 1) * from_end
+        axes.plot(steps, norms, marker="o", ms=3, color=SERIES[0])
         if min(norms) > 0:
             _logarithmic(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="time step of the input", ylabel="gradient norm")
+        label = "time step from the end of each sequence" if from_end else "time step of the input"
+        axes.set(xlabel=label, ylabel="gradient norm")
     return chart.svg
 
 

@@ -79,7 +79,8 @@ def render_run(run: RunReport) -> str:
             "result": run.result,
             "stats": stats,
             "findings": [str(finding) for finding in diagnostics.diagnose(stats, run.config)],
-            "gradient_over_time": charts.gradient_over_time(gradients) if gradients else None,
+            "gradient_over_time": gradients
+            and charts.gradient_over_time(gradients, run.spec.input.variable_length),
             "figures": _inspection_figures(run),
         }
         parts |= _classification_parts(run) if run.spec.is_classification else _value_parts(run)

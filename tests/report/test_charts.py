@@ -40,6 +40,7 @@ def test_every_chart_is_drawn() -> None:
         charts.residuals(x, "y"),
         charts.error_by_step({"y": ([1, 2], [0.1, 0.2]), "z": ([1, 2], [0.3, 0.2])}),
         charts.gradient_over_time([0.1, 0.2]),
+        charts.gradient_over_time([0.1, 0.2], from_end=True),
         charts.sparkline(x),
         charts.recording(np.stack([x, -x], 1)),
         charts.recording(np.zeros((1, 100))),
