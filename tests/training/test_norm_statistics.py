@@ -16,8 +16,9 @@ from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import train
 from nnzoo.training import norm_statistics
-from nnzoo.training.norm_statistics import resolve_statistics
+from nnzoo.training.norm_statistics import recompute_statistics, resolve_statistics
 from nnzoo.training.trainer import EpochEnd
+from tests import sequence_data
 from tests.zoo import begin, config, finish, same
 
 CNN: dict[str, Any] = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.2}
@@ -203,3 +204,21 @@ def test_a_small_set_of_photos_is_validated_by_what_training_has_learned() -> No
         reached[statistics] = row["val_accuracy"] - row["train_accuracy"]
     assert reached["running"] < -0.1  # 0.57 against 0.76
     assert reached["auto"] > -0.05  # 0.90
+
+
+def test_statistics_of_sequences_are_those_of_their_own_steps() -> None:
+    data = sequence_data.dataset()
+    network = sequence_data.network("cnn", data)
+    split, rows = network.prepare(data.splits["train"]), torch.arange(24).flip(0)
+    recompute_statistics(network, split, rows, 8)
+    model: Any = network.model
+    conv, norm = model.features[0], model.features[1]
+    means, variances = [], []
+    for batch in rows.split(8):
+        x = split.batch(batch)[0]
+        outputs = [conv(x.values[i : i + 1, :length].mT)[0] for i, length in enumerate(x.lengths)]
+        steps = torch.cat(outputs, 1)
+        means.append(steps.mean(1))
+        variances.append(steps.var(1))
+    torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0).detach())
+    torch.testing.assert_close(norm.running_var, torch.stack(variances).mean(0).detach())
