@@ -68,7 +68,7 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
         without_stray_rows,
     )
 
-    if find_form(str(path), has_ids=False) in ("ts", "arff"):
+    if find_form(str(path), has_ids=False) in ("ts", "arff", "ragged"):
         return recordings_config(path, config_path, choices)
     table, reading = read_with_fallback_encoding(str(path), ReadOptions(keep_words=True))
     file = DataFile(path, config_path, table, reading)

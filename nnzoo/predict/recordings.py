@@ -17,6 +17,7 @@ from nnzoo.data.recording_files.columns import TableOptions, time_column
 from nnzoo.data.recording_files.folder import SAMPLED, FileReader, scan_tables
 from nnzoo.data.recording_files.forms import choose_channels, find_form
 from nnzoo.data.recording_files.long_table import read_long
+from nnzoo.data.recording_files.ragged import read_ragged
 from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, Shaping
 from nnzoo.data.recording_files.ts import read_ts
 from nnzoo.data.recording_files.wide_table import read_wide
@@ -143,6 +144,11 @@ def _read(network: Network, path: str) -> Recordings:
             if options.channels is None
             else choose_channels(recordings, options.channels)
         )
+    if form == "ragged":
+        spec = network.data_spec
+        known = spec.extra.get("form") == "ragged" and not spec.is_classification
+        target = options.target if known else None
+        return read_ragged(path, options.reading.encoding, shaping, target, spec.labels)
     if form == "folder":
         return _read_files(network, path)
     return _read_table(network, path)

@@ -20,6 +20,7 @@ from tests.data.recording_files.writing import (
     WRITERS,
     Recording,
     some_recordings,
+    write_ragged,
     write_ts,
     write_tsv,
 )
@@ -61,6 +62,10 @@ def test_recordings_of_one_channel_as_the_archive_has_them(
     for form in ("wide", "arff", "long"):
         assert same_data(load(**WRITERS[form](tmp_path, recordings)), reference)
     assert same_data(load(**write_tsv(tmp_path, recordings)), reference)
+    if lengths == (3, 9):
+        ragged = load(**write_ragged(tmp_path, recordings))
+        assert same_data(ragged, reference)
+        assert "target: the first value of each row (data.target)" in ragged.notes
 
 
 def _published(shared_data: Path, name: str) -> list[Recording]:

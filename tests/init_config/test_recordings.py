@@ -18,6 +18,7 @@ from tests.data.recording_files.writing import (
     WRITERS,
     long_frame,
     some_recordings,
+    write_ragged,
     write_ts,
     write_tsv,
 )
@@ -122,3 +123,17 @@ def test_the_sales_of_shops_are_series_not_recordings(nnzoo: NNZOO, own_folder: 
     Path("s.csv").write_text("\n".join(lines))
     options, _ = init(nnzoo, "s.csv")
     assert options.name == "series" and options.group == "store_id"
+
+
+def test_rows_of_their_own_lengths_go_from_init_to_predictions(
+    nnzoo: NNZOO, own_folder: Path
+) -> None:
+    recordings = some_recordings(30, channels=1)
+    options, notes = init(nnzoo, Path(write_ragged(own_folder, recordings)["path"]).name)
+    assert options.name == "recordings" and "the first value of each row" in notes
+    assert nnzoo("train", "--config", "made", "-s", "train.epochs=1").code == 0
+    rows = nnzoo("predict", "checkpoints/made", "ragged.csv").out
+    assert len(rows.splitlines()) == 31
+    text = Path("ragged.csv").read_text()
+    Path("new.csv").write_text("\n".join(line[2:] for line in text.splitlines()))
+    assert nnzoo("predict", "checkpoints/made", "new.csv").out == rows

@@ -13,6 +13,7 @@ from nnzoo.data.recording_files.arff import read_arff
 from nnzoo.data.recording_files.columns import TableOptions, named_target
 from nnzoo.data.recording_files.folder import read_folder
 from nnzoo.data.recording_files.long_table import read_long
+from nnzoo.data.recording_files.ragged import ragged_delimiter, read_ragged
 from nnzoo.data.recording_files.recording import Recordings, Shaping
 from nnzoo.data.recording_files.ts import HEADER_KEYS, read_ts
 from nnzoo.data.recording_files.wide_table import read_wide
@@ -22,7 +23,7 @@ from nnzoo.data.table_files.text_encoding import find_encoding, read_head
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, shorten
 
-Form = Literal["folder", "ts", "arff", "long", "wide"]
+Form = Literal["folder", "ts", "arff", "long", "wide", "ragged"]
 
 
 def find_form(path: str, has_ids: bool, key: str = "data.path") -> Form:
@@ -36,18 +37,22 @@ def find_form(path: str, has_ids: bool, key: str = "data.path") -> Form:
         what = "not a regular file:" if os.path.exists(path) else "no file or folder"
         raise DataError.at(key, f"{what} {path}")
     mark = _first_mark(path)
-    if mark is not None:
+    if mark is not None and not (mark == "ragged" and has_ids):
         return mark
     return "long" if has_ids else "wide"
 
 
-def _first_mark(path: str) -> Literal["ts", "arff"] | None:
-    """The format of a text that begins with lines of @, below comments; None for others."""
+def _first_mark(path: str) -> Literal["ts", "arff", "ragged"] | None:
+    """The format of a text that begins with lines of @, below comments, or has rows of their own lengths; None for
+    others."""
     source = find_source(Path(path), bounded=False)
     if source.format != "text":
         return None
     codec, _ = find_encoding(source, "auto")
-    for line in read_head(source, codec if path.lower().endswith((".ts", ".arff")) else "latin-1"):
+    head = read_head(source, codec if path.lower().endswith((".ts", ".arff")) else "latin-1")
+    if ragged_delimiter(head) is not None:
+        return "ragged"
+    for line in head:
         text = line.strip().lstrip("\ufeff").lower()
         if text and text[0] not in "#%":
             arff = text.startswith(("@relation", "@attribute"))
@@ -74,6 +79,8 @@ def read_recordings(
         parts = {"train": read_ts(path, options.reading.encoding, shaping)}
     elif form == "arff":
         parts = {"train": read_arff(path, options.reading.encoding, shaping, options.target)}
+    elif form == "ragged":
+        parts = {"train": read_ragged(path, options.reading.encoding, shaping, options.target)}
     elif form == "long":
         parts = {"train": read_long(path, options, shaping, targets is not None)}
     else:

@@ -149,6 +149,13 @@ def write_tsv(folder: Path, recordings: list[Recording]) -> dict[str, Any]:
     return {"path": str(folder / "P.tsv")}
 
 
+def write_ragged(folder: Path, recordings: list[Recording]) -> dict[str, Any]:
+    """Rows that end where the recording does, of one channel, the label first."""
+    rows = [",".join([label, *_texts(values[:, 0])]) for values, label in recordings]
+    (folder / "ragged.csv").write_text("\n".join(rows) + "\n")
+    return {"path": str(folder / "ragged.csv")}
+
+
 Writer = Callable[[Path, list[Recording]], dict[str, Any]]
 WRITERS: dict[str, Writer] = {
     "ts": write_ts,
