@@ -18,6 +18,7 @@ from nnzoo.report.page import calibration_bins
 from nnzoo.report.run_report import RunReport
 from tests import zoo
 from tests.browser import CHROMIUM, open_page
+from tests.recordings_file import write_recordings
 
 NNZOO = Callable[..., Any]
 
@@ -256,3 +257,22 @@ def test_a_browser_shows_several_runs_without_a_word(nnzoo: NNZOO, tmp_path: Pat
         assert len([u for u in opened.requests if not u.startswith("data:")]) == 1
         ids = opened.evaluate("[...document.querySelectorAll('section')].map(s => s.id)")
         assert ids == ["results", "differences", "curves"]
+
+
+def test_mistakes_of_recordings_are_drawn_with_their_names(nnzoo: NNZOO) -> None:
+    write_recordings(Path("recordings.csv"), 60)
+    data = {"name": "recordings", "path": "recordings.csv", "id": "id"}
+    model = {"name": "cnn", "channels": [4], "pool": "none", "head": {"pooling": "max"}}
+    tree = {"name": "run", "data": data, "model": model, "train": {"epochs": 1}}
+    Path("run.yaml").write_text(json.dumps(tree))
+    end = nnzoo("train", "--config", "run.yaml", "--json").lines[-1]
+    baselines = [baseline["name"] for baseline in end["test"]["baselines"]]
+    assert sorted(baselines) == ["linear on channel statistics", "majority class"]
+    assert nnzoo("report", "checkpoints/run").code == 0
+    page = Path("checkpoints/run/report.html").read_text()
+    wrong = round((1 - end["test"]["accuracy"]) * end["test"]["n"])
+    assert page.count('aria-label="The recording"') == min(wrong, 12) > 0
+    assert re.search(r"recording '\d+'", text_of(page)) and baselines[0] in page
+    shown = nnzoo("inspect", "checkpoints/run", "--json").json
+    names = [Path(item["file"]).name for item in shown["files"]]
+    assert names == ["attributions.png", "channels.png", "arrays.npz"]
