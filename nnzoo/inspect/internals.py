@@ -22,8 +22,9 @@ from nnzoo.evaluation.layer_stats import (
 from nnzoo.models.network import Network
 from nnzoo.models.rnn import PARAMETERS, gates_over_time
 
-# Points of the straight path over which gradients are integrated.
-PATH_POINTS = 32
+# Points of the straight path over which gradients are integrated; fewer for inputs of many values.
+PATH_POINTS, MIN_PATH_POINTS = 32, 8
+PATH_VALUES = 1 << 22
 
 
 @torch.no_grad()
@@ -100,6 +101,7 @@ def attributions(network: Network, raw: Inputs) -> Tensor:
 
     values = values_of(scaled).detach()
     total = torch.zeros_like(values)
+    points = min(PATH_POINTS, max(MIN_PATH_POINTS, PATH_VALUES // max(1, values.numel())))
     with eval_in_fp32(network):
         with torch.no_grad():
             output = predict(values)
@@ -107,12 +109,12 @@ def attributions(network: Network, raw: Inputs) -> Tensor:
             if network.task.is_classification:
                 classes = output.shape[1]
                 weights = functional.one_hot(output.argmax(1), classes) - 1 / classes
-        for i in range(PATH_POINTS):
-            point = (values * ((i + 0.5) / PATH_POINTS)).requires_grad_()
+        for i in range(points):
+            point = (values * ((i + 0.5) / points)).requires_grad_()
             with torch.enable_grad():
                 score = (predict(point) * weights).sum()
             total += torch.autograd.grad(score, point)[0]
-    return values * total / PATH_POINTS
+    return values * total / points
 
 
 def first_filters(network: Network) -> Tensor | None:
