@@ -108,7 +108,7 @@ def photos(folder: Path, rng: np.random.Generator, count: int) -> None:
 
 
 def gestures(folder: Path, rng: np.random.Generator, count: int) -> None:
-    """Acceleration of a wrist along three axes, 50 values a second: a folder per gesture with a file per recording, and
+    """Acceleration of a wrist along three axes, 50 values per second: a folder per gesture with a file per recording, and
     three more in new/."""
     for i in range(count + 3):
         gesture = ("circle", "shake", "swipe")[i % 3]

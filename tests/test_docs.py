@@ -86,7 +86,7 @@ def test_the_first_hour_runs(nnzoo: Callable[..., Any]) -> None:
 def test_the_page_about_recordings_runs(nnzoo: Callable[..., Any]) -> None:
     make = [
         sys.executable,
-        ROOT / "examples" / "make_data.py",
+        str(ROOT / "examples" / "make_data.py"),
         "--photos",
         "3",
         "--recordings",

@@ -22,10 +22,10 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 51,
-    "spine_lines": 10_300,
-    "modules": 165,
-    "lines": 32_900,
+    "spine_files": 58,
+    "spine_lines": 11_550,
+    "modules": 189,
+    "lines": 38_050,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }

@@ -235,22 +235,31 @@ def _with_ids(
             (name for name in usable[::-1] if firsts[name].nunique() <= max(2, count // 2)), None
         )
     )
+    targets_file = None if target is not None else _targets_beside(path, ids, firsts)
+    named = any(map(_is_id_name, ids)) and time is not None
+    if target is None and targets_file is None and not named:
+        return None
+    left_out = [name for name in rest if name not in (*channels, target, group)]
+    columns = {"time": time, "target": target, "targets": targets_file, "group": group}
+    return _long_plan(ids, columns, channels, left_out)
+
+
+def _long_plan(
+    ids: list[str], columns: dict[str, str | None], channels: list[str], left_out: list[str]
+) -> RecordingsPlan:
+    """The keys of a long table, with a comment each, and what is to be reported."""
+    comments = {
+        "time": "orders the steps of each",
+        "target": "constant within each recording; --target NAME for another",
+        "targets": "file with the target of each id",
+        "group": "",
+    }
     keys: dict[str, tuple[object, str]] = {
         "id": (ids[0] if len(ids) == 1 else ids, "tells recordings apart")
     }
-    if time is not None:
-        keys["time"] = (time, "orders the steps of each")
-    if target is not None:
-        keys["target"] = (target, "constant within each recording; --target NAME for another")
-    elif targets_file := _targets_beside(path, ids, firsts):
-        keys["targets"] = (targets_file, "file with the target of each id")
-    elif not any(_is_id_name(name) for name in ids) or time is None:
-        return None
-    left_out = [name for name in rest if name not in (*channels, target, group)]
+    keys |= {key: (name, comments[key]) for key, name in columns.items() if name is not None}
     if left_out:
         keys["channels"] = (channels, "")
-    if group is not None:
-        keys["group"] = (group, "")
     notes = [
         f"read as recordings told apart by {' and '.join(map(quoted_name, ids))} (--table or --series for "
         "another reading)"

@@ -49,19 +49,8 @@ class CNN(nn.Module):
 
     def __init__(self, options: CnnOptions, input_spec: InputSpec, outputs: int) -> None:
         super().__init__()
-        if input_spec.kind == "table":
-            raise ConfigError.at(
-                "model.name",
-                "a cnn needs neighbors: images or series, but the data is a table whose columns "
-                "have no order; use mlp",
-            )
+        _check_input(options, input_spec)
         pooling = options.head.pooling
-        if input_spec.variable_length and pooling == "flatten":
-            raise ConfigError.at(
-                "model.head.pooling",
-                "'flatten' needs sequences of one length, but these have different ones; use 'average' or 'max' over "
-                "time, or data.length: N, which resamples every recording to N steps",
-            )
         self.is_series = input_spec.kind == "series"
         dims = 1 if self.is_series else 2
         channels = input_spec.shape[-1] if self.is_series else input_spec.shape[0]
@@ -116,10 +105,11 @@ class CNN(nn.Module):
     def check_length(self, shortest: int, what: str) -> None:
         """Raise DataError if a layer leaves nothing of `what`, a sequence of so many time steps."""
         if shortest < self.min_length:
-            raise DataError(
+            raise DataError.at(
+                "model",
                 f"{what} has {plural(shortest, 'time step')}, but the layers of this network leave something only of "
                 f"{self.min_length} or more; use fewer layers, less pooling or padding 'same' (section model), leave "
-                "out shorter recordings, or data.length: N, which resamples every recording to N steps"
+                "out shorter recordings, or data.length: N, which resamples every recording to N steps",
             )
 
     def to_channels(self, x: Any) -> Any:
@@ -133,6 +123,22 @@ class CNN(nn.Module):
         # Channels last, which oneDNN and max pooling take as it is: 25 ms of 70 per step of a CNN of 32 and 64 channels
         # on MNIST.
         return x.to(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
+    """Raise ConfigError for inputs that such a network cannot read."""
+    if input_spec.kind == "table":
+        raise ConfigError.at(
+            "model.name",
+            "a cnn needs neighbors: images or series, but the data is a table whose columns "
+            "have no order; use mlp",
+        )
+    if input_spec.variable_length and options.head.pooling == "flatten":
+        raise ConfigError.at(
+            "model.head.pooling",
+            "'flatten' needs sequences of one length, but these have different ones; use 'average' or 'max' over "
+            "time, or data.length: N, which resamples every recording to N steps",
+        )
 
 
 class _Layer:

@@ -26,7 +26,7 @@ LIBRARY = build.library()._name if build.available() else ""
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder that holds a copy of the library of float32, and nothing loaded yet.
 
-    What is compiled is not optimized, which takes a fifth of the time.
+    Libraries are compiled without optimization, which takes a fifth of the time.
     """
     monkeypatch.setenv("NNZOO_CACHE", str(tmp_path))
     monkeypatch.setattr(build, "FLAGS", ("-O0", *build.FLAGS[1:]))
