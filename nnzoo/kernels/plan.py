@@ -156,6 +156,23 @@ class RnnPlan(NamedTuple):
     """Outputs of the calls, without dx."""
 
 
+def _state_layout(
+    shape: Shape, row: int, packed: PackedShape | None
+) -> tuple[Shape, tuple[Shape, Shape, int]]:
+    """The shape of z, whose rows have `row` elements, and shape, strides and offset of the states in it.
+
+    shape: ([members,] steps, batch, hidden).
+    """
+    *stack, steps, batch, hidden = shape
+    if packed is not None:
+        first_states = packed.members * batch
+        z: Shape = (first_states + packed.rows, row)
+        return z, ((packed.rows, hidden), (row, 1), first_states * row)
+    z = (*stack, steps + 1, batch, row)
+    *of_member, step, _, _ = contiguous_strides(z)
+    return z, ((steps, *stack, batch, hidden), (step, *of_member, row, 1), step)
+
+
 @lru_cache(CACHED)
 def rnn_plan(
     options: tuple[CellType, bool, bool, int],
@@ -188,14 +205,8 @@ def rnn_plan(
     last = Spec(dtype, (*stack, batch, hidden))
     names = ("w_ih", "w_hh", "b_ih", "b_hh")
     specs = {name: Spec(dtype, shape) for name, shape in zip(names, weights, strict=True)}
-    if packed is None:
-        z = (*stack, steps + 1, batch, row)
-        *of_member, step, _, _ = contiguous_strides(z)
-        states = (steps, *stack, batch, hidden), (step, *of_member, row, 1), step
-    else:
-        first_states = members * batch
-        z = (first_states + packed.rows, row)
-        states = (packed.rows, hidden), (row, 1), first_states * row
+    z, states = _state_layout((*stack, steps, batch, hidden), row, packed)
+    if packed is not None:
         # Not null, so that C asks for the memory that lengths need.
         fields |= {"packed_rows": packed.rows, "lengths": 1, "offsets": 1}
         specs["lengths"] = Spec(torch.int64, (members, batch))
