@@ -126,6 +126,18 @@ def make_figures(
             )
             figure = draw.channels(name, _numpy(out[0]))
             yield CaptionedFigure(f"layer-{name}", caption, figure)
+    yield from _over_time(network, encoded, hidden)
+    if kind == "table":
+        caption = "Mean absolute input gradient (saliency) of each column, over these rows."
+        gradient = internals.saliency(network, raw).abs().mean(0).tolist()
+        figure = draw.columns(_feature_names(network), gradient)
+        yield CaptionedFigure("columns", caption, figure)
+
+
+def _over_time(
+    network: Network, encoded: Tensor, hidden: dict[str, Tensor]
+) -> Iterator[CaptionedFigure]:
+    """Draw the channels of each layer, or the gates and states of recurrent ones, over time."""
     gates = internals.gates(network, encoded)
     maps = {
         name: _numpy(hidden[name][0]).T
@@ -145,11 +157,6 @@ def make_figures(
             f"The {noun} of recurrent layer {name} over time, for the first input; one row per unit.",
             draw.over_time(sequence, first, f"{network.config.model.name}, {name}"),
         )
-    if kind == "table":
-        caption = "Mean absolute input gradient (saliency) of each column, over these rows."
-        gradient = internals.saliency(network, raw).abs().mean(0).tolist()
-        figure = draw.columns(_feature_names(network), gradient)
-        yield CaptionedFigure("columns", caption, figure)
 
 
 def single_rows(raw: Inputs) -> list[Tensor]:

@@ -46,6 +46,19 @@ class _StatedColumns:
         return stated
 
 
+def _leave_out_group(
+    train: pandas.DataFrame, inputs: list[str], stated: _StatedColumns, options: CsvOptions
+) -> list[str]:
+    """Remove the column of `split.group` from the inputs unless it is stated to be one; returns a note on that."""
+    if options.split.group is None:
+        return []
+    group = column_name(train, options.split.group, "data.split.group")
+    if group not in inputs or group in stated.numbers | stated.categories:
+        return []
+    inputs.remove(group)
+    return [f"column '{shorten(group)}' keeps groups together, and is no input"]
+
+
 def infer_columns(
     train: pandas.DataFrame, target: str, options: CsvOptions
 ) -> tuple[list[ColumnSpec], list[str]]:
@@ -55,12 +68,7 @@ def infer_columns(
     """
     stated = _StatedColumns.of(options, train, target)
     inputs = [name for name in train.columns if name != target and name not in stated.drop]
-    notes_on_group: list[str] = []
-    if options.split.group is not None:
-        group = column_name(train, options.split.group, "data.split.group")
-        if group in inputs and group not in stated.numbers | stated.categories:
-            inputs.remove(group)
-            notes_on_group = [f"column '{shorten(group)}' keeps groups together, and is no input"]
+    notes_on_group = _leave_out_group(train, inputs, stated, options)
     descriptions = describe_columns(train[inputs], ValueOptions.of(options))
     numbers: list[ColumnSpec] = []
     categories: list[ColumnSpec] = []

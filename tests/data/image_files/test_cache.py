@@ -202,7 +202,7 @@ def test_an_image_replaced_by_one_of_equal_size_and_time_is_seen() -> None:
 
 def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_kept() -> None:
     write_colours()
-    cache_dir().mkdir()
+    cache_dir().mkdir(exist_ok=True)
     old = time.time() - 3600
     for name in ("left.1.tmp", "young.2.tmp", "used.3.tmp"):
         path = cache_dir() / name
