@@ -1,8 +1,8 @@
 """Test accuracy of the five networks on problems of the UCR/UEA archive, over seeds: the table of docs/sequences.md.
 
 `python benchmarks/recordings.py --root FOLDER [PROBLEM ...]`: FOLDER holds NAME_TRAIN.ts and NAME_TEST.ts, in it or in a
-folder NAME. One recipe per network, chosen on validation rows of the training part; test rows are touched once, at
-the end of each run. An MLP reads recordings of different lengths resampled to their longest (`data.length`).
+folder NAME. One recipe for each network, of about 1,500 steps; nothing validates, since a tenth of 36 recordings says
+nothing. Test rows are touched once, at the end of each run. An MLP reads recordings of different lengths resampled to their longest (`data.length`).
 """
 
 from __future__ import annotations
@@ -19,38 +19,42 @@ from statistics import mean, stdev
 RECURRENT = """
 model: {{name: {name}, hidden_size: 128, bidirectional: true, readout: mean, dropout: 0.5}}
 optim: {{name: adamw, lr: 3e-3, schedule: cosine, clip: {{norm: 1.0}}}}
-train: {{epochs: 100, batch_size: 32, label_smoothing: 0.1}}
 """
 RECIPES = {
     "mlp": """
 model: {name: mlp, hidden: [256, 256], dropout: 0.3}
 optim: {name: adamw, lr: 1e-3, schedule: cosine}
-train: {epochs: 200, batch_size: 16}
 """,
     "cnn": """
 model:
   {name: cnn, channels: [128, 256, 128], kernel_size: [8, 5, 3], norm: batch, pool: none, head: {pooling: average}}
 optim: {name: adam, lr: 1e-3, schedule: cosine}
-train: {epochs: 200, batch_size: 16}
 """,
 } | {name: RECURRENT.format(name=name) for name in ("rnn", "lstm", "gru")}
-PROBLEMS = {  # and the length to which an MLP's recordings are resampled
-    "ArrowHead": None,
-    "BasicMotions": None,
-    "GunPoint": None,
-    "ItalyPowerDemand": None,
-    "JapaneseVowels": 29,
-    "PickupGestureWiimoteZ": 361,
+BATCH, STEPS, MAX_EPOCHS = 16, 1500, 300
+# Training recordings, and the length to which an MLP's are resampled where they differ.
+PROBLEMS = {
+    "ArrowHead": (36, None),
+    "BasicMotions": (40, None),
+    "GunPoint": (50, None),
+    "ItalyPowerDemand": (67, None),
+    "JapaneseVowels": (270, 29),
+    "PickupGestureWiimoteZ": (50, 361),
 }
 
 
 def accuracies(problem: str, network: str, root: Path, seeds: int) -> list[float]:
-    """Test accuracy of each seed's best epoch."""
+    """Test accuracy of each seed after its last epoch."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
-        length = f", length: {PROBLEMS[problem]}" if network == "mlp" and PROBLEMS[problem] else ""
-        data = f"data: {{name: ucr, problem: {problem}, root: '{root}'{length}}}\n"
-        config.write_text(data + RECIPES[network])
+        rows, longest = PROBLEMS[problem]
+        length = f", length: {longest}" if network == "mlp" and longest else ""
+        data = (
+            f"data: {{name: ucr, problem: {problem}, root: '{root}', split: {{val: 0}}{length}}}\n"
+        )
+        epochs = min(MAX_EPOCHS, round(STEPS * BATCH / rows))
+        train = f"train: {{epochs: {epochs}, batch_size: {BATCH}, label_smoothing: 0.1}}\n"
+        config.write_text(data + RECIPES[network] + train)
         command = [
             sys.executable,
             "-m",

@@ -33,6 +33,7 @@ def problems(text: str, *overrides: str) -> dict[str, str]:
         ("training: {epochs: 1}", "it is 'train'"),
         # Keys that live in another section.
         ("train: {clip: 1}", "it is optim.clip"),
+        ("train: {betas: [0.9, 0.9]}", "it is optim.betas"),
         ("train: {learning_rate: 1}", "it is optim.lr"),
         ("train: {patience: 3}", "it is train.early_stopping.patience"),
         ("train: {seed: 3}", "it is seed, beside the sections"),
