@@ -54,10 +54,6 @@ class PaddedMaps:
             return self.values
         return self.values.masked_fill(~self.mask, value)
 
-    def real_steps(self) -> Tensor:
-        """The channels of all real time steps, row by row: (steps, channels)."""
-        return self.values.transpose(1, 2)[self.mask.squeeze(1)]
-
     def pooled(self, pooling: str) -> Tensor:
         """Average or maximum of each channel over a row's time steps: (batch, channels, 1)."""
         if pooling == "max":

@@ -209,11 +209,6 @@ def test_maximum_over_an_image_or_series_of_one_length() -> None:
     torch.testing.assert_close(image(x), image.head[2](image.features(x).amax((2, 3))))
 
 
-def test_real_steps_are_those_of_each_row() -> None:
-    maps = PaddedMaps(torch.arange(12.0).view(2, 2, 3), torch.tensor([1, 3]))
-    assert maps.real_steps().tolist() == [[0, 3], [6, 9], [7, 10], [8, 11]]
-
-
 @pytest.mark.parametrize("name", sequence_data.MODELS)
 def test_a_shard_without_rows_has_no_gradient(name: str) -> None:
     split = sequence_data.dataset().splits["train"]
