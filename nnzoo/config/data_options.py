@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import os
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -20,6 +22,7 @@ from nnzoo.config.options import (
     option,
     sanity_limit,
 )
+from nnzoo.errors import DataError, shell_word
 
 # Keys of `data` that are paths; relative ones are relative to the config file.
 PATH_KEYS = ("path", "test_path", "targets", "root")
@@ -169,9 +172,27 @@ class DownloadedOptions(DataOptions):
     _may_write: bool = PrivateAttr(True)
 
     @property
-    def may_write(self) -> bool:
-        """Whether files may be downloaded into `root`; False if only a config file names a folder elsewhere."""
-        return self._may_write
+    def folder(self) -> Path:
+        """`root`, or NNZOO_DATA, or ./data; raises DataError if there is no home folder for its '~'."""
+        try:
+            return Path(self.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
+        except RuntimeError:
+            raise DataError(
+                "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
+            ) from None
+
+    def check_download(self, name: str, download: bool, files: str = "") -> None:
+        """Raise DataError unless `name` may be downloaded: nothing is to be, or only a config file names a folder
+        elsewhere. files: what is missing."""
+        missing = f"'{name}' is not in {self.folder}"
+        if not download:
+            raise DataError.at("data.root", f"{missing}; 'nnzoo train' downloads it{files}")
+        if not self._may_write:
+            raise DataError.at(
+                "data.root",
+                f"{missing}, and a config file names no folder to write to but its own and the working one; -s "
+                f"data.root={shell_word(self.folder)} downloads it there",
+            )
 
     def without_download(self) -> Self:
         """A copy that never downloads."""

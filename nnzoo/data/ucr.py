@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import urllib.request
 import zipfile
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from nnzoo import file_io
 from nnzoo.config.recording_options import UcrOptions
-from nnzoo.errors import DataError, shell_word
+from nnzoo.errors import CheckpointError, DataError
 
 URL = "https://timeseriesclassification.com/aeon-toolkit/{}.zip"
 TIMEOUT = 20.0  # seconds without a byte
@@ -23,33 +23,20 @@ def find_problem(options: UcrOptions, may_download: bool) -> dict[str, Path]:
 
     Raises DataError that says where they can be placed by hand.
     """
-    try:
-        root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
-    except RuntimeError:  # "~" where there is no home folder
-        raise DataError(
-            "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
-        ) from None
-    name = options.problem
+    name, root = options.problem, options.folder
     paths = _files_in(name, root / name) or _files_in(name, root) or _files_in(name, _in_aeon(name))
     if paths:
         return paths
     expected = f"{root / name / f'{name}_TRAIN.ts'} and {name}_TEST.ts"
-    if not may_download:
-        raise DataError.at(
-            "data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it ({expected})"
-        )
-    if not options.may_write:
-        raise DataError.at(
-            "data.root",
-            f"'{name}' is not in {root}, and a config file names no folder to write to but "
-            f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
-        )
+    options.check_download(name, may_download, f" ({expected})")
     try:
         _download(name, root / name)
     except PermissionError as error:
         raise DataError.at(
             "data.root", f"'{name}': cannot write to {root}: {error.strerror}"
         ) from None
+    except CheckpointError as error:  # of the write, which names the file
+        raise DataError.at("data.root", f"'{name}': {error}") from None
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         reason = (" ".join(str(error).split()) or type(error).__name__)[:300]
         raise DataError.at(
@@ -83,7 +70,7 @@ def _download(name: str, folder: Path) -> None:
     with urllib.request.urlopen(URL.format(name), timeout=TIMEOUT) as response:
         content = response.read(MAX_BYTES)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        by_name = {os.path.basename(entry): entry for entry in archive.namelist()}
+        by_name = {PurePosixPath(entry).name: entry for entry in archive.namelist()}
         files = {}
         for part in ("TRAIN", "TEST"):
             file = f"{name}_{part}.ts"
@@ -93,6 +80,4 @@ def _download(name: str, folder: Path) -> None:
             files[file] = archive.read(entry)
     folder.mkdir(parents=True, exist_ok=True)
     for file, data in files.items():
-        temporary = folder / f".{file}.{os.getpid()}.tmp"
-        temporary.write_bytes(data)
-        os.replace(temporary, folder / file)
+        file_io.write(folder / file, data)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import re
 import socket
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +18,7 @@ from nnzoo.config.data_options import EmnistOptions, TorchvisionOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit, make_splits
 from nnzoo.data.row_split import split_rows
-from nnzoo.errors import DataError, shell_word
+from nnzoo.errors import DataError
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
@@ -101,21 +99,13 @@ def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) 
     With a spec, the root may come out of a checkpoint that a stranger made: nothing is written.
     Raises DataError where a download fails, saying where files can be placed by hand.
     """
-    try:
-        root = Path(options.root or os.environ.get("NNZOO_DATA") or "data").expanduser()
-    except RuntimeError:  # "~" where there is no home folder
-        raise DataError(
-            "NNZOO_DATA: there is no home folder that '~' could stand for; write the whole path"
-        ) from None
     name = options.name
     cls = getattr(import_torchvision("torchvision.datasets"), _CLASSES[name])
     extra = {"split": options.subset} if isinstance(options, EmnistOptions) else {}
     parts = {}
     for part in ("train", "test"):
         where = {"split": part} if name == "svhn" else {"train": part == "train"}
-        parts[part] = _read_torchvision(
-            cls, name, root, {**where, **extra}, spec is None, options.may_write
-        )
+        parts[part] = _read_torchvision(cls, options, {**where, **extra}, spec is None)
     labels = _torchvision_labels(name, parts["train"])
     x, y = {}, {}
     for part, source in parts.items():
@@ -135,8 +125,9 @@ def load_torchvision(options: TorchvisionOptions, spec: DataSpec | None = None) 
 
 
 def _read_torchvision(
-    cls: Any, name: str, root: Path, arguments: dict[str, Any], download: bool, may_write: bool
+    cls: Any, options: TorchvisionOptions, arguments: dict[str, Any], download: bool
 ) -> Any:
+    name, root = options.name, options.folder
     if hasattr(cls, "_check_legacy_exist"):
         # Files that torchvision once saved with torch.save are not read: they may be anyone's.
         cls = type(cls.__name__, (cls,), {"_check_legacy_exist": lambda self: False})
@@ -150,14 +141,7 @@ def _read_torchvision(
         raise DataError.at(
             "data.root", f"'{name}': the files in {root} cannot be read: {error}"
         ) from None
-    if not download:
-        raise DataError.at("data.root", f"'{name}' is not in {root}; 'nnzoo train' downloads it")
-    if not may_write:
-        raise DataError.at(
-            "data.root",
-            f"'{name}' is not in {root}, and a config file names no folder to write to but "
-            f"its own and the working one; -s data.root={shell_word(root)} downloads it there",
-        )
+    options.check_download(name, download)
     # torchvision sets no limit: it would wait minutes for a server that does not answer.
     old_timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
