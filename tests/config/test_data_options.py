@@ -13,8 +13,10 @@ from nnzoo.config.data_options import (
     RowSplit,
     ScaleOptions,
     SineOptions,
+    TorchvisionOptions,
     ValSplit,
 )
+from nnzoo.errors import DataError
 
 
 def error_of(options: type[Any], **values: Any) -> str:
@@ -83,3 +85,11 @@ def test_defaults_are_not_shared_between_configs() -> None:
     other = CsvOptions(name="csv", path="b.csv")
     one.missing.append("unknown")
     assert other.missing == [] and SineOptions(name="sine").split == SineOptions(name="sine").split
+
+
+def test_downloaded_files_need_a_home_folder_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNZOO_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(DataError, match="NNZOO_DATA: there is no home folder"):
+        _ = TorchvisionOptions(name="mnist").folder
+    monkeypatch.setenv("NNZOO_DATA", "some/folder")
+    assert str(TorchvisionOptions(name="mnist").folder) == "some/folder"
