@@ -25,7 +25,8 @@ from nnzoo.evaluation.tasks import Regression
 from nnzoo.export_lengths import max_pool_forward, onnx_forward, onnx_layer, scale_recordings
 from nnzoo.models.layers import Linear
 from nnzoo.models.network import Network
-from nnzoo.models.rnn import GRU, LSTM, RNN, Recurrent, ReluLSTM, reference_layer, run_layers
+from nnzoo.models.recurrent_layers import GRU, LSTM, RNN, ReluLSTM, reference_layer, run_layers
+from nnzoo.models.rnn import Recurrent
 
 INPUT = "input"
 LENGTHS = "lengths"

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnzoo.data.sequences import PaddedSequences
-from nnzoo.models.rnn import PARAMETERS, Recurrent, ReluLSTM
+from nnzoo.models.recurrent_layers import PARAMETERS, ReluLSTM
+from nnzoo.models.rnn import Recurrent
 
 # By a module's mode: ONNX's operator, its order of torch's gates, and its activations.
 _OPERATORS: dict[str, tuple[str, tuple[int, ...], list[str]]] = {

@@ -158,7 +158,8 @@ class ProcessGroup(SingleProcess):
             view.zero_()  # of a process without rows
         there = [(view, p.grad) for view, p in pairs if p.grad is not None]
         if there:
-            torch._foreach_copy_([view for view, _ in there], [grad for _, grad in there])
+            dense = [grad.to_dense() if grad.is_sparse else grad for _, grad in there]
+            torch._foreach_copy_([view for view, _ in there], dense)
         numbers.copy_(torch.tensor([*more, float(self.asked)]))
         if self.flat.device.type == "cuda":
             # NCCL notices a lost process at its timeout; gloo, on the CPU, at once.

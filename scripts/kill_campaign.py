@@ -51,6 +51,7 @@ for lazy in (
     "pandas",
     "nnzoo.models.mlp",
     "nnzoo.models.cnn",
+    "nnzoo.models.recurrent_layers",
     "nnzoo.models.rnn",
 ):
     import_module(lazy)

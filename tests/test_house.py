@@ -25,7 +25,7 @@ LAYERS = """
     nnzoo.file_io nnzoo.distributed
     nnzoo.process_group nnzoo.config.yaml_parser nnzoo.config.options
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options
-    nnzoo.config.recording_options
+    nnzoo.config.recording_options nnzoo.config.text_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
     nnzoo.config.renamed_keys nnzoo.config.json_schema
     nnzoo.config.hints nnzoo.config.option_tables
@@ -41,6 +41,7 @@ LAYERS = """
     nnzoo.kernels.call nnzoo.kernels.packing
     nnzoo.kernels.plan nnzoo.kernels.step
     nnzoo.kernels.ops
+    nnzoo.data.tokenizer
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.image_files.class_names
@@ -60,7 +61,8 @@ LAYERS = """
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.packed
-    nnzoo.models.fused
+    nnzoo.models.fused nnzoo.models.recurrent_layers
+    nnzoo.models.embedding
     nnzoo.models.padded
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion
@@ -70,7 +72,7 @@ LAYERS = """
     nnzoo.device
     nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
-    nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule
+    nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates
     nnzoo.training.optim
     nnzoo.runs.checkpoint
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state

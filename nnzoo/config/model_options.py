@@ -27,13 +27,38 @@ Init = Literal[
 Norm = Literal["none", "batch", "layer"]
 
 
+class EmbeddingOptions(Options):
+    """The vector of each token, with which a network of text begins."""
+
+    size: Width = option(128, "elements of a vector")
+    dropout: HalfOpenFraction = option(
+        0.0, "fraction of each text's vectors dropped in training, element by element"
+    )
+    vectors: str | None = option(
+        None,
+        "file of vectors to start from, in the text format of GloVe or fastText; of `size` elements",
+    )
+
+
 class ModelOptions(Options):
     name: str
+    embedding: Width | EmbeddingOptions | None = option(
+        None, "of text: the size of a token's vector, or size, dropout, vectors; default: 128"
+    )
     init: Init = option(
         "xavier_uniform",
         "weight initialization; the gain is chosen for the activation, biases start at zero; "
         "'torch' keeps PyTorch's own",
     )
+
+    @property
+    def token_embedding(self) -> EmbeddingOptions:
+        """The options of the embedding of a network of text."""
+        if self.embedding is None:
+            return EmbeddingOptions()
+        if isinstance(self.embedding, int):
+            return EmbeddingOptions(size=self.embedding)
+        return self.embedding
 
 
 class MlpOptions(ModelOptions):
@@ -88,6 +113,11 @@ class CnnOptions(ModelOptions):
     activation: Activation = option("relu", "after each convolution")
     norm: Norm = option("none", "normalization after each convolution")
     dropout: HalfOpenFraction | list[HalfOpenFraction] = option(0.0, "after each layer")
+    branches: Annotated[list[PositiveInt], Field(min_length=1, max_length=20)] | None = option(
+        None,
+        "on sequences: kernel sizes of networks side by side, each of all these layers, whose pooled features the "
+        "head sees together (Kim 2014); replaces kernel_size",
+    )
     residual: bool = option(False, "each layer becomes two convolutions with a skip around them")
     head: HeadOptions = option(HeadOptions(), "pooling, hidden, dropout")
 

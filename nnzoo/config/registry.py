@@ -14,7 +14,7 @@ from importlib import import_module, metadata
 from traceback import walk_tb
 from typing import Any
 
-from nnzoo.config import data_options, model_options, recording_options, train_options
+from nnzoo.config import data_options, model_options, recording_options, text_options, train_options
 from nnzoo.config.options import Options
 from nnzoo.errors import NnzooError, PluginError, UsageError
 
@@ -164,6 +164,17 @@ DATA = Registry(
             "nnzoo.data.recording_files.forms:description",
         ),
         "ucr": Entry(recording_options.UcrOptions, "nnzoo.data.recordings:load_ucr"),
+        "text": Entry(
+            text_options.TextOptions,
+            "nnzoo.data.text:load_text",
+            "nnzoo.data.text_files.forms:description",
+        ),
+        "corpus": Entry(
+            text_options.CorpusOptions,
+            "nnzoo.data.corpus:load_corpus",
+            "nnzoo.data.corpus_files:description",
+        ),
+        "python_docs": Entry(text_options.PythonDocsOptions, "nnzoo.data.corpus:load_python_docs"),
         "sine": Entry(data_options.SineOptions, "nnzoo.data.builtin:load_sine"),
         "adding": Entry(data_options.AddingOptions, "nnzoo.data.builtin:load_adding"),
     },

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-InputKind = Literal["image", "table", "series"]
-TaskName = Literal["classification", "regression", "forecasting"]
+from nnzoo.data.tokenizer import Tokenizer
+
+InputKind = Literal["image", "table", "series", "tokens"]
+TaskName = Literal["classification", "regression", "forecasting", "language_model"]
 # Grey values of more than 8 bits are read as of so many, where the training images say no less.
 GRAY_BITS = 16
 MAX_UINT8 = 255
@@ -20,19 +22,23 @@ MAX_UINT8 = 255
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The shape of one sample: image (channels, height, width), table (features,) or series
-    (time steps, features).
+    """The shape of one sample: image (channels, height, width), table (features,), series
+    (time steps, features) or tokens (tokens, 1), of ids below `vocabulary`.
 
-    variable_length: of a series, whether samples have time steps of their own number; the shape is
-    that of the longest training sample.
+    variable_length: of a series or tokens, whether samples have time steps of their own number; the shape is
+    that of the longest training sample. per_step: whether an output is asked for at each time step.
     """
 
     kind: InputKind
     shape: tuple[int, ...]
     variable_length: bool = False
+    vocabulary: int = 0
+    per_step: bool = False
 
     def __str__(self) -> str:
         upto = "up to " if self.variable_length else ""
+        if self.kind == "tokens":
+            return f"{upto}{self.shape[0]} tokens of {self.vocabulary:,}"
         return f"{self.kind} {upto}{'×'.join(map(str, self.shape))}"
 
     @property
@@ -136,7 +142,7 @@ class DataSpec:
     header although its names look like positions; width: the number of columns of a table without
     names. bits: of gray values, max_pixel_value: of images that do not reach 255. extra: further
     plain values of a plugin. seasonal_period: time steps of a season, 0 for none.
-    balanced, fingerprint, num_rows (by split) are those of the training data, once it is read.
+    tokenizer: of text. balanced, fingerprint, num_rows (by split) are those of the training data, once it is read.
     """
 
     input: InputSpec
@@ -156,6 +162,7 @@ class DataSpec:
     balanced: bool = False
     fingerprint: str = ""
     num_rows: dict[str, int] = field(default_factory=dict)
+    tokenizer: Tokenizer | None = None
 
     @property
     def is_classification(self) -> bool:
@@ -187,6 +194,8 @@ class DataSpec:
             values["bits"] = self.bits
         if self.max_pixel_value != MAX_UINT8:
             values["levels"] = self.max_pixel_value
+        if self.tokenizer is not None:
+            values["tokenizer"] = self.tokenizer.to_dict()
         return self.extra | values | {"task": self.task}
 
     def to_dict(self) -> dict[str, Any]:
@@ -212,11 +221,15 @@ class DataSpec:
         spec.pop("task", None)
         task = cast(TaskName, _text(values["task"]))
         target, width = spec.pop("target", None), spec.pop("width", None)
+        tokenizer = spec.pop("tokenizer", None)
+        tokenizer = None if tokenizer is None else Tokenizer.from_dict(tokenizer)
         built = cls(
             InputSpec(
                 cast(InputKind, _text(values["kind"])),
                 tuple(_counts(values["shape"])),
                 values.get("variable_length", False) is True,
+                0 if tokenizer is None else tokenizer.size,
+                task == "language_model",
             ),
             task,
             _texts(spec.pop("labels", [])),
@@ -234,7 +247,10 @@ class DataSpec:
             bool(values["balanced"]),
             _text(values["fingerprint"]),
             {_text(split): _count(rows) for split, rows in values["rows"].items()},
+            tokenizer,
         )
+        if (built.input.kind == "tokens") != (tokenizer is not None):
+            raise TypeError("tokens and a tokenizer go together")
         if built.is_classification and not built.labels:
             raise TypeError("classes without labels")
         return built

@@ -226,9 +226,16 @@ class Flatten(nn.Flatten):
 
 
 class Preprocess(nn.Sequential):
-    """Raw inputs, as `input_spec` says, to the network's float32 inputs (`output_spec`)."""
+    """Raw inputs, as `input_spec` says, to the network's float32 inputs (`output_spec`); ids of tokens stay as they are."""
 
     def __init__(self, options: ScaleOptions, spec: DataSpec) -> None:
+        super().__init__()
+        self.options: Any = options
+        self.input_spec = self.output_spec = spec.input
+        if spec.input.kind != "tokens":
+            self._add_steps(options, spec)
+
+    def _add_steps(self, options: ScaleOptions, spec: DataSpec) -> None:
         steps: list[tuple[str, nn.Module]] = []
         shape = spec.input
         features = shape.shape[0] if shape.kind == "image" else shape.shape[-1]
@@ -261,9 +268,6 @@ class Preprocess(nn.Sequential):
                 )
             steps.append(("pca", PCA(features, options.pca, options.whiten)))
             shape = InputSpec(shape.kind, (*shape.shape[:-1], options.pca))
-        super().__init__()
-        self.options: Any = options
-        self.input_spec = spec.input
         self.output_spec = shape
         for name, module in steps:
             self.add_module(name, module)
@@ -282,7 +286,8 @@ class Preprocess(nn.Sequential):
                 x = step(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).float()
+        # Ids of tokens stay whole numbers.
+        return super().forward(x).float() if len(self) else x
 
 
 def fit_rows(split: Split) -> Tensor:
@@ -295,7 +300,7 @@ def fit_rows(split: Split) -> Tensor:
 
 def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     """The scale of a number target, fitted on training rows; None for classes."""
-    if dataset.spec.is_classification:
+    if dataset.spec.task in ("classification", "language_model"):
         return None
     method = getattr(options, "target", "none")
     scale = Scale(len(dataset.spec.targets), method)

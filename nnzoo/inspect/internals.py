@@ -20,7 +20,7 @@ from nnzoo.evaluation.layer_stats import (
     values_of,
 )
 from nnzoo.models.network import Network
-from nnzoo.models.rnn import PARAMETERS, gates_over_time
+from nnzoo.models.recurrent_layers import PARAMETERS, gates_over_time
 
 # Points of the straight path over which gradients are integrated; fewer for inputs of many values.
 PATH_POINTS, MIN_PATH_POINTS = 32, 8

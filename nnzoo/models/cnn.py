@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import ConfigError, DataError
+from nnzoo.models.embedding import make_embedding
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Conv2d, Dropout, Linear, activation_layer
@@ -51,32 +53,32 @@ class CNN(nn.Module):
         super().__init__()
         _check_input(options, input_spec)
         pooling = options.head.pooling
-        self.is_series = input_spec.kind == "series"
+        self.embedding = make_embedding(options, input_spec)
+        self.is_series = input_spec.kind in ("series", "tokens")
         dims = 1 if self.is_series else 2
         channels = input_spec.shape[-1] if self.is_series else input_spec.shape[0]
+        if self.embedding is not None:
+            channels = self.embedding.embedding_dim
         size: Sizes = input_spec.shape[:1] if self.is_series else input_spec.shape[1:]
-        layers: list[nn.Module] = []
-        # The most numbers that one convolution reads and writes for one sample.
-        self.activations = 0
-        for i, width in enumerate(options.channels):
-            layer = _Layer(options, i, dims)
-            built, size = layer.build(channels, width, size)
-            layers += built
-            channels = width
-            self.activations = max(self.activations, layer.activations)
-        self.features = _SEQUENTIAL[dims](*layers)
-        self.min_length = input_length(self.features, 1) if self.is_series else 1
+        kernels: list[Any] = [*options.branches] if options.branches else [options.kernel_size]
+        stacks = [
+            _Stack(options.model_copy(update={"kernel_size": kernel}), channels, size)
+            for kernel in kernels
+        ]
+        self.activations = max(stack.activations for stack in stacks)
+        """The most numbers that one convolution reads and writes for one sample."""
+        self.features = stacks[0].layers if options.branches is None else Branches(stacks, pooling)
+        self.min_length = max(stack.min_length for stack in stacks)
         """The fewest time steps of a sequence of which every layer leaves something."""
 
         self.pooling = pooling
         head: list[nn.Module] = []
-        if pooling != "flatten":
+        if pooling != "flatten" and options.branches is None:
             head.append(_GLOBAL_POOL[pooling][dims](1))
         head.append(nn.Flatten())
-        features = channels
+        features = options.channels[-1] * len(kernels)
         if pooling == "flatten":
-            for length in size:
-                features *= length
+            features *= math.prod(stacks[0].size)
         for width in options.head.hidden:
             linear = Linear(features, width)
             init_layer(linear, options.init, options.activation)
@@ -94,9 +96,10 @@ class CNN(nn.Module):
         if isinstance(x, PaddedSequences) and not torch.compiler.is_compiling() and not len(x):
             # A shard may have no rows, of which gradients are zero.
             x = x.values.new_zeros(0, self.min_length, x.values.shape[2])
-        if isinstance(x, PaddedSequences):
-            return self.head(self.pool_time(self.features(self.to_channels(x))))
-        return self.head(self.features(self.to_channels(x)))
+        if self.embedding is not None:
+            x = self.embedding(x)
+        maps = self.features(self.to_channels(x))
+        return self.head(self.pool_time(maps) if isinstance(maps, PaddedMaps) else maps)
 
     def pool_time(self, maps: PaddedMaps) -> Tensor:
         """Pool sequences of different lengths to the input of `head`, (batch, channels, 1)."""
@@ -125,6 +128,43 @@ class CNN(nn.Module):
         return x.to(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
+class _Stack:
+    """The layers of all `channels`, one after the other, for inputs of so many channels and a size."""
+
+    def __init__(self, options: CnnOptions, channels: int, size: Sizes) -> None:
+        dims = len(size)
+        layers: list[nn.Module] = []
+        self.activations = 0
+        for i, width in enumerate(options.channels):
+            layer = _Layer(options, i, dims)
+            built, size = layer.build(channels, width, size)
+            layers += built
+            channels = width
+            self.activations = max(self.activations, layer.activations)
+        self.layers = _SEQUENTIAL[dims](*layers)
+        self.size = size
+        self.min_length = input_length(self.layers, 1) if dims == 1 else 1
+
+
+class Branches(nn.ModuleList):
+    """Stacks of layers side by side on one sequence: (batch, channels, time), or PaddedSequences, to the average or
+    maximum of each stack's channels over time, (batch, branches * channels, 1)."""
+
+    def __init__(self, stacks: Sequence[_Stack], pooling: str) -> None:
+        super().__init__([stack.layers for stack in stacks])
+        self.pooling = pooling
+
+    def forward(self, x: Any) -> Tensor:
+        pooled = []
+        for branch in self:
+            maps = branch(x)
+            if not isinstance(maps, PaddedMaps):
+                lengths = torch.full((len(maps),), maps.shape[2])
+                maps = PaddedMaps(maps, lengths)
+            pooled.append(maps.pooled(self.pooling))
+        return torch.cat(pooled, 1)
+
+
 def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
     """Raise ConfigError for inputs that such a network cannot read."""
     if input_spec.kind == "table":
@@ -132,6 +172,16 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
             "model.name",
             "a cnn needs neighbors: images or series, but the data is a table whose columns "
             "have no order; use mlp",
+        )
+    if input_spec.per_step:
+        raise ConfigError.at(
+            "model.name", "a cnn sees what follows; a language model is an rnn, lstm or gru"
+        )
+    if options.branches is not None and input_spec.kind == "image":
+        raise ConfigError.at("model.branches", "are for sequences, but the data is images")
+    if options.branches is not None and options.head.pooling == "flatten":
+        raise ConfigError.at(
+            "model.head.pooling", "branches are pooled over time: 'average' or 'max'"
         )
     if input_spec.variable_length and options.head.pooling == "flatten":
         raise ConfigError.at(

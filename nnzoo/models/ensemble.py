@@ -33,7 +33,8 @@ from nnzoo.models.layers import (
 )
 from nnzoo.models.mlp import MLP
 from nnzoo.models.packed import pack, packed_dropout
-from nnzoo.models.rnn import Recurrent, run_layers, run_packed_layers
+from nnzoo.models.recurrent_layers import run_layers, run_packed_layers
+from nnzoo.models.rnn import Recurrent
 
 _OURS = (MLP, CNN, Recurrent)
 

@@ -7,28 +7,38 @@ from torch import nn
 from nnzoo.config.model_options import MlpOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
+from nnzoo.models.embedding import EmbeddingMean, make_embedding
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Dropout, Linear, activation_layer
 
 
 class MLP(FusedSequential):
-    """Flatten, then (linear, norm, activation, dropout) a hidden layer, then linear.
+    """Flatten, or the mean of a text's embeddings, then (linear, norm, activation, dropout) a hidden layer, then linear.
 
     Input (batch, *input_spec.shape), output (batch, outputs). The state_dict fits an nn.Sequential of
     the same layers.
     """
 
     def __init__(self, options: MlpOptions, input_spec: InputSpec, outputs: int) -> None:
-        if input_spec.variable_length:
+        if input_spec.per_step:
+            raise ConfigError.at(
+                "model.name", "mlp has no order of tokens; a language model is an rnn, lstm or gru"
+            )
+        if input_spec.kind == "tokens":
+            embedding = EmbeddingMean(options, input_spec)
+            layers: list[nn.Module] = [embedding]
+            features = embedding.embedding_dim
+        else:
+            make_embedding(options, input_spec)
+            layers, features = [nn.Flatten()], input_spec.size
+        if input_spec.variable_length and input_spec.kind != "tokens":
             raise ConfigError.at(
                 "model.name",
                 "mlp takes inputs of one length, but the sequences have up to "
                 f"{input_spec.shape[0]:,} time steps each; use rnn, lstm, gru or cnn, or resample every sequence to "
                 f"N steps by linear interpolation with data.length: N",
             )
-        layers: list[nn.Module] = [nn.Flatten()]
-        features = input_spec.size
         for width in options.hidden:
             linear = Linear(features, width)
             init_layer(linear, options.init, options.activation)

@@ -117,9 +117,11 @@ class EnsembleTrainer:
             results.append(result)
         losses, num_correct = _add_lists([result.to_lists() for result in results])
         if self.processes.is_distributed:
+            used = [self.processes.all_reduce(mask) for mask in self.optimizer.used_rows()]
             losses[0], num_correct[0] = self.processes.add_gradients(
                 self.optimizer.parameters, losses[0], num_correct[0]
             )
+            self.optimizer.keep_rows(used)
         norms = self.optimizer.grad_norms()
         self.optimizer.clip_by_value()
         lrs = self._learning_rates()

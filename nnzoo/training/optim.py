@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,10 @@ from torch import Tensor, nn
 from nnzoo.config.train_options import (
     AdamOptions,
     OptimOptions,
-    RmspropOptions,
-    SgdOptions,
 )
 from nnzoo.kernels.step import AdamStep, ParameterTable, supports_adam
 from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
+from nnzoo.training.updates import UPDATES, ParameterGroup, Update, moment_names
 
 
 class Optimizer:
@@ -26,20 +26,35 @@ class Optimizer:
     These are called directly: torch.optim loads torch._dynamo first (1 s), and its overhead exceeds the
     update itself for small networks. Results and `state_dict` are torch.optim's. There is no weight
     decay on biases and norm parameters (1-D tensors).
+
+    A step changes those rows of an embedding that have a gradient, with their moments and decay, and leaves all others
+    as they are (torch.optim.SparseAdam): the number of steps, by which Adam corrects its averages, counts them all.
     """
 
     def __init__(self, options: OptimOptions, model: nn.Module, native: bool = False) -> None:
         names = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        parameters = list(names.values())
-        self.names = list(names)
+        embeddings = {
+            id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding) and m.sparse
+        }
+        parameters = [p for p in names.values() if id(p) not in embeddings]
+        self.names = [name for name, p in names.items() if id(p) not in embeddings]
         groups = [
             ([p for p in parameters if p.ndim > 1], options.weight_decay),
             ([p for p in parameters if p.ndim <= 1], 0.0),
         ]
         self.options = options
-        self.parameters: list[Tensor] = list(parameters)
+        self.parameters: list[Tensor] = list(names.values())
+        self.dense: list[Tensor] = list(parameters)
+        """All parameters but embeddings."""
         self.groups = [
-            _Group(chosen, decay, _moments(options)) for chosen, decay in groups if chosen
+            ParameterGroup(chosen, decay, moment_names(options))
+            for chosen, decay in groups
+            if chosen
+        ]
+        self.embeddings = [
+            ParameterGroup([p], options.weight_decay, moment_names(options))
+            for p in names.values()
+            if id(p) in embeddings
         ]
         self.members = 1
         self.counts = [_StepCount()]
@@ -54,15 +69,31 @@ class Optimizer:
         return self.__dict__ | {"_table": None}  # it holds addresses
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the gradient of each parameter, None if it has none; sparse ones become dense."""
-        gradients = [p.grad for p in self.parameters]
+        """Return the gradient of each parameter but embeddings, None if it has none; sparse ones become dense."""
+        gradients = [p.grad for p in self.dense]
         for i, gradient in enumerate(gradients):
             if gradient is not None and gradient.layout is not torch.strided:
-                gradients[i] = self.parameters[i].grad = gradient.to_dense()
+                gradients[i] = self.dense[i].grad = gradient.to_dense()
         return gradients
+
+    def row_gradients(self) -> list[Tensor]:
+        """Return the gradients (rows, size) of the rows of embeddings that have one, summed per row."""
+        rows = []
+        for group in self.embeddings:
+            (p,) = group.parameters
+            if p.grad is not None:
+                p.grad = _as_rows(p.grad)
+                rows.append(p.grad.values())
+        return rows
 
     def grad_norms(self) -> list[float]:
         """Return the norm of each member's gradients together, as they are in `.grad`."""
+        norms, rows = self._dense_norms(), self.row_gradients()
+        if not rows:
+            return norms
+        return [math.hypot(*norms, *(float(gradient.norm()) for gradient in rows))]
+
+    def _dense_norms(self) -> list[float]:
         per_parameter = self.gradients()
         gradients = [gradient for gradient in per_parameter if gradient is not None]
         if not gradients:
@@ -75,7 +106,8 @@ class Optimizer:
         """Clamp the gradients in place to `clip.value` if it is set; `step` clips by norm."""
         clip = self.options.clip
         if clip is not None and clip.value is not None:
-            clip_by_value([grad for grad in self.gradients() if grad is not None], clip.value)
+            dense = [grad for grad in self.gradients() if grad is not None]
+            clip_by_value([*dense, *self.row_gradients()], clip.value)
 
     def step(self, lr: float, norms: Sequence[float]) -> None:
         """Take a step on the gradients in `.grad`, clipped to `clip.norm`.
@@ -85,6 +117,8 @@ class Optimizer:
         divisors = [clip_divisor(norm, self.options.clip) for norm in norms]
         for count in self.counts:
             count.steps += 1
+        if self.embeddings:
+            self._step_embeddings(lr, divisors[0])
         per_parameter = self.gradients()
         gradients = [gradient for gradient in per_parameter if gradient is not None]
         if len(gradients) < len(per_parameter):
@@ -112,11 +146,44 @@ class Optimizer:
             else:
                 common_divisor = member_divisors.squeeze(0)
         with torch.no_grad():
-            update = _Update(lr, common_divisor, self.counts[0].steps)
+            update = Update(lr, common_divisor, self.counts[0].steps)
             for whole_group in self.groups:
                 group, gradients = whole_group.with_gradients()
                 if gradients:
-                    _UPDATES[self.options.name](self.options, group, gradients, update)
+                    UPDATES[self.options.name](self.options, group, gradients, update)
+
+    @torch.no_grad()
+    def _step_embeddings(self, lr: float, divisor: float | None) -> None:
+        """Take a step on the rows of embeddings that have a gradient."""
+        self.row_gradients()
+        for group in self.embeddings:
+            (p,) = group.parameters
+            if p.grad is None:
+                continue
+            rows, gradient = p.grad.indices()[0], p.grad.values()
+            common = None if divisor is None else gradient.new_tensor(divisor)
+            part = group.rows(rows)
+            update = Update(lr, common, self.counts[0].steps)
+            UPDATES[self.options.name](self.options, part, [gradient], update)
+            group.set_rows(rows, part)
+
+    def used_rows(self) -> list[Tensor]:
+        """Return for each embedding which of its rows have a gradient, as ones among zeros."""
+        masks = []
+        for group in self.embeddings:
+            (p,) = group.parameters
+            masks.append(p.new_zeros(len(p)))
+            if p.grad is not None:
+                masks[-1][_as_rows(p.grad).indices()[0]] = 1
+        return masks
+
+    def keep_rows(self, masks: Sequence[Tensor]) -> None:
+        """Reduce the dense gradients of embeddings to the rows whose mask is not zero."""
+        for group, mask in zip(self.embeddings, masks, strict=True):
+            (p,) = group.parameters
+            assert p.grad is not None
+            rows = mask.nonzero().T
+            p.grad = torch.sparse_coo_tensor(rows, p.grad[rows[0]], p.shape, is_coalesced=True)
 
     def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
         """Count a step without a gradient for each parameter that has none."""
@@ -127,24 +194,24 @@ class Optimizer:
                 group.missed[i] += 1
                 self.without_gradient.add(name)
 
-    def _group_and_index(self) -> list[tuple[_Group, int]]:
+    def _group_and_index(self) -> list[tuple[ParameterGroup, int]]:
         """Return the group of each parameter, in their order, and the parameter's index in it."""
         indices = {id(p): (g, i) for g in self.groups for i, p in enumerate(g.parameters)}
-        return [indices[id(p)] for p in self.parameters]
+        return [indices[id(p)] for p in self.dense]
 
     @property
     def table(self) -> ParameterTable:
         """The addresses for native steps; rebuilt after a member's weights have moved into a stack."""
         if self._table is None:
-            names = _moments(self.options) if isinstance(self.options, AdamOptions) else []
+            names = moment_names(self.options) if isinstance(self.options, AdamOptions) else []
             kept = {
                 id(p): (group.weights[i], group.decay, *(group.moments[name][i] for name in names))
                 for group in self.groups
                 for i, p in enumerate(group.parameters)
             }
-            weights, decays, *averages = zip(*(kept[id(p)] for p in self.parameters), strict=True)
+            weights, decays, *averages = zip(*(kept[id(p)] for p in self.dense), strict=True)
             self._table = ParameterTable(weights, decays, self.members, *averages)
-            self._fixed |= {id(p): p.data_ptr() for p in self.parameters}
+            self._fixed |= {id(p): p.data_ptr() for p in self.dense}
         return self._table
 
     def detached_parameters(self, model: nn.Module) -> list[str]:
@@ -175,7 +242,7 @@ class Optimizer:
         """
         joined = copy.copy(optimizers[0])
         joined.groups, joined.members, joined._table = [], len(optimizers), None
-        joined.parameters = list(stacks)
+        joined.parameters = joined.dense = list(stacks)
         joined.counts = [optimizer.counts[0] for optimizer in optimizers]
         order = {id(p): i for i, p in enumerate(optimizers[0].parameters)}
         for groups in zip(*(optimizer.groups for optimizer in optimizers), strict=True):
@@ -203,7 +270,7 @@ class Optimizer:
         """Return the state in the layout of torch.optim, which can load it; lr: of the next step."""
         state: dict[int, dict[str, Tensor]] = {}
         groups = []
-        for group in self.groups:
+        for group in (*self.groups, *self.embeddings):
             first = len(state)
             for i in range(len(group.parameters)):
                 state[first + i] = {name: moment[i] for name, moment in group.moments.items()}
@@ -222,7 +289,7 @@ class Optimizer:
         steps = [int(saved["step"]) for saved in state["state"].values() if "step" in saved]
         self.counts[0].steps = max(steps, default=self.counts[0].steps)
         moments = iter(state["state"].values())
-        for group in self.groups:
+        for group in (*self.groups, *self.embeddings):
             for i in range(len(group.parameters)):
                 saved = next(moments)
                 for name, moment in group.moments.items():
@@ -236,34 +303,9 @@ class Optimizer:
         }
 
 
-class _Group:
-    """Parameters with one weight decay, and the moments of each."""
-
-    def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
-        # The parameters themselves: a tensor detached from one would stay behind in the old memory where
-        # torch moves it (flatten_parameters on CUDA), and be stepped on in its place.
-        self.parameters: list[Tensor] = list(parameters)
-        self.decay = decay
-        self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
-        self.missed = [0] * len(parameters)
-        """The number of steps in which each had no gradient."""
-
-    def with_gradients(self) -> tuple[_Group, list[Tensor]]:
-        """Return the group of those parameters that have a gradient, and the gradients."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        if len(gradients) == len(self.parameters):
-            return self, gradients
-        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        part = copy.copy(self)
-        part.parameters = [self.parameters[i] for i in chosen]
-        part.missed = [self.missed[i] for i in chosen]
-        part.moments = {name: [m[i] for i in chosen] for name, m in self.moments.items()}
-        return part, gradients
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """The parameters' memory as it is now, without their gradients' history."""
-        return [p.detach() for p in self.parameters]
+def _as_rows(gradient: Tensor) -> Tensor:
+    """A sparse gradient with one row per index; of a dense one, which a second use of the weights makes, all rows."""
+    return gradient.coalesce() if gradient.is_sparse else gradient.to_sparse(1)
 
 
 @dataclass
@@ -271,86 +313,3 @@ class _StepCount:
     """The number of steps that a member has taken."""
 
     steps: int = 0
-
-
-class _Update(NamedTuple):
-    """A step: its learning rate, the divisor of all gradients if they are clipped, and its number (from 1)."""
-
-    lr: float
-    divisor: Tensor | None
-    steps: int
-
-
-def _moments(options: OptimOptions) -> list[str]:
-    if isinstance(options, AdamOptions):
-        return ["exp_avg", "exp_avg_sq"]
-    squares = ["square_avg"] if isinstance(options, RmspropOptions) else []
-    return squares + (["momentum_buffer"] if getattr(options, "momentum", 0) else [])
-
-
-def _sgd(options: SgdOptions, group: _Group, gradients: list[Tensor], update: _Update) -> None:
-    torch._fused_sgd_(
-        group.parameters,
-        gradients,
-        group.moments.get("momentum_buffer", []),
-        weight_decay=group.decay,
-        momentum=options.momentum,
-        lr=update.lr,
-        dampening=0.0,
-        nesterov=options.nesterov,
-        maximize=False,
-        is_first_step=False,
-        grad_scale=update.divisor,
-    )
-
-
-def _adam(options: AdamOptions, group: _Group, gradients: list[Tensor], update: _Update) -> None:
-    kernel = torch._fused_adam_ if options.name == "adam" else torch._fused_adamw_
-    counts = {update.steps - missed for missed in group.missed}
-    tensors = {n: torch.full((), float(n), device=gradients[0].device) for n in counts}
-    steps = [tensors[update.steps - missed] for missed in group.missed]
-    kernel(
-        group.parameters,
-        gradients,
-        group.moments["exp_avg"],
-        group.moments["exp_avg_sq"],
-        [],
-        steps,
-        lr=update.lr,
-        beta1=options.betas[0],
-        beta2=options.betas[1],
-        weight_decay=group.decay,
-        eps=options.eps,
-        amsgrad=False,
-        maximize=False,
-        grad_scale=update.divisor,
-    )
-
-
-def _rmsprop(
-    options: RmspropOptions, group: _Group, gradients: list[Tensor], update: _Update
-) -> None:
-    if update.divisor is not None:
-        torch._foreach_div_(gradients, update.divisor)
-    if group.decay:
-        gradients = list(torch._foreach_add(gradients, group.parameters, alpha=group.decay))
-    squares = group.moments["square_avg"]
-    torch._foreach_mul_(squares, options.alpha)
-    torch._foreach_addcmul_(squares, gradients, gradients, value=1 - options.alpha)
-    roots = torch._foreach_sqrt(squares)
-    torch._foreach_add_(roots, options.eps)
-    if options.momentum:
-        buffers = group.moments["momentum_buffer"]
-        torch._foreach_mul_(buffers, options.momentum)
-        torch._foreach_addcdiv_(buffers, gradients, roots)
-        torch._foreach_add_(group.parameters, buffers, alpha=-update.lr)
-    else:
-        torch._foreach_addcdiv_(group.parameters, gradients, roots, value=-update.lr)
-
-
-_UPDATES: dict[str, Callable[..., None]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adam,
-    "rmsprop": _rmsprop,
-}

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Conv2d, Linear
-from nnzoo.models.rnn import GRU, LSTM, RNN
+from nnzoo.models.recurrent_layers import GRU, LSTM, RNN
 from tests.zoo import difference
 
 Case = tuple[nn.Module, nn.Module, Tensor]

@@ -39,7 +39,7 @@ import torch
 from torch import nn
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.layers import Conv2d, Linear
-from nnzoo.models.rnn import GRU, LSTM
+from nnzoo.models.recurrent_layers import GRU, LSTM
 from nnzoo.kernels import openmp
 from nnzoo.device import ALL_THREADS
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nnzoo.kernels import build
 from nnzoo.kernels.ops import RecurrentLayer
-from nnzoo.models.rnn import GRU, LSTM, RNN, ReluLSTM, gates_over_time, run_layers
+from nnzoo.models.recurrent_layers import GRU, LSTM, RNN, ReluLSTM, gates_over_time, run_layers
 from tests.zoo import difference
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="needs a C compiler")

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from nnzoo.config.model_options import GruOptions, LstmOptions, RnnOptions
 from nnzoo.data.data_spec import InputSpec
-from nnzoo.models.rnn import (
+from nnzoo.models.recurrent_layers import (
     GRU,
     RNN,
-    Recurrent,
     ReluLSTM,
     gates_over_time,
     reference_layer,
     run_layers,
 )
+from nnzoo.models.rnn import Recurrent
 from tests.zoo import difference
 
 IMAGE = InputSpec("image", (3, 12, 10))

@@ -1,0 +1,72 @@
+"""Vectors of token ids, with which every network of text begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nnzoo.config.model_options import ModelOptions
+from nnzoo.data.data_spec import InputSpec
+from nnzoo.data.sequences import PaddedSequences
+from nnzoo.errors import ConfigError
+from nnzoo.models.layers import Dropout
+from nnzoo.models.packed import PackedRows, packed_dropout
+
+STD = 0.1
+"""Standard deviation of the vectors before training."""
+
+
+class Embedding(nn.Embedding):
+    """The vector of each token; the gradient has the rows of a batch's tokens alone.
+
+    Input: ids (batch, time, 1) int32, or sequences of different lengths of them; output: the same with vectors as
+    features, zero behind the end of a sequence.
+    """
+
+    def __init__(self, options: ModelOptions, input_spec: InputSpec) -> None:
+        chosen = options.token_embedding
+        super().__init__(input_spec.vocabulary, chosen.size, sparse=True)
+        nn.init.normal_(self.weight, std=STD)
+        self.drop = Dropout(chosen.dropout)
+
+    def forward(self, x: Any) -> Any:
+        if isinstance(x, PackedRows):
+            values = self.look_up(x.values)
+            if self.training and self.drop.p:
+                values = packed_dropout(values, x, self.drop.p)
+            return x.with_values(values)
+        if isinstance(x, PaddedSequences):
+            values = self.drop(self.look_up(x.values))
+            return x.with_values(values.masked_fill(~x.mask.unsqueeze(-1), 0))
+        return self.drop(self.look_up(x))
+
+    def look_up(self, ids: Tensor) -> Tensor:
+        """The vectors (..., size) of ids (..., 1)."""
+        return functional.embedding(ids.squeeze(-1), self.weight, sparse=self.sparse)
+
+
+class EmbeddingMean(Embedding):
+    """The mean of the vectors of each text's tokens, (batch, size): a bag of words (Joulin et al. 2016, fastText)."""
+
+    def forward(self, x: Any) -> Tensor:
+        if isinstance(x, PaddedSequences):
+            ids, lengths = x.values[x.mask], x.lengths
+        else:
+            ids, lengths = x.flatten(), torch.full((len(x),), x.shape[1])
+        offsets = lengths.cumsum(0) - lengths
+        mean = functional.embedding_bag(
+            ids.flatten(), self.weight, offsets.to(ids), mode="mean", sparse=self.sparse
+        )
+        return self.drop(mean)
+
+
+def make_embedding(options: ModelOptions, input_spec: InputSpec) -> Embedding | None:
+    """The embedding of a network of text; None for other data, for which no option may ask for one."""
+    if input_spec.kind == "tokens":
+        return Embedding(options, input_spec)
+    if options.embedding is not None:
+        raise ConfigError.at("model.embedding", f"is for text, but the data is {input_spec}")
+    return None
