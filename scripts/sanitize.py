@@ -165,10 +165,15 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
             pack_rows(torch.randn(steps + draw.randint(7, 9), features), starts, packing)
         x = tensor(dtype, packing.rows, features + 2)[:, draw.choice((0, 2)) :][:, :features]
         PoolSteps.apply(packing, draw.random() < 0.5, x).sum().backward()
+    first = []
+    if packing is None and draw.random() < 0.4:
+        first = [
+            tensor(dtype, *stack, batch, hidden).detach() for _ in "hc"[: 1 + (kind == "lstm")]
+        ]
     low = torch.is_autocast_enabled("cpu")
     x = x.detach().bfloat16() if low and draw.random() < 0.5 else x
     outputs = RecurrentLayer.apply(
-        kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, packing, x, *parameters
+        kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, packing, x, *parameters, *first
     )
     inputs = [*parameters, x] if x.requires_grad and draw.random() < 0.5 else parameters
     back([y for y in outputs if draw.random() < 0.8] or outputs, inputs)

@@ -51,6 +51,7 @@ struct rnn_args {
     /* batch: rows per member; steps: of the longest sequence. */
     long cell_type, bf16, relu, threads, members, steps, batch, features, hidden;
     long keep;     /* whether backward will follow: its inputs are kept in z and workspace */
+    long carried; /* whether the first step starts from h0 and c0, not from zero; not with lengths */
     long packed_rows;       /* with lengths: at least their sum */
     const int64_t *lengths; /* (members, batch), each member's longest first; null: all are `steps` */
     const int64_t *offsets; /* (members, steps + 1): the row at which each step begins, and the end */
@@ -59,6 +60,7 @@ struct rnn_args {
     const scalar_t *w_ih; /* (members, gates * hidden, features), gates as torch orders them */
     const scalar_t *w_hh; /* (members, gates * hidden, hidden) */
     const scalar_t *b_ih, *b_hh; /* (members, gates * hidden) */
+    const scalar_t *h0, *c0;     /* (members, batch, hidden), for forward alone; c0: LSTM only */
     /* (members, steps + 1, batch, row), see struct sizes in rnn.h; with lengths (members * batch +
      * packed_rows, row): the rows of the first states, and of those after each step. */
     char *z;

@@ -7,6 +7,7 @@ together or that plan.py has no plan for.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from itertools import starmap
 from typing import Any, NamedTuple
 
@@ -94,12 +95,14 @@ class LinearChain(torch.autograd.Function):
 
 
 class RecurrentLayer(torch.autograd.Function):
-    """One layer in one direction from a zero state; formulas of torch.nn.RNN, LSTM and GRU.
+    """One layer in one direction; formulas of torch.nn.RNN, LSTM and GRU.
 
-    relu: instead of tanh (RNN, LSTM). x (time, batch, features) and w_ih, w_hh, b_ih, b_hh as in torch; returns all
-    states (time, batch, hidden) in `product`, the last one (batch, hidden) and, of an LSTM, the last cell. With
-    several members weights are (members, ...), and the others have that dimension before the batch. With a packing of
-    sequences of different lengths x is (rows, features) and the states (rows, hidden), also of several members.
+    relu: instead of tanh (RNN, LSTM). x (time, batch, features); tensors: w_ih, w_hh, b_ih, b_hh as in torch, and unless
+    the state starts at zero, the first one (batch, hidden) and, of an LSTM, the first cell, in the weights' type, to
+    which there is no gradient. Returns all states (time, batch, hidden) in `product`, the last one (batch, hidden)
+    and, of an LSTM, the last cell. With several members weights are (members, ...), and the others have that
+    dimension before the batch. With a packing of sequences of different lengths, whose states start at zero, x is
+    (rows, features) and the states (rows, hidden), also of several members.
     """
 
     @staticmethod
@@ -110,8 +113,9 @@ class RecurrentLayer(torch.autograd.Function):
         product: torch.dtype,
         packing: Packing | None,
         x: Tensor,
-        *weights: Tensor,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
+        weights, first = tensors[:4], tensors[4:]
         dtype, ctx.x_dtype = weights[1].dtype, x.dtype
         options = cell_type, relu, any(ctx.needs_input_grad), torch.get_num_threads()
         dtypes, shapes = (dtype, product, x.dtype), map(SHAPE, weights)
@@ -126,8 +130,10 @@ class RecurrentLayer(torch.autograd.Function):
             **_lengths(packing),
             **dict(zip(plan.call.parameters, weights, strict=True)),
         }
+        if first:
+            arguments |= _first_states(cell_type, first, packing, any(ctx.needs_input_grad[9:]))
         z, workspace, *lasts = call(plan.call.forward, plan.call, plan.forward, arguments)
-        ctx.plan, ctx.packing = plan, packing
+        ctx.plan, ctx.packing, ctx.num_first = plan, packing, len(first)
         ctx.save_for_backward(z, workspace, *weights)
         ctx.set_materialize_grads(False)
         return z.as_strided(*plan.states), *lasts
@@ -139,6 +145,7 @@ class RecurrentLayer(torch.autograd.Function):
         # Read once: hooks may return other tensors each time.
         z, workspace, *weights = ctx.saved_tensors
         arguments: Arguments = {"z": z, "workspace": workspace, **_lengths(ctx.packing)}
+        arguments["carried"] = bool(ctx.num_first)
         arguments |= zip(plan.call.parameters, weights, strict=True)
         if grad is not None:
             arguments["dy"], strides = _dense_rows("dy", grad, plan.call)
@@ -148,7 +155,18 @@ class RecurrentLayer(torch.autograd.Function):
         outputs = (*plan.backward, "dx") if ctx.needs_input_grad[4] else plan.backward
         grads, _, *dx = call(plan.call.backward, plan.call, outputs, arguments)
         input_grad = dx[0].to(ctx.x_dtype) if dx else None
-        return None, None, None, None, input_grad, *starmap(grads.as_strided, plan.call.grads)
+        weight_grads = starmap(grads.as_strided, plan.call.grads)
+        return None, None, None, None, input_grad, *weight_grads, *[None] * ctx.num_first
+
+
+def _first_states(
+    cell_type: CellType, first: Sequence[Tensor], packing: Packing | None, needs_grad: bool
+) -> Arguments:
+    """The arguments of a layer that starts from these states."""
+    names = ("h0", "c0") if cell_type == "lstm" else ("h0",)
+    if len(first) != len(names) or packing is not None or needs_grad:
+        raise ValueError(f"a first state of {cell_type} is {' and '.join(names)} without gradients")
+    return {"carried": True, **dict(zip(names, first, strict=True))}
 
 
 def pack_rows(x: Tensor, starts: Tensor, packing: Packing) -> Tensor:

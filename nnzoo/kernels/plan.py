@@ -214,7 +214,7 @@ def rnn_plan(
     offsets = [0, *accumulate(map(math.prod, weights))]
     specs |= {"x": Spec(x_dtype, x, None), "z": Spec(product, z), "dx": Spec(dtype, x)}
     specs |= {"dy": Spec(product, states[0], None), "grads": Spec(dtype, (offsets[-1],))}
-    specs |= dict.fromkeys(("last", "cell", "dlast", "dcell"), last)
+    specs |= dict.fromkeys(("h0", "c0", "last", "cell", "dlast", "dcell"), last)
     grads = tuple(
         (w, contiguous_strides(w), offset) for w, offset in zip(weights, offsets, strict=False)
     )

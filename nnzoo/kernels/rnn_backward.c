@@ -187,8 +187,9 @@ INLINE void weight_grads(int bf16, const struct rnn_args *c, const struct sizes 
     long h = c->hidden, f = c->features, gates = torch_gates(c->cell_type), width = s->width;
     long inputs = of_state ? h : f, member_gate = member * gates;
     long k = chunk_k_steps(c, member, chunk.time), from = 0;
-    /* The state is zero at first: the first step of all, which is the last one of packed rows. */
-    if (of_state && !chunk.time.first && rows_at(c, member, 1)) {
+    /* A state that is zero at first has no part: that of the first step of all, which is the last
+     * one of packed rows. */
+    if (of_state && !c->carried && !chunk.time.first && rows_at(c, member, 1)) {
         long first = num_k_steps(bf16, rows_at(c, member, 0));
         k -= first, from = c->lengths ? 0 : first;
     }

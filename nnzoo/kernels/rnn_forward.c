@@ -119,13 +119,13 @@ INLINE void forward_step(int bf16, const struct rnn_args *c, const struct sizes 
     else x += (t * c->x_time + member * c->x_member + rows.first * c->x_batch) * x_size;
     for (long i = 0; i < count; i++)
         store_input(bf16, c, s, x + i * c->x_batch * x_size, in + i * row + hidden * size);
-    /* The state is zero at first. It has no part in n of a GRU, and the input has none in its
-     * last gate. */
-    long panels = width / LANES, first = t ? stateless_size(s, cell_type) / LANES : 0;
-    nnzoo_gemm_packed(bf16, 0, count, t ? first : panels, s->x_steps,
+    /* The state has no part in n of a GRU, and the input has none in its last gate. */
+    int has_state = t || c->carried;
+    long panels = width / LANES, first = has_state ? stateless_size(s, cell_type) / LANES : 0;
+    nnzoo_gemm_packed(bf16, 0, count, has_state ? first : panels, s->x_steps,
                       a_rows(in + hidden * size, row), b->packed + s->h_steps * LANES, s->k * LANES,
                       gate, width);
-    if (t)
+    if (has_state)
         nnzoo_gemm_packed(bf16, 0, count, panels - first, s->k, a_rows(in, row),
                           b->packed + first * s->k * LANES, s->k * LANES, gate + first * LANES,
                           width);
@@ -140,16 +140,32 @@ INLINE void forward_step(int bf16, const struct rnn_args *c, const struct sizes 
     }
 }
 
+/* Write the states and cells of some rows before the first step. */
+INLINE void store_first(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
+                        struct range rows, const struct buffers *b) {
+    long size = bf16 ? 2 : sizeof(scalar_t), hidden = s->hidden_padded;
+    for (long i = rows.first; i < rows.last; i++) {
+        long first = state_row(c, member, 0) + i, from = (member * c->batch + i) * c->hidden;
+        char *state = b->z + first * s->row * size;
+        scalar_t *cell = b->cells + (c->keep ? first : member * c->batch + i) * hidden;
+        if (!c->carried) {
+            memset(state, 0, hidden * size);
+            if (c->cell_type != RNN) memset(cell, 0, hidden * sizeof(scalar_t));
+            continue;
+        }
+        for (long j = 0; j < hidden; j += LANES) {
+            vec h = load_partial(c->h0 + from, j, c->hidden);
+            store_as(bf16, state, j, h);
+            if (c->cell_type == LSTM) h = load_partial(c->c0 + from, j, c->hidden);
+            if (c->cell_type != RNN) store(cell + j, h);
+        }
+    }
+}
+
 /* All time steps of some rows of a member. */
 INLINE void forward_rows(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
                          struct range rows, const struct buffers *b) {
-    long size = bf16 ? 2 : sizeof(scalar_t), hidden = s->hidden_padded;
-    for (long i = rows.first; i < rows.last; i++) {
-        long state = state_row(c, member, 0) + i;
-        memset(b->z + state * s->row * size, 0, hidden * size);
-        scalar_t *cell = b->cells + (c->keep ? state : member * c->batch + i) * hidden;
-        if (c->cell_type != RNN) memset(cell, 0, hidden * sizeof(scalar_t));
-    }
+    store_first(bf16, c, s, member, rows, b);
     for (long t = 0; t < c->steps; t++) {
         struct range active = rows_within(c, member, t, rows);
         if (active.first >= active.last) break;

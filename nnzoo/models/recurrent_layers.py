@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,15 +29,18 @@ def run_layers(
     layer: Callable[..., tuple[Tensor, ...]],
     weight: Callable[[str], Tensor] | None = None,
     dropout: Callable[[Tensor], Tensor] | None = None,
+    first: Sequence[Tensor] = (),
 ) -> Any:
     """Run x (..., batch, time, features) through the layers and directions of a module, each by `layer`.
 
-    layer: x (time, ..., batch, features) and w_ih, w_hh, b_ih, b_hh to all states and the last (state, or state and
-    cell); weight: parameter by name, unless it is the module's; dropout: between layers, likewise. Returns all states
-    (..., batch, time, directions * hidden) and the last ones, each (layers * directions, ..., batch, hidden), as the
-    modules of torch.nn do.
+    layer: x (time, ..., batch, features), w_ih, w_hh, b_ih, b_hh and its part of `first` to all states and the last
+    (state, or state and cell); weight: parameter by name, unless it is the module's; dropout: between layers, likewise;
+    first: states (and cells) before the first step, each (layers * directions, ..., batch, hidden), unless zero.
+    Returns all states (..., batch, time, directions * hidden) and the last ones, each like `first`, as the modules of
+    torch.nn do.
     """
-    states, *lasts = _run_layers(rnn, x.movedim(-2, 0), layer, _flip, weight, dropout)
+    layers = _Layers(rnn, layer, weight or partial(parameter, rnn), dropout, first)
+    states, *lasts = layers.run(x.movedim(-2, 0), _flip)
     return states.movedim(0, -2), *lasts
 
 
@@ -53,35 +56,39 @@ def run_packed_layers(
     reverse = partial(_ReverseRows.apply, x.packing)
     if dropout is None and rnn.training and rnn.dropout:
         dropout = partial(packed_dropout, x=x, dropout=rnn.dropout)
-    states, *lasts = _run_layers(rnn, x.values, layer, reverse, weight, dropout)
+    layers = _Layers(rnn, layer, weight or partial(parameter, rnn), dropout)
+    states, *lasts = layers.run(x.values, reverse)
     return x.with_values(states), *lasts
 
 
-def _run_layers(
-    rnn: nn.RNNBase,
-    x: Tensor,
-    layer: Callable[..., tuple[Tensor, ...]],
-    reverse: Callable[[Tensor], Tensor],
-    weight: Callable[[str], Tensor] | None,
-    dropout: Callable[[Tensor], Tensor] | None,
-) -> Any:
-    """x: time steps first, in an order that `reverse` turns round."""
-    weight = weight or partial(parameter, rnn)
-    lasts = []
-    for i in range(rnn.num_layers):
-        directions = []
-        for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
-            weights = [weight(f"{name}_l{i}{suffix}") for name in PARAMETERS]
-            states, *last = layer(reverse(x) if suffix else x, *weights)
-            directions.append(reverse(states) if suffix else states)
-            lasts.append(last)
-        x = torch.cat(directions, -1) if rnn.bidirectional else directions[0]
-        if i < rnn.num_layers - 1:
-            x = dropout(x) if dropout else functional.dropout(x, rnn.dropout, rnn.training)
-    return x, *(
-        torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0)
-        for states in zip(*lasts, strict=True)
-    )
+class _Layers(NamedTuple):
+    """The layers of a module, and what is theirs instead of the module's; see `run_layers`."""
+
+    rnn: nn.RNNBase
+    layer: Callable[..., tuple[Tensor, ...]]
+    weight: Callable[[str], Tensor]
+    dropout: Callable[[Tensor], Tensor] | None
+    first: Sequence[Tensor] = ()
+
+    def run(self, x: Tensor, reverse: Callable[[Tensor], Tensor]) -> Any:
+        """x: time steps first, in an order that `reverse` turns round."""
+        rnn, dropout = self.rnn, self.dropout
+        lasts: list[list[Tensor]] = []
+        for i in range(rnn.num_layers):
+            directions = []
+            for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
+                weights = [self.weight(f"{name}_l{i}{suffix}") for name in PARAMETERS]
+                weights += [states[len(lasts)] for states in self.first]
+                states, *last = self.layer(reverse(x) if suffix else x, *weights)
+                directions.append(reverse(states) if suffix else states)
+                lasts.append(last)
+            x = torch.cat(directions, -1) if rnn.bidirectional else directions[0]
+            if i < rnn.num_layers - 1:
+                x = dropout(x) if dropout else functional.dropout(x, rnn.dropout, rnn.training)
+        return x, *(
+            torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0)
+            for states in zip(*lasts, strict=True)
+        )
 
 
 def _flip(x: Tensor) -> Tensor:
@@ -119,15 +126,16 @@ def pool_packed(states: PackedRows, readout: str, use_native: bool) -> Tensor:
 # Reference in plain torch operations.
 
 
-def gates_over_time(
-    rnn: nn.RNNBase, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
-) -> dict[str, Tensor]:
-    """Every gate and state of one layer in one direction from a zero state, by the formulas of torch's documentation.
+def gates_over_time(rnn: nn.RNNBase, x: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
+    """Every gate and state of one layer in one direction, by the formulas of torch's documentation.
 
-    x (time, batch, features) and weights as in torch; each value (time, batch, hidden). RNN: hidden. LSTM: input,
-    forget, candidate, output, cell, hidden. GRU: reset, update, candidate, hidden.
+    x (time, batch, features); tensors: w_ih, w_hh, b_ih, b_hh as in torch, and unless it starts at zero the first state
+    (and cell) (batch, hidden). Each value is (time, batch, hidden). RNN: hidden. LSTM: input, forget, candidate,
+    output, cell, hidden. GRU: reset, update, candidate, hidden.
     """
-    hidden = cell = x.new_zeros(x.shape[1], rnn.hidden_size)
+    w_ih, w_hh, b_ih, b_hh, *first = tensors
+    first = first or [x.new_zeros(x.shape[1], rnn.hidden_size)]
+    hidden, cell = first[0], first[-1]
     is_relu = isinstance(rnn, ReluLSTM) or (isinstance(rnn, nn.RNN) and rnn.nonlinearity == "relu")
     activation = torch.relu if is_relu else torch.tanh
     steps: list[dict[str, Tensor]] = []
@@ -152,9 +160,9 @@ def gates_over_time(
     return {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
 
 
-def reference_layer(rnn: nn.RNNBase, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+def reference_layer(rnn: nn.RNNBase, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
     """`gates_over_time` as a layer of `run_layers`: all states, the last one and, of an LSTM, the last cell."""
-    values = gates_over_time(rnn, x, *weights)
+    values = gates_over_time(rnn, x, *tensors)
     lasts = [values[name][-1] for name in ("hidden", "cell") if name in values]
     return values["hidden"], *lasts
 
@@ -174,6 +182,11 @@ def reference_packed_layer(
 # torch's modules by native kernels.
 
 
+def _as_tuple(hx: Any) -> tuple[Any, ...]:
+    """States as torch's modules take them: that of an RNN or GRU is one tensor."""
+    return tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
+
+
 class _NativeRNN:
     """Mixin of the modules below: torch's, by native kernels where there are any for the case."""
 
@@ -182,11 +195,25 @@ class _NativeRNN:
     cell_type: CellType
     relu = False
 
-    def is_native(self: Any, x: Tensor, hx: object = None) -> bool:
-        """Whether native kernels compute x: a batch of sequences on the CPU, from a zero state."""
-        if hx is not None or x.ndim != 3 or not self.batch_first:
+    def is_native(self: Any, x: Tensor, hx: Any = None) -> bool:
+        """Whether native kernels compute x: a batch of sequences on the CPU, from a zero state or from `hx`, as torch's
+        modules take it, without gradients."""
+        if x.ndim != 3 or not self.batch_first:
+            return False
+        if hx is not None and not self._are_first_states(_as_tuple(hx), len(x)):
             return False
         return self._weights_are_native(partial(supports_rnn, self.cell_type, x))
+
+    def _are_first_states(self: Any, states: tuple[Any, ...], batch: int) -> bool:
+        layers = self.num_layers * (2 if self.bidirectional else 1)
+        shape, dtype = (layers, batch, self.hidden_size), parameter(self, "weight_hh_l0").dtype
+        return len(states) == (2 if self.cell_type == "lstm" else 1) and all(
+            is_dense_cpu_tensor(state)
+            and state.shape == shape
+            and state.dtype is dtype
+            and not state.requires_grad
+            for state in states
+        )
 
     def is_packed_native(self: Any, x: PackedRows) -> bool:
         return self._weights_are_native(partial(supports_packed_rnn, self.cell_type, x.values))
@@ -217,8 +244,9 @@ class _NativeRNN:
         states, last = super().forward(PackedSequence(x.values, counts))  # type: ignore[misc]
         return x.with_values(states.data), last
 
-    def run_native(self: Any, x: Tensor) -> Any:
-        return run_layers(self, x, self.native_layer())
+    def run_native(self: Any, x: Tensor, hx: Any = None) -> Any:
+        first = () if hx is None else _as_tuple(hx)
+        return run_layers(self, x, self.native_layer(), first=first)
 
 
 class RNN(_NativeRNN, nn.RNN):
@@ -233,7 +261,7 @@ class RNN(_NativeRNN, nn.RNN):
     def forward(self, x: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         if isinstance(x, PackedRows):
             return self.run_packed(x)
-        return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
+        return self.run_native(x, hx) if self.is_native(x, hx) else super().forward(x, hx)
 
 
 class GRU(_NativeRNN, nn.GRU):
@@ -244,7 +272,7 @@ class GRU(_NativeRNN, nn.GRU):
     def forward(self, x: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         if isinstance(x, PackedRows):
             return self.run_packed(x)
-        return self.run_native(x) if self.is_native(x, hx) else super().forward(x, hx)
+        return self.run_native(x, hx) if self.is_native(x, hx) else super().forward(x, hx)
 
 
 class LSTM(_NativeRNN, nn.LSTM):
@@ -257,7 +285,7 @@ class LSTM(_NativeRNN, nn.LSTM):
             return self.run_packed(x)
         if not self.is_native(x, hx):
             return super().forward(x, hx)
-        states, hidden, cell = self.run_native(x)
+        states, hidden, cell = self.run_native(x, hx)
         return states, (hidden, cell)
 
 
@@ -270,12 +298,14 @@ class ReluLSTM(LSTM):
 
     relu = True
 
-    def forward(self, x: Any) -> tuple[Any, tuple[Tensor, Tensor]]:  # type: ignore[override]
+    def forward(self, x: Any, hx: Any = None) -> tuple[Any, tuple[Tensor, Tensor]]:
         if isinstance(x, PackedRows):
             return self.run_packed(x)
-        layer = partial(reference_layer, self)
-        run = self.run_native(x) if self.is_native(x) else run_layers(self, x, layer)
-        states, hidden, cell = run
+        if self.is_native(x, hx):
+            states, hidden, cell = self.run_native(x, hx)
+        else:
+            first = () if hx is None else tuple(hx)
+            states, hidden, cell = run_layers(self, x, partial(reference_layer, self), first=first)
         return states, (hidden, cell)
 
     def run_packed(self, x: PackedRows) -> tuple[PackedRows, Any]:

@@ -282,6 +282,7 @@ def test_numbers_that_are_none_or_too_large_stay_what_they_are(name: str) -> Non
 def test_what_native_does_not_take_is_torchs(name: str) -> None:
     local, stock = pair(name, 6, 64)
     x, start = torch.randn(12, 4, 6), torch.randn(1, 12, 64)
+    start.requires_grad_()
     values = (start, start) if name == "lstm" else start
     assert local.is_native(x) and not local.is_native(x, values)
     assert torch.equal(local(x, values)[0], stock(x, values)[0])
