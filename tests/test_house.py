@@ -46,7 +46,7 @@ LAYERS = """
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.image_files.class_names
     nnzoo.data.row_split nnzoo.data.recording_files.recording
-    nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
+    nnzoo.data.corpus_files nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
     nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
     nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel nnzoo.data.table_files.json
     nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.number_format
@@ -56,7 +56,7 @@ LAYERS = """
     nnzoo.data.timestamps.describe nnzoo.data.recording_files.columns nnzoo.data.recording_files.ts
     nnzoo.data.recording_files.ragged nnzoo.data.recording_files.arff nnzoo.data.recording_files.wide_table nnzoo.data.recording_files.long_table nnzoo.data.recording_files.folder
     nnzoo.data.recording_files.forms
-    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings
+    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.corpus
     nnzoo.data.builtin
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize
@@ -68,11 +68,12 @@ LAYERS = """
     nnzoo.models.conversion
     nnzoo.models.ensemble
     nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics
-    nnzoo.evaluation.tasks
+    nnzoo.evaluation.language_model
+    nnzoo.evaluation.tasks nnzoo.evaluation.ngrams
     nnzoo.device
     nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
-    nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates
+    nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates nnzoo.training.carried_state
     nnzoo.training.optim
     nnzoo.runs.checkpoint
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state

@@ -172,13 +172,15 @@ class TrainDisplay:
         seconds = sum(row["seconds"] for row in rows)
         skipped = sum(row.get("skipped", 0) for row in rows)
         epochs = f"{len(rows)} epoch{'s' if len(rows) > 1 else ''}"
-        speed = len(rows) * trainer.num_samples / seconds if seconds else 0
+        samples = trainer.num_samples * trainer.task.targets_per_row
+        unit = "tokens" if trainer.task.targets_per_row > 1 else "samples"
+        speed = len(rows) * samples / seconds if seconds else 0
         early = ", stopped early" if trainer.stopped_early else ""
         steps = "steps" if skipped > 1 else "step"
         nan = f", {skipped} {steps} skipped (train.on_nan)" if skipped else ""
         marks = f"; * = best so far by {trainer.monitor.name}" if self._has_marks else ""
         self.output.say(
-            f"trained {epochs} in {seconds:.1f} s ({speed:,.0f} samples/s){early}{nan}{marks}"
+            f"trained {epochs} in {seconds:.1f} s ({speed:,.0f} {unit}/s){early}{nan}{marks}"
         )
 
     def report_group(self, group: Group) -> None:
@@ -206,6 +208,8 @@ def announce(output: Output, run: Run) -> None:
     )
     classes = len(spec.labels)
     targets = f"{classes} classes" if classes else f"target {', '.join(spec.targets)}"
+    if spec.task == "language_model":
+        targets = "the next token of each"
     output.say(f"rows: {rows}; {network.preprocess.input_spec}; {targets}")
     for note in run.dataset.notes:
         output.say(note)
@@ -216,10 +220,13 @@ def _print_next_commands(output: Output, run: Run) -> None:
     folder = run.folder.path
     inputs = " photos/" if run.network.data_spec.input.kind == "image" else " new.csv"
     inputs = "" if run.network.data_spec.task == "forecasting" else inputs
+    last = (f"nnzoo predict {shell_word(folder)}{inputs}", "new data")
+    if run.network.data_spec.task == "language_model":
+        last = (f"nnzoo generate {shell_word(folder)}", "new text")
     lines = [
         (f"nnzoo report {shell_word(folder)}", "HTML page"),
         (f"nnzoo inspect {shell_word(folder)}", "what it learned, as images"),
-        (f"nnzoo predict {shell_word(folder)}{inputs}", "new data"),
+        last,
     ]
     width = max(len(command) for command, _ in lines)
     fits = width + 10 + max(len(purpose) for _, purpose in lines) <= output.stderr.width

@@ -18,6 +18,7 @@ HEADLINE = {
     "classification": ("accuracy", "f1_macro", "precision_macro", "recall_macro", "top5_accuracy"),
     "regression": ("rmse", "mae", "r2", "mse"),
     "forecasting": ("rmse", "mae", "r2", "mse"),
+    "language_model": ("loss", "bits_per_character", "bits_per_byte", "perplexity", "accuracy"),
 }
 
 
@@ -48,7 +49,8 @@ def headline(result: dict[str, Any]) -> tuple[str, ...]:
 
 def _print_headline(console: Console, result: dict[str, Any]) -> None:
     names = [name for name in headline(result) if name in result]
-    split = f"{result['split']} ({result['n']:,} rows)"
+    unit = "tokens" if result["task"] == "language_model" else "rows"
+    split = f"{result['split']} ({result['n']:,} {unit})"
     if "period" in result:
         console.print(
             f"{result['split']}: {result['period']['from']} to {result['period']['to']}",
@@ -57,7 +59,7 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
     columns: dict[str, list[str | Text]] = {split: [], "network": []}
     for name in names:
         value = format_metric(result[name])
-        if name == "accuracy":
+        if name == "accuracy" and "accuracy_ci95" in result:
             low, high = result["accuracy_ci95"]
             value += f"  [{format_metric(low)}, {format_metric(high)}]"
         single = name in ("f1", "precision", "recall")
@@ -123,7 +125,8 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
     metrics = []
     for split in ("val", "test"):
         known = summary[split]
-        names = HEADLINE["classification" if "accuracy" in known else "regression"]
+        task = "classification" if "accuracy" in known else "regression"
+        names = HEADLINE["language_model" if "perplexity" in known else task]
         metrics += [(split, name) for name in names[:2] if name in known]
     heads: list[str | Text] = [str(member[kind]) for member in members]
     epochs = [
@@ -243,7 +246,8 @@ def _best(run: dict[str, Any]) -> str:
 
 
 def _test(run: dict[str, Any]) -> str:
-    name = next((name for name in ("test_accuracy", "test_rmse") if name in run), None)
+    names = ("test_perplexity", "test_accuracy", "test_rmse")
+    name = next((name for name in names if name in run), None)
     return f"{name.removeprefix('test_')} {_metric(run, name)}" if name else ""
 
 

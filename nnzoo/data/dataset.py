@@ -273,6 +273,7 @@ class Dataset:
     time_index: for windows of series, the series and the time of each time step.
     cuts: those notes on what was cut off or resampled, which evaluation repeats.
     row_names: by split, the name of each row in its file, where rows are in another order than there.
+    memo: what is computed once for all splits, such as a baseline that is fitted to the training rows.
     """
 
     spec: DataSpec
@@ -281,6 +282,7 @@ class Dataset:
     time_index: TimeIndex | None = None
     cuts: list[str] = field(default_factory=list)
     row_names: dict[str, list[str]] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def row_name(self, split: str, row: int) -> str:
         """Name a row for people, by its number where it has no other name."""

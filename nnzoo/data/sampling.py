@@ -75,6 +75,14 @@ def epoch_permutation(rows: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(rows, generator=generator)
 
 
+def stream_order(sizes: list[int]) -> Tensor:
+    """The row numbers (int64) of one epoch in which row i of each batch of the first size follows row i of the batch
+    before it: a text in as many streams as a batch has rows. sizes: rows of each batch."""
+    streams, steps = sizes[0], sum(size == sizes[0] for size in sizes)
+    order = torch.arange(streams * steps).view(streams, steps).T.flatten()
+    return torch.cat([order, torch.arange(streams * steps, sum(sizes))])
+
+
 BUCKET_BATCHES = 50
 """Batches among whose rows those of like lengths are put together."""
 

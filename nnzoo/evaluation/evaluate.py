@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnzoo.data.corpus import CorpusSplit
 from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.data.preprocess import fit_rows
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
 from nnzoo.evaluation import channel_statistics
+from nnzoo.evaluation.language_model import evaluate_text
 from nnzoo.evaluation.metrics import RegressionMetrics, classification_report, ranking_report
-from nnzoo.evaluation.tasks import Task
+from nnzoo.evaluation.ngrams import ngram_baselines
+from nnzoo.evaluation.tasks import LanguageModel, Task
 
 if TYPE_CHECKING:
     from nnzoo.data.dataset import Dataset
@@ -61,6 +64,12 @@ def evaluate(
     """Compute the metrics of a prepared split; the network stays in the mode that it was in. Each of
     several processes computes its shard, and all get the metrics of the whole split."""
     was_training = network.training
+    if isinstance(task, LanguageModel):
+        assert isinstance(split, CorpusSplit)
+        text_metrics = evaluate_text(network, getattr(network, "model"), split, task, processes)
+        processes.all_reduce_float64(list(text_metrics.tensors.values()))
+        network.train(was_training)
+        return task.compute_metrics(text_metrics)
     metrics = task.new_metrics(device, len(split), processes.shard_range(len(split))[0])
     for output, target in iter_outputs(network, split, device, processes):
         task.update(metrics, output, target)
@@ -101,6 +110,8 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
 
     dataset: targets and series in original units.
     """
+    if isinstance(task, LanguageModel):
+        return ngram_baselines(dataset, split)
     train, rows = dataset.splits["train"], dataset.splits[split]
     outputs = None
     if dataset.spec.input.kind == "series" and dataset.spec.task != "forecasting":

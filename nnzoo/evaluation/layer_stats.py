@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -172,7 +172,10 @@ def collect_layer_stats(network: Network, x: Inputs, y: Tensor | None = None) ->
     with eval_in_fp32(network), torch.set_grad_enabled(y is not None):
         encoded = network.preprocess(x) if network.preprocess.input_spec.kind == "image" else x
         time_dim = _time_dim(network, encoded)
-        if y is not None and time_dim:
+        if y is not None and time_dim and network.data_spec.input.kind == "tokens":
+            # A word has no gradient, its vector has.
+            encoded = cast(Any, network.model.embedding)(encoded)
+        elif y is not None and time_dim:
             encoded = encoded.detach()
             values_of(encoded).requires_grad_()
         outputs, output = layer_outputs(network, encoded)
@@ -233,7 +236,7 @@ def _parameters(module: nn.Module, name: str) -> list[Tensor]:
 
 def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
     """Return the norm of each tensor; 0 for None."""
-    present = [t for t in tensors if t is not None]
+    present = [t.to_dense() if t.is_sparse else t for t in tensors if t is not None]
     norms = iter(torch.stack(torch._foreach_norm(present)).tolist() if present else [])
     return [0.0 if t is None else next(norms) for t in tensors]
 

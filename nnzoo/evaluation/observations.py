@@ -56,6 +56,11 @@ def _overfitting_remedies(config: RunConfig) -> list[str]:
 def baseline_observations(result: dict[str, Any]) -> list[str]:
     """Return a line if the baseline is as good as the network, or nearly. result: of `nnzoo eval --json`."""
     base = result["baseline"]
+    if "perplexity" in result:
+        if result["loss"] < base["loss"]:
+            return []
+        loss = format_metric(base["loss"])
+        return [f"Does not beat the baseline: {base['name']} has a loss of {loss} nats per token."]
     if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
         scored = f"{base['name']} has accuracy {format_metric(base['accuracy'])}"
         if result["accuracy"] > base["accuracy"]:

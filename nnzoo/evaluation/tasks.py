@@ -14,7 +14,9 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.preprocess import Scale
+from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import ConfigError, DataError
+from nnzoo.evaluation.language_model import LanguageModelMetrics, rates
 from nnzoo.evaluation.metrics import (
     MAX_CLASSES,
     ClassificationMetrics,
@@ -74,6 +76,8 @@ class Task(nn.Module):
     """
 
     is_classification: bool
+    targets_per_row = 1
+    """Classes that are predicted for each row."""
     names: list[str]
     metric_names: tuple[str, ...]
     use_native = False
@@ -197,6 +201,47 @@ class Classification(Task):
         cast(ClassificationMetrics, metrics).update(output, target)
 
 
+class LanguageModel(Task):
+    """Prediction of the next token at each step; outputs are logits (batch * window, vocabulary)."""
+
+    is_classification = True
+
+    def __init__(self, options: TrainOptions, tokenizer: Tokenizer, window: int) -> None:
+        super().__init__()
+        if options.loss not in ("auto", "cross_entropy"):
+            raise ConfigError.at(
+                "train.loss", f"'{options.loss}' is for numbers, but tokens are predicted"
+            )
+        self.names = list(tokenizer.vocabulary)
+        self.unit = tokenizer.unit
+        self.targets_per_row = window
+        self.label_smoothing = options.label_smoothing
+        self.metric_names = tuple(rates(0.0, 0.0, self.unit))
+
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        return functional.cross_entropy(
+            output, target, reduction=reduction, label_smoothing=self.label_smoothing
+        )
+
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        return "cross_entropy", self.label_smoothing, None
+
+    def denominator(self, target: Tensor) -> Tensor | float:
+        return float(len(target))
+
+    def postprocess(self, output: Tensor) -> Tensor:
+        return output.softmax(1)
+
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0
+    ) -> LanguageModelMetrics:
+        return LanguageModelMetrics(self.unit, device)
+
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        cast(LanguageModelMetrics, metrics).update(output, target)
+
+
 class Regression(Task):
     """Regression and forecasting: targets are scaled for the network, metrics are in original units.
 
@@ -277,6 +322,9 @@ def build_task(
     built: Task
     if spec.is_classification:
         built = Classification(options, spec.labels, class_weights)
+    elif spec.task == "language_model":
+        assert spec.tokenizer is not None
+        built = LanguageModel(options, spec.tokenizer, spec.input.shape[0])
     else:
         built = Regression(options, spec.targets, spec.horizon, cast(Scale, scale))
     monitor = options.monitor.removeprefix("val_")

@@ -23,7 +23,7 @@ class Embedding(nn.Embedding):
     """The vector of each token; the gradient has the rows of a batch's tokens alone.
 
     Input: ids (batch, time, 1) int32, or sequences of different lengths of them; output: the same with vectors as
-    features, zero behind the end of a sequence.
+    features, zero behind the end of a sequence. Vectors in place of ids pass through.
     """
 
     def __init__(self, options: ModelOptions, input_spec: InputSpec) -> None:
@@ -33,6 +33,8 @@ class Embedding(nn.Embedding):
         self.drop = Dropout(chosen.dropout)
 
     def forward(self, x: Any) -> Any:
+        if (x if isinstance(x, Tensor) else x.values).is_floating_point():
+            return x
         if isinstance(x, PackedRows):
             values = self.look_up(x.values)
             if self.training and self.drop.p:

@@ -48,6 +48,8 @@ def unsupported_reason(model: nn.Module, device: torch.device) -> str:
         return "on a GPU one generator draws dropout for all networks"
     if type(model) not in _OURS:
         return f"{type(model).__name__} is not one of nnzoo's models"
+    if any(isinstance(module, nn.Embedding) for module in modules):
+        return "the gradient of an embedding has other rows in each network"
     for module in modules:
         package = type(module).__module__.partition(".")[0]
         if package not in ("torch", "nnzoo") or isinstance(module, Converted):

@@ -75,18 +75,19 @@ class Recurrent(nn.Module):
             read = self.read_steps(x)
         else:
             read = self.read(*self.rnn(self.sequence(x)))
-        return self.head(self.dropout(read) if self.dropout.p else read)
+        read = self.dropout(read) if self.dropout.p else read
+        return self.head(read.flatten(0, 1) if self.per_step else read)
 
     def read_steps(self, x: Tensor) -> Tensor:
-        """The hidden state at every step of ids (batch, time, 1), from `state` on: (batch * time, hidden)."""
+        """The hidden state at every step of ids (batch, time, 1), from `state` on: (batch, time, hidden)."""
         start = self.state
         if start is not None and start[0].shape[1] != len(x):
             start = None
         hx: Any = start if start is None or len(start) > 1 else start[0]
         states, last = self.rnn(self.sequence(x), hx)
         lasts = last if isinstance(last, tuple) else (last,)
-        self.state = tuple(tensor.detach() for tensor in lasts)
-        return states.flatten(0, 1)
+        self.state = tuple(tensor.detach().float() for tensor in lasts)
+        return cast(Tensor, states)
 
     def sequence(self, x: Tensor) -> Tensor:
         """The input as `rnn` takes it (batch, time, features)."""

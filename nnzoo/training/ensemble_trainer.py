@@ -109,12 +109,19 @@ class EnsembleTrainer:
         denominators = self._denominators(rows, batches)
         buffers = self._copy_buffers() if self.options.on_nan == "skip" else None
         results = []
+        carried, places = self.trainers[0].carried, self._places(rows, batches)
         for i, (x, y, shard) in enumerate(batches):
+            if carried is not None:
+                carried.start(rows.shape[1], *places[i])
             with nullcontext() if shard is None else batch_shard(shard):
                 output = self.network(self._augmented(x, i, shard))
+            if carried is not None:
+                carried.keep()
             result = self.task.compute_loss(output, y, denominators)
             result.backward()
             results.append(result)
+        if carried is not None:
+            carried.finish(rows.shape[1], places, self.processes)
         losses, num_correct = _add_lists([result.to_lists() for result in results])
         if self.processes.is_distributed:
             used = [self.processes.all_reduce(mask) for mask in self.optimizer.used_rows()]
@@ -134,7 +141,11 @@ class EnsembleTrainer:
             state.elapsed += seconds
             if finite[i]:
                 trainer.record_step(
-                    norms[i], losses[i], float(denominators[i]), num_correct[i], rows.shape[1]
+                    norms[i],
+                    losses[i],
+                    float(denominators[i]),
+                    num_correct[i],
+                    rows.shape[1] * self.task.targets_per_row,
                 )
             else:
                 self._scatter_gradients(i)
@@ -213,6 +224,17 @@ class EnsembleTrainer:
             batches.append(_Batch(*self.split.batch(part.flatten()), shard))
         return batches
 
+    def _places(self, rows: Tensor, batches: Sequence[_Batch]) -> list[tuple[int, int]]:
+        """Return the first row and the end of each batch within the step."""
+        places, first = [], 0
+        for size, batch in zip(
+            batch_sizes(rows.shape[1], self.options.batch_size), batches, strict=True
+        ):
+            shard = batch.shard or BatchShard(0, size, size)
+            places.append((first + shard.start, first + shard.stop))
+            first += size
+        return places
+
     def _augmented(self, x: Inputs, batch: int, shard: BatchShard | None) -> Inputs:
         if self.augment is None or isinstance(x, PaddedSequences):
             return x
@@ -222,6 +244,8 @@ class EnsembleTrainer:
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
+        if self.processes.is_distributed and self.task.targets_per_row > 1:
+            return [float(rows.shape[1] * self.task.targets_per_row)]
         if self.processes.is_distributed and self.task.is_classification:
             return [self.task.denominator(self.split.targets().index_select(0, rows[0]))]
         if self.processes.is_distributed:

@@ -16,7 +16,12 @@ from torch import Tensor
 
 from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split
-from nnzoo.data.sampling import batch_sizes, bucketed_permutation, epoch_permutation
+from nnzoo.data.sampling import (
+    batch_sizes,
+    bucketed_permutation,
+    epoch_permutation,
+    stream_order,
+)
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
@@ -24,6 +29,7 @@ from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.kernels.build import available
 from nnzoo.models.network import Network, check_state_dict
+from nnzoo.training.carried_state import CarriedState
 from nnzoo.training.lr_schedule import lr_factor
 from nnzoo.training.norm_statistics import recompute_statistics, resolve_statistics
 from nnzoo.training.optim import Optimizer
@@ -83,6 +89,9 @@ class Trainer:
             config.optim, self.model, native=network.native and available(self.device)
         )
         self.running_loss = RunningLoss(self.task.is_classification)
+        self.carried: CarriedState | None = None
+        if self.task.targets_per_row > 1:
+            self.carried = CarriedState(self.model, self.is_stateful)
         self.best_weights: dict[str, Tensor] = {}
         self.last_norm: float | None = None
         """Gradient norm of the last step that was taken by this process."""
@@ -112,6 +121,11 @@ class Trainer:
         return self.state.epoch >= self.config.train.epochs or self.stopped_early
 
     @property
+    def is_stateful(self) -> bool:
+        """Whether each row of a step goes on where it was in the step before."""
+        return getattr(self.config.data, "stateful", False)
+
+    @property
     def skips_bad_steps(self) -> bool:
         return self.config.train.on_nan == "skip"
 
@@ -123,6 +137,8 @@ class Trainer:
 
     def epoch_rows(self) -> Tensor:
         """Return the training row numbers (rows,) int64 of the current epoch in their order."""
+        if self.is_stateful:
+            return stream_order(self.step_sizes)
         lengths = self.splits["train"].lengths
         if lengths is None or not self.config.train.buckets:
             return epoch_permutation(self.num_samples, self.config.seed, self.state.epoch)
@@ -143,6 +159,8 @@ class Trainer:
         """
         self.state.skipped += 1
         self.state.skipped_in_row += 1
+        if self.carried is not None:
+            self.carried.reset()
         if not self.skips_bad_steps or self.state.skipped_in_row >= self.config.train.max_skipped:
             raise self._divergence_error(lr, loss)
         for buffer, before in zip(self.model.buffers(), buffers, strict=True):
@@ -190,6 +208,8 @@ class Trainer:
         val_metrics: the result of `evaluate` on the validation rows, if it is known already.
         """
         self.check_weights()
+        if self.carried is not None:
+            self.carried.reset()
         if val_metrics is None:
             self.recompute_statistics()
         state, ended = self.state, replace(self.state)
@@ -212,7 +232,9 @@ class Trainer:
             )
             row |= {f"val_{name}": report[name] for name in self.task.metric_names}
         row |= {
-            "samples_per_second": round(self.num_samples / ended.elapsed, 1)
+            "samples_per_second": round(
+                self.num_samples * self.task.targets_per_row / ended.elapsed, 1
+            )
             if ended.elapsed
             else None,
             "seconds": round(ended.elapsed, 4),
@@ -270,11 +292,12 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run continues, except the weights."""
-        return {
+        content = {
             "position": self.state.state_dict(),
             "optimizer": self.optimizer.state_dict(self.lr_at(self.state.step)),
             "sums": self.running_loss.state(),
         }
+        return content if self.carried is None else content | {"hidden": self.carried.state_dict()}
 
     def load_state_dict(self, content: Any, best_weights: Any, source: str) -> None:
         """Resume from a checkpoint's content, which may be anyone's; the caller loads the model's weights.
@@ -289,10 +312,14 @@ class Trainer:
             raise CheckpointError(f"{source}: the optimizer's state does not fit this run")
         if not same_structure(content.get("sums"), self.running_loss.state()):
             raise CheckpointError(f"{source}: its running sums do not fit this run")
+        if self.carried is not None and not self.carried.fits(content.get("hidden")):
+            raise CheckpointError(f"{source}: its hidden state does not fit this run")
         best_weights = best_weights if isinstance(best_weights, dict) else {}
         if best_weights or state.best_epoch:
             check_state_dict(self.model, best_weights, f"{source}, best_model")
         self.state = state
         self.optimizer.load_state_dict(content["optimizer"])
         self.running_loss.load(content["sums"])
+        if self.carried is not None:
+            self.carried.load_state_dict(content["hidden"], self.device)
         self.best_weights = {name: t.to(self.device) for name, t in best_weights.items()}
