@@ -42,7 +42,7 @@ LAYERS = """
     nnzoo.kernels.plan nnzoo.kernels.step
     nnzoo.kernels.ops
     nnzoo.data.tokenizer
-    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr
+    nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr nnzoo.data.text_files nnzoo.data.token_ids
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.image_files.class_names
     nnzoo.data.row_split nnzoo.data.recording_files.recording
@@ -55,8 +55,10 @@ LAYERS = """
     nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
     nnzoo.data.timestamps.describe nnzoo.data.recording_files.columns nnzoo.data.recording_files.ts
     nnzoo.data.recording_files.ragged nnzoo.data.recording_files.arff nnzoo.data.recording_files.wide_table nnzoo.data.recording_files.long_table nnzoo.data.recording_files.folder
-    nnzoo.data.recording_files.forms
-    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.corpus
+    nnzoo.data.text_files.documents
+    nnzoo.data.recording_files.forms nnzoo.data.text_files.table nnzoo.data.text_files.folder
+    nnzoo.data.text_files.forms
+    nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.text nnzoo.data.corpus
     nnzoo.data.builtin
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize

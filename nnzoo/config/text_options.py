@@ -89,7 +89,7 @@ class RunningTextOptions(TokenOptions):
     window: Steps = option(128, "tokens per row of a batch; gradients reach as far back")
     stateful: bool = option(
         True,
-        "each row of a batch goes on where it was in the batch before, with the hidden state carried over; "
+        "each row of a batch continues that of the batch before, with the hidden state carried over; "
         "false: windows are shuffled, each from a zero state",
     )
     split: CorpusSplit = option(CorpusSplit(), "val, test")

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.recording_options import RecordingsOptions, UcrOptions
-from nnzoo.data.columns.labels import LabelIndex, clean_label
-from nnzoo.data.columns.target import infer_target
-from nnzoo.data.columns.values import is_missing_word, parse_numbers
+from nnzoo.data.columns.labels import clean_label
+from nnzoo.data.columns.target import NamedTargets, infer_target
+from nnzoo.data.columns.values import is_missing_word
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, TaskName
 from nnzoo.data.dataset import Dataset, Split, TensorSplit
 from nnzoo.data.recording_files.forms import read_recordings
@@ -236,30 +236,8 @@ def _infer_spec(train: Recordings, options: CsvOptions, notes: list[str]) -> Dat
 def encode_targets(recordings: Recordings, spec: DataSpec) -> Tensor:
     """Classes (recordings,) int64 or numbers (recordings, 1) float64; raises DataError naming the recording."""
     texts = [text or "" for text in recordings.targets or []]
-    if spec.is_classification:
-        index = LabelIndex(spec.labels)
-        code_of = {text: index.code(text) for text in dict.fromkeys(texts)}
-        unknown = sorted(text for text, code in code_of.items() if code < 0)
-        if unknown:
-            name = recordings.names[texts.index(unknown[0])]
-            more = f" (and {list_some(unknown[1:])})" * (len(unknown) > 1)
-            raise DataError.at(
-                "data.target",
-                f"{recordings.source}: {name} has the label '{shorten(unknown[0])}' that no training "
-                f"recording has{more}",
-            )
-        return torch.tensor([code_of[text] for text in texts], dtype=torch.int64)
-    import pandas
-
-    numbers, _ = parse_numbers(pandas.Series(texts, dtype=object), spec.target_format)
-    if np.isnan(numbers).any():
-        row = int(np.isnan(numbers).argmax())
-        raise DataError.at(
-            "data.target",
-            f"{recordings.source}: the target should be a number, but {recordings.names[row]} has "
-            f"'{shorten(texts[row])}'",
-        )
-    return torch.from_numpy(numbers[:, None])
+    names = NamedTargets(recordings.source, texts, recordings.names, "recording")
+    return torch.from_numpy(names.encode(spec.labels, spec.target_format))
 
 
 def _rows(

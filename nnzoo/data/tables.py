@@ -22,6 +22,7 @@ from nnzoo.data.columns.target import (
 from nnzoo.data.columns.values import (
     MISSING,
     column_name,
+    group_values,
     mark_missing,
     parse_numbers,
     refuse_huge,
@@ -142,21 +143,11 @@ def _split(files: _TableFiles, options: CsvOptions, task: str) -> dict[str, pand
     return parts | {part: other for part, other in files.frames.items() if part == "test"}
 
 
-def _groups(frame: pandas.DataFrame, options: CsvOptions) -> list[str | None] | None:
+def _groups(frame: pandas.DataFrame, options: CsvOptions) -> list[str] | None:
     """The group of each row, None where there are none; raises DataError naming a row that has none."""
     if options.split.group is None:
         return None
-    name = column_name(frame, options.split.group, "data.split.group")
-    texts = to_text(frame[name])
-    present = (texts.notna() & (texts.str.strip() != "")).to_numpy()
-    if not present.all():
-        row = frame.index[int((~present).argmax())] + 1
-        raise DataError.at(
-            "data.split.group",
-            f"{options.path}: '{shorten(name)}' is empty in data row {row}, in {int((~present).sum()):,} rows in "
-            "all; fill it in, or drop these rows",
-        )
-    return list(texts)
+    return group_values(frame, options.split.group, options.path)
 
 
 def _shared_groups(files: _TableFiles, options: CsvOptions) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -37,9 +37,17 @@ class Tokenizer:
     ) -> Tokenizer:
         """A tokenizer with the `size` most frequent tokens of the training texts that occur at least `min_count` times;
         of equally frequent ones those that come first in the order of Unicode."""
+        split = (split_text(text, unit, lowercase) for text in texts if unit != "bytes")
+        counts = Counter(chain.from_iterable(split))
+        return cls.from_counts(counts, unit, lowercase, size, min_count)
+
+    @classmethod
+    def from_counts(
+        cls, counts: Mapping[str, int], unit: Unit, lowercase: bool, size: int, min_count: int
+    ) -> Tokenizer:
+        """The same, by the count of each token in the training texts; of bytes all are known."""
         if unit == "bytes":
             return cls(unit, lowercase, [chr(byte) for byte in range(BYTES)])
-        counts = Counter(chain.from_iterable(split_text(text, unit, lowercase) for text in texts))
         known = [token for token, count in counts.items() if count >= min_count]
         known.sort(key=lambda token: (-counts[token], token))
         return cls(unit, lowercase, [UNKNOWN, *known[: size - 1]])

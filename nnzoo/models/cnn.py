@@ -129,7 +129,7 @@ class CNN(nn.Module):
 
 
 class _Stack:
-    """The layers of all `channels`, one after the other, for inputs of so many channels and a size."""
+    """The layers of all `channels` in their order, for inputs of so many channels and a size."""
 
     def __init__(self, options: CnnOptions, channels: int, size: Sizes) -> None:
         dims = len(size)

@@ -11,7 +11,13 @@ import numpy as np
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.columns.description import ColumnDescription, describe_columns, format_notes
-from nnzoo.data.columns.labels import MergedLabels, clean_label, merge_labels, merge_notes
+from nnzoo.data.columns.labels import (
+    LabelIndex,
+    MergedLabels,
+    clean_label,
+    merge_labels,
+    merge_notes,
+)
 from nnzoo.data.columns.values import (
     MISSING,
     ValueOptions,
@@ -39,6 +45,48 @@ class TargetSpec:
     task: TaskName
     labels: list[str] = field(default_factory=list)
     format: NumberFormat = field(default_factory=NumberFormat)
+
+
+@dataclass(frozen=True)
+class NamedTargets:
+    """The targets of samples that go by names; source: their file or folder, noun: what a sample is."""
+
+    source: str
+    texts: list[str]
+    names: list[str]
+    noun: str
+
+    def encode(self, labels: list[str], form: NumberFormat) -> np.ndarray:
+        """Classes (samples,) int64, or without labels numbers (samples, 1) float64; raises DataError naming the
+        sample whose target is neither."""
+        return self._codes(labels) if labels else self._numbers(form)
+
+    def _codes(self, labels: list[str]) -> np.ndarray:
+        index = LabelIndex(labels)
+        code_of = {text: index.code(text) for text in dict.fromkeys(self.texts)}
+        unknown = sorted(text for text, code in code_of.items() if code < 0)
+        if unknown:
+            name = self.names[self.texts.index(unknown[0])]
+            more = f" (and {list_some(unknown[1:])})" * (len(unknown) > 1)
+            raise DataError.at(
+                "data.target",
+                f"{self.source}: {name} has the label '{shorten(unknown[0])}' that no training "
+                f"{self.noun} has{more}",
+            )
+        return np.array([code_of[text] for text in self.texts], dtype=np.int64)
+
+    def _numbers(self, form: NumberFormat) -> np.ndarray:
+        import pandas
+
+        numbers, _ = parse_numbers(pandas.Series(self.texts, dtype=object), form)
+        if np.isnan(numbers).any():
+            row = int(np.isnan(numbers).argmax())
+            raise DataError.at(
+                "data.target",
+                f"{self.source}: the target should be a number, but {self.names[row]} has "
+                f"'{shorten(self.texts[row])}'",
+            )
+        return numbers[:, None]
 
 
 def without_target_gaps(

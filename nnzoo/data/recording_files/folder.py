@@ -54,6 +54,25 @@ class Tree:
         for folder in self.folders.values():
             yield from folder.walk()
 
+    def left_out_notes(self) -> list[str]:
+        """Lines on files that are not read."""
+        notes = []
+        if self.others:
+            kinds = Counter(
+                os.path.splitext(file)[1] or "without extension" for file in self.others
+            )
+            shown = list_some([f"{kind} {count:,}" for kind, count in kinds.most_common(4)])
+            notes.append(f"left out: {plural(len(self.others), 'file')} of other types ({shown})")
+        if self.hidden:
+            names = list_some(list(dict.fromkeys(map(os.path.basename, self.hidden))))
+            count = plural(
+                len(self.hidden),
+                "hidden or system file or folder",
+                "hidden or system files and folders",
+            )
+            notes.append(f"left out: {count} ({names})")
+        return notes
+
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """A sort key by which "b2" comes before "b10"."""
@@ -61,8 +80,11 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts if p]
 
 
-def scan_tables(path: str, links: bool = True) -> Tree:
-    """Read a folder and those below it; raises DataError where one cannot be read."""
+def scan_tables(path: str, links: bool = True, names: re.Pattern[str] = TABLES) -> Tree:
+    """Read a folder and those below it; raises DataError where one cannot be read.
+
+    names: of the files that are meant by "tables"; links: whether links to folders are followed in this one.
+    """
     tree = Tree(path)
     try:
         with os.scandir(path) as listing:
@@ -73,12 +95,12 @@ def scan_tables(path: str, links: bool = True) -> Tree:
         if entry.name[0] == "." or entry.name.lower() in SYSTEM_NAMES:
             tree.hidden.append(entry.path)
         elif entry.is_dir(follow_symlinks=links):
-            below = scan_tables(entry.path, links=False)
+            below = scan_tables(entry.path, False, names)
             if below.tables or below.folders:
                 tree.folders[entry.name] = below
             tree.hidden += below.hidden
             tree.others += below.others
-        elif entry.is_file() and TABLES.search(entry.name):
+        elif entry.is_file() and names.search(entry.name):
             tree.tables.append(entry.path)
         else:
             tree.others.append(entry.path)
@@ -96,19 +118,7 @@ class FolderPlan:
 def plan_folder(root: str) -> FolderPlan:
     """Find parts and classes in a folder; raises DataError where it has no tables."""
     tree = scan_tables(root)
-    notes = []
-    if tree.others:
-        kinds = Counter(os.path.splitext(file)[1] or "without extension" for file in tree.others)
-        shown = list_some([f"{kind} {count:,}" for kind, count in kinds.most_common(4)])
-        notes.append(f"left out: {plural(len(tree.others), 'file')} of other types ({shown})")
-    if tree.hidden:
-        names = list_some(list(dict.fromkeys(map(os.path.basename, tree.hidden))))
-        count = plural(
-            len(tree.hidden),
-            "hidden or system file or folder",
-            "hidden or system files and folders",
-        )
-        notes.append(f"left out: {count} ({names})")
+    notes = tree.left_out_notes()
     top = tree
     while len(top.folders) == 1 and not top.tables:
         (top,) = top.folders.values()

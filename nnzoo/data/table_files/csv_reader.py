@@ -10,6 +10,7 @@ from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.csv_layout import Layout, LayoutOptions, find_layout
 from nnzoo.data.table_files.csv_rows import (
     DELIMITERS,
+    FORMULA,
     Row,
     RowSplitError,
     cell_form,
@@ -114,7 +115,7 @@ class _Lines:
                 raise DataError(
                     f"{self.file}:{self.last_row + 1}: a row of more than {longest:,} characters"
                 )
-            if '="' in line:
+            if '="' in line and FORMULA.search(line):
                 self.formulas += 1
             elif line.isspace():
                 self.blank += 1

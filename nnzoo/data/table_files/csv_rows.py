@@ -207,11 +207,13 @@ def unique_names(names: list[str]) -> tuple[list[str], list[str]]:
 # Delimiters with their form in YAML; " " is any run of blanks and tabs, "\t+" any run of tabs.
 DELIMITERS = {",": "','", ";": "';'", "\t": '"\\t"', "|": "'|'"}
 TAB_RUNS = "\t+"
+# Tabs in a file of raw texts, in which quotes are characters as any other.
+RAW_TABS = '\t"'
 RARE_DELIMITERS = {" ": "' '", "::": "'::'", TAB_RUNS: '"\\t+"'}
 COMMENTS = ("#", "%", "//", "!")
 # Replaces a delimiter of several characters, which Python's reader does not support.
 _UNIT = "\x1f"
-_FORMULA = re.compile(r'(?<![^,;\t|])="([^"]*)"(?![^,;\t|\r\n])|"=""([^"]*)"""')
+FORMULA = re.compile(r'(?<![^,;\t|])="([^"]*)"(?![^,;\t|\r\n])|"=""([^"]*)"""')
 
 
 class Row(NamedTuple):
@@ -242,19 +244,26 @@ def cut(
 
     Raises RowSplitError for wrong quotes, DataError before a line is cut into too many values.
     """
-    single = delimiter if len(delimiter) == 1 else _UNIT
+    raw = delimiter == RAW_TABS
+    single = "\t" if raw else delimiter if len(delimiter) == 1 else _UNIT
 
     def checked() -> Iterator[str]:
-        plain, most = single == delimiter != " ", limits.MAX_COLUMNS
+        plain, most = single == delimiter != " " or raw, limits.MAX_COLUMNS
         for number, line in enumerate(lines, above + 1):
-            if not plain or '="' in line:
+            if not plain or ('="' in line and not raw):
                 line = prepared(line, delimiter)
             if len(line) >= most:
                 limits.refuse_columns(file, line.count(single) + 1, number)
             yield line
 
     blanks = delimiter != " "
-    reader = csv.reader(checked(), delimiter=single, skipinitialspace=blanks, strict=True)
+    reader = csv.reader(
+        checked(),
+        delimiter=single,
+        skipinitialspace=blanks,
+        strict=True,
+        quoting=csv.QUOTE_NONE if raw else csv.QUOTE_MINIMAL,
+    )
     begin = above + 1
     try:
         for cells in reader:
@@ -268,7 +277,7 @@ def cut(
 def prepared(line: str, delimiter: str) -> str:
     """Replace a delimiter of several characters, and Excel's ="00123" by the text in it."""
     if '="' in line:
-        line = _FORMULA.sub(lambda match: f'"{match[1] or match[2] or ""}"', line)
+        line = FORMULA.sub(lambda match: f'"{match[1] or match[2] or ""}"', line)
     if delimiter == " ":
         return re.sub(r"[ \t]+", " ", line.strip(" \t\r\n")) + "\n" * line.endswith(("\n", "\r"))
     if delimiter == TAB_RUNS:
@@ -290,3 +299,24 @@ def other_delimiter(sample: list[list[str]], delimiter: str) -> str:
         if other != delimiter and times >= len(first) and rows_agree:
             return f"; are its values separated by {shown}? Set data.delimiter: {shown}"
     return ""
+
+
+# A value in quotes as programs write it: each quote within it is doubled.
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+
+def has_raw_quotes(lines: Iterable[str]) -> bool:
+    """Whether every line has the same number of tabs, and a value begins with a quote that encloses nothing: raw
+    texts, which no program has quoted."""
+    tabs, raw = 0, False
+    for line in lines:
+        count = line.count("\t")
+        if not count and line.isspace():
+            continue
+        tabs = tabs or count
+        if not count or count != tabs:
+            return False
+        if not raw and '"' in line:
+            cells = line.rstrip("\r\n").split("\t")
+            raw = any(cell[:1] == '"' and not _QUOTED.fullmatch(cell) for cell in cells)
+    return raw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,12 +17,17 @@ from nnzoo.data.table_files import limits
 from nnzoo.data.table_files.arrow import read_arrow
 from nnzoo.data.table_files.csv_layout import LayoutOptions
 from nnzoo.data.table_files.csv_reader import read_csv
-from nnzoo.data.table_files.csv_rows import unique_names
+from nnzoo.data.table_files.csv_rows import RAW_TABS, has_raw_quotes, unique_names
 from nnzoo.data.table_files.excel import excel_as_text
-from nnzoo.data.table_files.file_format import find_source, refuse_other_text
+from nnzoo.data.table_files.file_format import Source, find_source, refuse_other_text
 from nnzoo.data.table_files.json import looks_like_json, read_json
 from nnzoo.data.table_files.parquet import read_parquet
-from nnzoo.data.table_files.text_encoding import EncodingError, find_encoding, read_head
+from nnzoo.data.table_files.text_encoding import (
+    EncodingError,
+    TextLines,
+    find_encoding,
+    read_head,
+)
 from nnzoo.errors import DataError
 from nnzoo.text import shorten
 
@@ -34,7 +40,8 @@ class ReadOptions:
     """Options of reading a file into rows and columns; "auto" is decided per file.
 
     The format of values (decimal, thousands, missing, date_format) is in `ValueOptions`. keep_words:
-    only an empty cell is a missing value; otherwise the usual words for one are, too.
+    only an empty cell is a missing value; otherwise the usual words for one are, too. raw_quotes: a file of
+    raw texts between tabs, whose quotes enclose no values, is read as it is.
     """
 
     header: Literal["auto"] | bool = "auto"
@@ -42,13 +49,14 @@ class ReadOptions:
     encoding: str = "auto"
     skip_rows: Literal["auto"] | int = "auto"
     keep_words: bool = False
+    raw_quotes: bool = False
 
     @classmethod
-    def of(cls, data: Any, keep_words: bool = False) -> ReadOptions:
+    def of(cls, data: Any, keep_words: bool = False, raw_quotes: bool = False) -> ReadOptions:
         """The options in a config's `data` section; the defaults for keys that it does not have."""
         names = ("header", "delimiter", "encoding", "skip_rows")
         values: dict[str, Any] = {name: getattr(data, name, "auto") for name in names}
-        return cls(keep_words=keep_words, **values)
+        return cls(keep_words=keep_words, raw_quotes=raw_quotes, **values)
 
     @property
     def layout(self) -> LayoutOptions:
@@ -157,6 +165,10 @@ def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> I
                 yield Table(mark_missing(frame, options.words), True, notes)
                 return
             refuse_other_text(file, head)
+            tabs = options.raw_quotes and layout.delimiter in ("auto", "\t")
+            if tabs and _has_raw_quotes(source, codec):
+                layout = replace(layout, delimiter=RAW_TABS)
+                notes = [*notes, "quotes are read as they are: they do not enclose values"]
         chunks = read_csv(source, codec, layout, bounded)
         for number, (frame, named, new) in enumerate(chunks):
             if number == 0:
@@ -167,6 +179,11 @@ def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> I
             notes = []
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+
+
+def _has_raw_quotes(source: Source, codec: str) -> bool:
+    with closing(TextLines(source, codec)) as lines:
+        return has_raw_quotes(lines)
 
 
 def _check_columns(file: Path, frame: pandas.DataFrame) -> None:

@@ -1,0 +1,1 @@
+"""Read documents: tables with a column of text, folders of .txt files, files with a line per document."""

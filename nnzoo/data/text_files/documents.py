@@ -1,0 +1,120 @@
+"""Documents in memory, and single text files."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nnzoo.data.table_files.file_format import Source
+from nnzoo.data.table_files.text_encoding import find_encoding
+from nnzoo.errors import DataError
+
+Array = np.ndarray[Any, Any]
+TextForm = Literal["table", "folder", "lines"]
+# Characters of one document, and bytes of its file.
+MAX_CHARACTERS = 1 << 24
+# Characters of all documents together.
+MAX_TOTAL = 1 << 31
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts as they were read.
+
+    ids: what the file calls each; names: the same for messages, as in "data row 3". targets, groups: a text per
+    document, None where there is no such thing. target, text: the names of the columns; form: of the file or
+    folder. header, width: whether a table names its columns, and how many it has if not. notes: on what was
+    guessed or left out.
+    """
+
+    source: str
+    texts: list[str]
+    ids: list[Any]
+    names: list[str]
+    form: TextForm
+    targets: list[str] | None = None
+    groups: list[str] | None = None
+    target: str = "class"
+    text: str | None = None
+    header: bool | None = None
+    width: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def select(self, rows: Array) -> Documents:
+        """Some documents (int64), in their order."""
+        chosen = rows.tolist()
+        return replace(
+            self,
+            texts=[self.texts[i] for i in chosen],
+            ids=[self.ids[i] for i in chosen],
+            names=[self.names[i] for i in chosen],
+            targets=None if self.targets is None else [self.targets[i] for i in chosen],
+            groups=None if self.groups is None else [self.groups[i] for i in chosen],
+        )
+
+
+def check_length(text: str, place: str, total: int = 0) -> int:
+    """The characters of all texts so far; raises DataError, naming the place, for a text that is too long."""
+    if len(text) > MAX_CHARACTERS:
+        raise DataError.at(
+            "data.path",
+            f"{place} has {len(text):,} characters; a text may have {MAX_CHARACTERS:,}. Cut it into parts, or leave "
+            "it out",
+        )
+    total += len(text)
+    if total > MAX_TOTAL:
+        raise DataError.at(
+            "data.path", f"{place}: more than {MAX_TOTAL:,} characters up to here; keep fewer texts"
+        )
+    return total
+
+
+def read_text_file(path: str, encoding: str = "auto") -> str:
+    """A file as one text, with line feeds as line ends; raises DataError naming it and the place of what is no text."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(4 * MAX_CHARACTERS + 1)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    if len(content) > 4 * MAX_CHARACTERS:
+        raise DataError.at(
+            "data.path",
+            f"{path} has more than {4 * MAX_CHARACTERS:,} bytes; a document may have {MAX_CHARACTERS:,} characters. "
+            "Cut it into parts, or leave it out",
+        )
+    return decode_text(content, path, encoding)
+
+
+def decode_text(content: bytes, path: str, encoding: str = "auto") -> str:
+    """Bytes as text; path: of their file, for messages. Raises DataError."""
+    marked = content[:1] in (b"\xff", b"\xfe") or content.startswith(codecs.BOM_UTF8)
+    codec = "utf-8" if encoding == "auto" else encoding
+    if marked or b"\0" in content:
+        codec, _ = find_encoding(_in_memory(path, content), encoding)
+    try:
+        text = content.decode(codec)
+    except UnicodeError as error:
+        place = getattr(error, "start", 0) + 1
+        hint = "; save it as UTF-8, or name its encoding (data.encoding: cp1252)"
+        raise DataError.at(
+            "data.encoding",
+            f"{path}: not {'UTF-8' if codec == 'utf-8' else codec} text (byte {place:,}){hint * (encoding == 'auto')}",
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}:{line}: a zero character; not text")
+    check_length(text, path)
+    return text.replace("\r\n", "\n")
+
+
+def _in_memory(path: str, content: bytes) -> Source:
+    import io
+
+    return Source(Path(path), "text", lambda: io.BytesIO(content))

@@ -1,0 +1,1 @@
+"""Tests of nnzoo/data/text_files."""
