@@ -77,7 +77,8 @@ def drive(seconds: float, seed: int) -> int:
         build._loaded[dtype] = build.load_library(path), ""
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    calls = dict.fromkeys((linear, recurrent, convolution, losses, optimizer, normalization), 0)
+    entries = linear, recurrent, convolution, losses, optimizer, normalization, embedding
+    calls = dict.fromkeys(entries, 0)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         torch.set_num_threads(draw.choice((1, 2, 3, 5)))
@@ -267,6 +268,31 @@ def normalization(draw: random.Random, dtype: Any) -> None:
     shape = draw.randint(0, 5), channels, draw.randint(1, 19), draw.randint(1, 19)
     x = torch.randint(256, shape, dtype=torch.uint8)
     normalize_uint8(x, torch.rand(channels), torch.rand(channels))
+
+
+def embedding(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.kernels.embedding import EmbeddingMeans, EmbeddingRows
+    from nnzoo.kernels.step import AdamRows, AdamStep, grad_norm
+
+    vocabulary, width = draw.choice((1, 5, 2048, 2049, 70_000)), draw.choice((1, 3, 16, 37))
+    weight = tensor(dtype, vocabulary, width)
+    lengths = torch.randint(1, draw.choice((2, 40)), (draw.choice((1, 2, 9)),))
+    ids = torch.randint(vocabulary, (int(lengths.sum()),), dtype=torch.int32)
+    EmbeddingMeans.apply(ids, lengths, weight).sum().backward()
+    if draw.random() < 0.2:
+        ids[-1] = draw.choice((-1, vocabulary, -(2**31), 2**31 - 1))
+    with contextlib.suppress(IndexError, RuntimeError):
+        EmbeddingRows.apply(ids, weight).sum().backward()
+    assert weight.grad is not None
+    gradient = weight.grad.coalesce()
+    if dtype is torch.float32:
+        averages = torch.zeros_like(weight), torch.zeros_like(weight)
+        grad_norm(gradient.values())
+        options = AdamStep(0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, 1)
+        rows = AdamRows(weight.detach(), *averages, 0.1)
+        rows.step(gradient.indices()[0], gradient.values(), options, 1.0)
 
 
 if __name__ == "__main__":

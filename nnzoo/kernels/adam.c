@@ -66,36 +66,69 @@ NNZOO_API void nnzoo_grad_norms(long threads, long members, long count,
     for (long m = 0; m < members; m++) norms[m] = sqrt(norms[m]);
 }
 
+/* The numbers of a step, the same for each element. */
+struct coefficients {
+    scalar_t one_minus_beta1, beta2, one_minus_beta2, epsilon;
+    scalar_t step_size, unbiased, l2, shrink, scale;
+};
+
+static struct coefficients coefficients_of(const struct adam_options *o, double weight_decay,
+                                           double clip_divisor, long missed_steps) {
+    double correction1 = o->bias_correction1, correction2 = o->bias_correction2;
+    if (missed_steps) {
+        correction1 = 1 - pow(o->beta1, (double)(o->step - missed_steps));
+        correction2 = 1 - pow(o->beta2, (double)(o->step - missed_steps));
+    }
+    return (struct coefficients){
+        .one_minus_beta1 = (scalar_t)(1 - o->beta1),
+        .beta2 = (scalar_t)o->beta2,
+        .one_minus_beta2 = (scalar_t)(1 - o->beta2),
+        .epsilon = (scalar_t)o->epsilon,
+        .step_size = (scalar_t)(o->lr / correction1),
+        .unbiased = (scalar_t)(1 / correction2),
+        .l2 = o->decoupled ? 0 : (scalar_t)weight_decay,
+        .shrink = o->decoupled ? (scalar_t)(1 - o->lr * weight_decay) : 1,
+        .scale = (scalar_t)(1 / clip_divisor),
+    };
+}
+
+INLINE void step_elements(struct coefficients c, long count, const scalar_t *restrict g,
+                          scalar_t *restrict w, scalar_t *restrict m, scalar_t *restrict v) {
+    for (long i = 0; i < count; i++) {
+        scalar_t x = w[i], d = g[i] * c.scale + c.l2 * x;
+        scalar_t mean = m[i] + c.one_minus_beta1 * (d - m[i]);
+        scalar_t square = c.beta2 * v[i] + c.one_minus_beta2 * d * d;
+        m[i] = mean, v[i] = square;
+        w[i] = c.shrink * x - c.step_size * mean / (SQRT(square * c.unbiased) + c.epsilon);
+    }
+}
+
 /* Take a step of torch.optim.Adam or AdamW; gradients are divided by clip_divisors (members). */
 NNZOO_API void nnzoo_adam_step(long threads, long members, long count,
                                const struct adam_param *params, const double *clip_divisors,
                                const struct adam_options *o) {
     long blocks = total_blocks(params, count, members);
-    scalar_t one_minus_beta1 = (scalar_t)(1 - o->beta1), one_minus_beta2 = (scalar_t)(1 - o->beta2);
-    scalar_t beta2 = (scalar_t)o->beta2, epsilon = (scalar_t)o->epsilon;
 #pragma omp parallel for num_threads((int)threads) schedule(static)
     for (long b = 0; b < blocks; b++) {
         struct block block = locate_block(params, members, b);
         const struct adam_param *p = block.param;
-        double correction1 = o->bias_correction1, correction2 = o->bias_correction2;
-        if (p->missed_steps) {
-            correction1 = 1 - pow(o->beta1, (double)(o->step - p->missed_steps));
-            correction2 = 1 - pow(o->beta2, (double)(o->step - p->missed_steps));
-        }
-        scalar_t step_size = (scalar_t)(o->lr / correction1);
-        scalar_t unbiased = (scalar_t)(1 / correction2);
-        scalar_t l2 = o->decoupled ? 0 : (scalar_t)p->weight_decay;
-        scalar_t shrink = o->decoupled ? (scalar_t)(1 - o->lr * p->weight_decay) : 1;
-        scalar_t scale = (scalar_t)(1 / clip_divisors[block.member]);
-        scalar_t *restrict w = p->weight + block.first, *restrict m = p->exp_avg + block.first;
-        scalar_t *restrict v = p->exp_avg_sq + block.first;
-        const scalar_t *restrict g = p->grad + block.first;
-        for (long i = 0; i < block.count; i++) {
-            scalar_t x = w[i], d = g[i] * scale + l2 * x;
-            scalar_t mean = m[i] + one_minus_beta1 * (d - m[i]);
-            scalar_t square = beta2 * v[i] + one_minus_beta2 * d * d;
-            m[i] = mean, v[i] = square;
-            w[i] = shrink * x - step_size * mean / (SQRT(square * unbiased) + epsilon);
-        }
+        double divisor = clip_divisors[block.member];
+        step_elements(coefficients_of(o, p->weight_decay, divisor, p->missed_steps), block.count,
+                      p->grad + block.first, p->weight + block.first, p->exp_avg + block.first,
+                      p->exp_avg_sq + block.first);
+    }
+}
+
+/* Take such a step on some rows (count), all different, of a weight (., width) and its averages;
+ * gradients (count, width). */
+NNZOO_API void nnzoo_adam_rows(long threads, long count, long width, const int64_t *rows,
+                               const struct adam_param *p, double clip_divisor,
+                               const struct adam_options *o) {
+    const struct coefficients c = coefficients_of(o, p->weight_decay, clip_divisor, p->missed_steps);
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+    for (long i = 0; i < count; i++) {
+        long at = rows[i] * width;
+        step_elements(c, width, p->grad + i * width, p->weight + at, p->exp_avg + at,
+                      p->exp_avg_sq + at);
     }
 }

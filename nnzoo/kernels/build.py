@@ -35,7 +35,7 @@ FLAGS = (
     *("-fno-math-errno", "-fno-strict-aliasing", "-Wall", "-Wextra"),
 )
 LONG_FUNCTIONS = (
-    *("nnzoo_lanes", "nnzoo_has_bf16", "nnzoo_loss", "nnzoo_pack_rows"),
+    *("nnzoo_lanes", "nnzoo_has_bf16", "nnzoo_loss", "nnzoo_pack_rows", "nnzoo_sort_ids"),
     "nnzoo_linear_workspace",
     *("nnzoo_rnn_workspace", "nnzoo_conv_direct_workspace", "nnzoo_conv_winograd_workspace"),
 )

@@ -312,3 +312,60 @@ class ParameterTable:
                 entry.grad = pointer
             self.pointers = pointers
         return held
+
+
+class AdamRows(NamedTuple):
+    """A weight (rows, width) of which a step changes some rows, and its averages of the same shape, float32."""
+
+    weight: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    weight_decay: float
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether `step` takes these tensors."""
+        return self.weight.ndim == 2 and supports_adam(self[:3])
+
+    def step(self, rows: Tensor, grad: Tensor, step: AdamStep, clip_divisor: float) -> None:
+        """Take a step of Adam on some rows: their indices int64, ascending and all different, and gradients.
+
+        Raises IndexError, TypeError or ValueError for others."""
+        lr, (beta1, beta2), eps, decoupled, count = step
+        shape = self.weight.shape
+        if not len(rows):
+            return
+        if int(rows[0]) < 0 or int(rows[-1]) >= shape[0] or not bool((rows[1:] > rows[:-1]).all()):
+            raise IndexError(f"these are not some of the {shape[0]} rows in ascending order")
+        corrections = 1 - beta1**count, 1 - beta2**count
+        options = _pack_adam(lr, beta1, beta2, eps, *corrections, decoupled, count)
+        rows, grad = rows.contiguous(), grad.contiguous()
+        weight, exp_avg, exp_avg_sq = (
+            pointer_to(tensor, torch.float32, shape, is_output=True) for tensor in self[:3]
+        )
+        grad_pointer = pointer_to(grad, torch.float32, (len(rows), shape[1]))
+        entry = _Parameter(0, weight, grad_pointer, exp_avg, exp_avg_sq, self.weight_decay, 0)
+        sizes = torch.get_num_threads(), len(rows), shape[1]
+        library().nnzoo_adam_rows(
+            *map(ctypes.c_long, sizes),
+            ctypes.c_void_p(pointer_to(rows, torch.int64, (len(rows),))),
+            ctypes.byref(entry),
+            ctypes.c_double(clip_divisor),
+            options,
+        )
+        increment_version(self.weight)
+
+
+def grad_norm(grad: Tensor) -> float:
+    """L2 norm of a float32 tensor, the same for any number of threads."""
+    grad = grad.contiguous()
+    entry = _Parameter(grad.numel(), None, pointer_to(grad, torch.float32, grad.shape))
+    norm = ctypes.c_double()
+    squares = torch.empty(-(-grad.numel() // _BLOCK_SIZE), dtype=torch.float64, device=CPU)
+    library().nnzoo_grad_norms(
+        *map(ctypes.c_long, (torch.get_num_threads(), 1, 1)),
+        ctypes.byref(entry),
+        ctypes.c_void_p(squares.data_ptr()),
+        ctypes.byref(norm),
+    )
+    return norm.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from nnzoo.config.model_options import ModelOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.errors import ConfigError
+from nnzoo.kernels.embedding import EmbeddingMeans, EmbeddingRows, supports_embedding
 from nnzoo.models.layers import Dropout
 from nnzoo.models.packed import PackedRows, packed_dropout
 
@@ -25,6 +26,9 @@ class Embedding(nn.Embedding):
     Input: ids (batch, time, 1) int32, or sequences of different lengths of them; output: the same with vectors as
     features, zero behind the end of a sequence. Vectors in place of ids pass through.
     """
+
+    use_native = True
+    """Whether native kernels may be used; the network sets it by `train.kernels`."""
 
     def __init__(self, options: ModelOptions, input_spec: InputSpec) -> None:
         chosen = options.token_embedding
@@ -47,6 +51,9 @@ class Embedding(nn.Embedding):
 
     def look_up(self, ids: Tensor) -> Tensor:
         """The vectors (..., size) of ids (..., 1)."""
+        if self.use_native and self.sparse and supports_embedding(ids, self.weight):
+            rows = cast(Tensor, EmbeddingRows.apply(ids.flatten(), self.weight))
+            return rows.view(*ids.shape[:-1], self.embedding_dim)
         return functional.embedding(ids.squeeze(-1), self.weight, sparse=self.sparse)
 
 
@@ -55,14 +62,26 @@ class EmbeddingMean(Embedding):
 
     def forward(self, x: Any) -> Tensor:
         if isinstance(x, PaddedSequences):
-            ids, lengths = x.values[x.mask], x.lengths
+            ids, lengths = _concatenated(x), x.lengths
         else:
             ids, lengths = x.flatten(), torch.full((len(x),), x.shape[1])
+        if self.use_native and self.sparse and supports_embedding(ids, self.weight):
+            means = cast(Tensor, EmbeddingMeans.apply(ids.flatten(), lengths, self.weight))
+            return self.drop(means)
         offsets = lengths.cumsum(0) - lengths
         mean = functional.embedding_bag(
             ids.flatten(), self.weight, offsets.to(ids), mode="mean", sparse=self.sparse
         )
         return self.drop(mean)
+
+
+def _concatenated(x: PaddedSequences) -> Tensor:
+    """The steps of all sequences without padding, one sequence behind the other: (steps, features)."""
+    rows, starts = x.rows_and_starts()
+    before = x.lengths.cumsum(0) - x.lengths
+    index = torch.repeat_interleave(starts - before, x.lengths)
+    index += torch.arange(len(index))
+    return rows.index_select(0, index.to(rows.device))
 
 
 def make_embedding(options: ModelOptions, input_spec: InputSpec) -> Embedding | None:

@@ -68,8 +68,11 @@ def pack(x: PaddedSequences, members: int = 1) -> PackedRows:
     rows, starts = x.rows_and_starts()
     if order is not None:
         starts = starts[order]
-    if supports(rows, rows) and not (rows.requires_grad and torch.is_grad_enabled()):
-        values = pack_rows(rows, starts, packing)
+    is_ids = rows.dtype is torch.int32
+    # C copies the bits of ids as those of numbers.
+    bits = rows.view(torch.float32) if is_ids and rows.is_cpu else rows
+    if supports(bits, bits) and not (rows.requires_grad and torch.is_grad_enabled()):
+        values = pack_rows(bits, starts, packing).view(rows.dtype)
     else:
         step, sequence = packing.places
         values = rows.index_select(0, (starts[sequence] + step).to(rows.device))

@@ -15,7 +15,8 @@ from nnzoo.config.train_options import (
     AdamOptions,
     OptimOptions,
 )
-from nnzoo.kernels.step import AdamStep, ParameterTable, supports_adam
+from nnzoo.kernels.embedding import coalesce_rows
+from nnzoo.kernels.step import AdamRows, AdamStep, ParameterTable, grad_norm, supports_adam
 from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
 from nnzoo.training.updates import UPDATES, ParameterGroup, Update, moment_names
 
@@ -91,7 +92,9 @@ class Optimizer:
         norms, rows = self._dense_norms(), self.row_gradients()
         if not rows:
             return norms
-        return [math.hypot(*norms, *(float(gradient.norm()) for gradient in rows))]
+        native = self.native and supports_adam(rows)
+        of_rows = [grad_norm(values) if native else float(values.norm()) for values in rows]
+        return [math.hypot(*norms, *of_rows)]
 
     def _dense_norms(self) -> list[float]:
         per_parameter = self.gradients()
@@ -128,14 +131,11 @@ class Optimizer:
         if self.native and isinstance(self.options, AdamOptions):
             groups = self._group_and_index() if self.without_gradient else []
             missed = [group.missed[i] for group, i in groups]
-            betas, eps, decoupled = (
-                self.options.betas,
-                self.options.eps,
-                self.options.name != "adam",
-            )
-            step = AdamStep(lr, betas, eps, decoupled, self.counts[0].steps)
             self.table.adam_step(
-                per_parameter, step, [divisor or 1.0 for divisor in divisors], missed
+                per_parameter,
+                self._adam_options(lr),
+                [divisor or 1.0 for divisor in divisors],
+                missed,
             )
             return
         common_divisor = None
@@ -152,6 +152,12 @@ class Optimizer:
                 if gradients:
                     UPDATES[self.options.name](self.options, group, gradients, update)
 
+    def _adam_options(self, lr: float) -> AdamStep:
+        options = self.options
+        assert isinstance(options, AdamOptions)
+        decoupled = options.name != "adam"
+        return AdamStep(lr, options.betas, options.eps, decoupled, self.counts[0].steps)
+
     @torch.no_grad()
     def _step_embeddings(self, lr: float, divisor: float | None) -> None:
         """Take a step on the rows of embeddings that have a gradient."""
@@ -161,6 +167,12 @@ class Optimizer:
             if p.grad is None:
                 continue
             rows, gradient = p.grad.indices()[0], p.grad.values()
+            if self.native and isinstance(self.options, AdamOptions):
+                mean, square = (group.moments[name][0] for name in moment_names(self.options))
+                native = AdamRows(group.weights[0], mean, square, group.decay)
+                if native.is_supported and supports_adam([gradient]):
+                    native.step(rows, gradient, self._adam_options(lr), divisor or 1.0)
+                    continue
             common = None if divisor is None else gradient.new_tensor(divisor)
             part = group.rows(rows)
             update = Update(lr, common, self.counts[0].steps)
@@ -305,7 +317,7 @@ class Optimizer:
 
 def _as_rows(gradient: Tensor) -> Tensor:
     """A sparse gradient with one row per index; of a dense one, which a second use of the weights makes, all rows."""
-    return gradient.coalesce() if gradient.is_sparse else gradient.to_sparse(1)
+    return coalesce_rows(gradient) if gradient.is_sparse else gradient.to_sparse(1)
 
 
 @dataclass
