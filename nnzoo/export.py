@@ -22,15 +22,23 @@ from nnzoo.data.preprocess import OneHot, Scale
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.errors import NnzooError, UsageError, require
 from nnzoo.evaluation.tasks import Regression
+from nnzoo.export_interface import describe_io, metadata, tokenizer_path
 from nnzoo.export_lengths import max_pool_forward, onnx_forward, onnx_layer, scale_recordings
+from nnzoo.export_text import (
+    is_language_model,
+    mean_forward,
+    padded_ids,
+    predict_steps,
+    random_ids,
+    step_forward,
+    tokenizer_values,
+)
+from nnzoo.models.embedding import EmbeddingMean
 from nnzoo.models.layers import Linear
 from nnzoo.models.network import Network
 from nnzoo.models.recurrent_layers import GRU, LSTM, RNN, ReluLSTM, reference_layer, run_layers
 from nnzoo.models.rnn import Recurrent
 
-INPUT = "input"
-LENGTHS = "lengths"
-"""Second input of networks on sequences of different lengths: the time steps of each row of the padded first one."""
 # Largest difference from PyTorch that is accepted (`max_abs_difference`).
 TOLERANCE = 1e-4
 # Exporters may specialize on the traced batch size, and on 1.
@@ -60,41 +68,12 @@ def export(network: Network, format_: str, path: Path) -> dict[str, Any]:
             f"{TOLERANCE:.0e}; nothing was written. This is a bug in nnzoo or in the exporter: report it"
         )
     file_io.write(path, content)
-    input_spec, task = network.preprocess.input_spec, network.task
-    input_type = "uint8" if input_spec.kind == "image" else "float64"
-    output_type = "float32" if task.is_classification else "float64"
-    shape = ["batch", *input_spec.shape]
-    inputs: dict[str, Any] = {INPUT: {"type": input_type, "shape": shape}}
-    if input_spec.variable_length and format_ != "state-dict":
-        shape[1] = "time"
-        inputs[LENGTHS] = {"type": "int64", "shape": ["batch"]}
-    return {
-        "file": str(path),
-        "format": format_,
-        "bytes": len(content),
-        "difference": difference,
-        "inputs": inputs,
-        "outputs": {_output_name(network): {"type": output_type, "shape": ["batch", task.outputs]}},
-    }
-
-
-def _output_name(network: Network) -> str:
-    return "probabilities" if network.task.is_classification else "values"
-
-
-def metadata(network: Network) -> dict[str, str]:
-    """Return what a program needs to know to use the network, as texts; lists are JSON."""
-    spec = network.data_spec
-    texts = {"nnzoo": __version__, "run": network.config.name, "kind": spec.input.kind}
-    texts |= {"shape": to_json(list(spec.input.shape)), "task": spec.task}
-    stored = spec.source_dict()
-    keys = ("labels", "targets", "horizon", "columns")
-    data: Any = network.config.data
-    if hasattr(data, "max_length"):  # what is done to recordings before they are inputs
-        cuts = {"max_length": data.max_length, "length": data.length}
-        cuts |= {"keep": data.keep if data.max_length else None}
-        texts |= {key: str(value) for key, value in cuts.items() if value is not None}
-    return texts | {key: to_json(stored[key]) for key in keys if key in stored}
+    result: dict[str, Any] = {"file": str(path), "format": format_, "bytes": len(content)}
+    if network.data_spec.tokenizer is not None:
+        result["tokenizer"] = str(tokenizer_path(path))
+        file_io.write(tokenizer_path(path), to_json(tokenizer_values(network)).encode())
+    inputs, outputs = describe_io(network, format_ != "state-dict")
+    return result | {"difference": difference, "inputs": inputs, "outputs": outputs}
 
 
 # By type of module, a function that makes a traceable `forward` for one.
@@ -105,6 +84,7 @@ _TORCH_FORWARDS: _Forwards = {
     RNN: nn.RNN.forward.__get__,
     GRU: nn.GRU.forward.__get__,
     LSTM: nn.LSTM.forward.__get__,
+    EmbeddingMean: mean_forward,
 }
 
 
@@ -121,6 +101,8 @@ def _trace(network: Network, forwards: _Forwards) -> ExportedProgram:
     per_recording = _scale_per_recording(network)
 
     def predict(raw: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if network.preprocess.input_spec.kind == "tokens":
+            return cast(Tensor, traced.predict(padded_ids(raw, cast(Tensor, lengths))))
         if per_recording:
             raw = scale_recordings(raw, lengths, per_recording)
         return cast(
@@ -131,7 +113,10 @@ def _trace(network: Network, forwards: _Forwards) -> ExportedProgram:
     inputs = random_inputs(network, TRACED_BATCH)
     batch = torch.export.Dim("batch")
     shapes: Any = ({0: batch},)
-    if has_lengths:
+    if is_language_model(network):
+        traced.forward = step_forward(traced)
+        shapes = ({0: batch, 1: torch.export.Dim.DYNAMIC}, tuple({1: batch} for _ in inputs[1:]))
+    elif has_lengths:
         if isinstance(traced.model, Recurrent):
             cast(Any, traced.model).forward = onnx_forward(traced.model)
         shapes = ({0: batch, 1: torch.export.Dim.DYNAMIC}, {0: batch})
@@ -159,7 +144,8 @@ def _unrolled_forward(rnn: ReluLSTM) -> Callable[[Tensor], Any]:
 
 
 def _export_torch(network: Network) -> tuple[bytes, float]:
-    if network.preprocess.input_spec.variable_length and isinstance(network.model, Recurrent):
+    is_free = network.preprocess.input_spec.variable_length or is_language_model(network)
+    if is_free and isinstance(network.model, Recurrent):
         raise UsageError(
             "torch.export unrolls recurrent layers over time, so that sequences cannot have lengths of their own; use "
             "--format onnx, which takes lengths, or --format state-dict"
@@ -195,10 +181,11 @@ def _export_onnx(network: Network) -> tuple[bytes, float]:
 
         forwards: _Forwards = {}
         has_lengths = network.preprocess.input_spec.variable_length
-        if isinstance(network.model, Recurrent) and not has_lengths:
+        is_free = has_lengths or is_language_model(network)
+        if isinstance(network.model, Recurrent) and not is_free:
             forwards = {type(network.model.rnn): _onnx_rnn_forward}
-        traced, output_names = _trace(network, forwards), [_output_name(network)]
-        input_names = [INPUT, LENGTHS] if has_lengths else [INPUT]
+        traced = _trace(network, forwards)
+        input_names, output_names = map(list, describe_io(network))
         program = torch.onnx.export(
             traced, dynamo=True, verbose=False, input_names=input_names, output_names=output_names
         )
@@ -211,9 +198,11 @@ def _export_onnx(network: Network) -> tuple[bytes, float]:
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
 
-    def predict(*inputs: Tensor) -> Tensor:
+    def predict(*inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         arrays = [tensor.numpy() for tensor in inputs]
-        return torch.from_numpy(session.run(None, dict(zip(input_names, arrays, strict=True)))[0])
+        outputs = session.run(None, dict(zip(input_names, arrays, strict=True)))
+        tensors = tuple(map(torch.from_numpy, outputs))
+        return tensors if is_language_model(network) else tensors[0]
 
     return content, max_abs_difference(network, predict)
 
@@ -263,6 +252,8 @@ def random_inputs(network: Network, count: int) -> tuple[Tensor, ...]:
     """Draw the inputs of an exported network: raw ones, and the lengths of sequences that have different ones, behind whose
     ends there are values that must not matter."""
     input_spec = network.preprocess.input_spec
+    if input_spec.kind == "tokens":
+        return random_ids(network, count, min(input_spec.shape[0], MAX_CHECKED_STEPS) + count)
     if not input_spec.variable_length:
         return (_random_raw(network, (count, *input_spec.shape)),)
     generator = torch.Generator().manual_seed(count)
@@ -306,8 +297,11 @@ def checked_batches(network: Network) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def max_abs_difference(network: Network, predict: Callable[..., Tensor]) -> float:
-    """Return the largest difference between predictions and PyTorch's, over `checked_batches`.
+def max_abs_difference(
+    network: Network, predict: Callable[..., Tensor | tuple[Tensor, ...]]
+) -> float:
+    """Return the largest difference between predictions and PyTorch's, over `checked_batches`; of a language model also
+    between the states.
 
     Values of a regression are divided by the standard deviation of the training targets, or by the
     range of the predictions if that is larger.
@@ -315,7 +309,14 @@ def max_abs_difference(network: Network, predict: Callable[..., Tensor]) -> floa
     largest = 0.0
     for count in checked_batches(network):
         inputs = random_inputs(network, count)
-        expected, actual = _expected(network, *inputs), predict(*inputs)
+        output = predict(*inputs)
+        if isinstance(output, tuple):
+            pairs = zip(predict_steps(network, *inputs), output, strict=True)
+            # The states of relu have no bound.
+            sizes = [(float((a - b).abs().max()), float(a.abs().max())) for a, b in pairs]
+            largest = max(largest, *(size / max(1.0, unit) for size, unit in sizes))
+            continue
+        expected, actual = _expected(network, *inputs), output
         unit: Tensor | float = 1.0
         if isinstance(network.task, Regression):
             std = network.task.scale.spread.repeat(network.task.horizon)
@@ -328,6 +329,8 @@ def max_abs_difference(network: Network, predict: Callable[..., Tensor]) -> floa
 
 def _expected(network: Network, raw: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Return PyTorch's predictions; each sequence is computed as a batch of one, at its own length."""
+    if network.preprocess.input_spec.kind == "tokens":
+        raw = raw.unsqueeze(-1)
     method = _scale_per_recording(network)
     if lengths is None:
         return network.predict(scale_recordings(raw, None, method) if method else raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -26,8 +26,9 @@ def onnx_layer(rnn: nn.RNNBase) -> Callable[..., tuple[Tensor, ...]]:
     """Make a function that computes one layer in one direction by ONNX's operator RNN, LSTM or GRU.
 
     The function takes x (time, batch, features), w_ih, w_hh, b_ih and b_hh in ONNX's order of gates, which those of
-    `rnn` get here, and optionally lengths (batch,) int32 and whether each sequence is read backwards from its end. It
-    returns all states (time, batch, hidden), zero behind each end, and the last state, and cell, (batch, hidden).
+    `rnn` get here, and optionally lengths (batch,) int32, whether each sequence is read backwards from its end, and the
+    state, and cell, (1, batch, hidden) from which it starts. It returns all states (time, batch, hidden), zero behind each
+    end, and the last state, and cell, (batch, hidden).
     """
     name, order, activations = _OPERATORS[rnn.mode]
     if isinstance(rnn, ReluLSTM):
@@ -45,13 +46,14 @@ def onnx_layer(rnn: nn.RNNBase) -> Callable[..., tuple[Tensor, ...]]:
         w_hh: Tensor,
         b_ih: Tensor,
         b_hh: Tensor,
-        *lengths_and_direction: Any,
+        lengths: Tensor | None = None,
+        backwards: bool = False,
+        start: Sequence[Tensor] = (),
     ) -> tuple[Tensor, ...]:
-        lengths, backwards = lengths_and_direction or (None, False)
         last = (1, x.shape[1], rnn.hidden_size)
         shapes = [(x.shape[0], *last), last, last][: 3 if name == "LSTM" else 2]
-        inputs = [x, w_ih[None], w_hh[None], torch.cat([b_ih, b_hh])[None]]
-        inputs += [] if lengths is None else [lengths]
+        inputs: list[Tensor | None] = [x, w_ih[None], w_hh[None], torch.cat([b_ih, b_hh])[None]]
+        inputs += [] if lengths is None and not start else [lengths, *start]
         direction = {"direction": "reverse"} if backwards else {}
         states, *final = torch.onnx.ops.symbolic_multi_out(
             name, inputs, attributes | direction, dtypes=[x.dtype] * len(shapes), shapes=shapes
@@ -66,6 +68,8 @@ def onnx_forward(model: Recurrent) -> Callable[[PaddedSequences], Tensor]:
     rnn, layer = model.rnn, onnx_layer(model.rnn)
 
     def forward(x: PaddedSequences) -> Tensor:
+        if model.embedding is not None:
+            x = model.embedding(x)
         states, lengths = x.values.transpose(0, 1), x.lengths.to(torch.int32)
         for i in range(rnn.num_layers):
             directions = []

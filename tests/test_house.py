@@ -97,6 +97,8 @@ LAYERS = """
     nnzoo.init_config.find_recordings
     nnzoo.init_config.recordings nnzoo.init_config.table
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
+    nnzoo.export_text
+    nnzoo.export_interface
     nnzoo.export
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals

@@ -41,6 +41,7 @@ def export(
 
     from nnzoo import console
     from nnzoo.export import FORMATS, checked_batches, export
+    from nnzoo.export_interface import tokenizer_path
     from nnzoo.runs.loaded_run import load_network
 
     network, file, fallback = load_network(checkpoint, torch.device("cpu"), weights)
@@ -48,8 +49,10 @@ def export(
         note(fallback)
     path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
     is_earlier_export = out is None and checkpoint.is_dir()
-    if path.exists() and not (is_earlier_export or force):
-        raise UsageError(f"{path} exists; --force writes over it")
+    is_text = network.data_spec.tokenizer is not None
+    for written in [path, tokenizer_path(path)][: 1 + is_text]:
+        if written.exists() and not (is_earlier_export or force):
+            raise UsageError(f"{written} exists; --force writes over it")
     with status("exporting", log=False):
         result = export(network, format_, path)
     if json_:
@@ -60,3 +63,5 @@ def export(
     if format_ == "state-dict":
         checked = "holds the weights, read back unchanged"
     sys.stdout.write(f"{path} {checked}; {result['bytes']:,} bytes\n")
+    if "tokenizer" in result:
+        sys.stdout.write(f"{result['tokenizer']} turns text into its ids\n")

@@ -58,9 +58,14 @@ class Embedding(nn.Embedding):
 
 
 class EmbeddingMean(Embedding):
-    """The mean of the vectors of each text's tokens, (batch, size): a bag of words (Joulin et al. 2016, fastText)."""
+    """The mean of the vectors of each text's tokens, (batch, size): a bag of words (Joulin et al. 2016, fastText).
+
+    Vectors in place of ids are averaged as they are.
+    """
 
     def forward(self, x: Any) -> Tensor:
+        if (x if isinstance(x, Tensor) else x.values).is_floating_point():
+            return self.drop(self.mean(x))
         if isinstance(x, PaddedSequences):
             ids, lengths = _concatenated(x), x.lengths
         else:
@@ -73,6 +78,13 @@ class EmbeddingMean(Embedding):
             ids.flatten(), self.weight, offsets.to(ids), mode="mean", sparse=self.sparse
         )
         return self.drop(mean)
+
+    def mean(self, vectors: Tensor | PaddedSequences) -> Tensor:
+        """The mean over the tokens of each text, of vectors (batch, time, size)."""
+        if isinstance(vectors, Tensor):
+            return vectors.mean(1)
+        real = vectors.values.masked_fill(~vectors.mask.unsqueeze(-1), 0)
+        return real.sum(1) / vectors.lengths.to(real.device).unsqueeze(1)
 
 
 def _concatenated(x: PaddedSequences) -> Tensor:
