@@ -113,6 +113,19 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "train": {"batch_size": 14},
     },
+    # Streams of a text whose last step has fewer rows than the others.
+    "lstm_corpus": {
+        "data": {"name": "corpus", "path": "corpus.txt", "window": 9},
+        "model": {
+            "name": "lstm",
+            "hidden_size": 8,
+            "num_layers": 2,
+            "dropout": 0.2,
+            "embedding": {"size": 6, "dropout": 0.1},
+        },
+        "optim": {"name": "adam", "clip": {"norm": 1.0}},
+        "train": {"batch_size": 14, "accumulate_grad_batches": 2},
+    },
     "gru": {
         "data": {"name": "digits", "preprocess": {"scale": "minmax"}},
         "model": {

@@ -39,7 +39,14 @@ def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
 
 def line_metrics(row: dict[str, Any]) -> list[str]:
     """The names of the metrics that a line shows, the most important last."""
-    order = ("train_accuracy", "train_loss", "val_r2", "val_rmse", "val_loss", "val_accuracy")
+    order: tuple[str, ...] = (
+        "train_accuracy",
+        "train_loss",
+        "val_r2",
+        "val_rmse",
+        "val_loss",
+        "val_accuracy",
+    )
     if "val_perplexity" in row:
         order = ("train_accuracy", "train_loss", "val_perplexity", "val_accuracy", "val_loss")
     skipped = ["skipped"] if row.get("skipped") else []

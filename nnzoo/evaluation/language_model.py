@@ -64,10 +64,10 @@ def evaluate_text(
     task: LanguageModel,
     processes: SingleProcess,
 ) -> LanguageModelMetrics:
-    """Measure every token of a split but its first one, each predicted from what stands before it.
+    """Measure every token of a split but its first one, each predicted from those before it.
 
     The text is read from several places at once. At each but the first a window is read before tokens count, so that the
-    hidden state knows what stands before; `model.state` is restored at the end.
+    hidden state has a history; `model.state` is restored at the end.
     """
     device = split.tokens.device
     metrics = task.new_metrics(device)

@@ -67,10 +67,10 @@ class NGrams:
         for n, (level, context) in enumerate(zip(self.levels, self._contexts(tokens), strict=True)):
             # The first tokens have no context of this length.
             rows = np.arange(max(n - 1, 0), len(targets))[context[max(n - 1, 0) :] >= 0]
-            at = context[rows]
-            place, found = _find(level.keys, at * self.vocabulary + targets[rows])
-            count = np.where(found, level.counts[place], 0)
-            followers, total = level.followers[at], level.totals[at]
+            context_rows = context[rows]
+            index, exists = _find(level.keys, context_rows * self.vocabulary + targets[rows])
+            count = np.where(exists, level.counts[index], 0)
+            followers, total = level.followers[context_rows], level.totals[context_rows]
             p[rows] = (count + followers * p[rows]) / (total + followers)
             result.append(-np.log(p).mean())
         return np.array(result)
@@ -84,18 +84,18 @@ class NGrams:
             p = np.full((rows, self.vocabulary), 1 / self.vocabulary)
             for level, context in zip(self.levels, contexts, strict=False):
                 known = np.flatnonzero(context[chunk] >= 0)
-                at = context[chunk][known]
-                first = np.searchsorted(level.keys, at * self.vocabulary)
-                lengths = level.followers[at].astype(np.int64)
-                row = np.repeat(np.arange(len(at)), lengths)
+                seen = context[chunk][known]
+                first = np.searchsorted(level.keys, seen * self.vocabulary)
+                lengths = level.followers[seen].astype(np.int64)
+                row = np.repeat(np.arange(len(known)), lengths)
                 place = (
                     np.arange(len(row))
                     - np.repeat(lengths.cumsum() - lengths, lengths)
                     + first[row]
                 )
-                scaled = p[known] * level.followers[at][:, None]
+                scaled = p[known] * level.followers[seen][:, None]
                 scaled[row, level.keys[place] % self.vocabulary] += level.counts[place]
-                p[known] = scaled / (level.totals[at] + level.followers[at])[:, None]
+                p[known] = scaled / (level.totals[seen] + level.followers[seen])[:, None]
             correct += int((p.argmax(1) == tokens[chunk.start + 1 : chunk.stop + 1]).sum())
         return correct
 
@@ -109,16 +109,16 @@ class NGrams:
             before[1:] = context[:-1]
             if len(result) == 1:
                 before[0] = 0
-            place, found = _find(level.keys, before * self.vocabulary + tokens[:-1])
-            context = np.where(found & (before >= 0), place, -1)
+            index, exists = _find(level.keys, before * self.vocabulary + tokens[:-1])
+            context = np.where(exists & (before >= 0), index, -1)
             result.append(context)
         return result
 
 
-def _find(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each value is among sorted keys, and whether it is there."""
-    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    return place, keys[place] == wanted
+def _find(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index of each value among sorted keys, and whether it is there."""
+    index = np.searchsorted(keys, values).clip(max=len(keys) - 1)
+    return index, keys[index] == values
 
 
 def ngram_baselines(dataset: Dataset, split: str) -> list[dict[str, Any]]:

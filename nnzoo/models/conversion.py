@@ -91,18 +91,19 @@ class SyncDropoutRNN(Converted):
     and that is another one in every process.
     """
 
-    def forward(self: Any, x: Tensor, *state: Any) -> Any:
+    def forward(self: Any, x: Tensor, state: Any = None) -> Any:
         shard = current_shard()
         if isinstance(x, PackedRows) and self.training:
             return self.run_packed_single_layers(x)
-        if not isinstance(x, Tensor) or x.ndim != 3 or state:
-            return super().forward(x, *state)  # type: ignore[misc]
+        given = () if state is None else (state,)
+        if not isinstance(x, Tensor) or x.ndim != 3:
+            return super().forward(x, *given)  # type: ignore[misc]
         if shard is None and x.device.type == "cuda":
             rows = len(x) if self.batch_first else x.shape[1]
             shard = BatchShard(0, rows, rows)
         elif shard is None or not self.training:
-            return super().forward(x)  # type: ignore[misc]
-        lasts = []
+            return super().forward(x, *given)  # type: ignore[misc]
+        lasts, states = [], _split_layers(state, len(self.layers))
         for i, layer in enumerate(self.layers):
             layer.training = self.training
             if i and self.training and self.dropout:
@@ -110,7 +111,7 @@ class SyncDropoutRNN(Converted):
                 first = x.transpose(0, 1) if self.batch_first else x
                 dropped = drop_shard(first, self.dropout, shard)
                 x = dropped.transpose(0, 1) if self.batch_first else dropped
-            x, last = layer(x)
+            x, last = layer(x) if states[i] is None else layer(x, states[i])
             lasts.append(last)
         return x, _join_layers(lasts)
 
@@ -129,6 +130,15 @@ class SyncDropoutRNN(Converted):
         """Rebuild the single layers from the current parameters, contiguous per layer if cuDNN is used; torch
         calls it after it has moved a module."""
         self.__dict__["layers"] = single_layers(self)  # no submodules: no new names
+
+
+def _split_layers(state: Any, layers: int) -> list[Any]:
+    """The initial state of each single layer; None for zero."""
+    if state is None:
+        return [None] * layers
+    if isinstance(state, tuple):
+        return list(zip(*(tensor.chunk(layers) for tensor in state), strict=True))
+    return list(state.chunk(layers))
 
 
 def _join_layers(lasts: list[Any]) -> Any:

@@ -45,8 +45,13 @@ class Embedding(nn.Embedding):
                 values = packed_dropout(values, x, self.drop.p)
             return x.with_values(values)
         if isinstance(x, PaddedSequences):
-            values = self.drop(self.look_up(x.values))
-            return x.with_values(values.masked_fill(~x.mask.unsqueeze(-1), 0))
+            # Padding is not looked up: it would count as a use of the token whose id it has.
+            batch, time, _ = x.values.shape
+            places = x.mask.flatten().nonzero().squeeze(1)
+            vectors = self.look_up(x.values.flatten(0, 1).index_select(0, places))
+            values = vectors.new_zeros(batch * time, self.embedding_dim)
+            values = values.index_copy(0, places, vectors).view(batch, time, -1)
+            return x.with_values(self.drop(values))
         return self.drop(self.look_up(x))
 
     def look_up(self, ids: Tensor) -> Tensor:

@@ -87,7 +87,8 @@ class Recurrent(nn.Module):
         states, last = self.rnn(self.sequence(x), hx)
         lasts = last if isinstance(last, tuple) else (last,)
         self.state = tuple(tensor.detach().float() for tensor in lasts)
-        return cast(Tensor, states)
+        # Rows first in memory, too, as dropout draws for a shard of them.
+        return cast(Tensor, states).contiguous()
 
     def sequence(self, x: Tensor) -> Tensor:
         """The input as `rnn` takes it (batch, time, features)."""

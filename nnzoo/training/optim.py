@@ -195,7 +195,9 @@ class Optimizer:
             (p,) = group.parameters
             assert p.grad is not None
             rows = mask.nonzero().T
-            p.grad = torch.sparse_coo_tensor(rows, p.grad[rows[0]], p.shape, is_coalesced=True)
+            p.grad = torch.sparse_coo_tensor(
+                rows, p.grad[rows[0]], p.shape, is_coalesced=True, check_invariants=False
+            )
 
     def _note_missing(self, gradients: Sequence[Tensor | None]) -> None:
         """Count a step without a gradient for each parameter that has none."""

@@ -122,7 +122,7 @@ class Trainer:
 
     @property
     def is_stateful(self) -> bool:
-        """Whether each row of a step goes on where it was in the step before."""
+        """Whether each row of a step continues that row of the step before."""
         return getattr(self.config.data, "stateful", False)
 
     @property

@@ -18,7 +18,7 @@ from nnzoo.runs.train import train
 from nnzoo.training.ensemble_trainer import train_single_step
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import StepEnd
-from tests.zoo import begin, config, gradient
+from tests.zoo import begin, config, gradient, same
 
 OPTIMIZERS = [
     (
@@ -139,3 +139,97 @@ def test_a_group_without_gradients_is_passed_over() -> None:
     model.weight.grad = torch.ones_like(model.weight)
     optimizer.step(0.1, optimizer.grad_norms())
     assert torch.equal(model.bias, bias) and not torch.equal(model.weight, weight)
+
+
+# Embeddings.
+
+
+def embedding_steps(options: dict[str, Any], batches: list[list[int]]) -> tuple[torch.Tensor, Any]:
+    """The weights of an embedding after a step on each batch of ids, and the optimizer."""
+    torch.manual_seed(0)
+    model = nn.Embedding(8, 3, sparse=True)
+    optimizer = Optimizer(config(optim=options).optim, model)
+    for ids in batches:
+        optimizer.zero_grad()
+        (model(torch.tensor(ids)).square().sum() / 2).backward()
+        norms = optimizer.grad_norms()
+        optimizer.clip_by_value()
+        optimizer.step(0.1, norms)
+    return model.weight.detach(), optimizer
+
+
+BATCHES = [[0, 3, 3], [1], [3, 5, 0, 0], [5, 7, 7]]
+
+
+def test_adam_of_an_embedding_is_torchs_sparse_adam() -> None:
+    ours, _ = embedding_steps({"name": "adam", "weight_decay": 0.0}, BATCHES)
+    torch.manual_seed(0)
+    model = nn.Embedding(8, 3, sparse=True)
+    reference = torch.optim.SparseAdam(model.parameters(), lr=0.1)
+    for ids in BATCHES:
+        reference.zero_grad()
+        (model(torch.tensor(ids)).square().sum() / 2).backward()
+        reference.step()
+    torch.testing.assert_close(ours, model.weight.detach())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "adam"},
+        {"name": "adamw", "weight_decay": 0.1},
+        {"name": "sgd", "momentum": 0.9},
+        {"name": "rmsprop", "momentum": 0.5},
+    ],
+)
+def test_rows_without_a_gradient_stay_and_others_step_as_if_they_were_alone(
+    options: dict[str, Any],
+) -> None:
+    weights, optimizer = embedding_steps(options, BATCHES)
+    before, _ = embedding_steps(options, [])
+    assert torch.equal(weights[[2, 4, 6]], before[[2, 4, 6]])
+    assert not (weights[[0, 1, 3, 5, 7]] == before[[0, 1, 3, 5, 7]]).any()
+    moments = optimizer.embeddings[0].moments
+    assert moments and not any(m[0][[2, 4, 6]].any() for m in moments.values())
+    # The last step changes rows 5 and 7 alone.
+    earlier, _ = embedding_steps(options, BATCHES[:-1])
+    assert torch.equal(weights[:5], earlier[:5])
+
+
+def test_gradients_of_embeddings_count_in_norm_and_clipping() -> None:
+    clip = {"norm": 0.5}
+    weights, optimizer = embedding_steps(
+        {"name": "sgd", "momentum": 0.0, "clip": clip}, [[1, 2, 2]]
+    )
+    before, _ = embedding_steps({"name": "sgd"}, [])
+    summed = torch.stack([before[1], 2 * before[2]])
+    expected = 0.1 * 0.5 * summed / summed.norm()
+    torch.testing.assert_close(before[[1, 2]] - weights[[1, 2]], expected)
+    clamped, _ = embedding_steps(
+        {"name": "sgd", "momentum": 0.0, "clip": {"value": 0.1}}, [[1, 2, 2]]
+    )
+    expected = before[[1, 2]] - 0.1 * summed.clamp(-0.1, 0.1)
+    torch.testing.assert_close(clamped[[1, 2]], expected)
+
+
+def test_moments_of_embeddings_are_saved_and_loaded() -> None:
+    _, optimizer = embedding_steps({"name": "adam"}, BATCHES)
+    state = optimizer.state_dict(0.1)
+    assert state["state"][0]["exp_avg"].shape == (8, 3)
+    _, fresh = embedding_steps({"name": "adam"}, [])
+    fresh.load_state_dict(state)
+    assert same(fresh.state_dict(0.1), state)
+
+
+def test_processes_agree_on_the_rows_that_any_of_them_has_used() -> None:
+    _, optimizer = embedding_steps({"name": "adam"}, [[1, 2, 2]])
+    (weight,) = optimizer.parameters
+    (mask,) = optimizer.used_rows()
+    assert mask.tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+    weight.grad = gradient(weight).to_dense()
+    mask[5] = 1
+    optimizer.keep_rows([mask])
+    assert gradient(weight).indices()[0].tolist() == [1, 2, 5]
+    # A dense gradient, of weights that are used twice, has all rows.
+    weight.grad = torch.ones(8, 3)
+    assert optimizer.row_gradients()[0].shape == (8, 3)
