@@ -95,14 +95,14 @@ class SyncDropoutRNN(Converted):
         shard = current_shard()
         if isinstance(x, PackedRows) and self.training:
             return self.run_packed_single_layers(x)
-        given = () if state is None else (state,)
+        initial = () if state is None else (state,)
         if not isinstance(x, Tensor) or x.ndim != 3:
-            return super().forward(x, *given)  # type: ignore[misc]
+            return super().forward(x, *initial)  # type: ignore[misc]
         if shard is None and x.device.type == "cuda":
             rows = len(x) if self.batch_first else x.shape[1]
             shard = BatchShard(0, rows, rows)
         elif shard is None or not self.training:
-            return super().forward(x, *given)  # type: ignore[misc]
+            return super().forward(x, *initial)  # type: ignore[misc]
         lasts, states = [], _split_layers(state, len(self.layers))
         for i, layer in enumerate(self.layers):
             layer.training = self.training

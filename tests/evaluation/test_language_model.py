@@ -77,7 +77,7 @@ def test_evaluation_leaves_the_state_of_training(run: Run) -> None:
     assert model.state is state and run.network.training
 
 
-def test_processes_share_the_streams(run: Run) -> None:
+def test_processes_have_a_shard_of_the_streams_each(run: Run) -> None:
     split = CorpusSplit(run.trainer.splits["val"].tensors()[0][:20], 7)
     task: Any = run.network.task
     whole = evaluate_text(run.network, run.network.model, split, task, SingleProcess())

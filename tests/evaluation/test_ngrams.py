@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnzoo.config.text_options import CorpusOptions
+from nnzoo.config.text_options import CorpusOptions, CorpusSplit
 from nnzoo.data.corpus import load_corpus
 from nnzoo.evaluation import ngrams
 from nnzoo.evaluation.ngrams import NGrams, ngram_baselines
@@ -57,9 +57,8 @@ def test_the_order_is_chosen_on_text_that_was_not_counted(
     tmp_path: Path, val: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_corpus(tmp_path / "t.txt")
-    options = CorpusOptions(
-        name="corpus", path=str(tmp_path / "t.txt"), window=8, split={"val": val, "test": 0.1}
-    )
+    split = CorpusSplit(val=val, test=0.1)
+    options = CorpusOptions(name="corpus", path=str(tmp_path / "t.txt"), window=8, split=split)
     data = load_corpus(options)
     best, unigram = ngram_baselines(data, "test")
     assert best["name"] not in ("1-gram", "8-gram") and unigram["name"] == "1-gram"

@@ -95,8 +95,12 @@ def test_order_of_streams() -> None:
 
 
 def test_accumulated_batches_are_one_step_of_all_their_rows() -> None:
-    weights = []
-    for options in ({"batch_size": 6}, {"batch_size": 3, "accumulate_grad_batches": 2}):
+    weights: list[Any] = []
+    cases: list[dict[str, Any]] = [
+        {"batch_size": 6},
+        {"batch_size": 3, "accumulate_grad_batches": 2},
+    ]
+    for options in cases:
         run = start(**options, name=f"run{len(weights)}")
         finish(run)
         weights.append(run.network.model.state_dict())
