@@ -25,7 +25,7 @@ def write_corpus(path: Path, sentences: int = 200) -> None:
 
 
 def write_texts(path: Path, count: int = 120) -> None:
-    """A table of sentences of 3 to 12 words, whose class is told by one of them."""
+    """A table of sentences of 3 to 12 words, whose class follows from one of them."""
     rng = random.Random(0)
     lines = ["text,label"]
     for _ in range(count):

@@ -42,7 +42,7 @@ def test_what_is_no_text_is_refused_with_its_place(
 ) -> None:
     path = tmp_path / "t.txt"
     path.write_bytes(b"abc\xff")
-    with pytest.raises(DataError, match="byte 0xff at position 3.*data.tokens: bytes"):
+    with pytest.raises(DataError, match=r"byte 0xff at position 3.*data\.tokens: bytes"):
         read_corpus(str(path), "words")
     assert read_corpus(str(path), "bytes")[0].encode("utf-8", "surrogateescape") == b"abc\xff"
     path.write_bytes(bytes(1000))

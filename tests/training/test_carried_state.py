@@ -50,6 +50,12 @@ def start(model: str = "lstm", data: dict[str, Any] | None = None, **train: Any)
     return run
 
 
+def train_to(run: Run, step: int) -> None:
+    for _ in train(run, lambda: run.trainer.state.step == step):
+        pass
+    assert run.trainer.state.step == step
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kernels", ["native", "torch"])
 def test_steps_are_those_of_streams_that_are_read_on(model: str, kernels: str) -> None:
@@ -78,8 +84,7 @@ def test_steps_are_those_of_streams_that_are_read_on(model: str, kernels: str) -
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    events = train(run, lambda: run.trainer.state.step == steps)
-    assert [event.step for event in events if hasattr(event, "step")][-1] == steps
+    train_to(run, steps)
     for name, tensor in ours.state_dict().items():
         torch.testing.assert_close(tensor, theirs.state_dict()[name], rtol=1e-4, atol=1e-5)
     last = state if model == "lstm" else (state,)
@@ -116,8 +121,7 @@ def test_a_run_that_is_stopped_within_an_epoch_ends_with_the_same_bits(stateful:
     for stop in (3, 14, whole.trainer.total_steps - 1):
         name = f"cut{stop}"
         cut = start(data=data, epochs=2, name=name)
-        for _ in train(cut, lambda: cut.trainer.state.step == stop):
-            pass
+        train_to(cut, stop)
         hidden = checkpoint.load(cut.folder.last)["trainer"]["hidden"]
         assert (len(hidden) == 2) == stateful
         again = start(data=data, epochs=2, name=name)
@@ -157,8 +161,7 @@ def test_the_state_is_zero_at_the_start_of_an_epoch_and_after_a_skipped_step() -
 
 def test_a_state_that_is_not_the_networks_is_refused() -> None:
     run = start()
-    for _ in train(run, lambda: run.trainer.state.step == 2):
-        pass
+    train_to(run, 2)
     content = checkpoint.load(run.folder.last)["trainer"]
     hidden = content["hidden"]
     for wrong in (

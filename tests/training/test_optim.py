@@ -198,9 +198,7 @@ def test_rows_without_a_gradient_stay_and_others_step_as_if_they_were_alone(
 
 def test_gradients_of_embeddings_count_in_norm_and_clipping() -> None:
     clip = {"norm": 0.5}
-    weights, optimizer = embedding_steps(
-        {"name": "sgd", "momentum": 0.0, "clip": clip}, [[1, 2, 2]]
-    )
+    weights, _ = embedding_steps({"name": "sgd", "momentum": 0.0, "clip": clip}, [[1, 2, 2]])
     before, _ = embedding_steps({"name": "sgd"}, [])
     summed = torch.stack([before[1], 2 * before[2]])
     expected = 0.1 * 0.5 * summed / summed.norm()
