@@ -94,8 +94,8 @@ LAYERS = """
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.group
-    nnzoo.init_config.find_recordings
-    nnzoo.init_config.recordings nnzoo.init_config.table
+    nnzoo.init_config.find_recordings nnzoo.init_config.find_texts
+    nnzoo.init_config.text nnzoo.init_config.recordings nnzoo.init_config.table
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
     nnzoo.export_text
     nnzoo.export_interface

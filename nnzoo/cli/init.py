@@ -55,6 +55,10 @@ RecordingsOption = Annotated[
         "--recordings", help="Read the file or folder as recordings, each with a class or a number."
     ),
 ]
+TextOption = Annotated[
+    bool,
+    typer.Option("--text", help="Read the file or folder as texts, each with a class or a number."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
@@ -66,6 +70,7 @@ def init(
     task: TaskOption = None,
     series: SeriesOption = None,
     recordings: RecordingsOption = False,
+    text_: TextOption = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -85,16 +90,19 @@ def init(
         if is_data:
             use = "for files, not for folders"
         raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
-    if recordings and (not is_data or series is not None):
-        raise UsageError("--recordings is for data, and in place of --series or --table")
+    if (recordings or text_) and (not is_data or series is not None or (recordings and text_)):
+        name = "--recordings" if recordings else "--text"
+        raise UsageError(f"{name} is for data, and in place of --series or --table")
     companions: list[Path] = []
     notes: list[str] = []
     if is_data:
         _check_free(out, force)
-        kind: Literal["series", "table", "recordings"] = "series" if series else "table"
-        kind = "recordings" if recordings else kind
-        forced = None if series is None and not recordings else kind
-        choices = Choices(target, drop or [], task, forced, _ask if _is_terminal() else None)
+        kind: Literal["series", "table", "recordings", "text"] | None = None
+        if series is not None:
+            kind = "series" if series else "table"
+        elif recordings or text_:
+            kind = "recordings" if recordings else "text"
+        choices = Choices(target, drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:
         path = find_config(source)

@@ -1,4 +1,4 @@
-"""A first configuration for a file or a folder: images, recordings, a series or a table."""
+"""A first configuration for a file or a folder: images, recordings, texts, a series or a table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from nnzoo.init_config.find_recordings import (
     plan_long,
     plan_wide,
 )
+from nnzoo.init_config.find_texts import has_texts, plan_texts
 from nnzoo.init_config.images import images_config
 from nnzoo.init_config.recordings import recordings_config
 from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config
 from nnzoo.init_config.target import Choices, position_or_name
+from nnzoo.init_config.text import text_config
 
 
 def init_config(
@@ -48,21 +50,25 @@ def init_config(
 
 
 def _folder_config(folder: Path, config_path: str, choices: Choices) -> ConfigText:
-    """The configuration of a folder of recordings, if it has more tables than images, else of images."""
+    """The configuration of a folder of texts or recordings, if it has more of their files than images, else of
+    images."""
     if (file := file_in_folder(folder)) is not None:
         made = _file_config(file, os.path.join(config_path, file.name), choices)
         return replace(made, notes=[f"path: {file.name}, the training part", *made.notes])
+    if choices.kind == "text" or (choices.kind is None and has_texts(folder)):
+        return text_config(folder, config_path, choices)
     if choices.kind == "recordings" or has_recordings(folder):
         return recordings_config(folder, config_path, choices)
     return images_config(folder, config_path)
 
 
 def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
-    """The configuration of recordings or of a series where the file holds them, else of a table."""
+    """The configuration of texts, recordings or of a series where the file holds them, else of a table."""
     from nnzoo.data.columns.description import describe_columns
     from nnzoo.data.columns.values import column_name, mark_missing
     from nnzoo.data.recording_files.forms import find_form
     from nnzoo.data.table_files.table_io import (
+        QUOTES_NOTE,
         ReadOptions,
         read_with_fallback_encoding,
         without_stray_rows,
@@ -70,10 +76,18 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
 
     if find_form(str(path), has_ids=False) in ("ts", "arff", "ragged"):
         return recordings_config(path, config_path, choices)
-    table, reading = read_with_fallback_encoding(str(path), ReadOptions(keep_words=True))
+    asked = ReadOptions(keep_words=True, raw_quotes=True)
+    table, reading = read_with_fallback_encoding(str(path), asked)
     file = DataFile(path, config_path, table, reading)
     made = None
-    if choices.kind in (None, "recordings"):
+    if choices.kind in (None, "text"):
+        texts = plan_texts(table.frame, path, choices)
+        if texts is not None:
+            made = text_config(path, config_path, choices, texts, file)
+        elif QUOTES_NOTE in table.notes:  # which only texts are read with
+            table, reading = read_with_fallback_encoding(str(path), ReadOptions(keep_words=True))
+            file = DataFile(path, config_path, table, reading)
+    if made is None and choices.kind in (None, "recordings"):
         made = _recordings_in_table(file, choices)
     if made is None and choices.kind != "table" and choices.task is None:
         frame = mark_missing(table.frame)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+QUOTES_NOTE = "quotes are read as they are: they do not enclose values"
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """Options of reading a file into rows and columns; "auto" is decided per file.
@@ -168,7 +171,7 @@ def _read_chunks(file: Path, options: ReadOptions, key: str, bounded: bool) -> I
             tabs = options.raw_quotes and layout.delimiter in ("auto", "\t")
             if tabs and _has_raw_quotes(source, codec):
                 layout = replace(layout, delimiter=RAW_TABS)
-                notes = [*notes, "quotes are read as they are: they do not enclose values"]
+                notes = [*notes, QUOTES_NOTE]
         chunks = read_csv(source, codec, layout, bounded)
         for number, (frame, named, new) in enumerate(chunks):
             if number == 0:
