@@ -11,7 +11,13 @@ import pytest
 
 from nnzoo.config.load import load_config
 from tests.conftest import Result
-from tests.data.text_files.writing import WRITERS, some_documents, write_folder, write_lines
+from tests.data.text_files.writing import (
+    WRITERS,
+    some_documents,
+    write_folder,
+    write_lines,
+    write_tsv,
+)
 
 NNZOO = Callable[..., Result]
 
@@ -131,5 +137,8 @@ def test_texts_that_cannot_train_yet_say_why(nnzoo: NNZOO, own_folder: Path) -> 
 
 def test_quotes_between_tabs_are_raw_in_texts_alone(nnzoo: NNZOO, own_folder: Path) -> None:
     Path("t.tsv").write_text("".join(f'{i}\t"a"b\t{i % 2}\n' for i in range(20)))
-    result = nnzoo("init", "t.tsv")
-    assert result.code == 3 and "text behind a closing quote" in result.err
+    assert "quotes are read as they are" not in nnzoo("init", "t.tsv").err
+    documents = [('"so" it goes and goes on ' + text, label) for text, label in some_documents()]
+    write_tsv(own_folder, documents)
+    config, notes = init(nnzoo, "texts.tsv")
+    assert config.data.name == "text" and "quotes are read as they are" in notes
