@@ -174,7 +174,11 @@ DATA = Registry(
             "nnzoo.data.corpus:load_corpus",
             "nnzoo.data.corpus_files:description",
         ),
-        "python_docs": Entry(text_options.PythonDocsOptions, "nnzoo.data.corpus:load_python_docs"),
+        "imdb": Entry(text_options.ImdbOptions, "nnzoo.data.published_texts:load_imdb"),
+        "tiny_shakespeare": Entry(
+            text_options.TinyShakespeareOptions, "nnzoo.data.published_texts:load_tiny_shakespeare"
+        ),
+        "pydoc": Entry(text_options.PydocOptions, "nnzoo.data.corpus:load_pydoc"),
         "sine": Entry(data_options.SineOptions, "nnzoo.data.builtin:load_sine"),
         "adding": Entry(data_options.AddingOptions, "nnzoo.data.builtin:load_adding"),
     },

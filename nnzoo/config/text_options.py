@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 from nnzoo.config.data_options import (
     Column,
     DataOptions,
+    DownloadedOptions,
     FileOptions,
     GroupSplit,
     Steps,
+    ValSplit,
 )
 from nnzoo.config.options import HalfOpenFraction, Options, PositiveInt, option, sanity_limit
 
@@ -40,7 +42,20 @@ class TokenOptions(DataOptions):
     preprocess: TextPreprocess = option(TextPreprocess(), "target")
 
 
-class TextOptions(FileOptions, TokenOptions):
+class DocumentOptions(TokenOptions):
+    """Options that all sources of documents have."""
+
+    max_length: Steps | None = option(None, "tokens that are kept of a longer document")
+    keep: Literal["start", "end", "both"] = option(
+        "start",
+        "with max_length: which part of it is kept; both: half from the start, half from the end",
+    )
+    class_weights: Literal["none", "balanced"] = option(
+        "none", "balanced: rare classes count as much as frequent ones in the loss"
+    )
+
+
+class TextOptions(FileOptions, DocumentOptions):
     """Your documents, each with a class or a number: a table with a column of text, a folder per class with a
     .txt per document, or a file per class with a line per document."""
 
@@ -56,16 +71,18 @@ class TextOptions(FileOptions, TokenOptions):
     task: Literal["auto", "classification", "regression"] = option(
         "auto", "classes or a number; auto looks at the target"
     )
-    max_length: Steps | None = option(None, "tokens that are kept of a longer document")
-    keep: Literal["start", "end", "both"] = option(
-        "start",
-        "with max_length: which part of it is kept; both: half from the start, half from the end",
-    )
-    class_weights: Literal["none", "balanced"] = option(
-        "none", "balanced: rare classes count as much as frequent ones in the loss"
-    )
     split: GroupSplit = option(
         GroupSplit(), "val, test, stratify, seed, group; for the parts that have no file or folder"
+    )
+
+
+class ImdbOptions(DownloadedOptions, DocumentOptions):
+    """50,000 reviews of films, good or bad (Maas et al. 2011): imdb-train.csv and imdb-test.csv in `root`; downloaded
+    when missing."""
+
+    name: Literal["imdb"]
+    split: ValSplit = option(
+        ValSplit(), "val, stratify, seed; the published test part is the test split"
     )
 
 
@@ -102,7 +119,13 @@ class CorpusOptions(RunningTextOptions):
     path: str = option(..., "the file, or a folder of .txt files")
 
 
-class PythonDocsOptions(RunningTextOptions):
+class PydocOptions(RunningTextOptions):
     """The documentation of Python's language that every installation has (pydoc_data.topics), as running text."""
 
-    name: Literal["python_docs"]
+    name: Literal["pydoc"]
+
+
+class TinyShakespeareOptions(DownloadedOptions, RunningTextOptions):
+    """A million characters of Shakespeare's plays (Karpathy 2015): tinyshakespeare.txt in `root`; downloaded when missing."""
+
+    name: Literal["tiny_shakespeare"]

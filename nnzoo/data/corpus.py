@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnzoo.config.text_options import CorpusOptions, PythonDocsOptions, RunningTextOptions
+from nnzoo.config.text_options import CorpusOptions, PydocOptions, RunningTextOptions
 from nnzoo.data.corpus_files import read_corpus
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, sliding_windows
@@ -64,7 +64,7 @@ def load_corpus(options: CorpusOptions, spec: DataSpec | None = None) -> Dataset
     return make_corpus(text, options, spec, notes)
 
 
-def load_python_docs(options: PythonDocsOptions, spec: DataSpec | None = None) -> Dataset:
+def load_pydoc(options: PydocOptions, spec: DataSpec | None = None) -> Dataset:
     """The topics of Python's `help()`, which are chapters of its language reference."""
     from pydoc_data import topics
 

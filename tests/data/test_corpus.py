@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from nnzoo.config.text_options import CorpusOptions, PythonDocsOptions
-from nnzoo.data.corpus import CorpusSplit, encode, load_corpus, load_python_docs
+from nnzoo.config.text_options import CorpusOptions, PydocOptions
+from nnzoo.data.corpus import CorpusSplit, encode, load_corpus, load_pydoc
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tokenizer import Tokenizer
@@ -105,7 +105,7 @@ def test_a_part_that_is_shorter_than_a_window_is_refused(corpus: Path) -> None:
 
 
 def test_every_python_has_text_to_learn_from() -> None:
-    data = load_python_docs(PythonDocsOptions(name="python_docs"))
+    data = load_pydoc(PydocOptions(name="pydoc"))
     assert len(data.splits["train"]) > 1000
     assert data.spec.task == "language_model"
 
