@@ -77,7 +77,16 @@ def drive(seconds: float, seed: int) -> int:
         build._loaded[dtype] = build.load_library(path), ""
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    entries = linear, recurrent, convolution, losses, optimizer, normalization, embedding
+    entries = (
+        linear,
+        recurrent,
+        convolution,
+        losses,
+        optimizer,
+        normalization,
+        embedding,
+        generation,
+    )
     calls = dict.fromkeys(entries, 0)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -293,6 +302,33 @@ def embedding(draw: random.Random, dtype: Any) -> None:
         options = AdamStep(0.1, (0.9, 0.99), 1e-8, draw.random() < 0.5, 1)
         rows = AdamRows(weight.detach(), *averages, 0.1)
         rows.step(gradient.indices()[0], gradient.values(), options, 1.0)
+
+
+def generation(draw: random.Random, dtype: Any) -> None:
+    import torch
+
+    from nnzoo.kernels.generate import NativeWriter, Parts, Sampling
+    from nnzoo.kernels.plan import CELL_TYPES, GATES
+
+    kind, vocabulary = draw.choice(CELL_TYPES), draw.choice((1, 2, 17, 66))
+    size, hidden = draw.choice((1, 3, 16, 17)), draw.choice((1, 5, 16, 33))
+    layers = []
+    for i in range(draw.randint(1, 3)):
+        rows = GATES[kind] * hidden
+        shapes = (rows, hidden if i else size), (rows, hidden), (rows,), (rows,)
+        layers.append([torch.randn(shape) for shape in shapes])
+    head, bias = torch.randn(vocabulary, hidden), torch.randn(vocabulary)
+    if draw.random() < 0.1:
+        bias[-1] = torch.nan
+    parts = Parts(kind, draw.random() < 0.3, layers, torch.randn(vocabulary, size), head, bias)
+    writer = NativeWriter(parts)
+    ids = [draw.randrange(vocabulary) for _ in range(draw.randint(0, 4))]
+    with contextlib.suppress(IndexError):
+        writer.read([*ids, draw.choice((0, -1, vocabulary))])
+    temperature = draw.choice((0.0, 0.8, 1e-300, 1e300))
+    top_k, excluded = draw.choice((0, 1, 3, 99)), draw.choice((-1, 0))
+    sampling = Sampling(temperature, top_k, draw.randrange(-(2**63), 2**63), excluded)
+    assert all(0 <= i < vocabulary for i in writer.sample(draw.randint(0, 9), sampling))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ LAYERS = """
     nnzoo.kernels.build
     nnzoo.kernels.call nnzoo.kernels.packing
     nnzoo.kernels.plan nnzoo.kernels.step
-    nnzoo.kernels.ops nnzoo.kernels.embedding
+    nnzoo.kernels.ops nnzoo.kernels.embedding nnzoo.kernels.generate
     nnzoo.data.tokenizer
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr nnzoo.data.text_files nnzoo.data.token_ids
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
@@ -74,7 +74,7 @@ LAYERS = """
     nnzoo.evaluation.tasks nnzoo.evaluation.ngrams
     nnzoo.device
     nnzoo.models.network
-    nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats
+    nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate
     nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates nnzoo.training.carried_state
     nnzoo.training.optim
     nnzoo.runs.checkpoint
@@ -111,7 +111,7 @@ LAYERS = """
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
     nnzoo.cli.common nnzoo.cli.process
     nnzoo.cli.train_display
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__

@@ -126,3 +126,18 @@ struct adam_options {
     double lr, beta1, beta2, epsilon, bias_correction1, bias_correction2; /* 1 - beta^step */
     long decoupled, step; /* decoupled: AdamW's weight decay; step: from 1 */
 };
+
+/* A language model that samples tokens; see generate.c. */
+struct generate_args {
+    long layers, vocabulary, size, hidden; /* size: of the vectors of tokens */
+    const scalar_t *embedding;             /* (vocabulary, size) */
+    const scalar_t *head; /* (panels, hidden, LANES) the output layer's weights, packed */
+    const scalar_t *bias; /* (vocabulary, padded to whole panels) */
+    scalar_t *logits;     /* like bias, from one call to the next */
+    double *weights;      /* (vocabulary) scratch */
+    int64_t *candidates;  /* (top_k) scratch */
+    long top_k;           /* how many of the most likely tokens may be sampled; vocabulary: all */
+    long excluded;        /* a token that is never sampled, or -1 */
+    double temperature;   /* 0: the most likely token */
+    long seed, position;  /* position: how many tokens have been sampled before */
+};

@@ -36,6 +36,7 @@ FLAGS = (
 )
 LONG_FUNCTIONS = (
     *("nnzoo_lanes", "nnzoo_has_bf16", "nnzoo_loss", "nnzoo_pack_rows", "nnzoo_sort_ids"),
+    *("nnzoo_generate_read", "nnzoo_generate"),
     "nnzoo_linear_workspace",
     *("nnzoo_rnn_workspace", "nnzoo_conv_direct_workspace", "nnzoo_conv_winograd_workspace"),
 )
