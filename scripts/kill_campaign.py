@@ -10,6 +10,7 @@ be there.
 """
 
 import argparse
+import csv
 import json
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
+from pydoc_data import topics
 from typing import Any, NamedTuple
 
 # One thread here and in the command: the sums of several depend on their number.
@@ -48,6 +50,8 @@ for lazy in (
     "nnzoo.console",
     "nnzoo.data.builtin",
     "nnzoo.data.recordings",
+    "nnzoo.data.text",
+    "nnzoo.data.corpus",
     "pandas",
     "nnzoo.models.mlp",
     "nnzoo.models.cnn",
@@ -126,8 +130,39 @@ data: {name: recordings, path: recordings.csv, id: id, class_weights: balanced}
 model: {name: cnn, channels: [6, 6], pool: none, norm: batch, dropout: 0.1, head: {pooling: max}}
 optim: {name: adam, lr: 5e-3, schedule: one_cycle}
 train: {epochs: 20, batch_size: 16, save_every: 1 epoch}""",
+    # Running text, whose hidden state is carried from step to step.
+    "lstm_corpus": """
+data: {name: pydoc, tokens: words, vocabulary: 300, window: 40}
+model: {name: lstm, hidden_size: 12, num_layers: 2, dropout: 0.2, embedding: {size: 8, dropout: 0.1}}
+optim: {name: adam, lr: 5e-3, schedule: one_cycle, clip: {norm: 1.0}}
+train: {epochs: 6, batch_size: 24, accumulate_grad_batches: 2, save_every: 5 steps}""",
+    "gru_texts": """
+data: {name: text, path: texts.csv, min_count: 3, max_length: 60, keep: both}
+model: {name: gru, hidden_size: 8, embedding: 8, readout: max, dropout: 0.2}
+optim: {name: adamw, lr: 5e-3, schedule: cosine, clip: {norm: 1.0}}
+train: {epochs: 6, batch_size: 16, save_every: 7 steps}""",
+    "cnn_texts": """
+data: {name: text, path: texts.csv, class_weights: balanced}
+model: {name: cnn, channels: [8], branches: [2, 3], pool: none, embedding: 8, head: {pooling: max, dropout: 0.3}}
+optim: {name: rmsprop, lr: 2e-3}
+train: {epochs: 6, batch_size: 16, save_every: 1 epoch}""",
+    "mlp_texts": """
+data: {name: text, path: texts.csv}
+model: {name: mlp, hidden: [], embedding: {size: 16, dropout: 0.2}}
+optim: {name: sgd, lr: 0.5, nesterov: true, clip: {value: 0.1}}
+train: {epochs: 10, batch_size: 16, save_every: 0.1 s}""",
 }
 NETWORKS = ("mlp", "cnn", "rnn", "lstm", "gru")
+
+
+def write_texts(path: Path) -> None:
+    """A table of the paragraphs of Python's documentation texts, by whether they show code."""
+    paragraphs = "\n\n".join(topics.topics[name] for name in sorted(topics.topics)).split("\n\n")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for text in paragraphs[:2000:4]:
+            writer.writerow([text, "code" if "::" in text or ">>>" in text else "prose"])
 
 
 def write_recordings(path: Path) -> None:
@@ -347,6 +382,7 @@ class Worker:
         self.tally: dict[str, Counter[str]] = {key: Counter() for key in counted}
         work.mkdir()
         write_recordings(work / "recordings.csv")
+        write_texts(work / "texts.csv")
         for name in names:
             (work / f"{name}.yaml").write_text(f"name: run\nseed: 7{SCENARIOS[name]}\n")
 
@@ -505,8 +541,9 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     parser.add_argument("--keep", type=Path, help="new folder, for the runs that differ")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, help="runs of these names")
     options = parser.parse_args()
-    began, names = time.monotonic(), list(SCENARIOS)
+    began, names = time.monotonic(), options.only or list(SCENARIOS)
     count = max(1, min(options.processes, len(names), options.kills))
     tally: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as work:
