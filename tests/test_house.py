@@ -90,7 +90,7 @@ LAYERS = """
     nnzoo.sweep.open_study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.predictions
-    nnzoo.predict.images nnzoo.predict.tables nnzoo.predict.recordings
+    nnzoo.predict.images nnzoo.predict.tables nnzoo.predict.recordings nnzoo.predict.texts
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.group

@@ -26,16 +26,17 @@ from nnzoo.cli.common import (
 from nnzoo.errors import DataError, UsageError, escape_controls, shell_word
 
 if TYPE_CHECKING:
+    from nnzoo.models.network import Network
     from nnzoo.predict.predictions import Predictions
 
 
 InputsArgument = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Argument(
         metavar="INPUT",
         show_default=False,
-        help="Images, recordings, folders of them, or files of a table or series. Without any, the run's "
-        "own series is forecast.",
+        help="Images, recordings, texts, folders of them, or files of a table or series; a text itself; - for a "
+        "text per line of stdin. Without any, the run's own series is forecast.",
     ),
 ]
 OutFileOption = Annotated[
@@ -80,7 +81,7 @@ def predict(
     if steps is not None and steps < 1:
         raise UsageError(f"--steps: expected a whole number of at least 1, got {steps}")
     inputs = inputs or []
-    if out is not None and any(_same(out, path) for path in inputs):
+    if out is not None and any(_same(out, Path(path)) for path in inputs):
         raise UsageError(f"--out {out} would replace an INPUT; name another file")
     load_torch()
     from nnzoo.device import choose_device
@@ -91,13 +92,16 @@ def predict(
     network = trained.network
     for text in trained.notes:
         note(text)
+    if not inputs and _reads_stdin(network):
+        inputs = ["-"]
     if not inputs and network.data_spec.task != "forecasting":
-        example = "photos/" if network.data_spec.input.kind == "image" else "new.csv"
+        examples = {"image": "photos/", "tokens": "'some text'"}
+        example = examples.get(network.data_spec.input.kind, "new.csv")
         raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     predicted = broken = 0
     with _destination(out) as write:
-        for i, batch in enumerate(predict(network, inputs, steps, keep or [])):
+        for i, batch in enumerate(predict(network, _as_paths(inputs), steps, keep or [])):
             write(_json_lines(batch) if as_json else _csv_lines(batch, header=i == 0))
             sys.stderr.write("".join(f"{escape_controls(error)}\n" for error in batch.errors))
             for text in batch.notes:
@@ -106,6 +110,17 @@ def predict(
             broken += len(batch.errors)
     if broken:
         raise DataError(f"{broken:,} of {predicted + broken:,} images could not be read")
+
+
+def _reads_stdin(network: Network) -> bool:
+    """Whether texts may be waiting in a pipe."""
+    is_text = network.data_spec.input.kind == "tokens"
+    return is_text and network.data_spec.task != "language_model" and not sys.stdin.isatty()
+
+
+def _as_paths(inputs: list[str]) -> list[str | Path]:
+    """Inputs that exist as files or folders, and stdin, as paths; others, which may be texts, as they are."""
+    return [Path(one) if one == "-" or (one and os.path.exists(one)) else one for one in inputs]
 
 
 @contextmanager

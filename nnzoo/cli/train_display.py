@@ -218,7 +218,8 @@ def announce(output: Output, run: Run) -> None:
 def _print_next_commands(output: Output, run: Run) -> None:
     """Print what to do with a trained network."""
     folder = run.folder.path
-    inputs = " photos/" if run.network.data_spec.input.kind == "image" else " new.csv"
+    examples = {"image": " photos/", "tokens": " 'some text'"}
+    inputs = examples.get(run.network.data_spec.input.kind, " new.csv")
     inputs = "" if run.network.data_spec.task == "forecasting" else inputs
     last = (f"nnzoo predict {shell_word(folder)}{inputs}", "new data")
     if run.network.data_spec.task == "language_model":

@@ -17,8 +17,8 @@ from nnzoo.data.sequences import SequenceSplit
 from nnzoo.data.text_files.documents import Documents
 from nnzoo.data.text_files.forms import read_documents
 from nnzoo.data.text_files.table import target_options
-from nnzoo.data.token_ids import Cut, Encoder, TokenIds
-from nnzoo.data.tokenizer import UNKNOWN_ID, Tokenizer
+from nnzoo.data.token_ids import Cut, Encoder, TokenCounts, TokenIds, token_notes
+from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import DataError
 from nnzoo.status import status
 from nnzoo.text import list_some, plural
@@ -58,7 +58,8 @@ def load_text(options: TextOptions, spec: DataSpec | None = None) -> Dataset:
         for one in parts.values()
         for note in one.notes
     ]
-    cuts = token_notes(ids, options, tokenizer)
+    counts = {part: TokenCounts.of(one) for part, one in ids.items()}
+    cuts = token_notes(counts, Cut.of(options), tokenizer.unit)
     about = _about(ids, tokenizer)
     notes = [about, *of_files, *notes, *_repeated(chosen), *cuts]
     names = {part: one.names for part, one in chosen.items()}
@@ -162,40 +163,6 @@ def _about(ids: dict[str, TokenIds], tokenizer: Tokenizer) -> str:
     )
     half = int(np.median(lengths))
     return f"texts: {plural(len(lengths), 'document')} of {span} tokens, half of them up to {half:,}; {kinds}"
-
-
-def token_notes(ids: dict[str, TokenIds], options: TextOptions, tokenizer: Tokenizer) -> list[str]:
-    """Lines on unknown and cut tokens and on empty texts, by split; a split without a name is not named."""
-    notes = []
-    if tokenizer.unit != "bytes":
-        fractions = [
-            f"{part} {_percent(int((one.values == UNKNOWN_ID).sum()), len(one.values))}".strip()
-            for part, one in ids.items()
-        ]
-        notes.append(f"tokens that are not in the vocabulary (<unknown>): {', '.join(fractions)}")
-    cut = []
-    for part, one in ids.items():
-        left_out = np.maximum(one.uncut - one.lengths, 0)
-        rows = int((left_out > 0).sum())
-        if rows:
-            tokens = _percent(int(left_out.sum()), int(one.uncut.sum()))
-            documents = _percent(rows, len(one))
-            cut.append(f"{part} {documents} of the documents, {tokens} of the tokens".strip())
-    if cut:
-        which = {"start": "first", "end": "last", "both": "first and last"}[options.keep]
-        notes.append(
-            f"cut to the {which} {options.max_length:,} tokens (data.max_length): {'; '.join(cut)}"
-        )
-    empty = {part: int((one.uncut == 0).sum()) for part, one in ids.items()}
-    shown = [f"{part} {count:,}".strip() for part, count in empty.items() if count]
-    if shown:
-        notes.append(f"texts without any token, read as one <unknown>: {', '.join(shown)}")
-    return notes
-
-
-def _percent(part: int, total: int) -> str:
-    percent = 100 * part / max(total, 1)
-    return "under 0.1 %" if part and percent < 0.05 else f"{percent:.1f} %"
 
 
 def _repeated(parts: dict[str, Documents]) -> list[str]:

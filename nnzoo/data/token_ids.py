@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -172,3 +172,64 @@ def _table_of_characters(tokenizer: Tokenizer) -> Array:
         if len(token) == 1:
             table[ord(token)] = i
     return table
+
+
+@dataclass(frozen=True)
+class TokenCounts:
+    """Counts of some texts: texts, those that are cut and those without a token; tokens that are kept, unknown ones
+    among them, and tokens before cutting."""
+
+    texts: int = 0
+    cut_texts: int = 0
+    empty: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    uncut_tokens: int = 0
+
+    @classmethod
+    def of(cls, ids: TokenIds) -> TokenCounts:
+        """The counts of texts whose ids are those of a tokenizer."""
+        return cls(
+            len(ids),
+            int((ids.uncut > ids.lengths).sum()),
+            int((ids.uncut == 0).sum()),
+            len(ids.values),
+            int((ids.values == UNKNOWN_ID).sum()),
+            int(ids.uncut.sum()),
+        )
+
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return TokenCounts(*(one + another for one, another in pairs))
+
+
+def token_notes(counts: Mapping[str, TokenCounts], cut: Cut, unit: Unit) -> list[str]:
+    """Lines on unknown and cut tokens and on empty texts, by split; a split named "" is not named."""
+    notes = []
+    if unit != "bytes":
+        unknown = [f"{part} {_percent(one.unknown, one.tokens)}" for part, one in counts.items()]
+        notes.append(f"tokens that are not in the vocabulary (<unknown>): {_joined(unknown)}")
+    cuts = [
+        f"{part} {_percent(one.cut_texts, one.texts)} of the documents, "
+        f"{_percent(one.uncut_tokens - one.tokens + one.empty, one.uncut_tokens)} of the tokens"
+        for part, one in counts.items()
+        if one.cut_texts
+    ]
+    if cuts:
+        which = {"start": "first", "end": "last", "both": "first and last"}[cut.keep]
+        notes.append(
+            f"cut to the {which} {cut.max_length:,} tokens (data.max_length): {_joined(cuts, '; ')}"
+        )
+    empty = [f"{part} {one.empty:,}" for part, one in counts.items() if one.empty]
+    if empty:
+        notes.append(f"texts without any token, read as one <unknown>: {_joined(empty)}")
+    return notes
+
+
+def _joined(texts: list[str], separator: str = ", ") -> str:
+    return separator.join(text.strip() for text in texts)
+
+
+def _percent(part: int, total: int) -> str:
+    percent = 100 * part / max(total, 1)
+    return "under 0.1 %" if part and percent < 0.05 else f"{percent:.1f} %"

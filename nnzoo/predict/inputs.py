@@ -38,13 +38,21 @@ def predict(
 ) -> Iterator[Predictions]:
     """Yield predictions for new data, raw like the training data.
 
-    x: a path or several (`describe_expected_input`); a DataFrame (a table, one sequence, or the past of
+    x: a path or several (`describe_expected_input`), or texts; a DataFrame (a table, one sequence, or the past of
     a series); an array or tensor (`_predict_arrays`); None for the future of the run's own series.
     steps: how many time steps to forecast; default: the horizon. keep: columns of tables that are
     carried along. Raises DataError for what the network cannot read, UsageError for what makes no
     sense. The last batch notes how many predictions are nan.
     """
     steps = _check_steps(network, steps)
+    if network.data_spec.task == "language_model":
+        raise UsageError(
+            f"nothing to predict; this network reads {describe_expected_input(network)}"
+        )
+    if network.data_spec.input.kind == "tokens":
+        from nnzoo.predict.texts import predict_texts
+
+        return note_nan(predict_texts(network, [] if x is None else x, keep))
     if keep and network.data_spec.input.kind != "table":
         expected = describe_expected_input(network)
         raise UsageError(f"--keep is for tables; this network reads {expected}")

@@ -17,7 +17,7 @@ from nnzoo.data.sequences import Inputs
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
 from nnzoo.evaluation.tasks import Regression
 from nnzoo.models.network import Network
-from nnzoo.text import list_some, plural, shorten
+from nnzoo.text import list_some, plural, quoted_name, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -142,6 +142,12 @@ def describe_expected_input(network: Network) -> str:
     spec = network.data_spec
     if spec.input.kind == "image":
         return f"images ({', '.join(suffix[1:] for suffix in EXTENSIONS)}) and folders of them"
+    if spec.task == "language_model":
+        return "a beginning of text, which it continues: nnzoo generate"
+    if spec.input.kind == "tokens":
+        name = spec.extra.get("text")
+        column = f" with the column {quoted_name(str(name))}" if name is not None else ""
+        return f"texts: strings, .txt files and folders of them, CSV or Parquet files{column}, - for lines of stdin"
     names = spec.column_names
     shown = list_some([shorten(name) for name in names], 8)
     columns = f" with the column{'s' * (len(names) != 1)} {shown}" if names else ""
