@@ -154,6 +154,7 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
     from nnzoo.kernels.ops import PoolSteps, RecurrentLayer, pack_rows
     from nnzoo.kernels.packing import Packing
     from nnzoo.kernels.plan import CELL_TYPES
+    from nnzoo.kernels.tokens import TokenLayer
 
     kind, members = draw.choice(CELL_TYPES), draw.choice((0, 0, 1, 3))
     stack = (members,) if members else ()
@@ -182,6 +183,16 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
         ]
     low = torch.is_autocast_enabled("cpu")
     x = x.detach().bfloat16() if low and draw.random() < 0.5 else x
+    if packing is None and not members and draw.random() < 0.4:
+        vocabulary = draw.choice((1, 2, 19))
+        gates = 1 if kind == "rnn" else 4
+        table, w_hh = tensor(dtype, vocabulary, gates * hidden), parameters[1]
+        ids = torch.randint(vocabulary, (batch, steps), dtype=torch.int32).T
+        options = kind, draw.random() < 0.3, torch.bfloat16 if low else dtype
+        if draw.random() < 0.1:
+            ids[-1, -1] = draw.choice((-1, vocabulary))
+        with contextlib.suppress(IndexError):
+            back(TokenLayer.apply(*options, ids, table, w_hh, *first), [table, w_hh])
     outputs = RecurrentLayer.apply(
         kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, packing, x, *parameters, *first
     )

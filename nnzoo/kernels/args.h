@@ -57,6 +57,13 @@ struct rnn_args {
     const int64_t *offsets; /* (members, steps + 1): the row at which each step begins, and the end */
     const void *x; /* (steps, members, batch, features) */
     long x_bf16, x_time, x_member, x_batch; /* strides */
+    /* Unless 0, the input is a token of such a vocabulary, of one member and without lengths: instead
+     * of x, w_ih and biases there are ids, x_time and x_batch apart, and what each adds to the
+     * gates. */
+    long vocabulary;
+    const int32_t *ids;    /* (steps, batch) */
+    const scalar_t *table; /* (vocabulary, gates * hidden), gates as in rnn.h */
+    scalar_t *dtable;      /* its gradient */
     const scalar_t *w_ih; /* (members, gates * hidden, features), gates as torch orders them */
     const scalar_t *w_hh; /* (members, gates * hidden, hidden) */
     const scalar_t *b_ih, *b_hh; /* (members, gates * hidden) */

@@ -123,7 +123,7 @@ class RecurrentLayer(torch.autograd.Function):
             plan = rnn_plan(options, dtypes, None, x.shape, *shapes)
         else:
             plan = packed_rnn_plan(options, dtypes, packing.shape, tuple(shapes))
-        x, strides = _dense_rows("x", x, plan.call)
+        x, strides = dense_rows("x", x, plan.call)
         arguments: Arguments = {
             "x": x,
             **strides,
@@ -131,7 +131,7 @@ class RecurrentLayer(torch.autograd.Function):
             **dict(zip(plan.call.parameters, weights, strict=True)),
         }
         if first:
-            arguments |= _first_states(cell_type, first, packing, any(ctx.needs_input_grad[9:]))
+            arguments |= first_states(cell_type, first, packing, any(ctx.needs_input_grad[9:]))
         z, workspace, *lasts = call(plan.call.forward, plan.call, plan.forward, arguments)
         ctx.plan, ctx.packing, ctx.num_first = plan, packing, len(first)
         ctx.save_for_backward(z, workspace, *weights)
@@ -148,7 +148,7 @@ class RecurrentLayer(torch.autograd.Function):
         arguments["carried"] = bool(ctx.num_first)
         arguments |= zip(plan.call.parameters, weights, strict=True)
         if grad is not None:
-            arguments["dy"], strides = _dense_rows("dy", grad, plan.call)
+            arguments["dy"], strides = dense_rows("dy", grad, plan.call)
             arguments |= strides
         for name, last in zip(("dlast", "dcell"), lasts, strict=False):
             arguments[name] = None if last is None else last.to(plan.call.specs[name].dtype)
@@ -159,7 +159,7 @@ class RecurrentLayer(torch.autograd.Function):
         return None, None, None, None, input_grad, *weight_grads, *[None] * ctx.num_first
 
 
-def _first_states(
+def first_states(
     cell_type: CellType, first: Sequence[Tensor], packing: Packing | None, needs_grad: bool
 ) -> Arguments:
     """The arguments of a layer that starts from these states."""
@@ -238,7 +238,7 @@ def _lengths(packing: Packing | None) -> dict[str, Tensor]:
     return {} if packing is None else {"lengths": packing.lengths, "offsets": packing.offsets}
 
 
-def _dense_rows(field: str, x: Tensor, plan: CallPlan) -> tuple[Tensor, dict[str, float]]:
+def dense_rows(field: str, x: Tensor, plan: CallPlan) -> tuple[Tensor, dict[str, float]]:
     """x (time, [members,] batch, n) in its spec's type with the elements of a row side by side, and its strides."""
     x = x.to(plan.specs[field].dtype)
     if x.ndim != len(plan.specs[field].shape):

@@ -156,7 +156,7 @@ class RnnPlan(NamedTuple):
     """Outputs of the calls, without dx."""
 
 
-def _state_layout(
+def state_layout(
     shape: Shape, row: int, packed: PackedShape | None
 ) -> tuple[Shape, tuple[Shape, Shape, int]]:
     """The shape of z, whose rows have `row` elements, and shape, strides and offset of the states in it.
@@ -205,7 +205,7 @@ def rnn_plan(
     last = Spec(dtype, (*stack, batch, hidden))
     names = ("w_ih", "w_hh", "b_ih", "b_hh")
     specs = {name: Spec(dtype, shape) for name, shape in zip(names, weights, strict=True)}
-    z, states = _state_layout((*stack, steps, batch, hidden), row, packed)
+    z, states = state_layout((*stack, steps, batch, hidden), row, packed)
     if packed is not None:
         # Not null, so that C asks for the memory that lengths need.
         fields |= {"packed_rows": packed.rows, "lengths": 1, "offsets": 1}

@@ -31,7 +31,7 @@
 enum cell_type { RNN, LSTM, GRU };
 
 /* A row of z: the state before a step, padded; its input; a one, with which the biases are
- * multiplied; zeros. */
+ * multiplied; zeros. Of tokens it is the state alone. */
 struct sizes {
     long hidden_padded, x_padded, row; /* elements: of the state, of the rest, of both */
     long gates, width;                 /* number of gates, and of their elements */
@@ -41,11 +41,12 @@ struct sizes {
 
 static inline struct sizes sizes_of(const struct rnn_args *c) {
     struct sizes s = {0};
-    s.hidden_padded = round_up(c->hidden), s.x_padded = round_up(c->features + 1);
+    s.hidden_padded = round_up(c->hidden);
+    s.x_padded = c->vocabulary ? 0 : round_up(c->features + 1);
     s.row = s.hidden_padded + s.x_padded;
     s.gates = c->cell_type == RNN ? 1 : 4, s.width = s.gates * s.hidden_padded;
     s.h_steps = num_k_steps(c->bf16, s.hidden_padded);
-    s.x_steps = num_k_steps(c->bf16, c->features + 1);
+    s.x_steps = c->vocabulary ? 0 : num_k_steps(c->bf16, c->features + 1);
     s.k = s.h_steps + s.x_steps;
     s.batch_steps = num_k_steps(c->bf16, c->batch);
     long rows = s.width * KC < CHUNK_SIZE ? CHUNK_SIZE / s.width : KC;
@@ -101,6 +102,7 @@ struct buffers {
         *z_steps[2];   /* (k steps of a chunk, width or row) of d and z, double-buffered */
     scalar_t *product; /* (row, width) z' d */
     scalar_t *dx;      /* (batch, features padded) of one step */
+    scalar_t *dtable;  /* (vocabulary, width) */
 };
 
 /* Lay out the buffers of a member; those in scratch only for backward. Returns the end of scratch
@@ -134,6 +136,7 @@ static inline char *plan_workspace(const struct rnn_args *c, const struct sizes 
     }
     b->product = ALLOC(s->row * s->width);
     b->dx = ALLOC(batch * round_up(c->features));
+    b->dtable = ALLOC(c->vocabulary * s->width);
 #undef ALLOC
     return next;
 }

@@ -179,6 +179,41 @@ INLINE struct range previous_chunk(const struct rnn_args *c, const struct sizes 
     return time;
 }
 
+/* The gate gradients of row i of a step, LANES of them: of bfloat16 a k step has those of two rows. */
+INLINE vec load_d(int bf16, const scalar_t *d, long i, long width) {
+    if (!bf16) return load(d + i * width);
+    const ivec half = (ivec)VEC_ZERO + 16;
+    ivec pair = (ivec)load(d + i / 2 * width);
+    return (vec)(i % 2 ? pair >> half << half : pair << half);
+}
+
+/* Some columns (whole vectors) of the table's gradient in a chunk: gate gradients summed per token;
+ * after the last chunk write them. */
+INLINE void table_grads(int bf16, const struct rnn_args *c, const struct sizes *s,
+                        struct range columns, struct time_chunk chunk, const struct buffers *b) {
+    long width = s->width, hp = s->hidden_padded, h = c->hidden;
+    if (chunk.time.last == c->steps)
+        for (long id = 0; id < c->vocabulary; id++)
+            memset(b->dtable + id * width + columns.first, 0,
+                   (columns.last - columns.first) * sizeof(scalar_t));
+    for (long t = chunk.time.first; t < chunk.time.last; t++) {
+        const scalar_t *d =
+            b->d_steps[chunk.buffer] + (t - chunk.time.first) * s->batch_steps * width;
+        for (long i = 0; i < c->batch; i++) {
+            scalar_t *sum = b->dtable + c->ids[t * c->x_time + i * c->x_batch] * width;
+            for (long j = columns.first; j < columns.last; j += LANES)
+                store(sum + j, load(sum + j) + load_d(bf16, d + j, i, width));
+        }
+    }
+    if (chunk.time.first) return;
+    for (long id = 0; id < c->vocabulary; id++)
+        for (long r = columns.first; r < columns.last; r += LANES) {
+            long gate = r / hp, j = r % hp;
+            store_partial(c->dtable + (id * s->gates + gate) * h + j,
+                          load(b->dtable + id * width + r), h - j);
+        }
+}
+
 /* Some columns (whole vectors) of z' d of a chunk, of the state's rows of z or of the input's;
  * after the last chunk write those gradients of the weights and biases. */
 INLINE void weight_grads(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
@@ -260,7 +295,9 @@ INLINE void run_thread(int bf16, const struct rnn_args *c) {
                 struct range columns = {skipped + panels_of_m.first * LANES,
                                         skipped + panels_of_m.last * LANES};
                 plan_workspace(c, &s, 1, m, &b);
-                if (columns.first < columns.last)
+                if (columns.first >= columns.last) continue;
+                if (c->vocabulary && !of_state) table_grads(bf16, c, &s, columns, chunk, &b);
+                else
                     weight_grads(bf16, c, &s, m, of_state, columns, chunk, &b);
             }
         }

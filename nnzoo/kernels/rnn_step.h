@@ -40,6 +40,7 @@ INLINE void pack_weights(int bf16, const struct rnn_args *c, const struct sizes 
             for (long i = 0; i < LANES && p + i < k; i++) store(at + (p + i) * LANES, r[i]);
         }
     }
+    if (c->vocabulary) return;
     /* The biases, where z has its one. */
     scalar_t *one = to + (s->h_steps + (bf16 ? f / 2 : f)) * LANES;
     for (long i = 0; i < LANES && j + i < h; i++) {
@@ -86,6 +87,14 @@ INLINE void store_input(int bf16, const struct rnn_args *c, const struct sizes *
     else ((scalar_t *)z)[f] = 1;
 }
 
+/* Write what a token adds to the gates. */
+INLINE void store_token(const struct rnn_args *c, const struct sizes *s, long id, scalar_t *gate) {
+    for (long g = 0; g < s->gates; g++)
+        for (long j = 0; j < s->hidden_padded; j += LANES)
+            store(gate + g * s->hidden_padded + j,
+                  load_partial(c->table + (id * s->gates + g) * c->hidden, j, c->hidden));
+}
+
 /* A step of some rows of a member. */
 INLINE void forward_step(int bf16, const struct rnn_args *c, const struct sizes *s, long member,
                          long t, struct range rows, const struct buffers *b) {
@@ -103,15 +112,18 @@ INLINE void forward_step(int bf16, const struct rnn_args *c, const struct sizes 
     if (c->lengths) x += step * c->x_batch * x_size;
     else x += (t * c->x_time + member * c->x_member + rows.first * c->x_batch) * x_size;
     for (long i = 0; i < count; i++)
-        store_input(bf16, c, s, x + i * c->x_batch * x_size, in + i * row + hidden * size);
+        if (c->vocabulary)
+            store_token(c, s, c->ids[t * c->x_time + (rows.first + i) * c->x_batch], gate + i * width);
+        else store_input(bf16, c, s, x + i * c->x_batch * x_size, in + i * row + hidden * size);
     /* The state has no part in n of a GRU, and the input has none in its last gate. */
     int has_state = t || c->carried;
     long panels = width / LANES, first = has_state ? stateless_size(s, cell_type) / LANES : 0;
-    nnzoo_gemm_packed(bf16, 0, count, has_state ? first : panels, s->x_steps,
-                      a_rows(in + hidden * size, row), b->packed + s->h_steps * LANES, s->k * LANES,
-                      gate, width);
+    if (!c->vocabulary)
+        nnzoo_gemm_packed(bf16, 0, count, has_state ? first : panels, s->x_steps,
+                          a_rows(in + hidden * size, row), b->packed + s->h_steps * LANES,
+                          s->k * LANES, gate, width);
     if (has_state)
-        nnzoo_gemm_packed(bf16, 0, count, panels - first, s->k, a_rows(in, row),
+        nnzoo_gemm_packed(bf16, c->vocabulary > 0, count, panels - first, s->k, a_rows(in, row),
                           b->packed + first * s->k * LANES, s->k * LANES, gate + first * LANES,
                           width);
     for (long i = 0; i < count; i++) {

@@ -54,6 +54,12 @@ class Embedding(nn.Embedding):
             return x.with_values(self.drop(values))
         return self.drop(self.look_up(x))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its output is nothing but the tokens' vectors, which nobody else looks at."""
+        hooks = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks
+        return not (hooks or (self.training and self.drop.p))
+
     def look_up(self, ids: Tensor) -> Tensor:
         """The vectors (..., size) of ids (..., 1)."""
         if self.use_native and self.sparse and supports_embedding(ids, self.weight):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +17,7 @@ from nnzoo.kernels.call import is_dense_cpu_tensor, product_dtype, supports
 from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
 from nnzoo.kernels.packing import Packing
 from nnzoo.kernels.plan import CellType, supports_packed_rnn, supports_rnn
+from nnzoo.kernels.tokens import TokenLayer, gate_table, supports_tokens
 from nnzoo.models.layers import parameter
 from nnzoo.models.packed import PackedRows, packed_dropout
 
@@ -182,12 +184,20 @@ def reference_packed_layer(
 # torch's modules by native kernels.
 
 
+@dataclass(frozen=True)
+class TokenInput:
+    """The input of a module for which `reads_tokens` holds: ids (batch, time) int32, of vectors (vocabulary, features)."""
+
+    ids: Tensor
+    vectors: Tensor
+
+
 def _as_tuple(hx: Any) -> tuple[Any, ...]:
     """States as torch's modules take them: that of an RNN or GRU is one tensor."""
     return tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
 
 
-class _NativeRNN:
+class NativeRNN:
     """Mixin of the modules below: torch's, by native kernels where there are any for the case."""
 
     use_native = True
@@ -195,9 +205,11 @@ class _NativeRNN:
     cell_type: CellType
     relu = False
 
-    def is_native(self: Any, x: Tensor, hx: Any = None) -> bool:
+    def is_native(self: Any, x: Tensor | TokenInput, hx: Any = None) -> bool:
         """Whether native kernels compute x: a batch of sequences on the CPU, from a zero state or from `hx`, as torch's
         modules take it, without gradients."""
+        if isinstance(x, TokenInput):
+            return True
         if x.ndim != 3 or not self.batch_first:
             return False
         if hx is not None and not self._are_first_states(_as_tuple(hx), len(x)):
@@ -230,6 +242,29 @@ class _NativeRNN:
         dtype = weights[0].dtype
         return all([is_dense_cpu_tensor(w) and w.dtype is dtype for w in weights[4:]])
 
+    def reads_tokens(self: Any, ids: Tensor, vectors: Tensor, hx: Any = None) -> bool:
+        """Whether native kernels take ids (batch, time) of a small vocabulary instead of their vectors."""
+        if not self.batch_first or (
+            hx is not None and not self._are_first_states(_as_tuple(hx), len(ids))
+        ):
+            return False
+        return self._weights_are_native(partial(supports_tokens, self.cell_type, ids, vectors))
+
+    def token_layer(self: Any, vectors: Tensor) -> Callable[..., Any]:
+        """A layer and direction by native kernels, whose input may be ids (time, batch)."""
+        layer = self.native_layer()
+        product = product_dtype(parameter(self, "weight_hh_l0").dtype)
+
+        def run(x: Tensor, *tensors: Tensor) -> Any:
+            if x.dtype is not torch.int32:
+                return layer(x, *tensors)
+            w_ih, w_hh, *biases = tensors[:4]
+            table = gate_table(self.cell_type, vectors, w_ih, *biases)
+            first = tensors[4:]
+            return TokenLayer.apply(self.cell_type, self.relu, product, x, table, w_hh, *first)
+
+        return run
+
     def native_layer(self: Any, packing: Packing | None = None) -> Callable[..., Any]:
         """A layer and direction by native kernels, for `run_layers`."""
         product = product_dtype(parameter(self, "weight_hh_l0").dtype)
@@ -244,12 +279,18 @@ class _NativeRNN:
         states, last = super().forward(PackedSequence(x.values, counts))  # type: ignore[misc]
         return x.with_values(states.data), last
 
-    def run_native(self: Any, x: Tensor, hx: Any = None) -> Any:
+    def run_native(self: Any, x: Tensor | TokenInput, hx: Any = None) -> Any:
         first = () if hx is None else _as_tuple(hx)
+        if isinstance(x, TokenInput):
+            layers = _Layers(
+                self, self.token_layer(x.vectors), partial(parameter, self), None, first
+            )
+            states, *lasts = layers.run(x.ids.T, _flip)
+            return states.movedim(0, -2), *lasts
         return run_layers(self, x, self.native_layer(), first=first)
 
 
-class RNN(_NativeRNN, nn.RNN):
+class RNN(NativeRNN, nn.RNN):
     """torch.nn.RNN by native kernels."""
 
     cell_type = "rnn"
@@ -264,7 +305,7 @@ class RNN(_NativeRNN, nn.RNN):
         return self.run_native(x, hx) if self.is_native(x, hx) else super().forward(x, hx)
 
 
-class GRU(_NativeRNN, nn.GRU):
+class GRU(NativeRNN, nn.GRU):
     """torch.nn.GRU by native kernels."""
 
     cell_type = "gru"
@@ -275,7 +316,7 @@ class GRU(_NativeRNN, nn.GRU):
         return self.run_native(x, hx) if self.is_native(x, hx) else super().forward(x, hx)
 
 
-class LSTM(_NativeRNN, nn.LSTM):
+class LSTM(NativeRNN, nn.LSTM):
     """torch.nn.LSTM by native kernels."""
 
     cell_type = "lstm"

@@ -15,7 +15,15 @@ from nnzoo.models.embedding import make_embedding
 from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
 from nnzoo.models.layers import Linear
 from nnzoo.models.packed import PackedRows, pack
-from nnzoo.models.recurrent_layers import GRU, LSTM, RNN, ReluLSTM, pool_packed
+from nnzoo.models.recurrent_layers import (
+    GRU,
+    LSTM,
+    RNN,
+    NativeRNN,
+    ReluLSTM,
+    TokenInput,
+    pool_packed,
+)
 
 
 class Recurrent(nn.Module):
@@ -84,11 +92,23 @@ class Recurrent(nn.Module):
         if start is not None and start[0].shape[1] != len(x):
             start = None
         hx: Any = start if start is None or len(start) > 1 else start[0]
-        states, last = self.rnn(self.sequence(x), hx)
+        states, last = self.rnn(self.tokens(x, hx) or self.sequence(x), hx)
         lasts = last if isinstance(last, tuple) else (last,)
         self.state = tuple(tensor.detach().float() for tensor in lasts)
         # Rows first in memory, too, as dropout draws for a shard of them.
         return cast(Tensor, states).contiguous()
+
+    def tokens(self, x: Tensor, hx: Any) -> TokenInput | None:
+        """The ids (batch, time, 1) as `rnn` takes them instead of their vectors; None if it does not."""
+        embedding = self.embedding
+        if embedding is None or not embedding.is_plain or not embedding.use_native:
+            return None
+        ids, rnn = x.squeeze(-1), self.rnn
+        # Ids alone, and not torch's own modules, which take their place on CUDA.
+        if ids.dtype is not torch.int32 or not isinstance(rnn, NativeRNN):
+            return None
+        reads = rnn.reads_tokens(ids, embedding.weight, hx)
+        return TokenInput(ids, embedding.weight) if reads else None
 
     def sequence(self, x: Tensor) -> Tensor:
         """The input as `rnn` takes it (batch, time, features)."""
