@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,20 @@ def own_folder(tmp_path: Path, native_folder: Path, monkeypatch: pytest.MonkeyPa
 def compiled(own_folder: Path) -> None:
     """Native kernels are compiled before the test, not by each process that it starts."""
     build.available()
+
+
+@pytest.fixture(scope="session")
+def shared_onnx_registry() -> Iterator[None]:
+    """torch's table of translations to ONNX, which it makes anew for each export, is made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            once = functools.cache(ONNXRegistry.from_torchlib)
+            patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
+        except (ImportError, AttributeError):  # another torch: each export takes a second more
+            pass
+        yield
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from nnzoo.errors import NnzooError, UsageError
 from nnzoo.models.network import Network, build_network, read_dataset
 from tests.zoo import DATA, MODELS, config
 
+pytestmark = pytest.mark.usefixtures("shared_onnx_registry")
+
 MORE_DATA: dict[str, dict[str, Any]] = {
     "table_mixed": {"name": "csv", "path": "mixed.csv", "target": "y"},
     "table_pca": {

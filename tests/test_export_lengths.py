@@ -21,6 +21,8 @@ from nnzoo.export_lengths import scale_recordings
 from nnzoo.models.network import Network
 from tests import sequence_data
 
+pytestmark = pytest.mark.usefixtures("shared_onnx_registry")
+
 CELLS: dict[str, dict[str, Any]] = {
     "rnn": {"name": "rnn"},
     "rnn relu": {"name": "rnn", "nonlinearity": "relu"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,16 @@ def test_nested_columns_are_not_unfolded(kind: str, form: str) -> None:
 @pytest.mark.parametrize(
     ("column", "options"),
     [
-        (np.zeros(70_000_000, bool), {}),
-        (np.zeros(12_000_000, "datetime64[s]"), {}),
-        (pyarrow.DictionaryArray.from_arrays(np.zeros(50_000, np.int32), [LONG]), {}),
+        (lambda: np.zeros(70_000_000, bool), {}),
+        (lambda: np.zeros(12_000_000, "datetime64[s]"), {}),
+        (lambda: pyarrow.DictionaryArray.from_arrays(np.zeros(50_000, np.int32), [LONG]), {}),
         (
-            pyarrow.array([LONG] * 30_000),
+            lambda: pyarrow.chunked_array([pyarrow.array([LONG] * 220)] * 100),
             {"use_dictionary": False, "column_encoding": {"c": "DELTA_BYTE_ARRAY"}},
         ),
         (
-            pyarrow.array([b"x" * 5000], pyarrow.binary(5000)).take(
-                pyarrow.array(np.zeros(110_000, np.int64))
+            lambda: pyarrow.chunked_array(
+                [pyarrow.array([b"x" * 5000] * 11_000, pyarrow.binary(5000))] * 10
             ),
             {},
         ),
@@ -74,9 +75,9 @@ def test_nested_columns_are_not_unfolded(kind: str, form: str) -> None:
     ids=["booleans", "timestamps", "dictionary", "prefixes", "fixed"],
 )
 def test_a_column_of_few_bytes_that_unfolds_to_gigabytes_is_refused(
-    column: Any, options: Any
+    column: Callable[[], Any], options: Any
 ) -> None:
-    table = pyarrow.table({"c": column})
+    table = pyarrow.table({"c": column()})
     pyarrow.parquet.write_table(table, "d.parquet", compression="zstd", **options)
     assert Path("d.parquet").stat().st_size < 2_000_000
     assert "d.parquet unpacks to " in quick(lambda: refused(name="d.parquet"))
