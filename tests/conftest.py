@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import sys
 import threading
@@ -72,6 +73,8 @@ def own_folder(tmp_path: Path, native_folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
     monkeypatch.setattr("nnzoo.cli.messages.DELAYS", (60.0, 60.0))
     monkeypatch.setattr(autotune, "BUSY", 0.0)
+    # Nothing is read after a power failure, for which alone a disk is waited for.
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     return tmp_path
 
 
@@ -95,12 +98,21 @@ def shared_onnx_registry() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def command_group() -> Any:
+    """All commands with their options, which typer would collect anew for each call."""
+    import typer.main
+
+    from nnzoo.cli import app
+
+    return typer.main.get_command(app)
+
+
 @pytest.fixture
 def nnzoo(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command_group: Any
 ) -> Callable[..., Result]:
     """Run a command line in this process; the arguments are its words."""
-    from nnzoo.cli import app
 
     def call(*arguments: str | Path) -> Result:
         words = [str(argument) for argument in arguments]
@@ -108,7 +120,7 @@ def nnzoo(
         capsys.readouterr()
         code = 0
         try:
-            app(words, prog_name="nnzoo")
+            command_group(words, prog_name="nnzoo")
         except SystemExit as stop:
             code = int(stop.code or 0)
         captured = capsys.readouterr()
