@@ -54,27 +54,84 @@ class Opened:
 class _Tab:
     """Commands to one tab, and the events that came meanwhile."""
 
-    def __init__(self, to: int, back: int) -> None:
-        self.to, self.back = to, back
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
         self.events: list[dict[str, Any]] = []
-        self.session: str | None = None
+        # A context of its own: no cookie, cache or storage of the pages before.
+        self.context = self.call("Target.createBrowserContext")["browserContextId"]
+        created = self.call("Target.createTarget", url="about:blank", browserContextId=self.context)
+        attached = self.call("Target.attachToTarget", targetId=created["targetId"], flatten=True)
+        self.session = attached["sessionId"]
+
+    session: str | None = None
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = self.browser.send(method, parameters, self.session)
+        while True:
+            received = self.browser.receive()
+            if received.get("id") == number:
+                assert "error" not in received, received
+                return dict(received["result"])
+            self.note(received)
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Keep an event of this tab; a tab that was closed may still have sent some."""
+        if event.get("sessionId") == self.session:
+            self.events.append(event)
+
+    def wait_for(self, method: str) -> None:
+        while not any(event.get("method") == method for event in self.events):
+            self.note(self.browser.receive())
+
+    def close(self) -> None:
+        self.session = None
+        self.call("Target.disposeBrowserContext", browserContextId=self.context)
+
+
+class Browser:
+    """A browser that is started once and opens one page after another."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: where the browser may keep what it needs."""
+        assert CHROMIUM is not None
+        read, self.to = os.pipe()
+        self.back, write = os.pipe()
+
+        def as_three_and_four() -> None:
+            # Over other numbers first: one of the two may be 3 or 4 itself.
+            high = [os.dup2(read, 100), os.dup2(write, 101)]
+            os.dup2(high[0], 3)
+            os.dup2(high[1], 4)
+
+        self.process = subprocess.Popen(
+            [CHROMIUM, *FLAGS, f"--user-data-dir={folder}"],
+            preexec_fn=as_three_and_four,  # noqa: PLW1509
+            pass_fds=(3, 4, read, write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(read)
+        os.close(write)
         self.count = 0
         self.rest = b""
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.to)
+        os.close(self.back)
+
+    def send(self, method: str, parameters: dict[str, Any], session: str | None) -> int:
+        """Send a command; returns its number."""
         self.count += 1
         message: dict[str, Any] = {"id": self.count, "method": method, "params": parameters}
-        if self.session:
-            message["sessionId"] = self.session
+        if session:
+            message["sessionId"] = session
         os.write(self.to, json.dumps(message).encode() + b"\0")
-        while True:
-            received = self.receive()
-            if received.get("id") == message["id"]:
-                assert "error" not in received, received
-                return dict(received["result"])
-            self.events.append(received)
+        return self.count
 
     def receive(self) -> dict[str, Any]:
+        """Receive a reply or an event."""
         while b"\0" not in self.rest:
             piece = os.read(self.back, 1 << 16)
             assert piece, "the browser has ended"
@@ -82,39 +139,12 @@ class _Tab:
         message, _, self.rest = self.rest.partition(b"\0")
         return dict(json.loads(message))
 
-    def wait_for(self, method: str) -> None:
-        while not any(event.get("method") == method for event in self.events):
-            self.events.append(self.receive())
-
-
-@contextmanager
-def open_page(
-    page: Path, folder: Path, width: int = 1280, height: int = 900, dark: bool = False
-) -> Iterator[Opened]:
-    """A file in a browser window of some size; folder: where the browser may keep what it needs."""
-    assert CHROMIUM is not None
-    read, to = os.pipe()
-    back, write = os.pipe()
-
-    def as_three_and_four() -> None:
-        # Over other numbers first: one of the two may be 3 or 4 itself.
-        high = [os.dup2(read, 100), os.dup2(write, 101)]
-        os.dup2(high[0], 3)
-        os.dup2(high[1], 4)
-
-    browser = subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}"],
-        preexec_fn=as_three_and_four,  # noqa: PLW1509
-        pass_fds=(3, 4, read, write),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(read)
-    os.close(write)
-    try:
-        tab = _Tab(to, back)
-        target = tab.call("Target.createTarget", url="about:blank")["targetId"]
-        tab.session = tab.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+    @contextmanager
+    def open(
+        self, page: Path, width: int = 1280, height: int = 900, dark: bool = False
+    ) -> Iterator[Opened]:
+        """A file in a window of some size."""
+        tab = _Tab(self)
         for domain in ("Page", "Network", "Runtime", "Log"):
             tab.call(f"{domain}.enable")
         tab.call(
@@ -140,8 +170,17 @@ def open_page(
             json.dumps(event["params"]) for event in tab.events if event.get("method") in messages
         ]
         yield Opened(tab, requests, complaints)
+        tab.close()
+
+
+@contextmanager
+def open_page(
+    page: Path, folder: Path, width: int = 1280, height: int = 900, dark: bool = False
+) -> Iterator[Opened]:
+    """A file in a browser that is started for it; folder: where it may keep what it needs."""
+    browser = Browser(folder)
+    try:
+        with browser.open(page, width, height, dark) as opened:
+            yield opened
     finally:
-        browser.kill()
-        browser.wait()
-        os.close(to)
-        os.close(back)
+        browser.close()

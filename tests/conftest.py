@@ -18,6 +18,7 @@ import torch
 
 from nnzoo.kernels import build
 from nnzoo.training import autotune
+from tests.browser import Browser
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -127,6 +128,14 @@ def nnzoo(
         return Result(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for all pages."""
+    started = Browser(tmp_path_factory.mktemp("browser"))
+    yield started
+    started.close()
 
 
 @pytest.fixture

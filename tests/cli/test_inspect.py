@@ -49,9 +49,9 @@ def test_inspect_tells_what_is_wrong_in_json_too(nnzoo: NNZOO) -> None:
     with np.load("images/arrays.npz") as kept:
         assert len(kept["input"]) == 2
     first = Path("images/sheet.png").read_bytes()
-    nnzoo("inspect", "checkpoints/mlp", "--out", "again", "--row", "3", "--row", "5")
+    again = nnzoo("inspect", "checkpoints/mlp", "--out", "again", "--row", "3", "--row", "5")
     assert Path("again/sheet.png").read_bytes() == first
-    assert "vanishing gradient: layer 1 of" in nnzoo("inspect", "checkpoints/mlp").out
+    assert "vanishing gradient: layer 1 of" in again.out
 
 
 def test_own_images_can_be_inspected(nnzoo: NNZOO) -> None:

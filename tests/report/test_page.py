@@ -17,7 +17,7 @@ from nnzoo.predict.predictions import Predictions
 from nnzoo.report.page import calibration_bins
 from nnzoo.report.run_report import RunReport
 from tests import zoo
-from tests.browser import CHROMIUM, open_page
+from tests.browser import CHROMIUM, Browser
 from tests.recordings_file import write_recordings
 
 NNZOO = Callable[..., Any]
@@ -222,17 +222,17 @@ def test_formulas_links_and_gaps_do_no_harm(nnzoo: NNZOO, tmp_path: Path) -> Non
     "model, data", [("cnn", "image"), ("lstm", "series"), ("mlp", "table_classes")]
 )
 def test_a_browser_shows_it_without_a_word(
-    model: str, data: str, nnzoo: NNZOO, tmp_path: Path
+    model: str, data: str, nnzoo: NNZOO, browser: Browser
 ) -> None:
     """On a desktop in light colors, on a phone in dark ones."""
     folder = ready(model, data)
     nnzoo("report", folder)
     for width in (1280, 380):
-        check_page(folder / "report.html", tmp_path / f"browser-{width}", width)
+        check_page(folder / "report.html", browser, width)
 
 
-def check_page(page: Path, browser: Path, width: int) -> None:
-    with open_page(page, browser, width, dark=width < 600) as opened:
+def check_page(page: Path, browser: Browser, width: int) -> None:
+    with browser.open(page, width, dark=width < 600) as opened:
         assert opened.complaints == []
         assert [u for u in opened.requests if not u.startswith("data:")] == [
             page.resolve().as_uri()
@@ -250,9 +250,9 @@ def check_page(page: Path, browser: Path, width: int) -> None:
 @pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
 )
-def test_a_browser_shows_several_runs_without_a_word(nnzoo: NNZOO, tmp_path: Path) -> None:
+def test_a_browser_shows_several_runs_without_a_word(nnzoo: NNZOO, browser: Browser) -> None:
     nnzoo("report", ready("mlp", "image", "a"), ready("cnn", "image", "b"))
-    with open_page(Path("report.html"), tmp_path / "browser") as opened:
+    with browser.open(Path("report.html")) as opened:
         assert opened.complaints == []
         assert len([u for u in opened.requests if not u.startswith("data:")]) == 1
         ids = opened.evaluate("[...document.querySelectorAll('section')].map(s => s.id)")

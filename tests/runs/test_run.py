@@ -265,11 +265,8 @@ def test_what_merely_speaks_of_memory_is_an_internal_error(
     assert (result.code, result.err.partition(":")[0]) == (1, "internal error (a bug in nnzoo)")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
-    number: signal.Signals, code: int
-) -> None:
-    command = [
+def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on() -> None:
+    goes_on = [
         "train",
         "--config",
         "cnn",
@@ -281,45 +278,52 @@ def test_a_signal_saves_at_the_step_and_prints_the_command_that_goes_on(
         "train.save_every=1000 s",
         "--verbose",
         "2",
-        "--resume",
-        "never",
-        "--fresh",
     ]
+    program = [sys.executable, "-m", "nnzoo"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    lines = []
-    with subprocess.Popen(
-        [sys.executable, "-m", "nnzoo", *command],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line)
-            if line.startswith("epoch 2/8"):
-                process.send_signal(number)
-                break
-        lines += process.stderr.readlines()
-        assert process.wait(60) == code
-    goes_on = [word for word in command if word not in ("--fresh", "--resume", "never")]
-    assert lines[-1].strip() == "nnzoo " + shlex.join(goes_on)
-    saved = checkpoint.load(Path("checkpoints/cnn/last.pt"))["trainer"]["position"]
-    assert f"saved at step {saved['step']} " in "".join(lines)
-    finish = [sys.executable, "-m", "nnzoo", *goes_on]
-    again = subprocess.run(
-        finish, check=False, capture_output=True, text=True, env=environment, timeout=120
-    )
-    assert f"resumed checkpoints/cnn at epoch {saved['epoch'] + 1} of 8" in again.stderr
-    assert again.returncode == 0
+    resumed = []
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        lines = []
+        with subprocess.Popen(
+            [*program, *goes_on, "--resume", "never", "--fresh"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                lines.append(line)
+                if line.startswith("epoch 2/8"):
+                    process.send_signal(number)
+                    break
+            lines += process.stderr.readlines()
+            assert process.wait(60) == code
+        assert lines[-1].strip() == "nnzoo " + shlex.join(goes_on)
+        saved = checkpoint.load(Path("checkpoints/cnn/last.pt"))["trainer"]["position"]
+        assert f"saved at step {saved['step']} " in "".join(lines)
+        again = subprocess.run(
+            [*program, *goes_on],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+        )
+        assert f"resumed checkpoints/cnn at epoch {saved['epoch'] + 1} of 8" in again.stderr
+        assert again.returncode == 0
+        resumed.append(checkpoint.load(Path("checkpoints/cnn/last.pt")))
     straight = subprocess.run(
-        [*finish, "--out", "whole"], check=False, env=environment, timeout=120, capture_output=True
+        [*program, *goes_on, "--out", "whole"],
+        check=False,
+        env=environment,
+        timeout=120,
+        capture_output=True,
     )
     assert straight.returncode == 0
-    interrupted, whole = (
-        checkpoint.load(Path(folder) / "cnn/last.pt") for folder in ("checkpoints", "whole")
-    )
-    assert same(interrupted["model"], whole["model"])
-    assert same(interrupted["trainer"]["optimizer"], whole["trainer"]["optimizer"])
+    whole = checkpoint.load(Path("whole/cnn/last.pt"))
+    for interrupted in resumed:
+        assert same(interrupted["model"], whole["model"])
+        assert same(interrupted["trainer"]["optimizer"], whole["trainer"]["optimizer"])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

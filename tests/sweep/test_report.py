@@ -11,7 +11,7 @@ import pytest
 from nnzoo.sweep.open_study import open_study
 from nnzoo.sweep.report import page
 from nnzoo.sweep.study import Study
-from tests.browser import CHROMIUM, open_page
+from tests.browser import CHROMIUM, Browser
 from tests.sweep.studies import NNZOO, config, searched
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -85,11 +85,11 @@ def test_of_very_many_trials_the_best_are_shown(
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (380, True)])
 def test_a_browser_opens_the_page_without_a_word_and_without_scrolling_sideways(
-    width: int, dark: bool, study: Study, tmp_path: Path
+    width: int, dark: bool, study: Study, browser: Browser
 ) -> None:
     file = Path("page.html")
     file.write_text(page(study))
-    with open_page(file, tmp_path / "browser", width=width, dark=dark) as opened:
+    with browser.open(file, width=width, dark=dark) as opened:
         assert opened.complaints == []
         assert opened.requests == [file.resolve().as_uri()]
         assert opened.evaluate("document.documentElement.scrollWidth") == width
