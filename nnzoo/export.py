@@ -32,8 +32,9 @@ from nnzoo.export_text import (
     random_ids,
     step_forward,
     tokenizer_values,
+    vectors_forward,
 )
-from nnzoo.models.embedding import EmbeddingMean
+from nnzoo.models.embedding import Embedding, EmbeddingMean
 from nnzoo.models.layers import Linear
 from nnzoo.models.network import Network
 from nnzoo.models.recurrent_layers import GRU, LSTM, RNN, ReluLSTM, reference_layer, run_layers
@@ -84,6 +85,7 @@ _TORCH_FORWARDS: _Forwards = {
     RNN: nn.RNN.forward.__get__,
     GRU: nn.GRU.forward.__get__,
     LSTM: nn.LSTM.forward.__get__,
+    Embedding: vectors_forward,
     EmbeddingMean: mean_forward,
 }
 

@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.data.tokenizer import UNKNOWN, UNKNOWN_ID, WORDS
 from nnzoo.export_lengths import onnx_layer
-from nnzoo.models.embedding import EmbeddingMean
+from nnzoo.models.embedding import Embedding, EmbeddingMean
 from nnzoo.models.network import Network
 from nnzoo.models.recurrent_layers import PARAMETERS
 from nnzoo.models.rnn import Recurrent
@@ -54,9 +55,24 @@ def tokenizer_values(network: Network) -> dict[str, Any]:
     return values if vocabulary is None else values | {"vocabulary": vocabulary}
 
 
+def vectors_forward(embedding: Embedding) -> Callable[[Any], Any]:
+    """Make a forward of an embedding for any number of tokens."""
+
+    def look_up(ids: Tensor) -> Tensor:
+        return functional.embedding(ids.squeeze(-1), embedding.weight)
+
+    def forward(x: Tensor | PaddedSequences) -> Tensor | PaddedSequences:
+        if isinstance(x, Tensor):
+            return look_up(x)
+        return x.with_values(look_up(x.values).masked_fill(~x.mask.unsqueeze(-1), 0))
+
+    return forward
+
+
 def mean_forward(embedding: EmbeddingMean) -> Callable[[PaddedSequences], Tensor]:
     """Make a forward of the mean of embeddings for any number of tokens."""
-    return lambda x: embedding.mean(x.with_values(embedding.look_up(x.values)))
+    look_up = vectors_forward(embedding)
+    return lambda x: embedding.mean(look_up(x))
 
 
 def padded_ids(ids: Tensor, lengths: Tensor) -> PaddedSequences:

@@ -102,7 +102,8 @@ LAYERS = """
     nnzoo.export_interface
     nnzoo.export
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
-    nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals
+    nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals nnzoo.inspect.tokens
+    nnzoo.inspect.draw_text nnzoo.inspect.units
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.charts nnzoo.report.run_report
     nnzoo.report.forecasts nnzoo.report.notebook

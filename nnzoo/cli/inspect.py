@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nnzoo.evaluation.diagnostics import Finding
+    from nnzoo.inspect.units import FollowingUnit
     from nnzoo.runs.loaded_run import LoadedRun
 
 
@@ -78,6 +79,7 @@ def inspect(
     from nnzoo.device import choose_device
     from nnzoo.evaluation import diagnostics
     from nnzoo.inspect import inspection
+    from nnzoo.inspect.units import following_units
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
@@ -86,8 +88,10 @@ def inspect(
     raw, truth = _samples(trained, used_split, inputs or [], rows or [])
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
     surface_split = "train" if surface else None
+    is_language_model = trained.network.data_spec.input.per_step
     with status("drawing", log=False):
-        written = inspection.write_figures(trained, raw, truth, folder, surface_split)
+        units = following_units(trained.network, raw) if is_language_model else None
+        written = inspection.write_figures(trained, raw, truth, folder, surface_split, units)
     network, prepared = trained.network, trained.prepared(used_split)
     stats = diagnostics.collect_split_stats(network, prepared, inspection.STATS_ROWS)
     findings = diagnostics.diagnose(stats, network.config)
@@ -96,6 +100,8 @@ def inspect(
         values: dict[str, Any] = {"checkpoint": str(trained.file), "split": used_split}
         values |= {"layers": layers, "gradient_over_time": stats.time_gradients}
         values["findings"] = [asdict(finding) for finding in findings]
+        if units is not None:
+            values["units"] = [unit.to_dict() for unit in units]
         values["files"] = [{"file": str(path), "shows": caption} for path, caption in written]
         console.print_json(values)
         return
@@ -103,6 +109,8 @@ def inspect(
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
     tables.print_layers(stdout, layers)
     _print_findings(stdout, findings)
+    if units is not None:
+        _print_units(stdout, units)
     _print_files(stdout, folder, written)
 
 
@@ -129,6 +137,8 @@ def _samples(
     if files:
         raw = torch.stack([read_image(network, file) for file in files]).to(network.device)
         return raw, None
+    if network.data_spec.input.per_step:
+        return inspection.running_text(trained, split, rows), None
     raw, targets = trained.raw(split, inspection.select_rows(dataset, split, rows))
     return raw, inspection.format_targets(dataset, targets)
 
@@ -141,6 +151,23 @@ def _print_findings(stdout: Console, findings: list[Finding]) -> None:
         print_text(stdout, str(finding), style="yellow")
     if not findings:
         stdout.print("no vanishing or exploding gradient, no layer of dead units")
+
+
+def _print_units(stdout: Console, units: list[FollowingUnit]) -> None:
+    from nnzoo.console import print_columns
+
+    stdout.print()
+    if not units:
+        stdout.print("no unit follows quotes, brackets, case, digits or the position in the text")
+        return
+    stdout.print("units that follow something, on text by which they were not chosen:")
+    columns = {
+        "follows": [unit.feature for unit in units],
+        "layer": [unit.layer for unit in units],
+        "unit": [str(unit.unit) for unit in units],
+        "correlation": [f"{unit.correlation:.2f}" for unit in units],
+    }
+    print_columns(stdout, columns, left=("follows", "layer"))
 
 
 def _print_files(stdout: Console, folder: Path, written: list[tuple[Path, str]]) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.data.sequences import Inputs, PaddedSequences
+from nnzoo.models.embedding import Embedding
 from nnzoo.models.layers import single_layers
 from nnzoo.models.network import Network
 from nnzoo.models.packed import PackedRows
@@ -80,7 +81,8 @@ class NetworkStats:
 
 @contextmanager
 def eval_in_fp32(network: Network) -> Iterator[None]:
-    """Put the network in evaluation mode, float32 and uncompiled, as hooks and gradients need it."""
+    """Put the network in evaluation mode, float32 and uncompiled, as hooks and gradients need it; a language model starts
+    from a zero state."""
     state = network.training, network.precision, network.compiled
     network.eval()
     network.precision, network.compiled = "fp32", None
@@ -89,9 +91,15 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
     for module in recurrent:  # cuDNN can only backpropagate in training mode
         module.train()
         module.dropout = 0.0
+    model: Any = network.model
+    is_stateful = getattr(model, "per_step", False)  # a language model
+    if is_stateful:
+        carried, model.state = model.state, None
     try:
         yield
     finally:
+        if is_stateful:
+            model.state = carried
         for module, probability in zip(recurrent, dropout, strict=True):
             module.dropout = probability
         network.train(state[0])
@@ -119,7 +127,11 @@ def layer_outputs(
                 return
             while isinstance(output, tuple | list) and output:
                 output = output[0]
-            if isinstance(output, Tensor) and output.ndim > 1:
+            if isinstance(output, PackedRows):
+                output = output.padded()
+            if isinstance(output, PaddedSequences) or (
+                isinstance(output, Tensor) and output.ndim > 1
+            ):
                 outputs[name or type(layer).__name__] = layer, output
 
         return hook
@@ -129,7 +141,14 @@ def layer_outputs(
             output = PaddedSequences(maps.filled().transpose(1, 2), maps.lengths)
             outputs[names[layer]] = layer, output
 
-    leaves = [(name, m) for name, m in network.model.named_modules() if not list(m.children())]
+    modules = dict(network.model.named_modules())
+    # An embedding is one layer, its dropout included.
+    parts = [m.drop for m in modules.values() if isinstance(m, Embedding)]
+    leaves = [
+        (name, m)
+        for name, m in modules.items()
+        if isinstance(m, Embedding) or not (list(m.children()) or m in parts)
+    ]
     handles = [layer.register_forward_hook(make_hook(name)) for name, layer in leaves]
     try:
         with observe_padded(add_lengths):
@@ -243,9 +262,9 @@ def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
 
 def _describe(name: str, module: nn.Module, out: Inputs, parameters: list[Tensor]) -> LayerStats:
     shape = list(values_of(out).shape[1:])
-    is_map = len(shape) > 1 and not isinstance(module, nn.RNNBase)
+    is_map = len(shape) > 1 and not isinstance(module, nn.RNNBase | Embedding)
     if isinstance(out, PaddedSequences):
-        positions = float(out.lengths.double().mean())
+        positions = 0.0 if isinstance(module, Embedding) else float(out.lengths.double().mean())
         values = out.values[out.mask]
         shape = shape[::-1] if is_map else shape
     else:
@@ -284,7 +303,9 @@ def _num_inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
 
 
 def _positions(module: nn.Module, out: Tensor) -> int:
-    """Count how often a layer applies each weight per sample."""
+    """Count how often a layer multiplies by each weight per sample."""
+    if isinstance(module, Embedding):
+        return 0
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return out[0, 0].numel()
     if isinstance(module, nn.RNNBase):

@@ -29,6 +29,7 @@ MAX_FILTERS = 64
 MAX_COLUMNS = 30
 MAX_MARKED_STEPS = 40
 MAX_NAMED_CHANNELS = 6
+GATES = ("input", "forget", "output", "reset", "update")
 # DejaVu Sans, which comes with matplotlib, has no Chinese, Japanese or Korean letters.
 FALLBACK_FONTS = """
     Noto Sans CJK SC, Noto Sans CJK JP, Noto Sans SC, Source Han Sans SC, WenQuanYi Micro Hei,
@@ -188,8 +189,13 @@ def filters(weights: Array) -> Figure:
 
 
 @_styled
-def over_time(inputs: Array, values: dict[str, Array], title: str) -> Figure:
-    """Draw gates and states (time, units), by name, below the inputs (time, features)."""
+def over_time(
+    inputs: Array, values: dict[str, Array], title: str, tokens: list[str] | None = None
+) -> Figure:
+    """Draw gates and states (time, units), by name, below the inputs (time, features).
+
+    tokens: the text of each time step, if the inputs are vectors of tokens.
+    """
     figure = _figure(7.5, 1.25 * (len(values) + 1) + 0.5)
     grid = np.ravel(figure.subplots(len(values) + 1, 1, sharex=True))
     if inputs.shape[1] <= 3:
@@ -201,8 +207,7 @@ def over_time(inputs: Array, values: dict[str, Array], title: str) -> Figure:
     grid[0].set_ylabel("what it\nreads", rotation=0, ha="right", va="center")
     grid[0].set_title(title)
     for axes, (name, states) in zip(grid[1:], values.items(), strict=True):
-        is_gate = states.min() >= 0 and states.max() <= 1
-        is_gate = is_gate and name not in ("cell", "hidden", "candidate")
+        is_gate = name in GATES
         scale = {"cmap": "viridis", "vmin": 0, "vmax": 1} if is_gate else _diverging(states)
         order = np.argsort(states.mean(0), kind="stable")  # similar units side by side
         extent = (-0.5, len(inputs) - 0.5, states.shape[1], 0)
@@ -213,6 +218,11 @@ def over_time(inputs: Array, values: dict[str, Array], title: str) -> Figure:
         label = f"{name} gate" if is_gate else name
         axes.set_ylabel(f"{label}\n{states.shape[1]} units", rotation=0, ha="right", va="center")
         figure.colorbar(drawn, ax=axes, pad=0.01, aspect=8)
+    if tokens:
+        width = max(map(len, tokens))
+        rotation = {"rotation": 90} if width > 1 else {}
+        grid[-1].set_xticks(range(len(tokens)), tokens, fontsize=7, **rotation)
+        return figure
     grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[-1].set_xlabel("time step")
     return figure

@@ -14,11 +14,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nnzoo import file_io
+from nnzoo.data.corpus import CorpusSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.sequences import Inputs, PaddedSequences
-from nnzoo.errors import CheckpointError, UsageError
+from nnzoo.errors import CheckpointError, UsageError, escape_controls
 from nnzoo.evaluation.diagnostics import linspace_rows
-from nnzoo.inspect import draw, internals
+from nnzoo.inspect import draw, draw_text, internals
+from nnzoo.inspect.tokens import Piece, make_pieces, strongest_lines, wrap
+from nnzoo.inspect.units import FollowingUnit, states, streams
 from nnzoo.models.network import Network
 from nnzoo.predict.images import max_pixel_value
 from nnzoo.predict.predictions import predict_raw
@@ -31,6 +34,11 @@ MAX_INPUTS = 10
 # Rows of layer statistics and of the loss surface, which takes 289 evaluations.
 STATS_ROWS = 512
 SURFACE_ROWS = 256
+# Texts: time steps of gates and channels, tokens of a text that are attributed, lines of all texts of a figure.
+MAX_DRAWN_TOKENS = 60
+MAX_ATTRIBUTED_TOKENS = 5000
+MAX_TEXT_LINES = 60
+MAX_UNIT_LINES = 9
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,14 @@ def select_rows(dataset: Dataset, split: str, rows: Sequence[int]) -> Tensor:
     return torch.tensor(list(rows))
 
 
+def running_text(run: LoadedRun, split: str, rows: Sequence[int]) -> Tensor:
+    """Return consecutive tokens of a language model's split as streams (streams, steps, 1), from a row on."""
+    chosen = run.dataset.splits[split]
+    assert isinstance(chosen, CorpusSplit)
+    first = int(select_rows(run.dataset, split, rows)[0]) if rows else 0
+    return streams(run.network, chosen.tokens, first * chosen.window)
+
+
 def format_targets(dataset: Dataset, targets: Tensor) -> list[str]:
     """Return targets as text: labels, or the first values."""
     if dataset.spec.is_classification:
@@ -99,15 +115,25 @@ def format_predictions(
 
 
 def make_figures(
-    network: Network, inputs: Inputs, targets: list[str] | None = None
+    network: Network,
+    inputs: Inputs,
+    targets: list[str] | None = None,
+    units: list[FollowingUnit] | None = None,
 ) -> Iterator[CaptionedFigure]:
     """Draw every figure that the network and its kind of input have.
 
-    inputs: a few (rows, ...) as `Network.predict` takes them; targets: their targets as text.
+    inputs: a few (rows, ...) as `Network.predict` takes them; targets: their targets as text; units: of a language model,
+    those to draw.
     """
     kind = network.data_spec.input.kind
     # Over time the first sequence is shown, at its own length.
-    raw = single_rows(inputs)[0] if kind == "series" else cast(Tensor, inputs)
+    raw = single_rows(inputs)[0] if kind in ("series", "tokens") else cast(Tensor, inputs)
+    if units:
+        yield _units(units)
+    if kind == "tokens" and not network.data_spec.input.per_step:
+        yield _text_attributions(network, inputs[:MAX_INPUTS], targets)
+    if kind == "tokens":
+        raw = raw[:, :MAX_DRAWN_TOKENS]
     with torch.no_grad():
         encoded = network.preprocess(raw)
     hidden = internals.hidden_outputs(network, encoded)
@@ -146,7 +172,8 @@ def _over_time(
     }
     if maps and not gates:
         caption = "The channels of each layer over time, for the first input."
-        figure = draw.over_time(_numpy(encoded[0]), maps, "channels over time")
+        inputs = _numpy(internals.scaled_inputs(network, encoded)[0])
+        figure = draw.over_time(inputs, maps, "channels over time", _token_names(network, encoded))
         yield CaptionedFigure("channels", caption, figure)
     for name, values in gates.items():
         sequence = _numpy(internals.recurrent_input(network, encoded)[0])
@@ -155,8 +182,58 @@ def _over_time(
         yield CaptionedFigure(
             f"gates-{name.replace(' ', '-')}",
             f"The {noun} of recurrent layer {name} over time, for the first input; one row per unit.",
-            draw.over_time(sequence, first, f"{network.config.model.name}, {name}"),
+            draw.over_time(
+                sequence,
+                first,
+                f"{network.config.model.name}, {name}",
+                _token_names(network, encoded),
+            ),
         )
+
+
+def _token_names(network: Network, encoded: Tensor) -> list[str]:
+    """Return the tokens of the first text of a batch of ids; none of other inputs."""
+    tokenizer = network.data_spec.tokenizer
+    if tokenizer is None:
+        return []
+    ids = encoded[0, :, 0].tolist()
+    return [shorten(escape_controls(tokenizer.vocabulary[i]), 14) for i in ids]
+
+
+def _units(units: list[FollowingUnit]) -> CaptionedFigure:
+    """Draw the units of a language model that follow something, each colored over an excerpt."""
+    lines = [(unit.title, wrap(unit.pieces, draw_text.COLUMNS)[:MAX_UNIT_LINES]) for unit in units]
+    caption = "Units that follow something: the text colored by the state of each unit, red above its mean and blue below."
+    return CaptionedFigure("units", caption, draw_text.titled_texts(lines))
+
+
+def text_pieces(network: Network, raw: Inputs) -> list[list[Piece]]:
+    """Return the tokens of each text with their attributions, of a long text the first MAX_ATTRIBUTED_TOKENS."""
+    tokenizer = network.data_spec.tokenizer
+    assert tokenizer is not None
+    pieces = []
+    for row in single_rows(raw):
+        ids = row[:, :MAX_ATTRIBUTED_TOKENS]
+        values = internals.token_attributions(network, ids)[0].tolist()
+        pieces.append(make_pieces(tokenizer, ids[0, :, 0].tolist(), values))
+    return pieces
+
+
+def _text_attributions(network: Network, raw: Inputs, targets: list[str] | None) -> CaptionedFigure:
+    """Draw each text, its tokens colored by the attribution of the prediction to them."""
+    most = max(4, MAX_TEXT_LINES // len(raw))
+    texts = [
+        strongest_lines(wrap(pieces, draw_text.COLUMNS), most)
+        for pieces in text_pieces(network, raw)
+    ]
+    labels = format_predictions(network, raw, targets and targets[: len(raw)])
+    target = "the predicted class" if network.task.is_classification else "the prediction"
+    caption = (
+        f"Which tokens move the prediction: integrated gradients of their vectors, from zero; red raises {target}, blue "
+        "lowers it. Of a long text the part with the strongest."
+    )
+    figure = draw_text.labeled_texts(texts, labels, f"red raises {target}, blue lowers it")
+    return CaptionedFigure("attributions", caption, figure)
 
 
 def single_rows(raw: Inputs) -> list[Tensor]:
@@ -217,17 +294,27 @@ def _overview(
 
 def make_arrays(network: Network, raw: Inputs) -> dict[str, Array]:
     """Return the values behind the figures: "input", "gradient", "sum/<layer>" and "layer/<layer>"
-    (rows, ...), "gates/<layer>/<gate>" (rows, time, units), "attributions" (rows, time, channels) of sequences; nan
-    behind the end of sequences of different lengths, which are in "lengths"."""
+    (rows, ...), "gates/<layer>/<gate>" (rows, time, units), "attributions" (rows, time, channels) of sequences and (rows,
+    time) of texts; nan behind the end of sequences of different lengths, which are in "lengths". A language
+    model has "state/<layer>" (streams, steps, units) for all tokens, layers and gates for the first ones alone."""
     if isinstance(raw, PaddedSequences):
         rows = [make_arrays(network, row) for row in single_rows(raw)]
         arrays = {name: _stack([row[name][0] for row in rows]) for name in rows[0]}
         return arrays | {"lengths": raw.lengths.numpy()}
+    input_spec = network.data_spec.input
+    tensors: dict[str, Tensor] = {"input": raw}
+    if input_spec.per_step:
+        tensors |= {f"state/{name}": values for name, values in states(network, raw).items()}
+        raw = raw[:1, :MAX_DRAWN_TOKENS]
+    elif input_spec.kind == "tokens":
+        raw = tensors["input"] = raw[:, :MAX_ATTRIBUTED_TOKENS]
+        tensors["attributions"] = internals.token_attributions(network, raw)
+    else:
+        tensors["gradient"] = internals.saliency(network, raw)
     with torch.no_grad():
         encoded = network.preprocess(raw)
     hidden = internals.hidden_outputs(network, encoded)
-    tensors: dict[str, Tensor] = {"input": raw, "gradient": internals.saliency(network, raw)}
-    if network.data_spec.input.kind == "series":
+    if input_spec.kind == "series":
         tensors["attributions"] = internals.attributions(network, raw)
     tensors |= {f"layer/{name}": out for name, out in hidden.items()}
     tensors |= {f"sum/{name}": out for name, out in internals.channel_sums(hidden).items()}
@@ -242,11 +329,12 @@ def write_figures(
     targets: list[str] | None,
     folder: Path,
     surface: str | None = None,
+    units: list[FollowingUnit] | None = None,
 ) -> list[tuple[Path, str]]:
     """Write every figure of some raw inputs as PNG, and the values behind them as arrays.npz; returns
     each file with its caption.
 
-    surface: the split of the loss surface, if it is drawn too. Raises CheckpointError if the folder
+    surface: the split of the loss surface, if it is drawn too; units: as in `make_figures`. Raises CheckpointError if the folder
     cannot be written.
     """
     files: list[tuple[Path, str]] = []
@@ -259,7 +347,7 @@ def write_figures(
         raise CheckpointError(f"{folder} is a link; name where to write with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for figure in make_figures(run.network, raw, targets):
+        for figure in make_figures(run.network, raw, targets, units):
             write(f"{figure.stem}.png", draw.png(figure.figure), figure.caption)
         if surface is not None:
             split = run.prepared(surface)
@@ -281,7 +369,8 @@ def write_figures(
 def _stack(arrays: list[Array]) -> Array:
     """Stack arrays of one number of dimensions, nan where one is smaller than the largest."""
     shape = np.max([array.shape for array in arrays], 0, initial=0)
-    stacked = np.full((len(arrays), *shape.astype(int)), np.nan, arrays[0].dtype)
+    dtype = np.result_type(arrays[0].dtype, np.float32)  # ids of tokens are whole numbers
+    stacked = np.full((len(arrays), *shape.astype(int)), np.nan, dtype)
     for target, array in zip(stacked, arrays, strict=True):
         target[tuple(slice(size) for size in array.shape)] = array
     return stacked

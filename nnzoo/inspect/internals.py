@@ -19,6 +19,7 @@ from nnzoo.evaluation.layer_stats import (
     layer_parameters,
     values_of,
 )
+from nnzoo.models.embedding import Embedding
 from nnzoo.models.network import Network
 from nnzoo.models.recurrent_layers import PARAMETERS, gates_over_time
 
@@ -72,7 +73,11 @@ def saliency(network: Network, raw: Tensor) -> Tensor:
 
 
 def _scaled(network: Network, raw: Tensor) -> tuple[Tensor, list[nn.Module]]:
-    """Preprocess raw inputs up to those steps, also returned, that change what a dimension is."""
+    """Preprocess raw inputs up to those steps, also returned, that change what a dimension is; ids of tokens to the
+    vectors of their embedding."""
+    if network.data_spec.input.kind == "tokens":
+        embedding = next(m for m in network.model.modules() if isinstance(m, Embedding))
+        return embedding.look_up(raw).detach().float(), []
     steps = dict(network.preprocess.named_children())
     late_steps = [steps.pop(name) for name in ("flatten", "pca") if name in steps]
     for step in steps.values():
@@ -86,7 +91,8 @@ def attributions(network: Network, raw: Inputs) -> Tensor:
 
     raw: what `Network.predict` takes. Gradients are taken of the logit of the most probable class, less the mean logit,
     or of the sum of the outputs of a regression, along the straight path from zero in scaled units, which is each
-    channel's mean if it is standardized. They add up to how far the prediction is from that of such an input.
+    channel's mean if it is standardized. They add up to how far the prediction is from that of such an input. For texts
+    the path is that of the tokens' vectors.
     """
     scaled = map_values(lambda values: _scaled(network, values)[0], raw)
     late_steps = nn.Sequential(*_scaled(network, values_of(raw)[:1])[1])
@@ -115,6 +121,17 @@ def attributions(network: Network, raw: Inputs) -> Tensor:
                 score = (predict(point) * weights).sum()
             total += torch.autograd.grad(score, point)[0]
     return values * total / points
+
+
+def scaled_inputs(network: Network, encoded: Tensor) -> Tensor:
+    """Return a preprocessed batch as numbers: ids of tokens as the vectors of their embedding."""
+    is_text = network.data_spec.input.kind == "tokens"
+    return _scaled(network, encoded)[0] if is_text else encoded
+
+
+def token_attributions(network: Network, ids: Inputs) -> Tensor:
+    """Attribute the prediction to each token of texts, (batch, time): the sum of `attributions` over a vector."""
+    return attributions(network, ids).sum(2)
 
 
 def first_filters(network: Network) -> Tensor | None:

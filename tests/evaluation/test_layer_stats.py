@@ -19,7 +19,7 @@ from nnzoo.evaluation.layer_stats import (
     layer_outputs,
 )
 from nnzoo.runs.run import Run
-from tests import sequence_data, zoo
+from tests import sequence_data, text_data, zoo
 
 
 def stats_of(config: Any, rows: int = 32) -> tuple[Run, NetworkStats]:
@@ -190,3 +190,28 @@ def test_gradients_over_time_count_from_the_end_of_each_sequence() -> None:
     assert _time_gradients(x.values, gradient, 1) == pytest.approx(
         [math.sqrt(37), math.sqrt(68), 3]
     )
+
+
+@pytest.mark.parametrize("model", text_data.TEXT_MODELS)
+def test_an_embedding_is_one_layer_without_products(model: str) -> None:
+    data = text_data.text_dataset()
+    network = text_data.text_network(model, data)
+    stats = collect_layer_stats(network, *data.splits["train"].batch(torch.arange(24)))
+    first = stats.layers[0]
+    size = network.data_spec.input.vocabulary
+    assert first.type in ("Embedding", "EmbeddingMean")
+    assert (first.parameters, first.multiply_adds) == (5 * size, 0)
+    assert first.gradient is not None and first.gradient > 0
+    assert not any(layer.name.endswith("drop") for layer in stats.layers)
+
+
+def test_statistics_of_a_language_model_start_from_zero_and_leave_its_state() -> None:
+    network = text_data.language_model({"name": "gru", "hidden_size": 5, "embedding": 4})
+    x, y = text_data.corpus_dataset().splits["train"].batch(torch.arange(6))
+    first = collect_layer_stats(network, x, y).layers
+    network(x)
+    state = network.model.state
+    assert [layer.to_dict() for layer in collect_layer_stats(network, x, y).layers] == [
+        layer.to_dict() for layer in first
+    ]
+    assert network.model.state is state

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.inspect.inspection import format_targets, make_arrays, make_figures
+from nnzoo.inspect.tokens import make_pieces
+from nnzoo.inspect.units import FollowingUnit, streams
 from nnzoo.models.network import Network
-from tests import sequence_data, zoo
+from tests import sequence_data, text_data, zoo
 
 
 def trained(model: Any, data: Any = "image", rows: int = 3) -> tuple[Network, torch.Tensor]:
@@ -55,3 +58,39 @@ def test_sequences_are_shown_at_their_own_length(model: str, is_class: bool) -> 
             kept = arrays[name][i][tuple(slice(size) for size in array.shape[1:])]
             np.testing.assert_array_equal(kept, array[0])
         assert np.isnan(arrays["attributions"][i, length:]).all()
+
+
+@pytest.mark.parametrize("is_class", [True, False])
+@pytest.mark.parametrize("model", text_data.TEXT_MODELS)
+def test_texts_are_drawn_and_stored_token_by_token(model: str, is_class: bool) -> None:
+    data = text_data.text_dataset(is_class=is_class)
+    network = text_data.text_network(model, data)
+    raw, targets = data.splits["test"].batch(torch.arange(4))
+    figures = list(make_figures(network, raw, format_targets(data, targets)))
+    stems = [figure.stem for figure in figures]
+    assert stems[0] == "attributions"
+    if model != "mlp":
+        assert any(stem.startswith("channels" if model == "cnn" else "gates-l") for stem in stems)
+    arrays = make_arrays(network, raw)
+    lengths = raw.lengths.tolist()
+    assert arrays["lengths"].tolist() == lengths
+    for i, length in enumerate(lengths):
+        assert np.isnan(arrays["attributions"][i, length:]).all()
+        assert np.isfinite(arrays["attributions"][i, :length]).all()
+        assert arrays["input"][i, :length, 0].tolist() == raw.values[i, :length, 0].tolist()
+
+
+def test_a_language_model_is_drawn_over_a_text() -> None:
+    options = {"name": "lstm", "hidden_size": 6, "embedding": 4}
+    network = text_data.language_model(options)
+    tokens = text_data.corpus_dataset().splits["train"].tensors()[0]
+    raw = streams(network, tokens)
+    pieces = make_pieces(
+        network.data_spec.tokenizer or Tokenizer("bytes", False, []), [1, 2], [1, -1]
+    )
+    unit = FollowingUnit("inside quotes", "l0", 3, 0.8, pieces)
+    stems = [figure.stem for figure in make_figures(network, raw, None, [unit])]
+    assert stems == ["units", "gates-l0"]
+    arrays = make_arrays(network, raw)
+    assert arrays["state/l0"].shape == (*raw.shape[:2], 6)
+    assert network.model.state is None

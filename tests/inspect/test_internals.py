@@ -12,7 +12,7 @@ from torch import nn
 from nnzoo.data.sequences import map_values
 from nnzoo.inspect import internals
 from nnzoo.inspect.inspection import make_arrays
-from tests import sequence_data, zoo
+from tests import sequence_data, text_data, zoo
 
 CNN = {"name": "cnn", "channels": [4, 8], "norm": "batch", "dropout": 0.1}
 
@@ -183,3 +183,20 @@ def test_attributions_add_up_to_the_change_of_the_prediction(model: str) -> None
         assert not values[i, length:].any()
         row = internals.attributions(network, raw.values[i : i + 1, :length])
         torch.testing.assert_close(values[i, :length], row[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", text_data.TEXT_MODELS)
+def test_attributions_of_tokens_add_up_from_vectors_of_zeros(model: str) -> None:
+    data = text_data.text_dataset()
+    network = text_data.text_network(model, data)
+    raw, _ = data.splits["test"].batch(torch.arange(5))
+    values = internals.token_attributions(network, raw)
+    assert values.shape == raw.values.shape[:2]
+    with torch.no_grad():
+        end = network(raw)
+        start = network(raw.with_values(torch.zeros(*raw.values.shape[:2], 5)))
+    rows, classes = torch.arange(5), end.argmax(1)
+    change = end[rows, classes] - end.mean(1) - start[rows, classes] + start.mean(1)
+    torch.testing.assert_close(values.sum(1), change, rtol=0.05, atol=0.02)
+    for i, length in enumerate(raw.lengths.tolist()):
+        assert not values[i, length:].any()
