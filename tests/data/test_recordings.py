@@ -96,48 +96,6 @@ def test_recordings_of_a_test_file_are_the_test_split(tmp_path: Path) -> None:
     }
 
 
-def test_cut_and_resampled_recordings_are_counted(tmp_path: Path) -> None:
-    recordings = [(torch.arange(float(n))[:, None].numpy(), "ab"[n % 2]) for n in range(3, 13)]
-    path = write_ts(tmp_path, recordings)["path"]
-    start = load(path=path, max_length=5, split={"val": 0, "test": 0}).splits["train"].tensors()[0]
-    assert start.max() == 4
-    end = load(path=path, max_length=5, keep="end", split={"val": 0, "test": 0})
-    assert end.splits["train"].tensors()[0].max() == 11
-    assert end.cuts == [
-        "7 of 10 recordings cut to the last 5 time steps, 28 left out (data.max_length)"
-    ]
-    same = load(path=path, length=4, split={"val": 0, "test": 0})
-    assert same.spec.input.shape == (4, 1) and not same.spec.input.variable_length
-    spans = same.splits["train"].tensors()[0][:, :, 0]
-    assert torch.allclose(spans, spans[:, -1:] * torch.linspace(0, 1, 4).double())
-    assert "9 of 10 recordings resampled to 4 time steps" in same.cuts[0]
-
-
-def test_each_recording_scaled_by_its_own_statistics(tmp_path: Path) -> None:
-    recordings = [(values * [10, 0] + 5, label) for values, label in some_recordings()]
-    path = write_ts(tmp_path, recordings)["path"]
-    data = load(path=path, preprocess={"per": "recording"})
-    train = data.splits["train"]
-    assert isinstance(train, SequenceSplit)
-    for i in range(len(train)):
-        values = train.batch(torch.tensor([i]))[0].values[0]
-        assert torch.allclose(values.mean(0), torch.zeros(2).double(), atol=1e-12)
-        assert values[:, 0].std(unbiased=False).item() == pytest.approx(1)
-        assert (values[:, 1] == 0).all()
-
-
-def test_missing_numbers_are_interpolated_and_counted(tmp_path: Path) -> None:
-    (tmp_path / "g.ts").write_text(
-        "@classLabel true a b\n@data\n?,1,?,3,?:1,2,3,4,5:a\n1,2:3,4:b\n5,6:7,8:a\n1,1:1,1:b\n"
-    )
-    data = load(path=str(tmp_path / "g.ts"), split={"val": 0, "test": 0})
-    values = data.splits["train"].tensors()[0]
-    assert [1.0, 1.0, 2.0, 3.0, 3.0] in [
-        values[i : i + 5, 0].tolist() for i in range(len(values) - 4)
-    ]
-    assert any("3 missing numbers in 1 recording" in note for note in data.notes)
-
-
 def test_numbers_as_targets(tmp_path: Path) -> None:
     rows = [f"{i},{i + 1},{i + 2}:{i / 7}" for i in range(12)]
     (tmp_path / "r.ts").write_text("@targetLabel true\n@data\n" + "\n".join(rows))
