@@ -70,7 +70,7 @@ LAYERS = """
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion
     nnzoo.models.ensemble
-    nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics nnzoo.evaluation.text_baseline
+    nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics
     nnzoo.evaluation.language_model
     nnzoo.evaluation.tasks nnzoo.evaluation.ngrams
     nnzoo.device
@@ -95,7 +95,7 @@ LAYERS = """
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.group
-    nnzoo.init_config.find_recordings nnzoo.init_config.find_texts
+    nnzoo.init_config.corpus nnzoo.init_config.find_recordings nnzoo.init_config.find_texts
     nnzoo.init_config.text nnzoo.init_config.recordings nnzoo.init_config.table
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
     nnzoo.export_text

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -59,6 +59,12 @@ TextOption = Annotated[
     bool,
     typer.Option("--text", help="Read the file or folder as texts, each with a class or a number."),
 ]
+CorpusOption = Annotated[
+    bool,
+    typer.Option(
+        "--corpus", help="Read the file, or the .txt files of the folder, as one running text."
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
@@ -71,6 +77,7 @@ def init(
     series: SeriesOption = None,
     recordings: RecordingsOption = False,
     text_: TextOption = False,
+    corpus: CorpusOption = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -90,18 +97,19 @@ def init(
         if is_data:
             use = "for files, not for folders"
         raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
-    if (recordings or text_) and (not is_data or series is not None or (recordings and text_)):
-        name = "--recordings" if recordings else "--text"
-        raise UsageError(f"{name} is for data, and in place of --series or --table")
+    asked = {"recordings": recordings, "text": text_, "corpus": corpus}
+    kinds = [name for name, is_asked in asked.items() if is_asked]
+    if kinds and (not is_data or series is not None or len(kinds) > 1):
+        raise UsageError(f"--{kinds[0]} is for data, and in place of other kinds")
     companions: list[Path] = []
     notes: list[str] = []
     if is_data:
         _check_free(out, force)
-        kind: Literal["series", "table", "recordings", "text"] | None = None
+        kind: Literal["series", "table", "recordings", "text", "corpus"] | None = None
         if series is not None:
             kind = "series" if series else "table"
-        elif recordings or text_:
-            kind = "recordings" if recordings else "text"
+        elif kinds:
+            kind = cast(Literal["recordings", "text", "corpus"], kinds[0])
         choices = Choices(target, drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:

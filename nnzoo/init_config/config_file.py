@@ -1,4 +1,4 @@
-"""A first configuration for a file or a folder: images, recordings, texts, a series or a table."""
+"""A first configuration for a file or a folder: images, recordings, texts, running text, a series or a table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nnzoo.config.formatting import quote_yaml
 from nnzoo.config.options import NAME_PATTERN
 from nnzoo.errors import DataError, shell_word
 from nnzoo.init_config.config_text import ConfigText, DataFile, one_line
+from nnzoo.init_config.corpus import corpus_config, is_running_text
 from nnzoo.init_config.find_recordings import (
     file_in_folder,
     has_recordings,
@@ -37,9 +38,12 @@ def init_config(
     path = os.path.relpath(data.resolve(), out.resolve().parent)
     if path.startswith(".."):
         path = str(data.resolve())
-    made = (
-        _folder_config(data, path, choices) if data.is_dir() else _file_config(data, path, choices)
-    )
+    if choices.kind == "corpus" or (choices.kind is None and is_running_text(data)):
+        made = corpus_config(data, path)
+    elif data.is_dir():
+        made = _folder_config(data, path, choices)
+    else:
+        made = _file_config(data, path, choices)
     name = ""
     if not re.fullmatch(NAME_PATTERN, out.stem):
         plain = re.sub("[^A-Za-z0-9]+", "-", out.stem).strip("-")[:100]

@@ -38,7 +38,7 @@ class Choices:
     target: str | None = None
     drop: Sequence[str] = ()
     task: Literal["classification", "regression"] | None = None
-    kind: Literal["table", "series", "recordings", "text"] | None = None
+    kind: Literal["table", "series", "recordings", "text", "corpus"] | None = None
     ask: Callable[[list[str], str], str] | None = None
 
 
