@@ -65,7 +65,7 @@ LAYERS = """
     nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.packed
     nnzoo.models.fused nnzoo.models.recurrent_layers
-    nnzoo.models.embedding
+    nnzoo.models.embedding nnzoo.models.vectors
     nnzoo.models.padded
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion

@@ -25,6 +25,7 @@ from nnzoo.errors import ConfigError, ConfigIssue, UsageError, shell_word
 from nnzoo.text import shorten
 
 _BUNDLED = "bundled "
+_VECTORS = ("model", "embedding", "vectors")
 _DATA_FILES = tuple(
     [".csv", ".tsv", ".parquet", ".pq", ".xlsx", ".xls", ".gz", ".zip", ".png", ".jpg", ".jpeg"]
 )
@@ -205,15 +206,19 @@ class _Loader:
 
     def resolve_paths(self, folder: Path) -> None:
         """Make paths absolute: those in the file relative to it, those of --set to the working folder."""
-        for path in (*(("data", key) for key in PATH_KEYS), ("sweep", "storage")):
-            section: Any = self.tree.get(path[0])
-            value = section.get(path[1]) if isinstance(section, dict) else None
+        paths = (*(("data", key) for key in PATH_KEYS), ("sweep", "storage"), _VECTORS)
+        for path in paths:
+            section: Any = self.tree
+            for key in path[:-1]:
+                section = section.get(key) if isinstance(section, dict) else None
+            value = section.get(path[-1]) if isinstance(section, dict) else None
             if path[0] == "sweep" and storage_kind(str(value)) not in ("sqlite", "journal"):
                 continue
             if isinstance(value, str) and value:
-                base = Path.cwd() if path in self.map.overrides else folder
+                overridden = any(path[:end] in self.map.overrides for end in (2, len(path)))
+                base = Path.cwd() if overridden else folder
                 try:
-                    section[path[1]] = str((base / Path(value).expanduser()).resolve())
+                    section[path[-1]] = str((base / Path(value).expanduser()).resolve())
                 except (RuntimeError, ValueError):  # "~stranger/x", a NUL
                     self.issue(path, f"cannot be a path: {preview(value)}")
 

@@ -216,6 +216,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     )
     scale = target_scale(options, dataset)
     network = _build(config, spec, weights, scale, device)
+    dataset.notes += _load_vectors(network)
     _check_lengths(network.model, dataset)
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
@@ -242,7 +243,20 @@ def reseeded(network: Network, config: RunConfig) -> Network:
     data, and that is all but the model, it shares with `network`."""
     model = _model(config, network.preprocess, network.task)
     parts = network.preprocess, model, network.task
-    return Network(config, network.data_spec, *parts, network.device)
+    fresh = Network(config, network.data_spec, *parts, network.device)
+    _load_vectors(fresh)
+    return fresh
+
+
+def _load_vectors(network: Network) -> list[str]:
+    """Let a fresh network of text start from the vectors that its configuration names; a note on them."""
+    tokenizer = network.data_spec.tokenizer
+    options = getattr(network.config.model, "token_embedding", None)
+    if tokenizer is None or options is None or options.vectors is None:
+        return []
+    from nnzoo.models.vectors import load_vectors
+
+    return [load_vectors(network.model, options, tokenizer)]
 
 
 def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.device) -> Network:
