@@ -70,7 +70,7 @@ LAYERS = """
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion
     nnzoo.models.ensemble
-    nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics
+    nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics nnzoo.evaluation.text_baseline
     nnzoo.evaluation.language_model
     nnzoo.evaluation.tasks nnzoo.evaluation.ngrams
     nnzoo.device

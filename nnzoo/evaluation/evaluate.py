@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from nnzoo.data.corpus import CorpusSplit
 from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.data.preprocess import fit_rows
+from nnzoo.data.sequences import SequenceSplit
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
-from nnzoo.evaluation import channel_statistics
+from nnzoo.evaluation import channel_statistics, text_baseline
 from nnzoo.evaluation.language_model import evaluate_text
 from nnzoo.evaluation.metrics import RegressionMetrics, classification_report, ranking_report
 from nnzoo.evaluation.ngrams import ngram_baselines
@@ -113,20 +114,18 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
     if isinstance(task, LanguageModel):
         return ngram_baselines(dataset, split)
     train, rows = dataset.splits["train"], dataset.splits[split]
-    outputs = None
-    if dataset.spec.input.kind == "series" and dataset.spec.task != "forecasting":
-        outputs = channel_statistics.fit_predict(train, rows, len(dataset.spec.labels))
+    name, outputs = _linear_on_features(dataset, split)
     if task.is_classification:
         results = [_majority(dataset, split)]
         if outputs is not None:
             scores = outputs[:, -1] - outputs[:, 0]
             report = _class_metrics(dataset, split, outputs.argmax(1), scores)
-            results.append({"name": channel_statistics.NAME} | report)
+            results.append({"name": name} | report)
         return sorted(results, key=lambda result: -result["accuracy"])
     mean = train.targets().double().mean(0)
     predictions = {"mean": mean.expand(len(rows), task.outputs)}
     if outputs is not None:
-        predictions[channel_statistics.NAME] = outputs
+        predictions[name] = outputs
     if isinstance(rows, WindowSplit) and isinstance(train, WindowSplit):
         last = rows.past_targets(torch.tensor([rows.window - 1]))
         predictions["last value"] = last.repeat(1, rows.horizon, 1).flatten(1)
@@ -144,6 +143,23 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
         report = metrics.compute(task.names)
         results.append({"name": name} | {key: report[key] for key in ("mse", "rmse", "mae", "r2")})
     return sorted(results, key=lambda result: result["mse"])
+
+
+def _linear_on_features(dataset: Dataset, split: str) -> tuple[str, Tensor | None]:
+    """The name and outputs of a linear model on features of sequences or texts: logits (rows, classes) or values
+    (rows, outputs); None for other data."""
+    spec, train, rows = dataset.spec, dataset.splits["train"], dataset.splits[split]
+    classes = len(spec.labels)
+    if (
+        isinstance(train, SequenceSplit)
+        and isinstance(rows, SequenceSplit)
+        and spec.input.kind == "tokens"
+    ):
+        outputs = text_baseline.fit_predict(train, rows, spec.input.vocabulary, classes)
+        return text_baseline.name(classes), outputs
+    if spec.input.kind == "series" and spec.task != "forecasting":
+        return channel_statistics.NAME, channel_statistics.fit_predict(train, rows, classes)
+    return "", None
 
 
 def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
