@@ -104,9 +104,10 @@ LAYERS = """
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals nnzoo.inspect.tokens
     nnzoo.inspect.draw_text nnzoo.inspect.units
+    nnzoo.inspect.texts
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.charts nnzoo.report.run_report
-    nnzoo.report.forecasts nnzoo.report.notebook
+    nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts
     nnzoo.report.page
     nnzoo.sweep.report
     nnzoo.interrupts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -24,17 +24,19 @@ from nnzoo.status import status
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from torch import Tensor
 
+    from nnzoo.data.sequences import Inputs
     from nnzoo.evaluation.diagnostics import Finding
     from nnzoo.inspect.units import FollowingUnit
     from nnzoo.runs.loaded_run import LoadedRun
 
 
-ImagesArgument = Annotated[
-    list[Path] | None,
+InputsArgument = Annotated[
+    list[str] | None,
     typer.Argument(
-        metavar="IMAGE", help="Images to inspect [default: rows of a split]", show_default=False
+        metavar="INPUT",
+        help="Images, or texts and .txt files, to inspect [default: rows of a split]",
+        show_default=False,
     ),
 ]
 RowsOption = Annotated[
@@ -59,7 +61,7 @@ FiguresOption = Annotated[
 
 def inspect(
     checkpoint: RunArgument,
-    inputs: ImagesArgument = None,
+    inputs: InputsArgument = None,
     rows: RowsOption = None,
     split: SplitOption = "test",
     surface: SurfaceOption = False,
@@ -72,8 +74,10 @@ def inspect(
 ) -> None:
     """Draw what the network learned, and print a table of its layers."""
     if inputs and rows:
-        raise UsageError("give images or --row, not both")
+        raise UsageError("give inputs or --row, not both")
     load_torch()
+    from torch import Tensor
+
     from nnzoo import console
     from nnzoo.console import tables
     from nnzoo.device import choose_device
@@ -90,7 +94,7 @@ def inspect(
     surface_split = "train" if surface else None
     is_language_model = trained.network.data_spec.input.per_step
     with status("drawing", log=False):
-        units = following_units(trained.network, raw) if is_language_model else None
+        units = following_units(trained.network, cast(Tensor, raw)) if is_language_model else None
         written = inspection.write_figures(trained, raw, truth, folder, surface_split, units)
     network, prepared = trained.network, trained.prepared(used_split)
     stats = diagnostics.collect_split_stats(network, prepared, inspection.STATS_ROWS)
@@ -125,18 +129,21 @@ def _print_notes(trained: LoadedRun, split: str, used_split: str) -> None:
 
 
 def _samples(
-    trained: LoadedRun, split: str, files: list[Path], rows: list[int]
-) -> tuple[Tensor, list[str] | None]:
-    """Raw inputs of images, or of rows of a split; and the targets of rows as text."""
+    trained: LoadedRun, split: str, inputs: list[str], rows: list[int]
+) -> tuple[Inputs, list[str] | None]:
+    """Raw inputs of images or texts, or of rows of a split; and the targets of rows as text."""
     import torch
 
     from nnzoo.inspect import inspection
+    from nnzoo.inspect.texts import encode_texts
     from nnzoo.predict.images import read_image
 
     network, dataset = trained.network, trained.dataset
-    if files:
-        raw = torch.stack([read_image(network, file) for file in files]).to(network.device)
-        return raw, None
+    if inputs and network.data_spec.tokenizer is not None:
+        return encode_texts(network, inputs), None
+    if inputs:
+        raw = torch.stack([read_image(network, Path(file)) for file in inputs])
+        return raw.to(network.device), None
     if network.data_spec.input.per_step:
         return inspection.running_text(trained, split, rows), None
     raw, targets = trained.raw(split, inspection.select_rows(dataset, split, rows))

@@ -246,7 +246,13 @@ def _best(run: dict[str, Any]) -> str:
 
 
 def _test(run: dict[str, Any]) -> str:
-    names = ("test_perplexity", "test_accuracy", "test_rmse")
+    names = (
+        "test_bits_per_character",
+        "test_bits_per_byte",
+        "test_perplexity",
+        "test_accuracy",
+        "test_rmse",
+    )
     name = next((name for name in names if name in run), None)
     return f"{name.removeprefix('test_')} {_metric(run, name)}" if name else ""
 

@@ -91,6 +91,11 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
     for module in recurrent:  # cuDNN can only backpropagate in training mode
         module.train()
         module.dropout = 0.0
+    # Hooks see the vectors of tokens, which native kernels may do without.
+    embeddings = [m for m in network.model.modules() if isinstance(m, Embedding)]
+    native = [module.use_native for module in embeddings]
+    for embedding in embeddings:
+        embedding.use_native = False
     model: Any = network.model
     is_stateful = getattr(model, "per_step", False)  # a language model
     if is_stateful:
@@ -100,6 +105,8 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
     finally:
         if is_stateful:
             model.state = carried
+        for embedding, use_native in zip(embeddings, native, strict=True):
+            embedding.use_native = use_native
         for module, probability in zip(recurrent, dropout, strict=True):
             module.dropout = probability
         network.train(state[0])

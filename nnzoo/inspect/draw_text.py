@@ -85,7 +85,7 @@ def _draw_lines(axes: Any, lines: list[list[Piece]], largest: float) -> None:
     for row, line in enumerate(lines):
         column = 0
         for piece in line:
-            column += not piece.glued
+            column += bool(column and not piece.glued)
             color = colors(0.5 + 0.5 * np.clip(piece.value / largest, -1, 1) / PALE)
             place = (column, row + 0.04), max(piece.width, 0.3), 0.92
             axes.add_patch(Rectangle(*place, facecolor=color, linewidth=0))

@@ -17,10 +17,9 @@ from nnzoo import file_io
 from nnzoo.data.corpus import CorpusSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.sequences import Inputs, PaddedSequences
-from nnzoo.errors import CheckpointError, UsageError, escape_controls
+from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.evaluation.diagnostics import linspace_rows
-from nnzoo.inspect import draw, draw_text, internals
-from nnzoo.inspect.tokens import Piece, make_pieces, strongest_lines, wrap
+from nnzoo.inspect import draw, internals, texts
 from nnzoo.inspect.units import FollowingUnit, states, streams
 from nnzoo.models.network import Network
 from nnzoo.predict.images import max_pixel_value
@@ -34,11 +33,8 @@ MAX_INPUTS = 10
 # Rows of layer statistics and of the loss surface, which takes 289 evaluations.
 STATS_ROWS = 512
 SURFACE_ROWS = 256
-# Texts: time steps of gates and channels, tokens of a text that are attributed, lines of all texts of a figure.
+# Time steps of texts whose gates and channels are drawn.
 MAX_DRAWN_TOKENS = 60
-MAX_ATTRIBUTED_TOKENS = 5000
-MAX_TEXT_LINES = 60
-MAX_UNIT_LINES = 9
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def format_predictions(
     """Return the prediction for each raw input in a line or two, with the target if it is known, and
     whether it is correct as far as that is known."""
     predictions = predict_raw(network, raw, {})
-    texts = []
+    lines = []
     for i, values in enumerate(predictions.values):
         correct = True
         if predictions.is_classification:
@@ -110,8 +106,8 @@ def format_predictions(
         else:
             text = list_some([f"{value:.4g}" for value in values.tolist()])
         actual = f"\nactual {shorten(targets[i], 16)}" if targets else ""
-        texts.append((text + actual, correct))
-    return texts
+        lines.append((text + actual, correct))
+    return lines
 
 
 def make_figures(
@@ -129,9 +125,12 @@ def make_figures(
     # Over time the first sequence is shown, at its own length.
     raw = single_rows(inputs)[0] if kind in ("series", "tokens") else cast(Tensor, inputs)
     if units:
-        yield _units(units)
+        yield CaptionedFigure("units", *texts.draw_units(units))
     if kind == "tokens" and not network.data_spec.input.per_step:
-        yield _text_attributions(network, inputs[:MAX_INPUTS], targets)
+        shown = inputs[:MAX_INPUTS]
+        labels = format_predictions(network, shown, targets and targets[: len(shown)])
+        drawn = texts.draw_attributions(network, single_rows(shown), labels)
+        yield CaptionedFigure("attributions", *drawn)
     if kind == "tokens":
         raw = raw[:, :MAX_DRAWN_TOKENS]
     with torch.no_grad():
@@ -173,7 +172,9 @@ def _over_time(
     if maps and not gates:
         caption = "The channels of each layer over time, for the first input."
         inputs = _numpy(internals.scaled_inputs(network, encoded)[0])
-        figure = draw.over_time(inputs, maps, "channels over time", _token_names(network, encoded))
+        figure = draw.over_time(
+            inputs, maps, "channels over time", texts.token_names(network, encoded)
+        )
         yield CaptionedFigure("channels", caption, figure)
     for name, values in gates.items():
         sequence = _numpy(internals.recurrent_input(network, encoded)[0])
@@ -186,54 +187,9 @@ def _over_time(
                 sequence,
                 first,
                 f"{network.config.model.name}, {name}",
-                _token_names(network, encoded),
+                texts.token_names(network, encoded),
             ),
         )
-
-
-def _token_names(network: Network, encoded: Tensor) -> list[str]:
-    """Return the tokens of the first text of a batch of ids; none of other inputs."""
-    tokenizer = network.data_spec.tokenizer
-    if tokenizer is None:
-        return []
-    ids = encoded[0, :, 0].tolist()
-    return [shorten(escape_controls(tokenizer.vocabulary[i]), 14) for i in ids]
-
-
-def _units(units: list[FollowingUnit]) -> CaptionedFigure:
-    """Draw the units of a language model that follow something, each colored over an excerpt."""
-    lines = [(unit.title, wrap(unit.pieces, draw_text.COLUMNS)[:MAX_UNIT_LINES]) for unit in units]
-    caption = "Units that follow something: the text colored by the state of each unit, red above its mean and blue below."
-    return CaptionedFigure("units", caption, draw_text.titled_texts(lines))
-
-
-def text_pieces(network: Network, raw: Inputs) -> list[list[Piece]]:
-    """Return the tokens of each text with their attributions, of a long text the first MAX_ATTRIBUTED_TOKENS."""
-    tokenizer = network.data_spec.tokenizer
-    assert tokenizer is not None
-    pieces = []
-    for row in single_rows(raw):
-        ids = row[:, :MAX_ATTRIBUTED_TOKENS]
-        values = internals.token_attributions(network, ids)[0].tolist()
-        pieces.append(make_pieces(tokenizer, ids[0, :, 0].tolist(), values))
-    return pieces
-
-
-def _text_attributions(network: Network, raw: Inputs, targets: list[str] | None) -> CaptionedFigure:
-    """Draw each text, its tokens colored by the attribution of the prediction to them."""
-    most = max(4, MAX_TEXT_LINES // len(raw))
-    texts = [
-        strongest_lines(wrap(pieces, draw_text.COLUMNS), most)
-        for pieces in text_pieces(network, raw)
-    ]
-    labels = format_predictions(network, raw, targets and targets[: len(raw)])
-    target = "the predicted class" if network.task.is_classification else "the prediction"
-    caption = (
-        f"Which tokens move the prediction: integrated gradients of their vectors, from zero; red raises {target}, blue "
-        "lowers it. Of a long text the part with the strongest."
-    )
-    figure = draw_text.labeled_texts(texts, labels, f"red raises {target}, blue lowers it")
-    return CaptionedFigure("attributions", caption, figure)
 
 
 def single_rows(raw: Inputs) -> list[Tensor]:
@@ -307,7 +263,7 @@ def make_arrays(network: Network, raw: Inputs) -> dict[str, Array]:
         tensors |= {f"state/{name}": values for name, values in states(network, raw).items()}
         raw = raw[:1, :MAX_DRAWN_TOKENS]
     elif input_spec.kind == "tokens":
-        raw = tensors["input"] = raw[:, :MAX_ATTRIBUTED_TOKENS]
+        raw = tensors["input"] = raw[:, : texts.MAX_ATTRIBUTED_TOKENS]
         tensors["attributions"] = internals.token_attributions(network, raw)
     else:
         tensors["gradient"] = internals.saliency(network, raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -76,21 +76,20 @@ def _tokens(
 
 
 def wrap(pieces: Sequence[Piece], columns: int) -> list[list[Piece]]:
-    """Lines of at most `columns` columns, broken between words where there are some; the first piece of each line is
-    glued to its beginning."""
+    """Lines of at most `columns` columns, broken between words where there are some; there is no blank before the first
+    piece of a line."""
     lines: list[list[Piece]] = [[]]
     width = 0
     for piece in pieces:
-        needed = piece.width + (not piece.glued)
+        needed = piece.width + bool(lines[-1] and not piece.glued)
         is_blank = piece.text == " "  # may hang over the end of a line
         if lines[-1] and width + needed > columns + is_blank:
             moved = _last_word(lines[-1]) if piece.glued and not is_blank else []
             lines.append(moved)
-            width = sum(one.width + (not one.glued) for one in moved)
-        if not lines[-1]:
-            piece = replace(piece, glued=True)
+            width = sum(one.width for one in moved)
+            needed = piece.width + bool(moved and not piece.glued)
         lines[-1].append(piece)
-        width += piece.width + (not piece.glued)
+        width += needed
         if piece.breaks:
             lines.append([])
             width = 0
@@ -106,7 +105,7 @@ def _last_word(line: list[Piece]) -> list[Piece]:
         return []
     moved = line[start:]
     del line[start:]
-    return [replace(moved[0], glued=True), *moved[1:]]
+    return moved
 
 
 def strongest_lines(lines: list[list[Piece]], most: int) -> list[list[Piece]]:
@@ -116,5 +115,5 @@ def strongest_lines(lines: list[list[Piece]], most: int) -> list[list[Piece]]:
     sizes = np.array([sum(abs(piece.value) for piece in line) for line in lines])
     start = int(np.convolve(sizes, np.ones(most), "valid").argmax())
     chosen = lines[start : start + most]
-    dots = [Piece(MORE, 0.0, True)]
+    dots = [Piece(MORE, 0.0, False)]
     return [dots] * (start > 0) + chosen + [dots] * (start + most < len(lines))

@@ -24,6 +24,8 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from nnzoo.errors import escape_controls
+
 # Placeholder colors, each of which becomes a CSS variable.
 INK, LINE, PAPER = "#010101", "#020202", "#030303"
 SERIES = [f"#0{i}0a0{i}" for i in range(1, 9)]
@@ -86,7 +88,7 @@ def _chart(alt: str, width: float = 4.6, height: float = 3.0) -> Iterator[tuple[
 
 
 def _inline_svg(svg: str, alt: str) -> Markup:
-    svg = svg[svg.index("<svg") :]
+    svg = escape_controls(svg[svg.index("<svg") :])
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, variable)
     # Ids of elements would occur twice in a page; those that are referred to have a hash.

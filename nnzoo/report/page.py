@@ -20,11 +20,12 @@ from nnzoo.config import RunConfig
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.dataset import WindowSplit
+from nnzoo.errors import escape_controls
 from nnzoo.evaluation import diagnostics
 from nnzoo.inspect import draw, inspection
 from nnzoo.predict.images import max_pixel_value
 from nnzoo.predict.predictions import Predictions
-from nnzoo.report import charts
+from nnzoo.report import charts, texts
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.run_report import RunReport
 from nnzoo.text import format_metric, format_percent, shorten
@@ -40,8 +41,20 @@ CURVES = (
     ("Loss", "loss", ("train_loss", "val_loss")),
     ("Accuracy", "accuracy", ("train_accuracy", "val_accuracy")),
     ("Error", "validation rmse", ("val_rmse",)),
+    ("Bits per character", "bits per character", ("val_bits_per_character",)),
+    ("Bits per byte", "bits per byte", ("val_bits_per_byte",)),
+    ("Perplexity", "perplexity", ("val_perplexity",)),
 )
-COMPARED_METRICS = ("accuracy", "auc", "f1_macro", "rmse", "mae", "r2", "loss")
+COMPARED_METRICS: tuple[str, ...] = (
+    "bits_per_character",
+    "bits_per_byte",
+    "perplexity",
+    "accuracy",
+    "auc",
+    "f1_macro",
+)
+COMPARED_METRICS += ("rmse", "mae", "r2", "loss")
+TEXT_CURVES = ("Bits per character", "Bits per byte", "Perplexity")
 COMPARED_CURVES = (
     ("val_loss", "validation loss", True),
     ("val_accuracy", "validation accuracy", False),
@@ -55,6 +68,7 @@ def render(template: str, parts: dict[str, Any], **filters: Callable[[Any], str]
         loader=jinja2.PackageLoader("nnzoo.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -66,6 +80,12 @@ def render(template: str, parts: dict[str, Any], **filters: Callable[[Any], str]
     } | filters
     environment.globals["version"] = __version__
     return environment.get_template(template).render(parts)
+
+
+def _finalize(value: Any) -> Any:
+    """Write out control characters of a text, such as those that turn the writing direction of what follows."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return escape_controls(value) if is_text else value
 
 
 def render_run(run: RunReport) -> str:
@@ -83,8 +103,23 @@ def render_run(run: RunReport) -> str:
             and charts.gradient_over_time(gradients, run.spec.input.variable_length),
             "figures": _inspection_figures(run),
         }
-        parts |= _classification_parts(run) if run.spec.is_classification else _value_parts(run)
+        parts |= _text_parts(run)
+        if run.spec.is_classification:
+            parts |= _classification_parts(run)
+        elif run.spec.task != "language_model":
+            parts |= _value_parts(run)
     return render("run.html", parts)
+
+
+def _text_parts(run: RunReport) -> dict[str, Any]:
+    """Return what a page shows of texts alone; empty values for other data."""
+    parts: dict[str, Any] = {key: [] for key in ("samples", "units", "texts", "neighbors")}
+    if run.spec.tokenizer is None:
+        return parts
+    parts["neighbors"] = texts.embedding_neighbors(run.network)
+    if run.spec.input.per_step:
+        return parts | {"samples": texts.samples(run), "units": texts.unit_texts(run)}
+    return parts | {"texts": texts.representative_texts(run)}
 
 
 def render_comparison(runs: list[RunReport]) -> str:
@@ -137,12 +172,19 @@ def _learning_curves(run: RunReport) -> list[tuple[str, Markup]]:
     """Draw the metrics over epochs: (caption, chart)."""
     rows = run.epochs
     mark = run.best_epoch if len(rows) > 1 else None
-    drawn = []
+    drawn: list[tuple[str, Markup]] = []
     for caption, label, keys in CURVES:
         lines = {
             key.replace("_", " ").replace("val ", "validation "): line
             for key, line in charts.metric_lines(rows, keys).items()
         }
+        if caption == "Perplexity" and drawn[-1][0] in TEXT_CURVES:
+            continue  # the same curve by another scale
+        if lines and caption in TEXT_CURVES and not run.data_error:
+            baseline = texts.ngram_line(run, keys[0])
+            if baseline is not None:
+                epochs = [row["epoch"] for row in rows]
+                lines[baseline[0]] = epochs, [baseline[1]] * len(epochs)
         if lines:
             log = caption == "Loss"
             drawn.append((caption, charts.curves(f"{caption} by epoch", lines, label, log, mark)))
@@ -255,6 +297,8 @@ def _show_input(run: RunReport, row: int) -> dict[str, Any]:
         return {"curve": charts.recording(raw[0].cpu().numpy())}
     if kind == "series":
         return {"curve": charts.sparkline(raw[0, :, 0].cpu().numpy())}
+    if kind == "tokens":
+        return {"text": texts.marked_texts(run.network, inputs)[0]}
     columns = {}
     for column, value in zip(run.spec.columns, raw[0].tolist(), strict=True):
         if column.categories is None:
@@ -279,10 +323,17 @@ def _data_url(png: bytes) -> str:
 def _inspection_figures(run: RunReport) -> list[tuple[str, str]]:
     """Draw the figures of `nnzoo inspect`: (data URL, caption)."""
     dataset = run.loaded.dataset
-    raw, targets = run.loaded.raw(run.split, inspection.representative_rows(dataset, run.split))
-    figures = inspection.make_figures(run.network, raw, inspection.format_targets(dataset, targets))
+    labels = None
+    if run.spec.input.per_step:
+        raw: Any = inspection.running_text(run.loaded, run.split, [])
+    else:
+        rows = inspection.representative_rows(dataset, run.split)
+        raw, targets = run.loaded.raw(run.split, rows)
+        labels = inspection.format_targets(dataset, targets)
+    # Attributions of texts are shown as text.
+    left_out = (LEFT_OUT, "attributions") if run.spec.input.kind == "tokens" else LEFT_OUT
     return [
         (_data_url(draw.png(figure.figure)), figure.caption)
-        for figure in figures
-        if not figure.stem.startswith(LEFT_OUT)
+        for figure in inspection.make_figures(run.network, raw, labels)
+        if not figure.stem.startswith(left_out)
     ]

@@ -15,7 +15,10 @@ def pieces(text: str, unit: Unit, values: list[float] | None = None) -> list[Pie
 
 
 def shown(lines: list[list[Piece]]) -> list[str]:
-    return ["".join(" " * (not p.glued) + p.text for p in line) for line in lines]
+    return [
+        "".join(" " * bool(i and not p.glued) + p.text for i, p in enumerate(line))
+        for line in lines
+    ]
 
 
 def test_words_have_blanks_and_punctuation_has_none() -> None:
