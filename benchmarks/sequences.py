@@ -18,16 +18,22 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import report
-from sequence_peers import LENGTHS, PEERS, ROWS
+from sequence_peers import LENGTHS, PEERS, ROWS, Peer
 from throughput import HERE, KEEP, Worker, ratio, turn
 
 
 class SequenceWorker(Worker):
     """One tool on one network."""
+
+    package, peers = "sequence_peers", PEERS
+    memory = 0
+    """The most bytes that were resident."""
 
     def __init__(self, name: str, row: str, folder: Path, options: argparse.Namespace) -> None:
         self.name, self.speeds, self.by_processor = name, [], options.processor_time
@@ -39,11 +45,12 @@ class SequenceWorker(Worker):
         interpreter = str(python.get(name, family))
         self.log = (folder / f"{name}.log").open("w+")
         arguments = ["--row", row, "--scratch", str(scratch), "--seconds", str(options.seconds)]
-        paths = f"{HERE}:{HERE.parent}" if PEERS[name].is_nnzoo else str(HERE)
+        is_nnzoo = self.peers[name].is_nnzoo
+        paths = f"{HERE}:{HERE.parent}" if is_nnzoo else str(HERE)
         env = os.environ | {"PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        env |= {"NNZOO_CACHE": str(folder / "cache")} if PEERS[name].is_nnzoo else KEEP
+        env |= {"NNZOO_CACHE": str(folder / "cache")} if is_nnzoo else KEEP
         self.process = subprocess.Popen(
-            [interpreter, "-m", "sequence_peers", name, *arguments],
+            [interpreter, "-m", self.package, name, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -62,15 +69,18 @@ class SequenceWorker(Worker):
             raise SystemExit(f"{self.name} failed in a round: {reply['skip']}")
         seconds = self.used() - before if self.by_processor else reply["seconds"]
         self.speeds.append(reply["samples"] / seconds)
+        self.memory = reply["memory"]
 
 
-def measure(row: str, names: list[str], options: argparse.Namespace) -> dict[str, Worker]:
+def measure(
+    row: str, names: list[str], options: argparse.Namespace, kind: type[SequenceWorker]
+) -> dict[str, SequenceWorker]:
     """All rounds of one network; the workers, closed, by name."""
     with tempfile.TemporaryDirectory() as folder:
-        workers: list[Worker] = []
+        workers: list[SequenceWorker] = []
         try:
             for name in names:
-                workers.append(SequenceWorker(name, row, Path(folder), options))
+                workers.append(kind(name, row, Path(folder), options))
                 skipped = workers[-1].info.get("skip")
                 report.note(f"{row}: {name} {f'is skipped: {skipped}' if skipped else 'is warm'}")
             ready = [worker for worker in workers if "skip" not in worker.info]
@@ -98,7 +108,9 @@ def say_padding() -> None:
     report.say(report.table(["", "batches at random", "with buckets"], lines))
 
 
-def say_speeds(medians: dict[str, dict[str, float]], names: list[str]) -> None:
+def say_speeds(
+    medians: dict[str, dict[str, float]], names: list[str], peers: Mapping[str, Peer]
+) -> None:
     report.say(
         "\nThousand time steps a second of training, without padding, median of the rounds:\n"
     )
@@ -106,9 +118,9 @@ def say_speeds(medians: dict[str, dict[str, float]], names: list[str]) -> None:
         [row, *(report.number(item[name] / 1000 if name in item else None) for name in names)]
         for row, item in medians.items()
     ]
-    report.say(report.table(["", *(PEERS[name].title for name in names)], lines))
+    report.say(report.table(["", *(peers[name].title for name in names)], lines))
     report.say("\nRatios of the medians:\n")
-    rivals = [name for name in names if not PEERS[name].is_nnzoo]
+    rivals = [name for name in names if not peers[name].is_nnzoo]
     head = ["", "nnzoo / fastest peer", "nnzoo fp32 / fastest peer"]
     report.say(
         report.table(
@@ -121,10 +133,10 @@ def say_speeds(medians: dict[str, dict[str, float]], names: list[str]) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", default=",".join(ROWS), help="networks")
-    parser.add_argument("--peers", default=",".join(PEERS), help="columns")
+def read_options(description: str, rows: Sequence[str], peers: Mapping[str, Peer]) -> Any:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rows", default=",".join(rows), help="networks")
+    parser.add_argument("--peers", default=",".join(peers), help="columns")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of a round, about")
     parser.add_argument("--cores", type=int, help="how many cores every tool may use")
@@ -132,35 +144,56 @@ def main() -> None:
     parser.add_argument("--python", action="append", default=[], metavar="NAME=INTERPRETER")
     parser.add_argument("--json", type=Path, help="write every round's speed here")
     options = parser.parse_args()
-    names = options.peers.split(",")
-    if unknown := [*set(names) - set(PEERS), *set(options.rows.split(",")) - set(ROWS)]:
+    unknown = {*options.peers.split(",")} - {*peers} | {*options.rows.split(",")} - {*rows}
+    if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.cores:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    result: dict[str, dict[str, list[float]]] = {}
+    return options
+
+
+def measure_rows(
+    options: argparse.Namespace, kind: type[SequenceWorker]
+) -> dict[str, dict[str, SequenceWorker]]:
+    """The workers by row and name after all rounds; speeds are written to --json as they come."""
+    result: dict[str, dict[str, SequenceWorker]] = {}
+    for row in options.rows.split(","):
+        result[row] = measure(row, options.peers.split(","), options, kind)
+        if options.json:
+            speeds = {
+                row: {name: worker.speeds for name, worker in workers.items()}
+                for row, workers in result.items()
+            }
+            options.json.write_text(json.dumps(speeds, indent=1) + "\n")
+    return result
+
+
+def say_results(result: dict[str, dict[str, SequenceWorker]], peers: Mapping[str, Peer]) -> None:
+    """Speeds and their ratios, what nnzoo chose, the machine and the versions."""
+    names = list(dict.fromkeys(name for workers in result.values() for name in workers))
+    medians = {
+        row: {name: median(worker.speeds) for name, worker in workers.items()}
+        for row, workers in result.items()
+    }
+    say_speeds(medians, names, peers)
     versions: dict[str, str] = {}
     chosen = []
-    for row in options.rows.split(","):
-        workers = measure(row, names, options)
-        result[row] = {name: worker.speeds for name, worker in workers.items()}
+    for row, workers in result.items():
         for worker in workers.values():
             versions |= worker.info["versions"]
             values = ", ".join(f"{key} {value}" for key, value in worker.info["chosen"].items())
             chosen += [f"{row} {worker.name}: {values}"] if values else []
-        if options.json:
-            options.json.write_text(json.dumps(result, indent=1) + "\n")
-    say_padding()
-    say_speeds(
-        {
-            row: {name: median(speeds) for name, speeds in item.items()}
-            for row, item in result.items()
-        },
-        names,
-    )
     report.say(f"\nChosen by nnzoo: {'; '.join(chosen)}.")
     report.say(f"\nMachine: {report.machine()}")
     report.say("Versions: " + ", ".join(f"{name} {versions[name]}" for name in sorted(versions)))
     report.say(f"Command: {report.command()}")
+
+
+def main() -> None:
+    options = read_options(__doc__.splitlines()[0], ROWS, PEERS)
+    result = measure_rows(options, SequenceWorker)
+    say_padding()
+    say_results(result, PEERS)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -136,7 +137,7 @@ def measure(row: str, names: list[str], options: argparse.Namespace) -> dict[str
     return {worker.name: worker for worker in ready}
 
 
-def turn(worker: Worker, others: list[Worker]) -> None:
+def turn(worker: Worker, others: Sequence[Worker]) -> None:
     """One round, and a word where anything else has taken processor time in it."""
     before = {other.name: other.used() for other in others}
     busy, began = report.all_used(), time.monotonic()

@@ -31,7 +31,7 @@
 enum cell_type { RNN, LSTM, GRU };
 
 /* A row of z: the state before a step, padded; its input; a one, with which the biases are
- * multiplied; zeros. Of tokens it is the state alone. */
+ * multiplied; zeros. With tokens it is the state alone. */
 struct sizes {
     long hidden_padded, x_padded, row; /* elements: of the state, of the rest, of both */
     long gates, width;                 /* number of gates, and of their elements */
