@@ -1,10 +1,10 @@
-"""Write four data sets to try nnzoo on: passengers.csv, sales.csv, photos/ and gestures/.
+"""Write five data sets to try nnzoo on: passengers.csv, sales.csv, photos/, gestures/ and messages.csv.
 
 python examples/make_data.py [FOLDER]
 
 All of it is made up, and looks like what people have: ids, names, gaps and a target in the middle of
 a table; the days of four shops that close on Sundays; photographs of different sizes; recordings of a wrist of different
-lengths.
+lengths; messages to a shop.
 """
 
 from __future__ import annotations
@@ -133,6 +133,57 @@ def gestures(folder: Path, rng: np.random.Generator, count: int) -> None:
         write(place / f"recording_{i:03d}.csv", ["time", "x", "y", "z"], rows)
 
 
+OPENINGS = ["hello", "hi there", "good morning", "dear team", "to whom it may concern", ""]
+ORDERS = [
+    "my order",
+    "order {n}",
+    "the blue lamp",
+    "the second chair",
+    "the parcel",
+    "what I bought",
+]
+TOPICS = {
+    "delivery": [
+        "{order} has not arrived yet",
+        "the courier left {order} with a neighbour",
+        "when will {order} be here",
+        "the tracking page has shown nothing for {n} days",
+    ],
+    "invoice": [
+        "I was charged twice for {order}",
+        "please send the invoice for {order}",
+        "the amount on my card is wrong by {n} euros",
+        "which account do I pay {order} to",
+    ],
+    "return": [
+        "I would like to send {order} back",
+        "{order} is broken and I want another one",
+        "how do I get a label to return {order}",
+        "the size of {order} does not fit",
+    ],
+}
+CLOSINGS = [
+    "please answer soon",
+    "thank you very much",
+    "I have written to you {n} times",
+    "this is the first time that I order here",
+    "best regards",
+]
+
+
+def messages(folder: Path, rng: np.random.Generator, count: int) -> None:
+    """Messages to a shop with their topic, one per row; some are repeated word for word."""
+    rows: list[list[object]] = []
+    for i in range(count):
+        topic = list(TOPICS)[i % 3]
+        parts = [rng.choice(OPENINGS), rng.choice(TOPICS[topic]), *rng.choice(CLOSINGS, 2, False)]
+        text = ", ".join(part for part in map(str, parts) if part)
+        text = text.replace("{order}", str(rng.choice(ORDERS)))
+        rows.append([1000 + i, text.replace("{n}", str(rng.integers(2, 60))), topic])
+    rows += [[1000 + count + i, *row[1:]] for i, row in enumerate(rows[: count // 40])]
+    write(folder / "messages.csv", ["id", "message", "topic"], rows)
+
+
 def write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -145,6 +196,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("examples/data"))
     parser.add_argument("--photos", type=int, default=300)
     parser.add_argument("--recordings", type=int, default=180)
+    parser.add_argument("--messages", type=int, default=400)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
@@ -152,8 +204,9 @@ def main() -> None:
     sales(options.folder, rng)
     photos(options.folder, rng, options.photos)
     gestures(options.folder, np.random.default_rng(1), options.recordings)
+    messages(options.folder, np.random.default_rng(2), options.messages)
     print(
-        f"{options.folder}: passengers.csv, new_passengers.csv, sales.csv, photos/, gestures/, new/"
+        f"{options.folder}: passengers.csv, new_passengers.csv, sales.csv, photos/, gestures/, new/, messages.csv"
     )
 
 

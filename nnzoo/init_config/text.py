@@ -136,7 +136,9 @@ def text_recipe(dataset: Dataset | None) -> dict[str, dict[str, Any]]:
             "head": {"pooling": "max", "dropout": 0.5},
         }
         lr, epochs, patience = 0.002, 15, 4
-    stop = {"early_stopping": {"patience": patience}} if validates else {}
+    stop: dict[str, Any] = {"early_stopping": {"patience": patience}} if validates else {}
+    if validates and model["name"] == "cnn" and (dataset is None or dataset.spec.is_classification):
+        stop = {"monitor": "val_accuracy"} | stop
     return {
         "model": model,
         "optim": {"name": "adam", "lr": lr},

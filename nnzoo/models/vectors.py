@@ -54,7 +54,7 @@ def read_vectors(path: str, tokenizer: Tokenizer, size: int) -> tuple[Array, Arr
 
     With a tokenizer in lower case the first spelling of a word counts. Memory is that of the vocabulary.
     """
-    found: dict[int, Array] = {}
+    rows: dict[int, Array] = {}
     ids = tokenizer.ids
     for number, line in _lines(path):
         parts = line.split(b" ")
@@ -67,7 +67,7 @@ def read_vectors(path: str, tokenizer: Tokenizer, size: int) -> tuple[Array, Arr
         word, *values = line.rsplit(b" ", size)
         token = word.decode("utf-8", "replace")
         id_ = ids.get(token.lower() if tokenizer.lowercase else token, 0)
-        if len(values) == size and (not id_ or id_ in found):
+        if len(values) == size and (not id_ or id_ in rows):
             continue
         vector = _numbers(values)
         if len(values) != size or vector is None:
@@ -75,10 +75,10 @@ def read_vectors(path: str, tokenizer: Tokenizer, size: int) -> tuple[Array, Arr
                 KEY,
                 f"{path}:{number}: expected a word and {plural(size, 'number')}, got '{shorten(line.decode('utf-8', 'replace'))}'",
             )
-        found[id_] = vector
-    rows = np.array(sorted(found), dtype=np.int64)
-    vectors = [found[row] for row in rows.tolist()]
-    return rows, np.stack(vectors) if vectors else np.zeros((0, size), dtype=np.float32)
+        rows[id_] = vector
+    known = np.array(sorted(rows), dtype=np.int64)
+    vectors = [rows[id_] for id_ in known.tolist()]
+    return known, np.stack(vectors) if vectors else np.zeros((0, size), dtype=np.float32)
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:

@@ -21,6 +21,7 @@ from tests.data.text_files.writing import (
     write_folder,
     write_lines,
 )
+from tests.zoo import begin, config, finish
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "text"
 
@@ -96,6 +97,31 @@ def test_no_test_or_validation_row_changes_vocabulary_or_training_rows(tmp_path:
     ):
         assert torch.equal(one, other)
     assert not torch.equal(after.splits["test"].tensors()[0], before.splits["test"].tensors()[0])
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "gru"])
+def test_no_test_or_validation_row_changes_a_bit_of_the_weights(model: str, tmp_path: Path) -> None:
+    """The weights after all epochs: which ones are the best is for validation rows to say."""
+    documents = some_documents()
+    options = write_csv(tmp_path, documents)
+    held_out = load(**options).row_names
+    rows = {*held_out["val"], *held_out["test"]}
+    weights = []
+    for poison in ("", "unheard words and more of them "):
+        changed = [
+            (f"{poison}{text}" if f"data row {i + 1}" in rows else text, label)
+            for i, (text, label) in enumerate(documents)
+        ]
+        data = {"name": "text", **write_csv(tmp_path, changed)}
+        network = {"name": model, "embedding": 8}
+        network |= {"head": {"pooling": "max"}} if model == "cnn" else {}
+        chosen = config(network, data, train={"epochs": 2})
+        finish(begin(chosen, fresh=True))
+        stored = torch.load("out/run/last.pt", weights_only=True)
+        weights.append((stored["model"], stored["data"]["spec"]["tokenizer"]))
+    (one, tokens), (other, other_tokens) = weights
+    assert tokens == other_tokens and set(one) == set(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_spec_brings_its_vocabulary_and_labels(tmp_path: Path) -> None:
