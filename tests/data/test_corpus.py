@@ -115,3 +115,13 @@ def test_a_split_moves_and_keeps_its_window() -> None:
     assert len(split) == 2
     moved = split.to(torch.device("cpu")).map(lambda x: x * 0, lambda y: y * 0)
     assert torch.equal(moved.tokens, split.tokens)
+
+
+@pytest.mark.parametrize("tokens", ["words", "characters", "bytes"])
+def test_a_long_text_is_cut_piece_by_piece_into_the_same_tokens(
+    corpus: Path, tokens: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load(corpus, window=4, tokens=tokens)
+    monkeypatch.setattr("nnzoo.data.corpus.PIECE", 7)
+    again = load(corpus, window=4, tokens=tokens)
+    assert again.spec == whole.spec and again.fingerprint() == whole.fingerprint()
