@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,6 +110,26 @@ def test_the_page_about_recordings_runs(nnzoo: Callable[..., Any]) -> None:
                 == "recording,prediction,probability,p_circle,p_shake,p_swipe"
             )
             assert len(result.out.splitlines()) == 4
+
+
+def test_the_page_about_text_runs(nnzoo: Callable[..., Any]) -> None:
+    make = [sys.executable, str(ROOT / "examples" / "make_data.py"), "--photos", "3"]
+    subprocess.run([*make, "--recordings", "3", "--messages", "120"], check=True)
+    page = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+    page = page[page.index("## From your own CSV") : page.index("## Forms")]
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    lines = "".join(blocks).splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("nnzoo ")]
+    first = ["init", "train", "predict", "predict", "report", "inspect"]
+    assert [words[0] for words in commands] == first
+    for words in commands:
+        short = ["-s", "train.epochs=3", "-v", "0"] if words[0] == "train" else []
+        result = nnzoo(*words, *short)
+        assert result.code == 0, (words, result.err)
+        if words[-1] == "id":
+            assert result.out.splitlines()[0].startswith("row,id,prediction,probability,p_delivery")
+    config = Path("messages.yaml").read_text(encoding="utf-8")
+    assert 'text: "message"' in config and 'target: "topic"' in config
 
 
 def test_the_chinese_tutorial_runs(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LONG = 100
 # Tokens that a network of convolutions reads of a document.
 MAX_LENGTH = 400
+# Validation rows from which on their accuracy shows the best epoch; of fewer, many epochs have the same.
+MIN_VAL = 500
 
 
 def text_config(
@@ -70,9 +72,12 @@ def text_config(
     lines += _length_lines(dataset)
     lines += comment_lines(from_data)
     about = _about(path, dataset)
-    return ConfigText(
-        about, join_sections([*head, *lines], text_recipe(dataset)), notes + from_data
-    )
+    # The notes of the file are on the terminal already.
+    known = tuple(file.table.notes) if file is not None else ()
+    notes += [
+        one for one in from_data if not one.endswith(known) and not one.startswith("not used")
+    ]
+    return ConfigText(about, join_sections([*head, *lines], text_recipe(dataset)), notes)
 
 
 def _try_loading(path: Path, options: dict[str, Any]) -> tuple[Dataset | None, str]:
@@ -117,13 +122,14 @@ def text_recipe(dataset: Dataset | None) -> dict[str, dict[str, Any]]:
     """The sections `model`, `optim` and `train`, chosen on validation rows (docs/text.md): a mean of embeddings for
     long documents, which all its words decide; convolutions of several sizes for short ones."""
     rows = 0 if dataset is None else len(dataset.splits["train"])
-    validates = dataset is None or "val" in dataset.splits
+    num_val = len(dataset.splits["val"]) if dataset is not None and "val" in dataset.splits else 0
+    validates = dataset is None or num_val > 0
     batch = 32 if rows < 10_000 else 64
     if _is_long(dataset):
         model: dict[str, Any] = {
             "name": "mlp",
             "hidden": [],
-            "embedding": {"size": 64, "dropout": 0.5},
+            "embedding": {"size": 64, "dropout": 0.7},
         }
         lr, epochs, patience = 0.005, 20 if rows < 10_000 else 10, 2
     else:
@@ -137,7 +143,8 @@ def text_recipe(dataset: Dataset | None) -> dict[str, dict[str, Any]]:
         }
         lr, epochs, patience = 0.002, 15, 4
     stop: dict[str, Any] = {"early_stopping": {"patience": patience}} if validates else {}
-    if validates and model["name"] == "cnn" and (dataset is None or dataset.spec.is_classification):
+    classifies = dataset is not None and dataset.spec.is_classification
+    if classifies and model["name"] == "cnn" and num_val >= MIN_VAL:
         stop = {"monitor": "val_accuracy"} | stop
     return {
         "model": model,

@@ -184,10 +184,11 @@ def _check_input(options: CnnOptions, input_spec: InputSpec) -> None:
             "model.head.pooling", "branches are pooled over time: 'average' or 'max'"
         )
     if input_spec.variable_length and options.head.pooling == "flatten":
+        resample = ", or data.length: N, which resamples every recording to N steps"
         raise ConfigError.at(
             "model.head.pooling",
             "'flatten' needs sequences of one length, but these have different ones; use 'average' or 'max' over "
-            "time, or data.length: N, which resamples every recording to N steps",
+            f"time{resample * (input_spec.kind != 'tokens')}",
         )
 
 
