@@ -80,7 +80,8 @@ def running_text(run: LoadedRun, split: str, rows: Sequence[int]) -> Tensor:
     chosen = run.dataset.splits[split]
     assert isinstance(chosen, CorpusSplit)
     first = int(select_rows(run.dataset, split, rows)[0]) if rows else 0
-    return streams(run.network, chosen.tokens, first * chosen.window)
+    text = streams(run.network, chosen.tokens, first * chosen.window)
+    return text.to(run.network.device)
 
 
 def format_targets(dataset: Dataset, targets: Tensor) -> list[str]:
