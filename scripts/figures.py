@@ -1,6 +1,6 @@
 """Remake the figures of README and docs by real runs: `python scripts/figures.py`.
 
-Needs tmux, Chromium, and MNIST where NNZOO_DATA says; takes two minutes.
+Needs tmux, Chromium, and MNIST where NNZOO_DATA says; takes four minutes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ COLUMNS, LINES = 96, 40
 FIGURES = {
     "cnn_mnist/inspect/sheet.png": "sheet.png",
     "lstm_sine/inspect/gates-l0.png": "gates.png",
+    "lstm_text/inspect/units.png": "units.png",
     "cnn_mnist/inspect/layer-features.3.png": "layer.png",
     "cnn_mnist/inspect/filters.png": "filters.png",
 }
@@ -108,9 +109,10 @@ def main() -> None:
         nnzoo("train", "--config", "lstm_sine", "--verbose", "0")
         nnzoo("train", "--config", "cnn_mnist", "--verbose", "0")
         nnzoo("train", "--config", "mlp", "--verbose", "0")
+        nnzoo("train", "--config", "lstm_text", "--verbose", "0")
         table = screen(folder, "nnzoo eval checkpoints/cnn_mnist", r"\n9 [^\0]*\$ ?\n")
         terminal(folder, [live, table])
-        for run in ("cnn_mnist", "lstm_sine", "mlp"):
+        for run in ("cnn_mnist", "lstm_sine", "mlp", "lstm_text"):
             nnzoo("inspect", f"checkpoints/{run}", "--json")
             nnzoo("report", f"checkpoints/{run}")
         nnzoo("report", "checkpoints/cnn_mnist", "checkpoints/mlp")

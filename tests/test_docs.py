@@ -179,3 +179,25 @@ def test_the_architecture_page_names_files_that_exist() -> None:
     assert len(listed) > 60 and not missing
     for name in re.findall(r"`((?:\w+/)?\w+\.py)`", page):
         assert any((ROOT / "nnzoo").rglob(name)) or (ROOT / name).exists(), name
+
+
+def test_text_is_looked_into_and_exported_as_its_page_says(
+    nnzoo: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = [sys.executable, str(ROOT / "examples" / "make_data.py"), "--photos", "3"]
+    subprocess.run([*make, "--recordings", "3", "--messages", "120"], check=True)
+    assert nnzoo("init", "examples/data/messages.csv").code == 0
+    assert nnzoo("train", "--config", "messages", "-s", "train.epochs=3", "-v", "0").code == 0
+    page = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+    sections = page[page.index("## Look inside") :]
+    for line in re.findall(r"^nnzoo .*checkpoints/messages.*$", sections, flags=re.M):
+        result = nnzoo(*shlex.split(line)[1:])
+        assert result.code == 0, (line, result.err)
+    (example,) = re.findall(r"```python\n(.*?)```", sections, flags=re.S)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    texts = ["The blue lamp arrived broken!", "where is my parcel"]
+    predicted = nnzoo("predict", "checkpoints/messages", *texts, "--json").lines
+    assert [row["prediction"] for row in predicted] == [
+        names["labels"][best] for best in names["probabilities"].argmax(1)
+    ]

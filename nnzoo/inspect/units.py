@@ -18,9 +18,9 @@ from nnzoo.models.recurrent_layers import ReluLSTM
 
 Array = np.ndarray[Any, Any]
 
-STREAMS = 8
+STREAMS = 16
 """Places of the text from which it is read at once."""
-MAX_TOKENS = 8192
+MAX_TOKENS = 16384
 MAX_VALUES = 1 << 25
 WARM_UP = 32
 """Tokens at the beginning of a stream that do not count, since its state starts from zero."""
