@@ -1,4 +1,4 @@
-"""Options of recordings: what is refused, and what is taken where nothing is said."""
+"""Options of recordings: their defaults, and what is refused."""
 
 from __future__ import annotations
 

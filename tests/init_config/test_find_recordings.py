@@ -1,4 +1,4 @@
-"""Recordings are told from tables of features and from series."""
+"""How recordings differ from tables of features and from series, for `nnzoo init`."""
 
 from __future__ import annotations
 

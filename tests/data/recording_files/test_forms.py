@@ -1,4 +1,4 @@
-"""What `nnzoo check` says of recordings before they are read in full."""
+"""The description of recordings that `nnzoo check` prints before they are read in full."""
 
 from __future__ import annotations
 
