@@ -77,9 +77,11 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
         read_with_fallback_encoding,
         without_stray_rows,
     )
+    from nnzoo.data.text_files.documents import check_lines
 
     if find_form(str(path), has_ids=False) in ("ts", "arff", "ragged"):
         return recordings_config(path, config_path, choices)
+    check_lines(str(path))
     asked = ReadOptions(keep_words=True, raw_quotes=True)
     table, reading = read_with_fallback_encoding(str(path), asked)
     file = DataFile(path, config_path, table, reading)

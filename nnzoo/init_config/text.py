@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 LONG = 100
 # Tokens that a network of convolutions reads of a document.
 MAX_LENGTH = 400
-# Validation rows from which on their accuracy shows the best epoch; of fewer, many epochs have the same.
-MIN_VAL = 500
 
 
 def text_config(
@@ -122,8 +120,7 @@ def text_recipe(dataset: Dataset | None) -> dict[str, dict[str, Any]]:
     """The sections `model`, `optim` and `train`, chosen on validation rows (docs/text.md): a mean of embeddings for
     long documents, which all its words decide; convolutions of several sizes for short ones."""
     rows = 0 if dataset is None else len(dataset.splits["train"])
-    num_val = len(dataset.splits["val"]) if dataset is not None and "val" in dataset.splits else 0
-    validates = dataset is None or num_val > 0
+    validates = dataset is None or "val" in dataset.splits
     batch = 32 if rows < 10_000 else 64
     if _is_long(dataset):
         model: dict[str, Any] = {
@@ -143,9 +140,6 @@ def text_recipe(dataset: Dataset | None) -> dict[str, dict[str, Any]]:
         }
         lr, epochs, patience = 0.002, 15, 4
     stop: dict[str, Any] = {"early_stopping": {"patience": patience}} if validates else {}
-    classifies = dataset is not None and dataset.spec.is_classification
-    if classifies and model["name"] == "cnn" and num_val >= MIN_VAL:
-        stop = {"monitor": "val_accuracy"} | stop
     return {
         "model": model,
         "optim": {"name": "adam", "lr": lr},

@@ -15,7 +15,12 @@ import torch
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.sequences import GatheredSequences
 from nnzoo.data.table_files.table_io import ReadOptions, Table, numbered, read_chunks
-from nnzoo.data.text_files.documents import MAX_CHARACTERS, check_length, read_text_file
+from nnzoo.data.text_files.documents import (
+    MAX_CHARACTERS,
+    check_length,
+    check_lines,
+    read_text_file,
+)
 from nnzoo.data.text_files.folder import TEXTS, iter_lines, scan_texts
 from nnzoo.data.text_files.table import mean_lengths
 from nnzoo.data.token_ids import Cut, Encoder, TokenCounts, token_notes
@@ -136,6 +141,7 @@ def _all_texts(
             for file in files:
                 yield from _of_file(file, by_line and _holds_lines(network), encoding)
         elif is_table(path):
+            check_lines(path)
             tables = read_chunks(path, _reading(network), "INPUT")
             for row in _rows_of(network, path, tables, inputs):
                 index = row.index if columns[0] != "text" else (f"{path}:{row.index[0]}",)

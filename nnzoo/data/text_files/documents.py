@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import os
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from nnzoo.data.table_files.file_format import Source
+from nnzoo.data.table_files.file_format import Source, find_source
 from nnzoo.data.table_files.text_encoding import find_encoding
 from nnzoo.errors import DataError
 
@@ -17,6 +19,8 @@ Array = np.ndarray[Any, Any]
 TextForm = Literal["table", "folder", "lines"]
 # Characters of one document, and bytes of its file.
 MAX_CHARACTERS = 1 << 24
+# Bytes that are read at once in the search for a line that is too long; far less than a text may have.
+BLOCK_BYTES = 1 << 20
 # Characters of all documents together.
 MAX_TOTAL = 1 << 31
 
@@ -74,6 +78,29 @@ def check_length(text: str, place: str, total: int = 0) -> int:
             "data.path", f"{place}: more than {MAX_TOTAL:,} characters up to here; keep fewer texts"
         )
     return total
+
+
+def check_lines(path: str) -> None:
+    """Raise DataError, before a file is read as a table, for a line that is longer than any text."""
+    if not os.path.isfile(path) or os.path.getsize(path) <= MAX_CHARACTERS:
+        return
+    source = find_source(Path(path), bounded=False)
+    if source.format != "text":
+        return
+    number, length = 1, 0
+    with closing(source.open()) as file:
+        while block := file.read(BLOCK_BYTES):
+            first = block.find(b"\n")
+            length += len(block) if first < 0 else first
+            if length > MAX_CHARACTERS:
+                raise DataError.at(
+                    "data.path",
+                    f"{path}:{number}: a line of more than {MAX_CHARACTERS:,} bytes; a text may have as many characters. "
+                    "Cut it into parts, or leave it out",
+                )
+            if first >= 0:
+                number += block.count(b"\n")
+                length = len(block) - block.rfind(b"\n") - 1
 
 
 def read_text_file(path: str, encoding: str = "auto") -> str:

@@ -13,7 +13,7 @@ from nnzoo.data.columns.target import without_target_gaps
 from nnzoo.data.columns.values import column_name, group_values, looks_numeric, to_text
 from nnzoo.data.recording_files.columns import named_target
 from nnzoo.data.table_files.table_io import ReadOptions, Table, read_table
-from nnzoo.data.text_files.documents import Documents, check_length
+from nnzoo.data.text_files.documents import Documents, check_length, check_lines
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, quoted_name, shorten
 
@@ -45,6 +45,7 @@ def read_texts(path: str, data: Any, need_target: bool = True, key: str = "data.
     Raises DataError naming the column or row of what cannot be read.
     """
     reading = ReadOptions.of(data, keep_words=True, raw_quotes=True)
+    check_lines(path)
     table = read_table(path, reading, key)
     return texts_of_table(table, path, data, TableColumns.of(data), need_target)
 

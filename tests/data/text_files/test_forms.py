@@ -73,6 +73,19 @@ def test_lines_name_their_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         read(**options)
 
 
+def test_a_table_with_an_endless_line_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "MAX_CHARACTERS", 100)
+    monkeypatch.setattr(documents, "BLOCK_BYTES", 16)
+    file = tmp_path / "x.csv"
+    file.write_text("text,label\n" + "a b,x\n" * 20 + "c " * 70 + ",y\n")
+    with pytest.raises(DataError, match=r"x.csv:22: a line of more than 100 bytes"):
+        read(file)
+    file.write_text("text,label\n" + "a b,x\n" * 40)
+    assert len(read(file)["train"]) == 40
+
+
 def test_folders_without_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no .txt files; expected a folder per class"):
         read(tmp_path)
