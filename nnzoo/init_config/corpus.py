@@ -47,7 +47,6 @@ def corpus_config(path: Path, config_path: str) -> ConfigText:
     window, batch_size = (128, 64) if size >= LONG else (64, 16)
     lines += [
         f"  window: {window}",
-        "  split: {val: 0.1, test: 0}    # its last tenth",
         *comment_lines(notes),
     ]
     epochs = max(3, min(MAX_EPOCHS, round(TRAINED / max(size, 1))))
