@@ -132,6 +132,24 @@ def test_the_page_about_text_runs(nnzoo: Callable[..., Any]) -> None:
     assert 'text: "message"' in config and 'target: "topic"' in config
 
 
+def test_the_page_about_generated_text_runs(nnzoo: Callable[..., Any]) -> None:
+    page = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"## From one file to generated text.*?```sh\n(.*?)```", page, flags=re.S)
+    make, *commands = map(shlex.split, block.splitlines())
+    script, target = make[2], make[-1]
+    code = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    Path(target).write_text(code.stdout, encoding="utf-8")
+    assert [words[1] for words in commands] == ["init", "train", "generate"]
+    for words in commands:
+        short = ["-s", "train.epochs=1", "-v", "0"] if words[1] == "train" else []
+        result = nnzoo(*words[1:], *short)
+        assert result.code == 0, (words, result.err)
+    assert result.out.startswith("The ") and len(result.out) > 300
+    assert nnzoo(*commands[-1][1:]).out == result.out
+
+
 def test_the_chinese_tutorial_runs(
     nnzoo: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
