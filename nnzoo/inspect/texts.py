@@ -14,7 +14,7 @@ from nnzoo.data.text_files.documents import read_text_file
 from nnzoo.data.token_ids import Cut, Encoder
 from nnzoo.errors import escape_controls
 from nnzoo.inspect import draw_text, internals
-from nnzoo.inspect.tokens import Piece, make_pieces, strongest_lines, wrap
+from nnzoo.inspect.tokens import LINE_END, Piece, make_pieces, strongest_lines, wrap
 from nnzoo.inspect.units import FollowingUnit, streams
 from nnzoo.models.network import Network
 from nnzoo.text import shorten
@@ -51,7 +51,8 @@ def token_names(network: Network, encoded: Tensor) -> list[str]:
     if tokenizer is None:
         return []
     ids = encoded[0, :, 0].tolist()
-    return [shorten(escape_controls(tokenizer.vocabulary[i]), 14) for i in ids]
+    tokens = [tokenizer.vocabulary[i] for i in ids]
+    return [LINE_END if t == "\n" else shorten(escape_controls(t), 14) for t in tokens]
 
 
 def text_pieces(network: Network, rows: Sequence[Tensor]) -> list[list[Piece]]:

@@ -93,6 +93,22 @@ def test_hostile_text_stays_text_in_the_page_and_on_the_terminal(
     assert "<script>alert(1)</script> &amp <img src=x" in shown and r"\x1b[31m\u202e" in shown
 
 
+@pytest.mark.parametrize("unit", ["characters", "bytes"])
+def test_a_hostile_corpus_stays_text(unit: str, nnzoo: NNZOO) -> None:
+    nul = "\0" * (unit == "bytes")  # no text file has one
+    Path("play.txt").write_text(f"{PLAY}{EVIL} {nul}\u200f\n" * 30)
+    data: dict[str, Any] = {"name": "corpus", "path": "play.txt", "window": 16, "tokens": unit}
+    data["split"] = {"val": 0.1, "test": 0.3}
+    outputs = [train(nnzoo, data, {"name": "gru", "hidden_size": 12, "embedding": 6})]
+    outputs += [nnzoo("report", "checkpoints/run"), nnzoo("inspect", "checkpoints/run", "--json")]
+    for result in outputs:
+        assert result.code == 0, result.err
+        assert not {"\x1b", "\u202e", "\0"} & set(result.out + result.err)
+    page = Path("checkpoints/run/report.html").read_text()
+    assert not {"\x1b", "\u202e", "\0", "\u200f"} & set(page)
+    assert "<script" not in page and "<img src=x" not in page
+
+
 def test_a_page_of_texts_marks_words_and_lists_neighbors(nnzoo: NNZOO) -> None:
     write_reviews()
     data = {"name": "text", "path": "reviews.csv", "text": "review", "target": "kind"}
