@@ -42,14 +42,12 @@ def onnx_layer(rnn: nn.RNNBase) -> Callable[..., tuple[Tensor, ...]]:
 
     def layer(
         x: Tensor,
-        w_ih: Tensor,
-        w_hh: Tensor,
-        b_ih: Tensor,
-        b_hh: Tensor,
+        *weights: Tensor,
         lengths: Tensor | None = None,
         backwards: bool = False,
         start: Sequence[Tensor] = (),
     ) -> tuple[Tensor, ...]:
+        w_ih, w_hh, b_ih, b_hh = weights
         last = (1, x.shape[1], rnn.hidden_size)
         shapes = [(x.shape[0], *last), last, last][: 3 if name == "LSTM" else 2]
         inputs: list[Tensor | None] = [x, w_ih[None], w_hh[None], torch.cat([b_ih, b_hh])[None]]
@@ -75,7 +73,7 @@ def onnx_forward(model: Recurrent) -> Callable[[PaddedSequences], Tensor]:
             directions = []
             for suffix in ("", "_reverse")[: 2 if rnn.bidirectional else 1]:
                 weights = [getattr(rnn, f"{name}_l{i}{suffix}") for name in PARAMETERS]
-                directions.append(layer(states, *weights, lengths, bool(suffix)))
+                directions.append(layer(states, *weights, lengths=lengths, backwards=bool(suffix)))
             states = torch.cat([states for states, *_ in directions], -1)
         mask = x.mask.T.unsqueeze(-1)
         if model.readout == "last":

@@ -42,7 +42,7 @@ class TextGenerator:
         model, tokenizer = network.model, network.data_spec.tokenizer
         if network.data_spec.task != "language_model" or not isinstance(model, Recurrent):
             raise DataError(
-                f"{network.config.name} is no language model: only one writes text (train one with data.name: corpus)"
+                f"{network.config.name} is no language model: only one that is trained on a corpus writes text"
             )
         assert tokenizer is not None
         self.tokenizer = tokenizer

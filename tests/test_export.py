@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from nnzoo import __version__, export, export_lengths
 from nnzoo.data.dataset import Dataset
+from nnzoo.data.read_dataset import read_dataset
 from nnzoo.errors import NnzooError, UsageError
-from nnzoo.models.network import Network, build_network, read_dataset
+from nnzoo.models.network import Network, build_network
 from tests.zoo import DATA, MODELS, config
 
 pytestmark = pytest.mark.usefixtures("shared_onnx_registry")

@@ -22,10 +22,10 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 58,
-    "spine_lines": 11_550,
-    "modules": 189,
-    "lines": 38_050,
+    "spine_files": 64,
+    "spine_lines": 12_600,
+    "modules": 226,
+    "lines": 44_100,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }

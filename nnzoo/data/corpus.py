@@ -81,7 +81,7 @@ def make_corpus(
         tokenizer = spec.tokenizer
     else:
         fit = options.tokens, options.lowercase, options.vocabulary, options.min_count
-        tokenizer = Tokenizer.fit(_pieces(parts["train"], options.tokens), *fit)
+        tokenizer = Tokenizer.fit(_chunks(parts["train"], options.tokens), *fit)
         spec = DataSpec(
             InputSpec("tokens", (options.window, 1), vocabulary=tokenizer.size, per_step=True),
             "language_model",
@@ -129,15 +129,15 @@ def _next_blank(text: str, start: int) -> int:
     return start
 
 
-PIECE = 1 << 22
+CHUNK = 1 << 22
 """Characters that are cut into tokens at once: a list of tokens takes many times the memory of the text."""
 
 
-def _pieces(text: str, unit: Unit) -> Iterator[str]:
-    """A text piece by piece; words are not cut in two."""
+def _chunks(text: str, unit: Unit) -> Iterator[str]:
+    """Yield a text in chunks; words are not cut in two."""
     start = 0
     while start < len(text):
-        end = start + PIECE
+        end = start + CHUNK
         if unit == "words":
             end = _next_blank(text, min(end, len(text)))
         yield text[start:end]
@@ -146,11 +146,11 @@ def _pieces(text: str, unit: Unit) -> Iterator[str]:
 
 def encode(tokenizer: Tokenizer, text: str) -> np.ndarray:
     """The ids of a text's tokens, (tokens,) int32."""
-    parts = [_encode_piece(tokenizer, piece) for piece in _pieces(text, tokenizer.unit)]
+    parts = [_encode_chunk(tokenizer, chunk) for chunk in _chunks(text, tokenizer.unit)]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
 
 
-def _encode_piece(tokenizer: Tokenizer, text: str) -> np.ndarray:
+def _encode_chunk(tokenizer: Tokenizer, text: str) -> np.ndarray:
     if tokenizer.unit != "characters":
         return np.array(tokenizer.encode(text), dtype=np.int32)
     text = text.lower() if tokenizer.lowercase else text

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from nnzoo.data.tokenizer import Tokenizer
+if TYPE_CHECKING:
+    from nnzoo.data.tokenizer import Tokenizer
 
 InputKind = Literal["image", "table", "series", "tokens"]
 TaskName = Literal["classification", "regression", "forecasting", "language_model"]
@@ -221,8 +222,7 @@ class DataSpec:
         spec.pop("task", None)
         task = cast(TaskName, _text(values["task"]))
         target, width = spec.pop("target", None), spec.pop("width", None)
-        tokenizer = spec.pop("tokenizer", None)
-        tokenizer = None if tokenizer is None else Tokenizer.from_dict(tokenizer)
+        tokenizer = _tokenizer(spec.pop("tokenizer", None))
         built = cls(
             InputSpec(
                 cast(InputKind, _text(values["kind"])),
@@ -254,6 +254,14 @@ class DataSpec:
         if built.is_classification and not built.labels:
             raise TypeError("classes without labels")
         return built
+
+
+def _tokenizer(value: Any) -> Tokenizer | None:
+    if value is None:
+        return None
+    from nnzoo.data.tokenizer import Tokenizer
+
+    return Tokenizer.from_dict(value)
 
 
 def _text(value: Any) -> str:

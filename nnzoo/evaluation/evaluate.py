@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnzoo.data.corpus import CorpusSplit
 from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.data.preprocess import fit_rows
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
-from nnzoo.evaluation import channel_statistics, text_baseline
+from nnzoo.evaluation import channel_statistics
 from nnzoo.evaluation.language_model import evaluate_text
 from nnzoo.evaluation.metrics import RegressionMetrics, classification_report, ranking_report
-from nnzoo.evaluation.ngrams import ngram_baselines
 from nnzoo.evaluation.tasks import LanguageModel, Task
 
 if TYPE_CHECKING:
+    from nnzoo.data.corpus import CorpusSplit
     from nnzoo.data.dataset import Dataset
     from nnzoo.models.network import Network
 
@@ -66,8 +65,9 @@ def evaluate(
     several processes computes its shard, and all get the metrics of the whole split."""
     was_training = network.training
     if isinstance(task, LanguageModel):
-        assert isinstance(split, CorpusSplit)
-        text_metrics = evaluate_text(network, getattr(network, "model"), split, task, processes)
+        text_metrics = evaluate_text(
+            network, getattr(network, "model"), cast("CorpusSplit", split), task, processes
+        )
         processes.all_reduce_float64(list(text_metrics.tensors.values()))
         network.train(was_training)
         return task.compute_metrics(text_metrics)
@@ -112,6 +112,8 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
     dataset: targets and series in original units.
     """
     if isinstance(task, LanguageModel):
+        from nnzoo.evaluation.ngrams import ngram_baselines
+
         return ngram_baselines(dataset, split)
     train, rows = dataset.splits["train"], dataset.splits[split]
     name, outputs = _linear_on_features(dataset, split)
@@ -155,6 +157,8 @@ def _linear_on_features(dataset: Dataset, split: str) -> tuple[str, Tensor | Non
         and isinstance(rows, SequenceSplit)
         and spec.input.kind == "tokens"
     ):
+        from nnzoo.evaluation import text_baseline
+
         outputs = text_baseline.fit_predict(train, rows, spec.input.vocabulary, classes)
         return text_baseline.name(classes), outputs
     if spec.input.kind == "series" and spec.task != "forecasting":

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nnzoo.data.corpus import CorpusSplit
 from nnzoo.distributed import SingleProcess
 from nnzoo.evaluation.metrics import MetricState
 
 if TYPE_CHECKING:
+    from nnzoo.data.corpus import CorpusSplit
     from nnzoo.evaluation.tasks import LanguageModel
 
 MAX_STREAMS = 64

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.data.sequences import Inputs, PaddedSequences
-from nnzoo.models.embedding import Embedding
 from nnzoo.models.layers import single_layers
 from nnzoo.models.network import Network
 from nnzoo.models.packed import PackedRows
@@ -92,7 +91,7 @@ def eval_in_fp32(network: Network) -> Iterator[None]:
         module.train()
         module.dropout = 0.0
     # Hooks see the vectors of tokens, which native kernels may do without.
-    embeddings = [m for m in network.model.modules() if isinstance(m, Embedding)]
+    embeddings: list[Any] = [m for m in network.model.modules() if isinstance(m, nn.Embedding)]
     native = [module.use_native for module in embeddings]
     for embedding in embeddings:
         embedding.use_native = False
@@ -150,11 +149,11 @@ def layer_outputs(
 
     modules = dict(network.model.named_modules())
     # An embedding is one layer, its dropout included.
-    parts = [m.drop for m in modules.values() if isinstance(m, Embedding)]
+    parts = [m.drop for m in modules.values() if isinstance(m, nn.Embedding)]
     leaves = [
         (name, m)
         for name, m in modules.items()
-        if isinstance(m, Embedding) or not (list(m.children()) or m in parts)
+        if isinstance(m, nn.Embedding) or not (list(m.children()) or m in parts)
     ]
     handles = [layer.register_forward_hook(make_hook(name)) for name, layer in leaves]
     try:
@@ -269,9 +268,9 @@ def _norms(tensors: Sequence[Tensor | None]) -> list[float]:
 
 def _describe(name: str, module: nn.Module, out: Inputs, parameters: list[Tensor]) -> LayerStats:
     shape = list(values_of(out).shape[1:])
-    is_map = len(shape) > 1 and not isinstance(module, nn.RNNBase | Embedding)
+    is_map = len(shape) > 1 and not isinstance(module, nn.RNNBase | nn.Embedding)
     if isinstance(out, PaddedSequences):
-        positions = 0.0 if isinstance(module, Embedding) else float(out.lengths.double().mean())
+        positions = 0.0 if isinstance(module, nn.Embedding) else float(out.lengths.double().mean())
         values = out.values[out.mask]
         shape = shape[::-1] if is_map else shape
     else:
@@ -311,7 +310,7 @@ def _num_inputs(module: nn.Module, parameters: list[Tensor]) -> int | None:
 
 def _positions(module: nn.Module, out: Tensor) -> int:
     """Count how often a layer multiplies by each weight per sample."""
-    if isinstance(module, Embedding):
+    if isinstance(module, nn.Embedding):
         return 0
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         return out[0, 0].numel()

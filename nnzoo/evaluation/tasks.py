@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.preprocess import Scale
-from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.evaluation.language_model import LanguageModelMetrics, rates
 from nnzoo.evaluation.metrics import (
@@ -24,6 +23,9 @@ from nnzoo.evaluation.metrics import (
     RegressionMetrics,
 )
 from nnzoo.kernels.step import loss_and_grad, supports_loss
+
+if TYPE_CHECKING:
+    from nnzoo.data.tokenizer import Tokenizer
 
 Reduction = Literal["sum", "none"]
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")

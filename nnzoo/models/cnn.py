@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,14 @@ from nnzoo.config.model_options import CnnOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.models.embedding import make_embedding
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Conv2d, Dropout, Linear, activation_layer
 from nnzoo.models.padded import PaddedMaps, PaddedSequential, input_length, run_padded
 from nnzoo.text import plural
+
+if TYPE_CHECKING:
+    from nnzoo.models.embedding import Embedding
 
 Sizes = tuple[int, ...]
 LP_NORM = 2
@@ -53,7 +55,11 @@ class CNN(nn.Module):
         super().__init__()
         _check_input(options, input_spec)
         pooling = options.head.pooling
-        self.embedding = make_embedding(options, input_spec)
+        self.embedding: Embedding | None = None
+        if input_spec.kind == "tokens":
+            from nnzoo.models.embedding import Embedding
+
+            self.embedding = Embedding(options, input_spec)
         self.is_series = input_spec.kind in ("series", "tokens")
         dims = 1 if self.is_series else 2
         channels = input_spec.shape[-1] if self.is_series else input_spec.shape[0]

@@ -11,7 +11,6 @@ from torch.nn import functional
 from nnzoo.config.model_options import ModelOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import PaddedSequences
-from nnzoo.errors import ConfigError
 from nnzoo.kernels.embedding import EmbeddingMeans, EmbeddingRows, supports_embedding
 from nnzoo.models.layers import Dropout
 from nnzoo.models.packed import PackedRows, packed_dropout
@@ -105,12 +104,3 @@ def _concatenated(x: PaddedSequences) -> Tensor:
     index = torch.repeat_interleave(starts - before, x.lengths)
     index += torch.arange(len(index))
     return rows.index_select(0, index.to(rows.device))
-
-
-def make_embedding(options: ModelOptions, input_spec: InputSpec) -> Embedding | None:
-    """The embedding of a network of text; None for other data, for which no option may ask for one."""
-    if input_spec.kind == "tokens":
-        return Embedding(options, input_spec)
-    if options.embedding is not None:
-        raise ConfigError.at("model.embedding", f"is for text, but the data is {input_spec}")
-    return None

@@ -7,7 +7,6 @@ from torch import nn
 from nnzoo.config.model_options import MlpOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.errors import ConfigError
-from nnzoo.models.embedding import EmbeddingMean, make_embedding
 from nnzoo.models.fused import FusedSequential
 from nnzoo.models.initialize import init_layer
 from nnzoo.models.layers import Dropout, Linear, activation_layer
@@ -26,11 +25,12 @@ class MLP(FusedSequential):
                 "model.name", "mlp has no order of tokens; a language model is an rnn, lstm or gru"
             )
         if input_spec.kind == "tokens":
+            from nnzoo.models.embedding import EmbeddingMean
+
             embedding = EmbeddingMean(options, input_spec)
             layers: list[nn.Module] = [embedding]
             features = embedding.embedding_dim
         else:
-            make_embedding(options, input_spec)
             layers, features = [nn.Flatten()], input_spec.size
         if input_spec.variable_length and input_spec.kind != "tokens":
             raise ConfigError.at(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config import DATA, MODELS, RunConfig
-from nnzoo.config.data_options import DownloadedOptions
+from nnzoo.config import MODELS, RunConfig
+from nnzoo.config.model_options import ModelOptions
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.config.train_options import TrainOptions
@@ -21,10 +20,9 @@ from nnzoo.data.preprocess import Preprocess, Scale, target_scale
 from nnzoo.data.sampling import derive_seed
 from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
 from nnzoo.device import check_fits, gpu_memory
-from nnzoo.errors import CheckpointError, ConfigError, DataError, PluginError
+from nnzoo.errors import CheckpointError, ConfigError, PluginError
 from nnzoo.evaluation.tasks import Regression, Task, balanced_weights, build_task
 from nnzoo.kernels.openmp import fit_threads
-from nnzoo.status import status
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
 TRAINED_WEIGHT = 16
@@ -157,51 +155,6 @@ class Network(nn.Module):
 
 
 @locates_errors
-def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
-    """Read the data set of a configuration; spec: from a checkpoint, of the first reading."""
-    entry = DATA.get(config.data.name)
-    assert entry is not None
-    options = config.data
-    if isinstance(options, DownloadedOptions) and not _may_download(config, options):
-        options = options.without_download()
-    with status("reading the data"):
-        dataset: Dataset = entry.load()(options, spec)
-    if len(dataset.splits["train"]) < 2:
-        raise DataError.at("data.split", "one training row is not enough; hold out fewer")
-    if dataset.spec.is_classification:
-        labels = dataset.spec.labels
-        present = torch.bincount(dataset.splits["train"].targets(), minlength=len(labels))
-        if (present > 0).sum() < 2:
-            raise DataError.at(
-                _target_key(config), "the training rows have one class; nothing can be learned"
-            )
-        for name, split in dataset.splits.items():
-            unseen = (present[split.targets().unique()] == 0).nonzero()
-            if len(unseen):
-                label = labels[int(split.targets().unique()[unseen[0]])]
-                raise DataError.at(
-                    "data.split",
-                    f"the {name} split has the label '{label}' that no training row has",
-                )
-    return dataset
-
-
-def _target_key(config: RunConfig) -> str:
-    """The key that decides which classes there are."""
-    keys = [key for key in ("target", "path") if hasattr(config.data, key)]
-    return f"data.{keys[0] if keys else 'name'}"
-
-
-def _may_download(config: RunConfig, options: DownloadedOptions) -> bool:
-    """Whether a published set may be downloaded to `data.root`: a config file may be a stranger's, so the folder
-    must be named by the user, or be below the working folder or the config's."""
-    if options.root is None or config.origins.get("data.root") is None:
-        return True
-    root = Path(options.root).resolve()
-    return any(root.is_relative_to(base.resolve()) for base in (Path(), Path(config.source).parent))
-
-
-@locates_errors
 def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
     """A fresh network, fitted preprocessing included; raises ConfigError if parts do not fit."""
     options = getattr(config.data, "preprocess")
@@ -216,7 +169,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     )
     scale = target_scale(options, dataset)
     network = _build(config, spec, weights, scale, device)
-    dataset.notes += _load_vectors(network)
+    dataset.notes += _start_from_vectors(network)
     _check_lengths(network.model, dataset)
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
@@ -244,19 +197,22 @@ def reseeded(network: Network, config: RunConfig) -> Network:
     model = _model(config, network.preprocess, network.task)
     parts = network.preprocess, model, network.task
     fresh = Network(config, network.data_spec, *parts, network.device)
-    _load_vectors(fresh)
+    _start_from_vectors(fresh)
     return fresh
 
 
-def _load_vectors(network: Network) -> list[str]:
+def _start_from_vectors(network: Network) -> list[str]:
     """Let a fresh network of text start from the vectors that its configuration names; a note on them."""
-    tokenizer = network.data_spec.tokenizer
-    options = getattr(network.config.model, "token_embedding", None)
-    if tokenizer is None or options is None or options.vectors is None:
+    tokenizer, model = network.data_spec.tokenizer, network.config.model
+    if (
+        tokenizer is None
+        or not isinstance(model, ModelOptions)
+        or not model.token_embedding.vectors
+    ):
         return []
     from nnzoo.models.vectors import load_vectors
 
-    return [load_vectors(network.model, options, tokenizer)]
+    return [load_vectors(network.model, model.token_embedding, tokenizer)]
 
 
 def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.device) -> Network:
@@ -347,6 +303,8 @@ def _build(
     preprocess = Preprocess(getattr(config.data, "preprocess"), spec)
     if getattr(config.data, "augment", None) and spec.input.kind != "image":
         raise ConfigError.at("data.augment", "is for images")
+    if getattr(config.model, "embedding", None) is not None and spec.input.kind != "tokens":
+        raise ConfigError.at("model.embedding", f"is for text, but the data is {spec.input}")
     if config.train.batch_size == 1 and getattr(config.model, "norm", "none") == "batch":
         raise ConfigError.at("train.batch_size", "batch norm needs batches of at least two rows")
     if getattr(config.data, "difference_from_last", False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,6 @@ from nnzoo.config.model_options import GruOptions, LstmOptions, RecurrentOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.errors import ConfigError
-from nnzoo.models.embedding import make_embedding
 from nnzoo.models.initialize import init_forget_bias, init_layer, init_recurrent
 from nnzoo.models.layers import Linear
 from nnzoo.models.packed import PackedRows, pack
@@ -24,6 +23,9 @@ from nnzoo.models.recurrent_layers import (
     TokenInput,
     pool_packed,
 )
+
+if TYPE_CHECKING:
+    from nnzoo.models.embedding import Embedding
 
 
 class Recurrent(nn.Module):
@@ -52,8 +54,11 @@ class Recurrent(nn.Module):
             raise ConfigError.at(
                 "model.bidirectional", "a language model predicts what follows and must not read it"
             )
-        self.embedding = make_embedding(options, input_spec)
-        if self.embedding is not None:
+        self.embedding: Embedding | None = None
+        if input_spec.kind == "tokens":
+            from nnzoo.models.embedding import Embedding
+
+            self.embedding = Embedding(options, input_spec)
             features = self.embedding.embedding_dim
         elif self.is_image:
             features = input_spec.shape[0] * input_spec.shape[2]

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from nnzoo.config.data_options import SeriesOptions
 from nnzoo.data.dataset import WindowSplit
+from nnzoo.data.read_dataset import read_dataset
 from nnzoo.data.series import Histories, History, read_histories
 from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
-from nnzoo.models.network import Network, read_dataset
+from nnzoo.models.network import Network
 from nnzoo.predict.predictions import (
     Array,
     Predictions,

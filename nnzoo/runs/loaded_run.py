@@ -14,10 +14,11 @@ from nnzoo.config import RunConfig
 from nnzoo.config.load import parse
 from nnzoo.config.yaml_parser import Document
 from nnzoo.data.dataset import Dataset, Split
+from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DamagedError, DataError
 from nnzoo.evaluation.evaluate import evaluate_split
-from nnzoo.models.network import Network, network_from_checkpoint, read_dataset
+from nnzoo.models.network import Network, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import require_same_config
 from nnzoo.runs.run_dir import RunDir

@@ -13,6 +13,7 @@ from nnzoo import file_io
 from nnzoo.config import RunConfig
 from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.data.dataset import Dataset, Split
+from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (
     RESTART_WAIT,
@@ -29,13 +30,7 @@ from nnzoo.errors import (
 from nnzoo.evaluation.evaluate import evaluate_split
 from nnzoo.file_io import file_lock
 from nnzoo.kernels import build
-from nnzoo.models.network import (
-    Network,
-    build_network,
-    network_from_checkpoint,
-    read_dataset,
-    reseeded,
-)
+from nnzoo.models.network import Network, build_network, network_from_checkpoint, reseeded
 from nnzoo.runs import checkpoint, run_notes
 from nnzoo.runs.config_diff import (
     check_same_config,

@@ -105,30 +105,8 @@ class EnsembleTrainer:
         """
         self._seed_dropout()
         self.optimizer.zero_grad()
-        batches = self._batches(rows)
-        denominators = self._denominators(rows, batches)
         buffers = self._copy_buffers() if self.options.on_nan == "skip" else None
-        results = []
-        carried, places = self.trainers[0].carried, self._places(rows, batches)
-        for i, (x, y, shard) in enumerate(batches):
-            if carried is not None:
-                carried.start(rows.shape[1], *places[i])
-            with nullcontext() if shard is None else batch_shard(shard):
-                output = self.network(self._augmented(x, i, shard))
-            if carried is not None:
-                carried.keep()
-            result = self.task.compute_loss(output, y, denominators)
-            result.backward()
-            results.append(result)
-        if carried is not None:
-            carried.finish(rows.shape[1], places, self.processes)
-        losses, num_correct = _add_lists([result.to_lists() for result in results])
-        if self.processes.is_distributed:
-            used = [self.processes.all_reduce(mask) for mask in self.optimizer.used_rows()]
-            losses[0], num_correct[0] = self.processes.add_gradients(
-                self.optimizer.parameters, losses[0], num_correct[0]
-            )
-            self.optimizer.keep_rows(used)
+        losses, num_correct, denominators = self._compute_gradients(rows)
         norms = self.optimizer.grad_norms()
         self.optimizer.clip_by_value()
         lrs = self._learning_rates()
@@ -159,6 +137,35 @@ class EnsembleTrainer:
             steps = len(trainer.step_sizes)
             events[i] = StepEnd(state.epoch + 1, state.step_in_epoch, steps, state.step)
         return events
+
+    def _compute_gradients(
+        self, rows: Tensor
+    ) -> tuple[list[float], list[float], list[Tensor | float]]:
+        """Accumulate the gradients of a step's rows, over all processes; returns the summed loss, the number of correct
+        predictions and the denominator of the loss of each member."""
+        batches, results = self._batches(rows), []
+        denominators = self._denominators(rows, batches)
+        carried, places = self.trainers[0].carried, self._places(rows, batches)
+        for i, (x, y, shard) in enumerate(batches):
+            if carried is not None:
+                carried.start(rows.shape[1], *places[i])
+            with nullcontext() if shard is None else batch_shard(shard):
+                output = self.network(self._augmented(x, i, shard))
+            if carried is not None:
+                carried.keep()
+            result = self.task.compute_loss(output, y, denominators)
+            result.backward()
+            results.append(result)
+        if carried is not None:
+            carried.finish(rows.shape[1], places, self.processes)
+        losses, num_correct = _add_lists([result.to_lists() for result in results])
+        if self.processes.is_distributed:
+            used = [self.processes.all_reduce(mask) for mask in self.optimizer.used_rows()]
+            losses[0], num_correct[0] = self.processes.add_gradients(
+                self.optimizer.parameters, losses[0], num_correct[0]
+            )
+            self.optimizer.keep_rows(used)
+        return losses, num_correct, denominators
 
     def _member_seconds(self) -> float:
         """The time since the last step; the members' fractions add up to what has passed."""

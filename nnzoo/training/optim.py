@@ -15,7 +15,6 @@ from nnzoo.config.train_options import (
     AdamOptions,
     OptimOptions,
 )
-from nnzoo.kernels.embedding import coalesce_rows
 from nnzoo.kernels.step import AdamRows, AdamStep, ParameterTable, grad_norm, supports_adam
 from nnzoo.training.clipping import clip_by_value, clip_divisor, divide_members, global_norms
 from nnzoo.training.updates import UPDATES, ParameterGroup, Update, moment_names
@@ -319,7 +318,11 @@ class Optimizer:
 
 def _as_rows(gradient: Tensor) -> Tensor:
     """A sparse gradient with one row per index; of a dense one, which a second use of the weights makes, all rows."""
-    return coalesce_rows(gradient) if gradient.is_sparse else gradient.to_sparse(1)
+    if not gradient.is_sparse:
+        return gradient.to_sparse(1)
+    from nnzoo.kernels.embedding import coalesce_rows
+
+    return coalesce_rows(gradient)
 
 
 @dataclass

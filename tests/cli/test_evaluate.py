@@ -63,8 +63,8 @@ def test_scikit_learn_agrees_on_the_numbers_of_a_regression(
     )
     nnzoo("train", "-c", "r.yaml")
     result = nnzoo("eval", "checkpoints/r", "--json").json
+    from nnzoo.data.read_dataset import read_dataset
     from nnzoo.evaluation.evaluate import iter_outputs
-    from nnzoo.models.network import read_dataset
     from nnzoo.runs.loaded_run import load_network
 
     network, *_ = load_network(Path("checkpoints/r"), torch.device("cpu"))

@@ -118,10 +118,10 @@ def test_a_split_moves_and_keeps_its_window() -> None:
 
 
 @pytest.mark.parametrize("tokens", ["words", "characters", "bytes"])
-def test_a_long_text_is_cut_piece_by_piece_into_the_same_tokens(
+def test_a_long_text_is_cut_in_chunks_into_the_same_tokens(
     corpus: Path, tokens: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = load(corpus, window=4, tokens=tokens)
-    monkeypatch.setattr("nnzoo.data.corpus.PIECE", 7)
+    monkeypatch.setattr("nnzoo.data.corpus.CHUNK", 7)
     again = load(corpus, window=4, tokens=tokens)
     assert again.spec == whole.spec and again.fingerprint() == whole.fingerprint()

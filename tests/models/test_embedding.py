@@ -9,9 +9,9 @@ from nnzoo.config.model_options import GruOptions, MlpOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.data.sequences import PaddedSequences, pad
 from nnzoo.errors import ConfigError
-from nnzoo.models.embedding import Embedding, EmbeddingMean, make_embedding
+from nnzoo.models.embedding import Embedding, EmbeddingMean
 from nnzoo.models.packed import pack
-from tests.zoo import gradient
+from tests.zoo import begin, config, gradient
 
 SPEC = InputSpec("tokens", (5, 1), True, 10)
 TEXTS = [torch.tensor(ids, dtype=torch.int32)[:, None] for ids in ([3, 1, 3, 7], [1], [9, 3])]
@@ -68,9 +68,7 @@ def test_dropout_is_for_training() -> None:
 
 
 def test_only_text_has_an_embedding() -> None:
-    with pytest.raises(ConfigError, match="is for text, but the data is series 5×1"):
-        make_embedding(gru(), InputSpec("series", (5, 1)))
-    plain = GruOptions(name="gru")
-    assert make_embedding(plain, InputSpec("series", (5, 1))) is None
-    assert plain.token_embedding.size == 128
+    with pytest.raises(ConfigError, match="is for text, but the data is image 1×8×8"):
+        begin(config({"name": "gru", "embedding": 7}, "image"))
+    assert GruOptions(name="gru").token_embedding.size == 128
     assert GruOptions(name="gru", embedding=7).token_embedding.size == 7

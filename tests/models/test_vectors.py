@@ -12,16 +12,11 @@ import pytest
 import torch
 
 from nnzoo.config.load import load_config
+from nnzoo.data.read_dataset import read_dataset
 from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.models import vectors
-from nnzoo.models.network import (
-    Network,
-    build_network,
-    network_from_checkpoint,
-    read_dataset,
-    reseeded,
-)
+from nnzoo.models.network import Network, build_network, network_from_checkpoint, reseeded
 from nnzoo.models.vectors import read_vectors
 from tests.data.text_files.writing import some_documents, write_csv
 from tests.zoo import config

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnzoo.models.network import read_dataset
+from nnzoo.data.read_dataset import read_dataset
 from nnzoo.predict.predictions import Predictions
 from nnzoo.report.forecasts import describe_forecasts, row_label, target_steps
 from tests import zoo
