@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nnzoo.data.sequences import PaddedSequences
-from nnzoo.data.tokenizer import UNKNOWN, UNKNOWN_ID, WORDS
+from nnzoo.data.tokenizer import UNKNOWN, UNKNOWN_ID, word_pattern
 from nnzoo.export_lengths import onnx_layer
 from nnzoo.models.embedding import Embedding, EmbeddingMean
 from nnzoo.models.network import Network
@@ -43,7 +43,7 @@ def tokenizer_values(network: Network) -> dict[str, Any]:
     values = {"format": "nnzoo-tokenizer", "version": 1} | tokenizer.to_dict()
     vocabulary = values.pop("vocabulary", None)
     if tokenizer.unit == "words":
-        values["pattern"] = WORDS.pattern
+        values["pattern"] = word_pattern().pattern
     if tokenizer.unit == "bytes":
         values["encoding"] = "utf-8"
     else:

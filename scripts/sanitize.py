@@ -154,7 +154,7 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
     from nnzoo.kernels.ops import PoolSteps, RecurrentLayer, pack_rows
     from nnzoo.kernels.packing import Packing
     from nnzoo.kernels.plan import CELL_TYPES
-    from nnzoo.kernels.tokens import TokenLayer
+    from nnzoo.kernels.tokens import Cell, TokenLayer
 
     kind, members = draw.choice(CELL_TYPES), draw.choice((0, 0, 1, 3))
     stack = (members,) if members else ()
@@ -188,11 +188,11 @@ def recurrent(draw: random.Random, dtype: Any) -> None:
         gates = 1 if kind == "rnn" else 4
         table, w_hh = tensor(dtype, vocabulary, gates * hidden), parameters[1]
         ids = torch.randint(vocabulary, (batch, steps), dtype=torch.int32).T
-        options = kind, draw.random() < 0.3, torch.bfloat16 if low else dtype
+        cell = Cell(kind, draw.random() < 0.3, torch.bfloat16 if low else dtype)
         if draw.random() < 0.1:
             ids[-1, -1] = draw.choice((-1, vocabulary))
         with contextlib.suppress(IndexError):
-            back(TokenLayer.apply(*options, ids, table, w_hh, *first), [table, w_hh])
+            back(TokenLayer.apply(cell, ids, table, w_hh, *first), [table, w_hh])
     outputs = RecurrentLayer.apply(
         kind, draw.random() < 0.3, torch.bfloat16 if low else dtype, packing, x, *parameters, *first
     )

@@ -12,13 +12,15 @@ from nnzoo.cli.common import DebugOption, JsonOption, RunArgument, WeightsOption
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 
+FormatOption = Annotated[
+    Literal["onnx", "torch", "state-dict"],
+    typer.Option("--format", metavar="onnx|torch|state-dict", help="The file format."),
+]
+
 
 def export(
     checkpoint: RunArgument,
-    format_: Annotated[
-        Literal["onnx", "torch", "state-dict"],
-        typer.Option("--format", metavar="onnx|torch|state-dict", help="The file format."),
-    ] = "onnx",
+    format_: FormatOption = "onnx",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -49,19 +51,24 @@ def export(
         note(fallback)
     path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
     is_earlier_export = out is None and checkpoint.is_dir()
-    is_text = network.data_spec.tokenizer is not None
-    for written in [path, tokenizer_path(path)][: 1 + is_text]:
-        if written.exists() and not (is_earlier_export or force):
-            raise UsageError(f"{written} exists; --force writes over it")
+    if not (is_earlier_export or force):
+        is_text = network.data_spec.tokenizer is not None
+        _check_free(path, *[tokenizer_path(path)][:is_text])
     with status("exporting", log=False):
         result = export(network, format_, path)
     if json_:
         console.print_json(result)
         return
-    compared = " and ".join(map(str, checked_batches(network)))
-    checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {compared})"
-    if format_ == "state-dict":
-        checked = "holds the weights, read back unchanged"
+    checked = "holds the weights, read back unchanged"
+    if format_ != "state-dict":
+        compared = " and ".join(map(str, checked_batches(network)))
+        checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {compared})"
     sys.stdout.write(f"{path} {checked}; {result['bytes']:,} bytes\n")
     if "tokenizer" in result:
         sys.stdout.write(f"{result['tokenizer']} turns text into its ids\n")
+
+
+def _check_free(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            raise UsageError(f"{path} exists; --force writes over it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -90,18 +91,16 @@ def generate(
     start = time.perf_counter()
     sampling = Sampling(temperature, top_k, seed)
     pieces = writer.write(length, sampling, STREAM_CHUNK if stream else CHUNK)
+    unit = writer.tokenizer.unit
     if json_:
         options = {"temperature": temperature, "top_k": top_k, "seed": seed}
-        unit = network.data_spec.tokenizer.unit  # type: ignore[union-attr]
         result = {"run": network.config.name, "prompt": prompt, "text": "".join(pieces)}
         sys.stdout.write(f"{to_json(result | {'length': length, 'unit': unit} | options)}\n")
         return
-    _write(prompt, stream)
-    for piece in pieces:
+    for piece in chain([prompt], pieces, ["\n"]):
         _write(piece, stream)
-    _write("\n", stream)
     speed = length / max(time.perf_counter() - start, 1e-9)
-    note(f"{length:,} {writer.tokenizer.unit}, {speed:,.0f} per second")
+    note(f"{length:,} {unit}, {speed:,.0f} per second")
 
 
 def _check(length: int, temperature: float, top_k: int, seed: int) -> None:

@@ -93,9 +93,7 @@ def init(
     if out.is_dir():
         out = out / f"{stem}.yaml"
     if (target or drop or task or series is not None) and not (is_data and data.is_file()):
-        use = f"for data files; {source} is a config"
-        if is_data:
-            use = "for files, not for folders"
+        use = "for files, not for folders" if is_data else f"for data files; {source} is a config"
         raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
     asked = {"recordings": recordings, "text": text_, "corpus": corpus}
     kinds = [name for name, is_asked in asked.items() if is_asked]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nnzoo.data.sequences import Inputs
     from nnzoo.evaluation.diagnostics import Finding
     from nnzoo.inspect.units import FollowingUnit
+    from nnzoo.models.network import Network
     from nnzoo.runs.loaded_run import LoadedRun
 
 
@@ -76,14 +77,11 @@ def inspect(
     if inputs and rows:
         raise UsageError("give inputs or --row, not both")
     load_torch()
-    from torch import Tensor
-
     from nnzoo import console
     from nnzoo.console import tables
     from nnzoo.device import choose_device
     from nnzoo.evaluation import diagnostics
     from nnzoo.inspect import inspection
-    from nnzoo.inspect.units import following_units
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
@@ -91,23 +89,18 @@ def inspect(
     _print_notes(trained, split, used_split)
     raw, truth = _samples(trained, used_split, inputs or [], rows or [])
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
-    surface_split = "train" if surface else None
-    is_language_model = trained.network.data_spec.input.per_step
+    surface_split, network = "train" if surface else None, trained.network
     with status("drawing", log=False):
-        units = following_units(trained.network, cast(Tensor, raw)) if is_language_model else None
+        units = _following_units(network, raw)
         written = inspection.write_figures(trained, raw, truth, folder, surface_split, units)
-    network, prepared = trained.network, trained.prepared(used_split)
+    prepared = trained.prepared(used_split)
     stats = diagnostics.collect_split_stats(network, prepared, inspection.STATS_ROWS)
     findings = diagnostics.diagnose(stats, network.config)
     layers = [layer.to_dict() for layer in stats.layers]
     if json_:
         values: dict[str, Any] = {"checkpoint": str(trained.file), "split": used_split}
         values |= {"layers": layers, "gradient_over_time": stats.time_gradients}
-        values["findings"] = [asdict(finding) for finding in findings]
-        if units is not None:
-            values["units"] = [unit.to_dict() for unit in units]
-        values["files"] = [{"file": str(path), "shows": caption} for path, caption in written]
-        console.print_json(values)
+        console.print_json(values | _result_values(findings, units, written))
         return
     stdout, _ = console.make_consoles()
     stdout.print(f"{trained.file}", style="bold", markup=False, soft_wrap=True)
@@ -116,6 +109,27 @@ def inspect(
     if units is not None:
         _print_units(stdout, units)
     _print_files(stdout, folder, written)
+
+
+def _following_units(network: Network, raw: Inputs) -> list[FollowingUnit] | None:
+    """The units of a language model that follow something in a text; None of another network."""
+    from torch import Tensor
+
+    from nnzoo.inspect.units import following_units
+
+    if not network.data_spec.input.per_step:
+        return None
+    return following_units(network, cast(Tensor, raw))
+
+
+def _result_values(
+    findings: list[Finding], units: list[FollowingUnit] | None, written: list[tuple[Path, str]]
+) -> dict[str, Any]:
+    """Findings, units and files, as --json has them."""
+    values: dict[str, Any] = {"findings": [asdict(finding) for finding in findings]}
+    if units is not None:
+        values["units"] = [unit.to_dict() for unit in units]
+    return values | {"files": [{"file": str(path), "shows": caption} for path, caption in written]}
 
 
 def _print_notes(trained: LoadedRun, split: str, used_split: str) -> None:

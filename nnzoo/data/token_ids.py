@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnzoo.data.tokenizer import BYTES, UNKNOWN, UNKNOWN_ID, Tokenizer, Unit, split_text
+from nnzoo.data.tokenizer import BYTES, UNKNOWN, UNKNOWN_ID, Tokenizer, Unit, split_text, to_bytes
 from nnzoo.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -111,8 +111,7 @@ class Encoder:
             return np.fromiter(map(self.ids.__getitem__, tokens), np.int32, len(tokens))
         text = text.lower() if self.lowercase else text
         if self.unit == "bytes":
-            encoded = text.encode("utf-8", "surrogateescape")
-            return np.frombuffer(encoded, np.uint8).astype(np.int32)
+            return np.frombuffer(to_bytes(text), np.uint8).astype(np.int32)
         code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.int32)
         return code_points + 1 if self._table is None else self._table[code_points]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import Any, Literal
 
@@ -14,8 +15,7 @@ Unit = Literal["words", "characters", "bytes"]
 UNKNOWN = "<unknown>"
 """The token of everything that is not in the vocabulary; its id is 0."""
 UNKNOWN_ID = 0
-WORDS = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
-"""A word, with an apostrophe inside it, or a single punctuation mark or symbol."""
+_LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 MAX_VOCABULARY = 1_000_000
 BYTES = 256
 
@@ -64,8 +64,7 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of a text's tokens; empty for a text without any."""
         if self.unit == "bytes":
-            text = text.lower() if self.lowercase else text
-            return list(text.encode("utf-8", "surrogateescape"))
+            return list(to_bytes(text.lower() if self.lowercase else text))
         get = self.ids.get
         return [get(token, UNKNOWN_ID) for token in self.split(text)]
 
@@ -89,7 +88,7 @@ class Tokenizer:
 
     @classmethod
     def from_dict(cls, values: Any) -> Tokenizer:
-        """The tokenizer of stored values, which may be anyone's; raises TypeError where they are wrong."""
+        """The tokenizer of stored values, which may be anyone's; raises TypeError or KeyError where they are wrong."""
         unit, vocabulary = values["unit"], values.get("vocabulary", [])
         if unit == "bytes":
             vocabulary = [chr(byte) for byte in range(BYTES)]
@@ -100,6 +99,10 @@ class Tokenizer:
             raise TypeError("a vocabulary with other values than texts")
         if len(set(vocabulary)) < len(vocabulary):
             raise TypeError("a vocabulary that has a token twice")
+        if unit != "bytes" and vocabulary[UNKNOWN_ID] != UNKNOWN:
+            raise TypeError(f"a vocabulary that does not begin with {UNKNOWN}")
+        if unit == "characters" and any(len(token) != 1 for token in vocabulary[1:]):
+            raise TypeError("a vocabulary of characters with longer tokens")
         return cls(unit, values["lowercase"] is True, vocabulary)
 
 
@@ -108,7 +111,32 @@ def split_text(text: str, unit: Unit, lowercase: bool) -> Sequence[str]:
     if lowercase:
         text = text.lower()
     if unit == "words":
-        return WORDS.findall(text)
+        return word_pattern().findall(text)
     if unit == "bytes":
-        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+        return to_bytes(text).decode("latin-1")
     return text
+
+
+@cache
+def word_pattern() -> re.Pattern[str]:
+    r"""A word, with an apostrophe inside it, or a single punctuation mark or symbol.
+
+    The accents and vowel signs that many languages write as characters of their own (Hindi, Thai, and decomposed Latin
+    letters) belong to words; Python's \w has letters alone.
+    """
+    marks = [i for i in range(0x300, 0x10000) if unicodedata.category(chr(i)).startswith("M")]
+    marks += [0x200C, 0x200D]  # they part or join the letters of one word, as in Persian
+    starts = sorted(set(marks) - {i + 1 for i in marks})
+    ends = sorted(set(marks) - {i - 1 for i in marks})
+    ranges = [f"\\u{start:04x}-\\u{end:04x}" for start, end in zip(starts, ends, strict=True)]
+    word = rf"[\w{''.join(ranges)}]+"
+    return re.compile(rf"{word}(?:['\u2019]{word})?|[^\w\s]")
+
+
+def to_bytes(text: str) -> bytes:
+    """A text as UTF-8; bytes that Python's surrogateescape has kept are themselves again, and other halves of surrogate
+    pairs, which no UTF-8 has, are U+FFFD."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return _LONE_SURROGATES.sub("\ufffd", text).encode("utf-8", "surrogateescape")

@@ -147,15 +147,9 @@ def layer_outputs(
             output = PaddedSequences(maps.filled().transpose(1, 2), maps.lengths)
             outputs[names[layer]] = layer, output
 
-    modules = dict(network.model.named_modules())
-    # An embedding is one layer, its dropout included.
-    parts = [m.drop for m in modules.values() if isinstance(m, nn.Embedding)]
-    leaves = [
-        (name, m)
-        for name, m in modules.items()
-        if isinstance(m, nn.Embedding) or not (list(m.children()) or m in parts)
+    handles = [
+        layer.register_forward_hook(make_hook(name)) for name, layer in _single_modules(network)
     ]
-    handles = [layer.register_forward_hook(make_hook(name)) for name, layer in leaves]
     try:
         with observe_padded(add_lengths):
             output = network._forward_preprocessed(x)
@@ -163,6 +157,17 @@ def layer_outputs(
         for handle in handles:
             handle.remove()
     return outputs, output
+
+
+def _single_modules(network: Network) -> list[tuple[str, nn.Module]]:
+    """The modules without others inside, by name; an embedding is one, its dropout included."""
+    modules = dict(network.model.named_modules())
+    parts = [m.drop for m in modules.values() if isinstance(m, nn.Embedding)]
+    return [
+        (name, m)
+        for name, m in modules.items()
+        if isinstance(m, nn.Embedding) or not (list(m.children()) or m in parts)
+    ]
 
 
 def _states_by_layer(module: nn.RNNBase, x: Any, top: Any) -> list[Inputs]:

@@ -4,7 +4,7 @@ table of each token's part in the gates."""
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -62,6 +62,14 @@ def gate_table(
         return cast(Tensor, LinearChain.apply(vectors, [None], weight, bias))
 
 
+class Cell(NamedTuple):
+    """The kind of a layer: the type of its cells, whether with ReLU instead of tanh, and the type of its products."""
+
+    cell_type: CellType
+    relu: bool
+    product: torch.dtype
+
+
 class TokenLayer(torch.autograd.Function):
     """`RecurrentLayer` of one member for tokens.
 
@@ -70,20 +78,14 @@ class TokenLayer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        cell_type: CellType,
-        relu: bool,
-        product: torch.dtype,
-        ids: Tensor,
-        table: Tensor,
-        w_hh: Tensor,
-        *first: Tensor,
+        ctx: Any, cell: Cell, ids: Tensor, table: Tensor, w_hh: Tensor, *first: Tensor
     ) -> tuple[Tensor, ...]:
+        cell_type, relu, product = cell
         options = cell_type, relu, any(ctx.needs_input_grad), torch.get_num_threads()
         plan = _token_plan(options, (table.dtype, product), ids.shape, table.shape, w_hh.shape)
         arguments: Arguments = {**_ids(ids, plan), "table": table, "w_hh": w_hh}
         if first:
-            arguments |= first_states(cell_type, first, None, any(ctx.needs_input_grad[6:]))
+            arguments |= first_states(cell_type, first, None, any(ctx.needs_input_grad[4:]))
         z, workspace, *lasts = call(plan.call.forward, plan.call, plan.forward, arguments)
         ctx.plan, ctx.num_first = plan, len(first)
         ctx.save_for_backward(z, workspace, ids, w_hh)
@@ -104,7 +106,7 @@ class TokenLayer(torch.autograd.Function):
         for name, last in zip(("dlast", "dcell"), lasts, strict=False):
             arguments[name] = None if last is None else last.to(plan.call.specs[name].dtype)
         grads, _, dtable = call(plan.call.backward, plan.call, plan.backward, arguments)
-        return None, None, None, None, dtable, grads, *[None] * ctx.num_first
+        return None, None, dtable, grads, *[None] * ctx.num_first
 
 
 def _ids(ids: Tensor, plan: RnnPlan) -> Arguments:

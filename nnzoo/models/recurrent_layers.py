@@ -17,7 +17,7 @@ from nnzoo.kernels.call import is_dense_cpu_tensor, product_dtype, supports
 from nnzoo.kernels.ops import PoolSteps, RecurrentLayer
 from nnzoo.kernels.packing import Packing
 from nnzoo.kernels.plan import CellType, supports_packed_rnn, supports_rnn
-from nnzoo.kernels.tokens import TokenLayer, gate_table, supports_tokens
+from nnzoo.kernels.tokens import Cell, TokenLayer, gate_table, supports_tokens
 from nnzoo.models.layers import parameter
 from nnzoo.models.packed import PackedRows, packed_dropout
 
@@ -254,14 +254,14 @@ class NativeRNN:
         """A layer and direction by native kernels, whose input may be ids (time, batch)."""
         layer = self.native_layer()
         product = product_dtype(parameter(self, "weight_hh_l0").dtype)
+        cell = Cell(self.cell_type, self.relu, product)
 
         def run(x: Tensor, *tensors: Tensor) -> Any:
             if x.dtype is not torch.int32:
                 return layer(x, *tensors)
             w_ih, w_hh, *biases = tensors[:4]
             table = gate_table(self.cell_type, vectors, w_ih, *biases)
-            first = tensors[4:]
-            return TokenLayer.apply(self.cell_type, self.relu, product, x, table, w_hh, *first)
+            return TokenLayer.apply(cell, x, table, w_hh, *tensors[4:])
 
         return run
 

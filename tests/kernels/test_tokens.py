@@ -13,7 +13,7 @@ from torch.nn import functional
 from nnzoo.config.model_options import GruOptions, LstmOptions, RnnOptions
 from nnzoo.data.data_spec import InputSpec
 from nnzoo.kernels import build
-from nnzoo.kernels.tokens import TOKENS_PER_ROW, TokenLayer, gate_table
+from nnzoo.kernels.tokens import TOKENS_PER_ROW, Cell, TokenLayer, gate_table
 from nnzoo.models.rnn import Recurrent
 from tests.kernels.cases import refuses
 from tests.zoo import difference
@@ -81,7 +81,7 @@ def test_gradients_are_those_of_differences(kind: Any) -> None:
     shapes = (5, gates * 3), (torchs * 3, 3)
     values = [torch.randn(*s, dtype=torch.float64, requires_grad=True) for s in shapes]
     first = [torch.randn(4, 3, dtype=torch.float64) for _ in "hc"[: 1 + (kind == "lstm")]]
-    function = partial(TokenLayer.apply, kind, False, torch.float64, ids)
+    function = partial(TokenLayer.apply, Cell(kind, False, torch.float64), ids)
     torch.autograd.gradcheck(function, values)
     torch.autograd.gradcheck(lambda *a: function(*a, *first), values)
 
@@ -119,7 +119,7 @@ def test_a_large_vocabulary_and_dropped_vectors_are_read_as_vectors() -> None:
 
 def test_tensors_that_do_not_fit_are_refused() -> None:
     ids, table, w_hh = torch.zeros(3, 4, dtype=torch.int32), torch.randn(5, 12), torch.randn(12, 3)
-    apply = partial(TokenLayer.apply, "lstm", False, torch.float32)
+    apply = partial(TokenLayer.apply, Cell("lstm", False, torch.float32))
     for wrong in (-1, 5):
         with pytest.raises(IndexError, match="not within the 5"):
             apply(ids + wrong, table, w_hh)
@@ -140,6 +140,6 @@ def test_ids_that_hooks_have_changed_are_looked_at_again() -> None:
         return x + 9 if x.dtype is torch.int32 else x
 
     with torch.autograd.graph.saved_tensors_hooks(lambda x: x, swap):
-        states, *_ = TokenLayer.apply("lstm", False, torch.float32, ids, table, w_hh)
+        states, *_ = TokenLayer.apply(Cell("lstm", False, torch.float32), ids, table, w_hh)
     with pytest.raises(IndexError):
         states.sum().backward()
