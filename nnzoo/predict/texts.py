@@ -169,7 +169,7 @@ def _of_file(file: str, by_line: bool, encoding: str) -> Iterator[_Text]:
     for number, line in iter_lines(file, encoding):
         name = f"{file}:{number}"
         check_length(line, name)
-        if not line.isspace():
+        if line.strip():
             yield _Text(line.rstrip("\r\n"), (name,), name)
 
 

@@ -128,7 +128,9 @@ def decode_text(content: bytes, path: str, encoding: str = "auto") -> str:
     try:
         text = content.decode(codec)
     except UnicodeError as error:
-        place = getattr(error, "start", 0) + 1
+        mark = len(codecs.BOM_UTF8) if codec == "utf-8-sig" else 0
+        codec = codec.removesuffix("-sig")
+        place = mark + getattr(error, "start", 0) + 1
         hint = "; save it as UTF-8, or name its encoding (data.encoding: cp1252)"
         raise DataError.at(
             "data.encoding",

@@ -17,6 +17,8 @@ from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, shorten
 
 TEXTS = re.compile(r"(?i)\.(txt|text)$")
+UNLABELLED = frozenset({"unsup", "unsupervised", "unlabelled", "unlabeled"})
+"""Names of folders, beside those of classes, whose documents have none, as in aclImdb."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,12 @@ def _classes(folder: Tree, root: str, notes: list[str]) -> tuple[list[tuple[str,
         names = list_some([os.path.relpath(file, root) for file in folder.tables])
         count = plural(len(folder.tables), "file")
         notes.append(f"left out: {count} beside the class folders ({names})")
-    files = [
-        (file, same_name(name)) for name, below in folder.folders.items() for file in below.walk()
-    ]
+    folders = dict(folder.folders)
+    for name in [name for name in folders if same_name(name).casefold() in UNLABELLED]:
+        if len(folders) > 2:  # else it may be a class
+            count = plural(len(list(folders.pop(name).walk())), "document")
+            notes.append(f"left out: {count} in folders named {name}, which is no class")
+    files = [(file, same_name(name)) for name, below in folders.items() for file in below.walk()]
     return files, False
 
 
@@ -141,7 +146,7 @@ def read_lines(file: str, encoding: str = "auto") -> Lines:
     last = 0
     for number, line in iter_lines(file, encoding):
         last = number
-        if not line.isspace():
+        if line.strip():
             text = line.rstrip("\r\n")
             total = check_length(text, f"{file}:{number}", total)
             texts.append(text)

@@ -112,7 +112,10 @@ def text_column(
     if stated is not None:
         return column_name(frame, stated, "data.text")
     lengths = mean_lengths(frame)
-    lengths.pop(target or "", None)
+    # Labels may be longer than texts.
+    named = target or target_by_name([str(name) for name in frame.columns]) or ""
+    if target is not None or len(lengths) > 1:
+        lengths.pop(named, None)
     if not lengths:
         raise DataError.at("data.text", f"{path} has no column of text")
     return max(lengths, key=lambda name: lengths[name])
