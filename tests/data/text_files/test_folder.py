@@ -170,7 +170,13 @@ def test_a_reader_that_stops_early_closes_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[TextLines] = []
-    monkeypatch.setattr(TextLines, "close", closed.append)
+    close = TextLines.close
+
+    def note(lines: TextLines) -> None:
+        closed.append(lines)
+        close(lines)
+
+    monkeypatch.setattr(TextLines, "close", note)
     (tmp_path / "a.txt").write_text("a\nb\nc\n")
     lines = iter_lines(str(tmp_path / "a.txt"))
     assert next(lines) == (1, "a\n") and closed == []
