@@ -28,6 +28,7 @@ MIN_DISTINCT = 0.5
 # Letters of languages that set no blanks between words; two of them are about a word.
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 MIN_UNSPACED = 0.3
+_LETTER = re.compile(r"[^\W\d_]")
 _NUMBER = re.compile(r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?")
 SAMPLED_FILES, SAMPLED_BYTES = 5, 4000
 
@@ -107,13 +108,20 @@ def _is_informative(column: ColumnDescription) -> bool:
 
 
 def _words_per_value(column: pandas.Series, forced: bool) -> float:
-    """The mean number of words of a column's values; 0 where it holds no texts, or few different ones."""
+    """The mean number of words of a column's values; 0 where it holds no texts, or few different ones.
+
+    Numbers and what has no letter are no words, unless texts are asked for: a cell may hold a vector, pixels, a date.
+    """
     texts = to_text(column).dropna()
     if not len(texts) or looks_numeric(texts):
         return 0.0
     if not forced and texts.nunique() < MIN_DISTINCT * len(texts):
         return 0.0
-    counts = [len(text.split()) + len(UNSPACED.findall(text)) / 2 for text in texts]
+    is_word = bool if forced else _LETTER.search
+    counts = [
+        sum(1 for word in text.split() if is_word(word)) + len(UNSPACED.findall(text)) / 2
+        for text in texts
+    ]
     return float(np.mean(counts))
 
 
