@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from nnzoo.data.sequences import Inputs, pad
 from nnzoo.data.text_files.documents import read_text_file
+from nnzoo.data.text_files.folder import TEXTS
 from nnzoo.data.token_ids import Cut, Encoder
-from nnzoo.errors import escape_controls
+from nnzoo.errors import DataError, escape_controls
 from nnzoo.inspect import draw_text, internals
 from nnzoo.inspect.tokens import LINE_END, Piece, make_pieces, strongest_lines, wrap
 from nnzoo.inspect.units import FollowingUnit, streams
@@ -41,8 +42,14 @@ def encode_texts(network: Network, texts: Sequence[str]) -> Inputs:
 
 
 def is_text_file(text: str) -> bool:
-    """Whether a text is the name of an existing .txt file."""
-    return text.endswith(".txt") and Path(text).is_file()
+    """Whether a text is the name of a .txt file; raises DataError where a single word is one of none that exists."""
+    if TEXTS.search(text) is None:
+        return False
+    if os.path.isfile(text):
+        return True
+    if len(text.split()) == 1:
+        raise DataError(f"no file {shorten(text)}")
+    return False
 
 
 def token_names(network: Network, encoded: Tensor) -> list[str]:

@@ -52,9 +52,9 @@ def plan(*names: str, **choices: object) -> TextPlan | None:
 @pytest.mark.parametrize("target", ["short", "count", "number"])
 @pytest.mark.parametrize("text", ["sentence", "review", "chinese"])
 def test_sentences_beside_a_target_are_texts(text: str, target: str) -> None:
-    found = plan(text, target)
-    assert found == TextPlan(text, target, "", [], text == "chinese")
-    assert plan(target, text) == found
+    texts = plan(text, target)
+    assert texts == TextPlan(text, target, "", [], text == "chinese")
+    assert plan(target, text) == texts
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_other_columns_beside_a_target_are_none(column: str, target: str) -> Non
 
 
 def test_of_several_texts_the_longest_is_read() -> None:
-    found = plan("sentence", "review", "short", "date")
-    assert found is not None and (found.text, found.target) == ("review", "short")
-    assert found.others == ["sentence", "date"] and found.reason
-    (line,) = others_note(found)
+    texts = plan("sentence", "review", "short", "date")
+    assert texts is not None and (texts.text, texts.target) == ("review", "short")
+    assert texts.others == ["sentence", "date"] and texts.reason
+    (line,) = others_note(texts)
     assert line.startswith("not used: 'sentence', 'date'; the network reads the text alone")
     single = plan("review", "short")
     assert single is not None and others_note(single) == []
@@ -96,26 +96,26 @@ def test_of_several_texts_the_longest_is_read() -> None:
 def test_short_texts_beside_several_inputs_are_part_of_a_table() -> None:
     assert plan("address", "count", "number", "short") is None
     assert plan("sentence", "count", "number", "short") is None
-    found = plan("review", "count", "number", "short")
-    assert found is not None and found.text == "review"
+    texts = plan("review", "count", "number", "short")
+    assert texts is not None and texts.text == "review"
     # One more column may be anything; ids and dates say nothing.
     assert plan("sentence", "id", "uuid", "date", "short") is not None
 
 
 def test_a_target_is_named_stated_or_the_last() -> None:
     frame = table("review", "count", "short").rename(columns={"count": "stars"})
-    found = plan_texts(frame, FILE, Choices())
-    assert found is not None and (found.target, found.reason) == ("stars", "by its name")
+    texts = plan_texts(frame, FILE, Choices())
+    assert texts is not None and (texts.target, texts.reason) == ("stars", "by its name")
     for stated in ("short", "2", "-1"):
-        found = plan_texts(frame, FILE, Choices(target=stated))
-        assert found is not None and (found.target, found.reason) == ("short", "")
+        texts = plan_texts(frame, FILE, Choices(target=stated))
+        assert texts is not None and (texts.target, texts.reason) == ("short", "")
     with pytest.raises(DataError, match="no column 'shirt'"):
         plan_texts(frame, FILE, Choices(target="shirt"))
 
 
 def test_columns_that_are_dropped_are_neither_read_nor_named() -> None:
-    found = plan("sentence", "review", "short", "count", drop=["review", "count"])
-    assert found == TextPlan("sentence", "short", "", [], False)
+    texts = plan("sentence", "review", "short", "count", drop=["review", "count"])
+    assert texts == TextPlan("sentence", "short", "", [], False)
     assert plan("sentence", "short", drop=["short"]) is None
     assert plan("sentence", "short", drop=["0"]) is None
     with pytest.raises(DataError, match="no column 'x'"):
@@ -123,15 +123,15 @@ def test_columns_that_are_dropped_are_neither_read_nor_named() -> None:
 
 
 def test_a_stated_target_is_no_text() -> None:
-    found = plan("review", "sentence", target="review")
-    assert found is not None and (found.text, found.target) == ("sentence", "review")
+    texts = plan("review", "sentence", target="review")
+    assert texts is not None and (texts.text, texts.target) == ("sentence", "review")
     assert plan("review", "short", target="review") is None
 
 
 @pytest.mark.parametrize("column", ["name", "category", "long date", "vector", "url", "id"])
 def test_what_is_asked_for_is_read_as_text(column: str) -> None:
-    found = plan(column, "count", kind="text")
-    assert found is not None and (found.text, found.target) == (column, "count")
+    texts = plan(column, "count", kind="text")
+    assert texts is not None and (texts.text, texts.target) == (column, "count")
 
 
 def test_what_cannot_be_read_as_text_says_why() -> None:
@@ -147,8 +147,8 @@ def test_what_cannot_be_read_as_text_says_why() -> None:
 def test_gaps_do_not_count() -> None:
     frame = table("sentence", "short")
     frame.loc[frame.index % 2 == 0, "sentence"] = None
-    found = plan_texts(frame, FILE, Choices())
-    assert found is not None and found.text == "sentence"
+    texts = plan_texts(frame, FILE, Choices())
+    assert texts is not None and texts.text == "sentence"
     assert plan_texts(frame.iloc[:0], FILE, Choices()) is None
 
 
