@@ -126,6 +126,39 @@ CASES: dict[str, dict[str, Any]] = {
         "optim": {"name": "adam", "clip": {"norm": 1.0}},
         "train": {"batch_size": 14, "accumulate_grad_batches": 2},
     },
+    "gru_texts": {
+        "data": {"name": "text", "path": "texts.csv", "class_weights": "balanced"},
+        "model": {
+            "name": "gru",
+            "hidden_size": 8,
+            "bidirectional": True,
+            "readout": "max",
+            "dropout": 0.2,
+            "embedding": {"size": 6, "dropout": 0.1},
+        },
+        "optim": {"name": "adamw", "clip": {"norm": 1.0}},
+        "train": {"batch_size": 11},
+    },
+    "cnn_texts": {
+        "data": {"name": "text", "path": "texts.csv"},
+        "model": {
+            "name": "cnn",
+            "channels": [4],
+            "branches": [1, 3],
+            "pool": "none",
+            "embedding": {"size": 6, "dropout": 0.1},
+            "head": {"pooling": "max", "dropout": 0.3},
+        },
+        "optim": {"name": "rmsprop"},
+        "train": {"batch_size": 14},
+    },
+    # The last batch has one row, which is a shard of its own.
+    "mlp_texts": {
+        "data": {"name": "text", "path": "texts.csv"},
+        "model": {"name": "mlp", "hidden": [4], "embedding": {"size": 6, "dropout": 0.2}},
+        "optim": {"name": "sgd", "lr": 0.2, "clip": {"value": 0.1}},
+        "train": {"batch_size": 17},
+    },
     "gru": {
         "data": {"name": "digits", "preprocess": {"scale": "minmax"}},
         "model": {

@@ -27,7 +27,7 @@ from nnzoo.runs import checkpoint, run, run_dir
 from tests import processes as courses
 from tests.launching import distance, environments
 from tests.recordings_file import write_recordings
-from tests.text_files import write_corpus
+from tests.text_files import write_corpus, write_texts
 from tests.zoo import SCRIPTS, load_script, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -86,6 +86,7 @@ def by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("one")
     write_recordings(out / "recordings.csv")
     write_corpus(out / "corpus.txt")
+    write_texts(out / "texts.csv")
     return {case: courses.course(case, SINGLE, out) for case in courses.CASES}
 
 
@@ -99,6 +100,7 @@ def test_after_50_steps_several_processes_have_the_weights_and_counts_of_one(
     Path("runs").mkdir()
     write_recordings(Path("runs", "recordings.csv"))
     write_corpus(Path("runs", "corpus.txt"))
+    write_texts(Path("runs", "texts.csv"))
     for code, _, err in ends(launch([str(HERE / "processes.py"), str(Path.cwd())], count)):
         assert code == 0, err
     seen = [torch.load(f"{rank}.pt", weights_only=True) for rank in range(count)]

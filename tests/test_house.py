@@ -65,8 +65,8 @@ LAYERS = """
     nnzoo.models.layers nnzoo.models.initialize
     nnzoo.models.packed
     nnzoo.models.fused nnzoo.models.recurrent_layers
-    nnzoo.models.embedding nnzoo.models.vectors
     nnzoo.models.padded
+    nnzoo.models.embedding nnzoo.models.vectors
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion
     nnzoo.models.ensemble

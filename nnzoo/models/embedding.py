@@ -14,6 +14,7 @@ from nnzoo.data.sequences import PaddedSequences
 from nnzoo.kernels.embedding import EmbeddingMeans, EmbeddingRows, supports_embedding
 from nnzoo.models.layers import Dropout
 from nnzoo.models.packed import PackedRows, packed_dropout
+from nnzoo.models.padded import PaddedMaps, run_padded
 
 STD = 0.1
 """Standard deviation of the vectors before training."""
@@ -50,7 +51,11 @@ class Embedding(nn.Embedding):
             vectors = self.look_up(x.values.flatten(0, 1).index_select(0, places))
             values = vectors.new_zeros(batch * time, self.embedding_dim)
             values = values.index_copy(0, places, vectors).view(batch, time, -1)
-            return x.with_values(self.drop(values))
+            if not (self.training and self.drop.p):
+                return x.with_values(values)
+            # What is dropped must not depend on the time to which a batch is padded.
+            dropped = run_padded(self.drop, PaddedMaps.of(x.with_values(values)))
+            return x.with_values(dropped.values.transpose(1, 2))
         return self.drop(self.look_up(x))
 
     @property
