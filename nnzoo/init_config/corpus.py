@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.data.corpus_files import read_corpus
@@ -30,8 +30,9 @@ def is_running_text(path: Path) -> bool:
     except OSError:
         return False
     lines = [line for line in lines if line.strip()]
-    words = re.findall(r"[^\W\d_]+", " ".join(lines))
-    is_prose = sum(map(len, words)) > sum(map(len, lines)) / 2
+    # Letters and marks: half of a Hindi word are vowel signs.
+    letters = sum(category(char)[0] in "LM" for line in lines for char in line)
+    is_prose = letters > sum(map(len, lines)) / 2
     is_table = any({line.count(mark) for line in lines} in ({1}, {2}, {3}) for mark in "\t;|,")
     return len(lines) > 1 and is_prose and not is_table
 

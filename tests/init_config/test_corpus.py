@@ -24,13 +24,20 @@ NNZOO = Callable[..., Any]
         ("table.txt", "word\tclass\ngood\ta\nbad\tb\n\n", False),
         ("numbers.txt", "0.1 2.5 3\n4 5 6\n7 8 9\n", False),
         ("table.csv", running_text(), False),
+        ("hindi.txt", "यह हिन्दी भाषा में लिखा हुआ एक छोटा सा लेख है।\nइसमें कई पंक्तियाँ हैं।\n\n", True),
+        ("thai.txt", "สวัสดีครับ ยินดีต้อนรับ\nวันนี้อากาศดีมาก\n\n", True),
+        ("chinese.txt", "这部电影很好看。\n我非常喜欢它。\n\n", True),
+        ("times.txt", "10:00 on\n10:05 off\n10:10 on\n", False),
+        ("PLAY.TXT", running_text(), True),
+        ("empty.txt", "", False),
+        ("blank.txt", "\n \n\t\n", False),
         ("line.txt", "one line", False),
         ("none.txt", None, False),
     ],
 )
 def test_prose_is_running_text(tmp_path: Path, name: str, text: str | None, expected: bool) -> None:
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     assert is_running_text(tmp_path / name) == expected
 
 
