@@ -161,7 +161,7 @@ class Scale(nn.Module):
         """Shift and factor in the type and shape of the input, cached until the buffers change: they take
         six operations per step."""
         buffers = self.shift, self.spread
-        key = (dtype, dims, *((id(buffer), buffer._version) for buffer in buffers))
+        key = (dtype, dims, *[(id(buffer), buffer._version) for buffer in buffers])
         if self._cached_terms is None or self._cached_terms[0] != key:
             view = (-1,) + (1,) * (dims - 2) if self.axis == 1 else (-1,)
             terms = self.shift.to(dtype).view(view), (1 / self.spread).to(dtype).view(view)

@@ -145,7 +145,8 @@ class EnsembleTrainer:
         predictions and the denominator of the loss of each member."""
         batches, results = self._batches(rows), []
         denominators = self._denominators(rows, batches)
-        carried, places = self.trainers[0].carried, self._places(rows, batches)
+        carried = self.trainers[0].carried
+        places = [] if carried is None else self._places(rows, batches)
         for i, (x, y, shard) in enumerate(batches):
             if carried is not None:
                 carried.start(rows.shape[1], *places[i])
@@ -251,12 +252,11 @@ class EnsembleTrainer:
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
-        if self.processes.is_distributed and self.task.targets_per_row > 1:
-            return [float(rows.shape[1] * self.task.targets_per_row)]
-        if self.processes.is_distributed and self.task.is_classification:
+        per_row = self.task.targets_per_row
+        if self.processes.is_distributed and self.task.is_classification and per_row == 1:
             return [self.task.denominator(self.split.targets().index_select(0, rows[0]))]
         if self.processes.is_distributed:
-            return [float(rows.shape[1])]
+            return [float(rows.shape[1] * per_row)]
         members = len(self.trainers)
         if members == len(batches) == 1:  # every step of most runs
             return [self.task.denominator(batches[0].y)]

@@ -88,7 +88,8 @@ class Optimizer:
 
     def grad_norms(self) -> list[float]:
         """Return the norm of each member's gradients together, as they are in `.grad`."""
-        norms, rows = self._dense_norms(), self.row_gradients()
+        norms = self._dense_norms()
+        rows = self.row_gradients() if self.embeddings else []
         if not rows:
             return norms
         native = self.native and supports_adam(rows)

@@ -231,3 +231,67 @@ def test_processes_agree_on_the_rows_that_any_of_them_has_used() -> None:
     # A dense gradient, of weights that are used twice, has all rows.
     weight.grad = torch.ones(8, 3)
     assert optimizer.row_gradients()[0].shape == (8, 3)
+
+
+class Pair(nn.Module):
+    """Two embeddings and a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.used, self.unused = (nn.Embedding(8, 3, sparse=True) for _ in "ab")
+        self.linear = nn.Linear(3, 1)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_an_embedding_without_a_gradient_stays_as_it_is(native: bool) -> None:
+    model = Pair()
+    before = model.unused.weight.detach().clone()
+    optimizer = Optimizer(AdamOptions(name="adam"), model, native and build.available())
+    for ids in BATCHES:
+        optimizer.zero_grad()
+        model.linear(model.used(torch.tensor(ids))).square().sum().backward()
+        masks = optimizer.used_rows()
+        assert masks[0].nonzero().flatten().tolist() == sorted(set(ids)) and not masks[1].any()
+        whole = [gradient(p).to_dense().flatten() for p in model.parameters() if p.grad is not None]
+        norms = optimizer.grad_norms()
+        assert norms == pytest.approx([float(torch.cat(whole).norm())])
+        optimizer.step(0.1, norms)
+    assert torch.equal(model.unused.weight, before)
+    used, unused = optimizer.embeddings
+    assert used.moments["exp_avg"][0].any() and not unused.moments["exp_avg"][0].any()
+
+
+def test_an_embedding_that_native_kernels_do_not_take_steps_by_torch() -> None:
+    """Such as one whose rows do not lie in memory one after another."""
+    weights = []
+    for transposed in (False, True):
+        model = Pair()
+        if transposed:
+            model.used.weight.data = model.used.weight.detach().T.contiguous().T
+        optimizer = Optimizer(AdamOptions(name="adam"), model, build.available())
+        for ids in BATCHES:
+            optimizer.zero_grad()
+            model.linear(model.used(torch.tensor(ids))).square().sum().backward()
+            optimizer.step(0.1, optimizer.grad_norms())
+        weights.append([p.detach() for p in model.parameters()])
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_sparse_gradient_of_another_weight_is_a_dense_one(native: bool) -> None:
+    """A network of one's own may look rows up in a weight that is no embedding."""
+    weights = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 8)
+        optimizer = Optimizer(AdamOptions(name="adam"), model, native and build.available())
+        for ids in BATCHES:
+            optimizer.zero_grad()
+            rows = nn.functional.embedding(torch.tensor(ids), model.weight, sparse=sparse)
+            (rows.square().sum() + model.bias.square().sum()).backward()
+            assert gradient(model.weight).is_sparse is sparse
+            optimizer.step(0.1, optimizer.grad_norms())
+        weights.append(model.weight.detach())
+    assert torch.equal(*weights)
