@@ -53,7 +53,7 @@ class Embedding(nn.Embedding):
             values = values.index_copy(0, places, vectors).view(batch, time, -1)
             if not (self.training and self.drop.p):
                 return x.with_values(values)
-            # What is dropped must not depend on the time to which a batch is padded.
+            # Dropped values must not depend on the time to which a batch is padded.
             dropped = run_padded(self.drop, PaddedMaps.of(x.with_values(values)))
             return x.with_values(dropped.values.transpose(1, 2))
         return self.drop(self.look_up(x))
