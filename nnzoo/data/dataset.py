@@ -150,6 +150,10 @@ class TensorSplit:
         yield tuple(self.y.shape), iter([self.y])
 
 
+TOKEN_VALUES = 16
+"""Values that a token counts for where inputs are limited: a layer reads a vector for each."""
+
+
 def max_input_size(split: Split) -> int:
     """The number of values of the split's largest input."""
     if split.lengths is None:
@@ -157,7 +161,8 @@ def max_input_size(split: Split) -> int:
         return int(split.batch(rows)[0].numel())
     longest = int(split.lengths.argmax())
     rows = torch.tensor([longest], device=split.targets().device)
-    return int(split.batch(rows)[0].values.numel())
+    values = split.batch(rows)[0].values
+    return int(values.numel()) * (1 if values.is_floating_point() else TOKEN_VALUES)
 
 
 def split_bytes(split: Split) -> int:
