@@ -178,7 +178,7 @@ def _learning_curves(run: RunReport) -> list[tuple[str, Markup]]:
             key.replace("_", " ").replace("val ", "validation "): line
             for key, line in charts.metric_lines(rows, keys).items()
         }
-        if caption == "Perplexity" and drawn[-1][0] in TEXT_CURVES:
+        if caption == "Perplexity" and drawn and drawn[-1][0] in TEXT_CURVES:
             continue  # the same curve by another scale
         if lines and caption in TEXT_CURVES and not run.data_error:
             baseline = texts.ngram_line(run, keys[0])

@@ -137,15 +137,17 @@ def test_a_relu_network_at_a_high_rate_is_named_as_having_dead_units(model: dict
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_the_bundled_configs_get_no_warning(name: str) -> None:
-    epochs = 1 if name == "lstm_adding" else 3
+    epochs = 1 if name in ("lstm_adding", "lstm_text") else 3
     sets = [f"train.epochs={epochs}", "train.precision=fp32", "name=run"]
     assert findings(load_config(name, sets)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in bundled_configs() if p.stem not in EMBEDDED])
-def test_nor_do_those_on_mnist(path: Path, shared_data: Path) -> None:
-    sets = ["train.epochs=1", "name=run", f"data.root={shared_data}"]
+def test_nor_do_those_on_published_data(path: Path, shared_data: Path) -> None:
+    folders = {"imdb": "text", "tiny_shakespeare": "text", "ucr": "sequences"}
+    root = shared_data / folders.get(load_config(path.stem, []).data.name, "")
+    sets = ["train.epochs=1", "name=run", f"data.root={root}"]
     assert findings(load_config(path.stem, sets)) == []
 
 
