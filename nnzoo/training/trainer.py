@@ -27,6 +27,7 @@ from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
+from nnzoo.evaluation.tasks import LanguageModel
 from nnzoo.kernels.build import available
 from nnzoo.models.network import Network, check_state_dict
 from nnzoo.training.carried_state import CarriedState
@@ -90,7 +91,7 @@ class Trainer:
         )
         self.running_loss = RunningLoss(self.task.is_classification)
         self.carried: CarriedState | None = None
-        if self.task.targets_per_row > 1:
+        if isinstance(self.task, LanguageModel):
             self.carried = CarriedState(self.model, self.is_stateful)
         self.best_weights: dict[str, Tensor] = {}
         self.last_norm: float | None = None

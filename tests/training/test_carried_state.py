@@ -159,6 +159,12 @@ def test_the_state_is_zero_at_the_start_of_an_epoch_and_after_a_skipped_step() -
     assert carried.tensors == ()
 
 
+def test_a_window_of_one_token_carries_its_state_too() -> None:
+    run = start(data={"window": 1})
+    train_to(run, 2)
+    assert len(checkpoint.load(run.folder.last)["trainer"]["hidden"]) == 2
+
+
 def test_a_state_that_is_not_the_networks_is_refused() -> None:
     run = start()
     train_to(run, 2)
