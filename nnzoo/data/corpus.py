@@ -103,9 +103,8 @@ def make_corpus(
                 f"{unknown:,} of {len(ids):,} tokens of the {name} part ({unknown / len(ids):.2%}) are not in the "
                 f"vocabulary and read as {UNKNOWN}"
             )
-    kinds = {"words": "words", "characters": "characters", "bytes": "bytes"}[options.tokens]
     sizes = ", ".join(f"{len(part.tensors()[0]):,} {name}" for name, part in splits.items())
-    notes = [*notes, f"{kinds}: {sizes}; vocabulary of {tokenizer.size:,}"]
+    notes = [*notes, f"{options.tokens}: {sizes}; vocabulary of {tokenizer.size:,}"]
     return Dataset(spec, splits, [*notes, *cuts], cuts=cuts)
 
 

@@ -11,12 +11,13 @@ from functools import cache, cached_property
 from itertools import chain
 from typing import Any, Literal
 
+from nnzoo.config.text_options import MAX_VOCABULARY
+
 Unit = Literal["words", "characters", "bytes"]
 UNKNOWN = "<unknown>"
 """The token of everything that is not in the vocabulary; its id is 0."""
 UNKNOWN_ID = 0
 _LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-MAX_VOCABULARY = 1_000_000
 BYTES = 256
 
 

@@ -96,6 +96,4 @@ def evaluate_text(
 
 def _restart(model: Any, rows: Tensor) -> None:
     """Make the state of some rows zero: before the first token there is nothing to read."""
-    model.state = tuple(
-        tensor.masked_fill(rows[:, None], 0) if len(tensor) else tensor for tensor in model.state
-    )
+    model.state = tuple(tensor.masked_fill(rows[:, None], 0) for tensor in model.state)

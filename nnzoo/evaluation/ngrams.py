@@ -125,8 +125,9 @@ def ngram_baselines(dataset: Dataset, split: str) -> list[dict[str, Any]]:
     """The metrics of n-grams on a split: of the order that is best on validation text, and of single tokens; best first."""
     tokenizer = dataset.spec.tokenizer
     assert tokenizer is not None
-    model, order = dataset.memo.setdefault("n-grams", None) or _fit(dataset)
-    dataset.memo["n-grams"] = model, order
+    if "n-grams" not in dataset.memo:
+        dataset.memo["n-grams"] = _fit(dataset)
+    model, order = dataset.memo["n-grams"]
     tokens = dataset.splits[split].tensors()[0].numpy()
     losses = model.losses(tokens)
     results = []

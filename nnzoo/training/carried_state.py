@@ -44,16 +44,15 @@ class CarriedState:
         parts, self._parts = self._parts, []
         if not parts:
             return
-        if batches == [(0, rows)]:
+        # Every process takes part in the sum below, also one that has all rows.
+        if batches == [(0, rows)] and not processes.is_distributed:
             self.tensors = parts[0]
             return
         whole = [t.new_zeros(t.shape[0], rows, t.shape[2]) for t in parts[0]]
         for (first, stop), part in zip(batches, parts, strict=True):
             for to, tensor in zip(whole, part, strict=True):
                 to[:, first:stop] = tensor
-        self.tensors = tuple(
-            processes.all_reduce(t) if processes.is_distributed else t for t in whole
-        )
+        self.tensors = tuple(map(processes.all_reduce, whole))
 
     def reset(self) -> None:
         self.tensors, self._parts = (), []

@@ -205,3 +205,8 @@ def test_shards_of_a_step_are_put_together() -> None:
     assert model.state[0][0, :, 0].tolist() == [2, 1]
     carried.start(3, 0, 3)
     assert model.state is None
+    # A process that has all rows of a step takes part in the sum, too.
+    model.state = (torch.ones(1, 4, 3),)
+    carried.keep()
+    carried.finish(4, [(0, 4)], process)
+    assert carried.tensors[0][0, :, 0].tolist() == [2, 2, 2, 2]
