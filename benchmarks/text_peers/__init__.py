@@ -5,9 +5,7 @@ Nothing is imported here but the standard library: the parent must start none of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
+import sequence_peers
 from sequence_peers import Peer
 
 BATCH, WINDOW, EMBEDDING, RATE, CLIP = 64, 128, 128, 1e-3, 1.0
@@ -22,33 +20,18 @@ ROWS = (
 )
 """The networks: cell, units, and whether a language model of characters or a classifier of reviews."""
 
-_TF, _JAX = ("keras", "tensorflow-cpu"), ("keras", "jax")
 PEERS = {
     "torch": Peer("torch", "loop", "", ("torch",)),
-    "keras-tf": Peer("Keras, TensorFlow", "keras", "tensorflow", _TF),
-    "keras-jax": Peer("Keras, JAX", "keras", "jax", _JAX),
-    "nnzoo": Peer("nnzoo", "nnzoo", "auto", ("nnzoo", "torch"), fp32=False),
-    "nnzoo-fp32": Peer("nnzoo, fp32", "nnzoo", "fp32", ("nnzoo", "torch")),
+    **{
+        name: sequence_peers.PEERS[name]
+        for name in ("keras-tf", "keras-jax", "nnzoo", "nnzoo-fp32")
+    },
 }
 """By the name that --peers takes. fp32: every product in 32 bits."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """The job of a worker.
-
-    row: the network; variant: the peer's; scratch: a folder that only this worker writes to; chosen: what the tool
-    decided by itself.
-    """
-
-    row: str
-    variant: str
-    scratch: Path
-    chosen: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def cell(self) -> str:
-        return self.row.split("-")[0]
+class Job(sequence_peers.Job):
+    """The job of a worker, on text."""
 
     @property
     def units(self) -> int:

@@ -18,7 +18,7 @@ from nnzoo.config.text_options import (
     TinyShakespeareOptions,
     TokenOptions,
 )
-from nnzoo.data.tokenizer import MAX_VOCABULARY as MOST_TOKENS
+from nnzoo.data.tokenizer import UNKNOWN, Tokenizer
 from nnzoo.errors import DataError
 
 SOURCES: dict[str, tuple[type[TokenOptions], dict[str, Any]]] = {
@@ -76,8 +76,10 @@ def test_values_that_no_source_of_text_takes(name: str, key: str, value: Any) ->
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_vocabulary_of_any_allowed_size_can_be_stored(name: str) -> None:
     """A checkpoint whose tokenizer is refused could not be opened again."""
-    assert MAX_VOCABULARY <= MOST_TOKENS
-    assert made(name, vocabulary=MAX_VOCABULARY).vocabulary == MAX_VOCABULARY
+    size = made(name, vocabulary=MAX_VOCABULARY).vocabulary
+    tokens = [UNKNOWN, *map(str, range(size - 1))]
+    stored = {"unit": "words", "lowercase": True, "vocabulary": tokens}
+    assert Tokenizer.from_dict(stored).size == MAX_VOCABULARY
     assert made(name, vocabulary=1).vocabulary == 1
     message = error_of(name, vocabulary=10 * MAX_VOCABULARY)
     assert "expected at most 1,000,000, got 10,000,000" in message
