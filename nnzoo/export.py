@@ -21,7 +21,7 @@ from nnzoo.config.formatting import to_json
 from nnzoo.data.preprocess import OneHot, Scale
 from nnzoo.data.sequences import PaddedSequences
 from nnzoo.errors import NnzooError, UsageError, require
-from nnzoo.evaluation.tasks import Regression
+from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.export_interface import describe_io, metadata, tokenizer_path
 from nnzoo.export_lengths import max_pool_forward, onnx_forward, onnx_layer, scale_recordings
 from nnzoo.export_text import (

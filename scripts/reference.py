@@ -17,7 +17,7 @@ Written by `python scripts/reference.py` from `nnzoo/config/*_options.py`; `nnzo
 `nnzoo datasets` and `nnzoo training` print the same in a terminal, and `nnzoo schema` gives it to
 editors as JSON Schema. What textbooks and other tools call it: [words](words.md).
 
-A file has the sections `data` and `model`, and where the defaults do not fit `optim` and `train`;
+A file has the sections `data` and `model`, and where the defaults do not fit `optim`, `train` and `eval` (which changes no weight);
 `sweep` is for [searching](sweep.md). Beside them `name` (the run's folder below `checkpoints/`; default: the file's name) and `seed`
 (default 0). In `data`, `model` and `optim` the key `name` decides which other keys are legal.
 `data: digits` is short for `data: {name: digits}`; dotted keys below stand for nested ones. Relative
@@ -49,7 +49,9 @@ def reference() -> str:
         HEAD
         + registry_text("`model`", MODELS)
         + registry_text("`data`", DATA)
-        + registry_text("`optim`, `optim.schedule`, `train` and `sweep`", DOCUMENTED_OPTIONS)
+        + registry_text(
+            "`optim`, `optim.schedule`, `train`, `eval` and `sweep`", DOCUMENTED_OPTIONS
+        )
     )
 
 

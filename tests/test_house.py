@@ -24,7 +24,7 @@ LAYERS = """
     nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.file_io nnzoo.distributed
     nnzoo.process_group nnzoo.config.yaml_parser nnzoo.config.options
-    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options
+    nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options nnzoo.config.eval_options
     nnzoo.config.recording_options nnzoo.config.text_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
     nnzoo.config.renamed_keys nnzoo.config.json_schema
@@ -72,7 +72,10 @@ LAYERS = """
     nnzoo.models.ensemble
     nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics nnzoo.evaluation.text_baseline
     nnzoo.evaluation.language_model
-    nnzoo.evaluation.tasks nnzoo.evaluation.ngrams
+    nnzoo.evaluation.tasks nnzoo.evaluation.tasks.task nnzoo.evaluation.ngrams
+    nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
+    nnzoo.evaluation.tasks.build
+    nnzoo.evaluation.baselines
     nnzoo.device
     nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate

@@ -22,10 +22,10 @@ def static() -> Any:
 
 
 LIMITS = {
-    "spine_files": 64,
-    "spine_lines": 12_600,
-    "modules": 226,
-    "lines": 44_100,
+    "spine_files": 80,
+    "spine_lines": 15_500,
+    "modules": 270,
+    "lines": 53_000,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }

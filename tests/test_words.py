@@ -271,7 +271,7 @@ SKIPPED = {
 }
 # (file, pattern): why it may stay.
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("nnzoo/evaluation/tasks.py", "centre"): "a buffer: the key of checkpoints",
+    ("nnzoo/evaluation/tasks/regression.py", "centre"): "a buffer: the key of checkpoints",
     ("nnzoo/errors.py", "at"): "DataError.at(key, message): the constructor that plugins call",
     ("nnzoo/cli/sweep.py", "lost"): "the option --lost",
     ("nnzoo/sweep/open_study.py", "lost"): "the option --lost",

@@ -100,6 +100,7 @@ _OPTIONS = {
 
 def _options_by_section() -> list[tuple[str, type[Options]]]:
     """Each section of a config with each class of options that it may hold."""
+    from nnzoo.config.eval_options import EvalOptions
     from nnzoo.config.registry import REGISTRIES
     from nnzoo.config.train_options import TrainOptions
 
@@ -108,7 +109,7 @@ def _options_by_section() -> list[tuple[str, type[Options]]]:
         for section, registry in REGISTRIES.items()
         for _, entry in registry
     ]
-    return [("train", TrainOptions), *entries]
+    return [("train", TrainOptions), ("eval", EvalOptions), *entries]
 
 
 def key_of(word: str) -> str | None:
@@ -166,7 +167,7 @@ def complete_key(incomplete: str) -> list[str]:
     for section, options in _options_by_section():
         if section.startswith(incomplete.partition(".")[0]) or incomplete.startswith(section):
             names |= {f"{section}.{key}=" for key, _, _ in option_table(options)}
-            names |= {f"{section}.name="} if section != "train" else set()
+            names |= {f"{section}.name="} if section not in ("train", "eval") else set()
     depth = incomplete.count(".") + 1
     offered = set()
     for name in names:

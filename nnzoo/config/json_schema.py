@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.options import NAME_PATTERN, Options
 from nnzoo.config.registry import DATA, MODELS, OPTIMIZERS, Registry
 from nnzoo.config.train_options import DEFAULT_OPTIMIZER, SweepOptions, TrainOptions
@@ -220,6 +221,7 @@ def json_schema() -> Node:
             "model": {"anyOf": _section_schema(MODELS, definitions)},
             "optim": {"anyOf": [*optim, optional]},
             "train": {"anyOf": [_class_schema(TrainOptions, definitions), optional]},
+            "eval": {"anyOf": [_class_schema(EvalOptions, definitions), optional]},
             "sweep": {"anyOf": [_class_schema(SweepOptions, definitions), optional]},
             "environment": {"type": "object"},
         },

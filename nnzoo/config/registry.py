@@ -15,6 +15,7 @@ from traceback import walk_tb
 from typing import Any
 
 from nnzoo.config import data_options, model_options, recording_options, text_options, train_options
+from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.options import Options
 from nnzoo.errors import NnzooError, PluginError, UsageError
 
@@ -194,7 +195,7 @@ OPTIMIZERS = Registry(
     }
 )
 
-# For listings only: the options of `optim`, `optim.schedule`, `train` and `sweep`.
+# For listings only: the options of `optim`, `optim.schedule`, `train`, `eval` and `sweep`.
 DOCUMENTED_OPTIONS = Registry(
     {
         **OPTIMIZERS.entries,
@@ -210,13 +211,14 @@ DOCUMENTED_OPTIONS = Registry(
             )
         },
         "train": Entry(train_options.TrainOptions, "nnzoo.training.trainer:Trainer"),
+        "eval": Entry(EvalOptions, "nnzoo.evaluation.evaluate:evaluate_split"),
         "sweep": Entry(train_options.SweepOptions, "nnzoo.sweep.search:search"),
     }
 )
 
 REGISTRIES = {"data": DATA, "model": MODELS, "optim": OPTIMIZERS}
 """The sections of a config whose `name` chooses an entry."""
-RUN_SECTIONS = (*REGISTRIES, "train")
+RUN_SECTIONS = (*REGISTRIES, "train", "eval")
 SECTIONS = ("name", "seed", *RUN_SECTIONS, "sweep")
 
 
@@ -227,7 +229,7 @@ def is_known(*keys: str) -> bool:
 
 def options_class(tree: Mapping[str, Any], section: str) -> type[Options] | None:
     """The options class of a section in a config's plain values; None if its `name` is missing or unknown."""
-    if section in ("train", "sweep"):
+    if section in ("train", "eval", "sweep"):
         return DOCUMENTED_OPTIONS.entries[section].options
     if section not in REGISTRIES:
         return None

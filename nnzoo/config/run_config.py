@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from nnzoo.config.data_options import DataOptions
+from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.model_options import ModelOptions
 from nnzoo.config.registry import RUN_SECTIONS
 from nnzoo.config.renamed_keys import rename_former_keys, rename_note
@@ -39,6 +40,7 @@ class RunConfig:
     model: ModelOptions
     optim: OptimOptions
     train: TrainOptions
+    eval: EvalOptions = field(default_factory=EvalOptions)
     source: str = field(default="configuration", compare=False)
     origins: Mapping[str, Position | None] = field(default_factory=dict, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -47,7 +49,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the order of a file; `from_dict` of them gives this config again."""
         result: dict[str, Any] = {"name": self.name, "seed": self.seed}
-        for key in ("data", "model", "optim", "train"):
+        for key in RUN_SECTIONS:
             result[key] = getattr(self, key).model_dump(mode="json")
         return result
 

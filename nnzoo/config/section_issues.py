@@ -45,7 +45,7 @@ class Issue(NamedTuple):
 def keys_of_file(tree: Mapping[str, Any]) -> dict[str, str]:
     """The keys that the sections of this file can have, former names too -> their dotted paths."""
     paths: dict[str, str] = {}
-    for section in ("train", *REGISTRIES):
+    for section in ("train", "eval", *REGISTRIES):
         options = options_class(tree, section)
         if options is not None:
             names = {key: key for key in options.model_fields if key != "name"}

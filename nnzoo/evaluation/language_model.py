@@ -14,7 +14,7 @@ from nnzoo.evaluation.metrics import MetricState
 
 if TYPE_CHECKING:
     from nnzoo.data.corpus import CorpusSplit
-    from nnzoo.evaluation.tasks import LanguageModel
+    from nnzoo.evaluation.tasks.language_model import LanguageModel
 
 MAX_STREAMS = 64
 """Places of a text from which it is read at once."""

@@ -21,7 +21,10 @@ from nnzoo.data.sampling import derive_seed
 from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
-from nnzoo.evaluation.tasks import Regression, Task, balanced_weights, build_task
+from nnzoo.evaluation.tasks.build import build_task
+from nnzoo.evaluation.tasks.classification import balanced_weights
+from nnzoo.evaluation.tasks.regression import Regression
+from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.

@@ -15,7 +15,7 @@ from nnzoo.data.dataset import Split, chunks
 from nnzoo.data.image_files.tree import EXTENSIONS
 from nnzoo.data.sequences import Inputs
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
-from nnzoo.evaluation.tasks import Regression
+from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.models.network import Network
 from nnzoo.text import list_some, plural, quoted_name, shorten
 

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from nnzoo.data.sequences import Inputs
 from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import DataError, escape_controls, shell_word
-from nnzoo.evaluation.evaluate import compute_baselines
+from nnzoo.evaluation.baselines import compute_baselines
 from nnzoo.generate import TextGenerator
 from nnzoo.inspect import inspection
 from nnzoo.inspect.texts import text_pieces

@@ -27,7 +27,7 @@ from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.errors import CheckpointError, ConfigError, UsageError
-from nnzoo.evaluation.tasks import build_task
+from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.file_io import file_lock, parse_json, read_plain
 from nnzoo.runs.config_diff import free_name
 from nnzoo.runs.run_dir import OLD_STUDY, STUDY, archive_study

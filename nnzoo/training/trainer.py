@@ -27,7 +27,7 @@ from nnzoo.errors import CheckpointError, DivergedError
 from nnzoo.evaluation import diagnostics
 from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
-from nnzoo.evaluation.tasks import LanguageModel
+from nnzoo.evaluation.tasks.language_model import LanguageModel
 from nnzoo.kernels.build import available
 from nnzoo.models.network import Network, check_state_dict
 from nnzoo.training.carried_state import CarriedState

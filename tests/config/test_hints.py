@@ -46,7 +46,7 @@ def problems(text: str, *overrides: str) -> dict[str, str]:
             "known here: name, lr, weight_decay, schedule, clip, betas, eps",
         ),
         ("optim: {schedule: {name: cosine, gamma: 1}}", "known here: name, warmup, final"),
-        ("5: 5", "known here: name, seed, data, model, optim, train, sweep"),
+        ("5: 5", "known here: name, seed, data, model, optim, train, eval, sweep"),
     ],
 )
 def test_an_unknown_key_says_what_was_meant_or_what_is_known(line: str, hint: str) -> None:

@@ -135,7 +135,7 @@ def test_set_without_a_path_and_a_value_is_refused(text: str) -> None:
         (
             "foo.bar=1",
             "foo",
-            "unknown key; known here: name, seed, data, model, optim, train, sweep",
+            "unknown key; known here: name, seed, data, model, optim, train, eval, sweep",
         ),
         ("train.epochs.x=1", "train.epochs", "expected a whole number of at least 1, got {x: 1}"),
         (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from nnzoo.config.train_options import MonitorName
-from nnzoo.evaluation.tasks import CLASSIFICATION_METRICS, RANKING_METRICS, REGRESSION_METRICS
+from nnzoo.evaluation.tasks.classification import CLASSIFICATION_METRICS, RANKING_METRICS
+from nnzoo.evaluation.tasks.regression import REGRESSION_METRICS
 from tests.config.config_cases import FIRST, config
 
 

@@ -16,8 +16,8 @@ from nnzoo.data.dataset import Dataset, Split, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.evaluation import channel_statistics
-from nnzoo.evaluation.evaluate import compute_baselines
-from nnzoo.evaluation.tasks import build_task
+from nnzoo.evaluation.baselines import compute_baselines
+from nnzoo.evaluation.tasks.build import build_task
 
 
 def recordings(rows: int, seed: int = 0, channels: int = 2) -> list[np.ndarray]:

@@ -17,8 +17,8 @@ from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.data.series import Series, windows
-from nnzoo.evaluation.evaluate import compute_baselines
-from nnzoo.evaluation.tasks import build_task
+from nnzoo.evaluation.baselines import compute_baselines
+from nnzoo.evaluation.tasks.build import build_task
 
 
 def series(

@@ -15,7 +15,9 @@ from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import DataError
-from nnzoo.evaluation.tasks import Classification, Regression, Task, balanced_weights
+from nnzoo.evaluation.tasks.classification import Classification, balanced_weights
+from nnzoo.evaluation.tasks.regression import Regression
+from nnzoo.evaluation.tasks.task import Task
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
 

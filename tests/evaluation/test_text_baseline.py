@@ -15,8 +15,8 @@ from nnzoo.data.dataset import Dataset
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.data.text import load_text
 from nnzoo.evaluation import text_baseline
-from nnzoo.evaluation.evaluate import compute_baselines
-from nnzoo.evaluation.tasks import build_task
+from nnzoo.evaluation.baselines import compute_baselines
+from nnzoo.evaluation.tasks.build import build_task
 from tests.data.text_files.writing import some_documents, write_csv
 
 

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from nnzoo.config.train_options import AdamOptions, AdamWOptions, RmspropOptions, SgdOptions
 from nnzoo.data.preprocess import Scale
-from nnzoo.evaluation.tasks import Regression, build_task
+from nnzoo.evaluation.tasks.build import build_task
+from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.kernels import build
 from nnzoo.kernels.step import LOSSES, AdamStep, ParameterTable, loss_and_grad, supports_loss
 from nnzoo.training.optim import Optimizer

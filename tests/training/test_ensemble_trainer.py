@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.errors import DivergedError
-from nnzoo.evaluation.tasks import LossResult
+from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs import train as runs_train

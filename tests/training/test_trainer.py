@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nnzoo.errors import ConfigError, DivergedError
-from nnzoo.evaluation.tasks import LossResult
+from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import save as run_save
@@ -291,7 +291,7 @@ def test_skipping_gives_up_after_so_many_steps_in_a_row() -> None:
 
 
 def test_skipped_steps_are_shown(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nnzoo.evaluation.tasks import Classification
+    from nnzoo.evaluation.tasks.classification import Classification
 
     compute_loss, calls = Classification.compute_loss, []
 

@@ -1,0 +1,84 @@
+"""Classes: cross entropy with class weights, confusion matrix, probabilities."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nnzoo.config.train_options import TrainOptions
+from nnzoo.data.dataset import Dataset
+from nnzoo.errors import ConfigError, DataError
+from nnzoo.evaluation.metrics import MAX_CLASSES, ClassificationMetrics, MetricState
+from nnzoo.evaluation.tasks.task import Reduction, Task
+
+CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
+RANKING_METRICS = ("auc", "average_precision")
+
+
+class Classification(Task):
+    """Cross entropy over classes; outputs are logits (batch, classes)."""
+
+    is_classification = True
+    class_weights: Tensor | None
+
+    def __init__(
+        self, options: TrainOptions, labels: list[str], class_weights: Tensor | None
+    ) -> None:
+        super().__init__()
+        if options.loss not in ("auto", "cross_entropy"):
+            raise ConfigError.at(
+                "train.loss", f"'{options.loss}' is for numbers, but the target has classes"
+            )
+        if len(labels) > MAX_CLASSES:
+            raise DataError.at(
+                "data.target",
+                f"{len(labels):,} classes; at most {MAX_CLASSES:,} are supported, as the confusion matrix "
+                "has their square. Is the target an id, or a number (data.task: regression)?",
+            )
+        self.names = labels
+        self.metric_names = CLASSIFICATION_METRICS + (RANKING_METRICS if len(labels) == 2 else ())
+        self.label_smoothing = options.label_smoothing
+        self.register_buffer("class_weights", class_weights)
+
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        return functional.cross_entropy(
+            output,
+            target,
+            self.class_weights,
+            reduction=reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        return "cross_entropy", self.label_smoothing, self.class_weights
+
+    def denominator(self, target: Tensor) -> Tensor | float:
+        if self.class_weights is None:
+            return float(len(target))
+        return self.class_weights[target].sum()
+
+    def postprocess(self, output: Tensor) -> Tensor:
+        return output.softmax(1)
+
+    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
+        return ClassificationMetrics(self.outputs, device, rows, first)
+
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        cast(ClassificationMetrics, metrics).update(output, target)
+
+
+def balanced_weights(dataset: Dataset) -> Tensor:
+    """Class weights of `data.class_weights: balanced`: rows / (classes * rows of the class), of training rows.
+
+    Raises DataError if a class has no training row.
+    """
+    classes = dataset.splits["train"].targets()
+    counts = torch.bincount(classes, minlength=len(dataset.spec.labels))
+    if (counts == 0).any():
+        missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
+        raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
+    return len(classes) / (len(counts) * counts.float())

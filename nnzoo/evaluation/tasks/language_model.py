@@ -1,0 +1,59 @@
+"""Language models: cross entropy of the next token at each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nnzoo.config.train_options import TrainOptions
+from nnzoo.errors import ConfigError
+from nnzoo.evaluation.language_model import LanguageModelMetrics, rates
+from nnzoo.evaluation.metrics import MetricState
+from nnzoo.evaluation.tasks.task import Reduction, Task
+
+if TYPE_CHECKING:
+    from nnzoo.data.tokenizer import Tokenizer
+
+
+class LanguageModel(Task):
+    """Prediction of the next token at each step; outputs are logits (batch * window, vocabulary)."""
+
+    is_classification = True
+
+    def __init__(self, options: TrainOptions, tokenizer: Tokenizer, window: int) -> None:
+        super().__init__()
+        if options.loss not in ("auto", "cross_entropy"):
+            raise ConfigError.at(
+                "train.loss", f"'{options.loss}' is for numbers, but tokens are predicted"
+            )
+        self.names = list(tokenizer.vocabulary)
+        self.unit = tokenizer.unit
+        self.targets_per_row = window
+        self.label_smoothing = options.label_smoothing
+        self.metric_names = tuple(rates(0.0, 0.0, self.unit))
+
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        return functional.cross_entropy(
+            output, target, reduction=reduction, label_smoothing=self.label_smoothing
+        )
+
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        return "cross_entropy", self.label_smoothing, None
+
+    def denominator(self, target: Tensor) -> Tensor | float:
+        return float(len(target))
+
+    def postprocess(self, output: Tensor) -> Tensor:
+        return output.softmax(1)
+
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0
+    ) -> LanguageModelMetrics:
+        return LanguageModelMetrics(self.unit, device)
+
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        cast(LanguageModelMetrics, metrics).update(output, target)

@@ -1,0 +1,132 @@
+"""The base of all tasks: loss of a batch, metrics, postprocessing of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Variable
+
+from nnzoo.evaluation.metrics import MetricState
+from nnzoo.kernels.step import loss_and_grad, supports_loss
+
+Reduction = Literal["sum", "none"]
+
+
+class LossResult(NamedTuple):
+    """Loss of a batch of one or several members, and where backpropagation starts."""
+
+    output: Tensor
+    """The network's outputs if `gradient` is given, else the sum of the members' mean losses."""
+    gradient: Tensor | None
+    """Gradient of the sum of the members' mean losses with respect to `output`."""
+    loss_sums: Tensor | list[float]
+    """(members,) losses summed over the rows."""
+    num_correct: Tensor | list[int]
+    """(members,) correct predictions; zeros for regression."""
+
+    def backward(self) -> None:
+        """Accumulate the gradients of all weights."""
+        if self.gradient is None:
+            self.output.backward()
+        else:
+            # Tensor.backward with a gradient imports sympy to check its shape: 0.3 s and 25 MB.
+            Variable._execution_engine.run_backward(
+                (self.output,),
+                (self.gradient,),
+                False,
+                False,
+                (),
+                allow_unreachable=True,
+                accumulate_grad=True,
+            )
+
+    def to_lists(self) -> tuple[list[float], list[int]]:
+        """Return `loss_sums` and `num_correct` as lists; on a GPU this synchronizes."""
+        loss_sums, num_correct = self.loss_sums, self.num_correct
+        return (
+            loss_sums if isinstance(loss_sums, list) else loss_sums.tolist(),
+            num_correct if isinstance(num_correct, list) else num_correct.tolist(),
+        )
+
+
+class Task(nn.Module):
+    """Meaning of a network's outputs (batch, outputs): loss, metrics and predictions.
+
+    names: the class or the target of each output. metric_names: the metrics of an epoch that can be
+    monitored. A batch's mean loss is `loss` divided by `denominator`.
+    """
+
+    is_classification: bool
+    targets_per_row = 1
+    """Classes that are predicted for each row."""
+    names: list[str]
+    metric_names: tuple[str, ...]
+    use_native = False
+    """Whether native losses may be used; set by the network."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs per row."""
+        return len(self.names)
+
+    def loss(self, output: Tensor, target: Tensor, reduction: Reduction = "sum") -> Tensor:
+        """Return the loss summed over the batch, or of each row (batch,)."""
+        raise NotImplementedError
+
+    @property
+    def native_loss(self) -> tuple[str, float, Tensor | None]:
+        """Name, option and class weights of the native kernel's loss."""
+        raise NotImplementedError
+
+    def denominator(self, target: Tensor) -> Tensor | float:
+        """Return the divisor that makes the summed loss of these targets a mean."""
+        return float(len(target))
+
+    def postprocess(self, output: Tensor) -> Tensor:
+        """Convert outputs to predictions (batch, outputs): probabilities, or values in original units."""
+        raise NotImplementedError
+
+    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
+        """Return empty metrics for a split of `rows` rows, of which `first` is added first."""
+        raise NotImplementedError
+
+    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        """Add a batch to metrics."""
+        raise NotImplementedError
+
+    def compute_metrics(self, metrics: MetricState) -> dict[str, Any]:
+        """Return the metrics of `nnzoo eval --json`."""
+        return metrics.compute(self.names)
+
+    def compute_loss(
+        self, output: Tensor, target: Tensor, denominators: Sequence[Tensor | float]
+    ) -> LossResult:
+        """Compute the loss of a batch of members, whose rows (members * rows, …) follow one another.
+
+        denominators: per member, the divisor of its summed loss.
+        """
+        members = len(denominators)
+        if self.use_native:
+            name, option, weights = self.native_loss
+            targets = target if self.is_classification else target.to(output.dtype)
+            if supports_loss(output, targets, name, weights):
+                divisors = [float(divisor) for divisor in denominators]
+                loss_sums, num_correct, gradient = loss_and_grad(
+                    output.detach(), targets, name, option, weights, divisors
+                )
+                return LossResult(output, gradient, loss_sums, num_correct)
+        if members == 1:
+            losses = self.loss(output, target).view(1)
+            mean_loss = (losses / denominators[0]).sum()
+        else:
+            losses = self.loss(output, target, "none").view(members, -1).sum(1)
+            mean_loss = torch.stack(
+                [a / b for a, b in zip(losses, denominators, strict=True)]
+            ).sum()
+        correct: Tensor | list[int] = [0] * members
+        if self.is_classification:
+            correct = (output.detach().argmax(1) == target).view(members, -1).sum(1)
+        return LossResult(mean_loss, None, losses.detach(), correct)
