@@ -7,17 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nnzoo.config.data_options import (
-    Column,
     Columns,
     DownloadedOptions,
     FileOptions,
-    GroupSplit,
     SeriesPreprocess,
     Steps,
-    ValSplit,
     WindowOptions,
 )
 from nnzoo.config.options import NAME_PATTERN, option
+from nnzoo.config.split_options import Column, GroupSplit, ValSplit
 
 
 class RecordingsPreprocess(SeriesPreprocess):

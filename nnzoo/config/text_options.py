@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from nnzoo.config.data_options import (
-    Column,
     DataOptions,
     DownloadedOptions,
     FileOptions,
-    GroupSplit,
     Steps,
-    ValSplit,
 )
 from nnzoo.config.options import HalfOpenFraction, Options, PositiveInt, option, sanity_limit
+from nnzoo.config.split_options import Column, GroupSplit, ValSplit
 
 MAX_VOCABULARY = 1_000_000
 

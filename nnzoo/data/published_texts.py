@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nnzoo import file_io
-from nnzoo.config.data_options import DownloadedOptions, GroupSplit
+from nnzoo.config.data_options import DownloadedOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.config.text_options import (
     CorpusOptions,
     DocumentOptions,

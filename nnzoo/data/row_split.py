@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
+from nnzoo.config.split_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.data.group_split import assign_groups, check_division, group_codes
 from nnzoo.errors import DataError
 

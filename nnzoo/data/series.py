@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nnzoo.config.data_options import SeriesOptions, SineOptions, TimeSplit
+from nnzoo.config.data_options import SeriesOptions, SineOptions
+from nnzoo.config.split_options import TimeSplit
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, looks_numeric
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.formatting import flow_yaml, quote_yaml
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.errors import DataError
 from nnzoo.init_config.config_text import (
     ConfigText,

@@ -18,8 +18,8 @@ import torch
 
 from nnzoo import file_io
 from nnzoo.config import RunConfig
-from nnzoo.config.data_options import ValSplit
 from nnzoo.config.formatting import to_json
+from nnzoo.config.split_options import ValSplit
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.runs.run import Resume, Run, RunOptions, open_run

@@ -10,12 +10,11 @@ from pydantic import ValidationError
 from nnzoo.config.data_options import (
     CsvOptions,
     ImageFolderOptions,
-    RowSplit,
     ScaleOptions,
     SineOptions,
     TorchvisionOptions,
-    ValSplit,
 )
+from nnzoo.config.split_options import RowSplit, ValSplit
 from nnzoo.errors import DataError
 
 

@@ -15,10 +15,9 @@ from nnzoo.config.data_options import (
     AddingOptions,
     BundledTableOptions,
     DigitsOptions,
-    RowSplit,
     SineOptions,
-    TimeSplit,
 )
+from nnzoo.config.split_options import RowSplit, TimeSplit
 from nnzoo.data.builtin import load_adding, load_digits, load_sine, load_table
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.row_split import split_rows

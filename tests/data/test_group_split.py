@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.row_split import split_rows
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError

@@ -15,12 +15,9 @@ import torch
 from PIL import Image
 
 from nnzoo.cache import cache_dir
-from nnzoo.config.data_options import (
-    ImageFolderOptions,
-    RowSplit,
-    ScaleOptions,
-)
+from nnzoo.config.data_options import ImageFolderOptions, ScaleOptions
 from nnzoo.config.load import load_config
+from nnzoo.config.split_options import RowSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.data.image_files.decode import decode_image

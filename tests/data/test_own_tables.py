@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.load import load_config
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError

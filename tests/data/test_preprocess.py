@@ -18,8 +18,8 @@ from nnzoo.config.data_options import (
     SeriesOptions,
     SeriesPreprocess,
     TablePreprocess,
-    TimeSplit,
 )
+from nnzoo.config.split_options import TimeSplit
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, TensorSplit
 from nnzoo.data.preprocess import (

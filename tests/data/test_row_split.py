@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnzoo.config.data_options import RowSplit, TimeSplit, ValSplit
+from nnzoo.config.split_options import RowSplit, TimeSplit, ValSplit
 from nnzoo.data.row_split import resolve_count, split_rows, split_time
 from nnzoo.errors import DataError
 

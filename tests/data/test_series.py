@@ -11,7 +11,8 @@ import pandas
 import pytest
 import torch
 
-from nnzoo.config.data_options import SeriesOptions, TimeSplit
+from nnzoo.config.data_options import SeriesOptions
+from nnzoo.config.split_options import TimeSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset, WindowSplit
 from nnzoo.data.series import load_series

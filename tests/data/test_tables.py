@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.row_split import split_rows
 from nnzoo.data.table_files import csv_reader, limits, text_encoding

@@ -18,11 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from nnzoo.config.data_options import (
-    EmnistOptions,
-    TorchvisionOptions,
-    ValSplit,
-)
+from nnzoo.config.data_options import EmnistOptions, TorchvisionOptions
+from nnzoo.config.split_options import ValSplit
 from nnzoo.data import vision_datasets
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset

@@ -10,7 +10,7 @@ import pandas
 import pytest
 import torch
 
-from nnzoo.config.data_options import RowSplit
+from nnzoo.config.split_options import RowSplit
 from nnzoo.data.row_split import split_rows
 from nnzoo.data.table_files import csv_reader
 from nnzoo.errors import DataError

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nnzoo.config.data_options import RowSplit, ValSplit
+from nnzoo.config.split_options import RowSplit, ValSplit
 from nnzoo.data.row_split import split_rows
 from nnzoo.errors import INTERRUPTED, CheckpointError, DataError
 from nnzoo.runs import checkpoint, run_group

@@ -10,10 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from nnzoo.config.data_options import (
-    ImageFolderOptions,
-    RowSplit,
-)
+from nnzoo.config.data_options import ImageFolderOptions
+from nnzoo.config.split_options import RowSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_folder import load_folder

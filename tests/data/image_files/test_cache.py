@@ -16,9 +16,7 @@ import pytest
 import torch
 
 from nnzoo.cache import cache_dir
-from nnzoo.config.data_options import (
-    RowSplit,
-)
+from nnzoo.config.split_options import RowSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.data.image_files import cache, decode_pool

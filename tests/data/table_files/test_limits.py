@@ -11,7 +11,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.table_files import limits

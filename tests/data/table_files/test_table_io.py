@@ -9,7 +9,8 @@ from typing import Any
 import pandas
 import pytest
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.tables import load_csv
 from tests.data.table_files.reading import (
     NAMES,

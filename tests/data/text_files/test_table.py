@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nnzoo.config.data_options import GroupSplit
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.config.text_options import TextOptions
 from nnzoo.data.table_files.table_io import Table
 from nnzoo.data.text_files import documents
