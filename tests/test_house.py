@@ -24,7 +24,7 @@ LAYERS = """
     nnzoo.errors nnzoo.cache nnzoo.status
     nnzoo.file_io nnzoo.distributed
     nnzoo.process_group nnzoo.config.yaml_parser nnzoo.config.options
-    nnzoo.config.split_options
+    nnzoo.config.split_options nnzoo.config.preprocess_options
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options nnzoo.config.eval_options
     nnzoo.config.recording_options nnzoo.config.text_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting

@@ -21,6 +21,7 @@ from nnzoo.config.options import (
     option,
     sanity_limit,
 )
+from nnzoo.config.preprocess_options import ScaleOptions, SeriesPreprocess, TablePreprocess
 from nnzoo.config.split_options import Column, GroupSplit, RowSplit, TimeSplit, ValSplit
 from nnzoo.errors import DataError, shell_word
 
@@ -29,36 +30,6 @@ PATH_KEYS = ("path", "test_path", "targets", "root")
 
 Columns = Annotated[list[Column], Field(min_length=1)]
 Steps = Annotated[PositiveInt, sanity_limit(10_000_000)]
-
-
-class ScaleOptions(Options):
-    """Fitted on training rows alone and saved with the weights."""
-
-    scale: Literal["standardize", "minmax", "none"] = option(
-        "standardize", "for numeric inputs: zero mean and unit variance, or into [0, 1]"
-    )
-    pca: PositiveInt | None = option(
-        None, "number of principal components to keep (by SVD; an image is flattened first)"
-    )
-    whiten: bool = option(False, "with pca: unit variance along each component")
-
-    @model_validator(mode="after")
-    def _whiten_needs_pca(self) -> ScaleOptions:
-        if self.whiten and self.pca is None:
-            raise field_error("whiten", "needs 'pca'")
-        return self
-
-
-class SeriesPreprocess(ScaleOptions):
-    target: Literal["standardize", "minmax", "none"] = option(
-        "standardize", "scaling of a numeric target; metrics are in its own units"
-    )
-
-
-class TablePreprocess(SeriesPreprocess):
-    impute: Literal["mean", "median", "zero"] = option(
-        "mean", "replaces missing numbers; categories are one-hot, missing ones all zero"
-    )
 
 
 class AugmentOptions(Options):
@@ -90,7 +61,9 @@ class ImageOptions(DataOptions):
 
 
 class TableOptions(DataOptions):
-    preprocess: TablePreprocess = option(TablePreprocess(), "impute, scale, pca, whiten, target")
+    preprocess: TablePreprocess = option(
+        TablePreprocess(), "impute, scale, clip, pca, whiten, target"
+    )
     class_weights: Literal["none", "balanced"] = option(
         "none", "balanced: rare classes count as much as frequent ones in the loss"
     )

@@ -10,11 +10,11 @@ from nnzoo.config.data_options import (
     Columns,
     DownloadedOptions,
     FileOptions,
-    SeriesPreprocess,
     Steps,
     WindowOptions,
 )
 from nnzoo.config.options import NAME_PATTERN, option
+from nnzoo.config.preprocess_options import SeriesPreprocess
 from nnzoo.config.split_options import Column, GroupSplit, ValSplit
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnzoo.config.data_options import ScaleOptions, TablePreprocess
+from nnzoo.config.preprocess_options import ScaleOptions, TablePreprocess
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.dataset import (
     CHUNK_BYTES,
@@ -79,8 +79,9 @@ class OneHot(nn.Module):
 class Scale(nn.Module):
     """(x - shift) / spread along one dimension; a constant feature is only shifted.
 
-    shift and spread, named so in checkpoints, are the mean and std, or the minimum and range. axis: 1
-    for channels of an image, -1 for features; only the first `features` are scaled.
+    shift and spread, named so in checkpoints, are the mean and std, the minimum and range, or the median and the
+    distance between the quartiles. axis: 1 for channels of an image, -1 for features; only the first `features`
+    are scaled.
     """
 
     shift: Tensor
@@ -121,6 +122,8 @@ class Scale(nn.Module):
         if self.method == "minmax":
             low = x.amin(0).double()
             return low, x.amax(0).double() - low
+        if self.method == "robust":
+            return _median_and_quartiles(x.double())
         # Two passes over chunks in float64: one pass of sums of squares loses digits.
         mean = torch.zeros(x.shape[1], dtype=torch.float64)
         for rows in chunks(len(x), CHUNK):
@@ -171,6 +174,77 @@ class Scale(nn.Module):
     def inverse(self, x: Tensor) -> Tensor:
         """Undo the scaling, in float64; x: (..., features)."""
         return x.double() * self.spread + self.shift
+
+
+def _median_and_quartiles(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Median and distance between the quartiles of each column of x (rows, features) float64; where more than half of
+    the values are the same and that distance is zero, half the range."""
+    low, median, high = torch.from_numpy(np.quantile(x.numpy(), (0.25, 0.5, 0.75), axis=0))
+    half_range = (x.amax(0) - x.amin(0)) / 2
+    return median, torch.where(high > low, high - low, half_range)
+
+
+class QuantileScale(Scale):
+    """Map each of the first `features` to a normal distribution by its rank among the training rows: linear between
+    KNOTS quantiles, constant outside. Tied values get the mean of their quantiles.
+
+    knots: the quantiles (features, KNOTS), ascending, without repetitions but of the last one; values: what they become.
+    """
+
+    KNOTS = 256
+    ROWS = 1024
+    """Rows that are mapped at once: they take KNOTS float64 each per feature."""
+    knots: Tensor
+    values: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, "standardize")
+        for name in ("knots", "values"):
+            shape = features, self.KNOTS
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+
+    def fit(self, x: Tensor) -> None:
+        """x: (rows, features or more)."""
+        super().fit(x)
+        ranks = (np.arange(self.KNOTS) + 0.5) / self.KNOTS
+        normal = torch.special.ndtri(torch.from_numpy(ranks)).numpy()
+        for i in range(len(self.knots)):
+            quantiles = np.quantile(x[:, i].double().numpy(), ranks)
+            knots, places, counts = np.unique(quantiles, return_inverse=True, return_counts=True)
+            values = np.bincount(places, normal) / counts
+            repeats = self.KNOTS - len(knots)
+            self.knots[i] = torch.from_numpy(np.pad(knots, (0, repeats), mode="edge"))
+            self.values[i] = torch.from_numpy(np.pad(values, (0, repeats), mode="edge"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = len(self.shift)
+        numbers = x[:, :count].double()
+        # An exported network has any number of rows.
+        parts = [numbers] if torch.compiler.is_compiling() else numbers.split(self.ROWS)
+        mapped = torch.cat([self._interpolate(part) for part in parts])
+        return torch.cat([mapped.to(x.dtype), x[:, count:]], 1)
+
+    def _interpolate(self, x: Tensor) -> Tensor:
+        """The values of x (rows, features)."""
+        widths, rises = self.knots.diff(dim=1), self.values.diff(dim=1)
+        slopes = torch.where(widths > 0, rises / widths.where(widths > 0, 1.0), 0.0)
+        covered = (x.unsqueeze(2) - self.knots[:, :-1]).clamp_min(0).minimum(widths)
+        return self.values[:, 0] + (covered * slopes).sum(2)
+
+
+class SmoothClip(nn.Module):
+    """Limit the first `numbers` columns to (-limit, limit) by x / sqrt(1 + (x / limit)^2), which leaves small values
+    nearly as they are (Holzmüller et al. 2024, "Better by Default")."""
+
+    def __init__(self, numbers: int, limit: float) -> None:
+        super().__init__()
+        self.numbers = numbers
+        self.limit = limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        numbers = x[:, : self.numbers]
+        clipped = numbers / (1 + (numbers / self.limit) ** 2).sqrt()
+        return torch.cat([clipped, x[:, self.numbers :]], 1)
 
 
 class PCA(nn.Module):
@@ -251,7 +325,12 @@ class Preprocess(nn.Sequential):
         axis = 1 if shape.kind == "image" else -1
         # Recordings by their own statistics were scaled when they were read.
         is_scaled = getattr(options, "per", "channel") == "recording"
-        steps.append(("scale", Scale(scaled, "none" if is_scaled else options.scale, axis)))
+        method: str = "none" if is_scaled else options.scale
+        scale = QuantileScale(scaled) if method == "quantile" else Scale(scaled, method, axis)
+        steps.append(("scale", scale))
+        limit: float | None = getattr(options, "clip", None)
+        if limit is not None:
+            steps.append(("clip", SmoothClip(scaled, limit)))
         if options.pca is not None:
             if shape.kind == "image":
                 steps.append(("flatten", Flatten()))

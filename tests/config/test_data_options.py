@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from nnzoo.config.data_options import (
     CsvOptions,
     ImageFolderOptions,
-    ScaleOptions,
     SineOptions,
     TorchvisionOptions,
 )
+from nnzoo.config.preprocess_options import ScaleOptions
 from nnzoo.config.split_options import RowSplit, ValSplit
 from nnzoo.errors import DataError
 

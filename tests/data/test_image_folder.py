@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from nnzoo.cache import cache_dir
-from nnzoo.config.data_options import ImageFolderOptions, ScaleOptions
+from nnzoo.config.data_options import ImageFolderOptions
 from nnzoo.config.load import load_config
+from nnzoo.config.preprocess_options import ScaleOptions
 from nnzoo.config.split_options import RowSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import TensorSplit

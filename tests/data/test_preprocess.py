@@ -13,12 +13,8 @@ from sklearn import decomposition, impute
 from sklearn import preprocessing as sk
 from torch import Tensor
 
-from nnzoo.config.data_options import (
-    ScaleOptions,
-    SeriesOptions,
-    SeriesPreprocess,
-    TablePreprocess,
-)
+from nnzoo.config.data_options import SeriesOptions
+from nnzoo.config.preprocess_options import ScaleOptions, SeriesPreprocess, TablePreprocess
 from nnzoo.config.split_options import TimeSplit
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, Split, TensorSplit
@@ -27,7 +23,9 @@ from nnzoo.data.preprocess import (
     Impute,
     OneHot,
     Preprocess,
+    QuantileScale,
     Scale,
+    SmoothClip,
     target_scale,
 )
 from nnzoo.data.series import Series, windows
@@ -63,6 +61,46 @@ def test_inverse_undoes_a_scale(how: str, offset: float, size: float, seed: int)
     x = numbers(50, 2, seed=seed) * size + offset
     scale = fitted(Scale(2, how), x)
     assert scale.inverse(scale(x)).sub(x).abs().max() <= 1e-9 * (abs(offset) + size)
+
+
+def test_a_robust_scale_is_scikit_learns_and_takes_half_the_range_where_the_quartiles_meet() -> (
+    None
+):
+    x = numbers(101, 3) * torch.tensor([1.0, 1e6, 1e-3]) + torch.tensor([0.0, 5.0, 1e3])
+    expected = torch.from_numpy(sk.RobustScaler().fit_transform(x.numpy()))
+    torch.testing.assert_close(fitted(Scale(3, "robust"), x)(x), expected, rtol=1e-7, atol=1e-8)
+    mostly_zero = torch.tensor([[0.0], [0.0], [0.0], [0.0], [8.0]]).double()
+    assert fitted(Scale(1, "robust"), mostly_zero)(mostly_zero)[:, 0].tolist() == [0, 0, 0, 0, 2]
+
+
+def test_a_quantile_scale_is_close_to_scikit_learns_between_the_training_rows() -> None:
+    x = numbers(20_000, 2).exp() * torch.tensor([1.0, 1e6])
+    scaler = sk.QuantileTransformer(
+        n_quantiles=256, output_distribution="normal", subsample=None, random_state=0
+    )
+    expected = torch.from_numpy(scaler.fit_transform(x.numpy()))
+    scaled = fitted(QuantileScale(2), x)(x)
+    inside = expected.abs() < 2
+    assert (scaled - expected)[inside].abs().max() < 0.02
+    assert scaled.abs().max() < 3
+    assert torch.equal(scaled.argsort(0)[100:-100], x.argsort(0)[100:-100])
+
+
+def test_a_quantile_scale_gives_tied_values_the_mean_of_their_quantiles() -> None:
+    x = torch.cat([torch.zeros(300, 1), torch.ones(300, 1)]).double()
+    low, high = fitted(QuantileScale(1), x)(torch.tensor([[0.0], [1.0]]).double())[:, 0].tolist()
+    assert low == pytest.approx(-((2 / torch.pi) ** 0.5), abs=0.01)  # the mean of a half-normal
+    assert high == pytest.approx(-low, abs=1e-9)
+    constant = torch.full((5, 1), 7.0).double()
+    assert fitted(QuantileScale(1), constant)(constant + 1).abs().max() < 1e-12
+
+
+def test_a_soft_limit_keeps_small_numbers_their_order_and_other_columns() -> None:
+    x = torch.tensor([[-1e9, 5.0], [-3.0, 5.0], [0.01, 5.0], [3.0, 5.0], [1e9, 5.0]]).double()
+    y = SmoothClip(1, 3.0)(x)
+    expected = [-3.0, -3 / 2**0.5, 0.01, 3 / 2**0.5, 3.0]
+    assert y[:, 0].tolist() == pytest.approx(expected, rel=1e-5)
+    assert y[:, 1].tolist() == [5.0] * 5
 
 
 @pytest.mark.parametrize("how", ["standardize", "minmax"])
@@ -197,6 +235,8 @@ def split_of(x: Tensor) -> Split:
 CASES = {
     "table": (TablePreprocess(), *table()),
     "table pca": (TablePreprocess(pca=2, whiten=True, scale="minmax"), *table()),
+    "table robust": (TablePreprocess(scale="robust", clip=3.0), *table()),
+    "table quantile": (TablePreprocess(scale="quantile", clip=3.0, pca=2), *table()),
     "image": (ScaleOptions(), image_spec(3, 4, 5), numbers(9, 3, 4, 5).mul(60).byte()),
     "image pca": (ScaleOptions(pca=4), image_spec(1, 4, 5), numbers(9, 1, 4, 5).mul(60).byte()),
 }
