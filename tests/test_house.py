@@ -54,7 +54,7 @@ LAYERS = """
     nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.number_format
     nnzoo.data.columns.description nnzoo.data.timestamps.numeric
     nnzoo.data.timestamps.time_columns nnzoo.data.columns.inputs nnzoo.data.columns.target nnzoo.data.table_files.table_io
-    nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
+    nnzoo.data.columns.targets nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
     nnzoo.data.timestamps.describe nnzoo.data.recording_files.columns nnzoo.data.recording_files.ts
     nnzoo.data.recording_files.ragged nnzoo.data.recording_files.arff nnzoo.data.recording_files.wide_table nnzoo.data.recording_files.long_table nnzoo.data.recording_files.folder
     nnzoo.data.text_files.documents

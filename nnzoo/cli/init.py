@@ -22,9 +22,11 @@ FileArgument = Annotated[
     typer.Argument(metavar="FILE", help="Where to write [default: NAME.yaml]", show_default=False),
 ]
 TargetOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="COLUMN", help="The column to predict, by name or position.", show_default=False
+        metavar="COLUMN",
+        help="The column to predict, by name or position; of a table several, each with its --target.",
+        show_default=False,
     ),
 ]
 DropOption = Annotated[
@@ -108,7 +110,11 @@ def init(
             kind = "series" if series else "table"
         elif kinds:
             kind = cast(Literal["recordings", "text", "corpus"], kinds[0])
-        choices = Choices(target, drop or [], task, kind, _ask if _is_terminal() else None)
+        if len(target or []) > 1:
+            if kind not in (None, "table"):
+                raise UsageError(f"--target: several columns are for tables, not with --{kind}")
+            kind = "table"
+        choices = Choices(target or [], drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:
         path = find_config(source)

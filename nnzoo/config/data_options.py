@@ -223,9 +223,11 @@ class CsvOptions(FileOptions, TableOptions):
 
     name: Literal["csv"]
     test_path: str | None = option(None, "test rows in a file of their own")
-    target: Column = option(-1, "name or position of the column to predict")
+    target: Column | Columns = option(
+        -1, "name or position of the column to predict, or a list of columns of numbers"
+    )
     task: Literal["auto", "classification", "regression"] = option(
-        "auto", "classes or a number; auto looks at the target's training rows"
+        "auto", "classes or numbers; auto looks at the target's training rows"
     )
     numbers: list[Column] = option([], "columns to read as numbers; others are inferred")
     categories: list[Column] = option([], "columns to read as categories")

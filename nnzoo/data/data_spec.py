@@ -139,7 +139,8 @@ class DataSpec:
 
     labels: the classes in order of their index; targets: the names of numeric targets, of which
     `horizon` time steps are predicted. columns: of tables and series. target, target_format: the
-    target column of a table and how its numbers are written; header: True where a file has a
+    target column of a table and how its numbers are written; target_columns: the same of several
+    targets; header: True where a file has a
     header although its names look like positions; width: the number of columns of a table without
     names. bits: of gray values, max_pixel_value: of images that do not reach 255. extra: further
     plain values of a plugin. seasonal_period: time steps of a season, 0 for none.
@@ -164,6 +165,7 @@ class DataSpec:
     fingerprint: str = ""
     num_rows: dict[str, int] = field(default_factory=dict)
     tokenizer: Tokenizer | None = None
+    target_columns: list[ColumnSpec] = field(default_factory=list)
 
     @property
     def is_classification(self) -> bool:
@@ -172,6 +174,18 @@ class DataSpec:
     @property
     def column_names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def target_names(self) -> list[str]:
+        """The target columns of a table, in order; empty where the target is in no column."""
+        if self.target is not None:
+            return [self.target]
+        return [column.name for column in self.target_columns]
+
+    @property
+    def target_formats(self) -> list[NumberFormat]:
+        """How the numbers of each of `target_names` are written."""
+        return [column.format for column in self.target_columns] or [self.target_format]
 
     @property
     def category_sizes(self) -> list[int]:
@@ -185,6 +199,7 @@ class DataSpec:
             "targets": list(self.targets),
             "columns": [column.to_dict() for column in self.columns],
             "target_format": self.target_format.to_spec(),
+            "target_columns": [column.to_dict() for column in self.target_columns],
         }
         values = {key: value for key, value in values.items() if value}
         optional = {"target": self.target, "header": self.header, "width": self.width}
@@ -223,6 +238,7 @@ class DataSpec:
         task = cast(TaskName, _text(values["task"]))
         target, width = spec.pop("target", None), spec.pop("width", None)
         tokenizer = _tokenizer(spec.pop("tokenizer", None))
+        target_columns = _list(spec.pop("target_columns", []))
         built = cls(
             InputSpec(
                 cast(InputKind, _text(values["kind"])),
@@ -248,6 +264,7 @@ class DataSpec:
             _text(values["fingerprint"]),
             {_text(split): _count(rows) for split, rows in values["rows"].items()},
             tokenizer,
+            [ColumnSpec.from_dict(column) for column in target_columns],
         )
         if (built.input.kind == "tokens") != (tokenizer is not None):
             raise TypeError("tokens and a tokenizer go together")

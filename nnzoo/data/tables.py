@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from nnzoo.config.data_options import CsvOptions
 from nnzoo.data.columns.checks import imputation_notes, repeated_rows, target_copies
 from nnzoo.data.columns.inputs import infer_columns
 from nnzoo.data.columns.labels import LabelIndex
-from nnzoo.data.columns.target import (
-    infer_target,
-    looks_like_classes,
-    target_labels,
-    without_target_gaps,
+from nnzoo.data.columns.targets import (
+    encode_targets,
+    infer_targets,
+    stratification,
+    target_names,
+    with_targets,
+    without_gaps,
 )
 from nnzoo.data.columns.values import (
     MISSING,
@@ -49,10 +52,10 @@ if TYPE_CHECKING:
 @dataclass
 class _TableFiles:
     """The files of a table, read. frames: "train", whose rows are split, and "test" if it has a file
-    of its own; paths: of each split; table: the first file."""
+    of its own; paths: of each split; table: the first file; targets: the names of the target columns."""
 
     table: Table
-    target: str
+    targets: list[str]
     frames: dict[str, pandas.DataFrame]
     paths: dict[str, str]
     notes: list[str]
@@ -75,8 +78,8 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
     is_new = spec is None
     column_notes: list[str] = []
     if spec is None:
-        spec, column_notes = infer_spec(parts["train"], files.target, options)
-        names = [files.target, *spec.column_names]
+        spec, column_notes = infer_spec(parts["train"], files.targets, options)
+        names = [*files.targets, *spec.column_names]
         spec = replace(spec, header=files.table.keeps_header(reading, names))
     _check_memory(parts, spec, options)
     splits: dict[str, Any] = {}
@@ -84,10 +87,10 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
         path = files.paths[part]
         splits[part] = TensorSplit(
             encode_columns(frame, spec.columns, path),
-            encode_target(frame[files.target], spec, path),
+            torch.from_numpy(encode_targets(frame, spec, path)),
         )
     if is_new:
-        order_note = time_note(mark_missing(files.frames["train"]), [files.target])
+        order_note = time_note(mark_missing(files.frames["train"]), files.targets)
         column_notes += [order_note] if order_note else []
         column_notes += _value_notes(splits, spec, options)
     return Dataset(spec, splits, column_notes[:1] + files.notes + column_notes[1:])
@@ -95,16 +98,18 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
 
 def _read_files(options: CsvOptions, reading: ReadOptions) -> _TableFiles:
     table = read_table(options.path, reading)
-    target = column_name(table.frame, options.target, "data.target")
+    targets = target_names(table.frame, options)
     paths = dict.fromkeys(("train", "val", "test"), options.path)
-    files = _TableFiles(table, target, {"train": table.frame}, paths, list(table.notes))
+    files = _TableFiles(table, targets, {"train": table.frame}, paths, list(table.notes))
     path = options.test_path
     if path is None:
         return files
     # A few test rows alone may not show whether there is a header: it is as in the training file.
     test = read_table(path, replace(reading, header=table.named), "data.test_path")
-    if target not in test.frame.columns:
-        raise DataError.at("data.test_path", f"{path}: no column '{target}', which is the target")
+    for target in targets:
+        if target not in test.frame.columns:
+            which = "the target" if len(targets) == 1 else "a target"
+            raise DataError.at("data.test_path", f"{path}: no column '{target}', which is {which}")
     files.frames["test"], paths["test"] = test.frame, path
     files.notes += [f"{path}: {note}" for note in test.notes]
     extra = [quoted_name(name) for name in test.frame.columns if name not in table.frame.columns]
@@ -119,7 +124,7 @@ def _drop_rows(files: _TableFiles, options: CsvOptions, task: str) -> None:
     for part, frame in list(files.frames.items()):
         path = files.paths[part]
         frame, strays = without_stray_rows(frame, files.table.named)
-        frame, gaps = without_target_gaps(frame, files.target, task, options, path)
+        frame, gaps = without_gaps(frame, files.targets, task, options, path)
         files.frames[part] = frame
         files.notes += strays if part == "train" else [f"{path}: {stray}" for stray in strays]
         files.notes += gaps
@@ -128,9 +133,7 @@ def _drop_rows(files: _TableFiles, options: CsvOptions, task: str) -> None:
 def _split(files: _TableFiles, options: CsvOptions, task: str) -> dict[str, pandas.DataFrame]:
     """The rows of each split; those of classes keep the fractions of the classes."""
     frame = files.frames["train"]
-    target = frame[files.target]
-    stratify = task == "classification" or (task == "auto" and looks_like_classes(target, options))
-    codes = _class_codes(target, options) if stratify else None
+    codes = stratification(frame, files.targets, task, options)
     rows = split_rows(
         len(frame),
         options.split,
@@ -177,43 +180,37 @@ def _check_memory(parts: dict[str, pandas.DataFrame], spec: DataSpec, options: C
 
 
 def _value_notes(splits: dict[str, TensorSplit], spec: DataSpec, options: CsvOptions) -> list[str]:
-    """Lines on copies of the target, repeated rows and imputed values."""
+    """Lines on copies of the targets, repeated rows and imputed values."""
     inputs = {part: split.tensors()[0].numpy() for part, split in splits.items()}
     train = inputs.pop("train")
-    y = splits["train"].targets().flatten().numpy()
+    y = splits["train"].targets().numpy().reshape(len(train), -1)
+    copies = [target_copies(spec.columns, train, one, spec.is_classification) for one in y.T]
+    if len(copies) > 1:
+        copies = [
+            [f"{quoted_name(name)}: {line}" for line in lines]
+            for name, lines in zip(spec.target_names, copies, strict=True)
+        ]
     return [
-        *target_copies(spec.columns, train, y, spec.is_classification),
+        *chain(*copies),
         *repeated_rows(train, inputs),
         *imputation_notes(spec.columns, [train, *inputs.values()], options.preprocess.impute),
     ]
 
 
-def _class_codes(column: pandas.Series, options: CsvOptions) -> np.ndarray:
-    """The class of each row, as a code."""
-    import pandas
-
-    merged = target_labels(column, str(column.name), options)
-    return pandas.factorize(to_text(column).map(merged.of))[0]
-
-
 def infer_spec(
-    train: pandas.DataFrame, target: str, options: CsvOptions
+    train: pandas.DataFrame, targets: list[str], options: CsvOptions
 ) -> tuple[DataSpec, list[str]]:
-    """Describe every column and the target by the training rows, with notes."""
-    columns, notes = infer_columns(train, target, options)
-    described, target_notes = infer_target(train[target], options, options.task)
+    """Describe every column and the targets by the training rows, with notes."""
+    columns, notes = infer_columns(train, targets, options)
+    described, target_notes = infer_targets(train, targets, options, options.task)
     spec = DataSpec(
         InputSpec("table", (len(columns),)),
         described.task,
-        described.labels,
-        [] if described.labels else [target],
-        columns,
-        target=target,
-        target_format=described.format,
+        columns=columns,
         # The width shows later whether a file lacks the target.
         width=len(train.columns) if numbered(train) else None,
     )
-    return spec, notes + target_notes
+    return with_targets(spec, targets, described), notes + target_notes
 
 
 def encode_columns(
@@ -276,32 +273,3 @@ def _refuse_text(column: pandas.Series, unread: np.ndarray, source: str) -> None
             f"{column.index[rows[0]] + 1} has '{texts[0]}'{more}; correct it, or count it as missing "
             f"(data.missing: [{words}])",
         )
-
-
-def encode_target(column: pandas.Series, spec: DataSpec, source: str = "the table") -> Tensor:
-    """Classes (rows,) int64 or numbers (rows, 1) float64; raises DataError naming `source`."""
-    if spec.is_classification:
-        import pandas
-
-        index = LabelIndex(spec.labels)
-        rows, texts = pandas.factorize(to_text(column))
-        codes = np.array([index.code(text) for text in texts], dtype=np.int64)
-        unknown = sorted(text for text, code in zip(texts, codes, strict=True) if code < 0)
-        if unknown:
-            row = column.index[int((to_text(column) == unknown[0]).to_numpy().argmax())]
-            raise DataError.at(
-                "data.target",
-                f"{source}: the target '{spec.target}' has in data row {row + 1} the label "
-                f"'{shorten(unknown[0])}' that no training row has",
-            )
-        return torch.from_numpy(codes[rows])
-    numbers, _ = parse_numbers(column, spec.target_format)
-    if np.isnan(numbers).any():
-        row = int(np.isnan(numbers).argmax())
-        raise DataError.at(
-            "data.target",
-            f"{source}: the target '{spec.target}' should be a number, but data row "
-            f"{column.index[row] + 1} has '{shorten(str(column.iloc[row]))}'",
-        )
-    refuse_huge(column, numbers, source)
-    return torch.from_numpy(numbers[:, None])

@@ -45,7 +45,7 @@ def table_config(
     options = CsvOptions(
         name="csv",
         path=str(file.path),
-        target=plan.target,
+        target=list(plan.targets) if len(plan.targets) > 1 else plan.targets[0],
         drop=list(plan.dropped),
         missing=words,
         task=choices.task or "auto",
@@ -59,13 +59,14 @@ def table_config(
         refused_group, reading = reading.refusal, _try_reading(options)
     spec, notes, refusal = reading
     labels = {name: quote_yaml(name) if file.table.named else name for name in columns}
-    if not file.table.named and plan.target == list(columns)[-1]:
-        labels[plan.target] = "-1"
+    if not file.table.named and plan.targets == [list(columns)[-1]]:
+        labels[plan.targets[0]] = "-1"
     comment = (
         f"    # {plan.reason}; for another column: its name or position" if plan.reason else ""
     )
     lines = file.head_lines("csv")
-    lines += [f"  target: {labels[plan.target]}{comment}"]
+    target = ", ".join(labels[name] for name in plan.targets)
+    lines += [f"  target: {f'[{target}]' if len(plan.targets) > 1 else target}{comment}"]
     lines += [f"  task: {choices.task}"] * (choices.task is not None)
     lines += _drop_lines(plan.dropped, labels)
     if words:
@@ -85,10 +86,10 @@ def table_config(
 
 @dataclass(frozen=True)
 class _ColumnPlan:
-    """The target, the inputs and the columns left out of a table. reason: why `target` was chosen, empty if the caller has
-    named it; dropped: column -> why, empty if the caller asked for it; odd: cells that are not numbers."""
+    """The targets, the inputs and the columns left out of a table. reason: why the target was chosen, empty if the
+    caller has named it; dropped: column -> why, empty if the caller asked for it; odd: cells that are not numbers."""
 
-    target: str
+    targets: list[str]
     reason: str
     inputs: list[str]
     dropped: dict[str, str]
@@ -102,7 +103,7 @@ class _ColumnPlan:
         """Lines for the terminal."""
         notes = []
         if self.reason:
-            notes.append(f"target: '{self.target}', {self.reason} (--target NAME for another)")
+            notes.append(f"target: '{self.targets[0]}', {self.reason} (--target NAME for another)")
         if self.dropped:
             names = [f"{name} ({why})" if why else name for name, why in self.dropped.items()]
             notes.append(f"left out: {list_some(names, 6, counted=True)}")
@@ -116,27 +117,27 @@ def _plan_columns(
 
     frame = file.table.frame
     dropped = {column_name(frame, position_or_name(name), "--drop"): "" for name in choices.drop}
-    if choices.target is not None:
-        target = column_name(frame, position_or_name(choices.target), "--target")
-        reason = ""
-        if target in dropped:
-            raise DataError(f"--drop: '{target}' is the target")
-    else:
+    named = [column_name(frame, position_or_name(name), "--target") for name in choices.targets]
+    targets, reason = list(dict.fromkeys(named)), ""
+    if both := [name for name in targets if name in dropped]:
+        raise DataError(f"--drop: '{both[0]}' is {'the' if len(targets) == 1 else 'a'} target")
+    if not targets:
         target, reason = choose_target(frame, columns, choices, set(dropped))
+        targets = [target]
     max_categories = CsvOptions.model_fields["max_categories"].default
     unfit = {
         name: unfit_reason(column, max_categories)
         for name, column in columns.items()
-        if name not in (target, *dropped)
+        if name not in (*targets, *dropped)
     }
     dropped |= {name: why for name, why in unfit.items() if why}
-    inputs = [name for name in columns if name not in (target, *dropped)]
+    inputs = [name for name in columns if name not in (*targets, *dropped)]
     if not inputs:  # numbers that count the rows are better than nothing
         inputs = [name for name, why in unfit.items() if why and columns[name].numbers]
         dropped = {name: why for name, why in dropped.items() if name not in inputs}
-    read = [*inputs, *[target] * (choices.task != "classification")]
+    read = [*inputs, *(targets if choices.task != "classification" else [])]
     odd = [cell for name in read if columns[name].numbers for cell in columns[name].odd]
-    return _ColumnPlan(target, reason, inputs, dropped, odd)
+    return _ColumnPlan(targets, reason, inputs, dropped, odd)
 
 
 def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
@@ -216,7 +217,9 @@ def _about(file: DataFile, spec: DataSpec | None) -> str:
     rows = f"{file.path.name}: {len(file.table.frame):,} rows"
     if spec is None:
         return f"{rows}, {len(file.table.frame.columns):,} columns."
-    target = "a number"
+    target = "the target is a number"
     if spec.is_classification:
-        target = f"{len(spec.labels)} classes ({list_some(spec.labels, 6)})"
-    return f"{rows}, {describe_counts(spec.columns)}; the target is {target}."
+        target = f"the target is {len(spec.labels)} classes ({list_some(spec.labels, 6)})"
+    elif len(spec.targets) > 1:
+        target = f"the targets are {len(spec.targets)} numbers ({list_some(spec.targets, 6)})"
+    return f"{rows}, {describe_counts(spec.columns)}; {target}."

@@ -30,16 +30,21 @@ _ALSO_INPUTS = ("class", "klasse")
 
 @dataclass(frozen=True)
 class Choices:
-    """The options of `init`; None leaves the choice to the data.
+    """The options of `init`; None, or no target, leaves the choice to the data.
 
     ask: asks for the target if no name suggests one; takes the candidates and the default.
     """
 
-    target: str | None = None
+    targets: Sequence[str] = ()
     drop: Sequence[str] = ()
     task: Literal["classification", "regression"] | None = None
     kind: Literal["table", "series", "recordings", "text", "corpus"] | None = None
     ask: Callable[[list[str], str], str] | None = None
+
+    @property
+    def target(self) -> str | None:
+        """The one target, or the first of several."""
+        return self.targets[0] if self.targets else None
 
 
 def choose_target(

@@ -71,9 +71,9 @@ def read_options(network: Network) -> ReadOptions:
 
 
 def _names_in_file(network: Network) -> list[str]:
-    """Return the columns that the network reads, and the target's if it is in the same file."""
+    """Return the columns that the network reads, and those of the targets if they are in the same file."""
     spec = network.data_spec
-    return [*spec.column_names, *([] if spec.target is None else [spec.target])]
+    return [*spec.column_names, *spec.target_names]
 
 
 def predict_rows(
@@ -100,17 +100,15 @@ def predict_rows(
 
 
 def _number_as_in_training(network: Network, frame: pandas.DataFrame) -> pandas.DataFrame:
-    """Number columns without names as in the training file: if there is one less, the target is
-    missing, and those after it move up."""
+    """Number columns without names as in the training file: if it lacks as many as there are targets, those are
+    missing, and the columns after them move up."""
     spec, names = network.data_spec, _names_in_file(network)
     by_position = numbered(frame) and all(map(str.isdecimal, names)) and spec.header is None
-    if spec.target is None or not by_position:
+    if not spec.target_names or not by_position:
         return frame
     width = max(map(int, names)) + 1 if spec.width is None else spec.width
-    if len(frame.columns) != width - 1:
-        return frame
-    target = int(spec.target)
-    return frame.set_axis([str(i + (i >= target)) for i in range(width - 1)], axis=1)
+    inputs = [name for name in map(str, range(width)) if name not in spec.target_names]
+    return frame.set_axis(inputs, axis=1) if len(frame.columns) == len(inputs) else frame
 
 
 def predict_sequences(network: Network, paths: list[str]) -> Iterator[Predictions]:

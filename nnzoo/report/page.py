@@ -34,6 +34,7 @@ MAX_MISTAKES = 12
 MAX_COLUMNS = 12
 MAX_CONFUSIONS = 5
 MAX_GRADIENT_LAYERS = 8
+MAX_OUTPUTS = 6
 CALIBRATION_BINS = 10
 # Figures with every channel of a layer are too much for a page; `nnzoo inspect` writes them.
 LEFT_OUT = "layer-"
@@ -257,10 +258,10 @@ def _frequent_confusions(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _value_parts(run: RunReport) -> dict[str, Any]:
-    """Return the charts and the largest errors of a regression or a forecast, of its first output."""
+    """Return the charts and the largest errors of a regression, or of the first output of a forecast."""
     dataset, spec, predictions = run.loaded.dataset, run.spec, run.predictions
-    assert predictions.targets is not None
-    values, targets, name = predictions.values[:, 0], predictions.targets[:, 0], spec.targets[0]
+    values, targets, name = predictions.values, predictions.targets, spec.targets[0]
+    assert targets is not None
     parts: dict[str, Any] = {"forecasts": None, "error_by_step": None}
     if isinstance(dataset.splits[run.split], WindowSplit):
         parts["forecasts"] = describe_forecasts(dataset, run.split, predictions, name)
@@ -272,18 +273,34 @@ def _value_parts(run: RunReport) -> dict[str, Any]:
             target: (steps, rmse[i::count]) for i, target in enumerate(spec.targets)
         }
         parts["error_by_step"] = charts.error_by_step(errors)
-    parts["scatter"] = charts.scatter(targets, values, name)
-    parts["residuals"] = charts.residuals(values - targets, name)
+    names = [name] if spec.horizon > 1 else spec.targets
+    parts["outputs"] = [
+        (
+            name,
+            charts.scatter(targets[:, i], values[:, i], name),
+            charts.residuals(values[:, i] - targets[:, i], name),
+        )
+        for i, name in enumerate(names[:MAX_OUTPUTS])
+    ]
+    parts["more_outputs"] = len(names) - len(parts["outputs"])
     parts["mistakes"] = [
         {
             "row": row_label(dataset, run.split, row),
-            "target": format_metric(float(targets[row])),
-            "prediction": format_metric(float(values[row])),
+            "target": _format_values(names, targets[row]),
+            "prediction": _format_values(names, values[row]),
             "input": _show_input(run, row),
         }
         for row in predictions.largest_errors[:MAX_MISTAKES].tolist()
     ]
     return parts
+
+
+def _format_values(names: list[str], values: Any) -> str:
+    """A value for a page, or several with their names, as many as there are charts."""
+    if len(names) == 1:
+        return format_metric(float(values[0]))
+    shown = zip(names[:MAX_OUTPUTS], values.tolist(), strict=False)
+    return ", ".join(f"{shorten(name)} {format_metric(value)}" for name, value in shown)
 
 
 def _show_input(run: RunReport, row: int) -> dict[str, Any]:

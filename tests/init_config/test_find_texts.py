@@ -107,10 +107,10 @@ def test_a_target_is_named_stated_or_the_last() -> None:
     texts = plan_texts(frame, FILE, Choices())
     assert texts is not None and (texts.target, texts.reason) == ("stars", "by its name")
     for stated in ("short", "2", "-1"):
-        texts = plan_texts(frame, FILE, Choices(target=stated))
+        texts = plan_texts(frame, FILE, Choices([stated]))
         assert texts is not None and (texts.target, texts.reason) == ("short", "")
     with pytest.raises(DataError, match="no column 'shirt'"):
-        plan_texts(frame, FILE, Choices(target="shirt"))
+        plan_texts(frame, FILE, Choices(["shirt"]))
 
 
 def test_columns_that_are_dropped_are_neither_read_nor_named() -> None:
@@ -123,9 +123,9 @@ def test_columns_that_are_dropped_are_neither_read_nor_named() -> None:
 
 
 def test_a_stated_target_is_no_text() -> None:
-    texts = plan("review", "sentence", target="review")
+    texts = plan("review", "sentence", targets=["review"])
     assert texts is not None and (texts.text, texts.target) == ("sentence", "review")
-    assert plan("review", "short", target="review") is None
+    assert plan("review", "short", targets=["review"]) is None
 
 
 @pytest.mark.parametrize("column", ["name", "category", "long date", "vector", "url", "id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,18 +33,24 @@ class _StatedColumns:
     drop: set[str]
 
     @classmethod
-    def of(cls, options: CsvOptions, frame: pandas.DataFrame, target: str) -> _StatedColumns:
+    def of(
+        cls, options: CsvOptions, frame: pandas.DataFrame, targets: Sequence[str]
+    ) -> _StatedColumns:
         """Raises DataError for a column that is not there, or in two roles."""
         names = {
             key: {column_name(frame, column, f"data.{key}") for column in getattr(options, key)}
             for key in ("numbers", "categories", "drop")
         }
         stated = cls(**names)
-        if target in stated.drop:
-            raise DataError.at("data.drop", f"'{target}' is the target")
+        if dropped := [target for target in targets if target in stated.drop]:
+            raise DataError.at("data.drop", f"'{dropped[0]}' is {_the_target(targets)}")
         if both := sorted(stated.numbers & stated.categories):
             raise DataError.at("data.categories", f"'{both[0]}' is in data.numbers, too")
         return stated
+
+
+def _the_target(targets: Sequence[str]) -> str:
+    return "the target" if len(targets) == 1 else "a target"
 
 
 def _leave_out_group(
@@ -60,14 +67,14 @@ def _leave_out_group(
 
 
 def infer_columns(
-    train: pandas.DataFrame, target: str, options: CsvOptions
+    train: pandas.DataFrame, targets: Sequence[str], options: CsvOptions
 ) -> tuple[list[ColumnSpec], list[str]]:
     """The columns that the network reads, numbers first, and notes on them.
 
     Raises DataError that names every column that cannot be used as it is.
     """
-    stated = _StatedColumns.of(options, train, target)
-    inputs = [name for name in train.columns if name != target and name not in stated.drop]
+    stated = _StatedColumns.of(options, train, targets)
+    inputs = [name for name in train.columns if name not in {*targets, *stated.drop}]
     notes_on_group = _leave_out_group(train, inputs, stated, options)
     descriptions = describe_columns(train[inputs], ValueOptions.of(options))
     numbers: list[ColumnSpec] = []
@@ -86,7 +93,8 @@ def infer_columns(
     if not numbers and not categories:
         raise DataError.at(
             "data.drop" if options.drop else "data.path",
-            f"{options.path} has no column to learn from but the target '{target}'",
+            f"{options.path} has no column to learn from but the target "
+            + ", ".join(f"'{target}'" for target in targets),
         )
     used = [descriptions[column.name] for column in numbers]
     notes = [

@@ -25,7 +25,7 @@ from nnzoo.data.columns.values import (
     parse_numbers,
     to_text,
 )
-from nnzoo.data.data_spec import NumberFormat, TaskName
+from nnzoo.data.data_spec import ColumnSpec, NumberFormat, TaskName
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, quoted_name, shorten
 
@@ -40,11 +40,13 @@ _DOUBTFUL_LABELS = ("unknown", "missing", "not available", "n.a.", "no data", "b
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """The target of a table: its labels in order, or the format of its numbers."""
+    """The target of a table: its labels in order, or the format of its numbers; columns: of several targets, with
+    their formats."""
 
     task: TaskName
     labels: list[str] = field(default_factory=list)
     format: NumberFormat = field(default_factory=NumberFormat)
+    columns: list[ColumnSpec] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,14 @@ class NamedTargets:
         return numbers[:, None]
 
 
-def without_target_gaps(
-    frame: pandas.DataFrame, target: str, task: str, options: CsvOptions, path: str
-) -> tuple[pandas.DataFrame, list[str]]:
-    """The rows that have a target, and a note on those that have none.
+def target_gaps(
+    column: pandas.Series, task: str, options: CsvOptions
+) -> tuple[np.ndarray, set[str]]:
+    """Which rows have no target (rows,) bool, and the words in their place.
 
     An empty cell and the words of data.missing are no target. The usual missing words (NA, none, ...)
-    are none of a number, but a label among classes. Raises DataError if no row is left.
+    are none of a number, but a label among classes.
     """
-    column = frame[target]
     text = to_text(column)
     missing = tuple(options.missing)
     words = {word for word in text.dropna().unique() if clean_label(word) in ("", *missing)}
@@ -105,6 +106,14 @@ def without_target_gaps(
     if task == "regression" or (task == "auto" and not looks_like_classes(column[~empty], options)):
         words |= {word for word in text[~empty].unique() if is_missing_word(word, missing)}
         empty = np.array(text.isna() | text.isin(words), dtype=bool)
+    return empty, words
+
+
+def without_target_gaps(
+    frame: pandas.DataFrame, target: str, task: str, options: CsvOptions, path: str
+) -> tuple[pandas.DataFrame, list[str]]:
+    """The rows that have a target, and a note on those that have none; raises DataError if no row is left."""
+    empty, words = target_gaps(frame[target], task, options)
     if not empty.any():
         return frame, []
     rows = np.flatnonzero(empty)

@@ -93,15 +93,15 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]
 def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, str]) -> list[str]:
     """Notes on the target, whose role becomes what it is read as; why training would stop, if it would."""
     from nnzoo.data.columns.inputs import infer_columns
-    from nnzoo.data.columns.target import infer_target, without_target_gaps
+    from nnzoo.data.columns.targets import infer_targets, target_names, without_gaps
 
-    target = column_name(frame, data.target, "data.target")
     try:
-        rows, notes = without_target_gaps(frame, target, data.task, data, data.path)
-        spec, _ = infer_target(rows[target], data, data.task)
+        targets = target_names(frame, data)
+        rows, notes = without_gaps(frame, targets, data.task, data, data.path)
+        spec, _ = infer_targets(rows, targets, data, data.task)
         classes = f"{len(spec.labels):,} classes"
-        roles[target] = f"target: {classes if spec.labels else 'a number'}"
-        infer_columns(rows, target, data)
+        roles |= dict.fromkeys(targets, f"target: {classes if spec.labels else 'a number'}")
+        infer_columns(rows, targets, data)
     except DataError as error:
         return [f"training stops here: {error}"]
     return notes

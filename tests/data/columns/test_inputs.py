@@ -25,7 +25,7 @@ def inferred(
     more: dict[str, list[Any]] | None = None, **options: Any
 ) -> tuple[list[ColumnSpec], str]:
     frame = pandas.DataFrame({k: column(v, k) for k, v in (COLUMNS | (more or {})).items()})
-    specs, notes = infer_columns(frame, "y", CsvOptions(name="csv", path="t.csv", **options))
+    specs, notes = infer_columns(frame, ["y"], CsvOptions(name="csv", path="t.csv", **options))
     return specs, "\n".join(notes)
 
 
