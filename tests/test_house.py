@@ -63,13 +63,13 @@ LAYERS = """
     nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.text nnzoo.data.corpus
     nnzoo.data.builtin nnzoo.data.published_texts nnzoo.data.read_dataset
     nnzoo.models nnzoo.evaluation nnzoo.runs
-    nnzoo.models.layers nnzoo.models.initialize
+    nnzoo.models.layers nnzoo.models.initialize nnzoo.runs.checkpoint
     nnzoo.models.packed
     nnzoo.models.fused nnzoo.models.recurrent_layers
     nnzoo.models.padded
     nnzoo.models.embedding nnzoo.models.vectors
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
-    nnzoo.models.conversion
+    nnzoo.models.conversion nnzoo.models.freeze nnzoo.models.weights_file
     nnzoo.models.ensemble
     nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics nnzoo.evaluation.text_baseline
     nnzoo.evaluation.language_model
@@ -77,12 +77,12 @@ LAYERS = """
     nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
     nnzoo.evaluation.tasks.build
     nnzoo.evaluation.baselines
+    nnzoo.models.start_from
     nnzoo.device
     nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate
     nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates nnzoo.training.carried_state
     nnzoo.training.optim
-    nnzoo.runs.checkpoint
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
     nnzoo.training.trainer
     nnzoo.training.ensemble_trainer

@@ -25,7 +25,11 @@ from nnzoo.errors import ConfigError, ConfigIssue, UsageError, shell_word
 from nnzoo.text import shorten
 
 _BUNDLED = "bundled "
-_VECTORS = ("model", "embedding", "vectors")
+_MODEL_PATHS = (
+    ("model", "embedding", "vectors"),
+    ("model", "start_from"),
+    ("model", "start_from", "path"),
+)
 _DATA_FILES = tuple(
     [".csv", ".tsv", ".parquet", ".pq", ".xlsx", ".xls", ".gz", ".zip", ".png", ".jpg", ".jpeg"]
 )
@@ -206,7 +210,7 @@ class _Loader:
 
     def resolve_paths(self, folder: Path) -> None:
         """Make paths absolute: those in the file relative to it, those of --set to the working folder."""
-        paths = (*(("data", key) for key in PATH_KEYS), ("sweep", "storage"), _VECTORS)
+        paths = (*(("data", key) for key in PATH_KEYS), ("sweep", "storage"), *_MODEL_PATHS)
         for path in paths:
             section: Any = self.tree
             for key in path[:-1]:

@@ -40,6 +40,20 @@ class EmbeddingOptions(Options):
     )
 
 
+class StartFromOptions(Options):
+    """The trained weights from which a run starts."""
+
+    path: Annotated[str, Field(min_length=1)] = option(
+        ...,
+        "a run folder, a .pt file (of a run, or a state_dict of PyTorch), or a .safetensors file",
+    )
+    scaling: Literal["auto", "keep", "fit"] = option(
+        "auto",
+        "statistics of the preprocessing (means, deviations, values for gaps): keep those of the run, or fit them on "
+        "this run's training rows; auto: keep where inputs and preprocessing are the same, else fit",
+    )
+
+
 class ModelOptions(Options):
     name: str
     embedding: Width | EmbeddingOptions | None = option(
@@ -50,6 +64,23 @@ class ModelOptions(Options):
         "weight initialization; the gain is chosen for the activation, biases start at zero; "
         "'torch' keeps PyTorch's own",
     )
+    start_from: Annotated[str, Field(min_length=1)] | StartFromOptions | None = option(
+        None,
+        "fine-tuning: a run folder, or a .pt or .safetensors file, whose weights are taken where name and shape fit; "
+        "or path, scaling",
+    )
+    freeze: list[Annotated[str, Field(min_length=1)]] = option(
+        [],
+        "patterns of parameters that training leaves as they are, as in ['features.*']; batch norms all of whose "
+        "parameters are frozen keep their statistics, too",
+    )
+
+    @property
+    def source(self) -> StartFromOptions | None:
+        """The options of `start_from`."""
+        if isinstance(self.start_from, str):
+            return StartFromOptions(path=self.start_from)
+        return self.start_from
 
     @property
     def token_embedding(self) -> EmbeddingOptions:

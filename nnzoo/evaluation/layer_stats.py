@@ -209,10 +209,13 @@ def collect_layer_stats(network: Network, x: Inputs, y: Tensor | None = None) ->
             encoded = encoded.detach()
             values_of(encoded).requires_grad_()
         outputs, output = layer_outputs(network, encoded)
-        parameters = [_parameters(module, name) for name, (module, _) in outputs.items()]
         layers = [
-            _describe(name, module, out.detach(), params)
-            for (name, (module, out)), params in zip(outputs.items(), parameters, strict=True)
+            _describe(name, module, out.detach(), _parameters(module, name))
+            for name, (module, out) in outputs.items()
+        ]
+        parameters = [
+            [p for p in _parameters(module, name) if p.requires_grad]  # the others are frozen
+            for name, (module, _) in outputs.items()
         ]
         inputs = [values_of(encoded)] if time_dim else []
         variables = [p for params in parameters for p in params] + inputs

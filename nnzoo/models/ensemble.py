@@ -22,6 +22,7 @@ from torch.nn import functional
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.kernels.call import supports
 from nnzoo.models.cnn import CNN
+from nnzoo.models.freeze import FrozenNorm
 from nnzoo.models.fused import LinearGroup, group_layers, run_linear_group
 from nnzoo.models.layers import (
     Converted,
@@ -85,7 +86,7 @@ class BatchedModel:
             stack = torch.stack([parameter.detach() for parameter in parameters])
             for parameter, part in zip(parameters, stack, strict=True):
                 parameter.data = part
-            self.parameters[name] = stack.requires_grad_()
+            self.parameters[name] = stack.requires_grad_(parameters[0].requires_grad)
         for name, _ in self.model.named_buffers():
             self.buffers[name] = torch.stack([model.get_buffer(name) for model in models])
             path, _, last = name.rpartition(".")
@@ -191,7 +192,8 @@ class BatchedModel:
     def batch_norm(self, layer: nn.BatchNorm1d, x: Tensor) -> Tensor:
         """Members side by side as channels (batch, members * features)."""
         stacked = partial(self.stacked, layer)
-        if self.training:
+        training = self.training and not isinstance(layer, FrozenNorm)
+        if training:
             stacked("num_batches_tracked").add_(1)
         x = functional.batch_norm(
             x.unflatten(0, (self.members, -1)).transpose(0, 1).flatten(1, 2),
@@ -199,7 +201,7 @@ class BatchedModel:
             stacked("running_var").view(-1),
             stacked("weight").flatten(),
             stacked("bias").flatten(),
-            self.training,
+            training,
             cast(float, layer.momentum),
             layer.eps,
         )

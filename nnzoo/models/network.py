@@ -26,6 +26,7 @@ from nnzoo.evaluation.tasks.classification import balanced_weights
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
+from nnzoo.models.freeze import freeze
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
 TRAINED_WEIGHT = 16
@@ -60,6 +61,8 @@ class Network(nn.Module):
         # Not a module of this one: its weights are the model's.
         self.compiled: Callable[[Inputs], Any] | None = None
         self.configure(config.train, compiled=False)
+        self.origin: dict[str, Any] = {}
+        """Where the weights started from, if `model.start_from` says so: path, sha256, notes."""
         # The number of leading features that are targets, if forecasts are differences from the last value.
         relative = isinstance(task, Regression) and getattr(
             config.data, "difference_from_last", False
@@ -154,7 +157,7 @@ class Network(nn.Module):
             "model": self.model.state_dict(),
             "preprocess": self.preprocess.state_dict(),
             "task": self.task.state_dict(),
-        }
+        } | ({"origin": self.origin} if self.origin else {})
 
 
 @locates_errors
@@ -181,6 +184,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     network.preprocess.cpu().fit(dataset.splits["train"])
     if isinstance(network.task, Regression):
         network.task.centre = dataset.splits["train"].targets().double().mean(0)
+    _start_from_weights(network)
     return network.to(device)
 
 
@@ -201,6 +205,7 @@ def reseeded(network: Network, config: RunConfig) -> Network:
     parts = network.preprocess, model, network.task
     fresh = Network(config, network.data_spec, *parts, network.device)
     _start_from_vectors(fresh)
+    _start_from_weights(fresh, network.origin)
     return fresh
 
 
@@ -216,6 +221,30 @@ def _start_from_vectors(network: Network) -> list[str]:
     from nnzoo.models.vectors import load_vectors
 
     return [load_vectors(network.model, model.token_embedding, tokenizer)]
+
+
+def _start_from_weights(network: Network, shared: dict[str, Any] | None = None) -> None:
+    """Let a fresh network start from the weights that its configuration names, and note in `origin` what came of them.
+
+    shared: the origin of another network of the same group, whose statistics this one shares.
+    """
+    options = getattr(network.config.model, "source", None)
+    if options is None:
+        return
+    from nnzoo.models.start_from import take_statistics, take_weights
+    from nnzoo.models.weights_file import KEY, read_weights
+
+    weights = read_weights(options.path)
+    if shared is None:
+        notes = take_statistics(network, weights, options.scaling)
+    elif weights.sha256 != shared["sha256"]:
+        raise ConfigError.at(
+            KEY, f"{weights.path} has changed since the first run of this group started from it"
+        )
+    else:
+        notes = []
+    notes = [*take_weights(network, weights), *notes]
+    network.origin = {"path": weights.path, "sha256": weights.sha256, "notes": notes}
 
 
 def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.device) -> Network:
@@ -248,6 +277,7 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
         network = build(device)
         for name in _PARTS:
             getattr(network, name).load_state_dict(content[name])
+        network.origin = _origin(content.get("origin", {}))
     except ConfigError as error:
         first = error.issues[0]
         raise CheckpointError(
@@ -263,6 +293,18 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
             f"({type(error).__name__}: {str(error)[:100]})"
         ) from error
     return network
+
+
+def _origin(value: Any) -> dict[str, Any]:
+    """The origin of a network's weights that a checkpoint stores; raises TypeError where it holds something else."""
+    if value != {} and not (
+        isinstance(value, dict)
+        and value.keys() == {"path", "sha256", "notes"}
+        and isinstance(value["notes"], list)
+        and all(isinstance(text, str) for text in (value["path"], value["sha256"], *value["notes"]))
+    ):
+        raise TypeError("an origin of weights that is none")
+    return cast(dict[str, Any], value)
 
 
 _PARTS = ("model", "preprocess", "task")
@@ -359,4 +401,5 @@ def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:
     assert entry is not None
     torch.manual_seed(derive_seed(config.seed, "init"))
     model: nn.Module = entry.load()(config.model, preprocess.output_spec, task.outputs)
+    freeze(model, getattr(config.model, "freeze", []))
     return model

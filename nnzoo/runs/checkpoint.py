@@ -85,6 +85,9 @@ _OPCODES = {
     "TUPLE2",
     "TUPLE3",
 }
+# Further ones of a state_dict of PyTorch.
+_STATE_DICT_OPCODES = {"BUILD"}
+_STATE_DICT_GLOBALS = {"torch._utils _rebuild_parameter"}
 # Reading as many takes a quarter of a second.
 MAX_OPCODES = 500_000
 MAX_VALUES = 100_000
@@ -152,10 +155,14 @@ def load(path: Path) -> dict[str, Any]:
     Raises DamagedError if the content is not what was written, else CheckpointError (no such
     file, no permission, a newer format).
     """
-    data = _read(path)
+    return parse(read(path), path)
+
+
+def parse(data: bytes, path: Path) -> dict[str, Any]:
+    """The checkpoint in the bytes of a file; see `load`."""
     _check_checksum(data, path)
     try:
-        _check_archive(data)
+        check_archive(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -168,7 +175,8 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The bytes of a regular file; raises CheckpointError, of a bad disk DamagedError."""
     try:
         # Not to wait for a pipe that nobody writes to.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -185,6 +193,11 @@ def _read(path: Path) -> bytes:
     except OSError as error:  # of a bad disk, or of a user who may not
         kind = DamagedError if error.errno == errno.EIO else CheckpointError
         raise kind(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def has_checksum(data: bytes) -> bool:
+    """Whether a file ends as those of `save` do."""
+    return _FOOTER.fullmatch(data[-_FOOTER_SIZE:]) is not None
 
 
 def _check_checksum(data: bytes, path: Path) -> None:
@@ -216,8 +229,14 @@ class UnexpectedContent(Exception):
     """A checkpoint holds something that `save` never writes."""
 
 
-def _check_archive(data: bytes) -> None:
-    """Nothing packed (no bombs), nothing twice, and a pickle of tensors and plain values alone."""
+def check_archive(data: bytes, state_dict: bool = False) -> None:
+    """Nothing packed (no bombs), nothing twice, and a pickle of tensors and plain values alone.
+
+    state_dict: of PyTorch, whose dictionary has an attribute, and whose tensors may be parameters. Raises
+    UnexpectedContent.
+    """
+    opcodes_allowed = _OPCODES | (_STATE_DICT_OPCODES if state_dict else set())
+    globals_allowed = _GLOBALS | (_STATE_DICT_GLOBALS if state_dict else set())
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type or entry.flag_bits & 1 for entry in entries):
@@ -232,11 +251,11 @@ def _check_archive(data: bytes) -> None:
         for count, (opcode, argument, _) in enumerate(opcodes):
             if count > MAX_OPCODES:
                 raise UnexpectedContent(f"it holds more than {MAX_VALUES:,} values")
-            if opcode.name not in _OPCODES:
+            if opcode.name not in opcodes_allowed:
                 raise UnexpectedContent(
                     f"it holds more than tensors and plain values ({opcode.name})"
                 )
-            if opcode.name == "GLOBAL" and argument not in _GLOBALS:
+            if opcode.name == "GLOBAL" and argument not in globals_allowed:
                 name = str(argument)[:80].replace(" ", ".")
                 raise UnexpectedContent(f"it names {name}, which is never run")
 

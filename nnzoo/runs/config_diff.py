@@ -15,7 +15,7 @@ from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.data.dataset import Dataset
 from nnzoo.distributed import SingleProcess
-from nnzoo.errors import ConfigError, UsageError
+from nnzoo.errors import CheckpointError, ConfigError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.runs.run_dir import RunDir
 
@@ -44,15 +44,25 @@ def inherit_auto_values(config: RunConfig, stored: RunConfig) -> RunConfig:
 def config_diff(old: RunConfig, new: RunConfig) -> list[str]:
     """Return a line for each key that makes two configs two runs.
 
-    Paths of the data are ignored: its fingerprint shows whether it is the same.
+    Paths of the data are ignored: its fingerprint shows whether it is the same. So is that of the weights from which
+    a run starts, which it no longer needs.
     """
-    before, after = old.flat(), new.flat()
+    before, after = _flat(old), _flat(new)
     ignored = (*RESUMABLE_KEYS, *(f"data.{key}" for key in PATH_KEYS))  # and the keys below them
     return [
         f"  {key}: {_value(before, key)} there, {_value(after, key)} here"
         for key in dict.fromkeys([*before, *after])
         if not key.startswith(ignored) and before.get(key) != after.get(key)
     ]
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    """`RunConfig.flat`, with `model.start_from` in one spelling and without its path."""
+    values = {
+        key: value for key, value in config.flat().items() if not key.startswith("model.start_from")
+    }
+    source = getattr(config.model, "source", None)
+    return values | ({} if source is None else {"model.start_from": {"scaling": source.scaling}})
 
 
 def _value(values: dict[str, Any], key: str) -> str:
@@ -74,12 +84,28 @@ def refuse_other_run(config: RunConfig, network: Network, dataset: Dataset, fold
     differing = config_diff(network.config, config)
     if not differing and dataset.fingerprint() != network.data_spec.fingerprint:
         differing = ["  data: other rows or values there than here"]
+    differing = differing or _other_weights(config, network)
     if differing:
         raise UsageError(
             f"{folder.path} holds a run of another config. Train this one beside it: "
             f"-s name={free_name(folder.path)}; or start over: --fresh (the old folder is kept)\n"
             + "\n".join(differing)
         )
+
+
+def _other_weights(config: RunConfig, network: Network) -> list[str]:
+    """A line if the weights that `config` names elsewhere are not those that the network started from."""
+    here, there = (getattr(c.model, "source", None) for c in (config, network.config))
+    if here is None or there is None or here.path == there.path:
+        return []
+    from nnzoo.models.weights_file import read_weights
+
+    try:
+        sha256 = read_weights(here.path).sha256
+    except CheckpointError:
+        return []  # no longer there, and not needed
+    same = sha256 == network.origin.get("sha256")
+    return [] if same else [f"  model.start_from: {there.path} there, other weights here"]
 
 
 def free_name(path: Path) -> str:

@@ -23,8 +23,8 @@ from nnzoo.training.trainer import Trainer
 
 
 def new_run_notes(network: Network) -> list[str]:
-    """Notes on a new network that may surprise: ambiguous sizes, PCA."""
-    notes = []
+    """Notes on a new network that may surprise: the weights it starts from, ambiguous sizes, PCA."""
+    notes = list(network.origin.get("notes", []))
     model = network.config.model
     if isinstance(model, CnnOptions) and network.preprocess.output_spec.kind == "image":
         notes += [
@@ -126,5 +126,6 @@ def environment(network: Network, processes: int = 1) -> dict[str, Any]:
         "rows": network.data_spec.num_rows,
         "parameters": sum(p.numel() for p in network.model.parameters()),
         "started": datetime.now().isoformat(timespec="seconds"),
+        **({"started_from": network.origin} if network.origin else {}),
         **by,
     }

@@ -79,7 +79,7 @@ class EnsembleTrainer:
             from nnzoo.models.ensemble import BatchedModel
 
             self.stacked = BatchedModel([trainer.model for trainer in trainers])
-            stacks = list(self.stacked.parameters.values())
+            stacks = [stack for stack in self.stacked.parameters.values() if stack.requires_grad]
             optimizers = [trainer.optimizer for trainer in trainers]
             self.optimizer = Optimizer.stacked(optimizers, stacks)
             self.uses_randomness = self.stacked.uses_randomness

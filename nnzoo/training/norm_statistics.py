@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnzoo.data.dataset import Split
 from nnzoo.data.sampling import batch_sizes
+from nnzoo.models.freeze import FrozenNorm
 from nnzoo.models.network import Network
 
 # So few batches per epoch leave an eighth or more of a running average to weights of earlier epochs.
@@ -28,11 +29,13 @@ Statistics = Literal["auto", "running", "exact"]
 
 
 def norms(model: nn.Module) -> list[_BatchNorm]:
-    """The batch norms of a model that keep statistics for evaluation."""
+    """The batch norms of a model that gather statistics for evaluation in training."""
     return [
         module
         for module in model.modules()
-        if isinstance(module, _BatchNorm) and module.running_mean is not None
+        if isinstance(module, _BatchNorm)
+        and not isinstance(module, FrozenNorm)
+        and module.running_mean is not None
     ]
 
 
