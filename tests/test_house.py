@@ -77,7 +77,7 @@ LAYERS = """
     nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
     nnzoo.evaluation.tasks.build
     nnzoo.evaluation.baselines
-    nnzoo.models.start_from
+    nnzoo.models.start_from nnzoo.models.take_statistics
     nnzoo.device
     nnzoo.models.network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate

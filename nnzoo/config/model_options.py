@@ -45,7 +45,7 @@ class StartFromOptions(Options):
 
     path: Annotated[str, Field(min_length=1)] = option(
         ...,
-        "a run folder, a .pt file (of a run, or a state_dict of PyTorch), or a .safetensors file",
+        "a run folder, a .pt file (of a run, or weights that PyTorch has saved), or a .safetensors file",
     )
     scaling: Literal["auto", "keep", "fit"] = option(
         "auto",

@@ -18,7 +18,7 @@ MAX_LISTED = 20
 
 
 class FrozenNorm:
-    """A batch norm whose parameters are frozen: it computes by its running statistics, in training too, and they stay.
+    """A batch norm whose parameters are frozen: it computes by parts running statistics, in training too, and they stay.
 
     The class before the norm's own; no native kernel takes it together with a convolution.
     """
@@ -47,8 +47,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
             KEY, f"all parameters are frozen, so there is nothing to train: {listed}"
         )
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if isinstance(module, _BatchNorm) and own and not any(p.requires_grad for p in own):
+        parts = list(module.parameters(recurse=False))
+        if isinstance(module, _BatchNorm) and parts and not any(p.requires_grad for p in parts):
             first: Any = type(module)
             module.__class__ = type(first.__name__, (FrozenNorm, first), {})
             module.eval()

@@ -62,7 +62,7 @@ class Network(nn.Module):
         self.compiled: Callable[[Inputs], Any] | None = None
         self.configure(config.train, compiled=False)
         self.origin: dict[str, Any] = {}
-        """Where the weights started from, if `model.start_from` says so: path, sha256, notes."""
+        """Where the weights started from, if it is set by `model.start_from`: path, sha256, notes."""
         # The number of leading features that are targets, if forecasts are differences from the last value.
         relative = isinstance(task, Regression) and getattr(
             config.data, "difference_from_last", False
@@ -231,7 +231,8 @@ def _start_from_weights(network: Network, shared: dict[str, Any] | None = None) 
     options = getattr(network.config.model, "source", None)
     if options is None:
         return
-    from nnzoo.models.start_from import take_statistics, take_weights
+    from nnzoo.models.start_from import take_weights
+    from nnzoo.models.take_statistics import take_statistics
     from nnzoo.models.weights_file import KEY, read_weights
 
     weights = read_weights(options.path)

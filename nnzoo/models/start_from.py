@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,23 +18,20 @@ from nnzoo.config.run_config import from_dict
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.data.preprocess import Preprocess
 from nnzoo.errors import ConfigError
-from nnzoo.evaluation.tasks import Regression
 from nnzoo.models.weights_file import KEY, Weights
 from nnzoo.text import list_some, plural
 
 if TYPE_CHECKING:
     from nnzoo.models.network import Network
 
-# Names that a note lists before it counts.
-SHOWN = 6
-# From here on kept statistics are said to fit badly: deviations between the means, and the ratio of the deviations.
-FAR, RATIO = 3.0, 4.0
+# Names that a note lists before it counts the rest: of tensors that fit, and of those that do not.
+SHOWN, SHOWN_MISMATCHES = 6, 40
 AxisKind = Literal["inputs", "outputs"]
 
 
 @dataclass
 class Taken:
-    """What came of each tensor of a network that starts from others; lines for people."""
+    """The fate of each tensor of a network that starts from trained weights, as lines for people."""
 
     whole: list[str] = field(default_factory=list)
     in_part: list[str] = field(default_factory=list)
@@ -76,18 +73,22 @@ def take_weights(network: Network, weights: Weights) -> list[str]:
         f"{plural(len(state), 'tensor')} came from there"
         + (f": {list_some(taken.whole, SHOWN, True)}" if taken.whole else "")
     ]
-    notes += [f"taken in part: {list_some(taken.in_part, SHOWN, True)}"] if taken.in_part else []
+    notes += (
+        [f"taken in part: {list_some(taken.in_part, SHOWN_MISMATCHES, True)}"]
+        if taken.in_part
+        else []
+    )
     if taken.new:
-        notes.append(f"new, at their random start: {list_some(taken.new, SHOWN, True)}")
+        notes.append(f"new, at their random start: {list_some(taken.new, SHOWN_MISMATCHES, True)}")
     left = [f"{name} {tuple(t.shape)}" for name, t in weights.tensors.items() if name not in state]
-    notes += [f"left there: {list_some(left, SHOWN, True)}"] if left else []
+    notes += [f"left there: {list_some(left, SHOWN_MISMATCHES, True)}"] if left else []
     frozen = [
         name
         for name, p in network.model.named_parameters()
         if not p.requires_grad and name in taken.new_names
     ]
     if frozen:
-        notes.append(f"frozen at their random start: {list_some(frozen, SHOWN, True)}")
+        notes.append(f"frozen at their random start: {list_some(frozen, SHOWN_MISMATCHES, True)}")
     return notes + _other_options(network, weights)
 
 
@@ -136,8 +137,8 @@ def _take(
         rows_here[axis], rows_there[axis] = pairs
         places = {name: i for i, name in enumerate(here or [])}
         missing = [name.partition("\0")[2] for name in places if name not in set(there or [])]
-        few = f"; new: {list_some(missing, 3, True)}" if missing else ""
-        parts.append(f"{len(places) - len(missing)} of {len(places)} {kind} by name{few}")
+        others = f"; new: {list_some(missing, 3, True)}" if missing else ""
+        parts.append(f"{len(places) - len(missing)} of {len(places)} {kind} by name{others}")
     if not fits or any(not len(rows) for rows in rows_here):
         shapes = f"{tuple(target.shape)}, {tuple(source.shape)} there"
         same = tuple(target.shape) == tuple(source.shape)
@@ -175,8 +176,8 @@ def _pairs(
     if their_size != times * len(there) or (times > 1 and not repeats):
         return None
     places = {name: i for i, name in enumerate(there)}
-    found = [(i, places[name]) for i, name in enumerate(here) if name in places]
-    pairs = torch.tensor(found, dtype=torch.int64).view(-1, 2)
+    matched = [(i, places[name]) for i, name in enumerate(here) if name in places]
+    pairs = torch.tensor(matched, dtype=torch.int64).view(-1, 2)
     turns = torch.arange(times)[:, None]
     ours, theirs = pairs[:, 0] + turns * len(here), pairs[:, 1] + turns * len(there)
     return ours.flatten(), theirs.flatten()
@@ -288,116 +289,3 @@ def _other_options(network: Network, weights: Weights) -> list[str]:
         if key not in skipped and key in theirs and theirs[key] != ours[key]
     ]
     return [f"other options: {list_some(differing, SHOWN, True)}"] if differing else []
-
-
-# Statistics of the preprocessing.
-
-
-@torch.no_grad()
-def take_statistics(network: Network, weights: Weights, asked: str) -> list[str]:
-    """Keep the statistics of the source's preprocessing, or leave those fitted on the training rows; notes say which.
-
-    Raises ConfigError where they are to be kept and do not fit.
-    """
-    notes = []
-    kept_scale = {
-        name.removeprefix("scale."): t
-        for name, t in weights.task.items()
-        if name.startswith("scale.")
-    }
-    reason = _other_inputs(network, weights)
-    parts: list[tuple[str, nn.Module, dict[str, Tensor], str]] = [
-        ("inputs", network.preprocess, weights.preprocess, reason)
-    ]
-    if isinstance(network.task, Regression):
-        reason = _other_target(network, weights, kept_scale)
-        parts.append(("target", network.task.scale, kept_scale, reason))
-    for what, module, kept, reason in parts:
-        if not _has_statistics(module):
-            continue
-        text = f"scaling of the {what}: fitted on this run's training rows"
-        if asked == "fit":
-            notes.append(f"{text}, as asked")
-        elif reason and asked == "keep":
-            raise ConfigError.at(f"{KEY}.scaling", f"cannot keep that of the {what}: {reason}")
-        elif reason:
-            notes.append(f"{text}, as {reason}")
-        else:
-            misfit = _misfit(module.state_dict(), kept)
-            module.load_state_dict(kept)
-            notes.append(f"scaling of the {what}: kept from there{misfit}")
-    return notes
-
-
-def _has_statistics(module: nn.Module) -> bool:
-    """Whether anything was fitted on training rows."""
-    return any(
-        buffer.numel() and getattr(part, "method", "") != "none"
-        for part in module.modules()
-        for buffer in part.buffers(recurse=False)
-    )
-
-
-def _other_inputs(network: Network, weights: Weights) -> str:
-    """Why the statistics of the source's inputs are not those of this network's inputs; "" if they are."""
-    spec, theirs = network.data_spec, weights.spec
-    if theirs is None:
-        return f"{weights.path} holds none"
-    if spec.input.kind != theirs.input.kind:
-        return f"the inputs there are of kind {theirs.input.kind}"
-    if spec.max_pixel_value != theirs.max_pixel_value:
-        return f"pixels here end at {spec.max_pixel_value}, and at {theirs.max_pixel_value} there"
-    after = network.preprocess.options.model_dump(exclude={"target"})
-    if _options(weights) != after:
-        return "data.preprocess is another one there"
-    numbers = [[c.name for c in s.columns if c.categories is None] for s in (spec, theirs)]
-    others = [[c.to_dict() for c in s.columns if c.categories is not None] for s in (spec, theirs)]
-    if numbers[0] != numbers[1] or (after.get("pca") and others[0] != others[1]):
-        return f"the columns there are {list_some(theirs.column_names, 3, True)}"
-    own = network.preprocess.state_dict()
-    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.preprocess.items()}:
-        return "the inputs there have another shape"
-    return ""
-
-
-def _options(weights: Weights, only: str = "") -> dict[str, Any] | None:
-    """The options of the source's preprocessing, of its inputs or of one key; None where they do not hold here."""
-    try:
-        options = getattr(from_dict(weights.options, weights.path).data, "preprocess")
-    except (ConfigError, AttributeError):
-        return None
-    chosen = {"include": {only}} if only else {"exclude": {"target"}}
-    values: dict[str, Any] = options.model_dump(**chosen)
-    return values
-
-
-def _other_target(network: Network, weights: Weights, scale: dict[str, Tensor]) -> str:
-    """Why the scale of the source's target is not that of this network's; "" if it is."""
-    if weights.spec is None:
-        return f"{weights.path} holds none"
-    if weights.spec.targets != network.data_spec.targets:
-        return f"the target there is {list_some(weights.spec.targets, 3, True) or 'classes'}"
-    own = cast(Regression, network.task).scale.state_dict()
-    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in scale.items()}:
-        return "the target there has another shape"
-    options = _options(weights, "target"), network.preprocess.options.model_dump(include={"target"})
-    return "data.preprocess.target is another one there" if options[0] != options[1] else ""
-
-
-def _misfit(fitted: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
-    """How far the training rows lie from the statistics that are kept, and what to do if it is far."""
-    place = "scale." if "scale.shift" in kept else ""
-    shift, spread = f"{place}shift", f"{place}spread"
-    if not kept[shift].numel():
-        return ""
-    unit = kept[spread]
-    far = float(((fitted[shift].cpu() - kept[shift]).abs() / unit).max())
-    ratios = fitted[spread].cpu() / unit
-    factor = float(torch.maximum(ratios, 1 / ratios).max())
-    text = (
-        f" (of this run's training rows the mean lies up to {far:.2g} deviations off, and the deviation differs by a "
-        f"factor of up to {factor:.2g})"
-    )
-    if far > FAR or factor > RATIO:
-        text += "; these fit badly: set model.start_from to {path: …, scaling: fit}"
-    return text

@@ -21,6 +21,7 @@ from torch import Tensor
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.errors import CheckpointError
 from nnzoo.runs import checkpoint
+from nnzoo.text import plural
 
 KEY = "model.start_from"
 MAX_HEADER = 16 << 20
@@ -37,7 +38,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-# What wrappers put before every name: DataParallel, torch.compile, Lightning.
+# Prefixes that wrappers put before every name: DataParallel, torch.compile, Lightning.
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 # Under which training scripts keep the weights in a .pt file.
 _KEYS = ("model", "state_dict", "model_state_dict")
@@ -89,7 +90,8 @@ def _best_of(folder: Path) -> Path:
     runs = sorted(file.parent for file in folder.glob("*/best.pt"))
     if not best.exists() and runs:
         raise CheckpointError.at(
-            KEY, f"{folder} is a folder of {len(runs)} runs; give one of them, as in {runs[0]}"
+            KEY,
+            f"{folder} is a folder of {plural(len(runs), 'run')}; give one of them, as in {runs[0]}",
         )
     if not best.exists():
         raise CheckpointError.at(KEY, f"{folder} holds no best.pt, so it is not a trained run")
@@ -217,5 +219,5 @@ def _described(texts: Mapping[str, Any], path: str) -> tuple[DataSpec, dict[str,
         return DataSpec.from_dict(values), options
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: what it says of its network does not fit together ({str(error)[:100]})"
+            f"{path}: its description of the network does not fit together ({str(error)[:100]})"
         ) from None
