@@ -31,6 +31,17 @@ CASES: dict[str, dict[str, Any]] = {
         "optim": {"name": "sgd", "lr": 0.005, "nesterov": True, "weight_decay": 1e-3},
         "train": {"batch_size": 251},
     },
+    "mlp_ensemble": {
+        "data": {"name": "iris", "class_weights": "balanced"},
+        "model": {
+            "name": "mlp",
+            "hidden": [16],
+            "activation": "selu",
+            "dropout": 0.3,
+            "ensemble": 3,
+        },
+        "train": {"batch_size": 31},
+    },
     "cnn": {
         "data": {
             "name": "digits",

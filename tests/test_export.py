@@ -29,6 +29,12 @@ pytestmark = pytest.mark.usefixtures("shared_onnx_registry")
 
 MORE_DATA: dict[str, dict[str, Any]] = {
     "table_mixed": {"name": "csv", "path": "mixed.csv", "target": "y"},
+    "table_quantiles": {
+        "name": "csv",
+        "path": "mixed.csv",
+        "target": "y",
+        "preprocess": {"scale": "quantile", "clip": 3},
+    },
     "table_pca": {
         "name": "csv",
         "path": "mixed.csv",
@@ -71,6 +77,19 @@ MORE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "mlp on windows": (MODELS["mlp"], "series_many"),
     "mlp, batch norm": ({"name": "mlp", "hidden": [6, 5], "norm": "batch"}, "table_mixed"),
+    "mlp, layers of tables": (
+        {
+            "name": "mlp",
+            "hidden": [6],
+            "activation": "mish",
+            "learn_activation": True,
+            "input_scale": True,
+            "numeric_embedding": {"size": 3, "frequencies": 4},
+            "category_embedding": {"size": 2, "above": 2},
+            "ensemble": 3,
+        },
+        "table_quantiles",
+    ),
     "mlp, layer norm, silu": (
         {"name": "mlp", "hidden": [6], "norm": "layer", "activation": "silu"},
         "table_pca",

@@ -67,7 +67,7 @@ LAYERS = """
     nnzoo.models.packed
     nnzoo.models.fused nnzoo.models.recurrent_layers
     nnzoo.models.padded
-    nnzoo.models.embedding nnzoo.models.vectors
+    nnzoo.models.embedding nnzoo.models.vectors nnzoo.models.table_layers
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion nnzoo.models.freeze nnzoo.models.weights_file
     nnzoo.models.ensemble
@@ -86,6 +86,7 @@ LAYERS = """
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
     nnzoo.training.trainer
     nnzoo.training.ensemble_trainer
+    nnzoo.training.lockstep
     nnzoo.training.autotune
     nnzoo.runs.run_dir
     nnzoo.runs.config_diff nnzoo.runs.run_notes nnzoo.runs.train

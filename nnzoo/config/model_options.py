@@ -10,6 +10,7 @@ from nnzoo.config.options import (
     HalfOpenFraction,
     Options,
     PixelCount,
+    Positive,
     PositiveInt,
     Size,
     field_error,
@@ -20,7 +21,7 @@ from nnzoo.config.options import (
 Width = Annotated[PositiveInt, sanity_limit(1_000_000)]
 Depth = sanity_limit(1000, "layers")
 
-Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu"]
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "selu", "mish"]
 Init = Literal[
     "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "torch"
 ]
@@ -92,6 +93,21 @@ class ModelOptions(Options):
         return self.embedding
 
 
+class NumericEmbeddingOptions(Options):
+    """A vector for each number of a table: the number itself, and a linear map of cosines of it."""
+
+    size: Annotated[int, Field(ge=2), sanity_limit(1000)] = option(4, "elements of a vector")
+    frequencies: Annotated[PositiveInt, sanity_limit(1000)] = option(16, "cosines per number")
+    std: Positive = option(0.1, "standard deviation of the frequencies before training")
+
+
+class CategoryEmbeddingOptions(Options):
+    """A vector for each category of those columns that have many."""
+
+    size: Annotated[PositiveInt, sanity_limit(1000)] = option(8, "elements of a vector")
+    above: PositiveInt = option(9, "columns with more categories than this; others stay one-hot")
+
+
 class MlpOptions(ModelOptions):
     """Multilayer perceptron: fully connected layers on a table, a flattened image or window. A classifier's
     outputs go through softmax."""
@@ -101,6 +117,28 @@ class MlpOptions(ModelOptions):
     activation: Activation = option("relu", "between the layers")
     norm: Norm = option("none", "normalization before each activation")
     dropout: HalfOpenFraction = option(0.0, "fraction of hidden units dropped in training")
+    learn_activation: bool = option(
+        False,
+        "learn per unit how far its activation is from the identity, x + strength * (f(x) - x) (Holzmüller et al. "
+        "2024)",
+    )
+    input_scale: bool = option(
+        False, "multiply each input by a learned factor (Holzmüller et al. 2024)"
+    )
+    numeric_embedding: NumericEmbeddingOptions | None = option(
+        None,
+        "of tables: {size, frequencies, std} of the vector that each number becomes: itself, and a linear map of "
+        "cosines with learned frequencies (Gorishniy et al. 2022; Holzmüller et al. 2024)",
+    )
+    category_embedding: CategoryEmbeddingOptions | None = option(
+        None,
+        "of tables: {size, above} of the vectors that replace the one-hot columns of columns with many categories",
+    )
+    ensemble: Annotated[PositiveInt, sanity_limit(1000)] = option(
+        1,
+        "members of an ensemble in one network, which share all layers but the output and have their own factors of "
+        "the inputs; each learns by its own loss, and outputs are averaged (TabM-mini, Gorishniy et al. 2024)",
+    )
 
 
 PaddingSize = PixelCount | Annotated[list[PixelCount], Field(min_length=2, max_length=2)]

@@ -208,6 +208,7 @@ DOCUMENTED_OPTIONS = Registry(
                 ("step", train_options.StepOptions),
                 ("linear", train_options.LinearOptions),
                 ("plateau", train_options.PlateauOptions),
+                ("coslog", train_options.CosLogOptions),
             )
         },
         "train": Entry(train_options.TrainOptions, "nnzoo.training.trainer:Trainer"),

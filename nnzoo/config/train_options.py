@@ -84,19 +84,28 @@ class PlateauOptions(ScheduleOptions):
     )
 
 
+class CosLogOptions(ScheduleOptions):
+    """Up and down `cycles` times by cosines over the logarithm of time, each cycle twice as long as the one before, from
+    and to zero (Holzmüller et al. 2024, "coslog")."""
+
+    name: Literal["coslog"]
+    cycles: Annotated[PositiveInt, sanity_limit(30)] = option(4, "number of cycles")
+
+
 def _expand_name(value: Any) -> Any:
     """`schedule: cosine` is short for `schedule: {name: cosine}`."""
     return {"name": value} if isinstance(value, str) else value
 
 
-ScheduleName = Literal["constant", "cosine", "one_cycle", "step", "linear", "plateau"]
+ScheduleName = Literal["constant", "cosine", "one_cycle", "step", "linear", "plateau", "coslog"]
 AnySchedule = Annotated[
     ConstantOptions
     | CosineOptions
     | OneCycleOptions
     | StepOptions
     | LinearOptions
-    | PlateauOptions,
+    | PlateauOptions
+    | CosLogOptions,
     Field(discriminator="name"),
 ]
 Schedule = Annotated[
@@ -117,16 +126,31 @@ class ClipOptions(Options):
         return self
 
 
+class LrFactors(Options):
+    """By what the learning rate of some parameters, and with it their weight decay, is multiplied."""
+
+    bias: Positive = option(1.0, "of the biases of all layers")
+    norm: Positive = option(1.0, "of the weights and biases of normalization layers")
+    embedding: Positive = option(1.0, "of the embeddings of tokens, numbers and categories")
+    input_scale: Positive = option(1.0, "of the factors of `model.input_scale`")
+    activation: Positive = option(1.0, "of the strengths of `model.learn_activation`")
+
+
 class OptimOptions(Options):
     name: str
     lr: Positive = option(0.001, "learning rate")
     weight_decay: NonNegative = option(0.0, "L2 penalty on weights; not on biases and norms")
     schedule: Schedule = option(
         ConstantOptions(name="constant"),
-        "how the learning rate changes: constant, cosine, one_cycle, step, linear, plateau; its "
+        "how the learning rate changes: constant, cosine, one_cycle, step, linear, plateau, "
+        "coslog; its "
         "name, or a mapping with its name and options",
     )
     clip: ClipOptions | None = option(None, "{norm: 1.0} or {value: 0.5}")
+    lr_factors: LrFactors | None = option(
+        None,
+        "bias, norm, embedding, input_scale, activation: factors of the learning rate of some parameters",
+    )
 
 
 class SgdOptions(OptimOptions):

@@ -27,7 +27,8 @@ class InputSpec:
     (time steps, features) or tokens (tokens, 1), of ids below `vocabulary`.
 
     variable_length: of a series or tokens, whether samples have time steps of their own number; the shape is
-    that of the longest training sample. per_step: whether an output is asked for at each time step.
+    that of the longest training sample. per_step: whether an output is asked for at each time step. category_sizes: of a
+    preprocessed table, the number of one-hot columns of each column of categories, which are the last features.
     """
 
     kind: InputKind
@@ -35,6 +36,7 @@ class InputSpec:
     variable_length: bool = False
     vocabulary: int = 0
     per_step: bool = False
+    category_sizes: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         upto = "up to " if self.variable_length else ""

@@ -321,7 +321,7 @@ class Preprocess(nn.Sequential):
             steps.append(("impute", Impute(scaled, options.impute)))
             steps.append(("one_hot", OneHot(scaled, sizes)))
             features = scaled + sum(sizes)
-            shape = InputSpec("table", (features,))
+            shape = InputSpec("table", (features,), category_sizes=tuple(sizes))
         axis = 1 if shape.kind == "image" else -1
         # Recordings by their own statistics were scaled when they were read.
         is_scaled = getattr(options, "per", "channel") == "recording"

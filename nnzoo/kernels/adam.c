@@ -72,8 +72,10 @@ struct coefficients {
     scalar_t step_size, unbiased, l2, shrink, scale;
 };
 
-static struct coefficients coefficients_of(const struct adam_options *o, double weight_decay,
-                                           double clip_divisor, long missed_steps) {
+static struct coefficients coefficients_of(const struct adam_options *o,
+                                           const struct adam_param *p, double clip_divisor) {
+    double lr = o->lr * p->lr_factor, weight_decay = p->weight_decay;
+    long missed_steps = p->missed_steps;
     double correction1 = o->bias_correction1, correction2 = o->bias_correction2;
     if (missed_steps) {
         correction1 = 1 - pow(o->beta1, (double)(o->step - missed_steps));
@@ -84,10 +86,10 @@ static struct coefficients coefficients_of(const struct adam_options *o, double 
         .beta2 = (scalar_t)o->beta2,
         .one_minus_beta2 = (scalar_t)(1 - o->beta2),
         .epsilon = (scalar_t)o->epsilon,
-        .step_size = (scalar_t)(o->lr / correction1),
+        .step_size = (scalar_t)(lr / correction1),
         .unbiased = (scalar_t)(1 / correction2),
         .l2 = o->decoupled ? 0 : (scalar_t)weight_decay,
-        .shrink = o->decoupled ? (scalar_t)(1 - o->lr * weight_decay) : 1,
+        .shrink = o->decoupled ? (scalar_t)(1 - lr * weight_decay) : 1,
         .scale = (scalar_t)(1 / clip_divisor),
     };
 }
@@ -113,8 +115,8 @@ NNZOO_API void nnzoo_adam_step(long threads, long members, long count,
         struct block block = locate_block(params, members, b);
         const struct adam_param *p = block.param;
         double divisor = clip_divisors[block.member];
-        step_elements(coefficients_of(o, p->weight_decay, divisor, p->missed_steps), block.count,
-                      p->grad + block.first, p->weight + block.first, p->exp_avg + block.first,
+        step_elements(coefficients_of(o, p, divisor), block.count, p->grad + block.first,
+                      p->weight + block.first, p->exp_avg + block.first,
                       p->exp_avg_sq + block.first);
     }
 }
@@ -124,7 +126,7 @@ NNZOO_API void nnzoo_adam_step(long threads, long members, long count,
 NNZOO_API void nnzoo_adam_rows(long threads, long count, long width, const int64_t *rows,
                                const struct adam_param *p, double clip_divisor,
                                const struct adam_options *o) {
-    const struct coefficients c = coefficients_of(o, p->weight_decay, clip_divisor, p->missed_steps);
+    const struct coefficients c = coefficients_of(o, p, clip_divisor);
 #pragma omp parallel for num_threads((int)threads) schedule(static)
     for (long i = 0; i < count; i++) {
         long at = rows[i] * width;

@@ -125,7 +125,7 @@ struct adam_param {
     scalar_t *weight;               /* (members, size), like the three below */
     const scalar_t *grad;           /* null: no gradient in this step, the weight stays as it is */
     scalar_t *exp_avg, *exp_avg_sq; /* of the gradient and of its square */
-    double weight_decay;
+    double weight_decay, lr_factor; /* lr_factor: of the step's learning rate */
     long missed_steps; /* in how many steps before this one there was no gradient */
 };
 

@@ -245,6 +245,7 @@ class ParameterTable:
             if weights[i].numel() % members:
                 raise ValueError(f"{tuple(shape)} are not the weights of {members} members")
             entry.size, entry.weight_decay = weights[i].numel() // members, weight_decays[i]
+            entry.lr_factor = 1.0
             entry.weight = pointer_to(weights[i], torch.float32, shape, is_output=True)
             if exp_avgs:
                 entry.exp_avg = pointer_to(exp_avgs[i], torch.float32, shape, is_output=True)
@@ -253,6 +254,11 @@ class ParameterTable:
         blocks = sum(members * -(-entry.size // _BLOCK_SIZE) for entry in self.entries)
         self.squares = torch.empty(blocks, dtype=torch.float64, device=CPU)
         self.squares_pointer = ctypes.c_void_p(self.squares.data_ptr())
+
+    def set_lr_factors(self, factors: Sequence[float]) -> None:
+        """Set per weight by what the learning rate of a step is multiplied; 1 until then."""
+        for entry, factor in zip(self.entries, factors, strict=True):
+            entry.lr_factor = factor
 
     def grad_norms(self, grads: Sequence[Tensor | None]) -> list[float]:
         """L2 norm of each member's gradients together; None: a weight without a gradient."""
@@ -321,6 +327,7 @@ class AdamRows(NamedTuple):
     exp_avg: Tensor
     exp_avg_sq: Tensor
     weight_decay: float
+    lr_factor: float = 1.0
 
     @property
     def is_supported(self) -> bool:
@@ -344,7 +351,8 @@ class AdamRows(NamedTuple):
             pointer_to(tensor, torch.float32, shape, is_output=True) for tensor in self[:3]
         )
         grad_pointer = pointer_to(grad, torch.float32, (len(rows), shape[1]))
-        entry = _Parameter(0, weight, grad_pointer, exp_avg, exp_avg_sq, self.weight_decay, 0)
+        factors = self.weight_decay, self.lr_factor
+        entry = _Parameter(0, weight, grad_pointer, exp_avg, exp_avg_sq, *factors, 0)
         sizes = torch.get_num_threads(), len(rows), shape[1]
         library().nnzoo_adam_rows(
             *map(ctypes.c_long, sizes),

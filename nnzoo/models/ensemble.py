@@ -36,6 +36,7 @@ from nnzoo.models.mlp import MLP
 from nnzoo.models.packed import pack, packed_dropout
 from nnzoo.models.recurrent_layers import run_layers, run_packed_layers
 from nnzoo.models.rnn import Recurrent
+from nnzoo.models.table_layers import TableLayer
 
 _OURS = (MLP, CNN, Recurrent)
 
@@ -180,6 +181,8 @@ class BatchedModel:
             shape = (len(x) // self.members, *x.shape[1:])
             masks, scale = self.dropout_masks(x, shape, layer.p, isinstance(layer, Dropout))
             return x * masks.flatten(0, 1) * scale
+        if isinstance(layer, TableLayer):
+            return cast(Tensor, self.by_member(layer, x.chunk(self.members)))
         if isinstance(layer, nn.BatchNorm1d):
             return self.batch_norm(layer, x)
         if isinstance(layer, nn.LayerNorm):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nnzoo.config.model_options import Init
 
 # 1 / sqrt(E[f(z)^2]) for z ~ N(0, 1), where torch.nn.init.calculate_gain has no entry.
-_GAINS = {"gelu": 1.5335, "silu": 1.6768, "elu": 1.2452}
+_GAINS = {"gelu": 1.5335, "silu": 1.6768, "elu": 1.2452, "selu": 1.0, "mish": 1.4868}
 # torch's default slope of nn.LeakyReLU.
 _LEAKY_SLOPE = 0.01
 

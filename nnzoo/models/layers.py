@@ -7,7 +7,6 @@ and 64 channels with dropout.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
@@ -30,6 +29,8 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "elu": nn.ELU,
+    "selu": nn.SELU,
+    "mish": nn.Mish,
 }
 
 
@@ -72,8 +73,8 @@ def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
     mask = torch.empty_like(like)
     first, count = 0, like.numel()
     shard = current_shard()
-    if shard is not None and shard.rows == len(like):
-        row = math.prod(like.shape[1:])
+    if shard is not None and len(like) % shard.rows == 0:
+        row = like.numel() // shard.rows  # of all copies of a row, in an ensemble
         first, count = shard.start * row, shard.total * row
     return mask, fill_dropout_mask(
         mask.as_strided((like.numel(),), (1,)), dropout, part=(first, count)

@@ -16,8 +16,10 @@ class MLP(FusedSequential):
     """Flatten, or the mean of a text's embeddings, then (linear, norm, activation, dropout) a hidden layer, then linear.
 
     Input (batch, *input_spec.shape), output (batch, outputs). The state_dict fits an nn.Sequential of
-    the same layers.
+    the same layers. With `ensemble` members > 1 the output is (batch * members, outputs) in training.
     """
+
+    ensemble: int
 
     def __init__(self, options: MlpOptions, input_spec: InputSpec, outputs: int) -> None:
         if input_spec.per_step:
@@ -39,18 +41,69 @@ class MLP(FusedSequential):
                 f"{input_spec.shape[0]:,} time steps each; use rnn, lstm, gru or cnn, or resample every sequence to "
                 f"N steps by linear interpolation with data.length: N",
             )
+        input_layers, features = _input_layers(options, input_spec, features)
+        layers += input_layers
         for width in options.hidden:
-            linear = Linear(features, width)
-            init_layer(linear, options.init, options.activation)
-            layers.append(linear)
-            if options.norm != "none":
-                layers.append(
-                    nn.BatchNorm1d(width) if options.norm == "batch" else nn.LayerNorm(width)
-                )
-            layers.append(activation_layer(options.activation))
-            if options.dropout:
-                layers.append(Dropout(options.dropout))
+            layers += _hidden_layer(options, features, width)
             features = width
-        output = Linear(features, outputs)
-        init_layer(output, options.init, "linear")
-        super().__init__(*layers, output)
+        super().__init__(*layers, _output_layer(options, features, outputs))
+        self.ensemble = options.ensemble
+
+
+def _input_layers(
+    options: MlpOptions, input_spec: InputSpec, features: int
+) -> tuple[list[nn.Module], int]:
+    """The layers between the features and the first linear layer, none by default, and the number of their outputs."""
+    wanted = (
+        options.numeric_embedding,
+        options.category_embedding,
+        options.input_scale or None,
+        options.ensemble > 1 or None,
+    )
+    if wanted == (None, None, None, None):
+        return [], features
+    from nnzoo.models import table_layers
+
+    layers: list[nn.Module] = []
+    if options.numeric_embedding is not None:
+        numeric = table_layers.NumericEmbedding(options.numeric_embedding, input_spec)
+        layers.append(numeric)
+        features = numeric.out_features
+    if options.category_embedding is not None:
+        categories = table_layers.CategoryEmbedding(
+            options.category_embedding, input_spec, features
+        )
+        layers.append(categories)
+        features = categories.out_features
+    if options.input_scale:
+        layers.append(table_layers.InputScale(features))
+    if options.ensemble > 1:
+        layers.append(table_layers.EnsembleInput(options.ensemble, features))
+    return layers, features
+
+
+def _hidden_layer(options: MlpOptions, features: int, width: int) -> list[nn.Module]:
+    linear = Linear(features, width)
+    init_layer(linear, options.init, options.activation)
+    layers: list[nn.Module] = [linear]
+    if options.norm != "none":
+        layers.append(nn.BatchNorm1d(width) if options.norm == "batch" else nn.LayerNorm(width))
+    activation = activation_layer(options.activation)
+    if options.learn_activation:
+        from nnzoo.models.table_layers import LearnedActivation
+
+        activation = LearnedActivation(activation, width)
+    layers.append(activation)
+    if options.dropout:
+        layers.append(Dropout(options.dropout))
+    return layers
+
+
+def _output_layer(options: MlpOptions, features: int, outputs: int) -> nn.Module:
+    if options.ensemble > 1:
+        from nnzoo.models.table_layers import EnsembleOutput
+
+        return EnsembleOutput(options.ensemble, features, outputs, options.init)
+    output = Linear(features, outputs)
+    init_layer(output, options.init, "linear")
+    return output

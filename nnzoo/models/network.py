@@ -88,7 +88,10 @@ class Network(nn.Module):
             [x[..., : self.num_anchor_features] - anchor, x[..., self.num_anchor_features :]], -1
         )
         steps = self.task.outputs // self.num_anchor_features
-        return self._run_model(x) + anchor.expand(-1, steps, -1).flatten(1)
+        output, anchors = self._run_model(x), anchor.expand(-1, steps, -1).flatten(1)
+        if len(output) > len(anchors):  # of each member of an ensemble
+            anchors = anchors.repeat_interleave(len(output) // len(anchors), 0)
+        return output + anchors
 
     def predict(self, raw: Inputs) -> Tensor:
         """Answers for raw inputs, whatever their kind: probabilities (batch, classes), or values in

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,7 +22,6 @@ from nnzoo.data.sampling import BatchShard, batch_shard, batch_sizes, derive_see
 from nnzoo.data.sequences import Inputs, PaddedSequences, repeat_rows
 from nnzoo.errors import DivergedError
 from nnzoo.evaluation.evaluate import eval_batch_size
-from nnzoo.kernels.build import available
 from nnzoo.models.layers import uses_randomness
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
@@ -73,6 +72,8 @@ class EnsembleTrainer:
         self.processes = first.processes
         self.network, self.optimizer = first.network, first.optimizer
         self.uses_randomness = uses_randomness(first.model)
+        self.copies: int = getattr(first.model, "ensemble", 1)
+        """Outputs per row in training: of each member of an ensemble in one network."""
         self.stacked: BatchedModel | None = None
         self.last_time = time.perf_counter()
         if len(trainers) > 1:
@@ -86,6 +87,11 @@ class EnsembleTrainer:
             # Preprocessing and task are the same for all.
             self.network = copy.copy(first.network)
             self.network.compiled = self.stacked
+
+    @property
+    def targets_per_row(self) -> int:
+        """Outputs per row that have a loss of their own in training."""
+        return self.task.targets_per_row * self.copies
 
     def start_epoch(self) -> Sequence[Tensor]:
         """Return the row numbers (members, n) int64 of each step of the epoch; the networks are set to train."""
@@ -123,7 +129,7 @@ class EnsembleTrainer:
                     losses[i],
                     float(denominators[i]),
                     num_correct[i],
-                    rows.shape[1] * self.task.targets_per_row,
+                    rows.shape[1] * self.targets_per_row,
                 )
             else:
                 self._scatter_gradients(i)
@@ -229,7 +235,10 @@ class EnsembleTrainer:
                 total = part.shape[1]
                 shard = BatchShard(*self.processes.shard_range(total), total)
                 part = shard.of(part, 1)
-            batches.append(_Batch(*self.split.batch(part.flatten()), shard))
+            x, y = self.split.batch(part.flatten())
+            if self.copies > 1:
+                y = y.repeat_interleave(self.copies, 0)
+            batches.append(_Batch(x, y, shard))
         return batches
 
     def _places(self, rows: Tensor, batches: Sequence[_Batch]) -> list[tuple[int, int]]:
@@ -252,9 +261,10 @@ class EnsembleTrainer:
 
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
-        per_row = self.task.targets_per_row
-        if self.processes.is_distributed and self.task.is_classification and per_row == 1:
-            return [self.task.denominator(self.split.targets().index_select(0, rows[0]))]
+        per_row = self.targets_per_row
+        if self.processes.is_distributed and self.task.is_classification and per_row == self.copies:
+            y = self.split.targets().index_select(0, rows[0])
+            return [self.task.denominator(y) * self.copies]
         if self.processes.is_distributed:
             return [float(rows.shape[1] * per_row)]
         members = len(self.trainers)
@@ -328,71 +338,3 @@ def dry_run(trainer: Trainer) -> None:
             x, y = split.batch(first)
             metrics: Any = trainer.task.new_metrics(trainer.device)
             trainer.task.update(metrics, trainer.network(x), y)
-
-
-class Turn(NamedTuple):
-    """Members to advance together: a step on `rows` (members, n), or the end of the epoch if None."""
-
-    ensemble: EnsembleTrainer
-    members: list[int]
-    """The index of each of the ensemble's trainers."""
-    active: frozenset[int]
-    """The members that are no placeholders."""
-    rows: Tensor | None
-
-
-def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
-    """Yield what to compute next, until all trainers have finished or are in `stopped`.
-
-    Trainers that are behind catch up first: a kill can fall between two saves. Placeholders replace
-    those ahead meanwhile, since the rounding of sums depends on how many networks are computed at once.
-    The caller takes each turn before it asks for the next one, and may add to `stopped` in between.
-    """
-    key: Any = None
-    ensemble: EnsembleTrainer | None = None
-    while True:
-        active = {i: t for i, t in enumerate(trainers) if not t.finished and i not in stopped}
-        if not active:
-            return
-        position = min(map(_position, active.values()))
-        ahead = min(
-            (_position(t) for t in active.values() if _position(t) > position), default=None
-        )
-        current = frozenset(i for i, t in active.items() if _position(t) == position)
-        passed = {i for i, t in enumerate(trainers) if _position(t) > position and i not in stopped}
-        members = sorted(current | passed)
-        if ensemble is None or (current, members) != key:
-            key = current, members
-            first = active[min(current)]
-            ensemble = EnsembleTrainer(
-                [trainers[i] if i in current else _placeholder(first) for i in members]
-            )
-        first = ensemble.trainers[members.index(min(current))]
-        step_rows = ensemble.start_epoch()
-        while first.state.step_in_epoch < len(step_rows) and (
-            ahead is None or _position(first) != ahead
-        ):
-            yield Turn(ensemble, members, current, step_rows[first.state.step_in_epoch])
-            if not current.isdisjoint(stopped):
-                break
-        else:
-            if first.state.step_in_epoch == len(step_rows):
-                yield Turn(ensemble, members, current, None)
-
-
-def _position(trainer: Trainer) -> tuple[int, int]:
-    return trainer.state.epoch, trainer.state.step_in_epoch
-
-
-def _placeholder(trainer: Trainer) -> Trainer:
-    """Return a copy of a trainer that computes the same, and of which nothing is kept."""
-    copied = copy.copy(trainer)
-    copied.model = copy.deepcopy(trainer.model)
-    native = trainer.network.native and available(trainer.device)
-    copied.optimizer = Optimizer(trainer.config.optim, copied.model, native)
-    lr = trainer.lr_at(trainer.state.step)
-    copied.optimizer.load_state_dict(copy.deepcopy(trainer.optimizer.state_dict(lr)))
-    copied.running_loss = copy.deepcopy(trainer.running_loss)
-    copied.state = copy.copy(trainer.state)
-    copied.is_placeholder = True
-    return copied

@@ -9,6 +9,7 @@ from typing import Any
 from nnzoo.config.options import parse_duration
 from nnzoo.config.train_options import (
     CosineOptions,
+    CosLogOptions,
     LinearOptions,
     OneCycleOptions,
     ScheduleOptions,
@@ -47,6 +48,11 @@ def linear(options: LinearOptions, progress: float, step: int, steps_per_epoch: 
     return 1 - (1 - options.final) * progress
 
 
+def coslog(options: CosLogOptions, progress: float, step: int, steps_per_epoch: int) -> float:
+    cycle = math.log2(1 + (2**options.cycles - 1) * progress)
+    return (1 - math.cos(2 * math.pi * cycle)) / 2
+
+
 _SHAPES: dict[str, Callable[[Any, float, int, int], float]] = {
     "constant": constant,
     "cosine": cosine,
@@ -54,6 +60,7 @@ _SHAPES: dict[str, Callable[[Any, float, int, int], float]] = {
     "step": step_decay,
     "linear": linear,
     "plateau": constant,
+    "coslog": coslog,
 }
 
 

@@ -38,21 +38,26 @@ class Optimizer:
         }
         parameters = [p for p in names.values() if id(p) not in embeddings]
         self.names = [name for name, p in names.items() if id(p) not in embeddings]
-        groups = [
-            ([p for p in parameters if p.ndim > 1], options.weight_decay),
-            ([p for p in parameters if p.ndim <= 1], 0.0),
-        ]
+        factors = lr_factors(options, model)
+        kept: dict[tuple[float, bool], list[Tensor]] = {}
+        for has_decay in (True, False):
+            for p in parameters:
+                if (p.ndim > 1) == has_decay:
+                    kept.setdefault((factors.get(id(p), 1.0), has_decay), []).append(p)
         self.options = options
         self.parameters: list[Tensor] = list(names.values())
         self.dense: list[Tensor] = list(parameters)
         """All parameters but embeddings."""
         self.groups = [
-            ParameterGroup(chosen, decay, moment_names(options))
-            for chosen, decay in groups
-            if chosen
+            ParameterGroup(
+                chosen, options.weight_decay if has_decay else 0.0, moment_names(options), factor
+            )
+            for (factor, has_decay), chosen in kept.items()
         ]
         self.embeddings = [
-            ParameterGroup([p], options.weight_decay, moment_names(options))
+            ParameterGroup(
+                [p], options.weight_decay, moment_names(options), factors.get(id(p), 1.0)
+            )
             for p in names.values()
             if id(p) in embeddings
         ]
@@ -150,7 +155,7 @@ class Optimizer:
             for whole_group in self.groups:
                 group, gradients = whole_group.with_gradients()
                 if gradients:
-                    UPDATES[self.options.name](self.options, group, gradients, update)
+                    UPDATES[self.options.name](self.options, group, gradients, update.scaled(group))
 
     def _adam_options(self, lr: float) -> AdamStep:
         options = self.options
@@ -169,14 +174,14 @@ class Optimizer:
             rows, gradient = p.grad.indices()[0], p.grad.values()
             if self.native and isinstance(self.options, AdamOptions):
                 mean, square = (group.moments[name][0] for name in moment_names(self.options))
-                native = AdamRows(group.weights[0], mean, square, group.decay)
+                native = AdamRows(group.weights[0], mean, square, group.decay, group.lr_factor)
                 if native.is_supported and supports_adam([gradient]):
                     native.step(rows, gradient, self._adam_options(lr), divisor or 1.0)
                     continue
             common = None if divisor is None else gradient.new_tensor(divisor)
             part = group.rows(rows)
             update = Update(lr, common, self.counts[0].steps)
-            UPDATES[self.options.name](self.options, part, [gradient], update)
+            UPDATES[self.options.name](self.options, part, [gradient], update.scaled(part))
             group.set_rows(rows, part)
 
     def used_rows(self) -> list[Tensor]:
@@ -225,6 +230,10 @@ class Optimizer:
             }
             weights, decays, *averages = zip(*(kept[id(p)] for p in self.dense), strict=True)
             self._table = ParameterTable(weights, decays, self.members, *averages)
+            if self.options.lr_factors is not None:
+                self._table.set_lr_factors(
+                    [group.lr_factor for group, _ in self._group_and_index()]
+                )
             self._fixed |= {id(p): p.data_ptr() for p in self.dense}
         return self._table
 
@@ -291,10 +300,11 @@ class Optimizer:
                 if self.options.name != "sgd":
                     steps = self.counts[0].steps - group.missed[i]
                     state[first + i]["step"] = torch.tensor(float(steps))
-            options = self.options.model_dump(exclude={"name", "schedule", "clip"})
+            options = self.options.model_dump(exclude={"name", "schedule", "clip", "lr_factors"})
             groups.append(
                 options
-                | {"lr": lr, "weight_decay": group.decay, "params": list(range(first, len(state)))}
+                | {"lr": lr * group.lr_factor, "weight_decay": group.decay}
+                | {"params": list(range(first, len(state)))}
             )
         return {"state": state, "param_groups": groups}
 
@@ -315,6 +325,24 @@ class Optimizer:
             for (group, i), name in zip(self._group_and_index(), self.names, strict=True)
             if group.missed[i]
         }
+
+
+def lr_factors(options: OptimOptions, model: nn.Module) -> dict[int, float]:
+    """Return the factor of the learning rate of each parameter that `optim.lr_factors` names, by id."""
+    if options.lr_factors is None:
+        return {}
+    factors: dict[int, float] = {}
+    for module in model.modules():
+        kind = getattr(module, "lr_kind", "")
+        if isinstance(module, nn.Embedding):
+            kind = "embedding"
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm | nn.LayerNorm):
+            kind = "norm"
+        for name, p in module.named_parameters(recurse=False):
+            chosen = kind or ("bias" if name.startswith("bias") else "")
+            if chosen:
+                factors[id(p)] = getattr(options.lr_factors, chosen)
+    return factors
 
 
 def _as_rows(gradient: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Parameters of one weight decay with their moments, and the update of each optimizer on them."""
+"""Parameters of one weight decay and learning rate with their moments, and the update of each optimizer on them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ from nnzoo.config.train_options import (
 
 
 class ParameterGroup:
-    """Parameters with one weight decay, and the moments of each."""
+    """Parameters with one weight decay and one factor of the learning rate, and the moments of each."""
 
-    def __init__(self, parameters: Sequence[Tensor], decay: float, moments: list[str]) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        decay: float,
+        moments: list[str],
+        lr_factor: float = 1.0,
+    ) -> None:
         # The parameters themselves: a tensor detached from one would stay behind in the old memory where
         # torch moves it (flatten_parameters on CUDA), and be stepped on in its place.
         self.parameters: list[Tensor] = list(parameters)
         self.decay = decay
+        self.lr_factor = lr_factor
         self.moments = {name: [torch.zeros_like(w) for w in self.weights] for name in moments}
         self.missed = [0] * len(parameters)
         """The number of steps in which each had no gradient."""
@@ -66,6 +73,10 @@ class Update(NamedTuple):
     lr: float
     divisor: Tensor | None
     steps: int
+
+    def scaled(self, group: ParameterGroup) -> Update:
+        """The step of a group, with its factor of the learning rate."""
+        return self._replace(lr=self.lr * group.lr_factor)
 
 
 def moment_names(options: OptimOptions) -> list[str]:

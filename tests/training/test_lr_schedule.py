@@ -36,6 +36,14 @@ def test_schedules_follow_their_formulas() -> None:
     assert all(b < a for a, b in pairwise(cycle[25:]))
 
 
+def test_coslog_has_cycles_of_which_each_is_twice_as_long_as_the_one_before() -> None:
+    waves = factors({"name": "coslog", "cycles": 3}, total=701)
+    starts = [0, 100, 300, 700]  # 1 + 7 progress is a power of two
+    assert [waves[start] for start in starts] == pytest.approx([0, 0, 0, 0], abs=1e-3)
+    tops = [max(waves[a:b]) for a, b in pairwise(starts)]
+    assert tops == pytest.approx([1, 1, 1], abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["constant", "cosine", "one_cycle", "step", "linear", "plateau"])
 def test_every_schedule_has_a_warm_up(name: str) -> None:
     warm = factors({"name": name, "warmup": "2 epochs"})

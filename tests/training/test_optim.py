@@ -81,6 +81,53 @@ def test_optimizers_and_clipping_take_torchs_steps(
                     assert tensor.shape == (() if name == "step" else parameter.shape)
 
 
+@pytest.mark.parametrize(
+    ("options", "cls"),
+    [
+        ({"name": "adamw", "lr": 0.01}, torch.optim.AdamW),
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, torch.optim.SGD),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kernels", ["native", "torch"])
+def test_factors_of_the_learning_rate_are_those_of_torchs_groups(
+    options: dict[str, Any], cls: Any, kernels: str, compiled: None
+) -> None:
+    factors = {"bias": 0.1, "norm": 3.0, "input_scale": 6.0, "activation": 0.5}
+    model = {"name": "mlp", "hidden": [8], "norm": "layer", "input_scale": True}
+    run_config = config(
+        model | {"learn_activation": True},
+        optim=options | {"weight_decay": 0.3, "lr_factors": factors},
+        train={"kernels": kernels},
+    )
+    trainer = begin(run_config).trainer
+    stock_model = copy.deepcopy(trainer.network)
+    names = dict(stock_model.model.named_parameters())
+    lr = run_config.optim.lr
+    kinds = {"1.factors": 6.0, "3.weight": 3.0, "3.bias": 3.0, "4.strength": 0.5}
+    groups = [
+        {
+            "params": [p],
+            "weight_decay": 0.3 if p.ndim > 1 else 0.0,
+            "lr": lr * kinds.get(name, 0.1 if name.endswith("bias") else 1.0),
+        }
+        for name, p in names.items()
+    ]
+    stock = cls(groups, lr=lr)
+    stock_model.train()
+    for i in range(4):
+        rows = torch.arange(i * 16, i * 16 + 16)
+        train_single_step(trainer, rows)
+        x, y = trainer.splits["train"].batch(rows)
+        stock.zero_grad()
+        (trainer.task.loss(stock_model(x), y) / 16).backward()
+        stock.step()
+    for name, tensor in trainer.model.named_parameters():
+        torch.testing.assert_close(tensor, names[name], rtol=1e-5, atol=1e-6)
+    saved = {group["lr"] for group in trainer.optimizer.state_dict(lr)["param_groups"]}
+    assert saved == {lr * factor for factor in (1.0, 0.1, 3.0, 6.0, 0.5)}
+
+
 @pytest.mark.parametrize("kernels", ["torch", "auto"])
 @pytest.mark.parametrize("how", ["another tensor", "other memory"])
 def test_a_parameter_that_steps_no_longer_reach_is_an_error(kernels: str, how: str) -> None:
