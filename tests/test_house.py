@@ -28,7 +28,7 @@ LAYERS = """
     nnzoo.config.model_options nnzoo.config.data_options nnzoo.config.train_options nnzoo.config.eval_options
     nnzoo.config.recording_options nnzoo.config.text_options
     nnzoo.config.registry nnzoo.config.source_map nnzoo.config.formatting
-    nnzoo.config.renamed_keys nnzoo.config.json_schema
+    nnzoo.config.renamed_keys nnzoo.config.json_schema nnzoo.config.nested_options
     nnzoo.config.hints nnzoo.config.option_tables
     nnzoo.config.section_issues
     nnzoo.config.sections
@@ -61,7 +61,7 @@ LAYERS = """
     nnzoo.data.recording_files.forms nnzoo.data.text_files.table nnzoo.data.text_files.folder
     nnzoo.data.text_files.forms
     nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.text nnzoo.data.corpus
-    nnzoo.data.builtin nnzoo.data.published_texts nnzoo.data.read_dataset
+    nnzoo.data.memory nnzoo.data.builtin nnzoo.data.published_texts nnzoo.data.read_dataset
     nnzoo.models nnzoo.evaluation nnzoo.runs
     nnzoo.models.layers nnzoo.models.initialize nnzoo.runs.checkpoint
     nnzoo.models.packed
@@ -88,6 +88,7 @@ LAYERS = """
     nnzoo.training.ensemble_trainer
     nnzoo.training.lockstep
     nnzoo.training.autotune
+    nnzoo.training.fit
     nnzoo.runs.run_dir
     nnzoo.runs.config_diff nnzoo.runs.run_notes nnzoo.runs.train
     nnzoo.runs.run nnzoo.runs.run_index
@@ -102,6 +103,7 @@ LAYERS = """
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.group
     nnzoo.init_config.corpus nnzoo.init_config.find_recordings nnzoo.init_config.find_texts
     nnzoo.init_config.text nnzoo.init_config.recordings nnzoo.init_config.table
+    nnzoo.init_config.memory
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
     nnzoo.export_text
     nnzoo.export_interface
@@ -117,6 +119,7 @@ LAYERS = """
     nnzoo.sweep.report
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
+    nnzoo.estimators
     nnzoo.cli.common nnzoo.cli.process
     nnzoo.cli.train_display
     nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs

@@ -72,6 +72,9 @@ states["load"] = state()
 model.predict(numpy.zeros((2, 1, 8, 8), dtype=numpy.uint8))
 model.evaluate()
 states["predict"] = state()
+estimator = nnzoo.Classifier(train={"epochs": 1}, random_state=0)
+estimator.fit(numpy.eye(9), numpy.arange(9) % 2).predict(numpy.eye(9))
+states["estimator"] = state()
 print(json.dumps(states))
 """
 
@@ -100,7 +103,7 @@ def states(tmp_path_factory: pytest.TempPathFactory, native_folder: Path) -> dic
     return states
 
 
-@pytest.mark.parametrize("use", ["import", "train", "fit", "load", "predict"])
+@pytest.mark.parametrize("use", ["import", "train", "fit", "load", "predict", "estimator"])
 def test_the_process_is_as_it_was(states: dict[str, Any], use: str) -> None:
     before, after = states["before"], states[use]
     assert {name: after[name] for name in after if after[name] != before[name]} == {}

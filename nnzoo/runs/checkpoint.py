@@ -100,11 +100,16 @@ def save(path: Path, content: Mapping[str, Any], keep: Path | None = None) -> No
     content: dict, list, tuple, tensors and plain values; keep: where the old one lives on. Raises
     CheckpointError (no space, no permission, too many values); the old file is then untouched.
     """
-    content = to_plain({"format": FORMAT, **content})
     # In memory first: torch's own writer hides why a disk refuses.
+    file_io.write(path, to_bytes(content), keep)
+
+
+def to_bytes(content: Mapping[str, Any]) -> memoryview:
+    """The bytes of a checkpoint file; raises CheckpointError for what `load` would refuse."""
+    content = to_plain({"format": FORMAT, **content})
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    file_io.write(path, append_checksum(buffer), keep)
+    return append_checksum(buffer)
 
 
 def to_plain(content: Mapping[str, Any]) -> dict[str, Any]:

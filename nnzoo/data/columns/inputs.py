@@ -93,7 +93,8 @@ def infer_columns(
     if not numbers and not categories:
         raise DataError.at(
             "data.drop" if options.drop else "data.path",
-            f"{options.path} has no column to learn from but the target "
+            f"{options.path} has no column to learn from"
+            + " but the target " * bool(targets)
             + ", ".join(f"'{target}'" for target in targets),
         )
     used = [descriptions[column.name] for column in numbers]
