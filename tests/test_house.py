@@ -47,14 +47,15 @@ LAYERS = """
     nnzoo.data nnzoo.data.columns nnzoo.data.table_files nnzoo.data.timestamps nnzoo.data.image_files nnzoo.data.sampling nnzoo.data.sequences nnzoo.data.image_files.float_tiff nnzoo.data.image_files.split_names nnzoo.data.columns.number_text nnzoo.data.columns.labels nnzoo.data.table_files.limits nnzoo.data.timestamps.frequency nnzoo.data.timestamps.index nnzoo.data.timestamps.date_formats nnzoo.data.data_spec nnzoo.data.group_split nnzoo.data.recording_files nnzoo.data.ucr nnzoo.data.text_files nnzoo.data.token_ids
     nnzoo.data.image_files.tree nnzoo.data.image_files.decode nnzoo.data.columns.values
     nnzoo.data.image_files.class_names
-    nnzoo.data.row_split nnzoo.data.recording_files.recording
+    nnzoo.data.row_split nnzoo.data.columns.roles
+    nnzoo.data.time_split nnzoo.data.recording_files.recording nnzoo.data.duplicates
     nnzoo.data.corpus_files nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
     nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
     nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel nnzoo.data.table_files.json
     nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.number_format
     nnzoo.data.columns.description nnzoo.data.timestamps.numeric
-    nnzoo.data.timestamps.time_columns nnzoo.data.columns.inputs nnzoo.data.columns.target nnzoo.data.table_files.table_io
-    nnzoo.data.columns.targets nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
+    nnzoo.data.row_values nnzoo.data.timestamps.time_columns nnzoo.data.columns.inputs nnzoo.data.columns.target nnzoo.data.table_files.table_io
+    nnzoo.data.divide nnzoo.data.columns.targets nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
     nnzoo.data.timestamps.describe nnzoo.data.recording_files.columns nnzoo.data.recording_files.ts
     nnzoo.data.recording_files.ragged nnzoo.data.recording_files.arff nnzoo.data.recording_files.wide_table nnzoo.data.recording_files.long_table nnzoo.data.recording_files.folder
     nnzoo.data.text_files.documents

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -50,13 +50,51 @@ class RowSplit(ValSplit):
 
 
 class GroupSplit(RowSplit):
-    """Rows held out for validation and test; with `group` those of one group stay together."""
+    """Rows held out for validation and test: at random, whole groups, by time, or as a column says."""
 
     group: Column | None = option(
         None,
         "column of the person, device or site of each row: none is on both sides of a split, or "
         "in two folds",
     )
+    by: Column | None = option(
+        None,
+        "column of times or numbers: the rows with the latest test, those before them validate, the "
+        "earliest train; with folds each validates on the rows that follow its training rows",
+    )
+    column: Column | None = option(
+        None, "column that says of each row whether it is for train, val (validation, dev) or test"
+    )
+    duplicates: Literal["keep", "together", "drop"] = option(
+        "keep",
+        "rows whose inputs are equal; together: on one side of a split, as if they were a group; drop: the first "
+        "stays, in training if it can",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _order_decides(cls, values: Any) -> Any:
+        """Switch `stratify` off where `by` is given, unless it is stated."""
+        if isinstance(values, dict) and values.get("by") is not None:
+            return {"stratify": False} | values
+        return values
+
+    @model_validator(mode="after")
+    def _check_by(self) -> Self:
+        if self.by is not None:
+            if self.stratify:
+                raise field_error(
+                    "stratify", "not with 'by': the order in time decides, not the classes"
+                )
+            for key in ("group", "column"):
+                if getattr(self, key) is not None:
+                    raise field_error("by", f"not with '{key}': both would decide where a row goes")
+        ordered = "by" if self.by is not None else "column" if self.column is not None else None
+        if ordered and self.duplicates == "together":
+            raise field_error(
+                "duplicates", f"'together' is not for '{ordered}', which places each row; take drop"
+            )
+        return self
 
 
 class TimeSplit(Options):

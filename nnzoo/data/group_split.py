@@ -14,19 +14,8 @@ Array = np.ndarray[Any, Any]
 KEY = "data.split.group"
 
 
-def group_codes(
-    groups: Sequence[Any], names: Sequence[str] | None = None
-) -> tuple[Array, list[str]]:
-    """The code of each row's group, and the names of the groups in an order that follows from these is_single.
-
-    names: what to call a row in the error for one without a group. Raises DataError.
-    """
-    missing = [i for i, group in enumerate(groups) if group is None or not str(group).strip()]
-    if missing:
-        where = f"data row {missing[0] + 1}" if names is None else names[missing[0]]
-        raise DataError.at(
-            KEY, f"{where} has no group, {len(missing):,} of {len(groups):,} in all; fill them in"
-        )
+def group_codes(groups: Sequence[Any]) -> tuple[Array, list[str]]:
+    """The code of each row's group, and the names of the groups in an order that follows from these alone."""
     texts = [str(group).strip() for group in groups]
     labels = sorted(set(texts))
     index = {label: i for i, label in enumerate(labels)}

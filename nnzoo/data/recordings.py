@@ -17,13 +17,14 @@ from nnzoo.data.columns.target import NamedTargets, infer_target
 from nnzoo.data.columns.values import is_missing_word
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, TaskName
 from nnzoo.data.dataset import Dataset, Split, TensorSplit
+from nnzoo.data.divide import PartRows, divide
+from nnzoo.data.duplicates import content_codes, duplicate_notes
 from nnzoo.data.recording_files.forms import read_recordings
 from nnzoo.data.recording_files.recording import Recordings
-from nnzoo.data.row_split import split_rows
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.data.ucr import find_problem
 from nnzoo.errors import DataError
-from nnzoo.text import list_some, plural, quoted_name, shorten
+from nnzoo.text import list_some, plural, quoted_name
 
 
 def load_recordings(options: RecordingsOptions, spec: DataSpec | None = None) -> Dataset:
@@ -73,26 +74,31 @@ def _dataset(
     order = {part: one.order() for part, one in parts.items()}
     parts = {part: one.select(order[part]) for part, one in parts.items()}
     y = {part: codes[torch.from_numpy(order[part])] for part, codes in y.items()}
-    train, rows = parts["train"], _rows(parts, y["train"], options, known)
+    contents = content_codes({part: one.hashes() for part, one in parts.items()})
+    divided = {
+        part: PartRows(one.source, one.names, one.roles, contents[part])
+        for part, one in parts.items()
+    }
+    division = divide(divided, options, y["train"].numpy() if known.is_classification else None)
+    rows = division.by_file()
     lengths = np.unique(np.concatenate([one.lengths for one in parts.values()]))
     if spec is None:
         variable = len(lengths) > 1
-        of_train = int(train.lengths[rows["train"]].max())
-        shape = (of_train, len(train.channels))
+        train = parts["train"]
+        longest = int(train.lengths[rows["train"][1]].max())
+        shape = (longest, len(train.channels))
         known = replace(known, input=InputSpec("series", shape, variable))
     else:
         for one in parts.values():
             check_shape(one, spec)
-    splits = {
-        name: make_split(train.select(index), y["train"][torch.from_numpy(index)], known)
-        for name, index in rows.items()
-        if len(index)
-    }
-    names = {name: [train.names[i] for i in index] for name, index in rows.items()}
-    for part, one in parts.items():
-        if part != "train":
-            splits[part], names[part] = make_split(one, y[part], known), one.names
-    notes += _shared_groups(parts)
+    chosen = {part: parts[file].select(index) for part, (file, index) in rows.items()}
+    targets = {part: y[file][torch.from_numpy(index)] for part, (file, index) in rows.items()}
+    splits = {part: make_split(one, targets[part], known) for part, one in chosen.items()}
+    names = {part: one.names for part, one in chosen.items()}
+    notes += division.notes
+    codes = {part: contents[file][index] for part, (file, index) in rows.items()}
+    numbers = {part: one.numpy() for part, one in targets.items()}
+    notes += duplicate_notes(codes, numbers, ("recording", "in all values"))
     several = len(parts) > 1
     cuts = [f"{part}: {cut}" if several else cut for part, one in parts.items() for cut in one.cuts]
     of_files = [
@@ -103,17 +109,6 @@ def _dataset(
     about = _about(parts, known)
     all_notes = [about, *of_files, *cuts, *notes]
     return Dataset(known, splits, all_notes, cuts=cuts, row_names=names)
-
-
-def _shared_groups(parts: dict[str, Recordings]) -> list[str]:
-    """Lines on groups of the training part that are in parts of their own too."""
-    train = {str(group) for group in parts["train"].groups or ()}
-    return [
-        f"{len(shared):,} of {len(train):,} groups of the training part are in the {part} part too, such as "
-        f"'{shorten(min(shared))}'"
-        for part, one in parts.items()
-        if part != "train" and (shared := train & {str(group) for group in one.groups or ()})
-    ]
 
 
 def _about(parts: dict[str, Recordings], spec: DataSpec) -> str:
@@ -238,36 +233,6 @@ def encode_targets(recordings: Recordings, spec: DataSpec) -> Tensor:
     texts = [text or "" for text in recordings.targets or []]
     names = NamedTargets(recordings.source, texts, recordings.names, "recording")
     return torch.from_numpy(names.encode(spec.labels, spec.target_format))
-
-
-def _rows(
-    parts: dict[str, Recordings], y: Tensor, options: RecordingsOptions | UcrOptions, spec: DataSpec
-) -> dict[str, np.ndarray]:
-    """The recordings of the training part that train, validate and test."""
-    split = options.split
-    if split.folds is not None and "val" in parts:
-        raise DataError.at(
-            "data.split.folds", "the validation recordings have a folder of their own here"
-        )
-    fractions: dict[str, int] = {
-        key: 0 for key in ("val", "test") if key in parts and hasattr(split, key)
-    }
-    groups = None
-    if getattr(split, "group", None) is not None:
-        groups = parts["train"].groups
-        if groups is None:
-            raise DataError.at(
-                "data.split.group",
-                f"{parts['train'].source}: only long and wide tables have a column of groups",
-            )
-    classes = y.numpy() if spec.is_classification else None
-    return split_rows(
-        len(y),
-        split.model_copy(update=fractions),
-        classes,
-        test="test" not in parts,
-        groups=groups,
-    )
 
 
 def make_split(recordings: Recordings, y: Tensor, spec: DataSpec) -> Split:

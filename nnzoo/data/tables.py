@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from nnzoo.config.data_options import CsvOptions
-from nnzoo.data.columns.checks import imputation_notes, repeated_rows, target_copies
-from nnzoo.data.columns.inputs import infer_columns
+from nnzoo.data.columns.checks import imputation_notes, target_copies
+from nnzoo.data.columns.inputs import infer_columns, input_names
 from nnzoo.data.columns.labels import LabelIndex
+from nnzoo.data.columns.roles import role_columns, role_names, role_texts
 from nnzoo.data.columns.targets import (
     encode_targets,
     infer_targets,
@@ -25,7 +26,6 @@ from nnzoo.data.columns.targets import (
 from nnzoo.data.columns.values import (
     MISSING,
     column_name,
-    group_values,
     mark_missing,
     parse_numbers,
     refuse_huge,
@@ -33,7 +33,8 @@ from nnzoo.data.columns.values import (
 )
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
-from nnzoo.data.row_split import split_rows
+from nnzoo.data.divide import PartRows, divide
+from nnzoo.data.duplicates import duplicate_notes, row_codes
 from nnzoo.data.table_files.table_io import (
     ReadOptions,
     Table,
@@ -74,7 +75,7 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
     ]
     options = options.model_copy(update={"categories": verbatim})
     _drop_rows(files, options, spec.task if spec else options.task)
-    parts = _split(files, options, spec.task if spec else options.task)
+    parts, duplicates = _split(files, options, spec)
     is_new = spec is None
     column_notes: list[str] = []
     if spec is None:
@@ -92,7 +93,7 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
     if is_new:
         order_note = time_note(mark_missing(files.frames["train"]), files.targets)
         column_notes += [order_note] if order_note else []
-        column_notes += _value_notes(splits, spec, options)
+        column_notes += _value_notes(splits, spec, options, duplicates)
     return Dataset(spec, splits, column_notes[:1] + files.notes + column_notes[1:])
 
 
@@ -130,44 +131,43 @@ def _drop_rows(files: _TableFiles, options: CsvOptions, task: str) -> None:
         files.notes += gaps
 
 
-def _split(files: _TableFiles, options: CsvOptions, task: str) -> dict[str, pandas.DataFrame]:
-    """The rows of each split; those of classes keep the fractions of the classes."""
-    frame = files.frames["train"]
+def _split(
+    files: _TableFiles, options: CsvOptions, spec: DataSpec | None
+) -> tuple[dict[str, pandas.DataFrame], list[str]]:
+    """The rows of each split, those of classes in the fractions of the classes; and notes on equal rows, for a new spec."""
+    frame, task = files.frames["train"], spec.task if spec else options.task
     codes = stratification(frame, files.targets, task, options)
-    rows = split_rows(
-        len(frame),
-        options.split,
-        codes,
-        test="test" not in files.frames,
-        groups=_groups(frame, options),
+    contents: dict[str, np.ndarray] = {}
+    if spec is None or options.split.duplicates != "keep":
+        inputs, _ = input_names(frame, files.targets, options)
+        shared = [name for name in inputs if all(name in other for other in files.frames.values())]
+        contents = row_codes(files.frames, shared)
+    rows = {part: _part_rows(files, part, options, contents.get(part)) for part in files.frames}
+    division = divide(rows, options, codes)
+    files.notes += division.notes
+    index = division.by_file()
+    parts = {part: files.frames[file].iloc[chosen] for part, (file, chosen) in index.items()}
+    if spec is not None:
+        return parts, []
+    codes_of = {part: contents[file][chosen] for part, (file, chosen) in index.items()}
+    labels = row_codes(parts, files.targets)
+    return parts, duplicate_notes(codes_of, labels)
+
+
+def _part_rows(
+    files: _TableFiles, part: str, options: CsvOptions, contents: np.ndarray | None
+) -> PartRows:
+    frame, is_train = files.frames[part], part == "train"
+    columns = role_columns(options)
+    if not is_train:  # its rows have their part; a position is that of the training file
+        names = role_names(files.frames["train"], columns)
+        columns = {role: name for role, name in names.items() if name in frame.columns}
+    return PartRows(
+        files.paths[part],
+        [f"data row {row + 1}" for row in frame.index.tolist()],
+        role_texts(frame, role_names(frame, columns)),
+        contents,
     )
-    files.notes += _shared_groups(files, options)
-    parts = {part: frame.iloc[index] for part, index in rows.items() if len(index)}
-    return parts | {part: other for part, other in files.frames.items() if part == "test"}
-
-
-def _groups(frame: pandas.DataFrame, options: CsvOptions) -> list[str] | None:
-    """The group of each row, None where there are none; raises DataError naming a row that has none."""
-    if options.split.group is None:
-        return None
-    return group_values(frame, options.split.group, options.path)
-
-
-def _shared_groups(files: _TableFiles, options: CsvOptions) -> list[str]:
-    """A line on groups of the training file that are in the test file too."""
-    if options.split.group is None or "test" not in files.frames:
-        return []
-    name = column_name(files.frames["train"], options.split.group, "data.split.group")
-    if name not in files.frames["test"].columns:
-        return []
-    train, test = (set(to_text(files.frames[part][name]).dropna()) for part in ("train", "test"))
-    shared = train & test
-    if not shared:
-        return []
-    return [
-        f"{len(shared):,} of {len(train):,} groups of the training file are in {files.paths['test']} too, such "
-        f"as '{shorten(min(shared))}' (data.split.group)"
-    ]
 
 
 def _check_memory(parts: dict[str, pandas.DataFrame], spec: DataSpec, options: CsvOptions) -> None:
@@ -179,8 +179,10 @@ def _check_memory(parts: dict[str, pandas.DataFrame], spec: DataSpec, options: C
     check_memory(16 * count * width, what, "data.drop", hint)
 
 
-def _value_notes(splits: dict[str, TensorSplit], spec: DataSpec, options: CsvOptions) -> list[str]:
-    """Lines on copies of the targets, repeated rows and imputed values."""
+def _value_notes(
+    splits: dict[str, TensorSplit], spec: DataSpec, options: CsvOptions, duplicates: list[str]
+) -> list[str]:
+    """Lines on copies of the targets, equal rows and imputed values."""
     inputs = {part: split.tensors()[0].numpy() for part, split in splits.items()}
     train = inputs.pop("train")
     y = splits["train"].targets().numpy().reshape(len(train), -1)
@@ -192,7 +194,7 @@ def _value_notes(splits: dict[str, TensorSplit], spec: DataSpec, options: CsvOpt
         ]
     return [
         *chain(*copies),
-        *repeated_rows(train, inputs),
+        *duplicates,
         *imputation_notes(spec.columns, [train, *inputs.values()], options.preprocess.impute),
     ]
 

@@ -11,8 +11,9 @@ import torch
 from nnzoo.config.text_options import TextOptions
 from nnzoo.data.columns.target import NamedTargets, infer_target
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import SPLITS, Dataset
-from nnzoo.data.row_split import split_rows
+from nnzoo.data.dataset import Dataset
+from nnzoo.data.divide import PartRows, divide
+from nnzoo.data.duplicates import content_codes, duplicate_notes
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.data.text_files.documents import Documents
 from nnzoo.data.text_files.forms import read_documents
@@ -21,7 +22,7 @@ from nnzoo.data.token_ids import Cut, Encoder, TokenCounts, TokenIds, token_note
 from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import DataError
 from nnzoo.status import status
-from nnzoo.text import list_some, plural
+from nnzoo.text import plural
 
 Array = np.ndarray[Any, Any]
 
@@ -36,10 +37,18 @@ def load_text(options: TextOptions, spec: DataSpec | None = None) -> Dataset:
     notes: list[str] = []
     known = spec or _infer_target_spec(parts["train"], options, notes)
     y = {part: _encode_targets(one, known) for part, one in parts.items()}
-    rows = _rows(parts, y["train"], options, known)
-    chosen = parts | {name: parts["train"].select(index) for name, index in rows.items()}
-    y |= {name: y["train"][index] for name, index in rows.items()}
-    chosen = {part: chosen[part] for part in SPLITS if part in chosen}
+    contents = content_codes(
+        {part: [text or None for text in one.texts] for part, one in parts.items()}
+    )
+    divided = {
+        part: PartRows(one.source, one.names, one.roles, contents[part])
+        for part, one in parts.items()
+    }
+    division = divide(divided, options, y["train"] if known.is_classification else None)
+    rows = division.by_file()
+    chosen = {part: parts[file].select(index) for part, (file, index) in rows.items()}
+    codes = {part: contents[file][index] for part, (file, index) in rows.items()}
+    y = {part: y[file][index] for part, (file, index) in rows.items()}
     ids, tokenizer = _tokenize(chosen, options, known.tokenizer)
     if spec is None:
         longest = int(ids["train"].lengths.max())
@@ -61,7 +70,8 @@ def load_text(options: TextOptions, spec: DataSpec | None = None) -> Dataset:
     counts = {part: TokenCounts.of(one) for part, one in ids.items()}
     cuts = token_notes(counts, Cut.of(options), tokenizer.unit)
     about = _about(ids, tokenizer)
-    notes = [about, *of_files, *notes, *_repeated(chosen), *cuts]
+    repeated = duplicate_notes(codes, y, ("text", "word for word"), within=True)
+    notes = [about, *of_files, *notes, *division.notes, *repeated, *cuts]
     names = {part: one.names for part, one in chosen.items()}
     return Dataset(known, dict(splits), notes, cuts=cuts, row_names=names)
 
@@ -113,25 +123,6 @@ def _encode_targets(documents: Documents, spec: DataSpec) -> Array:
     return named.encode(spec.labels, spec.target_format)
 
 
-def _rows(
-    parts: dict[str, Documents], y: Array, options: TextOptions, spec: DataSpec
-) -> dict[str, Array]:
-    """The documents of the training part that train, validate and test, without empty splits."""
-    split = options.split
-    if split.folds is not None and "val" in parts:
-        raise DataError.at(
-            "data.split.folds", "the validation texts have a folder of their own here"
-        )
-    rows = split_rows(
-        len(y),
-        split.model_copy(update={"val": 0} if "val" in parts else {}),
-        y if spec.is_classification else None,
-        test="test" not in parts,
-        groups=parts["train"].groups,
-    )
-    return {name: index for name, index in rows.items() if len(index)}
-
-
 @status("cutting the texts into tokens")
 def _tokenize(
     parts: dict[str, Documents], options: TextOptions, tokenizer: Tokenizer | None
@@ -163,19 +154,3 @@ def _about(ids: dict[str, TokenIds], tokenizer: Tokenizer) -> str:
     )
     half = int(np.median(lengths))
     return f"texts: {plural(len(lengths), 'document')} of {span} tokens, half of them up to {half:,}; {kinds}"
-
-
-def _repeated(parts: dict[str, Documents]) -> list[str]:
-    """A line on texts that occur more than once, and on those of other splits that training texts repeat."""
-    texts = [text for one in parts.values() for text in one.texts if text]
-    repeated = len(texts) - len(set(texts))
-    if not repeated:
-        return []
-    train = set(parts["train"].texts)
-    shared = []
-    for part, one in parts.items():
-        count = sum(text in train for text in one.texts if text) if part != "train" else 0
-        if count:
-            shared.append(f"{count:,} of the {len(one):,} {part} texts")
-    also = f"; {list_some(shared)} are among the training texts too" if shared else ""
-    return [f"{plural(repeated, 'text')} repeat{'s' * (repeated == 1)} another word for word{also}"]

@@ -130,7 +130,7 @@ def _predict(
 def _read(network: Network, path: str) -> Recordings:
     """The recordings of a file or folder, with or without targets; raises DataError."""
     data = network.config.data
-    options, shaping = TableOptions.of(data, need_target=False), Shaping.of(data)
+    options, shaping = TableOptions.of(data, need_target=False, need_roles=False), Shaping.of(data)
     form = find_form(path, bool(options.id), "INPUT")
     if form in ("ts", "arff"):
         if form == "ts":
@@ -170,7 +170,7 @@ def _read_files(network: Network, folder: str) -> Recordings:
 
 def _options_of_files(network: Network) -> TableOptions:
     """The options by which files of one recording each are read: as in training, if they were files then."""
-    options = TableOptions.of(network.config.data, need_target=False)
+    options = TableOptions.of(network.config.data, need_target=False, need_roles=False)
     if network.data_spec.extra.get("form") == "folder":
         return options
     return replace(options, channels=None, time=None)
@@ -179,7 +179,7 @@ def _options_of_files(network: Network) -> TableOptions:
 def _read_table(network: Network, path: str, frame: pandas.DataFrame | None = None) -> Recordings:
     """The recordings of a table: by its column of ids, one per row, or all of it one."""
     spec, data = network.data_spec, network.config.data
-    options, shaping = TableOptions.of(data, need_target=False), Shaping.of(data)
+    options, shaping = TableOptions.of(data, need_target=False, need_roles=False), Shaping.of(data)
     form = spec.extra.get("form")
     if form in ("wide", "long") and options.reading.header == "auto" and spec.header is not None:
         options = replace(options, reading=replace(options.reading, header=spec.header))
@@ -199,7 +199,7 @@ def _read_table(network: Network, path: str, frame: pandas.DataFrame | None = No
     width = len(names) - (time is not None)
     if by_name or form == "folder" or (width == len(channels) and form != "wide"):
         return _single(network, path, first, tables)
-    options = replace(options, target=_wide_target(network, path, first), group=None)
+    options = replace(options, target=_wide_target(network, path, first))
     return read_wide(path, options, shaping, tables)
 
 

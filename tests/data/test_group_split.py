@@ -110,7 +110,6 @@ def test_the_training_rows_have_every_class_where_groups_allow() -> None:
             {"folds": 3, "test": 0},
             "2 groups of 40 rows ('a' 20, 'b' 20) cannot be divided into 3 parts",
         ),
-        (["a", "", "b"], {}, "data row 2 has no group, 1 of 3 in all"),
     ],
 )
 def test_groups_that_cannot_be_divided_are_refused_with_the_counts(

@@ -154,12 +154,12 @@ def test_notes_on_unknown_cut_empty_and_repeated_texts(tmp_path: Path) -> None:
         "texts without any token, read as one <unknown>: train 2",
     ]
     assert "of the documents" in data.cuts[1]
-    assert "6 texts repeat another word for word" in data.notes
+    assert any(note.startswith("6 texts repeat another word for word") for note in data.notes)
     (tmp_path / "test").mkdir()
     test = write_csv(tmp_path / "test", documents[:4])
     data = load(**options, test_path=test["path"], split={"val": 0})
     assert any(
-        "4 of the 4 test texts are among the training texts too" in note for note in data.notes
+        "equal a training text word for word: 4 of 4 test texts" in note for note in data.notes
     )
 
 

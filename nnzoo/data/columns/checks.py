@@ -166,20 +166,6 @@ def target_copies(
     return [f"the target is among the inputs in other words: {shown}; data.drop: {drop}"]
 
 
-def repeated_rows(train: np.ndarray, others: dict[str, np.ndarray]) -> list[str]:
-    """A line on rows of other splits whose inputs are those of a training row."""
-    # Hashes of 64 bits take little memory, and hardly ever fall together.
-    known = {hash(row.tobytes()) for row in np.ascontiguousarray(train)}
-    counts = {
-        part: sum(hash(row.tobytes()) in known for row in np.ascontiguousarray(rows))
-        for part, rows in others.items()
-    }
-    texts = [
-        f"{count:,} of {len(others[part]):,} {part} rows" for part, count in counts.items() if count
-    ]
-    return [f"equal a training row in all inputs: {', '.join(texts)}"] if texts else []
-
-
 def imputation_notes(columns: list[ColumnSpec], parts: Iterable[np.ndarray], how: str) -> list[str]:
     """A line on how many values are filled in, and how many rows have none of a column's categories."""
     arrays = list(parts)

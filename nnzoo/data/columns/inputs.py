@@ -15,6 +15,7 @@ from nnzoo.data.columns.description import (
     gap_notes,
 )
 from nnzoo.data.columns.labels import MergedLabels, merge_labels, merge_notes
+from nnzoo.data.columns.roles import role_columns, role_names, role_notes
 from nnzoo.data.columns.values import MISSING, ValueOptions, column_name, to_text
 from nnzoo.data.data_spec import ColumnSpec
 from nnzoo.errors import DataError
@@ -53,17 +54,19 @@ def _the_target(targets: Sequence[str]) -> str:
     return "the target" if len(targets) == 1 else "a target"
 
 
-def _leave_out_group(
-    train: pandas.DataFrame, inputs: list[str], stated: _StatedColumns, options: CsvOptions
-) -> list[str]:
-    """Remove the column of `split.group` from the inputs unless it is stated to be one; returns a note on that."""
-    if options.split.group is None:
-        return []
-    group = column_name(train, options.split.group, "data.split.group")
-    if group not in inputs or group in stated.numbers | stated.categories:
-        return []
-    inputs.remove(group)
-    return [f"column '{shorten(group)}' keeps groups together, and is no input"]
+def input_names(
+    train: pandas.DataFrame, targets: Sequence[str], options: CsvOptions
+) -> tuple[list[str], list[str]]:
+    """The columns that may be inputs, in the file's order: not a target, what `data.drop` names, nor a column that
+    has a role unless it is stated to be an input; and notes on the last. Raises DataError."""
+    stated = _StatedColumns.of(options, train, targets)
+    roles = {
+        role: name
+        for role, name in role_names(train, role_columns(options)).items()
+        if name not in stated.numbers | stated.categories | stated.drop | {*targets}
+    }
+    left_out = {*targets, *stated.drop, *roles.values()}
+    return [name for name in train.columns if name not in left_out], role_notes(roles)
 
 
 def infer_columns(
@@ -74,8 +77,7 @@ def infer_columns(
     Raises DataError that names every column that cannot be used as it is.
     """
     stated = _StatedColumns.of(options, train, targets)
-    inputs = [name for name in train.columns if name not in {*targets, *stated.drop}]
-    notes_on_group = _leave_out_group(train, inputs, stated, options)
+    inputs, notes_on_roles = input_names(train, targets, options)
     descriptions = describe_columns(train[inputs], ValueOptions.of(options))
     numbers: list[ColumnSpec] = []
     categories: list[ColumnSpec] = []
@@ -100,7 +102,7 @@ def infer_columns(
     used = [descriptions[column.name] for column in numbers]
     notes = [
         f"columns: {describe_counts(numbers + categories)}",
-        *notes_on_group,
+        *notes_on_roles,
         *(
             f"column '{column.name}' is empty in the training rows and left out"
             for column in descriptions.values()

@@ -235,21 +235,6 @@ def column_name(frame: pandas.DataFrame, column: str | int, key: str) -> str:
     raise DataError.at(key, f"no column '{shorten(str(column))}'; {hint}")
 
 
-def group_values(frame: pandas.DataFrame, column: str | int, path: str) -> list[str]:
-    """The group of each row of a file; raises DataError naming a row that has none."""
-    name = column_name(frame, column, "data.split.group")
-    texts = to_text(frame[name])
-    present = (texts.notna() & (texts.str.strip() != "")).to_numpy()
-    if not present.all():
-        row = frame.index[int((~present).argmax())] + 1
-        raise DataError.at(
-            "data.split.group",
-            f"{path}: '{shorten(name)}' is empty in data row {row}, in {int((~present).sum()):,} rows in "
-            "all; fill it in, or drop these rows",
-        )
-    return list(texts)
-
-
 def to_numbers(column: pandas.Series) -> np.ndarray:
     """A column as float64; what is no number becomes NaN. Infinite values count as missing."""
     import pandas

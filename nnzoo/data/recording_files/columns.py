@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from nnzoo.data.columns.description import (
     format_notes,
     gap_notes,
 )
+from nnzoo.data.columns.roles import role_columns, role_names, role_texts
 from nnzoo.data.columns.values import (
     ValueOptions,
     looks_numeric,
@@ -42,7 +43,8 @@ TARGET_NAMES = frozenset(
 class TableOptions:
     """How tables of recordings are read: the options of their text and values, and the columns by their roles.
 
-    need_target: whether a recording without a target is an error.
+    roles: columns by role. need_target: whether a recording without a target is an error; need_roles: the same of
+    columns that have a role.
     """
 
     reading: ReadOptions
@@ -52,11 +54,12 @@ class TableOptions:
     id: Sequence[str | int] = ()
     time: str | int | None = None
     target: str | int | None = None
-    group: str | int | None = None
+    roles: Mapping[str, str | int] = field(default_factory=dict)
     need_target: bool = True
+    need_roles: bool = True
 
     @classmethod
-    def of(cls, data: Any, need_target: bool = True) -> TableOptions:
+    def of(cls, data: Any, need_target: bool = True, need_roles: bool = True) -> TableOptions:
         """The options in a config's `data` section; the defaults for keys that it does not have."""
         id_ = getattr(data, "id", None)
         channels = getattr(data, "channels", "all")
@@ -68,8 +71,9 @@ class TableOptions:
             [] if id_ is None else id_ if isinstance(id_, list) else [id_],
             getattr(data, "time", None),
             getattr(data, "target", None),
-            getattr(getattr(data, "split", None), "group", None),
+            role_columns(data),
             need_target,
+            need_roles,
         )
 
 
@@ -146,6 +150,17 @@ class NumberColumns:
             f"{column.index[row] + 1} has '{text}'; correct it, leave the column out (data.channels), or count "
             f"it as missing (data.missing: {flow_yaml([text])})",
         )
+
+
+def find_roles(frame: pandas.DataFrame, options: TableOptions) -> dict[str, str]:
+    """The names of the columns by role; those of a test file, or of new data, may be missing."""
+    return role_names(frame, options.roles, required=options.need_roles)
+
+
+def texts_by_row(frame: pandas.DataFrame, roles: Mapping[str, str]) -> list[dict[str, str | None]]:
+    """The texts of the columns by role, of each row."""
+    columns = role_texts(frame, roles)
+    return [{role: texts[i] for role, texts in columns.items()} for i in range(len(frame))]
 
 
 def texts_of(frame: pandas.DataFrame, name: str | None) -> list[str | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nnzoo.config.recording_options import RecordingsOptions
+from nnzoo.data.columns.roles import no_columns
 from nnzoo.data.columns.values import column_name, to_text
 from nnzoo.data.recording_files.arff import read_arff
 from nnzoo.data.recording_files.columns import TableOptions, named_target
@@ -70,9 +71,11 @@ def read_recordings(
     data: a config's `data` section, which may lack keys of tables; need_target: whether each needs a
     target, as for training. Raises DataError.
     """
-    options, shaping = TableOptions.of(data, need_target), Shaping.of(data)
+    options, shaping = TableOptions.of(data, need_target, key == "data.path"), Shaping.of(data)
     targets = getattr(data, "targets", None) if need_target else None
     form = find_form(path, bool(options.id), key)
+    if form not in ("long", "wide") and options.need_roles:
+        no_columns(options.roles, f"{path}: only long and wide tables have columns")
     if form == "folder":
         parts = read_folder(path, options, shaping)
     elif form == "ts":

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnzoo.data.columns.roles import ROLE_KEYS, role_texts
 from nnzoo.data.columns.values import column_name, looks_numeric, mark_missing, to_numbers, to_text
 from nnzoo.data.recording_files.columns import (
     NumberColumns,
     TableOptions,
+    find_roles,
     named_target,
     texts_of,
     time_column,
@@ -42,7 +44,7 @@ class _Plan:
     ids: list[str]
     time: str | None
     target: str | None
-    group: str | None
+    roles: dict[str, str]
     channels: list[str]
     notes: list[str]
 
@@ -61,10 +63,8 @@ def plan_long(frame: pandas.DataFrame, options: TableOptions, has_targets: bool)
     elif (target := named_target(rest)) or options.need_target:
         target = target or rest[-1]
         notes.append(f"target: column '{shorten(target)}' (data.target)")
-    group = None
-    if options.group is not None and (options.need_target or options.group in rest):
-        group = column_name(frame, options.group, "data.split.group")
-    rest = [name for name in rest if name not in (target, group)]
+    roles = find_roles(frame, options)
+    rest = [name for name in rest if name not in (target, *roles.values())]
     codes = np.unique(_joined(frame, ids).to_numpy(dtype=str), return_inverse=True)[1]
     if options.time is not None:
         time: str | None = column_name(frame, options.time, "data.time")
@@ -84,7 +84,7 @@ def plan_long(frame: pandas.DataFrame, options: TableOptions, has_targets: bool)
         rest = [name for name in rest if name not in texts]
     if not rest:
         raise DataError.at("data.channels", "no column of numbers is left for a channel")
-    return _Plan(ids, time, target, group, rest, notes)
+    return _Plan(ids, time, target, roles, rest, notes)
 
 
 def _has_no_digit(value: Any) -> bool:
@@ -111,7 +111,7 @@ class _Rows:
     times: list[Any] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)
     targets: list[str | None] = field(default_factory=list)
-    groups: list[str | None] = field(default_factory=list)
+    roles: dict[str, list[str | None]] = field(default_factory=dict)
     first_rows: list[int] = field(default_factory=list)
     counts: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     size: int = 0
@@ -131,20 +131,21 @@ class _Rows:
         local, unique = pandas.factorize(ids)
         starts = np.full(len(unique), len(local))
         np.minimum.at(starts, local, np.arange(len(local)))
-        targets, groups = texts_of(frame, self.plan.target), texts_of(frame, self.plan.group)
+        targets, roles = texts_of(frame, self.plan.target), role_texts(frame, self.plan.roles)
         for text, start in zip(unique.tolist(), starts.tolist(), strict=True):
             if text not in self.index:
                 self.index[text] = len(self.index)
                 self.first_rows.append(int(frame.index[start]))
                 self.targets.append(targets[start])
-                self.groups.append(groups[start])
+                for role, texts in roles.items():
+                    self.roles.setdefault(role, []).append(texts[start])
         of_unique = np.array([self.index[text] for text in unique.tolist()], dtype=np.int32)
         codes = of_unique[local]
         rows = _ChunkRows(local, of_unique, frame.index.to_numpy())
         if self.plan.target is not None:
             self._check_constant(rows, targets, self.targets, self.plan.target, "data.target")
-        if self.plan.group is not None:
-            self._check_constant(rows, groups, self.groups, self.plan.group, "data.split.group")
+        for role, name in self.plan.roles.items():
+            self._check_constant(rows, roles[role], self.roles[role], name, ROLE_KEYS[role])
         self.codes.append(codes)
         self.values.append(self.numbers.read(frame[self.plan.channels]))
         self.size += self.values[-1].size
@@ -248,7 +249,8 @@ def read_long(
     ends = np.cumsum(rows.counts)
     for i, name in enumerate(rows.index):
         part = values[ends[i] - rows.counts[i] : ends[i]]
-        builder.add(part, name, f"recording '{shorten(name)}'", rows.targets[i], rows.groups[i])
+        roles = {role: texts[i] for role, texts in rows.roles.items()}
+        builder.add(part, name, f"recording '{shorten(name)}'", rows.targets[i], roles)
     return builder.build(rows.plan.channels, target=rows.plan.target or "target", header=named)
 
 

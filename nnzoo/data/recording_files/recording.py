@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from nnzoo.config.options import MAX_MAGNITUDE
+from nnzoo.data.columns.roles import RoleTexts, select_texts
 from nnzoo.data.table_files.limits import MAX_CELLS
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, plural, shorten
@@ -84,8 +85,8 @@ class Recordings:
     """A set of recordings as they were read.
 
     values: (steps, channels) float64 of all, without gaps; lengths: (recordings,) int64. ids: what the file
-    calls each, its number where it has no name; names: the same for messages. targets, groups: a text per
-    recording, None where it has none; None where the file has no such thing. channels: names, positions
+    calls each, its number where it has no name; names: the same for messages. targets: a text per recording,
+    None where it has none; None where the file has no such thing. roles: texts of columns by role. channels: names, positions
     where `named` is false. task: where the form states it; target: the name of the target; form: as
     `find_form` names it. header, width: whether a table names its columns, and how many it has if not. notes:
     on what was guessed, filled or left out; cuts: on what `max_length` and `length` changed.
@@ -98,7 +99,7 @@ class Recordings:
     names: list[str]
     channels: list[str]
     targets: list[str | None] | None = None
-    groups: list[str | None] | None = None
+    roles: RoleTexts = field(default_factory=dict)
     named: bool = False
     task: Literal["classification", "regression"] | None = None
     target: str = "target"
@@ -134,7 +135,7 @@ class Recordings:
             ids=[self.ids[i] for i in chosen],
             names=[self.names[i] for i in chosen],
             targets=None if self.targets is None else [self.targets[i] for i in chosen],
-            groups=None if self.groups is None else [self.groups[i] for i in chosen],
+            roles=select_texts(self.roles, chosen),
         )
 
     def with_channels(self, chosen: list[str]) -> Recordings:
@@ -142,14 +143,20 @@ class Recordings:
         index = [self.channels.index(name) for name in chosen]
         return replace(self, channels=chosen, values=np.ascontiguousarray(self.values[:, index]))
 
+    def hashes(self) -> list[bytes]:
+        """The hash of each recording's values, equal where all values are."""
+        return [hashlib.blake2b(values.tobytes(), digest_size=16).digest() for values in self]
+
     def order(self) -> Array:
         """The recordings (int64) in an order that follows from their values, so that neither the order in a file,
         nor the names of files, nor the form of a file changes what a network learns."""
-        hashes = [hashlib.blake2b(values.tobytes(), digest_size=16).digest() for values in self]
-        targets, groups = self.targets or [""] * len(self), self.groups or [""] * len(self)
+        columns = [
+            self.targets or [""] * len(self),
+            *(self.roles[role] for role in sorted(self.roles)),
+        ]
         keys = [
-            (key, target or "", group or "")
-            for key, target, group in zip(hashes, targets, groups, strict=True)
+            (key, *(text or "" for text in texts))
+            for key, *texts in zip(self.hashes(), *columns, strict=True)
         ]
         return np.array(sorted(range(len(self)), key=keys.__getitem__), dtype=np.int64)
 
@@ -169,7 +176,7 @@ class RecordingsBuilder:
         self.ids: list[str] = []
         self.names: list[str] = []
         self.targets: list[str | None] = []
-        self.groups: list[str | None] = []
+        self.roles: dict[str, list[str | None]] = {}
         self.notes: list[str] = []
         self.channels: int | None = None
         self.cut = self.cut_steps = self.resampled = 0
@@ -184,10 +191,10 @@ class RecordingsBuilder:
         id_: str,
         name: str,
         target: str | None = None,
-        group: str | None = None,
+        roles: Mapping[str, str | None] | None = None,
     ) -> None:
         """Add a recording (time, channels), NaN where a number is missing; name: for messages, as in
-        "recording 3 (line 12)". Raises DataError for one that cannot be used."""
+        "recording 3 (line 12)"; roles: texts of columns by role. Raises DataError for one that cannot be used."""
         place = f"{self.source}: {name}"
         if self.channels is None:
             self.channels = values.shape[1]
@@ -219,7 +226,8 @@ class RecordingsBuilder:
         self.ids.append(id_)
         self.names.append(name)
         self.targets.append(target)
-        self.groups.append(group)
+        for role, text in (roles or {}).items():
+            self.roles.setdefault(role, []).append(text)
 
     def _filled(self, values: Array, place: str, name: str) -> Array:
         """The values without gaps; raises DataError where a channel has none, or one is too large."""
@@ -270,7 +278,7 @@ class RecordingsBuilder:
             self.names,
             names,
             self.targets if has_targets else None,
-            self.groups if any(group is not None for group in self.groups) else None,
+            self.roles,
             named=channels is not None,
             notes=[*notes, *self._gap_notes()],
             cuts=self.cuts(),

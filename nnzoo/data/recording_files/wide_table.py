@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.data.columns.values import column_name, looks_numeric
-from nnzoo.data.recording_files.columns import NumberColumns, TableOptions, named_target, texts_of
+from nnzoo.data.recording_files.columns import (
+    NumberColumns,
+    TableOptions,
+    find_roles,
+    named_target,
+    texts_by_row,
+    texts_of,
+)
 from nnzoo.data.recording_files.recording import Recordings, RecordingsBuilder, Shaping
 from nnzoo.data.table_files.table_io import Table, read_chunks
 from nnzoo.errors import DataError
@@ -32,7 +39,7 @@ class WidePlan:
     """
 
     target: str | None
-    group: str | None
+    roles: dict[str, str]
     steps: list[list[str]]
     channels: list[str]
     named: bool
@@ -59,9 +66,9 @@ def read_wide(
         columns = [name for channel in plan.steps for name in channel]
         values = numbers.read(frame[columns]).reshape(len(frame), len(plan.steps), -1)
         targets = texts_of(frame, plan.target)
-        groups = texts_of(frame, plan.group)
+        roles = texts_by_row(frame, plan.roles)
         for i, row in enumerate(frame.index.tolist()):
-            builder.add(values[i].T, str(row + 1), f"data row {row + 1}", targets[i], groups[i])
+            builder.add(values[i].T, str(row + 1), f"data row {row + 1}", targets[i], roles[i])
     assert plan is not None
     return builder.build(
         plan.channels if plan.named else None,
@@ -84,8 +91,8 @@ def plan_wide(frame: pandas.DataFrame, path: str, options: TableOptions, named: 
     else:
         target = _find_target(frame, path, named, options)
         notes += [f"target: column '{shorten(target)}' (data.target)"] if target else []
-    group = None if options.group is None else column_name(frame, options.group, "data.split.group")
-    others = [name for name in names if name not in (target, group)]
+    roles = find_roles(frame, options)
+    others = [name for name in names if name not in (target, *roles.values())]
     channels = _channels_by_name(others) if named else {}
     if not channels:
         steps = others
@@ -101,7 +108,7 @@ def plan_wide(frame: pandas.DataFrame, path: str, options: TableOptions, named: 
     if not used:
         raise DataError.at("data.path", f"{path} has no columns of time steps")
     return WidePlan(
-        target, group, list(channels.values()), list(channels), len(channels) > 1, notes
+        target, roles, list(channels.values()), list(channels), len(channels) > 1, notes
     )
 
 

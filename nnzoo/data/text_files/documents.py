@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nnzoo.data.columns.roles import RoleTexts, select_texts
 from nnzoo.data.table_files.file_format import Source, find_source
 from nnzoo.data.table_files.text_encoding import find_encoding
 from nnzoo.errors import DataError
@@ -29,8 +30,8 @@ MAX_TOTAL = 1 << 31
 class Documents:
     """Texts as they were read.
 
-    ids: what the file calls each; names: the same for messages, as in "data row 3". targets, groups: a text per
-    document, None where there is no such thing. target, text: the names of the columns; form: of the file or
+    ids: what the file calls each; names: the same for messages, as in "data row 3". targets: a text per document,
+    None where there are none; roles: texts of columns by role. target, text: the names of the columns; form: of the file or
     folder. header, width: whether a table names its columns, and how many it has if not. notes: on what was
     guessed or left out.
     """
@@ -41,12 +42,12 @@ class Documents:
     names: list[str]
     form: TextForm
     targets: list[str] | None = None
-    groups: list[str] | None = None
     target: str = "class"
     text: str | None = None
     header: bool | None = None
     width: int | None = None
     notes: list[str] = field(default_factory=list)
+    roles: RoleTexts = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -60,7 +61,7 @@ class Documents:
             ids=[self.ids[i] for i in chosen],
             names=[self.names[i] for i in chosen],
             targets=None if self.targets is None else [self.targets[i] for i in chosen],
-            groups=None if self.groups is None else [self.groups[i] for i in chosen],
+            roles=select_texts(self.roles, chosen),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnzoo.config.text_options import TextOptions
+from nnzoo.data.columns.roles import no_columns, role_columns
 from nnzoo.data.text_files.documents import Documents
 from nnzoo.data.text_files.folder import read_folder
 from nnzoo.data.text_files.table import read_texts
@@ -23,8 +24,8 @@ def read_documents(path: str, data: Any, key: str = "data.path") -> dict[str, Do
     """
     if not os.path.isdir(path):
         return {"train": read_texts(path, data, key=key)}
-    if getattr(getattr(data, "split", None), "group", None) is not None:
-        raise DataError.at("data.split.group", f"{path}: only tables have a column of groups")
+    if key == "data.path":
+        no_columns(role_columns(data), f"{path} is a folder; only tables have columns")
     for name in ("text", "target"):
         if getattr(data, name, None) is not None:
             raise DataError.at(f"data.{name}", f"{path} is a folder; only tables have columns")

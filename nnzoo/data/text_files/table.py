@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnzoo.config.data_options import CsvOptions
+from nnzoo.data.columns.roles import role_columns, role_names, role_texts
 from nnzoo.data.columns.target import without_target_gaps
-from nnzoo.data.columns.values import column_name, group_values, looks_numeric, to_text
+from nnzoo.data.columns.values import column_name, looks_numeric, to_text
 from nnzoo.data.recording_files.columns import named_target
 from nnzoo.data.table_files.table_io import ReadOptions, Table, read_table
 from nnzoo.data.text_files.documents import Documents, check_length, check_lines
@@ -30,13 +31,13 @@ class TableColumns:
 
     text: str | int | None = None
     target: str | int | None = None
-    group: str | int | None = None
+    roles: Mapping[str, str | int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Any) -> TableColumns:
         """The columns that a config's `data` section names."""
-        group = getattr(getattr(data, "split", None), "group", None)
-        return cls(getattr(data, "text", None), getattr(data, "target", None), group)
+        named = getattr(data, "text", None), getattr(data, "target", None)
+        return cls(*named, role_columns(data))
 
 
 def read_texts(path: str, data: Any, need_target: bool = True, key: str = "data.path") -> Documents:
@@ -47,7 +48,13 @@ def read_texts(path: str, data: Any, need_target: bool = True, key: str = "data.
     reading = ReadOptions.of(data, keep_words=True, raw_quotes=True)
     check_lines(path)
     table = read_table(path, reading, key)
-    return texts_of_table(table, path, data, TableColumns.of(data), need_target)
+    columns = TableColumns.of(data)
+    if (
+        key != "data.path"
+    ):  # rows of a test file have their part, and may lack the columns that decide it
+        names = {role: one for role, one in columns.roles.items() if one in table.frame.columns}
+        columns = replace(columns, roles=names)
+    return texts_of_table(table, path, data, columns, need_target)
 
 
 def texts_of_table(
@@ -61,10 +68,9 @@ def texts_of_table(
     if not need_target:
         return _documents(table, frame, path, text, notes)
     target = stated or find_target(frame, text, path)
-    others = [quoted_name(name) for name in frame.columns if name not in (text, target)]
-    if columns.group is not None:
-        group = column_name(frame, columns.group, "data.split.group")
-        others = [name for name in others if name != quoted_name(group)]
+    roles = role_names(frame, columns.roles)
+    used = {text, target, *roles.values()}
+    others = [quoted_name(name) for name in frame.columns if name not in used]
     if others:
         notes.append(
             f"not used: {list_some(others, 6, counted=True)}; the network reads '{shorten(text)}' alone"
@@ -72,9 +78,8 @@ def texts_of_table(
     options = target_options(data, path)
     frame, gaps = without_target_gaps(frame, target, options.task, options, path)
     documents = _documents(table, frame, path, text, notes + gaps)
-    groups = None if columns.group is None else group_values(frame, columns.group, path)
     targets = [str(one) for one in to_text(frame[target])]
-    return replace(documents, targets=targets, target=target, groups=groups)
+    return replace(documents, targets=targets, target=target, roles=role_texts(frame, roles))
 
 
 def target_options(data: Any, path: str) -> CsvOptions:

@@ -28,15 +28,17 @@ def some(**more: Any) -> Documents:
 
 
 def test_selected_documents_keep_what_belongs_to_them() -> None:
-    whole = some(targets=["x", "y", "z"], groups=["g", "h", "g"], text="body", notes=["a note"])
+    whole = some(
+        targets=["x", "y", "z"], roles={"group": ["g", "h", "g"]}, text="body", notes=["a note"]
+    )
     part = whole.select(np.array([2, 0, 2]))
     assert len(whole) == 3 and len(part) == 3
     assert part.texts == ["c", "a", "c"] and part.ids == [3, 1, 3]
     assert part.names == ["row 3", "row 1", "row 3"]
-    assert part.targets == ["z", "x", "z"] and part.groups == ["g", "g", "g"]
+    assert part.targets == ["z", "x", "z"] and part.roles == {"group": ["g", "g", "g"]}
     assert (part.source, part.text, part.form, part.notes) == ("x.csv", "body", "table", ["a note"])
     bare = some().select(np.array([1]))
-    assert bare.targets is None and bare.groups is None and bare.texts == ["b"]
+    assert bare.targets is None and bare.roles == {} and bare.texts == ["b"]
     assert len(some().select(np.zeros(0, dtype=np.int64))) == 0
 
 

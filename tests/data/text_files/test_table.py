@@ -37,8 +37,8 @@ def frame(**columns: list[Any]) -> pd.DataFrame:
 
 def test_the_columns_that_a_config_names() -> None:
     data = TextOptions(name="text", path="x", text=2, target="y", split=GroupSplit(group="author"))
-    assert TableColumns.of(data) == TableColumns(2, "y", "author")
-    assert TableColumns.of(object()) == TableColumns(None, None, None)
+    assert TableColumns.of(data) == TableColumns(2, "y", {"group": "author"})
+    assert TableColumns.of(object()) == TableColumns(None, None)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,10 @@ def test_targets_are_needed_only_where_they_are_asked_for(tmp_path: Path) -> Non
 def test_groups_belong_to_their_rows(tmp_path: Path) -> None:
     content = "text,label,author\na b,x,Ann\nc d,,Bob\ne f,y,Cy\n"
     read_ = read(tmp_path, content, split={"group": "author"})
-    assert read_.groups == ["Ann", "Cy"] and not any("not used" in note for note in read_.notes)
+    assert read_.roles == {"group": ["Ann", "Cy"]} and not any(
+        "not used" in note for note in read_.notes
+    )
     assert any("not used: 'author'" in note for note in read(tmp_path, content).notes)
-    with pytest.raises(DataError, match="'author' is empty in data row 3, in 1 rows"):
-        read(tmp_path, content.replace("Cy", ""), split={"group": "author"})
 
 
 def test_unused_columns_are_named_up_to_six(tmp_path: Path) -> None:
