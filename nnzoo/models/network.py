@@ -88,10 +88,11 @@ class Network(nn.Module):
             [x[..., : self.num_anchor_features] - anchor, x[..., self.num_anchor_features :]], -1
         )
         steps = self.task.outputs // self.num_anchor_features
-        output, anchors = self._run_model(x), anchor.expand(-1, steps, -1).flatten(1)
-        if len(output) > len(anchors):  # of each member of an ensemble
-            anchors = anchors.repeat_interleave(len(output) // len(anchors), 0)
-        return output + anchors
+        anchors = anchor.expand(-1, steps, -1).flatten(1)
+        members = getattr(self.model, "ensemble", 1)
+        if members > 1 and self.model.training:  # which has an output per member
+            anchors = anchors.repeat_interleave(members, 0)
+        return self._run_model(x) + anchors
 
     def predict(self, raw: Inputs) -> Tensor:
         """Answers for raw inputs, whatever their kind: probabilities (batch, classes), or values in
