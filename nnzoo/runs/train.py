@@ -42,10 +42,7 @@ def train_runs(
     diverged: set[int] = set()
     try:
         for turn in lockstep([run.trainer for run in runs], diverged):
-            if turn.rows is None:
-                results = turn.ensemble.finish_epoch()
-            else:
-                results = turn.ensemble.train_step(turn.rows)
+            results = turn.advance()
             events = {i: results[k] for k, i in enumerate(turn.members) if i in turn.active}
             unsaved |= events.keys()
             is_due = schedule.is_due()

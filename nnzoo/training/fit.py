@@ -13,7 +13,7 @@ from nnzoo.device import use_threads
 from nnzoo.errors import DivergedError
 from nnzoo.models.network import build_network
 from nnzoo.training.autotune import resolve_auto
-from nnzoo.training.ensemble_trainer import lockstep
+from nnzoo.training.lockstep import lockstep
 from nnzoo.training.trainer import EpochEnd, Trainer
 
 
@@ -32,9 +32,7 @@ def open_trainer(config: RunConfig, dataset: Dataset, device: torch.device) -> T
 def fit(trainer: Trainer) -> Iterator[EpochEnd]:
     """Train to the end and yield each epoch; the network then has the best weights. Raises DivergedError."""
     for turn in lockstep([trainer], ()):
-        trained = turn.ensemble
-        events = trained.finish_epoch() if turn.rows is None else trained.train_step(turn.rows)
-        event = events[0]
+        event = turn.advance()[0]
         if isinstance(event, DivergedError):
             raise event
         if isinstance(event, EpochEnd):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from nnzoo.kernels.build import available
-from nnzoo.training.ensemble_trainer import EnsembleTrainer
+from nnzoo.training.ensemble_trainer import EnsembleTrainer, Event
 from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import Trainer
 
@@ -23,6 +23,12 @@ class Turn(NamedTuple):
     active: frozenset[int]
     """The members that are no placeholders."""
     rows: Tensor | None
+
+    def advance(self) -> dict[int, Event]:
+        """Take the step, or end the epoch; returns an event for each of `members`, by its place there."""
+        if self.rows is None:
+            return self.ensemble.finish_epoch()
+        return self.ensemble.train_step(self.rows)
 
 
 def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
