@@ -132,6 +132,20 @@ def test_the_page_about_text_runs(nnzoo: Callable[..., Any]) -> None:
     assert 'text: "message"' in config and 'target: "topic"' in config
 
 
+def test_the_page_about_fine_tuning_runs(nnzoo: Callable[..., Any]) -> None:
+    """With digits in place of MNIST, which is not in a wheel."""
+    page = (ROOT / "docs" / "fine-tune.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", page, flags=re.S):
+        Path(name).write_text(text, encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    for command in block.splitlines():
+        small = ["-s", "data={name: digits}"] if "strokes" in command else []
+        result = nnzoo(*shlex.split(command)[1:], *small, "-s", "train.epochs=1", "-v", "2")
+        assert result.code == 0, result.err
+    assert "26 of 26 tensors came from there" in result.err
+    assert "scaling of the inputs: kept from there" in result.err
+
+
 def test_the_page_about_generated_text_runs(nnzoo: Callable[..., Any]) -> None:
     page = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"## From one file to generated text.*?```sh\n(.*?)```", page, flags=re.S)

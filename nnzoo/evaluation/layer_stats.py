@@ -205,6 +205,7 @@ def collect_layer_stats(network: Network, x: Inputs, y: Tensor | None = None) ->
         if y is not None and time_dim and network.data_spec.input.kind == "tokens":
             # A word has no gradient, its vector has.
             encoded = cast(Any, network.model.embedding)(encoded)
+            values_of(encoded).requires_grad_()  # of frozen vectors, too
         elif y is not None and time_dim:
             encoded = encoded.detach()
             values_of(encoded).requires_grad_()

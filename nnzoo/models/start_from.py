@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from nnzoo.config.data_options import PATH_KEYS
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.registry import MODELS
 from nnzoo.config.run_config import from_dict
@@ -89,7 +90,7 @@ def take_weights(network: Network, weights: Weights) -> list[str]:
     ]
     if frozen:
         notes.append(f"frozen at their random start: {list_some(frozen, SHOWN_MISMATCHES, True)}")
-    return notes + _other_options(network, weights)
+    return notes + _other_options(network, weights) + _other_split(network, weights)
 
 
 def _copy(network: Network, weights: Weights) -> Taken:
@@ -289,3 +290,18 @@ def _other_options(network: Network, weights: Weights) -> list[str]:
         if key not in skipped and key in theirs and theirs[key] != ours[key]
     ]
     return [f"other options: {list_some(differing, SHOWN, True)}"] if differing else []
+
+
+def _other_split(network: Network, weights: Weights) -> list[str]:
+    """A note if the source was trained on the same data with another split: no figure is an honest one then."""
+    theirs, ours = weights.options.get("data"), network.config.data.model_dump(mode="json")
+    if weights.spec is None or not isinstance(theirs, dict):
+        return []
+    places = ("name", *PATH_KEYS)
+    same_data = all(theirs.get(key) == ours.get(key) for key in places)
+    if not same_data or weights.spec.fingerprint == network.data_spec.fingerprint:
+        return []
+    return [
+        "the source was trained on the same data with other rows for training: rows that validate or test here may "
+        "have been among them, so that these figures may be too good"
+    ]

@@ -12,6 +12,7 @@ from nnzoo.errors import ConfigError
 from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.run_group import seeds
+from tests.text_data import PLAY
 from tests.zoo import begin, config, finish, same
 
 CPU = torch.device("cpu")
@@ -44,6 +45,17 @@ def test_frozen_layers_stay_bit_for_bit_with_their_statistics(
     assert {name for name, p in run.network.model.named_parameters() if p.requires_grad}.isdisjoint(
         kept
     )
+
+
+@pytest.mark.parametrize("frozen", ["embedding.*", "rnn.*", "head.*"])
+def test_layers_of_a_language_model_are_frozen(frozen: str) -> None:
+    Path("play.txt").write_text(PLAY * 20)
+    data = {"name": "corpus", "path": str(Path("play.txt").resolve()), "window": 8}
+    model = {"name": "lstm", "hidden_size": 6, "embedding": 5, "freeze": [frozen]}
+    run, before = train_frozen(model, data, "native")
+    after = run.network.model.state_dict()
+    kept = {name for name in after if same(after[name], before[name])}
+    assert kept == {name for name in after if name.startswith(frozen[:-1])}
 
 
 def test_exact_statistics_leave_frozen_norms_alone() -> None:

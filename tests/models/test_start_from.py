@@ -71,6 +71,7 @@ def test_the_same_network_starts_as_it_was_with_the_statistics_of_its_source() -
     )
     assert "kept from there (of this run's" in note(run, "scaling of the inputs")
     assert "kept from there (of this run's" in note(run, "scaling of the target")
+    assert note(run, "the source was trained on the same data with other rows")
     sha256 = hashlib.sha256(source.folder.best.read_bytes()).hexdigest()
     origin = run.network.origin
     assert origin["sha256"] == sha256
