@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -126,10 +127,11 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             )
             table = table.without(columns.dropped).distinct()
             config = memory_config(sections, table, seed, source)
+            roles = {"numbers": columns.numbers, "categories": columns.categories}
             options = cast(CsvOptions, config.data).model_copy(
-                update={"numbers": columns.numbers, "categories": columns.categories, "drop": []}
+                update=roles | {"drop": columns.dropped}
             )
-            dataset = table.dataset(options)
+            dataset = table.dataset(options.model_copy(update={"drop": []}))
             train_options = config.train
             if "val" not in dataset.splits and "early_stopping" not in (self.train or {}):
                 train_options = train_options.model_copy(update={"early_stopping": None})
@@ -139,6 +141,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         self.network_ = trainer.network
         self.n_iter_ = len(self.history_)
         self.notes_ = columns.notes() + dataset.notes
+        for note in columns.notes():
+            warnings.warn(f"{note}; data={{'categories': […]}} keeps a column", stacklevel=3)
 
     def _column_names(self) -> list[str]:
         """The columns as a checkpoint names them: by position where X has no names."""
