@@ -7,6 +7,7 @@ from typing import Any
 
 from nnzoo import __version__
 from nnzoo.config.formatting import to_json
+from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.export_text import IDS, is_language_model, state_names, tokenizer_values
 from nnzoo.models.network import Network
 
@@ -25,8 +26,8 @@ def describe_io(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return type and shape of each input and output of an exported network by name, in order."""
     input_spec, task = network.preprocess.input_spec, network.task
-    output = "probabilities" if task.is_classification else "values"
-    output_type = "float32" if task.is_classification else "float64"
+    output = "probabilities" if task.gives_probabilities else "values"
+    output_type = "float32" if task.gives_probabilities else "float64"
     is_text = input_spec.kind == "tokens"
     input_type = {"image": "uint8", "tokens": "int64"}.get(input_spec.kind, "float64")
     shape = ["batch", "time"] if is_text else ["batch", *input_spec.shape]
@@ -58,4 +59,6 @@ def metadata(network: Network) -> dict[str, str]:
         texts |= {key: str(value) for key, value in cuts.items() if value is not None}
     if spec.tokenizer is not None:
         texts["tokenizer"] = to_json(tokenizer_values(network))
+    if isinstance(network.task, Multilabel):
+        texts["thresholds"] = to_json(network.task.thresholds.tolist())
     return texts | {key: to_json(stored[key]) for key in keys if key in stored}

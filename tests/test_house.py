@@ -52,7 +52,7 @@ LAYERS = """
     nnzoo.data.corpus_files nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
     nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
     nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel nnzoo.data.table_files.json
-    nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.number_format
+    nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.label_sets nnzoo.data.columns.number_format
     nnzoo.data.columns.description nnzoo.data.timestamps.numeric
     nnzoo.data.row_values nnzoo.data.timestamps.time_columns nnzoo.data.columns.inputs nnzoo.data.columns.target nnzoo.data.table_files.table_io
     nnzoo.data.divide nnzoo.data.columns.targets nnzoo.data.timestamps.gaps nnzoo.data.timestamps.axis nnzoo.data.image_files.folder nnzoo.data.image_files.cache
@@ -73,9 +73,9 @@ LAYERS = """
     nnzoo.models.conversion nnzoo.models.freeze nnzoo.models.weights_file
     nnzoo.models.ensemble
     nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics nnzoo.evaluation.text_baseline
-    nnzoo.evaluation.language_model
+    nnzoo.evaluation.language_model nnzoo.evaluation.multilabel_metrics
     nnzoo.evaluation.tasks nnzoo.evaluation.tasks.task nnzoo.evaluation.ngrams
-    nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
+    nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.multilabel nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
     nnzoo.evaluation.tasks.build
     nnzoo.evaluation.baselines
     nnzoo.models.start_from nnzoo.models.take_statistics

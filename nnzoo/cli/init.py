@@ -38,9 +38,9 @@ DropOption = Annotated[
     ),
 ]
 TaskOption = Annotated[
-    Literal["classification", "regression"] | None,
+    Literal["classification", "regression", "multilabel"] | None,
     typer.Option(
-        metavar="classification|regression",
+        metavar="classification|regression|multilabel",
         help="The task of a table [default: chosen by the target]",
         show_default=False,
     ),

@@ -168,10 +168,13 @@ def _json_lines(predictions: Predictions) -> str:
     from nnzoo.config.formatting import to_json
 
     columns = predictions.columns(lambda value: float(_format_value(predictions, value)))
+    labels = [] if predictions.thresholds is None else predictions.label_sets
     lines = []
-    for values in zip(*columns.values(), strict=True):
+    for i, values in enumerate(zip(*columns.values(), strict=True)):
         line = dict(zip(columns, values, strict=True))
-        if predictions.is_classification:
+        if predictions.thresholds is not None:
+            line["prediction"] = labels[i]
+        if predictions.has_probabilities:
             line["probabilities"] = {name: line.pop(f"p_{name}") for name in predictions.names}
         lines.append(f"{to_json(line)}\n")
     return "".join(lines)
@@ -179,4 +182,4 @@ def _json_lines(predictions: Predictions) -> str:
 
 def _format_value(predictions: Predictions, value: float) -> str:
     """A probability with 6 significant digits; a value with 7, which is what float32 holds."""
-    return f"{value:.6g}" if predictions.is_classification else f"{value:.7g}"
+    return f"{value:.6g}" if predictions.has_probabilities else f"{value:.7g}"

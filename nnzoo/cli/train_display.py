@@ -208,6 +208,8 @@ def announce(output: Output, run: Run) -> None:
     )
     classes = len(spec.labels)
     targets = f"{classes} classes" if classes else f"target {', '.join(spec.targets)}"
+    if spec.task == "multilabel":
+        targets = f"{classes} labels"
     if spec.task == "language_model":
         targets = "the next token of each"
     output.say(f"rows: {rows}; {network.preprocess.input_spec}; {targets}")

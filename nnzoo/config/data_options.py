@@ -224,10 +224,16 @@ class CsvOptions(FileOptions, TableOptions):
     name: Literal["csv"]
     test_path: str | None = option(None, "test rows in a file of their own")
     target: Column | Columns = option(
-        -1, "name or position of the column to predict, or a list of columns of numbers"
+        -1,
+        "name or position of the column to predict, or a list of columns of numbers or of labels",
     )
-    task: Literal["auto", "classification", "regression"] = option(
-        "auto", "classes or numbers; auto looks at the target's training rows"
+    task: Literal["auto", "classification", "regression", "multilabel"] = option(
+        "auto",
+        "classes, numbers, or several labels per row; auto looks at the target's training rows",
+    )
+    label_separator: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=3)] = option(
+        "auto",
+        "with multilabel and one target column: between the labels of a cell; auto: semicolon, pipe (`|`) or comma",
     )
     numbers: list[Column] = option([], "columns to read as numbers; others are inferred")
     categories: list[Column] = option([], "columns to read as categories")

@@ -212,6 +212,13 @@ MonitorName = Literal[
     "val_recall_macro",
     "val_auc",
     "val_average_precision",
+    "val_exact_match",
+    "val_hamming_loss",
+    "val_f1_micro",
+    "val_precision_micro",
+    "val_recall_micro",
+    "val_auc_macro",
+    "val_average_precision_macro",
     "val_mse",
     "val_rmse",
     "val_mae",
@@ -226,6 +233,12 @@ _HIGHER_IS_BETTER = (
     "recall_macro",
     "auc",
     "average_precision",
+    "exact_match",
+    "f1_micro",
+    "precision_micro",
+    "recall_micro",
+    "auc_macro",
+    "average_precision_macro",
     "r2",
 )
 
@@ -243,8 +256,10 @@ class TrainOptions(Options):
     accumulate_grad_batches: PositiveInt = option(
         1, "gradient accumulation: batches per optimizer step", formerly="accumulate"
     )
-    loss: Literal["auto", "cross_entropy", "mse", "mae", "huber"] = option(
-        "auto", "auto: cross_entropy (softmax included) for classes, mse for numbers"
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse", "mae", "huber"] = option(
+        "auto",
+        "auto: cross_entropy (softmax included) for classes, binary_cross_entropy for several labels "
+        "per row, mse for numbers",
     )
     huber_delta: Positive = option(
         1.0, "with huber: where the loss changes from quadratic to linear, in scaled units"

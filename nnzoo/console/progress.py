@@ -40,12 +40,14 @@ def epoch_line(row: dict[str, Any], epochs: int, best: bool, width: int) -> str:
 def line_metrics(row: dict[str, Any]) -> list[str]:
     """The names of the metrics that a line shows, the most important last."""
     order: tuple[str, ...] = (
+        "train_exact_match",
         "train_accuracy",
         "train_loss",
         "val_r2",
         "val_rmse",
         "val_loss",
         "val_accuracy",
+        "val_exact_match",
     )
     if "val_perplexity" in row:
         order = ("train_accuracy", "train_loss", "val_perplexity", "val_accuracy", "val_loss")
@@ -118,7 +120,11 @@ class ProgressBar:
 
     def metrics(self, row: dict[str, Any], best_epoch: int) -> str:
         """The losses, the sparkline and the other metrics of an epoch, as far as there is room."""
-        names = [name for name in line_metrics(row) if name not in ("train_accuracy", "val_r2")]
+        names = [
+            name
+            for name in line_metrics(row)
+            if name not in ("train_accuracy", "train_exact_match", "val_r2")
+        ]
         loss = "val_loss" if "val_loss" in row else "train_loss"
         drawn = self._draw_sparkline()
         values = {name: f"{name} {format_metric(row[name])}" for name in names}

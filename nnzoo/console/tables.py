@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -16,6 +16,16 @@ from nnzoo.text import format_metric
 MAX_MATRIX = 26
 HEADLINE = {
     "classification": ("accuracy", "f1_macro", "precision_macro", "recall_macro", "top5_accuracy"),
+    "multilabel": (
+        "exact_match",
+        "f1_macro",
+        "f1_micro",
+        "precision_macro",
+        "recall_macro",
+        "auc_macro",
+        "average_precision_macro",
+        "hamming_loss",
+    ),
     "regression": ("rmse", "mae", "r2", "mse"),
     "forecasting": ("rmse", "mae", "r2", "mse"),
     "language_model": ("loss", "bits_per_character", "bits_per_byte", "perplexity", "accuracy"),
@@ -26,9 +36,12 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
     """Print the main metrics of a result (the object of `nnzoo eval --json`) beside the baselines; detail:
     also the classes and the confusion matrix, or the single outputs."""
     _print_headline(console, result)
+    if detail and "per_label" in result:
+        console.print()
+        _print_classes(console, "label", result["per_label"], ("auc", "average_precision"))
     if detail and "per_class" in result:
         console.print()
-        _print_classes(console, result)
+        _print_classes(console, "class", result["per_class"])
         console.print()
         _print_matrix(console, result)
     if detail and "per_output" in result:
@@ -59,8 +72,8 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
     columns: dict[str, list[str | Text]] = {split: [], "network": []}
     for name in names:
         value = format_metric(result[name])
-        if name == "accuracy" and "accuracy_ci95" in result:
-            low, high = result["accuracy_ci95"]
+        if f"{name}_ci95" in result:
+            low, high = result[f"{name}_ci95"]
             value += f"  [{format_metric(low)}, {format_metric(high)}]"
         single = name in ("f1", "precision", "recall")
         columns[split].append(f"{name} ('{result['positive_label']}')" if single else name)
@@ -80,15 +93,16 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
     )
 
 
-def _print_classes(console: Console, result: dict[str, Any]) -> None:
-    """Precision, recall, F1 and the counts of each class."""
-    classes = result["per_class"]
-    columns: dict[str, list[str]] = {"class": [row["label"] for row in classes]}
-    for name in ("precision", "recall", "f1"):
+def _print_classes(
+    console: Console, noun: str, classes: list[dict[str, Any]], further: Sequence[str] = ()
+) -> None:
+    """Precision, recall, F1, further metrics and the counts of each class or label."""
+    columns: dict[str, list[str]] = {noun: [row["label"] for row in classes]}
+    for name in ("precision", "recall", "f1", *further):
         columns[name] = [f"{row[name]:.4f}" for row in classes]
     for name in ("support", "TP", "FP", "FN", "TN"):
         columns[name] = [f"{row[name.lower()]:,}" for row in classes]
-    print_columns(console, columns, drop=("TN", "TP", "FN", "FP"), left=("class",))
+    print_columns(console, columns, drop=("TN", "TP", "FN", "FP"), left=(noun,))
 
 
 def _print_matrix(console: Console, result: dict[str, Any]) -> None:
@@ -125,8 +139,11 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
     metrics = []
     for split in ("val", "test"):
         known = summary[split]
-        task = "classification" if "accuracy" in known else "regression"
-        names = HEADLINE["language_model" if "perplexity" in known else task]
+        marks = {"perplexity": "language_model", "exact_match": "multilabel"}
+        marks |= {"accuracy": "classification", "loss": "regression"}
+        names = HEADLINE[
+            next((task for name, task in marks.items() if name in known), "regression")
+        ]
         metrics += [(split, name) for name in names[:2] if name in known]
     heads: list[str | Text] = [str(member[kind]) for member in members]
     epochs = [
@@ -251,6 +268,7 @@ def _test(run: dict[str, Any]) -> str:
         "test_bits_per_byte",
         "test_perplexity",
         "test_accuracy",
+        "test_exact_match",
         "test_rmse",
     )
     name = next((name for name in names if name in run), None)

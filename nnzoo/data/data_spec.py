@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nnzoo.data.tokenizer import Tokenizer
 
 InputKind = Literal["image", "table", "series", "tokens"]
-TaskName = Literal["classification", "regression", "forecasting", "language_model"]
+TaskName = Literal["classification", "multilabel", "regression", "forecasting", "language_model"]
 # Grey values of more than 8 bits are read as of so many, where the training images say no less.
 GRAY_BITS = 16
 MAX_UINT8 = 255
@@ -139,7 +139,7 @@ class ColumnSpec:
 class DataSpec:
     """Everything that a network keeps of the data it is trained on.
 
-    labels: the classes in order of their index; targets: the names of numeric targets, of which
+    labels: the classes in order of their index, or the labels that a row can have; targets: the names of numeric targets, of which
     `horizon` time steps are predicted. columns: of tables and series. target, target_format: the
     target column of a table and how its numbers are written; target_columns: the same of several
     targets; header: True where a file has a
@@ -270,7 +270,7 @@ class DataSpec:
         )
         if (built.input.kind == "tokens") != (tokenizer is not None):
             raise TypeError("tokens and a tokenizer go together")
-        if built.is_classification and not built.labels:
+        if built.task in ("classification", "multilabel") and not built.labels:
             raise TypeError("classes without labels")
         return built
 

@@ -379,7 +379,7 @@ def fit_rows(split: Split) -> Tensor:
 
 def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     """The scale of a number target, fitted on training rows; None for classes."""
-    if dataset.spec.task in ("classification", "language_model"):
+    if dataset.spec.task not in ("regression", "forecasting"):
         return None
     method = getattr(options, "target", "none")
     scale = Scale(len(dataset.spec.targets), method)

@@ -42,6 +42,14 @@ def read_dataset(config: RunConfig, spec: DataSpec | None = None) -> Dataset:
                     "data.split",
                     f"the {name} split has the label '{label}' that no training row has",
                 )
+    if dataset.spec.task == "multilabel":
+        missing = (dataset.splits["train"].targets().sum(0) == 0).nonzero()
+        if len(missing):
+            label = dataset.spec.labels[int(missing[0])]
+            raise DataError.at(
+                _target_key(config),
+                f"no training row has the label '{label}'; leave it out, or hold out fewer rows (data.split)",
+            )
     return dataset
 
 

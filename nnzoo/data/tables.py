@@ -13,13 +13,16 @@ from torch import Tensor
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.data.columns.checks import imputation_notes, target_copies
 from nnzoo.data.columns.inputs import infer_columns, input_names
+from nnzoo.data.columns.label_sets import unknown_note
 from nnzoo.data.columns.labels import LabelIndex
 from nnzoo.data.columns.roles import role_columns, role_names, role_texts
 from nnzoo.data.columns.targets import (
     encode_targets,
     infer_targets,
+    resolve_task,
     stratification,
     target_names,
+    unknown_labels,
     with_targets,
     without_gaps,
 )
@@ -74,27 +77,33 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
         column_name(files.table.frame, column, "data.categories") for column in options.categories
     ]
     options = options.model_copy(update={"categories": verbatim})
-    _drop_rows(files, options, spec.task if spec else options.task)
-    parts, duplicates = _split(files, options, spec)
+    _drop_strays(files)
+    task = spec.task if spec else resolve_task(files.frames["train"], files.targets, options)
+    _drop_gaps(files, options, task)
+    parts, duplicates = _split(files, options, spec, task)
     is_new = spec is None
     column_notes: list[str] = []
     if spec is None:
-        spec, column_notes = infer_spec(parts["train"], files.targets, options)
+        spec, column_notes = infer_spec(parts["train"], files.targets, options, task)
         names = [*files.targets, *spec.column_names]
         spec = replace(spec, header=files.table.keeps_header(reading, names))
     _check_memory(parts, spec, options)
     splits: dict[str, Any] = {}
+    cuts = []
     for part, frame in parts.items():
         path = files.paths[part]
         splits[part] = TensorSplit(
             encode_columns(frame, spec.columns, path),
             torch.from_numpy(encode_targets(frame, spec, path)),
         )
+        if unknown := unknown_labels(frame, spec):
+            cuts.append(unknown_note(part, unknown))
     if is_new:
         order_note = time_note(mark_missing(files.frames["train"]), files.targets)
         column_notes += [order_note] if order_note else []
         column_notes += _value_notes(splits, spec, options, duplicates)
-    return Dataset(spec, splits, column_notes[:1] + files.notes + column_notes[1:])
+    notes = column_notes[:1] + files.notes + column_notes[1:] + cuts
+    return Dataset(spec, splits, notes, cuts=cuts)
 
 
 def _read_files(options: CsvOptions, reading: ReadOptions) -> _TableFiles:
@@ -120,22 +129,27 @@ def _read_files(options: CsvOptions, reading: ReadOptions) -> _TableFiles:
     return files
 
 
-def _drop_rows(files: _TableFiles, options: CsvOptions, task: str) -> None:
-    """Leave out rows that are no data, and those without a target."""
+def _drop_strays(files: _TableFiles) -> None:
+    """Leave out rows that are no data."""
+    for part, frame in list(files.frames.items()):
+        files.frames[part], strays = without_stray_rows(frame, files.table.named)
+        path = files.paths[part]
+        files.notes += strays if part == "train" else [f"{path}: {stray}" for stray in strays]
+
+
+def _drop_gaps(files: _TableFiles, options: CsvOptions, task: str) -> None:
+    """Leave out rows without a target."""
     for part, frame in list(files.frames.items()):
         path = files.paths[part]
-        frame, strays = without_stray_rows(frame, files.table.named)
-        frame, gaps = without_gaps(frame, files.targets, task, options, path)
-        files.frames[part] = frame
-        files.notes += strays if part == "train" else [f"{path}: {stray}" for stray in strays]
+        files.frames[part], gaps = without_gaps(frame, files.targets, task, options, path)
         files.notes += gaps
 
 
 def _split(
-    files: _TableFiles, options: CsvOptions, spec: DataSpec | None
+    files: _TableFiles, options: CsvOptions, spec: DataSpec | None, task: str
 ) -> tuple[dict[str, pandas.DataFrame], list[str]]:
     """The rows of each split, those of classes in the fractions of the classes; and notes on equal rows, for a new spec."""
-    frame, task = files.frames["train"], spec.task if spec else options.task
+    frame = files.frames["train"]
     codes = stratification(frame, files.targets, task, options)
     contents: dict[str, np.ndarray] = {}
     if spec is None or options.split.duplicates != "keep":
@@ -186,11 +200,13 @@ def _value_notes(
     inputs = {part: split.tensors()[0].numpy() for part, split in splits.items()}
     train = inputs.pop("train")
     y = splits["train"].targets().numpy().reshape(len(train), -1)
-    copies = [target_copies(spec.columns, train, one, spec.is_classification) for one in y.T]
+    classes = spec.task in ("classification", "multilabel")
+    y = y.astype(np.int64) if classes else y
+    copies = [target_copies(spec.columns, train, one, classes) for one in y.T]
     if len(copies) > 1:
         copies = [
             [f"{quoted_name(name)}: {line}" for line in lines]
-            for name, lines in zip(spec.target_names, copies, strict=True)
+            for name, lines in zip(spec.labels or spec.targets, copies, strict=True)
         ]
     return [
         *chain(*copies),
@@ -200,11 +216,11 @@ def _value_notes(
 
 
 def infer_spec(
-    train: pandas.DataFrame, targets: list[str], options: CsvOptions
+    train: pandas.DataFrame, targets: list[str], options: CsvOptions, task: str
 ) -> tuple[DataSpec, list[str]]:
     """Describe every column and the targets by the training rows, with notes."""
     columns, notes = infer_columns(train, targets, options)
-    described, target_notes = infer_targets(train, targets, options, options.task)
+    described, target_notes = infer_targets(train, targets, options, task)
     spec = DataSpec(
         InputSpec("table", (len(columns),)),
         described.task,

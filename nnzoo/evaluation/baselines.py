@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnzoo.data.dataset import Dataset, WindowSplit, chunks
+from nnzoo.data.dataset import Dataset, Split, WindowSplit, chunks
 from nnzoo.data.preprocess import fit_rows
 from nnzoo.data.sequences import SequenceSplit
 from nnzoo.evaluation import channel_statistics
 from nnzoo.evaluation.metrics import RegressionMetrics, classification_report, ranking_report
+from nnzoo.evaluation.multilabel_metrics import MultilabelMetrics
 from nnzoo.evaluation.tasks.language_model import LanguageModel
+from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.evaluation.tasks.task import Task
 
 # The linear baseline of forecasts: rows at once, the most inputs that it is solved for, and the ridge per row.
@@ -31,6 +33,8 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
 
         return ngram_baselines(dataset, split)
     train, rows = dataset.splits["train"], dataset.splits[split]
+    if isinstance(task, Multilabel):
+        return [_label_frequencies(train, rows, task)]
     name, outputs = _linear_on_features(dataset, split)
     if task.is_classification:
         results = [_majority(dataset, split)]
@@ -91,6 +95,15 @@ def _majority(dataset: Dataset, split: str) -> dict[str, Any]:
     predicted = torch.full((len(dataset.splits[split]),), majority)
     result: dict[str, Any] = {"name": "majority class", "label": labels[majority]}
     return result | _class_metrics(dataset, split, predicted, torch.zeros(len(predicted)))
+
+
+def _label_frequencies(train: Split, rows: Split, task: Multilabel) -> dict[str, Any]:
+    """The metrics of the frequency of each label in training rows as its probability."""
+    frequencies = train.targets().double().mean(0).clamp(1e-6, 1 - 1e-6)
+    metrics = MultilabelMetrics(task.thresholds.cpu(), torch.device("cpu"), len(rows))
+    metrics.update(frequencies.logit().expand(len(rows), -1), rows.targets())
+    report = metrics.compute(task.names)
+    return {"name": "label frequencies"} | {key: report[key] for key in task.metric_names}
 
 
 def _class_metrics(

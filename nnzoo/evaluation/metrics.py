@@ -42,10 +42,13 @@ class MetricState:
 
 
 class RunningLoss:
-    """Training loss, and accuracy for classes, over the batches of an epoch."""
+    """Training loss over the batches of an epoch, and the fraction of rows that were predicted correctly.
 
-    def __init__(self, is_classification: bool) -> None:
-        self.is_classification = is_classification
+    correct_metric: the name of that fraction; empty for numbers.
+    """
+
+    def __init__(self, correct_metric: str) -> None:
+        self.correct_metric = correct_metric
         # The names are those of checkpoints.
         self.totals = dict.fromkeys(("loss", "weight", "right", "rows"), 0.0)
 
@@ -65,8 +68,8 @@ class RunningLoss:
     def compute(self) -> dict[str, float]:
         loss_sum, denominator, num_correct, rows = self.totals.values()
         result = {"loss": loss_sum / denominator if denominator else math.nan}
-        if self.is_classification:
-            result["accuracy"] = num_correct / rows if rows else math.nan
+        if self.correct_metric:
+            result[self.correct_metric] = num_correct / rows if rows else math.nan
         return result
 
 

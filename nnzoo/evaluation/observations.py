@@ -61,6 +61,12 @@ def baseline_observations(result: dict[str, Any]) -> list[str]:
             return []
         loss = format_metric(base["loss"])
         return [f"Does not beat the baseline: {base['name']} has a loss of {loss} nats per token."]
+    if "exact_match" in result:
+        names = ("f1_macro", "average_precision_macro")
+        if any(result[name] > base[name] for name in names):
+            return []
+        scored = ", ".join(f"{name} {format_metric(base[name])}" for name in names)
+        return [f"Does not beat the baseline: {base['name']} has {scored}."]
     if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
         scored = f"{base['name']} has accuracy {format_metric(base['accuracy'])}"
         if result["accuracy"] > base["accuracy"]:

@@ -67,7 +67,10 @@ def table_config(
     lines = file.head_lines("csv")
     target = ", ".join(labels[name] for name in plan.targets)
     lines += [f"  target: {f'[{target}]' if len(plan.targets) > 1 else target}{comment}"]
-    lines += [f"  task: {choices.task}"] * (choices.task is not None)
+    task = choices.task or (
+        "multilabel" if spec is not None and spec.task == "multilabel" else None
+    )
+    lines += [f"  task: {task}"] * (task is not None)
     lines += _drop_lines(plan.dropped, labels)
     if words:
         lines.append(
@@ -135,7 +138,7 @@ def _plan_columns(
     if not inputs:  # numbers that count the rows are better than nothing
         inputs = [name for name, why in unfit.items() if why and columns[name].numbers]
         dropped = {name: why for name, why in dropped.items() if name not in inputs}
-    read = [*inputs, *(targets if choices.task != "classification" else [])]
+    read = [*inputs, *(targets if choices.task in (None, "regression") else [])]
     odd = [cell for name in read if columns[name].numbers for cell in columns[name].odd]
     return _ColumnPlan(targets, reason, inputs, dropped, odd)
 
@@ -218,7 +221,9 @@ def _about(file: DataFile, spec: DataSpec | None) -> str:
     if spec is None:
         return f"{rows}, {len(file.table.frame.columns):,} columns."
     target = "the target is a number"
-    if spec.is_classification:
+    if spec.task == "multilabel":
+        target = f"the target is {len(spec.labels)} labels ({list_some(spec.labels, 6)})"
+    elif spec.is_classification:
         target = f"the target is {len(spec.labels)} classes ({list_some(spec.labels, 6)})"
     elif len(spec.targets) > 1:
         target = f"the targets are {len(spec.targets)} numbers ({list_some(spec.targets, 6)})"

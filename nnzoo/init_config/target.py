@@ -37,7 +37,7 @@ class Choices:
 
     targets: Sequence[str] = ()
     drop: Sequence[str] = ()
-    task: Literal["classification", "regression"] | None = None
+    task: Literal["classification", "regression", "multilabel"] | None = None
     kind: Literal["table", "series", "recordings", "text", "corpus"] | None = None
     ask: Callable[[list[str], str], str] | None = None
 

@@ -85,10 +85,20 @@ def running_text(run: LoadedRun, split: str, rows: Sequence[int]) -> Tensor:
 
 
 def format_targets(dataset: Dataset, targets: Tensor) -> list[str]:
-    """Return targets as text: labels, or the first values."""
+    """Return targets as text: the class, the labels, or the first values."""
+    if dataset.spec.task == "multilabel":
+        labels = dataset.spec.labels
+        return [
+            list_labels([labels[i] for i in row.nonzero()[:, 0].tolist()]) for row in targets > 0.5
+        ]
     if dataset.spec.is_classification:
         return [dataset.spec.labels[int(label)] for label in targets]
     return [", ".join(f"{value:.4g}" for value in row[:3].tolist()) for row in targets]
+
+
+def list_labels(labels: list[str]) -> str:
+    """Several labels as a short text."""
+    return list_some([shorten(label, 16) for label in labels], 3) or "no label"
 
 
 def format_predictions(
@@ -104,9 +114,16 @@ def format_predictions(
             label = predictions.names[int(predictions.classes[i])]
             text = f"{shorten(label, 16)} {float(values.max()):.0%}"
             correct = targets is None or targets[i] == label
+        elif predictions.thresholds is not None:
+            text = list_labels(predictions.label_sets[i])
+            correct = targets is None or targets[i] == text
         else:
             text = list_some([f"{value:.4g}" for value in values.tolist()])
-        actual = f"\nactual {shorten(targets[i], 16)}" if targets else ""
+        actual = (
+            f"\nactual {shorten(targets[i], 40 if predictions.thresholds is not None else 16)}"
+            if targets
+            else ""
+        )
         lines.append((text + actual, correct))
     return lines
 

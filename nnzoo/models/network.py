@@ -23,6 +23,7 @@ from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.classification import balanced_weights
+from nnzoo.evaluation.tasks.multilabel import positive_weights
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
@@ -169,8 +170,10 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     """A fresh network, fitted preprocessing included; raises ConfigError if parts do not fit."""
     options = getattr(config.data, "preprocess")
     weights = None
-    if dataset.spec.is_classification and getattr(config.data, "class_weights", "") == "balanced":
-        weights = balanced_weights(dataset)
+    if getattr(config.data, "class_weights", "") == "balanced":
+        balance = {"classification": balanced_weights, "multilabel": positive_weights}
+        weights_of = balance.get(dataset.spec.task)
+        weights = None if weights_of is None else weights_of(dataset)
     spec = replace(
         dataset.spec,
         balanced=weights is not None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from nnzoo.data.dataset import Split, chunks
 from nnzoo.data.image_files.tree import EXTENSIONS
 from nnzoo.data.sequences import Inputs
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
+from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.evaluation.tasks.regression import Regression
+from nnzoo.evaluation.tasks.task import Task
 from nnzoo.models.network import Network
 from nnzoo.text import list_some, plural, quoted_name, shorten
 
@@ -23,16 +25,19 @@ if TYPE_CHECKING:
     import pandas
 
 Array = np.ndarray[Any, Any]
+LABEL_SEPARATOR = ";"
+"""Between the labels of an input in a CSV."""
 
 
 @dataclass
 class Predictions:
     """Predictions for some inputs, in their order.
 
-    names: the classes, or the targets. values: (inputs, names), probabilities float32 or values in
+    names: the classes, the labels of which an input can have several, or the targets. values: (inputs, names), probabilities float32 or values in
     original units float64. index: columns that identify the inputs: file, row, window, group, step and
-    time, as far as they apply. targets: where known, the actual classes (inputs,) int64 or values
-    (inputs, names). errors: a line for each input that could not be read. notes: lines for the user.
+    time, as far as they apply. targets: where known, the actual classes (inputs,) int64, labels (inputs, names) of
+    0 and 1, or values (inputs, names). errors: a line for each input that could not be read. notes: lines for the
+    user. thresholds: where inputs have several labels, the probabilities (names,) from which on they are predicted.
     """
 
     names: list[str]
@@ -42,6 +47,7 @@ class Predictions:
     targets: Array | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    thresholds: Array | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -52,13 +58,27 @@ class Predictions:
         return self.values
 
     @property
+    def has_probabilities(self) -> bool:
+        """Whether `values` are probabilities, of classes or of labels."""
+        return self.is_classification or self.thresholds is not None
+
+    @property
     def classes(self) -> Array:
         """The most probable class of each input (inputs,) int64, the first one of equals."""
         return self.values.argmax(1)
 
     @property
+    def label_sets(self) -> list[list[str]]:
+        """The labels of each input, of those with several: all whose probability is at least its threshold."""
+        predicted = self.values >= self.thresholds
+        return [[self.names[i] for i in np.flatnonzero(row)] for row in predicted]
+
+    @property
     def labels(self) -> list[str]:
-        """The name of the most probable class of each input; empty if a probability is nan."""
+        """The name of the most probable class of each input, or its labels with LABEL_SEPARATOR between them; empty
+        if a probability is nan."""
+        if self.thresholds is not None:
+            return [LABEL_SEPARATOR.join(labels) for labels in self.label_sets]
         is_nan = np.isnan(self.values.sum(1))
         return ["" if nan else self.names[i] for i, nan in zip(self.classes, is_nan, strict=True)]
 
@@ -69,7 +89,14 @@ class Predictions:
 
     @property
     def most_confident_errors(self) -> Array:
-        """The rows (int64) of wrong classes, the most confident first."""
+        """The rows (int64) of wrong classes, the most confident first; of several labels the rows with a wrong one,
+        the one with the largest error first."""
+        if self.thresholds is not None:
+            assert self.targets is not None
+            wrong = (self.values >= self.thresholds) != (self.targets > 0.5)
+            rows = np.flatnonzero(wrong.any(1))
+            errors = np.where(wrong, np.abs(self.values - self.targets), 0).max(1, initial=0)
+            return rows[np.argsort(-errors[rows], kind="stable")]
         rows = np.flatnonzero(self.classes != self.targets)
         return rows[np.argsort(-self.confidence[rows], kind="stable")]
 
@@ -89,16 +116,18 @@ class Predictions:
 
     def columns(self, format_value: Callable[[float], Any] | None = None) -> dict[str, Any]:
         """Return the columns of the CSV of `nnzoo predict`: the index, then the class with its
-        probability and those of all classes (p_NAME), or the values. format_value: applied to each
+        probability and those of all classes (p_NAME), or the labels and the probability of each, or the values. format_value: applied to each
         value; default: columns of values are arrays."""
 
         def column(values: Array) -> Any:
             return values if format_value is None else [format_value(v) for v in values.tolist()]
 
         values = [column(values) for values in self.values.T]
-        if not self.is_classification:
+        columns: dict[str, Any] = {"prediction": self.labels}
+        if self.is_classification:
+            columns["probability"] = column(self.confidence)
+        elif self.thresholds is None:
             return self.index | dict(zip(self.value_columns, values, strict=True))
-        columns = {"prediction": self.labels, "probability": column(self.confidence)}
         columns |= {f"p_{name}": p for name, p in zip(self.names, values, strict=True)}
         return self.index | columns
 
@@ -111,7 +140,9 @@ class Predictions:
     def empty_with_notes(self, notes: list[str]) -> Predictions:
         """Return predictions of the same form for no inputs, with notes."""
         index: dict[str, list[Any]] = {name: [] for name in self.index}
-        return Predictions(self.names, self.is_classification, self.values[:0], index, notes=notes)
+        return replace(
+            self, values=self.values[:0], index=index, targets=None, errors=[], notes=notes
+        )
 
     @classmethod
     def concat(cls, batches: Iterable[Predictions]) -> Predictions:
@@ -124,6 +155,7 @@ class Predictions:
             {key: list(chain(*(part.index[key] for part in parts))) for key in parts[0].index},
             errors=[error for part in parts for error in part.errors],
             notes=[note for part in parts for note in part.notes],
+            thresholds=parts[0].thresholds,
         )
 
 
@@ -181,7 +213,7 @@ def predict_values(network: Network, raw: Inputs) -> Array:
     finally:
         network.train(was_training)
     if not values:
-        return np.zeros((0, task.outputs), np.float32 if task.is_classification else np.float64)
+        return np.zeros((0, task.outputs), np.float32 if task.gives_probabilities else np.float64)
     return torch.cat(values).numpy()
 
 
@@ -189,7 +221,13 @@ def predict_raw(network: Network, raw: Inputs, index: dict[str, list[Any]]) -> P
     """Predict raw inputs (rows, ...) as `Network.predict` takes them."""
     task = network.task
     values = predict_values(network, raw)
-    return Predictions(list(task.names), task.is_classification, values, index)
+    return Predictions(
+        list(task.names), task.is_classification, values, index, thresholds=_thresholds(task)
+    )
+
+
+def _thresholds(task: Task) -> Array | None:
+    return task.thresholds.cpu().numpy() if isinstance(task, Multilabel) else None
 
 
 @torch.no_grad()
@@ -206,6 +244,7 @@ def predict_split(network: Network, split: Split) -> Predictions:
         task.is_classification,
         torch.cat(values).numpy(),
         targets=torch.cat(targets).numpy(),
+        thresholds=_thresholds(task),
     )
 
 

@@ -13,6 +13,7 @@ _COLORS = "--ink: #1f2933; --line: #d8dee4; --paper: #ffffff; --c1: #2563eb; --c
 _CURVES = (
     ("loss", ("train_loss", "val_loss")),
     ("accuracy", ("train_accuracy", "val_accuracy")),
+    ("exact match", ("train_exact_match", "val_exact_match")),
     ("rmse", ("val_rmse",)),
 )
 

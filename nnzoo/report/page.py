@@ -41,6 +41,8 @@ LEFT_OUT = "layer-"
 CURVES = (
     ("Loss", "loss", ("train_loss", "val_loss")),
     ("Accuracy", "accuracy", ("train_accuracy", "val_accuracy")),
+    ("Exact match", "rows with all labels correct", ("train_exact_match", "val_exact_match")),
+    ("F1", "validation F1", ("val_f1_macro", "val_f1_micro")),
     ("Error", "validation rmse", ("val_rmse",)),
     ("Bits per character", "bits per character", ("val_bits_per_character",)),
     ("Bits per byte", "bits per byte", ("val_bits_per_byte",)),
@@ -51,8 +53,10 @@ COMPARED_METRICS: tuple[str, ...] = (
     "bits_per_byte",
     "perplexity",
     "accuracy",
+    "exact_match",
     "auc",
     "f1_macro",
+    "f1_micro",
 )
 COMPARED_METRICS += ("rmse", "mae", "r2", "loss")
 TEXT_CURVES = ("Bits per character", "Bits per byte", "Perplexity")
@@ -107,6 +111,8 @@ def render_run(run: RunReport) -> str:
         parts |= _text_parts(run)
         if run.spec.is_classification:
             parts |= _classification_parts(run)
+        elif run.spec.task == "multilabel":
+            parts |= _multilabel_parts(run)
         elif run.spec.task != "language_model":
             parts |= _value_parts(run)
     return render("run.html", parts)
@@ -226,6 +232,27 @@ def _classification_parts(run: RunReport) -> dict[str, Any]:
                 "input": _show_input(run, row),
             }
             for row in errors[:MAX_MISTAKES].tolist()
+        ],
+    }
+
+
+def _multilabel_parts(run: RunReport) -> dict[str, Any]:
+    """Return the rows with a wrong label, those with the largest error first."""
+    predictions, dataset = run.predictions, run.loaded.dataset
+    assert predictions.targets is not None
+    errors = predictions.most_confident_errors
+    shown = errors[:MAX_MISTAKES]
+    actual = inspection.format_targets(dataset, torch.from_numpy(predictions.targets[shown]))
+    return {
+        "num_wrong": len(errors),
+        "mistakes": [
+            {
+                "row": row_label(dataset, run.split, row),
+                "target": text,
+                "prediction": inspection.list_labels(predictions.label_sets[row]),
+                "input": _show_input(run, row),
+            }
+            for row, text in zip(shown.tolist(), actual, strict=True)
         ],
     }
 

@@ -89,7 +89,7 @@ class Trainer:
         self.optimizer = Optimizer(
             config.optim, self.model, native=network.native and available(self.device)
         )
-        self.running_loss = RunningLoss(self.task.is_classification)
+        self.running_loss = RunningLoss(self.task.correct_metric)
         self.carried: CarriedState | None = None
         if isinstance(self.task, LanguageModel):
             self.carried = CarriedState(self.model, self.is_stateful)
@@ -221,7 +221,7 @@ class Trainer:
             "lr": self.lr_at(state.step - 1),
         }
         row |= {f"train_{name}": value for name, value in self.running_loss.compute().items()}
-        self.running_loss = RunningLoss(self.task.is_classification)
+        self.running_loss = RunningLoss(self.task.correct_metric)
         row["gradient_norm"] = ended.norm_sum / max(1, len(self.step_sizes) - ended.skipped)
         row["gradient_norm_max"] = ended.norm_max
         if self.skips_bad_steps:

@@ -6,12 +6,18 @@ from typing import get_args
 
 from nnzoo.config.train_options import MonitorName
 from nnzoo.evaluation.tasks.classification import CLASSIFICATION_METRICS, RANKING_METRICS
+from nnzoo.evaluation.tasks.multilabel import MULTILABEL_METRICS
 from nnzoo.evaluation.tasks.regression import REGRESSION_METRICS
 from tests.config.config_cases import FIRST, config
 
 
 def test_the_monitor_is_auto_or_a_metric_of_some_task() -> None:
-    metrics = (*CLASSIFICATION_METRICS, *RANKING_METRICS, *REGRESSION_METRICS)
+    metrics = (
+        *CLASSIFICATION_METRICS,
+        *RANKING_METRICS,
+        *MULTILABEL_METRICS,
+        *REGRESSION_METRICS,
+    )
     measured = [f"val_{name}" for name in metrics]
     assert set(get_args(MonitorName)) == {"auto", *measured}
 

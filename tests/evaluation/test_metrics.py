@@ -92,7 +92,7 @@ def filled(kind: str, part: slice) -> Any:
         numbers = RegressionMetrics(torch.ones(11), CPU)
         numbers.update(output, output.flip(1), float(len(output)))
         return numbers
-    training = RunningLoss(True)
+    training = RunningLoss("accuracy")
     training.update(float(output.double().sum()), float(len(output)), 3.0, len(output))
     return training
 
@@ -233,7 +233,7 @@ def test_sums_survive_saving_and_are_copies_of_what_is_saved(kind: str) -> None:
 
 
 def test_training_sums_weigh_batches_by_their_rows() -> None:
-    sums = RunningLoss(True)
+    sums = RunningLoss("accuracy")
     sums.update(6.0, 3.0, 2, 3)
     sums.update(10.0, 1.0, 1, 1)
     assert sums.compute() == {"loss": 4.0, "accuracy": 0.75}
@@ -332,7 +332,7 @@ def test_sums_lie_on_their_device_in_exact_types(make: Any) -> None:
 
 
 def test_training_sums_of_nothing_are_not_numbers() -> None:
-    assert all(math.isnan(value) for value in RunningLoss(True).compute().values())
+    assert all(math.isnan(value) for value in RunningLoss("accuracy").compute().values())
 
 
 def test_a_regressions_loss_is_its_sum_over_the_rows_and_each_output_is_named() -> None:

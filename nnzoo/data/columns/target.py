@@ -41,12 +41,13 @@ _DOUBTFUL_LABELS = ("unknown", "missing", "not available", "n.a.", "no data", "b
 @dataclass(frozen=True)
 class TargetSpec:
     """The target of a table: its labels in order, or the format of its numbers; columns: of several targets, with
-    their formats."""
+    their formats; separator: between the labels of a cell."""
 
     task: TaskName
     labels: list[str] = field(default_factory=list)
     format: NumberFormat = field(default_factory=NumberFormat)
     columns: list[ColumnSpec] = field(default_factory=list)
+    separator: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The targets of a table: one column, or several columns of numbers."""
+"""The targets of a table: one column, several columns of numbers, or labels of which a row can have several."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnzoo.config.data_options import CsvOptions
-from nnzoo.data.columns.labels import LabelIndex
+from nnzoo.data.columns.label_sets import (
+    encode_flags,
+    encode_label_sets,
+    find_separator,
+    infer_labels,
+    looks_like_flags,
+    rarest_labels,
+    unlabeled,
+)
+from nnzoo.data.columns.labels import LabelIndex, clean_label
 from nnzoo.data.columns.target import (
     TargetSpec,
     infer_target,
@@ -18,7 +27,7 @@ from nnzoo.data.columns.target import (
     without_target_gaps,
 )
 from nnzoo.data.columns.values import column_name, parse_numbers, refuse_huge, to_text
-from nnzoo.data.data_spec import ColumnSpec, DataSpec, NumberFormat
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, NumberFormat
 from nnzoo.errors import DataError
 from nnzoo.text import list_some, quoted_name, shorten
 
@@ -26,6 +35,9 @@ if TYPE_CHECKING:
     import pandas
 
 Array = np.ndarray[Any, Any]
+# Texts with more labels than this, and than half their rows, are no labels.
+MAX_AUTO_LABELS = 20
+_NO_INPUTS = DataSpec(InputSpec("table", (0,)), "multilabel")
 
 
 def target_names(frame: pandas.DataFrame, options: CsvOptions) -> list[str]:
@@ -49,6 +61,8 @@ def without_gaps(
     frame: pandas.DataFrame, targets: list[str], task: str, options: CsvOptions, path: str
 ) -> tuple[pandas.DataFrame, list[str]]:
     """The rows that have every target, and a note on the others; raises DataError if no row is left."""
+    if task == "multilabel":
+        return _without_unlabeled(frame, targets, options, path)
     if len(targets) == 1:
         return without_target_gaps(frame, targets[0], task, options, path)
     gaps = {name: target_gaps(frame[name], "regression", options)[0] for name in targets}
@@ -71,10 +85,47 @@ def without_gaps(
     return frame[~empty], [note]
 
 
+def _without_unlabeled(
+    frame: pandas.DataFrame, targets: list[str], options: CsvOptions, path: str
+) -> tuple[pandas.DataFrame, list[str]]:
+    """The rows of several labels that are labeled: an empty cell of texts is a row without any label, but a word of
+    data.missing, or empty cells in all columns of labels, are no labels at all."""
+    if has_label_columns(options):
+        empty = unlabeled(frame[targets])
+    else:
+        words = {clean_label(word) for word in options.missing}
+        texts = to_text(frame[targets[0]]).fillna("")
+        empty = np.array([clean_label(text) in words for text in texts], dtype=bool)
+    if not empty.any():
+        return frame, []
+    if empty.all():
+        raise DataError.at("data.target", f"{path}: no row has labels; is it the right column?")
+    note = (
+        f"{path}: {int(empty.sum()):,} of {len(frame):,} rows have no labels and are left out, first data row "
+        f"{frame.index[int(empty.argmax())] + 1}"
+    )
+    return frame[~empty], [note]
+
+
+def has_label_columns(options: CsvOptions) -> bool:
+    """Whether each label has a column of its own, as it does where data.target is a list."""
+    return isinstance(options.target, list)
+
+
+def resolve_task(frame: pandas.DataFrame, targets: list[str], options: CsvOptions) -> str:
+    """The task of several targets: labels where all hold yes and no; of one target as it is in `options`."""
+    if options.task != "auto" or not isinstance(options.target, list) or len(targets) == 1:
+        return options.task
+    are_flags = all(looks_like_flags(frame[name]) for name in targets)
+    return "multilabel" if are_flags else "regression"
+
+
 def infer_targets(
     train: pandas.DataFrame, targets: list[str], options: CsvOptions, task: str
 ) -> tuple[TargetSpec, list[str]]:
     """The targets by their training rows, and notes; raises DataError as `infer_target` does."""
+    if task == "multilabel":
+        return _infer_multilabel(train, targets, options)
     if len(targets) == 1:
         return infer_target(train[targets[0]], options, task)
     columns, notes = [], []
@@ -83,6 +134,35 @@ def infer_targets(
         columns.append(ColumnSpec(name, format=described.format))
         notes += more
     return TargetSpec("regression", columns=columns), notes
+
+
+def _infer_multilabel(
+    train: pandas.DataFrame, targets: list[str], options: CsvOptions
+) -> tuple[TargetSpec, list[str]]:
+    if has_label_columns(options):
+        columns = [ColumnSpec(name) for name in targets]
+        return TargetSpec("multilabel", list(targets), columns=columns), []
+    column, notes = train[targets[0]], []
+    separator = options.label_separator
+    if separator == "auto":
+        separator = find_separator(column)
+        if separator:
+            notes.append(f"labels are separated by '{separator}' (data.label_separator)")
+        else:
+            notes.append("no row has several labels (data.label_separator)")
+    labels, merged = infer_labels(column, separator)
+    if not labels:
+        raise DataError.at(
+            "data.target", f"{options.path}: no training row has a label in '{column.name}'"
+        )
+    if len(labels) > max(MAX_AUTO_LABELS, len(column) // 2):
+        raise DataError.at(
+            "data.target",
+            f"{options.path}: the target '{column.name}' has {len(labels):,} labels in {len(column):,} "
+            "training rows; no label can be learned from so few, is it the right column (data.target), "
+            "with the right data.label_separator?",
+        )
+    return TargetSpec("multilabel", labels, separator=separator), notes + merged
 
 
 def with_targets(spec: DataSpec, targets: list[str], described: TargetSpec) -> DataSpec:
@@ -95,15 +175,19 @@ def with_targets(spec: DataSpec, targets: list[str], described: TargetSpec) -> D
         target=None if described.columns else targets[0],
         target_format=described.format,
         target_columns=described.columns,
+        extra=spec.extra | ({"separator": described.separator} if described.separator else {}),
     )
 
 
 def stratification(
     frame: pandas.DataFrame, targets: list[str], task: str, options: CsvOptions
 ) -> Array | None:
-    """The class of each row as a code, which splits keep the frequencies of; None for numbers."""
+    """The class of each row as a code, which splits keep the frequencies of, or its rarest label; None for numbers."""
     import pandas
 
+    if task == "multilabel":
+        spec = with_targets(_NO_INPUTS, targets, _infer_multilabel(frame, targets, options)[0])
+        return rarest_labels(encode_targets(frame, spec, options.path))
     column = frame[targets[0]]
     is_auto = task == "auto" and len(targets) == 1
     if task != "classification" and not (is_auto and looks_like_classes(column, options)):
@@ -114,11 +198,27 @@ def stratification(
 
 
 def encode_targets(frame: pandas.DataFrame, spec: DataSpec, source: str = "the table") -> Array:
-    """Classes (rows,) int64 or numbers (rows, targets) float64; raises DataError naming `source`."""
+    """Classes (rows,) int64, labels (rows, labels) float32 of 1 and 0, or numbers (rows, targets) float64.
+
+    Raises DataError naming `source`.
+    """
+    if spec.task == "multilabel":
+        if spec.target is None:
+            return encode_flags(frame[spec.target_names], source)
+        separator = str(spec.extra.get("separator", ""))
+        return encode_label_sets(frame[spec.target], spec.labels, separator)[0]
     if spec.is_classification:
         return _codes(frame[spec.target_names[0]], spec, source)
     formats = zip(spec.target_names, spec.target_formats, strict=True)
     return np.stack([_numbers(frame[name], form, source) for name, form in formats], 1)
+
+
+def unknown_labels(frame: pandas.DataFrame, spec: DataSpec) -> dict[str, int]:
+    """The labels of cells that no training row has, which are not predicted, with their number of rows."""
+    if spec.task != "multilabel" or spec.target is None:
+        return {}
+    separator = str(spec.extra.get("separator", ""))
+    return encode_label_sets(frame[spec.target], spec.labels, separator)[1]
 
 
 def _codes(column: pandas.Series, spec: DataSpec, source: str) -> Array:

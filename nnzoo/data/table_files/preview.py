@@ -93,14 +93,18 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]
 def _try_to_infer(frame: pandas.DataFrame, data: CsvOptions, roles: dict[str, str]) -> list[str]:
     """Notes on the target, whose role becomes what it is read as; why training would stop, if it would."""
     from nnzoo.data.columns.inputs import infer_columns
-    from nnzoo.data.columns.targets import infer_targets, target_names, without_gaps
+    from nnzoo.data.columns.targets import infer_targets, resolve_task, target_names, without_gaps
 
     try:
         targets = target_names(frame, data)
-        rows, notes = without_gaps(frame, targets, data.task, data, data.path)
-        spec, _ = infer_targets(rows, targets, data, data.task)
-        classes = f"{len(spec.labels):,} classes"
-        roles |= dict.fromkeys(targets, f"target: {classes if spec.labels else 'a number'}")
+        task = resolve_task(frame, targets, data)
+        rows, notes = without_gaps(frame, targets, task, data, data.path)
+        spec, more = infer_targets(rows, targets, data, task)
+        role = f"{len(spec.labels):,} classes" if spec.labels else "a number"
+        if spec.task == "multilabel":
+            role = "a label" if spec.columns else f"{len(spec.labels):,} labels"
+            notes += more
+        roles |= dict.fromkeys(targets, f"target: {role}")
         infer_columns(rows, targets, data)
     except DataError as error:
         return [f"training stops here: {error}"]

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.dataset import Dataset
-from nnzoo.errors import ConfigError, DataError
+from nnzoo.errors import DataError
 from nnzoo.evaluation.metrics import MAX_CLASSES, ClassificationMetrics, MetricState
-from nnzoo.evaluation.tasks.task import Reduction, Task
+from nnzoo.evaluation.tasks.task import Reduction, Task, check_loss
 
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
 RANKING_METRICS = ("auc", "average_precision")
@@ -22,16 +22,15 @@ class Classification(Task):
     """Cross entropy over classes; outputs are logits (batch, classes)."""
 
     is_classification = True
+    correct_metric = "accuracy"
+    gives_probabilities = True
     class_weights: Tensor | None
 
     def __init__(
         self, options: TrainOptions, labels: list[str], class_weights: Tensor | None
     ) -> None:
         super().__init__()
-        if options.loss not in ("auto", "cross_entropy"):
-            raise ConfigError.at(
-                "train.loss", f"'{options.loss}' is for numbers, but the target has classes"
-            )
+        check_loss(options, ("cross_entropy",), "the target has classes")
         if len(labels) > MAX_CLASSES:
             raise DataError.at(
                 "data.target",

@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.errors import ConfigError
 from nnzoo.evaluation.language_model import LanguageModelMetrics, rates
 from nnzoo.evaluation.metrics import MetricState
-from nnzoo.evaluation.tasks.task import Reduction, Task
+from nnzoo.evaluation.tasks.task import Reduction, Task, check_loss
 
 if TYPE_CHECKING:
     from nnzoo.data.tokenizer import Tokenizer
@@ -22,13 +21,12 @@ class LanguageModel(Task):
     """Prediction of the next token at each step; outputs are logits (batch * window, vocabulary)."""
 
     is_classification = True
+    correct_metric = "accuracy"
+    gives_probabilities = True
 
     def __init__(self, options: TrainOptions, tokenizer: Tokenizer, window: int) -> None:
         super().__init__()
-        if options.loss not in ("auto", "cross_entropy"):
-            raise ConfigError.at(
-                "train.loss", f"'{options.loss}' is for numbers, but tokens are predicted"
-            )
+        check_loss(options, ("cross_entropy",), "tokens are predicted")
         self.names = list(tokenizer.vocabulary)
         self.unit = tokenizer.unit
         self.targets_per_row = window

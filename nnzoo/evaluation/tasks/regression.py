@@ -12,7 +12,7 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.metrics import MetricState, RegressionMetrics
-from nnzoo.evaluation.tasks.task import Reduction, Task
+from nnzoo.evaluation.tasks.task import Reduction, Task, check_loss
 
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
 
@@ -31,10 +31,7 @@ class Regression(Task):
         self, options: TrainOptions, targets: list[str], horizon: int, scale: Scale
     ) -> None:
         super().__init__()
-        if options.loss == "cross_entropy":
-            raise ConfigError.at(
-                "train.loss", "'cross_entropy' is for classes, but the target is a number"
-            )
+        check_loss(options, ("mse", "mae", "huber"), "the target is a number")
         if options.label_smoothing:
             raise ConfigError.at(
                 "train.label_smoothing", "is for classes, but the target is a number"

@@ -9,10 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Variable
 
+from nnzoo.config.train_options import TrainOptions
+from nnzoo.errors import ConfigError
 from nnzoo.evaluation.metrics import MetricState
 from nnzoo.kernels.step import loss_and_grad, supports_loss
 
 Reduction = Literal["sum", "none"]
+
+
+# Kinds of targets that each loss is for.
+LOSSES = {
+    "cross_entropy": "classes",
+    "binary_cross_entropy": "several labels per row",
+    **dict.fromkeys(("mse", "mae", "huber"), "numbers"),
+}
+
+
+def check_loss(options: TrainOptions, allowed: Sequence[str], target: str) -> None:
+    """Raise ConfigError unless `train.loss` is auto or allowed; target: what is predicted, as a clause."""
+    if options.loss not in ("auto", *allowed):
+        raise ConfigError.at(
+            "train.loss", f"'{options.loss}' is for {LOSSES[options.loss]}, but {target}"
+        )
 
 
 class LossResult(NamedTuple):
@@ -25,7 +43,7 @@ class LossResult(NamedTuple):
     loss_sums: Tensor | list[float]
     """(members,) losses summed over the rows."""
     num_correct: Tensor | list[int]
-    """(members,) correct predictions; zeros for regression."""
+    """(members,) rows predicted correctly; zeros for regression."""
 
     def backward(self) -> None:
         """Accumulate the gradients of all weights."""
@@ -60,6 +78,11 @@ class Task(nn.Module):
     """
 
     is_classification: bool
+    """Whether one class of several is predicted."""
+    correct_metric = ""
+    """The name of the fraction of rows that are predicted correctly; empty for numbers."""
+    gives_probabilities = False
+    """Whether predictions are probabilities."""
     targets_per_row = 1
     """Classes that are predicted for each row."""
     names: list[str]
@@ -77,9 +100,13 @@ class Task(nn.Module):
         raise NotImplementedError
 
     @property
-    def native_loss(self) -> tuple[str, float, Tensor | None]:
-        """Name, option and class weights of the native kernel's loss."""
-        raise NotImplementedError
+    def native_loss(self) -> tuple[str, float, Tensor | None] | None:
+        """Name, option and class weights of the native kernel's loss; None if there is none."""
+        return None
+
+    def correct(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return which rows (batch,) bool are predicted correctly."""
+        return output.argmax(1) == target
 
     def denominator(self, target: Tensor) -> Tensor | float:
         """Return the divisor that makes the summed loss of these targets a mean."""
@@ -109,8 +136,9 @@ class Task(nn.Module):
         denominators: per member, the divisor of its summed loss.
         """
         members = len(denominators)
-        if self.use_native:
-            name, option, weights = self.native_loss
+        native = self.native_loss if self.use_native else None
+        if native is not None:
+            name, option, weights = native
             targets = target if self.is_classification else target.to(output.dtype)
             if supports_loss(output, targets, name, weights):
                 divisors = [float(divisor) for divisor in denominators]
@@ -127,6 +155,6 @@ class Task(nn.Module):
                 [a / b for a, b in zip(losses, denominators, strict=True)]
             ).sum()
         correct: Tensor | list[int] = [0] * members
-        if self.is_classification:
-            correct = (output.detach().argmax(1) == target).view(members, -1).sum(1)
+        if self.correct_metric:
+            correct = self.correct(output.detach(), target).view(members, -1).sum(1)
         return LossResult(mean_loss, None, losses.detach(), correct)
