@@ -50,22 +50,27 @@ class Model(LoadedRun):
         """The class names in order; empty for regression."""
         return list(self.network.data_spec.labels)
 
-    def predict(self, x: Any = None, steps: int | None = None) -> Predictions:
+    def predict(
+        self, x: Any = None, steps: int | None = None, coverage: float | None = None
+    ) -> Predictions:
         """Predictions for new data, all at once.
 
         x: a path or several; a DataFrame; an array or tensor of raw inputs: uint8 images (N, C, H, W), rows
         of a table (N, features) or windows (N, time, features); None to forecast the run's own series.
         steps: the number of time steps to forecast. `Predictions.values` are probabilities (N, classes)
-        or values (N, targets), `.labels` the most likely classes. Raises DataError and UsageError for
+        or values (N, targets), `.labels` the predicted classes. coverage: adds `.low` and `.high` (N, targets), or
+        `.sets` of classes, that hold the truth for this fraction of rows like the validation rows. Raises DataError and UsageError for
         inputs that the network cannot read.
         """
         with compute_settings(self.network):
-            return Predictions.concat(predict(self.network, x, steps))
+            if coverage is not None:
+                self.require_calibration()
+            return Predictions.concat(predict(self.network, x, steps, coverage=coverage))
 
-    def evaluate(self, split: str = "test") -> dict[str, Any]:
+    def evaluate(self, split: str = "test", coverage: float | None = None) -> dict[str, Any]:
         """The metrics of a split beside a baseline: the object of `nnzoo eval --json`."""
         with compute_settings(self.network):
-            return self.measure(split)
+            return self.measure(split, coverage)
 
 
 def load(

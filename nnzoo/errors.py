@@ -34,7 +34,7 @@ HUNG_UP = 129
 MAX_SHOWN = 100
 MAX_PATH = 80
 _UNUSUAL = re.compile(r"[^\n\t\x20-\x7e]")
-_CONFIG_KEY = re.compile(r"(data|model|optim|train|sweep)\b")
+_CONFIG_KEY = re.compile(r"(data|model|optim|train|eval|sweep)\b")
 
 
 def escape_controls(text: str) -> str:

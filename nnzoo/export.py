@@ -321,7 +321,9 @@ def max_abs_difference(
         expected, actual = _expected(network, *inputs), output
         unit: Tensor | float = 1.0
         if isinstance(network.task, Regression):
-            std = network.task.scale.spread.repeat(network.task.horizon)
+            std = network.task.scale.spread.repeat(
+                network.task.outputs // len(network.task.scale.spread)
+            )
             unit = torch.maximum(std, expected.amax(0) - expected.amin(0))
         same = (expected == actual) | (expected.isnan() & actual.isnan())
         difference = ((expected - actual).abs() / unit).masked_fill(same, 0.0)

@@ -36,6 +36,7 @@ IGNORED = (
     "device",
     "format",
     "position",
+    "calibration",
     "val_auc",
     "val_average_precision",
 )

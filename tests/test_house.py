@@ -76,8 +76,9 @@ LAYERS = """
     nnzoo.evaluation.language_model nnzoo.evaluation.multilabel_metrics
     nnzoo.evaluation.tasks nnzoo.evaluation.tasks.task nnzoo.evaluation.ngrams
     nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.multilabel nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
-    nnzoo.evaluation.tasks.build
-    nnzoo.evaluation.baselines
+    nnzoo.evaluation.tasks.build nnzoo.evaluation.conformal nnzoo.evaluation.decision nnzoo.evaluation.temperature
+    nnzoo.evaluation.baselines nnzoo.evaluation.calibration
+    nnzoo.evaluation.uncertainty
     nnzoo.models.start_from nnzoo.models.take_statistics
     nnzoo.device
     nnzoo.models.network
@@ -98,6 +99,7 @@ LAYERS = """
     nnzoo.sweep.open_study
     nnzoo.sweep.search
     nnzoo.predict nnzoo.predict.predictions
+    nnzoo.predict.uncertainty
     nnzoo.predict.images nnzoo.predict.tables nnzoo.predict.recordings nnzoo.predict.texts
     nnzoo.predict.series
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
@@ -109,6 +111,7 @@ LAYERS = """
     nnzoo.export_text
     nnzoo.export_interface
     nnzoo.export
+    nnzoo.console.uncertainty
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals nnzoo.inspect.tokens
     nnzoo.inspect.draw_text nnzoo.inspect.units

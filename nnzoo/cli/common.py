@@ -100,6 +100,15 @@ Weights = Literal["best", "last"]
 WeightsOption = Annotated[
     Weights, typer.Option("--weights", metavar="best|last", help="Which weights of the run.")
 ]
+CoverageOption = Annotated[
+    float | None,
+    typer.Option(
+        "--coverage",
+        metavar="FRACTION",
+        show_default=False,
+        help="Intervals of numbers, sets of classes that hold the truth for this fraction of the rows, such as 0.9.",
+    ),
+]
 SplitOption = Annotated[
     Literal["train", "val", "test"],
     typer.Option("--split", metavar="train|val|test", help="Which rows of the data."),

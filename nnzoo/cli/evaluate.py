@@ -5,6 +5,7 @@ from __future__ import annotations
 from nnzoo.cli.common import (
     DEFAULT_OUT,
     ConfigOption,
+    CoverageOption,
     DebugOption,
     DeviceOption,
     JsonOption,
@@ -27,6 +28,7 @@ def eval_(
     config: ConfigOption = None,
     set_: SetOption = None,
     split: SplitOption = "test",
+    coverage: CoverageOption = None,
     weights: WeightsOption = "best",
     device: DeviceOption = "auto",
     seed: SeedOption = None,
@@ -55,10 +57,10 @@ def eval_(
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(path, choose_device(device), weights, set_, run_config)
+    with status("evaluating", log=False):
+        result = trained.measure(split, coverage)
     for text in trained.notes:
         note(text)
-    with status("evaluating", log=False):
-        result = trained.measure(split)
     for text in trained.dataset.cuts:
         note(text)
     if trained.data_changed:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nnzoo.cli.common import (
+    CoverageOption,
     DebugOption,
     DeviceOption,
     JsonOption,
     OptionalRunArgument,
+    SetOption,
     WeightsOption,
     load_torch,
     note,
@@ -69,6 +71,8 @@ def predict(
     json_: JsonOption = False,
     steps: StepsOption = None,
     keep: KeepOption = None,
+    coverage: CoverageOption = None,
+    set_: SetOption = None,
     weights: WeightsOption = "best",
     device: DeviceOption = "auto",
     debug: DebugOption = False,
@@ -88,9 +92,11 @@ def predict(
     from nnzoo.predict.inputs import predict
     from nnzoo.runs.loaded_run import LoadedRun
 
-    trained = LoadedRun.open(checkpoint, choose_device(device), weights)
+    trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
     network = trained.network
-    for text in trained.notes:
+    if coverage is not None:
+        trained.require_calibration()
+    for text in [*trained.notes, *([network.decision.describe()] if network.decision else [])]:
         note(text)
     if not inputs and _reads_stdin(network):
         inputs = ["-"]
@@ -101,7 +107,7 @@ def predict(
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     predicted = broken = 0
     with _destination(out) as write:
-        for i, batch in enumerate(predict(network, _as_paths(inputs), steps, keep or [])):
+        for i, batch in enumerate(predict(network, _as_paths(inputs), steps, keep or [], coverage)):
             write(_json_lines(batch) if as_json else _csv_lines(batch, header=i == 0))
             sys.stderr.write("".join(f"{escape_controls(error)}\n" for error in batch.errors))
             for text in batch.notes:
@@ -154,7 +160,11 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _csv_lines(predictions: Predictions, header: bool) -> str:
+    from nnzoo.predict.predictions import LABEL_SEPARATOR
+
     columns = predictions.columns(partial(_format_value, predictions))
+    if predictions.members is not None:
+        columns["set"] = [LABEL_SEPARATOR.join(labels) for labels in columns["set"]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:

@@ -177,7 +177,7 @@ NOT_SEARCHED = {
     },
 }
 # Keys that change the meaning of val_loss: the loss itself, and the units of a number.
-_CHANGES_LOSS = ("train.loss", "train.huber_delta", "data.preprocess.target")
+_CHANGES_LOSS = ("train.loss", "train.huber_delta", "train.quantiles", "data.preprocess.target")
 # Values to validate, each with every combination of parent choices; about a second.
 MAX_CHECKS = 5000
 

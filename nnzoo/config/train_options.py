@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from nnzoo.config.options import (
     HalfOpenFraction,
@@ -248,6 +249,14 @@ def higher_is_better(metric: str) -> bool:
     return metric.removeprefix("val_").removeprefix("test_") in _HIGHER_IS_BETTER
 
 
+def _check_quantiles(quantiles: list[float]) -> list[float]:
+    if any(a >= b for a, b in pairwise(quantiles)):
+        raise field_error("", "expected ascending numbers")
+    if 0.5 not in quantiles:
+        raise field_error("", "expected 0.5 among them: the median is the prediction")
+    return quantiles
+
+
 class TrainOptions(Options):
     """The training loop."""
 
@@ -256,14 +265,20 @@ class TrainOptions(Options):
     accumulate_grad_batches: PositiveInt = option(
         1, "gradient accumulation: batches per optimizer step", formerly="accumulate"
     )
-    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse", "mae", "huber"] = option(
+    loss: Literal[
+        "auto", "cross_entropy", "binary_cross_entropy", "mse", "mae", "huber", "quantile"
+    ] = option(
         "auto",
         "auto: cross_entropy (softmax included) for classes, binary_cross_entropy for several labels "
-        "per row, mse for numbers",
+        "per row, mse for numbers; quantile: several quantiles of a number by the pinball loss, of "
+        "which the median is its prediction",
     )
     huber_delta: Positive = option(
         1.0, "with huber: where the loss changes from quadratic to linear, in scaled units"
     )
+    quantiles: Annotated[
+        list[OpenFraction], Field(min_length=1, max_length=99), AfterValidator(_check_quantiles)
+    ] = option([0.05, 0.5, 0.95], "with quantile: which ones, ascending, 0.5 among them")
     label_smoothing: HalfOpenFraction = option(
         0.0, "with cross_entropy: probability mass spread over all classes"
     )

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from nnzoo.console import Text, print_columns
+from nnzoo.console.uncertainty import print_uncertainty
 from nnzoo.errors import escape_controls
 from nnzoo.text import format_metric
 
@@ -36,6 +37,8 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
     """Print the main metrics of a result (the object of `nnzoo eval --json`) beside the baselines; detail:
     also the classes and the confusion matrix, or the single outputs."""
     _print_headline(console, result)
+    if detail:
+        print_uncertainty(console, result)
     if detail and "per_label" in result:
         console.print()
         _print_classes(console, "label", result["per_label"], ("auc", "average_precision"))

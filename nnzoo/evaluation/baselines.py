@@ -44,7 +44,7 @@ def compute_baselines(dataset: Dataset, split: str, task: Task) -> list[dict[str
             results.append({"name": name} | report)
         return sorted(results, key=lambda result: -result["accuracy"])
     mean = train.targets().double().mean(0)
-    predictions = {"mean": mean.expand(len(rows), task.outputs)}
+    predictions = {"mean": mean.expand(len(rows), len(task.names))}
     if outputs is not None:
         predictions[name] = outputs
     if isinstance(rows, WindowSplit) and isinstance(train, WindowSplit):

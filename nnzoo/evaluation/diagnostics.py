@@ -90,7 +90,8 @@ def baseline_loss(network: Network, split: Split) -> float:
         return math.log(2)
     rows = max_rows(split, BASELINE_ROWS)
     y = split.batch(linspace_rows(len(split), rows, network.device))[1]
-    mean = y.float().mean(0, keepdim=True).expand_as(y)
+    repeats = network.task.outputs // y.shape[1]
+    mean = y.float().mean(0).repeat(len(y), repeats)
     return float(network.task.loss(mean, y) / network.task.denominator(y))
 
 

@@ -13,9 +13,11 @@ from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
 from nnzoo.evaluation.baselines import compute_baselines
+from nnzoo.evaluation.calibration import MAX_OUTPUTS, MAX_ROWS, Calibration, fit_calibration
 from nnzoo.evaluation.language_model import evaluate_text
 from nnzoo.evaluation.tasks.language_model import LanguageModel
 from nnzoo.evaluation.tasks.task import Task
+from nnzoo.evaluation.uncertainty import Uncertainty, uncertainty_metrics
 
 if TYPE_CHECKING:
     from nnzoo.data.corpus import CorpusSplit
@@ -48,15 +50,36 @@ def iter_outputs(
         yield network(x), y
 
 
+@torch.no_grad()
+def calibrate_network(network: Network, split: Split) -> Calibration | None:
+    """Fit a calibration to a prepared split of validation rows, of many to evenly spaced ones."""
+    task, was_training = network.task, network.training
+    if isinstance(task, LanguageModel):
+        return None
+    count = min(len(split), MAX_ROWS, max(1, MAX_OUTPUTS // task.outputs))
+    rows = torch.linspace(0, len(split) - 1, count, dtype=torch.float64).round().long()
+    network.eval()
+    outputs, targets = [], []
+    for chunk in rows.to(network.device).split(eval_batch_size(max_input_size(split))):
+        x, y = split.batch(chunk)
+        outputs.append(network(x))
+        targets.append(y)
+    network.train(was_training)
+    return fit_calibration(task, torch.cat(outputs), torch.cat(targets), network.config.eval)
+
+
 def evaluate(
     network: nn.Module,
     split: Split,
     task: Task,
     device: torch.device,
     processes: SingleProcess = SINGLE,
+    uncertainty: Uncertainty | None = None,
 ) -> dict[str, Any]:
     """Compute the metrics of a prepared split; the network stays in the mode that it was in. Each of
-    several processes computes its shard, and all get the metrics of the whole split."""
+    several processes computes its shard, and all get the metrics of the whole split.
+
+    uncertainty: further metrics of the same pass."""
     was_training = network.training
     if isinstance(task, LanguageModel):
         text_metrics = evaluate_text(
@@ -68,9 +91,15 @@ def evaluate(
     metrics = task.new_metrics(device, len(split), processes.shard_range(len(split))[0])
     for output, target in iter_outputs(network, split, device, processes):
         task.update(metrics, output, target)
+        if uncertainty is not None:
+            uncertainty.update(output, target)
     processes.all_reduce_float64(list(metrics.tensors.values()))
+    result = task.compute_metrics(metrics)
+    if uncertainty is not None:
+        processes.all_reduce_float64(list(uncertainty.tensors.values()))
+        result |= uncertainty.compute(task.names)
     network.train(was_training)
-    return task.compute_metrics(metrics)
+    return result
 
 
 def evaluate_split(
@@ -79,17 +108,27 @@ def evaluate_split(
     split: str,
     prepared: Split | None = None,
     processes: SingleProcess = SINGLE,
+    coverage: float | None = None,
 ) -> dict[str, Any]:
     """Compute the object of `nnzoo eval --json`: exact metrics of a split beside its baselines.
 
-    prepared: the split as the network takes it, if it is at hand. Raises DataError if the data has no
-    such split.
+    prepared: the split as the network takes it, if it is at hand. coverage: of intervals and sets where the
+    network is calibrated; default: DEFAULT_COVERAGE where the validation rows suffice for it. Raises
+    DataError if the data has no such split, UsageError if the validation rows are too few.
     """
     if split not in dataset.splits:
         raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
-    report = evaluate(network, rows, network.task, network.device, processes)
-    baselines = compute_baselines(dataset, split, network.task)
+    task, device, uncertainty = network.task, network.device, None
+    if network.calibration is not None:
+        coverage = network.calibration.default_coverage if coverage is None else coverage
+        uncertainty = uncertainty_metrics(
+            task, network.calibration, network.decision, coverage, device
+        )
+    report = evaluate(network, rows, task, device, processes, uncertainty)
+    if network.calibration is not None and network.calibration.problem:
+        report["decision"] = {"problem": network.calibration.problem}
+    baselines = compute_baselines(dataset, split, task)
     result = {"split": split, "task": dataset.spec.task, **report, "baseline": baselines[0]}
     if len(baselines) > 1:
         result["baselines"] = baselines

@@ -101,7 +101,7 @@ def _loss_fits(
         return False
     if loss == "cross_entropy":
         return target_dtype is torch.int64 and target == output[:1]
-    return target_dtype is dtype and target == output
+    return loss in LOSSES and target_dtype is dtype and target == output
 
 
 def _check_loss(

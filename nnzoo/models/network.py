@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config import MODELS, RunConfig
+from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.model_options import ModelOptions
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import from_dict, locates_errors
@@ -21,8 +22,10 @@ from nnzoo.data.sampling import derive_seed
 from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
+from nnzoo.evaluation.calibration import Calibration, decision_of
+from nnzoo.evaluation.decision import Decision, check_decision
 from nnzoo.evaluation.tasks.build import build_task
-from nnzoo.evaluation.tasks.classification import balanced_weights
+from nnzoo.evaluation.tasks.classification import Classification, balanced_weights
 from nnzoo.evaluation.tasks.multilabel import positive_weights
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
@@ -59,6 +62,8 @@ class Network(nn.Module):
         self.model = model
         self.task = task
         self.device = device
+        self.calibration: Calibration | None = None
+        self.decision: Decision | None = None
         # Not a module of this one: its weights are the model's.
         self.compiled: Callable[[Inputs], Any] | None = None
         self.configure(config.train, compiled=False)
@@ -113,6 +118,17 @@ class Network(nn.Module):
             if hasattr(module, "use_native"):
                 module.use_native = self.native  # type: ignore[assignment]
         self.compiled = torch.compile(self.model) if compiled and options.compile is True else None
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Use what was learned from validation rows, as the section `eval` says; None to use nothing."""
+        options = self.config.eval
+        self.calibration, self.decision = calibration, None
+        if not isinstance(self.task, Classification):
+            return
+        is_applied = calibration is not None and options.temperature == "apply"
+        self.task.temperature = calibration.temperature if is_applied and calibration else None
+        if options.decide is not None:
+            self.decision = decision_of(options.decide, self.task.names, calibration)
 
     def native_layers(self) -> list[Any]:
         """The modules that native layers can compute."""
@@ -286,6 +302,9 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
         for name in _PARTS:
             getattr(network, name).load_state_dict(content[name])
         network.origin = _origin(content.get("origin", {}))
+        network.calibration = Calibration.from_state(
+            content.get("calibration"), network.task, source
+        )
     except ConfigError as error:
         first = error.issues[0]
         raise CheckpointError(
@@ -370,6 +389,7 @@ def _build(
                 "data.difference_from_last",
                 "needs one scale: data.preprocess.target as data.preprocess.scale",
             )
+    check_eval(config.eval, spec)
     task = build_task(config.train, spec, weights, scale)
     entry = MODELS.get(config.model.name)
     assert entry is not None
@@ -389,6 +409,14 @@ def _build(
         )
     model = _model(config, preprocess, task)
     return Network(config, spec, preprocess, model, task, device)
+
+
+def check_eval(options: EvalOptions, spec: DataSpec) -> None:
+    """Raise ConfigError where the section `eval` does not fit the data."""
+    if options.decide is not None:
+        check_decision(options.decide, spec)
+    if options.temperature == "apply" and spec.task != "classification":
+        raise ConfigError.at("eval.temperature", "is for classes, of which this target has none")
 
 
 def _check_activations(numbers: int, input_spec: InputSpec) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from nnzoo.predict.predictions import (
     predict_raw,
     reads_recordings,
 )
+from nnzoo.predict.uncertainty import with_coverage
 from nnzoo.text import shorten
 
 if TYPE_CHECKING:
@@ -34,17 +36,27 @@ Array = np.ndarray[Any, Any]
 
 
 def predict(
-    network: Network, x: Any = None, steps: int | None = None, keep: Sequence[str] = ()
+    network: Network,
+    x: Any = None,
+    steps: int | None = None,
+    keep: Sequence[str] = (),
+    coverage: float | None = None,
 ) -> Iterator[Predictions]:
     """Yield predictions for new data, raw like the training data.
 
     x: a path or several (`describe_expected_input`), or texts; a DataFrame (a table, one sequence, or the past of
     a series); an array or tensor (`_predict_arrays`); None for the future of the run's own series.
     steps: how many time steps to forecast; default: the horizon. keep: columns of tables that are
-    carried along. Raises DataError for what the network cannot read, UsageError for what makes no
+    carried along. coverage: of intervals and sets; needs a calibrated network. Raises DataError for what the network cannot read, UsageError for what makes no
     sense. The last batch notes how many predictions are nan.
     """
     steps = _check_steps(network, steps)
+    batches = note_nan(_predict(network, x, steps, keep))
+    return batches if coverage is None else with_coverage(network, batches, coverage, steps)
+
+
+def _predict(network: Network, x: Any, steps: int, keep: Sequence[str]) -> Iterator[Predictions]:
+    """Return the predictions of `predict`, by the kind of the input."""
     if network.data_spec.task == "language_model":
         raise UsageError(
             f"nothing to predict; this network reads {describe_expected_input(network)}"
@@ -52,29 +64,29 @@ def predict(
     if network.data_spec.input.kind == "tokens":
         from nnzoo.predict.texts import predict_texts
 
-        return note_nan(predict_texts(network, [] if x is None else x, keep))
+        return predict_texts(network, [] if x is None else x, keep)
     if keep and network.data_spec.input.kind != "table":
         expected = describe_expected_input(network)
         raise UsageError(f"--keep is for tables; this network reads {expected}")
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(x, pandas.DataFrame):
-        return note_nan(_predict_frame(network, x, steps))
+        return _predict_frame(network, x, steps)
     if isinstance(x, str | Path):
         x = [x]
     if x is None or (isinstance(x, Sequence) and all(isinstance(path, str | Path) for path in x)):
-        return note_nan(_predict_files(network, [str(path) for path in x or []], steps, keep))
+        return _predict_files(network, [str(path) for path in x or []], steps, keep)
     is_array = isinstance(x, Sequence | np.ndarray | Tensor) and not isinstance(x, bytes)
     if is_array and reads_recordings(network):
         from nnzoo.predict import recordings
 
-        return note_nan(recordings.predict_arrays(network, x))
+        return recordings.predict_arrays(network, x)
     if isinstance(x, Sequence) and not isinstance(x, bytes):
         try:
             x = np.array(x, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"expected nested lists of numbers: {error}") from None
     if isinstance(x, np.ndarray | Tensor):
-        return note_nan(_predict_arrays(network, x, steps))
+        return _predict_arrays(network, x, steps)
     raise DataError(
         "expected a path, a list of paths, a DataFrame, or an array or tensor of raw inputs; got "
         f"{type(x).__name__}"
@@ -154,8 +166,7 @@ def _predict_arrays(network: Network, x: Array | Tensor, steps: int) -> Iterator
             names = targets = network.data_spec.targets
             if steps > 1:
                 names = [f"{name}+{step}" for step in range(1, steps + 1) for name in targets]
-            values = forecast(network, batch, steps).reshape(len(batch), -1)
-            yield Predictions(names, False, values, index)
+            yield replace(forecast(network, batch, steps), names=names, index=index)
         else:
             yield predict_raw(network, batch, index)
 

@@ -14,10 +14,10 @@ from nnzoo.config.recording_options import RecordingsShape
 from nnzoo.data.dataset import Split, chunks
 from nnzoo.data.image_files.tree import EXTENSIONS
 from nnzoo.data.sequences import Inputs
+from nnzoo.evaluation.decision import Decision
 from nnzoo.evaluation.evaluate import eval_batch_size, iter_outputs
 from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.evaluation.tasks.regression import Regression
-from nnzoo.evaluation.tasks.task import Task
 from nnzoo.models.network import Network
 from nnzoo.text import list_some, plural, quoted_name, shorten
 
@@ -38,6 +38,9 @@ class Predictions:
     time, as far as they apply. targets: where known, the actual classes (inputs,) int64, labels (inputs, names) of
     0 and 1, or values (inputs, names). errors: a line for each input that could not be read. notes: lines for the
     user. thresholds: where inputs have several labels, the probabilities (names,) from which on they are predicted.
+    decision: the rule for classes; default: the most probable one. quantiles: (inputs, quantiles, names) of a
+    network that predicts them, for `levels`. With a coverage, low and high: (inputs, names), the ends of
+    intervals; members: (inputs, names) bool, the classes in each set.
     """
 
     names: list[str]
@@ -48,6 +51,12 @@ class Predictions:
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     thresholds: Array | None = None
+    decision: Decision | None = None
+    quantiles: Array | None = None
+    levels: list[float] = field(default_factory=list)
+    low: Array | None = None
+    high: Array | None = None
+    members: Array | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -64,7 +73,10 @@ class Predictions:
 
     @property
     def classes(self) -> Array:
-        """The most probable class of each input (inputs,) int64, the first one of equals."""
+        """The predicted class of each input (inputs,) int64: the most probable one, the first of equals, or the one
+        that the decision takes."""
+        if self.decision is not None:
+            return self.decision.classes(torch.from_numpy(self.values)).numpy()
         return self.values.argmax(1)
 
     @property
@@ -75,7 +87,7 @@ class Predictions:
 
     @property
     def labels(self) -> list[str]:
-        """The name of the most probable class of each input, or its labels with LABEL_SEPARATOR between them; empty
+        """The name of the predicted class of each input, or its labels with LABEL_SEPARATOR between them; empty
         if a probability is nan."""
         if self.thresholds is not None:
             return [LABEL_SEPARATOR.join(labels) for labels in self.label_sets]
@@ -84,8 +96,18 @@ class Predictions:
 
     @property
     def confidence(self) -> Array:
-        """The probability of the most probable class (inputs,)."""
+        """The probability of the predicted class (inputs,)."""
+        if self.decision is not None:
+            return self.values[np.arange(len(self)), self.classes]
         return self.values.max(1, initial=0)
+
+    @property
+    def sets(self) -> list[list[str]]:
+        """The names of the classes in the set of each input; empty without a coverage."""
+        members = [] if self.members is None else self.members.tolist()
+        return [
+            [name for name, is_in in zip(self.names, row, strict=True) if is_in] for row in members
+        ]
 
     @property
     def most_confident_errors(self) -> Array:
@@ -127,9 +149,30 @@ class Predictions:
         if self.is_classification:
             columns["probability"] = column(self.confidence)
         elif self.thresholds is None:
-            return self.index | dict(zip(self.value_columns, values, strict=True))
+            columns = self.index | dict(zip(self.value_columns, values, strict=True))
+            return columns | self._bounds(columns, column)
+        if self.members is not None:
+            columns["set"] = self.sets
         columns |= {f"p_{name}": p for name, p in zip(self.names, values, strict=True)}
         return self.index | columns
+
+    def _bounds(self, known: dict[str, Any], column: Callable[[Array], Any]) -> dict[str, Any]:
+        """Return the columns of quantiles and ends of intervals; the target is in their names if there are several.
+
+        known: the columns before them.
+        """
+        bounds: dict[str, Array] = {}
+        if self.quantiles is not None:
+            levels = [f"q{level:g}" for level in self.levels]
+            bounds |= dict(zip(levels, self.quantiles.swapaxes(0, 1), strict=True))
+        if self.low is not None and self.high is not None:
+            bounds |= {"low": self.low, "high": self.high}
+        single = len(self.names) == 1 and not known.keys() & bounds.keys()
+        return {
+            name if single else f"{name}_{target}": column(values)
+            for name, array in bounds.items()
+            for target, values in zip(self.names, array.T, strict=True)
+        }
 
     def to_frame(self) -> pandas.DataFrame:
         """Return a DataFrame with the columns of the CSV of `nnzoo predict`, one row per input."""
@@ -140,22 +183,32 @@ class Predictions:
     def empty_with_notes(self, notes: list[str]) -> Predictions:
         """Return predictions of the same form for no inputs, with notes."""
         index: dict[str, list[Any]] = {name: [] for name in self.index}
-        return replace(
-            self, values=self.values[:0], index=index, targets=None, errors=[], notes=notes
-        )
+        arrays: dict[str, Any] = {
+            name: None if value is None else value[:0] for name, value in self._arrays().items()
+        }
+        return replace(self, index=index, errors=[], notes=notes, **arrays)
+
+    def _arrays(self) -> dict[str, Any]:
+        """The arrays of which each has a row per input."""
+        names = ("values", "quantiles", "low", "high", "members", "targets")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def concat(cls, batches: Iterable[Predictions]) -> Predictions:
         """Concatenate batches into one."""
         parts = list(batches)
-        return cls(
-            parts[0].names,
-            parts[0].is_classification,
-            np.concatenate([part.values for part in parts]),
-            {key: list(chain(*(part.index[key] for part in parts))) for key in parts[0].index},
+        arrays: dict[str, Any] = {
+            name: None if value is None else np.concatenate([getattr(part, name) for part in parts])
+            for name, value in parts[0]._arrays().items()
+        }
+        return replace(
+            parts[0],
+            **arrays,
+            index={
+                key: list(chain(*(part.index[key] for part in parts))) for key in parts[0].index
+            },
             errors=[error for part in parts for error in part.errors],
             notes=[note for part in parts for note in part.notes],
-            thresholds=parts[0].thresholds,
         )
 
 
@@ -219,15 +272,25 @@ def predict_values(network: Network, raw: Inputs) -> Array:
 
 def predict_raw(network: Network, raw: Inputs, index: dict[str, list[Any]]) -> Predictions:
     """Predict raw inputs (rows, ...) as `Network.predict` takes them."""
+    return of_values(network, predict_values(network, raw), index)
+
+
+def of_values(network: Network, values: Array, index: dict[str, list[Any]]) -> Predictions:
+    """Return what a network's predictions (rows, outputs), as `Network.predict` gives them, say."""
     task = network.task
-    values = predict_values(network, raw)
-    return Predictions(
-        list(task.names), task.is_classification, values, index, thresholds=_thresholds(task)
+    predictions = Predictions(
+        list(task.names),
+        task.is_classification,
+        values,
+        index,
+        thresholds=task.thresholds.cpu().numpy() if isinstance(task, Multilabel) else None,
+        decision=network.decision,
     )
-
-
-def _thresholds(task: Task) -> Array | None:
-    return task.thresholds.cpu().numpy() if isinstance(task, Multilabel) else None
+    if not (isinstance(task, Regression) and task.quantiles):
+        return predictions
+    tensor = torch.from_numpy(values)
+    point, quantiles = task.point(tensor).numpy(), task.by_quantile(tensor).numpy()
+    return replace(predictions, values=point, quantiles=quantiles, levels=task.quantiles)
 
 
 @torch.no_grad()
@@ -239,13 +302,8 @@ def predict_split(network: Network, split: Split) -> Predictions:
         values.append(task.postprocess(output).cpu())
         targets.append((task.unscaled(target) if isinstance(task, Regression) else target).cpu())
     network.train(was_training)
-    return Predictions(
-        list(task.names),
-        task.is_classification,
-        torch.cat(values).numpy(),
-        targets=torch.cat(targets).numpy(),
-        thresholds=_thresholds(task),
-    )
+    predictions = of_values(network, torch.cat(values).numpy(), {})
+    return replace(predictions, targets=torch.cat(targets).numpy())
 
 
 def note_nan(batches: Iterator[Predictions]) -> Iterator[Predictions]:

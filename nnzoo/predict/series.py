@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +16,9 @@ from nnzoo.data.table_files.table_io import ReadOptions, numbered, read_table
 from nnzoo.errors import DataError, UsageError
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import (
-    Array,
     Predictions,
     describe_expected_input,
+    of_values,
     predict_values,
 )
 from nnzoo.predict.tables import read_options
@@ -74,7 +75,7 @@ def forecast_histories(network: Network, files: dict[str, Histories], steps: int
     raw = torch.stack(
         [torch.tensor(history.values[-window:], dtype=torch.float64) for _, history in series]
     )
-    values = forecast(network, raw, steps)
+    predictions = forecast(network, raw, steps)
     notes = [note for histories in files.values() for note in histories.notes]
     times: list[Any] = []
     for _, history in series:
@@ -92,14 +93,25 @@ def forecast_histories(network: Network, files: dict[str, Histories], steps: int
     index["step"] = list(range(1, steps + 1)) * len(series)
     if any(time is not None for time in times):
         index["time"] = times
-    values = values.reshape(-1, len(targets))
-    return Predictions(list(targets), False, values, index, notes=notes)
+    quantiles = predictions.quantiles
+    if quantiles is not None:  # (series, quantiles, steps * targets), one row per step
+        shape = (len(quantiles), len(predictions.levels), steps, len(targets))
+        quantiles = quantiles.reshape(shape).swapaxes(1, 2).reshape(-1, shape[1], shape[3])
+    values = predictions.values.reshape(-1, len(targets))
+    return replace(
+        predictions,
+        names=list(targets),
+        values=values,
+        quantiles=quantiles,
+        index=index,
+        notes=notes,
+    )
 
 
-def forecast(network: Network, history: Tensor, steps: int) -> Array:
-    """Forecast the next time steps; returns (series, steps, targets) float64 in original units.
+def forecast(network: Network, history: Tensor, steps: int) -> Predictions:
+    """Forecast the next time steps; values are (series, steps * targets) float64 in original units, time first.
 
-    history: (series, window, features) float64. Beyond the horizon the network reads its own forecasts,
+    history: (series, window, features) float64. Quantiles, where the network predicts them, end with the horizon. Beyond the horizon the network reads its own forecasts,
     which needs that its inputs are the targets only; else raises UsageError.
     """
     spec = network.data_spec
@@ -113,12 +125,19 @@ def forecast(network: Network, history: Tensor, steps: int) -> Array:
         )
     window, known = history.shape[1], 0
     future = []
+    first: Predictions | None = None
     while known < steps:
-        predicted = torch.from_numpy(predict_values(network, history)).unflatten(
-            1, (horizon, targets)
-        )
+        predictions = of_values(network, predict_values(network, history), {})
+        first = first or predictions
+        predicted = torch.from_numpy(predictions.values).unflatten(1, (horizon, targets))
         future.append(predicted)
         known += horizon
         if known < steps:
             history = torch.cat([history[..., :targets], predicted], 1)[:, -window:]
-    return torch.cat(future, 1)[:, :steps].numpy()
+    assert first is not None
+    values = torch.cat(future, 1)[:, :steps].flatten(1).numpy()
+    if first.quantiles is None:
+        return replace(first, values=values)
+    if steps > horizon:
+        return replace(first, values=values, quantiles=None, levels=[])
+    return replace(first, values=values, quantiles=first.quantiles[..., : steps * targets])

@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 
 from nnzoo.config import RunConfig
+from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.load import parse
 from nnzoo.config.yaml_parser import Document
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import use_threads
-from nnzoo.errors import CheckpointError, DamagedError, DataError
-from nnzoo.evaluation.evaluate import evaluate_split
-from nnzoo.models.network import Network, network_from_checkpoint
+from nnzoo.errors import CheckpointError, DamagedError, DataError, NnzooError
+from nnzoo.evaluation.calibration import Calibration
+from nnzoo.evaluation.conformal import check_coverage
+from nnzoo.evaluation.evaluate import calibrate_network, evaluate_split
+from nnzoo.models.network import Network, check_eval, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import require_same_config
 from nnzoo.runs.run_dir import RunDir
@@ -51,10 +54,72 @@ class LoadedRun:
         if config is None:
             stored = Document(value=network.config.to_dict())
             config = parse(stored, str(file), sets or [], Path.cwd())
+        before = network.config.eval
         network.config = require_same_config(config, network, file)
         use_threads(network.config.train)
         network.eval()
-        return cls(network, file, [note] if note else [])
+        opened = cls(network, file, [note] if note else [])
+        opened._calibrate(before)
+        return opened
+
+    def _calibrate(self, before: EvalOptions) -> None:
+        """Use the calibration of the checkpoint; fit another one where the section `eval`, which was `before`, needs
+        that. Raises ConfigError and DataError."""
+        network, options = self.network, self.network.config.eval
+        try:
+            check_eval(options, network.data_spec)
+            is_same = before.temperature == options.temperature
+            network.calibrate(network.calibration if is_same else None)
+            has_decision = options.decide is None or network.decision is not None
+            if options.temperature == "apply" or not has_decision:
+                calibration = self.require_calibration()
+                if not has_decision and calibration.decide != options.decide:
+                    network.calibration = None
+                    calibration = self.require_calibration()
+                if options.decide is not None and network.decision is None:
+                    raise DataError(calibration.problem)
+        except NnzooError as error:
+            error.locate(network.config.location)
+            raise
+
+    def require_calibration(self) -> Calibration:
+        """Return the network's calibration; where it has none, fit one to the validation rows of the run's data.
+
+        Raises DataError if there are no such rows.
+        """
+        network = self.network
+        if network.calibration is None:
+            self._fit_calibration()
+        if network.calibration is None:
+            raise DataError(self._why_not_calibrated())
+        return network.calibration
+
+    def _fit_calibration(self) -> None:
+        """Fit a calibration to the validation rows of the run's data, where they are those that it was trained with."""
+        if self.data_changed or "val" not in self.dataset.splits:
+            return
+        fitted = calibrate_network(self.network, self.prepared("val"))
+        if fitted is not None:
+            self.network.calibrate(fitted)
+            self.notes.append(
+                "intervals, temperature and decision are taken from the validation rows now, as this checkpoint "
+                "holds no such ones"
+            )
+
+    def _why_not_calibrated(self) -> str:
+        if self.network.data_spec.task not in ("classification", "regression", "forecasting"):
+            return "intervals, sets and decisions are for classes, numbers and forecasts"
+        if self.data_changed:
+            return (
+                "the data has changed since the run was trained, so that its validation rows may be others; train "
+                "again, or name the data of the run (--set data.path=…)"
+            )
+        if "val" not in self.dataset.splits:
+            return (
+                "there are no validation rows to find intervals, temperature and decision from; train with some "
+                "(data.split.val)"
+            )
+        return "the network's predictions of the validation rows are not finite numbers"
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -88,10 +153,19 @@ class LoadedRun:
         x, y = self.dataset.splits[split].batch(rows)
         return x.to(self.network.device), y
 
-    def measure(self, split: str = "test") -> dict[str, Any]:
-        """Return the object of `nnzoo eval --json`; raises DataError if there is no such split."""
+    def measure(self, split: str = "test", coverage: float | None = None) -> dict[str, Any]:
+        """Return the object of `nnzoo eval --json`; raises DataError if there is no such split.
+
+        coverage: of intervals and sets; raises UsageError if the validation rows are too few for it.
+        """
+        network = self.network
+        if coverage is not None:
+            check_coverage(coverage)
+            self.require_calibration()
+        elif network.calibration is None:
+            self._fit_calibration()
         ready = self.prepared(split) if split in self.dataset.splits else None
-        report = evaluate_split(self.network, self.dataset, split, ready)
+        report = evaluate_split(network, self.dataset, split, ready, coverage=coverage)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
         return result | ({"data_changed": True} if self.data_changed else {})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +29,8 @@ from nnzoo.errors import (
     DataError,
     NnzooError,
 )
-from nnzoo.evaluation.evaluate import evaluate_split
+from nnzoo.evaluation.calibration import Calibration
+from nnzoo.evaluation.evaluate import calibrate_network, evaluate_split
 from nnzoo.file_io import file_lock
 from nnzoo.kernels import build
 from nnzoo.models.network import Network, build_network, network_from_checkpoint, reseeded
@@ -59,8 +62,32 @@ class Run:
     state: State
     notes: list[str]
     lock: FileLock
-    saved_best: int = -1
-    """The epoch whose weights best.pt holds; -1 where this process has not written it."""
+    saved_best: tuple[int, bool] | None = None
+    """The epoch whose weights best.pt holds, and whether the run was finished; None where this process has
+    not written it."""
+    calibrated: tuple[int, Calibration | None] | None = None
+    """The calibration of an epoch's weights."""
+
+    def calibration(self) -> Calibration | None:
+        """Fit to the validation rows with the best weights; None without such rows (`fit_calibration`)."""
+        best_epoch = self.trainer.state.best_epoch
+        if self.calibrated is None or self.calibrated[0] != best_epoch:
+            fitted = None
+            if "val" in self.trainer.splits:
+                with self._best_weights():
+                    fitted = calibrate_network(self.network, self.trainer.splits["val"])
+            self.calibrated = best_epoch, fitted
+        return self.calibrated[1]
+
+    @contextmanager
+    def _best_weights(self) -> Iterator[None]:
+        """Give the network its best weights for a while."""
+        current = {name: t.clone() for name, t in self.network.model.state_dict().items()}
+        self.network.model.load_state_dict(self.trainer.best_weights)
+        try:
+            yield
+        finally:
+            self.network.model.load_state_dict(current)
 
     def result(self, split: str = "test") -> dict[str, Any] | None:
         """Evaluate the best weights on a split, in the form of `nnzoo eval --json`; None if there is no such split."""
@@ -68,11 +95,14 @@ class Run:
             return None
         if not self.trainer.best_weights:
             raise CheckpointError(f"{self.folder.path}: no epoch is complete yet")
-        current = {name: t.clone() for name, t in self.network.model.state_dict().items()}
-        self.network.model.load_state_dict(self.trainer.best_weights)
-        prepared = self.trainer.splits.get(split)
-        report = evaluate_split(self.network, self.dataset, split, prepared, self.trainer.processes)
-        self.network.model.load_state_dict(current)
+        network, trainer = self.network, self.trainer
+        is_calibrated = trainer.finished and split != "val"
+        calibration = self.calibration() if is_calibrated else None
+        prepared = trainer.splits.get(split)
+        with self._best_weights():
+            network.calibrate(calibration)
+            report = evaluate_split(network, self.dataset, split, prepared, trainer.processes)
+            network.calibrate(None)
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
     def best(self) -> dict[str, Any]:

@@ -96,12 +96,16 @@ class RunDir:
                 ) from None
             return content, f"{error}; going back to {self.previous}"
 
+    def best_content(self) -> dict[str, Any]:
+        """The content of best.pt; empty if it is missing or damaged."""
+        try:
+            return checkpoint.load(self.best)
+        except CheckpointError:
+            return {}
+
     def best_epoch(self) -> int | None:
         """The epoch of the weights in best.pt; None if it is missing or damaged."""
-        try:
-            return checkpoint.load(self.best).get("epoch")
-        except CheckpointError:
-            return None
+        return self.best_content().get("epoch")
 
     def archive_damaged(self) -> None:
         """Rename a last.pt that `load` found damaged, so that the next save does not replace the only intact

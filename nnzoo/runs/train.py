@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnzoo.config.options import parse_duration
 from nnzoo.device import device_label
@@ -134,14 +134,29 @@ def save(run: Run) -> None:
 
 
 def save_best(run: Run) -> None:
-    """Write best.pt unless it holds the best weights already."""
+    """Write best.pt unless it holds the best weights already, with their calibration once the run is finished."""
     trainer, best_epoch = run.trainer, run.trainer.state.best_epoch
-    if not trainer.best_weights or run.saved_best == best_epoch:
+    if not trainer.best_weights or run.saved_best == (best_epoch, trainer.finished):
         return
-    if run.saved_best >= 0 or run.folder.best_epoch() != best_epoch:
+    calibration = run.calibration() if trainer.finished else None
+    if run.saved_best is None:
+        content = run.folder.best_content()
+        is_saved = content.get("epoch") == best_epoch and (
+            calibration is None or _is_calibrated(content, run)
+        )
+    else:
+        is_saved = run.saved_best[0] == best_epoch and calibration is None
+    if not is_saved:
         best = {"model": trainer.best_weights, "epoch": best_epoch}
+        best |= {} if calibration is None else {"calibration": calibration.state()}
         checkpoint.save(run.folder.best, run.network.state() | best)
-    run.saved_best = best_epoch
+    run.saved_best = best_epoch, trainer.finished
+
+
+def _is_calibrated(content: dict[str, Any], run: Run) -> bool:
+    """Whether best.pt has the calibration of the run's section `eval`."""
+    stored = content.get("config", {}).get("eval")
+    return "calibration" in content and stored == run.network.config.eval.model_dump(mode="json")
 
 
 class SaveSchedule:

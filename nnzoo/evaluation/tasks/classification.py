@@ -25,6 +25,8 @@ class Classification(Task):
     correct_metric = "accuracy"
     gives_probabilities = True
     class_weights: Tensor | None
+    temperature: float | None = None
+    """The logits are divided by it where it is applied (`eval.temperature`); never while a network is trained."""
 
     def __init__(
         self, options: TrainOptions, labels: list[str], class_weights: Tensor | None
@@ -61,13 +63,17 @@ class Classification(Task):
         return self.class_weights[target].sum()
 
     def postprocess(self, output: Tensor) -> Tensor:
-        return output.softmax(1)
+        return self.tempered(output).softmax(1)
+
+    def tempered(self, output: Tensor) -> Tensor:
+        """Return the logits of the probabilities that are predicted."""
+        return output if self.temperature is None else output / self.temperature
 
     def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
         return ClassificationMetrics(self.outputs, device, rows, first)
 
     def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
-        cast(ClassificationMetrics, metrics).update(output, target)
+        cast(ClassificationMetrics, metrics).update(self.tempered(output), target)
 
 
 def balanced_weights(dataset: Dataset) -> Tensor:
