@@ -241,7 +241,7 @@ def convolution(draw: random.Random, dtype: Any) -> None:
 def losses(draw: random.Random, dtype: Any) -> None:
     import torch
 
-    from nnzoo.kernels.step import LOSSES, loss_and_grad
+    from nnzoo.kernels.step import LOSSES, NativeLoss, loss_and_grad
 
     members, batch, width = (
         draw.randint(1, 3),
@@ -258,9 +258,9 @@ def losses(draw: random.Random, dtype: Any) -> None:
         if draw.random() < 0.2:
             target[-1] = draw.choice((width, -1, 2**62, -(2**63)))
     with contextlib.suppress(IndexError):
-        loss_and_grad(
-            output, target, kind, 0.3, weights if kind == "cross_entropy" else None, [1.0] * members
-        )
+        of_rows = torch.rand(rows, dtype=torch.float64) if draw.random() < 0.5 else None
+        loss = NativeLoss(kind, 0.3, weights if kind == "cross_entropy" else None)
+        loss_and_grad(output, target, loss, [1.0] * members, of_rows)
 
 
 def optimizer(draw: random.Random, dtype: Any) -> None:

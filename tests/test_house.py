@@ -50,7 +50,7 @@ LAYERS = """
     nnzoo.data.row_split nnzoo.data.columns.roles
     nnzoo.data.time_split nnzoo.data.recording_files.recording nnzoo.data.duplicates
     nnzoo.data.corpus_files nnzoo.data.dataset nnzoo.data.image_files.decode_pool nnzoo.data.table_files.csv_rows nnzoo.data.table_files.file_format nnzoo.data.table_files.arrow
-    nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
+    nnzoo.data.statistics nnzoo.data.table_files.csv_layout nnzoo.data.table_files.text_encoding nnzoo.data.table_files.parquet
     nnzoo.data.table_files.csv_reader nnzoo.data.table_files.excel nnzoo.data.table_files.json
     nnzoo.data.timestamps.parse nnzoo.data.columns.checks nnzoo.data.columns.label_sets nnzoo.data.columns.number_format
     nnzoo.data.columns.description nnzoo.data.timestamps.numeric

@@ -238,10 +238,16 @@ class CsvOptions(FileOptions, TableOptions):
     numbers: list[Column] = option([], "columns to read as numbers; others are inferred")
     categories: list[Column] = option([], "columns to read as categories")
     drop: list[Column] = option([], "columns to leave out")
+    weight: Column | None = option(
+        None,
+        "column of the weight of each row, a number from 0 on, in the loss and beside it in the metrics",
+    )
     max_categories: PositiveInt = option(
         100, "text columns with more distinct values are rejected instead of one-hot encoded"
     )
-    split: GroupSplit = option(GroupSplit(), "val, test, stratify, seed, group")
+    split: GroupSplit = option(
+        GroupSplit(), "val, test, stratify, seed, group, by, column, duplicates"
+    )
 
 
 class SeriesOptions(FileOptions, WindowOptions):

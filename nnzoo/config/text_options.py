@@ -69,8 +69,13 @@ class TextOptions(FileOptions, DocumentOptions):
     task: Literal["auto", "classification", "regression"] = option(
         "auto", "classes or a number; auto looks at the target"
     )
+    weight: Column | None = option(
+        None,
+        "column of the weight of each text, a number from 0 on, in the loss and beside it in the metrics",
+    )
     split: GroupSplit = option(
-        GroupSplit(), "val, test, stratify, seed, group; for the parts that have no file or folder"
+        GroupSplit(),
+        "val, test, stratify, seed, group, by, column, duplicates; for the parts that have no file or folder",
     )
 
 

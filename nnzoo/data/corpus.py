@@ -29,6 +29,7 @@ class CorpusSplit:
     tokens: Tensor
     window: int
     lengths: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     def __len__(self) -> int:
         return (len(self.tokens) - 1) // self.window

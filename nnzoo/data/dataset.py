@@ -10,7 +10,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -38,6 +38,11 @@ class Split(Protocol):
     @property
     def lengths(self) -> Tensor | None:
         """The time steps of each row (rows,) int64 on the CPU; None where all inputs have one shape."""
+        ...
+
+    @property
+    def weights(self) -> Tensor | None:
+        """The weight of each row in losses and metrics (rows,) float64 on the split's device; None: 1 each."""
         ...
 
     def batch(self, rows: Tensor) -> tuple[Any, Tensor]:
@@ -100,6 +105,7 @@ class TensorSplit:
     y: Tensor
     rows: Tensor | None = None
     pages: MappedFile | None = None
+    weights: Tensor | None = None
     lengths: ClassVar[None] = None
 
     def __len__(self) -> int:
@@ -132,10 +138,11 @@ class TensorSplit:
         for chunk in self.inputs():
             x[start : start + len(chunk)].copy_(chunk)
             start += len(chunk)
-        return TensorSplit(x, self.y.to(device))
+        return TensorSplit(x, self.y.to(device), weights=moved(self.weights, device))
 
     def tensors(self) -> list[Tensor]:
-        return [self.x if self.rows is None else self.x.index_select(0, self.rows), self.y]
+        x = self.x if self.rows is None else self.x.index_select(0, self.rows)
+        return [x, self.y, *([] if self.weights is None else [self.weights])]
 
     def inputs(self) -> Iterator[Tensor]:
         """`x` of this split's rows: as it is, or in chunks of rows where it is a file."""
@@ -147,7 +154,14 @@ class TensorSplit:
 
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
         yield (len(self), *self.x.shape[1:]), self.inputs()
-        yield tuple(self.y.shape), iter([self.y])
+        for tensor in (self.y, self.weights):
+            if tensor is not None:
+                yield tuple(tensor.shape), iter([tensor])
+
+
+def moved(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    """A tensor on a device, if there is one."""
+    return None if tensor is None else tensor.to(device)
 
 
 TOKEN_VALUES = 16
@@ -174,20 +188,29 @@ def split_bytes(split: Split) -> int:
     return total
 
 
+def row_weights(weights: Mapping[str, np.ndarray] | None, part: str) -> Tensor | None:
+    """The weights of a split's rows (rows,) float64; None where it has none. weights: by split."""
+    return torch.from_numpy(weights[part]) if weights is not None and part in weights else None
+
+
 def make_splits(
-    x: Tensor, y: Tensor, rows: dict[str, np.ndarray], pages: MappedFile | None = None
+    x: Tensor,
+    y: Tensor,
+    rows: dict[str, np.ndarray],
+    pages: MappedFile | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Split]:
     """Splits of one table or pile of images; all rows in one split are not copied, nor are any
-    where `x` is a file in mapped memory."""
+    where `x` is a file in mapped memory. weights: (rows,) float64 of each split that has some."""
     splits: dict[str, Split] = {}
     for name, chosen in rows.items():
-        index = torch.from_numpy(chosen)
+        index, of_rows = torch.from_numpy(chosen), row_weights(weights, name)
         if len(chosen) == len(x):
-            splits[name] = TensorSplit(x, y, pages=pages)
+            splits[name] = TensorSplit(x, y, pages=pages, weights=of_rows)
         elif len(chosen) and pages is not None:
-            splits[name] = TensorSplit(x, y[index], index, pages)
+            splits[name] = TensorSplit(x, y[index], index, pages, of_rows)
         elif len(chosen):
-            splits[name] = TensorSplit(x[index], y[index])
+            splits[name] = TensorSplit(x[index], y[index], weights=of_rows)
     return splits
 
 
@@ -206,6 +229,7 @@ class WindowSplit:
     window: int
     horizon: int
     lengths: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnzoo.config.split_options import GroupSplit, ValSplit
-from nnzoo.data.columns.roles import RoleTexts, select_texts
+from nnzoo.data.columns.roles import ROLE_KEYS, RoleTexts, select_texts
 from nnzoo.data.columns.values import ValueOptions
 from nnzoo.data.duplicates import first_copies, join_groups
 from nnzoo.data.row_split import split_rows
-from nnzoo.data.row_values import RoleColumn, read_order, read_parts
+from nnzoo.data.row_values import RoleColumn, read_order, read_parts, read_weights
 from nnzoo.data.time_split import split_in_order
 from nnzoo.errors import DataError
 from nnzoo.text import plural, shorten
@@ -53,11 +53,12 @@ class PartRows:
 
 class Division(NamedTuple):
     """rows: by split, of the training file (int64, sorted); kept: the rows that stay of each other part; notes: on what
-    was guessed, moved or left out."""
+    was guessed, moved or left out; weights: (rows,) float64 of each split whose rows have weights."""
 
     rows: dict[str, Array]
     kept: dict[str, Array]
     notes: list[str]
+    weights: dict[str, Array]
 
     def by_file(self) -> dict[str, tuple[str, Array]]:
         """The part whose file has the rows of each split, and the rows there (int64), in the order of SPLITS."""
@@ -105,7 +106,43 @@ def divide(parts: Mapping[str, PartRows], data: Any, classes: Array | None = Non
     notes += more
     divided = {part: rows[index] for part, index in divided.items()}
     others = {part: index for part, index in kept.items() if part != "train"}
-    return Division(divided, others, notes + _shared_groups(parts, divided))
+    notes += _shared_groups(parts, divided)
+    division = Division(divided, others, notes, {})
+    return division if getattr(data, "weight", None) is None else _weighted(division, parts, data)
+
+
+def _weighted(division: Division, parts: Mapping[str, PartRows], data: Any) -> Division:
+    """The division with weights; training rows of weight 0 are left out. Raises DataError."""
+    values, notes = ValueOptions.of(data), [*division.notes]
+    read: dict[str, Array] = {}
+    for part, one in parts.items():
+        if "weight" in one.roles:
+            texts, place = one.roles["weight"], one.names.__getitem__
+            read[part] = read_weights(
+                RoleColumn("weight", data.weight, one.source, texts, place), values
+            )
+        else:
+            notes.append(
+                f"{one.source} has no column '{data.weight}': its rows count alike (data.weight)"
+            )
+    rows = dict(division.rows)
+    positive = read["train"][rows["train"]] > 0
+    rows["train"] = rows["train"][positive]
+    if not positive.all():
+        left_out = plural(int((~positive).sum()), "training row")
+        notes.append(f"{left_out} of weight 0 left out (data.weight)")
+    division = division._replace(rows=rows, notes=notes)
+    weights = {
+        part: read[file][index]
+        for part, (file, index) in division.by_file().items()
+        if file in read
+    }
+    for part in ("train", *weights):
+        if part not in weights or not weights[part].any():
+            raise DataError.at(
+                ROLE_KEYS["weight"], f"'{data.weight}' is 0 in every {part} row; some must count"
+            )
+    return division._replace(weights=weights)
 
 
 def _ranks(

@@ -24,6 +24,8 @@ from nnzoo.data.dataset import (
     WindowSplit,
     chunks,
 )
+from nnzoo.data.sequences import SequenceSplit
+from nnzoo.data.statistics import median_and_quartiles, weighted_mean_and_std
 from nnzoo.errors import ConfigError
 from nnzoo.kernels.step import normalize_uint8, supports_normalize
 
@@ -43,9 +45,13 @@ class Impute(nn.Module):
         self.method = method
         self.register_buffer("fill", torch.zeros(numbers, dtype=torch.float64))
 
-    def fit(self, x: Tensor) -> None:
+    def fit(self, x: Tensor, weights: Tensor | None = None) -> None:
+        """x: (rows, columns); weights: (rows,) float64, for means."""
         numbers = x[:, : len(self.fill)]
-        if self.method == "mean":
+        if self.method == "mean" and weights is not None:
+            present = ~numbers.isnan() * weights[:, None]
+            self.fill = ((numbers.nan_to_num(0) * present).sum(0) / present.sum(0)).nan_to_num(0)
+        elif self.method == "mean":
             self.fill = numbers.nanmean(0).nan_to_num(0)
         elif self.method == "median" and numbers.numel():
             # torch's median of an even number of values is the lower one.
@@ -97,14 +103,18 @@ class Scale(nn.Module):
         self.register_buffer("shift", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("spread", torch.ones(features, dtype=torch.float64))
 
-    def fit(self, x: Tensor) -> None:
-        """x: (rows, ..., features) or, for images, (rows, features, ...)."""
+    def fit(self, x: Tensor, weights: Tensor | None = None) -> None:
+        """x: (rows, ..., features) or, for images, (rows, features, ...); weights: (rows,) float64, for mean and std."""
         if self.method == "none" or not len(self.shift):
             return
         if x.dtype == torch.uint8:
             self.set(*self._of_bytes([x]))
+            return
+        x = x.movedim(self.axis, -1)[..., : len(self.shift)]
+        if weights is not None and self.method == "standardize":
+            self.set(*weighted_mean_and_std(x, weights))
         else:
-            self.set(*self._of_rows(x.movedim(self.axis, -1)[..., : len(self.shift)]))
+            self.set(*self._of_rows(x))
 
     def fit_images(self, images: Iterable[Tensor]) -> None:
         """As `fit`, for uint8 images (rows, features, height, width) in chunks."""
@@ -123,7 +133,7 @@ class Scale(nn.Module):
             low = x.amin(0).double()
             return low, x.amax(0).double() - low
         if self.method == "robust":
-            return _median_and_quartiles(x.double())
+            return median_and_quartiles(x.double())
         # Two passes over chunks in float64: one pass of sums of squares loses digits.
         mean = torch.zeros(x.shape[1], dtype=torch.float64)
         for rows in chunks(len(x), CHUNK):
@@ -176,14 +186,6 @@ class Scale(nn.Module):
         return x.double() * self.spread + self.shift
 
 
-def _median_and_quartiles(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Median and distance between the quartiles of each column of x (rows, features) float64; where more than half of
-    the values are the same and that distance is zero, half the range."""
-    low, median, high = torch.from_numpy(np.quantile(x.numpy(), (0.25, 0.5, 0.75), axis=0))
-    half_range = (x.amax(0) - x.amin(0)) / 2
-    return median, torch.where(high > low, high - low, half_range)
-
-
 class QuantileScale(Scale):
     """Map each of the first `features` to a normal distribution by its rank among the training rows: linear between
     KNOTS quantiles, constant outside. Tied values get the mean of their quantiles.
@@ -203,7 +205,7 @@ class QuantileScale(Scale):
             shape = features, self.KNOTS
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
 
-    def fit(self, x: Tensor) -> None:
+    def fit(self, x: Tensor, weights: Tensor | None = None) -> None:
         """x: (rows, features or more)."""
         super().fit(x)
         ranks = (np.arange(self.KNOTS) + 0.5) / self.KNOTS
@@ -265,7 +267,8 @@ class PCA(nn.Module):
         self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("components", torch.zeros(features, count, dtype=torch.float64))
 
-    def fit(self, x: Tensor) -> None:
+    def fit(self, x: Tensor, weights: Tensor | None = None) -> None:
+        """x: (rows, ..., features)."""
         rows = x.flatten(0, -2)
         count = self.components.shape[1]
         slices = list(chunks(len(rows), CHUNK))
@@ -356,11 +359,13 @@ class Preprocess(nn.Sequential):
         if isinstance(split, TensorSplit) and split.pages is not None and len(self) == 1:
             cast(Scale, self[0]).fit_images(split.inputs())
             return
-        x = fit_rows(split)
+        x, weights = fit_rows(split), split.weights
+        if weights is not None and isinstance(split, SequenceSplit):
+            weights = weights.repeat_interleave(split.lengths)
         for step in self:
             fit = getattr(step, "fit", None)
             if fit is not None:
-                fit(x)
+                fit(x, weights)
             if len(self) > 1 and step is not self[-1]:
                 x = step(x)
 
@@ -387,5 +392,5 @@ def target_scale(options: ScaleOptions, dataset: Dataset) -> Scale | None:
     if isinstance(train, WindowSplit):
         scale.fit(fit_rows(train.map(lambda _: train.target_values, lambda targets: targets)))
     else:
-        scale.fit(train.targets())
+        scale.fit(train.targets(), train.weights)
     return scale

@@ -16,8 +16,8 @@ from nnzoo.data.columns.labels import clean_label
 from nnzoo.data.columns.target import NamedTargets, infer_target
 from nnzoo.data.columns.values import is_missing_word
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec, TaskName
-from nnzoo.data.dataset import Dataset, Split, TensorSplit
-from nnzoo.data.divide import PartRows, divide
+from nnzoo.data.dataset import Dataset, Split, TensorSplit, row_weights
+from nnzoo.data.divide import Division, PartRows, divide
 from nnzoo.data.duplicates import content_codes, duplicate_notes
 from nnzoo.data.recording_files.forms import read_recordings
 from nnzoo.data.recording_files.recording import Recordings
@@ -74,13 +74,7 @@ def _dataset(
     order = {part: one.order() for part, one in parts.items()}
     parts = {part: one.select(order[part]) for part, one in parts.items()}
     y = {part: codes[torch.from_numpy(order[part])] for part, codes in y.items()}
-    contents = content_codes({part: one.hashes() for part, one in parts.items()})
-    divided = {
-        part: PartRows(one.source, one.names, one.roles, contents[part])
-        for part, one in parts.items()
-    }
-    division = divide(divided, options, y["train"].numpy() if known.is_classification else None)
-    rows = division.by_file()
+    division, rows = _divided(parts, y, options, known)
     lengths = np.unique(np.concatenate([one.lengths for one in parts.values()]))
     if spec is None:
         variable = len(lengths) > 1
@@ -93,12 +87,12 @@ def _dataset(
             check_shape(one, spec)
     chosen = {part: parts[file].select(index) for part, (file, index) in rows.items()}
     targets = {part: y[file][torch.from_numpy(index)] for part, (file, index) in rows.items()}
-    splits = {part: make_split(one, targets[part], known) for part, one in chosen.items()}
+    splits = {
+        part: make_split(one, targets[part], known, row_weights(division.weights, part))
+        for part, one in chosen.items()
+    }
     names = {part: one.names for part, one in chosen.items()}
     notes += division.notes
-    codes = {part: contents[file][index] for part, (file, index) in rows.items()}
-    numbers = {part: one.numpy() for part, one in targets.items()}
-    notes += duplicate_notes(codes, numbers, ("recording", "in all values"))
     several = len(parts) > 1
     cuts = [f"{part}: {cut}" if several else cut for part, one in parts.items() for cut in one.cuts]
     of_files = [
@@ -109,6 +103,26 @@ def _dataset(
     about = _about(parts, known)
     all_notes = [about, *of_files, *cuts, *notes]
     return Dataset(known, splits, all_notes, cuts=cuts, row_names=names)
+
+
+def _divided(
+    parts: dict[str, Recordings],
+    y: dict[str, Tensor],
+    options: RecordingsOptions | UcrOptions,
+    spec: DataSpec,
+) -> tuple[Division, dict[str, tuple[str, np.ndarray]]]:
+    """The division of the recordings, with a note on equal ones; and the part and rows (int64) of each split."""
+    contents = content_codes({part: one.hashes() for part, one in parts.items()})
+    divided = {
+        part: PartRows(one.source, one.names, one.roles, contents[part])
+        for part, one in parts.items()
+    }
+    division = divide(divided, options, y["train"].numpy() if spec.is_classification else None)
+    rows = division.by_file()
+    codes = {part: contents[file][index] for part, (file, index) in rows.items()}
+    targets = {part: y[file].numpy()[index] for part, (file, index) in rows.items()}
+    division.notes.extend(duplicate_notes(codes, targets, ("recording", "in all values")))
+    return division, rows
 
 
 def _about(parts: dict[str, Recordings], spec: DataSpec) -> str:
@@ -235,9 +249,9 @@ def encode_targets(recordings: Recordings, spec: DataSpec) -> Tensor:
     return torch.from_numpy(names.encode(spec.labels, spec.target_format))
 
 
-def make_split(recordings: Recordings, y: Tensor, spec: DataSpec) -> Split:
+def make_split(recordings: Recordings, y: Tensor, spec: DataSpec, weights: Tensor | None) -> Split:
     """Recordings of one length as a tensor, of different ones as sequences."""
     values = torch.from_numpy(recordings.values)
     if spec.input.variable_length:
-        return SequenceSplit(values, torch.from_numpy(recordings.offsets), y)
-    return TensorSplit(values.view(len(recordings), -1, values.shape[1]), y)
+        return SequenceSplit(values, torch.from_numpy(recordings.offsets), y, weights)
+    return TensorSplit(values.view(len(recordings), -1, values.shape[1]), y, weights=weights)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.description import describe_columns
 from nnzoo.data.columns.roles import ROLE_KEYS
 from nnzoo.data.columns.values import ValueOptions, looks_numeric, parse_numbers
@@ -112,9 +113,10 @@ def read_weights(column: RoleColumn, values: ValueOptions) -> Array:
     series = column.series()
     described = describe_columns(series.to_frame(), values)[series.name]
     weights, _ = parse_numbers(series, described.format)
-    wrong = ~np.isfinite(weights)
+    wrong = ~(np.abs(weights) <= MAX_MAGNITUDE)
     if wrong.any():
-        column.refuse(wrong, f"is no finite number ({column.example(wrong)})", "correct it")
+        what = f"is no number up to {MAX_MAGNITUDE:g} ({column.example(wrong)})"
+        column.refuse(wrong, what, "correct it")
     negative = weights < 0
     if negative.any():
         what = f"is below zero ({column.example(negative)})"

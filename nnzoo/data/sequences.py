@@ -118,6 +118,7 @@ class SequenceSplit:
     values: Tensor
     offsets: Tensor
     y: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -143,10 +144,12 @@ class SequenceSplit:
         return replace(self, values=inputs(self.values).contiguous(), y=targets(self.y))
 
     def to(self, device: torch.device) -> SequenceSplit:
-        return replace(self, values=self.values.to(device), y=self.y.to(device))
+        weights = None if self.weights is None else self.weights.to(device)
+        return replace(self, values=self.values.to(device), y=self.y.to(device), weights=weights)
 
     def tensors(self) -> list[Tensor]:
-        return [self.values, self.offsets, self.y]
+        weights = [] if self.weights is None else [self.weights]
+        return [self.values, self.offsets, self.y, *weights]
 
     def contents(self) -> Iterator[tuple[tuple[int, ...], Iterator[Tensor]]]:
         for tensor in self.tensors():
@@ -159,5 +162,8 @@ class SequenceSplit:
         # From a step of the result to the same step here.
         shift = torch.repeat_interleave(self.offsets[rows] - offsets[:-1], lengths)
         return SequenceSplit(
-            self.values[torch.arange(len(shift)) + shift], offsets, self.y.index_select(0, rows)
+            self.values[torch.arange(len(shift)) + shift],
+            offsets,
+            self.y.index_select(0, rows),
+            None if self.weights is None else self.weights.index_select(0, rows),
         )

@@ -35,7 +35,7 @@ from nnzoo.data.columns.values import (
     to_text,
 )
 from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, check_memory
+from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, row_weights
 from nnzoo.data.divide import PartRows, divide
 from nnzoo.data.duplicates import duplicate_notes, row_codes
 from nnzoo.data.table_files.table_io import (
@@ -80,7 +80,7 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
     _drop_strays(files)
     task = spec.task if spec else resolve_task(files.frames["train"], files.targets, options)
     _drop_gaps(files, options, task)
-    parts, duplicates = _split(files, options, spec, task)
+    parts, weights, duplicates = _split(files, options, spec, task)
     is_new = spec is None
     column_notes: list[str] = []
     if spec is None:
@@ -95,6 +95,7 @@ def load_csv(options: CsvOptions, spec: DataSpec | None = None) -> Dataset:
         splits[part] = TensorSplit(
             encode_columns(frame, spec.columns, path),
             torch.from_numpy(encode_targets(frame, spec, path)),
+            weights=row_weights(weights, part),
         )
         if unknown := unknown_labels(frame, spec):
             cuts.append(unknown_note(part, unknown))
@@ -147,8 +148,9 @@ def _drop_gaps(files: _TableFiles, options: CsvOptions, task: str) -> None:
 
 def _split(
     files: _TableFiles, options: CsvOptions, spec: DataSpec | None, task: str
-) -> tuple[dict[str, pandas.DataFrame], list[str]]:
-    """The rows of each split, those of classes in the fractions of the classes; and notes on equal rows, for a new spec."""
+) -> tuple[dict[str, pandas.DataFrame], dict[str, np.ndarray], list[str]]:
+    """The rows of each split, those of classes in the fractions of the classes; the weights of those that have some;
+    and notes on equal rows, for a new spec."""
     frame = files.frames["train"]
     codes = stratification(frame, files.targets, task, options)
     contents: dict[str, np.ndarray] = {}
@@ -162,10 +164,10 @@ def _split(
     index = division.by_file()
     parts = {part: files.frames[file].iloc[chosen] for part, (file, chosen) in index.items()}
     if spec is not None:
-        return parts, []
+        return parts, division.weights, []
     codes_of = {part: contents[file][chosen] for part, (file, chosen) in index.items()}
     labels = row_codes(parts, files.targets)
-    return parts, duplicate_notes(codes_of, labels)
+    return parts, division.weights, duplicate_notes(codes_of, labels)
 
 
 def _part_rows(

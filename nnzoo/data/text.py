@@ -11,7 +11,7 @@ import torch
 from nnzoo.config.text_options import TextOptions
 from nnzoo.data.columns.target import NamedTargets, infer_target
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset
+from nnzoo.data.dataset import Dataset, row_weights
 from nnzoo.data.divide import PartRows, divide
 from nnzoo.data.duplicates import content_codes, duplicate_notes
 from nnzoo.data.sequences import SequenceSplit
@@ -59,6 +59,7 @@ def load_text(options: TextOptions, spec: DataSpec | None = None) -> Dataset:
             torch.from_numpy(one.values[:, None]),
             torch.from_numpy(one.offsets),
             torch.from_numpy(y[part]),
+            row_weights(division.weights, part),
         )
         for part, one in ids.items()
     }

@@ -88,9 +88,9 @@ def evaluate(
         processes.all_reduce_float64(list(text_metrics.tensors.values()))
         network.train(was_training)
         return task.compute_metrics(text_metrics)
-    metrics = task.new_metrics(device, len(split), processes.shard_range(len(split))[0])
+    metrics = task.split_metrics(split, device, processes.shard_range(len(split))[0])
     for output, target in iter_outputs(network, split, device, processes):
-        task.update(metrics, output, target)
+        task.add_batch(metrics, output, target)
         if uncertainty is not None:
             uncertainty.update(output, target)
     processes.all_reduce_float64(list(metrics.tensors.values()))

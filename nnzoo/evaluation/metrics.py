@@ -73,93 +73,144 @@ class RunningLoss:
         return result
 
 
+class WeightedMetrics(MetricState):
+    """Metrics in which every row counts once, and beside them weighted ones: two states of one kind.
+
+    weights: (rows,) float64 of the split's rows, of which row `first` is added first.
+    """
+
+    def __init__(
+        self, plain: MetricState, weighted: MetricState, weights: Tensor, first: int = 0
+    ) -> None:
+        self.plain = plain
+        self.weighted = weighted
+        self.weights = weights
+        self.next_row = first
+        # The same tensors: what sums them over processes changes both states.
+        self.tensors = plain.tensors | {
+            f"weighted_{name}": tensor for name, tensor in weighted.tensors.items()
+        }
+
+    def next_weights(self, rows: int) -> Tensor:
+        """Return the weights (rows,) of the rows that are added next."""
+        self.next_row += rows
+        return self.weights[self.next_row - rows : self.next_row]
+
+    def compute(self, names: list[str]) -> dict[str, Any]:
+        """Return the metrics of `nnzoo eval --json`, under "weighted" the same with the weights."""
+        weighted = self.weighted.compute(names)
+        for name in ("accuracy_ci95", "exact_match_ci95", "labels", "positive_label"):
+            weighted.pop(name, None)
+        return self.plain.compute(names) | {"weighted": weighted}
+
+
 class ClassificationMetrics(MetricState):
     """Confusion matrix (rows: targets), log loss and top-5 hits; for two classes also each row's score.
 
     rows, first: the number of rows of the split and the first one that is added here. Each row has its
     own element of `scores`, zero until it is added, so that the scores of several processes add up.
+    weighted: whether rows count by their weights.
     """
 
-    def __init__(self, classes: int, device: torch.device, rows: int = 0, first: int = 0) -> None:
+    def __init__(
+        self,
+        classes: int,
+        device: torch.device,
+        rows: int = 0,
+        first: int = 0,
+        weighted: bool = False,
+    ) -> None:
         self.classes = classes
         self.next_row = first
         ranked = rows if classes == 2 else 0
+        dtype = torch.float64 if weighted else torch.int64
         super().__init__(
             device,
-            confusion=torch.zeros(classes, classes, dtype=torch.int64),
+            confusion=torch.zeros(classes, classes, dtype=dtype),
             loss=torch.zeros((), dtype=torch.float64),
-            top5=torch.zeros((), dtype=torch.int64),
+            top5=torch.zeros((), dtype=dtype),
             scores=torch.zeros(ranked, dtype=torch.float64),
             positives=torch.zeros(ranked, dtype=torch.int64),
         )
+        if weighted:
+            self.tensors["weights"] = torch.zeros(ranked, dtype=torch.float64, device=device)
 
-    def update(self, output: Tensor, target: Tensor) -> None:
-        """Add a batch. output: logits (batch, classes); target: class indices (batch,) int64."""
+    def update(self, output: Tensor, target: Tensor, weights: Tensor | None = None) -> None:
+        """Add a batch. output: logits (batch, classes); target: class indices (batch,) int64; weights: (batch,)
+        float64."""
         output = output.float()
         pairs = target * self.classes + output.argmax(1)
-        counts = torch.bincount(pairs, minlength=self.classes**2)
+        counts = torch.bincount(pairs, weights, minlength=self.classes**2)
         self.tensors["confusion"] += counts.view(self.classes, self.classes)
-        self.tensors["loss"] += (
-            functional.cross_entropy(output, target, reduction="none").double().sum()
-        )
+        losses = functional.cross_entropy(output, target, reduction="none").double()
+        self.tensors["loss"] += (losses if weights is None else losses * weights).sum()
         if self.classes >= TOP5_CLASSES:
-            best = output.topk(5, 1).indices
-            self.tensors["top5"] += (best == target[:, None]).sum()
+            correct = (output.topk(5, 1).indices == target[:, None]).sum(1)
+            self.tensors["top5"] += (correct if weights is None else correct * weights).sum()
         if len(self.tensors["scores"]):
             added = slice(self.next_row, self.next_row + len(target))
             self.tensors["scores"][added] = output.softmax(1)[:, 1].double()
             self.tensors["positives"][added] = target
+            if weights is not None:
+                self.tensors["weights"][added] = weights
             self.next_row = added.stop
 
     def compute(self, names: list[str]) -> dict[str, Any]:
         """Return the metrics of `nnzoo eval --json`; nan without rows. names: the classes."""
         confusion = self.tensors["confusion"].cpu()
-        n = int(confusion.sum())
+        n = confusion.sum().item()
         result: dict[str, Any] = {
             "n": n,
             "loss": self.tensors["loss"].item() / n if n else math.nan,
         }
         result |= classification_report(confusion, names)
         if self.classes >= TOP5_CLASSES:
-            result["top5_accuracy"] = int(self.tensors["top5"]) / n if n else math.nan
+            result["top5_accuracy"] = self.tensors["top5"].item() / n if n else math.nan
         if len(self.tensors["scores"]):
             scores, positives = self.tensors["scores"].cpu(), self.tensors["positives"].cpu()
-            result |= ranking_report(scores, positives)
+            weights = self.tensors.get("weights")
+            result |= ranking_report(scores, positives, None if weights is None else weights.cpu())
         return result
 
 
-def ranking_report(scores: Tensor, positives: Tensor) -> dict[str, float]:
+def ranking_report(
+    scores: Tensor, positives: Tensor, weights: Tensor | None = None
+) -> dict[str, float]:
     """Return the area under the ROC curve and the average precision.
 
-    scores: (rows,) of the positive class; positives: (rows,) of 0 and 1. Equal scores share a rank, as
-    in scikit-learn. With rows of only one class `auc` is nan.
+    scores: (rows,) of the positive class; positives: (rows,) of 0 and 1; weights: (rows,) float64, 1 each if None.
+    Equal scores share a rank, as in scikit-learn. With rows of only one class `auc` is nan.
     """
+    if weights is None:
+        weights = torch.ones_like(positives)
+    elif not weights.all():  # a row of weight 0 is no row
+        scores, positives, weights = (x[weights > 0] for x in (scores, positives, weights))
     order = scores.argsort(descending=True)
     ranked = scores[order]
     # The last row of each group of equal scores.
     ends = torch.cat([(ranked[1:] != ranked[:-1]).nonzero()[:, 0], torch.tensor([len(ranked) - 1])])
-    true_positives = positives[order].cumsum(0)[ends]
-    false_positives = ends + 1 - true_positives
+    true_positives = (positives * weights)[order].cumsum(0)[ends]
+    false_positives = ((1 - positives) * weights)[order].cumsum(0)[ends]
     new_true = true_positives.diff(prepend=true_positives[:1] * 0)
     new_false = false_positives.diff(prepend=false_positives[:1] * 0)
-    total, others = int(true_positives[-1]), int(false_positives[-1])
+    total, others = true_positives[-1].item(), false_positives[-1].item()
     area = (new_false * (2 * true_positives - new_true)).sum()
     precision = true_positives.double() / (true_positives + false_positives)
     return {
-        "auc": int(area) / (2 * total * others) if total and others else math.nan,
+        "auc": area.item() / (2 * total * others) if total and others else math.nan,
         "average_precision": float((new_true * precision).sum()) / total if total else 0.0,
     }
 
 
 def classification_report(confusion: Tensor, labels: list[str]) -> dict[str, Any]:
-    """Return every metric of a confusion matrix (classes, classes), rows: targets."""
-    n = int(confusion.sum())
-    correct = int(confusion.diagonal().sum())
+    """Return every metric of a confusion matrix (classes, classes) of counts or sums of weights, rows: targets."""
+    n = confusion.sum().item()
+    correct = confusion.diagonal().sum().item()
     support = confusion.sum(1).tolist()
     predicted = confusion.sum(0).tolist()
     per_class = []
     for i, label in enumerate(labels):
-        tp = int(confusion[i, i])
+        tp = confusion[i, i].item()
         fp, fn = predicted[i] - tp, support[i] - tp
         per_class.append(
             {
@@ -197,7 +248,7 @@ def _ratio(part: float, total: float) -> float:
     return part / total if total else 0.0
 
 
-def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+def wilson_interval(correct: float, n: float) -> tuple[float, float]:
     """Return the 95 % confidence interval of a proportion (Wilson 1927); (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
@@ -212,15 +263,15 @@ class RegressionMetrics(MetricState):
     """Squared and absolute errors and the variance of the targets, per output.
 
     offset: (outputs,) values near the means of the targets; subtracting them first keeps the digits of
-    the sum of squares.
+    the sum of squares. weighted: whether rows count by their weights.
     """
 
-    def __init__(self, offset: Tensor, device: torch.device) -> None:
+    def __init__(self, offset: Tensor, device: torch.device, weighted: bool = False) -> None:
         zeros = torch.zeros(len(offset), dtype=torch.float64)
         self.offset = offset.double().to(device)
         super().__init__(
             device,
-            n=torch.zeros((), dtype=torch.int64),
+            n=torch.zeros((), dtype=torch.float64 if weighted else torch.int64),
             squared=zeros.clone(),
             absolute=zeros.clone(),
             truth=zeros.clone(),
@@ -228,23 +279,34 @@ class RegressionMetrics(MetricState):
             loss=torch.zeros((), dtype=torch.float64),
         )
 
-    def update(self, output: Tensor, target: Tensor, loss: Tensor | float = 0.0) -> None:
-        """Add a batch. output, target: (batch, outputs) in original units; loss: summed over the batch."""
+    def update(
+        self,
+        output: Tensor,
+        target: Tensor,
+        loss: Tensor | float = 0.0,
+        weights: Tensor | None = None,
+    ) -> None:
+        """Add a batch. output, target: (batch, outputs) in original units; loss: summed over the batch, weighted as the
+        rows are; weights: (batch,) float64."""
         output, target = output.double(), target.double()
         error = output - target
         shifted = target - self.offset
-        self.tensors["n"] += len(target)
-        self.tensors["squared"] += (error**2).sum(0)
-        self.tensors["absolute"] += error.abs().sum(0)
-        self.tensors["truth"] += shifted.sum(0)
-        self.tensors["truth_squared"] += (shifted**2).sum(0)
+        by_row = {
+            "squared": error**2,
+            "absolute": error.abs(),
+            "truth": shifted,
+            "truth_squared": shifted**2,
+        }
+        for name, values in by_row.items():
+            self.tensors[name] += (values if weights is None else values * weights[:, None]).sum(0)
+        self.tensors["n"] += len(target) if weights is None else weights.sum()
         self.tensors["loss"] += loss
 
     def compute(self, names: list[str]) -> dict[str, Any]:
         """Return the metrics of `nnzoo eval --json`. names: one per output."""
-        n = int(self.tensors["n"])
+        n = self.tensors["n"].item()
         if n == 0:
-            return {"n": 0, **dict.fromkeys(("loss", "mse", "rmse", "mae", "r2"), math.nan)}
+            return {"n": n, **dict.fromkeys(("loss", "mse", "rmse", "mae", "r2"), math.nan)}
         mse = (self.tensors["squared"] / n).tolist()
         mae = (self.tensors["absolute"] / n).tolist()
         mean_square = self.tensors["truth_squared"] / n

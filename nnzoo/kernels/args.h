@@ -111,6 +111,7 @@ struct loss_args {
     const scalar_t *output;                    /* (members, batch, width) */
     const void *target;                        /* (members, batch) int64 classes, or like output */
     const scalar_t *class_weights;             /* (width), or null */
+    const double *row_weights;                 /* (members, batch), or null */
     double option;                             /* label smoothing, or delta of the Huber loss */
     const double *denominators;                /* (members) */
     double *losses;                            /* (members) sums over the rows */

@@ -1,7 +1,7 @@
 /* Loss and its gradient in one pass over outputs that are still in the caches; formulas of
  * torch.nn.functional.
  *
- * A member's loss is the sum over its rows in their order, in double, so that the number of threads
+ * A member's loss is the weighted sum over its rows in their order, in double, so that the number of threads
  * does not change a bit of it. The gradient is that of the sum over members of loss / denominator.
  *
  * Contract: see args.h. Classes are checked here. */
@@ -76,15 +76,16 @@ NNZOO_API long nnzoo_loss(const struct loss_args *c) {
     for (long i = 0; i < rows; i++) {
         const scalar_t *x = c->output + i * c->width;
         scalar_t *grad = c->grad + i * c->width;
-        double scale = 1 / c->denominators[i / c->batch];
+        double weight = c->row_weights ? c->row_weights[i] : 1;
+        double scale = weight / c->denominators[i / c->batch];
         if (classes && target[i] == IGNORE_INDEX) {
             memset(grad, 0, c->width * sizeof(scalar_t));
             c->row_losses[i] = 0;
             continue;
         }
         const scalar_t *y = (const scalar_t *)c->target + i * c->width;
-        c->row_losses[i] = classes ? cross_entropy(c, x, target[i], scale, grad)
-                                   : regression_loss(c, x, y, scale, grad);
+        c->row_losses[i] = weight * (classes ? cross_entropy(c, x, target[i], scale, grad)
+                                             : regression_loss(c, x, y, scale, grad));
     }
     for (long m = 0; m < c->members; m++) {
         c->losses[m] = 0, c->num_correct[m] = 0;

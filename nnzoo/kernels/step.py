@@ -70,9 +70,19 @@ def normalize_uint8(x: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
 # Losses.
 
 
-def supports_loss(output: Tensor, target: Tensor, loss: str, class_weights: Tensor | None) -> bool:
+class NativeLoss(NamedTuple):
+    """A loss of torch.nn.functional, one of LOSSES. option: label smoothing, or the delta of the Huber loss;
+    class_weights: (width,)."""
+
+    name: str
+    option: float = 0.0
+    class_weights: Tensor | None = None
+
+
+def supports_loss(output: Tensor, target: Tensor, loss: NativeLoss) -> bool:
     """Whether `loss_and_grad` computes a loss; see there."""
-    dtype, weights_shape = output.dtype, None if class_weights is None else class_weights.shape
+    dtype, class_weights = output.dtype, loss.class_weights
+    weights_shape = None if class_weights is None else class_weights.shape
     return bool(
         is_eager()
         and is_dense_cpu_tensor(output)
@@ -81,7 +91,7 @@ def supports_loss(output: Tensor, target: Tensor, loss: str, class_weights: Tens
             class_weights is None
             or (is_dense_cpu_tensor(class_weights) and class_weights.dtype is dtype)
         )
-        and _loss_fits(loss, dtype, target.dtype, output.shape, target.shape, weights_shape)
+        and _loss_fits(loss.name, dtype, target.dtype, output.shape, target.shape, weights_shape)
         and dtype in _FLOATS
         and supports_dtype(dtype)
     )
@@ -104,13 +114,12 @@ def _loss_fits(
     return loss in LOSSES and target_dtype is dtype and target == output
 
 
-def _check_loss(
-    output: Tensor, target: Tensor, loss: str, class_weights: Tensor | None, members: int
-) -> None:
+def _check_loss(output: Tensor, target: Tensor, loss: NativeLoss, members: int) -> None:
     """Raise ValueError or TypeError for tensors that `loss_and_grad` does not take."""
-    shape, dtype = None if class_weights is None else class_weights.shape, output.dtype
-    if not _loss_fits(loss, dtype, target.dtype, output.shape, target.shape, shape):
-        raise ValueError(f"this output, target and class weights do not fit together ({loss})")
+    weights, dtype = loss.class_weights, output.dtype
+    shape = None if weights is None else weights.shape
+    if not _loss_fits(loss.name, dtype, target.dtype, output.shape, target.shape, shape):
+        raise ValueError(f"this output, target and class weights do not fit together ({loss.name})")
     if dtype not in _FLOATS or output.shape[0] % members:
         rows = f"{members} members of {len(output)} rows"
         raise TypeError(f"there is no native loss of {dtype} for {rows}")
@@ -132,25 +141,24 @@ def _loss_function(dtype: torch.dtype) -> tuple[Any, Any, dict[str, float]]:
 def loss_and_grad(
     output: Tensor,
     target: Tensor,
-    loss: str,
-    option: float,
-    class_weights: Tensor | None,
+    loss: NativeLoss,
     denominators: Sequence[float],
+    row_weights: Tensor | None = None,
 ) -> tuple[list[float], list[int], Tensor]:
     """Loss, number of correct predictions and gradient for each of several members, whose rows follow member by member.
 
     output (members * batch, width) float32 or float64; target: classes int64 (members * batch,), or values like output;
-    loss: one of LOSSES, formulas of torch.nn.functional, for values the mean of a row; option: label smoothing, or the
-    delta of the Huber loss; class_weights (width,), or None; denominators: of each member's mean loss. Returns losses
-    summed over the rows of each member, numbers of correct predictions, and the gradient of the sum of the mean
-    losses. As in torch, a row of class -100 does not count. Raises IndexError for any other class that does not
-    exist, TypeError or ValueError for other tensors.
+    for values the loss is the mean of a row; denominators: of each member's mean loss; row_weights: (members * batch,)
+    float64. Returns losses, times the weights, summed over the rows of each member, numbers of correct predictions, and
+    the gradient of the sum of the mean losses. As in torch, a row of class -100 does not count. Raises IndexError for
+    any other class that does not exist, TypeError or ValueError for other tensors.
     """
     members, dtype = len(denominators), output.dtype
-    _check_loss(output, target, loss, class_weights, members)
+    _check_loss(output, target, loss, members)
     rows, width = output.shape
     output, target = output.contiguous(), target.contiguous()
-    weights = None if class_weights is None else class_weights.contiguous()
+    weights = None if loss.class_weights is None else loss.class_weights.contiguous()
+    row_weights = None if row_weights is None else row_weights.contiguous()
     grad = torch.empty(output.shape, dtype=dtype, device=CPU)
     doubles, integers = _array_types(2 * members + rows, members)
     # Denominators, each member's loss, and that of each row.
@@ -158,15 +166,18 @@ def loss_and_grad(
     start = ctypes.addressof(values)
     function, pack, fields = _loss_function(dtype)
     args = fields | {
-        "loss": LOSSES.index(loss),
+        "loss": LOSSES.index(loss.name),
         "threads": torch.get_num_threads(),
         "members": members,
         "batch": rows // members,
         "width": width,
-        "option": option,
+        "option": loss.option,
         "output": pointer_to(output, dtype, (rows, width)),
         "target": pointer_to(target, target.dtype, target.shape),
         "class_weights": 0 if weights is None else pointer_to(weights, dtype, (width,)),
+        "row_weights": 0
+        if row_weights is None
+        else pointer_to(row_weights, torch.float64, (rows,)),
         "denominators": start,
         "losses": start + members * _DOUBLE_BYTES,
         "row_losses": start + 2 * members * _DOUBLE_BYTES,

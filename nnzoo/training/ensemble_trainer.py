@@ -52,6 +52,7 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
 class _Batch(NamedTuple):
     x: Inputs
     y: Tensor
+    weights: Tensor | None
     shard: BatchShard | None
     """The rows of the whole batch that this process has; None for all."""
 
@@ -153,14 +154,14 @@ class EnsembleTrainer:
         denominators = self._denominators(rows, batches)
         carried = self.trainers[0].carried
         places = [] if carried is None else self._places(rows, batches)
-        for i, (x, y, shard) in enumerate(batches):
+        for i, (x, y, weights, shard) in enumerate(batches):
             if carried is not None:
                 carried.start(rows.shape[1], *places[i])
             with nullcontext() if shard is None else batch_shard(shard):
                 output = self.network(self._augmented(x, i, shard))
             if carried is not None:
                 carried.keep()
-            result = self.task.compute_loss(output, y, denominators)
+            result = self.task.compute_loss(output, y, denominators, weights)
             result.backward()
             results.append(result)
         if carried is not None:
@@ -206,13 +207,13 @@ class EnsembleTrainer:
             trainer.recompute_statistics()
         device = self.network.device
         size = max_input_size(split)
-        metrics: list[Any] = [self.task.new_metrics(device, len(split)) for _ in self.trainers]
+        metrics: list[Any] = [self.task.split_metrics(split, device) for _ in self.trainers]
         self.stacked.training = False
         for chunk in chunks(len(split), max(1, eval_batch_size(size) // count)):
             x, y = split.batch(torch.arange(chunk.start, chunk.stop, device=device))
             output = self.network(repeat_rows(x, count))
             for member, part in zip(metrics, output.chunk(count), strict=True):
-                self.task.update(member, part, y)
+                self.task.add_batch(member, part, y)
         self.stacked.training = True
         return [self.task.compute_metrics(member) for member in metrics]
 
@@ -235,10 +236,13 @@ class EnsembleTrainer:
                 total = part.shape[1]
                 shard = BatchShard(*self.processes.shard_range(total), total)
                 part = shard.of(part, 1)
-            x, y = self.split.batch(part.flatten())
+            part = part.flatten()
+            x, y = self.split.batch(part)
+            weights = self._weights_of(part)
             if self.copies > 1:
                 y = y.repeat_interleave(self.copies, 0)
-            batches.append(_Batch(x, y, shard))
+                weights = None if weights is None else weights.repeat_interleave(self.copies)
+            batches.append(_Batch(x, y, weights, shard))
         return batches
 
     def _places(self, rows: Tensor, batches: Sequence[_Batch]) -> list[tuple[int, int]]:
@@ -262,16 +266,31 @@ class EnsembleTrainer:
     def _denominators(self, rows: Tensor, batches: Sequence[_Batch]) -> list[Tensor | float]:
         """Return for each member the divisor that makes the summed loss of the step's rows a mean."""
         per_row = self.targets_per_row
-        if self.processes.is_distributed and self.task.is_classification and per_row == self.copies:
+        differ = self.task.is_classification or self.split.weights is not None
+        if self.processes.is_distributed and differ and per_row == self.copies:
             y = self.split.targets().index_select(0, rows[0])
-            return [self.task.denominator(y) * self.copies]
+            return [self.task.denominator(y, self._weights_of(rows[0])) * self.copies]
         if self.processes.is_distributed:
             return [float(rows.shape[1] * per_row)]
         members = len(self.trainers)
         if members == len(batches) == 1:  # every step of most runs
-            return [self.task.denominator(batches[0].y)]
-        parts = [[self.task.denominator(y) for y in batch.y.chunk(members)] for batch in batches]
+            return [self.task.denominator(batches[0].y, batches[0].weights)]
+        parts = [self._batch_denominators(batch) for batch in batches]
         return [sum(member) for member in zip(*parts, strict=True)]
+
+    def _batch_denominators(self, batch: _Batch) -> list[Tensor | float]:
+        """Return each member's part of the divisor in a batch."""
+        members = len(self.trainers)
+        weights = [None] * members if batch.weights is None else batch.weights.chunk(members)
+        return [
+            self.task.denominator(y, of_rows)
+            for y, of_rows in zip(batch.y.chunk(members), weights, strict=True)
+        ]
+
+    def _weights_of(self, rows: Tensor) -> Tensor | None:
+        """Return the weights of training rows (int64), None where they have none."""
+        weights = self.split.weights
+        return None if weights is None else weights.index_select(0, rows)
 
     def _copy_buffers(self) -> list[list[Tensor]]:
         """Return copies of each member's buffers, for a step that is skipped."""
@@ -336,5 +355,5 @@ def dry_run(trainer: Trainer) -> None:
     for name, split in trainer.splits.items():
         if name != "train":
             x, y = split.batch(first)
-            metrics: Any = trainer.task.new_metrics(trainer.device)
-            trainer.task.update(metrics, trainer.network(x), y)
+            metrics: Any = trainer.task.split_metrics(split, trainer.device)
+            trainer.task.add_batch(metrics, trainer.network(x), y)

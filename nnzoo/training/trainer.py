@@ -231,7 +231,7 @@ class Trainer:
             report = val_metrics or evaluate(
                 self.network, self.splits["val"], self.task, self.device, self.processes
             )
-            row |= {f"val_{name}": report[name] for name in self.task.metric_names}
+            row |= {f"val_{name}": x for name, x in self.task.epoch_metrics(report).items()}
         row |= {
             "samples_per_second": round(
                 self.num_samples * self.task.targets_per_row / ended.elapsed, 1

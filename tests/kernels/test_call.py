@@ -20,6 +20,7 @@ from nnzoo.kernels import build, openmp
 from nnzoo.kernels.ops import BatchNorm, Convolution, Epilogue, LinearChain, RecurrentLayer
 from nnzoo.kernels.step import (
     AdamStep,
+    NativeLoss,
     ParameterTable,
     loss_and_grad,
     normalize_uint8,
@@ -138,9 +139,11 @@ def entries(name: str) -> tuple[Callable[..., Any], list[Tensor]]:
         ), tensors
     if name == "classes":
         tensors = [t(6, 3), torch.zeros(6).long(), t(3)]
-        return lambda o, y, w: loss_and_grad(o, y, "cross_entropy", 0.0, w, [1.0]), tensors
+        return lambda o, y, w: loss_and_grad(
+            o, y, NativeLoss("cross_entropy", 0.0, w), [1.0]
+        ), tensors
     if name == "numbers":
-        return lambda o, y: loss_and_grad(o, y, "mse", 0.0, None, [1.0]), [t(6, 3), t(6, 3)]
+        return lambda o, y: loss_and_grad(o, y, NativeLoss("mse"), [1.0]), [t(6, 3), t(6, 3)]
     if name == "adam":
         return step, [t(4, 3) for _ in range(4)]
     return normalize_uint8, [torch.zeros(2, 3, 4, 4).byte(), t(3), t(3)]

@@ -19,7 +19,14 @@ from nnzoo.data.preprocess import Scale
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.kernels import build
-from nnzoo.kernels.step import LOSSES, AdamStep, ParameterTable, loss_and_grad, supports_loss
+from nnzoo.kernels.step import (
+    LOSSES,
+    AdamStep,
+    NativeLoss,
+    ParameterTable,
+    loss_and_grad,
+    supports_loss,
+)
 from nnzoo.training.optim import Optimizer
 from tests.kernels.cases import refuses
 
@@ -73,8 +80,12 @@ def test_losses_gradients_and_correct_counts_are_torchs(
     weights = torch.rand(width, dtype=dtype) + 0.1 if classes and weighted else None
     option = option or (0.0 if classes else 0.7)
     totals = [float(i + 2) for i in range(members)]
-    losses, right, gradient = loss_and_grad(output.detach(), target, kind, option, weights, totals)
-    item = torchs(output, target, kind, option, weights).view(members, -1).sum(1)
+    rows = torch.rand(len(output), dtype=torch.float64) if weighted else None
+    losses, right, gradient = loss_and_grad(
+        output.detach(), target, NativeLoss(kind, option, weights), totals, rows
+    )
+    item = torchs(output, target, kind, option, weights)
+    item = (item if rows is None else item * rows.to(dtype)).view(members, -1).sum(1)
     (item / torch.tensor(totals, dtype=dtype)).sum().backward()
     close: dict[str, Any] = (
         {"rtol": 1e-12, "atol": 1e-12} if double else {"rtol": 3e-6, "atol": 1e-6}
@@ -90,13 +101,13 @@ def test_what_is_not_a_number_stays_so_and_stays_with_its_member() -> None:
     output = torch.randn(6, 5)
     output[4, 2] = math.nan
     losses, _, gradient = loss_and_grad(
-        output, torch.arange(6) % 5, "cross_entropy", 0.0, None, [1.0] * 3
+        output, torch.arange(6) % 5, NativeLoss("cross_entropy", 0.0, None), [1.0] * 3
     )
     assert [math.isnan(loss) for loss in losses] == [False, False, True]
     assert gradient[:4].isfinite().all() and gradient[4].isnan().all()
     output[4, 2] = 1e30
     losses, _, gradient = loss_and_grad(
-        output, torch.full((6,), 2), "cross_entropy", 0.0, None, [1.0] * 3
+        output, torch.full((6,), 2), NativeLoss("cross_entropy", 0.0, None), [1.0] * 3
     )
     assert all(map(math.isfinite, losses)) and gradient.isfinite().all()
 
@@ -111,7 +122,9 @@ def test_no_bit_depends_on_threads_or_on_other_members(rows: int) -> None:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             actual.append(
-                loss_and_grad(output, target, "cross_entropy", 0.1, None, [float(rows)] * 3)
+                loss_and_grad(
+                    output, target, NativeLoss("cross_entropy", 0.1, None), [float(rows)] * 3
+                )
             )
     finally:
         torch.set_num_threads(before)
@@ -119,7 +132,7 @@ def test_no_bit_depends_on_threads_or_on_other_members(rows: int) -> None:
         assert (losses, right) == actual[0][:2] and torch.equal(gradient, actual[0][2])
     for i, part in enumerate(output.split(rows)):
         losses, right, gradient = loss_and_grad(
-            part, target.split(rows)[i], "cross_entropy", 0.1, None, [float(rows)]
+            part, target.split(rows)[i], NativeLoss("cross_entropy", 0.1, None), [float(rows)]
         )
         assert losses == [actual[0][0][i]] and right == [actual[0][1][i]]
         assert torch.equal(gradient, actual[0][2].split(rows)[i])
@@ -207,7 +220,7 @@ def test_a_class_that_there_is_not_is_an_error(rows: int, wrong: int) -> None:
     output, target = torch.randn(rows, 3), torch.zeros(rows).long()
     target[rows // 2] = wrong
     with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
-        loss_and_grad(output, target, "cross_entropy", 0.1, None, [1.0])
+        loss_and_grad(output, target, NativeLoss("cross_entropy", 0.1, None), [1.0])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -218,7 +231,7 @@ def test_a_row_of_class_minus_100_loses_nothing(smoothing: float, weighted: bool
     target = torch.tensor([0, 1, -100, 2, -100, 1, 0, 2])
     weights = torch.rand(3) if weighted else None
     losses, right, gradient = loss_and_grad(
-        output.detach(), target, "cross_entropy", smoothing, weights, [2.0]
+        output.detach(), target, NativeLoss("cross_entropy", smoothing, weights), [2.0]
     )
     loss = functional.cross_entropy(
         output, target, weights, reduction="sum", label_smoothing=smoothing
@@ -233,7 +246,7 @@ def test_a_row_of_class_minus_100_loses_nothing(smoothing: float, weighted: bool
 def test_targets_that_are_no_numbers_make_the_loss_none(kind: str) -> None:
     output, target = torch.randn(4, 2), torch.randn(4, 2)
     target[1, 0] = math.nan
-    losses, _, gradient = loss_and_grad(output, target, kind, 1.0, None, [1.0, 1.0])
+    losses, _, gradient = loss_and_grad(output, target, NativeLoss(kind, 1.0), [1.0, 1.0])
     assert math.isnan(losses[0]) and math.isfinite(losses[1])
     assert gradient[1, 0].isnan() and gradient.isfinite().sum() == 7
 
@@ -244,12 +257,14 @@ def test_a_loss_of_odd_tensors_is_torchs() -> None:
     from nnzoo.data.preprocess import Scale
 
     output = torch.randn(6, 3)
-    assert supports_loss(output, torch.zeros(6).long(), "cross_entropy", None)
+    assert supports_loss(output, torch.zeros(6).long(), NativeLoss("cross_entropy"))
     for target in (torch.zeros(6).int(), torch.zeros(5).long(), torch.zeros(6, 1).long()):
-        assert not supports_loss(output, target, "cross_entropy", None)
-    assert not supports_loss(output.bfloat16(), torch.zeros(6).long(), "cross_entropy", None)
-    assert not supports_loss(output, torch.zeros(6, 1), "mse", None)
-    assert not supports_loss(output, torch.zeros(6).long(), "cross_entropy", torch.ones(2))
+        assert not supports_loss(output, target, NativeLoss("cross_entropy"))
+    assert not supports_loss(output.bfloat16(), torch.zeros(6).long(), NativeLoss("cross_entropy"))
+    assert not supports_loss(output, torch.zeros(6, 1), NativeLoss("mse"))
+    assert not supports_loss(
+        output, torch.zeros(6).long(), NativeLoss("cross_entropy", 0.0, torch.ones(2))
+    )
     spec = DataSpec(InputSpec("table", (3,)), "classification", labels=list("abc"))
     task = build_task(TrainOptions(), spec, None, None)
     task.use_native = True

@@ -13,6 +13,7 @@ from nnzoo.data.dataset import Dataset
 from nnzoo.errors import DataError
 from nnzoo.evaluation.metrics import MAX_CLASSES, ClassificationMetrics, MetricState
 from nnzoo.evaluation.tasks.task import Reduction, Task, check_loss
+from nnzoo.kernels.step import NativeLoss
 
 CLASSIFICATION_METRICS = ("loss", "accuracy", "f1_macro", "precision_macro", "recall_macro")
 RANKING_METRICS = ("auc", "average_precision")
@@ -54,13 +55,14 @@ class Classification(Task):
         )
 
     @property
-    def native_loss(self) -> tuple[str, float, Tensor | None]:
-        return "cross_entropy", self.label_smoothing, self.class_weights
+    def native_loss(self) -> NativeLoss:
+        return NativeLoss("cross_entropy", self.label_smoothing, self.class_weights)
 
-    def denominator(self, target: Tensor) -> Tensor | float:
+    def denominator(self, target: Tensor, weights: Tensor | None = None) -> Tensor | float:
         if self.class_weights is None:
-            return float(len(target))
-        return self.class_weights[target].sum()
+            return super().denominator(target, weights)
+        of_rows = self.class_weights[target]
+        return (of_rows if weights is None else of_rows * weights).sum()
 
     def postprocess(self, output: Tensor) -> Tensor:
         return self.tempered(output).softmax(1)
@@ -69,21 +71,28 @@ class Classification(Task):
         """Return the logits of the probabilities that are predicted."""
         return output if self.temperature is None else output / self.temperature
 
-    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
-        return ClassificationMetrics(self.outputs, device, rows, first)
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
+    ) -> MetricState:
+        return ClassificationMetrics(self.outputs, device, rows, first, weighted)
 
-    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
-        cast(ClassificationMetrics, metrics).update(self.tempered(output), target)
+    def update(
+        self, metrics: MetricState, output: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> None:
+        cast(ClassificationMetrics, metrics).update(self.tempered(output), target, weights)
 
 
 def balanced_weights(dataset: Dataset) -> Tensor:
-    """Class weights of `data.class_weights: balanced`: rows / (classes * rows of the class), of training rows.
+    """Class weights of `data.class_weights: balanced`: rows / (classes * rows of the class), of training rows, each
+    counted by its weight.
 
     Raises DataError if a class has no training row.
     """
-    classes = dataset.splits["train"].targets()
-    counts = torch.bincount(classes, minlength=len(dataset.spec.labels))
+    train = dataset.splits["train"]
+    classes = train.targets()
+    counts = torch.bincount(classes, train.weights, minlength=len(dataset.spec.labels))
     if (counts == 0).any():
         missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
         raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
-    return len(classes) / (len(counts) * counts.float())
+    total = len(classes) if train.weights is None else float(train.weights.sum())
+    return total / (len(counts) * counts.float())

@@ -12,6 +12,7 @@ from nnzoo.config.train_options import TrainOptions
 from nnzoo.evaluation.language_model import LanguageModelMetrics, rates
 from nnzoo.evaluation.metrics import MetricState
 from nnzoo.evaluation.tasks.task import Reduction, Task, check_loss
+from nnzoo.kernels.step import NativeLoss
 
 if TYPE_CHECKING:
     from nnzoo.data.tokenizer import Tokenizer
@@ -39,19 +40,18 @@ class LanguageModel(Task):
         )
 
     @property
-    def native_loss(self) -> tuple[str, float, Tensor | None]:
-        return "cross_entropy", self.label_smoothing, None
-
-    def denominator(self, target: Tensor) -> Tensor | float:
-        return float(len(target))
+    def native_loss(self) -> NativeLoss:
+        return NativeLoss("cross_entropy", self.label_smoothing)
 
     def postprocess(self, output: Tensor) -> Tensor:
         return output.softmax(1)
 
     def new_metrics(
-        self, device: torch.device, rows: int = 0, first: int = 0
+        self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
     ) -> LanguageModelMetrics:
         return LanguageModelMetrics(self.unit, device)
 
-    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+    def update(
+        self, metrics: MetricState, output: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> None:
         cast(LanguageModelMetrics, metrics).update(output, target)

@@ -67,21 +67,28 @@ class Multilabel(Task):
     def postprocess(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 
-    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
-        return MultilabelMetrics(self.thresholds, device, rows, first)
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
+    ) -> MetricState:
+        return MultilabelMetrics(self.thresholds, device, rows, first, weighted)
 
-    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
-        cast(MultilabelMetrics, metrics).update(output, target)
+    def update(
+        self, metrics: MetricState, output: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> None:
+        cast(MultilabelMetrics, metrics).update(output, target, weights)
 
 
 def positive_weights(dataset: Dataset) -> Tensor:
-    """Weights of `data.class_weights: balanced`, of each label training rows without it / rows with it.
+    """Weights of `data.class_weights: balanced`, of each label training rows without it / rows with it, each
+    counted by its weight.
 
     Raises DataError if no training row has a label.
     """
-    targets = dataset.splits["train"].targets()
-    counts = targets.double().sum(0)
+    train = dataset.splits["train"]
+    targets, weights = train.targets().double(), train.weights
+    weights = torch.ones(len(targets), dtype=torch.float64) if weights is None else weights
+    counts = weights @ targets
     if (counts == 0).any():
         missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
         raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
-    return ((len(targets) - counts) / counts).float()
+    return ((weights.sum() - counts) / counts).float()

@@ -13,6 +13,7 @@ from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.metrics import MetricState, RegressionMetrics
 from nnzoo.evaluation.tasks.task import Reduction, Task, check_loss
+from nnzoo.kernels.step import NativeLoss
 
 REGRESSION_METRICS = ("loss", "mse", "rmse", "mae", "r2")
 
@@ -77,8 +78,8 @@ class Regression(Task):
         return torch.maximum(levels * error, (levels - 1) * error)
 
     @property
-    def native_loss(self) -> tuple[str, float, Tensor | None]:
-        return self.loss_name, self.huber_delta, None
+    def native_loss(self) -> NativeLoss:
+        return NativeLoss(self.loss_name, self.huber_delta)
 
     def scaled(self, target: Tensor) -> Tensor:
         """Scale targets (..., targets) for the network, in float64: metrics see them unrounded."""
@@ -109,10 +110,17 @@ class Regression(Task):
         predicted = self.by_quantile(self.postprocess(output))
         return predicted[:, 0], predicted[:, -1]
 
-    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
-        return RegressionMetrics(self.centre, device)
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
+    ) -> MetricState:
+        return RegressionMetrics(self.centre, device, weighted)
 
-    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
-        loss = self.loss(output.float(), target).double()
+    def update(
+        self, metrics: MetricState, output: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> None:
+        if weights is None:
+            loss = self.loss(output.float(), target).double()
+        else:
+            loss = (self.loss(output.float(), target, "none").double() * weights).sum()
         output, target = self.point(self.postprocess(output)), self.unscaled(target)
-        cast(RegressionMetrics, metrics).update(output, target, loss)
+        cast(RegressionMetrics, metrics).update(output, target, loss, weights)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.autograd import Variable
 
 from nnzoo.config.train_options import TrainOptions
+from nnzoo.data.dataset import Split
 from nnzoo.errors import ConfigError
-from nnzoo.evaluation.metrics import MetricState
-from nnzoo.kernels.step import loss_and_grad, supports_loss
+from nnzoo.evaluation.metrics import MetricState, WeightedMetrics
+from nnzoo.kernels.step import NativeLoss, loss_and_grad, supports_loss
 
 Reduction = Literal["sum", "none"]
 
@@ -100,53 +101,86 @@ class Task(nn.Module):
         raise NotImplementedError
 
     @property
-    def native_loss(self) -> tuple[str, float, Tensor | None] | None:
-        """Name, option and class weights of the native kernel's loss; None if there is none."""
+    def native_loss(self) -> NativeLoss | None:
+        """The native kernel's loss; None if there is none."""
         return None
 
     def correct(self, output: Tensor, target: Tensor) -> Tensor:
         """Return which rows (batch,) bool are predicted correctly."""
         return output.argmax(1) == target
 
-    def denominator(self, target: Tensor) -> Tensor | float:
-        """Return the divisor that makes the summed loss of these targets a mean."""
-        return float(len(target))
+    def denominator(self, target: Tensor, weights: Tensor | None = None) -> Tensor | float:
+        """Return the divisor that makes the summed loss of these targets a mean. weights: (rows,) float64."""
+        return float(len(target)) if weights is None else weights.sum()
 
     def postprocess(self, output: Tensor) -> Tensor:
         """Convert outputs to predictions (batch, outputs): probabilities, or values in original units."""
         raise NotImplementedError
 
-    def new_metrics(self, device: torch.device, rows: int = 0, first: int = 0) -> MetricState:
-        """Return empty metrics for a split of `rows` rows, of which `first` is added first."""
+    def new_metrics(
+        self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
+    ) -> MetricState:
+        """Return empty metrics for a split of `rows` rows, of which `first` is added first. weighted: whether each
+        counts by its weight."""
         raise NotImplementedError
 
-    def update(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
-        """Add a batch to metrics."""
+    def split_metrics(self, split: Split, device: torch.device, first: int = 0) -> MetricState:
+        """Return empty metrics for a split, of which row `first` is added first; where its rows have weights, weighted
+        ones too."""
+        metrics = self.new_metrics(device, len(split), first)
+        if split.weights is None:
+            return metrics
+        weighted = self.new_metrics(device, len(split), first, weighted=True)
+        return WeightedMetrics(metrics, weighted, split.weights, first)
+
+    def add_batch(self, metrics: MetricState, output: Tensor, target: Tensor) -> None:
+        """Add the next rows of a split to its metrics."""
+        if isinstance(metrics, WeightedMetrics):
+            self.update(metrics.weighted, output, target, metrics.next_weights(len(target)))
+            metrics = metrics.plain
+        self.update(metrics, output, target)
+
+    def update(
+        self, metrics: MetricState, output: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> None:
+        """Add a batch to metrics. weights: of its rows, float64, for weighted metrics."""
         raise NotImplementedError
+
+    def epoch_metrics(self, report: dict[str, Any]) -> dict[str, float]:
+        """Return the metrics of an epoch from the report on its validation rows, whose loss is weighted if they are."""
+        weighted = report.get("weighted", {})
+        return {name: report[name] for name in self.metric_names} | {
+            name: weighted[name] for name in ("loss",) if name in weighted
+        }
 
     def compute_metrics(self, metrics: MetricState) -> dict[str, Any]:
         """Return the metrics of `nnzoo eval --json`."""
         return metrics.compute(self.names)
 
     def compute_loss(
-        self, output: Tensor, target: Tensor, denominators: Sequence[Tensor | float]
+        self,
+        output: Tensor,
+        target: Tensor,
+        denominators: Sequence[Tensor | float],
+        weights: Tensor | None = None,
     ) -> LossResult:
         """Compute the loss of a batch of members, whose rows (members * rows, …) follow one another.
 
-        denominators: per member, the divisor of its summed loss.
+        denominators: per member, the divisor of its summed loss; weights: of the rows, float64.
         """
         members = len(denominators)
-        native = self.native_loss if self.use_native else None
-        if native is not None:
-            name, option, weights = native
+        loss = self.native_loss if self.use_native else None
+        if loss is not None:
             targets = target if self.is_classification else target.to(output.dtype)
-            if supports_loss(output, targets, name, weights):
+            if supports_loss(output, targets, loss):
                 divisors = [float(divisor) for divisor in denominators]
                 loss_sums, num_correct, gradient = loss_and_grad(
-                    output.detach(), targets, name, option, weights, divisors
+                    output.detach(), targets, loss, divisors, weights
                 )
                 return LossResult(output, gradient, loss_sums, num_correct)
-        if members == 1:
+        if weights is not None:
+            losses, mean_loss = self._weighted_loss(output, target, denominators, weights)
+        elif members == 1:
             losses = self.loss(output, target).view(1)
             mean_loss = (losses / denominators[0]).sum()
         else:
@@ -158,3 +192,16 @@ class Task(nn.Module):
         if self.correct_metric:
             correct = self.correct(output.detach(), target).view(members, -1).sum(1)
         return LossResult(mean_loss, None, losses.detach(), correct)
+
+    def _weighted_loss(
+        self,
+        output: Tensor,
+        target: Tensor,
+        denominators: Sequence[Tensor | float],
+        weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted sum of each member's losses (members,), and the sum of their mean losses."""
+        losses = self.loss(output, target, "none").double() * weights
+        totals = losses.view(len(denominators), -1).sum(1)
+        means = [a / b for a, b in zip(totals, denominators, strict=True)]
+        return totals, torch.stack(means).sum()

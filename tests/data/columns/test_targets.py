@@ -13,7 +13,8 @@ import pytest
 import torch
 from sklearn import metrics
 
-from nnzoo.config.data_options import CsvOptions, GroupSplit
+from nnzoo.config.data_options import CsvOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.data_spec import DataSpec, NumberFormat
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tables import load_csv
