@@ -14,6 +14,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
@@ -25,6 +26,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import nnzoo as package
 from nnzoo import Classifier, Regressor
 from nnzoo.errors import CheckpointError
+from nnzoo.runs import checkpoint
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -107,6 +109,13 @@ def test_equal_seeds_give_equal_bits_whatever_the_order_of_the_rows() -> None:
     assert all((one == other).all() for other in parallel)
 
 
+def test_weights_decide_between_equal_rows_of_two_classes() -> None:
+    x, y = np.repeat([[0.0], [1.0], [2.0]], 2, axis=0), [0, 1] * 3
+    whole = Classifier(train={"epochs": 200}, data={"split": {"val": 0}}, random_state=0)
+    fitted = whole.fit(x, y, sample_weight=[0.9, 0.1, 0.5, 0.5, 0.1, 0.9])
+    np.testing.assert_allclose(fitted.predict_proba(x)[::2, 1], [0.1, 0.5, 0.9], atol=0.02)
+
+
 def test_no_file_is_left_behind() -> None:
     Regressor(**FAST).fit(X, Y)
     assert not list(Path().glob("[!c]*")) and not Path("checkpoints").exists()
@@ -133,6 +142,12 @@ def test_it_is_stored_as_plain_values_and_a_checkpoint(fitted: Classifier) -> No
         assert other.classes_.dtype == fitted.classes_.dtype
         assert other.get_params() == fitted.get_params() and other.history_ == fitted.history_
         assert other.feature_names_in_.tolist() == list(FRAME)
+
+
+def test_an_unfitted_estimator_is_stored_too() -> None:
+    assert (
+        pickle.loads(pickle.dumps(Regressor(**FAST))).get_params() == Regressor(**FAST).get_params()
+    )
 
 
 def test_a_changed_pickle_is_refused(fitted: Classifier) -> None:
@@ -190,6 +205,16 @@ def test_a_run_of_the_command_line_is_an_estimator(nnzoo: Callable[..., Any]) ->
     assert classifier.classes_.tolist() == ["setosa", "versicolor", "virginica"]
 
 
+def test_columns_without_names_have_none_in_a_stored_run() -> None:
+    fitted = Classifier(**FAST | {"train": {"epochs": 1}}).fit(X, Y)
+    content = fitted._content()
+    del content["estimator"]  # as the command line writes it
+    checkpoint.save(Path("run.pt"), content)
+    loaded = Classifier.load("run.pt")
+    assert loaded.n_features_in_ == 4 and not hasattr(loaded, "feature_names_in_")
+    assert loaded.classes_.tolist() == ["0", "1", "2"]
+
+
 def test_searches_reach_single_options() -> None:
     space = {"model__hidden": [(8,), [8, 4]], "optim__schedule__final": np.array([0.0, 0.5])}
     search = GridSearchCV(Classifier(**FAST), space, cv=2).fit(X, Y)
@@ -213,6 +238,19 @@ def test_several_numbers_are_predicted_at_once() -> None:
     assert several.predict(X[:, :2]).shape == (150, 2) and several.score(X[:, :2], y) > 0.5
     one = Regressor(**FAST).fit(X, pandas.Series(Y, name="kind"))
     assert one.network_.data_spec.targets == ["kind"] and one.predict(X).shape == (150,)
+
+
+def test_several_labels_per_row() -> None:
+    y = pandas.DataFrame({"long": X[:, 2] > 4.3, "wide": X[:, 3] > 1.3}).astype(int)
+    fitted = Classifier(**FAST | {"train": {"epochs": 20}}).fit(X, y)
+    predicted = fitted.predict(X)
+    assert predicted.shape == fitted.predict_proba(X).shape == (150, 2)
+    assert fitted.score(X, y) > 0.8  # both labels right
+    assert fitted.network_.data_spec.labels == ["long", "wide"]
+    assert fitted.classes_.tolist() == [0, 1]
+    assert (pickle.loads(pickle.dumps(fitted)).predict(X) == predicted).all()
+    sparse = Classifier(**FAST | {"train": {"epochs": 20}}).fit(X, csr_array(y.to_numpy()))
+    assert (sparse.predict(X) == predicted).all()
 
 
 @pytest.mark.parametrize(

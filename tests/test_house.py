@@ -123,6 +123,7 @@ LAYERS = """
     nnzoo.sweep.report
     nnzoo.interrupts
     nnzoo.api nnzoo.cli.messages nnzoo.cli.usage
+    nnzoo.network_estimator
     nnzoo.estimators
     nnzoo.cli.common nnzoo.cli.process
     nnzoo.cli.train_display

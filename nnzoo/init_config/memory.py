@@ -48,9 +48,8 @@ def memory_config(
     sections = {section: as_mapping(chosen[section], section) for section in SECTIONS}
     _refuse_keys(sections)
     rows, columns = table.frame.shape
-    task = "classification" if table.is_classification else "regression"
-    recipe = table_recipe(rows, columns, task)
-    read = {"name": "csv", "path": "the table", "task": task}
+    recipe = table_recipe(rows, columns, table.task)
+    read = {"name": "csv", "path": "the table", "task": table.task}
     defaults = {
         **recipe,
         "data": recipe.get("data", {}) | read | {"split": {"test": 0, "seed": seed}},

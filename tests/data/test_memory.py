@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+import torch
 
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.split_options import GroupSplit
@@ -20,8 +21,10 @@ def options(**changes: Any) -> CsvOptions:
 
 def table(frame: pandas.DataFrame, target: Any, weights: Any = None) -> MemoryTable:
     target = np.asarray(target)
-    names = ["a", "b"] if target.ndim == 1 else ["y"]
-    return MemoryTable(frame, target, names, np.ones(len(frame)) if weights is None else weights)
+    weights = np.ones(len(frame)) if weights is None else weights
+    if target.ndim == 1:
+        return MemoryTable(frame, target, "classification", ["a", "b"], weights)
+    return MemoryTable(frame, target, "regression", ["y"], weights)
 
 
 def test_columns_become_numbers_or_texts() -> None:
@@ -58,12 +61,38 @@ def test_a_value_that_is_neither_is_refused() -> None:
 
 def test_equal_rows_are_one_with_the_sum_of_their_weights() -> None:
     frame = pandas.DataFrame({"x": [1.0, 2.0, 1.0, 1.0, np.nan, np.nan], "t": list("uuuvww")})
-    merged = table(frame, [0, 0, 0, 0, 1, 1], np.array([1.0, 0.0, 2.0, 1.0, 0.5, 0.5])).distinct()
+    merged = table(frame, [0, 0, 0, 0, 1, 1], np.array([1.0, 0.0, 2.0, 1.0, 0.5, 0.5])).merged()
     rows = merged.frame.assign(y=merged.target, w=merged.weights).sort_values("w")
     assert rows["w"].tolist() == [1.0, 1.0, 3.0]
     assert rows["t"].tolist()[-1] == "u" and rows["x"].tolist()[-1] == 1.0
     # The same inputs of two classes are two rows.
-    assert len(table(frame[:1].loc[[0, 0]], [0, 1]).distinct().frame) == 2
+    assert len(table(frame[:1].loc[[0, 0]], [0, 1]).merged().frame) == 2
+
+
+def test_many_copies_of_few_rows_stay_copies() -> None:
+    frame = pandas.DataFrame({"x": [0.0, 1.0] * 30})
+    counts = table(frame, [0, 1] * 30, np.array([1.0, 2.0] * 30)).merged()
+    assert len(counts.frame) == 90 and (counts.weights == 1.0).all()
+    assert counts.frame["x"].sum() == counts.target.sum() == 60
+    fractions = table(frame, [0, 1] * 30, np.array([0.255, 0.5] * 30)).merged()
+    assert len(fractions.frame) == 8 + 15
+    np.testing.assert_allclose(fractions.weights, [7.65 / 8] * 8 + [1.0] * 15)
+
+
+def test_large_weights_are_no_counts() -> None:
+    frame = pandas.DataFrame({"x": [0.0, 1.0, 2.0]})
+    merged = table(frame, [0, 1, 1], np.array([1000.0, 2000.0, 3000.0])).merged()
+    assert sorted(merged.weights) == [0.5, 1.0, 1.5]
+
+
+def test_weights_reach_the_splits_unless_they_are_equal() -> None:
+    frame = pandas.DataFrame({"x": np.arange(8.0)})
+    y, weights = [0, 1] * 4, np.arange(1.0, 9.0)
+    dataset = table(frame, y, weights).dataset(options())
+    parts = [split.weights for split in dataset.splits.values()]
+    assert sorted(torch.cat([part for part in parts if part is not None]).tolist()) == [*weights]
+    equal = table(frame, y, np.full(8, 3.0)).dataset(options())
+    assert all(split.weights is None for split in equal.splits.values())
 
 
 def test_the_order_of_rows_follows_from_their_values() -> None:
@@ -71,8 +100,8 @@ def test_the_order_of_rows_follows_from_their_values() -> None:
     frame = pandas.DataFrame(rng.normal(size=(50, 3)), columns=["a", "b", "c"])
     y = rng.normal(size=(50, 2))
     order = rng.permutation(50)
-    one = table(frame, y).distinct()
-    other = table(frame.iloc[order].reset_index(drop=True), y[order]).distinct()
+    one = table(frame, y).merged()
+    other = table(frame.iloc[order].reset_index(drop=True), y[order]).merged()
     pandas.testing.assert_frame_equal(one.frame, other.frame)
     assert (one.target == other.target).all()
 
@@ -95,14 +124,16 @@ def test_what_is_learned_comes_from_training_rows_alone() -> None:
 
 def test_a_class_is_never_in_validation_alone() -> None:
     frame = pandas.DataFrame({"x": np.arange(12.0)})
-    single = MemoryTable(frame, np.arange(12), [str(i) for i in range(12)], np.ones(12))
+    single = MemoryTable(
+        frame, np.arange(12), "classification", [str(i) for i in range(12)], np.ones(12)
+    )
     dataset = single.dataset(options())
     assert len(dataset.splits["train"]) == 12 and "val" not in dataset.splits
 
 
 def test_several_numbers_and_filled_values() -> None:
     frame = pandas.DataFrame({"x": [1.0, np.nan, 3.0, 4.0], "spare": [0.0] * 4})
-    several = MemoryTable(frame, np.arange(8.0).reshape(4, 2), ["y", "z"], np.ones(4))
+    several = MemoryTable(frame, np.arange(8.0).reshape(4, 2), "regression", ["y", "z"], np.ones(4))
     dataset = several.without(["spare"]).dataset(options())
     assert dataset.spec.targets == ["y", "z"] and dataset.spec.task == "regression"
     assert dataset.notes[-1] == "missing values filled with the mean: 1 of 'x'"

@@ -17,7 +17,9 @@ from nnzoo.init_config.table import table_recipe
 
 def config(rows: int = 500, **sections: Any) -> RunConfig:
     frame = pandas.DataFrame(np.zeros((rows, 3)), columns=list("abc"))
-    table = MemoryTable(frame, np.zeros(rows, dtype=np.int64), ["u", "v"], np.ones(rows))
+    table = MemoryTable(
+        frame, np.zeros(rows, dtype=np.int64), "classification", ["u", "v"], np.ones(rows)
+    )
     return memory_config(dict.fromkeys(SECTIONS) | sections, table, 7, "Classifier")
 
 
