@@ -60,7 +60,8 @@ LAYERS = """
     nnzoo.data.recording_files.ragged nnzoo.data.recording_files.arff nnzoo.data.recording_files.wide_table nnzoo.data.recording_files.long_table nnzoo.data.recording_files.folder
     nnzoo.data.text_files.documents
     nnzoo.data.recording_files.forms nnzoo.data.text_files.table nnzoo.data.text_files.folder
-    nnzoo.data.text_files.forms
+    nnzoo.data.text_files.forms nnzoo.data.image_files.labels_file nnzoo.data.image_files.part
+    nnzoo.data.labeled_images nnzoo.data.image_files.description
     nnzoo.data.table_files.preview nnzoo.data.augment nnzoo.data.vision_datasets nnzoo.data.image_folder nnzoo.data.tables nnzoo.data.series nnzoo.data.preprocess nnzoo.data.recordings nnzoo.data.text nnzoo.data.corpus
     nnzoo.data.memory nnzoo.data.builtin nnzoo.data.published_texts nnzoo.data.read_dataset
     nnzoo.models nnzoo.evaluation nnzoo.runs
@@ -105,7 +106,7 @@ LAYERS = """
     nnzoo.init_config nnzoo.init_config.config_text nnzoo.init_config.target
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.group
     nnzoo.init_config.corpus nnzoo.init_config.find_recordings nnzoo.init_config.find_texts
-    nnzoo.init_config.text nnzoo.init_config.recordings nnzoo.init_config.table
+    nnzoo.init_config.text nnzoo.init_config.labeled_images nnzoo.init_config.recordings nnzoo.init_config.table
     nnzoo.init_config.memory
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
     nnzoo.export_text

@@ -94,7 +94,8 @@ def init(
     out = file or Path(f"{stem}.yaml")
     if out.is_dir():
         out = out / f"{stem}.yaml"
-    if (target or drop or task or series is not None) and not (is_data and data.is_file()):
+    only_files = drop or series is not None
+    if ((only_files or target or task) and not is_data) or (only_files and not data.is_file()):
         use = "for files, not for folders" if is_data else f"for data files; {source} is a config"
         raise UsageError(f"--target, --drop, --task, --series and --table are {use}")
     asked = {"recordings": recordings, "text": text_, "corpus": corpus}
@@ -110,10 +111,8 @@ def init(
             kind = "series" if series else "table"
         elif kinds:
             kind = cast(Literal["recordings", "text", "corpus"], kinds[0])
-        if len(target or []) > 1:
-            if kind not in (None, "table"):
-                raise UsageError(f"--target: several columns are for tables, not with --{kind}")
-            kind = "table"
+        if len(target or []) > 1 and kind not in (None, "table"):
+            raise UsageError(f"--target: several columns are for tables, not with --{kind}")
         choices = Choices(target or [], drop or [], task, kind, _ask if _is_terminal() else None)
         text, notes = init_config(data, out, choices, _schema_file())
     else:

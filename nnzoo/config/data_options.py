@@ -26,9 +26,10 @@ from nnzoo.config.split_options import Column, GroupSplit, RowSplit, TimeSplit, 
 from nnzoo.errors import DataError, shell_word
 
 # Keys of `data` that are paths; relative ones are relative to the config file.
-PATH_KEYS = ("path", "test_path", "targets", "root")
+PATH_KEYS = ("path", "test_path", "targets", "labels", "root")
 
 Columns = Annotated[list[Column], Field(min_length=1)]
+LabelSeparator = Literal["auto"] | Annotated[str, Field(min_length=1, max_length=3)]
 Steps = Annotated[PositiveInt, sanity_limit(10_000_000)]
 
 
@@ -139,8 +140,42 @@ class EmnistOptions(TorchvisionOptions):
     )
 
 
-class ImageFolderOptions(ImageOptions):
-    """Your images: one folder per class; train/, val/ and test/ above them where you have them."""
+class LabeledImages(Options):
+    """Images whose targets are in a table, one row per image."""
+
+    labels: str | None = option(
+        None,
+        "file of a table with the targets of the images, which then need no class folders: CSV or what csv reads",
+    )
+    file: Column | None = option(
+        None,
+        "with labels: column of the image files, with or without folder and extension; default: inferred",
+    )
+    target: Column | Columns | None = option(
+        None,
+        "with labels: column, or columns of numbers or of labels, to predict; default: by its name, else the only "
+        "other column",
+    )
+    task: Literal["auto", "classification", "regression", "multilabel"] = option(
+        "auto",
+        "with labels: classes, numbers, or several labels per image; auto looks at the target",
+    )
+    label_separator: LabelSeparator = option(
+        "auto", "with multilabel and one target column: between the labels of a cell"
+    )
+    missing: list[str] = option([], "with labels: words for a missing target")
+
+    @model_validator(mode="after")
+    def _need_labels(self) -> Self:
+        stated = self.model_fields_set & {"file", "target", "task", "label_separator", "missing"}
+        for key in sorted(stated) if self.labels is None else []:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise field_error(key, "is for images with a file of labels: set 'labels' too")
+        return self
+
+
+class ImageFolderOptions(LabeledImages, ImageOptions):
+    """Your images: one folder per class, in train/, val/ and test/ where you have them; or a table of files and labels."""
 
     name: Literal["image_folder"]
     path: str = option(..., "the folder")
@@ -152,9 +187,19 @@ class ImageFolderOptions(ImageOptions):
     classes: Annotated[list[str], Field(min_length=2)] | None = option(
         None, "names of the class folders; default: all, unless they look like parts or masks"
     )
-    split: RowSplit = option(
-        RowSplit(), "val, test, stratify, seed; for the parts that have no folder"
+    preprocess: SeriesPreprocess = option(SeriesPreprocess(), "scale, pca, whiten, target")
+    split: GroupSplit = option(
+        GroupSplit(),
+        "val, test, stratify, seed, duplicates, for the parts that have no folder; with labels also group, by, column",
     )
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        if self.labels is not None and self.classes is not None:
+            raise field_error(
+                "classes", "is for class folders, and 'labels' names a file of labels"
+            )
+        return self
 
 
 def _check_delimiter(text: str) -> str:
@@ -231,7 +276,7 @@ class CsvOptions(FileOptions, TableOptions):
         "auto",
         "classes, numbers, or several labels per row; auto looks at the target's training rows",
     )
-    label_separator: Literal["auto"] | Annotated[str, Field(min_length=1, max_length=3)] = option(
+    label_separator: LabelSeparator = option(
         "auto",
         "with multilabel and one target column: between the labels of a cell; auto: semicolon, pipe (`|`) or comma",
     )

@@ -147,7 +147,7 @@ DATA = Registry(
         "image_folder": Entry(
             data_options.ImageFolderOptions,
             "nnzoo.data.image_folder:load_folder",
-            "nnzoo.data.image_files.folder:description",
+            "nnzoo.data.image_files.description:description",
         ),
         "csv": Entry(
             data_options.CsvOptions,

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nnzoo.config.data_options import ImageFolderOptions
+from nnzoo.data.columns.roles import no_columns, role_columns
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit, check_memory, make_splits
-from nnzoo.data.image_files.cache import (
-    BrokenImagesError,
-    DecodedImages,
-    ImageFormat,
-    cached_images,
-)
-from nnzoo.data.image_files.decode import BITS, UNIT_RANGE, as_eight_bits, float_bits
+from nnzoo.data.dataset import Dataset, make_splits
+from nnzoo.data.divide import PartRows, divide
+from nnzoo.data.duplicates import content_codes
+from nnzoo.data.image_files.cache import BrokenImagesError, ImageFormat, cached_images
+from nnzoo.data.image_files.decode import BITS
 from nnzoo.data.image_files.folder import ImageFolder, Images, describe_folder
+from nnzoo.data.image_files.part import DecodedPart, decoding_notes, duplicate_notes
 from nnzoo.data.image_files.split_names import PARTS
 from nnzoo.data.image_files.tree import image_paths, relative_paths
-from nnzoo.data.row_split import split_rows
-from nnzoo.errors import DataError
+from nnzoo.data.labeled_images import image_format, load_labeled
 from nnzoo.text import list_some, plural
 
 # At most so many images of a folder with other issues are decoded, to name the broken ones with them.
@@ -34,32 +28,42 @@ MAX_CHECKED, MAX_NAMED = 20_000, 10
 
 
 def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Dataset:
-    """Read a folder of class folders, or of parts (train, val, test) above them.
+    """Read a folder of class folders, or of parts (train, val, test) above them, or images with a file of labels.
 
     Images are decoded once, resized, into a cache. spec: that of the run, whose labels and bits of
     gray images are kept. Raises DataError with all issues of the folder and all broken images.
     """
+    if options.labels is not None:
+        return load_labeled(options, spec)
+    no_columns(role_columns(options), "is for images with a file of labels (data.labels)")
     folder = describe_folder(Path(options.path), spec.labels if spec else None, options.classes)
     if folder.issues:
         folder.issues += _broken_of(folder, options)
         folder.check()
     parts, bits = _decode_parts(folder, options, None if spec is None else spec.bits)
     train = parts["train"]
-    if options.split.folds is not None and "val" in parts:
-        raise DataError.at(
-            "data.split.folds", "the validation rows have a folder of their own here"
-        )
-    fractions = {key: 0 if key in parts else getattr(options.split, key) for key in ("val", "test")}
-    rows = split_rows(len(train.y), options.split.model_copy(update=fractions), train.y.numpy())
+    codes = content_codes(
+        {name: map(bytes, part.decoded.digests) for name, part in parts.items()}
+        if options.split.duplicates != "keep"
+        else {}
+    )
+    part_rows = {
+        name: PartRows(options.path, part.files, {}, codes.get(name))
+        for name, part in parts.items()
+    }
+    division = divide(part_rows, options, train.y.numpy())
+    rows = division.rows
     splits = make_splits(train.decoded.x, train.y, rows, train.decoded.pages)
     sources = {name: (train, index) for name, index in rows.items() if len(index)}
     for name, part in parts.items():
         if name != "train":
-            splits[name] = TensorSplit(part.decoded.x, part.y, pages=part.decoded.pages)
-            sources[name] = part, np.arange(len(part.y))
-    notes = [*decoding_notes(parts.values(), bits), *_duplicate_notes(sources)]
+            kept = {name: division.kept[name]}
+            splits |= make_splits(part.decoded.x, part.y, kept, part.decoded.pages)
+            sources[name] = part, division.kept[name]
+    notes = [*decoding_notes(parts.values(), bits), *duplicate_notes(sources)]
     notes = [
         *folder.lines(),
+        *(relative_paths(note, options.path) for note in division.notes),
         *_absent_notes(train.y.numpy(), rows, folder.labels),
         *(relative_paths(note, options.path) for note in notes),
     ]
@@ -69,22 +73,17 @@ def load_folder(options: ImageFolderOptions, spec: DataSpec | None = None) -> Da
 
 def _decode_parts(
     folder: ImageFolder, options: ImageFolderOptions, bits: int | None
-) -> tuple[dict[str, _Part], int]:
+) -> tuple[dict[str, DecodedPart], int]:
     """Decode the images of each part; returns the bits of gray values too, those of training images.
 
     Raises BrokenImagesError with the broken images of all parts.
     """
-    height, width = [options.size] * 2 if isinstance(options.size, int) else options.size
-    # The cache is mapped into memory; a batch of floats is not.
-    batch_bytes = 64 * 4 * (3 if options.color else 1) * height * width
-    what = f"64 images of {height}×{width}, float32,"
-    check_memory(batch_bytes, what, "data.size", "set a smaller data.size")
-    parts: dict[str, _Part] = {}
+    parts: dict[str, DecodedPart] = {}
     broken: list[str] = []
     for name in PARTS:
         if name not in folder.parts:
             continue
-        form = ImageFormat(height, width, options.color, bits)
+        form = image_format(options, bits)
         try:
             parts[name] = _decode_part(folder.parts[name], folder.labels, form, options.broken)
         except BrokenImagesError as error:
@@ -128,137 +127,9 @@ def _absent_notes(
     return notes
 
 
-@dataclass
-class _Part:
-    """The images of a part: their files, classes (rows,) and pixels."""
-
-    files: list[str]
-    y: Tensor
-    decoded: DecodedImages
-    all_files: list[str]
-
-
-def _decode_part(images: Images, labels: list[str], form: ImageFormat, broken: str) -> _Part:
+def _decode_part(images: Images, labels: list[str], form: ImageFormat, broken: str) -> DecodedPart:
     files = [file for label in labels for file in images.get(label, [])]
     classes = [i for i, label in enumerate(labels) for _ in images.get(label, [])]
     decoded = cached_images(files, form, skip=broken == "skip")
     y = torch.tensor([classes[i] for i in decoded.kept], dtype=torch.int64)
-    return _Part([files[i] for i in decoded.kept], y, decoded, files)
-
-
-def decoding_notes(parts: Iterable[_Part], bits: int) -> list[str]:
-    """Name everything that decoding has left out, guessed or converted, one line each."""
-    notes: list[str] = []
-    files: defaultdict[str, list[str]] = defaultdict(list)
-    converted: defaultdict[str, list[str]] = defaultdict(list)
-    brightest, largest_float = 0, 0.0
-    for part in parts:
-        report, paths = part.decoded.report, part.all_files
-        files["broken"] += [f"{paths[row]}: {reason}" for row, reason in report.broken]
-        files["animated"] += [paths[row] for row in report.animated]
-        files["deep colors"] += [paths[row] for row in report.deep]
-        brightest = max([brightest, *report.deep.values()])
-        for row, mode in report.converted.items():
-            converted[mode].append(paths[row])
-        for row, largest in report.largest.items():
-            files["float" if isinstance(largest, float) else "deep"].append(paths[row])
-            largest_float = max(largest_float, largest if isinstance(largest, float) else 0.0)
-            value = as_eight_bits(largest, bits)
-            if value >= 256:
-                files["cut"].append(paths[row])
-            elif largest and value < 1:
-                files["black"].append(paths[row])
-        if part.decoded.damaged:
-            notes.append("the image cache was damaged or incomplete: decoded anew")
-    if names := files["broken"]:
-        count = plural(len(names), "broken image")
-        notes.append(f"left out: {count} (data.broken: skip): {list_some(names)}")
-    if names := files["animated"]:
-        notes.append(
-            f"{_have(names)} several frames or pages, the first is used ({list_some(names)})"
-        )
-    notes += _value_notes(files, bits, largest_float)
-    for mode, names in converted.items():
-        how = "laid on white" if mode == "transparent" else "converted to red, green and blue"
-        count = plural(len(names), "image is", "images are")
-        notes.append(f"{count} {mode}: {how} ({list_some(names)})")
-    if names := files["deep colors"]:
-        notes.append(
-            f"{_have(names)} colours of 16 bits, of which the upper 8 are read "
-            f"({list_some(names, 1)}); the largest value is {brightest} of 255"
-        )
-    if names := files["black"]:
-        notes.append(f"{plural(len(names), 'image')} of these come out black ({list_some(names)})")
-    if names := files["cut"]:
-        notes.append(
-            f"{plural(len(names), 'image')} with larger values than training images have, which are "
-            f"cut off ({list_some(names)})"
-        )
-    return notes
-
-
-def _value_notes(files: dict[str, list[str]], bits: int, largest_float: float) -> list[str]:
-    """Say how gray values of more than 8 bits and floating-point values are scaled."""
-    notes = []
-    if names := files["deep"]:
-        scale = f"divided by {1 << bits - 8}" if bits > 8 else "taken as they are"
-        notes.append(
-            f"{_have(names)} grey values of 16 or 32 bits ({list_some(names, 1)}); all are below "
-            f"{1 << bits:,} and {scale}"
-        )
-    if names := files["float"]:
-        read_bits = float_bits(largest_float, bits)
-        scale = f"up to {largest_float:.6g}, rounded"
-        if read_bits == UNIT_RANGE:
-            scale = "0 is black and 1 white"
-        elif read_bits > 8:
-            scale = f"up to {largest_float:.6g}, divided by {1 << read_bits - 8}"
-        notes.append(f"{_have(names)} floating-point values ({names[0]}): {scale}")
-    return notes
-
-
-def _have(files: list[str]) -> str:
-    return plural(len(files), "image has", "images have")
-
-
-def _duplicate_notes(sources: dict[str, tuple[_Part, np.ndarray]]) -> list[str]:
-    """Name equal images in two splits, or in two classes; sources: the rows of each split."""
-    notes = []
-    names: dict[bytes, tuple[str, int]] = {}
-    of_two: list[str] = []
-    seen: dict[bytes, str] = {}
-    equal: list[str] = []
-    for split in (name for name in PARTS if name in sources):
-        part, rows = sources[split]
-        digests = [part.decoded.digests[row].tobytes() for row in rows.tolist()]
-        known = [names.get(digest) if split != "train" else None for digest in digests]
-        twins = [
-            f"{part.files[row]} and {other[0]}"
-            for row, other in zip(rows.tolist(), known, strict=True)
-            if other
-        ]
-        if twins:
-            what = {"val": "validation", "test": "test"}[split]
-            notes.append(
-                f"{len(twins):,} of {len(rows):,} {what} images equal a training image, "
-                f"as they are decoded ({list_some(twins, 1)})"
-            )
-        for row, digest in zip(rows.tolist(), digests, strict=True):
-            file, label = part.files[row], int(part.y[row])
-            if digest in seen:
-                equal.append(f"{seen[digest]} and {file}")
-            seen.setdefault(digest, file)
-            first = names.get(digest)
-            if first is not None and first[1] != label:
-                of_two.append(f"{first[0]} and {file}")
-            elif split == "train":
-                names.setdefault(digest, (file, label))
-    if equal:
-        count = plural(len(equal), "image equals another", "images equal another")
-        notes.insert(0, f"{count}, as they are decoded ({list_some(equal, 1)})")
-    if of_two:
-        count = plural(len(of_two), "image")
-        notes.append(
-            f"{count} equal one of another class, as they are decoded ({list_some(of_two, 2)})"
-        )
-    return notes
+    return DecodedPart([files[i] for i in decoded.kept], y, decoded, files)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.config.options import NAME_PATTERN
-from nnzoo.errors import DataError, shell_word
+from nnzoo.errors import DataError, UsageError, shell_word
 from nnzoo.init_config.config_text import ConfigText, DataFile, one_line
 from nnzoo.init_config.corpus import corpus_config, is_running_text
 from nnzoo.init_config.find_recordings import (
@@ -20,6 +20,11 @@ from nnzoo.init_config.find_recordings import (
 )
 from nnzoo.init_config.find_texts import has_texts, plan_texts
 from nnzoo.init_config.images import images_config
+from nnzoo.init_config.labeled_images import (
+    find_labels_file,
+    folder_of_images,
+    labeled_config,
+)
 from nnzoo.init_config.recordings import recordings_config
 from nnzoo.init_config.series import plan_series, series_config
 from nnzoo.init_config.table import table_config
@@ -59,6 +64,13 @@ def _folder_config(folder: Path, config_path: str, choices: Choices) -> ConfigTe
     if (file := file_in_folder(folder)) is not None:
         made = _file_config(file, os.path.join(config_path, file.name), choices)
         return replace(made, notes=[f"path: {file.name}, the training part", *made.notes])
+    labels = find_labels_file(folder) if choices.kind is None else None
+    if labels is not None:
+        return labeled_config(labels, folder, config_path, choices)
+    if choices.targets or choices.task is not None:
+        raise UsageError(
+            f"--target and --task are for files and for images with a table of labels; {folder} has none of its images"
+        )
     if choices.kind == "text" or (choices.kind is None and has_texts(folder)):
         return text_config(folder, config_path, choices)
     if choices.kind == "recordings" or has_recordings(folder):
@@ -86,6 +98,13 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
     table, reading = read_with_fallback_encoding(str(path), asked)
     file = DataFile(path, config_path, table, reading)
     made = None
+    images = folder_of_images(table.frame, path) if choices.kind is None else None
+    if images is not None:
+        base = os.path.dirname(config_path)
+        inner = os.path.normpath(os.path.join(base, os.path.relpath(images, path.parent)))
+        return labeled_config(path, images, inner, choices)
+    if len(choices.targets) > 1:
+        choices = replace(choices, kind="table")
     if choices.kind in (None, "text"):
         texts = plan_texts(table.frame, path, choices)
         if texts is not None:

@@ -7,14 +7,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.init_config.config_text import ConfigText, comment_lines, join_sections
 from nnzoo.text import list_some, plural
-
-if TYPE_CHECKING:
-    from nnzoo.data.image_files.folder import ImageFolder
 
 SAMPLE_IMAGES = 20
 # Input sizes, each with its number of stages of convolutions; larger images take the last.
@@ -49,7 +46,9 @@ def images_config(folder: Path, config_path: str) -> ConfigText:
     about = f"{folder.resolve().name}: {plural(len(files), 'image')}, {classes}."
     notes += described.lines()
     notes += [f"cannot train yet: {issue}" for issue in described.issues]
-    return ConfigText(about, _sections(config_path, described, _sample(files), notes), notes)
+    train = sum(map(len, described.parts.get("train", {}).values())) or 1
+    head = [f"  path: {quote_yaml(config_path)}"]
+    return ConfigText(about, image_sections(head, train, files, notes), notes)
 
 
 def _other_folders(folder: Path) -> list[str]:
@@ -90,13 +89,15 @@ def _sample(files: Sequence[str]) -> _Sample:
     return _Sample(sorted(sides)[len(sides) // 2], is_grey, (min(ratios), max(ratios)))
 
 
-def _sections(config_path: str, described: ImageFolder, sample: _Sample, notes: list[str]) -> str:
-    train = sum(map(len, described.parts.get("train", {}).values())) or 1
+def image_sections(head: list[str], train: int, files: Sequence[str], notes: list[str]) -> str:
+    """The sections of a configuration of images. head: the lines of `data` that name them; train: the number of
+    training images; files: all images, of which some are looked at; notes: lines above the sections."""
+    sample = _sample(files)
     size = next((size for size in STAGES if sample.side <= size), max(STAGES))
     if train < FEW_IMAGES:
         size = min(size, MAX_SIZE_OF_FEW)
     lines = [*comment_lines(notes, indent=""), "data:", "  name: image_folder"]
-    lines += [f"  path: {quote_yaml(config_path)}"]
+    lines += head
     lines += [f"  size: {size}    # images are resized to this; larger shows more and takes longer"]
     low, high = sample.ratios
     if high > 1.02 or low < 0.98:

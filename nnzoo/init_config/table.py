@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnzoo.config.data_options import CsvOptions
@@ -40,7 +40,13 @@ def table_config(
     Also where it cannot train yet: comments say why. Raises DataError if a column that the caller
     named does not exist.
     """
+    from nnzoo.data.columns.label_sets import looks_like_label_sets
+
     plan = _plan_columns(file, columns, choices)
+    labels_note = ""
+    if choices.task is None and looks_like_label_sets(file.table.frame[plan.targets[0]]):
+        choices = replace(choices, task="multilabel")
+        labels_note = f"'{plan.targets[0]}' has several labels per row (--task for another reading)"
     words = list(dict.fromkeys(cell.text.strip() for cell in plan.odd))
     options = CsvOptions(
         name="csv",
@@ -83,7 +89,8 @@ def table_config(
     recipe = table_recipe(
         len(file.table.frame), len(plan.inputs), spec.task if spec else "classification"
     )
-    notes = plan.notes() + [f"cannot train yet: {refusal}"] * bool(refusal)
+    notes = plan.notes() + [labels_note] * bool(labels_note)
+    notes += [f"cannot train yet: {refusal}"] * bool(refusal)
     return ConfigText(_about(file, spec), join_sections(lines, recipe), notes)
 
 

@@ -189,7 +189,9 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     if getattr(config.data, "class_weights", "") == "balanced":
         balance = {"classification": balanced_weights, "multilabel": positive_weights}
         weights_of = balance.get(dataset.spec.task)
-        weights = None if weights_of is None else weights_of(dataset)
+        if weights_of is None:
+            raise ConfigError.at("data.class_weights", "is for classes and labels, not for numbers")
+        weights = weights_of(dataset)
     spec = replace(
         dataset.spec,
         balanced=weights is not None,

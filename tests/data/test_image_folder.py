@@ -18,7 +18,7 @@ from nnzoo.cache import cache_dir
 from nnzoo.config.data_options import ImageFolderOptions
 from nnzoo.config.load import load_config
 from nnzoo.config.preprocess_options import ScaleOptions
-from nnzoo.config.split_options import RowSplit
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.data.image_files.decode import decode_image
@@ -44,7 +44,7 @@ from tests.data.image_files.folders import (
 
 def test_each_class_folder_is_a_class_and_each_image_a_row() -> None:
     make_folder(classes=("red", "blue", "green"))
-    dataset = load(split=RowSplit(val=0, test=0))
+    dataset = load(split=GroupSplit(val=0, test=0))
     assert (dataset.spec.labels, str(dataset.spec.input)) == (
         ["blue", "green", "red"],
         "image 3×4×4",
@@ -87,7 +87,7 @@ def test_hidden_files_and_folders_and_other_files_are_ignored() -> None:
     paint("pics/.trash/0.png")
     paint("pics/loose.png")
     Path("pics/red/notes.txt").write_text("no image")
-    assert sizes(load(split=RowSplit(val=0, test=0))) == {"train": 4}
+    assert sizes(load(split=GroupSplit(val=0, test=0))) == {"train": 4}
 
 
 def test_images_in_folders_below_a_class_belong_to_it() -> None:
@@ -173,7 +173,7 @@ def test_a_jpeg_cut_short_is_named() -> None:
 
 
 def test_floating_point_images_of_a_folder_have_one_scale_and_are_named() -> None:
-    no_split = RowSplit(val=0, test=0)
+    no_split = GroupSplit(val=0, test=0)
     for label, top in (("a", 0.25), ("b", 1.0)):
         Path("pics", label).mkdir(parents=True)
         for i in range(4):
@@ -214,7 +214,7 @@ def test_pipes_and_devices_among_the_images_are_no_images() -> None:
     make_folder(count=3)
     os.mkfifo("pics/red/pipe.png")
     Path("pics/red/zero.png").symlink_to("/dev/zero")
-    assert len(load(split=RowSplit(val=0, test=0)).splits["train"]) == 6
+    assert len(load(split=GroupSplit(val=0, test=0)).splits["train"]) == 6
 
 
 def test_a_size_at_which_the_images_do_not_fit_is_refused_before_decoding(
@@ -242,7 +242,7 @@ def in_memory(split: TensorSplit) -> TensorSplit:
 def test_splits_of_a_folder_map_one_cache() -> None:
     """No split is a copy: what is mapped costs no memory until it is looked at."""
     make_folder(count=12)
-    dataset = load("pics", split=RowSplit(val=0.25, test=0.25))
+    dataset = load("pics", split=GroupSplit(val=0.25, test=0.25))
     splits = [split for split in dataset.splits.values() if isinstance(split, TensorSplit)]
     assert len(splits) == 3
     assert len({split.x.data_ptr() for split in splits}) == 1

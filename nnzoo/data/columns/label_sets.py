@@ -80,6 +80,20 @@ def find_separator(column: pandas.Series) -> str:
     return next((sign for sign in SEPARATORS if any(sign in text for text in texts)), "")
 
 
+def looks_like_label_sets(column: pandas.Series) -> bool:
+    """Whether the cells of a column of texts most likely have several labels each: they combine fewer labels than there
+    are different cells, and each label is in several of those."""
+    separator = find_separator(column)
+    if not separator:
+        return False
+    cells = to_text(column).dropna().unique()
+    counts: dict[str, int] = {}
+    for text in cells:
+        for label in split_labels(text, separator):
+            counts[label] = counts.get(label, 0) + 1
+    return 1 < len(counts) < len(cells) and min(counts.values()) > 1
+
+
 def split_labels(text: str, separator: str) -> list[str]:
     """The labels of a cell; of one that is empty none."""
     parts = text.split(separator) if separator else [text]

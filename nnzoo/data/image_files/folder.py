@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnzoo.config.data_options import ImageFolderOptions
 from nnzoo.data.image_files.class_names import check_class_names
 from nnzoo.data.image_files.split_names import (
     PARTS,
@@ -93,16 +92,6 @@ def describe_folder(
             f"({list_some(others)})"
         )
     return result
-
-
-def description(options: ImageFolderOptions) -> list[str]:
-    """Lines on the folder that a config names. Raises DataError where it cannot train."""
-    if not os.path.exists(options.path):
-        return [f"no folder {options.path} here"]
-    folder = describe_folder(Path(options.path), classes=options.classes)
-    folder.check()
-    counts = [f"{sum(map(len, images.values())):,} {part}" for part, images in folder.parts.items()]
-    return [f"images: {' · '.join(counts)}; {len(folder.labels)} classes", *folder.lines()]
 
 
 class _Description:
@@ -207,7 +196,10 @@ class _Description:
             ]
             unread = top.left_out.unread
             if top.images:
-                but = f" ({list_some(tables)} with labels is not read)" if tables else ""
+                but = (
+                    f", or name a table of their labels (data.labels): {list_some(tables)}"
+                    * bool(tables)
+                )
                 issues.append(
                     f"{self.root} has no class folders; put each class's images into its own{but}"
                 )

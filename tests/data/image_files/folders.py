@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from nnzoo.config.data_options import ImageFolderOptions
-from nnzoo.config.split_options import RowSplit
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.image_folder import load_folder
@@ -54,7 +54,7 @@ def sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def whole(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = load(split=RowSplit(val=0, test=0), **options).splits["train"].tensors()
+    x, y = load(split=GroupSplit(val=0, test=0), **options).splits["train"].tensors()
     return x, y
 
 
@@ -64,7 +64,7 @@ def save_pixels(path: str, pixels: Any, **options: Any) -> None:
 
 
 def load_rows(path: str = "d", spec: DataSpec | None = None, **options: Any) -> Dataset:
-    values: dict[str, Any] = {"size": 4, "split": RowSplit(val=0, test=0)}
+    values: dict[str, Any] = {"size": 4, "split": GroupSplit(val=0, test=0)}
     return load_folder(ImageFolderOptions(name="image_folder", path=path, **values | options), spec)
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nnzoo.cache import cache_dir
-from nnzoo.config.split_options import RowSplit
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data import dataset as dataset_module
 from nnzoo.data.dataset import TensorSplit
 from nnzoo.data.image_files import cache, decode_pool
@@ -38,7 +38,7 @@ def test_pages_that_go_back_to_the_system_change_nothing(monkeypatch: pytest.Mon
     make_folder()
     pixels = whole()[0].clone()
     monkeypatch.setattr(dataset_module.MappedFile, "RESIDENT", 0)
-    split = load(split=RowSplit(val=0, test=0)).splits["train"]
+    split = load(split=GroupSplit(val=0, test=0)).splits["train"]
     assert isinstance(split, TensorSplit) and split.pages is not None
     for row in range(len(split)):
         assert torch.equal(split.batch(torch.tensor([row]))[0][0], pixels[row])
@@ -110,7 +110,7 @@ def test_a_damaged_cache_is_made_anew(content: bytes) -> None:
 def test_writing_into_the_rows_never_changes_the_cache() -> None:
     make_folder()
     before = whole()[0].clone()
-    split = load(split=RowSplit(val=0, test=0)).splits["train"]
+    split = load(split=GroupSplit(val=0, test=0)).splits["train"]
     assert isinstance(split, TensorSplit)
     split.x.fill_(7)
     assert torch.equal(whole()[0], before)

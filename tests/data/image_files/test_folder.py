@@ -334,7 +334,7 @@ def test_all_issues_of_a_folder_are_in_one_message() -> None:
         ),
         (
             lambda: (write_file("d/a.png"), write_file("d/labels.csv")),
-            "d has no class folders; put each class's images into its own (d/labels.csv with labels is not",
+            "d has no class folders; put each class's images into its own, or name a table of their labels (data.labels): d/labels.csv",
         ),
     ],
 )
