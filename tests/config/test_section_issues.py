@@ -137,9 +137,15 @@ QUOTES = "text that looks like a number needs quotes"
         ("data: {name: csv, path: x, header: no}", "auto, true or false, got 'no'"),
         ("data: {name: csv, path: x, delimiter: ''}", "auto or text, got ''"),
         ("data: {name: csv, path: x, numbers: a}", "a list of text or whole numbers, got 'a'"),
-        ("data: {name: text, path: x, target: [a]}", "text or a whole number, got [a]"),
+        (
+            "data: {name: csv, path: x, target: []}",
+            "text, a whole number or a list of one or more of these, got []",
+        ),
         ("data: {name: csv, path: x, target: 1.5}", f"a whole number, got 1.5; {QUOTES}"),
-        ("data: {name: text, path: x, target: true}", "text or a whole number, got true"),
+        (
+            "data: {name: csv, path: x, target: true}",
+            "text, a whole number or a list of one or more of these, got true",
+        ),
         ("data: {name: csv, path: 5}", f"text, got 5; {QUOTES}"),
         (
             "data: {name: series, path: x, covariates: al}",
