@@ -179,7 +179,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         fitted = {
             name: _stored(getattr(self, name)) for name in _OF_CHECKPOINT if hasattr(self, name)
         }
-        return self.network_.state() | {"epoch": self.n_iter_, "estimator": fitted}
+        calibration = self.network_.calibration
+        stored = {} if calibration is None else {"calibration": calibration.state()}
+        return self.network_.state() | stored | {"epoch": self.n_iter_, "estimator": fitted}
 
     def _set_content(self, content: dict[str, Any], source: str) -> None:
         """Set what `fit` learns from the content of a checkpoint."""

@@ -181,6 +181,7 @@ def test_a_saved_estimator_is_a_run(fitted: Classifier, nnzoo: Callable[..., Any
     FRAME.to_csv("new.csv", index=False)
     lines = nnzoo("predict", "saved", "new.csv").out.splitlines()
     assert [line.split(",")[1] for line in lines[1:]] == fitted.predict(FRAME).tolist()
+    assert nnzoo("predict", "saved.pt", "new.csv", "--coverage", "0.9").out.startswith("row,")
     assert "complete" in nnzoo("runs", ".").out
     with pytest.raises(CheckpointError, match="saved holds a run; give another folder"):
         fitted.save("saved")

@@ -11,6 +11,7 @@ from nnzoo.config.run_config import locates_errors
 from nnzoo.data.dataset import Dataset
 from nnzoo.device import use_threads
 from nnzoo.errors import DivergedError
+from nnzoo.evaluation.evaluate import calibrate_network
 from nnzoo.models.network import build_network
 from nnzoo.training.autotune import resolve_auto
 from nnzoo.training.lockstep import lockstep
@@ -30,7 +31,8 @@ def open_trainer(config: RunConfig, dataset: Dataset, device: torch.device) -> T
 
 
 def fit(trainer: Trainer) -> Iterator[EpochEnd]:
-    """Train to the end and yield each epoch; the network then has the best weights. Raises DivergedError."""
+    """Train to the end and yield each epoch; the network then has the best weights and, where there are validation
+    rows, a calibration. Raises DivergedError."""
     for turn in lockstep([trainer], ()):
         event = turn.advance()[0]
         if isinstance(event, DivergedError):
@@ -39,3 +41,5 @@ def fit(trainer: Trainer) -> Iterator[EpochEnd]:
             yield event
     trainer.model.load_state_dict(trainer.best_weights)
     trainer.network.eval()
+    if "val" in trainer.splits:
+        trainer.network.calibrate(calibrate_network(trainer.network, trainer.splits["val"]))
