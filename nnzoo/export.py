@@ -60,7 +60,8 @@ def export(network: Network, format_: str, path: Path) -> dict[str, Any]:
     Raises UsageError if a package is missing, NnzooError if the network cannot be exported or its
     predictions differ by more than TOLERANCE, and CheckpointError if the file cannot be written.
     """
-    network.precision = "fp32"
+    for one in network.networks:
+        one.precision = "fp32"
     network.eval()
     content, difference = FORMATS[format_][1](network)
     if not difference <= TOLERANCE:
@@ -119,8 +120,9 @@ def _trace(network: Network, forwards: _Forwards) -> ExportedProgram:
         traced.forward = step_forward(traced)
         shapes = ({0: batch, 1: torch.export.Dim.DYNAMIC}, tuple({1: batch} for _ in inputs[1:]))
     elif has_lengths:
-        if isinstance(traced.model, Recurrent):
-            cast(Any, traced.model).forward = onnx_forward(traced.model)
+        for one in traced.networks:
+            if isinstance(one.model, Recurrent):
+                cast(Any, one.model).forward = onnx_forward(one.model)
         shapes = ({0: batch, 1: torch.export.Dim.DYNAMIC}, {0: batch})
     program = torch.export.export(traced, inputs, dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
@@ -224,6 +226,10 @@ def _strip_metadata(graph: Any) -> None:
 
 def _export_state_dict(network: Network) -> tuple[bytes, float]:
     require("export", "a state-dict", "safetensors")
+    if len(network.networks) > 1:
+        raise UsageError(
+            "a state-dict holds the weights of one network; give a run of this group, or export the group with --format onnx"
+        )
     import safetensors.torch
 
     tensors = dict(network.model.state_dict())

@@ -50,6 +50,8 @@ def metadata(network: Network) -> dict[str, str]:
     spec = network.data_spec
     texts = {"nnzoo": __version__, "run": network.config.name, "kind": spec.input.kind}
     texts |= {"shape": to_json(list(spec.input.shape)), "task": spec.task}
+    if len(network.networks) > 1:
+        texts["members"] = str(len(network.networks))
     stored = spec.source_dict()
     keys = ("labels", "targets", "horizon", "columns")
     data: Any = network.config.data

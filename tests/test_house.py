@@ -83,7 +83,9 @@ LAYERS = """
     nnzoo.models.start_from nnzoo.models.take_statistics
     nnzoo.device
     nnzoo.models.network
+    nnzoo.models.group_network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate
+    nnzoo.evaluation.evaluate_members
     nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates nnzoo.training.carried_state
     nnzoo.training.optim
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
@@ -107,7 +109,7 @@ LAYERS = """
     nnzoo.init_config.images nnzoo.init_config.series nnzoo.init_config.group
     nnzoo.init_config.corpus nnzoo.init_config.find_recordings nnzoo.init_config.find_texts
     nnzoo.init_config.text nnzoo.init_config.labeled_images nnzoo.init_config.recordings nnzoo.init_config.table
-    nnzoo.init_config.memory
+    nnzoo.init_config.memory nnzoo.runs.loaded_group
     nnzoo.predict.inputs nnzoo.init_config.config_file nnzoo.console nnzoo.export_lengths nnzoo.runs.loaded_run
     nnzoo.export_text
     nnzoo.export_interface

@@ -90,11 +90,20 @@ VerboseOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder, the folder of a group of runs, or a .pt file.",
+        show_default=False,
+    ),
 ]
 OptionalRunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="RUN", help="A run folder, or a .pt file.", show_default=False),
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder, the folder of a group of runs, or a .pt file.",
+        show_default=False,
+    ),
 ]
 Weights = Literal["best", "last"]
 WeightsOption = Annotated[

@@ -48,6 +48,8 @@ def eval_(
     if path is None:
         run_config = load_config_option(None, config, set_, seed)
         path = out / run_config.name
+        group = out / f"{run_config.name}-seeds"
+        path = group if group.is_dir() and not path.is_dir() else path
         if not path.is_dir():
             raise UsageError(
                 f"no run in {path}; train first: nnzoo train --config {shell_word(config or '')}"

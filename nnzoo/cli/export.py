@@ -49,7 +49,8 @@ def export(
     network, file, fallback = load_network(checkpoint, torch.device("cpu"), weights)
     if fallback:
         note(fallback)
-    path = out or file.with_name(f"{network.config.name}{FORMATS[format_][0]}")
+    folder = file if file.is_dir() else file.parent  # that of a group, or of a run
+    path = out or folder / f"{network.config.name}{FORMATS[format_][0]}"
     is_earlier_export = out is None and checkpoint.is_dir()
     if not (is_earlier_export or force):
         is_text = network.data_spec.tokenizer is not None

@@ -82,9 +82,11 @@ def inspect(
     from nnzoo.device import choose_device
     from nnzoo.evaluation import diagnostics
     from nnzoo.inspect import inspection
+    from nnzoo.runs.loaded_group import require_single
     from nnzoo.runs.loaded_run import LoadedRun
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
+    require_single(trained.network, checkpoint, "inspect draws the layers")
     used_split = inspection.available_split(trained.dataset, split)
     _print_notes(trained, split, used_split)
     raw, truth = _samples(trained, used_split, inputs or [], rows or [])

@@ -72,7 +72,9 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
             f"{result['split']}: {result['period']['from']} to {result['period']['to']}",
             markup=False,
         )
-    columns: dict[str, list[str | Text]] = {split: [], "network": []}
+    members = result.get("members")
+    network = f"ensemble of {members['count']}" if members else "network"
+    columns: dict[str, list[str | Text]] = {split: [], network: []}
     for name in names:
         value = format_metric(result[name])
         if f"{name}_ci95" in result:
@@ -80,7 +82,11 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
             value += f"  [{format_metric(low)}, {format_metric(high)}]"
         single = name in ("f1", "precision", "recall")
         columns[split].append(f"{name} ('{result['positive_label']}')" if single else name)
-        columns["network"].append(Text(value, style="bold green"))
+        columns[network].append(Text(value, style="bold green"))
+    if members:
+        columns["its networks: mean, range"] = [
+            _mean_and_range(members["metrics"].get(name)) for name in names
+        ]
     baselines: dict[str, list[str | Text]] = {}
     for baseline in result.get("baselines") or [result["baseline"]]:
         label = f" ('{baseline['label']}')" if "label" in baseline else ""
@@ -91,9 +97,16 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
         console,
         columns | baselines,
         drop=[*baselines][::-1],
-        left=(split, "network", *baselines),
+        left=(*columns, *baselines),
         gap=3,
     )
+
+
+def _mean_and_range(stats: dict[str, Any] | None) -> str:
+    if stats is None:
+        return ""
+    mean, low, high = (format_metric(stats[key]) for key in ("mean", "min", "max"))
+    return f"{mean}  [{low}, {high}]"
 
 
 def _print_classes(

@@ -110,6 +110,19 @@ class Network(nn.Module):
         x = map_values(self.preprocess, raw)
         return self.task.postprocess(self._forward_preprocessed(x))
 
+    @property
+    def networks(self) -> list[Network]:
+        """The networks whose predictions are averaged: this one alone."""
+        return [self]
+
+    def predict_members(self, raw: Inputs) -> Tensor:
+        """`predict` of each of `networks`, (networks, batch, outputs)."""
+        return self.predict(raw)[None]
+
+    def combine(self, members: Tensor) -> Tensor:
+        """`predict` by the predictions of each of `networks`, (networks, batch, outputs)."""
+        return members[0]
+
     def configure(self, options: TrainOptions, compiled: bool = True) -> None:
         """Set precision and kernels by these options, of which any may still be 'auto'."""
         self.precision = options.precision

@@ -38,7 +38,8 @@ class Predictions:
     time, as far as they apply. targets: where known, the actual classes (inputs,) int64, labels (inputs, names) of
     0 and 1, or values (inputs, names). errors: a line for each input that could not be read. notes: lines for the
     user. thresholds: where inputs have several labels, the probabilities (names,) from which on they are predicted.
-    decision: the rule for classes; default: the most probable one. quantiles: (inputs, quantiles, names) of a
+    std: of a group of networks the standard deviation (n - 1) of
+    their values, (inputs, names). decision: the rule for classes; default: the most probable one. quantiles: (inputs, quantiles, names) of a
     network that predicts them, for `levels`. With a coverage, low and high: (inputs, names), the ends of
     intervals; members: (inputs, names) bool, the classes in each set.
     """
@@ -57,6 +58,7 @@ class Predictions:
     low: Array | None = None
     high: Array | None = None
     members: Array | None = None
+    std: Array | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -150,7 +152,8 @@ class Predictions:
             columns["probability"] = column(self.confidence)
         elif self.thresholds is None:
             columns = self.index | dict(zip(self.value_columns, values, strict=True))
-            return columns | self._bounds(columns, column)
+            return columns | self._std_columns(column) | self._bounds(columns, column)
+        columns |= self._std_columns(column)
         if self.members is not None:
             columns["set"] = self.sets
         columns |= {f"p_{name}": p for name, p in zip(self.names, values, strict=True)}
@@ -174,6 +177,17 @@ class Predictions:
             for target, values in zip(self.names, array.T, strict=True)
         }
 
+    def _std_columns(self, column: Callable[[Array], Any]) -> dict[str, Any]:
+        """The columns of `std`: of the probability of the predicted class, of each label or target."""
+        if self.std is None:
+            return {}
+        if self.is_classification:
+            return {"std": column(self.std[np.arange(len(self)), self.classes])}
+        names = [f"std_{name}" for name in self.names]
+        if len(names) == 1 and self.names[0] != "std":
+            names = ["std"]
+        return dict(zip(names, map(column, self.std.T), strict=True))
+
     def to_frame(self) -> pandas.DataFrame:
         """Return a DataFrame with the columns of the CSV of `nnzoo predict`, one row per input."""
         import pandas
@@ -190,7 +204,7 @@ class Predictions:
 
     def _arrays(self) -> dict[str, Any]:
         """The arrays of which each has a row per input."""
-        names = ("values", "quantiles", "low", "high", "members", "targets")
+        names = ("values", "std", "quantiles", "low", "high", "members", "targets")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -256,27 +270,39 @@ def batch_size(network: Network) -> int:
 
 
 @torch.no_grad()
-def predict_values(network: Network, raw: Inputs) -> Array:
-    """Run `Network.predict` batch by batch in evaluation mode; returns (rows, outputs)."""
+def predict_values(network: Network, raw: Inputs) -> tuple[Array, Array | None]:
+    """Run `Network.predict` batch by batch in evaluation mode; returns (rows, outputs), and of a group of networks
+    the standard deviation of theirs."""
     task, was_training = network.task, network.training
     network.eval()
     try:
         batches = [raw[rows] for rows in chunks(len(raw), batch_size(network))]
-        values = [network.predict(batch.to(network.device)).cpu() for batch in batches]
+        values = [network.predict_members(batch.to(network.device)).cpu() for batch in batches]
     finally:
         network.train(was_training)
     if not values:
-        return np.zeros((0, task.outputs), np.float32 if task.gives_probabilities else np.float64)
-    return torch.cat(values).numpy()
+        shape = len(network.networks), 0, task.outputs
+        values = [
+            torch.zeros(shape, dtype=torch.float32 if task.gives_probabilities else torch.float64)
+        ]
+    members = torch.cat(values, 1)
+    if len(members) == 1:
+        return members[0].numpy(), None
+    std = members.std(0) if members.shape[1] else members[0]
+    return network.combine(members).numpy(), std.numpy()
 
 
 def predict_raw(network: Network, raw: Inputs, index: dict[str, list[Any]]) -> Predictions:
     """Predict raw inputs (rows, ...) as `Network.predict` takes them."""
-    return of_values(network, predict_values(network, raw), index)
+    values, std = predict_values(network, raw)
+    return of_values(network, values, index, std)
 
 
-def of_values(network: Network, values: Array, index: dict[str, list[Any]]) -> Predictions:
-    """Return what a network's predictions (rows, outputs), as `Network.predict` gives them, say."""
+def of_values(
+    network: Network, values: Array, index: dict[str, list[Any]], std: Array | None = None
+) -> Predictions:
+    """Return what a network's predictions (rows, outputs), as `Network.predict` gives them, say; std: like them, of a
+    group of networks."""
     task = network.task
     predictions = Predictions(
         list(task.names),
@@ -285,12 +311,14 @@ def of_values(network: Network, values: Array, index: dict[str, list[Any]]) -> P
         index,
         thresholds=task.thresholds.cpu().numpy() if isinstance(task, Multilabel) else None,
         decision=network.decision,
+        std=std,
     )
     if not (isinstance(task, Regression) and task.quantiles):
         return predictions
     tensor = torch.from_numpy(values)
     point, quantiles = task.point(tensor).numpy(), task.by_quantile(tensor).numpy()
-    return replace(predictions, values=point, quantiles=quantiles, levels=task.quantiles)
+    std = None if std is None else task.point(torch.from_numpy(std)).numpy()
+    return replace(predictions, values=point, std=std, quantiles=quantiles, levels=task.quantiles)
 
 
 @torch.no_grad()

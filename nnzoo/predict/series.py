@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,11 +98,12 @@ def forecast_histories(network: Network, files: dict[str, Histories], steps: int
     if quantiles is not None:  # (series, quantiles, steps * targets), one row per step
         shape = (len(quantiles), len(predictions.levels), steps, len(targets))
         quantiles = quantiles.reshape(shape).swapaxes(1, 2).reshape(-1, shape[1], shape[3])
-    values = predictions.values.reshape(-1, len(targets))
+    values, std = predictions.values.reshape(-1, len(targets)), predictions.std
     return replace(
         predictions,
         names=list(targets),
         values=values,
+        std=None if std is None else std.reshape(-1, len(targets)),
         quantiles=quantiles,
         index=index,
         notes=notes,
@@ -124,11 +126,13 @@ def forecast(network: Network, history: Tensor, steps: int) -> Predictions:
             "covariates"
         )
     window, known = history.shape[1], 0
-    future = []
+    future, stds = [], []
     first: Predictions | None = None
     while known < steps:
-        predictions = of_values(network, predict_values(network, history), {})
+        values, std = predict_values(network, history)
+        predictions = of_values(network, values, {}, std)
         first = first or predictions
+        stds += [predictions.std] if predictions.std is not None else []
         predicted = torch.from_numpy(predictions.values).unflatten(1, (horizon, targets))
         future.append(predicted)
         known += horizon
@@ -136,6 +140,8 @@ def forecast(network: Network, history: Tensor, steps: int) -> Predictions:
             history = torch.cat([history[..., :targets], predicted], 1)[:, -window:]
     assert first is not None
     values = torch.cat(future, 1)[:, :steps].flatten(1).numpy()
+    if stds:
+        first = replace(first, std=np.concatenate(stds, 1)[:, : steps * targets])
     if first.quantiles is None:
         return replace(first, values=values)
     if steps > horizon:

@@ -30,7 +30,7 @@ from nnzoo.text import list_some, shorten
 if TYPE_CHECKING:
     import pandas
 
-RESERVED = ("file", "row", "prediction", "probability")
+RESERVED = ("file", "row", "prediction", "probability", "std")
 # Columns, and values of one, that a note names.
 SHOWN = 3
 

@@ -95,8 +95,11 @@ def _finalize(value: Any) -> Any:
 
 def render_run(run: RunReport) -> str:
     """Render the page of one run."""
-    parts: dict[str, Any] = {"title": run.name, "run": run, "curves": _learning_curves(run)}
-    if not run.data_error:
+    curves = _overlaid_curves(_member_rows(run)) if run.members else _learning_curves(run)
+    parts: dict[str, Any] = {"title": run.name, "run": run, "curves": curves}
+    if run.members and not run.data_error:
+        parts["result"] = run.result
+    elif not run.data_error:
         prepared = run.loaded.prepared(run.split)
         stats = diagnostics.collect_split_stats(run.network, prepared, inspection.STATS_ROWS)
         gradients = stats.time_gradients
@@ -108,6 +111,7 @@ def render_run(run: RunReport) -> str:
             and charts.gradient_over_time(gradients, run.spec.input.variable_length),
             "figures": _inspection_figures(run),
         }
+    if not run.data_error:
         parts |= _text_parts(run)
         if run.spec.is_classification:
             parts |= _classification_parts(run)
@@ -121,7 +125,7 @@ def render_run(run: RunReport) -> str:
 def _text_parts(run: RunReport) -> dict[str, Any]:
     """Return what a page shows of texts alone; empty values for other data."""
     parts: dict[str, Any] = {key: [] for key in ("samples", "units", "texts", "neighbors")}
-    if run.spec.tokenizer is None:
+    if run.spec.tokenizer is None or run.members:
         return parts
     parts["neighbors"] = texts.embedding_neighbors(run.network)
     if run.spec.input.per_step:
@@ -135,15 +139,7 @@ def render_comparison(runs: list[RunReport]) -> str:
     names = [str(run.folder.path) if counts[run.name] > 1 else run.name for run in runs]
     results = [{} if run.data_error else run.result for run in runs]
     metrics = [metric for metric in COMPARED_METRICS if any(metric in result for result in results)]
-    overlays = []
-    for key, label, log in COMPARED_CURVES:
-        lines = {
-            name: line
-            for name, run in zip(names, runs, strict=True)
-            for line in charts.metric_lines(run.epochs, [key]).values()
-        }
-        if lines:
-            overlays.append((label, charts.curves(label.capitalize(), lines, label, log)))
+    overlays = _overlaid_curves({name: run.epochs for name, run in zip(names, runs, strict=True)})
     parts = {
         "title": f"{len(runs)} runs",
         "runs": dict(zip(names, runs, strict=True)),
@@ -153,6 +149,24 @@ def render_comparison(runs: list[RunReport]) -> str:
         "curves": overlays,
     }
     return render("runs.html", parts)
+
+
+def _member_rows(run: RunReport) -> dict[str, list[dict[str, Any]]]:
+    return {member.path.name: member.rows() for member in run.members}
+
+
+def _overlaid_curves(rows: dict[str, list[dict[str, Any]]]) -> list[tuple[str, Markup]]:
+    """Draw the main curves of several runs over each other: (caption, chart); rows: of metrics.jsonl by run."""
+    overlays = []
+    for key, label, log in COMPARED_CURVES:
+        lines = {
+            name: line
+            for name, epochs in rows.items()
+            for line in charts.metric_lines(epochs, [key]).values()
+        }
+        if lines:
+            overlays.append((label, charts.curves(label.capitalize(), lines, label, log)))
+    return overlays
 
 
 def _best_value(metric: str, results: list[dict[str, Any]]) -> float | None:

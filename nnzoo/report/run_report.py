@@ -18,6 +18,7 @@ from nnzoo.errors import CheckpointError, DataError, shell_word
 from nnzoo.evaluation.observations import baseline_observations, curve_observations
 from nnzoo.file_io import read_plain
 from nnzoo.inspect.inspection import available_split
+from nnzoo.models.group_network import GroupNetwork
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Predictions, predict_split
 from nnzoo.runs.loaded_run import LoadedRun
@@ -37,7 +38,15 @@ class RunReport:
         """Open a run folder; raises CheckpointError if it has no best.pt."""
         if not path.is_dir():
             raise CheckpointError(f"{path} is not a run folder; give one, such as checkpoints/cnn")
-        return cls(RunDir(path), LoadedRun.open(path, device, "best", sets))
+        loaded = LoadedRun.open(path, device, "best", sets)
+        if isinstance(loaded.network, GroupNetwork):
+            return GroupReport(RunDir(path), loaded)
+        return cls(RunDir(path), loaded)
+
+    @property
+    def members(self) -> list[RunDir]:
+        """The runs of a group, whose predictions are averaged; none of a single run."""
+        return []
 
     @property
     def network(self) -> Network:
@@ -57,7 +66,8 @@ class RunReport:
 
     @property
     def num_parameters(self) -> int:
-        return sum(p.numel() for p in self.network.model.parameters())
+        models = [network.model for network in self.network.networks]
+        return sum(p.numel() for model in models for p in model.parameters())
 
     @cached_property
     def epochs(self) -> list[dict[str, Any]]:
@@ -140,6 +150,49 @@ class RunReport:
             f"nnzoo train --config {shell_word(path / 'config.yaml')} --out elsewhere",
             f"nnzoo eval {shell_word(path)}",
             f"nnzoo inspect {shell_word(path)}",
+        ]
+
+
+class GroupReport(RunReport):
+    """The same of a group of runs as one: results of its mean, and curves of each run."""
+
+    @cached_property
+    def members(self) -> list[RunDir]:
+        names = [network.config.name for network in self.network.networks]
+        return [RunDir(self.folder.path / name) for name in names]
+
+    @property
+    def seconds(self) -> float:
+        rows = [row for member in self.members for row in member.rows()]
+        return sum(row.get("seconds") or 0.0 for row in rows)
+
+    @property
+    def date(self) -> str:
+        newest = max(member.best.stat().st_mtime for member in self.members)
+        return time.strftime("%Y-%m-%d", time.localtime(newest))
+
+    @property
+    def data_notes(self) -> list[str]:
+        return RunReport(self.members[0], self.loaded).data_notes
+
+    @property
+    def observations(self) -> list[str]:
+        """Lines on the result beside the baseline, and on runs that do not take part."""
+        lines = [] if self.data_error else baseline_observations(self.result)
+        return [*self.loaded.notes, *lines]
+
+    @property
+    def config_text(self) -> str:
+        return read_config_text(self.members[0].config)
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that repeat the first run, the evaluation, and predictions for new data."""
+        path = self.folder.path
+        return [
+            f"nnzoo train --config {shell_word(self.members[0].config)} --out elsewhere",
+            f"nnzoo eval {shell_word(path)}",
+            f"nnzoo inspect {shell_word(self.members[0].path)}",
         ]
 
 

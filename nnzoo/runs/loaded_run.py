@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,13 +17,16 @@ from nnzoo.config.yaml_parser import Document
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import use_threads
-from nnzoo.errors import CheckpointError, DamagedError, DataError, NnzooError
+from nnzoo.errors import CheckpointError, DamagedError, DataError, NnzooError, UsageError
 from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.conformal import check_coverage
 from nnzoo.evaluation.evaluate import calibrate_network, evaluate_split
+from nnzoo.evaluation.evaluate_members import evaluate_members
+from nnzoo.models.group_network import GroupNetwork
 from nnzoo.models.network import Network, check_eval, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import require_same_config
+from nnzoo.runs.loaded_group import is_folds, is_group, load_group
 from nnzoo.runs.run_dir import RunDir
 
 
@@ -45,7 +48,7 @@ class LoadedRun:
         sets: list[str] | None = None,
         config: RunConfig | None = None,
     ) -> Self:
-        """Open a run folder or a .pt file.
+        """Open a run folder, the folder of a group of runs, or a .pt file.
 
         sets: KEY=VALUE overrides, for data that has moved; config: the run's config, if it comes from
         another file. Raises CheckpointError, and UsageError if the config is not the run's.
@@ -55,6 +58,8 @@ class LoadedRun:
             stored = Document(value=network.config.to_dict())
             config = parse(stored, str(file), sets or [], Path.cwd())
         before = network.config.eval
+        if isinstance(network, GroupNetwork):  # of which each has a seed of its own
+            config = replace(config, seed=network.config.seed)
         network.config = require_same_config(config, network, file)
         use_threads(network.config.train)
         network.eval()
@@ -96,19 +101,27 @@ class LoadedRun:
 
     def _fit_calibration(self) -> None:
         """Fit a calibration to the validation rows of the run's data, where they are those that it was trained with."""
-        if self.data_changed or "val" not in self.dataset.splits:
+        is_other = is_folds(self.network) or self.data_changed
+        if is_other or "val" not in self.dataset.splits:
             return
         fitted = calibrate_network(self.network, self.prepared("val"))
         if fitted is not None:
             self.network.calibrate(fitted)
+            reason = "as this checkpoint holds no such ones"
+            if isinstance(self.network, GroupNetwork):
+                reason = "for the mean of the group"
             self.notes.append(
-                "intervals, temperature and decision are taken from the validation rows now, as this checkpoint "
-                "holds no such ones"
+                f"intervals, temperature and decision are taken from the validation rows now, {reason}"
             )
 
     def _why_not_calibrated(self) -> str:
         if self.network.data_spec.task not in ("classification", "regression", "forecasting"):
             return "intervals, sets and decisions are for classes, numbers and forecasts"
+        if is_folds(self.network):
+            return (
+                "each run of this group learned from rows that validate others, so that there are none to find "
+                "intervals, temperature and decision of their mean from; give one of its runs, or train --seeds"
+            )
         if self.data_changed:
             return (
                 "the data has changed since the run was trained, so that its validation rows may be others; train "
@@ -135,7 +148,8 @@ class LoadedRun:
     @cached_property
     def data_changed(self) -> bool:
         """Whether the data differs from the training data."""
-        return self.dataset.fingerprint() != self.network.data_spec.fingerprint
+        known = self.network.data_spec.fingerprint
+        return bool(known) and self.dataset.fingerprint() != known
 
     @cached_property
     def _prepared(self) -> dict[str, Split]:
@@ -159,6 +173,11 @@ class LoadedRun:
         coverage: of intervals and sets; raises UsageError if the validation rows are too few for it.
         """
         network = self.network
+        if split != "test" and is_folds(self.network):
+            raise UsageError(
+                f"the runs of this group learned from different rows: those of --split {split} trained some of them; "
+                "of a group of folds only the test rows are new to all"
+            )
         if coverage is not None:
             check_coverage(coverage)
             self.require_calibration()
@@ -166,6 +185,8 @@ class LoadedRun:
             self._fit_calibration()
         ready = self.prepared(split) if split in self.dataset.splits else None
         report = evaluate_split(network, self.dataset, split, ready, coverage=coverage)
+        if isinstance(self.network, GroupNetwork) and ready is not None:
+            report["members"] = evaluate_members(self.network, ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
         return result | ({"data_changed": True} if self.data_changed else {})
 
@@ -176,8 +197,12 @@ def load_network(
     """Load the network of a run folder or of a .pt file.
 
     Returns the network, the file of its weights, and a note if that is not the requested one: a damaged
-    file is replaced by the checkpoint before it. Raises CheckpointError.
+    file is replaced by the checkpoint before it. The folder of a group gives the networks of its runs as
+    one, the folder, and a note on runs that do not take part. Raises CheckpointError.
     """
+    if is_group(path):
+        group, note = load_group(path, lambda run: load_network(run, device, weights))
+        return group, path, note
     if not path.is_dir():
         return network_from_checkpoint(checkpoint.load(path), str(path), device), path, ""
     folder = RunDir(path)

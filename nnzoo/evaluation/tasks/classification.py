@@ -26,8 +26,6 @@ class Classification(Task):
     correct_metric = "accuracy"
     gives_probabilities = True
     class_weights: Tensor | None
-    temperature: float | None = None
-    """The logits are divided by it where it is applied (`eval.temperature`); never while a network is trained."""
 
     def __init__(
         self, options: TrainOptions, labels: list[str], class_weights: Tensor | None
@@ -70,6 +68,9 @@ class Classification(Task):
     def tempered(self, output: Tensor) -> Tensor:
         """Return the logits of the probabilities that are predicted."""
         return output if self.temperature is None else output / self.temperature
+
+    def outputs_of(self, predictions: Tensor) -> Tensor:
+        return predictions.clamp_min(torch.finfo(predictions.dtype).tiny).log()
 
     def new_metrics(
         self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False

@@ -67,6 +67,9 @@ class Multilabel(Task):
     def postprocess(self, output: Tensor) -> Tensor:
         return output.sigmoid()
 
+    def outputs_of(self, predictions: Tensor) -> Tensor:
+        return predictions.logit(torch.finfo(predictions.dtype).eps)
+
     def new_metrics(
         self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
     ) -> MetricState:

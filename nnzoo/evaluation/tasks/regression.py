@@ -110,6 +110,10 @@ class Regression(Task):
         predicted = self.by_quantile(self.postprocess(output))
         return predicted[:, 0], predicted[:, -1]
 
+    def outputs_of(self, predictions: Tensor) -> Tensor:
+        steps = predictions.unflatten(1, (-1, len(self.scale.shift)))
+        return self.scaled(steps).flatten(1)
+
     def new_metrics(
         self, device: torch.device, rows: int = 0, first: int = 0, weighted: bool = False
     ) -> MetricState:

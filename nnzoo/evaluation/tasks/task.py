@@ -88,6 +88,8 @@ class Task(nn.Module):
     """Classes that are predicted for each row."""
     names: list[str]
     metric_names: tuple[str, ...]
+    temperature: float | None = None
+    """The divisor of logits where one is applied (`eval.temperature`); never while a network is trained."""
     use_native = False
     """Whether native losses may be used; set by the network."""
 
@@ -115,6 +117,10 @@ class Task(nn.Module):
 
     def postprocess(self, output: Tensor) -> Tensor:
         """Convert outputs to predictions (batch, outputs): probabilities, or values in original units."""
+        raise NotImplementedError
+
+    def outputs_of(self, predictions: Tensor) -> Tensor:
+        """Return outputs that `postprocess` turns into these predictions."""
         raise NotImplementedError
 
     def new_metrics(

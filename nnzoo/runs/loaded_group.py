@@ -1,0 +1,66 @@
+"""A group of runs (`--seeds`, `--folds`) opened as one network: which of its runs take part, and which do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nnzoo.config.options import is_name
+from nnzoo.errors import CheckpointError, UsageError
+from nnzoo.models.group_network import GroupNetwork
+from nnzoo.models.network import Network
+from nnzoo.runs.run_index import is_run, members_of, read_run
+from nnzoo.text import list_some, plural
+
+Load = Callable[[Path], tuple[Network, Path, str]]
+
+
+def is_group(path: Path) -> bool:
+    """Whether a folder is that of a group."""
+    return path.is_dir() and not is_run(path) and bool(members_of(path))
+
+
+def load_group(path: Path, load: Load) -> tuple[GroupNetwork, str]:
+    """The complete runs of a group as one network, and a note on the others; load: of the network of a run.
+
+    Raises CheckpointError if no run is complete, or they cannot be averaged; UsageError for language models.
+    """
+    states = {name: read_run(path / name, name)["state"] for name in members_of(path)}
+    complete = [name for name, state in states.items() if state == "complete"]
+    others = [f"{name} ({state})" for name, state in states.items() if state != "complete"]
+    if not complete:
+        raise CheckpointError(
+            f"{path}: no run of this group is complete: {list_some(others, 5, True)}"
+        )
+    loaded = [load(path / name) for name in complete]
+    notes = [note for _, _, note in loaded if note]
+    if others:
+        notes.insert(0, f"left out: {list_some(others, 5, True)}")
+    networks = [network for network, _, _ in loaded]
+    if networks[0].data_spec.task == "language_model":
+        raise UsageError(
+            f"{path} is a group of language models, each of which carries a state of its own through the text: their "
+            f"predictions are not averaged; give one of them, as in {path / complete[0]}"
+        )
+    name = path.resolve().name
+    config = networks[0].config
+    group = GroupNetwork(replace(config, name=name if is_name(name) else config.name), networks)
+    group.eval()
+    return group, "; ".join(notes)
+
+
+def require_single(network: Network, path: Path, what: str) -> None:
+    """Raise UsageError if the network is that of a group; what: is shown of a single one."""
+    if isinstance(network, GroupNetwork):
+        names = [member.config.name for member in network.networks]
+        raise UsageError(
+            f"{path} is a group of {plural(len(names), 'run')}; {what} of one of them: {path / names[0]}"
+        )
+
+
+def is_folds(network: Network) -> bool:
+    """Whether the networks were validated on different rows."""
+    split: Any = getattr(network.config.data, "split", None)
+    return isinstance(network, GroupNetwork) and getattr(split, "folds", None) is not None
