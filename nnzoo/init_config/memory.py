@@ -47,8 +47,13 @@ def memory_config(
     """
     sections = {section: as_mapping(chosen[section], section) for section in SECTIONS}
     _refuse_keys(sections)
-    rows, columns = table.frame.shape
-    recipe = table_recipe(rows, columns, table.task)
+    no_numbers = {
+        *(sections["data"].get("categories") or ()),
+        *(sections["data"].get("drop") or ()),
+    }
+    kinds = table.frame.dtypes.items()
+    numbers = sum(kind.kind in "iuf" and name not in no_numbers for name, kind in kinds)
+    recipe = table_recipe(len(table.frame), numbers, table.task)
     read = {"name": "csv", "path": "the table", "task": table.task}
     defaults = {
         **recipe,

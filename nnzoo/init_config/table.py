@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 # So many columns that are left out have a line with the reason.
 MAX_REASONS = 30
-# A run of a table takes as many steps whatever its size, in epochs within these bounds.
+# A run of a table takes so many steps, or twice as many, whatever its size, in epochs within these bounds.
 STEPS = 3000
 EPOCHS = (10, 200)
+# Below SMALL rows embeddings and the accuracy of few validation rows are more noise than use; from LARGE rows on
+# embeddings of higher frequencies find thresholds, and fewer steps do.
+SMALL, LARGE = 2_000, 10_000
 
 
 def table_config(
@@ -86,9 +89,8 @@ def table_config(
     if group is not None and not refusal:
         lines += group_lines(group, refused_group)
     lines += comment_lines([f"cannot train yet: {refusal}"] * bool(refusal) + notes)
-    recipe = table_recipe(
-        len(file.table.frame), len(plan.inputs), spec.task if spec else "classification"
-    )
+    recipe = _recipe_for(file, spec)
+    lines += [f"  {key}: {flow_yaml(value)}" for key, value in recipe.pop("data").items()]
     notes = plan.notes() + [labels_note] * bool(labels_note)
     notes += [f"cannot train yet: {refusal}"] * bool(refusal)
     return ConfigText(_about(file, spec), join_sections(lines, recipe), notes)
@@ -150,21 +152,43 @@ def _plan_columns(
     return _ColumnPlan(targets, reason, inputs, dropped, odd)
 
 
-def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
-    """The sections `model`, `optim` and `train` for a table of `rows` rows and `columns` input columns.
+def _recipe_for(file: DataFile, spec: DataSpec | None) -> dict[str, Any]:
+    if spec is None:
+        return table_recipe(len(file.table.frame), 0, "classification")
+    numbers = sum(column.categories is None for column in spec.columns)
+    return table_recipe(len(file.table.frame), numbers, spec.task)
 
-    Chosen by `benchmarks/starter_tables.py` among two dozen recipes on eighteen tables
-    (docs/results.md): a higher learning rate with strong weight decay; wider layers, larger batches
-    and fewer epochs where rows are many; and a stop where validation no longer improves.
+
+def table_recipe(rows: int, numbers: int, task: str) -> dict[str, Any]:
+    """The sections `data` (preprocessing alone), `model`, `optim` and `train` for a table of `rows` rows with `numbers`
+    columns of numbers.
+
+    Chosen on other tables than those of docs/benchmarks.md, by `benchmarks/starter_tables.py` and for the embeddings as
+    docs/decisions tells: a high learning rate with strong weight decay, wider layers, larger batches and fewer epochs
+    where rows are many, and a stop where validation no longer improves. With enough rows classes get embeddings of
+    their numbers, and the epoch of the best accuracy; a smooth function of few numbers is learned better without.
     """
-    hidden, lr = ([128, 64], 4e-3) if rows < 2_000 else ([256, 128], 2e-3)
+    hidden, lr = ([128, 64], 4e-3) if rows < SMALL else ([256, 128], 2e-3)
     batch = 32 if rows < 3_000 else 64 if rows < 8_000 else 128 if rows < 20_000 else 256
+    is_classification = task == "classification" and rows >= SMALL
+    steps = STEPS if rows < SMALL or (is_classification and rows >= LARGE) else 2 * STEPS
     steps_per_epoch = max(1.0, 0.7 * rows / batch)
-    epochs = max(EPOCHS[0], min(EPOCHS[1], round(STEPS / steps_per_epoch)))
+    epochs = max(EPOCHS[0], min(EPOCHS[1], round(steps / steps_per_epoch)))
+    data, model, train = {}, {"name": "mlp", "hidden": hidden, "dropout": 0.1}, {}
+    if is_classification:
+        train = {"label_smoothing": 0.1, "monitor": "val_accuracy"}
+        std = 0.3
+        if rows >= LARGE:
+            model["dropout"], lr, std = 0.2, 1e-3, 1.0
+        if numbers:
+            data = {"preprocess": {"scale": "quantile"}}
+            model["numeric_embedding"] = {"size": 8, "frequencies": 16, "std": std}
     # With fewer rows none may be left for validation.
-    stop = {"early_stopping": {"patience": max(5, epochs // 4)}} if rows >= 20 else {}
+    if rows >= 20:
+        train["early_stopping"] = {"patience": max(5, epochs // 4)}
     return {
-        "model": {"name": "mlp", "hidden": hidden, "dropout": 0.1},
+        "data": data,
+        "model": model,
         "optim": {
             "name": "adamw",
             "lr": lr,
@@ -172,7 +196,7 @@ def table_recipe(rows: int, columns: int, task: str) -> dict[str, Any]:
             "schedule": "cosine",
             "clip": {"norm": 1.0},
         },
-        "train": {"epochs": epochs, "batch_size": batch, **stop},
+        "train": {"epochs": epochs, "batch_size": batch, **train},
     }
 
 

@@ -78,3 +78,10 @@ def test_texts_that_identify_rows_are_left_out_unless_they_are_named() -> None:
     named = data.model_copy(update={"categories": [0], "drop": ["size"]})
     chosen = choose_columns(frame, ["size"], named)
     assert chosen.categories == ["name"] and chosen.dropped == ["size"] and not chosen.notes()
+
+
+def test_numbers_that_are_read_as_categories_get_no_embedding() -> None:
+    model: Any = config(2_000).model
+    assert model.numeric_embedding.std == 0.3
+    model = config(2_000, data={"categories": ["a", "b"], "drop": ["c"]}).model
+    assert model.numeric_embedding is None

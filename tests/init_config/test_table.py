@@ -86,3 +86,35 @@ def test_a_table_of_a_few_rows_trains_as_init_writes_it(nnzoo: NNZOO) -> None:
     assert nnzoo("init", "few.csv").code == 0
     result = nnzoo("train", "few", "-v", "0")
     assert result.code == 0, result.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "has_number", "target", "scale", "monitor", "std"),
+    [
+        (1_999, True, "classes", "standardize", "auto", None),
+        (2_000, True, "classes", "quantile", "val_accuracy", 0.3),
+        (10_000, True, "classes", "quantile", "val_accuracy", 1.0),
+        (2_000, False, "classes", "standardize", "val_accuracy", None),
+        (2_000, True, "number", "standardize", "auto", None),
+    ],
+)
+def test_classes_of_many_rows_get_embeddings_of_their_numbers(
+    nnzoo: NNZOO,
+    rows: int,
+    has_number: bool,
+    target: str,
+    scale: str,
+    monitor: str,
+    std: float | None,
+) -> None:
+    numbers = [f"{(i * 7919) % rows}.5" for i in range(rows)]
+    kinds = [["red", "green", "blue"][i % 3] for i in range(rows)]
+    goal = [["u", "v"][i % 2] for i in range(rows)] if target == "classes" else numbers[::-1]
+    columns = {"number": numbers} if has_number else {}
+    write(**columns, kind=kinds, y=goal)
+    assert nnzoo("init", "t.csv").code == 0
+    config: Any = load_config("t")
+    embedding = config.model.numeric_embedding
+    assert (config.data.preprocess.scale, config.train.monitor) == (scale, monitor)
+    assert (embedding and embedding.std) == std
+    assert nnzoo("check", "t").code == 0
