@@ -36,7 +36,7 @@ LAYERS = """
     nnzoo.config.run_config
     nnzoo.config.load nnzoo.config
     nnzoo.config.default_space
-    nnzoo.evaluation.observations
+    nnzoo.evaluation.observations nnzoo.evaluation.verdicts
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
     nnzoo.kernels.call nnzoo.kernels.packing
@@ -73,12 +73,19 @@ LAYERS = """
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion nnzoo.models.freeze nnzoo.models.weights_file
     nnzoo.models.ensemble
-    nnzoo.evaluation.metrics nnzoo.evaluation.channel_statistics nnzoo.evaluation.text_baseline
+    nnzoo.evaluation.metrics
     nnzoo.evaluation.language_model nnzoo.evaluation.multilabel_metrics
-    nnzoo.evaluation.tasks nnzoo.evaluation.tasks.task nnzoo.evaluation.ngrams
+    nnzoo.evaluation.tasks nnzoo.evaluation.tasks.task
     nnzoo.evaluation.tasks.classification nnzoo.evaluation.tasks.multilabel nnzoo.evaluation.tasks.language_model nnzoo.evaluation.tasks.regression
     nnzoo.evaluation.tasks.build nnzoo.evaluation.conformal nnzoo.evaluation.decision nnzoo.evaluation.temperature
-    nnzoo.evaluation.baselines nnzoo.evaluation.calibration
+    nnzoo.evaluation.baselines nnzoo.evaluation.baselines.budget nnzoo.evaluation.baselines.compare
+    nnzoo.evaluation.baselines.baseline nnzoo.evaluation.baselines.ngrams
+    nnzoo.evaluation.baselines.linear_model
+    nnzoo.evaluation.baselines.channel_statistics nnzoo.evaluation.baselines.tfidf nnzoo.evaluation.baselines.linear
+    nnzoo.evaluation.baselines.simple nnzoo.evaluation.baselines.trees nnzoo.evaluation.baselines.prediction_cache
+    nnzoo.evaluation.baselines.series
+    nnzoo.evaluation.baselines.compute
+    nnzoo.evaluation.calibration
     nnzoo.evaluation.uncertainty
     nnzoo.models.start_from nnzoo.models.take_statistics
     nnzoo.device

@@ -13,7 +13,8 @@ from nnzoo.config import RunConfig
 from nnzoo.console import Output, tables
 from nnzoo.console.progress import ProgressBar, epoch_line
 from nnzoo.errors import DivergedError, shell_word
-from nnzoo.evaluation.observations import baseline_observations, curve_observations
+from nnzoo.evaluation.observations import curve_observations
+from nnzoo.evaluation.verdicts import baseline_lines
 from nnzoo.runs.run_group import Group, MemberOpened
 from nnzoo.status import status
 from nnzoo.training.ensemble_trainer import dry_run
@@ -148,9 +149,9 @@ class TrainDisplay:
         observations = curve_observations(
             run.folder.rows(), trainer.state.best_epoch, trainer.config
         )
-        observations += baseline_observations(result) if result is not None else []
+        remarks = observations + ([] if result is None else baseline_lines(result))
         output.event(
-            "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=observations
+            "end", run_dir=str(run.folder.path), best=run.best(), test=result, remarks=remarks
         )
         if output.json or not output.verbose:
             return

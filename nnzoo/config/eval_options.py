@@ -42,11 +42,26 @@ class DecideOptions(Options):
         return self
 
 
+BaselineName = Literal[
+    "majority",
+    "frequencies",
+    "mean",
+    "last_value",
+    "last_season",
+    "seasonal_mean",
+    "linear",
+    "boosted_trees",
+    "ngrams",
+]
+
+
 class EvalOptions(Options):
     """Evaluation."""
 
-    baselines: Literal["auto", "none"] = option(
-        "auto", "models beside which the network's metrics are shown"
+    baselines: Literal["auto", "none"] | list[BaselineName] = option(
+        "auto",
+        "models beside which the network's metrics are shown; auto: those for the data that together take less than a "
+        "third of the training time",
     )
     decide: DecideOptions | None = option(
         None, "cost, or recall or precision with of; default: the most probable class is predicted"

@@ -192,7 +192,8 @@ def _describe_items(branch: Node, root: Node, seen: Sequence[str]) -> str:
     count = "two " if low == high == 2 else "one or more " if low else ""
     if seen and set(_alternatives(item, root)) <= set(seen):
         return f"{count}of these" if count else "these"
-    types = [_describe_branch(inner, root, plural=True) for inner in branches(item, root)]
+    others = [branch for branch in branches(item, root) if not {"enum", "const"} & branch.keys()]
+    types = [_describe_branch(inner, root, plural=True) for inner in others]
     return count + _join_or([*choices(item, root), *filter(None, types)])
 
 

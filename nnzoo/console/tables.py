@@ -9,9 +9,10 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 
-from nnzoo.console import Text, print_columns
+from nnzoo.console import Text, print_columns, print_text
 from nnzoo.console.uncertainty import print_uncertainty
 from nnzoo.errors import escape_controls
+from nnzoo.evaluation.verdicts import baseline_lines, group_line, shown_baselines
 from nnzoo.text import format_metric
 
 MAX_MATRIX = 26
@@ -37,6 +38,10 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
     """Print the main metrics of a result (the object of `nnzoo eval --json`) beside the baselines; detail:
     also the classes and the confusion matrix, or the single outputs."""
     _print_headline(console, result)
+    if lines := baseline_lines(result):
+        console.print()
+    for line in lines:
+        print_text(console, line)
     if detail:
         print_uncertainty(console, result)
     if detail and "per_label" in result:
@@ -88,7 +93,7 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
             _mean_and_range(members["metrics"].get(name)) for name in names
         ]
     baselines: dict[str, list[str | Text]] = {}
-    for baseline in result.get("baselines") or [result["baseline"]]:
+    for baseline in shown_baselines(result):
         label = f" ('{baseline['label']}')" if "label" in baseline else ""
         cells = [format_metric(baseline[name]) if name in baseline else "" for name in names]
         baselines[baseline["name"] + label] = [Text(cell, style="dim") for cell in cells]
@@ -184,6 +189,11 @@ def print_group(console: Console, group: dict[str, Any]) -> None:
     # The second metric of each split is dropped first.
     drop = [*(f"{split}_{name}" for split, name in metrics[1::2]), "best epoch"]
     print_columns(console, columns, drop=drop, left=(kind,), gap=3)
+    best = summary["baselines"][:1]
+    for baseline in best:
+        if "comparison" in baseline:
+            console.print()
+            print_text(console, group_line(baseline, kind))
     console.print(f"\nruns: {group['run_dir']}", markup=False, soft_wrap=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,16 +13,18 @@ from torch import Tensor, nn
 from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
-from nnzoo.evaluation.baselines import compute_baselines
+from nnzoo.evaluation.baselines.budget import RunTime
 from nnzoo.evaluation.calibration import MAX_OUTPUTS, MAX_ROWS, Calibration, fit_calibration
 from nnzoo.evaluation.language_model import evaluate_text
+from nnzoo.evaluation.metrics import MetricState
 from nnzoo.evaluation.tasks.language_model import LanguageModel
 from nnzoo.evaluation.tasks.task import Task
-from nnzoo.evaluation.uncertainty import Uncertainty, uncertainty_metrics
+from nnzoo.evaluation.uncertainty import uncertainty_metrics
 
 if TYPE_CHECKING:
     from nnzoo.data.corpus import CorpusSplit
     from nnzoo.data.dataset import Dataset
+    from nnzoo.evaluation.baselines.compare import RowOutcomes
     from nnzoo.models.network import Network
 
 # Limits of a batch: rows, and input values, since feature maps of large images would fill the memory.
@@ -74,12 +77,13 @@ def evaluate(
     task: Task,
     device: torch.device,
     processes: SingleProcess = SINGLE,
-    uncertainty: Uncertainty | None = None,
+    more: Sequence[MetricState] = (),
 ) -> dict[str, Any]:
     """Compute the metrics of a prepared split; the network stays in the mode that it was in. Each of
     several processes computes its shard, and all get the metrics of the whole split.
 
-    uncertainty: further metrics of the same pass."""
+    more: further metrics of the same pass.
+    """
     was_training = network.training
     if isinstance(task, LanguageModel):
         text_metrics = evaluate_text(
@@ -91,15 +95,25 @@ def evaluate(
     metrics = task.split_metrics(split, device, processes.shard_range(len(split))[0])
     for output, target in iter_outputs(network, split, device, processes):
         task.add_batch(metrics, output, target)
-        if uncertainty is not None:
-            uncertainty.update(output, target)
-    processes.all_reduce_float64(list(metrics.tensors.values()))
+        for further in more:
+            further.update(output, target)
+    every = [metrics, *more]
+    processes.all_reduce_float64([tensor for one in every for tensor in one.tensors.values()])
     result = task.compute_metrics(metrics)
-    if uncertainty is not None:
-        processes.all_reduce_float64(list(uncertainty.tensors.values()))
-        result |= uncertainty.compute(task.names)
+    for further in more:
+        result |= further.compute(task.names)
     network.train(was_training)
     return result
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """Settings of an evaluation. coverage: of intervals and sets, None for the default; run: the training time, on which
+    it depends what baselines are shown."""
+
+    coverage: float | None = None
+    run: RunTime = field(default_factory=RunTime)
+    processes: SingleProcess = SINGLE
 
 
 def evaluate_split(
@@ -107,8 +121,7 @@ def evaluate_split(
     dataset: Dataset,
     split: str,
     prepared: Split | None = None,
-    processes: SingleProcess = SINGLE,
-    coverage: float | None = None,
+    settings: EvalSettings = EvalSettings(),
 ) -> dict[str, Any]:
     """Compute the object of `nnzoo eval --json`: exact metrics of a split beside its baselines.
 
@@ -119,21 +132,66 @@ def evaluate_split(
     if split not in dataset.splits:
         raise DataError(f"this data has no {split} split; it has {', '.join(dataset.splits)}")
     rows = network.prepare(dataset.splits[split]) if prepared is None else prepared
-    task, device, uncertainty = network.task, network.device, None
+    from nnzoo.evaluation.baselines.compare import row_outcomes
+
+    task, processes = network.task, settings.processes
+    more: list[MetricState] = []
+    outcomes = None
+    if not isinstance(task, LanguageModel):
+        outcomes = row_outcomes(task, rows, network.device, processes.shard_range(len(rows))[0])
+        more.append(outcomes)
     if network.calibration is not None:
-        coverage = network.calibration.default_coverage if coverage is None else coverage
-        uncertainty = uncertainty_metrics(
-            task, network.calibration, network.decision, coverage, device
-        )
-    report = evaluate(network, rows, task, device, processes, uncertainty)
+        more += _uncertainty(network, network.calibration, settings.coverage)
+    report = evaluate(network, rows, task, network.device, processes, more)
     if network.calibration is not None and network.calibration.problem:
         report["decision"] = {"problem": network.calibration.problem}
-    baselines = compute_baselines(dataset, split, task)
-    result = {"split": split, "task": dataset.spec.task, **report, "baseline": baselines[0]}
-    if len(baselines) > 1:
-        result["baselines"] = baselines
+    result = {"split": split, "task": dataset.spec.task, **report}
+    result |= processes.broadcast_object(
+        lambda: _baselines(network, dataset, split, settings.run, outcomes)
+    )
     windows = dataset.splits[split]
     if dataset.time_index is not None and isinstance(windows, WindowSplit):
         first = windows.starts.numpy() + windows.window
         result |= dataset.time_index.describe(np.append(first, first + windows.horizon - 1))
+    return result
+
+
+def _uncertainty(
+    network: Network, calibration: Calibration, coverage: float | None
+) -> list[MetricState]:
+    """The metrics of a calibrated network's intervals, sets and decisions."""
+    coverage = calibration.default_coverage if coverage is None else coverage
+    task, device = network.task, network.device
+    metrics = uncertainty_metrics(task, calibration, network.decision, coverage, device)
+    return [] if metrics is None else [metrics]
+
+
+def check_baselines(network: Network, dataset: Dataset) -> None:
+    """Raise ConfigError for a name in `eval.baselines` that is not for these data: before training, not at its end."""
+    if not isinstance(network.config.eval.baselines, str):
+        from nnzoo.evaluation.baselines.baseline import Problem
+        from nnzoo.evaluation.baselines.compute import check_names
+
+        check_names(network.config.eval, Problem(dataset, network.task, network.preprocess))
+
+
+def _baselines(
+    network: Network, dataset: Dataset, split: str, run: RunTime, outcomes: RowOutcomes | None
+) -> dict[str, Any]:
+    """The keys of a result on baselines, which are computed on the CPU."""
+    from nnzoo.data.preprocess import Preprocess
+    from nnzoo.evaluation.baselines.baseline import Problem
+    from nnzoo.evaluation.baselines.compute import compute_baselines
+
+    was_training = network.training
+    network.eval()
+    network.preprocess.cpu(), network.task.cpu()
+    preprocess = network.preprocess
+    if hasattr(network, "members"):  # a group, of whose networks each has its own
+        preprocess = Preprocess(preprocess.options, dataset.spec)
+        preprocess.fit(dataset.splits["train"])
+    problem = Problem(dataset, network.task, preprocess.eval())
+    result = compute_baselines(problem, split, network.config.eval, run, outcomes)
+    network.preprocess.to(network.device), network.task.to(network.device)
+    network.train(was_training)
     return result

@@ -36,6 +36,10 @@ class MetricState:
         for name, tensor in self.tensors.items():
             tensor.copy_(state[name])
 
+    def update(self, output: Tensor, target: Tensor) -> None:
+        """Add a batch of outputs and targets."""
+        raise NotImplementedError
+
     def compute(self, names: list[str]) -> dict[str, Any]:
         """Return the metrics. names: one per output."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Observations on learning curves and results in words: over-fitting, not converged, below the baseline."""
+"""Observations on learning curves in words: over-fitting, not converged."""
 
 from __future__ import annotations
 
@@ -51,29 +51,3 @@ def _overfitting_remedies(config: RunConfig) -> list[str]:
     if config.train.early_stopping is None:
         remedies.append("train.early_stopping={patience: 10}, which saves the time")
     return remedies
-
-
-def baseline_observations(result: dict[str, Any]) -> list[str]:
-    """Return a line if the baseline is as good as the network, or nearly. result: of `nnzoo eval --json`."""
-    base = result["baseline"]
-    if "perplexity" in result:
-        if result["loss"] < base["loss"]:
-            return []
-        loss = format_metric(base["loss"])
-        return [f"Does not beat the baseline: {base['name']} has a loss of {loss} nats per token."]
-    if "exact_match" in result:
-        names = ("f1_macro", "average_precision_macro")
-        if any(result[name] > base[name] for name in names):
-            return []
-        scored = ", ".join(f"{name} {format_metric(base[name])}" for name in names)
-        return [f"Does not beat the baseline: {base['name']} has {scored}."]
-    if "accuracy" in result and result["accuracy_ci95"][0] <= base["accuracy"]:
-        scored = f"{base['name']} has accuracy {format_metric(base['accuracy'])}"
-        if result["accuracy"] > base["accuracy"]:
-            return [f"Not clearly better than the baseline: {scored}, inside the 95 % interval."]
-        return [f"Does not beat the baseline: {scored}."]
-    if "rmse" in result and result["rmse"] >= base["rmse"]:
-        return [
-            f"Does not beat the baseline: {base['name']} has rmse {format_metric(base['rmse'])}."
-        ]
-    return []

@@ -15,7 +15,8 @@ from nnzoo.config import RunConfig
 from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.errors import CheckpointError, DataError, shell_word
-from nnzoo.evaluation.observations import baseline_observations, curve_observations
+from nnzoo.evaluation.observations import curve_observations
+from nnzoo.evaluation.verdicts import baseline_lines
 from nnzoo.file_io import read_plain
 from nnzoo.inspect.inspection import available_split
 from nnzoo.models.group_network import GroupNetwork
@@ -136,7 +137,7 @@ class RunReport:
     def observations(self) -> list[str]:
         """Lines on the curves and the result: over-fitting, convergence, the baseline."""
         lines = curve_observations(self.epochs, self.best_epoch, self.config)
-        return lines if self.data_error else lines + baseline_observations(self.result)
+        return lines if self.data_error else lines + baseline_lines(self.result)
 
     @property
     def config_text(self) -> str:
@@ -178,7 +179,7 @@ class GroupReport(RunReport):
     @property
     def observations(self) -> list[str]:
         """Lines on the result beside the baseline, and on runs that do not take part."""
-        lines = [] if self.data_error else baseline_observations(self.result)
+        lines = [] if self.data_error else baseline_lines(self.result)
         return [*self.loaded.notes, *lines]
 
     @property

@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.data.tokenizer import Tokenizer
 from nnzoo.errors import DataError, escape_controls, shell_word
-from nnzoo.evaluation.baselines import compute_baselines
+from nnzoo.evaluation.baselines.baseline import Problem
+from nnzoo.evaluation.baselines.compute import compute_baselines
 from nnzoo.generate import TextGenerator
 from nnzoo.inspect import inspection
 from nnzoo.inspect.texts import text_pieces
@@ -127,7 +128,9 @@ def ngram_line(run: RunReport, key: str) -> tuple[str, float] | None:
     dataset = run.loaded.dataset
     if "val" not in dataset.splits:
         return None
-    best = compute_baselines(dataset, "val", run.network.task)[0]
+    problem = Problem(dataset, run.network.task, run.network.preprocess)
+    times = run.folder.run_time()
+    best = compute_baselines(problem, "val", run.config.eval, times).get("baseline", {})
     name = key.removeprefix("val_")
     return (str(best["name"]), float(best[name])) if name in best else None
 

@@ -18,9 +18,10 @@ from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DamagedError, DataError, NnzooError, UsageError
+from nnzoo.evaluation.baselines.budget import RunTime
 from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.conformal import check_coverage
-from nnzoo.evaluation.evaluate import calibrate_network, evaluate_split
+from nnzoo.evaluation.evaluate import EvalSettings, calibrate_network, evaluate_split
 from nnzoo.evaluation.evaluate_members import evaluate_members
 from nnzoo.models.group_network import GroupNetwork
 from nnzoo.models.network import Network, check_eval, network_from_checkpoint
@@ -184,11 +185,24 @@ class LoadedRun:
         elif network.calibration is None:
             self._fit_calibration()
         ready = self.prepared(split) if split in self.dataset.splits else None
-        report = evaluate_split(network, self.dataset, split, ready, coverage=coverage)
+        settings = EvalSettings(coverage, self._run_time())
+        try:
+            report = evaluate_split(network, self.dataset, split, ready, settings)
+        except NnzooError as error:
+            error.locate(network.config.location)
+            raise
         if isinstance(self.network, GroupNetwork) and ready is not None:
             report["members"] = evaluate_members(self.network, ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
         return result | ({"data_changed": True} if self.data_changed else {})
+
+    def _run_time(self) -> RunTime:
+        """The training time, of a group that of all its runs; what was decided about baselines is that of the first."""
+        if not isinstance(self.network, GroupNetwork):
+            return RunDir(self.file.parent).run_time()
+        names = [network.config.name for network in self.network.networks]
+        times = [RunDir(self.file / name).run_time() for name in names]
+        return replace(times[0], seconds=sum(time.seconds or 0.0 for time in times))
 
 
 def load_network(

@@ -30,7 +30,13 @@ from nnzoo.errors import (
     NnzooError,
 )
 from nnzoo.evaluation.calibration import Calibration
-from nnzoo.evaluation.evaluate import calibrate_network, evaluate_split
+from nnzoo.evaluation.evaluate import (
+    EvalSettings,
+    calibrate_network,
+    check_baselines,
+    evaluate_split,
+)
+from nnzoo.evaluation.verdicts import decisions
 from nnzoo.file_io import file_lock
 from nnzoo.kernels import build
 from nnzoo.models.network import Network, build_network, network_from_checkpoint, reseeded
@@ -99,9 +105,10 @@ class Run:
         is_calibrated = trainer.finished and split != "val"
         calibration = self.calibration() if is_calibrated else None
         prepared = trainer.splits.get(split)
+        settings = EvalSettings(processes=trainer.processes, run=self.folder.run_time())
         with self._best_weights():
             network.calibrate(calibration)
-            report = evaluate_split(network, self.dataset, split, prepared, trainer.processes)
+            report = evaluate_split(network, self.dataset, split, prepared, settings)
             network.calibrate(None)
         return {"run": self.folder.path.name, "checkpoint": str(self.folder.best)} | report
 
@@ -117,20 +124,22 @@ class Run:
     def write_result(
         self, status: Literal["complete", "diverged"], test: dict[str, Any] | None = None
     ) -> None:
-        """Write result.json for listings of runs, which read no checkpoint; only the numeric `test` metrics."""
+        """Write result.json for listings of runs, which read no checkpoint; only the numeric `test` metrics, and which
+        baselines the training time allowed, so that `eval` shows the same ones."""
         numbers = {
             name: value for name, value in (test or {}).items() if type(value) in (int, float)
         }
         state = self.trainer.state
-        self.folder.write_result(
-            {
-                "state": status,
-                "epoch": state.epoch,
-                "step": state.step,
-                "best": self.best(),
-                "test": numbers,
-            }
-        )
+        result = {
+            "state": status,
+            "epoch": state.epoch,
+            "step": state.step,
+            "best": self.best(),
+            "test": numbers,
+        }
+        if test is not None and self.network.config.eval.baselines == "auto":
+            result["baselines"] = decisions(test)
+        self.folder.write_result(result)
 
     def finish(self) -> dict[str, Any] | None:
         """Evaluate a complete run on the test rows; its result.json then holds the metrics too."""
@@ -266,6 +275,7 @@ class _Opening:
             # Rounding differs anyway, and each process has other processors.
             config = replace(config, train=config.train.model_copy(update={"threads": "auto"}))
         self.config = network.config = config
+        check_baselines(network, dataset)
         return network
 
     def _new_network(self, dataset: Dataset) -> Network:
@@ -276,6 +286,7 @@ class _Opening:
             network = reseeded(self.share_with.network, self.config)
         else:
             network = build_network(self.config, dataset, options.device)
+            check_baselines(network, dataset)
         checkpoint.to_plain(network.state())  # raises if it could not be saved
         if options.write:
             self.notes += self.processes.broadcast_object(

@@ -17,7 +17,8 @@ from nnzoo import file_io
 from nnzoo.config import RunConfig, yaml_parser
 from nnzoo.config.formatting import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
-from nnzoo.file_io import MAX_METRICS, parse_rows, read_plain
+from nnzoo.evaluation.baselines.budget import RunTime
+from nnzoo.file_io import MAX_METRICS, parse_json, parse_rows, read_plain
 from nnzoo.runs import checkpoint
 from nnzoo.text import shorten
 
@@ -217,6 +218,17 @@ class RunDir:
 
     def write_result(self, result: dict[str, Any]) -> None:
         file_io.write(self.result, f"{to_json(result)}\n".encode())
+
+    def run_time(self) -> RunTime:
+        """The training time, and what was decided about baselines when the run was complete."""
+        rows = self.rows()
+        seconds = sum(float(row.get("seconds") or 0.0) for row in rows) if rows else None
+        try:
+            decided = parse_json(read_plain(self.result, MAX_METRICS))["baselines"]
+            left_out = {str(name): float(value) for name, value in decided["left_out"].items()}
+            return RunTime(seconds, [str(name) for name in decided["shown"]], left_out)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return RunTime(seconds)
 
     def write_config(self, config: RunConfig, environment: dict[str, Any]) -> None:
         tree = config.to_dict() | {"environment": environment}

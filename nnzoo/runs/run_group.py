@@ -22,6 +22,7 @@ from nnzoo.config.formatting import to_json
 from nnzoo.config.split_options import ValSplit
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
+from nnzoo.evaluation.verdicts import count_verdicts, shown_baselines
 from nnzoo.runs.run import Resume, Run, RunOptions, open_run
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import SUMMARY, members_of
@@ -255,13 +256,17 @@ def aggregate_baselines(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     other rows."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for test in tests:
-        for baseline in test.get("baselines") or [test["baseline"]]:
+        for baseline in shown_baselines(test):
             by_name.setdefault(baseline["name"], []).append(baseline)
-    return [
-        {"name": name} | aggregate(results)
-        for name, results in by_name.items()
-        if len(results) == len(tests)
-    ]
+    shared = {name: results for name, results in by_name.items() if len(results) == len(tests)}
+    return [_summarize_baseline(name, results) for name, results in shared.items()]
+
+
+def _summarize_baseline(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    summary = {"name": name} | aggregate(results)
+    if all("comparison" in result for result in results):
+        summary["comparison"] = count_verdicts([result["comparison"] for result in results])
+    return summary
 
 
 def summary_stats(values: list[float]) -> dict[str, Any]:

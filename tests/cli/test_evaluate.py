@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from nnzoo.evaluation.verdicts import shown_baselines
 from tests.runs.cnn_runs import FAST
 from tests.zoo import begin, config
 
@@ -51,7 +53,8 @@ def test_scikit_learn_agrees_on_every_number_of_eval(nnzoo: Callable[..., Any], 
     assert result["labels"] == [str(digit) for digit in range(10)]
     assert result["split"] == split
     assert result["task"] == "classification"
-    assert result["baseline"]["name"] == "majority class"
+    names = [baseline["name"] for baseline in shown_baselines(result)]
+    assert "majority class" in names and result["baseline"]["name"] == names[0]
 
 
 @pytest.mark.parametrize("data", ["{name: diabetes}", "{name: sine, noise: 0.1, horizon: 2}"])
@@ -140,3 +143,44 @@ def test_moved_data_can_be_named_for_eval(nnzoo: Callable[..., Any]) -> None:
 def test_without_test_rows_that_is_said(nnzoo: Callable[..., Any]) -> None:
     result = nnzoo("train", "--config", "cnn", *FAST, "-s", "data.split.test=0")
     assert "no test rows (data.split.test), so no result" in result.err
+
+
+def test_train_eval_and_report_show_the_same_baselines_and_verdict(
+    nnzoo: Callable[..., Any],
+) -> None:
+    Path("t.yaml").write_text(
+        "data: {name: iris}\nmodel: {name: mlp, hidden: [8]}\ntrain: {epochs: 30}\n"
+    )
+    trained = nnzoo("train", "-c", "t.yaml", "--json").lines[-1]
+    evaluated = nnzoo("eval", "checkpoints/t", "--json").json
+    assert {key: evaluated[key] for key in trained["test"]} == trained["test"]
+    verdict = next(line for line in trained["remarks"] if "baseline" in line)
+    assert verdict in nnzoo("eval", "checkpoints/t").out
+    assert nnzoo("report", "checkpoints/t").code == 0
+    assert verdict in unescape(Path("checkpoints/t/report.html").read_text())
+    for baseline in shown_baselines(evaluated):
+        comparison = baseline["comparison"]
+        difference = evaluated["accuracy"] - baseline["accuracy"]
+        assert comparison["difference"] == pytest.approx(difference)
+        assert comparison["test"] == "McNemar, mid-p"
+    named = nnzoo("eval", "checkpoints/t", "--json", "-s", "eval.baselines=[boosted_trees]").json
+    assert named["baseline"]["name"] == "boosted trees" and "baselines" not in named
+    none = nnzoo("eval", "checkpoints/t", "-s", "eval.baselines=none")
+    assert "baseline" not in none.out and none.code == 0
+
+
+@pytest.mark.parametrize("command", [("train", "-c", "t.yaml"), ("eval", "checkpoints/t")])
+def test_a_baseline_that_is_not_for_the_data_is_refused_at_once(
+    nnzoo: Callable[..., Any], command: tuple[str, ...]
+) -> None:
+    Path("t.yaml").write_text(
+        "data: {name: iris}\nmodel: {name: mlp, hidden: [4]}\ntrain: {epochs: 1}\n"
+    )
+    if command[0] == "eval":
+        nnzoo("train", "-c", "t.yaml")
+    result = nnzoo(*command, "-s", "eval.baselines=[ngrams]")
+    assert result.code == 2 and Path("checkpoints").exists() == (command[0] == "eval")
+    assert (
+        "there is no 'ngrams' for these data; one of majority, linear, boosted_trees" in result.err
+    )
+    assert "--set" in result.err

@@ -78,7 +78,17 @@ def test_a_confusion_matrix_of_long_names_has_numbers_at_its_head() -> None:
         "labels": labels,
         "accuracy": 1.0,
         "accuracy_ci95": [0.5, 1.0],
-        "baseline": {"name": "majority class", "label": labels[0], "accuracy": 0.2},
+        "baseline": {
+            "name": "majority class",
+            "label": labels[0],
+            "accuracy": 0.2,
+            "comparison": {
+                "metric": "accuracy",
+                "difference": 0.8,
+                "verdict": "network",
+                "p_value": 0.01,
+            },
+        },
         "per_class": [
             {
                 "label": label,
@@ -103,7 +113,8 @@ def test_a_confusion_matrix_of_long_names_has_numbers_at_its_head() -> None:
 
 
 def test_a_group_shows_its_baseline_and_fits_80_columns(nnzoo: Nnzoo, tiny: str) -> None:
-    end = nnzoo("train", tiny, "--seeds", "2", "--json").lines[-1]
+    named = "eval.baselines=[majority]"
+    end = nnzoo("train", tiny, "--seeds", "2", "--json", "-s", named).lines[-1]
     (baseline,) = end["summary"]["baselines"]
     single = nnzoo("eval", "checkpoints/tiny-seeds/seed-0", "--json").json["baseline"]
     assert baseline["name"] == single["name"]
@@ -112,4 +123,5 @@ def test_a_group_shows_its_baseline_and_fits_80_columns(nnzoo: Nnzoo, tiny: str)
     print_group(terminal, end)
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    assert "majority class, the best baseline, against each seed on the same test rows" in text
     assert "95 % CI low" in text and re.search(r"^majority class .* 0\.1", text, re.M)

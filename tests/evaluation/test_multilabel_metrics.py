@@ -12,19 +12,21 @@ from sklearn import metrics
 from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.data.data_spec import DataSpec, InputSpec
+from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
 from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.errors import ConfigError, DataError
-from nnzoo.evaluation.baselines import compute_baselines
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.evaluation.multilabel_metrics import MultilabelMetrics
-from nnzoo.evaluation.observations import baseline_observations
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.multilabel import MULTILABEL_METRICS, Multilabel, positive_weights
+from nnzoo.evaluation.verdicts import baseline_lines
+from tests.evaluation.baselines.problems import problem, results
 
 CPU = torch.device("cpu")
 LABELS = ["a", "b", "c", "d"]
-SPEC = DataSpec(InputSpec("table", (2,)), "multilabel", LABELS)
+SPEC = DataSpec(
+    InputSpec("table", (2,)), "multilabel", LABELS, [], [ColumnSpec("a"), ColumnSpec("b")]
+)
 
 
 def drawn(rows: int = 101) -> tuple[torch.Tensor, torch.Tensor]:
@@ -163,13 +165,13 @@ def test_balanced_weights_are_rows_without_a_label_by_rows_with_it() -> None:
 
 def test_the_baseline_predicts_the_frequency_of_each_label() -> None:
     y = torch.tensor([[1.0, 0, 1, 1], [1, 1, 1, 0], [1, 0, 0, 1], [0, 0, 0, 1]])
-    (baseline,) = compute_baselines(dataset(y), "test", task())
+    (baseline,) = results(problem(dataset(y)), "test", "frequencies").values()
     predicted = np.tile([1, 0, 1, 1], (4, 1))
     assert baseline["name"] == "label frequencies"
     f1 = metrics.f1_score(y.numpy(), predicted, average="macro", zero_division=0)
     assert baseline["f1_macro"] == pytest.approx(f1)
     assert baseline["auc_macro"] == 0.5
-    better = baseline | {"f1_macro": 1.0}
-    assert baseline_observations(better | {"baseline": baseline}) == []
-    (line,) = baseline_observations(baseline | {"baseline": baseline})
-    assert line.startswith("Does not beat the baseline: label frequencies has f1_macro")
+    comparison = {"metric": "exact_match", "difference": 0.1, "verdict": "network", "p_value": 0.01}
+    better = {"exact_match": 0.6, "baseline": baseline | {"comparison": comparison}}
+    (line,) = baseline_lines(better)
+    assert line.startswith("Better than the best baseline, label frequencies: exact_match 0.6000")

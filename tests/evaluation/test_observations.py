@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnzoo.config.load import load_config
-from nnzoo.evaluation.observations import baseline_observations, curve_observations
+from nnzoo.evaluation.observations import curve_observations
 from tests import zoo
 
 
@@ -53,16 +53,3 @@ def test_overfitting_is_said_with_what_this_config_does_not_do_yet() -> None:
     assert curve_observations(rows([0.4, 0.5, 0.8], [0.1, 0.3, 0.5]), 1, plain) == []
     assert curve_observations(rows([0.4, 0.4, 0.42], [0.3, 0.2, 0.1]), 1, plain) == []
     assert curve_observations([{"train_loss": 1.0}] * 5, 1, plain) == []
-
-
-def test_a_network_that_does_not_beat_the_baseline_is_named() -> None:
-    base = {"name": "mean", "rmse": 2.0}
-    assert baseline_observations({"rmse": 2.5, "baseline": base}) == [
-        "Does not beat the baseline: mean has rmse 2.0000."
-    ]
-    assert baseline_observations({"rmse": 1.5, "baseline": base}) == []
-    result = {"accuracy": 0.95, "accuracy_ci95": [0.9, 0.98]}
-    for accuracy, start in ((0.96, "Does not beat"), (0.94, "Not clearly better than")):
-        (line,) = baseline_observations(result | {"baseline": {"name": "m", "accuracy": accuracy}})
-        assert line.startswith(f"{start} the baseline: m has accuracy {accuracy:.4f}")
-    assert baseline_observations(result | {"baseline": {"name": "m", "accuracy": 0.8}}) == []

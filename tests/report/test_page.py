@@ -265,7 +265,8 @@ def test_mistakes_of_recordings_are_drawn_with_their_names(nnzoo: NNZOO) -> None
     model = {"name": "cnn", "channels": [4], "pool": "none", "head": {"pooling": "max"}}
     tree = {"name": "run", "data": data, "model": model, "train": {"epochs": 1}}
     Path("run.yaml").write_text(json.dumps(tree))
-    end = nnzoo("train", "--config", "run.yaml", "--json").lines[-1]
+    named = "eval.baselines=[majority,linear]"
+    end = nnzoo("train", "--config", "run.yaml", "--json", "-s", named).lines[-1]
     baselines = [baseline["name"] for baseline in end["test"]["baselines"]]
     assert sorted(baselines) == ["linear on channel statistics", "majority class"]
     assert nnzoo("report", "checkpoints/run").code == 0

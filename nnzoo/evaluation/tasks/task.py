@@ -159,6 +159,11 @@ class Task(nn.Module):
             name: weighted[name] for name in ("loss",) if name in weighted
         }
 
+    def row_outcomes(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return how well each row of a batch is predicted: whether it is right (batch,), or its squared errors in original
+        units (batch, outputs)."""
+        return self.correct(output, target)
+
     def compute_metrics(self, metrics: MetricState) -> dict[str, Any]:
         """Return the metrics of `nnzoo eval --json`."""
         return metrics.compute(self.names)

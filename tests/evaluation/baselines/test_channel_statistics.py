@@ -10,14 +10,13 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from nnzoo.config.train_options import TrainOptions
 from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, Split, TensorSplit
-from nnzoo.data.preprocess import Scale
+from nnzoo.data.dataset import Split, TensorSplit
 from nnzoo.data.sequences import SequenceSplit
-from nnzoo.evaluation import channel_statistics
-from nnzoo.evaluation.baselines import compute_baselines
-from nnzoo.evaluation.tasks.build import build_task
+from nnzoo.evaluation.baselines import channel_statistics
+from nnzoo.evaluation.baselines.budget import Budget
+from nnzoo.evaluation.baselines.linear_model import DEFAULT_PENALTY
+from tests.evaluation.baselines.problems import results, split_problem
 
 
 def recordings(rows: int, seed: int = 0, channels: int = 2) -> list[np.ndarray]:
@@ -44,11 +43,9 @@ def test_statistics_are_those_of_each_recording(
     monkeypatch.setattr(channel_statistics, "CHUNK_VALUES", chunk)
     arrays = recordings(12)
     x = channel_statistics.channel_statistics(split_of(arrays, torch.zeros(12)))
-    assert x is not None
     np.testing.assert_allclose(x.numpy(), np.stack([reference(array) for array in arrays]))
     equal = np.stack([array[:1].repeat(5, 0) * np.arange(5)[:, None] for array in arrays])
     x = channel_statistics.channel_statistics(TensorSplit(torch.from_numpy(equal), torch.zeros(12)))
-    assert x is not None
     expected = np.stack([reference(array) for array in equal])
     np.testing.assert_allclose(x.numpy(), expected, atol=1e-12)
 
@@ -57,8 +54,7 @@ def test_statistics_are_those_of_each_recording(
 def test_the_classifier_is_scikit_learns_logistic_regression(classes: int) -> None:
     train, test = recordings(60), recordings(30, seed=1)
     y = np.arange(60) % classes
-    logits = channel_statistics.fit_predict(split_of(train, y), split_of(test, y[:30]), classes)
-    assert logits is not None
+    logits = fit_predict(split_of(train, y), split_of(test, y[:30]), classes)
     features = [np.stack([reference(array) for array in arrays]) for arrays in (train, test)]
     scaler = StandardScaler().fit(features[0])
     # scikit-learn has one weight for two classes, the difference of two, whose penalty is half of theirs.
@@ -72,20 +68,26 @@ def test_the_classifier_is_scikit_learns_logistic_regression(classes: int) -> No
 def test_the_regression_is_scikit_learns_ridge() -> None:
     train, test = recordings(40), recordings(30, seed=1)
     y = np.random.default_rng(2).standard_normal((40, 2)) + 100
-    values = channel_statistics.fit_predict(split_of(train, y), split_of(test, y[:30]), 0)
-    assert values is not None
+    values = fit_predict(split_of(train, y), split_of(test, y[:30]), 0)
     features = [np.stack([reference(array) for array in arrays]) for arrays in (train, test)]
     scaler = StandardScaler().fit(features[0])
-    model = Ridge(channel_statistics.PENALTY).fit(scaler.transform(features[0]), y)
+    model = Ridge(DEFAULT_PENALTY).fit(scaler.transform(features[0]), y)
     np.testing.assert_allclose(values.numpy(), model.predict(scaler.transform(features[1])))
 
 
-def baselines(splits: dict[str, Split], labels: list[str]) -> list[dict[str, Any]]:
-    spec = InputSpec("series", (19, 2), variable_length=True)
+def spec_of(labels: list[str], channels: int = 2) -> DataSpec:
+    spec = InputSpec("series", (19, channels), variable_length=True)
     task_name: Any = "classification" if labels else "regression"
-    data_spec = DataSpec(spec, task_name, labels, [] if labels else ["y"])
-    task = build_task(TrainOptions(), data_spec, None, None if labels else Scale(1, "none"))
-    return compute_baselines(Dataset(data_spec, splits), "test", task)
+    return DataSpec(spec, task_name, labels, [] if labels else ["y"])
+
+
+def fit_predict(train: Split, rows: Split, classes: int) -> torch.Tensor:
+    problem = split_problem(spec_of([str(i) for i in range(classes)]), {"train": train})
+    return channel_statistics.ChannelLinear().fit(problem, Budget())(rows)
+
+
+def baselines(splits: dict[str, Split], labels: list[str]) -> list[dict[str, Any]]:
+    return list(results(split_problem(spec_of(labels), splits)).values())
 
 
 def test_the_better_baseline_comes_first_with_the_metrics_of_the_majority_class() -> None:
@@ -113,10 +115,11 @@ def test_a_number_is_predicted_from_channel_statistics() -> None:
 def test_constant_huge_and_many_channels_are_survived() -> None:
     huge = [np.full((3, 2), 1e300) * (1 - 2 * (i % 2)) for i in range(6)]
     y = torch.arange(6) % 2
-    logits = channel_statistics.fit_predict(split_of(huge, y), split_of(huge, y), 2)
-    assert logits is not None and logits.isfinite().all()
-    wide = TensorSplit(torch.zeros(4, 2, 500), torch.arange(4) % 2)
-    assert channel_statistics.fit_predict(wide, wide, 2) is None
+    logits = fit_predict(split_of(huge, y), split_of(huge, y), 2)
+    assert logits.isfinite().all()
+    wide: Split = TensorSplit(torch.zeros(4, 2, 500), torch.arange(4) % 2)
+    many = split_problem(spec_of(["a", "b"], 500), {"train": wide})
+    assert not channel_statistics.ChannelLinear().supports(many)
 
 
 def test_of_many_recordings_evenly_spaced_ones_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +128,6 @@ def test_of_many_recordings_evenly_spaced_ones_are_fitted(monkeypatch: pytest.Mo
     y = torch.arange(60) % 2
     chosen = torch.linspace(0, 59, 20).round().long()
     whole = split_of(arrays, y)
-    a = channel_statistics.fit_predict(whole, whole, 2)
-    b = channel_statistics.fit_predict(whole.select(chosen), whole, 2)
-    assert a is not None and b is not None and torch.equal(a, b)
+    a = fit_predict(whole, whole, 2)
+    b = fit_predict(whole.select(chosen), whole, 2)
+    assert torch.equal(a, b)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnzoo.data.dataset import Dataset, chunks
+from nnzoo.evaluation.baselines.budget import Budget
 from nnzoo.evaluation.language_model import rates
 
 MAX_ORDER = {"characters": 8, "bytes": 8, "words": 4}
@@ -16,6 +17,8 @@ MAX_TOKENS = 20_000_000
 MAX_DENSE = 1 << 31
 """Limit of tokens times vocabulary up to which the most probable token, and so the accuracy, is computed."""
 CHUNK = 1 << 22
+TOKEN_SECONDS = 2e-7
+"""Seconds of a token and order, by which the time is estimated."""
 HELD_OUT = 0.05
 """Part of the training text on which the order is chosen where there is no validation part."""
 
@@ -121,12 +124,17 @@ def _find(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return index, keys[index] == values
 
 
-def ngram_baselines(dataset: Dataset, split: str) -> list[dict[str, Any]]:
-    """The metrics of n-grams on a split: of the order that is best on validation text, and of single tokens; best first."""
+def ngram_baselines(
+    dataset: Dataset, split: str, budget: Budget | None = None
+) -> list[dict[str, Any]]:
+    """The metrics of n-grams on a split: of the order that is best on validation text, and of single tokens; best first.
+
+    Raises OverBudgetError if counting them takes too long.
+    """
     tokenizer = dataset.spec.tokenizer
     assert tokenizer is not None
     if "n-grams" not in dataset.memo:
-        dataset.memo["n-grams"] = _fit(dataset)
+        dataset.memo["n-grams"] = _fit(dataset, budget or Budget())
     model, order = dataset.memo["n-grams"]
     tokens = dataset.splits[split].tensors()[0].numpy()
     losses = model.losses(tokens)
@@ -142,12 +150,14 @@ def ngram_baselines(dataset: Dataset, split: str) -> list[dict[str, Any]]:
     return sorted(results, key=lambda result: result["loss"])
 
 
-def _fit(dataset: Dataset) -> tuple[NGrams, int]:
+def _fit(dataset: Dataset, budget: Budget) -> tuple[NGrams, int]:
     """N-grams of the training part, and the order that is best on the validation part."""
     tokenizer = dataset.spec.tokenizer
     assert tokenizer is not None
     train = dataset.splits["train"].tensors()[0].numpy()[-MAX_TOKENS:]
     fit = tokenizer.size, MAX_ORDER[tokenizer.unit]
+    # Counting twice, where nothing validates, and looking up the tokens to be judged.
+    budget.require(2 * len(train) * fit[1] * TOKEN_SECONDS)
     model = NGrams(train, *fit)
     if "val" in dataset.splits:
         losses = model.losses(dataset.splits["val"].tensors()[0].numpy())

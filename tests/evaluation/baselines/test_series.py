@@ -1,4 +1,4 @@
-"""Baselines: majority class, mean, last value, last season, linear regression."""
+"""Baselines of forecasts: last value, last season, mean of the season, linear regression."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from nnzoo.config.data_options import SeriesOptions
-from nnzoo.config.train_options import TrainOptions
-from nnzoo.data.data_spec import ColumnSpec, DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit
-from nnzoo.data.preprocess import Scale
+from nnzoo.data.data_spec import ColumnSpec
+from nnzoo.data.dataset import Dataset
 from nnzoo.data.series import Series, windows
-from nnzoo.evaluation.baselines import compute_baselines
-from nnzoo.evaluation.tasks.build import build_task
+from nnzoo.data.timestamps.index import TimeIndex
+from nnzoo.evaluation.baselines.series import season_positions
+from tests.evaluation.baselines.problems import problem, results
 
 
 def series(
@@ -31,14 +29,10 @@ def series(
 
 
 def scores(dataset: Dataset, split: str = "test") -> dict[str, dict[str, Any]]:
-    scale = None
+    scored = results(problem(dataset), split)
     if dataset.spec.task != "classification":
-        scale = Scale(len(dataset.spec.targets), "none")
-    task = build_task(TrainOptions(), dataset.spec, None, scale)
-    results = compute_baselines(dataset, split, task)
-    if dataset.spec.task != "classification":
-        assert results == sorted(results, key=lambda result: result["mse"])
-    return {result["name"]: result for result in results}
+        assert list(scored.values()) == sorted(scored.values(), key=lambda result: result["mse"])
+    return scored
 
 
 def wave(rows: int, features: int = 1) -> np.ndarray:
@@ -49,31 +43,6 @@ def wave(rows: int, features: int = 1) -> np.ndarray:
         + 10 * np.sin(2 * np.pi * time / 12 + np.arange(features))
         + rng.standard_normal((rows, features))
     )
-
-
-def test_the_majority_class_is_that_of_the_training_rows() -> None:
-    x = torch.zeros(9, 1)
-    train, test = torch.tensor([0, 1, 1, 1, 2, 0]), torch.tensor([0, 0, 1, 2, 2, 2, 0, 0, 0])
-    splits: Any = {"train": TensorSplit(x[:6], train), "test": TensorSplit(x, test)}
-    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b", "c"]), splits)
-    result = scores(dataset)["majority class"]
-    dummy = DummyClassifier(strategy="most_frequent").fit(x[:6], train)
-    assert result["label"] == "b"
-    assert result["accuracy"] == pytest.approx(dummy.score(x, test))
-    macro = f1_score(test, dummy.predict(x), average="macro", zero_division=0)
-    assert result["f1_macro"] == pytest.approx(macro)
-
-
-def test_the_mean_is_that_of_the_training_rows_for_each_target() -> None:
-    x = torch.zeros(5, 1)
-    train, test = torch.tensor([[1.0], [2.0], [6.0]]), torch.tensor([[0.0], [5.0]])
-    splits: Any = {"train": TensorSplit(x[:3], train), "test": TensorSplit(x[:2], test)}
-    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "regression", targets=["y"]), splits)
-    result = scores(dataset)
-    assert list(result) == ["mean"]
-    assert result["mean"]["mse"] == (9 + 4) / 2
-    assert result["mean"]["mae"] == 2.5
-    assert result["mean"]["r2"] == pytest.approx(r2_score(test, torch.full_like(test, 3)))
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
@@ -149,3 +118,50 @@ def test_r2_of_the_baselines_keeps_its_digits_for_large_numbers() -> None:
     expected = scores(series(values - 1e9, 8, 1))
     for name in ("mean", "last value", "linear"):
         assert result[name]["r2"] == pytest.approx(expected[name]["r2"], abs=1e-4), name
+
+
+@pytest.mark.parametrize("horizon", [1, 30])
+def test_the_seasonal_mean_is_that_of_the_training_values_at_the_same_position(
+    horizon: int,
+) -> None:
+    values = wave(400, 2)
+    dataset = series(values, 15, horizon, season=12, targets=2)
+    result = scores(dataset)["seasonal mean"]
+    end = int(dataset.splits["train"].tensors()[2].max()) + 15 + horizon
+    means = np.stack([values[:end][position:end:12].mean(0) for position in range(12)])
+    first = range(320, 400 - horizon + 1)
+    truth = np.stack([values[t : t + horizon].ravel() for t in first])
+    guess = np.stack([means[np.arange(t, t + horizon) % 12].ravel() for t in first])
+    assert result["mse"] == pytest.approx(mean_squared_error(truth, guess))
+
+
+def test_each_series_has_its_seasonal_mean() -> None:
+    levels = [0.0, 1000.0]
+    pattern = np.tile(np.arange(4.0), 50)[:, None]
+    options = SeriesOptions(name="series", path="", window=5, horizon=2)
+    parts = [Series(pattern + level, None, str(level)) for level in levels]
+    dataset = windows(parts, [ColumnSpec("f")], ["f"], options, 4)
+    assert scores(dataset)["seasonal mean"]["rmse"] < 1e-9
+
+
+def test_positions_in_a_season_follow_the_clock_where_steps_are_missing() -> None:
+    days = np.datetime64("2024-01-01") + np.arange(140)  # from a Monday on
+    weekdays = days[np.isin((days.astype(int) + 3) % 7, range(6))]  # without Sundays
+    for times, period in ((days, 7), (weekdays, 6)):
+        kept = np.delete(times, [20, 21, 50, 90])
+        index = TimeIndex.of([""], [kept.astype("M8[us]")], [len(kept)])
+        _, positions = season_positions(index, len(kept), period)
+        np.testing.assert_array_equal(positions, (kept.astype(int) + 3) % 7)
+    months = np.arange("1990-01", "2020-01", dtype="M8[M]")
+    index = TimeIndex.of([""], [months.astype("M8[us]")], [len(months)])
+    _, positions = season_positions(index, len(months), 12)
+    np.testing.assert_array_equal(positions, np.arange(360) % 12)
+
+
+def test_positions_in_a_season_count_rows_where_times_are_unknown() -> None:
+    series_numbers, positions = season_positions(
+        TimeIndex.of(["a", "b"], [None, None], [5, 4]), 9, 3
+    )
+    assert series_numbers.tolist() == [0] * 5 + [1] * 4
+    assert positions.tolist() == [0, 1, 2, 0, 1, 0, 1, 2, 0]
+    assert season_positions(None, 5, 3)[1].tolist() == [0, 1, 2, 0, 1]

@@ -10,8 +10,8 @@ import pytest
 
 from nnzoo.config.text_options import CorpusOptions, CorpusSplit
 from nnzoo.data.corpus import load_corpus
-from nnzoo.evaluation import ngrams
-from nnzoo.evaluation.ngrams import NGrams, ngram_baselines
+from nnzoo.evaluation.baselines import ngrams
+from nnzoo.evaluation.baselines.ngrams import NGrams, ngram_baselines
 from tests.text_files import write_corpus
 
 RNG = np.random.default_rng(0)

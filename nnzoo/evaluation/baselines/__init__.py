@@ -1,0 +1,1 @@
+"""Models beside which a network is judged: fitted to training rows, cheap, and compared on the same rows."""
