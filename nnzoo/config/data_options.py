@@ -164,10 +164,14 @@ class LabeledImages(Options):
         "auto", "with multilabel and one target column: between the labels of a cell"
     )
     missing: list[str] = option([], "with labels: words for a missing target")
+    weight: Column | None = option(
+        None,
+        "with labels: column of the weight of each image, from 0 on, in the loss and beside it in the metrics",
+    )
 
     @model_validator(mode="after")
     def _need_labels(self) -> Self:
-        stated = self.model_fields_set & {"file", "target", "task", "label_separator", "missing"}
+        stated = self.model_fields_set & {*LabeledImages.model_fields} - {"labels"}
         for key in sorted(stated) if self.labels is None else []:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise field_error(key, "is for images with a file of labels: set 'labels' too")

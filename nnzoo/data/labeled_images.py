@@ -75,7 +75,7 @@ def load_labeled(options: ImageFolderOptions, spec: DataSpec | None = None) -> D
     notes += decoding_notes([part], bits) + duplicate_notes(sources, "one with another target")
     return Dataset(
         spec,
-        make_splits(decoded.x, part.y, division.rows, decoded.pages),
+        make_splits(decoded.x, part.y, division.rows, decoded.pages, division.weights),
         [relative_paths(note, options.path) for note in notes],
         cuts=cuts,
         row_names={

@@ -191,6 +191,9 @@ def test_splits_go_by_groups_columns_and_duplicates() -> None:
     assert "column 'who' keeps groups together, and is no input" in grouped.notes
     stated = load(**options, split=GroupSplit(column="part", val=0.2))
     assert stated.row_names["test"] == names[16:] and stated.spec.labels == ["0", "1"]
+    weighted = load(**options, weight="who")
+    weights = weighted.splits["train"].weights
+    assert weights is not None and weights.tolist() == [i // 4 for i in range(4, 20)]
     fewer = load(**options, split=ALL.model_copy(update={"duplicates": "drop"}))
     assert len(fewer.splits["train"]) == 19
     assert "1 image equals another" in str(load(**options).notes)

@@ -165,7 +165,7 @@ def target_options(options: ImageFolderOptions, labeled: LabeledFiles) -> CsvOpt
     if target is None:
         roles = role_names(labeled.frame, role_columns(options)).values()
         target = _find_target(labeled.frame, {labeled.column, *roles}, str(options.labels))
-    keys = ("task", "label_separator", "missing", "split", "class_weights")
+    keys = ("task", "label_separator", "missing", "split", "weight")
     return CsvOptions(
         name="csv",
         path=str(options.labels),

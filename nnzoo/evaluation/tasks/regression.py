@@ -87,7 +87,7 @@ class Regression(Task):
 
     def unscaled(self, output: Tensor) -> Tensor:
         """Convert outputs (batch, outputs) to original units, float64."""
-        steps = output.unflatten(1, (self.horizon, -1))
+        steps = output.unflatten(1, (-1, len(self.names) // self.horizon))
         return self.scale.inverse(steps).flatten(1)
 
     def postprocess(self, output: Tensor) -> Tensor:

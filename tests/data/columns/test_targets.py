@@ -19,7 +19,9 @@ from nnzoo.data.data_spec import DataSpec, NumberFormat
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.tables import load_csv
 from nnzoo.errors import DataError
+from nnzoo.predict.predictions import predict_split
 from nnzoo.runs.loaded_run import LoadedRun
+from tests import zoo
 
 NNZOO = Callable[..., Any]
 
@@ -87,6 +89,20 @@ def test_words_among_the_numbers_are_refused_with_their_row() -> None:
     Path("t.csv").write_text("x,a\n1,2\n")
     message = refused("x,a,b\n1,1,2\n2,2,3\n", test_path="t.csv")
     assert "t.csv: no column 'b', which is a target" in message
+
+
+def test_quantiles_of_two_targets_are_in_the_units_of_each() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(60, 2))
+    frame = pandas.DataFrame({"u": x[:, 0], "a": x[:, 0] + 5, "b": 1000 * x[:, 1] - 5000})
+    frame.to_csv("d.csv", index=False)
+    data = {"name": "csv", "path": "d.csv", "target": ["a", "b"]}
+    train = {"epochs": 2, "loss": "quantile", "quantiles": [0.1, 0.5, 0.9]}
+    run = zoo.begin(zoo.config("mlp", data, train=train))
+    zoo.finish(run)
+    predictions = predict_split(run.network, run.trainer.splits["val"])
+    assert predictions.values.shape == (6, 2)
+    np.testing.assert_allclose(predictions.values.mean(0), [5, -5000], rtol=0.3)
 
 
 def test_two_targets_from_init_to_the_report(nnzoo: NNZOO) -> None:
