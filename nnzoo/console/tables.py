@@ -88,6 +88,8 @@ def _print_headline(console: Console, result: dict[str, Any]) -> None:
         single = name in ("f1", "precision", "recall")
         columns[split].append(f"{name} ('{result['positive_label']}')" if single else name)
         columns[network].append(Text(value, style="bold green"))
+    if "weighted" in result:
+        columns["weighted"] = [format_metric(result["weighted"][name]) for name in names]
     if members:
         columns["its networks: mean, range"] = [
             _mean_and_range(members["metrics"].get(name)) for name in names

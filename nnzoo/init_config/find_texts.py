@@ -12,6 +12,7 @@ import numpy as np
 
 from nnzoo.data.columns.values import column_name, looks_numeric, to_text
 from nnzoo.errors import DataError
+from nnzoo.init_config.group import find_part
 from nnzoo.init_config.target import Choices, choose_target, position_or_name
 from nnzoo.text import list_some, quoted_name
 
@@ -36,13 +37,15 @@ SAMPLED_FILES, SAMPLED_BYTES = 5, 4000
 @dataclass(frozen=True)
 class TextPlan:
     """The columns of a table of texts. reason: why `target` was chosen, empty if there is no other; others: columns
-    that are not used; unspaced: whether its words are not set apart by blanks."""
+    that are not used; unspaced: whether its words are not set apart by blanks; part: the column that says the part of
+    each row."""
 
     text: str
     target: str
     reason: str
     others: list[str]
     unspaced: bool
+    part: str | None = None
 
 
 def plan_texts(frame: pandas.DataFrame, path: Path, choices: Choices) -> TextPlan | None:
@@ -72,19 +75,21 @@ def plan_texts(frame: pandas.DataFrame, path: Path, choices: Choices) -> TextPla
     described = describe_columns(
         sample[[name for name in rest if name not in long or name == stated]]
     )
+    part = find_part(frame, [name for name in rest if name not in (text, stated)])
+    described.pop(part or "", None)
     target, reason = (stated, "") if stated is not None else _choose(frame, described, choices)
     if target is None:
         if forced:
             raise DataError(f"{path}: --text: no target beside the text; name it (--target)")
         return None
-    others = [name for name in rest if name not in (text, target)]
+    others = [name for name in rest if name not in (text, target, part)]
     informative = [
         name for name in others if name in described and _is_informative(described[name])
     ]
     if len(informative) > 1 and words[text] < MIN_WORDS_OF_TABLE and not forced:
         return None
     unspaced = _unspaced_fraction(sample[text]) >= MIN_UNSPACED
-    return TextPlan(text, target, reason if others else "", others, unspaced)
+    return TextPlan(text, target, reason if others else "", others, unspaced, part)
 
 
 def _choose(

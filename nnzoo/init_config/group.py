@@ -1,4 +1,4 @@
-"""A column that names the person, device or site of each row, for `split.group`."""
+"""Columns for the split: the person, device or site of each row (`split.group`), and its part (`split.column`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nnzoo.config.formatting import quote_yaml
 from nnzoo.data.columns.checks import name_words
+from nnzoo.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
@@ -27,6 +28,7 @@ GROUP_WORDS = frozenset(
         ),
     ]
 )
+_PART_NAMES = frozenset(["split", "set", "subset", "part", "partition", "fold", "usage", "phase"])
 _NUMBERING = frozenset(["id", "ids", "no", "nr", "num", "number", "code", "name", "idx", "index"])
 # With fewer groups a split into three parts is coarse.
 MIN_GROUPS = 5
@@ -56,6 +58,40 @@ def find_group(frame: pandas.DataFrame, names: list[str]) -> str | None:
         if column.notna().all() and whole and repeated and counts.iloc[0] < len(column) / 2:
             return name
     return None
+
+
+def find_part(frame: pandas.DataFrame, names: list[str]) -> str | None:
+    """The first column among `names` that is named like a part of the data, such as split or is_test, and says of each
+    row whether it is for training or another part."""
+    from nnzoo.data.columns.roles import role_texts
+    from nnzoo.data.image_files.split_names import PART_WORDS, words_of
+    from nnzoo.data.row_values import RoleColumn, read_parts
+
+    for name in names:
+        if not {*words_of(name)} & {*_PART_NAMES, *PART_WORDS}:
+            continue
+        texts = role_texts(frame, {"column": name})["column"]
+        try:
+            parts = {*read_parts(RoleColumn("column", name, "", texts, str))}
+        except DataError:
+            continue
+        if "train" in parts and len(parts) > 1:
+            return name
+    return None
+
+
+def part_line(part: str) -> str:
+    """The line of `split` that takes the parts from a column."""
+    return f"    column: {quote_yaml(part)}    # it says of each row whether it is for training, validation or test"
+
+
+def split_lines(part: str | None, group: str | None, refusal: str) -> list[str]:
+    """The lines of section `split` for a column of parts and one of groups; comments where the groups are refused."""
+    lines = group_lines(group, refusal) if group is not None else []
+    if part is None:
+        return lines
+    head = ["  split:", part_line(part)]
+    return [*lines, *head] if refusal else [*head, *lines[1:]]
 
 
 def group_lines(group: str, refusal: str) -> list[str]:

@@ -16,7 +16,7 @@ from nnzoo.init_config.config_text import (
     join_sections,
     one_line,
 )
-from nnzoo.init_config.group import find_group, group_lines
+from nnzoo.init_config.group import find_group, find_part, split_lines
 from nnzoo.init_config.target import Choices, choose_target, position_or_name, unfit_reason
 from nnzoo.text import list_some
 
@@ -61,6 +61,8 @@ def table_config(
         header=file.header,
         encoding=file.reading.encoding,
     )
+    if plan.part is not None:
+        options = options.model_copy(update={"split": GroupSplit(column=plan.part)})
     group = find_group(file.table.frame, [*plan.inputs, *plan.reasoned_ids(columns)])
     reading = _try_reading(_with_group(options, group))
     refused_group = ""
@@ -86,8 +88,8 @@ def table_config(
             f"  missing: {flow_yaml(words)}    # not numbers: {_positions(plan.odd)}; correct them, or "
             "count as missing"
         )
-    if group is not None and not refusal:
-        lines += group_lines(group, refused_group)
+    if not refusal:
+        lines += split_lines(plan.part, group, refused_group)
     lines += comment_lines([f"cannot train yet: {refusal}"] * bool(refusal) + notes)
     recipe = _recipe_for(file, spec)
     lines += [f"  {key}: {flow_yaml(value)}" for key, value in recipe.pop("data").items()]
@@ -99,13 +101,15 @@ def table_config(
 @dataclass(frozen=True)
 class _ColumnPlan:
     """The targets, the inputs and the columns left out of a table. reason: why the target was chosen, empty if the
-    caller has named it; dropped: column -> why, empty if the caller asked for it; odd: cells that are not numbers."""
+    caller has named it; dropped: column -> why, empty if the caller asked for it; odd: cells that are not numbers;
+    part: the column that says the part of each row."""
 
     targets: list[str]
     reason: str
     inputs: list[str]
     dropped: dict[str, str]
     odd: list[OddText]
+    part: str | None = None
 
     def reasoned_ids(self, columns: dict[str, ColumnDescription]) -> list[str]:
         """The columns that are left out for what they hold, not because the caller asked for it."""
@@ -116,6 +120,8 @@ class _ColumnPlan:
         notes = []
         if self.reason:
             notes.append(f"target: '{self.targets[0]}', {self.reason} (--target NAME for another)")
+        if self.part is not None:
+            notes.append(f"split: as the column '{self.part}' says")
         if self.dropped:
             names = [f"{name} ({why})" if why else name for name, why in self.dropped.items()]
             notes.append(f"left out: {list_some(names, 6, counted=True)}")
@@ -133,23 +139,25 @@ def _plan_columns(
     targets, reason = list(dict.fromkeys(named)), ""
     if both := [name for name in targets if name in dropped]:
         raise DataError(f"--drop: '{both[0]}' is {'the' if len(targets) == 1 else 'a'} target")
+    part = find_part(frame, [name for name in columns if name not in (*targets, *dropped)])
+    no_target = {*dropped, *([] if part is None else [part])}
     if not targets:
-        target, reason = choose_target(frame, columns, choices, set(dropped))
+        target, reason = choose_target(frame, columns, choices, no_target)
         targets = [target]
     max_categories = CsvOptions.model_fields["max_categories"].default
     unfit = {
         name: unfit_reason(column, max_categories)
         for name, column in columns.items()
-        if name not in (*targets, *dropped)
+        if name not in (*targets, *no_target)
     }
     dropped |= {name: why for name, why in unfit.items() if why}
-    inputs = [name for name in columns if name not in (*targets, *dropped)]
+    inputs = [name for name in columns if name not in (*targets, *no_target, *dropped)]
     if not inputs:  # numbers that count the rows are better than nothing
         inputs = [name for name, why in unfit.items() if why and columns[name].numbers]
         dropped = {name: why for name, why in dropped.items() if name not in inputs}
     read = [*inputs, *(targets if choices.task in (None, "regression") else [])]
     odd = [cell for name in read if columns[name].numbers for cell in columns[name].odd]
-    return _ColumnPlan(targets, reason, inputs, dropped, odd)
+    return _ColumnPlan(targets, reason, inputs, dropped, odd, part)
 
 
 def _recipe_for(file: DataFile, spec: DataSpec | None) -> dict[str, Any]:
@@ -212,7 +220,7 @@ class _Reading(NamedTuple):
 def _with_group(options: CsvOptions, group: str | None) -> CsvOptions:
     if group is None:
         return options
-    return options.model_copy(update={"split": GroupSplit(group=group)})
+    return options.model_copy(update={"split": options.split.model_copy(update={"group": group})})
 
 
 def _try_reading(options: CsvOptions) -> _Reading:

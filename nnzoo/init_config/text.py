@@ -14,6 +14,7 @@ from nnzoo.errors import DataError
 from nnzoo.init_config.config_text import ConfigText, DataFile, comment_lines, join_sections
 from nnzoo.init_config.find_recordings import test_part_beside
 from nnzoo.init_config.find_texts import TextPlan, others_note
+from nnzoo.init_config.group import part_line
 from nnzoo.init_config.target import Choices
 from nnzoo.text import list_some, quoted_name
 
@@ -53,6 +54,10 @@ def text_config(
         if plan.reason:
             notes.append(f"target: '{plan.target}', {plan.reason} (--target NAME for another)")
         notes += others_note(plan)
+        if plan.part is not None:
+            options["split"] = {"column": plan.part}
+            lines += ["  split:", part_line(plan.part)]
+            notes.append(f"split: as the column '{plan.part}' says")
     other = test_part_beside(path) if file is not None else None
     if other is not None:
         options["test_path"] = str(other)
