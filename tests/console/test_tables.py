@@ -69,6 +69,15 @@ def test_layers_fit_80_columns(nnzoo: Nnzoo) -> None:
         assert any(line.startswith(f"{layer['name']} ") for line in lines)
 
 
+def test_weighted_metrics_are_beside_the_others() -> None:
+    terminal, stream = narrow()
+    names = ("rmse", "mae", "r2", "mse")
+    result = {"task": "regression", "split": "test", "n": 9, **dict.fromkeys(names, 0.25)}
+    result |= {"weighted": dict.fromkeys(names, 0.5), "baseline": {"name": "mean", "rmse": 1.0}}
+    print_result(terminal, result, detail=False)
+    assert stream.getvalue().splitlines()[1].split() == ["rmse", "0.2500", "0.5000", "1.0000"]
+
+
 def test_a_confusion_matrix_of_long_names_has_numbers_at_its_head() -> None:
     labels = [f"a rather long class name {i}" for i in range(6)]
     result = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from nnzoo.config.recording_options import RecordingsOptions
+from nnzoo.config.split_options import GroupSplit
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.recording_files.recording import Shaping
@@ -135,3 +138,74 @@ def test_rows_keep_the_names_that_they_have_in_their_file(tmp_path: Path) -> Non
             x, _ = split.batch(torch.tensor([row]))
             assert row_name == data.row_name(name, row)
             torch.testing.assert_close(x.values[0], torch.as_tensor(recordings[number - 1][0]))
+
+
+def some_long_table(path: Path, form: str) -> dict[str, Any]:
+    """A table of 40 recordings with a day, a part and a weight each; form: long or wide."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(40):
+        values = rng.normal(size=4 + i % 3 if form == "long" else 4)
+        role = (
+            f"{'ud'[i % 2]},{(i * 7) % 40 + 1}.3.2024,{('train', 'dev', 'test')[i % 3]},{1 + i % 2}"
+        )
+        role = (
+            role
+            if (i * 7) % 40 < 31
+            else role.replace(f"{(i * 7) % 40 + 1}.3.", f"{(i * 7) % 40 - 30}.4.")
+        )
+        if form == "long":
+            lines += [f"r{i},{x:.5f},{role}" for x in values]
+        else:
+            lines.append(",".join([*(f"{x:.5f}" for x in values), role]))
+    steps = "id,x" if form == "long" else "x0,x1,x2,x3"
+    path.write_text("\n".join([f"{steps},label,day,part,w", *lines]))
+    options: dict[str, Any] = {"name": "recordings", "path": str(path), "target": "label"}
+    return options | ({"id": "id", "channels": ["x"]} if form == "long" else {})
+
+
+@pytest.mark.parametrize("form", ["long", "wide"])
+def test_columns_decide_the_part_and_the_weight_of_each_recording(
+    form: str, tmp_path: Path
+) -> None:
+    table = some_long_table(tmp_path / "t.csv", form)
+    options = RecordingsOptions(**table, split=GroupSplit(by="day", val=8, test=8), weight="w")
+    data = load_recordings(options)
+    number = {
+        name: int(re.findall(r"\d+", name)[0]) - (form == "wide")
+        for names in data.row_names.values()
+        for name in names
+    }
+    days = {
+        part: [number[name] * 7 % 40 for name in names] for part, names in data.row_names.items()
+    }
+    assert sorted(days["val"]) == list(range(24, 32)) and sorted(days["test"]) == list(
+        range(32, 40)
+    )
+    weights = data.splits["train"].weights
+    assert weights is not None
+    assert weights.tolist() == [1 + number[name] % 2 for name in data.row_names["train"]]
+    data = load_recordings(RecordingsOptions(**table, split=GroupSplit(column="part")))
+    for i, part in enumerate(("train", "val", "test")):
+        assert {number[name] % 3 for name in data.row_names[part]} == {i}
+    # A test file has its part, and needs no columns of the split.
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    (tmp_path / "u.csv").write_text("\n".join(line.rsplit(",", 3)[0] for line in lines))
+    data = load_recordings(options.model_copy(update={"test_path": str(tmp_path / "u.csv")}))
+    assert len(data.splits["test"]) == 40 and len(data.splits["val"]) == 8
+    assert data.splits["test"].weights is None
+    assert any(
+        "equal a training recording in all values: 40 of 40" in note or "32 of 40 test" in note
+        for note in data.notes
+    )
+
+
+def test_forms_without_columns_have_no_parts_and_weights(tmp_path: Path) -> None:
+    (tmp_path / "t.arff").write_text(
+        "@relation r\n@attribute a numeric\n@attribute c {x,y}\n@data\n1,x\n"
+    )
+    for further in ({"split": GroupSplit(by="day")}, {"weight": "w"}):
+        with pytest.raises(DataError, match="only long and wide tables have columns"):
+            load_recordings(
+                RecordingsOptions(name="recordings", path=str(tmp_path / "t.arff"), **further)
+            )

@@ -216,3 +216,30 @@ def test_messages_with_quotes_in_a_file_of_tabs() -> None:
     assert sum(map(len, data.splits.values())) == 5574 and data.spec.labels == ["ham", "spam"]
     assert "quotes are read as they are: they do not enclose values" in data.notes
     assert any(note.startswith("403 texts repeat another word for word") for note in data.notes)
+
+
+def test_columns_decide_the_part_and_the_weight_of_each_text(tmp_path: Path) -> None:
+    documents = some_documents(30)
+    lines = [
+        f'"{text}",{label},{2000 + i * 7 % 30},{("train", "dev", "test")[i % 3]},{1 + i % 2}'
+        for i, (text, label) in enumerate(documents)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label,year,part,w", *lines]))
+    path: dict[str, Any] = {"path": str(tmp_path / "t.csv"), "target": "label", "text": "text"}
+    data = load(**path, split={"by": "year", "val": 5, "test": 5}, weight="w")
+    rows = {
+        part: [int(name.split()[-1]) - 1 for name in names]
+        for part, names in data.row_names.items()
+    }
+    assert sorted(row * 7 % 30 for row in rows["test"]) == list(range(25, 30))
+    weights = data.splits["train"].weights
+    assert weights is not None and weights.tolist() == [1 + row % 2 for row in rows["train"]]
+    assert not any("not used: 'year'" in note for note in data.notes)
+    data = load(**path, split={"column": "part"}, test_path=None)
+    assert [len(data.splits[part]) for part in ("train", "val", "test")] == [10, 10, 10]
+    whole = [*lines, *lines[:9]]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label,year,part,w", *whole]))
+    data = load(**path, split={"duplicates": "together"})
+    assert not any("equal a training text" in note for note in data.notes)
+    data = load(**path, split={"duplicates": "drop"})
+    assert sum(map(len, data.splits.values())) == len({text for text, _ in documents})

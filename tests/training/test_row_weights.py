@@ -347,6 +347,32 @@ def test_texts_have_weights_and_predict_takes_files_without_them(tmp_path: Path)
     assert len(model.predict(str(tmp_path / "new.csv"))) == 2
 
 
+@pytest.mark.parametrize("split", [{"by": "t", "test": 25}, {"column": "part"}])
+def test_no_test_row_moves_a_bit_of_what_is_learned(split: dict[str, Any], tmp_path: Path) -> None:
+    path = Path(table(tmp_path / "w.csv", "classes", False))
+    head, *lines = path.read_text().splitlines()
+    ends = []
+    for poisoned in (False, True):
+        rows = [line.split(",") for line in lines]
+        for row in rows[125:] if poisoned else []:
+            row[:4] = ["1e9", "-7", "new", "1000"]
+        timed = [",".join([*row, str(2000 + i)]) for i, row in enumerate(rows)]
+        path.write_text("\n".join([f"{head},t", *timed]))
+        tree = table_config(str(path), data={"weight": "w", "split": split, "drop": ["part", "t"]})
+        tree["data"]["drop"] = [name for name in ("part", "t") if name not in split.values()]
+        config = from_dict(tree, "t.yaml")
+        dataset = read_dataset(config)
+        trainer = open_trainer(config, dataset, CPU)
+        rows_of_epochs = [
+            event.row | {"seconds": 0, "samples_per_second": 0} for event in fit(trainer)
+        ]
+        state = trainer.model.state_dict() | trainer.network.preprocess.state_dict()
+        ends.append((rows_of_epochs, state))
+    (first, weights), (second, others) = ends
+    assert first == second
+    assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
