@@ -82,7 +82,7 @@ def find_part(frame: pandas.DataFrame, names: list[str]) -> str | None:
 
 def part_line(part: str) -> str:
     """The line of `split` that takes the parts from a column."""
-    return f"    column: {quote_yaml(part)}    # it says of each row whether it is for training, validation or test"
+    return f"    column: {quote_yaml(part)}    # train, val or test, of each row"
 
 
 def split_lines(part: str | None, group: str | None, refusal: str) -> list[str]:
