@@ -81,11 +81,11 @@ def batch_of(rows: int) -> int:
     return 32 if rows < 3_000 else 64 if rows < 8_000 else 128 if rows < 20_000 else 256
 
 
-def bundled(rows: int, columns: int, task: str) -> dict[str, Any]:
+def bundled(rows: int, numbers: int, task: str) -> dict[str, Any]:
     """The current recipe of init."""
     from nnzoo.init_config.table import table_recipe
 
-    return table_recipe(rows, columns, task)
+    return table_recipe(rows, numbers, task)
 
 
 RECIPES: dict[str, Callable[[int, int, str], dict[str, Any]]] = {
@@ -200,7 +200,8 @@ def compare(
     target = pandas.concat([dev, test]).iloc[:, -1]
     number = pandas.api.types.is_numeric_dtype(target) and target.nunique() > 20
     task = "regression" if number else "classification"
-    config = RECIPES[name](len(dev), dev.shape[1] - 1, task)
+    numbers = dev.iloc[:, :-1].select_dtypes("number").shape[1]
+    config = RECIPES[name](len(dev), numbers, task)
     data = {
         "name": "csv",
         "path": str(folder / "dev.csv"),

@@ -3,12 +3,12 @@
 python benchmarks/tables.py FOLDER [--tables iris wine ...] [--seeds 3] [--members 8] [--out tables.jsonl]
 
 FOLDER holds CSV files with a header whose last column is the target. For each one nnzoo trains what `nnzoo init` writes,
-with several seeds: the network is the mean of the first --seeds of them, the ensemble the average of the answers of
+with several seeds: the network is the mean of the first --seeds of them, the ensemble the average of the predictions of
 --members. The others learn from the same training and validation rows, with one-hot categories and standardized
-numbers, and scikit-learn's defaults. All answer the same test rows; scores are accuracy or R2.
+numbers, and scikit-learn's defaults. All predict the same test rows; scores are accuracy or R2.
 
 "even" is a difference of means within the larger of the two standard deviations over the seeds. A file NAME.test.csv
-beside NAME.csv has the test rows of that table. What --out holds already is not measured again.
+beside NAME.csv has the test rows of that table. Results that --out holds already are not measured again.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Rows(NamedTuple):
     y: np.ndarray
 
 
-def score(answers: np.ndarray, target: np.ndarray, is_classification: bool) -> float:
+def score(predictions: np.ndarray, target: np.ndarray, is_classification: bool) -> float:
     """Accuracy of probabilities (rows, classes) or classes (rows,), or R2 of values."""
     if is_classification:
-        classes = answers.argmax(1) if answers.ndim == 2 else answers
+        classes = predictions.argmax(1) if predictions.ndim == 2 else predictions
         return float((classes == target).mean())
-    return float(1 - ((answers.ravel() - target) ** 2).mean() / target.var())
+    return float(1 - ((predictions.ravel() - target) ** 2).mean() / target.var())
 
 
 def train_group(file: Path, count: int, folder: Path) -> tuple[Group, float]:
@@ -76,8 +76,8 @@ def train_group(file: Path, count: int, folder: Path) -> tuple[Group, float]:
     return group, time.perf_counter() - start
 
 
-def answers_of(run: LoadedRun) -> np.ndarray:
-    """The answers to the test rows: probabilities (rows, classes) or values (rows, 1)."""
+def predictions_of(run: LoadedRun) -> np.ndarray:
+    """The predictions for the test rows: probabilities (rows, classes) or values (rows, 1)."""
     split = run.dataset.splits["test"]
     with torch.no_grad():
         raw, _ = run.raw("test", torch.arange(len(split)))
@@ -123,11 +123,13 @@ def measure(file: Path, options: argparse.Namespace) -> dict[str, Any]:
         dataset = runs[0].dataset
         known, test = encoded(dataset)
         is_classification = runs[0].network.task.is_classification
-        answers = [answers_of(run) for run in runs]
+        predictions = [predictions_of(run) for run in runs]
     scores = {
-        "network": [score(item, test.y, is_classification) for item in answers[: options.seeds]],
-        "ensemble": [score(np.mean(answers, axis=0), test.y, is_classification)],
-        "members": [score(item, test.y, is_classification) for item in answers],
+        "network": [
+            score(item, test.y, is_classification) for item in predictions[: options.seeds]
+        ],
+        "ensemble": [score(np.mean(predictions, axis=0), test.y, is_classification)],
+        "members": [score(item, test.y, is_classification) for item in predictions],
     }
     for name in PEERS:
         fitted = [
@@ -138,10 +140,10 @@ def measure(file: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {"table": file.stem, "rows": rows, "seconds": seconds, "scores": scores}
 
 
-def outcome(ours: list[float], theirs: list[float], spread: list[float]) -> str:
-    """win, even or loss; spread: the scores whose standard deviation is that of ours."""
+def outcome(ours: list[float], theirs: list[float], noise: list[float]) -> str:
+    """win, even or loss; noise: the scores whose standard deviation is that of ours."""
     difference = float(np.mean(ours) - np.mean(theirs))
-    if abs(difference) <= max(np.std(spread), np.std(theirs)):
+    if abs(difference) <= max(np.std(noise), np.std(theirs)):
         return "even"
     return "win" if difference > 0 else "loss"
 
@@ -156,8 +158,8 @@ def say_results(results: list[dict[str, Any]]) -> None:
     for result in results:
         scores = result["scores"]
         for (ours, theirs), outcomes in counts.items():
-            spread = scores["network" if ours == "network" else "members"]
-            outcomes.append(outcome(scores[ours], scores[theirs], spread))
+            noise = scores["network" if ours == "network" else "members"]
+            outcomes.append(outcome(scores[ours], scores[theirs], noise))
         means = {name: f"{np.mean(values):.4f}" for name, values in scores.items()}
         deviation = f"{np.std(scores['network']):.4f}"
         cells = [means["network"], deviation, means["ensemble"], *(means[name] for name in PEERS)]

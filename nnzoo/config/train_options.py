@@ -128,7 +128,7 @@ class ClipOptions(Options):
 
 
 class LrFactors(Options):
-    """By what the learning rate of some parameters, and with it their weight decay, is multiplied."""
+    """Factors of the learning rate of some parameters, and with it of their weight decay."""
 
     bias: Positive = option(1.0, "of the biases of all layers")
     norm: Positive = option(1.0, "of the weights and biases of normalization layers")

@@ -172,7 +172,7 @@ def table_recipe(rows: int, numbers: int, task: str) -> dict[str, Any]:
     columns of numbers.
 
     Chosen on other tables than those of docs/benchmarks.md, by `benchmarks/starter_tables.py` and for the embeddings as
-    docs/decisions tells: a high learning rate with strong weight decay, wider layers, larger batches and fewer epochs
+    docs/decisions reports: a high learning rate with strong weight decay, wider layers, larger batches and fewer epochs
     where rows are many, and a stop where validation no longer improves. With enough rows classes get embeddings of
     their numbers, and the epoch of the best accuracy; a smooth function of few numbers is learned better without.
     """

@@ -54,13 +54,13 @@ def _input_layers(
     options: MlpOptions, input_spec: InputSpec, features: int
 ) -> tuple[list[nn.Module], int]:
     """The layers between the features and the first linear layer, none by default, and the number of their outputs."""
-    wanted = (
+    chosen = (
         options.numeric_embedding,
         options.category_embedding,
         options.input_scale or None,
         options.ensemble > 1 or None,
     )
-    if wanted == (None, None, None, None):
+    if chosen == (None, None, None, None):
         return [], features
     from nnzoo.models import table_layers
 

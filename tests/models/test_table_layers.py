@@ -117,7 +117,7 @@ def test_gradients_are_those_of_finite_differences(layer: nn.Module) -> None:
     assert torch.autograd.gradcheck(forward, (x, *tensors))
 
 
-def test_an_ensemble_is_networks_that_share_their_hidden_layers() -> None:
+def test_an_ensemble_is_networks_with_the_same_hidden_layers() -> None:
     options = MlpOptions(name="mlp", hidden=[8], ensemble=3)
     model = MLP(options, InputSpec("table", (5,)), 4)
     layers: Any = model
@@ -159,10 +159,10 @@ def test_seeds_in_one_batch_are_what_they_are_alone(
     group = group_of(run_config, 2)
     together = train(group)
     for i, member in enumerate(group.members):
-        alone = begin(member.config, "alone")
-        assert far(together[i], finish(alone)) < 1e-4
+        single = begin(member.config, "single")
+        assert far(together[i], finish(single)) < 1e-4
         ours = last(group, i)["model"]
-        assert far(ours, {k: v.cpu() for k, v in alone.trainer.model.state_dict().items()}) < 1e-3
+        assert far(ours, {k: v.cpu() for k, v in single.trainer.model.state_dict().items()}) < 1e-3
 
 
 @pytest.mark.parametrize("data", ["table_number", "image", "series"])
