@@ -7,7 +7,9 @@ from typing import Any
 
 from nnzoo import __version__
 from nnzoo.config.formatting import to_json
+from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.tasks.multilabel import Multilabel
+from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.export_text import IDS, is_language_model, state_names, tokenizer_values
 from nnzoo.models.network import Network
 
@@ -63,4 +65,26 @@ def metadata(network: Network) -> dict[str, str]:
         texts["tokenizer"] = to_json(tokenizer_values(network))
     if isinstance(network.task, Multilabel):
         texts["thresholds"] = to_json(network.task.thresholds.tolist())
+    if isinstance(network.task, Regression) and network.task.quantiles:
+        texts["quantiles"] = to_json(network.task.quantiles)
+    if network.calibration is not None:
+        texts["calibration"] = to_json(_calibration_values(network, network.calibration))
     return texts | {key: to_json(stored[key]) for key in keys if key in stored}
+
+
+def _calibration_values(network: Network, calibration: Calibration) -> dict[str, Any]:
+    """Return what turns predictions into intervals, sets and decisions: `low` and `high` are added to the values of
+    each output, to the smallest and the largest quantile where there are quantiles; a class belongs to a set from
+    `set_threshold` on; logits are divided by `temperature` where it is applied."""
+    coverage = calibration.default_coverage
+    values: dict[str, Any] = {"validation_rows": calibration.rows, "coverage": coverage}
+    if isinstance(network.task, Regression):
+        if coverage is not None:
+            low, high = calibration.margins(coverage)
+            values |= {"low": low.tolist(), "high": high.tolist()}
+        return values
+    if coverage is not None:
+        values["set_threshold"] = calibration.set_threshold(coverage)
+    values |= {"temperature": calibration.temperature}
+    values["temperature_applied"] = network.config.eval.temperature == "apply"
+    return values | ({"decision": network.decision.to_dict()} if network.decision else {})

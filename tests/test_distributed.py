@@ -23,7 +23,7 @@ from nnzoo.data.sampling import BatchShard, batch_shard
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import UsageError
 from nnzoo.models.conversion import convert_sync_layers
-from nnzoo.runs import checkpoint, run, run_dir
+from nnzoo.runs import checkpoint, resume, run_dir
 from tests import processes as courses
 from tests.launching import distance, environments
 from tests.recordings_file import write_recordings
@@ -480,8 +480,8 @@ def test_fresh_counts_once_for_a_launch(monkeypatch: pytest.MonkeyPatch) -> None
     place.config.write_text("environment: {launch: none}")
     for name, value in (environments(1)[0] | {"TORCHELASTIC_RUN_ID": "none"}).items():
         monkeypatch.setenv(name, value)
-    assert not run._started_by_this_launch(place)
+    assert not resume.started_by_this_launch(place)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert run._started_by_this_launch(place)
+    assert resume.started_by_this_launch(place)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "43")
-    assert not run._started_by_this_launch(place)
+    assert not resume.started_by_this_launch(place)

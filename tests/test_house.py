@@ -36,7 +36,7 @@ LAYERS = """
     nnzoo.config.run_config
     nnzoo.config.load nnzoo.config
     nnzoo.config.default_space
-    nnzoo.evaluation.observations nnzoo.evaluation.verdicts
+    nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
     nnzoo.kernels.call nnzoo.kernels.packing
@@ -103,6 +103,7 @@ LAYERS = """
     nnzoo.training.fit
     nnzoo.runs.run_dir
     nnzoo.runs.config_diff nnzoo.runs.run_notes nnzoo.runs.train
+    nnzoo.runs.resume
     nnzoo.runs.run nnzoo.runs.run_index
     nnzoo.runs.run_group nnzoo.tensorboard nnzoo.sweep nnzoo.sweep.storage nnzoo.sweep.trial_values
     nnzoo.sweep.study
@@ -121,13 +122,13 @@ LAYERS = """
     nnzoo.export_text
     nnzoo.export_interface
     nnzoo.export
-    nnzoo.console.uncertainty
     nnzoo.console.progress nnzoo.console.tables nnzoo.console.trials
     nnzoo.inspect nnzoo.inspect.draw nnzoo.inspect.internals nnzoo.inspect.tokens
     nnzoo.inspect.draw_text nnzoo.inspect.units
     nnzoo.inspect.texts
     nnzoo.inspect.inspection
     nnzoo.report nnzoo.report.charts nnzoo.report.run_report
+    nnzoo.report.uncertainty
     nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts
     nnzoo.report.page
     nnzoo.sweep.report

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from nnzoo.cli.common import DebugOption, JsonOption, RunArgument, WeightsOption, load_torch, note
+from nnzoo.cli.common import (
+    DebugOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    WeightsOption,
+    load_torch,
+    note,
+)
 from nnzoo.errors import UsageError
 from nnzoo.status import status
 
@@ -31,6 +39,7 @@ def export(
         ),
     ] = None,
     weights: WeightsOption = "best",
+    set_: SetOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json_: JsonOption = False,
     debug: DebugOption = False,
@@ -44,11 +53,12 @@ def export(
     from nnzoo import console
     from nnzoo.export import FORMATS, checked_batches, export
     from nnzoo.export_interface import tokenizer_path
-    from nnzoo.runs.loaded_run import load_network
+    from nnzoo.runs.loaded_run import LoadedRun
 
-    network, file, fallback = load_network(checkpoint, torch.device("cpu"), weights)
-    if fallback:
-        note(fallback)
+    loaded = LoadedRun.open(checkpoint, torch.device("cpu"), weights, set_)
+    network, file = loaded.network, loaded.file
+    for text in loaded.notes:
+        note(text)
     folder = file if file.is_dir() else file.parent  # that of a group, or of a run
     path = out or folder / f"{network.config.name}{FORMATS[format_][0]}"
     is_earlier_export = out is None and checkpoint.is_dir()

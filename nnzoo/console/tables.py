@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from nnzoo.console import Text, print_columns, print_text
-from nnzoo.console.uncertainty import print_uncertainty
 from nnzoo.errors import escape_controls
+from nnzoo.evaluation.uncertainty_text import uncertainty_lines
 from nnzoo.evaluation.verdicts import baseline_lines, group_line, shown_baselines
 from nnzoo.text import format_metric
 
@@ -42,8 +42,10 @@ def print_result(console: Console, result: dict[str, Any], detail: bool) -> None
         console.print()
     for line in lines:
         print_text(console, line)
-    if detail:
-        print_uncertainty(console, result)
+    if detail and (lines := uncertainty_lines(result)):
+        console.print()
+        for line in lines:
+            print_text(console, line)
     if detail and "per_label" in result:
         console.print()
         _print_classes(console, "label", result["per_label"], ("auc", "average_precision"))

@@ -144,9 +144,11 @@ def fit_calibration(
 
 
 def decision_of(
-    options: DecideOptions, labels: list[str], calibration: Calibration | None
+    options: DecideOptions | None, labels: list[str], calibration: Calibration | None
 ) -> Decision | None:
     """Return the decision that options describe; None where its threshold has not been found."""
+    if options is None:
+        return None
     if options.cost is not None:
         return Decision(labels, cost_matrix(options.cost, labels))
     if calibration is None or calibration.decide != options or calibration.threshold is None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nnzoo.config.eval_options import DecideOptions
+from nnzoo.config.eval_options import DecideOptions, EvalOptions
 from nnzoo.config.hints import did_you_mean, nearest
 from nnzoo.data.columns.labels import LabelIndex
 from nnzoo.data.data_spec import DataSpec
@@ -87,6 +87,14 @@ def check_decision(options: DecideOptions, spec: DataSpec) -> None:
         class_index(options.of, spec.labels, f"{KEY}.of")
     if options.cost is not None:
         cost_matrix(options.cost, spec.labels)
+
+
+def check_eval(options: EvalOptions, spec: DataSpec) -> None:
+    """Raise ConfigError where the section `eval` does not fit the data."""
+    if options.decide is not None:
+        check_decision(options.decide, spec)
+    if options.temperature == "apply" and spec.task != "classification":
+        raise ConfigError.at("eval.temperature", "is for classes, of which this target has none")
 
 
 def fit_decision(

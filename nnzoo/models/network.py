@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config import MODELS, RunConfig
-from nnzoo.config.eval_options import EvalOptions
 from nnzoo.config.model_options import ModelOptions
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import from_dict, locates_errors
@@ -23,7 +22,7 @@ from nnzoo.data.sequences import Inputs, PaddedSequences, map_values
 from nnzoo.device import check_fits, gpu_memory
 from nnzoo.errors import CheckpointError, ConfigError, PluginError
 from nnzoo.evaluation.calibration import Calibration, decision_of
-from nnzoo.evaluation.decision import Decision, check_decision
+from nnzoo.evaluation.decision import Decision, check_eval
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.classification import Classification, balanced_weights
 from nnzoo.evaluation.tasks.multilabel import positive_weights
@@ -135,12 +134,12 @@ class Network(nn.Module):
     def calibrate(self, calibration: Calibration | None) -> None:
         """Use what was learned from validation rows, as the section `eval` says; None to use nothing."""
         options = self.config.eval
-        self.calibration, self.decision = calibration, None
-        if not isinstance(self.task, Classification):
-            return
-        is_applied = calibration is not None and options.temperature == "apply"
-        self.task.temperature = calibration.temperature if is_applied and calibration else None
-        if options.decide is not None:
+        self.calibration = calibration
+        if isinstance(self.task, Classification):
+            is_applied = options.temperature == "apply"
+            self.task.temperature = (
+                getattr(calibration, "temperature", None) if is_applied else None
+            )
             self.decision = decision_of(options.decide, self.task.names, calibration)
 
     def native_layers(self) -> list[Any]:
@@ -424,14 +423,6 @@ def _build(
         )
     model = _model(config, preprocess, task)
     return Network(config, spec, preprocess, model, task, device)
-
-
-def check_eval(options: EvalOptions, spec: DataSpec) -> None:
-    """Raise ConfigError where the section `eval` does not fit the data."""
-    if options.decide is not None:
-        check_decision(options.decide, spec)
-    if options.temperature == "apply" and spec.task != "classification":
-        raise ConfigError.at("eval.temperature", "is for classes, of which this target has none")
 
 
 def _check_activations(numbers: int, input_spec: InputSpec) -> None:

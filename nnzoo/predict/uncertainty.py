@@ -40,21 +40,26 @@ def with_coverage(
             f"{coverage:g} of {rows}; an empty one: no class is that probable"
         )
     else:
-        low, high = (margin.view(horizon, -1) for margin in calibration.margins(coverage))
+        calibration.margins(coverage)  # raises before anything is predicted
         text = f"low, high: intervals that held the true value for {coverage:g} of {rows}"
     last: Predictions | None = None
     for batch in batches:
         if network.task.is_classification:
             last = replace(batch, members=batch.values >= threshold)
         else:
-            last = _with_intervals(batch, low, high, steps)
+            last = with_intervals(network, batch, coverage, steps)
         yield last
     if last is not None:
         yield last.empty_with_notes([text])
 
 
-def _with_intervals(batch: Predictions, low: Tensor, high: Tensor, steps: int) -> Predictions:
-    """Add intervals. low, high: the margins (horizon, targets); steps: 0 unless a series is forecast."""
+def with_intervals(
+    network: Network, batch: Predictions, coverage: float, steps: int = 0
+) -> Predictions:
+    """Add the intervals of a calibrated network. steps: of a forecast, 0 for others; raises UsageError (`outside_rank`)."""
+    assert network.calibration is not None
+    horizon = network.data_spec.horizon
+    low, high = (margin.view(horizon, -1) for margin in network.calibration.margins(coverage))
     bottom = top = batch.values
     if batch.quantiles is not None:
         bottom, top = batch.quantiles[:, 0], batch.quantiles[:, -1]

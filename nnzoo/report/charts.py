@@ -162,34 +162,55 @@ def curves(
     return chart.svg
 
 
-def calibration(bins: list[dict[str, Any]]) -> Markup:
-    """Draw a reliability diagram. bins: {confidence, accuracy, rows} each."""
+def calibration(curves: dict[str, list[dict[str, Any]]]) -> Markup:
+    """Draw a reliability diagram. curves: by name, bins {confidence, accuracy, rows} each."""
     with _chart("Accuracy of predictions by their confidence") as (axes, chart):
         axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
-        largest = max(b["rows"] for b in bins)
-        sizes = [12 + 160 * b["rows"] / largest for b in bins]
-        x, y = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
-        axes.plot(x, y, color=SERIES[0], lw=1)
-        axes.scatter(x, y, s=sizes, color=SERIES[0], clip_on=False, zorder=3)
+        for (name, bins), color in zip(curves.items(), SERIES, strict=False):
+            largest = max(b["rows"] for b in bins)
+            sizes = [12 + 160 * b["rows"] / largest for b in bins]
+            x, y = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
+            axes.plot(x, y, color=color, lw=1, label=name)
+            axes.scatter(x, y, s=sizes, color=color, clip_on=False, zorder=3)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
+        if len(curves) > 1:
+            _legend(axes)
+    return chart.svg
+
+
+def coverage(asked: Sequence[float], reached: Sequence[float]) -> Markup:
+    """Draw the coverage that intervals or sets reach against the one that is asked for."""
+    with _chart("Coverage reached against the coverage asked for") as (axes, chart):
+        ends = [min(*asked, *reached), 1]
+        axes.plot(ends, ends, color=INK, lw=0.8, ls=":")
+        axes.plot(asked, reached, color=SERIES[0], marker="o", ms=4)
+        axes.set(xlabel="coverage asked for", ylabel="fraction of rows")
     return chart.svg
 
 
 def over_time(
-    targets: Array, predictions: Array, name: str, times: Array | None = None, series: str = ""
+    targets: Array,
+    predictions: Array,
+    name: str,
+    times: Array | None = None,
+    series: str = "",
+    band: tuple[Array, Array] | None = None,
 ) -> Markup:
-    """Draw forecasts and actual values (rows,). times: datetime64 or numbers; default: time steps."""
+    """Draw forecasts and actual values (rows,). times: datetime64 or numbers; default: time steps. band: the ends of
+    intervals (rows,)."""
     alt = "Forecast and truth over time" + f": {series}" * bool(series)
     with _chart(alt, width=9.2, height=2.8) as (axes, chart):
         x = np.arange(len(targets)) if times is None else times
         axes.plot(x, targets, color=INK, lw=4, alpha=0.25, label="truth")
         axes.plot(x, predictions, color=SERIES[0], lw=1.4, label="forecast")
+        if band is not None:
+            axes.fill_between(x, *band, color=SERIES[0], alpha=0.2, lw=0, label="interval")
         if x.dtype.kind == "M":
             axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
         else:
             axes.set_xlabel("time step" if times is None else "time")
         axes.set_ylabel(name)
-        axes.legend(fontsize=8, ncols=2)
+        axes.legend(fontsize=8, ncols=3)
     return chart.svg
 
 

@@ -72,7 +72,10 @@ def describe_forecasts(
         summary, rows = series[rank]
         rows, name = rows[-MAX_STEPS:], summary["name"]
         times = None if index.times is None else index.times[steps[rows]]
-        chart = charts.over_time(targets[rows], values[rows], target, times, name)
+        band = None
+        if predictions.low is not None and predictions.high is not None:
+            band = predictions.low[rows, 0], predictions.high[rows, 0]
+        chart = charts.over_time(targets[rows], values[rows], target, times, name, band)
         drawn.append((_caption(name, rank, len(series)), chart))
     listed = [summary for summary, _ in series] if len(series) > 1 else []
     return Forecasts(drawn, listed[:MAX_SERIES], max(0, len(listed) - MAX_SERIES))

@@ -28,6 +28,7 @@ from nnzoo.predict.predictions import Predictions
 from nnzoo.report import charts, texts
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.run_report import RunReport
+from nnzoo.report.uncertainty import uncertainty_parts
 from nnzoo.text import format_metric, format_percent, shorten
 
 MAX_MISTAKES = 12
@@ -112,7 +113,7 @@ def render_run(run: RunReport) -> str:
             "figures": _inspection_figures(run),
         }
     if not run.data_error:
-        parts |= _text_parts(run)
+        parts |= _text_parts(run) | uncertainty_parts(run)
         if run.spec.is_classification:
             parts |= _classification_parts(run)
         elif run.spec.task == "multilabel":
@@ -232,9 +233,15 @@ def _classification_parts(run: RunReport) -> dict[str, Any]:
     assert targets is not None
     errors = predictions.most_confident_errors
     bins, calibration_error = calibration_bins(predictions)
+    reliability, before = {"": bins}, run.result.get("calibration")
+    if before is not None:
+        calibration_error = before["before"]["ece"]
+        temperature = f"temperature {before['temperature'] or 1:.3g}"
+        names = {"before": "as trained", "after": temperature}
+        reliability = {name: before[key]["bins"] for key, name in names.items() if key in before}
     return {
         "confusions": _frequent_confusions(run.result),
-        "calibration": charts.calibration(bins),
+        "calibration": charts.calibration(reliability),
         "calibration_error": calibration_error,
         "num_wrong": len(errors),
         "mistakes": [

@@ -16,12 +16,14 @@ from nnzoo.config.yaml_parser import MAX_BYTES
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.errors import CheckpointError, DataError, shell_word
 from nnzoo.evaluation.observations import curve_observations
+from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.verdicts import baseline_lines
 from nnzoo.file_io import read_plain
 from nnzoo.inspect.inspection import available_split
 from nnzoo.models.group_network import GroupNetwork
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Predictions, predict_split
+from nnzoo.predict.uncertainty import with_intervals
 from nnzoo.runs.loaded_run import LoadedRun
 from nnzoo.runs.run_dir import MAX_NOTE, MAX_NOTES, RunDir
 from nnzoo.text import shorten
@@ -116,7 +118,13 @@ class RunReport:
 
     @cached_property
     def predictions(self) -> Predictions:
-        return predict_split(self.network, self.loaded.prepared(self.split))
+        """Of the split; with intervals where the network is calibrated."""
+        predictions = predict_split(self.network, self.loaded.prepared(self.split))
+        calibration = self.network.calibration
+        coverage = None if calibration is None else calibration.default_coverage
+        if coverage is None or not isinstance(self.network.task, Regression):
+            return predictions
+        return with_intervals(self.network, predictions, coverage, self.spec.horizon)
 
     @property
     def data_name(self) -> str:

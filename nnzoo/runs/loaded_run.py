@@ -21,10 +21,11 @@ from nnzoo.errors import CheckpointError, DamagedError, DataError, NnzooError, U
 from nnzoo.evaluation.baselines.budget import RunTime
 from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.conformal import check_coverage
+from nnzoo.evaluation.decision import check_eval
 from nnzoo.evaluation.evaluate import EvalSettings, calibrate_network, evaluate_split
 from nnzoo.evaluation.evaluate_members import evaluate_members
 from nnzoo.models.group_network import GroupNetwork
-from nnzoo.models.network import Network, check_eval, network_from_checkpoint
+from nnzoo.models.network import Network, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import require_same_config
 from nnzoo.runs.loaded_group import is_folds, is_group, load_group

@@ -13,21 +13,17 @@ from filelock import FileLock
 
 from nnzoo import file_io
 from nnzoo.config import RunConfig
-from nnzoo.config.run_config import from_dict, locates_errors
+from nnzoo.config.run_config import locates_errors
 from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import thread_note, use_threads
 from nnzoo.distributed import (
-    RESTART_WAIT,
     SINGLE,
     SingleProcess,
-    restart_count,
-    torchrun_id,
 )
 from nnzoo.errors import (
     CheckpointError,
     DataError,
-    NnzooError,
 )
 from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.evaluate import (
@@ -43,17 +39,22 @@ from nnzoo.models.network import Network, build_network, network_from_checkpoint
 from nnzoo.runs import checkpoint, run_notes
 from nnzoo.runs.config_diff import (
     check_same_config,
-    config_diff,
-    free_name,
     inherit_auto_values,
     refuse_other_run,
+)
+from nnzoo.runs.resume import (
+    Resume,
+    is_resumed,
+    load_for_resume,
+    started_by_this_launch,
+    steps_in_folder,
+    take_new_folder,
 )
 from nnzoo.runs.run_dir import RunDir, recorded_notes
 from nnzoo.runs.train import save_best
 from nnzoo.training.autotune import resolve_auto
 from nnzoo.training.trainer import Trainer
 
-Resume = Literal["auto", "must", "never"]
 State = Literal["new", "resumed", "complete"]
 
 
@@ -238,15 +239,17 @@ class _Opening:
         """Elect the main rank, finish an interrupted archive, and return whether the run is resumed."""
         processes, options, folder = self.processes, self.options, self.folder
         fresh = options.fresh
-        if fresh and processes.all_reduce_max(_started_by_this_launch(folder)):
+        if fresh and processes.all_reduce_max(started_by_this_launch(folder)):
             fresh = False
             self.options = replace(options, fresh=False)
             self.notes.append("--fresh: torchrun has restarted this run, which is resumed")
         if not fresh:
-            processes.elect_main(lambda: _steps_in_folder(folder, self.config))
+            processes.elect_main(lambda: steps_in_folder(folder, self.config))
         if options.write:
             self.notes += processes.broadcast_object(lambda: folder.finish_archive(self.lock))
-        return processes.broadcast_object(lambda: _is_resumed(folder, self.options))
+        return processes.broadcast_object(
+            lambda: is_resumed(folder, options.resume, fresh, options.write)
+        )
 
     def _read_dataset(self) -> Dataset:
         if self.share_with:
@@ -290,7 +293,7 @@ class _Opening:
         checkpoint.to_plain(network.state())  # raises if it could not be saved
         if options.write:
             self.notes += self.processes.broadcast_object(
-                lambda: _take_new_folder(folder, self.lock, options.fresh)
+                lambda: take_new_folder(folder, self.lock, options.fresh)
             )
         else:
             self.processes.broadcast_object(folder.check_writable)
@@ -360,52 +363,6 @@ class _Opening:
             save_best(run)
 
 
-def _started_by_this_launch(folder: RunDir) -> bool:
-    """Whether this launch of torchrun, before a restart, has trained in the folder."""
-    launch = torchrun_id()  # "none" without a name: then its count of restarts decides
-    if launch is None or (launch == "none" and not restart_count()):
-        return False
-    return folder.was_started_by(launch)
-
-
-def _steps_in_folder(folder: RunDir, config: RunConfig) -> int:
-    """Return how many steps of this run the folder on this machine holds; -1 if it does not hold it."""
-    try:
-        content, _ = folder.load()
-        stored = from_dict(content["config"], str(folder.last))
-        is_other = config_diff(stored, inherit_auto_values(config, stored))
-        return -1 if is_other else int(content["trainer"]["position"]["step"])
-    except (NnzooError, LookupError, TypeError, ValueError):
-        return -1  # reported by the main rank, if this is it
-
-
-def _is_resumed(folder: RunDir, options: RunOptions) -> bool:
-    """Whether the folder holds a run to resume; raises CheckpointError if that contradicts --resume."""
-    resume = options.resume
-    resuming = folder.holds_run and not options.fresh and (options.write or resume == "must")
-    if resume == "must" and not resuming:
-        raise CheckpointError(f"--resume must: no checkpoint in {folder.path}")
-    if resume == "never" and resuming:
-        raise CheckpointError(
-            f"--resume never: {folder.path} holds a run; use another name "
-            f"(-s name={free_name(folder.path)}), or --fresh to start over (the old folder is kept)"
-        )
-    return resuming
-
-
-def load_for_resume(folder: RunDir, lock: FileLock, write: bool) -> tuple[dict[str, Any], str]:
-    """Load the newest checkpoint, with the folder locked if it is to be written; see `RunDir.load`."""
-    if write:
-        folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
-    content, note = folder.load()
-    if "trainer" not in content:
-        raise CheckpointError(
-            f"{folder.last} holds weights alone, nothing to resume; --fresh starts over "
-            f"and keeps {folder.path} under another name"
-        )
-    return content, note
-
-
 def _resolved(
     config: RunConfig, network: Network, splits: dict[str, Split], processes: int
 ) -> tuple[dict[str, Any], float | None, str]:
@@ -414,19 +371,3 @@ def _resolved(
     keys = {"precision", "threads", "kernels", "compile", "norm_statistics"}
     values = resolved.config.train.model_dump(include=keys)
     return values, resolved.step_seconds, resolved.note
-
-
-def _take_new_folder(folder: RunDir, lock: FileLock, fresh: bool) -> list[str]:
-    """Lock the folder of a new run; with `fresh` an existing run is moved away first. Returns notes."""
-    notes = []
-    if fresh and not folder.is_empty:
-        old_lock = file_lock(folder.path / ".lock")
-        folder.acquire(old_lock)
-        notes.append(f"the old run was moved to {folder.archive()}")
-        old_lock.release()
-    folder.acquire(lock, RESTART_WAIT if restart_count() else 0)
-    if folder.holds_run:
-        raise CheckpointError(
-            f"another process has just trained in {folder.path}; run the same command again to resume"
-        )
-    return notes

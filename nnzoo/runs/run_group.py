@@ -23,7 +23,8 @@ from nnzoo.config.split_options import ValSplit
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
 from nnzoo.evaluation.verdicts import count_verdicts, shown_baselines
-from nnzoo.runs.run import Resume, Run, RunOptions, open_run
+from nnzoo.runs.resume import Resume
+from nnzoo.runs.run import Run, RunOptions, open_run
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import SUMMARY, members_of
 from nnzoo.runs.train import train_runs

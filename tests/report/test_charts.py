@@ -34,7 +34,7 @@ def test_every_chart_is_drawn() -> None:
     bins = [{"confidence": 0.9, "accuracy": 0.8, "rows": 3}]
     axes = [charts.Axis("lr", [0.1, 0.9], [(0.5, "0.1")]), charts.Axis("loss", [0.2, 0.3], [])]
     for svg in (
-        charts.calibration(bins),
+        charts.calibration({"": bins}),
         charts.over_time(x, x + 1, "y", days, "north"),
         charts.scatter(x, x + 1, "y"),
         charts.residuals(x, "y"),

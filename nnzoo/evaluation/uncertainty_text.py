@@ -1,25 +1,15 @@
-"""Lines of a result on intervals, sets, calibration and decisions."""
+"""Lines on intervals, sets, calibration and decisions of a result, for people."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-
 from nnzoo.text import format_metric, format_percent
 
 
-def print_uncertainty(console: Console, result: dict[str, Any]) -> None:
-    """Print what a result (the object of `nnzoo eval --json`) has on uncertainty, if anything."""
-    lines = uncertainty_lines(result)
-    if lines:
-        console.print()
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 def uncertainty_lines(result: dict[str, Any]) -> list[str]:
-    """Describe coverage, calibration and decision of a result, a line each."""
+    """Describe coverage, calibration and decision of a result (the object of `nnzoo eval --json`), as far as it has
+    them."""
     lines = []
     if "coverage" in result:
         lines.append(_coverage_line(result["coverage"]))
