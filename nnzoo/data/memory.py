@@ -96,8 +96,8 @@ class MemoryTable:
         """The distinct rows, each with the sum of its weights, in an order that follows from their values.
 
         A row that is given twice and a row of weight 2 are then the same to the last bit, no copy of a training row
-        validates, and rows of weight 0 are no rows. Where a distinct row stands for more than MAX_COPIES, they are
-        copied again. Weights of more than MAX_COPIES on average are no counts, and are scaled to 1 on average.
+        validates, and rows of weight 0 are no rows. If a distinct row stands for more than MAX_COPIES on average, they
+        are copied again. Weights of more than MAX_COPIES on average are no counts, and are scaled to 1 on average.
         """
         kept = self.weights > 0
         table, target = self.frame[kept].reset_index(drop=True), self.target[kept]
