@@ -26,6 +26,8 @@ _P = ParamSpec("_P")
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _WRITE_FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | READ_FLAGS
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+# The file that a group of runs writes about itself.
+SUMMARY = "summary.json"
 # Bytes of metrics.jsonl: some hundred thousand epochs.
 MAX_METRICS = 1 << 26
 # Longer whole numbers, which no program could have meant, become floats.

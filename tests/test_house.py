@@ -88,6 +88,7 @@ LAYERS = """
     nnzoo.evaluation.calibration
     nnzoo.evaluation.uncertainty
     nnzoo.models.start_from nnzoo.models.take_statistics
+    nnzoo.models.initial_weights
     nnzoo.device
     nnzoo.models.network
     nnzoo.models.group_network

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ class GroupNetwork(Network):
     Calibration, temperature and decision are the group's own.
     """
 
+    is_group = True
+
     def __init__(self, config: RunConfig, networks: Sequence[Network]) -> None:
         first = networks[0]
         spec = _common_spec(networks)
@@ -41,6 +44,8 @@ class GroupNetwork(Network):
         self.model = first.model
         self.members = nn.ModuleList(networks)
         self.recodes = [_recode(spec, network.data_spec) for network in networks]
+        split: Any = getattr(config.data, "split", None)
+        self.is_of_folds = getattr(split, "folds", None) is not None
 
     @property
     def networks(self) -> list[Network]:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from nnzoo.config import MODELS, RunConfig
-from nnzoo.config.model_options import ModelOptions
 from nnzoo.config.registry import plugin_error
 from nnzoo.config.run_config import from_dict, locates_errors
 from nnzoo.config.train_options import TrainOptions
@@ -29,7 +28,7 @@ from nnzoo.evaluation.tasks.multilabel import positive_weights
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
-from nnzoo.models.freeze import freeze
+from nnzoo.runs.checkpoint import check_finite, check_state_dict
 
 # Bytes: its value, its gradient and the two averages that Adam keeps.
 TRAINED_WEIGHT = 16
@@ -108,6 +107,11 @@ class Network(nn.Module):
         """
         x = map_values(self.preprocess, raw)
         return self.task.postprocess(self._forward_preprocessed(x))
+
+    is_group = False
+    """Whether its predictions are the mean of those of a group of runs."""
+    is_of_folds = False
+    """Whether these have validated on different rows."""
 
     @property
     def networks(self) -> list[Network]:
@@ -196,6 +200,8 @@ class Network(nn.Module):
 @locates_errors
 def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> Network:
     """A fresh network, fitted preprocessing included; raises ConfigError if parts do not fit."""
+    from nnzoo.models.initial_weights import start_from_vectors, start_from_weights
+
     options = getattr(config.data, "preprocess")
     weights = None
     if getattr(config.data, "class_weights", "") == "balanced":
@@ -212,7 +218,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     )
     scale = target_scale(options, dataset)
     network = _build(config, spec, weights, scale, device)
-    dataset.notes += _start_from_vectors(network)
+    dataset.notes += start_from_vectors(network)
     _check_lengths(network.model, dataset)
     monitor = config.train.monitor
     if "val" not in dataset.splits and (monitor != "auto" or config.train.early_stopping):
@@ -221,7 +227,7 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     network.preprocess.cpu().fit(dataset.splits["train"])
     if isinstance(network.task, Regression):
         network.task.centre = dataset.splits["train"].targets().double().mean(0)
-    _start_from_weights(network)
+    start_from_weights(network)
     return network.to(device)
 
 
@@ -238,51 +244,14 @@ def _check_lengths(model: nn.Module, dataset: Dataset) -> None:
 def reseeded(network: Network, config: RunConfig) -> Network:
     """A fresh network of `config`, which differs in seed and name alone: what was learned from the
     data, and that is all but the model, it shares with `network`."""
+    from nnzoo.models.initial_weights import start_from_vectors, start_from_weights
+
     model = _model(config, network.preprocess, network.task)
     parts = network.preprocess, model, network.task
     fresh = Network(config, network.data_spec, *parts, network.device)
-    _start_from_vectors(fresh)
-    _start_from_weights(fresh, network.origin)
+    start_from_vectors(fresh)
+    start_from_weights(fresh, network.origin)
     return fresh
-
-
-def _start_from_vectors(network: Network) -> list[str]:
-    """Let a fresh network of text start from the vectors that its configuration names; a note on them."""
-    tokenizer, model = network.data_spec.tokenizer, network.config.model
-    if (
-        tokenizer is None
-        or not isinstance(model, ModelOptions)
-        or not model.token_embedding.vectors
-    ):
-        return []
-    from nnzoo.models.vectors import load_vectors
-
-    return [load_vectors(network.model, model.token_embedding, tokenizer)]
-
-
-def _start_from_weights(network: Network, shared: dict[str, Any] | None = None) -> None:
-    """Let a fresh network start from the weights that its configuration names, and note in `origin` what came of them.
-
-    shared: the origin of another network of the same group, whose statistics this one shares.
-    """
-    options = getattr(network.config.model, "source", None)
-    if options is None:
-        return
-    from nnzoo.models.start_from import take_weights
-    from nnzoo.models.take_statistics import take_statistics
-    from nnzoo.models.weights_file import KEY, read_weights
-
-    weights = read_weights(options.path)
-    if shared is None:
-        notes = take_statistics(network, weights, options.scaling)
-    elif weights.sha256 != shared["sha256"]:
-        raise ConfigError.at(
-            KEY, f"{weights.path} has changed since the first run of this group started from it"
-        )
-    else:
-        notes = []
-    notes = [*take_weights(network, weights), *notes]
-    network.origin = {"path": weights.path, "sha256": weights.sha256, "notes": notes}
 
 
 def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.device) -> Network:
@@ -311,11 +280,14 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
             probe = build(torch.device("meta"))
         for name in _PARTS:
             check_state_dict(getattr(probe, name), content[name], f"{source}, {name}")
-            _check_finite(content[name], f"{source}, {name}")
+            check_finite(content[name], f"{source}, {name}")
         network = build(device)
         for name in _PARTS:
             getattr(network, name).load_state_dict(content[name])
-        network.origin = _origin(content.get("origin", {}))
+        if "origin" in content:
+            from nnzoo.models.initial_weights import checked_origin
+
+            network.origin = checked_origin(content["origin"])
         network.calibration = Calibration.from_state(
             content.get("calibration"), network.task, source
         )
@@ -336,51 +308,7 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
     return network
 
 
-def _origin(value: Any) -> dict[str, Any]:
-    """The origin of a network's weights that a checkpoint stores; raises TypeError where it holds something else."""
-    if value != {} and not (
-        isinstance(value, dict)
-        and value.keys() == {"path", "sha256", "notes"}
-        and isinstance(value["notes"], list)
-        and all(isinstance(text, str) for text in (value["path"], value["sha256"], *value["notes"]))
-    ):
-        raise TypeError("an origin of weights that is none")
-    return cast(dict[str, Any], value)
-
-
 _PARTS = ("model", "preprocess", "task")
-
-
-def check_state_dict(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Raise CheckpointError naming the first leaf that is missing, extra, or of another shape or
-    type."""
-    expected = module.state_dict()
-    for name in expected:
-        if name not in state:
-            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
-    for name, tensor in state.items():
-        if name not in expected:
-            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
-        there, here = _leaf(tensor), _leaf(expected[name])
-        if there != here:
-            raise CheckpointError(
-                f"{what}: '{name}' is {there} in the checkpoint and {here} in the network"
-            )
-
-
-def _check_finite(state: dict[str, Tensor], what: str) -> None:
-    """Raise CheckpointError naming the first leaf that holds nan or an infinity: every answer would be
-    nan, and of classes the first the likeliest."""
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise CheckpointError(f"{what}: '{name}' holds values that are not finite numbers")
-
-
-def _leaf(value: Any) -> str:
-    """The shape and type of a tensor; what else a file may hold in its place."""
-    if not isinstance(value, Tensor):
-        return f"a {type(value).__name__}"
-    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
 
 
 def _build(
@@ -443,5 +371,8 @@ def _model(config: RunConfig, preprocess: Preprocess, task: Task) -> nn.Module:
     assert entry is not None
     torch.manual_seed(derive_seed(config.seed, "init"))
     model: nn.Module = entry.load()(config.model, preprocess.output_spec, task.outputs)
-    freeze(model, getattr(config.model, "freeze", []))
+    if patterns := getattr(config.model, "freeze", []):
+        from nnzoo.models.freeze import freeze
+
+        freeze(model, patterns)
     return model

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnzoo import file_io
 from nnzoo.errors import CheckpointError, DamagedError, shell_word
@@ -291,3 +291,35 @@ def _check_values(content: Any, size: float = math.inf) -> None:
         level = below
     if level:
         raise UnexpectedContent(f"it is deeper than {MAX_DEPTH} levels")
+
+
+def check_state_dict(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Raise CheckpointError naming the first leaf that is missing, extra, or of another shape or
+    type."""
+    expected = module.state_dict()
+    for name in expected:
+        if name not in state:
+            raise CheckpointError(f"{what}: the checkpoint has no '{name}'")
+    for name, tensor in state.items():
+        if name not in expected:
+            raise CheckpointError(f"{what}: the checkpoint has '{name}', which the network has not")
+        there, here = _leaf(tensor), _leaf(expected[name])
+        if there != here:
+            raise CheckpointError(
+                f"{what}: '{name}' is {there} in the checkpoint and {here} in the network"
+            )
+
+
+def check_finite(state: dict[str, Tensor], what: str) -> None:
+    """Raise CheckpointError naming the first leaf that holds nan or an infinity: every answer would be
+    nan, and of classes the first the likeliest."""
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{what}: '{name}' holds values that are not finite numbers")
+
+
+def _leaf(value: Any) -> str:
+    """The shape and type of a tensor; what else a file may hold in its place."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"

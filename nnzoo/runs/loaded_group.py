@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nnzoo.config.options import is_name
 from nnzoo.errors import CheckpointError, UsageError
 from nnzoo.models.group_network import GroupNetwork
 from nnzoo.models.network import Network
-from nnzoo.runs.run_index import is_run, members_of, read_run
+from nnzoo.runs.run_index import members_of, read_run
 from nnzoo.text import list_some, plural
 
 Load = Callable[[Path], tuple[Network, Path, str]]
-
-
-def is_group(path: Path) -> bool:
-    """Whether a folder is that of a group."""
-    return path.is_dir() and not is_run(path) and bool(members_of(path))
 
 
 def load_group(path: Path, load: Load) -> tuple[GroupNetwork, str]:
@@ -27,7 +21,10 @@ def load_group(path: Path, load: Load) -> tuple[GroupNetwork, str]:
 
     Raises CheckpointError if no run is complete, or they cannot be averaged; UsageError for language models.
     """
-    states = {name: read_run(path / name, name)["state"] for name in members_of(path)}
+    names = members_of(path)
+    if not names:
+        raise CheckpointError(f"{path} holds no runs of a group")
+    states = {name: read_run(path / name, name)["state"] for name in names}
     complete = [name for name, state in states.items() if state == "complete"]
     others = [f"{name} ({state})" for name, state in states.items() if state != "complete"]
     if not complete:
@@ -53,14 +50,8 @@ def load_group(path: Path, load: Load) -> tuple[GroupNetwork, str]:
 
 def require_single(network: Network, path: Path, what: str) -> None:
     """Raise UsageError if the network is that of a group; what: is shown of a single one."""
-    if isinstance(network, GroupNetwork):
+    if network.is_group:
         names = [member.config.name for member in network.networks]
         raise UsageError(
             f"{path} is a group of {plural(len(names), 'run')}; {what} of one of them: {path / names[0]}"
         )
-
-
-def is_folds(network: Network) -> bool:
-    """Whether the networks were validated on different rows."""
-    split: Any = getattr(network.config.data, "split", None)
-    return isinstance(network, GroupNetwork) and getattr(split, "folds", None) is not None

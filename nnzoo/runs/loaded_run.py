@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 from torch import Tensor
@@ -23,13 +23,14 @@ from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.conformal import check_coverage
 from nnzoo.evaluation.decision import check_eval
 from nnzoo.evaluation.evaluate import EvalSettings, calibrate_network, evaluate_split
-from nnzoo.evaluation.evaluate_members import evaluate_members
-from nnzoo.models.group_network import GroupNetwork
+from nnzoo.file_io import SUMMARY
 from nnzoo.models.network import Network, network_from_checkpoint
 from nnzoo.runs import checkpoint
 from nnzoo.runs.config_diff import require_same_config
-from nnzoo.runs.loaded_group import is_folds, is_group, load_group
 from nnzoo.runs.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from nnzoo.models.group_network import GroupNetwork
 
 
 @dataclass
@@ -60,7 +61,7 @@ class LoadedRun:
             stored = Document(value=network.config.to_dict())
             config = parse(stored, str(file), sets or [], Path.cwd())
         before = network.config.eval
-        if isinstance(network, GroupNetwork):  # of which each has a seed of its own
+        if network.is_group:  # of which each has a seed of its own
             config = replace(config, seed=network.config.seed)
         network.config = require_same_config(config, network, file)
         use_threads(network.config.train)
@@ -103,14 +104,14 @@ class LoadedRun:
 
     def _fit_calibration(self) -> None:
         """Fit a calibration to the validation rows of the run's data, where they are those that it was trained with."""
-        is_other = is_folds(self.network) or self.data_changed
+        is_other = self.network.is_of_folds or self.data_changed
         if is_other or "val" not in self.dataset.splits:
             return
         fitted = calibrate_network(self.network, self.prepared("val"))
         if fitted is not None:
             self.network.calibrate(fitted)
             reason = "as this checkpoint holds no such ones"
-            if isinstance(self.network, GroupNetwork):
+            if self.network.is_group:
                 reason = "for the mean of the group"
             self.notes.append(
                 f"intervals, temperature and decision are taken from the validation rows now, {reason}"
@@ -119,7 +120,7 @@ class LoadedRun:
     def _why_not_calibrated(self) -> str:
         if self.network.data_spec.task not in ("classification", "regression", "forecasting"):
             return "intervals, sets and decisions are for classes, numbers and forecasts"
-        if is_folds(self.network):
+        if self.network.is_of_folds:
             return (
                 "each run of this group learned from rows that validate others, so that there are none to find "
                 "intervals, temperature and decision of their mean from; give one of its runs, or train --seeds"
@@ -175,7 +176,7 @@ class LoadedRun:
         coverage: of intervals and sets; raises UsageError if the validation rows are too few for it.
         """
         network = self.network
-        if split != "test" and is_folds(self.network):
+        if split != "test" and network.is_of_folds:
             raise UsageError(
                 f"the runs of this group learned from different rows: those of --split {split} trained some of them; "
                 "of a group of folds only the test rows are new to all"
@@ -192,8 +193,10 @@ class LoadedRun:
         except NnzooError as error:
             error.locate(network.config.location)
             raise
-        if isinstance(self.network, GroupNetwork) and ready is not None:
-            report["members"] = evaluate_members(self.network, ready)
+        if network.is_group and ready is not None:
+            from nnzoo.evaluation.evaluate_members import evaluate_members
+
+            report["members"] = evaluate_members(cast("GroupNetwork", network), ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}
         return result | ({"data_changed": True} if self.data_changed else {})
 
@@ -215,7 +218,9 @@ def load_network(
     file is replaced by the checkpoint before it. The folder of a group gives the networks of its runs as
     one, the folder, and a note on runs that do not take part. Raises CheckpointError.
     """
-    if is_group(path):
+    if not RunDir(path).holds_run and (path / SUMMARY).is_file():
+        from nnzoo.runs.loaded_group import load_group
+
         group, note = load_group(path, lambda run: load_network(run, device, weights))
         return group, path, note
     if not path.is_dir():

@@ -26,7 +26,7 @@ from nnzoo.evaluation.verdicts import count_verdicts, shown_baselines
 from nnzoo.runs.resume import Resume
 from nnzoo.runs.run import Run, RunOptions, open_run
 from nnzoo.runs.run_dir import RunDir
-from nnzoo.runs.run_index import SUMMARY, members_of
+from nnzoo.runs.run_index import members_of
 from nnzoo.runs.train import train_runs
 from nnzoo.training.autotune import ensemble_threads
 from nnzoo.training.ensemble_trainer import Event, unsupported_reason
@@ -213,7 +213,7 @@ class Group:
         return {"run_dir": str(self.path), "summary": self.summary(), "members": members}
 
     def write_summary(self) -> None:
-        file_io.write(self.path / SUMMARY, f"{to_json(self.to_dict())}\n".encode())
+        file_io.write(self.path / file_io.SUMMARY, f"{to_json(self.to_dict())}\n".encode())
 
 
 def seeds(config: RunConfig, count: int, out: Path) -> Group:

@@ -18,13 +18,11 @@ from typing import Any
 from nnzoo.config import yaml_parser
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.errors import UsageError
-from nnzoo.file_io import MAX_METRICS, parse_json, parse_rows, read_plain
+from nnzoo.file_io import MAX_METRICS, SUMMARY, parse_json, parse_rows, read_plain
 
 RunSummary = dict[str, Any]
 # Files of which each run folder has at least one.
 MARKS = ("config.yaml", "last.pt", "best.pt", "metrics.jsonl")
-# The file that a group of runs writes about itself.
-SUMMARY = "summary.json"
 SORT_COLUMNS = ("run", "data", "model", "epoch", "age", "state")
 
 

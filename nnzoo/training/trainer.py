@@ -29,7 +29,8 @@ from nnzoo.evaluation.evaluate import evaluate
 from nnzoo.evaluation.metrics import RunningLoss
 from nnzoo.evaluation.tasks.language_model import LanguageModel
 from nnzoo.kernels.build import available
-from nnzoo.models.network import Network, check_state_dict
+from nnzoo.models.network import Network
+from nnzoo.runs.checkpoint import check_state_dict
 from nnzoo.training.carried_state import CarriedState
 from nnzoo.training.lr_schedule import lr_factor
 from nnzoo.training.norm_statistics import recompute_statistics, resolve_statistics

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nnzoo.errors import CheckpointError
-from nnzoo.models.network import check_state_dict
 from nnzoo.runs import checkpoint
+from nnzoo.runs.checkpoint import check_state_dict
 from tests.training.trainer_cases import record_epoch
 from tests.zoo import begin, config
 
