@@ -187,7 +187,7 @@ def _baselines(
     network.eval()
     network.preprocess.cpu(), network.task.cpu()
     preprocess = network.preprocess
-    if hasattr(network, "members"):  # a group, of whose networks each has its own
+    if network.is_group:  # a group, of whose networks each has its own
         preprocess = Preprocess(preprocess.options, dataset.spec)
         preprocess.fit(dataset.splits["train"])
     problem = Problem(dataset, network.task, preprocess.eval())

@@ -202,7 +202,7 @@ class LoadedRun:
 
     def _run_time(self) -> RunTime:
         """The training time, of a group that of all its runs; what was decided about baselines is that of the first."""
-        if not isinstance(self.network, GroupNetwork):
+        if not self.network.is_group:
             return RunDir(self.file.parent).run_time()
         names = [network.config.name for network in self.network.networks]
         times = [RunDir(self.file / name).run_time() for name in names]
