@@ -140,7 +140,75 @@ class EmnistOptions(TorchvisionOptions):
     )
 
 
-class LabeledImages(Options):
+def _check_delimiter(text: str) -> str:
+    if len(text) > 3 or not text.isascii() or set(text) & set('"\r\n\0'):
+        raise field_error(
+            "", f"expected one to three ASCII characters, no quote or line end, got {text!r}"
+        )
+    return text
+
+
+def _check_encoding(name: str) -> str:
+    try:
+        known = name == "auto" or getattr(codecs.lookup(name), "_is_text_encoding", True)
+        codecs.getincrementaldecoder("ascii" if name == "auto" else name)
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise field_error(
+            "", f"expected auto or an encoding such as utf-8, cp1252 or utf-16, got {name!r}"
+        )
+    return name
+
+
+Delimiter = Annotated[str, Field(min_length=1), AfterValidator(_check_delimiter)]
+Encoding = Annotated[str, Field(max_length=40), AfterValidator(_check_encoding)]
+
+
+def _check_date_format(value: str) -> str:
+    if value not in ("auto", "day_first", "month_first") and "%" not in value:
+        raise field_error("", "expected auto, day_first, month_first, or a form such as %d.%m.%Y")
+    return value
+
+
+class ReadingOptions(Options):
+    """How a file of columns is read: CSV (also packed with gzip or zip), Parquet or Excel."""
+
+    header: Literal["auto"] | bool = option("auto", "whether the first row has the column names")
+    delimiter: Literal["auto"] | Delimiter = option(
+        "auto",
+        "between values; ' ' is any run of blanks, '\\t+' one of tabs; auto: comma, semicolon, tab, "
+        "pipe (`|`), or plainly blanks, runs of tabs or `::`",
+    )
+    encoding: Encoding = option(
+        "auto",
+        "of the text, such as utf-8 or cp1252; auto: UTF-8, or UTF-16 and UTF-32 by their mark",
+    )
+    skip_rows: Literal["auto"] | Count = option(
+        "auto", "lines above the header; auto: skips a title or comments and reports them"
+    )
+    decimal: Literal["auto", ".", ","] = option(
+        "auto", "decimal separator; auto: by the values of each column"
+    )
+    thousands: Literal["auto", "none", ",", ".", " ", "'"] = option(
+        "auto", "thousands separator; auto: by the values of each column"
+    )
+    missing: list[str] = option([], "additional words for a missing value, such as unknown")
+    date_format: Annotated[str, AfterValidator(_check_date_format)] = option(
+        "auto",
+        "of dates: day_first, month_first or as in strptime, such as %d.%m.%Y; auto: by the values",
+    )
+
+
+class PathOptions(DataOptions):
+    path: str = option(..., "the file")
+
+
+class FileOptions(ReadingOptions, PathOptions):
+    """A file of columns, and how it is read."""
+
+
+class LabeledImages(ReadingOptions):
     """Images whose targets are in a table, one row per image."""
 
     labels: str | None = option(
@@ -163,7 +231,6 @@ class LabeledImages(Options):
     label_separator: LabelSeparator = option(
         "auto", "with multilabel and one target column: between the labels of a cell"
     )
-    missing: list[str] = option([], "with labels: words for a missing target")
     weight: Column | None = option(
         None,
         "with labels: column of the weight of each image, from 0 on, in the loss and beside it in the metrics",
@@ -204,67 +271,6 @@ class ImageFolderOptions(LabeledImages, ImageOptions):
                 "classes", "is for class folders, and 'labels' names a file of labels"
             )
         return self
-
-
-def _check_delimiter(text: str) -> str:
-    if len(text) > 3 or not text.isascii() or set(text) & set('"\r\n\0'):
-        raise field_error(
-            "", f"expected one to three ASCII characters, no quote or line end, got {text!r}"
-        )
-    return text
-
-
-def _check_encoding(name: str) -> str:
-    try:
-        known = name == "auto" or getattr(codecs.lookup(name), "_is_text_encoding", True)
-        codecs.getincrementaldecoder("ascii" if name == "auto" else name)
-    except (LookupError, ValueError):
-        known = False
-    if not known:
-        raise field_error(
-            "", f"expected auto or an encoding such as utf-8, cp1252 or utf-16, got {name!r}"
-        )
-    return name
-
-
-Delimiter = Annotated[str, Field(min_length=1), AfterValidator(_check_delimiter)]
-Encoding = Annotated[str, Field(max_length=40), AfterValidator(_check_encoding)]
-
-
-def _check_date_format(value: str) -> str:
-    if value not in ("auto", "day_first", "month_first") and "%" not in value:
-        raise field_error("", "expected auto, day_first, month_first, or a form such as %d.%m.%Y")
-    return value
-
-
-class FileOptions(DataOptions):
-    """How a file of columns is read: CSV (also packed with gzip or zip), Parquet or Excel."""
-
-    path: str = option(..., "the file")
-    header: Literal["auto"] | bool = option("auto", "whether the first row has the column names")
-    delimiter: Literal["auto"] | Delimiter = option(
-        "auto",
-        "between values; ' ' is any run of blanks, '\\t+' one of tabs; auto: comma, semicolon, tab, "
-        "pipe (`|`), or plainly blanks, runs of tabs or `::`",
-    )
-    encoding: Encoding = option(
-        "auto",
-        "of the text, such as utf-8 or cp1252; auto: UTF-8, or UTF-16 and UTF-32 by their mark",
-    )
-    skip_rows: Literal["auto"] | Count = option(
-        "auto", "lines above the header; auto: skips a title or comments and reports them"
-    )
-    decimal: Literal["auto", ".", ","] = option(
-        "auto", "decimal separator; auto: by the values of each column"
-    )
-    thousands: Literal["auto", "none", ",", ".", " ", "'"] = option(
-        "auto", "thousands separator; auto: by the values of each column"
-    )
-    missing: list[str] = option([], "additional words for a missing value, such as unknown")
-    date_format: Annotated[str, AfterValidator(_check_date_format)] = option(
-        "auto",
-        "of dates: day_first, month_first or as in strptime, such as %d.%m.%Y; auto: by the values",
-    )
 
 
 class CsvOptions(FileOptions, TableOptions):

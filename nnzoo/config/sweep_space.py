@@ -173,7 +173,7 @@ NOT_SEARCHED = {
     "train.monitor": "it decides what is best, so trials could not be compared",
     **{
         f"data.{key}": _CHANGES_DATA
-        for key in ("name", "split", "task", "target", "horizon", *PATH_KEYS)
+        for key in ("name", "split", "task", "target", "label_separator", "horizon", *PATH_KEYS)
     },
 }
 # Keys that change the meaning of val_loss: the loss itself, and the units of a number.

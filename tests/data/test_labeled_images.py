@@ -104,6 +104,18 @@ def test_what_is_left_out_is_counted_and_named() -> None:
     assert "not used: 'who'; the network sees the images alone" in dataset.notes
 
 
+def test_a_first_row_with_an_image_is_no_header() -> None:
+    table([f"{name};{i},5" for i, name in enumerate(NAMES)])
+    dataset = load()
+    assert dataset.spec.targets == ["1"]
+    assert dataset.splits["train"].targets().flatten().tolist() == [0.5, 1.5, 2.5, 3.5]
+    Path("labels.csv").write_bytes("file,y\na,größe\nb,klein\n".encode("cp1252"))
+    assert "data.encoding" in refused() and load(encoding="cp1252").spec.labels == [
+        "größe",
+        "klein",
+    ]
+
+
 @pytest.mark.parametrize(
     "lines, options, message",
     [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnzoo.config.data_options import CsvOptions, ImageFolderOptions
+from nnzoo.config.data_options import CsvOptions, ImageFolderOptions, ReadingOptions
 from nnzoo.data.columns.roles import role_columns, role_names
 from nnzoo.data.columns.targets import (
     infer_targets,
@@ -109,9 +109,12 @@ def read_labels_file(options: ImageFolderOptions) -> LabeledFiles:
     values, and names of several images; also if most rows have no image.
     """
     path = str(options.labels)
-    table = read_table(path, ReadOptions(keep_words=True), "data.labels")
-    frame, strays = without_stray_rows(table.frame, table.named)
     index = ImageIndex(options.path, os.path.dirname(path))
+    reading = ReadOptions.of(options, keep_words=True)
+    table = read_table(path, reading, "data.labels")
+    if reading.header == "auto" and table.named and _names_an_image(table.frame, index):
+        table = read_table(path, replace(reading, header=False), "data.labels")
+    frame, strays = without_stray_rows(table.frame, table.named)
     if options.file is not None:
         column = column_name(frame, options.file, "data.file")
     else:
@@ -165,7 +168,7 @@ def target_options(options: ImageFolderOptions, labeled: LabeledFiles) -> CsvOpt
     if target is None:
         roles = role_names(labeled.frame, role_columns(options)).values()
         target = _find_target(labeled.frame, {labeled.column, *roles}, str(options.labels))
-    keys = ("task", "label_separator", "missing", "split", "weight")
+    keys = ("task", "label_separator", "split", "weight", *ReadingOptions.model_fields)
     return CsvOptions(
         name="csv",
         path=str(options.labels),
@@ -216,6 +219,12 @@ def describe_labeled(options: ImageFolderOptions) -> list[str]:
         role = f"{len(described.labels):,} labels"
     lines = [f"images: {len(kept.files):,} in {quoted_name(kept.column)}; target: {what}, {role}"]
     return [*lines, *kept.notes, *notes]
+
+
+def _names_an_image(frame: pandas.DataFrame, index: ImageIndex) -> bool:
+    """Whether what was taken for a header is a row."""
+    names = [str(name) for name in frame.columns]
+    return any(name.strip().lower().endswith(EXTENSIONS) and index.find(name) for name in names)
 
 
 def _find_images(
