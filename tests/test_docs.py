@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.zoo import load_script
 
@@ -130,6 +131,18 @@ def test_the_page_about_text_runs(nnzoo: Callable[..., Any]) -> None:
             assert result.out.splitlines()[0].startswith("row,id,prediction,probability,p_delivery")
     config = Path("messages.yaml").read_text(encoding="utf-8")
     assert 'text: "message"' in config and 'target: "topic"' in config
+
+
+def test_the_commands_on_a_group_as_an_ensemble_run(nnzoo: Callable[..., Any]) -> None:
+    pytest.importorskip("onnxruntime")
+    page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"## A group as an ensemble.*?```sh\n(.*?)```", page, flags=re.S)
+    Image.new("L", (8, 8), 9).save("digit.png")
+    for command in block.splitlines():
+        words = shlex.split(command)[1:]
+        result = nnzoo(*words, *["-s", "train.epochs=1"][: 2 * (words[0] == "train")])
+        assert result.code == 0, result.err
+    assert Path("checkpoints/mlp-seeds/mlp-seeds.onnx").exists()
 
 
 def test_the_page_about_fine_tuning_runs(nnzoo: Callable[..., Any]) -> None:
