@@ -26,6 +26,8 @@ _USES = {
     "column": "says the part of each row",
     "weight": "has the weight of each row",
 }
+ROLE_WORDS = {"group": "group", "by": "order", "column": "part", "weight": "weight"}
+"""A word for the columns of each role."""
 RoleTexts = Mapping[str, Sequence[str | None]]
 """By role the text of each row, None where one is missing; without roles whose column a file lacks."""
 

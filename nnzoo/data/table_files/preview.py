@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnzoo.config.data_options import CsvOptions, FileOptions, SeriesOptions
+from nnzoo.data.columns.roles import ROLE_KEYS, ROLE_WORDS, role_columns
 from nnzoo.data.columns.values import ValueOptions, column_name, describe_number
 from nnzoo.errors import ConfigError, ConfigIssue, DataError
 from nnzoo.text import shorten
@@ -77,6 +78,11 @@ def _roles(frame: pandas.DataFrame, data: FileOptions, issues: list[ConfigIssue]
     words = {"numbers": "number", "categories": "category", "drop": "dropped"}
     words |= {"covariates": "covariate", "target": "target", "time": "time", "group": "group"}
     roles: dict[str, str] = {}
+    for role, column in role_columns(data).items():
+        try:
+            roles[column_name(frame, column, ROLE_KEYS[role])] = ROLE_WORDS[role]
+        except DataError as error:
+            issues.append(ConfigIssue("", ROLE_KEYS[role], str(error)))
     for key, word in words.items():
         value = getattr(data, key, None)
         if value is None or (key == "covariates" and isinstance(value, str)):

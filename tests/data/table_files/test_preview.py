@@ -57,6 +57,15 @@ def test_check_names_columns_that_are_not_there_with_file_line_and_column(nnzoo:
     assert nnzoo("check", "c.yaml", "-s", "data.target=4", "-s", "data.drop=[]").code == 0
 
 
+def test_check_names_columns_that_have_a_role(nnzoo: NNZOO) -> None:
+    write(", split: {by: id}, weight: age, missing: [unknown]")
+    result = nnzoo("check", "c.yaml")
+    assert "id      order" in result.out and "age     weight" in result.out
+    write(", split: {column: prt}")
+    result = nnzoo("check", "c.yaml")
+    assert "data.split.column  no column 'prt'" in result.err + result.out
+
+
 def test_check_says_what_training_would_refuse(nnzoo: NNZOO) -> None:
     write(", max_categories: 2")
     assert "training stops here: " in nnzoo("check", "c.yaml").out
