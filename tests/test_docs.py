@@ -63,6 +63,18 @@ def test_the_page_about_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "torch.Size([1, 20, 50])" in shown
 
 
+def test_the_page_about_uncertainty_runs(nnzoo: Callable[..., Any]) -> None:
+    page = (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, flags=re.S)
+    commands = [shlex.split(line)[1:] for line in "".join(blocks).splitlines()]
+    assert len(commands) == 5
+    for words in commands:
+        short = ["-s", "train.epochs=2", "-v", "0"] if words[0] == "train" else []
+        result = nnzoo(*words, *short)
+        assert result.code == 0, result.err
+        assert words[0] == "train" or "coverage 0.9: " in result.out
+
+
 def test_the_first_hour_runs(nnzoo: Callable[..., Any]) -> None:
     """Every command of the page, with fewer photographs, channels and epochs, none of which is refused."""
     subprocess.run(
