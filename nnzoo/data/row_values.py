@@ -9,6 +9,7 @@ import numpy as np
 
 from nnzoo.config.options import MAX_MAGNITUDE
 from nnzoo.data.columns.description import describe_columns
+from nnzoo.data.columns.label_sets import FLAGS
 from nnzoo.data.columns.roles import ROLE_KEYS
 from nnzoo.data.columns.values import ValueOptions, looks_numeric, parse_numbers
 from nnzoo.data.image_files.split_names import PART_WORDS, split_of_folder, words_of
@@ -17,8 +18,6 @@ from nnzoo.errors import DataError
 from nnzoo.text import list_some, shorten
 
 Array = np.ndarray[Any, Any]
-_YES = frozenset(["true", "yes", "y", "t", "1", "1.0"])
-_NO = frozenset(["false", "no", "n", "f", "0", "0.0"])
 
 
 class RoleColumn(NamedTuple):
@@ -95,8 +94,8 @@ def read_parts(column: RoleColumn) -> Array:
     for text in set(column.texts):
         word = (text or "").strip().casefold()
         part = split_of_folder(word)
-        if part is None and yes is not None and word in _YES | _NO:
-            part = yes if word in _YES else no
+        if part is None and yes is not None and word in FLAGS:
+            part = yes if FLAGS[word] else no
         known[text] = part or ""
     column.refuse_empty("write train, val or test there")
     parts = np.array([known[text] for text in column.texts], dtype=object)

@@ -21,7 +21,7 @@ FLAGS = {
     **dict.fromkeys(("1", "1.0", "yes", "true", "y", "t"), 1.0),
     **dict.fromkeys(("0", "0.0", "no", "false", "n", "f"), 0.0),
 }
-"""Texts in columns of labels, in any case."""
+"""Texts for yes and no, in small letters."""
 SEPARATORS = (";", "|", ",")
 """What may be between the labels of a cell, in the order in which they are looked for."""
 
