@@ -12,12 +12,9 @@ from torch import Tensor, nn
 
 from nnzoo.config import RunConfig
 from nnzoo.data.data_spec import ColumnSpec, DataSpec
-from nnzoo.data.dataset import Split, split_bytes
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.data.tokenizer import UNKNOWN, UNKNOWN_ID, Tokenizer
-from nnzoo.device import check_fits
 from nnzoo.errors import CheckpointError
-from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.models.network import Network
 from nnzoo.text import shorten
 
@@ -75,22 +72,8 @@ class GroupNetwork(Network):
     def forward(self, x: Inputs) -> Tensor:
         return self.task.outputs_of(self.predict_members(x).mean(0))
 
-    def prepare(self, split: Split) -> Split:
-        """A split on the device, with raw inputs and scaled targets."""
-
-        def targets(y: Tensor) -> Tensor:
-            return self.task.scaled(y) if isinstance(self.task, Regression) else y
-
-        self.task.cpu()
-        prepared = split.map(lambda x: x, targets)
-        check_fits(
-            split_bytes(prepared),
-            self.device,
-            f"a split of {len(prepared):,} rows",
-            "use fewer rows, for images a smaller data.size, or --device cpu",
-        )
-        self.task.to(self.device)
-        return prepared.to(self.device)
+    def _prepare_inputs(self, x: Tensor) -> Tensor:
+        return x
 
 
 def _common_spec(networks: Sequence[Network]) -> DataSpec:

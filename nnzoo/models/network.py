@@ -161,6 +161,9 @@ class Network(nn.Module):
             output = model(x)
         return cast(Tensor, output.float())
 
+    def _prepare_inputs(self, x: Tensor) -> Tensor:
+        return x if self.preprocess.input_spec.kind == "image" else self.preprocess(x)
+
     def prepare(self, split: Split) -> Split:
         """A split on the device as `forward` takes it.
 
@@ -168,14 +171,11 @@ class Network(nn.Module):
         the CPU, where float64 is at hand.
         """
 
-        def inputs(x: Tensor) -> Tensor:
-            return x if self.preprocess.input_spec.kind == "image" else self.preprocess(x)
-
         def targets(y: Tensor) -> Tensor:
             return self.task.scaled(y) if isinstance(self.task, Regression) else y
 
         self.preprocess.cpu(), self.task.cpu()
-        prepared = split.map(inputs, targets)
+        prepared = split.map(self._prepare_inputs, targets)
         check_fits(
             split_bytes(prepared),
             self.device,
