@@ -22,7 +22,7 @@ from nnzoo.data.preprocess import Scale
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.distributed import SingleProcess
 from nnzoo.errors import DataError
-from nnzoo.evaluation.evaluate import evaluate
+from nnzoo.evaluation.evaluate import evaluate, evaluate_split
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.classification import Classification
 from nnzoo.evaluation.tasks.task import Task
@@ -415,3 +415,30 @@ def test_a_test_file_may_lack_weights_and_they_are_in_the_fingerprint(tmp_path: 
     assert dataset.fingerprint() != before
     dataset.splits["train"] = replace(train, weights=None)  # type: ignore[type-var]
     assert dataset.fingerprint() != before
+
+
+@pytest.mark.parametrize("task", ["classes", "mse"])
+def test_baselines_have_weighted_metrics_too(task: str, tmp_path: Path) -> None:
+    tree = table_config(table(tmp_path / "w.csv", task, False), data={"weight": "w", "drop": []})
+    tree["data"]["split"] = {"column": "part"}
+    config = from_dict(tree, "t.yaml")
+    dataset = read_dataset(config)
+    trainer = open_trainer(config, dataset, CPU)
+    result = evaluate_split(trainer.network, dataset, "test")
+    weights = dataset.splits["test"].weights
+    assert weights is not None
+    (base,) = (
+        one
+        for one in result.get("baselines", [result["baseline"]])
+        if one["name"] in ("mean", "majority class")
+    )
+    targets = dataset.splits["test"].targets()
+    if task == "classes":
+        right = (targets == dataset.spec.labels.index(base["label"])).double()
+        assert base["weighted"]["accuracy"] == pytest.approx(float(right @ weights / weights.sum()))
+    else:
+        train = dataset.splits["train"]
+        assert train.weights is not None
+        mean = train.weights @ train.targets() / train.weights.sum()
+        error = float(((targets - mean)[:, 0] ** 2) @ weights / weights.sum())
+        assert base["weighted"]["mse"] == pytest.approx(error)

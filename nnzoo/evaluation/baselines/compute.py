@@ -186,20 +186,11 @@ def _result(
     task, rows = problem.task, problem.dataset.splits[split]
     result: dict[str, Any] = {"name": baseline.label(problem), "key": baseline.name}
     targets = rows.targets()
-    if task.is_classification:
-        if isinstance(baseline, Majority):
-            result["label"] = task.names[int(outputs[0].argmax())]
-        result |= _class_metrics(outputs, targets, task.names)
-    elif problem.link == "sigmoid":
-        counts = task.new_metrics(torch.device("cpu"), len(rows))
-        task.update(counts, outputs, targets)
-        report = task.compute_metrics(counts)
-        result |= {key: report[key] for key in task.metric_names}
-    else:
-        metrics = RegressionMetrics(target_mean(problem.train), torch.device("cpu"))
-        metrics.update(outputs, targets)
-        report = metrics.compute(task.names)
-        result |= {key: report[key] for key in ("mse", "rmse", "mae", "r2")}
+    if isinstance(baseline, Majority):
+        result["label"] = task.names[int(outputs[0].argmax())]
+    result |= _metrics(problem, outputs, targets)
+    if rows.weights is not None:
+        result["weighted"] = _metrics(problem, outputs, targets, rows.weights)
     if network is None:
         return result
     outcomes = row_outcomes(task, rows)
@@ -208,13 +199,33 @@ def _result(
     return result | {"comparison": compare(network, outcomes, task.correct_metric or "rmse")}
 
 
-def _class_metrics(outputs: Tensor, targets: Tensor, labels: list[str]) -> dict[str, float]:
-    """The metrics of a baseline; outputs: (rows, classes) scores."""
+def _metrics(
+    problem: Problem, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> dict[str, float]:
+    """The metrics of a baseline's outputs (rows, outputs). weights: (rows,) float64; 1 each if None."""
+    task, is_weighted = problem.task, weights is not None
+    if task.is_classification:
+        return _class_metrics(outputs, targets, task.names, weights)
+    if problem.link == "sigmoid":
+        counts = task.new_metrics(torch.device("cpu"), len(targets), weighted=is_weighted)
+        task.update(counts, outputs, targets, weights)
+        report = task.compute_metrics(counts)
+        return {key: report[key] for key in task.metric_names}
+    metrics = RegressionMetrics(target_mean(problem.train), torch.device("cpu"), is_weighted)
+    metrics.update(outputs, targets, weights=weights)
+    report = metrics.compute(task.names)
+    return {key: report[key] for key in ("mse", "rmse", "mae", "r2")}
+
+
+def _class_metrics(
+    outputs: Tensor, targets: Tensor, labels: list[str], weights: Tensor | None = None
+) -> dict[str, float]:
+    """The metrics of a baseline of classes; outputs: (rows, classes) scores; weights: (rows,) float64."""
     pairs = targets * len(labels) + outputs.argmax(1)
-    confusion = torch.bincount(pairs, minlength=len(labels) ** 2).view(len(labels), -1)
-    report = classification_report(confusion, labels)
+    counts = torch.bincount(pairs, weights, minlength=len(labels) ** 2)
+    report = classification_report(counts.view(len(labels), -1), labels)
     keys = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
     result = {key: report[key] for key in keys}
     if len(labels) == 2:
-        result |= ranking_report(outputs[:, 1] - outputs[:, 0], targets)
+        result |= ranking_report(outputs[:, 1] - outputs[:, 0], targets, weights)
     return result
