@@ -14,6 +14,7 @@ from nnzoo.errors import UsageError
 KINDS = {
     "images": "decoded images of folders",
     "native": "layers compiled for this processor",
+    "baselines": "predictions of baselines",
     "tuned": "threads and precisions timed on this machine",
 }
 
@@ -25,7 +26,7 @@ def cache(
     json_: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show or clear the cache of decoded images, compiled layers and timings."""
+    """Show or clear the cache of decoded images, compiled layers, baselines and timings."""
     from nnzoo.cache import cache_dir
     from nnzoo.config.formatting import to_json
 
@@ -56,6 +57,7 @@ def _files(folder: Path, kind: str) -> list[Path]:
     patterns = {
         "images": ("*.npy", "*.tmp"),
         "native": ("native/*.so",),
+        "baselines": ("baselines/*.npz",),
         "tuned": ("tuned/*.json",),
     }
     return sorted(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from nnzoo.data.dataset import Split, WindowSplit, chunks, max_input_size
 from nnzoo.distributed import SINGLE, SingleProcess
 from nnzoo.errors import DataError
-from nnzoo.evaluation.baselines.budget import RunTime
 from nnzoo.evaluation.calibration import MAX_OUTPUTS, MAX_ROWS, Calibration, fit_calibration
 from nnzoo.evaluation.language_model import evaluate_text
 from nnzoo.evaluation.metrics import MetricState
@@ -24,6 +23,7 @@ from nnzoo.evaluation.uncertainty import uncertainty_metrics
 if TYPE_CHECKING:
     from nnzoo.data.corpus import CorpusSplit
     from nnzoo.data.dataset import Dataset
+    from nnzoo.evaluation.baselines.budget import RunTime
     from nnzoo.evaluation.baselines.compare import RowOutcomes
     from nnzoo.models.network import Network
 
@@ -112,7 +112,7 @@ class EvalSettings:
     it depends what baselines are shown."""
 
     coverage: float | None = None
-    run: RunTime = field(default_factory=RunTime)
+    run: RunTime | None = None
     processes: SingleProcess = SINGLE
 
 
@@ -176,7 +176,11 @@ def check_baselines(network: Network, dataset: Dataset) -> None:
 
 
 def _baselines(
-    network: Network, dataset: Dataset, split: str, run: RunTime, outcomes: RowOutcomes | None
+    network: Network,
+    dataset: Dataset,
+    split: str,
+    run: RunTime | None,
+    outcomes: RowOutcomes | None,
 ) -> dict[str, Any]:
     """The keys of a result on baselines, which are computed on the CPU."""
     from nnzoo.data.preprocess import Preprocess

@@ -18,7 +18,6 @@ from nnzoo.data.dataset import Dataset, Split
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DamagedError, DataError, NnzooError, UsageError
-from nnzoo.evaluation.baselines.budget import RunTime
 from nnzoo.evaluation.calibration import Calibration
 from nnzoo.evaluation.conformal import check_coverage
 from nnzoo.evaluation.decision import check_eval
@@ -30,6 +29,7 @@ from nnzoo.runs.config_diff import require_same_config
 from nnzoo.runs.run_dir import RunDir
 
 if TYPE_CHECKING:
+    from nnzoo.evaluation.baselines.budget import RunTime
     from nnzoo.models.group_network import GroupNetwork
 
 

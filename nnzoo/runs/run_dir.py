@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, SoftFileLock, Timeout
 
@@ -17,10 +17,12 @@ from nnzoo import file_io
 from nnzoo.config import RunConfig, yaml_parser
 from nnzoo.config.formatting import to_json, to_yaml
 from nnzoo.errors import CheckpointError, DamagedError
-from nnzoo.evaluation.baselines.budget import RunTime
 from nnzoo.file_io import MAX_METRICS, parse_json, parse_rows, read_plain
 from nnzoo.runs import checkpoint
 from nnzoo.text import shorten
+
+if TYPE_CHECKING:
+    from nnzoo.evaluation.baselines.budget import RunTime
 
 # Limits of the notes on the data in config.yaml: their number, and characters of each.
 MAX_NOTES, MAX_NOTE = 50, 400
@@ -221,6 +223,8 @@ class RunDir:
 
     def run_time(self) -> RunTime:
         """The training time, and what was decided about baselines when the run was complete."""
+        from nnzoo.evaluation.baselines.budget import RunTime
+
         rows = self.rows()
         seconds = sum(float(row.get("seconds") or 0.0) for row in rows) if rows else None
         try:

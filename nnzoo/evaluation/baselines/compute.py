@@ -69,7 +69,7 @@ def compute_baselines(
     problem: Problem,
     split: str,
     options: EvalOptions,
-    run: RunTime = RunTime(),
+    run: RunTime | None = None,
     network: RowOutcomes | None = None,
 ) -> dict[str, Any]:
     """Compute the keys of a result on baselines: `baselines`, each with its name, metrics and, beside those of a
@@ -79,6 +79,7 @@ def compute_baselines(
     network: how well the network predicts each row.
     """
     check_names(options, problem)
+    run = run or RunTime()
     if options.baselines == "none":
         return {}
     results: list[dict[str, Any]] = []

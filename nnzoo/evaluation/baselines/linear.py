@@ -12,7 +12,13 @@ from nnzoo.data.dataset import Split, chunks
 from nnzoo.data.preprocess import Preprocess
 from nnzoo.evaluation.baselines.baseline import Predict, Problem, evenly_spaced
 from nnzoo.evaluation.baselines.budget import Budget
-from nnzoo.evaluation.baselines.linear_model import FLOPS, Rows, Standardize, fit_linear
+from nnzoo.evaluation.baselines.linear_model import (
+    FLOPS,
+    MANY_ROWS,
+    Rows,
+    Standardize,
+    fit_linear,
+)
 
 MAX_TRAIN_VALUES = 1 << 24
 """Values of the training rows that are fitted to; evenly spaced rows are taken of more."""
@@ -53,7 +59,10 @@ class Linear:
         outputs = len(problem.task.names)
         limit = MAX_TRAIN_VALUES // max(inputs.shape[1], outputs)
         chosen = evenly_spaced(len(inputs), limit)
-        standardize = Standardize(inputs[chosen].double(), alike=problem.spec.input.kind == "image")
+        x = inputs[chosen].double()
+        # Pixels have one scale, on which the ones that hardly vary count little; of many rows nothing is to be feared.
+        few = len(x) <= MANY_ROWS * x.shape[1]
+        standardize = Standardize(x, alike=few and problem.spec.input.kind == "image")
 
         def rows(split: Split, x: Tensor, chosen: Tensor | slice) -> Rows:
             y = split.targets()[chosen]

@@ -25,6 +25,8 @@ MAX_ITERATIONS = 150
 HISTORY = 10
 MAX_BACKTRACKS = 20
 TOLERANCE = 1e-5
+MANY_ROWS = 100
+"""Rows per feature beyond which the penalty hardly matters, and the default one is taken."""
 EVALUATIONS = 40
 """Evaluations of the loss that a fit usually takes, by which its time is estimated."""
 FLOPS = 2e10
@@ -93,7 +95,10 @@ def _logistic_path(
     train: Rows, validation: Rows | None, kind: tuple[Link, int], budget: Budget
 ) -> Coefficients:
     """Fit with each penalty; a fit starts from that of the stronger penalty before it."""
-    penalties = LOGISTIC_PENALTIES if validation is not None else (DEFAULT_PENALTY,)
+    rows, features = train.x.shape
+    penalties: Sequence[float] = LOGISTIC_PENALTIES
+    if validation is None or rows > MANY_ROWS * features:
+        penalties = (DEFAULT_PENALTY,)
     times: list[float] = []
 
     def count() -> None:
@@ -104,7 +109,7 @@ def _logistic_path(
             budget.require(seconds * max(0, expected - len(times)))
 
     link, outputs = kind
-    shape = train.x.shape[1], outputs
+    shape = features, outputs
     last: Coefficients = torch.zeros(shape).double(), torch.zeros(outputs).double()
 
     def fit(penalty: float) -> Coefficients:
@@ -112,7 +117,7 @@ def _logistic_path(
         last = logistic_regression(train, link, penalty, last, count)
         return last
 
-    if validation is None:
+    if validation is None or len(penalties) == 1:
         return fit(DEFAULT_PENALTY)
     return _best(map(fit, penalties), lambda fitted: _log_loss(validation, link, fitted))
 

@@ -21,7 +21,7 @@ from nnzoo.errors import CheckpointError
 from nnzoo.evaluation.baselines.baseline import Baseline, Problem
 from nnzoo.file_io import read_plain
 
-VERSION = 1
+VERSION = 2
 """Raised when a baseline predicts otherwise than before."""
 MAX_VALUES = 1 << 23
 """Predicted values of a split, 64 MB, beyond which they are not kept."""

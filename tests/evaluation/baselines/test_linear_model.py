@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from nnzoo.evaluation.baselines.baseline import Link
 from nnzoo.evaluation.baselines.budget import Budget, OverBudgetError
 from nnzoo.evaluation.baselines.linear_model import (
+    DEFAULT_PENALTY,
     LOGISTIC_PENALTIES,
     RIDGE_PENALTIES,
     Rows,
@@ -102,6 +103,14 @@ def test_validation_rows_choose_a_strong_penalty_where_inputs_say_nothing() -> N
     chosen = fit_linear(Rows(x, y), val, "softmax", 2, Budget())[0]
     assert chosen.norm() < fit_linear(Rows(x, y), None, "softmax", 2, Budget())[0].norm()
     assert tuple(sorted(LOGISTIC_PENALTIES, reverse=True)) == LOGISTIC_PENALTIES
+
+
+def test_of_many_rows_the_default_penalty_is_taken() -> None:
+    train, start = rows(401), (torch.zeros(4, 3).double(), torch.zeros(3).double())
+    plain, val = Rows(train.x, train.y), Rows(rows(50, seed=1).x, rows(50, seed=1).y)
+    chosen = fit_linear(plain, val, "softmax", 3, Budget())
+    expected = logistic_regression(plain, "softmax", DEFAULT_PENALTY, start)
+    assert torch.equal(chosen[0], expected[0])
 
 
 def test_a_fit_that_takes_too_long_ends_early() -> None:
