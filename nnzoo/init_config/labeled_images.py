@@ -29,10 +29,14 @@ def find_labels_file(folder: Path) -> Path | None:
     """The table in a folder of images without class folders that names most of its images; None if there is none."""
     from nnzoo.data.image_files.folder import describe_folder
     from nnzoo.data.image_files.labels_file import ImageIndex, find_file_column
+    from nnzoo.data.image_files.split_names import split_of_folder
     from nnzoo.data.table_files.table_io import ReadOptions, read_table
 
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    names = (entry.name for entry in os.scandir(folder) if entry.is_file())
     tables = [name for name in names if os.path.splitext(name)[1].lower() in TABLES]
+    tables.sort(
+        key=lambda name: (split_of_folder(Path(name).stem) != "train", "label" not in name, name)
+    )
     if not tables or not describe_folder(folder).issues:
         return None
     index = ImageIndex(str(folder), str(folder))

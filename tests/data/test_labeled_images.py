@@ -61,6 +61,7 @@ def refused(**options: Any) -> str:
         NAMES,
         ["a", "b", "sub/c", "sub/d"],
         ["a.png", "b", "c.png", "d"],
+        ["A.PNG", "B", "Sub/c.PNG", "D"],
         ["sub\\..\\a.png", "./b.png", "sub//c.png", "pics/sub/d.png"],
     ],
 )

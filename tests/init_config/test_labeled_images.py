@@ -30,6 +30,9 @@ def test_a_table_of_a_folder_is_read_if_it_names_the_images_and_more() -> None:
     assert find_labels_file(folder) is None
     (folder / "d.csv").write_text("y,file\n1,a.png\n2,b.png\n")
     assert find_labels_file(folder) == folder / "d.csv"
+    for name in ("my_labels.csv", "train.csv"):  # before those of other names
+        (folder / name).write_text("y,file\n1,a.png\n2,b.png\n")
+        assert find_labels_file(folder) == folder / name
 
 
 def test_images_of_a_table_are_beside_it_or_in_a_folder_there() -> None:

@@ -46,11 +46,14 @@ class ImageIndex:
         self.paths = [*tree.walk()]
         self._exact = {os.path.abspath(path): path for path in self.paths}
         self._loose: dict[str, list[str]] = {}
+        self._folded: dict[str, list[str]] = {}
         for path in self.paths:
             stem = os.path.splitext(os.path.abspath(path))[0]
             names = {stem, os.path.basename(path), os.path.basename(stem)}
             for name in names:
                 self._loose.setdefault(name, []).append(path)
+            for name in {name.casefold() for name in (os.path.abspath(path), *names)}:
+                self._folded.setdefault(name, []).append(path)
 
     def find(self, name: str) -> list[str]:
         """The images that a name may mean: one, none, or several of the same name in different folders."""
@@ -61,6 +64,9 @@ class ImageIndex:
         for key in (*places, parts):
             if key in self._loose:
                 return self._loose[key]
+        for key in (*places, parts):
+            if key.casefold() in self._folded:
+                return self._folded[key.casefold()]
         return []
 
     def is_outside(self, name: str) -> bool:
