@@ -82,7 +82,7 @@ class Decision:
 def check_decision(options: DecideOptions, spec: DataSpec) -> None:
     """Raise ConfigError if the data has no such classes."""
     if spec.task != "classification":
-        raise ConfigError.at(KEY, "is for classes, of which this target has none")
+        raise ConfigError.at(KEY, "is for classes, one per row, and this target is another one")
     if options.of is not None:
         class_index(options.of, spec.labels, f"{KEY}.of")
     if options.cost is not None:
@@ -94,7 +94,9 @@ def check_eval(options: EvalOptions, spec: DataSpec) -> None:
     if options.decide is not None:
         check_decision(options.decide, spec)
     if options.temperature == "apply" and spec.task != "classification":
-        raise ConfigError.at("eval.temperature", "is for classes, of which this target has none")
+        raise ConfigError.at(
+            "eval.temperature", "is for classes, one per row, and this target is another one"
+        )
 
 
 def fit_decision(

@@ -18,7 +18,7 @@ from nnzoo.evaluation.tasks.task import Task
 from nnzoo.evaluation.temperature import CALIBRATION_BINS, ReliabilityMetrics
 
 # A coverage so low by chance alone is less probable than this: the rows have changed.
-DRIFT = 0.001
+DRIFT = 0.01
 # With fewer validation rows the choice of the epoch may be the reason.
 FEW_ROWS = 100
 
@@ -52,10 +52,7 @@ class IntervalMetrics(MetricState):
         n = int(self.tensors["n"])
         covered = (self.tensors["covered"] / n).tolist()
         width = (self.tensors["width"] / n).tolist()
-        # Windows that overlap are not independent: those of a horizon count as one.
-        report = _coverage_report(
-            sum(covered) / len(covered), n, self.rows, self.coverage, self.task.horizon
-        )
+        report = _coverage_report(sum(covered) / len(covered), n, self.rows, self.coverage)
         report["mean_width"] = sum(width) / len(width)
         if len(names) > 1:
             report["per_output"] = [
@@ -147,17 +144,15 @@ def uncertainty_metrics(
     return None
 
 
-def _coverage_report(
-    reached: float, n: int, calibration_rows: int, asked: float, overlap: int = 1
-) -> dict[str, Any]:
-    """Describe a coverage; overlap: how many rows count as one independent row."""
+def _coverage_report(reached: float, n: int, calibration_rows: int, asked: float) -> dict[str, Any]:
+    """Describe a coverage, with a line where it is lower than chance explains."""
     report: dict[str, Any] = {
         "asked": asked,
         "reached": reached,
         "ci95": list(wilson_interval(round(reached * n), n)),
         "validation_rows": calibration_rows,
     }
-    if reached < asked and _chance(reached, n, calibration_rows, asked, overlap) < DRIFT:
+    if reached < asked and _chance(reached, n, calibration_rows, asked) < DRIFT:
         report["drift"] = (
             f"coverage {reached:.3g} instead of {asked:g}: more than chance explains; these rows differ from the "
             "validation rows (drift)"
@@ -169,11 +164,10 @@ def _coverage_report(
     return report
 
 
-def _chance(reached: float, n: int, calibration_rows: int, asked: float, overlap: int) -> float:
+def _chance(reached: float, n: int, calibration_rows: int, asked: float) -> float:
     """Return the probability of such a coverage or a lower one for exchangeable rows: it is beta-binomial."""
     from scipy.stats import betabinom
 
     outside = outside_rank(calibration_rows, asked)
     inside = calibration_rows + 1 - outside
-    rows = max(1, n // overlap)
-    return float(betabinom.cdf(round(reached * rows), rows, inside / overlap, outside / overlap))
+    return float(betabinom.cdf(round(reached * n), n, inside, outside))
