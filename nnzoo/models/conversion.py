@@ -79,11 +79,12 @@ class SyncDropout(Converted):
             shard = BatchShard(0, len(x), len(x))
         by_torch = shard is None or not self.training or not 0 < self.p < 1
         quick = isinstance(self, Dropout) and draws_fast(x)
-        if by_torch or quick or len(x) % cast(BatchShard, shard).rows:
+        rows = 0 if shard is None else shard.rows
+        if by_torch or quick or not rows or len(x) % rows:
             return cast(Tensor, super().forward(x))  # type: ignore[misc]
         # All copies of a row, in an ensemble, as one row.
-        rows = x.reshape(cast(BatchShard, shard).rows, -1)
-        return drop_shard(rows, self.p, cast(BatchShard, shard)).view_as(x)
+        together = x.reshape(rows, -1)
+        return drop_shard(together, self.p, cast(BatchShard, shard)).view_as(x)
 
 
 class SyncDropoutRNN(Converted):

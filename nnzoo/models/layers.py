@@ -73,7 +73,7 @@ def dropout_mask(like: Tensor, dropout: float) -> tuple[Tensor, float]:
     mask = torch.empty_like(like)
     first, count = 0, like.numel()
     shard = current_shard()
-    if shard is not None and len(like) % shard.rows == 0:
+    if shard is not None and shard.rows and len(like) % shard.rows == 0:
         row = like.numel() // shard.rows  # of all copies of a row, in an ensemble
         first, count = shard.start * row, shard.total * row
     return mask, fill_dropout_mask(
