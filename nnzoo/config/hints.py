@@ -241,6 +241,7 @@ cross_entropy <- binary_crossentropy bce crossentropy categorical_crossentropy n
 mae <- l1 mean_absolute_error
 mse <- l2 mean_squared_error rmse
 huber <- smooth_l1
+quantile <- pinball
 val_accuracy <- accuracy acc val_acc
 val_f1_macro <- f1
 cosine <- cosine_annealing cosineannealinglr

@@ -118,7 +118,7 @@ class RunReport:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Of the split; with intervals where the network is calibrated."""
+        """Predictions of the split, with intervals where the network is calibrated."""
         predictions = predict_split(self.network, self.loaded.prepared(self.split))
         calibration = self.network.calibration
         coverage = None if calibration is None else calibration.default_coverage
