@@ -19,6 +19,8 @@ FIRST_ITERATIONS = 10
 """Those after which the time of all is estimated."""
 MAX_CATEGORIES = 255
 """Categories that scikit-learn can tell apart in a column; rarer ones count as missing."""
+SMALL_VALUES = 200_000
+"""Values of the training rows up to which one thread is the fastest."""
 # By these seconds the time of a fit is estimated before it starts: of importing scikit-learn, and of a tree, that of
 # each of its features and that of each value that it reads.
 IMPORT_SECONDS = 1.0
@@ -47,13 +49,18 @@ class BoostedTrees:
         tree_seconds = TREE_SECONDS + raw.shape[1] * (FEATURE_SECONDS + len(raw) * VALUE_SECONDS)
         is_imported = "sklearn.ensemble" in sys.modules
         budget.require(trees * tree_seconds + (0.0 if is_imported else IMPORT_SECONDS))
+        from threadpoolctl import threadpool_limits
+
         encode = _Encoder(problem, raw)
         x, held_out = encode(raw), None if validation is None else encode(_inputs(validation))
         models = []
+        # Threads wait for each other longer than they work on small tables.
+        threads = 1 if raw.size * outputs < SMALL_VALUES else None
         for i in range(outputs):
             done = (i + FIRST_ITERATIONS / ITERATIONS) / outputs
             model = _Fit(encode.is_category, classes, budget, done)
-            model.train(x, *_targets(problem, train, i))
+            with threadpool_limits(threads, "openmp"):
+                model.train(x, *_targets(problem, train, i))
             if validation is not None:
                 model.choose_iterations(held_out, *_targets(problem, validation, i))
             models.append(model)
