@@ -24,11 +24,10 @@ from nnzoo.errors import escape_controls
 from nnzoo.evaluation import diagnostics
 from nnzoo.inspect import draw, inspection
 from nnzoo.predict.images import max_pixel_value
-from nnzoo.predict.predictions import Predictions
 from nnzoo.report import charts, texts
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.run_report import RunReport
-from nnzoo.report.uncertainty import uncertainty_parts
+from nnzoo.report.uncertainty import reliability_parts, uncertainty_parts
 from nnzoo.text import format_metric, format_percent, shorten
 
 MAX_MISTAKES = 12
@@ -36,7 +35,6 @@ MAX_COLUMNS = 12
 MAX_CONFUSIONS = 5
 MAX_GRADIENT_LAYERS = 8
 MAX_OUTPUTS = 6
-CALIBRATION_BINS = 10
 # Figures with every channel of a layer are too much for a page; `nnzoo inspect` writes them.
 LEFT_OUT = "layer-"
 CURVES = (
@@ -232,17 +230,9 @@ def _classification_parts(run: RunReport) -> dict[str, Any]:
     labels, classes, targets = predictions.names, predictions.classes, predictions.targets
     assert targets is not None
     errors = predictions.most_confident_errors
-    bins, calibration_error = calibration_bins(predictions)
-    reliability, before = {"": bins}, run.result.get("calibration")
-    if before is not None:
-        calibration_error = before["before"]["ece"]
-        temperature = f"temperature {before['temperature'] or 1:.3g}"
-        names = {"before": "as trained", "after": temperature}
-        reliability = {name: before[key]["bins"] for key, name in names.items() if key in before}
     return {
         "confusions": _frequent_confusions(run.result),
-        "calibration": charts.calibration(reliability),
-        "calibration_error": calibration_error,
+        **reliability_parts(run),
         "num_wrong": len(errors),
         "mistakes": [
             {
@@ -276,20 +266,6 @@ def _multilabel_parts(run: RunReport) -> dict[str, Any]:
             for row, text in zip(shown.tolist(), actual, strict=True)
         ],
     }
-
-
-def calibration_bins(predictions: Predictions) -> tuple[list[dict[str, Any]], float]:
-    """Compare confidence and accuracy in bins of equal width: {confidence, accuracy, rows} of each bin
-    with rows, and the expected calibration error (Guo et al. 2017), their mean absolute difference."""
-    confidence, correct = predictions.confidence, predictions.classes == predictions.targets
-    bin_index = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    bins = []
-    for i in np.unique(bin_index):
-        inside = bin_index == i
-        means = {"confidence": confidence[inside].mean(), "accuracy": correct[inside].mean()}
-        bins.append({k: float(v) for k, v in means.items()} | {"rows": int(inside.sum())})
-    error = sum(abs(b["confidence"] - b["accuracy"]) * b["rows"] for b in bins) / len(correct)
-    return bins, error
 
 
 def _frequent_confusions(result: dict[str, Any]) -> list[dict[str, Any]]:

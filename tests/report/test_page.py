@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from nnzoo.predict.predictions import Predictions
-from nnzoo.report.page import calibration_bins
 from nnzoo.report.run_report import RunReport
+from nnzoo.report.uncertainty import calibration_bins
 from tests import zoo
 from tests.browser import CHROMIUM, Browser
 from tests.recordings_file import write_recordings
