@@ -28,7 +28,9 @@ def decisions(result: dict[str, Any]) -> dict[str, Any]:
 def baseline_lines(result: dict[str, Any]) -> list[str]:
     """Lines on the best baseline, whether it or the network is better by more than chance, and on baselines that were
     left out. result: of `nnzoo eval --json`."""
-    lines = [_verdict(result, result["baseline"])] if "baseline" in result else []
+    baseline = result.get("baseline", {})
+    is_compared = "comparison" in baseline or "loss" in baseline
+    lines = [_verdict(result, baseline)] if is_compared else []
     return lines + [_left_out(entry) for entry in result.get("baselines_left_out", [])]
 
 
