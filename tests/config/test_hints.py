@@ -43,7 +43,7 @@ def problems(text: str, *overrides: str) -> dict[str, str]:
         # Neither.
         (
             "optim: {momentum: 0.9}",
-            "known here: name, lr, weight_decay, schedule, clip, betas, eps",
+            "known here: name, lr, weight_decay, schedule, clip, lr_factors, betas, eps",
         ),
         ("optim: {schedule: {name: cosine, gamma: 1}}", "known here: name, warmup, final"),
         ("5: 5", "known here: name, seed, data, model, optim, train, eval, sweep"),
