@@ -18,7 +18,7 @@ class DecideOptions(Options):
     cost: dict[str, dict[str, Cost]] | list[list[Cost]] | None = option(
         None,
         "what each answer costs: {class: {answer: cost}}, without the right answers, which cost nothing; or a matrix "
-        "in the order of the classes, a row per class; the answer of the smallest expected cost is keys",
+        "in the order of the classes, a row per class; the answer with the smallest expected cost is chosen",
     )
     recall: Rate | None = option(
         None,
@@ -61,7 +61,7 @@ class EvalOptions(Options):
     baselines: Literal["auto", "none"] | list[BaselineName] = option(
         "auto",
         "models beside which the network's metrics are shown; auto: those for the data that together take less than a "
-        "third of the training time",
+        "third of the time of a run",
     )
     decide: DecideOptions | None = option(
         None, "cost, or recall or precision with of; default: the most probable class is predicted"

@@ -23,6 +23,12 @@ from tests.evaluation.baselines.problems import results, split_problem
 AUTO = EvalOptions()
 
 
+@pytest.fixture(autouse=True)
+def _no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training time alone decides here how much baselines may take."""
+    monkeypatch.setattr("nnzoo.evaluation.baselines.budget.START_SECONDS", 0.0)
+
+
 def table(classes: bool | None = True, poison: float | None = None, rows: int = 160) -> Problem:
     """A problem of a table, of numbers with classes=False and of several labels with None; poison: what the inputs and targets of the test rows are replaced by."""
     rng = np.random.default_rng(0)
