@@ -93,7 +93,6 @@ LAYERS = """
     nnzoo.models.network
     nnzoo.models.group_network
     nnzoo.evaluation.evaluate nnzoo.evaluation.layer_stats nnzoo.generate
-    nnzoo.evaluation.evaluate_members
     nnzoo.training nnzoo.training.clipping nnzoo.training.lr_schedule nnzoo.training.updates nnzoo.training.carried_state
     nnzoo.training.optim
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ from nnzoo.cli.common import (
 )
 from nnzoo.errors import UsageError
 from nnzoo.status import status
+
+if TYPE_CHECKING:
+    from nnzoo.models.network import Network
 
 FormatOption = Annotated[
     Literal["onnx", "torch", "state-dict"],
@@ -51,7 +54,7 @@ def export(
     import torch
 
     from nnzoo import console
-    from nnzoo.export import FORMATS, checked_batches, export
+    from nnzoo.export import FORMATS, export
     from nnzoo.export_interface import tokenizer_path
     from nnzoo.runs.loaded_run import LoadedRun
 
@@ -70,13 +73,19 @@ def export(
     if json_:
         console.print_json(result)
         return
-    checked = "holds the weights, read back unchanged"
-    if format_ != "state-dict":
-        compared = " and ".join(map(str, checked_batches(network)))
-        checked = f"agrees with PyTorch to {result['difference']:.1e} (batch {compared})"
-    sys.stdout.write(f"{path} {checked}; {result['bytes']:,} bytes\n")
+    sys.stdout.write(f"{path} {_outcome(format_, result, network)}; {result['bytes']:,} bytes\n")
     if "tokenizer" in result:
         sys.stdout.write(f"{result['tokenizer']} turns text into its ids\n")
+
+
+def _outcome(format_: str, result: dict[str, Any], network: Network) -> str:
+    """What was checked of the file, and how well it agrees."""
+    from nnzoo.export import checked_batches
+
+    if format_ == "state-dict":
+        return "holds the weights, read back unchanged"
+    batches = " and ".join(map(str, checked_batches(network)))
+    return f"agrees with PyTorch to {result['difference']:.1e} (batch {batches})"
 
 
 def _check_free(*paths: Path) -> None:

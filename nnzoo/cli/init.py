@@ -86,7 +86,7 @@ def init(
     """Copy a bundled config, or write one for your data."""
     from nnzoo.config.load import find_config
     from nnzoo.init_config.config_file import init_config
-    from nnzoo.init_config.target import Choices
+    from nnzoo.init_config.target import Choices, Kind
 
     data = Path(source)
     is_data = _is_data_source(source)
@@ -102,15 +102,12 @@ def init(
     kinds = [name for name, is_asked in asked.items() if is_asked]
     if kinds and (not is_data or series is not None or len(kinds) > 1):
         raise UsageError(f"--{kinds[0]} is for data, and in place of other kinds")
-    companions: list[Path] = []
-    notes: list[str] = []
+    companions, notes = list[Path](), list[str]()
     if is_data:
         _check_free(out, force)
-        kind: Literal["series", "table", "recordings", "text", "corpus"] | None = None
         if series is not None:
-            kind = "series" if series else "table"
-        elif kinds:
-            kind = cast(Literal["recordings", "text", "corpus"], kinds[0])
+            kinds = ["series" if series else "table"]
+        kind = cast(Kind, kinds[0]) if kinds else None
         if len(target or []) > 1 and kind not in (None, "table"):
             raise UsageError(f"--target: several columns are for tables, not with --{kind}")
         choices = Choices(target or [], drop or [], task, kind, _ask if _is_terminal() else None)

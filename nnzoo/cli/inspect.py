@@ -87,16 +87,15 @@ def inspect(
 
     trained = LoadedRun.open(checkpoint, choose_device(device), weights, set_)
     require_single(trained.network, checkpoint, "inspect draws the layers")
-    used_split = inspection.available_split(trained.dataset, split)
-    _print_notes(trained, split, used_split)
+    used_split = _available_split(trained, split)
     raw, truth = _samples(trained, used_split, inputs or [], rows or [])
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "inspect"
     surface_split, network = "train" if surface else None, trained.network
     with status("drawing", log=False):
         units = _following_units(network, raw)
         written = inspection.write_figures(trained, raw, truth, folder, surface_split, units)
-    prepared = trained.prepared(used_split)
-    stats = diagnostics.collect_split_stats(network, prepared, inspection.STATS_ROWS)
+    drawn = trained.prepared(used_split)
+    stats = diagnostics.collect_split_stats(network, drawn, inspection.STATS_ROWS)
     findings = diagnostics.diagnose(stats, network.config)
     layers = [layer.to_dict() for layer in stats.layers]
     if json_:
@@ -134,7 +133,11 @@ def _result_values(
     return values | {"files": [{"file": str(path), "shows": caption} for path, caption in written]}
 
 
-def _print_notes(trained: LoadedRun, split: str, used_split: str) -> None:
+def _available_split(trained: LoadedRun, split: str) -> str:
+    """The split to draw, the training rows where there is no such one; prints the notes of the run."""
+    from nnzoo.inspect.inspection import available_split
+
+    used_split = available_split(trained.dataset, split)
     notes = list(trained.notes)
     if trained.data_changed:
         notes.append("the data has changed since the run was trained")
@@ -142,6 +145,7 @@ def _print_notes(trained: LoadedRun, split: str, used_split: str) -> None:
         notes.append(f"there is no {split} split; these are training rows")
     for text in notes:
         note(text)
+    return used_split
 
 
 def _samples(

@@ -100,10 +100,8 @@ def predict(
         note(text)
     if not inputs and _reads_stdin(network):
         inputs = ["-"]
-    if not inputs and network.data_spec.task != "forecasting":
-        examples = {"image": "photos/", "tokens": "'some text'"}
-        example = examples.get(network.data_spec.input.kind, "new.csv")
-        raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
+    if not inputs:
+        _check_forecasts(network, checkpoint)
     as_json = json_ or (out is not None and out.suffix.lower() in (".json", ".jsonl"))
     predicted = broken = 0
     with _destination(out) as write:
@@ -116,6 +114,14 @@ def predict(
             broken += len(batch.errors)
     if broken:
         raise DataError(f"{broken:,} of {predicted + broken:,} images could not be read")
+
+
+def _check_forecasts(network: Network, checkpoint: Path) -> None:
+    """Raise UsageError for a network that predicts nothing without an input, unlike one of a series."""
+    if network.data_spec.task != "forecasting":
+        examples = {"image": "photos/", "tokens": "'some text'"}
+        example = examples.get(network.data_spec.input.kind, "new.csv")
+        raise UsageError(f"missing input: nnzoo predict {shell_word(checkpoint)} {example}")
 
 
 def _reads_stdin(network: Network) -> bool:

@@ -138,7 +138,7 @@ def _check_options(
             raise UsageError(f"{option}: expected 2 to {MAX_MEMBERS:,}, got {count:,}")
     if seeds is not None and folds is not None:
         raise UsageError(
-            "--seeds with --folds: one at a time; folds of another division: -s data.split.seed=1"
+            "--seeds with --folds: one at a time; folds of another division: --set data.split.seed=1"
         )
     if (seeds or folds) and not single_process:
         raise UsageError("--seeds and --folds train in one process; start them without torchrun")

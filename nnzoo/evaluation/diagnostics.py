@@ -19,7 +19,6 @@ from nnzoo.config import RunConfig
 from nnzoo.data.dataset import Split, max_input_size
 from nnzoo.evaluation.evaluate import eval_batch_size
 from nnzoo.evaluation.layer_stats import LayerStats, NetworkStats, collect_layer_stats
-from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.models.network import Network
 from nnzoo.text import plural
 
@@ -86,7 +85,7 @@ def baseline_loss(network: Network, split: Split) -> float:
     """Return the training loss of equal probabilities, or of predicting the mean."""
     if network.task.is_classification:
         return math.log(network.task.outputs)
-    if isinstance(network.task, Multilabel):
+    if network.data_spec.task == "multilabel":
         return math.log(2)
     rows = max_rows(split, BASELINE_ROWS)
     y = split.batch(linspace_rows(len(split), rows, network.device))[1]

@@ -1,7 +1,8 @@
-"""Evaluation: exact metrics of a split in one pass, beside those of baselines."""
+"""Evaluation: exact metrics of a split in one pass, beside those of baselines and of a group's networks."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -18,13 +19,13 @@ from nnzoo.evaluation.language_model import evaluate_text
 from nnzoo.evaluation.metrics import MetricState
 from nnzoo.evaluation.tasks.language_model import LanguageModel
 from nnzoo.evaluation.tasks.task import Task
-from nnzoo.evaluation.uncertainty import uncertainty_metrics
 
 if TYPE_CHECKING:
     from nnzoo.data.corpus import CorpusSplit
     from nnzoo.data.dataset import Dataset
     from nnzoo.evaluation.baselines.budget import RunTime
     from nnzoo.evaluation.baselines.compare import RowOutcomes
+    from nnzoo.models.group_network import GroupNetwork
     from nnzoo.models.network import Network
 
 # Limits of a batch: rows, and input values, since feature maps of large images would fill the memory.
@@ -160,6 +161,8 @@ def _uncertainty(
     network: Network, calibration: Calibration, coverage: float | None
 ) -> list[MetricState]:
     """The metrics of a calibrated network's intervals, sets and decisions."""
+    from nnzoo.evaluation.uncertainty import uncertainty_metrics
+
     coverage = calibration.default_coverage if coverage is None else coverage
     task, device = network.task, network.device
     metrics = uncertainty_metrics(task, calibration, network.decision, coverage, device)
@@ -199,3 +202,28 @@ def _baselines(
     network.preprocess.to(network.device), network.task.to(network.device)
     network.train(was_training)
     return result
+
+
+def evaluate_members(group: GroupNetwork, prepared: Split) -> dict[str, Any]:
+    """Return `count` and, of each metric that is a number, mean, std (n - 1), min and max over the networks, and `values`.
+
+    prepared: a split as the group takes it. Losses are in the scaled units of the first network.
+    """
+    names = [network.config.name for network in group.networks]
+    reports = [
+        evaluate(group.member(i), prepared, group.task, group.device) for i in range(len(names))
+    ]
+    metrics = {}
+    for metric, value in reports[0].items():
+        values = [report.get(metric) for report in reports]
+        if type(value) is not float or not all(type(x) is float for x in values):
+            continue
+        known = [x for x in values if isinstance(x, float)]
+        metrics[metric] = {
+            "mean": statistics.fmean(known),
+            "std": statistics.stdev(known) if len(known) > 1 else None,
+            "min": min(known),
+            "max": max(known),
+            "values": known,
+        }
+    return {"count": len(names), "runs": names, "metrics": metrics}

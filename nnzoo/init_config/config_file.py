@@ -81,7 +81,6 @@ def _folder_config(folder: Path, config_path: str, choices: Choices) -> ConfigTe
 def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
     """The configuration of texts, recordings or of a series where the file holds them, else of a table."""
     from nnzoo.data.columns.description import describe_columns
-    from nnzoo.data.columns.values import column_name, mark_missing
     from nnzoo.data.recording_files.forms import find_form
     from nnzoo.data.table_files.table_io import (
         QUOTES_NOTE,
@@ -115,22 +114,28 @@ def _file_config(path: Path, config_path: str, choices: Choices) -> ConfigText:
     if made is None and choices.kind in (None, "recordings"):
         made = _recordings_in_table(file, choices)
     if made is None and choices.kind != "table" and choices.task is None:
-        frame = mark_missing(table.frame)
-        target = choices.target
-        if target is not None:
-            target = column_name(frame, position_or_name(target), "--target")
-        drop = [column_name(frame, position_or_name(name), "--drop") for name in choices.drop]
-        plan = plan_series(frame, path.name, target, drop, forced=choices.kind == "series")
-        if plan is not None:
-            made = series_config(file, plan)
-        elif choices.kind == "series":
-            raise DataError(f"{path}: --series: no column of numbers to forecast")
+        made = _series_in_table(file, choices)
     if made is None:
         kept, strays = without_stray_rows(table.frame, table.named)
         table = replace(table, frame=kept, notes=[*table.notes, *strays])
         columns = describe_columns(table.frame)
         made = table_config(replace(file, table=table), columns, choices)
     return replace(made, notes=[*table.notes, *made.notes])
+
+
+def _series_in_table(file: DataFile, choices: Choices) -> ConfigText | None:
+    """The configuration of a series; None where a table holds none. Raises DataError where it was asked for."""
+    from nnzoo.data.columns.values import column_name, mark_missing
+
+    frame, forced = mark_missing(file.table.frame), choices.kind == "series"
+    target = choices.target
+    if target is not None:
+        target = column_name(frame, position_or_name(target), "--target")
+    drop = [column_name(frame, position_or_name(name), "--drop") for name in choices.drop]
+    plan = plan_series(frame, file.path.name, target, drop, forced=forced)
+    if plan is None and forced:
+        raise DataError(f"{file.path}: --series: no column of numbers to forecast")
+    return None if plan is None else series_config(file, plan)
 
 
 def _recordings_in_table(file: DataFile, choices: Choices) -> ConfigText | None:

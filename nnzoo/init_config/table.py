@@ -50,52 +50,64 @@ def table_config(
     if choices.task is None and looks_like_label_sets(file.table.frame[plan.targets[0]]):
         choices = replace(choices, task="multilabel")
         labels_note = f"'{plan.targets[0]}' has several labels per row (--task for another reading)"
-    words = list(dict.fromkeys(cell.text.strip() for cell in plan.odd))
-    options = CsvOptions(
-        name="csv",
-        path=str(file.path),
-        target=list(plan.targets) if len(plan.targets) > 1 else plan.targets[0],
-        drop=list(plan.dropped),
-        missing=words,
-        task=choices.task or "auto",
-        header=file.header,
-        encoding=file.reading.encoding,
-    )
-    if plan.part is not None:
-        options = options.model_copy(update={"split": GroupSplit(column=plan.part)})
+    options = _options(file, plan, choices)
     group = find_group(file.table.frame, [*plan.inputs, *plan.reasoned_ids(columns)])
     reading = _try_reading(_with_group(options, group))
     refused_group = ""
     if group is not None and reading.refusal:
         refused_group, reading = reading.refusal, _try_reading(options)
     spec, notes, refusal = reading
+    lines = file.head_lines("csv") + _column_lines(file, plan, list(columns), choices, spec)
+    if not refusal:
+        lines += split_lines(plan.part, group, refused_group)
+    refused = [f"cannot train yet: {refusal}"] * bool(refusal)
+    lines += comment_lines(refused + notes)
+    recipe = _recipe_for(file, spec)
+    lines += [f"  {key}: {flow_yaml(value)}" for key, value in recipe.pop("data").items()]
+    notes = plan.notes() + [labels_note] * bool(labels_note) + refused
+    return ConfigText(_about(file, spec), join_sections(lines, recipe), notes)
+
+
+def _options(file: DataFile, plan: _ColumnPlan, choices: Choices) -> CsvOptions:
+    """The options of a reading of the planned columns, without a group."""
+    options = CsvOptions(
+        name="csv",
+        path=str(file.path),
+        target=list(plan.targets) if len(plan.targets) > 1 else plan.targets[0],
+        drop=list(plan.dropped),
+        missing=plan.words,
+        task=choices.task or "auto",
+        header=file.header,
+        encoding=file.reading.encoding,
+    )
+    if plan.part is None:
+        return options
+    return options.model_copy(update={"split": GroupSplit(column=plan.part)})
+
+
+def _column_lines(
+    file: DataFile, plan: _ColumnPlan, columns: list[str], choices: Choices, spec: DataSpec | None
+) -> list[str]:
+    """The lines `target`, `task`, `drop` and `missing`, as far as they are needed."""
     labels = {name: quote_yaml(name) if file.table.named else name for name in columns}
-    if not file.table.named and plan.targets == [list(columns)[-1]]:
+    if not file.table.named and plan.targets == [columns[-1]]:
         labels[plan.targets[0]] = "-1"
     comment = (
         f"    # {plan.reason}; for another column: its name or position" if plan.reason else ""
     )
-    lines = file.head_lines("csv")
     target = ", ".join(labels[name] for name in plan.targets)
-    lines += [f"  target: {f'[{target}]' if len(plan.targets) > 1 else target}{comment}"]
+    lines = [f"  target: {f'[{target}]' if len(plan.targets) > 1 else target}{comment}"]
     task = choices.task or (
         "multilabel" if spec is not None and spec.task == "multilabel" else None
     )
     lines += [f"  task: {task}"] * (task is not None)
     lines += _drop_lines(plan.dropped, labels)
-    if words:
+    if plan.words:
         lines.append(
-            f"  missing: {flow_yaml(words)}    # not numbers: {_positions(plan.odd)}; correct them, or "
+            f"  missing: {flow_yaml(plan.words)}    # not numbers: {_positions(plan.odd)}; correct them, or "
             "count as missing"
         )
-    if not refusal:
-        lines += split_lines(plan.part, group, refused_group)
-    lines += comment_lines([f"cannot train yet: {refusal}"] * bool(refusal) + notes)
-    recipe = _recipe_for(file, spec)
-    lines += [f"  {key}: {flow_yaml(value)}" for key, value in recipe.pop("data").items()]
-    notes = plan.notes() + [labels_note] * bool(labels_note)
-    notes += [f"cannot train yet: {refusal}"] * bool(refusal)
-    return ConfigText(_about(file, spec), join_sections(lines, recipe), notes)
+    return lines
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,11 @@ class _ColumnPlan:
     dropped: dict[str, str]
     odd: list[OddText]
     part: str | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The texts of the cells that are not numbers."""
+        return list(dict.fromkeys(cell.text.strip() for cell in self.odd))
 
     def reasoned_ids(self, columns: dict[str, ColumnDescription]) -> list[str]:
         """The columns that are left out for what they hold, not because the caller asked for it."""

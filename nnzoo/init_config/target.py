@@ -28,6 +28,9 @@ _TARGETS = (
 _ALSO_INPUTS = ("class", "klasse")
 
 
+Kind = Literal["table", "series", "recordings", "text", "corpus"]
+
+
 @dataclass(frozen=True)
 class Choices:
     """The options of `init`; None, or no target, leaves the choice to the data.
@@ -38,7 +41,7 @@ class Choices:
     targets: Sequence[str] = ()
     drop: Sequence[str] = ()
     task: Literal["classification", "regression", "multilabel"] | None = None
-    kind: Literal["table", "series", "recordings", "text", "corpus"] | None = None
+    kind: Kind | None = None
     ask: Callable[[list[str], str], str] | None = None
 
     @property

@@ -43,13 +43,7 @@ def text_config(
     lines, notes = list[str](), list[str]()
     if file is not None and plan is not None:
         head = file.head_lines("text")
-        options |= {"header": file.header, "encoding": file.reading.encoding}
-        columns = list(file.table.frame.columns)
-        for key, name in (("text", plan.text), ("target", plan.target)):
-            options[key] = name if file.table.named else columns.index(name)
-            value = quote_yaml(name) if file.table.named else str(options[key])
-            comment = f"    # {plan.reason}" * bool(plan.reason and key == "target")
-            lines.append(f"  {key}: {value}{comment}")
+        lines = _column_lines(file, plan, options)
         notes.append(f"read as texts, one per row: {quoted_name(plan.text)}")
         if plan.reason:
             notes.append(f"target: '{plan.target}', {plan.reason} (--target NAME for another)")
@@ -81,6 +75,19 @@ def text_config(
         one for one in from_data if not one.endswith(known) and not one.startswith("not used")
     ]
     return ConfigText(about, join_sections([*head, *lines], text_recipe(dataset)), notes)
+
+
+def _column_lines(file: DataFile, plan: TextPlan, options: dict[str, Any]) -> list[str]:
+    """The lines `text` and `target` of a table; options: those of reading it are put there."""
+    lines = []
+    options |= {"header": file.header, "encoding": file.reading.encoding}
+    columns = list(file.table.frame.columns)
+    for key, name in (("text", plan.text), ("target", plan.target)):
+        options[key] = name if file.table.named else columns.index(name)
+        value = quote_yaml(name) if file.table.named else str(options[key])
+        comment = f"    # {plan.reason}" * bool(plan.reason and key == "target")
+        lines.append(f"  {key}: {value}{comment}")
+    return lines
 
 
 def _try_loading(path: Path, options: dict[str, Any]) -> tuple[Dataset | None, str]:

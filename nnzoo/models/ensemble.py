@@ -22,11 +22,11 @@ from torch.nn import functional
 from nnzoo.data.sequences import Inputs, PaddedSequences
 from nnzoo.kernels.call import supports
 from nnzoo.models.cnn import CNN
-from nnzoo.models.freeze import FrozenNorm
 from nnzoo.models.fused import LinearGroup, group_layers, run_linear_group
 from nnzoo.models.layers import (
     Converted,
     Dropout,
+    FrozenNorm,
     Linear,
     draws_fast,
     fill_dropout_mask,

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnzoo.errors import ConfigError
+from nnzoo.models.layers import FrozenNorm
 from nnzoo.text import list_some
 
 KEY = "model.freeze"
 # Names that a message lists.
 MAX_LISTED = 20
-
-
-class FrozenNorm:
-    """A batch norm whose parameters are frozen: it computes by parts running statistics, in training too, and they stay.
-
-    The class before the norm's own; no native kernel takes it together with a convolution.
-    """
-
-    def train(self, mode: bool = True) -> nn.Module:
-        return cast(nn.Module, super().train(False))  # type: ignore[misc]
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:

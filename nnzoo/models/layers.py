@@ -258,6 +258,16 @@ def single_layers(module: nn.RNNBase, copied: bool = False) -> list[nn.RNNBase]:
     return layers
 
 
+class FrozenNorm:
+    """A batch norm whose parameters are frozen: it computes by parts running statistics, in training too, and they stay.
+
+    The class before the norm's own; no native kernel takes it together with a convolution.
+    """
+
+    def train(self, mode: bool = True) -> nn.Module:
+        return cast(nn.Module, super().train(False))  # type: ignore[misc]
+
+
 def uses_cudnn(module: nn.Module) -> bool:
     """Whether cuDNN computes a module's recurrent layers on CUDA; it has no LSTM with ReLU."""
     is_relu_lstm = isinstance(module, nn.LSTM) and getattr(module, "relu", False)

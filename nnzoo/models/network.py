@@ -24,7 +24,6 @@ from nnzoo.evaluation.calibration import Calibration, decision_of
 from nnzoo.evaluation.decision import Decision, check_eval
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.classification import Classification, balanced_weights
-from nnzoo.evaluation.tasks.multilabel import positive_weights
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 from nnzoo.kernels.openmp import fit_threads
@@ -205,6 +204,8 @@ def build_network(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     options = getattr(config.data, "preprocess")
     weights = None
     if getattr(config.data, "class_weights", "") == "balanced":
+        from nnzoo.evaluation.tasks.multilabel import positive_weights
+
         balance = {"classification": balanced_weights, "multilabel": positive_weights}
         weights_of = balance.get(dataset.spec.task)
         if weights_of is None:
@@ -260,12 +261,7 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
     Raises CheckpointError if its parts do not fit together: they may be anyone's.
     """
     try:
-        tree = content["config"]
-        if isinstance(tree, dict) and isinstance(tree.get("train"), dict):
-            # Values of runs from before these keys existed, which keep their bits.
-            before = {"kernels": "torch", "norm_statistics": "running"}
-            tree = tree | {"train": before | tree["train"]}
-        config = from_dict(tree, source)
+        config = _stored_config(content["config"], source)
         spec = DataSpec.from_dict(content["data"])
         weights = content["task"]["class_weights"] if spec.balanced else None
 
@@ -309,6 +305,15 @@ def network_from_checkpoint(content: dict[str, Any], source: str, device: torch.
 
 
 _PARTS = ("model", "preprocess", "task")
+
+
+def _stored_config(tree: Any, source: str) -> RunConfig:
+    """The config of a checkpoint; raises ConfigError."""
+    if isinstance(tree, dict) and isinstance(tree.get("train"), dict):
+        # Values of runs from before these keys existed, which keep their bits.
+        before = {"kernels": "torch", "norm_statistics": "running"}
+        tree = tree | {"train": before | tree["train"]}
+    return from_dict(tree, source)
 
 
 def _build(

@@ -122,7 +122,7 @@ def _from_torch(data: bytes, path: str, sha256: str) -> Weights:
         known = isinstance(error, checkpoint.UnexpectedContent)
         reason = error if known else "torch cannot read it as one"
         raise CheckpointError(
-            f"{path} is no state_dict of PyTorch (torch.save(model.state_dict(), …)): {reason}"
+            f"{path} is no state_dict of PyTorch (torch.save(network.state_dict(), …)): {reason}"
         ) from None
     return Weights(path, sha256, _state_dict(content, path))
 

@@ -194,7 +194,7 @@ class LoadedRun:
             error.locate(network.config.location)
             raise
         if network.is_group and ready is not None:
-            from nnzoo.evaluation.evaluate_members import evaluate_members
+            from nnzoo.evaluation.evaluate import evaluate_members
 
             report["members"] = evaluate_members(cast("GroupNetwork", network), ready)
         result = {"run": self.network.config.name, "checkpoint": str(self.file), **report}

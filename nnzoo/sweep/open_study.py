@@ -66,9 +66,10 @@ def open_study(config: RunConfig, out: Path, fresh: bool = False, lost: str | No
     ConfigError or UsageError if the config is not one to search with, or the study is another's.
     """
     if config.sweep is None:
-        raise UsageError(
+        raise UsageError.at(
+            "sweep",
             "this config has no 'sweep' section; add one, for example:\n"
-            "  sweep: {space: {optim.lr: {low: 1e-4, high: 1e-1, log: true}}}"
+            "  sweep: {space: {optim.lr: {low: 1e-4, high: 1e-1, log: true}}}",
         )
     dataset = _read_dataset(config)
     silence_optuna()

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nnzoo.data.dataset import Split
 from nnzoo.data.sampling import batch_sizes
-from nnzoo.models.freeze import FrozenNorm
+from nnzoo.models.layers import FrozenNorm
 from nnzoo.models.network import Network
 
 # So few batches per epoch leave an eighth or more of a running average to weights of earlier epochs.

@@ -144,6 +144,21 @@ def read_labels_file(options: ImageFolderOptions) -> LabeledFiles:
                 "column (data.file), and the right folder (data.path)?",
             )
         notes.append(f"left out: {count} of {path} whose image is not there ({shown})")
+    notes += _unnamed_notes(index, files, path)
+    kept, repeated = _without_repetitions(frame.iloc[chosen], files, path)
+    if repeated:
+        notes.append(
+            f"left out: {plural(len(repeated), 'row')} of {path} with an image of an earlier one, the same in all columns "
+            f"({list_some(repeated, 3)})"
+        )
+    rows = LabeledFiles(frame.iloc[chosen[kept]], [files[i] for i in kept.tolist()], column)
+    rows.notes = [relative_paths(note, options.path) for note in notes]
+    return rows
+
+
+def _unnamed_notes(index: ImageIndex, files: list[str], path: str) -> list[str]:
+    """Notes on the files of the folder that no row of the table (path) names."""
+    notes = []
     named = {*files}
     unnamed = [file for file in index.paths if file not in named]
     if unnamed:
@@ -155,16 +170,7 @@ def read_labels_file(options: ImageFolderOptions) -> LabeledFiles:
     left_out.other = [
         file for file in left_out.other if os.path.abspath(file) != os.path.abspath(path)
     ]
-    notes += left_out.notes()
-    kept, repeated = _without_repetitions(frame.iloc[chosen], files, path)
-    if repeated:
-        notes.append(
-            f"left out: {plural(len(repeated), 'row')} of {path} with an image of an earlier one, the same in all columns "
-            f"({list_some(repeated, 3)})"
-        )
-    rows = LabeledFiles(frame.iloc[chosen[kept]], [files[i] for i in kept.tolist()], column)
-    rows.notes = [relative_paths(note, options.path) for note in notes]
-    return rows
+    return notes + left_out.notes()
 
 
 def target_options(options: ImageFolderOptions, labeled: LabeledFiles) -> CsvOptions:

@@ -12,7 +12,6 @@ from nnzoo.data.preprocess import Scale
 from nnzoo.errors import ConfigError
 from nnzoo.evaluation.tasks.classification import Classification
 from nnzoo.evaluation.tasks.language_model import LanguageModel
-from nnzoo.evaluation.tasks.multilabel import Multilabel
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 
@@ -28,6 +27,8 @@ def build_task(
     if spec.is_classification:
         built = Classification(options, spec.labels, class_weights)
     elif spec.task == "multilabel":
+        from nnzoo.evaluation.tasks.multilabel import Multilabel
+
         built = Multilabel(options, spec.labels, class_weights)
     elif spec.task == "language_model":
         assert spec.tokenizer is not None
