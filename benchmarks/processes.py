@@ -23,7 +23,7 @@ from typing import Any
 import mnist
 
 from nnzoo.runs.run import RunOptions
-from nnzoo.training.ensemble_trainer import train_single_step
+from nnzoo.training.train_step import train_single_step
 
 HERE = Path(__file__).resolve().parent
 ROWS = ("mlp", "cnn", "rnn", "lstm", "gru")

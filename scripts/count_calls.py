@@ -21,12 +21,12 @@ def calls_per_step(config: str, overrides: tuple[str, ...] = ()) -> Counter[str]
     inlines them); generators count per resumption.
     """
     import nnzoo
-    from nnzoo.training.ensemble_trainer import EnsembleTrainer
+    from nnzoo.training.train_step import TrainerStack
 
     package = f"{Path(nnzoo.__file__).parent}{os.sep}"
     calls: Counter[str] = Counter()
     steps = 0
-    train_step: Any = EnsembleTrainer.train_step
+    train_step: Any = TrainerStack.train_step
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
@@ -47,13 +47,13 @@ def calls_per_step(config: str, overrides: tuple[str, ...] = ()) -> Counter[str]
         finally:
             sys.setprofile(None)
 
-    EnsembleTrainer.train_step = counted  # type: ignore[method-assign, assignment]
+    TrainerStack.train_step = counted  # type: ignore[method-assign, assignment]
     fixed = ("train.epochs=1", "train.precision=fp32", "train.threads=1", *overrides)
     try:
         with tempfile.TemporaryDirectory() as folder:
             nnzoo.train(config, sets=fixed, out=folder).fit(stop=lambda: steps > 3)
     finally:
-        EnsembleTrainer.train_step = train_step  # type: ignore[method-assign]
+        TrainerStack.train_step = train_step  # type: ignore[method-assign]
     return calls
 
 

@@ -43,7 +43,7 @@ from nnzoo.config.registry import DOCUMENTED_OPTIONS, REGISTRIES
 from nnzoo.config.run_config import from_dict
 from nnzoo.errors import ConfigError, NnzooError, UsageError
 from nnzoo.runs.run import RunOptions
-from nnzoo.training.ensemble_trainer import dry_run
+from nnzoo.training.train_step import dry_run
 
 BLOCK = 250  # cases of one forked process
 CONFIG_SECONDS, CONFIG_BYTES = 1.0, 200_000_000

@@ -38,7 +38,7 @@ import torch
 
 from nnzoo import cli
 from nnzoo.runs import checkpoint, run, run_dir, train
-from nnzoo.training import ensemble_trainer, trainer
+from nnzoo.training import train_step, trainer
 
 if not hasattr(os, "fork"):
     raise SystemExit("this system cannot fork; Linux and macOS can")
@@ -214,7 +214,7 @@ class Probe:
             self.wrap(os, name, name)
         self.wrap(run, "open_run", "start: all", "start")
         self.wrap(checkpoint, "load", "start: load")
-        self.wrap(ensemble_trainer.EnsembleTrainer, "train_step", "step", "step")
+        self.wrap(train_step.TrainerStack, "train_step", "step", "step")
         self.wrap(trainer.Trainer, "finish_epoch", "epoch end", "between")
         self.wrap(trainer, "evaluate", "validation", "validation")
         self.wrap(run_dir.RunDir, "append_metrics", "metrics line", "metrics line")

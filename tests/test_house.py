@@ -72,7 +72,7 @@ LAYERS = """
     nnzoo.models.embedding nnzoo.models.vectors nnzoo.models.table_layers
     nnzoo.models.mlp nnzoo.models.cnn nnzoo.models.rnn
     nnzoo.models.conversion nnzoo.models.freeze nnzoo.models.weights_file
-    nnzoo.models.ensemble
+    nnzoo.models.stacked
     nnzoo.evaluation.metrics
     nnzoo.evaluation.language_model nnzoo.evaluation.multilabel_metrics
     nnzoo.evaluation.tasks nnzoo.evaluation.tasks.task
@@ -97,7 +97,7 @@ LAYERS = """
     nnzoo.training.optim
     nnzoo.evaluation.diagnostics nnzoo.training.norm_statistics nnzoo.training.state
     nnzoo.training.trainer
-    nnzoo.training.ensemble_trainer
+    nnzoo.training.train_step
     nnzoo.training.lockstep
     nnzoo.training.autotune
     nnzoo.training.fit

@@ -9,7 +9,7 @@ import torch
 
 from nnzoo.errors import ConfigError
 from nnzoo.runs import checkpoint
-from nnzoo.training.ensemble_trainer import dry_run
+from nnzoo.training.train_step import dry_run
 from tests.zoo import DATA, MODELS, begin, config, finish, same
 
 TABLES = ("image_pca", "table_classes", "table_number")

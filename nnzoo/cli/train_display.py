@@ -17,7 +17,7 @@ from nnzoo.evaluation.observations import curve_observations
 from nnzoo.evaluation.verdicts import baseline_lines
 from nnzoo.runs.run_group import Group, MemberOpened
 from nnzoo.status import status
-from nnzoo.training.ensemble_trainer import dry_run
+from nnzoo.training.train_step import dry_run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 if TYPE_CHECKING:

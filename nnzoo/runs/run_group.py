@@ -1,7 +1,7 @@
 """A group of runs of one configuration with aggregated results: seeds, or folds of cross-validation.
 
 Each member is an ordinary run in its own folder below the group's. Seeds are trained in one batch where that is
-supported (`training.ensemble_trainer`), everything else sequentially.
+supported (`training.train_step`), everything else sequentially.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from nnzoo.runs.run import Run, RunOptions, open_run
 from nnzoo.runs.run_dir import RunDir
 from nnzoo.runs.run_index import members_of
 from nnzoo.runs.train import train_runs
-from nnzoo.training.autotune import ensemble_threads
-from nnzoo.training.ensemble_trainer import Event, unsupported_reason
+from nnzoo.training.autotune import stack_threads
+from nnzoo.training.train_step import Event, unsupported_reason
 
 Kind = Literal["seed", "fold"]
 State = Literal["waiting", "complete", "diverged", "interrupted"]
@@ -153,7 +153,7 @@ class Group:
         if len(runs) > 1 and self.members[0].config.train.threads == "auto":
             # The stored value is the best for one network.
             active = [run.trainer for run in runs if not run.trainer.finished]
-            count = ensemble_threads(active) if len(active) > 1 else 1
+            count = stack_threads(active) if len(active) > 1 else 1
             options = options.model_copy(update={"threads": count})
         use_threads(options)
         with closing(train_runs(runs, stop)) as source:

@@ -11,8 +11,8 @@ from nnzoo.config.options import parse_duration
 from nnzoo.device import device_label
 from nnzoo.errors import CheckpointError, DivergedError, PeerFailedError
 from nnzoo.runs import checkpoint
-from nnzoo.training.ensemble_trainer import Event
 from nnzoo.training.lockstep import lockstep
+from nnzoo.training.train_step import Event
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""The training loop: `trainer.Trainer` of a run, `ensemble_trainer.EnsembleTrainer` takes the steps."""
+"""The training loop: `trainer.Trainer` of a run, `train_step.TrainerStack` takes the steps."""

@@ -32,8 +32,8 @@ from nnzoo.kernels import build, openmp
 from nnzoo.models.layers import flatten_layers
 from nnzoo.models.network import Network
 from nnzoo.status import status
-from nnzoo.training.ensemble_trainer import EnsembleTrainer
 from nnzoo.training.norm_statistics import resolve_statistics
+from nnzoo.training.train_step import TrainerStack
 from nnzoo.training.trainer import Trainer
 
 # A choice that is less simple (half precision, more threads) has to be worth it.
@@ -165,14 +165,14 @@ def _benchmark(
     """Seconds of a training step with each choice, on a copy of the network."""
     network = copy.deepcopy(network)
     flatten_layers(network.model)
-    ensemble = EnsembleTrainer([trainer := Trainer(config, network, splits)])
+    stack = TrainerStack([trainer := Trainer(config, network, splits)])
     # Batch norm takes no batch of one row.
     count = min(trainer.step_sizes[0], max(2, trainer.step_sizes[0] // processes))
     rows = torch.arange(count, device=network.device)[None]
 
     def step(choice: Choice) -> None:
         network.precision = choice[0]
-        ensemble.train_step(rows)
+        stack.train_step(rows)
 
     return _benchmark_choices(choices, step)
 
@@ -204,7 +204,7 @@ def _benchmark_choices(
     return seconds
 
 
-def ensemble_threads(trainers: Sequence[Trainer]) -> int:
+def stack_threads(trainers: Sequence[Trainer]) -> int:
     """Return the number of threads for several trainers in one batch: one or all, whichever is faster.
 
     It is timed and cached as in `resolve_auto`. The trainers are unchanged.
@@ -224,7 +224,7 @@ def ensemble_threads(trainers: Sequence[Trainer]) -> int:
 
     def times() -> dict[Choice, float]:
         copies = [Trainer(t.config, copy.deepcopy(t.network), t.splits) for t in trainers]
-        group = EnsembleTrainer(copies)
+        group = TrainerStack(copies)
         rows = torch.arange(first.step_sizes[0], device=first.device).repeat(len(trainers), 1)
         return _benchmark_choices(choices, lambda choice: group.train_step(rows))
 

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from nnzoo.kernels.build import available
-from nnzoo.training.ensemble_trainer import EnsembleTrainer, Event
 from nnzoo.training.optim import Optimizer
+from nnzoo.training.train_step import Event, TrainerStack
 from nnzoo.training.trainer import Trainer
 
 
 class Turn(NamedTuple):
     """Members to advance together: a step on `rows` (members, n), or the end of the epoch if None."""
 
-    ensemble: EnsembleTrainer
+    stack: TrainerStack
     members: list[int]
-    """The index of each of the ensemble's trainers."""
+    """The index of each of the stack's trainers."""
     active: frozenset[int]
     """The members that are no placeholders."""
     rows: Tensor | None
@@ -27,8 +27,8 @@ class Turn(NamedTuple):
     def advance(self) -> dict[int, Event]:
         """Take the step, or end the epoch; returns an event for each of `members`, by its place there."""
         if self.rows is None:
-            return self.ensemble.finish_epoch()
-        return self.ensemble.train_step(self.rows)
+            return self.stack.finish_epoch()
+        return self.stack.train_step(self.rows)
 
 
 def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[Turn]:
@@ -39,7 +39,7 @@ def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[
     The caller takes each turn before it asks for the next one, and may add to `stopped` in between.
     """
     key: Any = None
-    ensemble: EnsembleTrainer | None = None
+    stack: TrainerStack | None = None
     while True:
         active = {i: t for i, t in enumerate(trainers) if not t.finished and i not in stopped}
         if not active:
@@ -51,23 +51,23 @@ def lockstep(trainers: Sequence[Trainer], stopped: Collection[int]) -> Iterator[
         current = frozenset(i for i, t in active.items() if _position(t) == position)
         passed = {i for i, t in enumerate(trainers) if _position(t) > position and i not in stopped}
         members = sorted(current | passed)
-        if ensemble is None or (current, members) != key:
+        if stack is None or (current, members) != key:
             key = current, members
             first = active[min(current)]
-            ensemble = EnsembleTrainer(
+            stack = TrainerStack(
                 [trainers[i] if i in current else _placeholder(first) for i in members]
             )
-        first = ensemble.trainers[members.index(min(current))]
-        step_rows = ensemble.start_epoch()
+        first = stack.trainers[members.index(min(current))]
+        step_rows = stack.start_epoch()
         while first.state.step_in_epoch < len(step_rows) and (
             ahead is None or _position(first) != ahead
         ):
-            yield Turn(ensemble, members, current, step_rows[first.state.step_in_epoch])
+            yield Turn(stack, members, current, step_rows[first.state.step_in_epoch])
             if not current.isdisjoint(stopped):
                 break
         else:
             if first.state.step_in_epoch == len(step_rows):
-                yield Turn(ensemble, members, current, None)
+                yield Turn(stack, members, current, None)
 
 
 def _position(trainer: Trainer) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 The position of a run is three integers (epoch, step in the epoch, step): the order of an epoch follows
 from (seed, epoch), dropout and augmentation from (seed, step), the learning rate from the step. The steps
-themselves are taken by `nnzoo.training.ensemble_trainer`, for one network or several at once.
+themselves are taken by `nnzoo.training.train_step`, for one network or several at once.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from nnzoo.runs import checkpoint
-from nnzoo.training.ensemble_trainer import EnsembleTrainer
+from nnzoo.training.train_step import TrainerStack
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -122,11 +122,11 @@ def test_a_hangup_does_not_count_as_the_first_of_two_signals() -> None:
     script = (
         "import sys, time\n"
         "from nnzoo.cli import main\n"
-        "from nnzoo.training.ensemble_trainer import EnsembleTrainer\n"
+        "from nnzoo.training.train_step import TrainerStack\n"
         "def long_step(*_):\n"
         "    print('in the step', file=sys.stderr, flush=True)\n"
         "    time.sleep(100)\n"
-        "EnsembleTrainer.train_step = long_step\n"
+        "TrainerStack.train_step = long_step\n"
         "main()\n"
     )
     command = [sys.executable, "-c", script, *TRAIN, "--verbose", "2"]
@@ -297,13 +297,13 @@ def test_objects_are_frozen_for_the_garbage_collector_while_a_command_trains(
     nnzoo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
-    finish_epoch = EnsembleTrainer.finish_epoch
+    finish_epoch = TrainerStack.finish_epoch
 
-    def counting(self: EnsembleTrainer) -> Any:
+    def counting(self: TrainerStack) -> Any:
         counts.append(gc.get_freeze_count())
         return finish_epoch(self)
 
-    monkeypatch.setattr(EnsembleTrainer, "finish_epoch", counting)
+    monkeypatch.setattr(TrainerStack, "finish_epoch", counting)
     assert nnzoo("train", "--config", "mlp", "-s", "train.epochs=2").code == 0
     assert len(counts) == 2 and all(counts)
     assert gc.get_freeze_count() == 0

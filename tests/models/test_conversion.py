@@ -24,7 +24,7 @@ from nnzoo.models.conversion import convert_cuda_layers, convert_sync_layers
 from nnzoo.process_group import ProcessGroup, init_process_group
 from nnzoo.runs import run, run_group, train
 from nnzoo.training import autotune
-from nnzoo.training.ensemble_trainer import train_single_step
+from nnzoo.training.train_step import train_single_step
 from tests.emulated_cuda import CudaTensor, EmulatedCuda, emulated
 from tests.zoo import config, finish, same
 

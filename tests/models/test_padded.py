@@ -16,9 +16,9 @@ from nnzoo.data.sampling import BatchShard, batch_shard
 from nnzoo.data.sequences import PaddedSequences, SequenceSplit, pad
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.models.cnn import CNN
-from nnzoo.models.ensemble import BatchedModel
 from nnzoo.models.network import build_network
 from nnzoo.models.padded import PaddedMaps, input_length, output_length, run_padded
+from nnzoo.models.stacked import StackedModel
 from tests import sequence_data
 from tests.zoo import config
 
@@ -161,7 +161,7 @@ def test_members_have_the_bits_of_single_networks() -> None:
     models = [cnn(norm="batch", dropout=0.2) for _ in range(2)]
     models[1].load_state_dict({k: v + 0.1 for k, v in models[1].state_dict().items()})
     single = copy.deepcopy(models)
-    batched = BatchedModel(models)
+    batched = StackedModel(models)
     batches = [pad(sequences()), pad(sequences((10, 9, 9, 9, 9)))]
     expected = []
     for i, (model, x) in enumerate(zip(single, batches, strict=True)):

@@ -19,10 +19,10 @@ from nnzoo.errors import ConfigError
 from nnzoo.kernels import build as build_c
 from nnzoo.kernels.ops import PoolSteps, RecurrentLayer, pack_rows
 from nnzoo.kernels.packing import Packing
-from nnzoo.models.ensemble import BatchedModel
 from nnzoo.models.mlp import MLP
 from nnzoo.models.packed import PackedRows, pack
 from nnzoo.models.rnn import Recurrent
+from nnzoo.models.stacked import StackedModel
 from tests.kernels.cases import refuses
 from tests.zoo import difference
 
@@ -221,7 +221,7 @@ def test_several_members_have_the_bits_of_each_alone(kind: str, native: bool) ->
         single = [batch_results(model, x) for model, x in zip(models, batches, strict=True)]
         padded = [functional.pad(x.values, (0, 0, 0, 9 - x.values.shape[1])) for x in batches]
         lengths = torch.cat([x.lengths for x in batches])
-        stacked = BatchedModel(models)
+        stacked = StackedModel(models)
         both = batch_results(stacked, PaddedSequences(torch.cat(padded), lengths))
         for i, (x, expected) in enumerate(zip(batches, single, strict=True)):
             part = [item.chunk(3)[i] for item in both[:2]] + [item[i] for item in both[2:]]
@@ -247,7 +247,7 @@ def test_dropout_between_layers_is_drawn_for_each_member_as_if_alone() -> None:
     for _ in range(2):
         options = GruOptions(name="gru", hidden_size=6, num_layers=2, dropout=0.5)
         models.append(Recurrent(options, SPEC, 3))
-    stacked, x = BatchedModel(models), batch_of(5, 9)
+    stacked, x = StackedModel(models), batch_of(5, 9)
     expected = []
     for seed, model in enumerate(models):
         torch.manual_seed(seed)

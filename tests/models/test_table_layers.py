@@ -29,7 +29,7 @@ from nnzoo.models.table_layers import (
 )
 from nnzoo.runs.train import train as train_run
 from nnzoo.training.trainer import EpochEnd
-from tests.training.ensemble_cases import far, group_of, last, train
+from tests.training.group_cases import far, group_of, last, train
 from tests.zoo import begin, config, finish, same
 
 # Two numbers, then the one-hot columns of categories of 3 and of 4.

@@ -239,7 +239,7 @@ def test_too_little_memory_says_what_decides_how_much_is_needed(
     def full(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("nnzoo.training.ensemble_trainer.EnsembleTrainer.train_step", full)
+    monkeypatch.setattr("nnzoo.training.train_step.TrainerStack.train_step", full)
     result = nnzoo("train", "--config", "cnn", "--verbose", "0")
     assert result.code == 2
     assert result.err.startswith("out of memory; train.batch_size, data.window, data.size and the ")
@@ -331,11 +331,11 @@ def test_a_second_signal_ends_a_long_step_at_once(number: signal.Signals, code: 
     script = (
         "import sys, time\n"
         "from nnzoo.cli import main\n"
-        "from nnzoo.training.ensemble_trainer import EnsembleTrainer\n"
+        "from nnzoo.training.train_step import TrainerStack\n"
         "def long_step(*_):\n"
         "    print('in the step', file=sys.stderr, flush=True)\n"
         "    time.sleep(100)\n"
-        "EnsembleTrainer.train_step = long_step\n"
+        "TrainerStack.train_step = long_step\n"
         "main()\n"
     )
     command = [sys.executable, "-c", script, "train", "--config", "cnn"]

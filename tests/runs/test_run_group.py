@@ -27,7 +27,7 @@ from nnzoo.errors import INTERRUPTED, CheckpointError, DataError
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs.loaded_run import load_network
 from nnzoo.runs.run_group import MemberOpened, summary_stats
-from tests.training.ensemble_cases import CPU, far, group_of, last, train
+from tests.training.group_cases import CPU, far, group_of, last, train
 from tests.zoo import config
 
 pytestmark = pytest.mark.usefixtures("compiled")

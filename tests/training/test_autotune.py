@@ -20,8 +20,8 @@ from nnzoo.kernels import build
 from nnzoo.models.network import Network
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
-from nnzoo.training import autotune, ensemble_trainer
-from nnzoo.training.ensemble_trainer import EnsembleTrainer
+from nnzoo.training import autotune, train_step
+from nnzoo.training.train_step import TrainerStack
 from nnzoo.training.trainer import EpochEnd
 from tests.zoo import begin, config, finish, same
 
@@ -130,7 +130,7 @@ def test_an_epoch_far_slower_than_timed_is_reported_once(
             return now[0]
 
         run = begin(config(train={"precision": "fp32", "epochs": 3} | options), out)
-        monkeypatch.setattr(ensemble_trainer, "time", SimpleNamespace(perf_counter=tick))
+        monkeypatch.setattr(train_step, "time", SimpleNamespace(perf_counter=tick))
         events = [event for event in train(run) if isinstance(event, EpochEnd)]
         run.lock.release()
         return [
@@ -227,11 +227,11 @@ def test_a_hopeless_choice_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
     run = begin(config())
     tried: list[str] = []
 
-    def step(ensemble: Any, rows: torch.Tensor) -> None:
-        tried.append(ensemble.network.precision)
-        time.sleep(0.002 if ensemble.network.precision == "fp32" else 0.03)
+    def step(stack: Any, rows: torch.Tensor) -> None:
+        tried.append(stack.network.precision)
+        time.sleep(0.002 if stack.network.precision == "fp32" else 0.03)
 
-    monkeypatch.setattr(EnsembleTrainer, "train_step", step)
+    monkeypatch.setattr(TrainerStack, "train_step", step)
     choices: list[Any] = [("fp32", 1), ("bf16", 1)]
     seconds = autotune._benchmark(run.trainer.config, run.network, run.trainer.splits, choices)
     assert tried.count("bf16") == 2  # once to wake it, and once
@@ -310,7 +310,7 @@ def test_a_groups_threads_are_remembered_by_kernels(monkeypatch: pytest.MonkeyPa
     for kernels in ("native", "torch"):
         run = begin(config("mlp", "image", train={"threads": 1, "kernels": kernels}), kernels)
         run.lock.release()
-        autotune.ensemble_threads([run.trainer, run.trainer])
+        autotune.stack_threads([run.trainer, run.trainer])
     assert len(set(keys)) == len(keys) >= 2
 
 
@@ -376,10 +376,10 @@ def test_the_threads_of_a_group_are_timed_once_and_change_nothing(
         return dict(zip(choices, (2.0, 1.0), strict=True))
 
     monkeypatch.setattr(autotune, "_benchmark_choices", race)
-    assert autotune.ensemble_threads(trainers) == 2
-    assert autotune.ensemble_threads(trainers) == 2  # remembered
+    assert autotune.stack_threads(trainers) == 2
+    assert autotune.stack_threads(trainers) == 2  # remembered
     assert raced == [[("fp32", 1), ("fp32", 2)]]
     assert all(same(a, t.model.state_dict()) for a, t in zip(before, trainers, strict=True))
     assert [t.state.step for t in trainers] == [0, 0]
     monkeypatch.setattr(autotune, "ALL_THREADS", 1)
-    assert autotune.ensemble_threads(trainers) == 1
+    assert autotune.stack_threads(trainers) == 1

@@ -17,7 +17,7 @@ from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import train
 from nnzoo.training.carried_state import CarriedState
-from nnzoo.training.ensemble_trainer import EnsembleTrainer
+from nnzoo.training.train_step import TrainerStack
 from tests.text_files import write_corpus
 from tests.training.trainer_cases import without_times
 from tests.zoo import begin, config, finish, same
@@ -142,18 +142,18 @@ def test_windows_are_shuffled_from_a_zero_state_where_nothing_is_carried() -> No
 
 def test_the_state_is_zero_at_the_start_of_an_epoch_and_after_a_skipped_step() -> None:
     run = start(epochs=2, on_nan="skip")
-    trainer, ensemble = run.trainer, EnsembleTrainer([run.trainer])
+    trainer, stack = run.trainer, TrainerStack([run.trainer])
     carried: Any = trainer.carried
-    steps = ensemble.start_epoch()
-    ensemble.train_step(steps[0])
+    steps = stack.start_epoch()
+    stack.train_step(steps[0])
     assert carried.tensors[0].abs().sum() > 0
     head: Any = trainer.model.get_submodule("head")
     bias = head.bias.detach().clone()
     head.bias.data.fill_(torch.nan)
-    ensemble.train_step(steps[1])
+    stack.train_step(steps[1])
     assert trainer.state.skipped == 1 and carried.tensors == ()
     head.bias.data.copy_(bias)
-    ensemble.train_step(steps[2])
+    stack.train_step(steps[2])
     assert carried.tensors[0].isfinite().all()
     trainer.finish_epoch()
     assert carried.tensors == ()

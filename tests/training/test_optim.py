@@ -15,8 +15,8 @@ from nnzoo.evaluation import diagnostics
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
-from nnzoo.training.ensemble_trainer import train_single_step
 from nnzoo.training.optim import Optimizer
+from nnzoo.training.train_step import train_single_step
 from nnzoo.training.trainer import StepEnd
 from tests.zoo import begin, config, gradient, same
 

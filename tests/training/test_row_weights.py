@@ -26,8 +26,8 @@ from nnzoo.evaluation.evaluate import evaluate, evaluate_split
 from nnzoo.evaluation.tasks.build import build_task
 from nnzoo.evaluation.tasks.classification import Classification
 from nnzoo.evaluation.tasks.task import Task
-from nnzoo.training.ensemble_trainer import EnsembleTrainer
 from nnzoo.training.fit import fit, open_trainer
+from nnzoo.training.train_step import TrainerStack
 
 CPU = torch.device("cpu")
 CLOSE: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-6}
@@ -262,9 +262,9 @@ def test_members_batches_and_processes_weigh_as_one_network_does(tmp_path: Path)
         train=config.train.model_copy(update={"batch_size": 48, "accumulate_grad_batches": 1}),
     )
     rows = torch.arange(48)[None]
-    EnsembleTrainer([one]).train_step(rows)
-    EnsembleTrainer([large]).train_step(rows)
-    EnsembleTrainer(alike).train_step(rows.repeat(2, 1))
+    TrainerStack([one]).train_step(rows)
+    TrainerStack([large]).train_step(rows)
+    TrainerStack(alike).train_step(rows.repeat(2, 1))
     for parameters in zip(
         one.parameters, large.parameters, *(t.parameters for t in alike), strict=True
     ):
@@ -272,15 +272,15 @@ def test_members_batches_and_processes_weigh_as_one_network_does(tmp_path: Path)
             torch.testing.assert_close(parameters[0], other, **CLOSE)
     # Each of two processes divides by the weights of all rows of a step.
     shard = open_trainer(config, dataset, CPU)
-    ensemble = EnsembleTrainer([shard])
-    whole = ensemble._denominators(rows, ensemble._batches(rows))
-    ensemble.processes = SecondOfTwo()
-    halves = ensemble._batches(rows)
-    assert float(ensemble._denominators(rows, halves)[0]) == float(whole[0])
+    stack = TrainerStack([shard])
+    whole = stack._denominators(rows, stack._batches(rows))
+    stack.processes = SecondOfTwo()
+    halves = stack._batches(rows)
+    assert float(stack._denominators(rows, halves)[0]) == float(whole[0])
     assert [len(batch.weights) for batch in halves if batch.weights is not None] == [8, 8, 8]
     # Members are validated in one pass, each with the same weights.
     val = evaluate(one.network, one.splits["val"], one.task, CPU)["weighted"]
-    for report in EnsembleTrainer(alike)._validate():
+    for report in TrainerStack(alike)._validate():
         assert report is not None and report["weighted"]["n"] == val["n"]
 
 

@@ -17,7 +17,7 @@ from nnzoo.runs import checkpoint
 from nnzoo.runs.run import Run
 from nnzoo.runs.train import save as run_save
 from nnzoo.runs.train import train
-from nnzoo.training.ensemble_trainer import train_single_step
+from nnzoo.training.train_step import train_single_step
 from nnzoo.training.trainer import StepEnd
 from tests.training.trainer_cases import TINY, record_epoch, without_times
 from tests.zoo import DATA, MODELS, begin, config, finish, same

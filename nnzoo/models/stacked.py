@@ -65,7 +65,7 @@ def linear_by_member(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(1), x, weight.mT).flatten(0, 1)
 
 
-class BatchedModel:
+class StackedModel:
     """Members of one shape; call it with (members * batch, *shape) for (members * batch, outputs).
 
     parameters, buffers: by name, each (members, *shape); those of the members become slices of them, so that whatever

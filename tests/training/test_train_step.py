@@ -17,11 +17,11 @@ from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs import train as runs_train
-from nnzoo.training import ensemble_trainer
+from nnzoo.training import train_step
 from nnzoo.training.trainer import StepEnd, Trainer
 from tests import zoo
 from tests.recordings_file import write_recordings
-from tests.training.ensemble_cases import CPU, SEEDS, far, group_of, last, train
+from tests.training.group_cases import CPU, SEEDS, far, group_of, last, train
 from tests.zoo import begin, config, finish, same
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -333,12 +333,12 @@ def test_members_stop_early_each_at_its_own_epoch() -> None:
 
 def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
     """The loss of a member becomes nan at one step."""
-    train_step = ensemble_trainer.EnsembleTrainer.train_step
+    original = train_step.TrainerStack.train_step
 
-    def poisoned(self: ensemble_trainer.EnsembleTrainer, rows: Tensor) -> Any:
+    def poisoned(self: train_step.TrainerStack, rows: Tensor) -> Any:
         seeds = [trainer.config.seed for trainer in self.trainers]
         if member not in seeds or self.trainers[0].state.step != step:
-            return train_step(self, rows)
+            return original(self, rows)
         place = seeds.index(member)
         compute_loss = self.task.compute_loss
 
@@ -352,9 +352,9 @@ def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
 
         with monkeypatch.context() as patch:
             patch.setattr(self.task, "compute_loss", spoiled)
-            return train_step(self, rows)
+            return original(self, rows)
 
-    monkeypatch.setattr(ensemble_trainer.EnsembleTrainer, "train_step", poisoned)
+    monkeypatch.setattr(train_step.TrainerStack, "train_step", poisoned)
 
 
 def test_a_member_that_diverges_ends_alone(nnzoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,15 +438,15 @@ def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
 def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    update = ensemble_trainer.EnsembleTrainer._update_weights
+    update = train_step.TrainerStack._update_weights
 
-    def spoiled(self: ensemble_trainer.EnsembleTrainer, *arguments: Any) -> None:
+    def spoiled(self: train_step.TrainerStack, *arguments: Any) -> None:
         update(self, *arguments)
         for trainer in self.trainers:
             if trainer.config.seed == 2 and trainer.state.step == 7:
                 spoil(trainer)
 
-    monkeypatch.setattr(ensemble_trainer.EnsembleTrainer, "_update_weights", spoiled)
+    monkeypatch.setattr(train_step.TrainerStack, "_update_weights", spoiled)
     group = group_of(config("mlp", "image", train={"epochs": 1, "save_every": "1 step"}))
     train(group)
     assert [member.state for member in group.members] == ["complete", "complete", "diverged"]
@@ -539,15 +539,13 @@ def test_many_classes_of_many_members_are_trained_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
-    monkeypatch.setattr(ensemble_trainer, "MAX_CONFUSION_BYTES", 1)
-    assert "confusion matrices" in ensemble_trainer.unsupported_reason([run.trainer])
+    monkeypatch.setattr(train_step, "MAX_CONFUSION_BYTES", 1)
+    assert "confusion matrices" in train_step.unsupported_reason([run.trainer])
 
 
 def test_a_single_member_that_diverges_is_reported_as_in_a_group() -> None:
     run = zoo.begin(zoo.config("mlp", "image"))
     with torch.no_grad():
         next(iter(run.network.model.parameters())).fill_(math.nan)
-    (error,) = (
-        ensemble_trainer.EnsembleTrainer([run.trainer]).train_step(torch.arange(4)[None]).values()
-    )
+    (error,) = train_step.TrainerStack([run.trainer]).train_step(torch.arange(4)[None]).values()
     assert isinstance(error, DivergedError)

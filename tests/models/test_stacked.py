@@ -10,10 +10,10 @@ from torch import nn
 
 from nnzoo.config.model_options import RnnOptions
 from nnzoo.data.data_spec import InputSpec
-from nnzoo.models.ensemble import BatchedModel, unsupported_reason
 from nnzoo.models.rnn import Recurrent
-from nnzoo.training import ensemble_trainer
-from tests.training.ensemble_cases import CPU
+from nnzoo.models.stacked import StackedModel, unsupported_reason
+from nnzoo.training import train_step
+from tests.training.group_cases import CPU
 from tests.zoo import begin, config
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -38,14 +38,14 @@ def test_what_cannot_be_computed_as_one_is_named() -> None:
     assert unsupported_reason(model, CPU) == "Strange cannot be stacked"
     other = begin(config("mlp", "image", name="three", train={"precision": "bf16"}))
     other.lock.release()
-    assert "precision" in ensemble_trainer.unsupported_reason([recurrent.trainer, other.trainer])
+    assert "precision" in train_step.unsupported_reason([recurrent.trainer, other.trainer])
     other.network.compiled = lambda x: x
-    assert "compile" in ensemble_trainer.unsupported_reason([other.trainer])
+    assert "compile" in train_step.unsupported_reason([other.trainer])
 
 
 def test_the_stacks_and_the_members_are_the_same_memory() -> None:
     runs = [begin(config("cnn", "image", name=f"r{i}", seed=i)) for i in range(2)]
-    stacked = BatchedModel([run.network.model for run in runs])
+    stacked = StackedModel([run.network.model for run in runs])
     for run in runs:
         run.lock.release()
     for name, stack in stacked.parameters.items():
@@ -59,6 +59,6 @@ def test_members_of_an_rnn_with_relu_have_the_activation_of_each() -> None:
     options = RnnOptions(name="rnn", hidden_size=6, nonlinearity="relu")
     models: list[nn.Module] = [Recurrent(options, InputSpec("series", (9, 4)), 3) for _ in range(2)]
     x = torch.randn(10, 9, 4)
-    actual = BatchedModel(models)(x)
+    actual = StackedModel(models)(x)
     expected = torch.cat([model(rows) for model, rows in zip(models, x.chunk(2), strict=True)])
     torch.testing.assert_close(actual, expected)

@@ -27,7 +27,7 @@ from nnzoo.training.optim import Optimizer
 from nnzoo.training.trainer import EpochEnd, StepEnd, Trainer
 
 if TYPE_CHECKING:
-    from nnzoo.models.ensemble import BatchedModel
+    from nnzoo.models.stacked import StackedModel
 
 # Limit in bytes of the confusion matrices of all members.
 MAX_CONFUSION_BYTES = 1 << 30
@@ -44,9 +44,9 @@ def unsupported_reason(trainers: Sequence[Trainer]) -> str:
     confusion_bytes = 8 * first.task.outputs**2 * len(trainers)
     if first.task.is_classification and confusion_bytes > MAX_CONFUSION_BYTES:
         return "the confusion matrices of so many classes do not fit into memory at once"
-    from nnzoo.models import ensemble
+    from nnzoo.models import stacked
 
-    return ensemble.unsupported_reason(first.model, first.device)
+    return stacked.unsupported_reason(first.model, first.device)
 
 
 class _Batch(NamedTuple):
@@ -57,7 +57,7 @@ class _Batch(NamedTuple):
     """The rows of the whole batch that this process has; None for all."""
 
 
-class EnsembleTrainer:
+class TrainerStack:
     """One or several trainers at the same position, whose steps are one computation.
 
     A single one is trained as it is, also by several processes; the models of several are stacked.
@@ -75,12 +75,12 @@ class EnsembleTrainer:
         self.uses_randomness = uses_randomness(first.model)
         self.copies: int = getattr(first.model, "ensemble", 1)
         """Outputs per row in training: of each member of an ensemble in one network."""
-        self.stacked: BatchedModel | None = None
+        self.stacked: StackedModel | None = None
         self.last_time = time.perf_counter()
         if len(trainers) > 1:
-            from nnzoo.models.ensemble import BatchedModel
+            from nnzoo.models.stacked import StackedModel
 
-            self.stacked = BatchedModel([trainer.model for trainer in trainers])
+            self.stacked = StackedModel([trainer.model for trainer in trainers])
             stacks = [stack for stack in self.stacked.parameters.values() if stack.requires_grad]
             optimizers = [trainer.optimizer for trainer in trainers]
             self.optimizer = Optimizer.stacked(optimizers, stacks)
@@ -341,14 +341,14 @@ def _add_lists(
 
 def train_single_step(trainer: Trainer, rows: Tensor) -> None:
     """Take one step of a single trainer on the rows (n,) int64; raises DivergedError."""
-    event = EnsembleTrainer([trainer]).train_step(rows[None])[0]
+    event = TrainerStack([trainer]).train_step(rows[None])[0]
     if isinstance(event, DivergedError):
         raise event
 
 
 def dry_run(trainer: Trainer) -> None:
     """Take one step, and compute a row of each other split: whatever fails in a run fails here."""
-    rows = EnsembleTrainer([trainer]).start_epoch()[0]
+    rows = TrainerStack([trainer]).start_epoch()[0]
     train_single_step(trainer, rows[0])
     first = torch.zeros(1, dtype=torch.int64, device=trainer.device)
     trainer.network.eval()
