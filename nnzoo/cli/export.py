@@ -79,7 +79,7 @@ def export(
 
 
 def _outcome(format_: str, result: dict[str, Any], network: Network) -> str:
-    """What was checked of the file, and how well it agrees."""
+    """The check that a file has passed, and how well it agrees."""
     from nnzoo.export import checked_batches
 
     if format_ == "state-dict":
