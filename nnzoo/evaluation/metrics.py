@@ -22,6 +22,15 @@ ROUNDING = 1e-13
 Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
+def metric_range(name: str) -> tuple[float, float]:
+    """The least and the greatest value that a metric can have."""
+    if name == "r2":
+        return -math.inf, 1.0
+    is_fraction = name.startswith(("precision", "recall", "f1", "auc", "average_precision"))
+    is_fraction |= name in ("accuracy", "top5_accuracy", "exact_match", "hamming_loss")
+    return 0.0, 1.0 if is_fraction else math.inf
+
+
 class MetricState:
     """Named tensors that are summed over batches and processes; `state` and `load` are for checkpoints
     within an epoch."""

@@ -22,6 +22,7 @@ from nnzoo.config.formatting import to_json
 from nnzoo.config.split_options import ValSplit
 from nnzoo.device import use_threads
 from nnzoo.errors import CheckpointError, DivergedError, UsageError
+from nnzoo.evaluation.metrics import metric_range
 from nnzoo.evaluation.verdicts import count_verdicts, shown_baselines
 from nnzoo.runs.resume import Resume
 from nnzoo.runs.run import Run, RunOptions, open_run
@@ -246,7 +247,7 @@ def aggregate(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """`summary_stats` of each number that all results have."""
     names = [name for name, value in (results or [{}])[0].items() if type(value) is float]
     return {
-        name: summary_stats([result[name] for result in results])
+        name: summary_stats([result[name] for result in results], metric_range(name))
         for name in names
         if all(type(result.get(name)) is float for result in results)
     }
@@ -270,9 +271,11 @@ def _summarize_baseline(name: str, results: list[dict[str, Any]]) -> dict[str, A
     return summary
 
 
-def summary_stats(values: list[float]) -> dict[str, Any]:
-    """Mean, standard deviation (n - 1), the mean's 95 % interval by Student's t, and the ends; of one
-    value there is neither deviation nor interval."""
+def summary_stats(
+    values: list[float], limits: tuple[float, float] = (-math.inf, math.inf)
+) -> dict[str, Any]:
+    """Mean, standard deviation (n - 1), the mean's 95 % interval by Student's t within `limits`, and the ends; of
+    one value there is neither deviation nor interval."""
     mean = statistics.fmean(values)
     stats: dict[str, Any] = {"n": len(values), "mean": mean, "std": None, "ci95": None}
     if len(values) > 1:
@@ -280,5 +283,5 @@ def summary_stats(values: list[float]) -> dict[str, Any]:
 
         stats["std"] = statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
         half = float(stdtrit(len(values) - 1, 0.975)) * stats["std"] / math.sqrt(len(values))
-        stats["ci95"] = [mean - half, mean + half]
+        stats["ci95"] = [max(limits[0], mean - half), min(limits[1], mean + half)]
     return stats | {"min": min(values), "max": max(values)}

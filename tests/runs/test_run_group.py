@@ -26,7 +26,7 @@ from nnzoo.data.row_split import split_rows
 from nnzoo.errors import INTERRUPTED, CheckpointError, DataError
 from nnzoo.runs import checkpoint, run_group
 from nnzoo.runs.loaded_run import load_network
-from nnzoo.runs.run_group import MemberOpened, summary_stats
+from nnzoo.runs.run_group import MemberOpened, aggregate, summary_stats
 from tests.training.group_cases import CPU, far, group_of, last, train
 from tests.zoo import config
 
@@ -186,6 +186,14 @@ def test_a_group_is_reported_with_mean_std_and_interval(nnzoo: Any) -> None:
     more = nnzoo(*words, "--seeds", 4, "--json")
     assert {line["seed"] for line in more.lines if line["event"] == "epoch"} == {3}
     assert more.lines[-1]["summary"]["test"]["accuracy"]["n"] == 4
+
+
+def test_an_interval_stays_within_what_a_metric_can_be() -> None:
+    results = [{"accuracy": 0.8, "r2": 0.5, "rmse": 0.1}, {"accuracy": 1.0, "r2": 1.0, "rmse": 3.0}]
+    summary = aggregate(results)
+    assert summary["accuracy"]["ci95"] == [0.0, 1.0]
+    assert summary["r2"]["ci95"] == [pytest.approx(-2.4266, abs=1e-3), 1.0]
+    assert summary["rmse"]["ci95"] == [0.0, pytest.approx(19.97, abs=1e-2)]
 
 
 def test_the_interval_is_students() -> None:
