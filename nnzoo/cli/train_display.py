@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -21,6 +22,7 @@ from nnzoo.training.train_step import dry_run
 from nnzoo.training.trainer import EpochEnd, StepEnd
 
 if TYPE_CHECKING:
+    from nnzoo.data.data_spec import DataSpec
     from nnzoo.runs.run import Run
 
 
@@ -164,7 +166,8 @@ class TrainDisplay:
         output.stdout.print(f"\nrun: {run.folder.path} ({best})", markup=False, soft_wrap=True)
         for observation in observations:
             output.say(observation, "yellow")
-        _print_next_commands(output, run)
+        spec, folder = run.network.data_spec, run.folder.path
+        _print_commands(output, _run_commands(folder, spec))
 
     def _print_speed(self, run: Run) -> None:
         if not self._rows:
@@ -190,8 +193,8 @@ class TrainDisplay:
         output.event("end", **summary)
         if not output.json and output.verbose:
             tables.print_group(output.stdout, summary)
-            output.line(f"next: nnzoo runs {shell_word(group.path)}", "dim")
-            output.line(f"      nnzoo report {shell_word(group.members[0].folder.path)}", "dim")
+            spec = next(run.network.data_spec for run in self.runs.values())
+            _print_commands(output, _group_commands(group.path, spec))
 
 
 def announce(output: Output, run: Run) -> None:
@@ -218,23 +221,40 @@ def announce(output: Output, run: Run) -> None:
         output.say(note)
 
 
-def _print_next_commands(output: Output, run: Run) -> None:
-    """Print what to do with a trained network."""
-    folder = run.folder.path
-    examples = {"image": " photos/", "tokens": " 'some text'"}
-    inputs = examples.get(run.network.data_spec.input.kind, " new.csv")
-    inputs = "" if run.network.data_spec.task == "forecasting" else inputs
-    last = (f"nnzoo predict {shell_word(folder)}{inputs}", "new data")
-    if run.network.data_spec.task == "language_model":
-        last = (f"nnzoo generate {shell_word(folder)}", "new text")
-    lines = [
+def _run_commands(folder: Path, spec: DataSpec) -> list[tuple[str, str]]:
+    """What to do with a trained network: commands, each with its purpose."""
+    return [
         (f"nnzoo report {shell_word(folder)}", "HTML page"),
         (f"nnzoo inspect {shell_word(folder)}", "what it learned, as images"),
-        last,
+        _predict_command(folder, spec, "new data"),
     ]
-    width = max(len(command) for command, _ in lines)
-    fits = width + 10 + max(len(purpose) for _, purpose in lines) <= output.stderr.width
-    for i, (command, purpose) in enumerate(lines):
+
+
+def _group_commands(folder: Path, spec: DataSpec) -> list[tuple[str, str]]:
+    """What to do with a group of networks."""
+    runs = (f"nnzoo runs {shell_word(folder)}", "its networks")
+    if spec.task == "language_model":
+        return [runs]
+    return [
+        runs,
+        (f"nnzoo report {shell_word(folder)}", "HTML page of their mean"),
+        _predict_command(folder, spec, "new data, by their mean"),
+    ]
+
+
+def _predict_command(folder: Path, spec: DataSpec, purpose: str) -> tuple[str, str]:
+    if spec.task == "language_model":
+        return f"nnzoo generate {shell_word(folder)}", "new text"
+    examples = {"image": " photos/", "tokens": " 'some text'"}
+    inputs = "" if spec.task == "forecasting" else examples.get(spec.input.kind, " new.csv")
+    return f"nnzoo predict {shell_word(folder)}{inputs}", purpose
+
+
+def _print_commands(output: Output, commands: list[tuple[str, str]]) -> None:
+    """Print the next commands, with their purposes where the terminal is wide enough."""
+    width = max(len(command) for command, _ in commands)
+    fits = width + 10 + max(len(purpose) for _, purpose in commands) <= output.stderr.width
+    for i, (command, purpose) in enumerate(commands):
         line = f"{'next:' if i == 0 else '':<5} {command}"
         output.line(f"{line:<{width + 6}}  # {purpose}" if fits else line, "dim")
 

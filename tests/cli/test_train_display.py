@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from nnzoo.data.data_spec import DataSpec, InputSpec
+
 Nnzoo = Callable[..., Any]
 
 
@@ -119,3 +121,13 @@ def test_the_end_names_the_next_commands_and_what_the_star_is(nnzoo: Nnzoo, tiny
 
 
 # Tables and the bar.
+
+
+def test_the_commands_of_a_group_take_its_folder(tmp_path: Path) -> None:
+    from nnzoo.cli.train_display import _group_commands
+
+    table = DataSpec(InputSpec("table", (3,)), "regression")
+    commands = [command for command, _ in _group_commands(tmp_path, table)]
+    assert commands[1:] == [f"nnzoo report {tmp_path}", f"nnzoo predict {tmp_path} new.csv"]
+    text = DataSpec(InputSpec("tokens", (8, 1)), "language_model")
+    assert [c for c, _ in _group_commands(tmp_path, text)] == [f"nnzoo runs {tmp_path}"]

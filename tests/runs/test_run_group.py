@@ -183,6 +183,7 @@ def test_a_group_is_reported_with_mean_std_and_interval(nnzoo: Any) -> None:
     again = nnzoo(*words, "--seeds", 3)
     assert again.code == 0 and "is complete" in again.err and "epoch 1/2" not in again.err
     assert "95 % CI low" in again.out and "test_accuracy" in again.out
+    assert "nnzoo predict checkpoints/mlp-seeds photos/" in again.out + again.err
     more = nnzoo(*words, "--seeds", 4, "--json")
     assert {line["seed"] for line in more.lines if line["event"] == "epoch"} == {3}
     assert more.lines[-1]["summary"]["test"]["accuracy"]["n"] == 4
