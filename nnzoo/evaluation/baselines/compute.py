@@ -163,15 +163,16 @@ def _fit_predict(
 ) -> tuple[Tensor, float]:
     """Outputs and seconds of a fit, which is made once for all splits of the data set."""
     memo, key = problem.dataset.memo, f"baseline {baseline.name}"
-    fitted: Predict | OverBudgetError | None = memo.get(key)
+    fitted: Predict | float | None = memo.get(key)
     budget = Budget(limit)
-    if isinstance(fitted, OverBudgetError) and fitted.seconds > limit:
-        raise fitted
-    if fitted is None or isinstance(fitted, OverBudgetError):
+    if isinstance(fitted, float) and fitted > limit:
+        raise OverBudgetError(fitted)
+    if fitted is None or isinstance(fitted, float):
         try:
             fitted = memo[key] = baseline.fit(problem, budget)
         except OverBudgetError as error:
-            memo[key] = error
+            # Its seconds alone: an exception holds all frames that it has passed, and the run in them its lock.
+            memo[key] = error.seconds
             raise
     return fitted(problem.dataset.splits[split]), budget.elapsed
 
