@@ -139,7 +139,7 @@ def test_images_with_a_validation_folder_have_no_folds(nnzoo: Any) -> None:
         "data: {name: image_folder, path: images, size: 8}\nmodel: {name: mlp, hidden: [4]}\n"
     )
     result = nnzoo("train", "-c", "mine.yaml", "--folds", 2)
-    assert result.code == 3 and "have a folder of their own" in result.err
+    assert result.code == 3 and "have a file or folder of their own" in result.err
 
 
 @pytest.mark.parametrize(
