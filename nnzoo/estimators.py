@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Any, Self, cast
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from nnzoo.data.memory import MemoryTable
 from nnzoo.evaluation.tasks.multilabel import Multilabel
+from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.network_estimator import NetworkEstimator
 
 Array = np.ndarray[Any, Any]
@@ -131,5 +133,6 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """Numbers (rows,), or (rows, targets) if `fit` got several."""
-        outputs = self._outputs(X)
+        outputs = torch.from_numpy(self._outputs(X))
+        outputs = cast(Regression, self.network_.task).point(outputs).numpy()
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs

@@ -96,3 +96,12 @@ def test_several_labels_per_row() -> None:
 def test_without_validation_rows_it_trains_to_the_end() -> None:
     all_rows = Classifier(**FAST | {"data": {"split": {"val": 0}}}).fit(X, Y)
     assert all_rows.n_iter_ == 10 and "val_loss" not in all_rows.history_[0]
+
+
+def test_a_regressor_with_quantile_loss_predicts_the_median() -> None:
+    x = np.arange(40.0)[:, None]
+    model = Regressor(train={"epochs": 2, "loss": "quantile"}, random_state=0).fit(x, x[:, 0])
+    predicted = model.predict(x)
+    assert predicted.shape == (40,)
+    np.testing.assert_allclose(predicted, model._outputs(x)[:, 1])
+    assert model.predict(x[:1]).shape == (1,) and np.isfinite(model.score(x, x[:, 0]))

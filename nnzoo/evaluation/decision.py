@@ -50,7 +50,7 @@ class Decision:
         name, value = self.goal
         return (
             f"{quoted_name(self.labels[self.of])} is predicted from a probability of {self.threshold:.4g}, which "
-            f"gave a {name} of {value:g} on validation rows, else the most probable other class (eval.decide)"
+            f"gave a {name} of at least {value:g} on validation rows, else the most probable other class (eval.decide)"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -126,3 +126,13 @@ def test_blocks_of_windows_are_longer_than_the_horizon() -> None:
     assert row_outcomes(task, rows).block == 1
     Task.correct_metric = "accuracy"
     assert row_outcomes(task, rows).outputs == 0
+
+
+def test_five_rows_are_seldom_called_more_than_chance() -> None:
+    """Quantiles of the resamples called 22 % of such equals different, and five rows of one sign always."""
+    rng = np.random.default_rng(0)
+    pairs = [rng.standard_normal((2, 5, 1)) ** 2 for _ in range(300)]
+    results = [compare(outcomes(a, outputs=1), outcomes(b, outputs=1)) for a, b in pairs]
+    assert np.mean([result["verdict"] != "neither" for result in results]) < 0.08
+    same = compare(outcomes(pairs[0][0], outputs=1), outcomes(pairs[0][0], outputs=1))
+    assert same["p_value"] == 1.0 and same["ci95"] == [0.0, 0.0]
