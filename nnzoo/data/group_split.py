@@ -138,10 +138,14 @@ class _Placement:
 
 
 def check_division(
-    rows: dict[str, Array], targets: dict[str, float], codes: Array, labels: list[str]
+    rows: dict[str, Array],
+    targets: dict[str, float],
+    codes: Array,
+    labels: list[str],
+    key: str = KEY,
 ) -> None:
     """Raise DataError with the counts where the groups cannot be divided as targets: a part is empty, or has
-    neither half to one and a half times the rows targets nor a single group."""
+    neither half to one and a half times the rows targets nor a single group. key: that made the groups."""
     sizes = np.bincount(codes)
     largest = np.argsort(-sizes, kind="stable")
     # list_some marks a sixth one with an ellipsis.
@@ -150,7 +154,7 @@ def check_division(
     empty = [part for part, index in rows.items() if not len(index)]
     if empty:
         raise DataError.at(
-            KEY,
+            key,
             f"{about} cannot be divided into {len(rows)} parts ({', '.join(rows)}), each with groups of its own",
         )
     for part, index in rows.items():
@@ -159,7 +163,7 @@ def check_division(
         is_single = len(np.unique(codes[index])) == 1 and len(index) > targets[part]
         if distance > max(0.5 * targets[part], smallest) and not is_single:
             raise DataError.at(
-                KEY,
+                key,
                 f"{about} cannot be divided so: {part} would have {len(index):,} rows, {targets[part]:,.0f} were "
                 "asked for; hold out other fractions, or fewer folds",
             )

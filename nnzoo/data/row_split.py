@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnzoo.config.split_options import RowSplit, TimeSplit, ValSplit
-from nnzoo.data.group_split import assign_groups, check_division, group_codes
+from nnzoo.data.group_split import KEY, assign_groups, check_division, group_codes
 from nnzoo.errors import DataError
 
 
@@ -79,7 +79,8 @@ def _split_groups(
     names = ["train"] if options.folds is None else [f"fold {i + 1}" for i in range(options.folds)]
     sizes |= dict.fromkeys(names, rest / len(names))
     rows = assign_groups(codes, classes, sizes, rng)
-    check_division(rows, sizes, codes, labels)
+    joined = getattr(options, "duplicates", "keep") == "together"
+    check_division(rows, sizes, codes, labels, "data.split.duplicates" if joined else KEY)
     if options.folds is not None:
         val = rows.pop(f"fold {options.fold}")
         train = np.concatenate([rows.pop(name) for name in names if name in rows])

@@ -40,6 +40,8 @@ _ID_WORDS = frozenset(
 MIN_STEPS = 3
 MIN_WIDE = 20
 MAX_ROWS_OF_WIDE = 1000
+# Names of the columns of any table; time steps are called t0, step_1, 0, or after what is measured.
+_FEATURE = re.compile(r"(?i)(x|v|f|var|variable|feat|feature|attr|attribute|col|column)[\W_]*\d+")
 # Files beside a long table that may hold the targets.
 MAX_BESIDE = 50
 
@@ -111,6 +113,8 @@ def plan_wide(
     ):
         return None
     if not forced and named and not _is_numbered(steps):
+        return None
+    if not forced and named and len(plan.steps) == 1 and all(map(_FEATURE.fullmatch, steps)):
         return None
     try:
         numbers = NumberColumns(str(path), ValueOptions(), together=True)

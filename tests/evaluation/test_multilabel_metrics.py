@@ -159,6 +159,12 @@ def dataset(y: torch.Tensor) -> Dataset:
 def test_balanced_weights_are_rows_without_a_label_by_rows_with_it() -> None:
     y = torch.tensor([[1.0, 0, 1, 1], [0, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1]])
     assert positive_weights(dataset(y)).tolist() == pytest.approx([3, 3, 1 / 3, 1 / 3])
+
+
+def test_a_label_of_all_rows_keeps_its_loss() -> None:
+    """A weight of 0 would never teach it: its probabilities stayed near a half."""
+    y = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    assert positive_weights(dataset(y)).tolist() == [1, 1]
     with pytest.raises(DataError, match="no training row has the label 'd'"):
         positive_weights(dataset(drawn()[1]))
 

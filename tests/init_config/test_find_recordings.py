@@ -6,10 +6,12 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 from nnzoo.config.recording_options import RecordingsOptions
 from nnzoo.data.recordings import load_recordings
+from nnzoo.init_config.find_recordings import plan_wide
 from tests.data.recording_files.writing import (
     WRITERS,
     some_recordings,
@@ -65,3 +67,12 @@ def test_the_sales_of_shops_are_series_not_recordings(nnzoo: NNZOO, own_folder: 
     Path("s.csv").write_text("\n".join(lines))
     options, _ = init(nnzoo, "s.csv")
     assert options.name == "series" and options.group == "store_id"
+
+
+def test_columns_called_as_in_any_table_are_no_time_steps() -> None:
+    """A smooth table with the header x0, x1, … was taken for recordings."""
+    values = np.linspace(0, 1, 25) + np.arange(4)[:, None] / 7
+    frame = pandas.DataFrame(values, columns=[f"x{i}" for i in range(25)]).assign(y=list("abab"))
+    assert plan_wide(frame, Path("t.csv"), False, None) is None
+    steps = frame.rename(columns=lambda name: name.replace("x", "t"))
+    assert plan_wide(steps, Path("t.csv"), False, None) is not None

@@ -23,7 +23,7 @@ FLAGS = {
 }
 """Texts for yes and no, in small letters."""
 SEPARATORS = (";", "|", ",")
-"""What may be between the labels of a cell, in the order in which they are looked for."""
+"""What may be between the labels of a cell; of those in equally many cells the first is it."""
 
 
 def read_flags(column: pandas.Series) -> Array:
@@ -75,9 +75,12 @@ def encode_flags(columns: pandas.DataFrame, source: str) -> Array:
 
 
 def find_separator(column: pandas.Series) -> str:
-    """The separator between the labels of cells, the first of SEPARATORS in any of them; empty if none is."""
+    """The separator between the labels of cells, the one of SEPARATORS that is in most of them (of equals the first);
+    empty if none is."""
     texts = to_text(column).dropna().unique()
-    return next((sign for sign in SEPARATORS if any(sign in text for text in texts)), "")
+    counts = {sign: sum(sign in text for text in texts) for sign in SEPARATORS}
+    best = max(SEPARATORS, key=counts.__getitem__)
+    return best if counts[best] else ""
 
 
 def looks_like_label_sets(column: pandas.Series) -> bool:

@@ -155,7 +155,9 @@ def _infer_multilabel(
         raise DataError.at(
             "data.target", f"{options.path}: no training row has a label in '{column.name}'"
         )
-    if len(labels) > max(MAX_AUTO_LABELS, len(column) // 2):
+    # In how many rows a label is on average; a row can have several labels.
+    index = encode_label_sets(column, labels, separator)[0]
+    if len(labels) > max(MAX_AUTO_LABELS, int(index.sum()) // 2):
         raise DataError.at(
             "data.target",
             f"{options.path}: the target '{column.name}' has {len(labels):,} labels in {len(column):,} "

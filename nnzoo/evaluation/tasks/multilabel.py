@@ -83,7 +83,7 @@ class Multilabel(Task):
 
 def positive_weights(dataset: Dataset) -> Tensor:
     """Weights of `data.class_weights: balanced`, of each label training rows without it / rows with it, each
-    counted by its weight.
+    counted by its weight; 1 for a label that all rows have.
 
     Raises DataError if no training row has a label.
     """
@@ -94,4 +94,6 @@ def positive_weights(dataset: Dataset) -> Tensor:
     if (counts == 0).any():
         missing = dataset.spec.labels[int((counts == 0).nonzero()[0])]
         raise DataError.at("data.class_weights", f"no training row has the label '{missing}'")
-    return ((weights.sum() - counts) / counts).float()
+    without = weights.sum() - counts
+    # A label that every row has would be multiplied by 0, and never be learned.
+    return torch.where(without > 0, without / counts, 1.0).float()

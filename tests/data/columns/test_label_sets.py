@@ -15,7 +15,7 @@ from sklearn import metrics
 
 from nnzoo.config.data_options import CsvOptions
 from nnzoo.config.split_options import GroupSplit
-from nnzoo.data.columns.label_sets import rarest_labels
+from nnzoo.data.columns.label_sets import find_separator, rarest_labels
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.data.dataset import Dataset
 from nnzoo.data.read_dataset import read_dataset
@@ -214,3 +214,10 @@ def test_members_and_resumed_runs_have_the_bits_of_single_ones(nnzoo: NNZOO) -> 
     assert "test" in end["summary"] and "exact_match" in end["summary"]["test"]
     compared = nnzoo("report", "checkpoints/g-seeds/seed-0", "checkpoints/g-seeds/seed-1")
     assert compared.code == 0, compared.err
+
+
+def test_the_separator_in_most_cells_separates() -> None:
+    """One semicolon among commas made two labels of 'cat, dog' one."""
+    column = pandas.Series(["cat, dog", "dog, owl", "cat; dog"])
+    assert find_separator(column) == ","
+    assert find_separator(pandas.Series(["a,b", "a;b"])) == ";"
