@@ -140,7 +140,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             self.history_ = [event.row for event in fit(trainer)]
         self.network_ = trainer.network
         self.n_iter_ = len(self.history_)
-        self.notes_ = columns.notes() + dataset.notes
+        origin = trainer.network.origin
+        self.notes_ = columns.notes() + dataset.notes + list(origin.get("notes", []))
         for note in columns.notes():
             warnings.warn(f"{note}; data={{'categories': […]}} keeps a column", stacklevel=3)
 

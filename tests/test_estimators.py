@@ -105,3 +105,12 @@ def test_a_regressor_with_quantile_loss_predicts_the_median() -> None:
     assert predicted.shape == (40,)
     np.testing.assert_allclose(predicted, model._outputs(x)[:, 1])
     assert model.predict(x[:1]).shape == (1,) and np.isfinite(model.score(x, x[:, 0]))
+
+
+def test_notes_name_what_came_from_other_weights(tmp_path: Path) -> None:
+    x = np.arange(40.0)[:, None]
+    source = tmp_path / "source.pt"
+    Regressor(train={"epochs": 1}, random_state=0).fit(x, x[:, 0]).save(source)
+    model = {"name": "mlp", "start_from": str(source)}
+    fitted = Regressor(model=model, train={"epochs": 1}, random_state=1).fit(x, x[:, 0])
+    assert any(note.startswith("started from") for note in fitted.notes_)

@@ -87,7 +87,7 @@ def _left_out(entry: dict[str, Any]) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.{1 if seconds >= 0.1 else 2}f} s"
 
 
 def count_verdicts(comparisons: Sequence[dict[str, Any]]) -> dict[str, Any]:
