@@ -1,4 +1,4 @@
-"""What runs learn from validation rows: kept, resumed, untouched by test rows, shown by eval, report and export."""
+"""Values that runs learn from validation rows: kept, resumed, untouched by test rows, shown by eval, report and export."""
 
 from __future__ import annotations
 

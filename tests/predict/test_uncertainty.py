@@ -148,12 +148,12 @@ def test_the_prediction_follows_the_decision(nnzoo: Callable[..., Any]) -> None:
     assert plain.labels != decided.labels
     is_val = (frame["part"] == "val").to_numpy()
     high = (frame["kind"] == "high").to_numpy() & is_val
-    found = np.array([label == "high" for label in decided.labels])
-    assert found[high].mean() >= 0.95
+    chosen = np.array([label == "high" for label in decided.labels])
+    assert chosen[high].mean() >= 0.95
     column = plain.names.index("high")
     threshold = plain.values[high, column][np.argsort(-plain.values[high, column])]
     needed = int(np.ceil(0.95 * high.sum() - 1e-9))
-    assert (found == (plain.values[:, column] >= threshold[needed - 1])).all()
+    assert (chosen == (plain.values[:, column] >= threshold[needed - 1])).all()
     result = nnzoo("predict", folder, "t.csv")
     assert "note: 'high' is predicted from a probability of" in result.err
     frame_of = pandas.read_csv(io.StringIO(result.out))
@@ -161,7 +161,7 @@ def test_the_prediction_follows_the_decision(nnzoo: Callable[..., Any]) -> None:
     evaluated = nnzoo("eval", folder, "--json").json["decision"]
     test = (frame["part"] == "test").to_numpy()
     is_high = (frame["kind"] == "high").to_numpy()
-    assert evaluated["achieved_recall"] == pytest.approx(found[is_high & test].mean())
+    assert evaluated["achieved_recall"] == pytest.approx(chosen[is_high & test].mean())
     other = nnzoo("eval", folder, "-s", "eval.decide={precision: 0.5, of: low}", "--json")
     assert other.json["decision"]["of"] == "low"
     assert "taken from the validation rows now" in other.err

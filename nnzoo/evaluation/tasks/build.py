@@ -36,9 +36,7 @@ def build_task(
     else:
         built = Regression(options, spec.targets, spec.horizon, cast(Scale, scale))
     monitor = options.monitor.removeprefix("val_")
-    if options.monitor != "auto" and (
-        monitor not in built.metric_names or not options.monitor.startswith("val_")
-    ):
+    if monitor != "auto" and monitor not in built.metric_names:
         known = ", ".join(f"val_{name}" for name in built.metric_names)
         raise ConfigError.at(
             "train.monitor", f"'{options.monitor}' is not measured here; one of {known}"
