@@ -133,6 +133,6 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """Numbers (rows,), or (rows, targets) if `fit` got several."""
-        outputs = torch.from_numpy(self._outputs(X))
-        outputs = cast(Regression, self.network_.task).point(outputs).numpy()
+        values = torch.from_numpy(self._outputs(X))
+        outputs: Array = cast(Regression, self.network_.task).point(values).numpy()
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
