@@ -222,7 +222,7 @@ def announce(output: Output, run: Run) -> None:
 
 
 def _run_commands(folder: Path, spec: DataSpec) -> list[tuple[str, str]]:
-    """What to do with a trained network: commands, each with its purpose."""
+    """Next commands for a trained network, each with its purpose."""
     return [
         (f"nnzoo report {shell_word(folder)}", "HTML page"),
         (f"nnzoo inspect {shell_word(folder)}", "what it learned, as images"),
@@ -231,7 +231,7 @@ def _run_commands(folder: Path, spec: DataSpec) -> list[tuple[str, str]]:
 
 
 def _group_commands(folder: Path, spec: DataSpec) -> list[tuple[str, str]]:
-    """What to do with a group of networks."""
+    """Next commands for a group of networks, each with its purpose."""
     runs = (f"nnzoo runs {shell_word(folder)}", "its networks")
     if spec.task == "language_model":
         return [runs]

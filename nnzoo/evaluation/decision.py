@@ -19,6 +19,9 @@ from nnzoo.text import list_some, quoted_name
 
 KEY = "eval.decide"
 
+# Checkpoints are checked with "meta", which has no values, as the default device.
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -144,8 +147,8 @@ def cost_matrix(cost: dict[str, dict[str, float]] | list[list[float]], labels: l
             raise ConfigError.at(
                 key, f"expected {count} rows of {count} costs, in the order {list_some(labels, 8)}"
             )
-        return torch.tensor(cost, dtype=torch.float64)
-    costs = torch.full((count, count), math.nan, dtype=torch.float64)
+        return torch.tensor(cost, dtype=torch.float64, device=CPU)
+    costs = torch.full((count, count), math.nan, dtype=torch.float64, device=CPU)
     costs.fill_diagonal_(0.0)
     for label, row_costs in cost.items():
         row = class_index(label, labels, key)

@@ -137,6 +137,18 @@ def test_a_decision_that_cannot_be_found_loses_no_run(nnzoo: Callable[..., Any])
     assert nnzoo("eval", training.folder, "-s", "eval.decide=null").code == 0
 
 
+def test_a_run_that_decides_by_costs_is_opened_again(nnzoo: Callable[..., Any]) -> None:
+    write_table()
+    kinds = ("high", "low", "mid")
+    costs = {actual: {other: 5 for other in kinds if other != actual} for actual in kinds}
+    training = api.train(table_config("kind", eval={"decide": {"cost": costs}}), out="out").fit()
+    training.close()
+    result = nnzoo("eval", training.folder, "--json")
+    assert result.code == 0, result.err
+    wrong = 1 - result.json["accuracy"]
+    assert result.json["decision"]["cost_per_row_before"] == pytest.approx(5 * wrong)
+
+
 def test_lines_of_eval(nnzoo: Callable[..., Any]) -> None:
     write_table()
     folder = train(
