@@ -74,8 +74,9 @@ def metadata(network: Network) -> dict[str, str]:
 
 def _calibration_values(network: Network, calibration: Calibration) -> dict[str, Any]:
     """Return what turns predictions into intervals, sets and decisions: `low` and `high` are added to the values of
-    each output, to the smallest and the largest quantile where there are quantiles; a class belongs to a set from
-    `set_threshold` on; logits are divided by `temperature` where it is applied."""
+    each output, to the smallest and the largest quantile where there are quantiles, and ends that cross are
+    replaced by their mean; a class belongs to a set from `set_threshold` on; logits are divided by
+    `temperature` where it is applied."""
     coverage = calibration.default_coverage
     values: dict[str, Any] = {"validation_rows": calibration.rows, "coverage": coverage}
     if isinstance(network.task, Regression):
@@ -86,5 +87,5 @@ def _calibration_values(network: Network, calibration: Calibration) -> dict[str,
     if coverage is not None:
         values["set_threshold"] = calibration.set_threshold(coverage)
     values |= {"temperature": calibration.temperature}
-    values["temperature_applied"] = network.config.eval.temperature == "apply"
+    values["temperature_applied"] = network.task.temperature is not None
     return values | ({"decision": network.decision.to_dict()} if network.decision else {})

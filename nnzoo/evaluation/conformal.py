@@ -89,12 +89,26 @@ def outside_rank(rows: int, coverage: float) -> float:
     # A rounding error must not cost a rank: (99 + 1) * (1 - 0.9) is 9.999….
     outside = (rows + 1) * (1 - coverage) + 1e-9
     if outside < 1:
-        needed = math.ceil(1 / (1 - coverage) - 1e-9) - 1
+        needed = math.ceil((1 - 1e-9) / (1 - coverage)) - 1
         raise UsageError(
-            f"coverage {coverage:g} needs at least {needed:,} validation rows, and this run has {rows:,}; ask for "
-            f"at most {rows / (rows + 1):.3g}, or train with more (data.split.val)"
+            f"coverage {coverage:.12g} needs at least {needed:,} validation rows, and this run has {rows:,}; ask for "
+            f"at most {_largest_coverage(rows):.12g}, or train with more (data.split.val)"
         )
     return max(1.0, min(math.floor(outside), round(outside - SELECTION, 6)))
+
+
+def _largest_coverage(rows: int) -> float:
+    """Return the largest coverage that n rows give, rounded down: to two digits of 1 - coverage."""
+    outside = 1 / (rows + 1)
+    digits = 1 - math.floor(math.log10(outside))
+    return round(1 - math.ceil(outside * 10**digits - 1e-9) / 10**digits, digits)
+
+
+def intervals(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both ends (rows, outputs) of intervals; where they cross, as by margins inside of wide quantiles, both
+    are their mean."""
+    mean = (low + high) / 2
+    return torch.minimum(low, mean), torch.maximum(high, mean)
 
 
 def margins(lower: Scores, upper: Scores, coverage: float) -> tuple[Tensor, Tensor]:

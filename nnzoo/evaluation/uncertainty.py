@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nnzoo.evaluation.calibration import Calibration
-from nnzoo.evaluation.conformal import outside_rank
+from nnzoo.evaluation.conformal import intervals, outside_rank
 from nnzoo.evaluation.decision import Decision
 from nnzoo.evaluation.metrics import MetricState, wilson_interval
 from nnzoo.evaluation.tasks.classification import Classification
@@ -42,10 +42,11 @@ class IntervalMetrics(MetricState):
     def update(self, output: Tensor, target: Tensor) -> None:
         """Add a batch, as the task takes it."""
         lower, upper = self.task.ends(output)
-        low, high, truth = lower + self.low, upper + self.high, self.task.unscaled(target)
+        low, high = intervals(lower + self.low, upper + self.high)
+        truth = self.task.unscaled(target)
         self.tensors["n"] += len(output)
         self.tensors["covered"] += ((low <= truth) & (truth <= high)).sum(0)
-        self.tensors["width"] += (high - low).clamp(min=0).sum(0)
+        self.tensors["width"] += (high - low).sum(0)
 
     def compute(self, names: list[str]) -> dict[str, Any]:
         """Return the coverage reached and the mean width, over all outputs and of each."""

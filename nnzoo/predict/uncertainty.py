@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nnzoo.errors import UsageError
-from nnzoo.evaluation.conformal import check_coverage
+from nnzoo.evaluation.conformal import check_coverage, intervals
 from nnzoo.models.network import Network
 from nnzoo.predict.predictions import Array, Predictions
 from nnzoo.text import plural
@@ -70,4 +71,6 @@ def with_intervals(
             return values[np.array(batch.index["step"], dtype=np.int64) - 1]
         return values[: max(1, steps)].flatten()
 
-    return replace(batch, low=bottom + of_rows(low), high=top + of_rows(high))
+    ends = (torch.from_numpy(bottom + of_rows(low)), torch.from_numpy(top + of_rows(high)))
+    bottom, top = (end.numpy() for end in intervals(*ends))
+    return replace(batch, low=bottom, high=top)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 from nnzoo.errors import UsageError
 from nnzoo.evaluation import conformal
-from nnzoo.evaluation.conformal import Scores, check_coverage, margins, outside_rank, set_threshold
+from nnzoo.evaluation.conformal import (
+    Scores,
+    check_coverage,
+    intervals,
+    margins,
+    outside_rank,
+    set_threshold,
+)
 
 
 def normal(rows: int, seed: int = 0, outputs: int = 1) -> torch.Tensor:
@@ -66,10 +75,28 @@ def test_many_scores_are_thinned_to_wider_intervals(monkeypatch: pytest.MonkeyPa
 def test_too_few_rows_are_refused_with_the_number_needed() -> None:
     with pytest.raises(UsageError, match=r"0\.95 needs at least 19 validation rows, .* has 10"):
         outside_rank(10, 0.95)
+    with pytest.raises(UsageError, match=r"0\.9999 needs at least 9,999 validation rows"):
+        outside_rank(20, 0.9999)
+    assert outside_rank(9999, 0.9999) == 1
     assert outside_rank(9, 0.9) == 1
     assert outside_rank(19, 0.95) == 1
     assert outside_rank(99, 0.9) == 9.5
     assert outside_rank(106, 0.9) == 10
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 13, 20, 99, 2000, 5000])
+def test_the_coverage_that_is_advised_is_given(rows: int) -> None:
+    with pytest.raises(UsageError) as refused:
+        outside_rank(rows, 0.99999)
+    numbers = re.findall("at most ([0-9.]+),", str(refused.value))
+    advised = float(numbers[0])
+    assert outside_rank(rows, advised) >= 1
+    assert 0 <= rows / (rows + 1) - advised < 0.1 / (rows + 1)
+
+
+def test_ends_that_cross_meet_in_the_middle() -> None:
+    low, high = intervals(torch.tensor([[1.0, 5.0]]), torch.tensor([[3.0, 4.0]]))
+    assert (low.tolist(), high.tolist()) == ([[1.0, 4.5]], [[3.0, 4.5]])
 
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0, -1.0, 90.0])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import torch
+import yaml
 
+from nnzoo.api import load
 from nnzoo.config.eval_options import DecideOptions, EvalOptions
+from nnzoo.config.json_schema import json_schema
 from nnzoo.data.data_spec import DataSpec, InputSpec
 from nnzoo.errors import ConfigError, DataError
 from nnzoo.evaluation.decision import Decision, check_decision, fit_decision
+from tests.calibrated_runs import table_config, write_table
 
 LABELS = ["cat", "dog", "eel"]
 
@@ -130,3 +137,98 @@ def test_numbers_have_no_decision() -> None:
 def test_one_rule_is_given(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         EvalOptions.model_validate({"decide": options})
+
+
+COST = {
+    "high": {"low": 1, "mid": 1},
+    "low": {"high": 9, "mid": 9},
+    "mid": {"high": 1, "low": 1},
+}
+RULES: list[dict[str, Any]] = [{"cost": COST}, {"recall": 0.9, "of": "high"}]
+
+
+def write_config(decide: dict[str, Any], **sections: Any) -> Path:
+    path = Path("d.yaml")
+    tree = table_config("kind", eval={"decide": decide}, **sections)
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("decide", RULES)
+def test_a_decision_is_kept_by_resume_and_may_change_there(
+    decide: dict[str, Any], nnzoo: Callable[..., Any]
+) -> None:
+    write_table()
+    path = write_config(decide)
+    assert nnzoo("train", path, "--out", "straight").code == 0
+    assert nnzoo("train", path, "--out", "out", "-s", "train.epochs=1").code == 0
+    resumed = nnzoo("train", path, "--out", "out", "--resume", "must")
+    assert resumed.code == 0, resumed.err
+    one, other = (nnzoo("eval", f"{out}/kind", "--json").json for out in ("straight", "out"))
+    assert one["decision"] == other["decision"]
+    assert one["decision"]["rule"] == ("cost" if "cost" in decide else "threshold")
+    (changed,) = (rule for rule in RULES if rule != decide)
+    path = write_config(changed)
+    assert nnzoo("train", path, "--out", "out", "--resume", "must").code == 0
+    result = nnzoo("eval", "out/kind", "--json").json["decision"]
+    assert result["rule"] != one["decision"]["rule"]
+
+
+@pytest.mark.parametrize("decide", RULES)
+def test_each_seed_and_their_group_decide(
+    decide: dict[str, Any], nnzoo: Callable[..., Any]
+) -> None:
+    frame = write_table()
+    trained = nnzoo("train", write_config(decide), "--seeds", 2, "--out", "out")
+    assert trained.code == 0, trained.err
+    for folder in ("out/kind-seeds/seed-0", "out/kind-seeds"):
+        decision = nnzoo("eval", folder, "--json").json["decision"]
+        model = load(folder)
+        predicted = model.predict(frame[140:])
+        hits = [a == b for a, b in zip(predicted.labels, frame["kind"][140:], strict=True)]
+        assert decision["accuracy"] == pytest.approx(sum(hits) / len(hits))
+        assert predicted.labels != [predicted.names[i] for i in predicted.values.argmax(1)]
+
+
+@pytest.mark.parametrize("decide", RULES)
+def test_trials_of_a_sweep_decide(decide: dict[str, Any], nnzoo: Callable[..., Any]) -> None:
+    write_table()
+    path = write_config(decide, sweep={"trials": 2, "space": {"optim.lr": [0.01, 0.02]}})
+    result = nnzoo("sweep", path, "--json")
+    assert result.code == 0, result.err
+    files = sorted(Path().glob("**/best.pt"))
+    assert files
+    for file in files:
+        assert nnzoo("eval", file.parent, "--json").json["decision"]["accuracy"] > 0
+
+
+@pytest.mark.parametrize(
+    ("decide", "message"),
+    [
+        ({"recall": 2, "of": "high"}, "eval.decide.recall"),
+        ({"recall": 0.9}, "of which class?"),
+        ({"cost": [[0, 1], [1, -1]]}, "eval.decide.cost"),
+        ({"recall": 0.9, "cost": COST}, "give one of: cost, recall, precision"),
+    ],
+)
+def test_a_wrong_decision_is_found_by_check(
+    decide: dict[str, Any], message: str, nnzoo: Callable[..., Any]
+) -> None:
+    write_table()
+    result = nnzoo("check", write_config(decide))
+    assert result.code == 2
+    assert message in result.err
+
+
+@pytest.mark.parametrize("decide", RULES)
+def test_check_and_the_schema_accept_a_decision(
+    decide: dict[str, Any], nnzoo: Callable[..., Any]
+) -> None:
+    write_table()
+    path = write_config(decide)
+    assert nnzoo("check", path).code == 0
+    schema = jsonschema.Draft202012Validator(json_schema())
+    tree = yaml.safe_load(path.read_text())
+    assert list(schema.iter_errors(tree)) == []
+    tree["eval"]["decide"] |= {"recal": 1}
+    assert list(schema.iter_errors(tree)) != []

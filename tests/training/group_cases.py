@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import torch
 from torch import Tensor
 
 from nnzoo.runs import checkpoint, run_group
-from nnzoo.training.trainer import EpochEnd
+from nnzoo.training.trainer import EpochEnd, Trainer
+from tests.zoo import begin, finish
 
 CPU = torch.device("cpu")
 
@@ -51,3 +54,14 @@ def far(a: Any, b: Any, path: str = "") -> float:
         return abs(a - b) / max(1.0, abs(b)) if a != b else 0.0
     assert a == b or "elapsed" in path or "name" in path, (path, a, b)
     return 0.0
+
+
+def single_run(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows and the last checkpoint of an ordinary run."""
+    run = begin(replace(run_config, seed=seed, name=f"seed-{seed}"), out="alone")
+    return finish(run), checkpoint.load(run.folder.last)
+
+
+def spoil(trainer: Trainer) -> None:
+    with torch.no_grad():
+        trainer.parameters[-1].fill_(math.nan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ from nnzoo.errors import DivergedError
 from nnzoo.evaluation.tasks.task import LossResult
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint, run_group
-from nnzoo.runs import train as runs_train
 from nnzoo.training import train_step
-from nnzoo.training.trainer import StepEnd, Trainer
+from nnzoo.training.trainer import StepEnd
 from tests import zoo
 from tests.recordings_file import write_recordings
-from tests.training.group_cases import CPU, SEEDS, far, group_of, last, train
-from tests.zoo import begin, config, finish, same
+from tests.training.group_cases import CPU, SEEDS, far, group_of, last, single_run, spoil, train
+from tests.zoo import config
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
@@ -235,12 +233,6 @@ NATIVE = {
 }
 
 
-def single_run(run_config: Any, seed: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows and the last checkpoint of an ordinary run."""
-    run = begin(replace(run_config, seed=seed, name=f"seed-{seed}"), out="alone")
-    return finish(run), checkpoint.load(run.folder.last)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_each_member_is_what_it_would_be_alone(case: str) -> None:
     model, data, more = CASES[case]
@@ -272,63 +264,6 @@ def test_members_have_their_data_in_common_and_nothing_else() -> None:
     )
     weights = [run.network.model.state_dict()["1.weight"] for run in runs]
     assert not torch.equal(weights[0], weights[1])
-
-
-def test_an_interrupted_group_goes_on_with_the_same_bits() -> None:
-    run_config = config("mlp", "image", train={"epochs": 3})
-    straight = group_of(run_config, out="straight")
-    train(straight)
-    steps = iter(range(1000))
-    broken = group_of(run_config)
-    train(broken, stop=lambda: next(steps) == 30)
-    assert not broken.ended
-    (step,) = {last(broken, i)["trainer"]["position"]["step"] for i in range(SEEDS)}
-    assert 20 < step < 40  # in the middle of the second epoch
-    again = group_of(run_config)
-    train(again, resume="must")
-    assert again.ended
-    for i in range(SEEDS):
-        a, b = last(again, i), last(straight, i)
-        assert same(a["model"], b["model"]) and same(a["best_model"], b["best_model"])
-        assert same(a["trainer"]["optimizer"], b["trainer"]["optimizer"])
-
-
-def test_a_members_checkpoint_goes_on_alone_and_the_group_catches_up_with_it() -> None:
-    run_config = config("mlp", "image", train={"epochs": 4})
-    steps = iter(range(1000))
-    train(group_of(run_config), stop=lambda: next(steps) == 5)
-    one = replace(run_config, seed=1, name="seed-1")
-    run = begin(one, out="out/run-seeds")
-    assert run.state == "resumed"
-    events = iter(runs_train.train(run, lambda: run.trainer.state.step == 50))
-    assert isinstance(
-        list(events)[-1], StepEnd
-    )  # saved in the middle of another epoch, ahead of the others
-    run.lock.release()
-    group = group_of(run_config)
-    train(group)
-    assert group.ended
-    for i in range(SEEDS):
-        _, content = single_run(run_config, i)
-        assert far(last(group, i)["model"], content["model"]) < 2e-6
-        assert len(group.members[i].folder.rows()) == 4
-
-
-def test_members_stop_early_each_at_its_own_epoch() -> None:
-    run_config = config(
-        "mlp",
-        "table_classes",
-        optim={"name": "adam", "lr": 0.05},
-        train={"epochs": 40, "early_stopping": {"patience": 2}, "monitor": "val_accuracy"},
-    )
-    group = group_of(run_config, 5)
-    train(group)
-    epochs = [member.epochs for member in group.members]
-    assert len(set(epochs)) > 1 and max(epochs) < 40
-    for i, member in enumerate(group.members):
-        its_rows, _ = single_run(run_config, i)
-        assert len(its_rows) == member.epochs
-        assert member.state == "complete"
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, member: int, step: int) -> None:
@@ -409,11 +344,6 @@ def test_a_step_that_is_skipped_is_skipped_by_its_member_alone(
     assert norms[0] - norms[1] == 1
 
 
-def spoil(trainer: Trainer) -> None:
-    with torch.no_grad():
-        trainer.parameters[-1].fill_(math.nan)
-
-
 @pytest.mark.parametrize("step", [5, 20])  # in the middle of the first epoch, and its last
 def test_weights_that_are_no_numbers_are_never_saved(step: int) -> None:
     run_config = config("mlp", "image", train={"epochs": 2, "save_every": "1 step"})
@@ -453,17 +383,6 @@ def test_a_save_that_finds_weights_that_are_no_numbers_ends_that_member(
     assert last(group, 2)["trainer"]["position"]["step"] == 7
 
 
-def test_the_last_member_left_diverges_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    run_config = config("mlp", "image", train={"epochs": 2, "save_every": "1 epoch"})
-    train(group_of(replace(run_config, seed=1), 2))  # seeds 1 and 2 are complete
-    group = group_of(run_config)
-    for happened in group.events(CPU):
-        run = group.members[0].run
-        if isinstance(happened.get(0), StepEnd) and run and run.trainer.state.step == 4:
-            spoil(run.trainer)
-    assert [member.state for member in group.members] == ["diverged", "complete", "complete"]
-
-
 def test_members_that_cannot_be_computed_as_one_train_in_turn_and_it_is_said(
     nnzoo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,53 +405,6 @@ def test_a_member_that_diverges_in_turn_ends_alone(monkeypatch: pytest.MonkeyPat
             spoil(run.trainer)
     assert [member.state for member in group.members] == ["complete", "diverged", "complete"]
     assert "no checkpoint was written yet" in group.members[1].error
-
-
-class _Killed(BaseException):
-    """As if the process had ended at this place."""
-
-
-@pytest.mark.parametrize("kernels", ["auto", "torch"])
-@pytest.mark.parametrize("saves", [1, 4, 5])
-def test_a_kill_between_the_saves_of_two_members_changes_no_bit(
-    saves: int, kernels: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The members behind are computed beside as many networks as without the kill."""
-    run_config = config(
-        data={"name": "digits"},
-        model={"name": "cnn", "channels": [6], "norm": "batch"},
-        train={
-            "epochs": 2,
-            "batch_size": 200,
-            "save_every": "3 steps",
-            "kernels": kernels,
-            "precision": "fp32",
-            "threads": 1,
-        },
-    )
-
-    def weights(out: str) -> list[dict[str, torch.Tensor]]:
-        group = run_group.seeds(run_config, 3, Path(out))
-        for _ in group.events(CPU):
-            pass
-        return [checkpoint.load(member.folder.last)["model"] for member in group.members]
-
-    whole = weights("whole")
-    real, count = runs_train.save, [0]
-
-    def save(content: Any) -> None:
-        real(content)
-        count[0] += 1
-        if count[0] == saves:
-            raise _Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(runs_train, "save", save)
-        with pytest.raises(_Killed):
-            weights("killed")
-    again = weights("killed")
-    for one, other in zip(whole, again, strict=True):
-        assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_many_classes_of_many_members_are_trained_one_by_one(

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nnzoo.config.train_options import TrainOptions
-from nnzoo.data.data_spec import DataSpec, InputSpec
-from nnzoo.data.dataset import Dataset, TensorSplit
 from nnzoo.data.preprocess import Scale
-from nnzoo.errors import DataError
-from nnzoo.evaluation.tasks.classification import Classification, balanced_weights
+from nnzoo.evaluation.tasks.classification import Classification
 from nnzoo.evaluation.tasks.regression import Regression
 from nnzoo.evaluation.tasks.task import Task
 
@@ -59,42 +54,3 @@ def test_the_loss_of_members_is_that_of_each_alone(loss: str, native: bool) -> N
         torch.testing.assert_close(output.grad[3 * i : 3 * i + 3], single.grad)
         hits = int((single.argmax(1) == half).sum()) if task.is_classification else 0
         assert correct[i] == hits
-
-
-def test_the_mean_of_weighted_classes_is_torchs() -> None:
-    task = classification()
-    output, target = batch(task)
-    expected = functional.cross_entropy(output, target, WEIGHTS, label_smoothing=0.1)
-    torch.testing.assert_close(task.loss(output, target) / task.denominator(target), expected)
-
-
-def test_predictions_are_probabilities_or_values_in_original_units() -> None:
-    classes, values = classification(), regression()
-    output, _ = batch(classes)
-    torch.testing.assert_close(classes.postprocess(output), output.softmax(1))
-    assert values.names == ["y+1", "y+2"]
-    predicted = values.postprocess(torch.tensor([[0.0, 1.0]]))
-    assert predicted.dtype == torch.float64 and predicted.tolist() == [[5.0, 7.0]]
-    targets = torch.tensor([[5.0], [7.0]])
-    assert values.scaled(targets).tolist() == [[0.0], [1.0]]
-
-
-def test_losses_are_reported_in_scaled_units_and_metrics_in_original_ones() -> None:
-    task = regression()
-    metrics = task.new_metrics(torch.device("cpu"))
-    task.update(metrics, torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0, 0.0]]))
-    report = task.compute_metrics(metrics)
-    assert (report["loss"], report["rmse"]) == (1.0, 2.0)
-
-
-def test_balanced_weights_are_scikit_learns() -> None:
-    from sklearn.utils.class_weight import compute_class_weight
-
-    y = torch.tensor([0, 0, 0, 1, 2, 2])
-    splits: Any = {"train": TensorSplit(torch.zeros(6, 1), y)}
-    dataset = Dataset(DataSpec(InputSpec("table", (1,)), "classification", ["a", "b", "c"]), splits)
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=y.numpy())
-    torch.testing.assert_close(balanced_weights(dataset), torch.from_numpy(expected).float())
-    splits["train"] = TensorSplit(torch.zeros(5, 1), y[:5] % 2)
-    with pytest.raises(DataError, match="no training row has the label 'c'"):
-        balanced_weights(dataset)
