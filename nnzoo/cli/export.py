@@ -59,6 +59,7 @@ def export(
     from nnzoo.runs.loaded_run import LoadedRun
 
     loaded = LoadedRun.open(checkpoint, torch.device("cpu"), weights, set_)
+    loaded.calibrate_group()
     network, file = loaded.network, loaded.file
     for text in loaded.notes:
         note(text)

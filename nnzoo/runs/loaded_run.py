@@ -102,6 +102,15 @@ class LoadedRun:
             raise DataError(self._why_not_calibrated())
         return network.calibration
 
+    def calibrate_group(self) -> None:
+        """Fit the calibration of a group's mean, which no checkpoint holds; a note says where its data does not allow it."""
+        if not self.network.is_group or self.network.is_of_folds:
+            return
+        try:
+            self.require_calibration()
+        except DataError as error:
+            self.notes.append(f"without intervals, sets and temperature: {error}")
+
     def _fit_calibration(self) -> None:
         """Fit a calibration to the validation rows of the run's data, where they are those that it was trained with."""
         is_other = self.network.is_of_folds or self.data_changed

@@ -12,6 +12,7 @@ import onnxruntime
 import pandas
 import pytest
 import torch
+import yaml
 from sklearn.metrics import log_loss
 
 from nnzoo import export
@@ -164,6 +165,26 @@ def test_another_program_makes_the_intervals_of_a_forecast() -> None:
     quantiles = predictions.reshape(len(predictions), 3, 3)
     assert (quantiles[:, 0] + values["low"]) == pytest.approx(predicted.low, abs=1e-4)
     assert (quantiles[:, -1] + values["high"]) == pytest.approx(predicted.high, abs=1e-4)
+
+
+def test_the_file_of_a_group_has_the_calibration_of_its_mean(nnzoo: Callable[..., Any]) -> None:
+    frame = write_table()
+    config = table_config("kind", eval={"temperature": "report"}, train={"epochs": 1})
+    Path("run.yaml").write_text(yaml.safe_dump(config))
+    assert nnzoo("train", "run.yaml", "--seeds", 2, "--out", "out").code == 0
+    exported = nnzoo("export", "out/kind-seeds", "--out", "g.onnx")
+    assert exported.code == 0 and "for the mean of the group" in exported.err
+    texts = onnxruntime.InferenceSession("g.onnx").get_modelmeta().custom_metadata_map
+    values = json.loads(texts["calibration"])
+    predicted = load("out/kind-seeds").predict(frame, coverage=0.9)
+    names, threshold = predicted.names, values["set_threshold"]
+    sets = [
+        [n for n, p in zip(names, row, strict=True) if p >= threshold] for row in predicted.values
+    ]
+    assert predicted.sets == sets
+    Path("t.csv").unlink()
+    without = nnzoo("export", "out/kind-seeds", "--out", "h.onnx")
+    assert without.code == 0 and "without intervals, sets and temperature: " in without.err
 
 
 def test_a_coverage_is_called_drift_only_where_chance_does_not_explain_it() -> None:
