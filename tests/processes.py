@@ -42,6 +42,44 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "train": {"batch_size": 31},
     },
+    "mlp_labels": {
+        "data": {
+            "name": "csv",
+            "path": "targets.csv",
+            "target": "tags",
+            "task": "multilabel",
+            "drop": ["y1", "y2"],
+            "weight": "w",
+            "split": {"column": "part"},
+        },
+        "model": {"name": "mlp", "hidden": [12], "dropout": 0.2},
+        "train": {"batch_size": 13},
+    },
+    "mlp_numbers": {
+        "data": {
+            "name": "csv",
+            "path": "targets.csv",
+            "target": ["y1", "y2"],
+            "drop": ["tags"],
+            "weight": "w",
+            "split": {"column": "part"},
+        },
+        "model": {"name": "mlp", "hidden": [12], "norm": "batch"},
+        "train": {"batch_size": 13},
+    },
+    "cnn_numbers": {
+        "data": {
+            "name": "image_folder",
+            "path": "squares",
+            "labels": "squares/labels.csv",
+            "target": ["side", "light"],
+            "size": 6,
+            "weight": "w",
+            "split": {"column": "part"},
+        },
+        "model": {"name": "cnn", "channels": [4], "norm": "batch"},
+        "train": {"batch_size": 10},
+    },
     "cnn": {
         "data": {
             "name": "digits",
@@ -198,8 +236,8 @@ def course(case: str, processes: Any, out: Path) -> dict[str, Any]:
 
     fixed = {"epochs": 40, "precision": "fp32", "threads": 1, "save_every": "100 epochs"}
     tree = CASES[case] | {"name": case, "train": CASES[case]["train"] | fixed}
-    if "path" in tree["data"]:
-        tree["data"] = tree["data"] | {"path": str(out / tree["data"]["path"])}
+    paths = {key: str(out / tree["data"][key]) for key in ("path", "labels") if key in tree["data"]}
+    tree["data"] = tree["data"] | paths
     with processes.error_barrier():
         run = open_run(
             from_dict(tree, case), RunOptions(out, torch.device("cpu")), processes=processes

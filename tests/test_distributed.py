@@ -27,6 +27,7 @@ from nnzoo.runs import checkpoint, resume, run_dir
 from tests import processes as courses
 from tests.launching import distance, environments
 from tests.recordings_file import write_recordings
+from tests.target_data import write_target_images, write_targets
 from tests.text_files import write_corpus, write_texts
 from tests.zoo import SCRIPTS, load_script, same
 
@@ -87,6 +88,8 @@ def by_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     write_recordings(out / "recordings.csv")
     write_corpus(out / "corpus.txt")
     write_texts(out / "texts.csv")
+    write_targets(out / "targets.csv")
+    write_target_images(out / "squares")
     return {case: courses.course(case, SINGLE, out) for case in courses.CASES}
 
 
@@ -101,6 +104,8 @@ def test_after_50_steps_several_processes_have_the_weights_and_counts_of_one(
     write_recordings(Path("runs", "recordings.csv"))
     write_corpus(Path("runs", "corpus.txt"))
     write_texts(Path("runs", "texts.csv"))
+    write_targets(Path("runs", "targets.csv"))
+    write_target_images(Path("runs", "squares"))
     for code, _, err in ends(launch([str(HERE / "processes.py"), str(Path.cwd())], count)):
         assert code == 0, err
     seen = [torch.load(f"{rank}.pt", weights_only=True) for rank in range(count)]

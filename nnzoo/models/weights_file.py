@@ -21,11 +21,12 @@ from torch import Tensor
 from nnzoo.data.data_spec import DataSpec
 from nnzoo.errors import CheckpointError
 from nnzoo.runs import checkpoint
-from nnzoo.text import plural
+from nnzoo.text import plural, shorten
 
 KEY = "model.start_from"
 MAX_HEADER = 16 << 20
 MAX_TENSORS = 20_000
+MAX_NAME = 1000
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -80,9 +81,18 @@ def read_weights(path: str) -> Weights:
     try:
         data = checkpoint.read(file)
         parse = _from_safetensors if file.suffix == ".safetensors" else _from_torch
-        return parse(data, str(file), hashlib.sha256(data).hexdigest())
+        weights = parse(data, str(file), hashlib.sha256(data).hexdigest())
+        _check_names(weights)
     except CheckpointError as error:
         raise CheckpointError.at(KEY, str(error)) from None
+    return weights
+
+
+def _check_names(weights: Weights) -> None:
+    """Raise CheckpointError for names that no message could show."""
+    for name in weights.tensors:
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise CheckpointError(f"{weights.path}: {shorten(ascii(name))} is no name of a tensor")
 
 
 def _best_of(folder: Path) -> Path:

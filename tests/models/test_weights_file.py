@@ -166,3 +166,15 @@ def test_paths_that_hold_no_weights_are_named() -> None:
         with pytest.raises(CheckpointError, match=reason) as info:
             read(path)
         assert info.value.key == "model.start_from"
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "x" * 1001])
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+def test_names_that_no_message_could_show_are_refused(name: str, kind: str) -> None:
+    if kind == "pt":
+        torch.save({name: torch.ones(2)}, "x.pt")
+    else:
+        write_safetensors({name: entry()["a"]}, bytes(8))
+    with pytest.raises(CheckpointError, match="is no name of a tensor") as error:
+        read(f"x.{kind}")
+    assert str(error.value).isprintable() and len(str(error.value)) < 150

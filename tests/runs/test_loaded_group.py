@@ -1,4 +1,4 @@
-"""A group of runs as one network: averages, std, who takes part, every command."""
+"""The folder of a group: which runs take part, and every command that opens it."""
 
 from __future__ import annotations
 
@@ -16,163 +16,19 @@ import nnzoo as package
 from nnzoo.data.read_dataset import read_dataset
 from nnzoo.errors import CheckpointError, DataError, UsageError
 from nnzoo.export import export
-from nnzoo.models.group_network import GroupNetwork
 from nnzoo.report.page import render_comparison, render_run
 from nnzoo.report.run_report import RunReport
 from nnzoo.runs.loaded_run import LoadedRun, load_network
-from nnzoo.runs.run_group import Group, folds, seeds
-from tests.data.text_files.writing import some_documents, write_csv
-from tests.text_data import PLAY
-from tests.zoo import config
-
-CPU = torch.device("cpu")
-OUT = Path("out")
-SHORT = {"epochs": 1, "threads": 1}
-MLP = {"name": "mlp", "hidden": [8]}
-
-
-def finish(group: Group) -> Path:
-    for _ in group.events(CPU):
-        pass
-    group.write_summary()
-    return group.path
-
-
-def seed_group(model: Any = MLP, data: Any = "table_classes", count: int = 3) -> Path:
-    return finish(seeds(config(model, data, name="g", train=SHORT), count, OUT))
-
-
-def fold_group(data: dict[str, Any], model: Any = MLP, count: int = 2) -> Path:
-    return finish(folds(config(model, data, name="g", train=SHORT), count, OUT))
-
-
-def members(path: Path) -> list[LoadedRun]:
-    return [LoadedRun.open(one.parent, CPU) for one in sorted(path.glob("*-*/best.pt"))]
-
-
-def mean(values: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    return np.mean(np.stack(values), 0)
-
-
-def categories_csv(rows: int = 60) -> dict[str, Any]:
-    """A table in which each fold trains on other colors."""
-    lines = [f"{i % 7 + 0.5},color {i % 23},{'yes' if i % 3 else 'no'}" for i in range(rows)]
-    Path("colors.csv").write_text("\n".join(["size,color,answer", *lines]) + "\n")
-    return {"name": "csv", "path": str(Path("colors.csv").resolve()), "split": {"test": 0.2}}
-
-
-@pytest.mark.parametrize(
-    ("model", "data"),
-    [
-        (MLP, "table_classes"),
-        (MLP, "table_number"),
-        ({"name": "cnn", "channels": [4]}, "image"),
-        ({"name": "gru", "hidden_size": 4}, "series"),
-    ],
+from tests.group_runs import (
+    CPU,
+    MLP,
+    categories_csv,
+    fold_group,
+    mean,
+    open_members,
+    seed_group,
 )
-def test_predictions_and_metrics_are_those_of_the_mean(model: Any, data: str) -> None:
-    path = seed_group(model, data)
-    group, single = package.load(path), members(path)
-    assert isinstance(group.network, GroupNetwork) and len(single) == 3
-    raw, _ = group.raw("test", torch.arange(5))
-    predictions = group.predict(raw)
-    values = [one.network.predict(raw).detach().numpy() for one in single]
-    np.testing.assert_allclose(
-        predictions.values.reshape(mean(values).shape), mean(values), rtol=1e-6
-    )
-    assert predictions.std is not None
-    std = np.std(np.stack(values), 0, ddof=1)
-    np.testing.assert_allclose(predictions.std.reshape(std.shape), std, rtol=1e-4, atol=1e-7)
-    result = group.evaluate()
-    reports = [one.measure() for one in single]
-    metric = "accuracy" if "accuracy" in result else "rmse"
-    assert result["members"]["count"] == 3
-    stats = result["members"]["metrics"][metric]
-    np.testing.assert_allclose(stats["values"], [report[metric] for report in reports], rtol=1e-5)
-    assert stats["min"] <= stats["mean"] <= stats["max"]
-    split = group.dataset.splits["test"]
-    inputs, targets = split.batch(torch.arange(len(split)))
-    truth = targets.numpy()
-    predicted = mean([one.network.predict(inputs).detach().numpy() for one in single])
-    expected = (
-        (predicted.argmax(1) == truth).mean()
-        if metric == "accuracy"
-        else np.sqrt(((predicted - truth) ** 2).mean(0)).mean()
-    )
-    assert result[metric] == pytest.approx(expected, rel=1e-5)
-
-
-def test_intervals_temperature_and_decision_are_those_of_the_mean() -> None:
-    path = seed_group(MLP, "table_number", 2)
-    group = package.load(path)
-    raw, _ = group.raw("val", torch.arange(40))
-    predictions = group.predict(raw, coverage=0.8)
-    assert predictions.low is not None and predictions.high is not None
-    _, targets = group.raw("val", torch.arange(40))
-    inside = (predictions.low <= targets.numpy()) & (targets.numpy() <= predictions.high)
-    assert inside.mean() == pytest.approx(0.8, abs=0.1)
-    assert "for the mean of the group" in group.notes[-1]
-    assert group.evaluate()["coverage"]["asked"] == 0.9
-    run_config = config(MLP, "table_classes", name="c", train=SHORT)
-    classes = finish(seeds(run_config, 2, OUT))
-    plain = package.load(classes)
-    sets = ["eval={temperature: apply, decide: {recall: 0.9, of: virginica}}"]
-    decided = package.load(classes, sets=sets)
-    raw, _ = plain.raw("test", torch.arange(9))
-    temperature = decided.network.task.temperature
-    assert isinstance(temperature, float)
-    logits = np.log(plain.predict(raw).values) / temperature
-    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(decided.predict(raw).values, expected, rtol=1e-5)
-    assert decided.predict(raw).decision is not None
-
-
-def test_quantiles_are_averaged_too() -> None:
-    run_config = config(MLP, "table_number", name="q", train=SHORT | {"loss": "quantile"})
-    path = finish(seeds(run_config, 2, OUT))
-    group, single = package.load(path), members(path)
-    raw, _ = group.raw("test", torch.arange(4))
-    predictions = group.predict(raw)
-    values = [one.network.predict(raw).detach().numpy() for one in single]
-    assert predictions.quantiles is not None and predictions.std is not None
-    shape = predictions.quantiles.shape
-    np.testing.assert_allclose(predictions.quantiles, mean(values).reshape(shape), rtol=1e-9)
-    assert predictions.std.shape == predictions.values.shape == (4, 1)
-    assert group.evaluate()["members"]["count"] == 2
-
-
-def test_folds_keep_their_own_preprocessing_and_categories() -> None:
-    path = fold_group(categories_csv(), count=3)
-    group, single = package.load(path), members(path)
-    known = [one.network.data_spec.columns[1].categories for one in single]
-    assert known[0] != known[1] or known[0] != known[2]
-    union = group.network.data_spec.columns[1].categories
-    assert union == sorted({color for some in known for color in some or []})
-    text = "size,color\n" + "".join(f"{i}.5,color {i}\n" for i in range(25))
-    Path("new.csv").write_text(text)
-    values = [package.load(path / f"fold-{i}").predict("new.csv").values for i in (1, 2, 3)]
-    np.testing.assert_allclose(group.predict("new.csv").values, mean(values), rtol=1e-6)
-    assert not group.data_changed and group.evaluate()["n"] == 12
-    with pytest.raises(DataError, match="each run of this group learned from rows that validate"):
-        group.predict("new.csv", coverage=0.9)
-    for split in ("val", "train"):
-        with pytest.raises(UsageError, match="the runs of this group learned from different rows"):
-            group.evaluate(split)
-
-
-def test_folds_of_texts_keep_their_own_vocabulary() -> None:
-    Path("texts").mkdir()
-    file = write_csv(Path("texts").resolve(), some_documents(40))
-    data = {"name": "text", "target": "label", "split": {"test": 0.2}} | file
-    path = fold_group(data, {"name": "mlp", "hidden": [], "embedding": 4})
-    texts = [text for text, _ in some_documents(40)][:6]
-    group = package.load(path)
-    values = [package.load(path / f"fold-{i}").predict(texts).values for i in (1, 2)]
-    sizes = {one.network.data_spec.input.vocabulary for one in members(path)}
-    assert len(sizes) == 2 and group.network.data_spec.input.vocabulary >= max(sizes)
-    np.testing.assert_allclose(group.predict(texts).values, mean(values), rtol=1e-6)
-    page = render_run(RunReport.open(path, CPU))
-    assert "ensemble of" in page
+from tests.text_data import PLAY
 
 
 def test_runs_that_are_not_complete_are_left_out_and_named() -> None:
@@ -187,15 +43,6 @@ def test_runs_that_are_not_complete_are_left_out_and_named() -> None:
     assert len(group.network.networks) == 1
     shutil.rmtree(path / "seed-0")
     with pytest.raises(CheckpointError, match="no run of this group is complete: seed-0"):
-        LoadedRun.open(path, CPU)
-
-
-def test_runs_of_other_data_are_not_averaged() -> None:
-    path = seed_group(count=2)
-    other = finish(seeds(config(MLP, "table_number", name="h", train=SHORT), 2, OUT))
-    shutil.rmtree(path / "seed-1")
-    shutil.copytree(other / "seed-1", path / "seed-1")
-    with pytest.raises(CheckpointError, match="'seed-1' has another task than 'seed-0'"):
         LoadedRun.open(path, CPU)
 
 
@@ -224,7 +71,7 @@ def test_an_exported_group_has_the_mean_inside(model: Any, data: str) -> None:
     raw, _ = split.batch(torch.arange(6))
     session = onnxruntime.InferenceSession("g.onnx", providers=["CPUExecutionProvider"])
     (actual,) = session.run(None, {session.get_inputs()[0].name: raw.numpy()})
-    values = [one.network.predict(raw).detach().numpy() for one in members(path)]
+    values = [one.network.predict(raw).detach().numpy() for one in open_members(path)]
     np.testing.assert_allclose(actual, mean(values), rtol=1e-5, atol=1e-5)
     assert session.get_modelmeta().custom_metadata_map["members"] == "2"
     with pytest.raises(UsageError, match="a state-dict holds the weights of one network"):
@@ -265,3 +112,48 @@ def test_a_report_without_data_and_a_missing_split_say_so() -> None:
     assert "The data are not available" in page and "fold-1, fold-2: their" in page
     with pytest.raises(DataError, match="If the data has moved"):
         LoadedRun.open(path, CPU).measure()
+
+
+def test_a_run_that_is_gone_or_cannot_be_read_is_left_out_and_named(
+    nnzoo: Callable[..., Any],
+) -> None:
+    path = seed_group(count=3)
+    shutil.rmtree(path / "seed-0")
+    for file in (path / "seed-1").glob("*.pt"):
+        file.write_bytes(file.read_bytes()[:300])
+    opened = LoadedRun.open(path, CPU)
+    assert opened.notes == ["left out: seed-0 (missing), seed-1 (damaged)"]
+    assert [one.config.name for one in opened.network.networks] == ["seed-2"]
+    raw, _ = opened.raw("test", torch.arange(6))
+    (single,) = (LoadedRun.open(path / "seed-2", CPU),)
+    np.testing.assert_array_equal(
+        opened.network.predict(raw).detach(), single.network.predict(raw).detach()
+    )
+    result = nnzoo("eval", path, "--json")
+    assert result.code == 0 and result.json["members"]["count"] == 1
+    assert "left out: seed-0 (missing), seed-1 (damaged)" in result.err
+    (path / "seed-2/best.pt").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"no run .* is complete: seed-0 \(missing\)"
+    ) as error:
+        LoadedRun.open(path, CPU)
+    assert "seed-1/last.pt is cut short" in str(error.value)
+
+
+def test_the_best_weights_of_a_damaged_file_come_from_the_last_checkpoint() -> None:
+    path = seed_group(count=2)
+    whole = LoadedRun.open(path, CPU)
+    raw, _ = whole.raw("test", torch.arange(6))
+    best = path / "seed-1/best.pt"
+    best.write_bytes(best.read_bytes()[:300])
+    opened = LoadedRun.open(path, CPU)
+    assert "the best weights come from" in opened.notes[0] and "left out" not in opened.notes[0]
+    assert torch.equal(opened.network.predict(raw), whole.network.predict(raw))
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"members": 5}', '{"members": [{"run": 1}]}'])
+def test_a_summary_that_names_no_runs_is_one_message(content: str) -> None:
+    Path("g").mkdir()
+    Path("g/summary.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"g/summary\.json names no runs of a group"):
+        LoadedRun.open(Path("g"), CPU)
