@@ -64,7 +64,7 @@ CASES: dict[str, dict[str, Any]] = {
             "weight": "w",
             "split": {"column": "part"},
         },
-        "model": {"name": "mlp", "hidden": [12], "norm": "batch"},
+        "model": {"name": "mlp", "hidden": [12], "dropout": 0.1},
         "train": {"batch_size": 13},
     },
     "cnn_numbers": {
