@@ -73,6 +73,7 @@ def test_the_learning_networks_learn() -> None:
                 train={"epochs": 6, "batch_size": 32},
                 name=model,
                 optim={"name": "adam", "lr": 0.005},
+                eval={"baselines": ["majority"]},
             )
         )
         finish(run)

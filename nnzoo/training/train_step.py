@@ -75,6 +75,8 @@ class TrainerStack:
         self.uses_randomness = uses_randomness(first.model)
         self.copies: int = getattr(first.model, "ensemble", 1)
         """Outputs per row in training: of each member of an ensemble in one network."""
+        self.targets_per_row = self.task.targets_per_row * self.copies
+        """Outputs per row that have a loss of their own in training."""
         self.stacked: StackedModel | None = None
         self.last_time = time.perf_counter()
         if len(trainers) > 1:
@@ -88,11 +90,6 @@ class TrainerStack:
             # Preprocessing and task are the same for all.
             self.network = copy.copy(first.network)
             self.network.compiled = self.stacked
-
-    @property
-    def targets_per_row(self) -> int:
-        """Outputs per row that have a loss of their own in training."""
-        return self.task.targets_per_row * self.copies
 
     def start_epoch(self) -> Sequence[Tensor]:
         """Return the row numbers (members, n) int64 of each step of the epoch; the networks are set to train."""
@@ -238,7 +235,7 @@ class TrainerStack:
                 part = shard.of(part, 1)
             part = part.flatten()
             x, y = self.split.batch(part)
-            weights = self._weights_of(part)
+            weights = None if self.split.weights is None else self._weights_of(part)
             if self.copies > 1:
                 y = y.repeat_interleave(self.copies, 0)
                 weights = None if weights is None else weights.repeat_interleave(self.copies)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
+
 from nnzoo.config.train_options import MonitorName
+from nnzoo.errors import ConfigError
 from nnzoo.evaluation.tasks.classification import CLASSIFICATION_METRICS, RANKING_METRICS
 from nnzoo.evaluation.tasks.multilabel import MULTILABEL_METRICS
 from nnzoo.evaluation.tasks.regression import REGRESSION_METRICS
@@ -28,3 +31,12 @@ def test_an_empty_optim_or_train_section_has_its_defaults() -> None:
 
 def test_optim_without_a_name_is_adam() -> None:
     assert config(f"{FIRST}optim: {{lr: 0.5}}").optim.name == "adam"
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "text"),
+    [("[0.5, 0.1]", "expected ascending numbers"), ("[0.1, 0.9]", "expected 0.5 among them")],
+)
+def test_quantiles_ascend_and_have_the_median(quantiles: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        config(f"{FIRST}train: {{loss: quantile, quantiles: {quantiles}}}\n")

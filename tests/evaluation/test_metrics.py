@@ -370,3 +370,5 @@ def test_too_many_classes_are_refused_before_their_matrix_is_made(nnzoo: Any) ->
 def test_metrics_of_no_task_cannot_be_computed() -> None:
     with pytest.raises(NotImplementedError):
         MetricState(CPU).compute([])
+    with pytest.raises(NotImplementedError):
+        MetricState(CPU).update(torch.zeros(1), torch.zeros(1))

@@ -383,3 +383,10 @@ def test_an_archive_whose_directory_lies_is_refused() -> None:
     lying = data[:place] + struct.pack("<II", 2**32 - 2, 2**32 - 2) + data[place + 8 :]
     with pytest.raises(DamagedError):
         checkpoint.load(hostile("lying", lying))
+
+
+def test_a_leaf_that_is_no_tensor_is_named() -> None:
+    module = torch.nn.Linear(1, 1)
+    state: Any = module.state_dict() | {"bias": "text"}
+    with pytest.raises(CheckpointError, match="'bias' is a str in the checkpoint and"):
+        checkpoint.check_state_dict(module, state, "here")

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from nnzoo.config.train_options import AdamOptions, ClipOptions
+from nnzoo.config.train_options import AdamOptions, ClipOptions, LrFactors
 from nnzoo.evaluation import diagnostics
 from nnzoo.kernels import build
 from nnzoo.runs import checkpoint
 from nnzoo.runs.train import train
-from nnzoo.training.optim import Optimizer
+from nnzoo.training.optim import Optimizer, lr_factors
 from nnzoo.training.train_step import train_single_step
 from nnzoo.training.trainer import StepEnd
 from tests.zoo import begin, config, gradient, same
@@ -342,3 +342,11 @@ def test_a_sparse_gradient_of_another_weight_is_a_dense_one(native: bool) -> Non
             optimizer.step(0.1, optimizer.grad_norms())
         weights.append(model.weight.detach())
     assert torch.equal(*weights)
+
+
+def test_embeddings_of_tokens_have_their_factor() -> None:
+    model = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 1))
+    options = AdamOptions(name="adam", lr_factors=LrFactors(embedding=5.0, bias=0.5))
+    factors = lr_factors(options, model)
+    by_name = {name: factors.get(id(p)) for name, p in model.named_parameters()}
+    assert by_name == {"0.weight": 5.0, "1.weight": None, "1.bias": 0.5}
