@@ -73,11 +73,22 @@ def results(name: str, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
     return actual
 
 
-def simple_baseline(result: dict[str, Any]) -> dict[str, Any]:
-    """The baseline that reads no input, or the n-grams of a language model: what is fitted beside them depends on the
-    time of the run."""
-    keys = ("majority", "mean", "ngrams")
-    return next(baseline for baseline in shown_baselines(result) if baseline["key"] in keys)
+# Networks of which a seed does not beat the best baseline, and why.
+BEATEN = {
+    "lstm_sine": "a noiseless sine is a linear recurrence, which one layer solves",
+    "mlp_diabetes": "ridge regression has rmse 59.6",
+    "mlp_csv": "ridge regression has rmse 60.5",
+    "sweep_digits": "a small layer by default values, which the search is to improve on",
+    "mlp_imdb": "a mean of embeddings is within noise of TF-IDF",
+}
+
+
+def baseline_to_beat(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The best baseline; of those in BEATEN the one that reads no input."""
+    baselines = shown_baselines(result)
+    if name not in BEATEN:
+        return baselines[0]
+    return next(baseline for baseline in baselines if baseline["key"] in ("majority", "mean"))
 
 
 def check(name: str, metric: str, bound: float, seeds: tuple[int, ...]) -> None:
@@ -85,11 +96,11 @@ def check(name: str, metric: str, bound: float, seeds: tuple[int, ...]) -> None:
     values = [result[metric] for result in actual]
     if metric == "accuracy":
         assert mean(values) >= bound, values
-        assert min(values) > simple_baseline(actual[0])["accuracy"]
+        assert min(values) > baseline_to_beat(name, actual[0])["accuracy"]
     else:
         worst = max(values) if name == "lstm_adding" else mean(values)
         assert worst <= bound, values
-        assert max(values) < simple_baseline(actual[0])[metric]
+        assert max(values) < baseline_to_beat(name, actual[0])[metric]
 
 
 @pytest.mark.parametrize("name", QUICK)

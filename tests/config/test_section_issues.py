@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -272,6 +273,7 @@ def test_no_issue_speaks_of_pydantic() -> None:
                                     "instance",
                                 )
                             ), text
+                            assert not re.search(r"\binput\b", text.lower()), text
                             assert "of []" not in text
                             assert len(text) < 260, text
     assert messages > 1000

@@ -18,7 +18,7 @@ from tests import zoo
 
 CPU = torch.device("cpu")
 # Modules that `nnzoo predict` of an image enters, beside those of the command line.
-MAX_PREDICT_MODULES = 95
+MAX_PREDICT_MODULES = 85
 
 
 @pytest.fixture
