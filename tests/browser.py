@@ -31,20 +31,86 @@ FLAGS = [
 ]
 
 
+MESSAGES = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+KEYS = {
+    "Enter": 13,
+    " ": 32,
+    "Escape": 27,
+    "Tab": 9,
+    "Home": 36,
+    "End": 35,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+
+
 @dataclass
 class Opened:
-    """A page that has loaded. requests: the addresses that it asked for, its own first; complaints:
-    console messages, exceptions and what the browser logged."""
+    """A page that has loaded."""
 
     tab: _Tab
-    requests: list[str]
-    complaints: list[str]
+
+    @property
+    def requests(self) -> list[str]:
+        """The addresses that the page has asked for until now, its own first."""
+        return [
+            event["params"]["request"]["url"]
+            for event in self._events()
+            if event.get("method") == "Network.requestWillBeSent"
+        ]
+
+    @property
+    def complaints(self) -> list[str]:
+        """Console messages, exceptions and what the browser has logged until now."""
+        return [
+            json.dumps(event["params"])
+            for event in self._events()
+            if event.get("method") in MESSAGES
+        ]
+
+    def _events(self) -> list[dict[str, Any]]:
+        self.tab.call(
+            "Runtime.evaluate", expression="1"
+        )  # whatever came until now is in the events
+        return self.tab.events
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
-        reply = self.tab.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression, of a promise what it becomes."""
+        reply = self.tab.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in reply, reply
         return reply["result"].get("value")
+
+    def point(self, selector: str, x: float = 0.5, y: float = 0.5) -> tuple[float, float]:
+        """A point of an element in the window, after scrolling to it. x, y: fractions of its width and height."""
+        left, top, width, height = self.evaluate(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); "
+            "e.scrollIntoView({block: 'center', inline: 'center', behavior: 'instant'}); "
+            "const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]; })()"
+        )
+        return left + x * width, top + y * height
+
+    def mouse(self, selector: str, x: float = 0.5, y: float = 0.5, click: bool = True) -> None:
+        """Move the mouse over an element, and click. x, y: fractions of its width and height."""
+        position = dict(zip("xy", self.point(selector, x, y), strict=True))
+        steps = ("mouseMoved", "mousePressed", "mouseReleased") if click else ("mouseMoved",)
+        for step in steps:
+            button = "none" if step == "mouseMoved" else "left"
+            self.tab.call(
+                "Input.dispatchMouseEvent", type=step, button=button, clickCount=1, **position
+            )
+
+    def press(self, key: str) -> None:
+        """Press a key of KEYS, or a character, where the focus is."""
+        code = KEYS.get(key, ord(key[0]))
+        text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
+        self.tab.call(
+            "Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text
+        )
+        self.tab.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def screenshot(self, path: Path) -> None:
         shot = self.tab.call("Page.captureScreenshot", captureBeyondViewport=False)
@@ -141,9 +207,14 @@ class Browser:
 
     @contextmanager
     def open(
-        self, page: Path, width: int = 1280, height: int = 900, dark: bool = False
+        self,
+        page: Path | str,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        scripts: bool = True,
     ) -> Iterator[Opened]:
-        """A file in a window of some size."""
+        """A file or an address in a window of some size. scripts: whether those of the page may run."""
         tab = _Tab(self)
         for domain in ("Page", "Network", "Runtime", "Log"):
             tab.call(f"{domain}.enable")
@@ -156,20 +227,13 @@ class Browser:
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         tab.call("Emulation.setEmulatedMedia", features=[theme])
+        if not scripts:
+            tab.call("Emulation.setScriptExecutionDisabled", value=True)
         tab.events.clear()
-        tab.call("Page.navigate", url=page.resolve().as_uri())
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        tab.call("Page.navigate", url=address)
         tab.wait_for("Page.loadEventFired")
-        tab.call("Runtime.evaluate", expression="1")  # whatever came until now is in the events
-        requests = [
-            event["params"]["request"]["url"]
-            for event in tab.events
-            if event.get("method") == "Network.requestWillBeSent"
-        ]
-        messages = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-        complaints = [
-            json.dumps(event["params"]) for event in tab.events if event.get("method") in messages
-        ]
-        yield Opened(tab, requests, complaints)
+        yield Opened(tab)
         tab.close()
 
 
