@@ -127,6 +127,7 @@ LAYERS = """
     nnzoo.inspect.draw_text nnzoo.inspect.units
     nnzoo.inspect.texts
     nnzoo.inspect.inspection
+    nnzoo.web nnzoo.web.render
     nnzoo.report nnzoo.report.charts nnzoo.report.run_report
     nnzoo.report.uncertainty
     nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts

@@ -24,8 +24,8 @@ def static() -> Any:
 LIMITS = {
     "spine_files": 80,
     "spine_lines": 15_000,
-    "modules": 282,
-    "lines": 53_000,
+    "modules": 315,
+    "lines": 60_000,
     "fmt_skips": 0,
     "ignored_rules": 11,
 }

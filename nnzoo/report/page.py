@@ -5,22 +5,18 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
-import jinja2
 import numpy as np
 import torch
 from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from nnzoo import __version__
 from nnzoo.config import RunConfig
 from nnzoo.config.formatting import flow_yaml
 from nnzoo.config.train_options import higher_is_better
 from nnzoo.data.dataset import WindowSplit
-from nnzoo.errors import escape_controls
 from nnzoo.evaluation import diagnostics
 from nnzoo.inspect import draw, inspection
 from nnzoo.predict.images import max_pixel_value
@@ -28,7 +24,8 @@ from nnzoo.report import charts, texts
 from nnzoo.report.forecasts import describe_forecasts, row_label
 from nnzoo.report.run_report import RunReport
 from nnzoo.report.uncertainty import reliability_parts, uncertainty_parts
-from nnzoo.text import format_metric, format_percent, shorten
+from nnzoo.text import format_metric, shorten
+from nnzoo.web.render import render
 
 MAX_MISTAKES = 12
 MAX_COLUMNS = 12
@@ -66,32 +63,6 @@ COMPARED_CURVES = (
 )
 
 
-def render(template: str, parts: dict[str, Any], **filters: Callable[[Any], str]) -> str:
-    """Render a template of this package. filters: beside number, percent, count and shorten."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nnzoo.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": format_metric,
-        "percent": format_percent,
-        "count": "{:,}".format,
-        "shorten": shorten,
-    } | filters
-    environment.globals["version"] = __version__
-    return environment.get_template(template).render(parts)
-
-
-def _finalize(value: Any) -> Any:
-    """Write out control characters of a text, such as those that turn the writing direction of what follows."""
-    is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return escape_controls(value) if is_text else value
-
-
 def render_run(run: RunReport) -> str:
     """Render the page of one run."""
     curves = _overlaid_curves(_member_rows(run)) if run.members else _learning_curves(run)
@@ -118,7 +89,7 @@ def render_run(run: RunReport) -> str:
             parts |= _multilabel_parts(run)
         elif run.spec.task != "language_model":
             parts |= _value_parts(run)
-    return render("run.html", parts)
+    return render("report/templates/run.html", parts)
 
 
 def _text_parts(run: RunReport) -> dict[str, Any]:
@@ -147,7 +118,7 @@ def render_comparison(runs: list[RunReport]) -> str:
         "differing": _config_differences([run.config for run in runs]),
         "curves": overlays,
     }
-    return render("runs.html", parts)
+    return render("report/templates/runs.html", parts)
 
 
 def _member_rows(run: RunReport) -> dict[str, list[dict[str, Any]]]:

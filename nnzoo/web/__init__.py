@@ -1,0 +1,1 @@
+"""Templates, style, scripts and content security policy of all HTML pages."""
