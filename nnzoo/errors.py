@@ -55,21 +55,27 @@ def escape_controls(text: str) -> str:
 class NnzooError(Exception):
     """One short message: what is wrong, where, and what to do.
 
-    key: the config key to blame, such as "data.target", until `locate` has put its place into the text.
+    key: the config key to blame, such as "data.target", until `locate` has put its place into the text;
+    code: what `nnzoo explain` explains, such as "E31".
     """
 
     exit_code = 1
     key = ""
+    code = "E90"
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code or self.code
 
     @classmethod
-    def at(cls, key: str, message: str) -> Self:
+    def at(cls, key: str, message: str, code: str = "") -> Self:
         """An error that blames a config key, such as "data.target", or an argument, such as "--drop".
 
         A config key is left out of the text until `locate` names it with its place in the file.
         """
         if not _CONFIG_KEY.match(key):
-            return cls(f"{key}: {message}")
-        error = cls(message)
+            return cls(f"{key}: {message}", code)
+        error = cls(message, code)
         error.key = key
         return error
 
@@ -89,6 +95,7 @@ class NnzooError(Exception):
 
 class UsageError(NnzooError):
     exit_code = 2
+    code = "E01"
 
 
 @dataclass(frozen=True)
@@ -96,28 +103,30 @@ class ConfigIssue:
     """One thing wrong with a configuration.
 
     where: "cnn.yaml:7:3" (line and column from 1), "--set", or "" until it is located;
-    path: "model.channels"; order: line and column, by which issues are sorted.
+    path: "model.channels"; order: line and column, by which issues are sorted; code: of its kind.
     """
 
     where: str
     path: str
     message: str
     order: tuple[int, int] = (0, 0)
+    code: str = "E10"
 
 
 class ConfigError(NnzooError):
-    """All issues of a configuration at once."""
+    """All issues of a configuration at once; its code is that of the first."""
 
     exit_code = 2
+    code = "E10"
 
     def __init__(self, source: str, issues: Sequence[ConfigIssue]) -> None:
         self.source = source
         self.issues = sorted(issues, key=lambda issue: issue.order)
-        super().__init__(self._text())
+        super().__init__(self._text(), self.issues[0].code)
 
     @classmethod
-    def at(cls, key: str, message: str) -> Self:
-        return cls("configuration", [ConfigIssue("", key, message)])
+    def at(cls, key: str, message: str, code: str = "") -> Self:
+        return cls("configuration", [ConfigIssue("", key, message, code=code or cls.code)])
 
     def _text(self) -> str:
         rows = [
@@ -146,26 +155,33 @@ class ConfigError(NnzooError):
 
 class DataError(NnzooError):
     exit_code = 3
+    code = "E30"
 
 
 class DivergedError(NnzooError):
     exit_code = 4
+    code = "E60"
 
 
 class CheckpointError(NnzooError):
     exit_code = 5
+    code = "E61"
 
 
 class DamagedError(CheckpointError):
     """A file whose content is not what was written; an earlier one may be intact."""
 
+    code = "E62"
+
 
 class PluginError(NnzooError):
     exit_code = 6
+    code = "E70"
 
 
 class PeerLostError(NnzooError):
     exit_code = 1
+    code = "E71"
 
 
 class PeerFailedError(NnzooError):

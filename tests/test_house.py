@@ -36,6 +36,9 @@ LAYERS = """
     nnzoo.config.run_config
     nnzoo.config.load nnzoo.config
     nnzoo.config.default_space
+    nnzoo.explain nnzoo.explain.languages
+    nnzoo.explain.codes
+    nnzoo.explain.subject
     nnzoo.evaluation.observations nnzoo.evaluation.uncertainty_text nnzoo.evaluation.verdicts
     nnzoo.kernels nnzoo.kernels.openmp
     nnzoo.kernels.build
@@ -139,7 +142,7 @@ LAYERS = """
     nnzoo.estimators
     nnzoo.cli.common nnzoo.cli.process
     nnzoo.cli.train_display
-    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
+    nnzoo.cli.train nnzoo.cli.evaluate nnzoo.cli.predict nnzoo.cli.cache nnzoo.cli.info nnzoo.cli.check nnzoo.cli.explain nnzoo.cli.export nnzoo.cli.generate nnzoo.cli.init nnzoo.cli.inspect nnzoo.cli.report nnzoo.cli.runs
     nnzoo.cli.sweep
     nnzoo.cli
     nnzoo.__main__
@@ -321,6 +324,8 @@ LIGHT = [
     ["configs"],
     ["schema"],
     ["check", "cnn.yaml"],
+    ["explain"],
+    ["explain", "W03"],
     ["init", "cnn", "mine.yaml"],
 ]
 

@@ -34,18 +34,21 @@ STATS_SAMPLES = 64
 BASELINE_ROWS = 4096
 # Layer statistics cost about a step and a half.
 STEPS_BETWEEN = 400
+_KINDS = {"W01": "exploding", "W02": "dead", "W03": "vanishing", "W04": "vanishing"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem. kind: vanishing, exploding, dead, slow or no gradient; layer: its name, or "" for all."""
+    """A problem. kind: vanishing, exploding, dead, slow or no gradient; layer: its name, or "" for all; code:
+    what `nnzoo explain` explains."""
 
     kind: str
     layer: str
     message: str
+    code: str
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.code} {self.message}"
 
 
 def is_due(epoch: int, steps: int) -> bool:
@@ -124,7 +127,7 @@ def diagnose_speed(seconds: float, timed: float, config: RunConfig) -> list[Find
         return []
     hint = "; threads wait for each other then, try train.threads=1 in a new run"
     message = f"{seconds / max(timed, 1e-9):.0f} times slower than timed: another program is busy on this machine"
-    return [Finding("slow", "", message + hint * (config.train.threads != 1))]
+    return [Finding("slow", "", message + hint * (config.train.threads != 1), "W06")]
 
 
 def diagnose_missing_gradients(names: list[str]) -> list[Finding]:
@@ -136,7 +139,7 @@ def diagnose_missing_gradients(names: list[str]) -> list[Finding]:
         f"no gradient: {shown} had none in some step, which left "
         f"{plural(len(names), 'weight tensor')} as they were; the loss does not depend on them"
     )
-    return [Finding("no gradient", "", message)]
+    return [Finding("no gradient", "", message, "W05")]
 
 
 def _dead(stats: NetworkStats, layer: LayerStats, config: RunConfig) -> Finding | None:
@@ -149,7 +152,7 @@ def _dead(stats: NetworkStats, layer: LayerStats, config: RunConfig) -> Finding 
         f"dead units: {layer.dead:,} of {layer.units:,} in {stats.describe(layer)} give the same "
         "output for every row and no longer learn"
     )
-    return _finding("dead", layer.name, message, suggestions + _suggest_norm(config))
+    return _finding("W02", layer.name, message, suggestions + _suggest_norm(config))
 
 
 def _vanishing(stats: NetworkStats, config: RunConfig) -> Finding | None:
@@ -172,7 +175,7 @@ def _vanishing(stats: NetworkStats, config: RunConfig) -> Finding | None:
             f"vanishing gradient: {stats.describe(layer)} gets {layer.gradient:.1e}, "
             f"{stats.describe(above)} {above.gradient:.1e}; the layers near the input barely train"
         )
-        return _finding("vanishing", layer.name, message, [*suggestions, "fewer layers"])
+        return _finding("W03", layer.name, message, [*suggestions, "fewer layers"])
     return None
 
 
@@ -189,7 +192,7 @@ def _vanishing_in_time(stats: NetworkStats, config: RunConfig) -> Finding | None
         f"vanishing gradient over time: the first time steps get {first:.1e}, the strongest "
         f"{largest:.1e}; what is far back is barely learned"
     )
-    return _finding("vanishing", "time", message, suggestions)
+    return _finding("W04", "time", message, suggestions)
 
 
 def _exploding(layer: str, reason: str, config: RunConfig) -> Finding:
@@ -202,12 +205,13 @@ def _exploding(layer: str, reason: str, config: RunConfig) -> Finding:
         for key in ("scale", "target")
         if getattr(preprocess, key, "") == "none"
     ]
-    return _finding("exploding", layer, f"exploding gradient: {reason}", suggestions)
+    return _finding("W01", layer, f"exploding gradient: {reason}", suggestions)
 
 
 def _suggest_norm(config: RunConfig) -> list[str]:
     return ["model.norm: batch"] if getattr(config.model, "norm", "") == "none" else []
 
 
-def _finding(kind: str, layer: str, message: str, suggestions: list[str]) -> Finding:
-    return Finding(kind, layer, f"{message}; what usually helps: {', '.join(suggestions)}")
+def _finding(code: str, layer: str, message: str, suggestions: list[str]) -> Finding:
+    text = f"{message}; what usually helps: {', '.join(suggestions)}"
+    return Finding(_KINDS[code], layer, text, code)
