@@ -13,9 +13,11 @@ from nnzoo.config.data_options import (
     Steps,
     WindowOptions,
 )
-from nnzoo.config.options import NAME_PATTERN, option
+from nnzoo.config.options import NAME_PATTERN, Count, PositiveInt, option, sanity_limit
 from nnzoo.config.preprocess_options import SeriesPreprocess
 from nnzoo.config.split_options import Column, GroupSplit, ValSplit
+
+Rows = Annotated[PositiveInt, sanity_limit(1_000_000)]
 
 
 class RecordingsPreprocess(SeriesPreprocess):
@@ -88,3 +90,22 @@ class UcrOptions(DownloadedOptions, RecordingsShape):
     split: ValSplit = option(
         ValSplit(), "val, stratify, seed; the archive's test part is the test split"
     )
+
+
+class Mnist1dOptions(WindowOptions):
+    """MNIST-1D (Greydanus & Kobak 2024), generated: curves of 40 values in ten classes, on which the networks differ
+    far more than on MNIST."""
+
+    name: Literal["mnist1d"]
+    shuffle: bool = option(
+        False, "permute the 40 positions, by one random permutation for all rows of all splits"
+    )
+    train: Rows = option(4000, "rows that train and validate")
+    test: Rows = option(1000, "test rows")
+    seed: Annotated[Count, Field(lt=2**32)] = option(
+        42, "seed of the generator; with the other defaults 42 gives the published data set"
+    )
+    preprocess: SeriesPreprocess = option(
+        SeriesPreprocess(scale="none"), "scale, pca, whiten, target"
+    )
+    split: ValSplit = option(ValSplit(), "val, stratify, seed")

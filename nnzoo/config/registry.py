@@ -182,6 +182,7 @@ DATA = Registry(
         "pydoc": Entry(text_options.PydocOptions, "nnzoo.data.corpus:load_pydoc"),
         "sine": Entry(data_options.SineOptions, "nnzoo.data.builtin:load_sine"),
         "adding": Entry(data_options.AddingOptions, "nnzoo.data.builtin:load_adding"),
+        "mnist1d": Entry(recording_options.Mnist1dOptions, "nnzoo.data.mnist1d:load_mnist1d"),
     },
     group="nnzoo.data",
 )
