@@ -131,6 +131,7 @@ LAYERS = """
     nnzoo.inspect.texts
     nnzoo.inspect.inspection
     nnzoo.web nnzoo.web.render
+    nnzoo.web.program
     nnzoo.report nnzoo.report.charts nnzoo.report.run_report
     nnzoo.report.uncertainty
     nnzoo.report.forecasts nnzoo.report.notebook nnzoo.report.texts

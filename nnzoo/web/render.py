@@ -94,11 +94,12 @@ def to_inline_json(data: Any) -> str:
     return text.translate(_JSON_ESCAPES)
 
 
-def encode_array(array: Any) -> dict[str, Any]:
+def encode_array(array: Any, keep_float64: bool = False) -> dict[str, Any]:
     """Return an array of float32, uint8 or int32 (others become float32) for the script's `nnzoo.array`:
     {type, shape, values: base64 of little-endian numbers}."""
     values = np.asarray(array)
-    if values.dtype not in (np.uint8, np.int32):
+    kept = (np.uint8, np.int32, *[np.float64] * keep_float64)
+    if values.dtype not in kept:
         values = values.astype(np.float32)
     little_endian = values.astype(values.dtype.newbyteorder("<"))
     encoded = base64.b64encode(little_endian.tobytes()).decode()

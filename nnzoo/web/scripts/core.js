@@ -31,11 +31,11 @@ const nnzoo = {
   /**
    * Decode an array that Python wrote with `encode_array`.
    * @param {{type: string, shape: number[], values: string}} encoded
-   * @returns {{shape: number[], values: Float32Array|Uint8Array|Int32Array}}
+   * @returns {{shape: number[], values: Float32Array|Float64Array|Uint8Array|Int32Array}}
    */
   array(encoded) {
     const bytes = Uint8Array.from(atob(encoded.values), (char) => char.charCodeAt(0));
-    const types = {float32: Float32Array, uint8: Uint8Array, int32: Int32Array};
+    const types = {float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int32: Int32Array};
     return {shape: encoded.shape, values: new types[encoded.type](bytes.buffer)};
   },
 };
